@@ -1,0 +1,79 @@
+import { Compile } from 'typebox/compile';
+import type { Static, TSchema } from 'typebox';
+
+/** One thing that is wrong with a value; `field` is its dotted path, '' for the value itself. */
+export interface Fault {
+  field: string;
+  message: string;
+}
+
+export type Checked<T> = { ok: true; value: T } | { ok: false; faults: Fault[] };
+
+interface SchemaError {
+  keyword: string;
+  instancePath: string;
+  message: string;
+  params: Record<string, unknown>;
+}
+
+const compiled = new WeakMap<TSchema, ReturnType<typeof Compile>>();
+
+const compile = (schema: TSchema) => {
+  let validator = compiled.get(schema);
+  if (validator === undefined) compiled.set(schema, (validator = Compile(schema)));
+  return validator;
+};
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** An optional field that is `null` counts as absent (DESIGN, HTTP). */
+function withoutNullOptionals(schema: TSchema, value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const { required = [], properties } = schema as { required?: string[]; properties?: Record<string, unknown> };
+  if (properties === undefined || !Object.values(value).includes(null)) return value;
+  return Object.fromEntries(
+    Object.entries(value).filter(
+      ([key, field]) => field !== null || required.includes(key) || !Object.hasOwn(properties, key),
+    ),
+  );
+}
+
+/** The one check of a value from outside: unknown fields are refused by name where the schema is closed. */
+export function check<S extends TSchema>(schema: S, value: unknown): Checked<Static<S>> {
+  const candidate = withoutNullOptionals(schema, value);
+  const validator = compile(schema);
+  if (validator.Check(candidate)) return { ok: true, value: candidate as Static<S> };
+  const [, errors] = validator.Errors(candidate) as unknown as [boolean, SchemaError[]];
+  const faults = errors.flatMap(toFaults);
+  return { ok: false, faults: faults.length > 0 ? faults : [{ field: '', message: 'is not valid' }] };
+}
+
+const dotted = (pointer: string): string =>
+  pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .join('.');
+
+const below = (path: string, keys: unknown, message: string): Fault[] =>
+  (Array.isArray(keys) ? keys : []).map((key) => ({
+    field: [path, String(key)].filter((part) => part !== '').join('.'),
+    message,
+  }));
+
+function toFaults(error: SchemaError): Fault[] {
+  const path = dotted(error.instancePath);
+  switch (error.keyword) {
+    case 'additionalProperties':
+      return below(path, error.params['additionalProperties'], 'is not a field that is known here');
+    case 'required':
+      return below(path, error.params['requiredProperties'], 'is required');
+    case 'boolean':
+      return [];
+    case 'enum':
+      return [{ field: path, message: `must be one of ${JSON.stringify(error.params['allowedValues'])}` }];
+    default:
+      return [{ field: path, message: error.message }];
+  }
+}

@@ -1,0 +1,95 @@
+import { Type, type Static } from 'typebox';
+
+const Text = (description: string, options: object = {}) => Type.String({ description, ...options });
+const Int = (description: string, minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ description, minimum, maximum, default: fallback });
+const list = (fallback: string, description: string, pattern = '^$|^[^,\\s]+(,[^,\\s]+)*$') =>
+  Type.String({ description, default: fallback, pattern });
+
+/**
+ * All of KSI's configuration: environment variables, read once by each process's entry point (`src/config.ts`).
+ * The README's table and the tests come from here. A variable that has no default here is optional.
+ */
+export const Config = Type.Object({
+  KSI_DIR: Text('State, logs, `token`, `endpoints.json`; one folder is one cluster.', {
+    default: '.ksi',
+    minLength: 1,
+  }),
+  KSI_HOST: Text('Address that the API listens on.', { default: '127.0.0.1', minLength: 1 }),
+  KSI_PORT: Int('Port of the first API; API n listens on KSI_PORT + n - 1.', 1, 65535, 8000),
+  KSI_TOKEN_FILE: Type.Optional(Text('File with the bearer token that the API takes. Default: `token` in KSI_DIR.')),
+  KSI_NATS_URL: Type.Optional(
+    Text('An existing nats-server (or several, by comma) to use instead of one that `make up` starts.'),
+  ),
+  KSI_NATS_PORT: Int(
+    'Port of the nats-server that `make up` starts; when taken, a free one is used and shown.',
+    1,
+    65535,
+    4222,
+  ),
+  KSI_NATS_SERVER: Type.Optional(
+    Text('The nats-server executable to start. Default: the one on PATH if ≥ 2.14.3, else one is fetched.'),
+  ),
+  KSI_NATS_SYNC: Text(
+    'When the broker syncs to disk: `always` before each acknowledgement, or an interval such as `1s`, whose length of work a power loss may take.',
+    {
+      default: 'always',
+      pattern: '^(always|[0-9]+(ms|s|m))$',
+    },
+  ),
+  KSI_NATS_CREDENTIALS: Type.Optional(
+    Text('NKey seed file with which this process connects to the broker. Set by `make up`.'),
+  ),
+  KSI_NATS_INBOX: Type.Optional(Text('Inbox prefix that this process may receive replies on. Set by `make up`.')),
+  KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, 256, 1),
+  KSI_APIS: Int('API processes that `make up` starts (`make up API=2`).', 1, 64, 1),
+  KSI_CONCURRENCY: Int(
+    'Runs of Claude at once per worker (each takes 0.3 to 1.2 GB with the real executable).',
+    1,
+    1024,
+    4,
+  ),
+  KSI_QUEUES: list(
+    'default',
+    'Queues that exist and that workers serve, by comma.',
+    '^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*$',
+  ),
+  KSI_QUEUE_MAX: Int(
+    'Tasks that may stand in the command stream; beyond 90 % of it new ones are refused with 429.',
+    10,
+    100_000_000,
+    1_000_000,
+  ),
+  KSI_LEASE_S: Int(
+    'Seconds after which a task whose worker is silent runs elsewhere; renewed three times in that time.',
+    2,
+    300,
+    15,
+  ),
+  KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
+  KSI_EVENTS_MAX_AGE_S: Int('Seconds that events are kept.', 3600, 31_536_000, 604_800),
+  KSI_EVENTS_MAX_BYTES: Int(
+    'Bytes that the event stream may take; beyond it the broker refuses, it drops nothing.',
+    1_048_576,
+    Number.MAX_SAFE_INTEGER,
+    10_737_418_240,
+  ),
+  KSI_CLAUDE_BIN: Type.Optional(Text('The claude executable. Default: the one that the Agent SDK brings.')),
+  KSI_CLAUDE_ENV: list('', 'Names of further environment variables that Claude may see, by comma.'),
+  KSI_MODEL: Text('Model of a task that names none.', { default: 'sonnet', minLength: 1 }),
+  KSI_MAX_PROMPT_CHARS: Int('Characters that a prompt may have.', 1, 100_000_000, 4_000_000),
+  KSI_MAX_BODY_BYTES: Int('Bytes that the body of an HTTP request may have.', 1024, 1_073_741_824, 16_777_216),
+  KSI_LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
+    default: 'info',
+    description: 'What is logged, to stderr as JSON lines.',
+  }),
+  KSI_METRICS_PORT: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65535,
+      description:
+        "Port of a worker's probes and metrics on KSI_HOST (0: a free one). Without it a worker serves none.",
+    }),
+  ),
+});
+export type Config = Static<typeof Config>;

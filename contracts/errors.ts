@@ -1,0 +1,181 @@
+/**
+ * Every error that KSI can answer with. The code is the contract, the text is not (NATS ADR-7).
+ * `status` is the HTTP status of a request's error; errors of a task have none, `retryable` says whether another try may help.
+ */
+interface ErrorEntry {
+  readonly status: number;
+  readonly title: string;
+  /** What the person should do next. */
+  readonly next: string;
+}
+
+export const API_ERRORS = {
+  invalid_request: {
+    status: 400,
+    title: 'The request is not valid',
+    next: 'Correct the fields named in `errors`; the schema is at /docs.',
+  },
+  invalid_json: {
+    status: 400,
+    title: 'The body is not JSON',
+    next: 'Send one JSON object, encoded as UTF-8, with `Content-Type: application/json`.',
+  },
+  invalid_cursor: {
+    status: 400,
+    title: 'The cursor is not one of ours',
+    next: 'Use the `cursor` of an event or answer unchanged, or leave it out.',
+  },
+  cursor_gone: {
+    status: 400,
+    title: 'The cursor is of another or a future event stream',
+    next: 'Start without a cursor; the stream was made anew since it was given out.',
+  },
+  invalid_subject: {
+    status: 400,
+    title: 'The subject pattern is not valid',
+    next: 'Use tokens of `ksi.events.>` or `ksi.live.>`, with `*` for one token and `>` for the rest.',
+  },
+  unauthorized: {
+    status: 401,
+    title: 'No valid token was given',
+    next: 'Send `Authorization: Bearer TOKEN`; `make up` wrote the token to `.ksi/token`.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'The token lacks the scope for this',
+    next: 'Ask the operator for a token with the scope that is named.',
+  },
+  not_found: { status: 404, title: 'There is no such thing here', next: 'Check the id; list what there is with GET.' },
+  session_not_found: {
+    status: 404,
+    title: 'The session is not known',
+    next: 'Leave out `resume_only` to begin it, or check its id.',
+  },
+  task_ended: { status: 409, title: 'The task has already ended', next: 'Its outcome is at GET /tasks/:id.' },
+  conflict: {
+    status: 409,
+    title: 'Somebody else changed this at the same time',
+    next: 'Read it again and repeat the request if it still applies.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    next: 'Send less, or ask the operator to raise KSI_MAX_BODY_BYTES.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body is of another type than JSON',
+    next: 'Send `Content-Type: application/json`.',
+  },
+  rate_limited: { status: 429, title: 'Too many requests', next: 'Wait as long as `Retry-After` says.' },
+  queue_full: {
+    status: 429,
+    title: 'The queue is full',
+    next: 'Wait as long as `Retry-After` says, or ask the operator for more workers or a longer queue.',
+  },
+  internal: { status: 500, title: 'KSI failed', next: "Look in the API's log for the request id; please report it." },
+  broker_unavailable: {
+    status: 503,
+    title: 'The message broker is not reachable',
+    next: 'Repeat the request after `Retry-After` seconds; nothing was started. Operators: `make status`.',
+  },
+  shutting_down: {
+    status: 503,
+    title: 'This API is shutting down',
+    next: 'Repeat the request; another API or the next start will take it.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+export type ApiErrorCode = keyof typeof API_ERRORS;
+
+interface TaskErrorEntry {
+  readonly title: string;
+  readonly next: string;
+  /** Another attempt, or the same task later, may succeed. */
+  readonly retryable: boolean;
+}
+
+/** What `data.error.code` of a SPAWN_ERROR can be. */
+export const TASK_ERRORS = {
+  claude_not_found: {
+    retryable: false,
+    title: 'The claude executable could not be started',
+    next: "Run `npm ci` on the worker's host (the SDK's platform package brings it) or set KSI_CLAUDE_BIN to one.",
+  },
+  claude_no_credentials: {
+    retryable: false,
+    title: 'Claude has no credentials',
+    next: 'Set ANTHROPIC_API_KEY for the worker, or CLAUDE_CONFIG_DIR to a logged-in Claude configuration, and `make up` again; `make demo` needs neither.',
+  },
+  claude_auth_failed: {
+    retryable: false,
+    title: 'The Messages API refused the credentials',
+    next: "Check the worker's ANTHROPIC_API_KEY or log in again.",
+  },
+  claude_rate_limited: {
+    retryable: true,
+    title: 'The Messages API limits the rate, or a usage limit is reached',
+    next: 'Try again later, or lower the concurrency.',
+  },
+  claude_overloaded: { retryable: true, title: 'The Messages API is overloaded or failing', next: 'Try again later.' },
+  claude_invalid_request: {
+    retryable: false,
+    title: 'The Messages API refused the request',
+    next: 'See `detail`: often an unknown model or a prompt too long for it.',
+  },
+  claude_max_turns: {
+    retryable: false,
+    title: 'Claude reached the limit of turns',
+    next: 'Raise the limit, or continue the session with another task.',
+  },
+  claude_max_budget: {
+    retryable: false,
+    title: 'Claude reached the budget of this task',
+    next: 'Raise the budget, or continue the session with another task.',
+  },
+  claude_error: {
+    retryable: true,
+    title: 'Claude ended with an error of its own',
+    next: 'See `detail`; running the task again may help.',
+  },
+  claude_crashed: {
+    retryable: true,
+    title: 'The claude process died before it gave a result',
+    next: 'See the end of its stderr in `detail.stderr`; running the task again may help.',
+  },
+  claude_bad_output: {
+    retryable: true,
+    title: 'The claude process wrote something that is not its protocol',
+    next: "See `detail`; check that KSI_CLAUDE_BIN names a claude of the SDK's version.",
+  },
+  transcript_failed: {
+    retryable: true,
+    title: "The session's transcript could not be stored or read",
+    next: 'Check the broker (`make status`) and run the task again.',
+  },
+  worker_lost: {
+    retryable: true,
+    title: 'The workers that ran this task vanished again and again',
+    next: "Look at the workers' logs around the attempts; the task may exhaust their memory.",
+  },
+  internal: {
+    retryable: true,
+    title: 'The worker failed',
+    next: "Look in the worker's log for the task id; please report it.",
+  },
+} as const satisfies Record<string, TaskErrorEntry>;
+export type TaskErrorCode = keyof typeof TASK_ERRORS;
+
+/** Reasons in SPAWN_CANCELLED. */
+export const CANCEL_REASONS = ['not_accepted', 'requested'] as const;
+/** Reasons in SPAWN_RETRY. */
+export const RETRY_REASONS = ['worker_lost', 'worker_drained', 'broker_lost'] as const;
+/** Reasons that don't count against a task's attempts. */
+
+/** WebSocket close codes of ours. 1012 (service restart) is the protocol's own. */
+export const CLOSE = {
+  restart: 1012,
+  tooLarge: 1009,
+  unsupported: 1003,
+  /** The client reads too slowly; the reason holds its last cursor. */
+  tooSlow: 4408,
+} as const;

@@ -1,0 +1,130 @@
+import { Type, type Static } from 'typebox';
+import { BlobRef } from './blob.js';
+import { CANCEL_REASONS, RETRY_REASONS } from './errors.js';
+import { PRIORITIES } from './names.js';
+
+/**
+ * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
+ * and put back a body that was too large for a message (`data.ref`).
+ */
+const taskFields = {
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  agent_id: Type.Optional(Type.String()),
+  owner: Type.String(),
+};
+const attemptFields = {
+  ...taskFields,
+  attempt: Type.Integer({ minimum: 1, description: 'Which run of the task this is: 1, 2, 3 …' }),
+  n: Type.Integer({
+    minimum: 1,
+    description: 'Counts the events of one attempt without a gap: 1 (its SPAWN_START), 2, 3 …',
+  }),
+};
+
+export const TaskErrorBody = Type.Object({
+  code: Type.String({ description: 'Stable; see the table of task errors.' }),
+  message: Type.String({ description: 'What happened, why, and what to do next.' }),
+  retryable: Type.Boolean(),
+  detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+});
+export type TaskErrorBody = Static<typeof TaskErrorBody>;
+
+export const EVENT_DATA = {
+  SPAWN_QUEUED: Type.Object({
+    ...taskFields,
+    queue: Type.String(),
+    priority: Type.Enum([...PRIORITIES]),
+    model: Type.Optional(Type.String()),
+    prompt_preview: Type.String({
+      description: 'The first 200 characters of the prompt; the whole one is in the command.',
+    }),
+  }),
+  SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
+  SPAWN_START: Type.Object({
+    ...attemptFields,
+    worker_id: Type.String(),
+    host: Type.String(),
+    transcript_seq: Type.Integer({
+      minimum: 0,
+      description: "The last sequence of the session's transcript that the attempt resumes from; 0: none.",
+    }),
+  }),
+  SPAWN_MESSAGE: Type.Object({
+    ...attemptFields,
+    message: Type.Optional(
+      Type.Unknown({ description: "One complete message of Claude's stream, as Claude wrote it." }),
+    ),
+    ref: Type.Optional(BlobRef),
+  }),
+  SPAWN_RETRY: Type.Object({
+    ...taskFields,
+    attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost.' }),
+    reason: Type.Enum([...RETRY_REASONS]),
+    worker_id: Type.String({ description: 'The worker that took the task over.' }),
+  }),
+  SPAWN_COMPLETE: Type.Object({
+    ...attemptFields,
+    output: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." })),
+    ref: Type.Optional(BlobRef),
+  }),
+  SPAWN_ERROR: Type.Object({
+    ...attemptFields,
+    error: TaskErrorBody,
+    output: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    ref: Type.Optional(BlobRef),
+  }),
+  SPAWN_CANCELLED: Type.Object({ ...taskFields, reason: Type.Enum([...CANCEL_REASONS]) }),
+  WORKER_ONLINE: Type.Object({
+    worker_id: Type.String(),
+    host: Type.String(),
+    pid: Type.Integer(),
+    concurrency: Type.Integer(),
+    queues: Type.Array(Type.String()),
+  }),
+  WORKER_DRAINING: Type.Object({ worker_id: Type.String(), running: Type.Integer() }),
+  WORKER_OFFLINE: Type.Object({ worker_id: Type.String() }),
+} as const;
+
+export type EventType = keyof typeof EVENT_DATA;
+export type EventData<T extends EventType> = Static<(typeof EVENT_DATA)[T]>;
+
+/** An event as it is published: what the broker stores. */
+export interface StoredEvent<T extends EventType = EventType> {
+  v: number;
+  /** A UUIDv7, also the `Nats-Msg-Id`. */
+  id: string;
+  type: T;
+  /** ISO 8601, UTC, by the publisher's clock. */
+  timestamp: string;
+  data: EventData<T>;
+}
+
+/** The envelope that WebSocket, SSE and GET give. */
+export const EventEnvelope = Type.Object({
+  v: Type.Integer(),
+  id: Type.String(),
+  type: Type.String(),
+  timestamp: Type.String({ format: 'date-time' }),
+  seq: Type.Integer({ description: 'The sequence in KSI_EVENTS.' }),
+  cursor: Type.String({ description: 'Opaque; give it as `since` to go on after this event.' }),
+  subject: Type.String(),
+  data: Type.Record(Type.String(), Type.Unknown()),
+});
+export type EventEnvelope = Static<typeof EventEnvelope>;
+
+/** Partial text on `ksi.live.task.<task_id>`: no `seq`, never stored, may be missed. */
+export const SpawnDelta = Type.Object({
+  v: Type.Integer(),
+  type: Type.Literal('SPAWN_DELTA'),
+  timestamp: Type.String(),
+  data: Type.Object({
+    task_id: Type.String(),
+    session_id: Type.String(),
+    owner: Type.String(),
+    attempt: Type.Integer(),
+    text: Type.String(),
+  }),
+});
+export type SpawnDelta = Static<typeof SpawnDelta>;

@@ -1,0 +1,111 @@
+/**
+ * Every subject, stream, consumer, bucket and header name of KSI: the wire's topology on one screen.
+ * Source of the names: docs/design (DESIGN.md, The wire). Nothing else in the code spells one out.
+ */
+
+/** The format version that this build writes, and the newest that it understands, in every command and event. */
+export const FORMAT_VERSION = 1;
+
+export const STREAM = {
+  commands: 'KSI_COMMANDS',
+  schedules: 'KSI_SCHEDULES',
+  events: 'KSI_EVENTS',
+  messages: 'KSI_MESSAGES',
+  dead: 'KSI_DEAD',
+  transcripts: 'KSI_TRANSCRIPTS',
+  audit: 'KSI_AUDIT',
+} as const;
+
+export const BUCKET = {
+  sessions: 'ksi_sessions',
+  idempotency: 'ksi_idempotency',
+  workers: 'ksi_workers',
+  blobs: 'ksi_blobs',
+} as const;
+
+/** The priorities a client may ask for, the most urgent first. */
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** The lanes of a queue, each with a consumer: its priorities, and `next` for tasks promoted from waiting. */
+export const LANES = [...PRIORITIES, 'next'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** The queue of a task that names none. */
+export const DEFAULT_QUEUE = 'default';
+
+/** Events are published here; the broker stores and republishes them below `ksi.events.`. */
+const INGEST = 'ksi.ingest.events';
+const EVENTS = 'ksi.events';
+
+export const SUBJECT = {
+  /** All that KSI_COMMANDS stores. */
+  commandsAll: 'ksi.commands.>',
+  /** The session's run: its queue entry, its lock and its attempt's lease in one. */
+  run: (queue: string, lane: Lane, sessionId: string) => `ksi.commands.spawn.${queue}.${lane}.${sessionId}`,
+  /** A task that waits for its session. */
+  waiting: (queue: string, taskId: string, sessionId: string) => `ksi.commands.wait.${queue}.${taskId}.${sessionId}`,
+  /** The one compare-and-set filter of a session's runs, waiting entries and promotions. Must stay byte-identical everywhere. */
+  session: (sessionId: string) => `ksi.commands.*.*.*.${sessionId}`,
+  sessionRuns: (sessionId: string) => `ksi.commands.spawn.*.*.${sessionId}`,
+  sessionWaiting: (sessionId: string) => `ksi.commands.wait.*.*.${sessionId}`,
+  allWaiting: 'ksi.commands.wait.>',
+  laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
+
+  /** What KSI_EVENTS listens to. */
+  ingestAll: `${INGEST}.>`,
+  /** What it stores and republishes. */
+  eventsAll: `${EVENTS}.>`,
+  /** From the stored subject to the one to publish on. */
+  ingest: (eventSubject: string) => `${INGEST}${eventSubject.slice(EVENTS.length)}`,
+  taskState: (taskId: string, token: string) => `${EVENTS}.task.${taskId}.state.${token}`,
+  /** The one compare-and-set filter of a task's state events and of everything an attempt publishes. */
+  taskStates: (taskId: string) => `${EVENTS}.task.${taskId}.state.*`,
+  taskOutput: (taskId: string) => `${EVENTS}.task.${taskId}.output`,
+  taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
+  workerEvent: (workerId: string, event: string) => `${EVENTS}.worker.${workerId}.${event}`,
+
+  /** Partial text as it is written: core NATS only, never stored. */
+  live: (taskId: string) => `ksi.live.task.${taskId}`,
+  liveAll: 'ksi.live.>',
+
+  /** Request/reply to the worker that runs the task. */
+  control: (taskId: string, verb: string) => `ksi.control.task.${taskId}.${verb}`,
+
+  transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
+  transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
+
+  apiVerb: (verb: string) => `ksi.api.${verb}`,
+} as const;
+
+export const CONSUMER = {
+  /** Durable pull consumer of one lane of one queue. */
+  lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
+} as const;
+
+export const SERVICE = { name: 'ksi', version: '1.0.0', group: 'ksi.api' } as const;
+
+export const HEADER = {
+  msgId: 'Nats-Msg-Id',
+  expectSeq: 'Nats-Expected-Last-Subject-Sequence',
+  expectSubject: 'Nats-Expected-Last-Subject-Sequence-Subject',
+  batchId: 'Nats-Batch-Id',
+  batchSeq: 'Nats-Batch-Sequence',
+  batchCommit: 'Nats-Batch-Commit',
+  /** On republished events: the stream's sequence of the stored one. */
+  seq: 'Nats-Sequence',
+  stream: 'Nats-Stream',
+  traceparent: 'traceparent',
+  /** The command's or event's type. */
+  type: 'Ksi-Type',
+  /** On a command: its task, so that it can be told without reading the body (which may be in the object store). */
+  taskId: 'Ksi-Task-Id',
+} as const;
+
+/** Namespace of the UUIDv5 that a session's name stands for (of `<owner>/<name>`). Never changes. */
+export const SESSION_NAMESPACE = '6f1c1f6e-0d0e-5c1a-9a3e-6b5c2f7d4a10';
+
+/** Names a client may give: sessions, queues' tokens. Safe as a subject's token except for `.`, which a queue may not hold. */
+export const NAME_PATTERN = '^[A-Za-z0-9._-]{1,128}$';
+export const QUEUE_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
+export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';

@@ -1,0 +1,75 @@
+import { Type, type Static } from 'typebox';
+import { DEFAULT_QUEUE, FORMAT_VERSION, NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
+import { BlobRef } from './blob.js';
+
+/** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
+export const SpawnRequest = Type.Object(
+  {
+    prompt: Type.String({
+      minLength: 1,
+      description:
+        'What Claude is asked to do. Any UTF-8; reaches Claude over stdin. At most KSI_MAX_PROMPT_CHARS characters.',
+      examples: ['Say hello'],
+    }),
+    session_id: Type.Optional(
+      Type.String({
+        pattern: NAME_PATTERN,
+        description:
+          "A session's UUID or a name of yours: continues it, or begins it when it is not known yet. Without one the task gets a new session.",
+      }),
+    ),
+    resume_only: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Refuse (404) instead of beginning a session that is not known yet.',
+      }),
+    ),
+    model: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 128, description: 'Model or alias. Default: KSI_MODEL of the worker.' }),
+    ),
+    allowed_tools: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 512 }), {
+        maxItems: 256,
+        description:
+          "Tools Claude may use without asking, as in claude's --allowedTools. A tool that needs permission and is not listed is denied.",
+      }),
+    ),
+    queue: Type.Optional(
+      Type.String({
+        pattern: QUEUE_PATTERN,
+        default: DEFAULT_QUEUE,
+        description: 'Class of work; one that the operator has defined.',
+      }),
+    ),
+    priority: Type.Optional(
+      Type.Enum([...PRIORITIES], { default: 'normal', description: "Which of the queue's tasks go first." }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type SpawnRequest = Static<typeof SpawnRequest>;
+
+/** A task as it stands in KSI_COMMANDS: all that a worker needs to run it. */
+export const SpawnCommand = Type.Object({
+  v: Type.Integer({ minimum: 1, description: `Format version; this build writes ${FORMAT_VERSION}.` }),
+  task_id: Type.String({ pattern: UUID_PATTERN }),
+  session_id: Type.String({ pattern: UUID_PATTERN }),
+  session_name: Type.Optional(Type.String()),
+  owner: Type.String(),
+  queue: Type.String(),
+  priority: Type.Enum([...PRIORITIES]),
+  accepted_at: Type.String({ format: 'date-time' }),
+  prompt: Type.String(),
+  model: Type.Optional(Type.String()),
+  allowed_tools: Type.Optional(Type.Array(Type.String())),
+});
+export type SpawnCommand = Static<typeof SpawnCommand>;
+
+/** What stands in the stream in place of a command that is too large for a message: who it is, and where its JSON lies. */
+export const SpawnCommandRef = Type.Object({
+  v: Type.Integer(),
+  task_id: Type.String(),
+  session_id: Type.String(),
+  ref: BlobRef,
+});
+export type SpawnCommandRef = Static<typeof SpawnCommandRef>;

@@ -1,0 +1,56 @@
+/**
+ * A task's life: its states, the event that says each, and where each may lead.
+ *
+ *     scheduled ─▶ queued ─▶ running ⇄ retrying
+ *                   ⇅ waiting ─▶ ┘└─▶ completed | failed | cancelled     (queued, waiting ─▶ cancelled | expired)
+ */
+export const TASK_STATUSES = [
+  'scheduled',
+  'queued',
+  'waiting',
+  'running',
+  'retrying',
+  'completed',
+  'failed',
+  'cancelled',
+  'expired',
+] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+
+export interface TaskState {
+  /** Last token of the state event's subject, `ksi.events.task.<task_id>.state.<token>`. */
+  readonly token: string;
+  /** The event's `type`. */
+  readonly event: string;
+  readonly to: readonly TaskStatus[];
+}
+
+export const TASK_STATES = {
+  scheduled: { token: 'scheduled', event: 'SPAWN_SCHEDULED', to: ['queued', 'cancelled'] },
+  queued: { token: 'queued', event: 'SPAWN_QUEUED', to: ['running', 'waiting', 'cancelled', 'expired'] },
+  waiting: { token: 'waiting', event: 'SPAWN_WAITING', to: ['queued', 'running', 'cancelled', 'expired'] },
+  running: { token: 'start', event: 'SPAWN_START', to: ['retrying', 'completed', 'failed', 'cancelled'] },
+  retrying: { token: 'retry', event: 'SPAWN_RETRY', to: ['running', 'cancelled', 'failed'] },
+  completed: { token: 'complete', event: 'SPAWN_COMPLETE', to: [] },
+  failed: { token: 'error', event: 'SPAWN_ERROR', to: [] },
+  cancelled: { token: 'cancelled', event: 'SPAWN_CANCELLED', to: [] },
+  expired: { token: 'expired', event: 'SPAWN_EXPIRED', to: [] },
+} as const satisfies Record<TaskStatus, TaskState>;
+
+export type StateEventType = (typeof TASK_STATES)[TaskStatus]['event'];
+
+const byToken = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].token, status]));
+const byEvent = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].event, status]));
+
+/** The status that a state event of type `type` puts its task in; undefined for other events. */
+export const statusOfEvent = (type: string): TaskStatus | undefined => byEvent.get(type);
+
+/** The status that a stored state subject names by its last token; undefined for other subjects. */
+export const statusOfSubject = (subject: string): TaskStatus | undefined =>
+  byToken.get(subject.slice(subject.lastIndexOf('.') + 1));
+
+/** An ended task has its one outcome and never changes again. */
+export const isEnded = (status: TaskStatus): boolean => TASK_STATES[status].to.length === 0;
+
+export const mayFollow = (from: TaskStatus, to: TaskStatus): boolean =>
+  (TASK_STATES[from].to as readonly TaskStatus[]).includes(to);
