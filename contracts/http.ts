@@ -1,0 +1,99 @@
+import { Type, type Static } from 'typebox';
+import { TaskErrorBody } from './events.js';
+import { PRIORITIES, UUID_PATTERN } from './names.js';
+import { TASK_STATUSES } from './states.js';
+
+/** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
+export const Task = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  owner: Type.String(),
+  status: Type.Enum([...TASK_STATUSES]),
+  queue: Type.String(),
+  priority: Type.Enum([...PRIORITIES]),
+  model: Type.Optional(Type.String()),
+  prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
+  created_at: Type.String({ format: 'date-time' }),
+  started_at: Type.Optional(Type.String({ format: 'date-time', description: 'Start of the latest attempt.' })),
+  ended_at: Type.Optional(Type.String({ format: 'date-time' })),
+  attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),
+  worker_id: Type.Optional(Type.String({ description: 'The worker of the latest attempt.' })),
+  output: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object, once completed." }),
+  ),
+  error: Type.Optional(TaskErrorBody),
+  reason: Type.Optional(Type.String({ description: 'Why it was cancelled, expired or is being retried.' })),
+});
+export type Task = Static<typeof Task>;
+
+export const SpawnAccepted = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  status: Type.Enum([...TASK_STATUSES]),
+  message: Type.String(),
+  since: Type.String({ description: "A cursor from before the task's first event." }),
+});
+export type SpawnAccepted = Static<typeof SpawnAccepted>;
+
+export const SpawnQuery = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 3600,
+        description: 'Seconds to wait for the outcome: 200 and the finished task, or 202 when the time is up.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type SpawnQuery = Static<typeof SpawnQuery>;
+
+export const TaskParams = Type.Object(
+  { id: Type.String({ pattern: UUID_PATTERN, description: "The task's id." }) },
+  { additionalProperties: false },
+);
+export type TaskParams = Static<typeof TaskParams>;
+
+export const TasksQuery = Type.Object(
+  {
+    status: Type.Optional(Type.Enum([...TASK_STATUSES])),
+    session_id: Type.Optional(Type.String({ description: "A session's UUID or name." })),
+    queue: Type.Optional(Type.String()),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+  },
+  { additionalProperties: false },
+);
+export type TasksQuery = Static<typeof TasksQuery>;
+
+/** Newest first. */
+export const TaskPage = Type.Object({ tasks: Type.Array(Task), next_cursor: Type.Optional(Type.String()) });
+export type TaskPage = Static<typeof TaskPage>;
+
+/** An RFC 9457 problem document. */
+export const Problem = Type.Object({
+  type: Type.String({ description: 'A link to the explanation of the code.' }),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ description: 'Stable; the contract.' }),
+  detail: Type.String({ description: 'What happened here, and what to do next.' }),
+  instance: Type.Optional(Type.String({ description: "The request's id, as in the logs." })),
+  errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
+});
+export type Problem = Static<typeof Problem>;
+
+export const Health = Type.Object({
+  status: Type.Enum(['healthy', 'degraded']),
+  version: Type.String(),
+  uptime_s: Type.Integer(),
+  active_connections: Type.Integer({ description: 'WebSocket and SSE clients of this API.' }),
+  broker: Type.Object({ connected: Type.Boolean(), url: Type.Optional(Type.String()) }),
+  read_model: Type.Object({
+    position: Type.Integer(),
+    behind: Type.Integer({ description: 'Events not applied yet.' }),
+  }),
+});
+export type Health = Static<typeof Health>;

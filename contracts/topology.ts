@@ -1,0 +1,84 @@
+import type { Config } from './config.js';
+import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+
+/**
+ * The streams and consumers as they must be, in the field names of the JetStream API (durations in nanoseconds).
+ * The broker is strict: a field that it doesn't know is refused (10025).
+ */
+const seconds = (n: number): number => n * 1_000_000_000;
+
+export interface StreamSpec {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly [field: string]: unknown;
+}
+
+export const streamSpecs = (
+  config: Pick<Config, 'KSI_QUEUE_MAX' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_EVENTS_MAX_BYTES'>,
+  replicas: number,
+): readonly StreamSpec[] => [
+  {
+    name: STREAM.commands,
+    description: 'Tasks that are not ended: one run per session, and those that wait for it',
+    subjects: [SUBJECT.commandsAll],
+    retention: 'workqueue',
+    storage: 'file',
+    num_replicas: replicas,
+    // Refuse rather than lose: the API answers 429.
+    discard: 'new',
+    max_msgs: config.KSI_QUEUE_MAX,
+    allow_direct: true,
+    allow_atomic: true,
+  },
+  {
+    name: STREAM.events,
+    description: 'Everything that happened; published on ksi.ingest.events.>, stored and republished as ksi.events.>',
+    subjects: [SUBJECT.ingestAll],
+    subject_transform: { src: SUBJECT.ingestAll, dest: SUBJECT.eventsAll },
+    republish: { src: SUBJECT.eventsAll, dest: SUBJECT.eventsAll },
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: replicas,
+    discard: 'new',
+    max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
+    max_bytes: config.KSI_EVENTS_MAX_BYTES,
+    allow_direct: true,
+    allow_atomic: true,
+  },
+  {
+    name: STREAM.transcripts,
+    description: "Claude's session transcripts, in order, so that any worker resumes any session",
+    subjects: ['ksi.transcripts.>'],
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: replicas,
+    discard: 'new',
+    allow_direct: true,
+    allow_atomic: true,
+  },
+];
+
+export const BLOB_BUCKET = { name: BUCKET.blobs, description: 'Bodies too large for a message' } as const;
+
+export interface LaneSpec {
+  readonly queue: string;
+  readonly lane: Lane;
+  readonly name: string;
+}
+
+/** The consumers of a queue, one for each lane. */
+export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
+  queues.flatMap((queue) => LANES.map((lane) => ({ queue, lane, name: CONSUMER.lane(queue, lane) })));
+
+export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
+  durable_name: spec.name,
+  filter_subject: SUBJECT.laneRuns(spec.queue, spec.lane),
+  ack_policy: 'explicit' as const,
+  // The lease: a run whose worker is silent for so long is delivered to another.
+  ack_wait: seconds(leaseS),
+  // Neither a cap on the fleet (default 1,000) nor a run that locks its session at a delivery limit: KSI counts attempts itself.
+  max_ack_pending: -1,
+  max_deliver: -1,
+});

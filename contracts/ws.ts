@@ -1,0 +1,46 @@
+import { Type, type Static } from 'typebox';
+
+/** Frames of `GET /events` (WebSocket). An event itself is an EventEnvelope. Text `ping` is answered `pong`. */
+export const ClientFrame = Type.Union([
+  Type.Object(
+    {
+      op: Type.Literal('subscribe'),
+      id: Type.String({ minLength: 1, maxLength: 128 }),
+      subjects: Type.Array(Type.String({ minLength: 1, maxLength: 512 }), { minItems: 1, maxItems: 64 }),
+      since: Type.Optional(Type.String()),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    { op: Type.Literal('unsubscribe'), id: Type.String({ minLength: 1, maxLength: 128 }) },
+    { additionalProperties: false },
+  ),
+]);
+export type ClientFrame = Static<typeof ClientFrame>;
+
+export type ServerFrame =
+  | { op: 'subscribed'; id: string; seq: number }
+  | { op: 'unsubscribed'; id: string }
+  | { op: 'gap'; from: number; to: number; id?: string }
+  | { op: 'error'; code: string; message: string; id?: string };
+
+export const EventsQuery = Type.Object(
+  {
+    since: Type.Optional(
+      Type.String({ description: 'Cursor of the last event seen: what came after it is sent first.' }),
+    ),
+    subject: Type.Optional(
+      Type.String({ description: 'Pattern below `ksi.events.` or `ksi.live.`; `*` one token, `>` the rest.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type EventsQuery = Static<typeof EventsQuery>;
+
+export const SUBPROTOCOL = 'ksi.v1';
+/** A client that has so much unread is closed with CLOSE.tooSlow. */
+export const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+/** A client's frames are small: larger ones close the connection (1009). */
+export const MAX_CLIENT_FRAME_BYTES = 64 * 1024;
+/** A connection without `since` and filter first gets the outcomes of its owner's tasks that are no older. */
+export const RECENT_OUTCOMES_MS = 5_000;

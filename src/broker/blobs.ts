@@ -1,0 +1,64 @@
+import { Objm, type ObjectStore } from '@nats-io/obj';
+import type { BlobRef } from '../../contracts/blob.js';
+import { BUCKET } from '../../contracts/names.js';
+import type { Broker } from './connect.js';
+import { asBrokerError } from './read.js';
+import { BrokerError } from './errors.js';
+
+/** What a message may take beside its body: subject, headers and the protocol's own. */
+const HEADROOM = 16_384;
+
+/** Bodies too large for a message, in the object store `ksi_blobs`. */
+export class Blobs {
+  readonly #broker: Broker;
+  #store: Promise<ObjectStore> | undefined;
+
+  constructor(broker: Broker) {
+    this.#broker = broker;
+  }
+
+  /** Whether `bytes` of body need a blob with the broker's present `max_payload`. */
+  needed(bytes: number): boolean {
+    return bytes > (this.#broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
+  }
+
+  /** Stores `body` under `name`, replacing an earlier one. @throws {BrokerError} */
+  async put(name: string, body: Uint8Array): Promise<BlobRef> {
+    try {
+      const store = await this.#open();
+      await store.putBlob({ name }, body);
+      return { name, size: body.length };
+    } catch (error) {
+      throw asBrokerError(error, `storing the blob ${name}`);
+    }
+  }
+
+  /** @throws {BrokerError} also when there is none. */
+  async get(ref: BlobRef): Promise<Uint8Array> {
+    let body: Uint8Array | null;
+    try {
+      const store = await this.#open();
+      body = await store.getBlob(ref.name);
+    } catch (error) {
+      throw asBrokerError(error, `reading the blob ${ref.name}`);
+    }
+    if (body === null) throw new BrokerError('refused', `The blob ${ref.name} is not in the object store any more`);
+    return body;
+  }
+
+  async delete(name: string): Promise<void> {
+    try {
+      await (await this.#open()).delete(name);
+    } catch (error) {
+      throw asBrokerError(error, `deleting the blob ${name}`);
+    }
+  }
+
+  #open(): Promise<ObjectStore> {
+    this.#store ??= new Objm(this.#broker.js).open(BUCKET.blobs, false).catch((error: unknown) => {
+      this.#store = undefined;
+      throw error;
+    });
+    return this.#store;
+  }
+}

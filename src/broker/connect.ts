@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import { Publisher } from './publish.js';
+
+export interface BrokerOptions {
+  /** One URL, or several by comma. */
+  url: string;
+  /** Shown in the broker's connection list. */
+  name: string;
+  /** File with the NKey seed to sign in with; without one the URL's own user and password, if any, are used. */
+  credentialsFile?: string | undefined;
+  /** Prefix of the subjects that this process receives replies on; its permissions allow no other. */
+  inboxPrefix?: string | undefined;
+  log: Logger;
+  /** Ends the wait for the first connection. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A connection to the broker that comes back by itself, and what KSI does with one. */
+export interface Broker {
+  readonly nc: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+  readonly publisher: Publisher;
+  /** False between a loss of the connection and its return. */
+  connected(): boolean;
+  /** Calls `listener` at each loss and return of the connection. Returns how to stop that. */
+  onConnection(listener: (connected: boolean) => void): () => void;
+  close(): Promise<void>;
+}
+
+/** How long an answer of the JetStream API may take, in ms: less than the 2 s in which a request must be answered with 503. */
+export const API_TIMEOUT_MS = 1_500;
+const FIRST_CONNECTION_RETRY_MS = 500;
+
+/** Connects, and goes on trying until it succeeds or `signal` aborts. */
+export async function connectBroker(options: BrokerOptions): Promise<Broker> {
+  const { log, signal } = options;
+  const seed =
+    options.credentialsFile === undefined ? undefined : (await readFile(options.credentialsFile, 'utf8')).trim();
+  const nc = await retry(signal, log, () =>
+    connect({
+      servers: options.url.split(',').map((server) => server.trim()),
+      name: options.name,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 200,
+      reconnectJitter: 200,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+      ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
+    }),
+  );
+  const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
+  const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
+  const publisher = new Publisher(nc, options.inboxPrefix);
+  const listeners = new Set<(connected: boolean) => void>();
+  let connected = true;
+  const change = (to: boolean): void => {
+    if (connected === to) return;
+    connected = to;
+    if (to) log.info({ server: nc.getServer() }, 'broker connection is back');
+    else log.warn('broker connection lost; reconnecting');
+    if (!to) publisher.connectionLost();
+    for (const listener of listeners) listener(to);
+  };
+  const watching = watchStatus(nc, change, log);
+  return {
+    nc,
+    js,
+    jsm,
+    publisher,
+    connected: () => connected,
+    onConnection: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: async () => {
+      publisher.stop();
+      await nc.close();
+      await watching;
+    },
+  };
+}
+
+async function watchStatus(nc: NatsConnection, change: (connected: boolean) => void, log: Logger): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === 'disconnect') change(false);
+    else if (status.type === 'reconnect') change(true);
+    else if (status.type === 'error') log.error({ err: status.error }, 'broker reports an error');
+    else log.debug({ status: status.type }, 'broker connection');
+  }
+}
+
+async function retry<T>(signal: AbortSignal | undefined, log: Logger, attempt: () => Promise<T>): Promise<T> {
+  let told = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!told) log.warn({ err: error }, 'cannot reach the broker yet; trying on');
+      told = true;
+      await sleep(FIRST_CONNECTION_RETRY_MS, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+}

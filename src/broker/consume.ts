@@ -1,0 +1,161 @@
+import { createInbox, headers as newHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import type { Broker } from './connect.js';
+import { BrokerError } from './errors.js';
+
+/** A message that a pull brought: held by this process until it is acknowledged, given back or its lease runs out. */
+export interface Delivery {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  header(name: string): string;
+  /** Takes it off the queue; resolves when the broker has confirmed. A plain ack was lost at kills of the broker (FACTS). @throws {BrokerError} */
+  ack(): Promise<void>;
+  /** Asks for a new lease. An answer proves only that the broker is reachable (BROKER_PROTOCOL.md, The lease). @throws {BrokerError} */
+  renew(): Promise<void>;
+  /** Gives it back, to be delivered again after `delayMs`. */
+  giveBack(delayMs?: number): void;
+}
+
+const CONFIRM_TIMEOUT_MS = 1_500;
+const STATUS = { noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 } as const;
+
+/**
+ * Pulls single messages from one consumer, one pull at a time, over an inbox of its own
+ * (`nc.request` drops messages of `no_wait` pulls: FACTS).
+ */
+export class Puller {
+  readonly #broker: Broker;
+  readonly #subject: string;
+  readonly #inbox: string;
+  readonly #onDelivery: (delivery: Delivery) => void;
+  readonly #onEnd: () => void;
+  readonly #subscription: ReturnType<NatsConnection['subscribe']>;
+  #pulls = 0;
+  #current: { reply: string; timer: NodeJS.Timeout; settle: (got: boolean) => void } | undefined;
+
+  /**
+   * @param onDelivery called for every message, also one that comes after its pull was given up.
+   * @param onEnd called when a parked pull has ended without a message.
+   */
+  constructor(options: {
+    broker: Broker;
+    stream: string;
+    consumer: string;
+    inboxPrefix?: string | undefined;
+    onDelivery: (delivery: Delivery) => void;
+    onEnd: () => void;
+  }) {
+    this.#broker = options.broker;
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
+    this.#inbox = createInbox(options.inboxPrefix);
+    this.#onDelivery = options.onDelivery;
+    this.#onEnd = options.onEnd;
+    this.#subscription = options.broker.nc.subscribe(`${this.#inbox}.*`, {
+      callback: (error, msg) => this.#onMessage(error, msg),
+    });
+  }
+
+  /** A pull is under way. */
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** Takes a message if one is there. Resolves with whether one came. */
+  tryNow(): Promise<boolean> {
+    return new Promise((resolve) => this.#pull({ batch: 1, no_wait: true }, CONFIRM_TIMEOUT_MS, resolve));
+  }
+
+  /** Waits for a message; without one `onEnd` is called after `expiresMs` at the latest. */
+  park(expiresMs: number): void {
+    // The margin is for the broker's own word that the time is up.
+    this.#pull({ batch: 1, expires: expiresMs * 1_000_000 }, expiresMs + 2_000, (got) => {
+      if (!got) this.#onEnd();
+    });
+  }
+
+  /** Forgets the pull under way: after a reconnect the broker knows nothing of it. */
+  reset(): void {
+    this.#settle(false);
+  }
+
+  stop(): void {
+    this.#subscription.unsubscribe();
+    this.#settle(false);
+  }
+
+  #pull(request: object, timeoutMs: number, settle: (got: boolean) => void): void {
+    if (this.busy) throw new Error('a pull is under way');
+    const reply = `${this.#inbox}.${(this.#pulls++).toString(36)}`;
+    const timer = setTimeout(() => this.#settle(false), timeoutMs);
+    this.#current = { reply, timer, settle };
+    try {
+      this.#broker.nc.publish(this.#subject, JSON.stringify(request), { reply });
+    } catch {
+      // The connection is closed: nothing comes; the owner is about to stop.
+      this.#settle(false);
+    }
+  }
+
+  #settle(got: boolean): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    clearTimeout(current.timer);
+    current.settle(got);
+  }
+
+  #onMessage(error: Error | null, msg: Msg): void {
+    if (error !== null) return this.#settle(false);
+    const code = msg.headers?.code ?? 0;
+    if (msg.data.length === 0 && Object.values<number>(STATUS).includes(code)) {
+      // A status comes on the pull's own reply subject, a message on the one it was stored under.
+      if (msg.subject === this.#current?.reply) this.#settle(false);
+      return;
+    }
+    this.#settle(true);
+    this.#onDelivery(new PulledMessage(this.#broker.nc, msg));
+  }
+}
+
+class PulledMessage implements Delivery {
+  readonly #nc: NatsConnection;
+  readonly #msg: Msg;
+  readonly #reply: string;
+
+  constructor(nc: NatsConnection, msg: Msg) {
+    this.#nc = nc;
+    this.#msg = msg;
+    this.#reply = msg.reply ?? '';
+  }
+
+  get subject(): string {
+    return this.#msg.subject;
+  }
+
+  get data(): Uint8Array {
+    return this.#msg.data;
+  }
+
+  header(name: string): string {
+    return (this.#msg.headers ?? newHeaders()).get(name);
+  }
+
+  ack(): Promise<void> {
+    return this.#confirm('+ACK', 'acknowledgement');
+  }
+
+  renew(): Promise<void> {
+    return this.#confirm('+WPI', 'renewal');
+  }
+
+  giveBack(delayMs?: number): void {
+    this.#nc.publish(this.#reply, delayMs === undefined ? '-NAK' : `-NAK {"delay":${Math.round(delayMs * 1_000_000)}}`);
+  }
+
+  async #confirm(body: string, what: string): Promise<void> {
+    try {
+      await this.#nc.request(this.#reply, body, { timeout: CONFIRM_TIMEOUT_MS });
+    } catch (cause) {
+      throw new BrokerError('unavailable', `The broker did not confirm the ${what}`, { cause });
+    }
+  }
+}

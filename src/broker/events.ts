@@ -1,0 +1,33 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
+import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/names.js';
+import type { Expectation, Publication } from './publish.js';
+
+/** A new event, ready to be published once or many times under the one id. */
+export const newEvent = <T extends EventType>(type: T, data: EventData<T>): StoredEvent<T> => ({
+  v: FORMAT_VERSION,
+  id: uuidv7(),
+  type,
+  timestamp: new Date().toISOString(),
+  data,
+});
+
+/**
+ * How an event is published so that KSI_EVENTS stores it as `subject` (`ksi.events.…`).
+ * @param expect on the *stored* subjects; on the ingest ones it would always pass (BROKER_PROTOCOL.md, CAS).
+ */
+export const eventPublication = (
+  event: StoredEvent,
+  subject: string,
+  expect?: Expectation,
+  traceparent?: string,
+): Publication => ({
+  subject: SUBJECT.ingest(subject),
+  payload: JSON.stringify(event),
+  msgId: event.id,
+  expect,
+  headers: {
+    [HEADER.type]: event.type,
+    ...(traceparent === undefined || traceparent === '' ? {} : { [HEADER.traceparent]: traceparent }),
+  },
+});

@@ -1,0 +1,179 @@
+import {
+  createInbox,
+  headers as newHeaders,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+} from '@nats-io/transport-node';
+import { v7 as uuidv7 } from 'uuid';
+import { HEADER } from '../../contracts/names.js';
+import { BrokerError, brokerErrorOf } from './errors.js';
+
+/** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
+export interface Expectation {
+  /** Must be byte-identical in every publish that is to see the others (BROKER_PROTOCOL.md, CAS). */
+  filter: string;
+  seq: number;
+}
+
+export interface Publication {
+  subject: string;
+  payload: Uint8Array | string;
+  /** For the broker's de-duplication (2 minutes). */
+  msgId?: string | undefined;
+  expect?: Expectation | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface PublishAck {
+  stream: string;
+  seq: number;
+  /** The message id was stored before; `seq` is the earlier one's. */
+  duplicate: boolean;
+}
+
+/** The server's own limit is 1,000. */
+export const MAX_BATCH = 500;
+const DEFAULT_TIMEOUT_MS = 1_500;
+const NO_RESPONDERS = 503;
+
+interface Pending {
+  resolve: (ack: PublishAck) => void;
+  reject: (error: BrokerError) => void;
+  timer: NodeJS.Timeout;
+}
+
+/**
+ * Publishes to JetStream with one reply subscription for all acknowledgements (FACTS: `js.publish` is bound by the client).
+ * Publications of one Publisher reach the broker in the order of the calls.
+ */
+export class Publisher {
+  readonly #nc: NatsConnection;
+  readonly #inbox: string;
+  readonly #pending = new Map<string, Pending>();
+  #next = 0;
+
+  constructor(nc: NatsConnection, inboxPrefix?: string) {
+    this.#nc = nc;
+    this.#inbox = createInbox(inboxPrefix);
+    nc.subscribe(`${this.#inbox}.*`, { callback: (error, msg) => this.#onReply(error, msg) });
+  }
+
+  /** Stores one message. @throws {BrokerError} */
+  publish(publication: Publication, timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {
+    const headers = headersOf(publication);
+    return this.#send(timeoutMs, (reply) =>
+      this.#nc.publish(
+        publication.subject,
+        publication.payload,
+        headers === undefined ? { reply } : { reply, headers },
+      ),
+    );
+  }
+
+  /**
+   * Stores all or none, in one synchronisation of the stream's file: for one stream, at most MAX_BATCH.
+   * The answer is the last message's; the others precede it without a gap.
+   * Headers by hand, since nats.js 3.4 drops `expect` in batches and hides the server's error (FACTS).
+   * @throws {BrokerError} `conflict` if a single one conflicts, `duplicate` if a single message id is stored already.
+   */
+  publishBatch(publications: readonly Publication[], timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {
+    const [only] = publications;
+    if (only === undefined || publications.length > MAX_BATCH)
+      throw new RangeError(`a batch has 1 to ${MAX_BATCH} messages`);
+    if (publications.length === 1) return this.publish(only, timeoutMs);
+    const batchId = uuidv7();
+    return this.#send(timeoutMs, (reply) => {
+      publications.forEach((publication, index) => {
+        const last = index === publications.length - 1;
+        const headers = headersOf(publication) ?? newHeaders();
+        headers.set(HEADER.batchId, batchId);
+        headers.set(HEADER.batchSeq, String(index + 1));
+        if (last) headers.set(HEADER.batchCommit, '1');
+        this.#nc.publish(publication.subject, publication.payload, last ? { headers, reply } : { headers });
+      });
+    });
+  }
+
+  /** Rejects what is under way: its acknowledgements can't come any more. Called when the connection is lost. */
+  connectionLost(): void {
+    this.#failAll(new BrokerError('unavailable', 'The connection to the broker was lost before the acknowledgement'));
+  }
+
+  stop(): void {
+    this.#failAll(new BrokerError('unavailable', 'The connection to the broker is closing'));
+  }
+
+  #failAll(error: BrokerError): void {
+    for (const [token, pending] of this.#pending) {
+      this.#pending.delete(token);
+      clearTimeout(pending.timer);
+      pending.reject(error);
+    }
+  }
+
+  #send(timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
+    const token = (this.#next++).toString(36);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(token);
+        reject(new BrokerError('unavailable', `The broker did not acknowledge within ${timeoutMs} ms`));
+      }, timeoutMs);
+      this.#pending.set(token, { resolve, reject, timer });
+      try {
+        send(`${this.#inbox}.${token}`);
+      } catch (error) {
+        this.#pending.delete(token);
+        clearTimeout(timer);
+        reject(new BrokerError('unavailable', 'The message could not be sent to the broker', { cause: error }));
+      }
+    });
+  }
+
+  #onReply(error: Error | null, msg: Msg): void {
+    if (error !== null)
+      return this.#failAll(new BrokerError('unavailable', 'The reply subscription failed', { cause: error }));
+    const token = msg.subject.slice(this.#inbox.length + 1);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    clearTimeout(pending.timer);
+    const answer = parseAck(msg);
+    if (answer instanceof BrokerError) pending.reject(answer);
+    else pending.resolve(answer);
+  }
+}
+
+function headersOf(publication: Publication): MsgHdrs | undefined {
+  const { msgId, expect, headers: extra } = publication;
+  if (msgId === undefined && expect === undefined && extra === undefined) return undefined;
+  const headers = newHeaders();
+  if (extra !== undefined) for (const [name, value] of Object.entries(extra)) headers.set(name, value);
+  if (msgId !== undefined) headers.set(HEADER.msgId, msgId);
+  if (expect !== undefined) {
+    headers.set(HEADER.expectSeq, String(expect.seq));
+    headers.set(HEADER.expectSubject, expect.filter);
+  }
+  return headers;
+}
+
+interface AckBody {
+  stream?: string;
+  seq?: number;
+  duplicate?: boolean;
+  error?: { err_code?: number; description?: string };
+}
+
+function parseAck(msg: Msg): PublishAck | BrokerError {
+  if (msg.data.length === 0) {
+    return msg.headers?.code === NO_RESPONDERS
+      ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
+      : new BrokerError('refused', 'The broker sent an empty acknowledgement');
+  }
+  const body = msg.json<AckBody>();
+  if (body.error !== undefined)
+    return brokerErrorOf(body.error.err_code ?? 0, body.error.description ?? 'no description');
+  if (body.stream === undefined || body.seq === undefined)
+    return new BrokerError('refused', 'The acknowledgement is not understood');
+  return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true };
+}

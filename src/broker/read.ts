@@ -1,0 +1,82 @@
+import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
+import { BrokerError } from './errors.js';
+import type { Broker } from './connect.js';
+
+/** A stored message as read from the stream's leader. */
+export interface Stored {
+  seq: number;
+  subject: string;
+  data: Uint8Array;
+  header(name: string): string;
+}
+
+const NO_MESSAGE = 10037;
+
+/** The last message whose subject matches `filter` (wildcards allowed), read from the leader. @throws {BrokerError} */
+export const lastBySubject = (broker: Broker, stream: string, filter: string): Promise<Stored | undefined> =>
+  get(broker, stream, { last_by_subj: filter });
+
+/** The first message at or after `seq` whose subject matches `filter`, read from the leader. @throws {BrokerError} */
+export const nextBySubject = (broker: Broker, stream: string, filter: string, seq = 1): Promise<Stored | undefined> =>
+  get(broker, stream, { seq, next_by_subj: filter });
+
+/** The stream's last sequence and when it was made (its incarnation). @throws {BrokerError} */
+export async function streamPosition(
+  broker: Broker,
+  stream: string,
+): Promise<{ created: string; firstSeq: number; lastSeq: number; messages: number }> {
+  try {
+    const info = await broker.jsm.streams.info(stream);
+    return {
+      created: info.created,
+      firstSeq: info.state.first_seq,
+      lastSeq: info.state.last_seq,
+      messages: info.state.messages,
+    };
+  } catch (error) {
+    throw asBrokerError(error, `reading the state of ${stream}`);
+  }
+}
+
+export async function deleteMessage(broker: Broker, stream: string, seq: number): Promise<void> {
+  try {
+    // Without erasing: the bytes go with the block, and an erase would rewrite it.
+    await broker.jsm.streams.deleteMessage(stream, seq, false);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.apiError().err_code === NO_MESSAGE) return;
+    throw asBrokerError(error, `deleting message ${seq} of ${stream}`);
+  }
+}
+
+async function get(
+  broker: Broker,
+  stream: string,
+  query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+): Promise<Stored | undefined> {
+  try {
+    const message = await broker.jsm.streams.getMessage(stream, query);
+    return message === null ? undefined : asStored(message);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.apiError().err_code === NO_MESSAGE) return undefined;
+    throw asBrokerError(error, `reading ${stream}`);
+  }
+}
+
+export const asStored = (message: StoredMsg): Stored => ({
+  seq: message.seq,
+  subject: message.subject,
+  data: message.data,
+  header: (name) => message.header.get(name),
+});
+
+export const asBrokerError = (error: unknown, doing: string): BrokerError => {
+  if (error instanceof BrokerError) return error;
+  if (error instanceof JetStreamApiError) {
+    const { err_code: apiCode, description } = error.apiError();
+    return new BrokerError('refused', `The broker refused ${doing}: ${description} (${apiCode})`, {
+      apiCode,
+      cause: error,
+    });
+  }
+  return new BrokerError('unavailable', `The broker did not answer ${doing}`, { cause: error });
+};

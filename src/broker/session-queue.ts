@@ -1,0 +1,148 @@
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import type { Broker } from './connect.js';
+import { isBrokerError } from './errors.js';
+import type { Publication, PublishAck } from './publish.js';
+import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
+
+/**
+ * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
+ * compare-and-set filter of the session. The procedures are BROKER_PROTOCOL.md's, One run per session.
+ */
+
+/** How often a compare-and-set is tried again before somebody else is left to do it (the sweeper at the latest). */
+const MAX_TRIES = 50;
+
+export interface TaskMessage {
+  taskId: string;
+  sessionId: string;
+  queue: string;
+  payload: Uint8Array | string;
+  headers: Readonly<Record<string, string>>;
+}
+
+/** The direct run of a task: refused (`conflict`) when anything of its session stands or waits. */
+export const directRun = (task: TaskMessage, lane: 'high' | 'normal' | 'low'): Publication => ({
+  subject: SUBJECT.run(task.queue, lane, task.sessionId),
+  payload: task.payload,
+  msgId: task.taskId,
+  headers: { ...task.headers, [HEADER.taskId]: task.taskId },
+  expect: { filter: SUBJECT.session(task.sessionId), seq: 0 },
+});
+
+/** Stores a task behind all that its session holds. @throws {BrokerError} */
+export async function storeWaiting(broker: Broker, task: TaskMessage): Promise<PublishAck> {
+  const filter = SUBJECT.session(task.sessionId);
+  for (let tries = 1; ; tries++) {
+    const last = await lastBySubject(broker, STREAM.commands, filter);
+    try {
+      return await broker.publisher.publish({
+        subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),
+        payload: task.payload,
+        headers: { ...task.headers, [HEADER.taskId]: task.taskId },
+        expect: { filter, seq: last?.seq ?? 0 },
+      });
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+      // A lost acknowledgement looks like a conflict too.
+      const mine = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', task.taskId, task.sessionId));
+      if (mine !== undefined) return { stream: STREAM.commands, seq: mine.seq, duplicate: true };
+      if (tries >= MAX_TRIES) throw error;
+    }
+  }
+}
+
+export interface Promoted {
+  taskId: string;
+  /** The waiting entry, to be deleted once the run that made room is acknowledged. */
+  waitingSeq: number;
+}
+
+/**
+ * Makes the oldest waiting task of a session its run, if the session is free for it.
+ * @param endedTaskId the task whose run, ended but not acknowledged yet, makes room; without it there must be no run.
+ * @returns what was promoted; undefined when nothing waits or the session is busy.
+ * @throws {BrokerError}
+ */
+export async function promote(broker: Broker, sessionId: string, endedTaskId?: string): Promise<Promoted | undefined> {
+  const filter = SUBJECT.session(sessionId);
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    // In this order: what comes later makes the expectation on `last` fail.
+    const last = await lastBySubject(broker, STREAM.commands, filter);
+    if (last === undefined) return undefined;
+    const oldest = await nextBySubject(broker, STREAM.commands, SUBJECT.sessionWaiting(sessionId));
+    if (oldest === undefined) return undefined;
+    const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+    if (run !== undefined && run.header(HEADER.taskId) === oldest.header(HEADER.taskId)) {
+      // Promoted already, by somebody who didn't come to delete the entry.
+      await deleteMessage(broker, STREAM.commands, oldest.seq);
+      continue;
+    }
+    if (run !== undefined && (run.header(HEADER.taskId) !== endedTaskId || !(await hasEnded(broker, endedTaskId))))
+      return undefined;
+    const taskId = oldest.header(HEADER.taskId);
+    if (await hasEnded(broker, taskId)) {
+      await deleteMessage(broker, STREAM.commands, oldest.seq);
+      continue;
+    }
+    try {
+      await broker.publisher.publish(asRun(oldest, sessionId, { filter, seq: last.seq }));
+      return { taskId, waitingSeq: oldest.seq };
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+  }
+  return undefined;
+}
+
+const FORWARDED = [HEADER.taskId, HEADER.type, HEADER.traceparent];
+
+function asRun(waiting: Stored, sessionId: string, expect: { filter: string; seq: number }): Publication {
+  const queue = waiting.subject.split('.')[3] ?? '';
+  const headers = Object.fromEntries(
+    FORWARDED.map((name) => [name, waiting.header(name)]).filter(([, value]) => value !== ''),
+  );
+  return { subject: SUBJECT.run(queue, 'next', sessionId), payload: waiting.data, headers, expect };
+}
+
+async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boolean> {
+  if (taskId === undefined) return false;
+  const state = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
+  const status = state === undefined ? undefined : statusOfSubject(state.subject);
+  return status !== undefined && isEnded(status);
+}
+
+/**
+ * After the outcome of `taskId` is stored: gives the session's place to the next in line and takes the run off the queue.
+ * Safe to repeat after a crash between any two steps.
+ * @param ack acknowledges the run's message, and resolves when the broker has confirmed it.
+ */
+export async function releaseSession(
+  broker: Broker,
+  sessionId: string,
+  taskId: string,
+  ack: () => Promise<void>,
+): Promise<void> {
+  const promoted = await promote(broker, sessionId, taskId);
+  await ack();
+  const late = promoted ?? (await promote(broker, sessionId));
+  if (late !== undefined) await deleteMessage(broker, STREAM.commands, late.waitingSeq);
+}
+
+/** Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run. */
+export async function sweepSessions(broker: Broker, signal: AbortSignal): Promise<number> {
+  let promotions = 0;
+  for (const sessionId of await sessionsWaiting(broker)) {
+    if (signal.aborted) break;
+    const promoted = await promote(broker, sessionId);
+    if (promoted === undefined) continue;
+    promotions++;
+    await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
+  }
+  return promotions;
+}
+
+async function sessionsWaiting(broker: Broker): Promise<Set<string>> {
+  const info = await broker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
+  return new Set(Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
+}

@@ -1,0 +1,52 @@
+import { JetStreamApiError, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
+import { Objm } from '@nats-io/obj';
+import type { Config } from '../../contracts/config.js';
+import { STREAM } from '../../contracts/names.js';
+import { BLOB_BUCKET, laneConsumer, laneSpecs, streamSpecs } from '../../contracts/topology.js';
+import { listOf } from '../config.js';
+import type { Broker } from './connect.js';
+import { asBrokerError } from './read.js';
+
+const NOT_FOUND = { stream: 10059, consumer: 10014 } as const;
+
+const isNotFound = (error: unknown, code: number): boolean =>
+  error instanceof JetStreamApiError && error.apiError().err_code === code;
+
+/**
+ * Makes the broker's streams, consumers and buckets what the contract says. Idempotent; several processes may do it at once.
+ * @throws {BrokerError}
+ */
+export async function ensureTopology(broker: Broker, config: Config, replicas = 1): Promise<void> {
+  for (const spec of streamSpecs(config, replicas))
+    await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
+  for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
+    await ensureConsumer(broker, laneConsumer(spec, config.KSI_LEASE_S));
+  try {
+    await new Objm(broker.js).create(BLOB_BUCKET.name, { description: BLOB_BUCKET.description, replicas });
+  } catch (error) {
+    throw asBrokerError(error, `making the bucket ${BLOB_BUCKET.name}`);
+  }
+}
+
+async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name: string }): Promise<void> {
+  try {
+    await broker.jsm.streams.info(spec.name);
+    await broker.jsm.streams.update(spec.name, spec);
+  } catch (error) {
+    if (!isNotFound(error, NOT_FOUND.stream)) throw asBrokerError(error, `updating the stream ${spec.name}`);
+    try {
+      await broker.jsm.streams.add(spec);
+    } catch (cause) {
+      throw asBrokerError(cause, `making the stream ${spec.name}`);
+    }
+  }
+}
+
+async function ensureConsumer(broker: Broker, consumer: ReturnType<typeof laneConsumer>): Promise<void> {
+  try {
+    // Creates, or updates where only such fields differ as may be changed.
+    await broker.jsm.consumers.add(STREAM.commands, consumer as Partial<ConsumerConfig>);
+  } catch (error) {
+    throw asBrokerError(error, `making the consumer ${consumer.durable_name}`);
+  }
+}
