@@ -1,4 +1,4 @@
-import { JetStreamApiError, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
+import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
@@ -7,9 +7,11 @@ import { listOf } from '../config.js';
 import type { Broker } from './connect.js';
 import { asBrokerError } from './read.js';
 
-const NOT_FOUND = { stream: 10059, consumer: 10014 } as const;
+/** The JetStream API's codes for a stream that is not there, and a consumer that is, with other settings. */
+const NOT_FOUND = 10059;
+const EXISTS = 10148;
 
-const isNotFound = (error: unknown, code: number): boolean =>
+const isCode = (error: unknown, code: number): boolean =>
   error instanceof JetStreamApiError && error.apiError().err_code === code;
 
 /**
@@ -33,7 +35,7 @@ async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name
     await broker.jsm.streams.info(spec.name);
     await broker.jsm.streams.update(spec.name, spec);
   } catch (error) {
-    if (!isNotFound(error, NOT_FOUND.stream)) throw asBrokerError(error, `updating the stream ${spec.name}`);
+    if (!isCode(error, NOT_FOUND)) throw asBrokerError(error, `updating the stream ${spec.name}`);
     try {
       await broker.jsm.streams.add(spec);
     } catch (cause) {
@@ -43,10 +45,16 @@ async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name
 }
 
 async function ensureConsumer(broker: Broker, consumer: ReturnType<typeof laneConsumer>): Promise<void> {
+  const { durable_name: name, ...changeable } = consumer;
   try {
-    // Creates, or updates where only such fields differ as may be changed.
-    await broker.jsm.consumers.add(STREAM.commands, consumer as Partial<ConsumerConfig>);
+    await broker.jsm.consumers.add(STREAM.commands, consumer);
   } catch (error) {
-    throw asBrokerError(error, `making the consumer ${consumer.durable_name}`);
+    // It stands with other settings: bring those up to date.
+    if (!isCode(error, EXISTS)) throw asBrokerError(error, `making the consumer ${name}`);
+    try {
+      await broker.jsm.consumers.update(STREAM.commands, name, changeable);
+    } catch (cause) {
+      throw asBrokerError(cause, `updating the consumer ${name}`);
+    }
   }
 }
