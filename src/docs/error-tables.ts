@@ -1,0 +1,19 @@
+import { API_ERRORS, TASK_ERRORS } from '../../contracts/errors.js';
+import { markdownTable } from './region.js';
+
+export const apiErrorTable = (): string =>
+  markdownTable(
+    ['code', 'HTTP', 'what happened', 'what to do'],
+    Object.entries(API_ERRORS).map(([code, { status, title, next }]) => [`\`${code}\``, String(status), title, next]),
+  );
+
+export const taskErrorTable = (): string =>
+  markdownTable(
+    ['code', 'again?', 'what happened', 'what to do'],
+    Object.entries(TASK_ERRORS).map(([code, { retryable, title, next }]) => [
+      `\`${code}\``,
+      retryable ? 'may help' : 'no',
+      title,
+      next,
+    ]),
+  );

@@ -1,0 +1,29 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { configTable } from './config-table.js';
+import { apiErrorTable, taskErrorTable } from './error-tables.js';
+import { replaceRegion } from './region.js';
+
+/** Writes the generated parts of the documents; with `--check` it only says, and exits 1, when one is out of date. */
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+const check = process.argv.includes('--check');
+
+const REGIONS = [
+  { file: 'README.md', region: 'config', text: configTable },
+  { file: 'docs/errors.md', region: 'api-errors', text: apiErrorTable },
+  { file: 'docs/errors.md', region: 'task-errors', text: taskErrorTable },
+] as const;
+
+for (const { file, region, text } of REGIONS) {
+  const path = join(ROOT, file);
+  const before = readFileSync(path, 'utf8');
+  const after = replaceRegion(before, region, text());
+  if (after === before) continue;
+  if (check) {
+    process.stderr.write(`${file}: the region "${region}" is out of date; run npm run docs\n`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(path, after);
+  }
+}
