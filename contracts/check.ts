@@ -44,7 +44,7 @@ export function check<S extends TSchema>(schema: S, value: unknown): Checked<Sta
   const candidate = withoutNullOptionals(schema, value);
   const validator = compile(schema);
   if (validator.Check(candidate)) return { ok: true, value: candidate as Static<S> };
-  const [, errors] = validator.Errors(candidate) as unknown as [boolean, SchemaError[]];
+  const errors: readonly SchemaError[] = validator.Errors(candidate);
   const faults = errors.flatMap(toFaults);
   return { ok: false, faults: faults.length > 0 ? faults : [{ field: '', message: 'is not valid' }] };
 }

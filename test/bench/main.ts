@@ -1,0 +1,39 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { benchOptions, type BenchOptions } from './options.js';
+import { renderTable, type Result } from './result.js';
+import { accept } from './scenarios/accept.js';
+import { fanOut } from './scenarios/fan-out.js';
+import { latency } from './scenarios/latency.js';
+import { memory } from './scenarios/memory.js';
+import { throughput } from './scenarios/throughput.js';
+
+/** `make bench`: every figure beside its baseline from the same run on the same machine; a table to stdout and JSON to bench-results/. */
+const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Result[]>>> = {
+  accept,
+  latency,
+  throughput,
+  'fan-out': fanOut,
+  memory,
+};
+
+const options = benchOptions(process.argv.slice(2));
+const results: Result[] = [];
+for (const [name, scenario] of Object.entries(SCENARIOS)) {
+  if (options.only !== undefined && options.only !== name) continue;
+  process.stderr.write(`${name} …\n`);
+  results.push(...(await scenario(options)));
+}
+if (results.length === 0) {
+  process.stderr.write(
+    `There is no scenario ${String(options.only)}; there are ${Object.keys(SCENARIOS).join(', ')}.\n`,
+  );
+  process.exit(2);
+}
+process.stdout.write(`${renderTable(results)}\n`);
+await mkdir(options.out, { recursive: true });
+const file = join(options.out, `${new Date().toISOString().replaceAll(':', '-')}.json`);
+const machine = { cpus: cpus().length, model: cpus()[0]?.model, memory: totalmem(), node: process.version };
+await writeFile(file, `${JSON.stringify({ at: new Date().toISOString(), machine, options, results }, null, 2)}\n`);
+process.stderr.write(`written to ${file}\n`);

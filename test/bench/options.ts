@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** Length of each load, in seconds. */
+  seconds: number;
+  /** Clients at once in the accept scenario. */
+  connections: readonly number[];
+  /** Tasks run one after the other in the latency scenario. */
+  latencyTasks: number;
+  /** Tasks run in the throughput scenario. */
+  throughputTasks: number;
+  frames: number;
+  clients: number;
+  only: string | undefined;
+  out: string;
+}
+
+/** `--smoke` is the short run that keeps the benchmark from rotting; its figures mean nothing. */
+export function benchOptions(argv: string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      smoke: { type: 'boolean', default: false },
+      seconds: { type: 'string' },
+      only: { type: 'string' },
+      out: { type: 'string', default: 'bench-results' },
+    },
+  });
+  const full = {
+    seconds: 8,
+    connections: [1, 64, 256],
+    latencyTasks: 200,
+    throughputTasks: 400,
+    frames: 5_000,
+    clients: 100,
+  };
+  const smoke = { seconds: 0.5, connections: [4], latencyTasks: 3, throughputTasks: 6, frames: 200, clients: 5 };
+  const chosen = values.smoke ? smoke : full;
+  return { ...chosen, seconds: Number(values.seconds ?? chosen.seconds), only: values.only, out: values.out };
+}
