@@ -38,12 +38,14 @@ export async function streamPosition(
   }
 }
 
+/** Deletes one message; one that is gone already is no error. @throws {BrokerError} */
 export async function deleteMessage(broker: Broker, stream: string, seq: number): Promise<void> {
   try {
     // Without erasing: the bytes go with the block, and an erase would rewrite it.
     await broker.jsm.streams.deleteMessage(stream, seq, false);
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.apiError().err_code === NO_MESSAGE) return;
+    // Somebody else's deletion is refused under several codes, one of which says anything: so look.
+    if (error instanceof JetStreamApiError && (await get(broker, stream, { seq })) === undefined) return;
     throw asBrokerError(error, `deleting message ${seq} of ${stream}`);
   }
 }
@@ -51,7 +53,7 @@ export async function deleteMessage(broker: Broker, stream: string, seq: number)
 async function get(
   broker: Broker,
   stream: string,
-  query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+  query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
 ): Promise<Stored | undefined> {
   try {
     const message = await broker.jsm.streams.getMessage(stream, query);
