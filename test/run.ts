@@ -16,7 +16,10 @@ const CONCURRENCY = 2;
 
 const patterns = process.argv.slice(2);
 const files = readdirSync(HERE, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.test.js') && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
+  .filter(
+    (file) =>
+      file.endsWith('.test.js') && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))),
+  )
   .toSorted()
   .map((file) => relative(ROOT, join(HERE, file)));
 
@@ -27,16 +30,27 @@ if (files.length === 0) {
 
 const marker = `KSI_TEST_RUN=${randomUUID()}`;
 const [name = '', value = ''] = marker.split('=');
-const child = spawn(
+const c8 = [
+  join(ROOT, 'node_modules', 'c8', 'bin', 'c8.js'),
+  '--reporter=lcovonly',
+  '--reporter=json-summary',
+  '--reporter=html',
+  '--exclude=test/**',
+  '--exclude=dist/test/**',
+];
+const runner = [
   process.execPath,
-  [
-    join(ROOT, 'node_modules', 'c8', 'bin', 'c8.js'),
-    ...['--reporter=lcovonly', '--reporter=json-summary', '--reporter=html', '--exclude=test/**', '--exclude=dist/test/**'],
-    ...[process.execPath, '--enable-source-maps', '--test', '--test-reporter=spec'],
-    ...[`--test-concurrency=${CONCURRENCY}`, `--test-timeout=${FILE_TIMEOUT_MS}`, ...files],
-  ],
-  { cwd: ROOT, stdio: 'inherit', env: { ...process.env, [name]: value } },
-);
+  '--enable-source-maps',
+  '--test',
+  '--test-reporter=spec',
+  `--test-concurrency=${CONCURRENCY}`,
+  `--test-timeout=${FILE_TIMEOUT_MS}`,
+];
+const child = spawn(process.execPath, [...c8, ...runner, ...files], {
+  cwd: ROOT,
+  stdio: 'inherit',
+  env: { ...process.env, [name]: value },
+});
 child.on('exit', (code, signal) => {
   const left = processesMarked(marker);
   for (const { pid, command } of left) {
@@ -53,7 +67,10 @@ function processesMarked(environment: string): { pid: number; command: string }[
     if (!/^\d+$/.test(entry)) continue;
     const environ = safely(() => readFileSync(`/proc/${entry}/environ`, 'utf8'));
     if (environ?.split('\0').includes(environment) !== true) continue;
-    found.push({ pid: Number(entry), command: (safely(() => readFileSync(`/proc/${entry}/cmdline`, 'utf8')) ?? '').replaceAll('\0', ' ') });
+    found.push({
+      pid: Number(entry),
+      command: (safely(() => readFileSync(`/proc/${entry}/cmdline`, 'utf8')) ?? '').replaceAll('\0', ' '),
+    });
   }
   return found;
 }

@@ -80,7 +80,7 @@ const open = (): Promise<void> =>
       handshake += chunk.toString('latin1');
       const end = handshake.indexOf('\r\n\r\n');
       if (end < 0) return;
-      if (!handshake.startsWith('HTTP/1.1 101')) reject(new Error(handshake.slice(0, 200)));
+      if (!handshake.startsWith('HTTP/1.1 101')) return reject(new Error(handshake.slice(0, 200)));
       upgraded = true;
       counter.push(Buffer.from(handshake.slice(end + 4), 'latin1'));
       resolve();

@@ -1,4 +1,4 @@
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { request } from 'undici';
 import { CLAUDE_STANDIN } from '../../fixtures/paths.js';
 import { startCluster } from '../../fixtures/cluster.js';
