@@ -4,12 +4,12 @@ import { markdownTable } from './region.js';
 interface Property {
   type?: string;
   enum?: readonly string[];
-  default?: unknown;
+  default?: string | number;
   description?: string;
 }
 
 const defaultOf = (property: Property): string =>
-  property.default === undefined || property.default === '' ? '' : `\`${String(property.default)}\``;
+  property.default === undefined || property.default === '' ? '' : `\`${property.default}\``;
 
 /** The README's table of environment variables. */
 export const configTable = (): string =>
