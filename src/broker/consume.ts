@@ -6,6 +6,8 @@ import { BrokerError } from './errors.js';
 export interface Delivery {
   readonly subject: string;
   readonly data: Uint8Array;
+  /** When it came here, by `performance.now()`. */
+  readonly receivedAt: number;
   header(name: string): string;
   /** Takes it off the queue; resolves when the broker has confirmed. A plain ack was lost at kills of the broker (FACTS). @throws {BrokerError} */
   ack(): Promise<void>;
@@ -15,8 +17,20 @@ export interface Delivery {
   giveBack(delayMs?: number): void;
 }
 
+/**
+ * How a pull ended: with a message; without one, since none is there; or without an answer to that, since the
+ * consumer is not there (yet), the broker refused or didn't answer, or `reset` was called.
+ */
+export type PullEnd = 'message' | 'empty' | 'unavailable';
+
 const CONFIRM_TIMEOUT_MS = 1_500;
-const STATUS = { noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 } as const;
+/** Statuses that a pull may end with, and whether the consumer has answered by it. */
+const STATUS: ReadonlyMap<number, PullEnd> = new Map([
+  [404, 'empty'], // no messages
+  [408, 'empty'], // the time is up
+  [409, 'unavailable'], // consumer deleted, too many pulls, leadership change …
+  [503, 'unavailable'], // nobody listens: no such consumer or stream, or no leader
+]);
 
 /**
  * Pulls single messages from one consumer, one pull at a time, over an inbox of its own
@@ -27,14 +41,15 @@ export class Puller {
   readonly #subject: string;
   readonly #inbox: string;
   readonly #onDelivery: (delivery: Delivery) => void;
-  readonly #onEnd: () => void;
+  readonly #onEnd: (end: PullEnd) => void;
   readonly #subscription: ReturnType<NatsConnection['subscribe']>;
   #pulls = 0;
-  #current: { reply: string; timer: NodeJS.Timeout; settle: (got: boolean) => void } | undefined;
+  #stopped: Promise<void> | undefined;
+  #current: { reply: string; timer: NodeJS.Timeout; settle: (end: PullEnd) => void } | undefined;
 
   /**
    * @param onDelivery called for every message, also one that comes after its pull was given up.
-   * @param onEnd called when a parked pull has ended without a message.
+   * @param onEnd called when a parked pull has ended, before `onDelivery` if it brought a message.
    */
   constructor(options: {
     broker: Broker;
@@ -42,7 +57,7 @@ export class Puller {
     consumer: string;
     inboxPrefix?: string | undefined;
     onDelivery: (delivery: Delivery) => void;
-    onEnd: () => void;
+    onEnd: (end: PullEnd) => void;
   }) {
     this.#broker = options.broker;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
@@ -59,59 +74,63 @@ export class Puller {
     return this.#current !== undefined;
   }
 
-  /** Takes a message if one is there. Resolves with whether one came. */
-  tryNow(): Promise<boolean> {
+  /** Takes a message if one is there. Resolves after `onDelivery` was called with it. */
+  tryNow(): Promise<PullEnd> {
     return new Promise((resolve) => this.#pull({ batch: 1, no_wait: true }, CONFIRM_TIMEOUT_MS, resolve));
   }
 
-  /** Waits for a message; without one `onEnd` is called after `expiresMs` at the latest. */
+  /** Waits for a message; `onEnd` is called soon after `expiresMs` at the latest. */
   park(expiresMs: number): void {
     // The margin is for the broker's own word that the time is up.
-    this.#pull({ batch: 1, expires: expiresMs * 1_000_000 }, expiresMs + 2_000, (got) => {
-      if (!got) this.#onEnd();
-    });
+    this.#pull({ batch: 1, expires: expiresMs * 1_000_000 }, expiresMs + 2_000, this.#onEnd);
   }
 
   /** Forgets the pull under way: after a reconnect the broker knows nothing of it. */
   reset(): void {
-    this.#settle(false);
+    this.#settle('unavailable');
   }
 
-  stop(): void {
-    this.#subscription.unsubscribe();
-    this.#settle(false);
+  /** Ends the pull; a message that is on its way already still goes to `onDelivery` before this resolves. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#drain();
+    return this.#stopped;
   }
 
-  #pull(request: object, timeoutMs: number, settle: (got: boolean) => void): void {
+  async #drain(): Promise<void> {
+    // The broker drops a pull that nobody listens to any more.
+    if (!this.#subscription.isClosed()) await this.#subscription.drain();
+    this.#settle('unavailable');
+  }
+
+  #pull(request: object, timeoutMs: number, settle: (end: PullEnd) => void): void {
     if (this.busy) throw new Error('a pull is under way');
     const reply = `${this.#inbox}.${(this.#pulls++).toString(36)}`;
-    const timer = setTimeout(() => this.#settle(false), timeoutMs);
+    const timer = setTimeout(() => this.#settle('unavailable'), timeoutMs);
     this.#current = { reply, timer, settle };
     try {
       this.#broker.nc.publish(this.#subject, JSON.stringify(request), { reply });
     } catch {
-      // The connection is closed: nothing comes; the owner is about to stop.
-      this.#settle(false);
+      // The connection is closed: nothing comes, and the timer says so. At once would make an owner that pulls again spin.
     }
   }
 
-  #settle(got: boolean): void {
+  #settle(end: PullEnd): void {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
     clearTimeout(current.timer);
-    current.settle(got);
+    current.settle(end);
   }
 
   #onMessage(error: Error | null, msg: Msg): void {
-    if (error !== null) return this.#settle(false);
-    const code = msg.headers?.code ?? 0;
-    if (msg.data.length === 0 && Object.values<number>(STATUS).includes(code)) {
+    if (error !== null) return this.#settle('unavailable');
+    const end = msg.data.length === 0 ? STATUS.get(msg.headers?.code ?? 0) : undefined;
+    if (end !== undefined) {
       // A status comes on the pull's own reply subject, a message on the one it was stored under.
-      if (msg.subject === this.#current?.reply) this.#settle(false);
+      if (msg.subject === this.#current?.reply) this.#settle(end);
       return;
     }
-    this.#settle(true);
+    this.#settle('message');
     this.#onDelivery(new PulledMessage(this.#broker.nc, msg));
   }
 }
@@ -120,6 +139,7 @@ class PulledMessage implements Delivery {
   readonly #nc: NatsConnection;
   readonly #msg: Msg;
   readonly #reply: string;
+  readonly receivedAt = performance.now();
 
   constructor(nc: NatsConnection, msg: Msg) {
     this.#nc = nc;

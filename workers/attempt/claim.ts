@@ -1,0 +1,143 @@
+import type { EventData, EventType } from '../../contracts/events.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { TASK_STATES } from '../../contracts/states.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { publishCertainly, whileUnavailable } from '../certain.js';
+import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
+import type { WorkerContext } from '../context.js';
+import { taskError } from '../outcome.js';
+import type { TaskIdentity } from './command.js';
+import { MAX_LOST_STARTS, readPosition, type TaskPosition } from './history.js';
+
+/** An attempt that is ours: its SPAWN_START is stored. */
+export interface Claim {
+  readonly attempt: number;
+  readonly startId: string;
+  readonly startSeq: number;
+  /** Where the session's transcript is resumed from, and its last sequence. */
+  readonly transcript: { readonly from: number; readonly last: number };
+}
+
+export type Claimed =
+  | { kind: 'claimed'; claim: Claim }
+  /** It has an outcome: only the rest of its end may be missing. */
+  | { kind: 'ended' }
+  /** Another worker was quicker. */
+  | { kind: 'lost' };
+
+/** SPAWN_QUEUED, sent without waiting, may come between our reading and our start; more than that is somebody else. */
+const TRIES = 3;
+
+/**
+ * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
+ * taken over; one that was lost too often is given up.
+ * @throws {BrokerError} and the signal's reason.
+ */
+export async function claimTask(
+  context: WorkerContext,
+  identity: TaskIdentity,
+  traceparent: string,
+  signal: AbortSignal,
+): Promise<Claimed> {
+  const { broker } = context;
+  for (let tries = 1; tries <= TRIES; tries++) {
+    const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
+    if (position.kind === 'ended') return { kind: 'ended' };
+    const publish = publisherOf(context, identity, traceparent, signal);
+    const claimed =
+      position.kind === 'new'
+        ? await startNew(context, identity, position, publish, signal)
+        : await takeOver(context, identity, position, publish, signal);
+    if (claimed !== undefined) return claimed;
+    // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
+    if (position.kind === 'again') break;
+  }
+  return { kind: 'lost' };
+}
+
+type PublishState = <T extends EventType>(
+  type: T,
+  token: string,
+  data: Omit<EventData<T>, keyof TaskIdentity>,
+  expectSeq: number,
+) => Promise<{ id: string; seq: number } | undefined>;
+
+function publisherOf(
+  { broker }: WorkerContext,
+  identity: TaskIdentity,
+  traceparent: string,
+  signal: AbortSignal,
+): PublishState {
+  return async (type, token, data, expectSeq) => {
+    const event = newEvent(type, { ...identity, ...data } as EventData<typeof type>);
+    const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: expectSeq };
+    const publication = eventPublication(event, SUBJECT.taskState(identity.task_id, token), expect, traceparent);
+    const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId: event.id, expect }, signal);
+    return seq === undefined ? undefined : { id: event.id, seq };
+  };
+}
+
+async function startNew(
+  context: WorkerContext,
+  identity: TaskIdentity,
+  position: Extract<TaskPosition, { kind: 'new' }>,
+  publish: PublishState,
+  signal: AbortSignal,
+): Promise<Claimed | undefined> {
+  const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
+  return start(context, publish, 1, position.lastSeq, { from: last, last });
+}
+
+async function takeOver(
+  context: WorkerContext,
+  identity: TaskIdentity,
+  position: Extract<TaskPosition, { kind: 'again' }>,
+  publish: PublishState,
+  signal: AbortSignal,
+): Promise<Claimed | undefined> {
+  const { broker, workerId } = context;
+  let { lastSeq } = position;
+  if (position.running) {
+    // From here on the broker refuses whatever the lost attempt might still publish.
+    const retry = { attempt: position.attempts, reason: 'worker_lost' as const, worker_id: workerId };
+    const stored = await publish('SPAWN_RETRY', TASK_STATES.retrying.token, retry, lastSeq);
+    if (stored === undefined) return undefined;
+    lastSeq = stored.seq;
+  }
+  const from = position.transcriptSeq;
+  const last = await rewindTranscript(broker, identity.session_id, from, signal);
+  if (position.lostStarts < MAX_LOST_STARTS)
+    return start(context, publish, position.attempts + 1, lastSeq, { from, last });
+  const n = (await whileUnavailable(signal, () => lastN(context, identity.task_id))) + 1;
+  const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
+  const given = await publish(
+    'SPAWN_ERROR',
+    TASK_STATES.failed.token,
+    { attempt: position.attempts, n, error },
+    lastSeq,
+  );
+  return given === undefined ? undefined : { kind: 'ended' };
+}
+
+async function start(
+  { workerId, host }: WorkerContext,
+  publish: PublishState,
+  attempt: number,
+  lastSeq: number,
+  transcript: Claim['transcript'],
+): Promise<Claimed | undefined> {
+  const data = { attempt, n: 1, worker_id: workerId, host, transcript_seq: transcript.from };
+  const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
+  if (stored === undefined) return undefined;
+  return { kind: 'claimed', claim: { attempt, startId: stored.id, startSeq: stored.seq, transcript } };
+}
+
+/** The `n` of the last event of a task's last attempt, which can write no more. */
+async function lastN({ broker }: WorkerContext, taskId: string): Promise<number> {
+  const starts = await lastBySubject(broker, STREAM.events, SUBJECT.taskState(taskId, TASK_STATES.running.token));
+  const output = await lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId));
+  // An output before the last start is of an earlier attempt.
+  if (output === undefined || output.seq < (starts?.seq ?? 0)) return 1;
+  return (JSON.parse(new TextDecoder().decode(output.data)) as { data: { n: number } }).data.n;
+}

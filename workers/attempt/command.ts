@@ -1,0 +1,72 @@
+import { check } from '../../contracts/check.js';
+import { FORMAT_VERSION, HEADER } from '../../contracts/names.js';
+import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Delivery } from '../../src/broker/consume.js';
+import { isBrokerError } from '../../src/broker/errors.js';
+
+/** Whose task it is: what stands in each of its events. */
+export interface TaskIdentity {
+  task_id: string;
+  session_id: string;
+  session_name?: string;
+  owner: string;
+}
+
+export type ReadCommand =
+  | { kind: 'command'; identity: TaskIdentity; command: SpawnCommand }
+  /** Written by a newer build: another worker may understand it. */
+  | { kind: 'newer'; version: number }
+  | { kind: 'malformed'; identity: TaskIdentity; why: string }
+  /** Not even its task can be told. */
+  | { kind: 'unreadable'; why: string };
+
+/** Reads the task that a run message carries. @throws {BrokerError} when its body can't be fetched now. */
+export async function readCommand(delivery: Delivery, blobs: Blobs): Promise<ReadCommand> {
+  const first = parse(delivery.data);
+  const reference = check(SpawnCommandRef, first);
+  if (!reference.ok) return interpret(delivery, first);
+  try {
+    return interpret(delivery, parse(await blobs.get(reference.value.ref)));
+  } catch (error) {
+    if (!isBrokerError(error, 'refused')) throw error;
+    return broken(delivery, first, error.message);
+  }
+}
+
+function interpret(delivery: Delivery, body: unknown): ReadCommand {
+  const version = field(body, 'v');
+  if (typeof version === 'number' && version > FORMAT_VERSION) return { kind: 'newer', version };
+  const checked = check(SpawnCommand, body);
+  if (!checked.ok) {
+    const faults = checked.faults.map(({ field, message }) => `${field} ${message}`.trim());
+    return broken(delivery, body, faults.join('; '));
+  }
+  const command = checked.value;
+  const { task_id, session_id, session_name, owner } = command;
+  const identity = { task_id, session_id, owner, ...(session_name === undefined ? {} : { session_name }) };
+  return { kind: 'command', identity, command };
+}
+
+function broken(delivery: Delivery, body: unknown, why: string): ReadCommand {
+  const taskId = delivery.header(HEADER.taskId) || field(body, 'task_id');
+  if (typeof taskId !== 'string' || taskId === '') return { kind: 'unreadable', why };
+  const owner = field(body, 'owner');
+  const identity = {
+    task_id: taskId,
+    session_id: delivery.subject.slice(delivery.subject.lastIndexOf('.') + 1),
+    owner: typeof owner === 'string' ? owner : '',
+  };
+  return { kind: 'malformed', identity, why };
+}
+
+function parse(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined; // The check says what is wrong with it.
+  }
+}
+
+const field = (body: unknown, name: string): unknown =>
+  typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[name] : undefined;

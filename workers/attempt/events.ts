@@ -1,0 +1,131 @@
+import type { EventData, EventType } from '../../contracts/events.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { TASK_STATES } from '../../contracts/states.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { isBrokerError } from '../../src/broker/errors.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import type { Publication } from '../../src/broker/publish.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { whileUnavailable } from '../certain.js';
+import type { ClaudeMessage } from '../claude/ending.js';
+import type { Outcome } from '../outcome.js';
+import type { Claim } from './claim.js';
+import type { TaskIdentity } from './command.js';
+import type { Lease } from './lease.js';
+import { MemoryOutbox, type Outbox, type OutboxItem } from './outbox.js';
+import { Stopped } from './stop.js';
+
+export interface AttemptEventsOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly lease: Lease;
+  readonly identity: TaskIdentity;
+  readonly claim: Claim;
+  readonly workerId: string;
+  readonly traceparent: string;
+}
+
+/**
+ * What an attempt publishes, in order and numbered. Everything expects its own SPAWN_START to be the task's last state:
+ * that is the fence (BROKER_PROTOCOL.md, Truth).
+ */
+export class AttemptEvents {
+  readonly #options: AttemptEventsOptions;
+  readonly #outbox: Outbox;
+  /** Of the SPAWN_START, which is stored already. */
+  #n = 1;
+
+  constructor(options: AttemptEventsOptions) {
+    this.#options = options;
+    this.#outbox = new MemoryOutbox((batch) => this.#deliver(batch));
+  }
+
+  /** One complete message of Claude's stream. */
+  message(message: ClaudeMessage): void {
+    this.#add('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
+  }
+
+  /** What to wait for before more is read from Claude. */
+  room(): Promise<void> | undefined {
+    return this.#outbox.room();
+  }
+
+  /** The attempt's outcome, after all its messages. Resolves when it is stored. @throws {Stopped} when fenced, or the lease is lost. */
+  outcome(outcome: Outcome): Promise<void> {
+    const output = outcome.output as Record<string, unknown> | undefined;
+    const counted = this.#counted();
+    if (outcome.kind === 'completed')
+      return this.#end('SPAWN_COMPLETE', TASK_STATES.completed.token, { ...counted, ...(output && { output }) });
+    const data = { ...counted, error: outcome.error, ...(output && { output }) };
+    return this.#end('SPAWN_ERROR', TASK_STATES.failed.token, data);
+  }
+
+  /** Gives the task back because this worker stops. As `outcome`. */
+  drained(): Promise<void> {
+    const { identity, claim, workerId } = this.#options;
+    const data = { ...identity, attempt: claim.attempt, reason: 'worker_drained' as const, worker_id: workerId };
+    return this.#end('SPAWN_RETRY', TASK_STATES.retrying.token, data);
+  }
+
+  #counted(): TaskIdentity & { attempt: number; n: number } {
+    this.#n += 1;
+    return { ...this.#options.identity, attempt: this.#options.claim.attempt, n: this.#n };
+  }
+
+  async #end<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
+    const id = this.#add(type, SUBJECT.taskState(this.#options.identity.task_id, token), data);
+    this.#options.lease.own(id);
+    await this.#outbox.drained();
+  }
+
+  #add<T extends EventType>(type: T, subject: string, data: EventData<T>): string {
+    const { identity, claim, traceparent } = this.#options;
+    const event = newEvent(type, data);
+    const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: claim.startSeq };
+    const publication = eventPublication(event, subject, expect, traceparent);
+    this.#outbox.add({ event, publication, bytes: Buffer.byteLength(publication.payload) });
+    return event.id;
+  }
+
+  /** Stores a batch through outages, always the identical one, until it is stored or the attempt has no right to. */
+  async #deliver(batch: readonly OutboxItem[]): Promise<void> {
+    const { broker, lease } = this.#options;
+    const { signal } = lease;
+    const publications: Publication[] = [];
+    for (const item of batch) publications.push(await this.#fitting(item, signal));
+    let repeated = false;
+    await whileUnavailable(signal, async () => {
+      if (repeated && (await this.#isStored(batch))) return;
+      repeated = true;
+      try {
+        await broker.publisher.publishBatch(publications);
+      } catch (error) {
+        // An earlier try was stored, though its acknowledgement never came.
+        if (isBrokerError(error, 'duplicate')) return;
+        if (!isBrokerError(error, 'conflict')) throw error;
+        if (!(await this.#isStored(batch))) throw new Stopped('fenced');
+      }
+    });
+  }
+
+  /** Whether the last event of the batch is what the broker has last of its subject: nobody else writes there. */
+  async #isStored(batch: readonly OutboxItem[]): Promise<boolean> {
+    const last = batch.at(-1);
+    if (last === undefined) return true;
+    const { task_id: taskId } = this.#options.identity;
+    const filter = last.event.type === 'SPAWN_MESSAGE' ? SUBJECT.taskOutput(taskId) : SUBJECT.taskStates(taskId);
+    const stored = await lastBySubject(this.#options.broker, STREAM.events, filter);
+    return stored?.header(HEADER.msgId) === last.event.id;
+  }
+
+  /** An event too large for a message goes without its body, which lies in the object store: nothing is cut. */
+  async #fitting({ event, publication, bytes }: OutboxItem, signal: AbortSignal): Promise<Publication> {
+    const { blobs, identity } = this.#options;
+    if (!blobs.needed(bytes)) return publication;
+    const { message, output, ...rest } = event.data as Record<string, unknown>;
+    const body = Buffer.from(JSON.stringify(message ?? output));
+    const ref = await whileUnavailable(signal, () => blobs.put(`event/${identity.task_id}/${event.id}`, body));
+    return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
+  }
+}

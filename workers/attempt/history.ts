@@ -1,0 +1,78 @@
+import type { RETRY_REASONS } from '../../contracts/errors.js';
+import type { EventData, StoredEvent } from '../../contracts/events.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded, statusOfSubject, type TaskStatus } from '../../contracts/states.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
+
+/** A state of a task as it is stored. */
+export interface TaskStateEvent {
+  seq: number;
+  status: TaskStatus | undefined;
+  event: StoredEvent;
+}
+
+/** What the stored states of a task say to a worker that has its run. */
+export type TaskPosition =
+  | { kind: 'new'; lastSeq: number }
+  | { kind: 'ended' }
+  /** It ran before; an attempt without an end, if `running`, is lost. */
+  | { kind: 'again'; running: boolean; lastSeq: number; attempts: number; lostStarts: number; transcriptSeq: number };
+
+/** Starts without an outcome after which a task is given up: it seems to take its workers down. */
+export const MAX_LOST_STARTS = 5;
+
+/** Reads from the leader what has become of a task so far. @throws {BrokerError} */
+export async function readPosition(broker: Broker, taskId: string): Promise<TaskPosition> {
+  const filter = SUBJECT.taskStates(taskId);
+  const last = await lastBySubject(broker, STREAM.events, filter);
+  const status = last === undefined ? undefined : statusOfSubject(last.subject);
+  if (
+    last === undefined ||
+    status === undefined ||
+    status === 'queued' ||
+    status === 'waiting' ||
+    status === 'scheduled'
+  )
+    return { kind: 'new', lastSeq: last?.seq ?? 0 };
+  if (isEnded(status)) return { kind: 'ended' };
+  const states: TaskStateEvent[] = [];
+  for (let seq = 1; seq <= last.seq;) {
+    const stored = await nextBySubject(broker, STREAM.events, filter, seq);
+    if (stored === undefined) break;
+    states.push(asState(stored));
+    seq = stored.seq + 1;
+  }
+  return positionOf(states);
+}
+
+/** The same from the states themselves, oldest first. Pure. */
+export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
+  const last = states.at(-1);
+  if (last?.status !== undefined && isEnded(last.status)) return { kind: 'ended' };
+  const starts = states.filter(({ event }) => event.type === 'SPAWN_START');
+  const [first] = starts;
+  if (last === undefined || first === undefined) return { kind: 'new', lastSeq: last?.seq ?? 0 };
+  return {
+    kind: 'again',
+    running: last.status === 'running',
+    lastSeq: last.seq,
+    attempts: Math.max(...starts.map(({ event }) => startData(event).attempt)),
+    lostStarts: starts.length - states.filter(({ event }) => isUncounted(event)).length,
+    transcriptSeq: startData(first.event).transcript_seq,
+  };
+}
+
+/** Attempts that ended so don't count against the task (DESIGN, invariant 8). */
+const UNCOUNTED: readonly (typeof RETRY_REASONS)[number][] = ['worker_drained', 'broker_lost'];
+
+const isUncounted = (event: StoredEvent): boolean =>
+  event.type === 'SPAWN_RETRY' && UNCOUNTED.includes((event.data as EventData<'SPAWN_RETRY'>).reason);
+
+const startData = (event: StoredEvent): EventData<'SPAWN_START'> => event.data as EventData<'SPAWN_START'>;
+
+const asState = (stored: Stored): TaskStateEvent => ({
+  seq: stored.seq,
+  status: statusOfSubject(stored.subject),
+  event: JSON.parse(new TextDecoder().decode(stored.data)) as StoredEvent,
+});

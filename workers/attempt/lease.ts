@@ -1,0 +1,119 @@
+import type { Subscription } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Broker } from '../../src/broker/connect.js';
+import type { Delivery } from '../../src/broker/consume.js';
+import { isBrokerError } from '../../src/broker/errors.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { Stopped, type StopReason } from './stop.js';
+
+export interface LeaseOptions {
+  readonly broker: Broker;
+  readonly delivery: Delivery;
+  readonly leaseMs: number;
+  readonly log: Logger;
+}
+
+/**
+ * The right of an attempt to go on: held while its own SPAWN_START is the task's last state, and for as long as the
+ * broker has confirmed (BROKER_PROTOCOL.md, The lease). Once lost it never comes back; `signal` says so, and why.
+ */
+export class Lease {
+  readonly #options: LeaseOptions;
+  readonly #lost = new AbortController();
+  /** Ids of the state events that this attempt published itself. */
+  readonly #own = new Set<string>();
+  #states = '';
+  #feed: Subscription | undefined;
+  #renewal: NodeJS.Timeout | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #confirmed: number;
+  #deadline: number;
+  #stopped = false;
+  #renewing: Promise<void> = Promise.resolve();
+
+  /** Counts from the moment of the delivery. */
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.#confirmed = options.delivery.receivedAt;
+    this.#deadline = this.#confirmed + options.leaseMs;
+    this.#armDeadline();
+  }
+
+  /** Aborts when the lease is lost, with a Stopped. */
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
+  start(taskId: string, startId: string): void {
+    this.#states = SUBJECT.taskStates(taskId);
+    this.#own.add(startId);
+    this.#feed = this.#options.broker.nc.subscribe(this.#states, {
+      callback: (error, message) => {
+        // Without the feed, renewals find out a little later.
+        if (error !== null) this.#options.log.warn({ err: error }, 'cannot watch the states of the task');
+        else if (!this.#own.has(message.headers?.get(HEADER.msgId) ?? '')) this.#lose('fenced');
+      },
+    });
+    this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - performance.now()));
+  }
+
+  /** Says that a state event of this id, about to be published, is the attempt's own. */
+  own(eventId: string): void {
+    this.#own.add(eventId);
+  }
+
+  /** Renews no more; resolves when nothing is under way. The broker's lease runs on for its time. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#renewal);
+    clearTimeout(this.#deadlineTimer);
+    this.#feed?.unsubscribe();
+    await this.#renewing;
+  }
+
+  get #interval(): number {
+    return this.#options.leaseMs / 3;
+  }
+
+  #renewAfter(ms: number): void {
+    if (this.#stopped || this.signal.aborted) return;
+    this.#renewal = setTimeout(() => {
+      this.#renewing = this.#renew();
+    }, ms);
+  }
+
+  async #renew(): Promise<void> {
+    const { broker, delivery, log } = this.#options;
+    const sentAt = performance.now();
+    try {
+      // Read first: a renewal by one who was taken over prolongs the successor's lease.
+      const last = await lastBySubject(broker, STREAM.events, this.#states);
+      if (!this.#own.has(last?.header(HEADER.msgId) ?? '')) return this.#lose('fenced');
+      await delivery.renew();
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      log.warn({ err: error, left_ms: Math.round(this.#deadline - performance.now()) }, 'the lease was not renewed');
+      return this.#renewAfter(Math.min(500, this.#interval / 2));
+    }
+    // From the renewal before: a kill of the broker may take this one back.
+    this.#deadline = this.#confirmed + this.#options.leaseMs;
+    this.#confirmed = sentAt;
+    this.#armDeadline();
+    this.#renewAfter(this.#interval - (performance.now() - sentAt));
+  }
+
+  #armDeadline(): void {
+    clearTimeout(this.#deadlineTimer);
+    if (this.#stopped) return;
+    this.#deadlineTimer = setTimeout(() => this.#lose('lease_lost'), this.#deadline - performance.now());
+  }
+
+  #lose(reason: StopReason): void {
+    if (this.#stopped || this.signal.aborted) return;
+    this.#options.log.warn({ reason }, 'the attempt has lost its lease');
+    clearTimeout(this.#renewal);
+    this.#lost.abort(new Stopped(reason));
+  }
+}

@@ -1,0 +1,52 @@
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
+import type { SpawnDelta } from '../../contracts/events.js';
+import type { Broker } from '../../src/broker/connect.js';
+import type { TaskIdentity } from './command.js';
+
+/** Deltas come a few characters at a time: what comes within this goes as one. Less than the eye notices. */
+const COALESCE_MS = 30;
+
+/** Partial text of an attempt, as it is written, for whoever listens now. */
+export class LiveText {
+  readonly #broker: Broker;
+  readonly #identity: TaskIdentity;
+  readonly #attempt: number;
+  #text = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(broker: Broker, identity: TaskIdentity, attempt: number) {
+    this.#broker = broker;
+    this.#identity = identity;
+    this.#attempt = attempt;
+  }
+
+  add(text: string): void {
+    this.#text += text;
+    this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
+  }
+
+  /** Sends what there is: before the complete message that holds the same text. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const text = this.#text;
+    this.#text = '';
+    // May be missed by definition, so it isn't kept for a broker that is away.
+    if (text === '' || !this.#broker.connected()) return;
+    const { task_id, session_id, owner } = this.#identity;
+    const delta: SpawnDelta = {
+      v: FORMAT_VERSION,
+      type: 'SPAWN_DELTA',
+      timestamp: new Date().toISOString(),
+      data: { task_id, session_id, owner, attempt: this.#attempt, text },
+    };
+    this.#broker.nc.publish(SUBJECT.live(task_id), JSON.stringify(delta));
+  }
+
+  /** Sends nothing more. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#text = '';
+  }
+}

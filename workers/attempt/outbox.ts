@@ -1,0 +1,97 @@
+import type { StoredEvent } from '../../contracts/events.js';
+import type { Publication } from '../../src/broker/publish.js';
+
+/** An event on its way to the broker. */
+export interface OutboxItem {
+  readonly event: StoredEvent;
+  readonly publication: Publication;
+  readonly bytes: number;
+}
+
+/**
+ * The events of an attempt between Claude and the broker, in order. In memory here; what a worker remembers over its
+ * own death is kept by another implementation of the same.
+ */
+export interface Outbox {
+  add(item: OutboxItem): void;
+  /** What to wait for before more is added; undefined while there is room. */
+  room(): Promise<void> | undefined;
+  /** Resolves when all that was added is stored. @throws what `deliver` threw; from then on nothing is delivered. */
+  drained(): Promise<void>;
+}
+
+const MAX_BATCH_EVENTS = 100;
+const MAX_BATCH_BYTES = 524_288;
+const MAX_WAITING_BYTES = 8 * 1_048_576;
+
+/**
+ * Delivers one batch at a time; what comes meanwhile is collected for the next. So a lone event goes at once, and many
+ * share one synchronisation of the broker's file.
+ */
+export class MemoryOutbox implements Outbox {
+  readonly #deliver: (batch: readonly OutboxItem[]) => Promise<void>;
+  readonly #maxWaiting: number;
+  #items: OutboxItem[] = [];
+  #bytes = 0;
+  #delivering: Promise<void> | undefined;
+  #failure: { error: unknown } | undefined;
+  #roomWaiters: (() => void)[] = [];
+
+  /** @param deliver stores a batch, all or none; it repeats by itself what may be repeated. */
+  constructor(deliver: (batch: readonly OutboxItem[]) => Promise<void>, maxWaitingBytes = MAX_WAITING_BYTES) {
+    this.#deliver = deliver;
+    this.#maxWaiting = maxWaitingBytes;
+  }
+
+  add(item: OutboxItem): void {
+    if (this.#failure !== undefined) return;
+    this.#items.push(item);
+    this.#bytes += item.bytes;
+    this.#delivering ??= this.#run();
+  }
+
+  room(): Promise<void> | undefined {
+    if (this.#bytes <= this.#maxWaiting || this.#failure !== undefined) return undefined;
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  async drained(): Promise<void> {
+    await this.#delivering;
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #run(): Promise<void> {
+    // So that what is added in the same turn of the event loop goes together.
+    await Promise.resolve();
+    try {
+      while (this.#items.length > 0) {
+        const batch = this.#items.splice(0, batchLength(this.#items));
+        await this.#deliver(batch);
+        this.#bytes -= batch.reduce((sum, item) => sum + item.bytes, 0);
+        if (this.#bytes <= this.#maxWaiting) this.#giveRoom();
+      }
+    } catch (error) {
+      this.#failure = { error };
+      this.#items = [];
+      this.#giveRoom();
+    } finally {
+      this.#delivering = undefined;
+    }
+  }
+
+  #giveRoom(): void {
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}
+
+/** How many of the first items go in one batch: always at least one. */
+export function batchLength(items: readonly Pick<OutboxItem, 'bytes'>[]): number {
+  let bytes = 0;
+  const end = items.findIndex((item, index) => {
+    bytes += item.bytes;
+    return index > 0 && (index >= MAX_BATCH_EVENTS || bytes > MAX_BATCH_BYTES);
+  });
+  return end === -1 ? items.length : end;
+}

@@ -1,0 +1,179 @@
+import type { Logger } from 'pino';
+import { HEADER } from '../../contracts/names.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { Delivery } from '../../src/broker/consume.js';
+import { isBrokerError } from '../../src/broker/errors.js';
+import { releaseSession } from '../../src/broker/session-queue.js';
+import { whileUnavailable } from '../certain.js';
+import type { ClaudeEnding } from '../claude/ending.js';
+import { redactor } from '../claude/environment.js';
+import { runClaude } from '../claude/run.js';
+import { Transcript } from '../claude/transcripts.js';
+import type { WorkerContext } from '../context.js';
+import { outcomeOf, taskError, type Outcome } from '../outcome.js';
+import { claimTask, type Claim } from './claim.js';
+import { readCommand, type TaskIdentity } from './command.js';
+import { AttemptEvents } from './events.js';
+import { Lease } from './lease.js';
+import { LiveText } from './live.js';
+import { Stopped, type StopReason } from './stop.js';
+
+/** How a delivered run ended here. */
+export type TaskEnd =
+  | Outcome['kind']
+  | StopReason
+  /** It had its outcome already, or has it now, as it was lost too often. */
+  | 'ended'
+  /** Another worker has it. */
+  | 'lost'
+  /** It is not for this worker now. */
+  | 'given_back';
+
+/** A run that this worker can't take now goes to others, or comes again after this. */
+const GIVE_BACK_MS = 5_000;
+
+/** Takes one delivered run to its end. Never rejects: what goes wrong is logged, and the lease brings the run elsewhere. */
+export async function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
+  const log = context.log.child({ task_id: delivery.header(HEADER.taskId) });
+  const lease = new Lease({
+    broker: context.broker,
+    delivery,
+    leaseMs: context.leaseMs,
+    log,
+  });
+  try {
+    return await new TaskRun(delivery, slot, { ...context, log }, lease).run();
+  } catch (error) {
+    if (error instanceof Stopped) return error.reason;
+    log.error({ err: error }, 'the task could not be run here; it is given back');
+    if (lease.signal.aborted) return 'lost';
+    delivery.giveBack(GIVE_BACK_MS);
+    return 'given_back';
+  } finally {
+    await lease.stop();
+  }
+}
+
+class TaskRun {
+  readonly #delivery: Delivery;
+  readonly #slot: number;
+  readonly #context: WorkerContext;
+  readonly #lease: Lease;
+  readonly #log: Logger;
+
+  constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
+    this.#delivery = delivery;
+    this.#slot = slot;
+    this.#context = context;
+    this.#lease = lease;
+    this.#log = context.log;
+  }
+
+  async run(): Promise<TaskEnd> {
+    const read = await whileUnavailable(this.#lease.signal, () => readCommand(this.#delivery, this.#context.blobs));
+    if (read.kind === 'newer') {
+      this.#log.warn({ version: read.version }, 'a task of a newer format is given back; this worker needs an update');
+      this.#delivery.giveBack(GIVE_BACK_MS);
+      return 'given_back';
+    }
+    if (read.kind === 'unreadable') {
+      // Left in place it would lock its session for ever, and there is no task to report it to.
+      this.#log.error({ why: read.why, subject: this.#delivery.subject }, 'a run that names no task is removed');
+      await whileUnavailable(this.#lease.signal, () => this.#delivery.ack());
+      return 'ended';
+    }
+    const { identity } = read;
+    const traceparent = this.#delivery.header(HEADER.traceparent);
+    const claimed = await claimTask(this.#context, identity, traceparent, this.#lease.signal);
+    if (claimed.kind === 'lost') return 'lost';
+    if (claimed.kind === 'ended') return this.#release(identity, 'ended');
+    const { claim } = claimed;
+    this.#lease.start(identity.task_id, claim.startId);
+    this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
+    const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
+    if (read.kind === 'malformed') {
+      const error = taskError('internal', `The task's command is not valid (${read.why})`);
+      return this.#finish({ kind: 'failed', error }, events, identity);
+    }
+    return this.#attempt(read.command, identity, claim, events);
+  }
+
+  async #attempt(command: SpawnCommand, identity: TaskIdentity, claim: Claim, events: AttemptEvents): Promise<TaskEnd> {
+    const { shutdown } = this.#context;
+    const outcome = await this.#outcome(command, identity, claim, events);
+    this.#lease.signal.throwIfAborted();
+    // A result that came before the stop still counts.
+    if (shutdown.aborted && outcome.kind !== 'completed') return this.#giveBack(events);
+    return this.#finish(outcome, events, identity);
+  }
+
+  async #outcome(command: SpawnCommand, identity: TaskIdentity, claim: Claim, events: AttemptEvents): Promise<Outcome> {
+    const live = new LiveText(this.#context.broker, identity, claim.attempt);
+    try {
+      return outcomeOf(await this.#runClaude(command, claim, events, live));
+    } catch (error) {
+      this.#lease.signal.throwIfAborted();
+      this.#log.error({ err: error }, 'running Claude failed');
+      return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
+    } finally {
+      live.stop();
+    }
+  }
+
+  async #runClaude(command: SpawnCommand, claim: Claim, events: AttemptEvents, live: LiveText): Promise<ClaudeEnding> {
+    const { broker, blobs, folders, environment, shutdown } = this.#context;
+    const { signal } = this.#lease;
+    const { config, home } = await folders.slot(this.#slot);
+    const sessionId = command.session_id;
+    const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
+    return runClaude({
+      prompt: command.prompt,
+      sessionId,
+      resume: await transcript.exists(),
+      transcript,
+      model: command.model ?? this.#context.model,
+      allowedTools: command.allowed_tools,
+      cwd: await folders.workspace(sessionId),
+      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
+      executable: this.#context.executable,
+      onMessage: (message) => {
+        live.flush();
+        events.message(message);
+      },
+      onText: (text) => live.add(text),
+      gate: () => events.room(),
+      redact: redactor(environment.secrets),
+      signal: AbortSignal.any([signal, shutdown]),
+    });
+  }
+
+  async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
+    await events.outcome(outcome);
+    const code = outcome.kind === 'failed' ? outcome.error.code : undefined;
+    this.#log.info({ outcome: outcome.kind, code }, 'attempt ended');
+    return this.#release(identity, outcome.kind);
+  }
+
+  async #giveBack(events: AttemptEvents): Promise<TaskEnd> {
+    // Stored only while our start was the last state: so the run that is given back is ours.
+    await events.drained();
+    this.#delivery.giveBack(0);
+    this.#log.info('attempt given back, as the worker stops');
+    return 'shutdown';
+  }
+
+  /** After the outcome. Safe to repeat, and a redelivery repeats it if this doesn't come to its end. */
+  async #release(identity: TaskIdentity, end: TaskEnd): Promise<TaskEnd> {
+    await this.#lease.stop();
+    const { broker, leaseMs } = this.#context;
+    const patience = AbortSignal.timeout(leaseMs);
+    const ack = (): Promise<void> => this.#delivery.ack();
+    try {
+      await whileUnavailable(patience, () => releaseSession(broker, identity.session_id, identity.task_id, ack));
+    } catch (error) {
+      if (!patience.aborted && !isBrokerError(error)) throw error;
+      this.#log.warn({ err: error }, "the task's run is not off the queue yet; its redelivery will see to that");
+    }
+    return end;
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Why an attempt is stopped from outside.
+ * - `fenced`: another attempt, or an outcome, has taken its place: it may publish nothing more.
+ * - `lease_lost`: the broker hasn't confirmed the lease in time: another worker may have the task by now. Nothing more either.
+ * - `shutdown`: the worker stops; the attempt still holds its lease and gives the task back.
+ */
+export type StopReason = 'fenced' | 'lease_lost' | 'shutdown';
+
+/** The reason of the AbortSignals that stop attempts. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped';
+  readonly reason: StopReason;
+  constructor(reason: StopReason) {
+    super(`The attempt was stopped: ${reason}`);
+    this.reason = reason;
+  }
+}

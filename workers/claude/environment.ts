@@ -1,0 +1,73 @@
+/**
+ * What of the worker's environment Claude may see. An allow-list: whatever else the operator's shell holds
+ * (other services' keys above all) is not the model's business.
+ */
+const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
+  { pattern: /^(PATH|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|SHELL|USER|LOGNAME)$/, why: 'tools need them' },
+  { pattern: /^ANTHROPIC_(API_KEY|AUTH_TOKEN|CUSTOM_HEADERS)$/, why: 'credentials', secret: true },
+  { pattern: /^ANTHROPIC_[A-Z0-9_]+$/, why: 'address, models and cloud settings of the Messages API' },
+  { pattern: /^CLAUDE_CODE_OAUTH_TOKEN$/, why: 'credentials', secret: true },
+  { pattern: /^CLAUDE_CODE_(USE|SKIP)_[A-Z0-9_]+$/, why: 'choice of a cloud provider (Bedrock, Vertex …)' },
+  { pattern: /^CLAUDE_CODE_MAX_[A-Z_]+$/, why: 'limits of tokens and of its own retries' },
+  { pattern: /^API_TIMEOUT_MS$/, why: 'patience with the Messages API' },
+  {
+    pattern: /^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|BEARER_TOKEN_BEDROCK)$/,
+    why: 'Bedrock',
+    secret: true,
+  },
+  {
+    pattern:
+      /^AWS_(REGION|DEFAULT_REGION|PROFILE|CONFIG_FILE|SHARED_CREDENTIALS_FILE|ROLE_ARN|WEB_IDENTITY_TOKEN_FILE)$/,
+    why: 'Bedrock',
+  },
+  {
+    pattern:
+      /^(GOOGLE_APPLICATION_CREDENTIALS|GOOGLE_CLOUD_PROJECT|GCLOUD_PROJECT|CLOUD_ML_REGION|VERTEX_REGION_[A-Z0-9_]+)$/,
+    why: 'Vertex',
+  },
+  { pattern: /^(HTTPS?_PROXY|NO_PROXY|ALL_PROXY|https?_proxy|no_proxy|all_proxy)$/, why: 'the way out' },
+  { pattern: /^(NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/, why: "a company's own certificates" },
+];
+
+export interface ClaudeEnvironment {
+  readonly env: Readonly<Record<string, string>>;
+  /** Values that must not appear in events and logs. */
+  readonly secrets: readonly string[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * @param env the worker's own.
+ * @param further names that the operator adds (KSI_CLAUDE_ENV); their values count as secrets.
+ */
+export function claudeEnvironment(env: Environment, further: readonly string[]): ClaudeEnvironment {
+  const seen: Record<string, string> = {};
+  const secrets: string[] = [];
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || value === '') continue;
+    const rule = ALLOWED.find(({ pattern }) => pattern.test(name));
+    const added = further.includes(name);
+    if (rule === undefined && !added) continue;
+    seen[name] = value;
+    if (added || rule?.secret === true) secrets.push(value);
+  }
+  return {
+    env: {
+      ...seen,
+      // Nothing but the Messages API is asked, and the executable stays the one that was installed.
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+      DISABLE_AUTOUPDATER: '1',
+    },
+    secrets,
+  };
+}
+
+/** A value so short would make ordinary text unreadable, and is no secret. */
+const SHORTEST_SECRET = 8;
+
+/** Makes the secrets in what Claude wrote unreadable. */
+export function redactor(secrets: readonly string[]): (text: string) => string {
+  const values = secrets.filter((secret) => secret.length >= SHORTEST_SECRET).toSorted((a, b) => b.length - a.length);
+  return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, '[redacted]'), text);
+}

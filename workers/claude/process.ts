@@ -1,0 +1,134 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
+import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
+import { Tail } from './tail.js';
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** How long after the exit the rest of its output is waited for: a child that left the group may hold the pipes. */
+const OUTPUT_GRACE_MS = 300;
+
+/**
+ * The claude process with all that it starts, in a process group of its own, so that it ends as a whole.
+ * Its stdout goes through a gate that holds it back while the events wait for the broker.
+ */
+export class ClaudeProcess implements SpawnedProcess {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderrTail = new Tail();
+  readonly stdoutTail = new Tail();
+  /** Why it could not be started. */
+  spawnError: NodeJS.ErrnoException | undefined;
+  /** Resolves when it is gone and its output read; never rejects. Undefined: it never ran. */
+  readonly exited: Promise<Exit | undefined>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  #ending: Promise<void> | undefined;
+
+  /** @param gate what to wait for before Claude is read on; undefined: nothing. */
+  constructor(options: SpawnOptions, gate: () => Promise<void> | undefined) {
+    const { command, args, cwd, env } = options;
+    // The `node` that runs a script is this one: Claude's PATH may hold none.
+    this.#child = spawn(command === 'node' ? process.execPath : command, args, {
+      env,
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    this.stdin = this.#child.stdin;
+    // A write to a process that is gone: its exit says so better.
+    this.stdin.on('error', () => undefined);
+    this.stdout = this.#child.stdout.pipe(this.#gated(gate));
+    this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
+    this.exited = this.#watch();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get killed(): boolean {
+    return this.#child.killed;
+  }
+
+  get exitCode(): number | null {
+    return this.#child.exitCode;
+  }
+
+  get signalCode(): NodeJS.Signals | null {
+    return this.#child.signalCode;
+  }
+
+  on(event: 'exit' | 'error', listener: never): void {
+    this.#child.on(event, listener);
+  }
+
+  once(event: 'exit' | 'error', listener: never): void {
+    this.#child.once(event, listener);
+  }
+
+  off(event: 'exit' | 'error', listener: never): void {
+    this.#child.off(event, listener);
+  }
+
+  /** Signals the whole group. */
+  kill(signal: NodeJS.Signals): boolean {
+    const { pid } = this.#child;
+    if (pid === undefined) return false;
+    try {
+      return process.kill(-pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      throw error;
+    }
+  }
+
+  /** SIGTERM to the whole group, SIGKILL after `graceMs`; resolves when it is gone. Idempotent. */
+  terminate(graceMs: number): Promise<void> {
+    this.#ending ??= this.#terminate(graceMs);
+    return this.#ending;
+  }
+
+  async #terminate(graceMs: number): Promise<void> {
+    this.kill('SIGTERM');
+    const hard = setTimeout(() => this.kill('SIGKILL'), graceMs);
+    await this.exited;
+    clearTimeout(hard);
+  }
+
+  #watch(): Promise<Exit | undefined> {
+    return new Promise((resolve) => {
+      this.#child.once('error', (error: NodeJS.ErrnoException) => {
+        // Also sent when a running one can't be signalled: then its exit is still to come.
+        if (this.#child.pid !== undefined) return;
+        this.spawnError = error;
+        resolve(undefined);
+      });
+      this.#child.once('exit', (code, signal) => {
+        // What it started and left behind, while the group's id is still known to be its own.
+        this.kill('SIGKILL');
+        const late = setTimeout(() => resolve({ code, signal }), OUTPUT_GRACE_MS);
+        this.#child.once('close', () => {
+          clearTimeout(late);
+          resolve({ code, signal });
+        });
+      });
+    });
+  }
+
+  #gated(gate: () => Promise<void> | undefined): Transform {
+    const tail = this.stdoutTail;
+    const pass = async (chunk: Buffer, done: TransformCallback): Promise<void> => {
+      await gate();
+      done(null, chunk);
+    };
+    return new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        tail.add(chunk);
+        void pass(chunk, done);
+      },
+    });
+  }
+}

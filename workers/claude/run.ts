@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { query, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
+import type { ClaudeEnding, ClaudeMessage } from './ending.js';
+import { ClaudeProcess } from './process.js';
+import { StreamReader } from './stream-reader.js';
+
+export interface ClaudeRun {
+  readonly prompt: string;
+  readonly sessionId: string;
+  /** Whether the transcript has the session already; without, it is begun under that id. */
+  readonly resume: boolean;
+  readonly transcript: SessionStore & { readonly failure: string | undefined };
+  readonly model: string;
+  readonly allowedTools: readonly string[] | undefined;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Default: the one that the SDK brings. */
+  readonly executable: string | undefined;
+  /** Each complete message but the last result, in order. */
+  readonly onMessage: (message: ClaudeMessage) => void;
+  readonly onText: (text: string) => void;
+  /** What to wait for before more is read from Claude. */
+  readonly gate: () => Promise<void> | undefined;
+  readonly redact: (text: string) => string;
+  /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
+  readonly signal: AbortSignal;
+}
+
+/** From a request to end until SIGKILL. */
+const KILL_GRACE_MS = 2_000;
+/** From the result, and the end of its input, until a process that doesn't exit is ended. */
+const EXIT_GRACE_MS = 5_000;
+
+/** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. */
+export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
+  const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
+  if (missing !== undefined) return { spawnError: missing, stderr: '', stdout: '' };
+  const input = new Input(run.prompt);
+  const reader = new StreamReader(run.onMessage, run.onText);
+  const abort = new AbortController();
+  let child: ClaudeProcess | undefined;
+  let lingering: NodeJS.Timeout | undefined;
+  let lingered = false;
+  const end = (): void => {
+    abort.abort(run.signal.reason);
+    void child?.terminate(KILL_GRACE_MS);
+  };
+  run.signal.addEventListener('abort', end);
+  let failure: string | undefined;
+  let notFound: ClaudeEnding['spawnError'];
+  try {
+    run.signal.throwIfAborted();
+    const messages = query({
+      prompt: input,
+      options: {
+        ...optionsOf(run),
+        abortController: abort,
+        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.gate)),
+      },
+    });
+    for await (const message of messages) {
+      const next = reader.read(message);
+      if (next === 'refused') end();
+      if (next !== 'result' || lingering !== undefined) continue;
+      input.end();
+      lingering = setTimeout(() => {
+        lingered = true;
+        end();
+      }, EXIT_GRACE_MS);
+    }
+  } catch (error) {
+    // After a result it only repeats that (the SDK throws for its exit code).
+    failure = error instanceof Error ? error.message : String(error);
+    // Thrown by the SDK when its platform package is missing.
+    if (child === undefined && /native binary not found/i.test(failure))
+      notFound = { code: 'ENOENT', message: failure, path: run.executable ?? 'claude' };
+  } finally {
+    input.end();
+    clearTimeout(lingering);
+    run.signal.removeEventListener('abort', end);
+    await child?.terminate(KILL_GRACE_MS);
+  }
+  const exit = await child?.exited;
+  const { spawnError } = child ?? {};
+  return {
+    ...reader.summary(),
+    transcriptError: run.transcript.failure ?? reader.mirrorError,
+    spawnError:
+      spawnError === undefined
+        ? notFound
+        : { code: spawnError.code ?? '', message: spawnError.message, path: spawnError.path ?? '' },
+    exit,
+    lingered,
+    failure: failure === undefined ? undefined : run.redact(failure),
+    stderr: run.redact(child?.stderrTail.text() ?? ''),
+    stdout: run.redact(child?.stdoutTail.text() ?? '').slice(-2_000),
+  };
+}
+
+function optionsOf(run: ClaudeRun) {
+  return {
+    cwd: run.cwd,
+    env: { ...run.env },
+    model: run.model,
+    ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
+    sessionStore: run.transcript,
+    ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
+    ...(run.allowedTools === undefined ? {} : { allowedTools: [...run.allowedTools] }),
+    systemPrompt: { type: 'preset' as const, preset: 'claude_code' as const },
+    // Nothing from the working folder or the worker's user decides what Claude may do.
+    settingSources: [],
+    strictMcpConfig: true,
+    // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
+    permissionMode: 'default' as const,
+    includePartialMessages: true,
+  };
+}
+
+async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError']> {
+  try {
+    // A script is run by node and need not be executable itself.
+    await access(path, /\.[cm]?[jt]sx?$/.test(path) ? constants.R_OK : constants.X_OK);
+    return undefined;
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    return { code, message, path };
+  }
+}
+
+/** The prompt as a stream that stays open until the turn is over: interrupting and further input need that. */
+class Input implements AsyncIterable<SDKUserMessage> {
+  readonly #prompt: string;
+  readonly #ended = new AbortController();
+
+  constructor(prompt: string) {
+    this.#prompt = prompt;
+  }
+
+  end(): void {
+    this.#ended.abort();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<SDKUserMessage> {
+    yield { type: 'user', message: { role: 'user', content: this.#prompt }, parent_tool_use_id: null };
+    if (!this.#ended.signal.aborted) await once(this.#ended.signal, 'abort');
+  }
+}

@@ -1,0 +1,69 @@
+import type { ClaudeEnding, ClaudeMessage } from './ending.js';
+
+/** What the one who reads the stream is to do next. */
+export type Next = 'go_on' | 'result' | 'refused';
+
+/** Claude itself repeats a refused authentication for three minutes: so many tries are enough. */
+const REFUSALS = 2;
+
+/** Tells the messages of Claude's stream apart: deltas, complete messages, the result, and what they say about the run. */
+export class StreamReader {
+  readonly #onMessage: (message: ClaudeMessage) => void;
+  readonly #onText: (text: string) => void;
+  #result: ClaudeMessage | undefined;
+  #assistantError: string | undefined;
+  #apiKeySource: string | undefined;
+  #refusedStatus: number | undefined;
+  mirrorError: string | undefined;
+
+  constructor(onMessage: (message: ClaudeMessage) => void, onText: (text: string) => void) {
+    this.#onMessage = onMessage;
+    this.#onText = onText;
+  }
+
+  read(message: ClaudeMessage): Next {
+    if (message.type === 'stream_event') {
+      const text = textOfDelta(message);
+      if (text !== '') this.#onText(text);
+      return 'go_on';
+    }
+    if (message.type === 'result') {
+      // Only the last one is the outcome; of an earlier turn it is a message like others.
+      if (this.#result !== undefined) this.#onMessage(this.#result);
+      this.#result = message;
+      return 'result';
+    }
+    this.#onMessage(message);
+    return this.#note(message);
+  }
+
+  summary(): Pick<ClaudeEnding, 'result' | 'assistantError' | 'apiKeySource' | 'refusedStatus'> {
+    return {
+      result: this.#result,
+      assistantError: this.#assistantError,
+      apiKeySource: this.#apiKeySource,
+      refusedStatus: this.#refusedStatus,
+    };
+  }
+
+  #note(message: ClaudeMessage): Next {
+    if (message.type === 'assistant' && typeof message['error'] === 'string') this.#assistantError = message['error'];
+    if (message.type !== 'system') return 'go_on';
+    const { subtype, error, error_status: status, attempt, apiKeySource } = message;
+    if (subtype === 'init' && typeof apiKeySource === 'string') this.#apiKeySource ??= apiKeySource;
+    if (subtype === 'mirror_error') this.mirrorError ??= String(error);
+    if (subtype === 'api_retry' && (status === 401 || status === 403) && Number(attempt) >= REFUSALS) {
+      this.#refusedStatus = status;
+      return 'refused';
+    }
+    return 'go_on';
+  }
+}
+
+/** The text that a delta of the main conversation adds; '' for all else. */
+function textOfDelta(message: ClaudeMessage): string {
+  if (typeof message['parent_tool_use_id'] === 'string') return '';
+  const event = message['event'] as { type?: unknown; delta?: { type?: unknown; text?: unknown } } | undefined;
+  if (event?.type !== 'content_block_delta' || event.delta?.type !== 'text_delta') return '';
+  return typeof event.delta.text === 'string' ? event.delta.text : '';
+}

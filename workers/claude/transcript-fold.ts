@@ -1,0 +1,58 @@
+import type { SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
+import type { BlobRef } from '../../contracts/blob.js';
+import { FORMAT_VERSION } from '../../contracts/names.js';
+
+/** What a message of KSI_TRANSCRIPTS holds. */
+export interface TranscriptBody {
+  v: number;
+  entries?: SessionStoreEntry[];
+  /** All entries after this sequence and before this message are void: an attempt that was lost wrote them. */
+  rewind_to?: number;
+  /** In place of the entries: a body too large for a message. */
+  ref?: BlobRef;
+}
+
+export interface TranscriptMessage {
+  seq: number;
+  body: TranscriptBody;
+}
+
+/** The entries that a session's messages, in order, come to: without what was rewound, each uuid once. */
+export function foldTranscript(messages: readonly TranscriptMessage[]): SessionStoreEntry[] {
+  let kept: TranscriptMessage[] = [];
+  for (const message of messages) {
+    const { rewind_to: to } = message.body;
+    if (to === undefined) kept.push(message);
+    else kept = kept.filter(({ seq }) => seq <= to);
+  }
+  const seen = new Set<string>();
+  return kept
+    .flatMap(({ body }) => body.entries ?? [])
+    .filter(({ uuid }) => {
+      if (uuid === undefined) return true;
+      if (seen.has(uuid)) return false;
+      seen.add(uuid);
+      return true;
+    });
+}
+
+/** Bodies for one append, in order, none larger than `maxBytes` unless it is a single entry. */
+export function splitEntries(entries: readonly SessionStoreEntry[], maxBytes: number): string[] {
+  const bodies: string[] = [];
+  let part: string[] = [];
+  let bytes = 0;
+  const close = (): void => {
+    if (part.length > 0) bodies.push(`{"v":${FORMAT_VERSION},"entries":[${part.join(',')}]}`);
+    part = [];
+    bytes = 0;
+  };
+  for (const entry of entries) {
+    const text = JSON.stringify(entry);
+    const size = Buffer.byteLength(text) + 1;
+    if (bytes + size > maxBytes) close();
+    part.push(text);
+    bytes += size;
+  }
+  close();
+  return bodies;
+}

@@ -1,0 +1,182 @@
+import type { SessionKey, SessionStore, SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
+import { v7 as uuidv7 } from 'uuid';
+import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { asBrokerError, lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
+import { publishCertainly, whileUnavailable } from '../certain.js';
+import { foldTranscript, splitEntries, type TranscriptBody, type TranscriptMessage } from './transcript-fold.js';
+
+/** Room for entries in a message of the smallest usual `max_payload` (1 MiB); larger ones go to the object store. */
+const MAX_BODY_BYTES = 524_288;
+
+/** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
+export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>
+  (await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)))?.seq ?? 0;
+
+/**
+ * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
+ * @returns the transcript's new last sequence.
+ * @throws {BrokerError} and when `signal` aborts.
+ */
+export async function rewindTranscript(
+  broker: Broker,
+  sessionId: string,
+  to: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const filter = SUBJECT.transcript(sessionId);
+  const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
+  for (;;) {
+    const expect = { filter, seq: await lastTranscriptSeq(broker, sessionId) };
+    // On a conflict the lost attempt, still alive, was quicker once more.
+    const marker = { subject: filter, payload, msgId: uuidv7(), expect };
+    const seq = await publishCertainly(broker, STREAM.transcripts, marker, signal);
+    if (seq !== undefined) return seq;
+  }
+}
+
+export interface TranscriptOptions {
+  broker: Broker;
+  blobs: Blobs;
+  sessionId: string;
+  /** The sequence that the attempt resumes from: what came later does not count. */
+  from: number;
+  /** The transcript's last sequence when the attempt began: `from`, or that of its rewind. */
+  last: number;
+  /** Ends the attempts to reach the broker. */
+  signal: AbortSignal;
+}
+
+/**
+ * A session's transcript, for one attempt, as the SDK's SessionStore. KSI's session id is the only key: the SDK's
+ * `projectKey` comes from a folder, which differs from host to host.
+ *
+ * Every append, those of subagents included, expects the main transcript's last sequence to be its own last one
+ * (BROKER_PROTOCOL.md, Transcripts): an attempt that was taken over is refused.
+ */
+export class Transcript implements SessionStore {
+  /** Why it could not be read or stored, once that happened. */
+  failure: string | undefined;
+  readonly #options: TranscriptOptions;
+  readonly #filter: string;
+  #last: number;
+  #appends: Promise<void> = Promise.resolve();
+  /** Read once for the questions before the run; not kept during it. */
+  #mainRead: Promise<TranscriptMessage[]> | undefined;
+
+  constructor(options: TranscriptOptions) {
+    this.#options = options;
+    this.#filter = SUBJECT.transcript(options.sessionId);
+    this.#last = options.last;
+  }
+
+  /** Whether there is something to resume. @throws {BrokerError} */
+  async exists(): Promise<boolean> {
+    try {
+      return (await this.#entries(this.#filter)).length > 0;
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  async load(key: SessionKey): Promise<SessionStoreEntry[] | null> {
+    try {
+      const entries = await this.#entries(this.#subject(key.subpath));
+      return entries.length === 0 ? null : entries;
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** Appends in the order of the calls, also when those overlap. */
+  append(key: SessionKey, entries: SessionStoreEntry[]): Promise<void> {
+    const done = this.#appends.then(() => this.#append(this.#subject(key.subpath), entries));
+    // The caller hears of a failure; the next append is not its consequence.
+    this.#appends = done.catch(() => undefined);
+    return done;
+  }
+
+  async listSubkeys(): Promise<string[]> {
+    const prefix = `${this.#filter}.`;
+    try {
+      const info = await this.#options.broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: `${prefix}>` });
+      return Object.keys(info.state.subjects ?? {}).map((subject) => decodeSubkey(subject.slice(prefix.length)));
+    } catch (error) {
+      throw this.#failed(asBrokerError(error, `listing ${prefix}>`));
+    }
+  }
+
+  #subject(subpath: string | undefined): string {
+    return subpath === undefined ? this.#filter : SUBJECT.transcriptSub(this.#options.sessionId, encodeSubkey(subpath));
+  }
+
+  async #append(subject: string, entries: SessionStoreEntry[]): Promise<void> {
+    const { broker, signal } = this.#options;
+    this.#mainRead = undefined;
+    try {
+      for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
+        const msgId = uuidv7();
+        const payload = await this.#payload(msgId, body);
+        const publication = { subject, payload, msgId, expect: { filter: this.#filter, seq: this.#last } };
+        const seq = await publishCertainly(broker, STREAM.transcripts, publication, signal);
+        if (seq === undefined) throw new Error('Another attempt has taken the session over');
+        if (subject === this.#filter) this.#last = seq;
+      }
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  async #payload(id: string, body: string): Promise<string> {
+    const { blobs, sessionId, signal } = this.#options;
+    const bytes = Buffer.from(body);
+    if (!blobs.needed(bytes.length)) return body;
+    const ref = await whileUnavailable(signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
+    return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
+  }
+
+  async #entries(subject: string): Promise<SessionStoreEntry[]> {
+    const main = await this.#main();
+    if (subject === this.#filter) return foldTranscript(main);
+    // The rewinds stand in the main transcript and go for those of subagents too.
+    const rewinds = main.filter(({ body }) => body.rewind_to !== undefined);
+    return foldTranscript([...(await this.#read(subject)), ...rewinds].toSorted((a, b) => a.seq - b.seq));
+  }
+
+  #main(): Promise<TranscriptMessage[]> {
+    this.#mainRead ??= this.#read(this.#filter);
+    return this.#mainRead;
+  }
+
+  async #read(subject: string): Promise<TranscriptMessage[]> {
+    const { broker, from, signal } = this.#options;
+    const messages: TranscriptMessage[] = [];
+    for (let seq = 1; seq <= from;) {
+      const stored = await whileUnavailable(signal, () => nextBySubject(broker, STREAM.transcripts, subject, seq));
+      if (stored === undefined || stored.seq > from) break;
+      messages.push({ seq: stored.seq, body: await this.#body(stored) });
+      seq = stored.seq + 1;
+    }
+    return messages;
+  }
+
+  async #body(stored: Stored): Promise<TranscriptBody> {
+    const body = parseBody(stored.data);
+    const { ref } = body;
+    if (ref === undefined) return body;
+    return parseBody(await whileUnavailable(this.#options.signal, () => this.#options.blobs.get(ref)));
+  }
+
+  #failed(error: unknown): Error {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.failure ??= cause.message;
+    return cause;
+  }
+}
+
+const parseBody = (data: Uint8Array): TranscriptBody => JSON.parse(new TextDecoder().decode(data)) as TranscriptBody;
+
+/** A subkey is a path; a subject's token holds neither dots nor spaces. */
+const encodeSubkey = (subkey: string): string => Buffer.from(subkey).toString('base64url');
+const decodeSubkey = (token: string): string => Buffer.from(token, 'base64url').toString();

@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { Blobs } from '../src/broker/blobs.js';
+import type { Broker } from '../src/broker/connect.js';
+import type { ClaudeEnvironment } from './claude/environment.js';
+import type { Folders } from './claude/folders.js';
+
+/** What every attempt of a worker shares. */
+export interface WorkerContext {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly folders: Folders;
+  readonly log: Logger;
+  readonly workerId: string;
+  readonly host: string;
+  readonly leaseMs: number;
+  readonly model: string;
+  readonly executable: string | undefined;
+  readonly environment: ClaudeEnvironment;
+  /** Aborts when running attempts are to be given back. */
+  readonly shutdown: AbortSignal;
+}

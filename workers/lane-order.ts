@@ -1,0 +1,17 @@
+import { PRIORITIES, type Lane } from '../contracts/names.js';
+import type { LaneSpec } from '../contracts/topology.js';
+
+/**
+ * The order in which a free slot looks at the lanes: the priorities, the most urgent first, and before or after all of
+ * them, by turns, the promoted tasks. Queues take turns too.
+ * @param turn counts the tasks taken so far.
+ */
+export function laneOrder(specs: readonly LaneSpec[], turn: number): LaneSpec[] {
+  const lanes: Lane[] = turn % 2 === 0 ? ['next', ...PRIORITIES] : [...PRIORITIES, 'next'];
+  const queues = [...new Set(specs.map(({ queue }) => queue))];
+  const first = queues.length === 0 ? 0 : turn % queues.length;
+  const inTurn = [...queues.slice(first), ...queues.slice(0, first)];
+  return lanes.flatMap((lane) =>
+    inTurn.flatMap((queue) => specs.filter((spec) => spec.queue === queue && spec.lane === lane)),
+  );
+}

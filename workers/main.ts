@@ -1,0 +1,77 @@
+import { fstatSync } from 'node:fs';
+import { destination, pino } from 'pino';
+import { connectBroker } from '../src/broker/connect.js';
+import { ConfigError, readConfig } from '../src/config.js';
+import { serveProbes, workerMetrics } from './metrics.js';
+import { Worker } from './worker.js';
+
+/**
+ * The worker process. SIGTERM or SIGINT: takes nothing more and lets its tasks finish for KSI_DRAIN_S; a second one, or
+ * the end of the pipe from its supervisor: gives them back at once. Logs to stderr, as JSON lines.
+ */
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino({ name: 'worker', level: config.KSI_LOG_LEVEL }, destination({ fd: 2, sync: true }));
+  const connecting = new AbortController();
+  let worker: Worker | undefined;
+  let asked = 0;
+  const stop = (quick: boolean, why: string): void => {
+    asked += 1;
+    log.info({ quick, why }, 'stopping');
+    connecting.abort();
+    void worker?.stop({ quick: quick || asked > 1 });
+  };
+  process.on('SIGTERM', () => stop(false, 'SIGTERM'));
+  process.on('SIGINT', () => stop(false, 'SIGINT'));
+  // A supervisor that is killed can't send a signal, but its end of the pipe closes.
+  const stdin = fstatSync(0);
+  if (stdin.isFIFO() || stdin.isSocket()) {
+    process.stdin.once('end', () => stop(true, 'the supervisor is gone'));
+    process.stdin.resume();
+  }
+
+  const metrics = workerMetrics(() => worker);
+  const probes =
+    config.KSI_METRICS_PORT === undefined
+      ? undefined
+      : await serveProbes(metrics, () => worker, config.KSI_HOST, config.KSI_METRICS_PORT);
+  if (probes !== undefined) log.info({ port: probes.port }, 'probes and metrics');
+  try {
+    const broker = await connectBroker({
+      url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
+      name: `ksi-worker-${process.pid}`,
+      credentialsFile: config.KSI_NATS_CREDENTIALS,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      log,
+      signal: connecting.signal,
+    });
+    worker = new Worker({ broker, config, env: process.env, log, onTaskEnd: (end) => metrics.countEnd(end) });
+    await worker.start();
+    log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
+    await stopped(connecting.signal);
+    await worker.stop();
+    await broker.close();
+  } catch (error) {
+    if (!connecting.signal.aborted) throw error;
+  } finally {
+    await probes?.stop();
+    process.stdin.destroy();
+  }
+}
+
+const stopped = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve());
+  });
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(
+    error instanceof ConfigError
+      ? `${error.message}\n`
+      : `${JSON.stringify({ level: 60, msg: 'the worker failed', err: String((error as Error).stack ?? error) })}\n`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,90 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import type { TaskEnd } from './attempt/run-task.js';
+
+/** What the metrics ask of a worker. */
+export interface Observed {
+  readonly slots: number;
+  readonly running: number;
+  readonly ready: boolean;
+}
+
+export interface WorkerMetrics {
+  readonly registry: Registry;
+  countEnd(end: TaskEnd): void;
+}
+
+export function workerMetrics(worker: () => Observed | undefined): WorkerMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const gauge = (name: string, help: string, read: (observed: Observed) => number): void =>
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          const observed = worker();
+          this.set(observed === undefined ? 0 : read(observed));
+        },
+      }),
+    );
+  gauge('ksi_worker_running', 'Tasks that the worker runs now.', ({ running }) => running);
+  gauge('ksi_worker_slots', 'Tasks that the worker runs at once at the most.', ({ slots }) => slots);
+  const attempts = new Counter({
+    name: 'ksi_worker_attempts_total',
+    help: 'Runs delivered to the worker, by how they ended here.',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  return { registry, countEnd: (outcome) => attempts.inc({ outcome }) };
+}
+
+/** `/livez`, `/readyz` and `/metrics` of a worker. Resolves when it listens. */
+export async function serveProbes(
+  { registry }: WorkerMetrics,
+  worker: () => Observed | undefined,
+  host: string,
+  port: number,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET') return answer(response, 405, 'GET only\n');
+    switch (request.url) {
+      case '/livez':
+        return answer(response, 200, 'ok\n');
+      case '/readyz':
+        return worker()?.ready === true ? answer(response, 200, 'ok\n') : answer(response, 503, 'not ready\n');
+      case '/metrics':
+        return void registry.metrics().then(
+          (text) => answer(response, 200, text, registry.contentType),
+          (error: unknown) => answer(response, 500, `${String(error)}\n`),
+        );
+      default:
+        return answer(response, 404, 'There are /livez, /readyz and /metrics\n');
+    }
+  });
+  await listen(server, host, port);
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answer(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': type }).end(body);
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

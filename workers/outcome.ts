@@ -1,0 +1,122 @@
+import { TASK_ERRORS, type TaskErrorCode } from '../contracts/errors.js';
+import type { TaskErrorBody } from '../contracts/events.js';
+import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
+
+/** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
+export type Outcome =
+  | { kind: 'completed'; output: ClaudeMessage }
+  | { kind: 'failed'; error: TaskErrorBody; output?: ClaudeMessage | undefined };
+
+/** The one decision about what a run of Claude came to. Pure: the tests are a table. */
+export function outcomeOf(ending: ClaudeEnding): Outcome {
+  const verdict = verdictOf(ending);
+  if (verdict === undefined && ending.result !== undefined) return { kind: 'completed', output: ending.result };
+  const { code, what } = verdict ?? { code: 'claude_bad_output' as const, what: 'It ended without a result.' };
+  return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result };
+}
+
+/** The error of a task: what happened, why, and what to do next, in one text. */
+export function taskError(code: TaskErrorCode, what: string, detail: Record<string, unknown> = {}): TaskErrorBody {
+  const { title, next, retryable } = TASK_ERRORS[code];
+  const message = [title, what].filter((part) => part !== '').join(': ');
+  return {
+    code,
+    message: `${message.replace(/[.\s]*$/, '')}. ${next}`,
+    retryable,
+    ...(Object.keys(detail).length === 0 ? {} : { detail }),
+  };
+}
+
+interface Verdict {
+  code: TaskErrorCode;
+  /** The specifics of this case. */
+  what: string;
+}
+
+function verdictOf(ending: ClaudeEnding): Verdict | undefined {
+  const { spawnError, transcriptError, refusedStatus, result } = ending;
+  if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
+  // Before the result: an answer whose transcript is lost would leave its session with a gap.
+  if (transcriptError !== undefined) return { code: 'transcript_failed', what: transcriptError };
+  if (refusedStatus !== undefined) {
+    return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
+  }
+  return result === undefined ? withoutResult(ending) : withResult(result, ending);
+}
+
+function withoutResult({ exit, failure, stdout }: ClaudeEnding): Verdict {
+  if (exit !== undefined && exit.signal !== null)
+    return { code: 'claude_crashed', what: `it was ended by the signal ${exit.signal}` };
+  if (exit !== undefined && exit.code !== 0)
+    return { code: 'claude_crashed', what: `it ended with the exit code ${exit.code}` };
+  const why = failure === undefined ? 'it ended without a result' : `it ended without a result (${failure})`;
+  return { code: 'claude_bad_output', what: stdout === '' ? `${why} and wrote nothing` : why };
+}
+
+const SUBTYPES: Readonly<Record<string, TaskErrorCode>> = {
+  error_max_turns: 'claude_max_turns',
+  error_max_budget_usd: 'claude_max_budget',
+};
+
+/** `error` of Claude's synthetic assistant message, for failures that have no HTTP status. */
+const ASSISTANT_ERRORS: Readonly<Record<string, TaskErrorCode>> = {
+  authentication_failed: 'claude_auth_failed',
+  billing_error: 'claude_auth_failed',
+  rate_limit: 'claude_rate_limited',
+  server_error: 'claude_overloaded',
+  invalid_request: 'claude_invalid_request',
+  model_not_found: 'claude_invalid_request',
+};
+
+function withResult(result: ClaudeMessage, ending: ClaudeEnding): Verdict | undefined {
+  const subtype = result['subtype'];
+  if (typeof subtype !== 'string') return { code: 'claude_bad_output', what: 'its result has no subtype' };
+  if (subtype !== 'success') {
+    const errors = Array.isArray(result['errors']) ? result['errors'].map(String).join('; ') : '';
+    return { code: SUBTYPES[subtype] ?? 'claude_error', what: errors === '' ? subtype : errors };
+  }
+  if (result['is_error'] !== true) {
+    return typeof result['result'] === 'string'
+      ? undefined
+      : { code: 'claude_bad_output', what: 'its result holds no text' };
+  }
+  const what = typeof result['result'] === 'string' ? result['result'].slice(0, 500) : '';
+  return { code: codeOfErrorResult(result, ending), what };
+}
+
+function codeOfErrorResult(result: ClaudeMessage, { apiKeySource, assistantError }: ClaudeEnding): TaskErrorCode {
+  const status = result['api_error_status'];
+  if (typeof status === 'number') return codeOfStatus(status);
+  // No request was made at all.
+  if (assistantError === 'authentication_failed' && (apiKeySource === 'none' || /not logged in/i.test(textOf(result))))
+    return 'claude_no_credentials';
+  return ASSISTANT_ERRORS[assistantError ?? ''] ?? 'claude_error';
+}
+
+const textOf = (result: ClaudeMessage): string => (typeof result['result'] === 'string' ? result['result'] : '');
+
+function codeOfStatus(status: number): TaskErrorCode {
+  if (status === 401 || status === 402 || status === 403) return 'claude_auth_failed';
+  if (status === 429) return 'claude_rate_limited';
+  return status >= 500 ? 'claude_overloaded' : 'claude_invalid_request';
+}
+
+function detailOf(ending: ClaudeEnding): Record<string, unknown> {
+  const { result, exit, spawnError, stderr, stdout, failure, lingered } = ending;
+  const status = ending.refusedStatus ?? result?.['api_error_status'];
+  return withoutAbsent({
+    stderr: stderr === '' ? undefined : stderr,
+    // Of a run with a result it would only repeat the events.
+    stdout: result === undefined && stdout !== '' ? stdout : undefined,
+    exit_code: exit?.code ?? undefined,
+    signal: exit?.signal ?? undefined,
+    spawn_code: spawnError?.code,
+    api_error_status: typeof status === 'number' ? status : undefined,
+    subtype: typeof result?.['subtype'] === 'string' ? result['subtype'] : undefined,
+    lingered: lingered === true ? true : undefined,
+    failure: result === undefined ? failure : undefined,
+  });
+}
+
+const withoutAbsent = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));

@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import type { Config } from '../contracts/config.js';
+import type { EventData, EventType } from '../contracts/events.js';
+import { STREAM, SUBJECT } from '../contracts/names.js';
+import { Blobs } from '../src/broker/blobs.js';
+import type { Broker } from '../src/broker/connect.js';
+import { isBrokerError } from '../src/broker/errors.js';
+import { eventPublication, newEvent } from '../src/broker/events.js';
+import { listOf } from '../src/config.js';
+import { runTask, type TaskEnd } from './attempt/run-task.js';
+import { Stopped } from './attempt/stop.js';
+import { claudeEnvironment } from './claude/environment.js';
+import { Folders } from './claude/folders.js';
+import type { WorkerContext } from './context.js';
+import { Lanes } from './lanes.js';
+
+export interface WorkerOptions {
+  readonly broker: Broker;
+  readonly config: Config;
+  /** The worker's environment: what Claude sees of it is chosen by claude/environment.ts. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** Called with the end of each task that was delivered here. */
+  readonly onTaskEnd?: (end: TaskEnd) => void;
+}
+
+/** Takes tasks from the broker and runs Claude. `stop` is the slow way and `stop({quick: true})` the fast one; both give back what is not finished. */
+export class Worker {
+  readonly id = `w_${randomBytes(6).toString('hex')}`;
+  readonly slots: number;
+  readonly #options: WorkerOptions;
+  readonly #folders: Folders;
+  readonly #lanes: Lanes;
+  readonly #shutdown = new AbortController();
+  readonly #quick = new AbortController();
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: WorkerOptions) {
+    const { broker, config, env, log } = options;
+    this.#options = options;
+    this.slots = config.KSI_CONCURRENCY;
+    this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
+    const context: WorkerContext = {
+      broker,
+      blobs: new Blobs(broker),
+      folders: this.#folders,
+      log: log.child({ worker_id: this.id }),
+      workerId: this.id,
+      host: hostname(),
+      leaseMs: config.KSI_LEASE_S * 1_000,
+      model: config.KSI_MODEL,
+      executable: config.KSI_CLAUDE_BIN,
+      environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
+      shutdown: this.#shutdown.signal,
+    };
+    this.#lanes = new Lanes({
+      broker,
+      queues: listOf(config.KSI_QUEUES),
+      slots: this.slots,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      run: async (delivery, slot) => options.onTaskEnd?.(await runTask(delivery, slot, context)),
+      log: context.log,
+    });
+  }
+
+  /** Tasks that it runs now. */
+  get running(): number {
+    return this.#lanes.running;
+  }
+
+  /** It takes tasks. */
+  get ready(): boolean {
+    return this.#stopped === undefined && this.#options.broker.connected();
+  }
+
+  async start(): Promise<void> {
+    const { config } = this.#options;
+    await this.#folders.start();
+    this.#lanes.start();
+    await this.#announce('WORKER_ONLINE', 'online', {
+      worker_id: this.id,
+      host: hostname(),
+      pid: process.pid,
+      concurrency: this.slots,
+      queues: listOf(config.KSI_QUEUES),
+    });
+  }
+
+  /**
+   * Takes nothing more, lets the running tasks finish for KSI_DRAIN_S, then ends them and gives them back.
+   * @param options.quick doesn't let them finish; also when a slow stop is under way. Idempotent.
+   */
+  stop(options: { quick?: boolean } = {}): Promise<void> {
+    if (options.quick === true) this.#quick.abort();
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#lanes.stop();
+    if (this.running > 0)
+      await this.#announce('WORKER_DRAINING', 'draining', { worker_id: this.id, running: this.running });
+    const giveBack = (): void => this.#shutdown.abort(new Stopped('shutdown'));
+    const timeUp = setTimeout(giveBack, this.#options.config.KSI_DRAIN_S * 1_000);
+    this.#quick.signal.addEventListener('abort', giveBack);
+    if (this.#quick.signal.aborted) giveBack();
+    await this.#lanes.idle();
+    clearTimeout(timeUp);
+    await this.#announce('WORKER_OFFLINE', 'offline', { worker_id: this.id });
+    await this.#folders.stop();
+  }
+
+  /** Tells what the worker does. Nothing depends on it, so a broker that can't take it is only logged. */
+  async #announce<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
+    const { broker, log } = this.#options;
+    try {
+      await broker.publisher.publish(eventPublication(newEvent(type, data), SUBJECT.workerEvent(this.id, token)));
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      log.warn({ err: error, type }, `${STREAM.events} did not take the worker's event`);
+    }
+  }
+}
