@@ -50,6 +50,13 @@ export const EVENT_DATA = {
       minimum: 0,
       description: "The last sequence of the session's transcript that the attempt resumes from; 0: none.",
     }),
+    run: Type.Object(
+      { seq: Type.Integer({ minimum: 0 }), delivery: Type.Integer({ minimum: 1 }) },
+      {
+        description:
+          'The run message in KSI_COMMANDS and which delivery of it this attempt holds: an older one is no reason to take it over.',
+      },
+    ),
   }),
   SPAWN_MESSAGE: Type.Object({
     ...attemptFields,

@@ -8,6 +8,10 @@ export interface Delivery {
   readonly data: Uint8Array;
   /** When it came here, by `performance.now()`. */
   readonly receivedAt: number;
+  /** Its sequence in the stream. */
+  readonly seq: number;
+  /** The broker's count of its deliveries, this one included. A kill of the broker may set it back. */
+  readonly count: number;
   header(name: string): string;
   /** Takes it off the queue; resolves when the broker has confirmed. A plain ack was lost at kills of the broker (FACTS). @throws {BrokerError} */
   ack(): Promise<void>;
@@ -135,16 +139,29 @@ export class Puller {
   }
 }
 
+/**
+ * `$JS.ACK.<stream>.<consumer>.<count>.<seq>.<consumer seq>.<time>.<pending>`, or newer, with `<domain>.<account>` after
+ * ACK and perhaps more at the end. nats.js knows both, but keeps it to itself.
+ */
+function deliveryOf(reply: string): { seq: number; count: number } {
+  const tokens = reply.split('.');
+  const at = tokens.length === 9 ? 4 : 6;
+  return { count: Number(tokens[at]), seq: Number(tokens[at + 1]) };
+}
+
 class PulledMessage implements Delivery {
   readonly #nc: NatsConnection;
   readonly #msg: Msg;
   readonly #reply: string;
   readonly receivedAt = performance.now();
+  readonly seq: number;
+  readonly count: number;
 
   constructor(nc: NatsConnection, msg: Msg) {
     this.#nc = nc;
     this.#msg = msg;
     this.#reply = msg.reply ?? '';
+    ({ seq: this.seq, count: this.count } = deliveryOf(this.#reply));
   }
 
   get subject(): string {

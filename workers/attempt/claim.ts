@@ -1,6 +1,7 @@
 import type { EventData, EventType } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
+import type { Delivery } from '../../src/broker/consume.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
@@ -8,7 +9,7 @@ import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
 import type { TaskIdentity } from './command.js';
-import { MAX_LOST_STARTS, readPosition, type TaskPosition } from './history.js';
+import { isStale, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
 
 /** An attempt that is ours: its SPAWN_START is stored. */
 export interface Claim {
@@ -23,7 +24,7 @@ export type Claimed =
   | { kind: 'claimed'; claim: Claim }
   /** It has an outcome: only the rest of its end may be missing. */
   | { kind: 'ended' }
-  /** Another worker was quicker. */
+  /** Another worker has it, or an attempt here that goes on. */
   | { kind: 'lost' };
 
 /** SPAWN_QUEUED, sent without waiting, may come between our reading and our start; more than that is somebody else. */
@@ -37,18 +38,20 @@ const TRIES = 3;
 export async function claimTask(
   context: WorkerContext,
   identity: TaskIdentity,
-  traceparent: string,
+  delivery: Delivery,
   signal: AbortSignal,
 ): Promise<Claimed> {
   const { broker } = context;
+  const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
     const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
     if (position.kind === 'ended') return { kind: 'ended' };
-    const publish = publisherOf(context, identity, traceparent, signal);
+    if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
+      return { kind: 'lost' };
+    const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
+    const claiming = { context, identity, run, publish, signal };
     const claimed =
-      position.kind === 'new'
-        ? await startNew(context, identity, position, publish, signal)
-        : await takeOver(context, identity, position, publish, signal);
+      position.kind === 'new' ? await startNew(claiming, position.lastSeq) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
     // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
     if (position.kind === 'again') break;
@@ -78,56 +81,49 @@ function publisherOf(
   };
 }
 
-async function startNew(
-  context: WorkerContext,
-  identity: TaskIdentity,
-  position: Extract<TaskPosition, { kind: 'new' }>,
-  publish: PublishState,
-  signal: AbortSignal,
-): Promise<Claimed | undefined> {
-  const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
-  return start(context, publish, 1, position.lastSeq, { from: last, last });
+interface Claiming {
+  readonly context: WorkerContext;
+  readonly identity: TaskIdentity;
+  readonly run: EventData<'SPAWN_START'>['run'];
+  readonly publish: PublishState;
+  readonly signal: AbortSignal;
 }
 
-async function takeOver(
-  context: WorkerContext,
-  identity: TaskIdentity,
-  position: Extract<TaskPosition, { kind: 'again' }>,
-  publish: PublishState,
-  signal: AbortSignal,
-): Promise<Claimed | undefined> {
-  const { broker, workerId } = context;
+async function startNew(claiming: Claiming, lastSeq: number): Promise<Claimed | undefined> {
+  const { context, identity, signal } = claiming;
+  const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
+  return start(claiming, 1, lastSeq, { from: last, last });
+}
+
+async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
+  const { context, identity, publish, signal } = claiming;
   let { lastSeq } = position;
-  if (position.running) {
+  if (position.running !== undefined) {
     // From here on the broker refuses whatever the lost attempt might still publish.
-    const retry = { attempt: position.attempts, reason: 'worker_lost' as const, worker_id: workerId };
+    const reason = 'worker_lost' as const;
+    const retry = { attempt: position.attempts, reason, worker_id: context.workerId };
     const stored = await publish('SPAWN_RETRY', TASK_STATES.retrying.token, retry, lastSeq);
     if (stored === undefined) return undefined;
     lastSeq = stored.seq;
   }
   const from = position.transcriptSeq;
-  const last = await rewindTranscript(broker, identity.session_id, from, signal);
-  if (position.lostStarts < MAX_LOST_STARTS)
-    return start(context, publish, position.attempts + 1, lastSeq, { from, last });
+  const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
+  if (position.lostStarts < MAX_LOST_STARTS) return start(claiming, position.attempts + 1, lastSeq, { from, last });
   const n = (await whileUnavailable(signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
-  const given = await publish(
-    'SPAWN_ERROR',
-    TASK_STATES.failed.token,
-    { attempt: position.attempts, n, error },
-    lastSeq,
-  );
+  const data = { attempt: position.attempts, n, error };
+  const given = await publish('SPAWN_ERROR', TASK_STATES.failed.token, data, lastSeq);
   return given === undefined ? undefined : { kind: 'ended' };
 }
 
 async function start(
-  { workerId, host }: WorkerContext,
-  publish: PublishState,
+  { context, publish, run }: Claiming,
   attempt: number,
   lastSeq: number,
   transcript: Claim['transcript'],
 ): Promise<Claimed | undefined> {
-  const data = { attempt, n: 1, worker_id: workerId, host, transcript_seq: transcript.from };
+  const { workerId, host } = context;
+  const data = { attempt, n: 1, worker_id: workerId, host, transcript_seq: transcript.from, run };
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;
   return { kind: 'claimed', claim: { attempt, startId: stored.id, startSeq: stored.seq, transcript } };

@@ -13,11 +13,19 @@ export interface TaskStateEvent {
 }
 
 /** What the stored states of a task say to a worker that has its run. */
-export type TaskPosition =
-  | { kind: 'new'; lastSeq: number }
-  | { kind: 'ended' }
-  /** It ran before; an attempt without an end, if `running`, is lost. */
-  | { kind: 'again'; running: boolean; lastSeq: number; attempts: number; lostStarts: number; transcriptSeq: number };
+export type TaskPosition = { kind: 'new'; lastSeq: number } | { kind: 'ended' } | RanBefore;
+
+export interface RanBefore {
+  readonly kind: 'again';
+  /** The delivery of the attempt that has no end; undefined: the last attempt was given back. */
+  readonly running: RunDelivery | undefined;
+  readonly lastSeq: number;
+  readonly attempts: number;
+  readonly lostStarts: number;
+  readonly transcriptSeq: number;
+}
+
+type RunDelivery = EventData<'SPAWN_START'>['run'];
 
 /** Starts without an outcome after which a task is given up: it seems to take its workers down. */
 export const MAX_LOST_STARTS = 5;
@@ -55,13 +63,21 @@ export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
   if (last === undefined || first === undefined) return { kind: 'new', lastSeq: last?.seq ?? 0 };
   return {
     kind: 'again',
-    running: last.status === 'running',
+    running: last.status === 'running' ? startData(last.event).run : undefined,
     lastSeq: last.seq,
     attempts: Math.max(...starts.map(({ event }) => startData(event).attempt)),
     lostStarts: starts.length - states.filter(({ event }) => isUncounted(event)).length,
     transcriptSeq: startData(first.event).transcript_seq,
   };
 }
+
+/**
+ * Whether a delivery is no sign that the running attempt is lost: it holds a later one. So it is with what lay in the
+ * socket of a process that stood still, and after a kill of the broker, which may have forgotten its latest deliveries
+ * (the attempt's next renewal reminds it). Else a living attempt would be taken over.
+ */
+export const isStale = (delivery: RunDelivery, running: RunDelivery): boolean =>
+  delivery.seq < running.seq || (delivery.seq === running.seq && delivery.delivery <= running.delivery);
 
 /** Attempts that ended so don't count against the task (DESIGN, invariant 8). */
 const UNCOUNTED: readonly (typeof RETRY_REASONS)[number][] = ['worker_drained', 'broker_lost'];

@@ -84,7 +84,7 @@ class TaskRun {
     }
     const { identity } = read;
     const traceparent = this.#delivery.header(HEADER.traceparent);
-    const claimed = await claimTask(this.#context, identity, traceparent, this.#lease.signal);
+    const claimed = await claimTask(this.#context, identity, this.#delivery, this.#lease.signal);
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'ended') return this.#release(identity, 'ended');
     const { claim } = claimed;

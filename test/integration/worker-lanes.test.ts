@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { connectBroker } from '../../src/broker/connect.js';
+import { readConfig } from '../../src/config.js';
+import { ensureTopology } from '../../src/broker/topology.js';
+import { Lanes } from '../../workers/lanes.js';
+import { startTestBroker } from '../fixtures/broker.js';
+import { WorkerLab } from '../fixtures/worker.js';
+
+const starts = (lab: WorkerLab): string[] =>
+  lab.seen
+    .filter(({ event }) => event.type === 'SPAWN_START')
+    .map(({ event }) => (event.data as { task_id: string }).task_id);
+
+describe('lanes', () => {
+  let lab: WorkerLab;
+  beforeEach(async () => {
+    lab = await WorkerLab.start({ KSI_CONCURRENCY: '1' });
+  });
+  afterEach(() => lab.stop());
+
+  it('are served in the order of their priorities', async () => {
+    const low = await lab.post('x', { priority: 'low' });
+    const normal = await lab.post('x');
+    const high = await lab.post('x', { priority: 'high' });
+    await lab.worker();
+    const ids = [high.taskId, normal.taskId, low.taskId];
+    await Promise.all(ids.map((id) => lab.outcome(id)));
+    assert.deepEqual(starts(lab), ids);
+  });
+
+  it('serve a promoted task in turn with the priorities', async () => {
+    const first = await lab.post('x');
+    const next = await lab.post('x', { sessionId: first.sessionId });
+    const others = [];
+    for (let index = 0; index < 5; index++) others.push((await lab.post('x')).taskId);
+    await lab.worker();
+    await Promise.all([first.taskId, next.taskId, ...others].map((id) => lab.outcome(id)));
+    assert.ok(starts(lab).indexOf(next.taskId) <= 2, 'the promoted task stood behind the queue again');
+  });
+
+  it('give back at once what finds no free slot', async () => {
+    const { worker } = await lab.worker();
+    // Waiting at all lanes now, the worker may be handed one task of each.
+    const posted = await Promise.all([
+      lab.post('x [[sleep:300]]', { priority: 'high' }),
+      lab.post('x [[sleep:300]]', { priority: 'low' }),
+      lab.post('x [[sleep:300]]'),
+    ]);
+    await lab.event('SPAWN_START', posted[0].taskId);
+    assert.equal(worker.running, 1);
+    const second = await lab.worker();
+    await Promise.all(posted.map(({ taskId }) => lab.outcome(taskId)));
+    const byWorker = lab.seen
+      .filter(({ event }) => event.type === 'SPAWN_START')
+      .map(({ event }) => event.data as { worker_id: string; attempt: number });
+    // A surplus that was kept would wait for a lease of 15 s and count as an attempt.
+    assert.ok(byWorker.every(({ attempt }) => attempt === 1));
+    assert.ok(byWorker.some(({ worker_id: id }) => id === second.worker.id));
+  });
+
+  it('never hold more tasks than there are slots', async () => {
+    const { worker } = await lab.worker({ config: { KSI_CONCURRENCY: '3' } });
+    const posted = await Promise.all(Array.from({ length: 12 }, () => lab.post('x [[sleep:30]]')));
+    let most = 0;
+    const stop = lab.broker.nc.subscribe('ksi.events.>', {
+      callback: () => void (most = Math.max(most, worker.running)),
+    });
+    await Promise.all(posted.map(({ taskId }) => lab.outcome(taskId)));
+    stop.unsubscribe();
+    assert.equal(most, 3);
+  });
+});
+
+describe('lanes before the topology is there', () => {
+  it('wait for it', async () => {
+    const server = await startTestBroker();
+    const log = pino({ level: 'silent' });
+    const broker = await connectBroker({ url: server.url, name: 'test', log });
+    let taken: (() => void) | undefined;
+    const gotOne = new Promise<void>((resolve) => (taken = resolve));
+    const lanes = new Lanes({
+      broker,
+      queues: ['default'],
+      slots: 1,
+      log,
+      run: async (delivery) => {
+        await delivery.ack();
+        taken?.();
+      },
+    });
+    try {
+      lanes.start();
+      await ensureTopology(broker, readConfig({}));
+      await broker.publisher.publish({ subject: 'ksi.commands.spawn.default.low.s', payload: '{}' });
+      await gotOne;
+    } finally {
+      await lanes.stop();
+      await broker.close();
+      await server.stop();
+    }
+  });
+});

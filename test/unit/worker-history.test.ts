@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { StoredEvent } from '../../contracts/events.js';
+import { statusOfEvent } from '../../contracts/states.js';
+import { isStale, positionOf, type TaskStateEvent } from '../../workers/attempt/history.js';
+
+let seq = 0;
+const state = (type: string, data: object = {}): TaskStateEvent => ({
+  seq: ++seq,
+  status: statusOfEvent(type),
+  event: { v: 1, id: String(seq), type, timestamp: '', data } as unknown as StoredEvent,
+});
+const start = (attempt: number) =>
+  state('SPAWN_START', { attempt, transcript_seq: attempt * 10, run: { seq: 7, delivery: attempt } });
+const retry = (reason: string) => state('SPAWN_RETRY', { reason });
+
+describe('positionOf', () => {
+  it('tells new, begun and ended tasks apart', () => {
+    assert.deepEqual(positionOf([]), { kind: 'new', lastSeq: 0 });
+    const queued = state('SPAWN_QUEUED');
+    assert.deepEqual(positionOf([queued]), { kind: 'new', lastSeq: queued.seq });
+    assert.deepEqual(positionOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended' });
+    assert.deepEqual(positionOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended' });
+  });
+
+  it("gives the first attempt's transcript and the latest attempt's delivery", () => {
+    const states = [start(1), retry('worker_lost'), start(2)];
+    assert.deepEqual(positionOf(states), {
+      kind: 'again',
+      running: { seq: 7, delivery: 2 },
+      lastSeq: states[2]?.seq,
+      attempts: 2,
+      lostStarts: 2,
+      transcriptSeq: 10,
+    });
+  });
+
+  it('does not count attempts that a shutdown or a lost broker ended', () => {
+    const position = positionOf([
+      start(1),
+      retry('worker_drained'),
+      start(2),
+      retry('broker_lost'),
+      start(3),
+      retry('worker_lost'),
+    ]);
+    assert.ok(position.kind === 'again');
+    assert.equal(position.lostStarts, 1);
+    assert.equal(position.running, undefined);
+  });
+});
+
+describe('isStale', () => {
+  const running = { seq: 7, delivery: 2 };
+  const table: [number, number, boolean][] = [
+    [7, 1, true],
+    [7, 2, true],
+    [7, 3, false],
+    [6, 9, true],
+    [8, 1, false],
+  ];
+  for (const [seq, delivery, stale] of table) {
+    it(`says ${stale} of delivery ${delivery} of run ${seq}`, () =>
+      assert.equal(isStale({ seq, delivery }, running), stale));
+  }
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { newEvent } from '../../src/broker/events.js';
+import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/attempt/outbox.js';
+
+const item = (name: string, bytes = 1): OutboxItem => ({
+  event: newEvent('WORKER_OFFLINE', { worker_id: name }),
+  publication: { subject: name, payload: '' },
+  bytes,
+});
+
+/** A broker that stores a batch when told to. */
+class Broker {
+  readonly batches: string[][] = [];
+  #acks: { resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  deliver = (batch: readonly OutboxItem[]): Promise<void> => {
+    this.batches.push(batch.map(({ publication }) => publication.subject));
+    return new Promise((resolve, reject) => this.#acks.push({ resolve, reject }));
+  };
+
+  async ack(error?: Error): Promise<void> {
+    // What was just added is under way by then.
+    await new Promise((resolve) => setImmediate(resolve));
+    const ack = this.#acks.shift();
+    if (error === undefined) ack?.resolve();
+    else ack?.reject(error);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('MemoryOutbox', () => {
+  it('sends the first at once and collects what comes while it is under way', async () => {
+    const broker = new Broker();
+    const outbox = new MemoryOutbox(broker.deliver);
+    outbox.add(item('1'));
+    await Promise.resolve();
+    outbox.add(item('2'));
+    outbox.add(item('3'));
+    assert.deepEqual(broker.batches, [['1']]);
+    await broker.ack();
+    assert.deepEqual(broker.batches, [['1'], ['2', '3']]);
+    const drained = outbox.drained();
+    await broker.ack();
+    await drained;
+    outbox.add(item('4'));
+    await Promise.resolve();
+    assert.deepEqual(broker.batches.at(-1), ['4']);
+    await broker.ack();
+  });
+
+  it('keeps back who writes more than there is room for, until some is stored', async () => {
+    const broker = new Broker();
+    const outbox = new MemoryOutbox(broker.deliver, 10);
+    outbox.add(item('1', 6));
+    assert.equal(outbox.room(), undefined);
+    outbox.add(item('2', 600_000));
+    const room = outbox.room();
+    assert.ok(room !== undefined);
+    await broker.ack();
+    await broker.ack();
+    await room;
+    assert.equal(outbox.room(), undefined);
+  });
+
+  it('delivers nothing after a failure, and says it', async () => {
+    const broker = new Broker();
+    const outbox = new MemoryOutbox(broker.deliver, 1);
+    outbox.add(item('1', 5));
+    const room = outbox.room();
+    outbox.add(item('2', 600_000));
+    const fenced = new Error('fenced');
+    await broker.ack(fenced);
+    await room;
+    outbox.add(item('3'));
+    await assert.rejects(outbox.drained(), fenced);
+    assert.deepEqual(broker.batches, [['1']]);
+  });
+});
+
+describe('batchLength', () => {
+  const sizes = (...bytes: number[]): { bytes: number }[] => bytes.map((size) => ({ bytes: size }));
+
+  it('bounds a batch by count and by bytes, but never to nothing', () => {
+    assert.equal(batchLength(sizes(...Array.from({ length: 250 }, () => 1))), 100);
+    assert.equal(batchLength(sizes(300_000, 300_000)), 1);
+    assert.equal(batchLength(sizes(9_000_000)), 1);
+    assert.equal(batchLength(sizes(1, 2, 3)), 3);
+  });
+});

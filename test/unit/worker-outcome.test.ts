@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { ClaudeEnding, ClaudeMessage } from '../../workers/claude/ending.js';
+import { StreamReader } from '../../workers/claude/stream-reader.js';
+import { outcomeOf } from '../../workers/outcome.js';
+
+const result = (fields: Record<string, unknown>): ClaudeMessage => ({
+  type: 'result',
+  subtype: 'success',
+  is_error: false,
+  result: 'text',
+  ...fields,
+});
+const failed = (fields: Record<string, unknown>): ClaudeMessage => result({ is_error: true, ...fields });
+const ending = (fields: Partial<ClaudeEnding>): ClaudeEnding => ({
+  stderr: '',
+  stdout: '',
+  exit: { code: 0, signal: null },
+  ...fields,
+});
+const status = (code: number): Partial<ClaudeEnding> => ({ result: failed({ api_error_status: code }) });
+
+const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
+  ['success', { result: result({}) }, 'completed'],
+  [
+    'success whose process lingered',
+    { result: result({}), lingered: true, exit: { code: null, signal: 'SIGKILL' } },
+    'completed',
+  ],
+  [
+    'no executable',
+    { spawnError: { code: 'ENOENT', message: 'gone', path: '/x' }, exit: undefined },
+    'claude_not_found',
+  ],
+  ['400', status(400), 'claude_invalid_request'],
+  ['401', status(401), 'claude_auth_failed'],
+  ['402', status(402), 'claude_auth_failed'],
+  ['403', status(403), 'claude_auth_failed'],
+  ['404', status(404), 'claude_invalid_request'],
+  ['413', status(413), 'claude_invalid_request'],
+  ['429', status(429), 'claude_rate_limited'],
+  ['500', status(500), 'claude_overloaded'],
+  ['529', status(529), 'claude_overloaded'],
+  ['401 again and again', { refusedStatus: 401, exit: { code: 143, signal: null } }, 'claude_auth_failed'],
+  [
+    'not logged in',
+    { result: failed({ api_error_status: null }), assistantError: 'authentication_failed', apiKeySource: 'none' },
+    'claude_no_credentials',
+  ],
+  [
+    'a login that is refused',
+    { result: failed({}), assistantError: 'authentication_failed', apiKeySource: 'user' },
+    'claude_auth_failed',
+  ],
+  [
+    'a connection that drops',
+    { result: failed({ api_error_status: null }), assistantError: 'server_error' },
+    'claude_overloaded',
+  ],
+  ['an error of no known kind', { result: failed({}) }, 'claude_error'],
+  ['too many turns', { result: failed({ subtype: 'error_max_turns', errors: ['Reached 1'] }) }, 'claude_max_turns'],
+  ['budget', { result: failed({ subtype: 'error_max_budget_usd' }) }, 'claude_max_budget'],
+  ['an error of Claude', { result: failed({ subtype: 'error_during_execution' }) }, 'claude_error'],
+  ['a result of no shape', { result: { type: 'result' } }, 'claude_bad_output'],
+  ['a result without text', { result: result({ result: undefined }) }, 'claude_bad_output'],
+  ['a lost transcript', { result: result({}), transcriptError: 'refused' }, 'transcript_failed'],
+  ['an exit code', { exit: { code: 3, signal: null } }, 'claude_crashed'],
+  ['a signal', { exit: { code: null, signal: 'SIGSEGV' } }, 'claude_crashed'],
+  ['nothing', {}, 'claude_bad_output'],
+  ['garbage', { stdout: 'xx' }, 'claude_bad_output'],
+];
+
+describe('outcomeOf', () => {
+  for (const [name, fields, expected] of TABLE) {
+    it(`takes ${name} for ${expected}`, () => {
+      const outcome = outcomeOf(ending(fields));
+      assert.equal(outcome.kind === 'completed' ? 'completed' : outcome.error.code, expected);
+    });
+  }
+
+  it('keeps the end of stderr, the exit code and the status in the detail, and the result as output', () => {
+    const outcome = outcomeOf(ending({ ...status(529), stderr: 'boom', exit: { code: 1, signal: null } }));
+    assert.ok(outcome.kind === 'failed');
+    assert.deepEqual(outcome.error.detail, {
+      stderr: 'boom',
+      exit_code: 1,
+      api_error_status: 529,
+      subtype: 'success',
+    });
+    assert.equal(outcome.output?.['result'], 'text');
+  });
+
+  it('says what to do next', () => {
+    const outcome = outcomeOf(ending({ spawnError: { code: 'ENOENT', message: 'no such file', path: '/x/claude' } }));
+    assert.ok(outcome.kind === 'failed');
+    assert.match(outcome.error.message, /\/x\/claude: no such file\. .*KSI_CLAUDE_BIN/);
+  });
+});
+
+describe('StreamReader', () => {
+  const read = (messages: ClaudeMessage[]) => {
+    const stored: ClaudeMessage[] = [];
+    const texts: string[] = [];
+    const reader = new StreamReader(
+      (message) => stored.push(message),
+      (text) => texts.push(text),
+    );
+    return { next: messages.map((message) => reader.read(message)), stored, texts, reader };
+  };
+  const delta = (fields: object = {}): ClaudeMessage => ({
+    type: 'stream_event',
+    event: { type: 'content_block_delta', delta: { type: 'text_delta', text: 'a' } },
+    ...fields,
+  });
+
+  it('passes on messages of any type, but neither deltas nor the last result', () => {
+    const unknown = { type: 'of a later version' };
+    const first = result({ result: '1' });
+    const { stored, texts, reader, next } = read([unknown, delta(), first, unknown, result({ result: '2' })]);
+    assert.deepEqual(stored, [unknown, unknown, first]);
+    assert.deepEqual(texts, ['a']);
+    assert.equal(reader.summary().result?.['result'], '2');
+    assert.deepEqual(next, ['go_on', 'go_on', 'result', 'go_on', 'result']);
+  });
+
+  it('shows no deltas of subagents', () => {
+    assert.deepEqual(read([delta({ parent_tool_use_id: 'toolu_1' })]).texts, []);
+  });
+
+  it('ends the repetition of a refused authentication, and of that only', () => {
+    const retry = (error_status: number, attempt: number) => ({
+      type: 'system',
+      subtype: 'api_retry',
+      error_status,
+      attempt,
+    });
+    assert.deepEqual(read([retry(401, 1), retry(401, 2)]).next, ['go_on', 'refused']);
+    assert.deepEqual(read([retry(529, 1), retry(529, 9)]).next, ['go_on', 'go_on']);
+  });
+});
