@@ -41,6 +41,11 @@ export const Config = Type.Object({
     Text('NKey seed file with which this process connects to the broker. Set by `make up`.'),
   ),
   KSI_NATS_INBOX: Type.Optional(Text('Inbox prefix that this process may receive replies on. Set by `make up`.')),
+  KSI_PROCESS: Type.Optional(
+    Text('Name of this process in its cluster (`api-1`, `worker-2`), the same over restarts. Set by `make up`.', {
+      pattern: '^[a-z0-9-]{1,64}$',
+    }),
+  ),
   KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, 256, 1),
   KSI_APIS: Int('API processes that `make up` starts (`make up API=2`).', 1, 64, 1),
   KSI_CONCURRENCY: Int(

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { relative } from 'node:path';
+import type { Command } from 'commander';
+import { hasClaudeCredentials } from '../../cluster/plan.js';
+import type { ClusterStatus } from '../../cluster/supervisor.js';
+import { up } from '../../cluster/up.js';
+import { readConfig } from '../../config.js';
+import { exitWith } from '../cluster-failure.js';
+
+interface Options {
+  demo?: true;
+  output?: string;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** `ksi up`: starts the cluster and returns when it is ready. */
+export function register(program: Command): void {
+  program
+    .command('up')
+    .description('Start nats-server, APIs and workers in the background, and return when they are ready')
+    .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
+    .option('-o, --output <format>', 'text or json', 'text')
+    .action((options: Options) => exitWith(() => run(options)));
+}
+
+async function run(options: Options): Promise<number> {
+  const interrupted = new AbortController();
+  const interrupt = (signal: NodeJS.Signals): void => {
+    say(`${signal}: stopping what was started`);
+    interrupted.abort(new Error('interrupted'));
+  };
+  for (const name of SIGNALS) process.once(name, interrupt);
+  const demo = options.demo === true;
+  let result;
+  try {
+    result = await up({ env: process.env, demo, progress: say, signal: interrupted.signal });
+  } catch (error) {
+    if (interrupted.signal.aborted) return 130;
+    throw error;
+  } finally {
+    for (const name of SIGNALS) process.removeListener(name, interrupt);
+  }
+  const { status, started } = result;
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(status)}\n`);
+  else process.stdout.write(`${described(status, started)}\n`);
+  const config = readConfig(process.env);
+  if (status.demo) say(DEMO);
+  else if (!hasClaudeCredentials(process.env, config)) say(NO_CREDENTIALS);
+  return demo ? trySpawn() : 0;
+}
+
+const DEMO =
+  'This is a demo: the answers come from a small stand-in for the Messages API, not from a model. All else is real, the claude executable too.';
+const NO_CREDENTIALS =
+  'Warning: nothing says how Claude signs in, so spawns will fail. Set ANTHROPIC_API_KEY (or CLAUDE_CONFIG_DIR to a logged-in configuration) and do `make down up`; or try `make demo`, which needs neither.';
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+function described(status: ClusterStatus, started: boolean): string {
+  const { endpoints } = status;
+  const short = (path: string): string => relative(process.cwd(), path) || '.';
+  const { observer, operator } = endpoints.nats.credentials;
+  const rows = [
+    ...endpoints.apis.map(({ name, url }) => [name, `${url}   (docs at ${url}/docs)`]),
+    ['events', endpoints.ws],
+    ['NATS', endpoints.nats.url],
+    ['token', short(endpoints.token_file)],
+    ...(observer === undefined
+      ? []
+      : [['NATS, read', `${short(observer)}   (nkey seed; inbox prefix _INBOX_observer)`]]),
+    ...(operator === undefined
+      ? []
+      : [['NATS, ask', `${short(operator)}   (nkey seed; inbox prefix _INBOX_operator)`]]),
+    ['logs', short(endpoints.logs)],
+  ];
+  const workers = status.processes.filter(({ role }) => role === 'worker').length;
+  const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API, ${workers} worker${workers === 1 ? '' : 's'}`;
+  const table = rows.map(([name = '', value = '']) => `  ${name.padEnd(11)} ${value}`);
+  return [head, ...table, '', 'Try: npx ksi spawn "Say hello"', 'Stop: make down'].join('\n');
+}
+
+/** The newcomer's first spawn, by the same command that we tell people to use. */
+async function trySpawn(): Promise<number> {
+  const main = process.argv[1];
+  if (main === undefined) return 0;
+  say('\n$ npx ksi spawn "Say hello"');
+  const child = spawn(process.execPath, [main, 'spawn', 'Say hello'], { stdio: 'inherit' });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  say('\nThe cluster goes on running. Stop it with: make down');
+  return code ?? 1;
+}

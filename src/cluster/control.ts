@@ -1,0 +1,123 @@
+import { once } from 'node:events';
+import { chmod, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { ClusterError, sentError, type SentError } from './errors.js';
+import { socketAddress } from './paths.js';
+import type { ClusterStatus } from './supervisor.js';
+
+/** What is asked of a supervisor over its Unix socket: one JSON line. */
+export type ControlRequest =
+  | { readonly op: 'status' }
+  /** Answered once the start has succeeded or failed. */
+  | { readonly op: 'ready' }
+  | { readonly op: 'scale'; readonly workers: number }
+  /** Answered when everything but the supervisor itself has ended. */
+  | { readonly op: 'down' };
+
+/** The answer: lines of progress, then the status or an error. */
+export type ControlAnswer =
+  { readonly progress: string } | { readonly status: ClusterStatus } | { readonly error: SentError };
+
+export type ControlHandler = (
+  request: ControlRequest,
+  progress: (text: string) => void,
+) => Promise<ClusterStatus> | ClusterStatus;
+
+/** The supervisor's end. The socket is the user's alone: who may open it may stop the cluster. */
+export class ControlServer {
+  readonly #path: string;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(path: string, handler: ControlHandler) {
+    this.#path = path;
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      // A client that goes away early has no use for the answer.
+      socket.on('error', () => undefined);
+      socket.on('close', () => this.#sockets.delete(socket));
+      createInterface({ input: socket }).once('line', (line) => void answer(socket, line, handler));
+    });
+  }
+
+  /** Only for the holder of the cluster's claim: what lies at the path is a leftover. */
+  async start(): Promise<void> {
+    await rm(this.#path, { force: true });
+    this.#server.listen(socketAddress(this.#path));
+    await once(this.#server, 'listening');
+    await chmod(this.#path, 0o600);
+  }
+
+  /** Lets answers under way be sent. Idempotent. */
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.close();
+    for (const socket of this.#sockets) socket.end();
+    await once(this.#server, 'close');
+    await rm(this.#path, { force: true });
+  }
+}
+
+async function answer(socket: Socket, line: string, handler: ControlHandler): Promise<void> {
+  const send = (value: ControlAnswer): void => void socket.write(`${JSON.stringify(value)}\n`);
+  try {
+    send({ status: await handler(parseRequest(line), (progress) => send({ progress })) });
+  } catch (error) {
+    send({ error: sentError(error) });
+  }
+  socket.end();
+}
+
+function parseRequest(line: string): ControlRequest {
+  const value = JSON.parse(line) as { op?: unknown; workers?: unknown };
+  switch (value.op) {
+    case 'status':
+    case 'ready':
+    case 'down':
+      return { op: value.op };
+    case 'scale':
+      if (Number.isSafeInteger(value.workers) && Number(value.workers) >= 0)
+        return { op: 'scale', workers: Number(value.workers) };
+      break;
+    default:
+  }
+  throw new ClusterError('internal', `The supervisor does not understand ${line}`);
+}
+
+/**
+ * Asks the supervisor of a cluster.
+ * @throws {ClusterError} `not_running` when nobody listens there, `not_answering` when it breaks off, or the supervisor's own.
+ */
+export async function askSupervisor(
+  path: string,
+  request: ControlRequest,
+  options: { progress?: (text: string) => void; signal?: AbortSignal | undefined } = {},
+): Promise<ClusterStatus> {
+  const socket = connect(socketAddress(path));
+  try {
+    await once(socket, 'connect');
+  } catch (cause) {
+    throw new ClusterError('not_running', 'No cluster is running here. Start one with `make up`.', { cause });
+  }
+  const abort = (): void => void socket.destroy();
+  options.signal?.addEventListener('abort', abort, { once: true });
+  socket.on('error', () => undefined); // The end of the lines says it.
+  socket.write(`${JSON.stringify(request)}\n`);
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const answer = JSON.parse(line) as ControlAnswer;
+      if ('progress' in answer) options.progress?.(answer.progress);
+      else if ('error' in answer) throw new ClusterError(answer.error.code, answer.error.message);
+      else return answer.status;
+    }
+  } finally {
+    options.signal?.removeEventListener('abort', abort);
+    socket.destroy();
+  }
+  options.signal?.throwIfAborted();
+  throw new ClusterError(
+    'not_answering',
+    'The supervisor ended before it answered. See `make logs`, and run `make down` to end what it left.',
+  );
+}

@@ -1,0 +1,29 @@
+import { askSupervisor } from './control.js';
+import { ClusterError } from './errors.js';
+import { endStranger } from '../process/end.js';
+import { identify } from '../process/identity.js';
+import { endLeftovers } from './leftovers.js';
+import { clusterPaths } from './paths.js';
+
+/** What a supervisor may take to end once it has stopped everything. */
+const SUPERVISOR_GRACE_MS = 10_000;
+
+/**
+ * Stops the cluster of a folder, in order, and resolves when all of it is gone, also what a supervisor that was killed has left.
+ * Idempotent. @returns whether anything ran.
+ */
+export async function down(dir: string, progress: (text: string) => void): Promise<boolean> {
+  const paths = clusterPaths(dir);
+  let ran = false;
+  try {
+    const { pid } = await askSupervisor(paths.socket, { op: 'status' });
+    const supervisor = identify(pid);
+    await askSupervisor(paths.socket, { op: 'down' }, { progress });
+    ran = true;
+    if (supervisor !== undefined) await endStranger(supervisor, SUPERVISOR_GRACE_MS);
+  } catch (error) {
+    if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
+  }
+  const left = await endLeftovers(paths, progress);
+  return ran || left.length > 0;
+}

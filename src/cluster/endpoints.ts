@@ -1,0 +1,47 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { NatsUser } from './secrets.js';
+
+/** `<KSI_DIR>/endpoints.json`: every address and credentials file that a cluster uses. Clients and tools read it. */
+export interface Endpoints {
+  readonly dir: string;
+  /** The first API's; the others are in `apis`. */
+  readonly url: string;
+  readonly ws: string;
+  readonly apis: readonly { readonly name: string; readonly url: string; readonly ws: string }[];
+  readonly token_file: string;
+  readonly nats: {
+    readonly url: string;
+    /** Its HTTP monitoring; absent when the broker isn't ours. */
+    readonly monitor?: string;
+    /** NKey seed files and inbox prefixes by user; empty when the broker isn't ours. */
+    readonly credentials: Readonly<Partial<Record<NatsUser, string>>>;
+    readonly inboxes: Readonly<Partial<Record<NatsUser, string>>>;
+  };
+  /** The stand-in for the Messages API that `make demo` uses in the place of a model. */
+  readonly standin?: string;
+  readonly logs: string;
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+/** Replaces a JSON file as a whole: a reader sees the old or the new one. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  const draft = `${path}.${process.pid}`;
+  await writeFile(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  await rename(draft, path);
+}
+
+/** @returns undefined when there is no such file. */
+export async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The address of an API as clients on this machine reach it. */
+export function apiUrls(host: string, port: number): { url: string; ws: string } {
+  const reachable = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[host] ?? (host.includes(':') ? `[${host}]` : host);
+  return { url: `http://${reachable}:${port}`, ws: `ws://${reachable}:${port}/events` };
+}

@@ -1,0 +1,182 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { killGroup } from '../process/end.js';
+import { identify, memoryOf, type ProcessIdentity } from '../process/identity.js';
+import { restartPause } from '../process/restart-pause.js';
+import type { ProcessSpec, Role } from './plan.js';
+
+export type ProcessState = 'running' | 'restarting' | 'stopping' | 'stopped';
+
+export interface ProcessStatus {
+  readonly name: string;
+  readonly role: Role;
+  readonly state: ProcessState;
+  readonly pid?: number;
+  readonly restarts: number;
+  readonly uptime_s?: number;
+  readonly memory_bytes?: number;
+  readonly address?: string;
+  /** How it last ended, if it did. */
+  readonly last_end?: string;
+  readonly log: string;
+}
+
+/** A log that is longer when its process starts is put aside, over the one that was put aside before. */
+const LOG_MAX_BYTES = 64 * 1024 * 1024;
+
+/** A process that is started again, after a growing pause, whenever it ends by itself. */
+export class ManagedProcess {
+  readonly spec: ProcessSpec;
+  readonly #logFile: string;
+  readonly #log: Logger;
+  readonly #onChange: () => void;
+  readonly #stopping = new AbortController();
+  #child: ChildProcess | undefined;
+  #identity: ProcessIdentity | undefined;
+  #startedAt = 0;
+  #restarts = 0;
+  #lastEnd: string | undefined;
+  #running: Promise<void> | undefined;
+
+  /** @param onChange called after every start and end. */
+  constructor(options: { spec: ProcessSpec; logFile: string; log: Logger; onChange: () => void }) {
+    this.spec = options.spec;
+    this.#logFile = options.logFile;
+    this.#log = options.log.child({ process: options.spec.name });
+    this.#onChange = options.onChange;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  get logFile(): string {
+    return this.#logFile;
+  }
+
+  get lastEnd(): string | undefined {
+    return this.#lastEnd;
+  }
+
+  /** Whom to end should the supervisor die; undefined while it doesn't run. */
+  get identity(): ProcessIdentity | undefined {
+    return this.#identity;
+  }
+
+  start(): void {
+    this.#running ??= this.#keepRunning();
+  }
+
+  /** SIGTERM; when that takes too long, SIGKILL to the group. Resolves when it is gone. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  status(): ProcessStatus {
+    const { name, role, address } = this.spec;
+    const pid = this.#child?.pid;
+    const memory = pid === undefined ? undefined : memoryOf(pid);
+    return {
+      name,
+      role,
+      state: this.#state(),
+      ...(pid === undefined ? {} : { pid, uptime_s: Math.floor((performance.now() - this.#startedAt) / 1000) }),
+      restarts: this.#restarts,
+      ...(memory === undefined ? {} : { memory_bytes: memory }),
+      ...(address === undefined ? {} : { address }),
+      ...(this.#lastEnd === undefined ? {} : { last_end: this.#lastEnd }),
+      log: this.#logFile,
+    };
+  }
+
+  #state(): ProcessState {
+    const { aborted } = this.#stopping.signal;
+    if (this.#child !== undefined) return aborted ? 'stopping' : 'running';
+    return aborted || this.#running === undefined ? 'stopped' : 'restarting';
+  }
+
+  async #keepRunning(): Promise<void> {
+    const { signal } = this.#stopping;
+    let pause = 0;
+    while (!signal.aborted) {
+      const end = await this.#runOnce();
+      const ranMs = performance.now() - this.#startedAt;
+      this.#lastEnd = end;
+      if (signal.aborted) {
+        this.#log.info({ end }, 'stopped');
+        this.#onChange();
+        return;
+      }
+      pause = restartPause(pause, ranMs);
+      this.#restarts += 1;
+      this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
+      this.#onChange();
+      // An abort only ends the pause early.
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** @returns how it ended, in words. */
+  async #runOnce(): Promise<string> {
+    const { command, args, env } = this.spec;
+    this.#startedAt = performance.now();
+    const log = openLog(this.#logFile);
+    const child = spawn(command, args, {
+      env: { ...env },
+      // The pipe's end tells a process that the supervisor is gone, however it went.
+      stdio: ['pipe', log, log],
+      // A group of its own: to be killed with all its children, and out of reach of the terminal's Ctrl-C.
+      detached: true,
+    });
+    closeSync(log);
+    child.stdin?.on('error', () => undefined);
+    try {
+      await once(child, 'spawn');
+    } catch (error) {
+      return `could not be started: ${(error as Error).message}`;
+    }
+    this.#child = child;
+    this.#identity = child.pid === undefined ? undefined : identify(child.pid);
+    this.#log.info({ pid: child.pid }, 'started');
+    this.#onChange();
+    await this.#untilEnd(child);
+    this.#child = undefined;
+    this.#identity = undefined;
+    return child.signalCode === null ? `exit code ${child.exitCode ?? '?'}` : `signal ${child.signalCode}`;
+  }
+
+  /** Waits for its end, and sees to it when asked to stop. */
+  async #untilEnd(child: ChildProcess): Promise<void> {
+    const { signal } = this.#stopping;
+    let timer: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      child.kill('SIGTERM');
+      timer = setTimeout(() => this.#kill(child), this.spec.graceMs);
+    };
+    signal.addEventListener('abort', end, { once: true });
+    // Before this listened: between the spawn and here.
+    if (signal.aborted) end();
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    signal.removeEventListener('abort', end);
+    clearTimeout(timer);
+  }
+
+  #kill(child: ChildProcess): void {
+    if (child.pid === undefined) return;
+    this.#log.warn({ grace_ms: this.spec.graceMs }, 'did not end in time; killing it');
+    killGroup(child.pid);
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    if (statSync(path).size > LOG_MAX_BYTES) renameSync(path, `${path}.1`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return openSync(path, 'a', 0o600);
+}

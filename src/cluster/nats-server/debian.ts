@@ -1,0 +1,116 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mirrorOf, parseDeb822, parseList, type AptSource } from './apt-sources.js';
+import { run } from './run.js';
+import { isNewEnough, MIN_VERSION, versionIn } from './version.js';
+
+/** Suites that may have a nats-server new enough, the one nearest to a stable machine first. */
+const SUITES = ['trixie-backports', 'forky', 'sid'];
+const UPDATE_TIMEOUT_MS = 120_000;
+const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+/**
+ * Gets nats-server out of Debian's package, from a newer suite of the machine's own mirror, without root and without touching the machine's
+ * apt: lists, cache and sources are in a temporary folder. apt checks the archive's signature and the package's hash as ever.
+ * @param target where the executable is put.
+ * @throws when this isn't a Debian or no suite has one; the message says what was tried.
+ */
+export async function fetchFromDebian(
+  target: (executable: string) => Promise<void>,
+  progress: (text: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const mirror = await findMirror();
+  const work = await mkdtemp(join(tmpdir(), 'ksi-apt-'));
+  try {
+    const tried: string[] = [];
+    for (const suite of SUITES) {
+      progress(`asking ${mirror.uri} for the nats-server package of ${suite}`);
+      try {
+        const version = await offered(work, mirror, suite, signal);
+        if (version === undefined || !isNewEnough(version)) {
+          tried.push(`${suite} has ${version ?? 'none'}`);
+          continue;
+        }
+        const apt = aptOptions(work);
+        await run('apt-get', [...apt, 'download', 'nats-server'], { timeoutMs: UPDATE_TIMEOUT_MS, cwd: work, signal });
+        const deb = (await readdir(work)).find((name) => name.endsWith('.deb'));
+        if (deb === undefined) throw new Error('apt-get download left no package');
+        await run('dpkg-deb', ['-x', join(work, deb), join(work, 'root')], { timeoutMs: 60_000, signal });
+        return await target(await executableIn(join(work, 'root')));
+      } catch (error) {
+        signal?.throwIfAborted();
+        tried.push(`${suite}: ${(error as Error).message}`);
+      }
+    }
+    throw new Error(`${mirror.uri} has no nats-server ≥ ${MIN_VERSION} (${tried.join('; ')})`);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** The version that a suite has. */
+async function offered(
+  work: string,
+  mirror: AptSource,
+  suite: string,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  await rm(join(work, 'lists'), { recursive: true, force: true });
+  await mkdir(join(work, 'lists', 'partial'), { recursive: true });
+  await mkdir(join(work, 'cache', 'archives', 'partial'), { recursive: true });
+  const signedBy = mirror.signedBy ?? DEBIAN_KEYRING;
+  await writeFile(join(work, 'sources.list'), `deb [signed-by=${signedBy}] ${mirror.uri} ${suite} main\n`);
+  const apt = aptOptions(work);
+  await run('apt-get', [...apt, 'update'], { timeoutMs: UPDATE_TIMEOUT_MS, signal });
+  const listed = await run('apt-cache', [...apt, 'madison', 'nats-server'], { timeoutMs: 60_000, signal });
+  return versionIn(listed);
+}
+
+const aptOptions = (work: string): string[] =>
+  [
+    `Dir::Etc::sourcelist=${join(work, 'sources.list')}`,
+    'Dir::Etc::sourceparts=/dev/null',
+    `Dir::State::lists=${join(work, 'lists')}`,
+    `Dir::Cache=${join(work, 'cache')}`,
+    // Without these apt would fall back to an unsigned list, keep old ones, or change to a user that can't write here.
+    'APT::Update::Error-Mode=any',
+    'APT::Sandbox::User=',
+    'APT::Default-Release=',
+    'Acquire::Languages=none',
+    'Acquire::Retries=1',
+    'Acquire::http::Timeout=15',
+    'Acquire::https::Timeout=15',
+    'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false',
+    'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false',
+  ].flatMap((option) => ['-o', option]);
+
+async function executableIn(root: string): Promise<string> {
+  for (const folder of ['usr/sbin', 'usr/bin']) {
+    const names = await namesIn(join(root, folder));
+    if (names.includes('nats-server')) return join(root, folder, 'nats-server');
+  }
+  throw new Error('the package holds no nats-server executable');
+}
+
+async function findMirror(): Promise<AptSource> {
+  const release = await textOf('/etc/os-release');
+  if (!/^ID(_LIKE)?=.*debian/m.test(release)) throw new Error('this machine is no Debian (/etc/os-release)');
+  const codename = /^VERSION_CODENAME=["']?([a-z]+)/m.exec(release)?.[1] ?? '';
+  const sources: AptSource[] = parseList(await textOf('/etc/apt/sources.list'));
+  const folder = '/etc/apt/sources.list.d';
+  for (const name of (await namesIn(folder)).toSorted()) {
+    if (name.endsWith('.sources')) sources.push(...parseDeb822(await textOf(join(folder, name))));
+    else if (name.endsWith('.list')) sources.push(...parseList(await textOf(join(folder, name))));
+  }
+  const mirror = mirrorOf(sources, codename);
+  if (mirror === undefined) throw new Error('/etc/apt names no mirror of Debian');
+  return mirror;
+}
+
+/** None when there is no such folder. */
+const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch((): string[] => []);
+
+/** '' when there is no such file. */
+const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');

@@ -1,0 +1,19 @@
+/** What KSI needs of nats-server: atomic batches, schedules and this year's security fixes (FACTS). */
+export const MIN_VERSION = '2.14.3';
+/** What is downloaded where none is found. */
+export const PINNED_VERSION = '2.15.1';
+
+/** The version in what `nats-server --version` or a package list says, as `2.15.1`. */
+export const versionIn = (text: string): string | undefined => /(?:^|[^\d.])v?(\d+\.\d+\.\d+)/.exec(text)?.[1];
+
+/** Negative when `a` is older than `b`. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [a.split('.').map(Number), b.split('.').map(Number)];
+  for (let index = 0; index < 3; index++) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+export const isNewEnough = (version: string): boolean => compareVersions(version, MIN_VERSION) >= 0;

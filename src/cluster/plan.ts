@@ -1,0 +1,173 @@
+import { listOf } from '../config.js';
+import type { Config } from '../../contracts/config.js';
+import { inboxPrefix, type NatsUser } from './secrets.js';
+import type { ClusterPaths } from './paths.js';
+
+export type Role = 'broker' | 'standin' | 'api' | 'worker';
+
+/** A process as the supervisor starts it. */
+export interface ProcessSpec {
+  readonly name: string;
+  readonly role: Role;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Where it listens, if it does. */
+  readonly address?: string;
+  /** How long it may take to end after SIGTERM; past it, its group is killed. */
+  readonly graceMs: number;
+}
+
+/** The scripts that the processes run. */
+export interface Entries {
+  readonly api: string;
+  readonly worker: string;
+  readonly standin: string;
+  readonly natsConf: string;
+}
+
+/** All that is decided before anything starts. */
+export interface Plan {
+  readonly config: Config;
+  readonly paths: ClusterPaths;
+  /** What the processes' environments are taken from. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly entries: Entries;
+  /** The broker that we run; undefined when KSI_NATS_URL names one. */
+  readonly broker?: {
+    readonly executable: string;
+    readonly port: number;
+    readonly monitorPort: number;
+    readonly keys: Readonly<Record<NatsUser, string>>;
+  };
+  readonly standinPort?: number;
+}
+
+type Env = Record<string, string>;
+
+/** What any program needs to run here. Credentials of the operator's other services are none of an API's business. */
+const COMMON =
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|NODE_[A-Z0-9_]+|SSL_CERT_FILE|SSL_CERT_DIR|XDG_[A-Z_]+)$/;
+/** A client's variables, and those that name something of another process. */
+const NOT_INHERITED = /^KSI_(URL|TOKEN|PROCESS|METRICS_PORT|NATS_(URL|CREDENTIALS|INBOX|SERVER))$/;
+
+const pick = (env: Plan['env'], wanted: (name: string) => boolean): Env =>
+  Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && wanted(entry[0])),
+  );
+const common = (env: Plan['env']): Env =>
+  pick(env, (name) => COMMON.test(name) || (name.startsWith('KSI_') && !NOT_INHERITED.test(name)));
+
+/** The address at which APIs and workers reach the broker. */
+export const natsUrl = (plan: Plan): string =>
+  plan.broker === undefined ? (plan.config.KSI_NATS_URL ?? '') : `nats://127.0.0.1:${plan.broker.port}`;
+
+export const apiPort = (plan: Plan, n: number): number => plan.config.KSI_PORT + n - 1;
+
+export function brokerSpec(plan: Plan): ProcessSpec | undefined {
+  if (plan.broker === undefined) return undefined;
+  const { executable, port, monitorPort, keys } = plan.broker;
+  return {
+    name: 'nats-1',
+    role: 'broker',
+    command: executable,
+    args: ['-c', plan.entries.natsConf],
+    env: {
+      ...common(plan.env),
+      KSI_NATS_NAME: '"nats-1"',
+      KSI_NATS_PORT: String(port),
+      KSI_NATS_MONITOR: `"127.0.0.1:${monitorPort}"`,
+      KSI_NATS_STORE: JSON.stringify(plan.paths.natsStore),
+      KSI_NATS_SYNC: plan.config.KSI_NATS_SYNC,
+      KSI_NATS_CLUSTER_PORT: '0',
+      KSI_NATS_ROUTES: '[]',
+      ...Object.fromEntries(Object.entries(keys).map(([user, key]) => [`KSI_NKEY_${user.toUpperCase()}`, key])),
+    },
+    address: `127.0.0.1:${port}`,
+    graceMs: 20_000,
+  };
+}
+
+export function standinSpec(plan: Plan): ProcessSpec | undefined {
+  if (plan.standinPort === undefined) return undefined;
+  return {
+    name: 'messages-standin',
+    role: 'standin',
+    command: process.execPath,
+    args: [plan.entries.standin],
+    env: { ...common(plan.env), PORT: String(plan.standinPort) },
+    address: `127.0.0.1:${plan.standinPort}`,
+    graceMs: 5_000,
+  };
+}
+
+export const apiSpec = (plan: Plan, n: number): ProcessSpec => ({
+  name: `api-${n}`,
+  role: 'api',
+  command: process.execPath,
+  args: ['--enable-source-maps', plan.entries.api],
+  env: { ...common(plan.env), ...ksiEnv(plan, 'api', n), KSI_PORT: String(apiPort(plan, n)) },
+  address: `${plan.config.KSI_HOST}:${apiPort(plan, n)}`,
+  graceMs: 15_000,
+});
+
+export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
+  name: `worker-${n}`,
+  role: 'worker',
+  command: process.execPath,
+  args: ['--enable-source-maps', plan.entries.worker],
+  env: {
+    // Claude needs what the operator gave for it, whatever it is called; the worker itself passes on an allow-list.
+    ...pick(plan.env, (name) => !NOT_INHERITED.test(name)),
+    ...ksiEnv(plan, 'worker', n),
+    ...metricsPort(plan, n),
+    ...standinEnv(plan),
+  },
+  graceMs: (plan.config.KSI_DRAIN_S + 15) * 1000,
+});
+
+function ksiEnv(plan: Plan, user: 'api' | 'worker', n: number): Env {
+  const { config, paths } = plan;
+  const own = plan.broker === undefined;
+  const credentials = own ? config.KSI_NATS_CREDENTIALS : paths.seed(user);
+  const inbox = own ? config.KSI_NATS_INBOX : inboxPrefix(user);
+  return {
+    KSI_DIR: paths.dir,
+    KSI_PROCESS: `${user}-${n}`,
+    KSI_NATS_URL: natsUrl(plan),
+    ...(credentials === undefined ? {} : { KSI_NATS_CREDENTIALS: credentials }),
+    ...(inbox === undefined ? {} : { KSI_NATS_INBOX: inbox }),
+  };
+}
+
+function metricsPort(plan: Plan, n: number): Env {
+  const first = plan.config.KSI_METRICS_PORT;
+  if (first === undefined) return {};
+  return { KSI_METRICS_PORT: String(first === 0 ? 0 : first + n - 1) };
+}
+
+/** In a demo nothing may reach a real model, whatever credentials the operator's shell holds. */
+function standinEnv(plan: Plan): Env {
+  if (plan.standinPort === undefined) return {};
+  return {
+    ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`,
+    ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key',
+    ANTHROPIC_AUTH_TOKEN: '',
+    CLAUDE_CODE_OAUTH_TOKEN: '',
+    CLAUDE_CODE_USE_BEDROCK: '',
+    CLAUDE_CODE_USE_VERTEX: '',
+    CLAUDE_CONFIG_DIR: '',
+  };
+}
+
+/** Whether the worker is told how Claude signs in. */
+export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>
+  [
+    'ANTHROPIC_API_KEY',
+    'ANTHROPIC_AUTH_TOKEN',
+    'CLAUDE_CODE_OAUTH_TOKEN',
+    'CLAUDE_CONFIG_DIR',
+    'CLAUDE_CODE_USE_BEDROCK',
+    'CLAUDE_CODE_USE_VERTEX',
+    ...listOf(config.KSI_CLAUDE_ENV),
+  ].some((name) => (env[name] ?? '') !== '');

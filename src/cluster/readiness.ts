@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
+
+/** Nothing tells when a server begins to be ready, so it is asked. */
+const ASK_EVERY_MS = 100;
+const ANSWER_WITHIN_MS = 2_000;
+
+/**
+ * Resolves when `url` answers 200.
+ * @returns on abort, what it said last: the reason to show.
+ */
+export async function untilReady(url: string, signal: AbortSignal): Promise<{ ready: boolean; said: string }> {
+  let said = 'it was never asked';
+  while (!signal.aborted) {
+    try {
+      const answer = await request(url, {
+        headersTimeout: ANSWER_WITHIN_MS,
+        bodyTimeout: ANSWER_WITHIN_MS,
+        // A connection each: one kept open would hold up the server's end.
+        reset: true,
+        signal,
+      });
+      const body = await answer.body.text();
+      if (answer.statusCode === 200) return { ready: true, said: body };
+      said = `${answer.statusCode} ${body.slice(0, 500)}`.trim();
+    } catch (error) {
+      if (signal.aborted) break;
+      said = (error as Error).message;
+    }
+    await sleep(ASK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return { ready: false, said };
+}

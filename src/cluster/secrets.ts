@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createUser, fromSeed } from '@nats-io/nkeys';
+import type { ClusterPaths } from './paths.js';
+
+/** The users of nats.conf, each with its own inbox prefix. */
+export const NATS_USERS = ['api', 'worker', 'observer', 'operator'] as const;
+export type NatsUser = (typeof NATS_USERS)[number];
+
+export const inboxPrefix = (user: NatsUser): string => `_INBOX_${user}`;
+
+/** Makes the folder of a cluster, readable by its user alone. */
+export async function makeFolders(paths: ClusterPaths): Promise<void> {
+  for (const folder of [paths.dir, paths.logs, paths.nats]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
+  }
+}
+
+/** Makes the API's bearer token at the first call; 256 random bits. */
+export async function ensureToken(paths: ClusterPaths): Promise<void> {
+  await writeOnce(paths.token, () => randomBytes(32).toString('base64url'));
+}
+
+/** Makes the seeds of the broker's users at the first call. @returns their public keys, which the broker is told. */
+export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<NatsUser, string>> {
+  const keys: [NatsUser, string][] = [];
+  for (const user of NATS_USERS) {
+    const seed = await writeOnce(paths.seed(user), () => new TextDecoder().decode(createUser().getSeed()));
+    keys.push([user, fromSeed(new TextEncoder().encode(seed)).getPublicKey()]);
+  }
+  return Object.fromEntries(keys) as Record<NatsUser, string>;
+}
+
+async function writeOnce(path: string, make: () => string): Promise<string> {
+  try {
+    await writeFile(path, `${make()}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return (await readFile(path, 'utf8')).trim();
+}

@@ -1,0 +1,14 @@
+import { askSupervisor } from './control.js';
+import { ClusterError } from './errors.js';
+import { clusterPaths } from './paths.js';
+import type { ClusterStatus } from './supervisor.js';
+
+/** @returns undefined when the folder's cluster doesn't run. */
+export async function clusterStatus(dir: string): Promise<ClusterStatus | undefined> {
+  try {
+    return await askSupervisor(clusterPaths(dir).socket, { op: 'status' });
+  } catch (error) {
+    if (error instanceof ClusterError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}

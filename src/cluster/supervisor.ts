@@ -1,0 +1,246 @@
+import { rm } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config.js';
+import { endOfFile } from '../process/file-end.js';
+import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
+import { ClusterError } from './errors.js';
+import { recordProcesses, type RecordedProcess } from './leftovers.js';
+import { ManagedProcess, type ProcessStatus } from './managed-process.js';
+import { apiPort, apiSpec, brokerSpec, natsUrl, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
+import { untilReady } from './readiness.js';
+import { inboxPrefix, NATS_USERS } from './secrets.js';
+
+export interface ClusterStatus {
+  readonly state: 'starting' | 'ready' | 'stopping' | 'stopped';
+  readonly pid: number;
+  readonly uptime_s: number;
+  readonly processes: readonly ProcessStatus[];
+  readonly endpoints: Endpoints;
+  /** What it was started with. */
+  readonly config: Config;
+  readonly demo: boolean;
+}
+
+/** How long the cluster may take to answer `/readyz`. */
+const READY_WITHIN_MS = 60_000;
+/** A process that ends so often before the cluster is ready will not get there. */
+const ENDS_BEFORE_GIVING_UP = 2;
+const LOG_LINES_SHOWN = 12;
+
+/** Runs the processes of one cluster: broker, stand-in, APIs, workers. */
+export class Supervisor {
+  readonly #plan: Plan;
+  readonly #log: Logger;
+  readonly #startedAt = performance.now();
+  readonly #aborted = new AbortController();
+  readonly #processes: ManagedProcess[] = [];
+  #state: ClusterStatus['state'] = 'starting';
+  #failStart: ((error: ClusterError) => void) | undefined;
+  #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #recording: Promise<void> = Promise.resolve();
+  #scaling: Promise<void> = Promise.resolve();
+
+  constructor(plan: Plan, log: Logger) {
+    this.#plan = plan;
+    this.#log = log;
+  }
+
+  /**
+   * Starts everything and resolves when every API is ready. A failed start stops what it started.
+   * @throws {ClusterError} that names the process and shows the end of its log.
+   */
+  start(progress: (text: string) => void): Promise<void> {
+    this.#started ??= this.#start(progress).catch(async (error: unknown) => {
+      await this.stop(() => undefined);
+      throw error;
+    });
+    return this.#started;
+  }
+
+  /** Workers first, which let their runs finish; then the APIs; the broker last. Idempotent. */
+  stop(progress: (text: string) => void): Promise<void> {
+    this.#stopped ??= this.#stop(progress);
+    return this.#stopped;
+  }
+
+  /** Starts or stops workers until `count` run. */
+  scale(count: number, progress: (text: string) => void): Promise<void> {
+    this.#scaling = this.#scaling.then(() => this.#scale(count, progress));
+    return this.#scaling;
+  }
+
+  status(): ClusterStatus {
+    return {
+      state: this.#state,
+      pid: process.pid,
+      uptime_s: Math.floor((performance.now() - this.#startedAt) / 1000),
+      processes: this.#processes.map((managed) => managed.status()),
+      endpoints: this.#endpoints(),
+      config: this.#plan.config,
+      demo: this.#plan.standinPort !== undefined,
+    };
+  }
+
+  async #start(progress: (text: string) => void): Promise<void> {
+    if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
+    const failed = new Promise<never>((_, reject) => {
+      this.#failStart = reject;
+    });
+    // Not only the race below may look at it.
+    failed.catch(() => undefined);
+    const deadline = AbortSignal.timeout(READY_WITHIN_MS);
+    await Promise.race([this.#startAll(AbortSignal.any([deadline, this.#aborted.signal]), progress), failed]);
+    this.#failStart = undefined;
+    this.#state = 'ready';
+    await this.#record();
+    this.#log.info('ready');
+  }
+
+  async #startAll(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
+    const plan = this.#plan;
+    const broker = brokerSpec(plan);
+    if (broker !== undefined && plan.broker !== undefined) {
+      progress(`starting nats-server on ${broker.address ?? ''}`);
+      const managed = this.#run(broker);
+      await this.#untilReady(managed, `http://127.0.0.1:${plan.broker.monitorPort}/healthz`, signal);
+    }
+    const standin = standinSpec(plan);
+    if (standin !== undefined) this.#run(standin);
+    const { KSI_APIS: apis, KSI_WORKERS: workers } = plan.config;
+    progress(`starting ${count(apis, 'API')} and ${count(workers, 'worker')}`);
+    const started = range(1, apis).map((n) => this.#run(apiSpec(plan, n)));
+    for (const n of range(1, workers)) this.#run(workerSpec(plan, n));
+    for (const [index, api] of started.entries()) {
+      const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1));
+      progress(`waiting for ${url}/readyz`);
+      await this.#untilReady(api, `${url}/readyz`, signal);
+    }
+  }
+
+  async #untilReady(managed: ManagedProcess, url: string, signal: AbortSignal): Promise<void> {
+    const { ready, said } = await untilReady(url, signal);
+    if (ready) return;
+    if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
+    const what = `${managed.spec.name} was not ready within ${READY_WITHIN_MS / 1000} s; ${url} said last: ${said}`;
+    throw new ClusterError('not_ready', `${what}\n${await logOf(managed)}`);
+  }
+
+  #run(spec: ProcessSpec): ManagedProcess {
+    const managed = new ManagedProcess({
+      spec,
+      logFile: this.#plan.paths.log(spec.name),
+      log: this.#log,
+      onChange: () => this.#onChange(managed),
+    });
+    this.#processes.push(managed);
+    managed.start();
+    return managed;
+  }
+
+  #onChange(managed: ManagedProcess): void {
+    void this.#record();
+    const fail = this.#failStart;
+    if (fail === undefined || managed.restarts < ENDS_BEFORE_GIVING_UP) return;
+    this.#failStart = undefined;
+    void logOf(managed).then((log) =>
+      fail(
+        new ClusterError('process_failed', `${managed.spec.name} does not stay up: ${managed.lastEnd ?? ''}.\n${log}`),
+      ),
+    );
+  }
+
+  async #stop(progress: (text: string) => void): Promise<void> {
+    this.#state = 'stopping';
+    this.#aborted.abort();
+    this.#failStart = undefined;
+    const stopAll = async (role: ProcessSpec['role'], what: (names: string) => string): Promise<void> => {
+      const ending = this.#processes.filter((managed) => managed.spec.role === role);
+      if (ending.length === 0) return;
+      progress(what(ending.map(({ spec }) => spec.name).join(', ')));
+      await Promise.all(ending.map((managed) => managed.stop()));
+    };
+    const drain = this.#plan.config.KSI_DRAIN_S;
+    await stopAll('worker', (names) => `stopping ${names}; running tasks may finish for up to ${drain} s`);
+    await stopAll('api', (names) => `stopping ${names}`);
+    await stopAll('standin', (names) => `stopping ${names}`);
+    await stopAll('broker', (names) => `stopping ${names}`);
+    await this.#record();
+    // What it names is no more.
+    await rm(this.#plan.paths.endpoints, { force: true });
+    this.#state = 'stopped';
+  }
+
+  async #scale(workers: number, progress: (text: string) => void): Promise<void> {
+    if (this.#state !== 'ready')
+      throw new ClusterError('not_ready', 'The cluster is not ready to be scaled; try again.');
+    const present = this.#processes.filter(({ spec }) => spec.role === 'worker');
+    const numbers = new Set(present.map(({ spec }) => spec.name));
+    for (const n of range(1, workers)) {
+      if (numbers.has(`worker-${n}`)) continue;
+      progress(`starting worker-${n}`);
+      this.#run(workerSpec(this.#plan, n));
+    }
+    const kept = new Set(range(1, workers).map((n) => `worker-${n}`));
+    const surplus = present.filter(({ spec }) => !kept.has(spec.name));
+    for (const { spec } of surplus)
+      progress(`stopping ${spec.name}; its tasks may finish for up to ${this.#plan.config.KSI_DRAIN_S} s`);
+    await Promise.all(surplus.map((managed) => managed.stop()));
+    for (const managed of surplus) this.#processes.splice(this.#processes.indexOf(managed), 1);
+    await this.#record();
+  }
+
+  /** One write at a time, each of what is then so. */
+  #record(): Promise<void> {
+    this.#recording = this.#recording
+      .then(() => this.#write())
+      .catch((error: unknown) => this.#log.error({ err: error }, 'could not record the processes'));
+    return this.#recording;
+  }
+
+  async #write(): Promise<void> {
+    const recorded = this.#processes.flatMap(({ spec, identity }): RecordedProcess[] =>
+      identity === undefined ? [] : [{ ...identity, name: spec.name, role: spec.role }],
+    );
+    await recordProcesses(this.#plan.paths, recorded);
+    if (this.#state === 'ready') await writeJson(this.#plan.paths.endpoints, this.#endpoints());
+  }
+
+  #endpoints(): Endpoints {
+    const { paths, config, broker, standinPort } = this.#plan;
+    const apis = range(1, config.KSI_APIS).map((n) => ({
+      name: `api-${n}`,
+      ...apiUrls(config.KSI_HOST, apiPort(this.#plan, n)),
+    }));
+    const first = apiUrls(config.KSI_HOST, config.KSI_PORT);
+    const users = broker === undefined ? [] : NATS_USERS;
+    const pids = this.#processes.flatMap(({ spec, identity }) =>
+      identity === undefined ? [] : [[spec.name, identity.pid]],
+    );
+    return {
+      dir: paths.dir,
+      ...first,
+      apis,
+      token_file: config.KSI_TOKEN_FILE ?? paths.token,
+      nats: {
+        url: natsUrl(this.#plan),
+        ...(broker === undefined ? {} : { monitor: `http://127.0.0.1:${broker.monitorPort}` }),
+        credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
+        inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
+      },
+      ...(standinPort === undefined ? {} : { standin: `http://127.0.0.1:${standinPort}` }),
+      logs: paths.logs,
+      pids: Object.fromEntries([['supervisor', process.pid], ...pids]),
+    };
+  }
+}
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+async function logOf(managed: ManagedProcess): Promise<string> {
+  const end = await endOfFile(managed.logFile, LOG_LINES_SHOWN);
+  return end === '' ? `Its log, ${managed.logFile}, is empty.` : `The end of its log, ${managed.logFile}:\n${end}`;
+}

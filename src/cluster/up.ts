@@ -1,0 +1,168 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../contracts/config.js';
+import { readConfig } from '../config.js';
+import { endOfFile } from '../process/file-end.js';
+import { askSupervisor } from './control.js';
+import { ClusterError } from './errors.js';
+import { resolveNatsServer } from './nats-server/resolve.js';
+import { clusterPaths, type ClusterPaths } from './paths.js';
+import { makeFolders } from './secrets.js';
+import type { StartMessage } from './start-message.js';
+import type { ClusterStatus } from './supervisor.js';
+
+export interface UpOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** With the stand-in for the Messages API in the place of a model. */
+  readonly demo: boolean;
+  readonly progress: (text: string) => void;
+  /** Aborted: what was started is stopped again. */
+  readonly signal: AbortSignal;
+}
+
+export interface UpResult {
+  readonly status: ClusterStatus;
+  /** False when it ran already. */
+  readonly started: boolean;
+}
+
+/**
+ * Makes sure that the cluster of KSI_DIR runs and is ready; one that runs already gets as many workers as are asked for.
+ * @throws {ConfigError | ClusterError}; then nothing that it started is left running.
+ */
+export async function up(options: UpOptions): Promise<UpResult> {
+  const config = readConfig(options.env);
+  const paths = clusterPaths(config.KSI_DIR);
+  const running = await runningCluster(paths, options);
+  if (running !== undefined) return { status: await adapt(running, config, paths, options), started: false };
+
+  const { env, progress, signal } = options;
+  const server =
+    config.KSI_NATS_URL === undefined ? (await resolveNatsServer({ env, progress, signal })).path : undefined;
+  signal.throwIfAborted();
+  await makeFolders(paths);
+  const status = await launch(paths, server, options);
+  if (status !== undefined) return { status, started: true };
+  // Another `up` was faster by a moment.
+  const other = await othersCluster(paths, options);
+  return { status: await adapt(other, config, paths, options), started: false };
+}
+
+/** @returns undefined when no supervisor listens. */
+async function runningCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus | undefined> {
+  try {
+    return await askSupervisor(paths.socket, { op: 'ready' }, options);
+  } catch (error) {
+    if (error instanceof ClusterError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}
+
+const OTHERS_SOCKET_WITHIN_MS = 15_000;
+
+/** The other supervisor has claimed the folder, and listens in a moment. */
+async function othersCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus> {
+  const deadline = performance.now() + OTHERS_SOCKET_WITHIN_MS;
+  for (;;) {
+    const status = await runningCluster(paths, options);
+    if (status !== undefined) return status;
+    if (performance.now() > deadline)
+      throw new ClusterError(
+        'not_answering',
+        `Another \`up\` in ${paths.dir} does not answer. See ${paths.log('supervisor')}, and run \`make down\`.`,
+      );
+    await sleep(100, undefined, { signal: options.signal });
+  }
+}
+
+/** What a running cluster need not have in common with what is asked for, besides the workers, whose number can change. */
+const NOT_COMPARED = new Set(['KSI_DIR', 'KSI_NATS_SERVER', 'KSI_WORKERS', 'KSI_LOG_LEVEL']);
+
+async function adapt(
+  running: ClusterStatus,
+  config: Config,
+  paths: ClusterPaths,
+  options: UpOptions,
+): Promise<ClusterStatus> {
+  const asked = Object.entries(config).filter(([name]) => (options.env[name] ?? '') !== '');
+  const other = asked.filter(
+    ([name, value]) => !NOT_COMPARED.has(name) && running.config[name as keyof Config] !== value,
+  );
+  const differences = other.map(
+    ([name, value]) => `${name}=${String(value)} (now ${String(running.config[name as keyof Config])})`,
+  );
+  if (options.demo && !running.demo) differences.push('a demo');
+  if (differences.length > 0)
+    throw new ClusterError(
+      'needs_restart',
+      `The cluster runs already, and can't change to ${differences.join(', ')} while it does. \`make down\` first.`,
+    );
+  const workers = running.processes.filter(({ role }) => role === 'worker').length;
+  const wanted = (options.env['KSI_WORKERS'] ?? '') === '' ? workers : config.KSI_WORKERS;
+  return wanted === workers ? running : askSupervisor(paths.socket, { op: 'scale', workers: wanted }, options);
+}
+
+/** Starts the supervisor and sees it through its start. @returns undefined when another one runs the cluster. */
+async function launch(
+  paths: ClusterPaths,
+  natsServer: string | undefined,
+  options: UpOptions,
+): Promise<ClusterStatus | undefined> {
+  const main = join(dirname(fileURLToPath(import.meta.url)), 'main.js');
+  const log = openSync(paths.log('supervisor'), 'a', 0o600);
+  const child = spawn(process.execPath, ['--enable-source-maps', main, ...(options.demo ? ['--demo'] : [])], {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    env: { ...options.env, KSI_DIR: paths.dir, ...(natsServer === undefined ? {} : { KSI_NATS_SERVER: natsServer }) },
+  });
+  closeSync(log);
+  const gone = once(child, 'exit');
+  // The end of the pipe is the supervisor's word to stop what it has begun.
+  const abort = (): void => {
+    if (child.connected) child.disconnect();
+  };
+  options.signal.addEventListener('abort', abort, { once: true });
+  try {
+    const outcome = await firstOutcome(child, options.progress);
+    if (outcome !== undefined && 'ready' in outcome) {
+      abort();
+      child.unref();
+      return outcome.ready;
+    }
+    await gone;
+    options.signal.throwIfAborted();
+    if (outcome === undefined) throw await diedEarly(paths);
+    if ('taken' in outcome) return undefined;
+    throw new ClusterError(outcome.failed.code, outcome.failed.message);
+  } finally {
+    options.signal.removeEventListener('abort', abort);
+  }
+}
+
+type Outcome = Exclude<StartMessage, { progress: string }>;
+
+/** @returns undefined when it ended, or the pipe did, without a word. */
+function firstOutcome(child: ChildProcess, progress: (text: string) => void): Promise<Outcome | undefined> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('disconnect', () => resolve(undefined));
+    child.once('exit', () => resolve(undefined));
+    child.on('message', (message) => {
+      const said = message as StartMessage;
+      if ('progress' in said) progress(said.progress);
+      else resolve(said);
+    });
+  });
+}
+
+async function diedEarly(paths: ClusterPaths): Promise<ClusterError> {
+  const log = paths.log('supervisor');
+  return new ClusterError(
+    'process_failed',
+    `The supervisor ended before the cluster was ready. The end of its log, ${log}:\n${await endOfFile(log, 12)}`,
+  );
+}

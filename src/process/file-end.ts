@@ -1,0 +1,21 @@
+import { open } from 'node:fs/promises';
+
+/** The last lines of a file, of at most `bytes` bytes; '' when there is no such file. */
+export async function endOfFile(path: string, lines: number, bytes = 65_536): Promise<string> {
+  let file;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
+  try {
+    const { size } = await file.stat();
+    const length = Math.min(size, bytes);
+    const buffer = Buffer.alloc(length);
+    await file.read(buffer, 0, length, size - length);
+    return buffer.toString('utf8').trimEnd().split('\n').slice(-lines).join('\n');
+  } finally {
+    await file.close();
+  }
+}
