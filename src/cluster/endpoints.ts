@@ -1,4 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { NatsUser } from './secrets.js';
 
 /** `<KSI_DIR>/endpoints.json`: every address and credentials file that a cluster uses. Clients and tools read it. */
@@ -23,11 +24,11 @@ export interface Endpoints {
   readonly pids: Readonly<Record<string, number>>;
 }
 
-/** Replaces a JSON file as a whole: a reader sees the old or the new one. */
-export async function writeJson(path: string, value: unknown): Promise<void> {
+/** Replaces a small JSON file as a whole: a reader sees the old or the new one. At once, as a crash may follow. */
+export function writeJson(path: string, value: unknown): void {
   const draft = `${path}.${process.pid}`;
-  await writeFile(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
-  await rename(draft, path);
+  writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  renameSync(draft, path);
 }
 
 /** @returns undefined when there is no such file. */

@@ -16,7 +16,7 @@ const GRACE_MS = 10_000;
 const ORDER: readonly Role[] = ['worker', 'api', 'standin', 'broker'];
 
 /** Records what runs. */
-export const recordProcesses = (paths: ClusterPaths, processes: readonly RecordedProcess[]): Promise<void> =>
+export const recordProcesses = (paths: ClusterPaths, processes: readonly RecordedProcess[]): void =>
   writeJson(paths.processes, processes);
 
 /** The recorded processes that still run. */

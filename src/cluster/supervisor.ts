@@ -38,7 +38,6 @@ export class Supervisor {
   #failStart: ((error: ClusterError) => void) | undefined;
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
-  #recording: Promise<void> = Promise.resolve();
   #scaling: Promise<void> = Promise.resolve();
 
   constructor(plan: Plan, log: Logger) {
@@ -93,7 +92,7 @@ export class Supervisor {
     await Promise.race([this.#startAll(AbortSignal.any([deadline, this.#aborted.signal]), progress), failed]);
     this.#failStart = undefined;
     this.#state = 'ready';
-    await this.#record();
+    this.#record();
     this.#log.info('ready');
   }
 
@@ -139,7 +138,7 @@ export class Supervisor {
   }
 
   #onChange(managed: ManagedProcess): void {
-    void this.#record();
+    this.#record();
     const fail = this.#failStart;
     if (fail === undefined || managed.restarts < ENDS_BEFORE_GIVING_UP) return;
     this.#failStart = undefined;
@@ -165,7 +164,7 @@ export class Supervisor {
     await stopAll('api', (names) => `stopping ${names}`);
     await stopAll('standin', (names) => `stopping ${names}`);
     await stopAll('broker', (names) => `stopping ${names}`);
-    await this.#record();
+    this.#record();
     // What it names is no more.
     await rm(this.#plan.paths.endpoints, { force: true });
     this.#state = 'stopped';
@@ -187,23 +186,20 @@ export class Supervisor {
       progress(`stopping ${spec.name}; its tasks may finish for up to ${this.#plan.config.KSI_DRAIN_S} s`);
     await Promise.all(surplus.map((managed) => managed.stop()));
     for (const managed of surplus) this.#processes.splice(this.#processes.indexOf(managed), 1);
-    await this.#record();
+    this.#record();
   }
 
-  /** One write at a time, each of what is then so. */
-  #record(): Promise<void> {
-    this.#recording = this.#recording
-      .then(() => this.#write())
-      .catch((error: unknown) => this.#log.error({ err: error }, 'could not record the processes'));
-    return this.#recording;
-  }
-
-  async #write(): Promise<void> {
+  #record(): void {
     const recorded = this.#processes.flatMap(({ spec, identity }): RecordedProcess[] =>
       identity === undefined ? [] : [{ ...identity, name: spec.name, role: spec.role }],
     );
-    await recordProcesses(this.#plan.paths, recorded);
-    if (this.#state === 'ready') await writeJson(this.#plan.paths.endpoints, this.#endpoints());
+    try {
+      recordProcesses(this.#plan.paths, recorded);
+      if (this.#state === 'ready') writeJson(this.#plan.paths.endpoints, this.#endpoints());
+    } catch (error) {
+      // A full disk must not end what runs.
+      this.#log.error({ err: error }, 'could not record the processes');
+    }
   }
 
   #endpoints(): Endpoints {

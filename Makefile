@@ -1,0 +1,73 @@
+# KSI: `make up` and `make test` are the two commands to know; `make` alone lists all.
+# WORKERS= API= NATS= CONCURRENCY= are shorthands for KSI_* variables (README, Configuration), which work as well.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+export KSI_WORKERS := $(or $(WORKERS),$(KSI_WORKERS))
+export KSI_APIS := $(or $(API),$(KSI_APIS))
+export KSI_CONCURRENCY := $(or $(CONCURRENCY),$(KSI_CONCURRENCY))
+
+KSI := node dist/src/cli/main.js
+SOURCES := $(shell find contracts src workers test -name '*.ts' 2>/dev/null) package.json tsconfig.json
+INSTALLED := node_modules/.package-lock.json
+BUILT := dist/.built
+
+.PHONY: help node install build up down status logs demo test bench chaos lint format
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@echo '  For example: make up WORKERS=4 CONCURRENCY=8'
+
+node:
+	@command -v node >/dev/null || { echo 'KSI needs Node 20.19 or later, and there is no node on PATH: https://nodejs.org/download' >&2; exit 1; }
+	@node -e 'const [a,b]=process.versions.node.split(".").map(Number); if (a<20||(a===20&&b<19)) { console.error("KSI needs Node 20.19 or later; this is "+process.version+" ("+process.execPath+"): https://nodejs.org/download"); process.exit(1) }'
+	@command -v npm >/dev/null || { echo 'KSI needs npm, which comes with Node, on PATH.' >&2; exit 1; }
+
+install: node $(INSTALLED) ## Install what package-lock.json says
+
+$(INSTALLED): package-lock.json | node
+	@echo 'npm ci' >&2
+	@npm ci --no-audit --no-fund --loglevel=error >&2
+	@touch $@
+
+build: install $(BUILT) ## Compile into dist/
+
+$(BUILT): $(INSTALLED) $(SOURCES)
+	@echo 'npm run build' >&2
+	@npm run --silent build >&2
+	@touch $@
+
+up: build ## Start nats-server, APIs and workers; returns when they are ready
+	@$(if $(filter-out 1,$(NATS)),echo 'NATS=$(NATS): make up starts one nats-server. For a cluster run nats.conf on each node (see its head) and name them with KSI_NATS_URL.' >&2; exit 1)
+	@$(KSI) up
+
+down: build ## Stop them in order
+	@$(KSI) down
+
+status: build ## Show the processes
+	@$(KSI) status
+
+logs: build ## Follow the processes' logs
+	@$(KSI) logs -f
+
+demo: build ## The same cluster with a stand-in for the Messages API: no key, no cost, no model
+	@$(KSI) up --demo
+
+test: build ## All that CI checks
+	@npm run --silent lint
+	@npm test --silent
+
+bench: build ## Measure, against baselines of the same machine and run
+	@node dist/test/bench/main.js
+
+chaos: ## Kill processes at random under load
+	@echo 'make chaos comes with issue 3.' >&2; exit 1
+
+lint: install ## Static checks
+	@npm run --silent lint
+
+format: install ## Format all files
+	@npm run --silent format

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { askSupervisor, ControlServer } from '../../src/cluster/control.js';
+import type { Endpoints } from '../../src/cluster/endpoints.js';
+import { endLeftovers, leftovers } from '../../src/cluster/leftovers.js';
+import { followLogs, loggedProcesses } from '../../src/cluster/logs.js';
+import { ManagedProcess } from '../../src/cluster/managed-process.js';
+import { clusterPaths } from '../../src/cluster/paths.js';
+import type { Entries, Plan } from '../../src/cluster/plan.js';
+import { prepare } from '../../src/cluster/prepare.js';
+import { untilReady } from '../../src/cluster/readiness.js';
+import { Supervisor } from '../../src/cluster/supervisor.js';
+import { readConfig } from '../../src/config.js';
+import { isAlive } from '../../src/process/identity.js';
+import { freePort, natsServerPath } from '../fixtures/broker.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+
+/** The supervisor with the real nats-server; API and worker are tiny scripts that do what the contract asks of those. */
+const API = `
+import { createServer } from 'node:http';
+if (process.env.KSI_TEST_BROKEN) { console.error('broken on purpose'); process.exit(7); }
+const server = createServer((request, response) => { response.writeHead(200); response.end('ready'); });
+server.listen(Number(process.env.KSI_PORT), process.env.KSI_HOST);
+const stop = () => server.close(() => process.exit(0));
+process.on('SIGTERM', stop);
+process.stdin.on('end', stop).resume();
+console.error('api listens');
+`;
+const WORKER = `
+process.on('SIGTERM', () => { console.error('drained'); process.exit(0); });
+process.stdin.on('end', () => process.exit(0)).resume();
+console.error('worker ' + process.env.KSI_PROCESS);
+`;
+/** Ignores everything but SIGKILL, as a process that hangs. */
+const DEAF = `
+import { createServer } from 'node:http';
+process.on('SIGTERM', () => {});
+createServer((request, response) => response.end()).listen(Number(process.env.PORT), '127.0.0.1');
+`;
+
+const quiet = (): void => undefined;
+
+describe('the supervisor', () => {
+  let root: string;
+  let dir: string;
+  let clusters = 0;
+  const stops: (() => Promise<void>)[] = [];
+  before(async () => {
+    root = await mkdtemp(join(tmpdir(), 'ksi-supervisor-'));
+    await writeFile(join(root, 'api.mjs'), API);
+    await writeFile(join(root, 'worker.mjs'), WORKER);
+    await writeFile(join(root, 'deaf.mjs'), DEAF);
+  });
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
+  });
+  after(() => rm(root, { recursive: true, force: true }));
+
+  const entries = (over: Partial<Entries> = {}): Entries => ({
+    api: join(root, 'api.mjs'),
+    worker: join(root, 'worker.mjs'),
+    standin: '',
+    natsConf: join(REPO_ROOT, 'nats.conf'),
+    ...over,
+  });
+
+  /** A log whose lines can be waited for. */
+  const listening = (): { log: pino.Logger; heard: (pattern: RegExp) => Promise<void> } => {
+    const waiting: { pattern: RegExp; resolve: () => void }[] = [];
+    const log = pino(
+      { level: 'info' },
+      {
+        write: (line: string) => {
+          for (const { pattern, resolve } of waiting) if (pattern.test(line)) resolve();
+        },
+      },
+    );
+    return { log, heard: (pattern) => new Promise((resolve) => waiting.push({ pattern, resolve })) };
+  };
+
+  const planned = async (env: Record<string, string> = {}, over: Partial<Entries> = {}): Promise<Plan> => {
+    dir = join(root, `c${++clusters}`);
+    const all = {
+      PATH: process.env['PATH'] ?? '',
+      KSI_DIR: dir,
+      KSI_PORT: String(await freePort()),
+      KSI_DRAIN_S: '1',
+      ...env,
+    };
+    return prepare({
+      config: readConfig({ KSI_NATS_PORT: String(await freePort()), ...all }),
+      env: all,
+      entries: entries(over),
+      natsServer: await natsServerPath(),
+      demo: false,
+    });
+  };
+
+  const started = async (plan: Plan, log = pino({ level: 'silent' })): Promise<Supervisor> => {
+    const supervisor = new Supervisor(plan, log);
+    stops.push(() => supervisor.stop(quiet));
+    await supervisor.start(quiet);
+    return supervisor;
+  };
+
+  it('starts all, says where it is, restarts what dies, and stops in order with nothing left', async () => {
+    const { log, heard } = listening();
+    const plan = await planned({ KSI_WORKERS: '2', KSI_APIS: '2' });
+    const supervisor = await started(plan, log);
+    const names = supervisor.status().processes.map(({ name, state }) => `${name} ${state}`);
+    assert.deepEqual(names, [
+      'nats-1 running',
+      'api-1 running',
+      'api-2 running',
+      'worker-1 running',
+      'worker-2 running',
+    ]);
+    const endpoints = JSON.parse(await readFile(plan.paths.endpoints, 'utf8')) as Endpoints;
+    assert.equal(endpoints.apis.length, 2);
+    assert.equal(endpoints.nats.credentials.observer, join(dir, 'nats', 'observer.nk'));
+    assert.equal((await stat(plan.paths.endpoints)).mode & 0o777, 0o600);
+
+    const again = heard(/"process":"worker-1".*"msg":"started"/);
+    process.kill(endpoints.pids['worker-1'] ?? 0, 'SIGKILL');
+    await again;
+    const worker = supervisor.status().processes.find(({ name }) => name === 'worker-1');
+    assert.equal(worker?.restarts, 1);
+    assert.equal(worker.last_end, 'signal SIGKILL');
+
+    const running = (await leftovers(plan.paths)).length;
+    assert.equal(running, 5);
+    const said: string[] = [];
+    await supervisor.stop((text) => said.push(text.split(';')[0] ?? ''));
+    assert.deepEqual(said, ['stopping worker-1, worker-2', 'stopping api-1, api-2', 'stopping nats-1']);
+    assert.deepEqual(await leftovers(plan.paths), []);
+    assert.match(await readFile(plan.paths.log('worker-2'), 'utf8'), /drained/);
+    await assert.rejects(stat(plan.paths.endpoints), { code: 'ENOENT' });
+  });
+
+  it('scales workers up and down', async () => {
+    const supervisor = await started(await planned());
+    const workers = (): string[] =>
+      supervisor.status().processes.flatMap(({ role, name }) => (role === 'worker' ? [name] : []));
+    await supervisor.scale(3, quiet);
+    assert.deepEqual(workers(), ['worker-1', 'worker-2', 'worker-3']);
+    await supervisor.scale(1, quiet);
+    assert.deepEqual(workers(), ['worker-1']);
+  });
+
+  it('gives up on a start whose API does not stay up, shows its log, and leaves nothing', async () => {
+    const plan = await planned({ KSI_TEST_BROKEN: '1' });
+    const supervisor = new Supervisor(plan, pino({ level: 'silent' }));
+    await assert.rejects(supervisor.start(quiet), {
+      code: 'process_failed',
+      message: /api-1 does not stay up: exit code 7[\s\S]*broken on purpose/,
+    });
+    assert.deepEqual(await leftovers(plan.paths), []);
+    assert.equal(supervisor.status().state, 'stopped');
+  });
+
+  it('kills what does not end in time', async () => {
+    const port = await freePort();
+    const managed = new ManagedProcess({
+      spec: {
+        name: 'deaf',
+        role: 'worker',
+        command: process.execPath,
+        args: [join(root, 'deaf.mjs')],
+        env: { PORT: String(port) },
+        graceMs: 50,
+      },
+      logFile: join(root, 'deaf.log'),
+      log: pino({ level: 'silent' }),
+      onChange: quiet,
+    });
+    managed.start();
+    stops.push(() => managed.stop());
+    await untilReady(`http://127.0.0.1:${port}`, AbortSignal.timeout(20_000));
+    await managed.stop();
+    assert.equal(managed.status().last_end, 'signal SIGKILL');
+    assert.equal(managed.status().state, 'stopped');
+  });
+
+  it('refuses a taken API port by the name of its variable, and moves the broker from one', async () => {
+    const first = await planned();
+    await started(first);
+    await assert.rejects(planned({ KSI_PORT: String(first.config.KSI_PORT) }), {
+      code: 'port_taken',
+      message: /KSI_PORT/,
+    });
+    const port = first.broker?.port ?? 0;
+    dir = join(root, 'other');
+    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort()), KSI_NATS_PORT: String(port) });
+    const plan = await prepare({ config, env: {}, entries: entries(), natsServer: 'x', demo: false });
+    assert.ok(plan.broker !== undefined && plan.broker.port !== port);
+  });
+
+  it('leaves a record by which the next one ends its children when it is killed', async () => {
+    const plan = await planned();
+    await started(plan);
+    const left = await leftovers(plan.paths);
+    assert.deepEqual(left.map(({ role }) => role).toSorted(), ['api', 'broker', 'worker']);
+    // As after a SIGKILL: nobody restarts them.
+    const broker = left.filter(({ role }) => role === 'broker');
+    assert.ok(broker.every(isAlive));
+    // A record of another boot or a pid taken by another program is nobody's.
+    await writeFile(
+      plan.paths.processes,
+      JSON.stringify([{ pid: process.pid, started: 'x', name: 'nats-1', role: 'broker' }]),
+    );
+    assert.deepEqual(await endLeftovers(plan.paths, quiet), []);
+  });
+
+  it('answers over its socket, which is the user alone, and replaces a stale one', async () => {
+    const paths = clusterPaths(join(root, 'sock'));
+    const plan = await planned({ KSI_DIR: paths.dir });
+    const supervisor = await started(plan);
+    await writeFile(plan.paths.socket, 'stale');
+    const server = new ControlServer(plan.paths.socket, async (request, progress) => {
+      progress(`asked for ${request.op}`);
+      await Promise.resolve();
+      return supervisor.status();
+    });
+    await server.start();
+    stops.push(() => server.stop());
+    assert.equal((await stat(plan.paths.socket)).mode & 0o777, 0o600);
+    const heard: string[] = [];
+    const status = await askSupervisor(plan.paths.socket, { op: 'status' }, { progress: (text) => heard.push(text) });
+    assert.equal(status.state, 'ready');
+    assert.deepEqual(heard, ['asked for status']);
+    await server.stop();
+    await assert.rejects(askSupervisor(plan.paths.socket, { op: 'status' }), { code: 'not_running' });
+  });
+
+  it("shows the processes' logs as they grow", async () => {
+    const plan = await planned();
+    await started(plan);
+    assert.deepEqual(await loggedProcesses(dir), ['api-1', 'nats-1', 'worker-1']);
+    const end = new AbortController();
+    const line = new Promise<string>((resolve) => {
+      void followLogs(dir, ['worker-1'], (process, text) => resolve(`${process}: ${text}`), end.signal);
+    });
+    // Until the watcher listens, nobody hears.
+    const writing = (async () => {
+      for (let n = 0; !end.signal.aborted; n++) {
+        await appendFile(plan.paths.log('worker-1'), `line ${n}\n`);
+        await new Promise(setImmediate);
+      }
+    })();
+    assert.match(await line, /^worker-1: line \d+$/);
+    end.abort();
+    await writing;
+  });
+});

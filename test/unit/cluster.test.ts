@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { mirrorOf, parseDeb822, parseList } from '../../src/cluster/nats-server/apt-sources.js';
+import { archiveName, sumIn } from '../../src/cluster/nats-server/release.js';
+import { cachePath, resolveNatsServer } from '../../src/cluster/nats-server/resolve.js';
+import { compareVersions, isNewEnough, versionIn } from '../../src/cluster/nats-server/version.js';
+import { claimCluster } from '../../src/cluster/claim.js';
+import { apiUrls } from '../../src/cluster/endpoints.js';
+import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
+import { apiSpec, brokerSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
+import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
+import { readConfig } from '../../src/config.js';
+import { identify, isAlive } from '../../src/process/identity.js';
+import { restartPause } from '../../src/process/restart-pause.js';
+
+describe('versions of nats-server', () => {
+  it('are read from what it and package lists print', () => {
+    assert.equal(versionIn('nats-server: v2.15.1'), '2.15.1');
+    assert.equal(versionIn('nats-server |   2.15.1-1 | http://deb.example/debian forky/main amd64 Packages'), '2.15.1');
+    assert.equal(versionIn('no such thing'), undefined);
+  });
+
+  it('are compared by number, not by letter', () => {
+    assert.ok(compareVersions('2.9.0', '2.14.3') < 0);
+    assert.ok(compareVersions('2.14.10', '2.14.3') > 0);
+    assert.equal(compareVersions('2.14.3', '2.14.3'), 0);
+    assert.ok(!isNewEnough('2.10.22'));
+    assert.ok(isNewEnough('2.14.3'));
+    assert.ok(isNewEnough('3.0.0'));
+  });
+});
+
+describe("the machine's apt sources", () => {
+  const deb822 = `Types: deb
+# http://snapshot.example/
+URIs: http://deb.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian.gpg
+
+Types: deb-src
+URIs: http://deb.example/src
+Suites: bookworm
+Components: main
+
+Enabled: no
+Types: deb
+URIs: http://off.example/debian
+Suites: bookworm
+Components: main
+
+Types: deb
+URIs: http://deb.example/debian-security
+Suites: bookworm-security
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+ -----END PGP PUBLIC KEY BLOCK-----
+`;
+
+  it('are read from deb822 files', () => {
+    const sources = parseDeb822(deb822);
+    assert.deepEqual(sources, [
+      {
+        uri: 'http://deb.example/debian',
+        suites: ['bookworm', 'bookworm-updates'],
+        components: ['main'],
+        signedBy: '/usr/share/keyrings/debian.gpg',
+      },
+      { uri: 'http://deb.example/debian-security', suites: ['bookworm-security'], components: ['main'] },
+    ]);
+  });
+
+  it('are read from lists of lines', () => {
+    const text = `# deb http://no.example x main
+deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] http://deb.example/debian trixie main contrib # note
+deb-src http://deb.example/debian trixie main
+deb http://other.example/debian sid main`;
+    assert.deepEqual(parseList(text), [
+      {
+        uri: 'http://deb.example/debian',
+        suites: ['trixie'],
+        components: ['main', 'contrib'],
+        signedBy: '/usr/share/keyrings/x.gpg',
+      },
+      { uri: 'http://other.example/debian', suites: ['sid'], components: ['main'] },
+    ]);
+  });
+
+  it('tell the mirror of the distribution from third parties', () => {
+    const other = { uri: 'https://deb.other.example', suites: ['bookworm'], components: ['stable'] };
+    const [main] = parseDeb822(deb822);
+    assert.equal(mirrorOf([other, ...parseDeb822(deb822)], 'bookworm')?.uri, main?.uri);
+    assert.equal(mirrorOf(parseDeb822(deb822), 'unheard')?.uri, main?.uri);
+    assert.equal(mirrorOf([other], 'bookworm'), undefined);
+  });
+});
+
+describe('the release of nats-server', () => {
+  it('has a build for common platforms', () => {
+    assert.match(archiveName('linux', 'x64') ?? '', /^nats-server-v[\d.]+-linux-amd64\.tar\.gz$/);
+    assert.match(archiveName('darwin', 'arm64') ?? '', /darwin-arm64/);
+    assert.equal(archiveName('aix', 'ppc64'), undefined);
+  });
+
+  it('has its hash in a list', () => {
+    const hash = 'a'.repeat(64);
+    assert.equal(sumIn(`${'b'.repeat(64)}  other\n${hash}  mine.tar.gz\n`, 'mine.tar.gz'), hash);
+    assert.equal(sumIn(`${hash} *mine.tar.gz\n`, 'mine.tar.gz'), hash);
+    assert.equal(sumIn('short  mine.tar.gz', 'mine.tar.gz'), undefined);
+  });
+});
+
+describe('the search for a nats-server', () => {
+  it('refuses a named one that does not run, and says so', async () => {
+    await assert.rejects(resolveNatsServer({ env: { KSI_NATS_SERVER: '/nowhere/nats-server' } }), {
+      code: 'nats_server_unusable',
+      message: /KSI_NATS_SERVER=\/nowhere\/nats-server/,
+    });
+  });
+
+  it('keeps a fetched one for all clusters of a user', () => {
+    assert.equal(cachePath({ HOME: '/home/a' }), '/home/a/.cache/ksi/nats-server');
+    assert.equal(cachePath({ HOME: '/home/a', XDG_CACHE_HOME: '/c' }), '/c/ksi/nats-server');
+  });
+});
+
+describe('restart pauses', () => {
+  it('double from half a second to half a minute', () => {
+    const pauses: number[] = [];
+    for (let pause = 0; pauses.length < 8;) pauses.push((pause = restartPause(pause, 100)));
+    assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  });
+
+  it('begin anew after a minute of health', () => {
+    assert.equal(restartPause(30_000, 60_000), 500);
+    assert.equal(restartPause(30_000, 59_999), 30_000);
+  });
+});
+
+describe('a process', () => {
+  it('is told from a later one with its pid', () => {
+    const me = identify(process.pid);
+    assert.ok(me !== undefined && isAlive(me));
+    assert.ok(!isAlive({ ...me, started: 'another time' }));
+    assert.equal(identify(2 ** 22 + 1), undefined);
+  });
+});
+
+describe('addresses', () => {
+  it('of an API are those that a client on this machine reaches', () => {
+    assert.deepEqual(apiUrls('0.0.0.0', 8000), { url: 'http://127.0.0.1:8000', ws: 'ws://127.0.0.1:8000/events' });
+    assert.equal(apiUrls('::1', 8000).url, 'http://[::1]:8000');
+    assert.equal(apiUrls('10.1.2.3', 8000).url, 'http://10.1.2.3:8000');
+  });
+
+  it('of the socket are short, or refused with the name of the variable', () => {
+    assert.equal(socketAddress('/a/b/.ksi/supervisor.sock', '/a/b'), '.ksi/supervisor.sock');
+    assert.equal(socketAddress('/k/supervisor.sock', '/a/b/c/d/e/f'), '/k/supervisor.sock');
+    assert.throws(() => socketAddress(`/${'x'.repeat(120)}/s`, '/'), { code: 'path_too_long', message: /KSI_DIR/ });
+  });
+});
+
+describe("a cluster's processes", () => {
+  const plan = (env: Record<string, string>): Plan => ({
+    config: readConfig(env),
+    env,
+    paths: clusterPaths('/k'),
+    entries: { api: 'api.js', worker: 'worker.js', standin: 'standin.js', natsConf: 'nats.conf' },
+    ...(env['KSI_NATS_URL'] === undefined
+      ? {
+          broker: {
+            executable: 'nats-server',
+            port: 4222,
+            monitorPort: 8222,
+            keys: { api: 'UA', worker: 'UW', observer: 'UO', operator: 'UP' },
+          },
+        }
+      : {}),
+  });
+  const secrets = { ANTHROPIC_API_KEY: 'sk-ant-secret', AWS_SECRET_ACCESS_KEY: 'aws', PATH: '/bin', KSI_TOKEN: 'mine' };
+
+  it("get Claude's credentials only if they are workers", () => {
+    const planned = plan(secrets);
+    assert.equal(workerSpec(planned, 1).env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
+    for (const spec of [apiSpec(planned, 1), brokerSpec(planned)]) {
+      assert.ok(spec !== undefined && !JSON.stringify(spec.env).includes('sk-ant-secret'), spec?.name);
+      assert.ok(!JSON.stringify(spec.env).includes('aws'), spec.name);
+      assert.equal(spec.env['PATH'], '/bin');
+    }
+    assert.equal(workerSpec(planned, 1).env['KSI_TOKEN'], undefined);
+  });
+
+  it('get addresses, credentials and names of their own', () => {
+    const planned = plan({ KSI_PORT: '9000', KSI_METRICS_PORT: '9100' });
+    const api = apiSpec(planned, 2);
+    assert.equal(api.env['KSI_PORT'], '9001');
+    assert.equal(api.env['KSI_NATS_CREDENTIALS'], '/k/nats/api.nk');
+    assert.equal(api.env['KSI_NATS_INBOX'], '_INBOX_api');
+    assert.equal(api.env['KSI_PROCESS'], 'api-2');
+    const worker = workerSpec(planned, 3);
+    assert.equal(worker.env['KSI_NATS_URL'], 'nats://127.0.0.1:4222');
+    assert.equal(worker.env['KSI_METRICS_PORT'], '9102');
+    assert.equal(worker.env['KSI_NATS_CREDENTIALS'], '/k/nats/worker.nk');
+  });
+
+  it("use the operator's broker and credentials when one is named", () => {
+    const planned = plan({ KSI_NATS_URL: 'nats://far:4222', KSI_NATS_CREDENTIALS: '/mine.nk', KSI_NATS_INBOX: '_I' });
+    assert.equal(brokerSpec(planned), undefined);
+    const { env } = workerSpec(planned, 1);
+    assert.equal(env['KSI_NATS_URL'], 'nats://far:4222');
+    assert.equal(env['KSI_NATS_CREDENTIALS'], '/mine.nk');
+    assert.equal(env['KSI_NATS_INBOX'], '_I');
+  });
+
+  it('reach no model in a demo', () => {
+    const { env } = workerSpec({ ...plan({ ...secrets, CLAUDE_CODE_OAUTH_TOKEN: 't' }), standinPort: 1234 }, 1);
+    assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1234');
+    assert.notEqual(env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
+    assert.equal(env['CLAUDE_CODE_OAUTH_TOKEN'], '');
+  });
+
+  it('are known to lack credentials', () => {
+    assert.ok(!hasClaudeCredentials({ PATH: '/bin' }, readConfig({})));
+    assert.ok(hasClaudeCredentials({ CLAUDE_CONFIG_DIR: '/c' }, readConfig({})));
+  });
+});
+
+describe("a cluster's folder", () => {
+  let dir: string;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'ksi-unit-'));
+  });
+  after(() => rm(dir, { recursive: true, force: true }));
+
+  it('holds secrets that are made once and readable by their user alone', async () => {
+    const paths = clusterPaths(join(dir, 'a'));
+    await makeFolders(paths);
+    const first = await ensureNatsUsers(paths);
+    assert.match(first.api, /^U[A-Z2-7]{55}$/);
+    assert.deepEqual(await ensureNatsUsers(paths), first);
+    await ensureToken(paths);
+    const token = await readFile(paths.token, 'utf8');
+    await ensureToken(paths);
+    assert.equal(await readFile(paths.token, 'utf8'), token);
+    assert.equal(Buffer.from(token.trim(), 'base64url').length, 32);
+    assert.equal((await stat(paths.nats)).mode & 0o777, 0o700);
+    for (const file of [paths.token, paths.seed('worker')]) assert.equal((await stat(file)).mode & 0o777, 0o600);
+  });
+
+  it('is claimed by one living process at a time', async () => {
+    const file = join(dir, 'claim.lmdb');
+    const me = identify(process.pid);
+    const parent = identify(process.ppid);
+    assert.ok(me !== undefined && parent !== undefined);
+    assert.equal(await claimCluster(file, { pid: process.ppid, started: 'before the reboot' }), undefined);
+    assert.equal(await claimCluster(file, parent), undefined);
+    assert.deepEqual(await claimCluster(file, me), parent);
+  });
+});
