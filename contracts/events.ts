@@ -5,7 +5,8 @@ import { PRIORITIES } from './names.js';
 
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
- * and put back a body that was too large for a message (`data.ref`).
+ * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
+ * an outcome.
  */
 const taskFields = {
   task_id: Type.String(),

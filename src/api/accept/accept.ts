@@ -1,0 +1,244 @@
+import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import type { Config } from '../../../contracts/config.js';
+import type { SpawnAccepted } from '../../../contracts/http.js';
+import { DEFAULT_QUEUE, FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
+import { TASK_STATES, type TaskStatus } from '../../../contracts/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import type { PublishAck } from '../../broker/publish.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
+import { directRun, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
+import { listOf } from '../../config.js';
+import type { EventHub } from '../../events/hub.js';
+import { acceptedRow, previewOf } from '../../events/projection.js';
+import type { ReadModel } from '../../store/read-model.js';
+import { ApiError, apiErrorOf, invalid } from '../api-error.js';
+import { maySee, type Principal } from '../principal.js';
+import { Batcher } from './batcher.js';
+import { NotAccepted, type TaskIdentity } from './not-accepted.js';
+import type { QueueGauge } from './queue-gauge.js';
+import { chooseSession, type SessionChoice } from './session.js';
+
+export interface AcceptorOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: EventHub;
+  readonly model: ReadModel;
+  readonly gauge: QueueGauge;
+  readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
+  readonly log: Logger;
+}
+
+const MESSAGES: Partial<Record<TaskStatus, string>> = {
+  queued: 'Stored; a worker will run it.',
+  waiting: 'Stored; it runs when the tasks before it in its session have ended.',
+};
+
+/** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #queues: ReadonlySet<string>;
+  /** Only tasks of sessions just made by us: nothing else can make their batch conflict. */
+  readonly #runs: Batcher;
+  readonly #queuedEvents: Batcher;
+  readonly #notAccepted: NotAccepted;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.#queues = new Set(listOf(options.config.KSI_QUEUES));
+    this.#runs = new Batcher(options.broker.publisher);
+    this.#queuedEvents = new Batcher(options.broker.publisher);
+    this.#notAccepted = new NotAccepted(options.broker, options.log);
+  }
+
+  /** @throws {ApiError} */
+  async accept(request: SpawnRequest, principal: Principal, traceparent?: string): Promise<SpawnAccepted> {
+    const { broker, hub, model, gauge } = this.#options;
+    this.#check(request);
+    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
+    const session = chooseSession(request.session_id, principal.owner);
+    if (!session.fresh) await this.#checkSession(session, request, principal);
+    if (!gauge.take()) throw new ApiError('queue_full', 'So many tasks stand in the queue that no more are taken');
+    const since = hub.cursor();
+    const command = commandFor(request, session, principal);
+    const status = await this.#store(command, session, traceparent).catch((error: unknown) => {
+      throw apiErrorOf(error);
+    });
+    model.accept(acceptedRow(command, status));
+    return {
+      task_id: command.task_id,
+      session_id: command.session_id,
+      ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
+      status,
+      message: MESSAGES[status] ?? '',
+      since,
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#notAccepted.stop();
+  }
+
+  #check(request: SpawnRequest): void {
+    const { KSI_MAX_PROMPT_CHARS: most } = this.#options.config;
+    const queue = request.queue ?? DEFAULT_QUEUE;
+    const faults = [];
+    if (request.prompt.length > most)
+      faults.push({
+        field: 'prompt',
+        message: `has ${request.prompt.length} characters; KSI_MAX_PROMPT_CHARS allows ${most}`,
+      });
+    if (!this.#queues.has(queue))
+      faults.push({ field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` });
+    if (request.resume_only === true && request.session_id === undefined)
+      faults.push({ field: 'resume_only', message: 'needs a `session_id`' });
+    if (faults.length > 0) throw invalid(faults);
+  }
+
+  async #checkSession({ sessionId }: SessionChoice, request: SpawnRequest, principal: Principal): Promise<void> {
+    const { broker, model } = this.#options;
+    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
+    const [known] = rows;
+    // Another owner's session is as unknown as none.
+    if (known !== undefined && !maySee(principal, known.owner))
+      throw new ApiError('session_not_found', 'There is no such session');
+    if (request.resume_only !== true || known !== undefined) return;
+    const transcript = await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)).catch(
+      (error: unknown) => {
+        throw apiErrorOf(error);
+      },
+    );
+    if (transcript === undefined) throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
+  }
+
+  /** @returns the task's true status. @throws {BrokerError | ApiError} */
+  async #store(command: SpawnCommand, session: SessionChoice, traceparent: string | undefined): Promise<TaskStatus> {
+    const message = await this.#message(command, traceparent);
+    const identity = identityOf(command);
+    const queued = newEvent('SPAWN_QUEUED', {
+      ...identity,
+      queue: command.queue,
+      priority: command.priority,
+      prompt_preview: previewOf(command.prompt),
+      ...(command.model === undefined ? {} : { model: command.model }),
+    });
+    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: 0 };
+    const announced = this.#queuedEvents.publish(
+      eventPublication(queued, SUBJECT.taskState(command.task_id, TASK_STATES.queued.token), expect, traceparent),
+    );
+    // A late one is refused, and a stored command is itself proof of `queued`: nobody waits for it.
+    announced.catch((error: unknown) =>
+      this.#options.log.debug({ err: error, task_id: command.task_id }, 'SPAWN_QUEUED was not stored'),
+    );
+    try {
+      return session.fresh
+        ? await this.#storeFresh(message, command)
+        : await this.#storeInSession(message, command, announced);
+    } catch (error) {
+      if (!(isBrokerError(error, 'unavailable') || isBrokerError(error, 'full'))) throw error;
+      if (await this.#wasAccepted(identity, isBrokerError(error, 'unavailable'))) return 'running';
+      throw error;
+    }
+  }
+
+  async #storeFresh(message: TaskMessage, command: SpawnCommand): Promise<TaskStatus> {
+    await this.#runs.publish(directRun(message, command.priority));
+    return 'queued';
+  }
+
+  async #storeInSession(
+    message: TaskMessage,
+    command: SpawnCommand,
+    announced: Promise<PublishAck>,
+  ): Promise<TaskStatus> {
+    const { broker, log } = this.#options;
+    try {
+      await broker.publisher.publish(directRun(message, command.priority));
+      return 'queued';
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+    await storeWaiting(broker, message);
+    // From here on it is accepted; what follows only speeds it up, and the sweeper does it too.
+    try {
+      const { seq } = await announced;
+      await this.#sayWaiting(command, seq);
+      const promoted = await promote(broker, message.sessionId);
+      if (promoted === undefined) return 'waiting';
+      await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
+      return promoted.taskId === message.taskId ? 'queued' : 'waiting';
+    } catch (error) {
+      log.debug({ err: error, task_id: message.taskId }, 'a waiting task is left to the sweeper');
+      return 'waiting';
+    }
+  }
+
+  async #sayWaiting(command: SpawnCommand, queuedSeq: number): Promise<void> {
+    const event = newEvent('SPAWN_WAITING', { ...identityOf(command), queue: command.queue, reason: 'session_busy' });
+    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: queuedSeq };
+    try {
+      await this.#options.broker.publisher.publish(
+        eventPublication(event, SUBJECT.taskState(command.task_id, TASK_STATES.waiting.token), expect),
+      );
+    } catch (error) {
+      // It has started already: somebody promoted it.
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+  }
+
+  /** After a refusal or silence of the broker: makes sure that the task doesn't run, or finds that it does. */
+  async #wasAccepted(task: TaskIdentity, silent: boolean): Promise<boolean> {
+    if (silent) {
+      // The client has waited as long as it may: settled as soon as the broker answers.
+      this.#notAccepted.later(task);
+      return false;
+    }
+    try {
+      return !(await this.#notAccepted.cancel(task));
+    } catch (error) {
+      this.#options.log.warn({ err: error, task_id: task.task_id }, 'a refused task could not be cancelled yet');
+      this.#notAccepted.later(task);
+      return false;
+    }
+  }
+
+  async #message(command: SpawnCommand, traceparent: string | undefined): Promise<TaskMessage> {
+    const { blobs } = this.#options;
+    const { v, task_id, session_id, queue } = command;
+    let payload = JSON.stringify(command);
+    if (blobs.needed(Buffer.byteLength(payload))) {
+      const ref = await blobs.put(`command/${task_id}`, Buffer.from(payload));
+      payload = JSON.stringify({ v, task_id, session_id, ref });
+    }
+    const headers = {
+      [HEADER.type]: 'SPAWN',
+      ...(traceparent === undefined ? {} : { [HEADER.traceparent]: traceparent }),
+    };
+    return { taskId: task_id, sessionId: session_id, queue, payload, headers };
+  }
+}
+
+const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Principal): SpawnCommand => ({
+  v: FORMAT_VERSION,
+  task_id: uuidv7(),
+  session_id: session.sessionId,
+  ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
+  owner: principal.owner,
+  queue: request.queue ?? DEFAULT_QUEUE,
+  priority: request.priority ?? 'normal',
+  accepted_at: new Date().toISOString(),
+  prompt: request.prompt,
+  ...(request.model === undefined ? {} : { model: request.model }),
+  ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
+});
+
+const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({
+  task_id,
+  session_id,
+  ...(session_name === undefined ? {} : { session_name }),
+  owner,
+});

@@ -1,0 +1,90 @@
+import type { Logger } from 'pino';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { statusOfSubject, TASK_STATES } from '../../../contracts/states.js';
+import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import { lastBySubject } from '../../broker/read.js';
+
+export interface TaskIdentity {
+  readonly task_id: string;
+  readonly session_id: string;
+  readonly session_name?: string;
+  readonly owner: string;
+}
+
+const MAX_LATER = 100_000;
+const MAX_TRIES = 10;
+
+/**
+ * Cancels tasks that were refused, or of which it isn't known whether the broker took them: nobody was told that they were accepted,
+ * so they must not run unnoticed (BROKER_PROTOCOL.md, Truth).
+ */
+export class NotAccepted {
+  readonly #broker: Broker;
+  readonly #log: Logger;
+  readonly #later: TaskIdentity[] = [];
+  readonly #forget: () => void;
+  #working: Promise<void> | undefined;
+
+  constructor(broker: Broker, log: Logger) {
+    this.#broker = broker;
+    this.#log = log;
+    this.#forget = broker.onConnection((connected) => {
+      if (connected) this.#workOff();
+    });
+  }
+
+  /** @returns false when the task had started, and so was accepted. @throws {BrokerError} */
+  async cancel(task: TaskIdentity): Promise<boolean> {
+    const filter = SUBJECT.taskStates(task.task_id);
+    const event = newEvent('SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
+    for (let tries = 1; ; tries++) {
+      const last = await lastBySubject(this.#broker, STREAM.events, filter);
+      const status = last === undefined ? 'queued' : statusOfSubject(last.subject);
+      if (status !== 'queued' && status !== 'waiting') return status === 'cancelled';
+      try {
+        const expect = { filter, seq: last?.seq ?? 0 };
+        await this.#broker.publisher.publish(
+          eventPublication(event, SUBJECT.taskState(task.task_id, TASK_STATES.cancelled.token), expect),
+        );
+        return true;
+      } catch (error) {
+        if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
+      }
+    }
+  }
+
+  /** Cancels it as soon as the broker answers again. */
+  later(task: TaskIdentity): void {
+    if (this.#later.length >= MAX_LATER)
+      this.#log.error({ task_id: task.task_id }, 'too many tasks of unknown fate; this one may run unasked');
+    else this.#later.push(task);
+    if (this.#broker.connected()) this.#workOff();
+  }
+
+  async stop(): Promise<void> {
+    this.#forget();
+    await this.#working;
+    if (this.#later.length > 0)
+      this.#log.warn({ tasks: this.#later.length }, 'tasks of unknown fate are left; they may run');
+  }
+
+  #workOff(): void {
+    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+  }
+
+  async #work(): Promise<void> {
+    for (let task = this.#later[0]; task !== undefined; task = this.#later[0]) {
+      try {
+        const cancelled = await this.cancel(task);
+        this.#log.info({ task_id: task.task_id, cancelled }, 'settled a task of unknown fate');
+        this.#later.shift();
+      } catch (error) {
+        // The next return of the connection, or the next such task, tries again.
+        this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet');
+        return;
+      }
+    }
+  }
+}

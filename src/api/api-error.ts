@@ -1,0 +1,52 @@
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import type { Fault } from '../../contracts/check.js';
+import { isBrokerError } from '../broker/errors.js';
+
+/** An answer that is an error, over HTTP, WebSocket and NATS alike. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ApiErrorCode;
+  readonly faults: readonly Fault[];
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+
+  /** @param what the specifics of this case; the code's own text goes with it. */
+  constructor(
+    code: ApiErrorCode,
+    what: string,
+    options: { faults?: readonly Fault[]; retryAfter?: number; cause?: unknown } = {},
+  ) {
+    super(what, { cause: options.cause });
+    this.code = code;
+    this.faults = options.faults ?? [];
+    this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
+  }
+
+  get status(): number {
+    return API_ERRORS[this.code].status;
+  }
+}
+
+const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
+  broker_unavailable: 2,
+  shutting_down: 2,
+  queue_full: 5,
+  rate_limited: 1,
+};
+
+/** What a failure of the broker means to a client. */
+export function apiErrorOf(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (isBrokerError(error, 'full'))
+    return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
+  if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });
+  if (isBrokerError(error, 'unavailable')) return new ApiError('broker_unavailable', error.message, { cause: error });
+  return new ApiError('internal', 'An unexpected failure', { cause: error });
+}
+
+export const invalid = (faults: readonly Fault[]): ApiError =>
+  new ApiError(
+    'invalid_request',
+    faults.map(({ field, message }) => `${field === '' ? 'the value' : `\`${field}\``} ${message}`).join('; '),
+    { faults },
+  );

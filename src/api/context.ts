@@ -1,0 +1,31 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { ReplayLimit } from '../events/feed.js';
+import type { EventHub } from '../events/hub.js';
+import type { Tail } from '../events/tail.js';
+import type { Acceptor } from './accept/accept.js';
+import type { QueueGauge } from './accept/queue-gauge.js';
+import type { Authenticator } from './auth.js';
+import type { Metrics } from './metrics.js';
+import type { TaskReader } from './task-reader.js';
+
+/** What the routes of an API share; made once, by start.ts. */
+export interface ApiContext {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly version: string;
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: EventHub;
+  readonly tail: Tail;
+  readonly limit: ReplayLimit;
+  readonly acceptor: Acceptor;
+  readonly tasks: TaskReader;
+  readonly gauge: QueueGauge;
+  readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+}

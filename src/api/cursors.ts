@@ -1,0 +1,12 @@
+import { decodeCursor } from '../events/cursor.js';
+import type { EventHub } from '../events/hub.js';
+import { ApiError } from './api-error.js';
+
+/** The sequence that a client's cursor stands for. @throws {ApiError} invalid_cursor, cursor_gone */
+export function sequenceOf(cursor: string, hub: EventHub): number {
+  const seq = decodeCursor(cursor, hub.position);
+  if (seq === 'invalid_cursor') throw new ApiError('invalid_cursor', `\`${cursor.slice(0, 64)}\` is not a cursor`);
+  if (seq === 'cursor_gone')
+    throw new ApiError('cursor_gone', `The cursor \`${cursor}\` is ahead of the event stream, or of another one`);
+  return seq;
+}

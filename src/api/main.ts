@@ -1,0 +1,56 @@
+import { fstatSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pino from 'pino';
+import { ConfigError, readConfig } from '../config.js';
+import { startApi, type Api } from './start.js';
+
+/** The API process. SIGTERM or SIGINT, or the end of a supervisor's pipe on stdin, shuts it down; a second signal at once. */
+const PACKAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'package.json');
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof ConfigError ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
+  );
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino(
+    { level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } },
+    pino.destination(2),
+  );
+  const tokenFile = config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
+  const token = (await readFile(tokenFile, 'utf8')).trim();
+  if (token === '')
+    throw new Error(`${tokenFile} is empty: put a token of your own there, or delete it and \`make up\` again`);
+  const { version } = JSON.parse(await readFile(PACKAGE, 'utf8')) as { version: string };
+  const stopping = new AbortController();
+  let api: Api | undefined;
+  const stop = (): void => {
+    if (stopping.signal.aborted) process.exit(1);
+    stopping.abort();
+    log.info('shutting down');
+    api?.stop().catch((error: unknown) => {
+      log.fatal({ err: error }, 'the shutdown failed');
+      process.exit(1);
+    });
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  followSupervisor(stop);
+  api = await startApi({ config, token, version, log, signal: stopping.signal });
+  // Asked to stop while it was starting.
+  if (stopping.signal.aborted) await api.stop();
+}
+
+/** Whoever started us with a pipe holds the other end of it: its end is ours. */
+function followSupervisor(stop: () => void): void {
+  const stdin = fstatSync(0);
+  if (!stdin.isFIFO() && !stdin.isSocket()) return;
+  process.stdin.on('end', stop).on('error', stop).resume();
+  process.stdin.unref();
+}

@@ -1,0 +1,64 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The API's Prometheus metrics, in a registry of their own. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly spawns = new Counter({
+    name: 'ksi_spawn_requests_total',
+    help: 'Spawn requests by how they were answered: accepted, or the code of the error.',
+    labelNames: ['result'],
+    registers: [this.registry],
+  });
+  readonly durations = new Histogram({
+    name: 'ksi_spawn_duration_seconds',
+    help: 'From the acceptance of a task to its outcome, by that outcome; every API counts every task.',
+    labelNames: ['status'],
+    buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600],
+    registers: [this.registry],
+  });
+  readonly events = new Counter({
+    name: 'ksi_events_total',
+    help: 'Events of the stream, by type.',
+    labelNames: ['type'],
+    registers: [this.registry],
+  });
+  readonly connections = new Gauge({
+    name: 'ksi_active_connections',
+    help: 'WebSocket and SSE clients of this API.',
+    registers: [this.registry],
+  });
+  readonly queueLength: Gauge;
+  #active = 0;
+
+  /** @param queueLength tasks in the command stream, as last seen. */
+  constructor(queueLength: () => number) {
+    collectDefaultMetrics({ register: this.registry });
+    this.queueLength = new Gauge({
+      name: 'ksi_queue_length',
+      help: 'Tasks that stood in the command stream when this API last looked.',
+      registers: [this.registry],
+      collect() {
+        this.set(queueLength());
+      },
+    });
+  }
+
+  get activeConnections(): number {
+    return this.#active;
+  }
+
+  /** Counts a client. Returns how to count it off, once. */
+  connected(): () => void {
+    this.#count(1);
+    let counted = true;
+    return () => {
+      if (counted) this.#count(-1);
+      counted = false;
+    };
+  }
+
+  #count(change: number): void {
+    this.#active += change;
+    this.connections.set(this.#active);
+  }
+}

@@ -1,0 +1,75 @@
+import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
+import { headers } from '@nats-io/transport-node';
+import type { Static, TSchema } from 'typebox';
+import { check } from '../../contracts/check.js';
+import { API_ERRORS } from '../../contracts/errors.js';
+import { TaskParams, TasksQuery } from '../../contracts/http.js';
+import { SERVICE } from '../../contracts/names.js';
+import { SpawnRequest } from '../../contracts/spawn.js';
+import { ApiError, invalid } from './api-error.js';
+import type { ApiContext } from './context.js';
+import { LOCAL, type Principal } from './principal.js';
+import { problemOf, toApiError } from './problems.js';
+
+interface Verb<S extends TSchema = TSchema> {
+  readonly name: string;
+  readonly schema: S;
+  readonly run: (request: Static<S>, principal: Principal, context: ApiContext) => Promise<unknown>;
+}
+
+const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => {
+  const typed: Verb<S> = { name, schema, run };
+  return typed as unknown as Verb;
+};
+
+/** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
+const VERBS: readonly Verb[] = [
+  verb('spawn', SpawnRequest, (request, principal, { acceptor }) => acceptor.accept(request, principal)),
+  verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
+  verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
+];
+
+/** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
+export async function startNatsService(context: ApiContext): Promise<Service> {
+  const service = await new Svcm(context.broker.nc).add({
+    name: SERVICE.name,
+    version: SERVICE.version,
+    description: 'Commands of KSI, as over HTTP',
+    queue: SERVICE.name,
+  });
+  const group = service.addGroup(SERVICE.group);
+  for (const each of VERBS) {
+    group.addEndpoint(each.name, {
+      handler: (error, message) => {
+        if (error === null) void answer(each, message, context);
+        else context.log.error({ err: error }, 'the NATS service failed');
+      },
+    });
+  }
+  return service;
+}
+
+async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiContext): Promise<void> {
+  try {
+    const request = check(schema, parse(message));
+    if (!request.ok) throw invalid(request.faults);
+    message.respond(JSON.stringify(await run(request.value, LOCAL, context)));
+  } catch (thrown) {
+    const error = toApiError(thrown);
+    if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');
+    // The service protocol's headers, and the problem document that HTTP gives.
+    const reply = headers();
+    reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
+    reply.set('Nats-Service-Error-Code', String(error.status));
+    message.respond(JSON.stringify(problemOf(error)), { headers: reply });
+  }
+}
+
+function parse(message: ServiceMsg): unknown {
+  if (message.data.length === 0) return {};
+  try {
+    return message.json();
+  } catch (cause) {
+    throw new ApiError('invalid_json', 'The request is not JSON', { cause });
+  }
+}

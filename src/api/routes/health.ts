@@ -1,0 +1,43 @@
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { Health } from '../../../contracts/http.js';
+import type { ApiContext } from '../context.js';
+
+const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
+const OPEN = { security: [] };
+
+export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
+  app.get('/health', { schema: { ...OPEN, summary: 'How this API is', response: { 200: Health } } }, (): Health => {
+    const connected = context.broker.connected();
+    const position = context.tail.model.position.seq;
+    return {
+      status: connected && context.tail.caughtUp ? 'healthy' : 'degraded',
+      version: context.version,
+      uptime_s: Math.floor(process.uptime()),
+      active_connections: context.metrics.activeConnections,
+      broker: { connected },
+      read_model: { position, behind: Math.max(0, context.hub.position.seq - position) },
+    };
+  });
+  app.get('/livez', { schema: { ...OPEN, summary: 'Whether the process answers' } }, () => ({ live: true }));
+  app.get(
+    '/readyz',
+    { schema: { ...OPEN, summary: 'Whether requests can be served', response: { 200: Probe, 503: Probe } } },
+    (_request, reply) => {
+      const reason = whyNotReady(context);
+      return reply
+        .code(reason === undefined ? 200 : 503)
+        .send({ ready: reason === undefined, ...(reason === undefined ? {} : { reason }) });
+    },
+  );
+  app.get('/metrics', { schema: { summary: 'Prometheus metrics' } }, async (_request, reply) => {
+    await context.gauge.refresh().catch(() => undefined); // The last figure then.
+    return reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
+  });
+}
+
+function whyNotReady({ broker, tail, closing }: ApiContext): string | undefined {
+  if (closing.aborted) return 'shutting down';
+  if (!broker.connected()) return 'the broker is away';
+  return tail.caughtUp ? undefined : 'the read model is catching up';
+}

@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Type, type Static } from 'typebox';
+import { isEnded, statusOfEvent } from '../../../contracts/states.js';
+import { EventEnvelope } from '../../../contracts/events.js';
+import { Problem, TaskParams } from '../../../contracts/http.js';
+import { MAX_BUFFERED_BYTES } from '../../../contracts/ws.js';
+import { SUBJECT } from '../../../contracts/names.js';
+import type { BridgedEvent } from '../../events/bridged.js';
+import { Feed } from '../../events/feed.js';
+import { apiErrorOf } from '../api-error.js';
+import type { ApiContext } from '../context.js';
+import { sequenceOf } from '../cursors.js';
+import { principalOf } from '../request-principal.js';
+
+const Query = Type.Object(
+  {
+    since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 10_000, default: 1_000, description: 'Events of a page; JSON only.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+const Page = Type.Object({
+  events: Type.Array(EventEnvelope),
+  cursor: Type.Optional(Type.String({ description: 'Give it as `since` for what follows, when there is more.' })),
+});
+
+const HEARTBEAT_MS = 15_000;
+
+export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void {
+  const { hub, tasks } = context;
+  app.get<{ Params: TaskParams; Querystring: Static<typeof Query> }>(
+    '/tasks/:id/events',
+    {
+      schema: {
+        summary: "A task's events",
+        description:
+          'JSON: what there is. With `Accept: text/event-stream` live until the outcome; `Last-Event-ID` resumes.',
+        params: TaskParams,
+        querystring: Query,
+        response: { 200: Page, '4xx': Problem },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const task = await tasks.task(id, principalOf(request));
+      const resumed = request.headers['last-event-id'];
+      const since = typeof resumed === 'string' && resumed !== '' ? resumed : request.query.since;
+      const after = since === undefined ? 0 : sequenceOf(since, hub);
+      if (request.headers.accept?.includes('text/event-stream') === true) {
+        await new EventStream(context, reply, id).run(after, task.ended_at !== undefined);
+        return reply;
+      }
+      const events = await page(context, id, after, request.query.limit ?? 1_000);
+      const last = events.length === request.query.limit ? events.at(-1) : undefined;
+      return reply
+        .type('application/json; charset=utf-8')
+        .serializer((text: string) => text)
+        .send(
+          `{"events":[${events.map(({ envelope }) => envelope).join(',')}]${last === undefined ? '' : `,"cursor":"${last.cursor}"`}}`,
+        );
+    },
+  );
+}
+
+async function page({ hub }: ApiContext, id: string, after: number, limit: number): Promise<BridgedEvent[]> {
+  const events: BridgedEvent[] = [];
+  try {
+    for await (const event of hub.read(SUBJECT.taskAll(id), after, Number.MAX_SAFE_INTEGER)) {
+      events.push(event);
+      if (events.length === limit) break;
+    }
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+  return events;
+}
+
+/** Server-sent events of one task, which end with its outcome. */
+class EventStream {
+  readonly #context: ApiContext;
+  readonly #reply: FastifyReply;
+  readonly #id: string;
+  readonly #closed = new AbortController();
+
+  constructor(context: ApiContext, reply: FastifyReply, id: string) {
+    this.#context = context;
+    this.#reply = reply;
+    this.#id = id;
+  }
+
+  async run(after: number, ended: boolean): Promise<void> {
+    const { hub, limit, metrics, closing, log } = this.#context;
+    const { raw } = this.#reply.hijack();
+    const end = (): void => void raw.end();
+    raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', connection: 'keep-alive' });
+    raw.write(': ksi\n\n');
+    const feed = new Feed({
+      hub,
+      limit,
+      filter: SUBJECT.taskAll(this.#id),
+      matches: ({ tokens }) => tokens[2] === 'task' && tokens[3] === this.#id,
+      sink: {
+        deliver: (event) => this.#send(event),
+        ready: () =>
+          raw.writableNeedDrain && !raw.destroyed
+            ? Promise.race([once(raw, 'drain'), once(raw, 'close')]).then(() => undefined)
+            : undefined,
+        // An ended task whose outcome is not in the stream any more has nothing to wait for.
+        live: () => {
+          if (ended) end();
+        },
+      },
+    });
+    const left = metrics.connected();
+    const heartbeat = setInterval(() => raw.write(': alive\n\n'), HEARTBEAT_MS);
+    closing.addEventListener('abort', end, { signal: this.#closed.signal });
+    raw.once('close', () => {
+      this.#closed.abort();
+      clearInterval(heartbeat);
+      feed.stop();
+      left();
+    });
+    try {
+      await feed.start(after);
+    } catch (error) {
+      // The client resumes from its last event id.
+      log.warn({ err: error, task_id: this.#id }, 'an event stream is broken off');
+      raw.destroy();
+    }
+  }
+
+  #send(event: BridgedEvent): void {
+    const { raw } = this.#reply;
+    raw.write(`id: ${event.cursor}\nevent: ${event.type}\ndata: ${event.envelope}\n\n`);
+    const status = statusOfEvent(event.type);
+    if (status !== undefined && isEnded(status)) raw.end();
+    else if (raw.writableLength > MAX_BUFFERED_BYTES) raw.destroy();
+  }
+}

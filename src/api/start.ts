@@ -1,0 +1,140 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config.js';
+import { isEnded } from '../../contracts/states.js';
+import { Blobs } from '../broker/blobs.js';
+import { connectBroker, type Broker } from '../broker/connect.js';
+import { ensureTopology } from '../broker/topology.js';
+import { ReplayLimit } from '../events/feed.js';
+import { EventHub } from '../events/hub.js';
+import { Tail } from '../events/tail.js';
+import { Acceptor } from './accept/accept.js';
+import { QueueGauge } from './accept/queue-gauge.js';
+import { Authenticator } from './auth.js';
+import type { ApiContext } from './context.js';
+import { Metrics } from './metrics.js';
+import { startNatsService } from './nats-service.js';
+import { buildServer } from './server.js';
+import { Sweeper } from './sweeper.js';
+import { TaskReader } from './task-reader.js';
+import { statusOfEvent } from '../../contracts/states.js';
+
+export interface ApiOptions {
+  readonly config: Config;
+  readonly token: string;
+  readonly version: string;
+  readonly log: Logger;
+  /** Ends the wait for the broker. */
+  readonly signal: AbortSignal;
+}
+
+export interface Api {
+  /** Where it listens. */
+  readonly url: string;
+  /** Takes no more, closes the clients' streams (1012), finishes the requests under way. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const REPLAYS_AT_ONCE = 8;
+const TOPOLOGY_RETRY_MS = 500;
+
+/** Starts an API; a start that fails stops what it had started. */
+export async function startApi(options: ApiOptions): Promise<Api> {
+  const { config, log, signal } = options;
+  const closing = new AbortController();
+  /** Ends in the reverse order of their start. */
+  const stops: (() => Promise<unknown>)[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
+  try {
+    const broker = await connectBroker({
+      url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
+      name: config.KSI_PROCESS ?? 'api',
+      credentialsFile: config.KSI_NATS_CREDENTIALS,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      log,
+      signal,
+    });
+    stops.push(() => broker.close());
+    await topology(broker, options);
+    const blobs = new Blobs(broker);
+    const hub = new EventHub(broker, blobs, log);
+    stops.push(() => hub.stop());
+    await hub.start();
+    const limit = new ReplayLimit(REPLAYS_AT_ONCE);
+    const folder = join(config.KSI_DIR, config.KSI_PROCESS ?? `api-${config.KSI_PORT}`);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
+    stops.push(() => tail.stop());
+    const gauge = new QueueGauge(broker, config.KSI_QUEUE_MAX, log);
+    const acceptor = new Acceptor({ broker, blobs, hub, model: tail.model, gauge, config, log });
+    stops.push(() => acceptor.stop());
+    const metrics = new Metrics(() => gauge.standing);
+    const tasks = new TaskReader(broker, blobs, tail.model);
+    const authenticator = new Authenticator(options.token);
+    const context: ApiContext = {
+      config,
+      log,
+      version: options.version,
+      broker,
+      blobs,
+      hub,
+      tail,
+      limit,
+      acceptor,
+      tasks,
+      gauge,
+      authenticator,
+      metrics,
+      closing: closing.signal,
+    };
+    const app = await buildServer(context);
+    stops.push(() => app.close());
+    // It listens before it is ready: probes and health answer while the read model catches up.
+    const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
+    await gauge.refresh();
+    await tail.start();
+    count(context);
+    const service = await startNatsService(context);
+    stops.push(() => service.stop());
+    const sweeper = new Sweeper(broker, log);
+    stops.push(() => sweeper.stop());
+    sweeper.start();
+    log.info({ url }, 'the API is ready');
+    return { url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)[]): Promise<void> {
+  closing.abort();
+  for (const stop of stops.toReversed()) await stop();
+}
+
+/** Makes the streams what they must be, as soon as the broker's JetStream is up. */
+async function topology(broker: Broker, { config, log, signal }: ApiOptions): Promise<void> {
+  for (;;) {
+    try {
+      return await ensureTopology(broker, config);
+    } catch (error) {
+      log.warn({ err: error }, 'the streams cannot be made yet; trying on');
+    }
+    await sleep(TOPOLOGY_RETRY_MS, undefined, { signal });
+  }
+}
+
+/** Counts every event, and how long tasks took. */
+function count({ hub, tail, metrics }: ApiContext): void {
+  hub.subscribe(({ type, data, timestamp }) => {
+    metrics.events.inc({ type });
+    const status = statusOfEvent(type);
+    if (status === undefined || !isEnded(status)) return;
+    const row = typeof data['task_id'] === 'string' ? tail.model.get(data['task_id']) : undefined;
+    if (row !== undefined)
+      metrics.durations.observe({ status }, (Date.parse(timestamp) - Date.parse(row.created_at)) / 1_000);
+  });
+}

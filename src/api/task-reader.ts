@@ -1,0 +1,133 @@
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import type { Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Blobs } from '../broker/blobs.js';
+import { commandOf } from '../broker/commands.js';
+import type { Broker } from '../broker/connect.js';
+import { asStored, type Stored } from '../broker/read.js';
+import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/projection.js';
+import { readStream } from '../events/replay.js';
+import type { ReadModel } from '../store/read-model.js';
+import { chooseSession } from './accept/session.js';
+import { ApiError, apiErrorOf } from './api-error.js';
+import { maySee, type Principal } from './principal.js';
+
+const DEFAULT_LIMIT = 50;
+/** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
+const COMMAND_WINDOW_MS = 10_000;
+const MAX_LOOKED_AT = 10_000;
+
+/** Reads tasks for a principal: from the read model, and what that doesn't know from the broker. */
+export class TaskReader {
+  readonly #broker: Broker;
+  readonly #blobs: Blobs;
+  readonly #model: ReadModel;
+
+  constructor(broker: Broker, blobs: Blobs, model: ReadModel) {
+    this.#broker = broker;
+    this.#blobs = blobs;
+    this.#model = model;
+  }
+
+  /** @throws {ApiError} not_found also for another owner's. */
+  async task(id: string, principal: Principal): Promise<Task> {
+    const row = this.#model.get(id) ?? (await this.#fromBroker(id));
+    if (row === undefined || !maySee(principal, row.owner)) throw new ApiError('not_found', `There is no task ${id}`);
+    return taskOf(row);
+  }
+
+  /** Newest first. @throws {ApiError} */
+  async page(query: TasksQuery, principal: Principal): Promise<TaskPage> {
+    const before = query.cursor === undefined ? undefined : decodePage(query.cursor);
+    const filter = {
+      owner: principal.seesAll ? undefined : principal.owner,
+      status: query.status,
+      queue: query.queue,
+      sessionId:
+        query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,
+    };
+    const { rows, next } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
+    return { tasks: rows.map(taskOf), ...(next === undefined ? {} : { next_cursor: encodePage(next) }) };
+  }
+
+  /** Resolves with the task once it has ended, or as it is when `signal` aborts. @throws {ApiError} */
+  async ended(id: string, principal: Principal, signal: AbortSignal): Promise<Task> {
+    const now = await this.task(id, principal);
+    if (now.ended_at !== undefined || signal.aborted) return now;
+    const row = await new Promise<TaskRow | undefined>((resolve) => {
+      const stop = this.#model.onEnded(id, (ended) => resolve(ended));
+      signal.addEventListener(
+        'abort',
+        () => {
+          stop();
+          resolve(undefined);
+        },
+        { once: true },
+      );
+    });
+    return row === undefined ? this.task(id, principal) : taskOf(row);
+  }
+
+  async #fromBroker(id: string): Promise<TaskRow | undefined> {
+    try {
+      let row: TaskRow | undefined;
+      for await (const stored of readStream(
+        this.#broker,
+        STREAM.events,
+        SUBJECT.taskStates(id),
+        0,
+        Number.MAX_SAFE_INTEGER,
+      )) {
+        const event = JSON.parse(new TextDecoder().decode(stored.data)) as StoredEvent;
+        row = applyEvent(row, { ...event, seq: stored.seq });
+      }
+      if (row !== undefined) return row;
+      const command = await this.#command(id);
+      return command === undefined
+        ? undefined
+        : acceptedRow(command.command, command.stored.subject.startsWith('ksi.commands.wait.') ? 'waiting' : 'queued');
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+
+  /** A task's command without an event: found by the time in its id. */
+  async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
+    const made = timeOf(id);
+    if (made === undefined) return undefined;
+    const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
+      start_time: new Date(made - COMMAND_WINDOW_MS),
+      batch: MAX_LOOKED_AT,
+    });
+    try {
+      for await (const message of batch) {
+        if (message.time.getTime() > made + COMMAND_WINDOW_MS) return undefined;
+        const stored = asStored(message);
+        if (stored.header(HEADER.taskId) !== id) continue;
+        const command = await commandOf(stored, this.#blobs);
+        return command === undefined ? undefined : { command, stored };
+      }
+    } catch (error) {
+      // An empty stream answers 404.
+      if ((error as { code?: unknown }).code !== 404) throw error;
+    }
+    return undefined;
+  }
+}
+
+/** Milliseconds since the epoch in a UUIDv7; undefined for another UUID. */
+function timeOf(id: string): number | undefined {
+  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+}
+
+const encodePage = (id: string): string => Buffer.from(id).toString('base64url');
+
+function decodePage(cursor: string): string {
+  const id = Buffer.from(cursor, 'base64url').toString();
+  if (!/^[0-9a-f-]{36}$/.test(id))
+    throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {
+      faults: [{ field: 'cursor', message: 'is not a `next_cursor`' }],
+    });
+  return id;
+}

@@ -1,0 +1,176 @@
+import type { RawData } from 'ws';
+import type { Logger } from 'pino';
+import { check } from '../../../contracts/check.js';
+import { API_ERRORS, CLOSE, type ApiErrorCode } from '../../../contracts/errors.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { ClientFrame, type ServerFrame } from '../../../contracts/ws.js';
+import { streamPosition } from '../../broker/read.js';
+import type { BridgedEvent } from '../../events/bridged.js';
+import { Feed } from '../../events/feed.js';
+import { parsePattern, type SubjectPattern } from '../../events/subject.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import type { ApiContext } from '../context.js';
+import { sequenceOf } from '../cursors.js';
+import { maySee, type Principal } from '../principal.js';
+import type { LiveFeed, LiveMessage } from './live.js';
+import type { Outgoing } from './outgoing.js';
+
+const MAX_SUBSCRIPTIONS = 64;
+
+interface Subscription {
+  stop(): void;
+}
+
+/** The patterns of a subscription, by where their messages come from. */
+interface Wanted {
+  readonly events: readonly SubjectPattern[];
+  readonly live: readonly SubjectPattern[];
+}
+
+/** @throws {ApiError} invalid_subject */
+export function parseSubjects(subjects: readonly string[]): Wanted {
+  const patterns = subjects.map((subject) => {
+    const pattern = parsePattern(subject);
+    if (pattern === undefined)
+      throw new ApiError('invalid_subject', `\`${subject}\` is not a pattern below ksi.events. or ksi.live.`);
+    return pattern;
+  });
+  const isLive = ({ text }: SubjectPattern): boolean => text.startsWith('ksi.live.');
+  return { events: patterns.filter((pattern) => !isLive(pattern)), live: patterns.filter(isLive) };
+}
+
+/** One WebSocket client: its subscriptions, and what each lets through to it. */
+export class EventConnection {
+  readonly #context: ApiContext;
+  readonly #principal: Principal;
+  readonly #out: Outgoing;
+  readonly #live: LiveFeed;
+  readonly #log: Logger;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #lastSent = 0;
+
+  constructor(options: { context: ApiContext; principal: Principal; out: Outgoing; live: LiveFeed }) {
+    this.#context = options.context;
+    this.#principal = options.principal;
+    this.#out = options.out;
+    this.#live = options.live;
+    this.#log = options.context.log;
+  }
+
+  /** What the client gets by connecting. `after` undefined: from now on. */
+  open(subjects: readonly string[] | undefined, after: number | undefined): void {
+    if (subjects === undefined && after === undefined)
+      for (const event of this.#context.hub.recentOutcomes()) this.#deliver(event);
+    this.#subscribe('', parseSubjects(subjects ?? [SUBJECT.eventsAll]), after);
+  }
+
+  onMessage(data: RawData, isBinary: boolean): void {
+    if (isBinary) return this.#out.close(CLOSE.unsupported, 'text frames only');
+    const text = (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString('utf8');
+    if (text === 'ping') return this.#out.send('pong');
+    try {
+      this.#obey(readFrame(text));
+    } catch (error) {
+      this.#sendError(apiErrorOf(error));
+    }
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.stop();
+    this.#subscriptions.clear();
+  }
+
+  #obey(frame: ClientFrame): void {
+    if (frame.op === 'unsubscribe') {
+      this.#subscriptions.get(frame.id)?.stop();
+      this.#subscriptions.delete(frame.id);
+      return this.#send({ op: 'unsubscribed', id: frame.id });
+    }
+    if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
+      throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
+    const wanted = parseSubjects(frame.subjects);
+    const after = frame.since === undefined ? undefined : sequenceOf(frame.since, this.#context.hub);
+    this.#subscriptions.get(frame.id)?.stop();
+    this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#context.hub.position.seq });
+    this.#subscribe(frame.id, wanted, after);
+  }
+
+  #subscribe(id: string, wanted: Wanted, after: number | undefined): void {
+    const stops: (() => void)[] = [];
+    if (wanted.live.length > 0) stops.push(this.#live.subscribe((message) => this.#deliverLive(message, wanted.live)));
+    if (wanted.events.length > 0) stops.push(this.#follow(id, wanted.events, after));
+    this.#subscriptions.set(id, { stop: () => stops.forEach((stop) => stop()) });
+  }
+
+  #follow(id: string, patterns: readonly SubjectPattern[], after: number | undefined): () => void {
+    const { hub, limit } = this.#context;
+    const [only] = patterns;
+    const feed = new Feed({
+      hub,
+      limit,
+      filter: patterns.length === 1 && only !== undefined ? only.text : SUBJECT.eventsAll,
+      matches: (event) => patterns.some((pattern) => pattern.matches(event.tokens)),
+      sink: { deliver: (event) => this.#deliver(event), ready: () => this.#out.drained() },
+    });
+    const begin = after ?? hub.position.seq;
+    this.#tellGap(id, begin)
+      .then(() => feed.start(begin))
+      .catch((error: unknown) => {
+        this.#log.warn({ err: error }, 'a replay is broken off');
+        this.#sendError(apiErrorOf(error), id);
+        this.#out.close(CLOSE.restart, 'the replay failed; connect again');
+      });
+    return () => feed.stop();
+  }
+
+  /** Says what retention has taken of what the client asks for. */
+  async #tellGap(id: string, after: number): Promise<void> {
+    const { broker, hub } = this.#context;
+    if (hub.recentAfter(after) !== undefined) return;
+    const { firstSeq } = await streamPosition(broker, STREAM.events);
+    if (after + 1 < firstSeq)
+      this.#send({ op: 'gap', from: after + 1, to: firstSeq - 1, ...(id === '' ? {} : { id }) });
+  }
+
+  #deliver(event: BridgedEvent): void {
+    // Two subscriptions may match the same event of the present: it is sent once.
+    if (event.seq === this.#lastSent || !maySee(this.#principal, event.owner)) return;
+    this.#lastSent = event.seq;
+    this.#out.send(event.frame, event.cursor);
+  }
+
+  #deliverLive({ tokens, owner, frame }: LiveMessage, patterns: readonly SubjectPattern[]): void {
+    if (maySee(this.#principal, owner) && patterns.some((pattern) => pattern.matches(tokens))) this.#out.send(frame);
+  }
+
+  #send(frame: ServerFrame): void {
+    this.#out.send(JSON.stringify(frame));
+  }
+
+  #sendError(error: ApiError, id?: string): void {
+    this.#send({
+      op: 'error',
+      code: error.code,
+      message: explain(error.code, error.message),
+      ...(id === undefined || id === '' ? {} : { id }),
+    });
+  }
+}
+
+const explain = (code: ApiErrorCode, what: string): string =>
+  `${what.replace(/[.\s]*$/, '')}. ${API_ERRORS[code].next}`;
+
+function readFrame(text: string): ClientFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ApiError('invalid_json', 'The frame is not JSON', { cause });
+  }
+  const result = check(ClientFrame, value);
+  if (result.ok) return result.value;
+  throw new ApiError(
+    'invalid_request',
+    'The frame is none of `{"op":"subscribe","id","subjects","since"?}` and `{"op":"unsubscribe","id"}`',
+  );
+}

@@ -1,0 +1,62 @@
+import type { FastifyInstance } from 'fastify';
+import { CLOSE } from '../../../contracts/errors.js';
+import { EventsQuery } from '../../../contracts/ws.js';
+import { ApiError } from '../api-error.js';
+import type { ApiContext } from '../context.js';
+import { sequenceOf } from '../cursors.js';
+import { principalOf } from '../request-principal.js';
+import { EventConnection, parseSubjects } from './connection.js';
+import { LiveFeed } from './live.js';
+import { Outgoing } from './outgoing.js';
+
+/** A client that answers no ping in this time is gone. */
+const PING_MS = 30_000;
+
+export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
+  const { hub, metrics, closing, log } = context;
+  const live = new LiveFeed(context.broker, log);
+  app.route<{ Querystring: EventsQuery }>({
+    method: 'GET',
+    url: '/events',
+    schema: { summary: 'Events over WebSocket', querystring: EventsQuery },
+    // Before the upgrade, so that a fault is an HTTP answer.
+    preHandler: async ({ query: { since, subject } }) => {
+      if (subject !== undefined) parseSubjects([subject]);
+      if (since !== undefined) sequenceOf(since, hub);
+    },
+    handler: async () => {
+      throw new ApiError('invalid_request', 'GET /events is a WebSocket: send `Upgrade: websocket`');
+    },
+    wsHandler: (socket, request) => {
+      const { since, subject } = request.query;
+      const out = new Outgoing(socket, request.socket);
+      const connection = new EventConnection({ context, principal: principalOf(request), out, live });
+      const left = metrics.connected();
+      const ended = new AbortController();
+      const { signal } = ended;
+      let alive = true;
+      const pinging = setInterval(() => {
+        if (!alive) return socket.terminate();
+        alive = false;
+        socket.ping();
+      }, PING_MS);
+      socket.on('pong', () => (alive = true));
+      socket.on('message', (data, isBinary) => connection.onMessage(data, isBinary));
+      // A frame too large or malformed: ws answers with the close code, and `close` follows.
+      socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket client broke the protocol'));
+      socket.on('close', () => {
+        ended.abort();
+        clearInterval(pinging);
+        connection.stop();
+        left();
+      });
+      closing.addEventListener('abort', () => out.close(CLOSE.restart, 'this API is shutting down'), { signal });
+      const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
+      signal.addEventListener('abort', forget);
+      connection.open(
+        subject === undefined ? undefined : [subject],
+        since === undefined ? undefined : sequenceOf(since, hub),
+      );
+    },
+  });
+}

@@ -1,0 +1,47 @@
+import type { StoredEvent } from '../../contracts/events.js';
+import { encodeCursor, type Position } from './cursor.js';
+import { tokensOf } from './subject.js';
+
+/** A stored event on its way to clients: parsed once, serialised once, however many receive it. */
+export class BridgedEvent {
+  readonly seq: number;
+  readonly subject: string;
+  readonly tokens: readonly string[];
+  readonly type: string;
+  readonly timestamp: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly cursor: string;
+  readonly bytes: number;
+  readonly #text: string;
+  #envelope: string | undefined;
+  #frame: Buffer | undefined;
+
+  /** @param text the event's JSON as it is stored. */
+  constructor(position: Position, subject: string, text: string, event: StoredEvent) {
+    this.seq = position.seq;
+    this.cursor = encodeCursor(position);
+    this.subject = subject;
+    this.tokens = tokensOf(subject);
+    this.type = event.type;
+    this.timestamp = event.timestamp;
+    this.data = event.data;
+    this.bytes = text.length;
+    this.#text = text;
+  }
+
+  get owner(): string | undefined {
+    return typeof this.data['owner'] === 'string' ? this.data['owner'] : undefined;
+  }
+
+  /** The envelope of WebSocket, SSE and GET: what is stored, and what the message's own metadata says. */
+  get envelope(): string {
+    this.#envelope ??= `${this.#text.slice(0, this.#text.lastIndexOf('}'))},"seq":${this.seq},"cursor":"${this.cursor}","subject":"${this.subject}"}`;
+    return this.#envelope;
+  }
+
+  /** The envelope as the bytes of a frame, to be shared by all sockets. */
+  get frame(): Buffer {
+    this.#frame ??= Buffer.from(this.envelope);
+    return this.#frame;
+  }
+}

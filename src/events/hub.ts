@@ -1,0 +1,262 @@
+import type { Msg } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import type { BlobRef } from '../../contracts/blob.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import { streamPosition } from '../broker/read.js';
+import { BridgedEvent } from './bridged.js';
+import { encodeCursor, incarnationOf, type Position } from './cursor.js';
+import { readStream } from './replay.js';
+import { EventRing } from './ring.js';
+
+export type EventListener = (event: BridgedEvent) => void;
+
+/** A lost last message has no successor to reveal it: so an idle hub compares itself with the stream. */
+const IDLE_CHECK_MS = 1_000;
+const MAX_RECENT = 10_000;
+
+interface Incoming {
+  readonly seq: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
+
+/**
+ * All events of the cluster, in order and without a gap, by one plain subscription of what the broker republishes.
+ * It proves its completeness by the sequences, and fetches what is missing from the stream.
+ */
+export class EventHub {
+  readonly #broker: Broker;
+  readonly #blobs: Blobs;
+  readonly #log: Logger;
+  readonly #ring = new EventRing();
+  readonly #listeners = new Set<EventListener>();
+  readonly #resets = new Set<() => void>();
+  #recent: { at: number; event: BridgedEvent }[] = [];
+  #position: Position = { incarnation: '', seq: 0 };
+  #waiting: Incoming[] = [];
+  #draining: Promise<void> | undefined;
+  #started = false;
+  #stopped = false;
+  #quiet = true;
+  #timer: NodeJS.Timeout | undefined;
+  #stopListening: (() => void)[] = [];
+
+  constructor(broker: Broker, blobs: Blobs, log: Logger) {
+    this.#broker = broker;
+    this.#blobs = blobs;
+    this.#log = log;
+  }
+
+  /** Begins with the stream's present end. @throws {BrokerError} */
+  async start(): Promise<void> {
+    const subscription = this.#broker.nc.subscribe(SUBJECT.eventsAll, {
+      callback: (_error, msg) => this.#onMessage(msg),
+    });
+    this.#stopListening.push(() => subscription.unsubscribe());
+    await this.#broker.nc.flush();
+    const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
+    this.#position = { incarnation: incarnationOf(created), seq: lastSeq };
+    this.#started = true;
+    this.#drain();
+    this.#stopListening.push(
+      this.#broker.onConnection((connected) => {
+        if (connected) this.#compare();
+      }),
+    );
+    this.#timer = setInterval(() => {
+      if (this.#quiet) this.#compare();
+      this.#quiet = true;
+    }, IDLE_CHECK_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const stop of this.#stopListening.splice(0)) stop();
+    await this.#draining;
+  }
+
+  /** Of the last event that was delivered to the listeners. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** A cursor after all that was delivered so far. */
+  cursor(): string {
+    return encodeCursor(this.#position);
+  }
+
+  /** Calls `listener` for each event from now on, in order. Returns how to stop that. */
+  subscribe(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` when the stream turns out to be another one: all that was derived from it is void. */
+  onReset(listener: () => void): () => void {
+    this.#resets.add(listener);
+    return () => this.#resets.delete(listener);
+  }
+
+  /** What is in memory of the events after `seq`; undefined when that is not all of them. */
+  recentAfter(seq: number): readonly BridgedEvent[] | undefined {
+    return this.#ring.after(seq, this.#position.seq);
+  }
+
+  /** Outcomes of the last few seconds, for clients that post and then connect. */
+  recentOutcomes(): readonly BridgedEvent[] {
+    const since = performance.now() - RECENT_OUTCOMES_MS;
+    return this.#recent.filter(({ at }) => at >= since).map(({ event }) => event);
+  }
+
+  /** Stored events after `after` up to `upTo`, from the broker. @throws {BrokerError} */
+  async *read(filter: string, after: number, upTo: number): AsyncGenerator<BridgedEvent> {
+    for await (const stored of readStream(this.#broker, STREAM.events, filter, after, upTo))
+      yield await this.#bridge(stored);
+  }
+
+  #onMessage(msg: Msg): void {
+    const seq = Number(msg.headers?.get(HEADER.seq));
+    // Without a sequence it is not the broker that republished it.
+    if (!Number.isSafeInteger(seq) || seq <= 0) return;
+    this.#quiet = false;
+    this.#waiting.push({ seq, subject: msg.subject, data: msg.data });
+    if (this.#started) this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#draining !== undefined || this.#stopped) return;
+    // The usual case needs no promise: the next event, whole.
+    while (this.#waiting.length > 0) {
+      const [next] = this.#waiting;
+      if (next === undefined) break;
+      if (next.seq > this.#position.seq) {
+        if (next.seq !== this.#position.seq + 1) break;
+        const parsed = parseEvent(next.data);
+        if (parsed === undefined || refOf(parsed.event) !== undefined) break;
+        this.#deliver(new BridgedEvent({ ...this.#position, seq: next.seq }, next.subject, parsed.text, parsed.event));
+      }
+      this.#waiting.shift();
+    }
+    if (this.#waiting.length > 0) this.#draining = this.#drainSlowly();
+  }
+
+  async #drainSlowly(): Promise<void> {
+    try {
+      for (let next = this.#waiting[0]; next !== undefined && !this.#stopped; next = this.#waiting[0]) {
+        if (next.seq > this.#position.seq + 1) await this.#fill(next.seq - 1);
+        if (next.seq > this.#position.seq) this.#deliver(await this.#bridge(next));
+        this.#waiting.shift();
+      }
+    } catch (error) {
+      // What waits is fetched again by the next comparison.
+      this.#waiting = [];
+      this.#log.warn({ err: error }, 'events are missing and could not be fetched; trying again');
+    } finally {
+      this.#draining = undefined;
+    }
+  }
+
+  /** Fetches and delivers what is missing up to `upTo`. */
+  async #fill(upTo: number): Promise<void> {
+    this.#log.info({ from: this.#position.seq + 1, to: upTo }, 'fetching missed events');
+    for await (const event of this.read(SUBJECT.eventsAll, this.#position.seq, upTo)) this.#deliver(event);
+    // What is not there was deleted.
+    if (this.#position.seq < upTo) this.#position = { ...this.#position, seq: upTo };
+  }
+
+  #deliver(event: BridgedEvent): void {
+    this.#position = { ...this.#position, seq: event.seq };
+    this.#ring.push(event);
+    const status = statusOfEvent(event.type);
+    if (status !== undefined && isEnded(status)) this.#remember(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#log.error({ err: error, seq: event.seq }, 'a listener failed on an event');
+      }
+    }
+  }
+
+  #remember(event: BridgedEvent): void {
+    const now = performance.now();
+    this.#recent.push({ at: now, event });
+    const oldest = this.#recent[0];
+    if (oldest !== undefined && (oldest.at < now - 2 * RECENT_OUTCOMES_MS || this.#recent.length > MAX_RECENT)) {
+      this.#recent = this.#recent.filter(({ at }) => at >= now - RECENT_OUTCOMES_MS).slice(-MAX_RECENT / 2);
+    }
+  }
+
+  /** Compares with the stream's end, and fetches what never came. */
+  #compare(): void {
+    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return;
+    this.#draining = this.#compareSlowly().finally(() => {
+      this.#draining = undefined;
+      this.#drain();
+    });
+  }
+
+  async #compareSlowly(): Promise<void> {
+    try {
+      const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
+      const incarnation = incarnationOf(created);
+      if (incarnation !== this.#position.incarnation || lastSeq < this.#position.seq) this.#reset(incarnation);
+      if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
+    }
+  }
+
+  #reset(incarnation: string): void {
+    this.#log.warn({ was: this.#position, incarnation }, 'the event stream is another one; beginning anew');
+    this.#ring.clear();
+    this.#recent = [];
+    this.#waiting = [];
+    this.#position = { incarnation, seq: 0 };
+    for (const listener of this.#resets) listener();
+  }
+
+  /** With the body put back that was too large for a message. */
+  async #bridge({ seq, subject, data }: Incoming): Promise<BridgedEvent> {
+    const parsed = parseEvent(data) ?? UNREADABLE;
+    const ref = refOf(parsed.event);
+    const position = { ...this.#position, seq };
+    if (ref === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
+    const body: unknown = JSON.parse(DECODER.decode(await this.#blobs.get(ref)));
+    const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
+    const field = parsed.event.type === 'SPAWN_MESSAGE' ? 'message' : 'output';
+    const whole = { ...parsed.event, data: { ...rest, [field]: body } } as unknown as StoredEvent;
+    return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
+  }
+}
+
+interface Parsed {
+  readonly text: string;
+  readonly event: StoredEvent;
+}
+
+const DECODER = new TextDecoder();
+
+function parseEvent(data: Uint8Array): Parsed | undefined {
+  const text = DECODER.decode(data);
+  try {
+    const event = JSON.parse(text) as StoredEvent;
+    return typeof event === 'object' && typeof event.data === 'object' ? { text, event } : undefined;
+  } catch {
+    return undefined; // Shown as what it is: unreadable.
+  }
+}
+
+/** Stands for an event that is not JSON: its place in the stream is told all the same. */
+const UNREADABLE: Parsed = (() => {
+  const event = { v: 1, id: '', type: 'UNREADABLE', timestamp: new Date(0).toISOString(), data: {} };
+  return { text: JSON.stringify(event), event: event as unknown as StoredEvent };
+})();
+
+const refOf = (event: StoredEvent): BlobRef | undefined => ('ref' in event.data ? event.data.ref : undefined);

@@ -1,0 +1,112 @@
+import type { EventData, EventType } from '../../contracts/events.js';
+import type { Task } from '../../contracts/http.js';
+import { DEFAULT_QUEUE } from '../../contracts/names.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/states.js';
+
+/** A task as the read model keeps it. */
+export interface TaskRow extends Task {
+  /** Of the last state event applied; 0: only the command is known. */
+  state_seq: number;
+}
+
+export interface StateEvent {
+  readonly seq: number;
+  readonly type: string;
+  readonly timestamp: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Pure: what a task's row becomes by an event. Events may come again, or late; older ones change nothing. */
+export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow | undefined {
+  const status = statusOfEvent(event.type);
+  if (status === undefined || (row !== undefined && event.seq <= row.state_seq)) return row;
+  const before = row ?? unknownTask(event);
+  const { reason: _reason, ...kept } = before;
+  const next: TaskRow = { ...kept, status, state_seq: event.seq };
+  if (isEnded(status)) next.ended_at = event.timestamp;
+  const apply = CHANGES[event.type as EventType] as ((row: TaskRow, event: StateEvent) => TaskRow) | undefined;
+  return apply === undefined ? next : apply(next, event);
+}
+
+type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: EventData<T> }) => TaskRow;
+
+/** What each state event adds to the row beside its status. */
+const CHANGES: { [T in EventType]?: Change<T> } = {
+  SPAWN_QUEUED: (row, { data, timestamp }) => ({
+    ...row,
+    queue: data.queue,
+    priority: data.priority,
+    prompt_preview: data.prompt_preview,
+    created_at: timestamp,
+    ...(data.model === undefined ? {} : { model: data.model }),
+  }),
+  SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
+  SPAWN_START: (row, { data, timestamp }) => ({
+    ...row,
+    attempt: data.attempt,
+    worker_id: data.worker_id,
+    started_at: timestamp,
+  }),
+  SPAWN_RETRY: (row, { data }) => ({ ...row, reason: data.reason }),
+  SPAWN_COMPLETE: (row, { data }) => ({ ...row, ...(data.output === undefined ? {} : { output: data.output }) }),
+  SPAWN_ERROR: (row, { data }) => ({
+    ...row,
+    error: data.error,
+    ...(data.output === undefined ? {} : { output: data.output }),
+  }),
+  SPAWN_CANCELLED: (row, { data }) => ({ ...row, reason: data.reason }),
+};
+
+/** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
+function unknownTask({ data, timestamp }: StateEvent): TaskRow {
+  const { task_id, session_id, session_name, owner } = data as {
+    task_id: string;
+    session_id: string;
+    session_name?: string;
+    owner: string;
+  };
+  return {
+    task_id,
+    session_id,
+    ...(session_name === undefined ? {} : { session_name }),
+    owner,
+    status: 'queued',
+    queue: DEFAULT_QUEUE,
+    priority: 'normal',
+    prompt_preview: '',
+    created_at: timestamp,
+    attempt: 0,
+    state_seq: 0,
+  };
+}
+
+/** The row of a task of which only the command is known yet. */
+export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow => ({
+  task_id: command.task_id,
+  session_id: command.session_id,
+  ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
+  owner: command.owner,
+  status,
+  queue: command.queue,
+  priority: command.priority,
+  ...(command.model === undefined ? {} : { model: command.model }),
+  prompt_preview: previewOf(command.prompt),
+  created_at: command.accepted_at,
+  attempt: 0,
+  state_seq: 0,
+});
+
+const PREVIEW_CHARS = 200;
+
+/** The beginning of a prompt, in whole characters. */
+export const previewOf = (prompt: string): string =>
+  Array.from(prompt.slice(0, 2 * PREVIEW_CHARS))
+    .slice(0, PREVIEW_CHARS)
+    .join('');
+
+/** Without what only the read model needs. */
+export function taskOf(row: TaskRow): Task {
+  const { state_seq: _seq, ...task } = row;
+  return task;
+}

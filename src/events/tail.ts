@@ -1,0 +1,131 @@
+import { rename } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Blobs } from '../broker/blobs.js';
+import { commandOf } from '../broker/commands.js';
+import type { Broker } from '../broker/connect.js';
+import { streamPosition } from '../broker/read.js';
+import { ReadModel } from '../store/read-model.js';
+import { TaskStore } from '../store/task-store.js';
+import type { Position } from './cursor.js';
+import { Feed, type ReplayLimit } from './feed.js';
+import type { EventHub } from './hub.js';
+import { acceptedRow } from './projection.js';
+import { readStream } from './replay.js';
+
+export interface TailOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: EventHub;
+  readonly limit: ReplayLimit;
+  /** The read model's file. */
+  readonly path: string;
+  readonly log: Logger;
+}
+
+const STATES = 'ksi.events.task.*.state.*';
+
+/**
+ * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
+ * stream, or the file is broken. Tasks whose SPAWN_QUEUED was lost with their API are found in the command stream.
+ */
+export class Tail {
+  readonly model: ReadModel;
+  readonly #options: TailOptions;
+  #feed: Feed | undefined;
+  #caughtUp = false;
+  #forget: (() => void) | undefined;
+
+  private constructor(options: TailOptions, model: ReadModel) {
+    this.#options = options;
+    this.model = model;
+  }
+
+  static async open(options: TailOptions): Promise<Tail> {
+    const { hub, path, log } = options;
+    const store = await openStore(path, log);
+    const stored = store.position();
+    const usable =
+      stored !== undefined && stored.incarnation === hub.position.incarnation && stored.seq <= hub.position.seq;
+    if (!usable) {
+      if (stored !== undefined)
+        log.warn({ stored, stream: hub.position }, 'the read model is of another event stream; rebuilding it');
+      await store.clear();
+    }
+    return new Tail(options, new ReadModel(store, usable ? stored : beginning(hub), log));
+  }
+
+  /** Resolves once the read model has caught up. @throws {BrokerError} */
+  async start(): Promise<void> {
+    const { hub, log } = this.#options;
+    const begun = performance.now();
+    await this.#follow(this.model.position.seq);
+    await this.#acceptStanding();
+    this.#caughtUp = true;
+    log.info(
+      { ms: Math.round(performance.now() - begun), position: this.model.position.seq },
+      'the read model is up to date',
+    );
+    this.#forget = hub.onReset(() => {
+      this.#caughtUp = false;
+      this.#rebuild().catch((error: unknown) =>
+        log.error({ err: error }, 'the read model could not be rebuilt; restart this API'),
+      );
+    });
+  }
+
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
+  async stop(): Promise<void> {
+    this.#forget?.();
+    this.#feed?.stop();
+    await this.model.stop();
+  }
+
+  async #rebuild(): Promise<void> {
+    this.#feed?.stop();
+    await this.model.reset(beginning(this.#options.hub));
+    await this.#follow(0);
+    await this.#acceptStanding();
+    this.#caughtUp = true;
+  }
+
+  async #follow(after: number): Promise<void> {
+    const { hub, limit } = this.#options;
+    this.#feed = new Feed({
+      hub,
+      limit,
+      filter: STATES,
+      matches: ({ tokens }) => tokens[2] === 'task' && tokens[4] === 'state',
+      sink: { deliver: (event) => this.model.apply(event) },
+    });
+    await this.#feed.start(after);
+  }
+
+  /** Takes up the tasks that stand in the queue and have no event yet. */
+  async #acceptStanding(): Promise<void> {
+    const { broker, blobs } = this.#options;
+    const { lastSeq } = await streamPosition(broker, STREAM.commands);
+    for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
+      const command = await commandOf(stored, blobs);
+      if (command !== undefined)
+        this.model.accept(acceptedRow(command, stored.subject.startsWith('ksi.commands.wait.') ? 'waiting' : 'queued'));
+    }
+  }
+}
+
+const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });
+
+/** Opens the file; a broken one is set aside, since everything in it can be had again. */
+async function openStore(path: string, log: Logger): Promise<TaskStore> {
+  try {
+    return new TaskStore(path);
+  } catch (error) {
+    const aside = `${path}.broken-${Date.now()}`;
+    log.error({ err: error, aside }, 'the read model cannot be opened; it is set aside and rebuilt');
+    await rename(path, aside);
+    return new TaskStore(path);
+  }
+}

@@ -1,0 +1,135 @@
+import type { Logger } from 'pino';
+import { isEnded } from '../../contracts/states.js';
+import type { BridgedEvent } from '../events/bridged.js';
+import type { Position } from '../events/cursor.js';
+import { applyEvent, type TaskRow } from '../events/projection.js';
+import type { TaskFilter, TaskStore } from './task-store.js';
+
+/** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */
+const FLUSH_MS = 10;
+
+/**
+ * The tasks as this API knows them: what the file holds, and in memory what is on its way there. A row that was applied is
+ * read at once; the file follows in batches, each with its position in the event stream.
+ */
+export class ReadModel {
+  readonly #store: TaskStore;
+  readonly #log: Logger;
+  readonly #dirty = new Map<string, TaskRow>();
+  readonly #ended = new Map<string, Set<(row: TaskRow) => void>>();
+  #position: Position;
+  #written: Position;
+  #flushing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(store: TaskStore, position: Position, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+    this.#position = position;
+    this.#written = position;
+  }
+
+  /** Of the last state event applied. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get(id: string): TaskRow | undefined {
+    return this.#dirty.get(id) ?? this.#store.get(id);
+  }
+
+  /** A task that was just accepted: shown at once; what its events say comes over it. */
+  accept(row: TaskRow): void {
+    if (this.get(row.task_id) !== undefined) return;
+    this.#dirty.set(row.task_id, row);
+    this.#schedule();
+  }
+
+  /** Applies a state event of the stream, in order. */
+  apply(event: BridgedEvent): void {
+    const { task_id: id } = event.data;
+    if (typeof id === 'string') {
+      const before = this.get(id);
+      const after = applyEvent(before, event);
+      if (after !== undefined && after !== before) {
+        this.#dirty.set(id, after);
+        if (isEnded(after.status)) this.#tellEnded(after);
+      }
+    }
+    this.#position = { ...this.#position, seq: event.seq };
+    this.#schedule();
+  }
+
+  /** Calls `listener` once when the task ends. Returns how to stop that. */
+  onEnded(id: string, listener: (row: TaskRow) => void): () => void {
+    const listeners = this.#ended.get(id) ?? new Set();
+    this.#ended.set(id, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#ended.delete(id);
+    };
+  }
+
+  /** Newest first; `next` is where the following page begins. */
+  async list(
+    filter: TaskFilter,
+    limit: number,
+    before?: string,
+  ): Promise<{ rows: TaskRow[]; next: string | undefined }> {
+    await this.flush();
+    const rows: TaskRow[] = [];
+    for (const row of this.#store.list(filter, before)) {
+      if (rows.length === limit) return { rows, next: rows.at(-1)?.task_id };
+      rows.push(this.#dirty.get(row.task_id) ?? row);
+    }
+    return { rows, next: undefined };
+  }
+
+  /** Forgets everything, as the event stream is another one. */
+  async reset(position: Position): Promise<void> {
+    await this.flush();
+    await this.#store.clear();
+    this.#position = position;
+    this.#written = position;
+  }
+
+  /** Resolves when all that was applied before is in the file. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (this.#flushing !== undefined) await this.#flushing;
+    if (this.#dirty.size === 0 && this.#written === this.#position) return;
+    this.#flushing = this.#write();
+    await this.#flushing;
+  }
+
+  async stop(): Promise<void> {
+    await this.flush();
+    await this.#store.close();
+  }
+
+  async #write(): Promise<void> {
+    const rows = [...this.#dirty.values()];
+    const position = this.#position;
+    try {
+      await this.#store.write(rows, position);
+      this.#written = position;
+      for (const row of rows) if (this.#dirty.get(row.task_id) === row) this.#dirty.delete(row.task_id);
+    } finally {
+      this.#flushing = undefined;
+    }
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.flush().catch((error: unknown) => this.#log.error({ err: error }, 'the read model could not be written'));
+    }, FLUSH_MS);
+  }
+
+  #tellEnded(row: TaskRow): void {
+    const listeners = this.#ended.get(row.task_id);
+    this.#ended.delete(row.task_id);
+    for (const listener of listeners ?? []) listener(row);
+  }
+}

@@ -1,0 +1,110 @@
+import { open, type Database, type RootDatabase } from 'lmdb';
+import type { TaskStatus } from '../../contracts/states.js';
+import type { Position } from '../events/cursor.js';
+import type { TaskRow } from '../events/projection.js';
+
+/** Raised when the rows' shape changes: an older file is then rebuilt. */
+const SCHEMA = 1;
+
+export interface TaskFilter {
+  readonly owner: string | undefined;
+  readonly status?: TaskStatus | undefined;
+  readonly sessionId?: string | undefined;
+  readonly queue?: string | undefined;
+}
+
+type Key = readonly string[];
+
+/** Of an owner's tasks when no owner is asked for. */
+const ALL = '*';
+const LAST = '\uFFFF';
+
+/**
+ * The read model's file: tasks, their indexes (task ids are UUIDv7, so their order is the order of acceptance), and the position in
+ * the event stream up to which they hold, in the same transactions.
+ */
+export class TaskStore {
+  readonly #root: RootDatabase<unknown, string>;
+  readonly #tasks: Database<TaskRow, string>;
+  readonly #index: Database<string, string[]>;
+
+  /** @param path of the file; made if there is none. */
+  constructor(path: string) {
+    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 4 });
+    this.#tasks = this.#root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
+    this.#index = this.#root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
+  }
+
+  /** Undefined: it is empty, or of another schema. */
+  position(): Position | undefined {
+    const meta = this.#root.get('meta') as { schema: number; position: Position } | undefined;
+    return meta?.schema === SCHEMA ? meta.position : undefined;
+  }
+
+  get(id: string): TaskRow | undefined {
+    return this.#tasks.get(id);
+  }
+
+  /** Writes rows and the position that they bring the file to, in one transaction. */
+  async write(rows: Iterable<TaskRow>, position: Position): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const row of rows) this.#put(row);
+      void this.#root.put('meta', { schema: SCHEMA, position });
+    });
+  }
+
+  /** Newest first, those before the task id `before`. */
+  *list(filter: TaskFilter, before?: string): Generator<TaskRow> {
+    const { prefix, rest } = indexOf(filter);
+    const start = [...prefix, before ?? LAST];
+    for (const { value: id } of this.#index.getRange({ start, end: prefix, reverse: true })) {
+      if (id === before) continue;
+      const row = this.#tasks.get(id);
+      if (row !== undefined && rest(row)) yield row;
+    }
+  }
+
+  async clear(): Promise<void> {
+    await Promise.all([this.#tasks.clearAsync(), this.#index.clearAsync(), this.#root.remove('meta')]);
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #put(row: TaskRow): void {
+    const old = this.#tasks.get(row.task_id);
+    const keys = keysOf(row);
+    if (old === undefined) for (const key of keys) void this.#index.put([...key], row.task_id);
+    else if (old.status !== row.status) {
+      for (const key of statusKeys(old)) void this.#index.remove([...key]);
+      for (const key of statusKeys(row)) void this.#index.put([...key], row.task_id);
+    }
+    void this.#tasks.put(row.task_id, row);
+  }
+}
+
+const statusKeys = (row: TaskRow): Key[] => [
+  ['status', ALL, row.status, row.task_id],
+  ['status', row.owner, row.status, row.task_id],
+];
+
+const keysOf = (row: TaskRow): Key[] => [
+  ['all', ALL, row.task_id],
+  ['all', row.owner, row.task_id],
+  ['session', row.session_id, row.task_id],
+  ...statusKeys(row),
+];
+
+/** The index that serves a filter best, and what of the filter is left to check on the rows. */
+function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
+  const { owner, status, sessionId, queue } = filter;
+  const rest = (row: TaskRow): boolean =>
+    (owner === undefined || row.owner === owner) &&
+    (status === undefined || row.status === status) &&
+    (sessionId === undefined || row.session_id === sessionId) &&
+    (queue === undefined || row.queue === queue);
+  if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
+  if (status !== undefined) return { prefix: ['status', owner ?? ALL, status], rest };
+  return { prefix: ['all', owner ?? ALL], rest };
+}
