@@ -57,7 +57,9 @@ demo: build ## The same cluster with a stand-in for the Messages API: no key, no
 	@$(KSI) up --demo
 
 test: build ## All that CI checks
+	@npm run --silent format:check >/dev/null || { echo 'Some files are not formatted: make format' >&2; exit 1; }
 	@npm run --silent lint
+	@npm run --silent docs:check
 	@npm test --silent
 
 bench: build ## Measure, against baselines of the same machine and run

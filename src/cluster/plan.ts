@@ -118,7 +118,10 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   args: ['--enable-source-maps', plan.entries.worker],
   env: {
     // Claude needs what the operator gave for it, whatever it is called; the worker itself passes on an allow-list.
-    ...pick(plan.env, (name) => !NOT_INHERITED.test(name)),
+    ...pick(
+      plan.env,
+      (name) => !NOT_INHERITED.test(name) && !(plan.standinPort !== undefined && CLAUDES_OWN.test(name)),
+    ),
     ...ksiEnv(plan, 'worker', n),
     ...metricsPort(plan, n),
     ...standinEnv(plan),
@@ -146,19 +149,13 @@ function metricsPort(plan: Plan, n: number): Env {
   return { KSI_METRICS_PORT: String(first === 0 ? 0 : first + n - 1) };
 }
 
+const CLAUDES_OWN = /^(ANTHROPIC|CLAUDE)_/;
+
 /** In a demo nothing may reach a real model, whatever credentials the operator's shell holds. */
-function standinEnv(plan: Plan): Env {
-  if (plan.standinPort === undefined) return {};
-  return {
-    ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`,
-    ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key',
-    ANTHROPIC_AUTH_TOKEN: '',
-    CLAUDE_CODE_OAUTH_TOKEN: '',
-    CLAUDE_CODE_USE_BEDROCK: '',
-    CLAUDE_CODE_USE_VERTEX: '',
-    CLAUDE_CONFIG_DIR: '',
-  };
-}
+const standinEnv = (plan: Plan): Env =>
+  plan.standinPort === undefined
+    ? {}
+    : { ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`, ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key' };
 
 /** Whether the worker is told how Claude signs in. */
 export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>

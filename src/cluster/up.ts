@@ -43,8 +43,8 @@ export async function up(options: UpOptions): Promise<UpResult> {
   const { env, progress, signal } = options;
   const server =
     config.KSI_NATS_URL === undefined ? (await resolveNatsServer({ env, progress, signal })).path : undefined;
-  signal.throwIfAborted();
   await makeFolders(paths);
+  signal.throwIfAborted();
   const status = await launch(paths, server, options);
   if (status !== undefined) return { status, started: true };
   // Another `up` was faster by a moment.

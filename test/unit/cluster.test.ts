@@ -222,7 +222,7 @@ describe("a cluster's processes", () => {
     const { env } = workerSpec({ ...plan({ ...secrets, CLAUDE_CODE_OAUTH_TOKEN: 't' }), standinPort: 1234 }, 1);
     assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1234');
     assert.notEqual(env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
-    assert.equal(env['CLAUDE_CODE_OAUTH_TOKEN'], '');
+    assert.equal(env['CLAUDE_CODE_OAUTH_TOKEN'], undefined);
   });
 
   it('are known to lack credentials', () => {
