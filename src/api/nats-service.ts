@@ -17,10 +17,7 @@ interface Verb<S extends TSchema = TSchema> {
   readonly run: (request: Static<S>, principal: Principal, context: ApiContext) => Promise<unknown>;
 }
 
-const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => {
-  const typed: Verb<S> = { name, schema, run };
-  return typed as unknown as Verb;
-};
+const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => ({ name, schema, run }) as Verb;
 
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
