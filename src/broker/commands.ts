@@ -3,13 +3,19 @@ import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
 import type { Blobs } from './blobs.js';
 import type { Stored } from './read.js';
 
-/** The command that a message of KSI_COMMANDS carries, wherever its body lies. Undefined: not one that this build understands. @throws {BrokerError} */
-export async function commandOf(stored: Stored, blobs: Blobs): Promise<SpawnCommand | undefined> {
+/**
+ * The command that a message of KSI_COMMANDS carries, wherever its body lies.
+ * @returns undefined when it is not one that this build understands.
+ * @throws {BrokerError}
+ */
+export async function commandOf(stored: Pick<Stored, 'data'>, blobs: Blobs): Promise<SpawnCommand | undefined> {
   const body = parse(stored.data);
-  const reference = check(SpawnCommandRef, body);
-  const command = check(SpawnCommand, reference.ok ? parse(await blobs.get(reference.value.ref)) : body);
+  const reference = hasRef(body) ? check(SpawnCommandRef, body) : undefined;
+  const command = check(SpawnCommand, reference?.ok === true ? parse(await blobs.get(reference.value.ref)) : body);
   return command.ok ? command.value : undefined;
 }
+
+const hasRef = (body: unknown): boolean => typeof body === 'object' && body !== null && 'ref' in body;
 
 function parse(data: Uint8Array): unknown {
   try {

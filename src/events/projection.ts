@@ -99,11 +99,11 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
 
 const PREVIEW_CHARS = 200;
 
-/** The beginning of a prompt, in whole characters. */
-export const previewOf = (prompt: string): string =>
-  Array.from(prompt.slice(0, 2 * PREVIEW_CHARS))
-    .slice(0, PREVIEW_CHARS)
-    .join('');
+/** The beginning of a prompt; a surrogate pair is not cut in two. */
+export const previewOf = (prompt: string): string => {
+  const cut = prompt.slice(0, PREVIEW_CHARS);
+  return /[\uD800-\uDBFF]$/.test(cut) && prompt.length > PREVIEW_CHARS ? cut.slice(0, -1) : cut;
+};
 
 /** Without what only the read model needs. */
 export function taskOf(row: TaskRow): Task {
