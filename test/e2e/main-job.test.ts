@@ -192,7 +192,7 @@ describe('the main job, end to end', () => {
       const logs = await cluster.ksi(['logs', '-f', id]);
       assert.equal(logs.code, 0, logs.stderr);
       assert.match(logs.stdout, /SPAWN_COMPLETE/);
-      const task = await cluster.ksi(['-o', 'json', 'task', id]);
+      const task = await cluster.ksi(['task', id, '-o', 'json']);
       assert.equal((JSON.parse(task.stdout) as Task).status, 'completed');
       const tasks = await cluster.ksi(['tasks', '--limit', '5']);
       assert.ok(tasks.stdout.includes(id));
@@ -209,7 +209,7 @@ describe('the main job, end to end', () => {
     const accepted = (await post({ prompt: 'Hold on [[hang]]' })).body as SpawnAccepted;
     await standin.waitFor(holdsOn);
     const worker = (await started(accepted.task_id)).data['worker_id'];
-    const status = JSON.parse((await cluster.ksi(['-o', 'json', 'status'])).stdout) as {
+    const status = JSON.parse((await cluster.ksi(['status', '-o', 'json'])).stdout) as {
       processes: { name: string; pid: number }[];
     };
     const log = async (name: string): Promise<string> => readFile(join(cluster.dir, 'logs', `${name}.log`), 'utf8');

@@ -3,18 +3,18 @@ import type { BenchOptions } from '../options.js';
 import type { Result } from '../result.js';
 
 interface Status {
-  processes: { name: string; rss_bytes?: number }[];
+  processes: { name: string; memory_bytes?: number }[];
 }
 
 /** Resident memory of each process of an idle cluster. */
 export async function memory(_options: BenchOptions): Promise<Result[]> {
   const cluster = await startCluster({ KSI_LOG_LEVEL: 'warn' });
   try {
-    const status = await cluster.ksi(['-o', 'json', 'status']);
+    const status = await cluster.ksi(['status', '-o', 'json']);
     const { processes } = JSON.parse(status.stdout) as Status;
     const megabytes = (bytes = 0): number => bytes / 1_048_576;
     return [
-      ...processes.map(({ name, rss_bytes: rss }) => ({
+      ...processes.map(({ name, memory_bytes: rss }) => ({
         name: `idle memory: ${name}`,
         unit: 'MB',
         ksi: megabytes(rss),
@@ -22,7 +22,7 @@ export async function memory(_options: BenchOptions): Promise<Result[]> {
       {
         name: 'idle memory: all',
         unit: 'MB',
-        ksi: processes.reduce((sum, { rss_bytes: rss }) => sum + megabytes(rss), 0),
+        ksi: processes.reduce((sum, { memory_bytes: rss }) => sum + megabytes(rss), 0),
       },
     ];
   } finally {
