@@ -10,12 +10,6 @@ export interface Rate {
 export const percentile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 
-export const median = (values: readonly number[]): number =>
-  percentile(
-    values.toSorted((a, b) => a - b),
-    0.5,
-  );
-
 /** Sends POSTs from `connections` clients, each one after its answer, for `seconds`; counts the answers of `status`. */
 export async function postLoad(options: {
   url: string;
