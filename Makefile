@@ -15,7 +15,7 @@ SOURCES := $(shell find contracts src workers test -name '*.ts' 2>/dev/null) pac
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node install build up down status logs demo test bench chaos lint format
+.PHONY: help node one-broker install build up down status logs demo test bench chaos lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -30,7 +30,10 @@ install: node $(INSTALLED) ## Install what package-lock.json says
 
 $(INSTALLED): package-lock.json | node
 	@echo 'npm ci' >&2
-	@npm ci --no-audit --no-fund --loglevel=error >&2
+	@# A registry that lacks builds for other platforms yields a lock file that npm ci refuses; npm install takes what it locks, and changes nothing.
+	@npm ci --no-audit --no-fund --loglevel=silent >&2 || { \
+	  echo 'npm ci refused the lock file (builds for other platforms are missing in it); npm install --no-save' >&2; \
+	  npm install --no-save --no-audit --no-fund --loglevel=error >&2; }
 	@touch $@
 
 build: install $(BUILT) ## Compile into dist/
@@ -40,8 +43,10 @@ $(BUILT): $(INSTALLED) $(SOURCES)
 	@npm run --silent build >&2
 	@touch $@
 
-up: build ## Start nats-server, APIs and workers; returns when they are ready
-	@$(if $(filter-out 1,$(NATS)),echo 'NATS=$(NATS): make up starts one nats-server. For a cluster run nats.conf on each node (see its head) and name them with KSI_NATS_URL.' >&2; exit 1)
+one-broker:
+	@$(if $(filter-out 1,$(NATS)),echo 'NATS=$(NATS): make up starts one nats-server. For a cluster run nats.conf on each node (see its head) and name them with KSI_NATS_URL.' >&2; exit 1,:)
+
+up: one-broker build ## Start nats-server, APIs and workers; returns when they are ready
 	@$(KSI) up
 
 down: build ## Stop them in order

@@ -76,7 +76,7 @@ function described(status: ClusterStatus, started: boolean): string {
     ['logs', short(endpoints.logs)],
   ];
   const workers = status.processes.filter(({ role }) => role === 'worker').length;
-  const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API, ${workers} worker${workers === 1 ? '' : 's'}`;
+  const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API${endpoints.apis.length === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}`;
   const table = rows.map(([name = '', value = '']) => `  ${name.padEnd(11)} ${value}`);
   return [head, ...table, '', 'Try: npx ksi spawn "Say hello"', 'Stop: make down'].join('\n');
 }

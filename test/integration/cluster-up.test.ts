@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import type { Endpoints } from '../../src/cluster/endpoints.js';
+import type { ClusterStatus } from '../../src/cluster/supervisor.js';
+import { identify, isAlive } from '../../src/process/identity.js';
+import { startCluster, type TestCluster } from '../fixtures/cluster.js';
+
+/** `ksi up` and `ksi down` as people use and misuse them, with the real processes. */
+describe('ksi up', () => {
+  let cluster: TestCluster | undefined;
+  afterEach(async () => {
+    await cluster?.stop();
+    cluster = undefined;
+  });
+
+  const endpointsOf = async (dir: string): Promise<Endpoints> =>
+    JSON.parse(await readFile(join(dir, 'endpoints.json'), 'utf8')) as Endpoints;
+  const statusOf = async (of: TestCluster): Promise<ClusterStatus> =>
+    JSON.parse((await of.ksi(['status', '-o', 'json'])).stdout) as ClusterStatus;
+
+  it('is harmless a second time, scales the workers when asked to, and refuses what it cannot change', async () => {
+    cluster = await startCluster();
+    const { pids } = await endpointsOf(cluster.dir);
+    const again = await cluster.ksi(['up']);
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /up already/);
+    assert.deepEqual((await endpointsOf(cluster.dir)).pids, pids);
+
+    assert.equal((await cluster.ksi(['up'], { env: { KSI_WORKERS: '2' } })).code, 0);
+    const { processes } = await statusOf(cluster);
+    assert.deepEqual(
+      processes.flatMap(({ name, role }) => (role === 'worker' ? [name] : [])),
+      ['worker-1', 'worker-2'],
+    );
+    const refused = await cluster.ksi(['up'], { env: { KSI_CONCURRENCY: '9' } });
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /KSI_CONCURRENCY=9.*make down/);
+
+    assert.equal((await cluster.ksi(['down'])).code, 0);
+    for (const pid of Object.values(pids)) assert.equal(identify(pid), undefined);
+    assert.equal((await cluster.ksi(['status'])).code, 3);
+    assert.match((await cluster.ksi(['down'])).stderr, /was not running/);
+  });
+
+  it('starts one cluster when it is called twice at once', async () => {
+    cluster = await startCluster();
+    await cluster.ksi(['down']);
+    const both = await Promise.all([cluster.ksi(['up']), cluster.ksi(['up'])]);
+    assert.deepEqual(
+      both.map(({ code }) => code),
+      [0, 0],
+      both.map(({ stderr }) => stderr).join('\n'),
+    );
+    assert.equal(both.filter(({ stdout }) => stdout.includes('up already')).length, 1);
+  });
+
+  it('recovers from a supervisor that was killed: its children are gone, the token and the work remain', async () => {
+    cluster = await startCluster();
+    const { pids } = await endpointsOf(cluster.dir);
+    const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
+    process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
+    const up = await cluster.ksi(['up']);
+    assert.equal(up.code, 0, up.stderr);
+    assert.match(up.stderr, /ending nats-1 .*left by a supervisor that is gone/);
+    assert.deepEqual(old.filter(isAlive), []);
+    assert.equal((await readFile(join(cluster.dir, 'token'), 'utf8')).trim(), cluster.token);
+  });
+
+  it('ends what a killed supervisor left with `down` alone', async () => {
+    cluster = await startCluster();
+    const { pids } = await endpointsOf(cluster.dir);
+    const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
+    process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
+    assert.equal((await cluster.ksi(['down'])).code, 0);
+    assert.deepEqual(old.filter(isAlive), []);
+  });
+
+  it('says which process failed and shows its log, and leaves nothing', async () => {
+    cluster = await startCluster();
+    await cluster.ksi(['down']);
+    // The broker can't start on a store that is a file.
+    const store = join(cluster.dir, 'nats', 'store');
+    await rm(store, { recursive: true });
+    await writeFile(store, '');
+    const up = await cluster.ksi(['up']);
+    assert.equal(up.code, 1);
+    assert.match(up.stderr, /process_failed.*nats-1 does not stay up[\s\S]*nats-1\.log/);
+    assert.equal(await readFile(join(cluster.dir, 'processes.json'), 'utf8'), '[]\n');
+  });
+});
