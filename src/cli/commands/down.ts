@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { down } from '../../cluster/down.js';
 import { readConfig } from '../../config.js';
-import { exitWith } from '../cluster-failure.js';
+import { runCommand } from '../run.js';
 
 /** `ksi down`: stops the cluster in order. */
 export function register(program: Command): void {
@@ -9,7 +9,7 @@ export function register(program: Command): void {
     .command('down')
     .description('Stop the cluster: workers finish their tasks (KSI_DRAIN_S), then the APIs, then the broker')
     .action(() =>
-      exitWith(async () => {
+      runCommand(async () => {
         const say = (text: string): void => void process.stderr.write(`${text}\n`);
         const ran = await down(readConfig(process.env).KSI_DIR, say);
         say(ran ? 'KSI is down.' : 'KSI was not running.');

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ProcessStatus } from '../../cluster/managed-process.js';
 import { clusterStatus } from '../../cluster/status.js';
 import { readConfig } from '../../config.js';
-import { exitWith } from '../cluster-failure.js';
+import { runCommand } from '../run.js';
 
 /** As of a service that is not running, by the convention of init scripts. */
 const NOT_RUNNING = 3;
@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .command('status')
     .description(`Show the cluster's processes; exit code ${NOT_RUNNING} when it doesn't run`)
     .option('-o, --output <format>', 'text or json', 'text')
-    .action((options: { output: string }) => exitWith(() => run(options.output === 'json')));
+    .action((options: { output: string }) => runCommand(() => run(options.output === 'json')));
 }
 
 async function run(json: boolean): Promise<number> {

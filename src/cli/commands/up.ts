@@ -6,7 +6,7 @@ import { hasClaudeCredentials } from '../../cluster/plan.js';
 import type { ClusterStatus } from '../../cluster/supervisor.js';
 import { up } from '../../cluster/up.js';
 import { readConfig } from '../../config.js';
-import { exitWith } from '../cluster-failure.js';
+import { runCommand } from '../run.js';
 
 interface Options {
   demo?: true;
@@ -22,7 +22,7 @@ export function register(program: Command): void {
     .description('Start nats-server, APIs and workers in the background, and return when they are ready')
     .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
     .option('-o, --output <format>', 'text or json', 'text')
-    .action((options: Options) => exitWith(() => run(options)));
+    .action((options: Options) => runCommand(() => run(options)));
 }
 
 async function run(options: Options): Promise<number> {

@@ -1,26 +1,12 @@
-import { InvalidArgumentError, type Command } from 'commander';
-import { followLogs, loggedProcesses, showLogs } from '../../cluster/logs.js';
-import { readConfig } from '../../config.js';
+import { followLogs, loggedProcesses, showLogs } from '../cluster/logs.js';
+import { readConfig } from '../config.js';
 
 export interface ProcessLogOptions {
   readonly follow?: boolean;
   readonly lines?: number;
 }
 
-const DEFAULT_LINES = 50;
-
-/** `ksi logs [process…]`: what the cluster's processes log. */
-export function register(program: Command): void {
-  program
-    .command('logs')
-    .description("Show the processes' logs")
-    .argument('[processes...]', 'names as in `ksi status`, or `supervisor`; all when left out')
-    .option('-f, --follow', 'go on with what is written from now on')
-    .option('-n, --lines <count>', 'last lines of each to show', parseLines, DEFAULT_LINES)
-    .action(async (processes: string[], options: ProcessLogOptions) => {
-      process.exitCode = await showProcessLogs(processes, options);
-    });
-}
+export const DEFAULT_LINES = 50;
 
 /** @returns the exit code. */
 export async function showProcessLogs(names: readonly string[], options: ProcessLogOptions): Promise<number> {
@@ -50,10 +36,4 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): P
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   await work(interrupted.signal);
-}
-
-function parseLines(text: string): number {
-  const lines = Number(text);
-  if (!Number.isSafeInteger(lines) || lines < 0) throw new InvalidArgumentError('It must be a whole number.');
-  return lines;
 }

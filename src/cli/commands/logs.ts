@@ -1,0 +1,93 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import type { EventEnvelope } from '../../../contracts/events.js';
+import { UUID_PATTERN } from '../../../contracts/names.js';
+import { KsiClient } from '../../client/client.js';
+import { findConnection } from '../connection.js';
+import { EXIT } from '../exit.js';
+import { withClientOptions, type ClientOptions } from '../options.js';
+import { shorten } from '../output/table.js';
+import { DEFAULT_LINES, showProcessLogs } from '../process-logs.js';
+import { runCommand } from '../run.js';
+
+interface Options extends ClientOptions {
+  readonly follow?: true;
+  readonly lines?: number;
+}
+
+const UUID = new RegExp(UUID_PATTERN);
+const DEFAULT_WIDTH = 160;
+
+/** `ksi logs`: a task's events by its id, else what the cluster's processes log. */
+export function register(program: Command): void {
+  const command = program
+    .command('logs')
+    .description("Show a task's events, or the logs of the cluster's processes")
+    .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
+    .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
+    .option('-n, --lines <count>', `last lines of each process to show (default: ${DEFAULT_LINES})`, parseLines)
+    .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1');
+  withClientOptions(command).action((names: string[], options: Options) =>
+    runCommand(() => {
+      const [id] = names;
+      return names.length === 1 && id !== undefined && UUID.test(id)
+        ? showTask(id, options)
+        : showProcessLogs(names, options);
+    }),
+  );
+}
+
+async function showTask(id: string, options: Options): Promise<number> {
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const write = (event: EventEnvelope): void =>
+    void process.stdout.write(`${options.output === 'text' ? line(event) : JSON.stringify(event)}\n`);
+  if (options.follow === true) for await (const event of client.taskEvents(id)) write(event);
+  else for (const event of await client.pastEvents(id)) write(event);
+  return EXIT.ok;
+}
+
+function line({ type, timestamp, data }: EventEnvelope): string {
+  const text = `${timestamp}  ${type.padEnd(15)}  ${summary(type, data)}`;
+  return process.stdout.isTTY
+    ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH)
+    : text.replace(/\s*\n\s*/g, ' ').trimEnd();
+}
+
+/** What of an event a person looks for first. */
+function summary(type: string, data: Readonly<Record<string, unknown>>): string {
+  switch (type) {
+    case 'SPAWN_QUEUED':
+      return `queue ${String(data['queue'])}, priority ${String(data['priority'])}: ${String(data['prompt_preview'])}`;
+    case 'SPAWN_START':
+      return `attempt ${String(data['attempt'])} on ${String(data['worker_id'])}`;
+    case 'SPAWN_MESSAGE':
+      return messageSummary(data['message']);
+    case 'SPAWN_COMPLETE':
+      return (data['output'] as { result?: string } | undefined)?.result ?? '';
+    case 'SPAWN_ERROR': {
+      const { code, message } = data['error'] as { code: string; message: string };
+      return `${code}: ${message}`;
+    }
+    default:
+      return typeof data['reason'] === 'string' ? data['reason'] : '';
+  }
+}
+
+function messageSummary(message: unknown): string {
+  const {
+    type,
+    subtype,
+    message: inner,
+  } = (message ?? {}) as { type?: string; subtype?: string; message?: { content?: unknown } };
+  const kind = [type, subtype].filter((part) => part !== undefined).join('/');
+  const content = Array.isArray(inner?.content)
+    ? (inner.content as { type?: string; text?: string; name?: string }[])
+    : [];
+  const parts = content.map((block) => block.text ?? block.name ?? block.type ?? '');
+  return [kind, ...parts].join(' ');
+}
+
+function parseLines(text: string): number {
+  const lines = Number(text);
+  if (!Number.isSafeInteger(lines) || lines < 0) throw new InvalidArgumentError('It must be a whole number.');
+  return lines;
+}

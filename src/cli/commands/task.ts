@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import type { Task } from '../../../contracts/http.js';
+import { KsiClient } from '../../client/client.js';
+import { findConnection } from '../connection.js';
+import { EXIT } from '../exit.js';
+import { withClientOptions, type ClientOptions } from '../options.js';
+import { runCommand } from '../run.js';
+
+/** `ksi task ID`: one task, whole. */
+export function register(program: Command): void {
+  const command = program
+    .command('task')
+    .description('Show one task')
+    .argument('<id>', 'the task’s id')
+    .addHelpText('after', '\nExamples:\n  $ ksi task ID\n  $ ksi task ID -o json | jq .output.usage');
+  withClientOptions(command).action((id: string, options: ClientOptions) => runCommand(() => show(id, options)));
+}
+
+async function show(id: string, options: ClientOptions): Promise<number> {
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const task = await client.task(id);
+  process.stdout.write(options.output === 'text' ? described(task) : `${JSON.stringify(task)}\n`);
+  return EXIT.ok;
+}
+
+function described({ output, error, ...task }: Task): string {
+  const lines = Object.entries(task).map(([name, value]) => `${name.padEnd(15)} ${String(value)}`);
+  if (error !== undefined) lines.push(`${'error'.padEnd(15)} ${error.code}: ${error.message}`);
+  const result = output?.['result'];
+  if (typeof result === 'string') lines.push('', result);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,70 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Task, TasksQuery } from '../../../contracts/http.js';
+import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
+import { KsiClient } from '../../client/client.js';
+import { findConnection } from '../connection.js';
+import { EXIT } from '../exit.js';
+import { withClientOptions, type ClientOptions } from '../options.js';
+import { ago, renderTable } from '../output/table.js';
+import { runCommand } from '../run.js';
+
+interface Options extends ClientOptions {
+  readonly status?: TaskStatus;
+  readonly session?: string;
+  readonly queue?: string;
+  readonly limit: number;
+}
+
+const DEFAULT_LIMIT = 20;
+const DEFAULT_WIDTH = 120;
+
+/** `ksi tasks`: the newest tasks. */
+export function register(program: Command): void {
+  const command = program
+    .command('tasks')
+    .description('List tasks, the newest first')
+    .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
+    .option('-s, --session <session>', 'only those of a session: its UUID or name')
+    .option('-q, --queue <queue>', 'only those of a queue')
+    .option('-n, --limit <count>', 'how many', parseLimit, DEFAULT_LIMIT)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ ksi tasks --status failed\n  $ ksi tasks --session notes -o json | jq -r ".[].task_id"',
+    );
+  withClientOptions(command).action((options: Options) => runCommand(() => list(options)));
+}
+
+async function list(options: Options): Promise<number> {
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const query: TasksQuery = {
+    limit: options.limit,
+    ...(options.status === undefined ? {} : { status: options.status }),
+    ...(options.session === undefined ? {} : { session_id: options.session }),
+    ...(options.queue === undefined ? {} : { queue: options.queue }),
+  };
+  const { tasks, next_cursor: more } = await client.tasks(query);
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(tasks)}\n`);
+  else if (options.output === 'jsonl') for (const task of tasks) process.stdout.write(`${JSON.stringify(task)}\n`);
+  else if (tasks.length === 0) process.stderr.write('There are no such tasks. Run one: ksi spawn "Say hello"\n');
+  else process.stdout.write(`${renderTable(HEAD, tasks.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
+  if (options.output === 'text' && more !== undefined)
+    process.stderr.write(`There are more: --limit ${options.limit * 5}\n`);
+  return EXIT.ok;
+}
+
+const HEAD = ['TASK', 'STATUS', 'SESSION', 'CREATED', 'PROMPT'];
+
+const row = (task: Task): string[] => [
+  task.task_id,
+  task.status,
+  task.session_name ?? task.session_id.slice(0, 8),
+  ago(task.created_at, Date.now()),
+  task.prompt_preview,
+];
+
+function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 500)
+    throw new InvalidArgumentError('It must be a whole number from 1 to 500.');
+  return limit;
+}

@@ -1,0 +1,36 @@
+import { ClusterError } from '../cluster/errors.js';
+import { ConfigError } from '../config.js';
+import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import { CliError, EXIT } from './exit.js';
+
+/** Runs a command; a failure that we know is told in words, and its exit code set. */
+export async function runCommand(command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command();
+  } catch (error) {
+    const { message, exitCode } = explain(error);
+    process.stderr.write(`${message}\n`);
+    process.exitCode = exitCode;
+  }
+}
+
+/** What a person is told of a failure. An unexpected one is told whole. */
+export function explain(error: unknown): { message: string; exitCode: number } {
+  if (error instanceof CliError) return { message: `error: ${error.message}`, exitCode: error.exitCode };
+  if (error instanceof ConfigError) return { message: `error: ${error.message}`, exitCode: EXIT.usage };
+  if (error instanceof ClusterError)
+    return { message: `error (${error.code}): ${error.message}`, exitCode: EXIT.failure };
+  if (error instanceof KsiUnreachableError)
+    return {
+      message: `error: ${error.message}. Is the cluster up? See \`ksi status\`; start it with \`make up\`.`,
+      exitCode: EXIT.failure,
+    };
+  if (error instanceof KsiError)
+    return { message: `error (${error.code}): ${error.message}`, exitCode: exitCodeOf(error) };
+  return { message: error instanceof Error ? (error.stack ?? error.message) : String(error), exitCode: EXIT.failure };
+}
+
+function exitCodeOf({ status }: KsiError): number {
+  if (status === 401 || status === 403) return EXIT.auth;
+  return status === 400 || status === 413 || status === 422 ? EXIT.usage : EXIT.failure;
+}

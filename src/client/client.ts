@@ -1,0 +1,138 @@
+import type { EventEnvelope } from '../../contracts/events.js';
+import type { Problem, SpawnAccepted, Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import type { SpawnRequest } from '../../contracts/spawn.js';
+import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import { isPassing, pause, pauseBefore } from './backoff.js';
+import { KsiError, KsiUnreachableError } from './errors.js';
+import { followSocket, type SocketMessage } from './socket.js';
+import { readServerSentEvents } from './sse.js';
+
+export interface KsiClientOptions {
+  /** An API's address, as `http://127.0.0.1:8000`. */
+  readonly url: string;
+  readonly token: string;
+}
+
+interface Cancellable {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface FollowOptions extends Cancellable {
+  /** Cursor of the last event seen: what came after it is given first. */
+  readonly since?: string | undefined;
+}
+
+/** A client of KSI's HTTP and WebSocket API. Requests throw KsiError for an error that KSI answers, KsiUnreachableError for no answer. */
+export class KsiClient {
+  readonly #url: string;
+  readonly #token: string;
+
+  constructor({ url, token }: KsiClientOptions) {
+    this.#url = url.replace(/\/+$/, '');
+    this.#token = token;
+  }
+
+  /** Stores a task. Resolves once the broker has it. */
+  spawn(request: SpawnRequest, options: Cancellable = {}): Promise<SpawnAccepted> {
+    return this.#json<SpawnAccepted>('/spawn', {
+      method: 'POST',
+      body: JSON.stringify(request),
+      headers: { 'content-type': 'application/json' },
+      ...signalOf(options),
+    });
+  }
+
+  task(id: string, options: Cancellable = {}): Promise<Task> {
+    return this.#json<Task>(`/tasks/${encodeURIComponent(id)}`, signalOf(options));
+  }
+
+  /** A page of tasks, the newest first. */
+  tasks(query: TasksQuery = {}, options: Cancellable = {}): Promise<TaskPage> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) search.set(name, String(value));
+    return this.#json<TaskPage>(`/tasks?${search.toString()}`, signalOf(options));
+  }
+
+  /** What has happened to a task so far. */
+  async pastEvents(id: string, options: Cancellable = {}): Promise<EventEnvelope[]> {
+    const events: EventEnvelope[] = [];
+    let since: string | undefined;
+    do {
+      const search = since === undefined ? '' : `?since=${encodeURIComponent(since)}`;
+      const page = await this.#json<{ events: EventEnvelope[]; cursor?: string }>(
+        `/tasks/${encodeURIComponent(id)}/events${search}`,
+        signalOf(options),
+      );
+      events.push(...page.events);
+      since = page.cursor;
+    } while (since !== undefined);
+    return events;
+  }
+
+  /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
+  async *taskEvents(id: string, { since, signal }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+    let cursor = since;
+    for (let broken = 0; ; broken++) {
+      try {
+        const answer = await this.#request(`/tasks/${encodeURIComponent(id)}/events`, {
+          headers: { accept: 'text/event-stream', ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+          ...signalOf({ signal }),
+        });
+        if (answer.body === null) return;
+        for await (const { id: at, data } of readServerSentEvents(answer.body)) {
+          broken = 0;
+          cursor = at;
+          const event = JSON.parse(data) as EventEnvelope;
+          yield event;
+          const status = statusOfEvent(event.type);
+          if (status !== undefined && isEnded(status)) return;
+        }
+        // Ended without an outcome: there is none to come when the task has ended.
+        if ((await this.task(id, { signal })).ended_at !== undefined && broken > 0) return;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof KsiError && !isPassing(error)) throw error;
+        if (error instanceof KsiUnreachableError && cursor === undefined && broken === 0) throw error;
+      }
+      await pause(pauseBefore(broken), signal);
+    }
+  }
+
+  /**
+   * Events (and deltas, by a pattern below `ksi.live.`) as they happen, over a WebSocket that is resumed with no gap and no repeat.
+   * @param subjects patterns; all events when there are none.
+   */
+  events({
+    subjects = [],
+    since,
+    signal,
+  }: FollowOptions & { readonly subjects?: readonly string[] } = {}): AsyncGenerator<SocketMessage> {
+    return followSocket({ url: this.#url, token: this.#token, subjects, since, signal });
+  }
+
+  async #json<T>(path: string, init: RequestInit): Promise<T> {
+    return (await (await this.#request(path, init)).json()) as T;
+  }
+
+  async #request(path: string, init: RequestInit): Promise<Response> {
+    let answer: Response;
+    try {
+      answer = await fetch(`${this.#url}${path}`, {
+        ...init,
+        headers: { ...(init.headers as Record<string, string> | undefined), authorization: `Bearer ${this.#token}` },
+      });
+    } catch (error) {
+      init.signal?.throwIfAborted();
+      throw new KsiUnreachableError(this.#url, error);
+    }
+    if (answer.ok) return answer;
+    const problem = await answer.json().then(
+      (body) => body as Problem,
+      () => undefined,
+    );
+    const retryAfter = Number(answer.headers.get('retry-after'));
+    throw new KsiError(answer.status, problem, Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined);
+  }
+}
+
+const signalOf = ({ signal }: Cancellable): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
