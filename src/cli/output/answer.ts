@@ -68,7 +68,14 @@ export class AnswerText {
   }
 }
 
+/** Claude says its own failures as messages of this model; the task's error says them better. */
+const SYNTHETIC = '<synthetic>';
+
 function blocksOf(message: unknown): readonly Block[] {
-  const { type, message: inner } = (message ?? {}) as { type?: string; message?: { content?: unknown } };
-  return type === 'assistant' && Array.isArray(inner?.content) ? (inner.content as Block[]) : [];
+  const { type, message: inner } = (message ?? {}) as {
+    type?: string;
+    message?: { content?: unknown; model?: string };
+  };
+  if (type !== 'assistant' || inner?.model === SYNTHETIC) return [];
+  return Array.isArray(inner?.content) ? (inner.content as Block[]) : [];
 }
