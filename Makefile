@@ -65,6 +65,7 @@ test: build ## All that CI checks
 	@npm run --silent format:check >/dev/null || { echo 'Some files are not formatted: make format' >&2; exit 1; }
 	@npm run --silent lint
 	@npm run --silent docs:check
+	@npm run --silent dead
 	@npm test --silent
 
 bench: build ## Measure, against baselines of the same machine and run
