@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { findConnection } from '../../src/cli/connection.js';
+import { CliError, EXIT } from '../../src/cli/exit.js';
+import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
+import { ago, renderTable, shorten } from '../../src/cli/output/table.js';
+import { explain } from '../../src/cli/run.js';
+import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
+
+const delta = (text: string) => ({
+  v: 1,
+  type: 'SPAWN_DELTA' as const,
+  timestamp: '',
+  data: { task_id: '', session_id: '', owner: '', attempt: 1, text },
+});
+const assistant = (...content: unknown[]) => ({ type: 'assistant', message: { content } });
+const text = (value: string) => ({ type: 'text', text: value });
+const stdout = (pieces: readonly Piece[]): string =>
+  pieces
+    .filter(({ to }) => to === 'stdout')
+    .map((piece) => piece.text)
+    .join('');
+
+describe('an answer', () => {
+  it('comes by deltas, and its complete message adds nothing', () => {
+    const answer = new AnswerText();
+    assert.equal(
+      stdout([
+        ...answer.delta(delta('Hel')),
+        ...answer.delta(delta('lo')),
+        ...answer.message(assistant(text('Hello'))),
+      ]),
+      'Hello',
+    );
+  });
+
+  it('is filled in by the complete message where deltas were missed', () => {
+    const late = new AnswerText();
+    assert.equal(stdout(late.message(assistant(text('Hello')))), 'Hello');
+    const cut = new AnswerText();
+    assert.equal(stdout([...cut.delta(delta('Hel')), ...cut.message(assistant(text('Hello')))]), 'Hello');
+  });
+
+  it('shows the whole text when a delta was missed in the middle', () => {
+    const answer = new AnswerText();
+    assert.match(stdout([...answer.delta(delta('lo')), ...answer.message(assistant(text('Hello')))]), /\nHello$/);
+  });
+
+  it('sets its parts apart', () => {
+    const answer = new AnswerText();
+    const pieces = [
+      ...answer.message(assistant(text('One'))),
+      ...answer.delta(delta('Tw')),
+      ...answer.message(assistant(text('Two'))),
+    ];
+    assert.equal(stdout(pieces), 'One\n\nTwo');
+  });
+
+  it('tells tools on stderr, and is no answer for them', () => {
+    const answer = new AnswerText();
+    const pieces = answer.message(assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }));
+    assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash {"command":"ls"}\n' }]);
+    assert.equal(answer.any, false);
+  });
+
+  it('is not what Claude says of its own failures, nor what is no message', () => {
+    const answer = new AnswerText();
+    assert.deepEqual(
+      answer.message({ type: 'assistant', message: { model: '<synthetic>', content: [text('API Error')] } }),
+      [],
+    );
+    for (const odd of [
+      undefined,
+      null,
+      1,
+      {},
+      { type: 'assistant' },
+      { type: 'user', message: { content: [text('x')] } },
+    ])
+      assert.deepEqual(answer.message(odd), []);
+  });
+});
+
+describe('a table', () => {
+  it('fits the terminal by its last column', () => {
+    const lines = renderTable(['A', 'B'], [['id-1', 'a long prompt that does not fit']], 20).split('\n');
+    assert.deepEqual(lines, ['A     B', 'id-1  a long prompt…']);
+  });
+
+  it('keeps a row on one line', () => {
+    assert.equal(shorten('two\n  lines', 80), 'two lines');
+  });
+
+  it('says times as people do', () => {
+    const now = Date.parse('2026-01-02T00:00:00Z');
+    assert.deepEqual(
+      [
+        '2026-01-01T23:59:50Z',
+        '2026-01-01T23:30:00Z',
+        '2026-01-01T20:00:00Z',
+        '2025-12-30T00:00:00Z',
+        '2026-01-02T00:00:05Z',
+      ].map((at) => ago(at, now)),
+      ['10s ago', '30m ago', '4h ago', '3d ago', '0s ago'],
+    );
+  });
+});
+
+describe('the connection', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ksi-cli-'));
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('is what the options say, else the environment', () => {
+    assert.deepEqual(findConnection({ url: 'http://a', token: 't' }, { KSI_URL: 'http://b', KSI_TOKEN: 'u' }, folder), {
+      url: 'http://a',
+      token: 't',
+    });
+    assert.deepEqual(findConnection({}, { KSI_URL: 'http://b', KSI_TOKEN: 'u' }, folder), {
+      url: 'http://b',
+      token: 'u',
+    });
+  });
+
+  it('is found in the nearest .ksi upward', () => {
+    mkdirSync(join(folder, '.ksi'));
+    mkdirSync(join(folder, 'deep', 'er'), { recursive: true });
+    writeFileSync(join(folder, '.ksi', 'token'), 'secret\n');
+    writeFileSync(join(folder, '.ksi', 'endpoints.json'), '{"url":"http://127.0.0.1:1"}');
+    assert.deepEqual(findConnection({}, {}, join(folder, 'deep', 'er')), {
+      url: 'http://127.0.0.1:1',
+      token: 'secret',
+    });
+  });
+
+  it('says what to do when there is none', () => {
+    assert.throws(
+      () => findConnection({}, { KSI_DIR: join(folder, 'nowhere') }, folder),
+      (error) => error instanceof CliError && /make up/.test(error.message),
+    );
+    assert.throws(
+      () => findConnection({ url: 'http://a' }, { KSI_DIR: join(folder, 'nowhere') }, folder),
+      (error) => error instanceof CliError && error.exitCode === EXIT.auth,
+    );
+  });
+});
+
+describe('the exit code', () => {
+  const problem = (status: number) => new KsiError(status, undefined);
+  it('follows what went wrong', () => {
+    const cases: [unknown, number][] = [
+      [problem(401), EXIT.auth],
+      [problem(403), EXIT.auth],
+      [problem(400), EXIT.usage],
+      [problem(404), EXIT.failure],
+      [problem(503), EXIT.failure],
+      [new KsiUnreachableError('http://x', new Error('refused')), EXIT.failure],
+      [new CliError('x', EXIT.timeout), EXIT.timeout],
+      [new Error('unexpected'), EXIT.failure],
+    ];
+    for (const [error, code] of cases) assert.equal(explain(error).exitCode, code);
+  });
+});

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { WebSocketServer } from 'ws';
+import { KsiClient, KsiError, KsiUnreachableError } from '../../src/client/index.js';
+import { isPassing, pauseBefore } from '../../src/client/backoff.js';
+import { readServerSentEvents } from '../../src/client/sse.js';
+
+const event = (seq: number, type = 'SPAWN_MESSAGE') => ({
+  v: 1,
+  id: String(seq),
+  type,
+  timestamp: '',
+  seq,
+  cursor: `i-${seq}`,
+  subject: 'ksi.events.task.t.output',
+  data: {},
+});
+
+/** A server that breaks each connection after two events. */
+describe('following, over connections that break', () => {
+  let server: Server;
+  let sockets: WebSocketServer;
+  let client: KsiClient;
+  const LAST = 7;
+  const from = (cursor: string | null | undefined): number =>
+    cursor === null || cursor === undefined || cursor === '' ? 1 : Number(cursor.split('-')[1]) + 1;
+
+  const stream = (first: number, answer: ServerResponse): void => {
+    answer.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (let seq = first; seq < first + 2 && seq <= LAST; seq++)
+      answer.write(
+        `: comment\nid: i-${seq}\ndata: ${JSON.stringify(event(seq, seq === LAST ? 'SPAWN_COMPLETE' : undefined))}\n\n`,
+      );
+    // Half an event, then the end of the connection.
+    answer.write('id: i-99\ndata: {"half', () => answer.destroy());
+  };
+
+  before(async () => {
+    server = createServer((request, answer) => {
+      const url = new URL(request.url ?? '', 'http://x');
+      if (request.headers.authorization !== 'Bearer good') {
+        answer
+          .writeHead(401, { 'content-type': 'application/problem+json' })
+          .end('{"code":"unauthorized","detail":"no"}');
+      } else if (url.pathname.endsWith('/events'))
+        stream(from(request.headers['last-event-id'] as string | undefined), answer);
+      else answer.writeHead(503, { 'retry-after': '2' }).end('<html>a proxy</html>');
+    });
+    sockets = new WebSocketServer({ server });
+    sockets.on('connection', (socket, request) => {
+      const first = from(new URL(request.url ?? '', 'http://x').searchParams.get('since'));
+      for (let seq = first; seq < first + 2; seq++) socket.send(JSON.stringify(event(seq)));
+      socket.close(1012);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    client = new KsiClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'good' });
+  });
+  after(() => {
+    sockets.close();
+    server.close();
+    server.closeAllConnections();
+  });
+
+  it('gives every event of a task once, to its outcome', async () => {
+    const seen: number[] = [];
+    for await (const { seq } of client.taskEvents('t')) seen.push(seq);
+    assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('gives every event of a socket once, until it is told to stop', async () => {
+    const stop = new AbortController();
+    const seen: number[] = [];
+    for await (const message of client.events({ signal: stop.signal })) {
+      if ('seq' in message) seen.push(message.seq);
+      if (seen.length === 5) stop.abort();
+    }
+    assert.deepEqual(seen.slice(0, 5), [1, 2, 3, 4, 5]);
+  });
+
+  it('says an error of KSI by its code, a proxy’s by its status, and no answer as that', async () => {
+    const { port } = server.address() as AddressInfo;
+    const stranger = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'bad' });
+    await assert.rejects(
+      stranger.task('t'),
+      (error) => error instanceof KsiError && error.code === 'unauthorized' && error.status === 401,
+    );
+    await assert.rejects(
+      client.task('t'),
+      (error) => error instanceof KsiError && error.code === 'http_503' && error.retryAfter === 2,
+    );
+    await assert.rejects(new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' }).task('t'), KsiUnreachableError);
+  });
+});
+
+describe('server-sent events', () => {
+  const read = async (chunks: readonly string[]): Promise<unknown[]> => {
+    const seen = [];
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk));
+        controller.close();
+      },
+    });
+    for await (const each of readServerSentEvents(body)) seen.push(each);
+    return seen;
+  };
+
+  it('are put together from any pieces', async () => {
+    const whole = 'id: 1\ndata: a\ndata: b\n\n: comment\n\nid: 2\r\ndata:c\r\n\r\n';
+    const expected = [
+      { id: '1', data: 'a\nb' },
+      { id: '2', data: 'c' },
+    ];
+    assert.deepEqual(await read([whole]), expected);
+    assert.deepEqual(await read(['id: 1\nda', 'ta: a\ndata: b\n', '\nid: 2\ndata:c\n\n']), expected);
+  });
+
+  it('are not given when they are cut off', async () => {
+    assert.deepEqual(await read(['id: 1\ndata: {"half']), []);
+  });
+});
+
+describe('backoff', () => {
+  it('doubles to a limit, and spreads', () => {
+    assert.deepEqual(
+      [0, 1, 2, 10].map((n) => pauseBefore(n, () => 1)),
+      [200, 400, 800, 5_000],
+    );
+    assert.equal(
+      pauseBefore(0, () => 0),
+      100,
+    );
+  });
+
+  it('is for what may pass', () => {
+    assert.deepEqual(
+      [400, 401, 404, 429, 500, 503].map((status) => isPassing(new KsiError(status, undefined))),
+      [false, false, false, true, true, true],
+    );
+  });
+});
