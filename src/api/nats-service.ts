@@ -38,8 +38,9 @@ export async function startNatsService(context: ApiContext): Promise<Service> {
   for (const each of VERBS) {
     group.addEndpoint(each.name, {
       handler: (error, message) => {
-        if (error === null) void answer(each, message, context);
-        else context.log.error({ err: error }, 'the NATS service failed');
+        if (error !== null) context.log.error({ err: error }, 'the NATS service failed');
+        // What a consumer delivers to this subject is no request (ADR 9).
+        else if (message.reply?.startsWith('$JS.') !== true) void answer(each, message, context);
       },
     });
   }

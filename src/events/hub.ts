@@ -7,6 +7,7 @@ import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
 import { streamPosition } from '../broker/read.js';
 import { BridgedEvent } from './bridged.js';
 import { encodeCursor, incarnationOf, type Position } from './cursor.js';
@@ -228,11 +229,24 @@ export class EventHub {
     const ref = refOf(parsed.event);
     const position = { ...this.#position, seq };
     if (ref === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
-    const body: unknown = JSON.parse(DECODER.decode(await this.#blobs.get(ref)));
+    const body = await this.#body(ref);
+    // The body is gone, the fact is not: it is told with its reference.
+    if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
     const field = parsed.event.type === 'SPAWN_MESSAGE' ? 'message' : 'output';
     const whole = { ...parsed.event, data: { ...rest, [field]: body } } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
+  }
+
+  /** @returns undefined when there is no such body. @throws {BrokerError} when the broker is away. */
+  async #body(ref: BlobRef): Promise<unknown> {
+    try {
+      return JSON.parse(DECODER.decode(await this.#blobs.get(ref))) as unknown;
+    } catch (error) {
+      if (isBrokerError(error, 'unavailable')) throw error;
+      this.#log.error({ err: error, blob: ref.name }, "an event's body cannot be read");
+      return undefined;
+    }
   }
 }
 
