@@ -132,6 +132,15 @@ export const SpawnDelta = Type.Object({
     session_id: Type.String(),
     owner: Type.String(),
     attempt: Type.Integer(),
+    part: Type.Integer({
+      minimum: 0,
+      description: 'How many complete messages with text the attempt has had before: which one this belongs to.',
+    }),
+    offset: Type.Integer({
+      minimum: 0,
+      description:
+        "Length of the message's text before this, in UTF-16 code units: a reader can tell that it missed some.",
+    }),
     text: Type.String(),
   }),
 });

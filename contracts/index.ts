@@ -1,5 +1,6 @@
 export * from './blob.js';
 export * from './check.js';
+export * from './claude.js';
 export * from './config.js';
 export * from './errors.js';
 export * from './events.js';

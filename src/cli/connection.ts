@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { KsiClientOptions } from '../client/client.js';
+import type { Endpoints } from '../cluster/endpoints.js';
 import { CliError, EXIT } from './exit.js';
 
 export interface ConnectionOptions {
@@ -20,13 +21,14 @@ export function findConnection(options: ConnectionOptions, env: Environment, cwd
   if (url !== undefined && token !== undefined) return { url, token };
   const folder = findFolder(env, cwd);
   const endpoints = folder === undefined ? undefined : read(join(folder, 'endpoints.json'));
-  const known = endpoints === undefined ? undefined : (JSON.parse(endpoints) as { url?: string }).url;
-  const foundUrl = url ?? known;
+  const known = endpoints === undefined ? undefined : (JSON.parse(endpoints) as Endpoints);
+  const foundUrl = url ?? known?.url;
   if (foundUrl === undefined) {
     const where = folder === undefined ? 'There is no .ksi folder here or above' : `No cluster runs in ${folder}`;
     throw new CliError(`${where}. Start one with \`make up\`, or set KSI_URL and KSI_TOKEN.`);
   }
-  const foundToken = token ?? (folder === undefined ? undefined : present(read(join(folder, 'token'))?.trim()));
+  const tokenFile = known?.token_file ?? (folder === undefined ? undefined : join(folder, 'token'));
+  const foundToken = token ?? (tokenFile === undefined ? undefined : present(read(tokenFile)?.trim()));
   if (foundToken === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
   return { url: foundUrl, token: foundToken };
 }
@@ -34,12 +36,15 @@ export function findConnection(options: ConnectionOptions, env: Environment, cwd
 const present = (text: string | undefined): string | undefined =>
   text === undefined || text === '' ? undefined : text;
 
+/** What makes a folder a cluster's: the first while it runs, the second always. */
+const FILES = ['endpoints.json', 'token'];
+
 function findFolder(env: Environment, cwd: string): string | undefined {
   const named = present(env['KSI_DIR']);
   if (named !== undefined) return resolve(cwd, named);
   for (let at = resolve(cwd); ; at = dirname(at)) {
     const folder = join(at, '.ksi');
-    if (read(join(folder, 'token')) !== undefined) return folder;
+    if (FILES.some((name) => existsSync(join(folder, name)))) return folder;
     if (dirname(at) === at) return undefined;
   }
 }

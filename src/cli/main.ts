@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { EXIT, EXIT_HELP } from './exit.js';
+import { withGlobalOptions } from './options.js';
 
 /** A command is loaded when it is asked for: the ones about the cluster bring much that the others don't need. */
 const COMMANDS = {
@@ -15,12 +16,14 @@ const COMMANDS = {
 } as const;
 
 // `ksi events | head`: a reader that has enough is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.ok);
-  throw error;
-});
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    throw error;
+  });
 
-const program = new Command('ksi')
+const program = withGlobalOptions(new Command('ksi'))
+  .configureHelp({ showGlobalOptions: true })
   .description('Runs fleets of Claude Code processes behind NATS JetStream. Data goes to stdout, all else to stderr.')
   .addHelpText('after', EXIT_HELP)
   .addHelpText('after', '\nExamples:\n  $ ksi up\n  $ ksi spawn "Say hello"\n  $ ksi help spawn')

@@ -3,23 +3,20 @@ import type { ConnectionOptions } from './connection.js';
 
 export type OutputFormat = 'text' | 'json' | 'jsonl';
 
-export interface ClientOptions extends ConnectionOptions {
+/** Of every command; it reads them, with its own, by `command.optsWithGlobals()`. */
+export interface GlobalOptions extends ConnectionOptions {
   readonly output: OutputFormat;
 }
 
-/** The options of every command that asks an API. */
-export const withClientOptions = (command: Command): Command =>
-  command
+export const withGlobalOptions = (program: Command): Command =>
+  program
     .addOption(
       new Option('-o, --output <format>', 'how data is written to stdout')
         .choices(['text', 'json', 'jsonl'])
         .default('text'),
     )
-    .option('--url <url>', 'address of an API (default: KSI_URL, else the cluster of this folder)')
-    .option(
-      '--token <token>',
-      'bearer token (default: KSI_TOKEN, else the cluster’s; better not here: others see it in `ps`)',
-    );
+    .option('--url <url>', 'address of an API (default: KSI_URL, else that of KSI_DIR or the nearest .ksi upward)')
+    .option('--token <token>', 'bearer token (default: KSI_TOKEN, else the cluster’s); others see it here by `ps`');
 
 export function positiveNumber(text: string): number {
   const number = Number(text);

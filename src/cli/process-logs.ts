@@ -3,10 +3,8 @@ import { readConfig } from '../config.js';
 
 export interface ProcessLogOptions {
   readonly follow?: boolean;
-  readonly lines?: number;
+  readonly lines: number;
 }
-
-export const DEFAULT_LINES = 50;
 
 /** @returns the exit code. */
 export async function showProcessLogs(names: readonly string[], options: ProcessLogOptions): Promise<number> {
@@ -24,7 +22,7 @@ export async function showProcessLogs(names: readonly string[], options: Process
     void process.stdout.write(
       `${wanted.length === 1 && names.length === 1 ? '' : `${name.padEnd(width)} | `}${line}\n`,
     );
-  await showLogs(KSI_DIR, wanted, options.lines ?? DEFAULT_LINES, show);
+  await showLogs(KSI_DIR, wanted, options.lines, show);
   if (options.follow === true)
     await untilInterrupted((signal) => followLogs(KSI_DIR, names.length === 0 ? undefined : names, show, signal));
   return 0;

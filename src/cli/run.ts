@@ -1,7 +1,8 @@
 import { ClusterError } from '../cluster/errors.js';
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../config-error.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import { CliError, EXIT } from './exit.js';
+import { paint } from './output/colour.js';
 
 /** Runs a command; a failure that we know is told in words, and its exit code set. */
 export async function runCommand(command: () => Promise<number>): Promise<void> {
@@ -9,7 +10,7 @@ export async function runCommand(command: () => Promise<number>): Promise<void> 
     process.exitCode = await command();
   } catch (error) {
     const { message, exitCode } = explain(error);
-    process.stderr.write(`${message}\n`);
+    process.stderr.write(`${paint('red', message, process.stderr)}\n`);
     process.exitCode = exitCode;
   }
 }

@@ -1,6 +1,7 @@
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { Problem, SpawnAccepted, Task, TaskPage, TasksQuery } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
+import { SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
@@ -49,7 +50,7 @@ export class KsiClient {
   /** A page of tasks, the newest first. */
   tasks(query: TasksQuery = {}, options: Cancellable = {}): Promise<TaskPage> {
     const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) search.set(name, String(value));
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     return this.#json<TaskPage>(`/tasks?${search.toString()}`, signalOf(options));
   }
 
@@ -72,27 +73,32 @@ export class KsiClient {
   /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
   async *taskEvents(id: string, { since, signal }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     let cursor = since;
+    let connected = false;
+    let ended = false;
     for (let broken = 0; ; broken++) {
+      let received = false;
       try {
         const answer = await this.#request(`/tasks/${encodeURIComponent(id)}/events`, {
           headers: { accept: 'text/event-stream', ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
           ...signalOf({ signal }),
         });
-        if (answer.body === null) return;
+        connected = true;
+        if (answer.body === null) throw new KsiUnreachableError(this.#url, new Error('an answer without a body'));
         for await (const { id: at, data } of readServerSentEvents(answer.body)) {
           broken = 0;
+          received = true;
           cursor = at;
           const event = JSON.parse(data) as EventEnvelope;
           yield event;
           const status = statusOfEvent(event.type);
           if (status !== undefined && isEnded(status)) return;
         }
-        // Ended without an outcome: there is none to come when the task has ended.
-        if ((await this.task(id, { signal })).ended_at !== undefined && broken > 0) return;
+        // Known to have ended before it was asked for, and yet no outcome: `since` was after it, or it is no longer kept.
+        if (ended && !received) return;
+        ended = (await this.task(id, { signal })).ended_at !== undefined;
       } catch (error) {
         signal?.throwIfAborted();
-        if (error instanceof KsiError && !isPassing(error)) throw error;
-        if (error instanceof KsiUnreachableError && cursor === undefined && broken === 0) throw error;
+        if (!connected || (error instanceof KsiError && !isPassing(error))) throw error;
       }
       await pause(pauseBefore(broken), signal);
     }
@@ -100,10 +106,10 @@ export class KsiClient {
 
   /**
    * Events (and deltas, by a pattern below `ksi.live.`) as they happen, over a WebSocket that is resumed with no gap and no repeat.
-   * @param subjects patterns; all events when there are none.
+   * @param subjects patterns; all events when it is left out.
    */
   events({
-    subjects = [],
+    subjects = [SUBJECT.eventsAll],
     since,
     signal,
   }: FollowOptions & { readonly subjects?: readonly string[] } = {}): AsyncGenerator<SocketMessage> {

@@ -4,20 +4,22 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** Reads `text/event-stream` (WHATWG HTML, Server-sent events): comments and unknown fields are passed over. */
+/** Reads `text/event-stream` (WHATWG HTML, Server-sent events) as KSI writes it; comments and other fields are passed over. */
 export async function* readServerSentEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
   let rest = '';
   let id: string | undefined;
   let data: string[] = [];
   const decoder = new TextDecoder();
   for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r/);
+    // Only what is new is split: a line may be megabytes, in many chunks.
+    const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
+    const lines = [rest + first, ...others];
     rest = lines.pop() ?? '';
-    for (const line of lines) {
+    for (const line of lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line))) {
       if (line === '') {
         if (data.length > 0) yield { id, data: data.join('\n') };
         data = [];
-      } else if (line.startsWith('id:')) id = line.slice(3).trimStart();
+      } else if (line.startsWith('id:')) id = line.slice(3).trim();
       else if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''));
     }
   }

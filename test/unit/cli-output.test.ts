@@ -10,11 +10,11 @@ import { ago, renderTable, shorten } from '../../src/cli/output/table.js';
 import { explain } from '../../src/cli/run.js';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
 
-const delta = (text: string) => ({
+const delta = (text: string, offset: number, part = 0, attempt = 1) => ({
   v: 1,
   type: 'SPAWN_DELTA' as const,
   timestamp: '',
-  data: { task_id: '', session_id: '', owner: '', attempt: 1, text },
+  data: { task_id: '', session_id: '', owner: '', attempt, part, offset, text },
 });
 const assistant = (...content: unknown[]) => ({ type: 'assistant', message: { content } });
 const text = (value: string) => ({ type: 'text', text: value });
@@ -25,38 +25,54 @@ const stdout = (pieces: readonly Piece[]): string =>
     .join('');
 
 describe('an answer', () => {
-  it('comes by deltas, and its complete message adds nothing', () => {
+  it('comes by deltas, and its complete message adds but the end of the line', () => {
     const answer = new AnswerText();
-    assert.equal(
-      stdout([
-        ...answer.delta(delta('Hel')),
-        ...answer.delta(delta('lo')),
-        ...answer.message(assistant(text('Hello'))),
-      ]),
-      'Hello',
-    );
+    assert.equal(stdout([...answer.delta(delta('Hel', 0)), ...answer.delta(delta('lo', 3))]), 'Hello');
+    assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
   });
 
-  it('is filled in by the complete message where deltas were missed', () => {
-    const late = new AnswerText();
-    assert.equal(stdout(late.message(assistant(text('Hello')))), 'Hello');
-    const cut = new AnswerText();
-    assert.equal(stdout([...cut.delta(delta('Hel')), ...cut.message(assistant(text('Hello')))]), 'Hello');
+  it('is filled in by the complete message where deltas were missed, in the beginning, the middle or the end', () => {
+    for (const deltas of [
+      [],
+      [delta('lo', 3)],
+      [delta('H', 0), delta('llo', 2)],
+      [delta('Hel', 0)],
+      [delta('Hello', 0), delta('lo', 3)],
+    ]) {
+      const answer = new AnswerText();
+      const pieces = deltas.flatMap((each) => answer.delta(each));
+      assert.equal(stdout([...pieces, ...answer.message(assistant(text('Hello')))]), 'Hello\n');
+    }
   });
 
-  it('shows the whole text when a delta was missed in the middle', () => {
+  it('takes no delta of a message before or after its turn, nor of another attempt', () => {
     const answer = new AnswerText();
-    assert.match(stdout([...answer.delta(delta('lo')), ...answer.message(assistant(text('Hello')))]), /\nHello$/);
+    const pieces = [
+      ...answer.delta(delta('Tw', 0, 1)),
+      ...answer.message(assistant(text('One'))),
+      ...answer.delta(delta('One', 0)),
+      ...answer.delta(delta('o', 2, 1)),
+      ...answer.delta(delta('Two', 0, 1, 2)),
+      ...answer.message(assistant(text('Two'))),
+    ];
+    assert.equal(stdout(pieces), 'One\n\nTwo\n');
   });
 
-  it('sets its parts apart', () => {
+  it('begins anew with another attempt', () => {
     const answer = new AnswerText();
     const pieces = [
       ...answer.message(assistant(text('One'))),
-      ...answer.delta(delta('Tw')),
-      ...answer.message(assistant(text('Two'))),
+      ...answer.delta(delta('Tw', 0, 1)),
+      ...answer.start(2),
+      ...answer.delta(delta('On', 0, 0, 2)),
+      ...answer.message(assistant(text('One'))),
     ];
-    assert.equal(stdout(pieces), 'One\n\nTwo');
+    assert.equal(stdout(pieces), 'One\n\nTw\n\nOne\n');
+  });
+
+  it('shows the whole text when Claude began it anew', () => {
+    const answer = new AnswerText();
+    assert.equal(stdout([...answer.delta(delta('Hm', 0)), ...answer.message(assistant(text('Hello')))]), 'Hm\nHello\n');
   });
 
   it('tells tools on stderr, and is no answer for them', () => {
@@ -79,6 +95,7 @@ describe('an answer', () => {
       {},
       { type: 'assistant' },
       { type: 'user', message: { content: [text('x')] } },
+      { type: 'assistant', parent_tool_use_id: 'a subagent', message: { content: [text('x')] } },
     ])
       assert.deepEqual(answer.message(odd), []);
   });

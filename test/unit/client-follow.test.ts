@@ -3,6 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { WebSocketServer } from 'ws';
+import type { ClientFrame } from '../../contracts/ws.js';
 import { KsiClient, KsiError, KsiUnreachableError } from '../../src/client/index.js';
 import { isPassing, pauseBefore } from '../../src/client/backoff.js';
 import { readServerSentEvents } from '../../src/client/sse.js';
@@ -24,8 +25,7 @@ describe('following, over connections that break', () => {
   let sockets: WebSocketServer;
   let client: KsiClient;
   const LAST = 7;
-  const from = (cursor: string | null | undefined): number =>
-    cursor === null || cursor === undefined || cursor === '' ? 1 : Number(cursor.split('-')[1]) + 1;
+  const from = (cursor: string | undefined): number => Number(cursor?.split('-').at(-1) ?? 0) + 1;
 
   const stream = (first: number, answer: ServerResponse): void => {
     answer.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -49,10 +49,19 @@ describe('following, over connections that break', () => {
       else answer.writeHead(503, { 'retry-after': '2' }).end('<html>a proxy</html>');
     });
     sockets = new WebSocketServer({ server });
-    sockets.on('connection', (socket, request) => {
-      const first = from(new URL(request.url ?? '', 'http://x').searchParams.get('since'));
-      for (let seq = first; seq < first + 2; seq++) socket.send(JSON.stringify(event(seq)));
-      socket.close(1012);
+    sockets.on('connection', (socket) => {
+      socket.once('message', (data) => {
+        const frame = JSON.parse((data as Buffer).toString()) as ClientFrame;
+        if (frame.op !== 'subscribe') return;
+        if (frame.subjects[0] === 'bad')
+          return socket.send('{"op":"error","id":"1","code":"invalid_subject","message":"no"}');
+        const first = from(frame.since);
+        socket.send(JSON.stringify({ op: 'subscribed', id: frame.id, seq: first - 1 }));
+        // The first connection breaks before any event.
+        for (let seq = first; frame.since !== undefined && seq < first + 2; seq++)
+          socket.send(JSON.stringify(event(seq)));
+        socket.close(1012);
+      });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     client = new KsiClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'good' });
@@ -77,6 +86,14 @@ describe('following, over connections that break', () => {
       if (seen.length === 5) stop.abort();
     }
     assert.deepEqual(seen.slice(0, 5), [1, 2, 3, 4, 5]);
+  });
+
+  it('says at once what a socket refuses, and that nobody answers', async () => {
+    const refused = client.events({ subjects: ['bad'] }).next();
+    await assert.rejects(refused, (error) => error instanceof KsiError && error.code === 'invalid_subject');
+    const nobody = new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' });
+    await assert.rejects(nobody.events().next(), KsiUnreachableError);
+    await assert.rejects(nobody.taskEvents('t', { since: 'i-1' }).next(), KsiUnreachableError);
   });
 
   it('says an error of KSI by its code, a proxy’s by its status, and no answer as that', async () => {

@@ -1,3 +1,4 @@
+import { textOfMessage } from '../../contracts/claude.js';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import type { SpawnDelta } from '../../contracts/events.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -12,6 +13,8 @@ export class LiveText {
   readonly #identity: TaskIdentity;
   readonly #attempt: number;
   #text = '';
+  #part = 0;
+  #offset = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(broker: Broker, identity: TaskIdentity, attempt: number) {
@@ -22,15 +25,24 @@ export class LiveText {
 
   add(text: string): void {
     this.#text += text;
-    this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
+    this.#timer ??= setTimeout(() => this.#flush(), COALESCE_MS);
   }
 
-  /** Sends what there is: before the complete message that holds the same text. */
-  flush(): void {
+  /** Sends what there is, before the complete message that holds the same text. */
+  complete(message: unknown): void {
+    this.#flush();
+    if (textOfMessage(message) === undefined) return;
+    this.#part += 1;
+    this.#offset = 0;
+  }
+
+  #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const text = this.#text;
+    const offset = this.#offset;
     this.#text = '';
+    this.#offset += text.length;
     // May be missed by definition, so it isn't kept for a broker that is away.
     if (text === '' || !this.#broker.connected()) return;
     const { task_id, session_id, owner } = this.#identity;
@@ -38,7 +50,7 @@ export class LiveText {
       v: FORMAT_VERSION,
       type: 'SPAWN_DELTA',
       timestamp: new Date().toISOString(),
-      data: { task_id, session_id, owner, attempt: this.#attempt, text },
+      data: { task_id, session_id, owner, attempt: this.#attempt, part: this.#part, offset, text },
     };
     this.#broker.nc.publish(SUBJECT.live(task_id), JSON.stringify(delta));
   }

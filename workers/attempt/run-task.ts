@@ -137,7 +137,7 @@ class TaskRun {
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: this.#context.executable,
       onMessage: (message) => {
-        live.flush();
+        live.complete(message);
         events.message(message);
       },
       onText: (text) => live.add(text),

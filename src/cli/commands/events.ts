@@ -1,18 +1,19 @@
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { withClientOptions, type ClientOptions } from '../options.js';
+import { type GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
-interface Options extends ClientOptions {
+interface Options extends GlobalOptions {
   readonly subject: string[];
   readonly since?: string;
 }
 
 /** `ksi events`: the cluster's events, one JSON line each. */
 export function register(program: Command): void {
-  const command = program
+  program
     .command('events')
     .description('Follow events, one JSON object a line, until Ctrl-C')
     .option(
@@ -28,8 +29,8 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       "\nExamples:\n  $ ksi events --subject 'ksi.events.task.*.state.*'\n  $ ksi events --since 0 | jq -r .type\n  $ ksi events --subject 'ksi.live.>'",
-    );
-  withClientOptions(command).action((options: Options) => runCommand(() => follow(options)));
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => follow(command.optsWithGlobals<Options>())));
 }
 
 async function follow(options: Options): Promise<number> {
@@ -38,11 +39,12 @@ async function follow(options: Options): Promise<number> {
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
   for await (const message of client.events({
-    subjects: options.subject,
+    ...(options.subject.length === 0 ? {} : { subjects: options.subject }),
     since: options.since,
     signal: stop.signal,
   })) {
-    process.stdout.write(`${JSON.stringify(message)}\n`);
+    // A reader that is slow is waited for; the cluster keeps what it has not read.
+    if (!process.stdout.write(`${JSON.stringify(message)}\n`)) await once(process.stdout, 'drain');
   }
   return EXIT.ok;
 }

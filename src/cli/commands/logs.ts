@@ -4,36 +4,37 @@ import { UUID_PATTERN } from '../../../contracts/names.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { withClientOptions, type ClientOptions } from '../options.js';
-import { shorten } from '../output/table.js';
-import { DEFAULT_LINES, showProcessLogs } from '../process-logs.js';
+import { type GlobalOptions } from '../options.js';
+import { oneLine, shorten } from '../output/table.js';
 import { runCommand } from '../run.js';
 
-interface Options extends ClientOptions {
+interface Options extends GlobalOptions {
   readonly follow?: true;
-  readonly lines?: number;
+  readonly lines: number;
 }
 
 const UUID = new RegExp(UUID_PATTERN);
 const DEFAULT_WIDTH = 160;
+const DEFAULT_LINES = 50;
 
 /** `ksi logs`: a task's events by its id, else what the cluster's processes log. */
 export function register(program: Command): void {
-  const command = program
+  program
     .command('logs')
     .description("Show a task's events, or the logs of the cluster's processes")
     .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
     .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
-    .option('-n, --lines <count>', `last lines of each process to show (default: ${DEFAULT_LINES})`, parseLines)
-    .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1');
-  withClientOptions(command).action((names: string[], options: Options) =>
-    runCommand(() => {
-      const [id] = names;
-      return names.length === 1 && id !== undefined && UUID.test(id)
-        ? showTask(id, options)
-        : showProcessLogs(names, options);
-    }),
-  );
+    .option('-n, --lines <count>', 'last lines of each process to show', parseLines, DEFAULT_LINES)
+    .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1')
+    .action((names: string[], _options: unknown, command: Command) =>
+      runCommand(async () => {
+        const options = command.optsWithGlobals<Options>();
+        const [id] = names;
+        if (names.length === 1 && id !== undefined && UUID.test(id)) return showTask(id, options);
+        const { showProcessLogs } = await import('../process-logs.js');
+        return showProcessLogs(names, options);
+      }),
+    );
 }
 
 async function showTask(id: string, options: Options): Promise<number> {
@@ -41,15 +42,17 @@ async function showTask(id: string, options: Options): Promise<number> {
   const write = (event: EventEnvelope): void =>
     void process.stdout.write(`${options.output === 'text' ? line(event) : JSON.stringify(event)}\n`);
   if (options.follow === true) for await (const event of client.taskEvents(id)) write(event);
-  else for (const event of await client.pastEvents(id)) write(event);
+  else {
+    const events = await client.pastEvents(id);
+    if (options.output === 'json') process.stdout.write(`${JSON.stringify(events)}\n`);
+    else for (const event of events) write(event);
+  }
   return EXIT.ok;
 }
 
 function line({ type, timestamp, data }: EventEnvelope): string {
   const text = `${timestamp}  ${type.padEnd(15)}  ${summary(type, data)}`;
-  return process.stdout.isTTY
-    ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH)
-    : text.replace(/\s*\n\s*/g, ' ').trimEnd();
+  return process.stdout.isTTY ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH) : oneLine(text);
 }
 
 /** What of an event a person looks for first. */

@@ -3,17 +3,16 @@ import { Option, type Command } from 'commander';
 import { PRIORITIES, SUBJECT, type Priority } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
-import type { TaskErrorBody } from '../../../contracts/events.js';
-import { isEnded, statusOfEvent, type TaskStatus } from '../../../contracts/states.js';
 import { KsiClient } from '../../client/client.js';
-import type { SocketMessage } from '../../client/socket.js';
 import { findConnection } from '../connection.js';
 import { CliError, EXIT } from '../exit.js';
-import { commaList, positiveNumber, withClientOptions, type ClientOptions } from '../options.js';
-import { AnswerText, type Piece } from '../output/answer.js';
+import { commaList, positiveNumber, type GlobalOptions } from '../options.js';
+import type { Piece } from '../output/answer.js';
+import { AnswerPrinter, type TaskOutcome } from '../output/answer-printer.js';
+import { paint } from '../output/colour.js';
 import { runCommand } from '../run.js';
 
-interface Options extends ClientOptions {
+interface Options extends GlobalOptions {
   readonly session?: string;
   readonly model?: string;
   readonly allowedTools?: string[];
@@ -26,7 +25,7 @@ interface Options extends ClientOptions {
 
 /** `ksi spawn`: runs Claude and prints its answer as it is written. */
 export function register(program: Command): void {
-  const command = program
+  program
     .command('spawn')
     .description('Run Claude and print its answer as it is written')
     .argument('[prompt...]', 'what Claude is asked to do; `-`, or nothing with a pipe, reads it from stdin')
@@ -45,24 +44,52 @@ Examples:
   $ ksi spawn "Say hello"
   $ git diff | ksi spawn "Review this change:" -
   $ ksi spawn --session notes "What did I say before?"
+  $ ksi spawn -- "-v is which option of curl?"
   $ ksi logs -f $(ksi spawn --no-wait "Summarise this repository")`,
+    )
+    .action((words: string[], _options: unknown, command: Command) =>
+      runCommand(() => spawn(words, command.optsWithGlobals<Options>())),
     );
-  withClientOptions(command).action((words: string[], options: Options) => runCommand(() => spawn(words, options)));
 }
+
+/** Why a wait ended before the outcome. */
+type Stop = 'timeout' | 'interrupted';
 
 async function spawn(words: readonly string[], options: Options): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const accepted = await client.spawn(requestOf(await promptOf(words), options));
-  if (!options.wait) {
+  const request = requestOf(await promptOf(words), options);
+  const stop = new AbortController();
+  const because = (why: Stop) => () => stop.abort(why);
+  const interrupt = because('interrupted');
+  const timer = options.timeout === undefined ? undefined : setTimeout(because('timeout'), options.timeout * 1_000);
+  process.once('SIGINT', interrupt);
+  let accepted: SpawnAccepted | undefined;
+  try {
+    accepted = await client.spawn(request, { signal: stop.signal });
+    if (options.wait) return await follow(client, accepted, options, stop.signal);
     process.stdout.write(`${options.output === 'text' ? accepted.task_id : JSON.stringify(accepted)}\n`);
     return EXIT.ok;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    return stopped(stop.signal.reason as Stop, accepted?.task_id);
+  } finally {
+    clearTimeout(timer);
+    process.removeListener('SIGINT', interrupt);
   }
-  return follow(client, accepted, options);
+}
+
+function stopped(why: Stop, id: string | undefined): number {
+  const next =
+    id === undefined
+      ? 'it is not known whether the task was accepted. See: ksi tasks'
+      : `the task goes on. Follow it with: ksi logs -f ${id}`;
+  process.stderr.write(`\n${why === 'timeout' ? 'not done in time' : 'interrupted'}; ${next}\n`);
+  return why === 'timeout' ? EXIT.timeout : EXIT.interrupted;
 }
 
 async function promptOf(words: readonly string[]): Promise<string> {
   const fromPipe = words.length === 0 ? !process.stdin.isTTY : words.includes('-');
-  const piped = fromPipe ? (await readAll(process.stdin)).trimEnd() : '';
+  const piped = fromPipe ? await readAll(process.stdin) : '';
   const prompt =
     words.length === 0
       ? piped
@@ -70,7 +97,7 @@ async function promptOf(words: readonly string[]): Promise<string> {
           .map((word) => (word === '-' ? `\n\n${piped}` : word))
           .join(' ')
           .trim();
-  if (prompt === '') throw new CliError('There is no prompt. Give one: ksi spawn "Say hello"', EXIT.usage);
+  if (prompt.trim() === '') throw new CliError('There is no prompt. Give one: ksi spawn "Say hello"', EXIT.usage);
   return prompt;
 }
 
@@ -84,69 +111,32 @@ const requestOf = (prompt: string, options: Options): SpawnRequest => ({
   ...(options.resumeOnly === undefined ? {} : { resume_only: true }),
 });
 
-async function follow(client: KsiClient, accepted: SpawnAccepted, options: Options): Promise<number> {
-  const { task_id: id } = accepted;
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort('interrupted');
-  process.once('SIGINT', interrupt);
-  const timer =
-    options.timeout === undefined ? undefined : setTimeout(() => stop.abort('timeout'), options.timeout * 1_000);
-  const printer = printerOf(options);
-  try {
-    const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
-    for await (const message of client.events({ subjects, since: accepted.since, signal: stop.signal })) {
-      const status = printer(message);
-      if (status !== undefined) return await end(client, id, status, options);
-    }
-  } finally {
-    clearTimeout(timer);
-    process.removeListener('SIGINT', interrupt);
-  }
-  const why = stop.signal.reason === 'timeout' ? `not done after ${options.timeout} s` : 'interrupted';
-  process.stderr.write(`\n${why}; the task goes on. Follow it with: ksi logs -f ${id}\n`);
-  return stop.signal.reason === 'timeout' ? EXIT.timeout : EXIT.interrupted;
-}
-
-/** Shows what comes, and gives back the status of an outcome. */
-function printerOf({ output }: Options): (message: SocketMessage) => TaskStatus | undefined {
-  const answer = new AnswerText();
-  const write = (pieces: readonly Piece[]): void => {
-    if (output === 'text') for (const { to, text } of pieces) process[to].write(text);
-  };
-  return (message) => {
+/** Shows what comes, to the outcome. @throws the signal's reason. */
+async function follow(
+  client: KsiClient,
+  { task_id: id, since }: SpawnAccepted,
+  { output }: Options,
+  signal: AbortSignal,
+): Promise<number> {
+  const printer = new AnswerPrinter(output === 'text' ? writePiece : () => undefined);
+  for await (const message of client.events({ subjects: [SUBJECT.taskAll(id), SUBJECT.live(id)], since, signal })) {
     if (output === 'jsonl') process.stdout.write(`${JSON.stringify(message)}\n`);
-    if (!('type' in message)) return undefined;
-    if (message.type === 'SPAWN_DELTA') {
-      write(answer.delta(message as Parameters<AnswerText['delta']>[0]));
-      return undefined;
-    }
-    const { data } = message as { data: Record<string, unknown> };
-    if (message.type === 'SPAWN_MESSAGE') write(answer.message(data['message']));
-    if (message.type === 'SPAWN_RETRY')
-      write([{ to: 'stderr', text: `the attempt was lost (${String(data['reason'])}); trying again\n` }]);
-    const status = statusOfEvent(message.type);
-    if (status === undefined || !isEnded(status)) return undefined;
-    if (status === 'completed' && !answer.any) write([{ to: 'stdout', text: resultText(data['output']) }]);
-    if (answer.any || status === 'completed') write([{ to: 'stdout', text: '\n' }]);
-    return status;
-  };
+    const outcome = printer.show(message);
+    if (outcome === undefined) continue;
+    // The API's read model may be a moment behind the event.
+    if (output === 'json')
+      process.stdout.write(`${JSON.stringify({ ...(await client.task(id, { signal })), ...outcome })}\n`);
+    if (outcome.status === 'completed') return EXIT.ok;
+    process.stderr.write(`${paint('red', whyEnded(outcome), process.stderr)}\n`);
+    return outcome.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
+  }
+  throw signal.reason;
 }
 
-const resultText = (output: unknown): string => {
-  const result = (output as { result?: unknown } | undefined)?.result;
-  return typeof result === 'string' ? result : JSON.stringify(output ?? {});
-};
+const writePiece = ({ to, text }: Piece): void =>
+  void process[to].write(to === 'stderr' ? paint('dim', text, process.stderr) : text);
 
-async function end(client: KsiClient, id: string, status: TaskStatus, { output }: Options): Promise<number> {
-  const task = output === 'json' || status !== 'completed' ? await client.task(id) : undefined;
-  if (output === 'json') process.stdout.write(`${JSON.stringify(task)}\n`);
-  if (status === 'completed') return EXIT.ok;
-  process.stderr.write(`${whyEnded(status, task?.error, task?.reason)}\n`);
-  return status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
-}
-
-function whyEnded(status: TaskStatus, error: TaskErrorBody | undefined, reason: string | undefined): string {
-  return error === undefined
+const whyEnded = ({ status, error, reason }: TaskOutcome): string =>
+  error === undefined
     ? `the task is ${status}${reason === undefined ? '' : ` (${reason})`}`
     : `task failed (${error.code}): ${error.message}`;
-}

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ProcessStatus } from '../../cluster/managed-process.js';
 import { clusterStatus } from '../../cluster/status.js';
 import { readConfig } from '../../config.js';
+import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
 /** As of a service that is not running, by the convention of init scripts. */
@@ -12,8 +13,9 @@ export function register(program: Command): void {
   program
     .command('status')
     .description(`Show the cluster's processes; exit code ${NOT_RUNNING} when it doesn't run`)
-    .option('-o, --output <format>', 'text or json', 'text')
-    .action((options: { output: string }) => runCommand(() => run(options.output === 'json')));
+    .action((_options: unknown, command: Command) =>
+      runCommand(() => run(command.optsWithGlobals<GlobalOptions>().output !== 'text')),
+    );
 }
 
 async function run(json: boolean): Promise<number> {

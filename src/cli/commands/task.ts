@@ -3,20 +3,22 @@ import type { Task } from '../../../contracts/http.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { withClientOptions, type ClientOptions } from '../options.js';
+import { type GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
 /** `ksi task ID`: one task, whole. */
 export function register(program: Command): void {
-  const command = program
+  program
     .command('task')
     .description('Show one task')
     .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi task ID\n  $ ksi task ID -o json | jq .output.usage');
-  withClientOptions(command).action((id: string, options: ClientOptions) => runCommand(() => show(id, options)));
+    .addHelpText('after', '\nExamples:\n  $ ksi task ID\n  $ ksi task ID -o json | jq .output.usage')
+    .action((id: string, _options: unknown, command: Command) =>
+      runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
+    );
 }
 
-async function show(id: string, options: ClientOptions): Promise<number> {
+async function show(id: string, options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
   const task = await client.task(id);
   process.stdout.write(options.output === 'text' ? described(task) : `${JSON.stringify(task)}\n`);

@@ -4,11 +4,11 @@ import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { withClientOptions, type ClientOptions } from '../options.js';
+import { type GlobalOptions } from '../options.js';
 import { ago, renderTable } from '../output/table.js';
 import { runCommand } from '../run.js';
 
-interface Options extends ClientOptions {
+interface Options extends GlobalOptions {
   readonly status?: TaskStatus;
   readonly session?: string;
   readonly queue?: string;
@@ -20,7 +20,7 @@ const DEFAULT_WIDTH = 120;
 
 /** `ksi tasks`: the newest tasks. */
 export function register(program: Command): void {
-  const command = program
+  program
     .command('tasks')
     .description('List tasks, the newest first')
     .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
@@ -30,8 +30,8 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ ksi tasks --status failed\n  $ ksi tasks --session notes -o json | jq -r ".[].task_id"',
-    );
-  withClientOptions(command).action((options: Options) => runCommand(() => list(options)));
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 
 async function list(options: Options): Promise<number> {

@@ -6,11 +6,11 @@ import { hasClaudeCredentials } from '../../cluster/plan.js';
 import type { ClusterStatus } from '../../cluster/supervisor.js';
 import { up } from '../../cluster/up.js';
 import { readConfig } from '../../config.js';
+import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
-interface Options {
-  demo?: true;
-  output?: string;
+interface Options extends GlobalOptions {
+  readonly demo?: true;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -21,8 +21,7 @@ export function register(program: Command): void {
     .command('up')
     .description('Start nats-server, APIs and workers in the background, and return when they are ready')
     .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
-    .option('-o, --output <format>', 'text or json', 'text')
-    .action((options: Options) => runCommand(() => run(options)));
+    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
 }
 
 async function run(options: Options): Promise<number> {
@@ -43,7 +42,7 @@ async function run(options: Options): Promise<number> {
     for (const name of SIGNALS) process.removeListener(name, interrupt);
   }
   const { status, started } = result;
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(status)}\n`);
+  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(status)}\n`);
   else process.stdout.write(`${described(status, started)}\n`);
   const config = readConfig(process.env);
   if (status.demo) say(DEMO);

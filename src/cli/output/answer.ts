@@ -1,12 +1,5 @@
+import { contentOfMessage, textOfMessage } from '../../../contracts/claude.js';
 import type { SpawnDelta } from '../../../contracts/events.js';
-
-/** Claude's content blocks that a person wants to see. */
-interface Block {
-  readonly type?: string;
-  readonly text?: string;
-  readonly name?: string;
-  readonly input?: unknown;
-}
 
 /** What to write, and where. */
 export interface Piece {
@@ -14,68 +7,96 @@ export interface Piece {
   readonly text: string;
 }
 
+interface ToolUse {
+  readonly type: 'tool_use';
+  readonly name?: string;
+  readonly input?: unknown;
+}
+
+const MOST_OF_INPUT = 200;
+/** Claude says its own failures as messages of this model; the task's error says them better. */
+const SYNTHETIC = '<synthetic>';
+
 /**
- * Puts an answer together from deltas, which may be missed, and complete messages, which may not: what the deltas of a message didn't
- * bring, the message itself fills in. Pure but for what was written of the message under way.
+ * Puts an answer together from deltas, which may be missed, and complete messages, which may not: a delta is written when it goes on
+ * where the text ends, and what the deltas of a message didn't bring, the message itself fills in. Nothing is written twice.
  */
 export class AnswerText {
+  #attempt = 1;
+  #part = 0;
+  /** What is written of the message under way. */
   #written = '';
+  /** The last thing written was text without an end of line. */
+  #open = false;
   #any = false;
-  #ended = false;
 
   /** Whether any text of the answer was written. */
   get any(): boolean {
     return this.#any;
   }
 
-  delta({ data: { text } }: SpawnDelta): Piece[] {
-    const pieces = this.#begin();
-    this.#written += text;
-    return [...pieces, { to: 'stdout', text }];
+  /** The attempt says all anew. */
+  start(attempt: number): Piece[] {
+    this.#attempt = attempt;
+    this.#part = 0;
+    this.#written = '';
+    return this.end();
+  }
+
+  delta({ data: { attempt, part, offset, text } }: SpawnDelta): Piece[] {
+    if (attempt !== this.#attempt || part !== this.#part || offset !== this.#written.length) return [];
+    return this.#write(text);
   }
 
   /** @param message a complete message of Claude's stream. */
   message(message: unknown): Piece[] {
-    return blocksOf(message).flatMap((block) => {
-      if (block.type === 'text' && typeof block.text === 'string') return this.#text(block.text);
-      if (block.type === 'tool_use')
-        return [
-          {
-            to: 'stderr' as const,
-            text: `→ ${block.name ?? 'tool'} ${JSON.stringify(block.input ?? {}).slice(0, 200)}\n`,
-          },
-        ];
-      return [];
-    });
+    const text = textOfMessage(message);
+    const pieces = text === undefined ? [] : this.#complete(text, modelOf(message) === SYNTHETIC);
+    return [
+      ...pieces,
+      ...contentOfMessage(message)
+        .filter(isToolUse)
+        .flatMap((tool) => this.#tool(tool)),
+    ];
   }
 
-  #text(whole: string): Piece[] {
-    const pieces = this.#begin();
+  /** Ends the line. */
+  end(): Piece[] {
+    const open = this.#open;
+    this.#open = false;
+    return open ? [{ to: 'stdout', text: '\n' }] : [];
+  }
+
+  #complete(whole: string, isSilent: boolean): Piece[] {
     const written = this.#written;
+    const pieces = isSilent
+      ? []
+      : // Not so when Claude's own connection broke and it began the message anew: the whole is the one to trust.
+        whole.startsWith(written)
+        ? this.#write(whole.slice(written.length))
+        : [...this.end(), ...this.#write(whole)];
+    this.#part += 1;
     this.#written = '';
-    this.#ended = true;
-    if (whole.startsWith(written)) return [...pieces, { to: 'stdout', text: whole.slice(written.length) }];
-    // Deltas were missed in the middle: the whole text is the one to trust.
-    return [...pieces, { to: 'stdout', text: `\n${whole}` }];
+    return [...pieces, ...this.end()];
   }
 
-  /** Parts of an answer stand apart. */
-  #begin(): Piece[] {
-    const apart = this.#ended && this.#written === '';
-    this.#ended = false;
+  #write(text: string): Piece[] {
+    if (text === '') return [];
+    // Messages stand apart.
+    const apart: Piece[] = this.#any && this.#written === '' && !this.#open ? [{ to: 'stdout', text: '\n' }] : [];
+    this.#written += text;
     this.#any = true;
-    return apart ? [{ to: 'stdout', text: '\n\n' }] : [];
+    this.#open = !text.endsWith('\n');
+    return [...apart, { to: 'stdout', text }];
+  }
+
+  #tool({ name = 'tool', input = {} }: ToolUse): Piece[] {
+    const shown = JSON.stringify(input);
+    const cut = shown.length > MOST_OF_INPUT ? `${shown.slice(0, MOST_OF_INPUT)}…` : shown;
+    return [...this.end(), { to: 'stderr', text: `→ ${name} ${cut}\n` }];
   }
 }
 
-/** Claude says its own failures as messages of this model; the task's error says them better. */
-const SYNTHETIC = '<synthetic>';
+const isToolUse = (block: unknown): block is ToolUse => (block as { type?: unknown } | null)?.type === 'tool_use';
 
-function blocksOf(message: unknown): readonly Block[] {
-  const { type, message: inner } = (message ?? {}) as {
-    type?: string;
-    message?: { content?: unknown; model?: string };
-  };
-  if (type !== 'assistant' || inner?.model === SYNTHETIC) return [];
-  return Array.isArray(inner?.content) ? (inner.content as Block[]) : [];
-}
+const modelOf = (message: unknown): unknown => (message as { message?: { model?: unknown } } | null)?.message?.model;

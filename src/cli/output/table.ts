@@ -14,9 +14,12 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
     .join('\n');
 }
 
+/** Without line breaks, nor anything else that would steer a terminal. */
+export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+
 /** On one line, and no longer than `most`. */
 export function shorten(text: string, most: number): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = oneLine(text);
   return line.length <= most ? line : `${line.slice(0, Math.max(0, most - 1))}…`;
 }
 

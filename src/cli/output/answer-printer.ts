@@ -1,0 +1,69 @@
+import type { EventEnvelope, SpawnDelta, TaskErrorBody } from '../../../contracts/events.js';
+import { isEnded, statusOfEvent, type TaskStatus } from '../../../contracts/states.js';
+import type { SocketMessage } from '../../client/socket.js';
+import { AnswerText, type Piece } from './answer.js';
+
+/** How a task ended, as its last event says; fields as in a task. */
+export interface TaskOutcome {
+  readonly status: TaskStatus;
+  readonly ended_at: string;
+  readonly output?: Readonly<Record<string, unknown>>;
+  readonly error?: TaskErrorBody;
+  readonly reason?: string;
+}
+
+/** Turns a task's events and deltas into what a person reads. */
+export class AnswerPrinter {
+  readonly #write: (piece: Piece) => void;
+  readonly #answer = new AnswerText();
+
+  constructor(write: (piece: Piece) => void) {
+    this.#write = write;
+  }
+
+  /** @returns the outcome when `message` is it. */
+  show(message: SocketMessage): TaskOutcome | undefined {
+    if (!('type' in message)) return undefined;
+    if (isDelta(message)) {
+      this.#out(this.#answer.delta(message));
+      return undefined;
+    }
+    const { type, data } = message;
+    if (type === 'SPAWN_START') this.#out(this.#answer.start(Number(data['attempt'])));
+    if (type === 'SPAWN_MESSAGE') this.#out(this.#answer.message(data['message']));
+    if (type === 'SPAWN_WAITING') this.#note('waiting: the session is busy with another task');
+    if (type === 'SPAWN_RETRY') this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`);
+    const status = statusOfEvent(type);
+    if (status === undefined || !isEnded(status)) return undefined;
+    this.#out(this.#answer.end());
+    if (status === 'completed' && !this.#answer.any)
+      this.#out([{ to: 'stdout', text: `${resultOf(data['output'])}\n` }]);
+    return outcomeOf(status, message);
+  }
+
+  #note(text: string): void {
+    this.#out([...this.#answer.end(), { to: 'stderr', text: `${text}\n` }]);
+  }
+
+  #out(pieces: readonly Piece[]): void {
+    for (const piece of pieces) this.#write(piece);
+  }
+}
+
+const isDelta = (message: EventEnvelope | SpawnDelta): message is SpawnDelta => message.type === 'SPAWN_DELTA';
+
+function resultOf(output: unknown): string {
+  const result = (output as { result?: unknown } | undefined)?.result;
+  return typeof result === 'string' ? result : JSON.stringify(output ?? {});
+}
+
+const BODY = ['output', 'error', 'reason'] as const;
+
+const outcomeOf = (status: TaskStatus, { timestamp, data }: EventEnvelope): TaskOutcome => ({
+  status,
+  ended_at: timestamp,
+  ...(Object.fromEntries(BODY.filter((name) => name in data).map((name) => [name, data[name]])) as Pick<
+    TaskOutcome,
+    (typeof BODY)[number]
+  >),
+});
