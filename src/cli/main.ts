@@ -1,19 +1,18 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import * as down from './commands/down.js';
+import * as events from './commands/events.js';
+import * as logs from './commands/logs.js';
+import * as spawn from './commands/spawn.js';
+import * as status from './commands/status.js';
+import * as task from './commands/task.js';
+import * as tasks from './commands/tasks.js';
+import * as up from './commands/up.js';
 import { EXIT, EXIT_HELP } from './exit.js';
 import { withGlobalOptions } from './options.js';
 
-/** A command is loaded when it is asked for: the ones about the cluster bring much that the others don't need. */
-const COMMANDS = {
-  up: () => import('./commands/up.js'),
-  down: () => import('./commands/down.js'),
-  status: () => import('./commands/status.js'),
-  spawn: () => import('./commands/spawn.js'),
-  tasks: () => import('./commands/tasks.js'),
-  task: () => import('./commands/task.js'),
-  logs: () => import('./commands/logs.js'),
-  events: () => import('./commands/events.js'),
-} as const;
+// What a command alone needs, and is slow to load, it loads itself.
+const COMMANDS = [up, down, status, spawn, tasks, task, logs, events];
 
 // `ksi events | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr])
@@ -29,11 +28,7 @@ const program = withGlobalOptions(new Command('ksi'))
   .addHelpText('after', '\nExamples:\n  $ ksi up\n  $ ksi spawn "Say hello"\n  $ ksi help spawn')
   .exitOverride();
 
-const [, , word = ''] = process.argv;
-const asked = Object.entries(COMMANDS).filter(([name]) => name === word);
-// For help, and for a wrong word, all are needed.
-for (const [, load] of asked.length > 0 ? asked : Object.entries(COMMANDS)) (await load()).register(program);
-for (const command of program.commands) command.exitOverride();
+for (const { register } of COMMANDS) register(program);
 
 try {
   await program.parseAsync();

@@ -1,6 +1,4 @@
 import type { Command } from 'commander';
-import { down } from '../../cluster/down.js';
-import { readConfig } from '../../config.js';
 import { runCommand } from '../run.js';
 
 /** `ksi down`: stops the cluster in order. */
@@ -10,6 +8,8 @@ export function register(program: Command): void {
     .description('Stop the cluster: workers finish their tasks (KSI_DRAIN_S), then the APIs, then the broker')
     .action(() =>
       runCommand(async () => {
+        const { down } = await import('../../cluster/down.js');
+        const { readConfig } = await import('../../config.js');
         const say = (text: string): void => void process.stderr.write(`${text}\n`);
         const ran = await down(readConfig(process.env).KSI_DIR, say);
         say(ran ? 'KSI is down.' : 'KSI was not running.');

@@ -1,7 +1,5 @@
 import type { Command } from 'commander';
 import type { ProcessStatus } from '../../cluster/managed-process.js';
-import { clusterStatus } from '../../cluster/status.js';
-import { readConfig } from '../../config.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
@@ -19,6 +17,8 @@ export function register(program: Command): void {
 }
 
 async function run(json: boolean): Promise<number> {
+  const { clusterStatus } = await import('../../cluster/status.js');
+  const { readConfig } = await import('../../config.js');
   const { KSI_DIR } = readConfig(process.env);
   const status = await clusterStatus(KSI_DIR);
   if (json) {

@@ -2,10 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { relative } from 'node:path';
 import type { Command } from 'commander';
-import { hasClaudeCredentials } from '../../cluster/plan.js';
 import type { ClusterStatus } from '../../cluster/supervisor.js';
-import { up } from '../../cluster/up.js';
-import { readConfig } from '../../config.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
@@ -25,6 +22,9 @@ export function register(program: Command): void {
 }
 
 async function run(options: Options): Promise<number> {
+  const { hasClaudeCredentials } = await import('../../cluster/plan.js');
+  const { up } = await import('../../cluster/up.js');
+  const { readConfig } = await import('../../config.js');
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void => {
     say(`${signal}: stopping what was started`);

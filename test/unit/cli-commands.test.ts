@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { FakeApi, SESSION, TASK } from './cli-fake-api.js';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+describe('ksi', () => {
+  let api: FakeApi;
+  before(async () => {
+    api = await FakeApi.start();
+  });
+  after(() => api.stop());
+  beforeEach(() => api.reset());
+
+  const start = (args: readonly string[], env: Record<string, string> = {}): ChildProcess =>
+    spawn(process.execPath, [MAIN, ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, KSI_URL: api.url, KSI_TOKEN: 'good', ...env },
+    });
+  const finish = async (child: ChildProcess): Promise<Ran> => {
+    const { stdout, stderr } = child;
+    assert.ok(stdout !== null && stderr !== null);
+    const [[code], out, err] = await Promise.all([once(child, 'close'), text(stdout), text(stderr)]);
+    return { code: code as number | null, out, err };
+  };
+  const ksi = (args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ran> => {
+    const child = start(args, env);
+    child.stdin?.end(input);
+    return finish(child);
+  };
+
+  it('spawn prints the answer once, by deltas and complete messages, and tools apart', async () => {
+    api.plays = [
+      api.event('SPAWN_START', { attempt: 1, n: 1 }),
+      api.delta('Hel', 0),
+      api.assistant({ type: 'text', text: 'Hello' }),
+      api.assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }),
+      api.assistant({ type: 'text', text: 'Done.' }),
+      api.event('SPAWN_COMPLETE', { output: { result: 'Done.' } }),
+    ];
+    const { code, out, err } = await ksi([
+      'spawn',
+      'Say',
+      'hello',
+      '--session',
+      'notes',
+      '--allowed-tools',
+      'Bash,Read',
+    ]);
+    assert.equal(out, 'Hello\n\nDone.\n');
+    assert.equal(err, '→ Bash {"command":"ls"}\n');
+    assert.equal(code, 0);
+    assert.deepEqual(api.spawned, { prompt: 'Say hello', session_id: 'notes', allowed_tools: ['Bash', 'Read'] });
+    assert.deepEqual(api.subscribed.subjects, [`ksi.events.task.${TASK}.>`, `ksi.live.task.${TASK}`]);
+    assert.equal(api.subscribed.since, 'i-0');
+  });
+
+  it('spawn goes on over a connection that breaks', async () => {
+    api.plays = [
+      api.event('SPAWN_START', { attempt: 1, n: 1 }),
+      api.delta('Hel', 0),
+      'break',
+      api.delta('lo', 3),
+      api.assistant({ type: 'text', text: 'Hello' }),
+      api.event('SPAWN_COMPLETE', { output: { result: 'Hello' } }),
+    ];
+    assert.deepEqual(await ksi(['spawn', 'hi']), { code: 0, out: 'Hello\n', err: '' });
+    assert.equal(api.subscribed.since, 'i-1');
+  });
+
+  it('spawn prints the result when no message had text', async () => {
+    api.plays = [api.event('SPAWN_COMPLETE', { output: { result: '42' } })];
+    assert.equal((await ksi(['spawn', 'hi'])).out, '42\n');
+  });
+
+  it('spawn takes the prompt from a pipe as it is', async () => {
+    api.plays = [api.event('SPAWN_COMPLETE', { output: { result: '' } })];
+    await ksi(['spawn'], '-p is\n\u{1f600}\n');
+    assert.deepEqual(api.spawned, { prompt: '-p is\n\u{1f600}\n' });
+    await ksi(['spawn', 'Review:', '-'], 'diff\n');
+    assert.deepEqual(api.spawned, { prompt: 'Review: \n\ndiff' });
+    assert.equal((await ksi(['spawn'], '')).code, 2);
+  });
+
+  it('spawn ends with the exit code of the outcome, and says the error', async () => {
+    api.plays = [api.event('SPAWN_ERROR', { error: { code: 'claude_crashed', message: 'It died.', retryable: true } })];
+    assert.deepEqual(await ksi(['spawn', 'hi']), { code: 5, out: '', err: 'task failed (claude_crashed): It died.\n' });
+    api.plays = [api.event('SPAWN_CANCELLED', { reason: 'requested' })];
+    assert.equal((await ksi(['spawn', 'hi'])).code, 3);
+  });
+
+  it('spawn -o json prints the finished task, though the read model is behind', async () => {
+    api.plays = [api.event('SPAWN_COMPLETE', { n: 3, output: { result: 'x' } })];
+    const task = JSON.parse((await ksi(['-o', 'json', 'spawn', 'hi'])).out) as Record<string, unknown>;
+    assert.equal(task['status'], 'completed');
+    assert.deepEqual(task['output'], { result: 'x' });
+    assert.equal(task['n'], undefined);
+  });
+
+  it('spawn --no-wait prints the id', async () => {
+    assert.equal((await ksi(['spawn', '--no-wait', 'hi'])).out, `${TASK}\n`);
+  });
+
+  it('spawn stops to wait by --timeout and by Ctrl-C, and says how to follow the task', async () => {
+    const timedOut = await ksi(['spawn', '--timeout', '0.3', 'hi']);
+    assert.equal(timedOut.code, 124);
+    assert.match(timedOut.err, new RegExp(`ksi logs -f ${TASK}`));
+    const child = start(['spawn', 'hi']);
+    const ran = finish(child);
+    await api.nextSubscription();
+    child.kill('SIGINT');
+    const { code, err } = await ran;
+    assert.equal(code, 130);
+    assert.match(err, new RegExp(`the task goes on.*ksi logs -f ${TASK}`));
+  });
+
+  it('tasks is a table, or JSON', async () => {
+    const { out } = await ksi(['tasks', '--status', 'queued', '--session', 'notes', '--limit', '3']);
+    assert.match(out, /^TASK +STATUS +SESSION +CREATED +PROMPT\n/);
+    assert.match(out, new RegExp(`${TASK} +queued +${SESSION.slice(0, 8)} .* Say hello`));
+    assert.ok(out.split('\n').every((line) => line.length <= 120));
+    assert.equal(api.asked, '/tasks?limit=3&status=queued&session_id=notes');
+    assert.equal((JSON.parse((await ksi(['tasks', '-o', 'json'])).out) as unknown[]).length, 1);
+  });
+
+  it('task shows one', async () => {
+    assert.match((await ksi(['task', TASK])).out, /status +queued/);
+    const { code, err } = await ksi(['task', SESSION]);
+    assert.equal(code, 1);
+    assert.match(err, /not_found/);
+  });
+
+  it('logs has a line for each event, with its type, and follows to the outcome', async () => {
+    api.plays = [
+      api.event('SPAWN_START', { attempt: 1, n: 1, worker_id: 'w' }),
+      api.assistant({ type: 'text', text: 'two\nlines\u001b[31m' }),
+      api.event('SPAWN_COMPLETE', { output: { result: 'x' } }),
+    ];
+    for (const args of [
+      ['logs', TASK],
+      ['logs', '-f', TASK],
+    ]) {
+      const lines = (await ksi(args)).out.trimEnd().split('\n');
+      assert.equal(lines.length, 3);
+      assert.match(lines[0] ?? '', /SPAWN_START/);
+      assert.match(lines[1] ?? '', /SPAWN_MESSAGE +assistant two lines \[31m$/);
+      assert.match(lines[2] ?? '', /SPAWN_COMPLETE +x$/);
+    }
+  });
+
+  it('events prints JSON lines until it is told to stop', async () => {
+    api.plays = [api.event('SPAWN_START', { attempt: 1, n: 1 }), api.event('SPAWN_COMPLETE', {})];
+    const child = start(['events', '--subject', 'ksi.events.task.*.state.*', '--since', 'i-0']);
+    const ran = finish(child);
+    const seen: string[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => {
+      seen.push(chunk.toString());
+      if (seen.join('').includes('SPAWN_COMPLETE')) child.kill('SIGINT');
+    });
+    const { code, out } = await ran;
+    assert.equal(code, 0);
+    const lines = out.trimEnd().split('\n');
+    assert.deepEqual(
+      lines.map((line) => (JSON.parse(line) as { type: string }).type),
+      ['SPAWN_START', 'SPAWN_COMPLETE'],
+    );
+    assert.deepEqual(api.subscribed.subjects, ['ksi.events.task.*.state.*']);
+  });
+
+  it('ends quietly when its reader has enough', async () => {
+    api.plays = Array.from({ length: 3_000 }, () => api.event('SPAWN_START', { attempt: 1, n: 1 }));
+    const child = start(['events', '--since', 'i-0']);
+    child.stdout?.once('data', () => child.stdout?.destroy());
+    assert.ok(child.stderr !== null);
+    const [[code], err] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
+    assert.equal(code, 0);
+    assert.equal(err, '');
+  });
+
+  it('says what is wrong, and the next step', async () => {
+    const cases: [string[], number, RegExp, Record<string, string>?][] = [
+      [['taks'], 2, /Did you mean.*tasks/],
+      [['tasks', '--limit', 'x'], 2, /whole number/],
+      [['tasks', '-o', 'xml'], 2, /Allowed choices are text, json, jsonl/],
+      [['tasks'], 4, /unauthorized/, { KSI_TOKEN: 'bad' }],
+      [['spawn', 'hi'], 1, /make up/, { KSI_URL: 'http://127.0.0.1:1' }],
+    ];
+    for (const [args, code, says, env] of cases) {
+      const ran = await ksi(args, '', env);
+      assert.equal(ran.code, code, args.join(' '));
+      assert.match(ran.err, says);
+      assert.equal(ran.out, '');
+    }
+  });
+
+  it('has a help with the exit codes and an example for every command', async () => {
+    const { code, out } = await ksi(['--help']);
+    assert.equal(code, 0);
+    assert.match(out, /124 +the wait timed out/);
+    for (const name of ['spawn', 'tasks', 'task', 'logs', 'events'])
+      assert.match((await ksi([name, '--help'])).out, /Examples:/);
+  });
+});

@@ -1,0 +1,132 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
+import type { ClientFrame } from '../../contracts/ws.js';
+
+export const TASK = '01900000-0000-7000-8000-000000000001';
+export const SESSION = '5f1c1f6e-0d0e-4c1a-9a3e-6b5c2f7d4a10';
+
+type Subscribe = Extract<ClientFrame, { op: 'subscribe' }>;
+/** What a subscriber is told, in order; `break` ends its connection, once. */
+type Play = EventEnvelope | (SpawnDelta & { subject: string }) | 'break';
+
+const TASK_BODY = {
+  task_id: TASK,
+  session_id: SESSION,
+  owner: 'local',
+  status: 'queued',
+  queue: 'default',
+  priority: 'normal',
+  prompt_preview: 'Say hello',
+  created_at: new Date().toISOString(),
+  attempt: 0,
+};
+
+/** An API with one task, whose events are those that a test says. */
+export class FakeApi {
+  plays: Play[] = [];
+  spawned: unknown;
+  asked = '';
+  subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
+  readonly #server = createServer((request, answer) => void this.#answer(request, answer));
+  readonly #sockets = new WebSocketServer({ server: this.#server });
+  readonly #told = new EventEmitter();
+  #seq = 0;
+
+  static async start(): Promise<FakeApi> {
+    const api = new FakeApi();
+    api.#sockets.on('connection', (socket) =>
+      socket.on('message', (data) => api.#play(socket, JSON.parse((data as Buffer).toString()) as Subscribe)),
+    );
+    api.#server.listen(0, '127.0.0.1');
+    await once(api.#server, 'listening');
+    return api;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#sockets.close();
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  reset(): void {
+    this.plays = [];
+    this.#seq = 0;
+  }
+
+  async nextSubscription(): Promise<void> {
+    await once(this.#told, 'subscribed');
+  }
+
+  event(type: string, data: Record<string, unknown>): EventEnvelope {
+    const seq = ++this.#seq;
+    return {
+      v: 1,
+      id: String(seq),
+      type,
+      timestamp: new Date().toISOString(),
+      seq,
+      cursor: `i-${seq}`,
+      subject: `ksi.events.task.${TASK}.output`,
+      data: { task_id: TASK, session_id: SESSION, owner: 'local', ...data },
+    };
+  }
+
+  assistant(block: unknown): EventEnvelope {
+    return this.event('SPAWN_MESSAGE', { attempt: 1, message: { type: 'assistant', message: { content: [block] } } });
+  }
+
+  delta(said: string, offset: number, part = 0): SpawnDelta & { subject: string } {
+    return {
+      v: 1,
+      type: 'SPAWN_DELTA',
+      timestamp: '',
+      subject: `ksi.live.task.${TASK}`,
+      data: { task_id: TASK, session_id: SESSION, owner: 'local', attempt: 1, part, offset, text: said },
+    };
+  }
+
+  #play(socket: WebSocket, frame: Subscribe): void {
+    this.subscribed = frame;
+    const after = Number(frame.since?.split('-').at(-1) ?? this.#seq);
+    socket.send(JSON.stringify({ op: 'subscribed', id: frame.id, seq: after }));
+    this.#told.emit('subscribed');
+    const cut = this.plays.indexOf('break');
+    const now = cut === -1 ? this.plays : this.plays.splice(0, cut + 1);
+    for (const play of now) {
+      if (play === 'break') return socket.close(1012);
+      if (!('seq' in play) || play.seq > after) socket.send(JSON.stringify(play));
+    }
+  }
+
+  async #answer(request: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const { url = '', method, headers } = request;
+    const json = (status: number, body: unknown): void =>
+      void answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    this.asked = url;
+    if (headers.authorization !== 'Bearer good')
+      return json(401, { code: 'unauthorized', status: 401, detail: 'No valid token was given.' });
+    if (method === 'POST' && url === '/spawn') {
+      this.spawned = JSON.parse(await text(request)) as unknown;
+      return json(202, { task_id: TASK, session_id: SESSION, status: 'queued', message: 'queued', since: 'i-0' });
+    }
+    if (url.startsWith('/tasks?')) return json(200, { tasks: [TASK_BODY] });
+    if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
+    const events = this.plays.filter((play): play is EventEnvelope => play !== 'break' && 'seq' in play);
+    if (url === `/tasks/${TASK}/events` && headers.accept === 'text/event-stream') {
+      answer.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const event of events) answer.write(`id: ${event.cursor}\ndata: ${JSON.stringify(event)}\n\n`);
+      return void answer.end();
+    }
+    if (url === `/tasks/${TASK}/events`) return json(200, { events });
+    return json(404, { code: 'not_found', status: 404, detail: 'There is no such task.' });
+  }
+}
