@@ -14,6 +14,8 @@ interface Entry {
  */
 const WORTH_A_BATCH = 12;
 const MAX_BYTES = 4 * 1_048_576;
+/** While the broker syncs one batch, the next is made and sent. */
+const MAX_FLIGHTS = 2;
 
 /**
  * Publishes to one stream: at once when alone, and what arrives while a batch is under way together in the next. A batch that is
@@ -22,7 +24,7 @@ const MAX_BYTES = 4 * 1_048_576;
 export class Batcher {
   readonly #publisher: Publisher;
   #entries: Entry[] = [];
-  #busy = false;
+  #flights = 0;
 
   constructor(publisher: Publisher) {
     this.#publisher = publisher;
@@ -32,19 +34,23 @@ export class Batcher {
   publish(publication: Publication): Promise<PublishAck> {
     return new Promise((resolve, reject) => {
       this.#entries.push({ publication, bytes: publication.payload.length, resolve, reject });
-      if (this.#busy) return;
-      this.#busy = true;
-      // What arrives in the same turn goes together.
-      queueMicrotask(() => void this.#run());
+      this.#launch();
     });
   }
 
-  async #run(): Promise<void> {
+  #launch(): void {
+    if (this.#flights >= MAX_FLIGHTS) return;
+    this.#flights++;
+    // What arrives in the same turn of the event loop goes together.
+    setImmediate(() => void this.#fly());
+  }
+
+  async #fly(): Promise<void> {
     while (this.#entries.length > 0) {
       const entries = this.#entries.splice(0, batchLength(this.#entries));
       await (entries.length < WORTH_A_BATCH ? this.#singly(entries) : this.#together(entries));
     }
-    this.#busy = false;
+    this.#flights--;
   }
 
   async #together(entries: readonly Entry[]): Promise<void> {
