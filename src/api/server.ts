@@ -1,7 +1,7 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import fastifyWebsocket from '@fastify/websocket';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import { ApiError } from './api-error.js';
@@ -23,7 +23,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     loggerInstance: log,
     logger: undefined,
     // A line per request would cost more than the request; errors are logged below.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.KSI_MAX_BODY_BYTES,
     genReqId: () => uuidv7(),
     requestIdHeader: false,
@@ -85,6 +85,9 @@ function sendProblem(context: ApiContext, error: ApiError, request: FastifyReque
       'request failed',
     );
   else context.log.debug({ code: error.code, request_id: request.id }, error.message);
+  // A refused upgrade has left Node's HTTP server, which would not end its connection any more, not even at a shutdown.
+  if (request.headers.upgrade !== undefined)
+    reply.header('connection', 'close').raw.once('finish', () => request.socket.end());
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   return reply

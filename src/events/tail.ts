@@ -1,10 +1,11 @@
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
 import { streamPosition } from '../broker/read.js';
+import { isDatabase } from '../store/file.js';
 import { ReadModel } from '../store/read-model.js';
 import { TaskStore } from '../store/task-store.js';
 import type { Position } from './cursor.js';
@@ -120,12 +121,11 @@ const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.inca
 
 /** Opens the file; a broken one is set aside, since everything in it can be had again. */
 async function openStore(path: string, log: Logger): Promise<TaskStore> {
-  try {
-    return new TaskStore(path);
-  } catch (error) {
-    const aside = `${path}.broken-${Date.now()}`;
-    log.error({ err: error, aside }, 'the read model cannot be opened; it is set aside and rebuilt');
-    await rename(path, aside);
-    return new TaskStore(path);
-  }
+  // Asked first: LMDB doesn't refuse a file that is none, it crashes the process.
+  if (await isDatabase(path)) return new TaskStore(path);
+  const aside = `${path}.broken-${Date.now()}`;
+  log.error({ aside }, 'the read model is no LMDB file; it is set aside and rebuilt');
+  await rename(path, aside);
+  await rm(`${path}-lock`, { force: true });
+  return new TaskStore(path);
 }

@@ -112,14 +112,14 @@ export class EventConnection {
       matches: (event) => patterns.some((pattern) => pattern.matches(event.tokens)),
       sink: { deliver: (event) => this.#deliver(event), ready: () => this.#out.drained() },
     });
-    const begin = after ?? hub.position.seq;
-    this.#tellGap(id, begin)
-      .then(() => feed.start(begin))
-      .catch((error: unknown) => {
-        this.#log.warn({ err: error }, 'a replay is broken off');
-        this.#sendError(apiErrorOf(error), id);
-        this.#out.close(CLOSE.restart, 'the replay failed; connect again');
-      });
+    // From now on: it joins in this very turn, so that no event is sent again to one who has another subscription.
+    const started =
+      after === undefined ? feed.start(hub.position.seq) : this.#tellGap(id, after).then(() => feed.start(after));
+    started.catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'a replay is broken off');
+      this.#sendError(apiErrorOf(error), id);
+      this.#out.close(CLOSE.restart, 'the replay failed; connect again');
+    });
     return () => feed.stop();
   }
 

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TaskPage } from '../../contracts/http.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { ApiLab, type Answer } from '../fixtures/api.js';
+
+/** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
+const ANSWERED_MS = 5_000;
+
+describe('an API whose broker is away', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  const ready = async (): Promise<void> => {
+    while ((await lab.request('/readyz')).status !== 200 || !lab.broker.connected()) await sleep(20);
+  };
+  const assertAway = async (asking: () => Promise<Answer>): Promise<void> => {
+    const begun = performance.now();
+    const answer = await asking();
+    assert.equal(answer.status, 503, JSON.stringify(answer.body));
+    assert.equal(answer.body['code'], 'broker_unavailable');
+    assert.ok(Number(answer.headers.get('retry-after')) > 0);
+    assert.ok(performance.now() - begun < ANSWERED_MS);
+  };
+
+  it('answers 503, not a 202 that means nothing, and recovers by itself', async () => {
+    const before = await lab.spawn();
+    await lab.server.kill();
+    await assertAway(() => lab.post({ prompt: 'x' }));
+    await assertAway(() => lab.post({ prompt: 'x', session_id: 'named' }));
+    assert.equal((await lab.request('/livez')).status, 200);
+    await lab.server.restart();
+    await ready();
+    const after = await lab.spawn();
+    assert.equal((await lab.task(before.task_id)).status, 'queued');
+    await lab.finish(after);
+    const client = lab.connect('?since=0');
+    await client.until(({ type, data }) => type === 'SPAWN_COMPLETE' && data['task_id'] === after.task_id);
+    client.socket.terminate();
+  });
+
+  it('answers 503 also when the broker hangs, and what it may have stored does not run unasked', async () => {
+    await ready();
+    const known = new Set(
+      ((await lab.request('/tasks?limit=500')).body as unknown as TaskPage).tasks.map(({ task_id: id }) => id),
+    );
+    const client = lab.connect();
+    await client.opened;
+    lab.server.pause();
+    await assertAway(() => lab.post({ prompt: 'unknown fate' }));
+    lab.server.resume();
+    const cancelled = await client.until(
+      ({ type, data }) => type === 'SPAWN_CANCELLED' && !known.has(String(data['task_id'])),
+    );
+    assert.equal(cancelled.data['reason'], 'not_accepted');
+    const state = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(String(cancelled.data['task_id'])));
+    const status = statusOfSubject(state?.subject ?? '');
+    assert.ok(status !== undefined && isEnded(status));
+    client.socket.terminate();
+  });
+});
+
+describe('a queue at its limit', () => {
+  it('answers 429 before it is quite full, and loses nothing', async () => {
+    const lab = await ApiLab.start({ KSI_QUEUE_MAX: '20' });
+    try {
+      const answers: Answer[] = [];
+      for (let i = 0; i < 25; i++) answers.push(await lab.post({ prompt: String(i) }));
+      const accepted = answers.filter(({ status }) => status === 202).length;
+      const refused = answers.filter(({ status }) => status === 429);
+      // About nine in ten: what the API counts may be a moment old, the broker's own limit is not.
+      assert.ok(accepted >= 18 && accepted <= 20, `${accepted} were accepted`);
+      assert.equal(refused.length, 25 - accepted);
+      for (const { body, headers } of refused) {
+        assert.equal(body['code'], 'queue_full');
+        assert.ok(Number(headers.get('retry-after')) > 0);
+      }
+      assert.equal((await lab.broker.jsm.streams.info(STREAM.commands)).state.messages, accepted);
+    } finally {
+      await lab.stop();
+    }
+  });
+});
+
+describe('the read model', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  const tasks = async (): Promise<unknown> => (await lab.request('/tasks?limit=500')).body;
+
+  it('is the same again after its file was deleted, or broken', async () => {
+    const done = await lab.spawn({ prompt: 'done' });
+    await lab.finish(done, 1);
+    await lab.spawn({ prompt: 'first', session_id: 's' });
+    await lab.spawn({ prompt: 'second', session_id: 's' });
+    const client = lab.connect('?since=0');
+    await client.until(({ type, data }) => type === 'SPAWN_WAITING' && data['queue'] === 'default');
+    client.socket.terminate();
+    const before = await tasks();
+    await lab.stopApi();
+    await lab.startApi();
+    assert.deepEqual(await tasks(), before);
+    await lab.stopApi();
+    await rm(lab.readModel, { recursive: true });
+    await lab.startApi();
+    assert.deepEqual(await tasks(), before);
+    await lab.stopApi();
+    await writeFile(join(lab.readModel, 'read-model.mdb'), 'garbage'.repeat(10_000));
+    await lab.startApi();
+    assert.deepEqual(await tasks(), before);
+    assert.ok(
+      (await readdir(lab.readModel)).some((file) => file.includes('.broken-')),
+      'the broken file is set aside',
+    );
+  });
+
+  it('shows a task whose SPAWN_QUEUED was lost with its API', async () => {
+    const { task_id: id } = await lab.spawn({ prompt: 'unheard of' });
+    await lab.broker.jsm.streams.purge(STREAM.events, { filter: SUBJECT.taskAll(id) });
+    await lab.stopApi();
+    await rm(lab.readModel, { recursive: true });
+    await lab.startApi();
+    assert.equal((await lab.task(id)).prompt_preview, 'unheard of');
+  });
+
+  it('is of the stream that there is', async () => {
+    await lab.stopApi();
+    await lab.broker.jsm.streams.delete(STREAM.events);
+    await lab.broker.jsm.streams.purge(STREAM.commands);
+    await lab.startApi();
+    assert.deepEqual(await tasks(), { tasks: [] });
+    const fresh = await lab.spawn();
+    assert.equal((await lab.task(fresh.task_id)).status, 'queued');
+  });
+});
