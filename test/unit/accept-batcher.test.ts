@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Batcher, batchLength } from '../../src/api/accept/batcher.js';
+import { chooseSession } from '../../src/api/accept/session.js';
+import { isOpen } from '../../src/api/auth.js';
+import { BrokerError } from '../../src/broker/errors.js';
+import type { Publication, PublishAck, Publisher } from '../../src/broker/publish.js';
+
+/** A broker that refuses what is marked, alone or in any batch. */
+class FakePublisher {
+  readonly calls: number[] = [];
+  #seq = 0;
+
+  async publish({ subject }: Publication): Promise<PublishAck> {
+    this.calls.push(1);
+    await new Promise(setImmediate);
+    if (subject === 'bad') throw new BrokerError('conflict', 'refused');
+    return { stream: 's', seq: ++this.#seq, duplicate: false };
+  }
+
+  async publishBatch(publications: readonly Publication[]): Promise<PublishAck> {
+    this.calls.push(publications.length);
+    await new Promise(setImmediate);
+    if (publications.some(({ subject }) => subject === 'bad')) throw new BrokerError('conflict', 'refused whole');
+    if (publications.some(({ subject }) => subject === 'away')) throw new BrokerError('unavailable', 'no answer');
+    this.#seq += publications.length;
+    return { stream: 's', seq: this.#seq, duplicate: false };
+  }
+}
+
+const publication = (subject = 'good'): Publication => ({ subject, payload: 'x' });
+const lab = (): { batcher: Batcher; fake: FakePublisher } => {
+  const fake = new FakePublisher();
+  return { fake, batcher: new Batcher(fake as unknown as Publisher) };
+};
+
+describe('the batcher', () => {
+  it('publishes at once when alone', async () => {
+    const { batcher, fake } = lab();
+    assert.equal((await batcher.publish(publication())).seq, 1);
+    assert.deepEqual(fake.calls, [1]);
+  });
+
+  it('publishes together what comes together, and knows each one’s sequence', async () => {
+    const { batcher, fake } = lab();
+    const acks = await Promise.all(Array.from({ length: 50 }, () => batcher.publish(publication())));
+    assert.deepEqual(
+      acks.map(({ seq }) => seq),
+      Array.from({ length: 50 }, (_, index) => index + 1),
+    );
+    assert.deepEqual(fake.calls, [50]);
+  });
+
+  it('lets one entry’s fault be its own', async () => {
+    const { batcher } = lab();
+    const results = await Promise.allSettled(
+      Array.from({ length: 30 }, (_, index) => batcher.publish(publication(index === 17 ? 'bad' : 'good'))),
+    );
+    assert.deepEqual(
+      results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : [])),
+      [17],
+    );
+  });
+
+  it('does not send again what may have been stored', async () => {
+    const { batcher, fake } = lab();
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => batcher.publish(publication('away'))));
+    assert.ok(results.every(({ status }) => status === 'rejected'));
+    assert.deepEqual(fake.calls, [20]);
+  });
+
+  it('goes on after a failure', async () => {
+    const { batcher } = lab();
+    await assert.rejects(batcher.publish(publication('bad')));
+    assert.equal((await batcher.publish(publication())).seq, 1);
+  });
+
+  it('bounds a batch in count and bytes, and takes at least one', () => {
+    assert.equal(batchLength(Array.from({ length: 2_000 }, () => ({ bytes: 1 }))), 500);
+    assert.equal(batchLength([{ bytes: 9_000_000 }, { bytes: 1 }]), 1);
+    assert.equal(batchLength([{ bytes: 3_000_000 }, { bytes: 3_000_000 }]), 1);
+    assert.equal(batchLength([]), 0);
+  });
+});
+
+describe('the session of a request', () => {
+  it('is a new one, a UUID, or what a name of the owner stands for', () => {
+    assert.equal(chooseSession(undefined, 'a').fresh, true);
+    const id = 'A1A20820-6481-721D-9F79-DB9F581717F0';
+    assert.deepEqual(chooseSession(id, 'a'), { sessionId: id.toLowerCase(), fresh: false });
+    const mine = chooseSession('notes', 'a');
+    assert.deepEqual(chooseSession('notes', 'a'), mine);
+    assert.equal(mine.sessionName, 'notes');
+    assert.notEqual(chooseSession('notes', 'b').sessionId, mine.sessionId);
+  });
+});
+
+describe('what is open without a token', () => {
+  it('is only what is named', () => {
+    for (const path of ['/health', '/livez?x=1', '/docs', '/docs/static/index.html', '/openapi.json'])
+      assert.equal(isOpen(path), true, path);
+    for (const path of [
+      '/',
+      '/tasks',
+      '/healthz',
+      '/health/',
+      '/docs/../tasks',
+      '/docs/%2e%2e/tasks',
+      '/Docs',
+      '//health',
+      '/metrics',
+      '/events?x=/docs/',
+    ])
+      assert.equal(isOpen(path), false, path);
+  });
+});
