@@ -62,6 +62,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
+      tags: [{ name: 'Tasks' }, { name: 'Events' }, { name: 'System' }],
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });

@@ -4,7 +4,7 @@ import { Health } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 
 const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
-const OPEN = { security: [] };
+const OPEN = { security: [], tags: ['System'] };
 
 export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get('/health', { schema: { ...OPEN, summary: 'How this API is', response: { 200: Health } } }, (): Health => {
@@ -30,7 +30,7 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
         .send({ ready: reason === undefined, ...(reason === undefined ? {} : { reason }) });
     },
   );
-  app.get('/metrics', { schema: { summary: 'Prometheus metrics' } }, async (_request, reply) => {
+  app.get('/metrics', { schema: { tags: ['System'], summary: 'Prometheus metrics' } }, async (_request, reply) => {
     await context.gauge.refresh().catch(() => undefined); // The last figure then.
     return reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
   });

@@ -12,6 +12,7 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
     '/spawn',
     {
       schema: {
+        tags: ['Tasks'],
         summary: 'Run Claude',
         description:
           '202 once the broker has stored the task. With `?wait=SECONDS` 200 and the finished task, or 202 when the time is up.',

@@ -35,6 +35,7 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
     '/tasks/:id/events',
     {
       schema: {
+        tags: ['Events'],
         summary: "A task's events",
         description:
           'JSON: what there is. With `Accept: text/event-stream` live until the outcome; `Last-Event-ID` resumes.',

@@ -8,6 +8,7 @@ export function taskRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
     '/tasks',
     {
       schema: {
+        tags: ['Tasks'],
         summary: 'Tasks, the newest first',
         querystring: TasksQuery,
         response: { 200: TaskPage, '4xx': Problem },
@@ -17,7 +18,7 @@ export function taskRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   );
   app.get<{ Params: TaskParams }>(
     '/tasks/:id',
-    { schema: { summary: 'One task', params: TaskParams, response: { 200: Task, '4xx': Problem } } },
+    { schema: { tags: ['Tasks'], summary: 'One task', params: TaskParams, response: { 200: Task, '4xx': Problem } } },
     (request) => tasks.task(request.params.id, principalOf(request)),
   );
 }
