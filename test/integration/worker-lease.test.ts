@@ -197,9 +197,7 @@ describe('stopping a worker', () => {
     child.kill('SIGTERM');
     const { worker_id: id } = (await lab.event('SPAWN_START', taskId)).data;
     // Of this worker: signals that come together are one.
-    await lab.until(() =>
-      lab.seen.find(({ event }) => event.type === 'WORKER_DRAINING' && event.data.worker_id === id),
-    );
+    await lab.until(() => lab.seen.find(({ subject }) => subject === SUBJECT.workerEvent(id, 'draining')));
     child.kill('SIGTERM');
     assert.deepEqual(await once(child, 'exit'), [0, null]);
     assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_drained');
