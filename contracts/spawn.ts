@@ -45,7 +45,7 @@ export const SpawnRequest = Type.Object(
     priority: Type.Optional(
       Type.Enum([...PRIORITIES], { default: 'normal', description: "Which of the queue's tasks go first." }),
     ),
-    policy: Type.Optional(Policy),
+    ...Policy.properties,
   },
   { additionalProperties: false },
 );

@@ -195,7 +195,9 @@ describe('stopping a worker', () => {
     const { taskId } = await lab.post('x [[ignore-sigterm]] [[hang]]', { sessionId: uuidv4() });
     await lab.event('SPAWN_MESSAGE', taskId);
     child.kill('SIGTERM');
-    await lab.until(() => lab.seen.find(({ event }) => event.type === 'WORKER_DRAINING'));
+    const { worker_id: id } = (await lab.event('SPAWN_START', taskId)).data;
+    // Of this worker: signals that come together are one.
+    await lab.until(() => lab.seen.find(({ subject }) => subject === SUBJECT.workerEvent(id, 'draining')));
     child.kill('SIGTERM');
     assert.deepEqual(await once(child, 'exit'), [0, null]);
     assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_drained');
