@@ -79,6 +79,29 @@ describe('HTTP', () => {
       assert.equal(run?.header(HEADER.taskId), first.task_id);
     });
 
+    it('keeps what a task allows with its command', async () => {
+      const { session_id: session } = await lab.spawn({
+        prompt: 'x',
+        max_attempts: 5,
+        timeout_s: 60,
+        backoff: { base_s: 1 },
+        retry_on: ['claude_crashed'],
+      });
+      const stored = await lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(session));
+      assert.ok(stored);
+      const command = await commandOf(stored, new Blobs(lab.broker));
+      assert.deepEqual(command?.policy, {
+        max_attempts: 5,
+        timeout_s: 60,
+        backoff: { base_s: 1 },
+        retry_on: ['claude_crashed'],
+      });
+      assert.deepEqual(
+        fields(await lab.post({ prompt: 'x', max_attempts: 0, retry_on: ['bad_luck'], backoff: { speed: 1 } })),
+        ['backoff.speed', 'max_attempts', 'retry_on.0'],
+      );
+    });
+
     it('refuses to begin a session that must be there', async () => {
       assertProblem(
         await lab.post({ prompt: 'x', session_id: 'never-seen', resume_only: true }),

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { query, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
+import type { Keeper } from './keeper.js';
+import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
 import { StreamReader } from './stream-reader.js';
 
@@ -17,12 +19,16 @@ export interface ClaudeRun {
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
   readonly executable: string | undefined;
+  readonly keeper: Keeper;
   /** Each complete message but the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
   /** What to wait for before more is read from Claude. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
+  /** Longest silence of its stream; `onIdle` is called then. */
+  readonly idleMs: number;
+  readonly onIdle: () => void;
   /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
   readonly signal: AbortSignal;
 }
@@ -40,6 +46,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const reader = new StreamReader(run.onMessage, run.onText);
   const abort = new AbortController();
   let child: ClaudeProcess | undefined;
+  const idle = new IdleWatch(run.idleMs, run.onIdle);
+  const watched = (): Promise<void> | undefined => idle.heard(run.gate());
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
   const end = (): void => {
@@ -56,7 +64,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       options: {
         ...optionsOf(run),
         abortController: abort,
-        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.gate)),
+        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, watched)),
       },
     });
     for await (const message of messages) {
@@ -77,6 +85,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       notFound = { code: 'ENOENT', message: failure, path: run.executable ?? 'claude' };
   } finally {
     input.end();
+    idle.stop();
     clearTimeout(lingering);
     run.signal.removeEventListener('abort', end);
     await child?.terminate(KILL_GRACE_MS);

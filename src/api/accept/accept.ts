@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Config } from '../../../contracts/config.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
 import { DEFAULT_QUEUE, FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { Policy } from '../../../contracts/policy.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import { TASK_STATES, type TaskStatus } from '../../../contracts/states.js';
 import type { Blobs } from '../../broker/blobs.js';
@@ -234,7 +235,14 @@ const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Pr
   prompt: request.prompt,
   ...(request.model === undefined ? {} : { model: request.model }),
   ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
+  ...policyOf(request),
 });
+
+/** A request has the policy's fields at its top; a command keeps them together. */
+function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
+  const given = Object.entries(request).filter(([name]) => Object.hasOwn(Policy.properties, name));
+  return given.length === 0 ? {} : { policy: Object.fromEntries(given) };
+}
 
 const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({
   task_id,
