@@ -18,7 +18,8 @@ Exit codes:
   3    the task was cancelled
   4    no token, a wrong one, or one that may not do this
   5    the task failed
-  124  the wait timed out; the task goes on`;
+  124  the wait timed out; the task goes on
+  130  Ctrl-C ended the wait; the task goes on`;
 
 /** A failure with the words for the person and the exit code for the script. */
 export class CliError extends Error {

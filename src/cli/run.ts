@@ -9,10 +9,24 @@ export async function runCommand(command: () => Promise<number>): Promise<void> 
   try {
     process.exitCode = await command();
   } catch (error) {
-    const { message, exitCode } = explain(error);
-    process.stderr.write(`${paint('red', message, process.stderr)}\n`);
-    process.exitCode = exitCode;
+    process.exitCode = reportFailure(error);
   }
+}
+
+/** Tells a failure on stderr. @returns its exit code. */
+export function reportFailure(error: unknown): number {
+  const { message, exitCode } = explain(error);
+  process.stderr.write(`${paint('red', message, process.stderr)}\n`);
+  return exitCode;
+}
+
+/** Says once that a broken connection is being resumed, as nothing else would tell a person why nothing comes. */
+export function retryNotice(): (error: Error) => void {
+  let said = false;
+  return ({ message }) => {
+    if (!said) process.stderr.write(`${paint('dim', `${message}; trying again until it does`, process.stderr)}\n`);
+    said = true;
+  };
 }
 
 /** What a person is told of a failure. An unexpected one is told whole. */

@@ -21,7 +21,12 @@ interface Cancellable {
 export interface FollowOptions extends Cancellable {
   /** Cursor of the last event seen: what came after it is given first. */
   readonly since?: string | undefined;
+  /** Told of each attempt in vain to resume a broken connection; the next one follows by itself. */
+  readonly onRetry?: ((error: Error) => void) | undefined;
 }
+
+/** Events of a page of `GET /tasks/:id/events`: asked for, as only then the answer has the cursor of the next one. */
+const PAGE = 1_000;
 
 /** A client of KSI's HTTP and WebSocket API. Requests throw KsiError for an error that KSI answers, KsiUnreachableError for no answer. */
 export class KsiClient {
@@ -59,7 +64,7 @@ export class KsiClient {
     const events: EventEnvelope[] = [];
     let since: string | undefined;
     do {
-      const search = since === undefined ? '' : `?since=${encodeURIComponent(since)}`;
+      const search = `?limit=${PAGE}${since === undefined ? '' : `&since=${encodeURIComponent(since)}`}`;
       const page = await this.#json<{ events: EventEnvelope[]; cursor?: string }>(
         `/tasks/${encodeURIComponent(id)}/events${search}`,
         signalOf(options),
@@ -71,7 +76,7 @@ export class KsiClient {
   }
 
   /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
-  async *taskEvents(id: string, { since, signal }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+  async *taskEvents(id: string, { since, signal, onRetry }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     let cursor = since;
     let connected = false;
     let ended = false;
@@ -99,6 +104,7 @@ export class KsiClient {
       } catch (error) {
         signal?.throwIfAborted();
         if (!connected || (error instanceof KsiError && !isPassing(error))) throw error;
+        if (!received && error instanceof Error) onRetry?.(error);
       }
       await pause(pauseBefore(broken), signal);
     }
@@ -112,12 +118,19 @@ export class KsiClient {
     subjects = [SUBJECT.eventsAll],
     since,
     signal,
+    onRetry,
   }: FollowOptions & { readonly subjects?: readonly string[] } = {}): AsyncGenerator<SocketMessage> {
-    return followSocket({ url: this.#url, token: this.#token, subjects, since, signal });
+    return followSocket({ url: this.#url, token: this.#token, subjects, since, signal, onRetry });
   }
 
   async #json<T>(path: string, init: RequestInit): Promise<T> {
-    return (await (await this.#request(path, init)).json()) as T;
+    const answer = await this.#request(path, init);
+    try {
+      return (await answer.json()) as T;
+    } catch (error) {
+      init.signal?.throwIfAborted();
+      throw new KsiUnreachableError(this.#url, error); // Broken off within the answer, or not one of KSI's.
+    }
   }
 
   async #request(path: string, init: RequestInit): Promise<Response> {

@@ -18,6 +18,7 @@ interface SocketOptions {
   readonly subjects: readonly string[];
   readonly since: string | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly onRetry: ((error: Error) => void) | undefined;
 }
 
 /** A pattern that nothing matches: what is wanted is asked for by a frame, whose answer tells where it begins. */
@@ -47,13 +48,20 @@ export async function* followSocket(options: SocketOptions): AsyncGenerator<Sock
       const passing = error instanceof KsiError ? error.status >= 500 : error instanceof KsiUnreachableError;
       // The first connection must succeed; later ones are worth waiting for.
       if (!passing || !connected) throw error;
+      if (error instanceof Error) options.onRetry?.(error);
     }
     await pause(pauseBefore(broken), options.signal).catch(() => undefined);
   }
 }
 
 /** One connection, to its end. @throws {KsiError} that KSI refused it. @throws {KsiUnreachableError} */
-async function* connection({ url, token, subjects, since, signal }: SocketOptions): AsyncGenerator<Received> {
+async function* connection({
+  url,
+  token,
+  subjects,
+  since,
+  signal,
+}: Omit<SocketOptions, 'onRetry'>): AsyncGenerator<Received> {
   if (signal?.aborted === true) return;
   const address = new URL(`${url.replace(/^http/, 'ws')}/events`);
   address.searchParams.set('subject', NOTHING);

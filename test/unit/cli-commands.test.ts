@@ -89,6 +89,8 @@ describe('ksi', () => {
     assert.deepEqual(api.spawned, { prompt: '-p is\n\u{1f600}\n' });
     await ksi(['spawn', 'Review:', '-'], 'diff\n');
     assert.deepEqual(api.spawned, { prompt: 'Review: \n\ndiff' });
+    await ksi(['spawn', '-'], '  as it is\n');
+    assert.deepEqual(api.spawned, { prompt: '  as it is\n' });
     assert.equal((await ksi(['spawn'], '')).code, 2);
   });
 
@@ -124,10 +126,29 @@ describe('ksi', () => {
     assert.match(err, new RegExp(`the task goes on.*ksi logs -f ${TASK}`));
   });
 
+  it('spawn says that the task goes on when it cannot be followed', async () => {
+    api.refuses = 'cursor_gone';
+    const { code, err } = await ksi(['spawn', 'hi']);
+    assert.equal(code, 2);
+    assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task goes on.*ksi logs -f ${TASK}\n$`));
+  });
+
+  it('spawn waits for no outcome that may be gone', async () => {
+    api.plays = [{ op: 'gap', from: 1, to: 2 }];
+    const { code, err } = await ksi(['spawn', 'hi']);
+    assert.equal(code, 1);
+    assert.match(err, new RegExp(`ksi task ${TASK}`));
+  });
+
+  it('logs shows all events of a task, however many', async () => {
+    api.plays = Array.from({ length: 2_500 }, () => api.event('SPAWN_MESSAGE', { attempt: 1, message: {} }));
+    assert.equal((await ksi(['logs', TASK])).out.trimEnd().split('\n').length, 2_500);
+  });
+
   it('tasks is a table, or JSON', async () => {
     const { out } = await ksi(['tasks', '--status', 'queued', '--session', 'notes', '--limit', '3']);
     assert.match(out, /^TASK +STATUS +SESSION +CREATED +PROMPT\n/);
-    assert.match(out, new RegExp(`${TASK} +queued +${SESSION.slice(0, 8)} .* Say hello`));
+    assert.match(out, new RegExp(`${TASK} +queued +…${SESSION.slice(-8)} .* Say hello`));
     assert.ok(out.split('\n').every((line) => line.length <= 120));
     assert.equal(api.asked, '/tasks?limit=3&status=queued&session_id=notes');
     assert.equal((JSON.parse((await ksi(['tasks', '-o', 'json'])).out) as unknown[]).length, 1);

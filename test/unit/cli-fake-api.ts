@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
-import type { ClientFrame } from '../../contracts/ws.js';
+import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
 
 export const TASK = '01900000-0000-7000-8000-000000000001';
 export const SESSION = '5f1c1f6e-0d0e-4c1a-9a3e-6b5c2f7d4a10';
 
 type Subscribe = Extract<ClientFrame, { op: 'subscribe' }>;
 /** What a subscriber is told, in order; `break` ends its connection, once. */
-type Play = EventEnvelope | (SpawnDelta & { subject: string }) | 'break';
+type Play = EventEnvelope | Extract<ServerFrame, { op: 'gap' }> | (SpawnDelta & { subject: string }) | 'break';
 
 const TASK_BODY = {
   task_id: TASK,
@@ -25,9 +25,20 @@ const TASK_BODY = {
   attempt: 0,
 };
 
+/** As the API's: a cursor only for one who named a limit, when there may be more. */
+function page(events: readonly EventEnvelope[], query: URLSearchParams): { events: EventEnvelope[]; cursor?: string } {
+  const after = Number(query.get('since')?.split('-').at(-1) ?? 0);
+  const limit = Number(query.get('limit') ?? 1_000);
+  const found = events.filter(({ seq }) => seq > after).slice(0, limit);
+  const last = query.has('limit') && found.length === limit ? found.at(-1) : undefined;
+  return { events: found, ...(last === undefined ? {} : { cursor: last.cursor }) };
+}
+
 /** An API with one task, whose events are those that a test says. */
 export class FakeApi {
   plays: Play[] = [];
+  /** A code that subscriptions are refused with. */
+  refuses: string | undefined;
   spawned: unknown;
   asked = '';
   subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
@@ -59,6 +70,7 @@ export class FakeApi {
 
   reset(): void {
     this.plays = [];
+    this.refuses = undefined;
     this.#seq = 0;
   }
 
@@ -96,6 +108,8 @@ export class FakeApi {
 
   #play(socket: WebSocket, frame: Subscribe): void {
     this.subscribed = frame;
+    if (this.refuses !== undefined)
+      return socket.send(JSON.stringify({ op: 'error', id: frame.id, code: this.refuses, message: 'It is so.' }));
     const after = Number(frame.since?.split('-').at(-1) ?? this.#seq);
     socket.send(JSON.stringify({ op: 'subscribed', id: frame.id, seq: after }));
     this.#told.emit('subscribed');
@@ -121,12 +135,13 @@ export class FakeApi {
     if (url.startsWith('/tasks?')) return json(200, { tasks: [TASK_BODY] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
     const events = this.plays.filter((play): play is EventEnvelope => play !== 'break' && 'seq' in play);
-    if (url === `/tasks/${TASK}/events` && headers.accept === 'text/event-stream') {
+    const isEvents = url.startsWith(`/tasks/${TASK}/events`);
+    if (isEvents && headers.accept === 'text/event-stream') {
       answer.writeHead(200, { 'content-type': 'text/event-stream' });
       for (const event of events) answer.write(`id: ${event.cursor}\ndata: ${JSON.stringify(event)}\n\n`);
       return void answer.end();
     }
-    if (url === `/tasks/${TASK}/events`) return json(200, { events });
+    if (isEvents) return json(200, page(events, new URL(url, this.url).searchParams));
     return json(404, { code: 'not_found', status: 404, detail: 'There is no such task.' });
   }
 }

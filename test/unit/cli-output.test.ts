@@ -45,7 +45,7 @@ describe('an answer', () => {
     }
   });
 
-  it('takes no delta of a message before or after its turn, nor of another attempt', () => {
+  it('keeps a delta that comes before its turn, and takes none of after it, nor of another attempt', () => {
     const answer = new AnswerText();
     const pieces = [
       ...answer.delta(delta('Tw', 0, 1)),
@@ -56,6 +56,15 @@ describe('an answer', () => {
       ...answer.message(assistant(text('Two'))),
     ];
     assert.equal(stdout(pieces), 'One\n\nTwo\n');
+  });
+
+  it('is written as soon as its turn comes, though its deltas overtook the events before', () => {
+    const answer = new AnswerText();
+    assert.equal(stdout(['Tw', 'o'].flatMap((part, n) => answer.delta(delta(part, n * 2, 1)))), '');
+    assert.equal(stdout(answer.message(assistant(text('One')))), 'One\n\nTwo');
+    assert.equal(stdout(answer.message(assistant(text('Two')))), '\n');
+    assert.equal(stdout(answer.delta(delta('New', 0, 0, 2))), '');
+    assert.equal(stdout(answer.start(2)), '\nNew');
   });
 
   it('begins anew with another attempt', () => {
@@ -105,6 +114,28 @@ describe('a table', () => {
   it('fits the terminal by its last column', () => {
     const lines = renderTable(['A', 'B'], [['id-1', 'a long prompt that does not fit']], 20).split('\n');
     assert.deepEqual(lines, ['A     B', 'id-1  a long prompt…']);
+  });
+
+  it('fits it also by its widest column, but never by the id', () => {
+    const [, row = ''] = renderTable(['ID', 'NAME', 'PROMPT'], [['an-id-1234567', 'n'.repeat(99), 'p']], 40).split(
+      '\n',
+    );
+    assert.equal(row, `an-id-1234567  ${'n'.repeat(14)}…  p`);
+  });
+
+  it('counts what a terminal shows, and tears no character', () => {
+    assert.equal(shorten('日本語のテスト', 8), '日本語…');
+    assert.equal(shorten('👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦', 5), '👩‍👩‍👧‍👦👩‍👩‍👧‍👦…');
+    assert.equal(shorten('naïve', 5), 'naïve');
+    const lines = renderTable(
+      ['A', 'B'],
+      [
+        ['日本', 'x'],
+        ['ab', 'y'],
+      ],
+      20,
+    ).split('\n');
+    assert.deepEqual(lines, ['A     B', '日本  x', 'ab    y']);
   });
 
   it('keeps a row on one line', () => {

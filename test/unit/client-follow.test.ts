@@ -158,3 +158,36 @@ describe('backoff', () => {
     );
   });
 });
+
+it('tells of a server that stays away, and goes on with the next event when it is back', async () => {
+  const server = createServer();
+  const listen = (port: number): Promise<void> => new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) =>
+    socket.once('message', (data) => {
+      const { since } = JSON.parse((data as Buffer).toString()) as { since?: string };
+      socket.send(JSON.stringify(event(Number(since?.split('-').at(-1) ?? 0) + 1)));
+      if (since !== undefined) return;
+      server.close();
+      socket.close(1012);
+    }),
+  );
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  const client = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'good' });
+  const stop = new AbortController();
+  const told: Error[] = [];
+  const onRetry = (error: Error): void => {
+    if (told.push(error) === 1) void listen(port);
+  };
+  const seen: number[] = [];
+  for await (const message of client.events({ signal: stop.signal, onRetry })) {
+    if ('seq' in message) seen.push(message.seq);
+    if (seen.length === 2) stop.abort();
+  }
+  assert.deepEqual(seen, [1, 2]);
+  assert.ok(told.length > 0 && told.every((error) => error instanceof KsiUnreachableError));
+  sockets.close();
+  server.close();
+  server.closeAllConnections();
+});

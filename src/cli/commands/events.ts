@@ -4,7 +4,7 @@ import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
-import { runCommand } from '../run.js';
+import { retryNotice, runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly subject: string[];
@@ -42,6 +42,7 @@ async function follow(options: Options): Promise<number> {
     ...(options.subject.length === 0 ? {} : { subjects: options.subject }),
     since: options.since,
     signal: stop.signal,
+    onRetry: retryNotice(),
   })) {
     // A reader that is slow is waited for; the cluster keeps what it has not read.
     if (!process.stdout.write(`${JSON.stringify(message)}\n`)) await once(process.stdout, 'drain');

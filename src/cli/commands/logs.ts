@@ -6,7 +6,7 @@ import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
 import { oneLine, shorten } from '../output/table.js';
-import { runCommand } from '../run.js';
+import { retryNotice, runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly follow?: true;
@@ -41,7 +41,8 @@ async function showTask(id: string, options: Options): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
   const write = (event: EventEnvelope): void =>
     void process.stdout.write(`${options.output === 'text' ? line(event) : JSON.stringify(event)}\n`);
-  if (options.follow === true) for await (const event of client.taskEvents(id)) write(event);
+  if (options.follow === true)
+    for await (const event of client.taskEvents(id, { onRetry: retryNotice() })) write(event);
   else {
     const events = await client.pastEvents(id);
     if (options.output === 'json') process.stdout.write(`${JSON.stringify(events)}\n`);

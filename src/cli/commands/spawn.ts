@@ -10,7 +10,7 @@ import { commaList, positiveNumber, type GlobalOptions } from '../options.js';
 import type { Piece } from '../output/answer.js';
 import { AnswerPrinter, type TaskOutcome } from '../output/answer-printer.js';
 import { paint } from '../output/colour.js';
-import { runCommand } from '../run.js';
+import { reportFailure, retryNotice, runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly session?: string;
@@ -70,19 +70,21 @@ async function spawn(words: readonly string[], options: Options): Promise<number
     process.stdout.write(`${options.output === 'text' ? accepted.task_id : JSON.stringify(accepted)}\n`);
     return EXIT.ok;
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
-    return stopped(stop.signal.reason as Stop, accepted?.task_id);
+    if (stop.signal.aborted) return stopped(stop.signal.reason as Stop, accepted?.task_id);
+    if (accepted === undefined || error instanceof CliError) throw error;
+    const exitCode = reportFailure(error);
+    process.stderr.write(`${goesOn(accepted.task_id)}\n`);
+    return exitCode;
   } finally {
     clearTimeout(timer);
     process.removeListener('SIGINT', interrupt);
   }
 }
 
+const goesOn = (id: string): string => `the task goes on. Follow it with: ksi logs -f ${id}`;
+
 function stopped(why: Stop, id: string | undefined): number {
-  const next =
-    id === undefined
-      ? 'it is not known whether the task was accepted. See: ksi tasks'
-      : `the task goes on. Follow it with: ksi logs -f ${id}`;
+  const next = id === undefined ? 'it is not known whether the task was accepted. See: ksi tasks' : goesOn(id);
   process.stderr.write(`\n${why === 'timeout' ? 'not done in time' : 'interrupted'}; ${next}\n`);
   return why === 'timeout' ? EXIT.timeout : EXIT.interrupted;
 }
@@ -91,7 +93,7 @@ async function promptOf(words: readonly string[]): Promise<string> {
   const fromPipe = words.length === 0 ? !process.stdin.isTTY : words.includes('-');
   const piped = fromPipe ? await readAll(process.stdin) : '';
   const prompt =
-    words.length === 0
+    words.length === 0 || (words.length === 1 && fromPipe)
       ? piped
       : words
           .map((word) => (word === '-' ? `\n\n${piped}` : word))
@@ -119,8 +121,11 @@ async function follow(
   signal: AbortSignal,
 ): Promise<number> {
   const printer = new AnswerPrinter(output === 'text' ? writePiece : () => undefined);
-  for await (const message of client.events({ subjects: [SUBJECT.taskAll(id), SUBJECT.live(id)], since, signal })) {
+  const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
+  for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice() })) {
     if (output === 'jsonl') process.stdout.write(`${JSON.stringify(message)}\n`);
+    // Its outcome may be among what is gone: to wait for it could be for ever.
+    if ('op' in message) throw new CliError(`Some of the task's events are no longer kept. See: ksi task ${id}`);
     const outcome = printer.show(message);
     if (outcome === undefined) continue;
     // The API's read model may be a moment behind the event.

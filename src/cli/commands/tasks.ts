@@ -16,6 +16,8 @@ interface Options extends GlobalOptions {
 }
 
 const DEFAULT_LIMIT = 20;
+/** Of one answer of the API. */
+const MOST = 500;
 const DEFAULT_WIDTH = 120;
 
 /** `ksi tasks`: the newest tasks. */
@@ -48,7 +50,11 @@ async function list(options: Options): Promise<number> {
   else if (tasks.length === 0) process.stderr.write('There are no such tasks. Run one: ksi spawn "Say hello"\n');
   else process.stdout.write(`${renderTable(HEAD, tasks.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
   if (options.output === 'text' && more !== undefined)
-    process.stderr.write(`There are more: --limit ${options.limit * 5}\n`);
+    process.stderr.write(
+      options.limit === MOST
+        ? 'There are more; filter them by --status, --session or --queue\n'
+        : `There are more: --limit ${Math.min(MOST, options.limit * 5)}\n`,
+    );
   return EXIT.ok;
 }
 
@@ -57,14 +63,14 @@ const HEAD = ['TASK', 'STATUS', 'SESSION', 'CREATED', 'PROMPT'];
 const row = (task: Task): string[] => [
   task.task_id,
   task.status,
-  task.session_name ?? task.session_id.slice(0, 8),
+  task.session_name ?? `…${task.session_id.slice(-8)}`,
   ago(task.created_at, Date.now()),
   task.prompt_preview,
 ];
 
 function parseLimit(text: string): number {
   const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > 500)
-    throw new InvalidArgumentError('It must be a whole number from 1 to 500.');
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST)
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${MOST}.`);
   return limit;
 }

@@ -14,12 +14,15 @@ interface ToolUse {
 }
 
 const MOST_OF_INPUT = 200;
+/** Deltas kept for their turn: more than one message has. */
+const MOST_EARLY = 10_000;
 /** Claude says its own failures as messages of this model; the task's error says them better. */
 const SYNTHETIC = '<synthetic>';
 
 /**
  * Puts an answer together from deltas, which may be missed, and complete messages, which may not: a delta is written when it goes on
- * where the text ends, and what the deltas of a message didn't bring, the message itself fills in. Nothing is written twice.
+ * where the text ends, and what the deltas of a message didn't bring, the message itself fills in. Nothing is written twice. As deltas
+ * are not stored first, they may overtake the event before them: those wait for it.
  */
 export class AnswerText {
   #attempt = 1;
@@ -29,6 +32,7 @@ export class AnswerText {
   /** The last thing written was text without an end of line. */
   #open = false;
   #any = false;
+  #early: SpawnDelta[] = [];
 
   /** Whether any text of the answer was written. */
   get any(): boolean {
@@ -40,10 +44,15 @@ export class AnswerText {
     this.#attempt = attempt;
     this.#part = 0;
     this.#written = '';
-    return this.end();
+    return [...this.end(), ...this.#catchUp()];
   }
 
-  delta({ data: { attempt, part, offset, text } }: SpawnDelta): Piece[] {
+  delta(delta: SpawnDelta): Piece[] {
+    const { attempt, part, offset, text } = delta.data;
+    if (attempt > this.#attempt || (attempt === this.#attempt && part > this.#part)) {
+      if (this.#early.length < MOST_EARLY) this.#early.push(delta);
+      return [];
+    }
     if (attempt !== this.#attempt || part !== this.#part || offset !== this.#written.length) return [];
     return this.#write(text);
   }
@@ -57,6 +66,7 @@ export class AnswerText {
       ...contentOfMessage(message)
         .filter(isToolUse)
         .flatMap((tool) => this.#tool(tool)),
+      ...this.#catchUp(),
     ];
   }
 
@@ -65,6 +75,12 @@ export class AnswerText {
     const open = this.#open;
     this.#open = false;
     return open ? [{ to: 'stdout', text: '\n' }] : [];
+  }
+
+  #catchUp(): Piece[] {
+    const early = this.#early;
+    this.#early = [];
+    return early.flatMap((delta) => this.delta(delta));
   }
 
   #complete(whole: string, isSilent: boolean): Piece[] {

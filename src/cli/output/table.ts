@@ -1,14 +1,27 @@
-/** A table whose last column gives way so that a row fits `width` columns. */
+import { cut, widthOf } from './width.js';
+
+const GAP = 2;
+const LEAST = 8;
+
+/** A table whose last column, and then its widest but the first (the id, which is to be copied), gives way so that a row fits `width`. */
 export function renderTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const fixed = widths.slice(0, -1).reduce((sum, cells) => sum + cells + 2, 0);
-  const last = Math.max(8, width - fixed);
+  const all = [head, ...rows].map((row) => row.map(oneLine));
+  const widths = head.map((_, column) => Math.max(...all.map((row) => widthOf(row[column] ?? ''))));
+  const last = widths.length - 1;
+  const fixed = (): number => widths.slice(0, last).reduce((sum, cells) => sum + cells + GAP, 0);
+  const over = fixed() + LEAST - width;
+  const widest = widths.indexOf(Math.max(...widths.slice(1, last)), 1);
+  if (over > 0 && widest !== -1) widths[widest] = Math.max(LEAST, (widths[widest] ?? 0) - over);
+  widths[last] = Math.max(LEAST, width - fixed());
+  const padded = (cell: string, cells: number): string => {
+    const fitting = cut(cell, cells);
+    return fitting + ' '.repeat(cells - widthOf(fitting));
+  };
   return all
     .map((row) =>
       row
-        .map((cell, column) => (column === head.length - 1 ? shorten(cell, last) : cell.padEnd(widths[column] ?? 0)))
-        .join('  ')
+        .map((cell, column) => padded(cell, widths[column] ?? 0))
+        .join(' '.repeat(GAP))
         .trimEnd(),
     )
     .join('\n');
@@ -17,11 +30,8 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
 /** Without line breaks, nor anything else that would steer a terminal. */
 export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 
-/** On one line, and no longer than `most`. */
-export function shorten(text: string, most: number): string {
-  const line = oneLine(text);
-  return line.length <= most ? line : `${line.slice(0, Math.max(0, most - 1))}…`;
-}
+/** On one line, and no wider than `most`. */
+export const shorten = (text: string, most: number): string => cut(oneLine(text), most);
 
 /** How long ago, as people say it. */
 export function ago(iso: string, now: number): string {
