@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { Config } from '../contracts/config.js';
-import type { EventData, EventType } from '../contracts/events.js';
+import type { StoredEvent } from '../contracts/events.js';
 import { STREAM, SUBJECT } from '../contracts/names.js';
 import { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
@@ -11,6 +11,7 @@ import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
+import { whileUnavailable } from './certain.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
 import { Folders } from './claude/folders.js';
@@ -29,6 +30,9 @@ export interface WorkerOptions {
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
 
+/** How long a broker that is away is waited for with what a stopping worker has to say. */
+const FAREWELL_MS = 1_500;
+
 /** Takes tasks from the broker and runs Claude. `stop` is the slow way and `stop({quick: true})` the fast one; both give back what is not finished. */
 export class Worker {
   readonly id = `w_${randomBytes(6).toString('hex')}`;
@@ -39,6 +43,9 @@ export class Worker {
   readonly #lanes: Lanes;
   readonly #shutdown = new AbortController();
   readonly #quick = new AbortController();
+  /** Aborts when its last word is due. */
+  readonly #offline = new AbortController();
+  #online: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -88,7 +95,7 @@ export class Worker {
     this.#keeper.start();
     await this.#folders.start();
     this.#lanes.start();
-    await this.#announce('WORKER_ONLINE', 'online', {
+    const online = newEvent('WORKER_ONLINE', {
       worker_id: this.id,
       host: hostname(),
       pid: process.pid,
@@ -96,6 +103,8 @@ export class Worker {
       queues: listOf(config.KSI_QUEUES),
       containment: this.#keeper.kind,
     });
+    // At the first start of a cluster the stream is made while the workers wait for it.
+    this.#online = this.#announce(online, 'online', this.#offline.signal);
   }
 
   /**
@@ -111,7 +120,11 @@ export class Worker {
   async #stop(): Promise<void> {
     await this.#lanes.stop();
     if (this.running > 0)
-      await this.#announce('WORKER_DRAINING', 'draining', { worker_id: this.id, running: this.running });
+      await this.#announce(
+        newEvent('WORKER_DRAINING', { worker_id: this.id, running: this.running }),
+        'draining',
+        AbortSignal.timeout(FAREWELL_MS),
+      );
     const giveBack = (): void => this.#shutdown.abort(new Stopped('shutdown'));
     const timeUp = setTimeout(giveBack, this.#options.config.KSI_DRAIN_S * 1_000);
     this.#quick.signal.addEventListener('abort', giveBack);
@@ -119,18 +132,25 @@ export class Worker {
     await this.#lanes.idle();
     clearTimeout(timeUp);
     await this.#keeper.stop();
-    await this.#announce('WORKER_OFFLINE', 'offline', { worker_id: this.id });
+    this.#offline.abort();
+    await this.#online;
+    await this.#announce(
+      newEvent('WORKER_OFFLINE', { worker_id: this.id }),
+      'offline',
+      AbortSignal.timeout(FAREWELL_MS),
+    );
     await this.#folders.stop();
   }
 
-  /** Tells what the worker does. Nothing depends on it, so a broker that can't take it is only logged. */
-  async #announce<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
+  /** Tells what the worker does. Nothing depends on it, so a broker that can't take it, until `signal` aborts, is only logged. */
+  async #announce(event: StoredEvent, token: string, signal: AbortSignal): Promise<void> {
     const { broker, log } = this.#options;
+    const publication = eventPublication(event, SUBJECT.workerEvent(this.id, token));
     try {
-      await broker.publisher.publish(eventPublication(newEvent(type, data), SUBJECT.workerEvent(this.id, token)));
+      await whileUnavailable(signal, () => broker.publisher.publish(publication));
     } catch (error) {
-      if (!isBrokerError(error)) throw error;
-      log.warn({ err: error, type }, `${STREAM.events} did not take the worker's event`);
+      if (!isBrokerError(error) && !signal.aborted) throw error;
+      log.warn({ err: error, type: event.type }, `${STREAM.events} did not take the worker's event`);
     }
   }
 }
