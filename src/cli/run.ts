@@ -24,7 +24,7 @@ export function reportFailure(error: unknown): number {
 export function retryNotice(): (error: Error) => void {
   let said = false;
   return ({ message }) => {
-    if (!said) process.stderr.write(`${paint('dim', `${message}; trying again until it does`, process.stderr)}\n`);
+    if (!said) process.stderr.write(`${paint('dim', `${message}; trying again`, process.stderr)}\n`);
     said = true;
   };
 }
