@@ -274,6 +274,17 @@ describe('HTTP', () => {
       );
     });
 
+    it('says when a page is not all, also one whose length nobody asked for', async () => {
+      const task = await lab.spawn();
+      await lab.finish(task, 1_100);
+      const first = (await lab.request(`/tasks/${task.task_id}/events`)).body as { events: unknown[]; cursor?: string };
+      assert.equal(first.events.length, 1_000);
+      const rest = (await lab.request(`/tasks/${task.task_id}/events?since=${first.cursor ?? ''}`))
+        .body as typeof first;
+      assert.equal(rest.events.length, 103);
+      assert.equal(rest.cursor, undefined);
+    });
+
     it('streams what happens as it happens', async () => {
       const task = await lab.spawn();
       const streaming = lab.request(`/tasks/${task.task_id}/events`, { headers: { accept: 'text/event-stream' } });

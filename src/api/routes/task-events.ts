@@ -13,11 +13,14 @@ import type { ApiContext } from '../context.js';
 import { sequenceOf } from '../cursors.js';
 import { principalOf } from '../request-principal.js';
 
+/** Events of a page when a client doesn't say how many. */
+const PAGE_EVENTS = 1_000;
+
 const Query = Type.Object(
   {
     since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 10_000, default: 1_000, description: 'Events of a page; JSON only.' }),
+      Type.Integer({ minimum: 1, maximum: 10_000, default: PAGE_EVENTS, description: 'Events of a page; JSON only.' }),
     ),
   },
   { additionalProperties: false },
@@ -54,8 +57,9 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
         await new EventStream(context, reply, id).run(after, task.ended_at !== undefined);
         return reply;
       }
-      const events = await page(context, id, after, request.query.limit ?? 1_000);
-      const last = events.length === request.query.limit ? events.at(-1) : undefined;
+      const { limit = PAGE_EVENTS } = request.query;
+      const events = await page(context, id, after, limit);
+      const last = events.length === limit ? events.at(-1) : undefined;
       return reply
         .type('application/json; charset=utf-8')
         .serializer((text: string) => text)
