@@ -2,6 +2,15 @@ import { decodeCursor } from '../events/cursor.js';
 import type { EventHub } from '../events/hub.js';
 import { ApiError } from './api-error.js';
 
+/**
+ * The same, of a cursor that may come from another API whose hub is a moment ahead of ours: it is looked for in the stream before it is refused.
+ * @throws {ApiError} invalid_cursor, cursor_gone
+ */
+export async function settledSequenceOf(cursor: string, hub: EventHub): Promise<number> {
+  if (decodeCursor(cursor, hub.position) === 'cursor_gone') await hub.catchUp();
+  return sequenceOf(cursor, hub);
+}
+
 /** The sequence that a client's cursor stands for. @throws {ApiError} invalid_cursor, cursor_gone */
 export function sequenceOf(cursor: string, hub: EventHub): number {
   const seq = decodeCursor(cursor, hub.position);

@@ -42,7 +42,14 @@ async function main(): Promise<void> {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
   followSupervisor(stop);
-  api = await startApi({ config, token, version, log, signal: stopping.signal });
+  try {
+    api = await startApi({ config, token, version, log, signal: stopping.signal });
+  } catch (error) {
+    // Asked to stop while it waited for the broker: that it gave up is no failure. (A timer wraps the signal's reason.)
+    const { reason } = stopping.signal;
+    if (stopping.signal.aborted && (error === reason || (error instanceof Error && error.cause === reason))) return;
+    throw error;
+  }
   // Asked to stop while it was starting.
   if (stopping.signal.aborted) await api.stop();
 }

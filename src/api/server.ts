@@ -30,6 +30,11 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     // At a shutdown idle keep-alive connections are no reason to wait.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    // Faults that Fastify finds before any hook: they too say nothing to one without a token.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const known = context.authenticator.principalOf(request.headers.authorization) !== undefined;
+      return sendProblem(context, known ? toApiError(error) : noToken(), request, reply);
+    },
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
   // One way in: JSON. Fastify would also take text.
   app.removeContentTypeParser('text/plain');
@@ -38,8 +43,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
   app.decorateRequest('principal', undefined);
   app.addHook('onRequest', async (request) => {
     request.principal = context.authenticator.principalOf(request.headers.authorization);
-    if (request.principal === undefined && !isOpen(request.url))
-      throw new ApiError('unauthorized', 'The request has no valid bearer token');
+    if (request.principal === undefined && !isOpen(request.url)) throw noToken();
   });
   app.setErrorHandler((error, request, reply) => sendProblem(context, toApiError(error), request, reply));
   app.setNotFoundHandler((request, reply) =>
@@ -78,6 +82,8 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
   await app.ready();
   return app;
 }
+
+const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
 
 function sendProblem(context: ApiContext, error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.status >= 500)

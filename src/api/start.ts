@@ -72,7 +72,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const acceptor = new Acceptor({ broker, blobs, hub, model: tail.model, gauge, config, log });
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
-    const tasks = new TaskReader(broker, blobs, tail.model);
+    const tasks = new TaskReader(broker, blobs, hub, tail.model);
     const authenticator = new Authenticator(options.token);
     const context: ApiContext = {
       config,
@@ -112,7 +112,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 
 async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)[]): Promise<void> {
   closing.abort();
-  for (const stop of stops.toReversed()) await stop();
+  const faults: unknown[] = [];
+  // One that fails is no reason to leave the others running.
+  for (const stop of stops.toReversed()) await stop().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw new AggregateError(faults, 'not everything of the API could be stopped');
 }
 
 /** Makes the streams what they must be, as soon as the broker's JetStream is up. */

@@ -1,5 +1,4 @@
 import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { StoredEvent } from '../../contracts/events.js';
 import type { Task, TaskPage, TasksQuery } from '../../contracts/http.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../broker/blobs.js';
@@ -7,7 +6,7 @@ import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
 import { asStored, type Stored } from '../broker/read.js';
 import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/projection.js';
-import { readStream } from '../events/replay.js';
+import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
 import { ApiError, apiErrorOf } from './api-error.js';
@@ -22,11 +21,13 @@ const MAX_LOOKED_AT = 10_000;
 export class TaskReader {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
+  readonly #hub: EventHub;
   readonly #model: ReadModel;
 
-  constructor(broker: Broker, blobs: Blobs, model: ReadModel) {
+  constructor(broker: Broker, blobs: Blobs, hub: EventHub, model: ReadModel) {
     this.#broker = broker;
     this.#blobs = blobs;
+    this.#hub = hub;
     this.#model = model;
   }
 
@@ -72,16 +73,9 @@ export class TaskReader {
   async #fromBroker(id: string): Promise<TaskRow | undefined> {
     try {
       let row: TaskRow | undefined;
-      for await (const stored of readStream(
-        this.#broker,
-        STREAM.events,
-        SUBJECT.taskStates(id),
-        0,
-        Number.MAX_SAFE_INTEGER,
-      )) {
-        const event = JSON.parse(new TextDecoder().decode(stored.data)) as StoredEvent;
-        row = applyEvent(row, { ...event, seq: stored.seq });
-      }
+      // Through the hub, which puts back a body that lies in the object store.
+      for await (const event of this.#hub.read(SUBJECT.taskStates(id), 0, Number.MAX_SAFE_INTEGER))
+        row = applyEvent(row, event);
       if (row !== undefined) return row;
       const command = await this.#command(id);
       return command === undefined

@@ -1,5 +1,6 @@
 import type { BridgedEvent } from './bridged.js';
 import type { EventHub } from './hub.js';
+import type { PageGate } from './replay.js';
 
 /** Where a feed delivers to. */
 export interface FeedSink {
@@ -10,7 +11,7 @@ export interface FeedSink {
   live?(): void;
 }
 
-/** Bounds how many replays ask the broker at once. */
+/** Bounds how many pages are asked of the broker at once. */
 export class ReplayLimit {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -19,7 +20,7 @@ export class ReplayLimit {
     this.#free = atOnce;
   }
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  readonly run: PageGate = async (work) => {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
@@ -29,7 +30,7 @@ export class ReplayLimit {
       if (next === undefined) this.#free++;
       else next();
     }
-  }
+  };
 }
 
 /**
@@ -73,8 +74,7 @@ export class Feed {
         return;
       }
       const upTo = this.#hub.position.seq;
-      const from = at;
-      await this.#limit.run(() => this.#replay(from, upTo));
+      await this.#replay(at, upTo);
       at = upTo;
     }
   }
@@ -87,7 +87,7 @@ export class Feed {
   }
 
   async #replay(after: number, upTo: number): Promise<void> {
-    for await (const event of this.#hub.read(this.#filter, after, upTo)) {
+    for await (const event of this.#hub.read(this.#filter, after, upTo, this.#limit.run)) {
       if (this.#stopped) return;
       this.#offer(event);
       await this.#sink.ready?.();

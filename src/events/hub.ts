@@ -11,13 +11,15 @@ import { isBrokerError } from '../broker/errors.js';
 import { streamPosition } from '../broker/read.js';
 import { BridgedEvent } from './bridged.js';
 import { encodeCursor, incarnationOf, type Position } from './cursor.js';
-import { readStream } from './replay.js';
+import { readStream, type PageGate } from './replay.js';
 import { EventRing } from './ring.js';
 
 export type EventListener = (event: BridgedEvent) => void;
 
 /** A lost last message has no successor to reveal it: so an idle hub compares itself with the stream. */
 const IDLE_CHECK_MS = 1_000;
+/** A hub that is never idle compares all the same, so often: a stream made anew under load shows in nothing else. */
+const CHECKS_WHEN_BUSY = 10;
 const MAX_RECENT = 10_000;
 
 interface Incoming {
@@ -44,6 +46,7 @@ export class EventHub {
   #started = false;
   #stopped = false;
   #quiet = true;
+  #checksSkipped = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void)[] = [];
 
@@ -70,7 +73,7 @@ export class EventHub {
       }),
     );
     this.#timer = setInterval(() => {
-      if (this.#quiet) this.#compare();
+      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) this.#compare();
       this.#quiet = true;
     }, IDLE_CHECK_MS);
   }
@@ -116,9 +119,19 @@ export class EventHub {
   }
 
   /** Stored events after `after` up to `upTo`, from the broker. @throws {BrokerError} */
-  async *read(filter: string, after: number, upTo: number): AsyncGenerator<BridgedEvent> {
-    for await (const stored of readStream(this.#broker, STREAM.events, filter, after, upTo))
+  async *read(filter: string, after: number, upTo: number, gate?: PageGate): AsyncGenerator<BridgedEvent> {
+    for await (const stored of readStream(this.#broker, STREAM.events, filter, after, upTo, gate))
       yield await this.#bridge(stored);
+  }
+
+  /**
+   * Resolves when all that the stream holds by now was delivered, or could not be fetched. For a cursor that came from another API,
+   * whose hub may be a moment ahead of this one.
+   */
+  async catchUp(): Promise<void> {
+    await this.#draining;
+    this.#compare();
+    await this.#draining;
   }
 
   #onMessage(msg: Msg): void {
@@ -197,6 +210,7 @@ export class EventHub {
   /** Compares with the stream's end, and fetches what never came. */
   #compare(): void {
     if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return;
+    this.#checksSkipped = 0;
     this.#draining = this.#compareSlowly().finally(() => {
       this.#draining = undefined;
       this.#drain();
@@ -260,14 +274,20 @@ const DECODER = new TextDecoder();
 function parseEvent(data: Uint8Array): Parsed | undefined {
   const text = DECODER.decode(data);
   try {
-    const event = JSON.parse(text) as StoredEvent;
-    return typeof event === 'object' && typeof event.data === 'object' ? { text, event } : undefined;
+    const event: unknown = JSON.parse(text);
+    return isEvent(event) ? { text, event } : undefined;
   } catch {
     return undefined; // Shown as what it is: unreadable.
   }
 }
 
-/** Stands for an event that is not JSON: its place in the stream is told all the same. */
+/** What everything here relies on: one message that lacks it must not stop all that come after it. */
+const isEvent = (value: unknown): value is StoredEvent => {
+  const { type, timestamp, data } = (value ?? {}) as { type?: unknown; timestamp?: unknown; data?: unknown };
+  return typeof type === 'string' && typeof timestamp === 'string' && typeof data === 'object' && data !== null;
+};
+
+/** Stands for an event that is none: its place in the stream is told all the same. */
 const UNREADABLE: Parsed = (() => {
   const event = { v: 1, id: '', type: 'UNREADABLE', timestamp: new Date(0).toISOString(), data: {} };
   return { text: JSON.stringify(event), event: event as unknown as StoredEvent };

@@ -11,10 +11,17 @@ const NOT_FOUND = 404;
 const MAX_LAG_MS = 5_000;
 const LAG_PAUSE_MS = 25;
 
+/** Runs the reading of a page; it may make it wait for its turn. */
+export type PageGate = <T>(read: () => Promise<T>) => Promise<T>;
+
+const atOnce: PageGate = (read) => read();
+
 /**
  * The stored messages of a stream after sequence `after`, up to `upTo`, whose subject matches `filter`, in order, page by page.
  * Pages are direct gets, which make no consumer but may be answered by a replica that lags; so it ends only once it has come to what
- * the leader says is the last. @throws {BrokerError}
+ * the leader says is the last.
+ * @param gate holds a page's reading, not what the caller does with it: who consumes slowly keeps nobody else waiting.
+ * @throws {BrokerError}
  */
 export async function* readStream(
   broker: Broker,
@@ -22,6 +29,7 @@ export async function* readStream(
   filter: string,
   after: number,
   upTo: number,
+  gate: PageGate = atOnce,
 ): AsyncGenerator<Stored> {
   if (after >= upTo) return;
   const last = Math.min((await lastBySubject(broker, stream, filter))?.seq ?? 0, upTo);
@@ -29,7 +37,7 @@ export async function* readStream(
   let lagging = 0;
   while (at < last) {
     let advanced = false;
-    for (const message of await page(broker, stream, filter, at + 1)) {
+    for (const message of await gate(() => page(broker, stream, filter, at + 1))) {
       if (message.seq > upTo) return;
       at = message.seq;
       advanced = true;

@@ -13,8 +13,9 @@ export class EventRing {
     this.#events.push(event);
     this.#bytes += event.bytes;
     while (this.#events.length - this.#head > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#drop();
-    // Amortised: the dropped front is cut off once it is as long as the rest.
-    if (this.#head > MAX_EVENTS) {
+    // Amortised: the dropped front is cut off once it is as long as the rest. Until then it is still in memory, so by no other measure:
+    // a few large events are dropped by their bytes long before there are many of them.
+    if (this.#head > this.#events.length / 2) {
       this.#events = this.#events.slice(this.#head);
       this.#head = 0;
     }

@@ -1,10 +1,12 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
-import { streamPosition } from '../broker/read.js';
+import { isBrokerError } from '../broker/errors.js';
+import { streamPosition, type Stored } from '../broker/read.js';
 import { isDatabase } from '../store/file.js';
 import { ReadModel } from '../store/read-model.js';
 import { TaskStore } from '../store/task-store.js';
@@ -110,9 +112,25 @@ export class Tail {
     const { broker, blobs } = this.#options;
     const { lastSeq } = await streamPosition(broker, STREAM.commands);
     for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
-      const command = await commandOf(stored, blobs);
+      // A body may be large, and in the object store: only of a task that nothing is known of.
+      if (this.model.get(stored.header(HEADER.taskId)) !== undefined) continue;
+      const command = await this.#commandOf(stored, blobs);
       if (command !== undefined)
         this.model.accept(acceptedRow(command, stored.subject.startsWith('ksi.commands.wait.') ? 'waiting' : 'queued'));
+    }
+  }
+
+  /** One task's lost body must not keep an API from starting. @throws {BrokerError} when the broker is away. */
+  async #commandOf(stored: Stored, blobs: Blobs): Promise<SpawnCommand | undefined> {
+    try {
+      return await commandOf(stored, blobs);
+    } catch (error) {
+      if (isBrokerError(error, 'unavailable')) throw error;
+      this.#options.log.error(
+        { err: error, subject: stored.subject },
+        'a standing command cannot be read; it is not shown',
+      );
+      return undefined;
     }
   }
 }

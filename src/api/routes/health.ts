@@ -16,7 +16,7 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
       uptime_s: Math.floor(process.uptime()),
       active_connections: context.metrics.activeConnections,
       broker: { connected },
-      read_model: { position, behind: Math.max(0, context.hub.position.seq - position) },
+      read_model: { position, behind: context.tail.caughtUp ? 0 : Math.max(0, context.hub.position.seq - position) },
     };
   });
   app.get('/livez', { schema: { ...OPEN, summary: 'Whether the process answers' } }, () => ({ live: true }));

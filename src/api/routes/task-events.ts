@@ -10,7 +10,7 @@ import type { BridgedEvent } from '../../events/bridged.js';
 import { Feed } from '../../events/feed.js';
 import { apiErrorOf } from '../api-error.js';
 import type { ApiContext } from '../context.js';
-import { sequenceOf } from '../cursors.js';
+import { settledSequenceOf } from '../cursors.js';
 import { principalOf } from '../request-principal.js';
 
 /** Events of a page when a client doesn't say how many. */
@@ -52,7 +52,7 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
       const task = await tasks.task(id, principalOf(request));
       const resumed = request.headers['last-event-id'];
       const since = typeof resumed === 'string' && resumed !== '' ? resumed : request.query.since;
-      const after = since === undefined ? 0 : sequenceOf(since, hub);
+      const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
       if (request.headers.accept?.includes('text/event-stream') === true) {
         await new EventStream(context, reply, id).run(after, task.ended_at !== undefined);
         return reply;
@@ -100,6 +100,7 @@ class EventStream {
     const { hub, limit, metrics, closing, log } = this.#context;
     const { raw } = this.#reply.hijack();
     const end = (): void => void raw.end();
+    let unread = 0;
     raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', connection: 'keep-alive' });
     raw.write(': ksi\n\n');
     const feed = new Feed({
@@ -120,7 +121,13 @@ class EventStream {
       },
     });
     const left = metrics.connected();
-    const heartbeat = setInterval(() => raw.write(': alive\n\n'), HEARTBEAT_MS);
+    const heartbeat = setInterval(() => {
+      const before = unread;
+      unread = raw.writableLength;
+      // None of it has left since the last heartbeat: a client that is gone, or as good as. It resumes from its last event id.
+      if (before > 0 && unread >= before) raw.destroy();
+      else if (!raw.writableEnded) raw.write(': alive\n\n');
+    }, HEARTBEAT_MS);
     closing.addEventListener('abort', end, { signal: this.#closed.signal });
     raw.once('close', () => {
       this.#closed.abort();
@@ -139,6 +146,7 @@ class EventStream {
 
   #send(event: BridgedEvent): void {
     const { raw } = this.#reply;
+    if (raw.writableEnded) return;
     raw.write(`id: ${event.cursor}\nevent: ${event.type}\ndata: ${event.envelope}\n\n`);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) raw.end();

@@ -10,7 +10,7 @@ import { Feed } from '../../events/feed.js';
 import { parsePattern, type SubjectPattern } from '../../events/subject.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { ApiContext } from '../context.js';
-import { sequenceOf } from '../cursors.js';
+import { settledSequenceOf } from '../cursors.js';
 import { maySee, type Principal } from '../principal.js';
 import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
@@ -48,6 +48,9 @@ export class EventConnection {
   readonly #log: Logger;
   readonly #subscriptions = new Map<string, Subscription>();
   #lastSent = 0;
+  /** Frames are obeyed in their order, though one may have to wait for the hub. */
+  #turn: Promise<void> = Promise.resolve();
+  #stopped = false;
 
   constructor(options: { context: ApiContext; principal: Principal; out: Outgoing; live: LiveFeed }) {
     this.#context = options.context;
@@ -67,20 +70,26 @@ export class EventConnection {
   onMessage(data: RawData, isBinary: boolean): void {
     if (isBinary) return this.#out.close(CLOSE.unsupported, 'text frames only');
     const text = (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString('utf8');
+    this.#turn = this.#turn.then(() => this.#answer(text));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const subscription of this.#subscriptions.values()) subscription.stop();
+    this.#subscriptions.clear();
+  }
+
+  async #answer(text: string): Promise<void> {
+    if (this.#stopped) return;
     if (text === 'ping') return this.#out.send('pong');
     try {
-      this.#obey(readFrame(text));
+      await this.#obey(readFrame(text));
     } catch (error) {
       this.#sendError(apiErrorOf(error));
     }
   }
 
-  stop(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.stop();
-    this.#subscriptions.clear();
-  }
-
-  #obey(frame: ClientFrame): void {
+  async #obey(frame: ClientFrame): Promise<void> {
     if (frame.op === 'unsubscribe') {
       this.#subscriptions.get(frame.id)?.stop();
       this.#subscriptions.delete(frame.id);
@@ -89,7 +98,8 @@ export class EventConnection {
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
-    const after = frame.since === undefined ? undefined : sequenceOf(frame.since, this.#context.hub);
+    const after = frame.since === undefined ? undefined : await settledSequenceOf(frame.since, this.#context.hub);
+    if (this.#stopped) return;
     this.#subscriptions.get(frame.id)?.stop();
     this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#context.hub.position.seq });
     this.#subscribe(frame.id, wanted, after);

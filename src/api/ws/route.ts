@@ -3,7 +3,7 @@ import { CLOSE } from '../../../contracts/errors.js';
 import { EventsQuery } from '../../../contracts/ws.js';
 import { ApiError } from '../api-error.js';
 import type { ApiContext } from '../context.js';
-import { sequenceOf } from '../cursors.js';
+import { sequenceOf, settledSequenceOf } from '../cursors.js';
 import { principalOf } from '../request-principal.js';
 import { EventConnection, parseSubjects } from './connection.js';
 import { LiveFeed } from './live.js';
@@ -22,7 +22,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ query: { since, subject } }) => {
       if (subject !== undefined) parseSubjects([subject]);
-      if (since !== undefined) sequenceOf(since, hub);
+      if (since !== undefined) await settledSequenceOf(since, hub);
     },
     handler: async () => {
       throw new ApiError('invalid_request', 'GET /events is a WebSocket: send `Upgrade: websocket`');
