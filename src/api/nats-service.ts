@@ -1,5 +1,5 @@
 import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
-import { headers } from '@nats-io/transport-node';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import type { Static, TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
@@ -10,6 +10,7 @@ import { ApiError, invalid } from './api-error.js';
 import type { ApiContext } from './context.js';
 import { LOCAL, type Principal } from './principal.js';
 import { problemOf, toApiError } from './problems.js';
+import { spawn } from './spawn.js';
 
 interface Verb<S extends TSchema = TSchema> {
   readonly name: string;
@@ -21,7 +22,7 @@ const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): 
 
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
-  verb('spawn', SpawnRequest, (request, principal, { acceptor }) => acceptor.accept(request, principal)),
+  verb('spawn', SpawnRequest, (request, principal, context) => spawn(context, request, principal)),
   verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
 ];
@@ -44,6 +45,8 @@ export async function startNatsService(context: ApiContext): Promise<Service> {
       },
     });
   }
+  // Only once the broker knows of it is it there: who is told that this API is ready may ask at once.
+  await context.broker.nc.flush();
   return service;
 }
 
@@ -51,7 +54,7 @@ async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiCo
   try {
     const request = check(schema, parse(message));
     if (!request.ok) throw invalid(request.faults);
-    message.respond(JSON.stringify(await run(request.value, LOCAL, context)));
+    respond(message, await run(request.value, LOCAL, context), context);
   } catch (thrown) {
     const error = toApiError(thrown);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');
@@ -59,7 +62,16 @@ async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiCo
     const reply = headers();
     reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
     reply.set('Nats-Service-Error-Code', String(error.status));
-    message.respond(JSON.stringify(problemOf(error)), { headers: reply });
+    respond(message, problemOf(error), context, reply);
+  }
+}
+
+function respond(message: ServiceMsg, body: unknown, { log }: ApiContext, reply?: MsgHdrs): void {
+  try {
+    message.respond(JSON.stringify(body), reply === undefined ? {} : { headers: reply });
+  } catch (error) {
+    // The connection is closing, or the answer is larger than a message may be.
+    log.warn({ err: error, subject: message.subject }, 'a NATS request was left without an answer');
   }
 }
 

@@ -63,7 +63,9 @@ export class Acceptor {
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = chooseSession(request.session_id, principal.owner);
     if (!session.fresh) await this.#checkSession(session, request, principal);
-    if (!gauge.take()) throw new ApiError('queue_full', 'So many tasks stand in the queue that no more are taken');
+    const room = gauge.take();
+    if (room !== true && !(await room))
+      throw new ApiError('queue_full', 'So many tasks stand in the queue that no more are taken');
     const since = hub.cursor();
     const command = commandFor(request, session, principal);
     const status = await this.#store(command, session, traceparent).catch((error: unknown) => {
@@ -108,25 +110,25 @@ export class Acceptor {
     if (known !== undefined && !maySee(principal, known.owner))
       throw new ApiError('session_not_found', 'There is no such session');
     if (request.resume_only !== true || known !== undefined) return;
-    const transcript = await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)).catch(
-      (error: unknown) => {
-        throw apiErrorOf(error);
-      },
-    );
-    if (transcript === undefined) throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
+    const found = await sessionStands(broker, sessionId).catch((error: unknown) => {
+      throw apiErrorOf(error);
+    });
+    if (!found) throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
   }
 
   /** @returns the task's true status. @throws {BrokerError | ApiError} */
   async #store(command: SpawnCommand, session: SessionChoice, traceparent: string | undefined): Promise<TaskStatus> {
     const message = await this.#message(command, traceparent);
     const identity = identityOf(command);
-    const queued = newEvent('SPAWN_QUEUED', {
+    const event = newEvent('SPAWN_QUEUED', {
       ...identity,
       queue: command.queue,
       priority: command.priority,
       prompt_preview: previewOf(command.prompt),
       ...(command.model === undefined ? {} : { model: command.model }),
     });
+    // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
+    const queued = { ...event, timestamp: command.accepted_at };
     const expect = { filter: SUBJECT.taskStates(command.task_id), seq: 0 };
     const announced = this.#queuedEvents.publish(
       eventPublication(queued, SUBJECT.taskState(command.task_id, TASK_STATES.queued.token), expect, traceparent),
@@ -140,7 +142,7 @@ export class Acceptor {
         ? await this.#storeFresh(message, command)
         : await this.#storeInSession(message, command, announced);
     } catch (error) {
-      if (!(isBrokerError(error, 'unavailable') || isBrokerError(error, 'full'))) throw error;
+      // Whatever the reason: SPAWN_QUEUED may be stored, and must not stand for a task that nobody runs.
       if (await this.#wasAccepted(identity, isBrokerError(error, 'unavailable'))) return 'running';
       throw error;
     }
@@ -221,6 +223,15 @@ export class Acceptor {
     };
     return { taskId: task_id, sessionId: session_id, queue, payload, headers };
   }
+}
+
+/** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */
+async function sessionStands(broker: Broker, sessionId: string): Promise<boolean> {
+  const stored = await Promise.all([
+    lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
+    lastBySubject(broker, STREAM.commands, SUBJECT.session(sessionId)),
+  ]);
+  return stored.some((message) => message !== undefined);
 }
 
 const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Principal): SpawnCommand => ({

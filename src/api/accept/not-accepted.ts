@@ -15,6 +15,8 @@ export interface TaskIdentity {
 
 const MAX_LATER = 100_000;
 const MAX_TRIES = 10;
+/** A broker that only hangs loses no connection, so its return is no event. */
+const RETRY_MS = 1_000;
 
 /**
  * Cancels tasks that were refused, or of which it isn't known whether the broker took them: nobody was told that they were accepted,
@@ -26,6 +28,8 @@ export class NotAccepted {
   readonly #later: TaskIdentity[] = [];
   readonly #forget: () => void;
   #working: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(broker: Broker, log: Logger) {
     this.#broker = broker;
@@ -64,25 +68,29 @@ export class NotAccepted {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#forget();
+    clearTimeout(this.#retry);
     await this.#working;
     if (this.#later.length > 0)
       this.#log.warn({ tasks: this.#later.length }, 'tasks of unknown fate are left; they may run');
   }
 
   #workOff(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#retry);
     this.#working ??= this.#work().finally(() => (this.#working = undefined));
   }
 
   async #work(): Promise<void> {
-    for (let task = this.#later[0]; task !== undefined; task = this.#later[0]) {
+    for (let task = this.#later[0]; task !== undefined && !this.#stopped; task = this.#later[0]) {
       try {
         const cancelled = await this.cancel(task);
         this.#log.info({ task_id: task.task_id, cancelled }, 'settled a task of unknown fate');
         this.#later.shift();
       } catch (error) {
-        // The next return of the connection, or the next such task, tries again.
-        this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet');
+        this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet; trying again');
+        if (!this.#stopped) this.#retry = setTimeout(() => this.#workOff(), RETRY_MS);
         return;
       }
     }

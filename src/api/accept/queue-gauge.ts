@@ -14,6 +14,7 @@ export class QueueGauge {
   readonly #log: Logger;
   #standing = 0;
   #lookedAt = -Infinity;
+  #looking: Promise<void> | undefined;
 
   constructor(broker: Broker, max: number, log: Logger) {
     this.#broker = broker;
@@ -25,19 +26,27 @@ export class QueueGauge {
     return this.#standing;
   }
 
-  /** Whether one more may be taken; counts it. Never waits: the figure is that of the last look, and what came since. */
-  take(): boolean {
-    if (performance.now() - this.#lookedAt > REFRESH_MS) {
-      this.#lookedAt = performance.now();
-      this.refresh().catch((error: unknown) =>
-        this.#log.warn({ err: error }, 'the length of the queue could not be read'),
-      );
-    }
-    return ++this.#standing <= this.#max;
+  /**
+   * Whether one more may be taken; counts it. Waits for nothing while there is room by the last look and what came since: only a refusal
+   * is never given by a figure that has grown old.
+   */
+  take(): boolean | Promise<boolean> {
+    const old = performance.now() - this.#lookedAt > REFRESH_MS;
+    const looking = old ? this.#look() : this.#looking;
+    if (++this.#standing <= this.#max) return true;
+    return looking === undefined ? false : looking.then(() => ++this.#standing <= this.#max);
   }
 
   /** @throws {BrokerError} */
   async refresh(): Promise<void> {
     this.#standing = (await streamPosition(this.#broker, STREAM.commands)).messages;
+  }
+
+  #look(): Promise<void> {
+    this.#lookedAt = performance.now();
+    this.#looking ??= this.refresh()
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'the length of the queue could not be read'))
+      .finally(() => (this.#looking = undefined));
+    return this.#looking;
   }
 }

@@ -3,11 +3,11 @@ import { Problem, SpawnAccepted, SpawnQuery, Task } from '../../../contracts/htt
 import { SpawnRequest } from '../../../contracts/spawn.js';
 import { invalid } from '../api-error.js';
 import type { ApiContext } from '../context.js';
-import { toApiError } from '../problems.js';
 import { principalOf } from '../request-principal.js';
+import { spawn } from '../spawn.js';
 
 export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
-  const { acceptor, tasks, metrics, closing } = context;
+  const { tasks, closing } = context;
   app.post<{ Body: SpawnRequest; Querystring: SpawnQuery }>(
     '/spawn',
     {
@@ -26,14 +26,7 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
       if (request.headers['idempotency-key'] !== undefined)
         throw invalid([{ field: 'Idempotency-Key', message: 'is not supported by this version' }]);
       const principal = principalOf(request);
-      const accepted = await acceptor
-        .accept(request.body, principal, traceparentOf(request.headers))
-        .catch((error: unknown) => {
-          const refused = toApiError(error);
-          metrics.spawns.inc({ result: refused.code });
-          throw refused;
-        });
-      metrics.spawns.inc({ result: 'accepted' });
+      const accepted = await spawn(context, request.body, principal, traceparentOf(request.headers));
       reply.header('location', `/tasks/${accepted.task_id}`);
       const { wait = 0 } = request.query;
       if (wait > 0) {

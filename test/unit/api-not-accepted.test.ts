@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, it, mock } from 'node:test';
+import { NotAccepted } from '../../src/api/accept/not-accepted.js';
+import type { Broker } from '../../src/broker/connect.js';
+import type { Publication } from '../../src/broker/publish.js';
+import { silent } from '../fixtures/connection.js';
+
+const TASK = { task_id: '01a20820-0000-7000-8000-000000000000', session_id: 's', owner: 'local' };
+
+/** `Promise.withResolvers` of later Node. */
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+describe('a task of unknown fate', () => {
+  it('is cancelled once a broker that only hung answers again, though no connection was lost', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      let asked = 0;
+      const hung = deferred<void>();
+      const published = deferred<Publication>();
+      const broker = {
+        connected: () => true,
+        onConnection: () => () => undefined,
+        jsm: {
+          streams: {
+            getMessage: async () => {
+              if (++asked > 1) return null;
+              // The next turn of the event loop: by then the retry is set.
+              setImmediate(hung.resolve);
+              throw new Error('timeout');
+            },
+          },
+        },
+        publisher: {
+          publish: async (publication: Publication) => {
+            published.resolve(publication);
+            return { stream: 'KSI_EVENTS', seq: 1, duplicate: false };
+          },
+        },
+      } as unknown as Broker;
+      const fates = new NotAccepted(broker, silent);
+      fates.later(TASK);
+      await hung.promise;
+      mock.timers.tick(1_000);
+      const { subject, expect } = await published.promise;
+      assert.match(subject, /\.state\.cancelled$/);
+      assert.equal(expect?.seq, 0);
+      await fates.stop();
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
