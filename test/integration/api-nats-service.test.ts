@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { Svcm } from '@nats-io/services';
+import type { Msg } from '@nats-io/transport-node';
+import type { Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/http.js';
+import { SUBJECT } from '../../contracts/names.js';
+import { ApiLab } from '../fixtures/api.js';
+
+describe('the NATS service', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  const ask = (verb: string, body: unknown): Promise<Msg> =>
+    lab.broker.nc.request(SUBJECT.apiVerb(verb), typeof body === 'string' ? body : JSON.stringify(body), {
+      timeout: 5_000,
+    });
+
+  it('takes a spawn and shows it, as HTTP does', async () => {
+    const accepted = (await ask('spawn', { prompt: 'over NATS', session_id: null })).json<SpawnAccepted>();
+    assert.equal(accepted.status, 'queued');
+    const task = (await ask('task', { id: accepted.task_id })).json<Task>();
+    assert.deepEqual(task, await lab.task(accepted.task_id));
+    const page = (await ask('tasks', '')).json<TaskPage>();
+    assert.equal(page.tasks[0]?.task_id, accepted.task_id);
+  });
+
+  it('refuses with the headers of the protocol and the document of HTTP', async () => {
+    const cases: [string, unknown, number, string][] = [
+      ['spawn', { promt: 'x' }, 400, 'invalid_request'],
+      ['spawn', '{bad', 400, 'invalid_json'],
+      ['spawn', { prompt: 'x', session_id: 'never-seen', resume_only: true }, 404, 'session_not_found'],
+      ['task', { id: '01a20820-6481-721d-9f79-db9f581717f0' }, 404, 'not_found'],
+      ['tasks', { limit: 0 }, 400, 'invalid_request'],
+    ];
+    for (const [verb, body, status, code] of cases) {
+      const answer = await ask(verb, body);
+      const problem = answer.json<Problem>();
+      assert.equal(answer.headers?.get('Nats-Service-Error-Code'), String(status), JSON.stringify(problem));
+      assert.notEqual(answer.headers?.get('Nats-Service-Error'), '');
+      assert.equal(problem.code, code);
+      assert.match(problem.detail, /\. \S/);
+    }
+  });
+
+  it('counts its spawns with those of HTTP', async () => {
+    const count = async (): Promise<number> => {
+      const { body } = await lab.request('/metrics');
+      return Number(/^ksi_spawn_requests_total\{result="accepted"\} (\d+)$/m.exec(String(body['text']))?.[1] ?? 0);
+    };
+    const before = await count();
+    await ask('spawn', { prompt: 'x' });
+    await lab.spawn();
+    assert.equal(await count(), before + 2);
+  });
+
+  it('is found as `nats micro` finds it', async () => {
+    const names: string[] = [];
+    for await (const { name, endpoints } of await new Svcm(lab.broker.nc).client().info('ksi')) {
+      names.push(name);
+      assert.deepEqual(endpoints.map(({ subject }) => subject).toSorted(), [
+        'ksi.api.spawn',
+        'ksi.api.task',
+        'ksi.api.tasks',
+      ]);
+    }
+    assert.deepEqual(names, ['ksi']);
+  });
+});
