@@ -57,8 +57,9 @@ describe('HTTP', () => {
     it('waits for the outcome when asked to, and says when the time is up', async () => {
       const timedOut = await lab.post({ prompt: 'x' }, '?wait=0.2');
       assert.equal(timedOut.status, 202);
-      const waiting = lab.post({ prompt: 'x', session_id: 'waiter' }, '?wait=30');
       const client = lab.connect();
+      await client.opened;
+      const waiting = lab.post({ prompt: 'x', session_id: 'waiter' }, '?wait=30');
       const queued = await client.until(({ data }) => data['session_name'] === 'waiter');
       await lab.finish({ task_id: String(queued.data['task_id']), session_id: String(queued.data['session_id']) });
       const answer = await waiting;
