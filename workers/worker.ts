@@ -29,6 +29,8 @@ export interface WorkerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly containment: Containment;
+  /** Called once, when it has run KSI_WORKER_MAX_TASKS attempts and is to be replaced. */
+  readonly onWornOut?: () => void;
   /** Called with the end of each task that was delivered here. */
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
@@ -51,6 +53,7 @@ export class Worker {
   /** Aborts when its last word is due. */
   readonly #offline = new AbortController();
   #online: Promise<void> = Promise.resolve();
+  #attempts = 0;
   #stopped: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -82,7 +85,11 @@ export class Worker {
       queues: listOf(config.KSI_QUEUES),
       slots: this.slots,
       inboxPrefix: config.KSI_NATS_INBOX,
-      run: async (delivery, slot) => options.onTaskEnd?.(await runTask(delivery, slot, context)),
+      run: async (delivery, slot) => {
+        const end = await runTask(delivery, slot, context);
+        options.onTaskEnd?.(end);
+        this.#count(end);
+      },
       log: context.log,
     });
   }
@@ -150,6 +157,16 @@ export class Worker {
     );
     await this.#journal.close();
     await this.#folders.stop();
+  }
+
+  #count(end: TaskEnd): void {
+    // Nothing ran for these.
+    if (end === 'ended' || end === 'lost' || end === 'given_back') return;
+    this.#attempts += 1;
+    const { config, log, onWornOut } = this.#options;
+    if (this.#attempts !== config.KSI_WORKER_MAX_TASKS) return;
+    log.info({ attempts: this.#attempts }, 'as many attempts as this worker is to make; it makes room for another');
+    onWornOut?.();
   }
 
   /** What workers of this host that died left: their processes, their tasks and what those had still to say. */
