@@ -79,6 +79,11 @@ export const Config = Type.Object({
     Number.MAX_SAFE_INTEGER,
     10_737_418_240,
   ),
+  KSI_CONTAINMENT: Type.Enum(['auto', 'process_group'], {
+    default: 'auto',
+    description:
+      'What keeps processes of Claude from outliving their worker: `auto` tries PID namespaces first, `process_group` always uses the portable guard process.',
+  }),
   KSI_CLAUDE_BIN: Type.Optional(Text('The claude executable. Default: the one that the Agent SDK brings.')),
   KSI_CLAUDE_ENV: list('', 'Names of further environment variables that Claude may see, by comma.'),
   KSI_MODEL: Text('Model of a task that names none.', { default: 'sonnet', minLength: 1 }),

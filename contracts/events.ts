@@ -90,6 +90,11 @@ export const EVENT_DATA = {
     pid: Type.Integer(),
     concurrency: Type.Integer(),
     queues: Type.Array(Type.String()),
+    containment: Type.Optional(
+      Type.Enum(['pid_namespace', 'process_group'], {
+        description: 'What keeps processes of Claude from outliving the worker: the kernel, or a guard process.',
+      }),
+    ),
   }),
   WORKER_DRAINING: Type.Object({ worker_id: Type.String(), running: Type.Integer() }),
   WORKER_OFFLINE: Type.Object({ worker_id: Type.String() }),

@@ -3,6 +3,7 @@ import type { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
+import type { Keeper } from './claude/keeper.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {
@@ -16,6 +17,7 @@ export interface WorkerContext {
   readonly model: string;
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;
+  readonly keeper: Keeper;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs';
 import { destination, pino } from 'pino';
 import { connectBroker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config.js';
+import { findContainment, GROUP_ONLY } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
 
@@ -45,7 +46,14 @@ async function main(): Promise<void> {
       log,
       signal: connecting.signal,
     });
-    worker = new Worker({ broker, config, env: process.env, log, onTaskEnd: (end) => metrics.countEnd(end) });
+    worker = new Worker({
+      broker,
+      config,
+      env: process.env,
+      log,
+      containment: config.KSI_CONTAINMENT === 'auto' ? await findContainment() : GROUP_ONLY,
+      onTaskEnd: (end) => metrics.countEnd(end),
+    });
     await worker.start();
     log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
     await stopped(connecting.signal);

@@ -12,7 +12,9 @@ import { listOf } from '../src/config.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { claudeEnvironment } from './claude/environment.js';
+import type { Containment } from './claude/containment.js';
 import { Folders } from './claude/folders.js';
+import { Keeper } from './claude/keeper.js';
 import type { WorkerContext } from './context.js';
 import { Lanes } from './lanes.js';
 
@@ -22,6 +24,7 @@ export interface WorkerOptions {
   /** The worker's environment: what Claude sees of it is chosen by claude/environment.ts. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
+  readonly containment: Containment;
   /** Called with the end of each task that was delivered here. */
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
@@ -32,6 +35,7 @@ export class Worker {
   readonly slots: number;
   readonly #options: WorkerOptions;
   readonly #folders: Folders;
+  readonly #keeper: Keeper;
   readonly #lanes: Lanes;
   readonly #shutdown = new AbortController();
   readonly #quick = new AbortController();
@@ -42,6 +46,7 @@ export class Worker {
     this.#options = options;
     this.slots = config.KSI_CONCURRENCY;
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
+    this.#keeper = new Keeper(options.containment, this.id, log);
     const context: WorkerContext = {
       broker,
       blobs: new Blobs(broker),
@@ -52,6 +57,7 @@ export class Worker {
       leaseMs: config.KSI_LEASE_S * 1_000,
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
+      keeper: this.#keeper,
       environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
       shutdown: this.#shutdown.signal,
     };
@@ -76,7 +82,9 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    const { config } = this.#options;
+    const { config, log } = this.#options;
+    log.info({ containment: this.#keeper.kind }, 'what keeps processes from outliving this worker');
+    this.#keeper.start();
     await this.#folders.start();
     this.#lanes.start();
     await this.#announce('WORKER_ONLINE', 'online', {
@@ -85,6 +93,7 @@ export class Worker {
       pid: process.pid,
       concurrency: this.slots,
       queues: listOf(config.KSI_QUEUES),
+      containment: this.#keeper.kind,
     });
   }
 
@@ -108,6 +117,7 @@ export class Worker {
     if (this.#quick.signal.aborted) giveBack();
     await this.#lanes.idle();
     clearTimeout(timeUp);
+    await this.#keeper.stop();
     await this.#announce('WORKER_OFFLINE', 'offline', { worker_id: this.id });
     await this.#folders.stop();
   }

@@ -5,12 +5,14 @@ import { after, before, describe, it } from 'node:test';
 import { SUBJECT } from '../../contracts/names.js';
 import type { SpawnDelta } from '../../contracts/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { findContainment } from '../../workers/claude/containment.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 const skip = CLAUDE_REAL === undefined ? 'the Agent SDK brings no executable for this platform' : false;
 
-describe('a worker with the real claude', { skip }, () => {
+describe('a worker with the real claude', { skip }, async () => {
+  const containment = await findContainment();
   let lab: WorkerLab;
   let api: MessagesStandin;
   let env: Record<string, string>;
@@ -39,7 +41,7 @@ describe('a worker with the real claude', { skip }, () => {
     lab.broker.nc.subscribe(SUBJECT.liveAll, {
       callback: (_error, message) => void texts.push(message.json<SpawnDelta>().data.text),
     });
-    const first = await lab.worker({ env });
+    const first = await lab.worker({ env, containment });
     const begun = await lab.post('-the word is KUMQUAT [[chars:2000]]');
     const output = dataOf('SPAWN_COMPLETE', await lab.outcome(begun.taskId)).output;
     assert.equal(output?.['subtype'], 'success');
@@ -52,7 +54,7 @@ describe('a worker with the real claude', { skip }, () => {
 
     // Another host has nothing but the broker's transcript.
     await rm(join(lab.dir, 'workspaces'), { recursive: true });
-    const second = await lab.worker({ env, config: { KSI_DIR: join(lab.dir, 'elsewhere') } });
+    const second = await lab.worker({ containment, env, config: { KSI_DIR: join(lab.dir, 'elsewhere') } });
     const resumed = await lab.post('what was it? MARK2', { sessionId: begun.sessionId });
     dataOf('SPAWN_COMPLETE', await lab.outcome(resumed.taskId));
     const prompts = promptsOf('MARK2');
@@ -62,7 +64,7 @@ describe('a worker with the real claude', { skip }, () => {
   });
 
   it('runs a lost attempt again without doubling its prompt', async () => {
-    const first = await lab.worker({ env });
+    const first = await lab.worker({ env, containment });
     const begun = await lab.post('one MARK-A');
     dataOf('SPAWN_COMPLETE', await lab.outcome(begun.taskId));
     const { taskId } = await lab.post('two MARK-B [[tool:Bash {"command":"echo hi"}]] [[hang:mid]]', {
@@ -72,7 +74,7 @@ describe('a worker with the real claude', { skip }, () => {
     await first.worker.stop({ quick: true });
     assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_drained');
     hanging = false;
-    const second = await lab.worker({ env });
+    const second = await lab.worker({ env, containment });
     dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
     assert.deepEqual(
       promptsOf('MARK-B').map((prompt) => prompt.match(/MARK-[AB]/)?.[0]),
@@ -82,7 +84,7 @@ describe('a worker with the real claude', { skip }, () => {
   });
 
   it('denies a tool that needs permission, and goes on', async () => {
-    const { worker } = await lab.worker({ env });
+    const { worker } = await lab.worker({ env, containment });
     const { taskId } = await lab.post('x [[tool:Bash {"command":"touch made"}]]');
     const { output } = dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
     assert.equal(denials(output), 1);
@@ -93,14 +95,14 @@ describe('a worker with the real claude', { skip }, () => {
   });
 
   it('says which credentials are missing or refused', async () => {
-    const without = await lab.worker({ env: { ANTHROPIC_BASE_URL: api.url } });
+    const without = await lab.worker({ containment, env: { ANTHROPIC_BASE_URL: api.url } });
     const { taskId } = await lab.post('x');
     const { error } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
     assert.equal(error.code, 'claude_no_credentials');
     assert.match(error.message, /ANTHROPIC_API_KEY/);
     await without.worker.stop();
 
-    const refused = await lab.worker({ env });
+    const refused = await lab.worker({ env, containment });
     const second = await lab.post('x [[status:401]]');
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(second.taskId)).error.code, 'claude_auth_failed');
     const third = await lab.post('x [[status:400]]');

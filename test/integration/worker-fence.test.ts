@@ -9,6 +9,8 @@ import type { TaskIdentity } from '../../workers/attempt/command.js';
 import { AttemptEvents } from '../../workers/attempt/events.js';
 import { Lease } from '../../workers/attempt/lease.js';
 import { Stopped } from '../../workers/attempt/stop.js';
+import { GROUP_ONLY } from '../../workers/claude/containment.js';
+import { Keeper } from '../../workers/claude/keeper.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
 import { Folders } from '../../workers/claude/folders.js';
@@ -33,6 +35,7 @@ describe('the fence', () => {
       leaseMs: 60_000,
       model: 'm',
       executable: undefined,
+      keeper: new Keeper(GROUP_ONLY, 'w_test', log),
       environment: { env: {}, secrets: [] },
       shutdown: new AbortController().signal,
     };

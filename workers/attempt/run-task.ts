@@ -121,7 +121,7 @@ class TaskRun {
   }
 
   async #runClaude(command: SpawnCommand, claim: Claim, events: AttemptEvents, live: LiveText): Promise<ClaudeEnding> {
-    const { broker, blobs, folders, environment, shutdown } = this.#context;
+    const { broker, blobs, folders, environment, keeper, shutdown } = this.#context;
     const { signal } = this.#lease;
     const { config, home } = await folders.slot(this.#slot);
     const sessionId = command.session_id;
@@ -136,6 +136,7 @@ class TaskRun {
       cwd: await folders.workspace(sessionId),
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: this.#context.executable,
+      keeper,
       onMessage: (message) => {
         live.flush();
         events.message(message);

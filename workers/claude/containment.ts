@@ -19,7 +19,7 @@ export interface Containment {
   wrap(invocation: Invocation): Invocation;
 }
 
-const GROUP_ONLY: Containment = { kind: 'process_group', wrap: (invocation) => invocation };
+export const GROUP_ONLY: Containment = { kind: 'process_group', wrap: (invocation) => invocation };
 
 /** A shell stays the namespace's first process: it reaps orphans, and its end, which is the run's, takes the rest along. */
 const FIRST_PROCESS = ['sh', '-c', '"$@"; exit $?', 'sh'];

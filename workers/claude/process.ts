@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
+import type { Keeper } from './keeper.js';
 import { Tail } from './tail.js';
 
 export interface Exit {
@@ -28,11 +29,13 @@ export class ClaudeProcess implements SpawnedProcess {
   #ending: Promise<void> | undefined;
 
   /** @param gate what to wait for before Claude is read on; undefined: nothing. */
-  constructor(options: SpawnOptions, gate: () => Promise<void> | undefined) {
-    const { command, args, cwd, env } = options;
+  constructor(options: SpawnOptions, keeper: Keeper, gate: () => Promise<void> | undefined) {
+    const { args, cwd } = options;
     // The `node` that runs a script is this one: Claude's PATH may hold none.
-    this.#child = spawn(command === 'node' ? process.execPath : command, args, {
-      env,
+    const command = options.command === 'node' ? process.execPath : options.command;
+    const kept = keeper.keep({ command, args }, options.env);
+    this.#child = spawn(kept.command, kept.args, {
+      env: kept.env,
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(cwd === undefined ? {} : { cwd }),
@@ -42,7 +45,7 @@ export class ClaudeProcess implements SpawnedProcess {
     this.stdin.on('error', () => undefined);
     this.stdout = this.#child.stdout.pipe(this.#gated(gate));
     this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
-    this.exited = this.#watch();
+    this.exited = this.#watch(this.#child.pid === undefined ? undefined : kept.begun(this.#child.pid));
   }
 
   get pid(): number | undefined {
@@ -98,7 +101,7 @@ export class ClaudeProcess implements SpawnedProcess {
     clearTimeout(hard);
   }
 
-  #watch(): Promise<Exit | undefined> {
+  #watch(ended: (() => void) | undefined): Promise<Exit | undefined> {
     return new Promise((resolve) => {
       this.#child.once('error', (error: NodeJS.ErrnoException) => {
         // Also sent when a running one can't be signalled: then its exit is still to come.
@@ -109,6 +112,7 @@ export class ClaudeProcess implements SpawnedProcess {
       this.#child.once('exit', (code, signal) => {
         // What it started and left behind, while the group's id is still known to be its own.
         this.kill('SIGKILL');
+        ended?.();
         const late = setTimeout(() => resolve({ code, signal }), OUTPUT_GRACE_MS);
         this.#child.once('close', () => {
           clearTimeout(late);

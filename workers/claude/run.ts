@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { query, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
+import type { Keeper } from './keeper.js';
 import { ClaudeProcess } from './process.js';
 import { StreamReader } from './stream-reader.js';
 
@@ -17,6 +18,7 @@ export interface ClaudeRun {
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
   readonly executable: string | undefined;
+  readonly keeper: Keeper;
   /** Each complete message but the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
@@ -56,7 +58,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       options: {
         ...optionsOf(run),
         abortController: abort,
-        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.gate)),
+        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, run.gate)),
       },
     });
     for await (const message of messages) {

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findContainment } from '../../workers/claude/containment.js';
+
+/** A parent that starts a contained run, whose child and setsid grandchild live on; it prints their marker and waits. */
+const PARENT = `
+import { spawn } from 'node:child_process';
+const [command, ...args] = JSON.parse(process.argv[1]);
+const child = spawn(command, args, { detached: true, stdio: ['pipe', 'inherit', 'inherit'] });
+child.on('exit', (code) => process.exit(code ?? 1));
+`;
+
+describe('containment', async () => {
+  const containment = await findContainment();
+
+  it(`passes exit code, stdin and stdout through (${containment.kind})`, async () => {
+    const { command, args } = containment.wrap({ command: 'sh', args: ['-c', 'cat; exit 7'] });
+    const child = spawn(command, [...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin.end('through');
+    const [out] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    const [code] = (await once(child, 'exit')) as [number];
+    assert.equal(out, 'through');
+    assert.equal(code, 7);
+  });
+
+  it('ends everything, what called setsid included, when the parent is killed outright', async (test) => {
+    if (containment.kind !== 'pid_namespace') return test.skip('this host allows no namespaces: the guard does this');
+    const length = String(4_000_000 + process.pid);
+    const run = containment.wrap({ command: 'sh', args: ['-c', `setsid sleep ${length} & echo up; sleep ${length}`] });
+    const parent = spawn(
+      process.execPath,
+      ['--input-type=module', '-e', PARENT, JSON.stringify([run.command, ...run.args])],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    await once(parent.stdout, 'data');
+    const pids = await sleepers(length);
+    assert.equal(pids.length, 2);
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+    // Nothing tells of the end of somebody else's child: so look, up to the safety limit of the test.
+    while (pids.some((pid) => existsSync(`/proc/${pid}`))) await sleep(20);
+  });
+});
+
+async function sleepers(length: string): Promise<number[]> {
+  const found = spawn('pgrep', ['-f', `^sleep ${length}$`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  for await (const chunk of found.stdout.setEncoding('utf8')) text += String(chunk);
+  return text.split('\n').filter(Boolean).map(Number);
+}
