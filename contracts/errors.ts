@@ -152,6 +152,21 @@ export const TASK_ERRORS = {
     title: "The session's transcript could not be stored or read",
     next: 'Check the broker (`make status`) and run the task again.',
   },
+  claude_timeout: {
+    retryable: true,
+    title: 'The attempt took longer than the task allows',
+    next: 'Raise `timeout_s` in its policy, or ask for less at once.',
+  },
+  claude_idle: {
+    retryable: true,
+    title: 'Claude said nothing for longer than the task allows',
+    next: 'Raise `idle_timeout_s` in its policy if its tools take so long; else see what it did last.',
+  },
+  claude_interrupted: {
+    retryable: false,
+    title: 'Claude was interrupted, as somebody asked',
+    next: 'Continue the session with another task.',
+  },
   worker_lost: {
     retryable: true,
     title: 'The workers that ran this task vanished again and again',
@@ -167,9 +182,15 @@ export type TaskErrorCode = keyof typeof TASK_ERRORS;
 
 /** Reasons in SPAWN_CANCELLED. */
 export const CANCEL_REASONS = ['not_accepted', 'requested'] as const;
+/** Reasons in SPAWN_RETRY that don't count against a task's attempts; the others are task errors. */
+export const UNCOUNTED_REASONS = ['worker_lost', 'worker_drained', 'broker_lost'] as const;
 /** Reasons in SPAWN_RETRY. */
-export const RETRY_REASONS = ['worker_lost', 'worker_drained', 'broker_lost'] as const;
-/** Reasons that don't count against a task's attempts. */
+export const RETRY_REASONS = [...UNCOUNTED_REASONS, ...(Object.keys(TASK_ERRORS) as TaskErrorCode[])] as const;
+/**
+ * Why a task was given up, in SPAWN_ERROR: its attempts failed as often as its policy allows (or its time is up before
+ * the next could be made), or it took its workers down again and again. A task given up has a dead letter.
+ */
+export const GIVEN_UP = ['attempts_exhausted', 'workers_lost'] as const;
 
 /** WebSocket close codes of ours. 1012 (service restart) is the protocol's own. */
 export const CLOSE = {

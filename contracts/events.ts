@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from './blob.js';
-import { CANCEL_REASONS, RETRY_REASONS } from './errors.js';
+import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { PRIORITIES } from './names.js';
 
 /**
@@ -68,9 +68,16 @@ export const EVENT_DATA = {
   }),
   SPAWN_RETRY: Type.Object({
     ...taskFields,
-    attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost.' }),
-    reason: Type.Enum([...RETRY_REASONS]),
-    worker_id: Type.String({ description: 'The worker that took the task over.' }),
+    attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost or failed.' }),
+    reason: Type.Enum([...new Set(RETRY_REASONS)], {
+      description: 'Why it ended: lost, given back, or the code of the task error that it failed with.',
+    }),
+    worker_id: Type.String({ description: 'The worker that says so: of the attempt, or the one that took it over.' }),
+    counted: Type.Optional(Type.Boolean({ description: "Whether it counts against the policy's `max_attempts`." })),
+    retry_at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'The next attempt starts at this time or later.' }),
+    ),
+    error: Type.Optional(TaskErrorBody),
   }),
   SPAWN_COMPLETE: Type.Object({
     ...attemptFields,
@@ -80,10 +87,21 @@ export const EVENT_DATA = {
   SPAWN_ERROR: Type.Object({
     ...attemptFields,
     error: TaskErrorBody,
+    given_up: Type.Optional(
+      Type.Enum([...GIVEN_UP], { description: 'The task was given up, and has a dead letter; see there.' }),
+    ),
     output: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     ref: Type.Optional(BlobRef),
   }),
-  SPAWN_CANCELLED: Type.Object({ ...taskFields, reason: Type.Enum([...CANCEL_REASONS]) }),
+  SPAWN_CANCELLED: Type.Object({
+    ...taskFields,
+    reason: Type.Enum([...CANCEL_REASONS]),
+    by: Type.Optional(Type.String({ description: 'Who asked for it.' })),
+  }),
+  SPAWN_EXPIRED: Type.Object({
+    ...taskFields,
+    queue_timeout_s: Type.Number({ description: 'It had to start within this time of its acceptance.' }),
+  }),
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),

@@ -5,6 +5,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './http.js';
 export * from './names.js';
+export * from './policy.js';
 export * from './spawn.js';
 export * from './states.js';
 export * from './topology.js';

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { DEFAULT_QUEUE, FORMAT_VERSION, NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { BlobRef } from './blob.js';
+import { Policy } from './policy.js';
 
 /** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
 export const SpawnRequest = Type.Object(
@@ -44,6 +45,7 @@ export const SpawnRequest = Type.Object(
     priority: Type.Optional(
       Type.Enum([...PRIORITIES], { default: 'normal', description: "Which of the queue's tasks go first." }),
     ),
+    policy: Type.Optional(Policy),
   },
   { additionalProperties: false },
 );
@@ -62,6 +64,7 @@ export const SpawnCommand = Type.Object({
   prompt: Type.String(),
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
+  policy: Type.Optional(Policy),
 });
 export type SpawnCommand = Static<typeof SpawnCommand>;
 

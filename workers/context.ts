@@ -14,6 +14,8 @@ export interface WorkerContext {
   readonly workerId: string;
   readonly host: string;
   readonly leaseMs: number;
+  /** How long events are kept. */
+  readonly retentionMs: number;
   readonly model: string;
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;

@@ -5,14 +5,21 @@ import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
 /** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
 export type Outcome =
   | { kind: 'completed'; output: ClaudeMessage }
-  | { kind: 'failed'; error: TaskErrorBody; output?: ClaudeMessage | undefined };
+  | {
+      kind: 'failed';
+      error: TaskErrorBody;
+      output?: ClaudeMessage | undefined;
+      /** When Claude says that another attempt makes sense, in ms since 1970. */
+      retryAt?: number | undefined;
+    };
 
 /** The one decision about what a run of Claude came to. Pure: the tests are a table. */
 export function outcomeOf(ending: ClaudeEnding): Outcome {
   const verdict = verdictOf(ending);
   if (verdict === undefined && ending.result !== undefined) return { kind: 'completed', output: ending.result };
   const { code, what } = verdict ?? { code: 'claude_bad_output' as const, what: 'It ended without a result.' };
-  return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result };
+  const retryAt = code === 'claude_rate_limited' ? ending.limitResetsAt : undefined;
+  return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result, retryAt };
 }
 
 /** The error of a task: what happened, why, and what to do next, in one text. */
@@ -34,8 +41,9 @@ interface Verdict {
 }
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { spawnError, transcriptError, refusedStatus, result } = ending;
+  const { spawnError, transcriptError, refusedStatus, result, stopped } = ending;
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
+  if (stopped !== undefined && result === undefined) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.
   if (transcriptError !== undefined) return { code: 'transcript_failed', what: transcriptError };
   if (refusedStatus !== undefined) {
@@ -43,6 +51,11 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
   }
   return result === undefined ? withoutResult(ending) : withResult(result, ending);
 }
+
+const STOPPED = {
+  timeout: { code: 'claude_timeout', what: '' },
+  idle: { code: 'claude_idle', what: '' },
+} as const satisfies Record<string, Verdict>;
 
 function withoutResult({ exit, failure, stdout }: ClaudeEnding): Verdict {
   if (exit !== undefined && exit.signal !== null)
@@ -115,6 +128,7 @@ function detailOf(ending: ClaudeEnding): Record<string, unknown> {
     subtype: typeof result?.['subtype'] === 'string' ? result['subtype'] : undefined,
     lingered: lingered === true ? true : undefined,
     failure: result === undefined ? failure : undefined,
+    limit_resets_at: ending.limitResetsAt === undefined ? undefined : new Date(ending.limitResetsAt).toISOString(),
   });
 }
 

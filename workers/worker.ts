@@ -55,6 +55,7 @@ export class Worker {
       workerId: this.id,
       host: hostname(),
       leaseMs: config.KSI_LEASE_S * 1_000,
+      retentionMs: config.KSI_EVENTS_MAX_AGE_S * 1_000,
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,

@@ -33,6 +33,7 @@ describe('the fence', () => {
       workerId: 'w_test',
       host: 'h',
       leaseMs: 60_000,
+      retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,
       keeper: new Keeper(GROUP_ONLY, 'w_test', log),
@@ -61,7 +62,7 @@ describe('the fence', () => {
     count: number,
   ): Promise<{ claim: Claim; events: AttemptEvents; lease: Lease }> {
     const held = delivery(count);
-    const claimed = await claimTask(context, identity, held, signal);
+    const claimed = await claimTask(context, identity, held, undefined, signal);
     assert.ok(claimed.kind === 'claimed');
     const lease = new Lease({ broker: lab.broker, delivery: held, leaseMs: 60_000, log });
     lab.onStop(() => lease.stop());
@@ -97,7 +98,9 @@ describe('the fence', () => {
   it('lets one of several win that take a task over at once', async () => {
     const identity = task();
     await claim(identity, 1);
-    const all = await Promise.all([2, 3, 4].map((count) => claimTask(context, identity, delivery(count), signal)));
+    const all = await Promise.all(
+      [2, 3, 4].map((count) => claimTask(context, identity, delivery(count), undefined, signal)),
+    );
     const starts = all.filter(({ kind }) => kind === 'claimed');
     assert.ok(starts.length >= 1);
     const attempts = starts.map((claimed) => (claimed.kind === 'claimed' ? claimed.claim.attempt : 0));
@@ -108,7 +111,7 @@ describe('the fence', () => {
     const identity = task();
     await claim(identity, 3);
     for (const count of [1, 2, 3])
-      assert.deepEqual(await claimTask(context, identity, delivery(count), signal), { kind: 'lost' });
+      assert.deepEqual(await claimTask(context, identity, delivery(count), undefined, signal), { kind: 'lost' });
   });
 
   it('is told to the lease by the feed', async () => {

@@ -79,7 +79,7 @@ describe('a worker with the stand-in executable', () => {
   ];
   for (const [name, prompt, code, detail] of failures) {
     it(`ends ${name} in a SPAWN_ERROR ${code}`, async () => {
-      const { taskId } = await lab.post(prompt);
+      const { taskId } = await lab.post(prompt, { command: { policy: { max_attempts: 1 } } });
       const outcome = await lab.outcome(taskId);
       const { error, n } = dataOf('SPAWN_ERROR', outcome);
       assert.equal(error.code, code);

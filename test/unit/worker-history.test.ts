@@ -12,7 +12,7 @@ const state = (type: string, data: object = {}): TaskStateEvent => ({
 });
 const start = (attempt: number) =>
   state('SPAWN_START', { attempt, transcript_seq: attempt * 10, run: { seq: 7, delivery: attempt } });
-const retry = (reason: string) => state('SPAWN_RETRY', { reason });
+const retry = (reason: string, data: object = {}) => state('SPAWN_RETRY', { reason, ...data });
 
 describe('positionOf', () => {
   it('tells new, begun and ended tasks apart', () => {
@@ -30,9 +30,33 @@ describe('positionOf', () => {
       running: { seq: 7, delivery: 2 },
       lastSeq: states[2]?.seq,
       attempts: 2,
+      failures: 0,
       lostStarts: 2,
+      retryAt: undefined,
       transcriptSeq: 10,
     });
+  });
+
+  it('counts failures apart from lost starts, and says when the next attempt may start', () => {
+    const states = [
+      start(1),
+      retry('claude_crashed', { counted: true, retry_at: '2026-01-01T00:00:00Z' }),
+      start(2),
+      retry('worker_drained', { counted: false }),
+      start(3),
+      retry('claude_overloaded', { counted: true, retry_at: '2026-01-02T00:00:00Z' }),
+    ];
+    const position = positionOf(states);
+    assert.ok(position.kind === 'again');
+    assert.deepEqual([position.failures, position.lostStarts], [2, 0]);
+    assert.equal(position.retryAt, Date.parse('2026-01-02T00:00:00Z'));
+    const begun = positionOf([...states, start(4)]);
+    assert.ok(begun.kind === 'again');
+    assert.deepEqual([begun.failures, begun.lostStarts, begun.retryAt], [2, 1, undefined]);
+    // Given back meanwhile: nothing to wait for any more.
+    const drained = positionOf([...states, start(4), retry('worker_drained', { counted: false })]);
+    assert.ok(drained.kind === 'again');
+    assert.equal(drained.retryAt, undefined);
   });
 
   it('does not count attempts that a shutdown or a lost broker ended', () => {

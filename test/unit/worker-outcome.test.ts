@@ -66,6 +66,9 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
   ['a lost transcript', { result: result({}), transcriptError: 'refused' }, 'transcript_failed'],
   ['an exit code', { exit: { code: 3, signal: null } }, 'claude_crashed'],
   ['a signal', { exit: { code: null, signal: 'SIGSEGV' } }, 'claude_crashed'],
+  ['a run stopped as it took too long', { stopped: 'timeout', exit: { code: 143, signal: null } }, 'claude_timeout'],
+  ['a silent run', { stopped: 'idle', exit: { code: null, signal: 'SIGKILL' } }, 'claude_idle'],
+  ['a result that came before the stop', { stopped: 'timeout', result: result({}) }, 'completed'],
   ['nothing', {}, 'claude_bad_output'],
   ['garbage', { stdout: 'xx' }, 'claude_bad_output'],
 ];
@@ -88,6 +91,13 @@ describe('outcomeOf', () => {
       subtype: 'success',
     });
     assert.equal(outcome.output?.['result'], 'text');
+  });
+
+  it('gives the time at which a usage limit is reset, for that error only', () => {
+    const at = (code: number) => outcomeOf(ending({ ...status(code), limitResetsAt: 1_000 }));
+    const [limited, overloaded] = [at(429), at(529)];
+    assert.ok(limited.kind === 'failed' && overloaded.kind === 'failed');
+    assert.deepEqual([limited.retryAt, overloaded.retryAt], [1_000, undefined]);
   });
 
   it('says what to do next', () => {

@@ -8,6 +8,7 @@ import { publishCertainly, whileUnavailable } from '../certain.js';
 import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
+import { pauseMs, type EffectivePolicy } from '../policy.js';
 import type { TaskIdentity } from './command.js';
 import { isStale, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
 
@@ -16,12 +17,16 @@ export interface Claim {
   readonly attempt: number;
   readonly startId: string;
   readonly startSeq: number;
+  /** Attempts before this one that count against the policy. */
+  readonly failures: number;
   /** Where the session's transcript is resumed from, and its last sequence. */
   readonly transcript: { readonly from: number; readonly last: number };
 }
 
 export type Claimed =
   | { kind: 'claimed'; claim: Claim }
+  /** Its next attempt is not due yet. */
+  | { kind: 'early'; pauseMs: number }
   /** It has an outcome: only the rest of its end may be missing. */
   | { kind: 'ended' }
   /** Another worker has it, or an attempt here that goes on. */
@@ -33,12 +38,14 @@ const TRIES = 3;
 /**
  * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
  * taken over; one that was lost too often is given up.
+ * @param policy undefined: the command can't be read.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
   context: WorkerContext,
   identity: TaskIdentity,
   delivery: Delivery,
+  policy: EffectivePolicy | undefined,
   signal: AbortSignal,
 ): Promise<Claimed> {
   const { broker } = context;
@@ -48,10 +55,12 @@ export async function claimTask(
     if (position.kind === 'ended') return { kind: 'ended' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
+    const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
+    if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
     const claiming = { context, identity, run, publish, signal };
     const claimed =
-      position.kind === 'new' ? await startNew(claiming, position.lastSeq) : await takeOver(claiming, position);
+      position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
     // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
     if (position.kind === 'again') break;
@@ -89,10 +98,19 @@ interface Claiming {
   readonly signal: AbortSignal;
 }
 
-async function startNew(claiming: Claiming, lastSeq: number): Promise<Claimed | undefined> {
-  const { context, identity, signal } = claiming;
+async function startNew(
+  claiming: Claiming,
+  lastSeq: number,
+  policy: EffectivePolicy | undefined,
+): Promise<Claimed | undefined> {
+  const { context, identity, publish, signal } = claiming;
+  if (policy !== undefined && Date.now() > policy.startBy) {
+    const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
+    const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
+    return expired === undefined ? undefined : { kind: 'ended' };
+  }
   const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
-  return start(claiming, 1, lastSeq, { from: last, last });
+  return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript: { from: last, last } });
 }
 
 async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
@@ -101,32 +119,32 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
   if (position.running !== undefined) {
     // From here on the broker refuses whatever the lost attempt might still publish.
     const reason = 'worker_lost' as const;
-    const retry = { attempt: position.attempts, reason, worker_id: context.workerId };
+    const retry = { attempt: position.attempts, reason, worker_id: context.workerId, counted: false };
     const stored = await publish('SPAWN_RETRY', TASK_STATES.retrying.token, retry, lastSeq);
     if (stored === undefined) return undefined;
     lastSeq = stored.seq;
   }
   const from = position.transcriptSeq;
   const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
-  if (position.lostStarts < MAX_LOST_STARTS) return start(claiming, position.attempts + 1, lastSeq, { from, last });
+  const { attempts, failures } = position;
+  if (position.lostStarts < MAX_LOST_STARTS)
+    return start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript: { from, last } });
   const n = (await whileUnavailable(signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
-  const data = { attempt: position.attempts, n, error };
+  const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
   const given = await publish('SPAWN_ERROR', TASK_STATES.failed.token, data, lastSeq);
   return given === undefined ? undefined : { kind: 'ended' };
 }
 
 async function start(
   { context, publish, run }: Claiming,
-  attempt: number,
-  lastSeq: number,
-  transcript: Claim['transcript'],
+  { attempt, failures, lastSeq, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'> & { lastSeq: number },
 ): Promise<Claimed | undefined> {
   const { workerId, host } = context;
   const data = { attempt, n: 1, worker_id: workerId, host, transcript_seq: transcript.from, run };
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;
-  return { kind: 'claimed', claim: { attempt, startId: stored.id, startSeq: stored.seq, transcript } };
+  return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };
 }
 
 /** The `n` of the last event of a task's last attempt, which can write no more. */

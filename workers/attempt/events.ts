@@ -1,4 +1,4 @@
-import type { EventData, EventType } from '../../contracts/events.js';
+import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
@@ -51,21 +51,46 @@ export class AttemptEvents {
     return this.#outbox.room();
   }
 
-  /** The attempt's outcome, after all its messages. Resolves when it is stored. @throws {Stopped} when fenced, or the lease is lost. */
-  outcome(outcome: Outcome): Promise<void> {
+  /**
+   * The attempt's outcome, after all its messages. Resolves when it is stored.
+   * @param givenUp it would have been tried again.
+   * @throws {Stopped} when fenced, or the lease is lost.
+   */
+  outcome(outcome: Outcome, givenUp = false): Promise<void> {
     const output = outcome.output as Record<string, unknown> | undefined;
     const counted = this.#counted();
     if (outcome.kind === 'completed')
       return this.#end('SPAWN_COMPLETE', TASK_STATES.completed.token, { ...counted, ...(output && { output }) });
-    const data = { ...counted, error: outcome.error, ...(output && { output }) };
+    const data = {
+      ...counted,
+      error: outcome.error,
+      ...(givenUp && { given_up: 'attempts_exhausted' as const }),
+      ...(output && { output }),
+    };
     return this.#end('SPAWN_ERROR', TASK_STATES.failed.token, data);
   }
 
   /** Gives the task back because this worker stops. As `outcome`. */
   drained(): Promise<void> {
+    return this.#retrying({ reason: 'worker_drained', counted: false });
+  }
+
+  /** The attempt has failed, and another one follows. As `outcome`. */
+  failed(error: TaskErrorBody, retryAt: number): Promise<void> {
+    const reason = error.code as EventData<'SPAWN_RETRY'>['reason'];
+    return this.#retrying({ reason, counted: true, retry_at: new Date(retryAt).toISOString(), error });
+  }
+
+  #retrying(
+    data: Pick<EventData<'SPAWN_RETRY'>, 'reason' | 'counted'> & Partial<EventData<'SPAWN_RETRY'>>,
+  ): Promise<void> {
     const { identity, claim, workerId } = this.#options;
-    const data = { ...identity, attempt: claim.attempt, reason: 'worker_drained' as const, worker_id: workerId };
-    return this.#end('SPAWN_RETRY', TASK_STATES.retrying.token, data);
+    return this.#end('SPAWN_RETRY', TASK_STATES.retrying.token, {
+      ...identity,
+      attempt: claim.attempt,
+      worker_id: workerId,
+      ...data,
+    });
   }
 
   #counted(): TaskIdentity & { attempt: number; n: number } {

@@ -1,4 +1,3 @@
-import type { RETRY_REASONS } from '../../contracts/errors.js';
 import type { EventData, StoredEvent } from '../../contracts/events.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject, type TaskStatus } from '../../contracts/states.js';
@@ -21,7 +20,12 @@ export interface RanBefore {
   readonly running: RunDelivery | undefined;
   readonly lastSeq: number;
   readonly attempts: number;
+  /** Those that failed: they count against the policy. */
+  readonly failures: number;
+  /** Those that have neither an outcome nor said why they ended. */
   readonly lostStarts: number;
+  /** The next attempt is not to start before, in ms since 1970. */
+  readonly retryAt: number | undefined;
   readonly transcriptSeq: number;
 }
 
@@ -61,12 +65,19 @@ export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
   const starts = states.filter(({ event }) => event.type === 'SPAWN_START');
   const [first] = starts;
   if (last === undefined || first === undefined) return { kind: 'new', lastSeq: last?.seq ?? 0 };
+  const retries = states
+    .filter(({ event }) => event.type === 'SPAWN_RETRY')
+    .map(({ event }) => event.data as EventData<'SPAWN_RETRY'>);
   return {
     kind: 'again',
     running: last.status === 'running' ? startData(last.event).run : undefined,
     lastSeq: last.seq,
     attempts: Math.max(...starts.map(({ event }) => startData(event).attempt)),
-    lostStarts: starts.length - states.filter(({ event }) => isUncounted(event)).length,
+    failures: retries.filter(({ counted }) => counted === true).length,
+    lostStarts:
+      retries.filter(({ reason, counted }) => reason === 'worker_lost' && counted !== true).length +
+      (last.status === 'running' ? 1 : 0),
+    retryAt: last.status === 'retrying' ? timeOf(retries.at(-1)?.retry_at) : undefined,
     transcriptSeq: startData(first.event).transcript_seq,
   };
 }
@@ -79,11 +90,7 @@ export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
 export const isStale = (delivery: RunDelivery, running: RunDelivery): boolean =>
   delivery.seq < running.seq || (delivery.seq === running.seq && delivery.delivery <= running.delivery);
 
-/** Attempts that ended so don't count against the task (DESIGN, invariant 8). */
-const UNCOUNTED: readonly (typeof RETRY_REASONS)[number][] = ['worker_drained', 'broker_lost'];
-
-const isUncounted = (event: StoredEvent): boolean =>
-  event.type === 'SPAWN_RETRY' && UNCOUNTED.includes((event.data as EventData<'SPAWN_RETRY'>).reason);
+const timeOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
 
 const startData = (event: StoredEvent): EventData<'SPAWN_START'> => event.data as EventData<'SPAWN_START'>;
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { TaskErrorBody } from '../../contracts/events.js';
 import { HEADER } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Delivery } from '../../src/broker/consume.js';
@@ -11,6 +12,7 @@ import { runClaude } from '../claude/run.js';
 import { Transcript } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { outcomeOf, taskError, type Outcome } from '../outcome.js';
+import { decide, effectivePolicy, pauseMs, type EffectivePolicy } from '../policy.js';
 import { claimTask, type Claim } from './claim.js';
 import { readCommand, type TaskIdentity } from './command.js';
 import { AttemptEvents } from './events.js';
@@ -24,6 +26,8 @@ export type TaskEnd =
   | StopReason
   /** It had its outcome already, or has it now, as it was lost too often. */
   | 'ended'
+  /** It failed, and is to be tried again. */
+  | 'retrying'
   /** Another worker has it. */
   | 'lost'
   /** It is not for this worker now. */
@@ -52,6 +56,21 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
   } finally {
     await lease.stop();
   }
+}
+
+/** An attempt under way. */
+interface Attempt {
+  readonly command: SpawnCommand;
+  readonly policy: EffectivePolicy;
+  readonly identity: TaskIdentity;
+  readonly claim: Claim;
+  readonly events: AttemptEvents;
+}
+
+/** Which of the attempt's own faults it was stopped for. */
+function faultOf(overrun: AbortSignal): 'timeout' | 'idle' | undefined {
+  const reason = overrun.reason instanceof Stopped ? overrun.reason.reason : undefined;
+  return reason === 'timeout' || reason === 'idle' ? reason : undefined;
 }
 
 class TaskRun {
@@ -84,43 +103,65 @@ class TaskRun {
     }
     const { identity } = read;
     const traceparent = this.#delivery.header(HEADER.traceparent);
-    const claimed = await claimTask(this.#context, identity, this.#delivery, this.#lease.signal);
+    const { retentionMs } = this.#context;
+    const policy = read.kind === 'command' ? effectivePolicy(read.command, retentionMs) : undefined;
+    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal);
     if (claimed.kind === 'lost') return 'lost';
+    if (claimed.kind === 'early') {
+      this.#delivery.giveBack(claimed.pauseMs);
+      return 'given_back';
+    }
     if (claimed.kind === 'ended') return this.#release(identity, 'ended');
     const { claim } = claimed;
     this.#lease.start(identity.task_id, claim.startId);
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
     const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
-    if (read.kind === 'malformed') {
-      const error = taskError('internal', `The task's command is not valid (${read.why})`);
+    if (read.kind === 'malformed' || policy === undefined) {
+      const why = read.kind === 'malformed' ? read.why : '';
+      const error = taskError('internal', `The task's command is not valid (${why})`);
       return this.#finish({ kind: 'failed', error }, events, identity);
     }
-    return this.#attempt(read.command, identity, claim, events);
+    return this.#attempt({ command: read.command, policy, identity, claim, events });
   }
 
-  async #attempt(command: SpawnCommand, identity: TaskIdentity, claim: Claim, events: AttemptEvents): Promise<TaskEnd> {
+  async #attempt(attempt: Attempt): Promise<TaskEnd> {
+    const { identity, policy, claim, events } = attempt;
     const { shutdown } = this.#context;
-    const outcome = await this.#outcome(command, identity, claim, events);
+    const outcome = await this.#outcome(attempt);
     this.#lease.signal.throwIfAborted();
     // A result that came before the stop still counts.
     if (shutdown.aborted && outcome.kind !== 'completed') return this.#giveBack(events);
-    return this.#finish(outcome, events, identity);
+    const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
+    if (decision.kind === 'retry' && outcome.kind === 'failed')
+      return this.#retry(outcome.error, decision.afterMs, events);
+    return this.#finish(outcome, events, identity, decision.kind === 'give_up');
   }
 
-  async #outcome(command: SpawnCommand, identity: TaskIdentity, claim: Claim, events: AttemptEvents): Promise<Outcome> {
+  async #outcome(attempt: Attempt): Promise<Outcome> {
+    const { identity, claim, policy } = attempt;
+    const overrun = new AbortController();
+    const stop = (reason: 'timeout' | 'idle'): void => overrun.abort(new Stopped(reason));
+    const timer = setTimeout(() => stop('timeout'), policy.timeoutMs);
     const live = new LiveText(this.#context.broker, identity, claim.attempt);
     try {
-      return outcomeOf(await this.#runClaude(command, claim, events, live));
+      const ending = await this.#runClaude(attempt, live, overrun.signal, () => stop('idle'));
+      return outcomeOf({ ...ending, stopped: faultOf(overrun.signal) });
     } catch (error) {
       this.#lease.signal.throwIfAborted();
       this.#log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
+      clearTimeout(timer);
       live.stop();
     }
   }
 
-  async #runClaude(command: SpawnCommand, claim: Claim, events: AttemptEvents, live: LiveText): Promise<ClaudeEnding> {
+  async #runClaude(
+    { command, claim, events, policy }: Attempt,
+    live: LiveText,
+    overrun: AbortSignal,
+    onIdle: () => void,
+  ): Promise<ClaudeEnding> {
     const { broker, blobs, folders, environment, keeper, shutdown } = this.#context;
     const { signal } = this.#lease;
     const { config, home } = await folders.slot(this.#slot);
@@ -144,20 +185,33 @@ class TaskRun {
       onText: (text) => live.add(text),
       gate: () => events.room(),
       redact: redactor(environment.secrets),
-      signal: AbortSignal.any([signal, shutdown]),
+      idleMs: policy.idleTimeoutMs,
+      onIdle,
+      signal: AbortSignal.any([signal, shutdown, overrun]),
     });
   }
 
-  async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
-    await events.outcome(outcome);
+  async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity, givenUp = false): Promise<TaskEnd> {
+    await events.outcome(outcome, givenUp);
     const code = outcome.kind === 'failed' ? outcome.error.code : undefined;
-    this.#log.info({ outcome: outcome.kind, code }, 'attempt ended');
+    this.#log.info({ outcome: outcome.kind, code, given_up: givenUp }, 'attempt ended');
     return this.#release(identity, outcome.kind);
+  }
+
+  /** The run keeps its session's place while it waits; the slot is free for others. */
+  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents): Promise<TaskEnd> {
+    const retryAt = Date.now() + afterMs;
+    await events.failed(error, retryAt);
+    await this.#lease.stop();
+    this.#delivery.giveBack(pauseMs(retryAt, Date.now()));
+    this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
+    return 'retrying';
   }
 
   async #giveBack(events: AttemptEvents): Promise<TaskEnd> {
     // Stored only while our start was the last state: so the run that is given back is ours.
     await events.drained();
+    await this.#lease.stop();
     this.#delivery.giveBack(0);
     this.#log.info('attempt given back, as the worker stops');
     return 'shutdown';

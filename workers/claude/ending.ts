@@ -14,6 +14,10 @@ export interface ClaudeEnding {
   readonly apiKeySource?: string | undefined;
   /** Status of a request that Claude was told not to repeat any more. */
   readonly refusedStatus?: number | undefined;
+  /** When the usage limit that refused the last request is reset, in ms since 1970. */
+  readonly limitResetsAt?: number | undefined;
+  /** Why it was stopped, if that was its own fault. */
+  readonly stopped?: 'timeout' | 'idle' | undefined;
   /** Why the process could not be started. */
   readonly spawnError?: { readonly code: string; readonly message: string; readonly path: string } | undefined;
   readonly exit?: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;

@@ -3,6 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { query, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper } from './keeper.js';
+import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
 import { StreamReader } from './stream-reader.js';
 
@@ -25,6 +26,9 @@ export interface ClaudeRun {
   /** What to wait for before more is read from Claude. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
+  /** Longest silence of its stream; `onIdle` is called then. */
+  readonly idleMs: number;
+  readonly onIdle: () => void;
   /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
   readonly signal: AbortSignal;
 }
@@ -42,6 +46,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const reader = new StreamReader(run.onMessage, run.onText);
   const abort = new AbortController();
   let child: ClaudeProcess | undefined;
+  const idle = new IdleWatch(run.idleMs, run.onIdle);
+  const watched = (): Promise<void> | undefined => idle.heard(run.gate());
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
   const end = (): void => {
@@ -58,7 +64,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       options: {
         ...optionsOf(run),
         abortController: abort,
-        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, run.gate)),
+        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, watched)),
       },
     });
     for await (const message of messages) {
@@ -79,6 +85,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       notFound = { code: 'ENOENT', message: failure, path: run.executable ?? 'claude' };
   } finally {
     input.end();
+    idle.stop();
     clearTimeout(lingering);
     run.signal.removeEventListener('abort', end);
     await child?.terminate(KILL_GRACE_MS);

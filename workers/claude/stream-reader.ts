@@ -14,6 +14,7 @@ export class StreamReader {
   #assistantError: string | undefined;
   #apiKeySource: string | undefined;
   #refusedStatus: number | undefined;
+  #limitResetsAt: number | undefined;
   mirrorError: string | undefined;
 
   constructor(onMessage: (message: ClaudeMessage) => void, onText: (text: string) => void) {
@@ -37,17 +38,19 @@ export class StreamReader {
     return this.#note(message);
   }
 
-  summary(): Pick<ClaudeEnding, 'result' | 'assistantError' | 'apiKeySource' | 'refusedStatus'> {
+  summary(): Pick<ClaudeEnding, 'result' | 'assistantError' | 'apiKeySource' | 'refusedStatus' | 'limitResetsAt'> {
     return {
       result: this.#result,
       assistantError: this.#assistantError,
       apiKeySource: this.#apiKeySource,
       refusedStatus: this.#refusedStatus,
+      limitResetsAt: this.#limitResetsAt,
     };
   }
 
   #note(message: ClaudeMessage): Next {
     if (message.type === 'assistant' && typeof message['error'] === 'string') this.#assistantError = message['error'];
+    if (message.type === 'rate_limit_event') this.#limitResetsAt = resetOf(message);
     if (message.type !== 'system') return 'go_on';
     const { subtype, error, error_status: status, attempt, apiKeySource } = message;
     if (subtype === 'init' && typeof apiKeySource === 'string') this.#apiKeySource ??= apiKeySource;
@@ -58,6 +61,13 @@ export class StreamReader {
     }
     return 'go_on';
   }
+}
+
+/** Undefined while requests are allowed. */
+function resetOf(message: ClaudeMessage): number | undefined {
+  const info = message['rate_limit_info'] as { status?: unknown; resetsAt?: unknown } | undefined;
+  // In seconds, as the Messages API gives it.
+  return info?.status === 'rejected' && typeof info.resetsAt === 'number' ? info.resetsAt * 1_000 : undefined;
 }
 
 /** The text that a delta of the main conversation adds; '' for all else. */

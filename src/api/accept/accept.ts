@@ -234,6 +234,7 @@ const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Pr
   prompt: request.prompt,
   ...(request.model === undefined ? {} : { model: request.model }),
   ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
+  ...(request.policy === undefined ? {} : { policy: request.policy }),
 });
 
 const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({

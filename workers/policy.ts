@@ -1,0 +1,88 @@
+import type { TaskErrorCode } from '../contracts/errors.js';
+import { RETRYABLE } from '../contracts/policy.js';
+import type { SpawnCommand } from '../contracts/spawn.js';
+import type { Outcome } from './outcome.js';
+
+/** A task's policy with nothing left open. */
+export interface EffectivePolicy {
+  readonly maxAttempts: number;
+  readonly backoff: { readonly baseMs: number; readonly factor: number; readonly maxMs: number };
+  readonly retryOn: ReadonlySet<TaskErrorCode>;
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** A task that has not started by then expires; in ms since 1970, as all times here. */
+  readonly startBy: number;
+  /** Later than this no attempt may still run: its events would outlive those that say how it began. */
+  readonly endBy: number;
+  readonly queueTimeoutMs: number;
+}
+
+const S = 1_000;
+
+/**
+ * What a task allows, bounded by how long events are kept: no task may stay open longer (BROKER_PROTOCOL.md, Truth).
+ * Half of that is for the wait and half for an attempt.
+ */
+export function effectivePolicy(
+  { policy = {}, accepted_at }: Pick<SpawnCommand, 'policy' | 'accepted_at'>,
+  retentionMs: number,
+): EffectivePolicy {
+  const { max_attempts = 3, backoff = {}, retry_on, timeout_s = 3600, queue_timeout_s, idle_timeout_s = 900 } = policy;
+  const { base_s = 2, factor = 2, max_s = 300 } = backoff;
+  const acceptedAt = Date.parse(accepted_at);
+  const queueTimeoutMs = Math.min((queue_timeout_s ?? Infinity) * S, retentionMs / 2);
+  return {
+    maxAttempts: max_attempts,
+    backoff: { baseMs: base_s * S, factor, maxMs: max_s * S },
+    retryOn: new Set<TaskErrorCode>((retry_on as TaskErrorCode[] | undefined) ?? RETRYABLE),
+    timeoutMs: Math.min(timeout_s * S, retentionMs / 2),
+    idleTimeoutMs: idle_timeout_s * S,
+    startBy: acceptedAt + queueTimeoutMs,
+    endBy: acceptedAt + retentionMs,
+    queueTimeoutMs,
+  };
+}
+
+export type Decision =
+  /** The outcome is the task's. */
+  | { kind: 'finish' }
+  | { kind: 'retry'; afterMs: number }
+  /** So is the error, and a dead letter tells of it. */
+  | { kind: 'give_up' };
+
+/**
+ * What follows from how an attempt went. Pure: the tests are a table. An error that the policy does not retry is simply
+ * the task's outcome; given up is what would have been tried again.
+ * @param failures attempts that count against the policy, this one included.
+ * @param random between 0 and 1: full jitter, so that what failed together does not come again together.
+ */
+export function decide(
+  outcome: Outcome,
+  failures: number,
+  policy: EffectivePolicy,
+  random: number,
+  now: number,
+): Decision {
+  if (outcome.kind === 'completed' || !policy.retryOn.has(outcome.error.code as TaskErrorCode))
+    return { kind: 'finish' };
+  if (failures >= policy.maxAttempts) return { kind: 'give_up' };
+  const afterMs = waitMs(failures, policy.backoff, random, outcome.retryAt === undefined ? 0 : outcome.retryAt - now);
+  return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
+}
+
+/** A time that was named is kept to, plus the jitter: else everybody would be back in the same moment. */
+function waitMs(failures: number, backoff: EffectivePolicy['backoff'], random: number, namedMs: number): number {
+  const { baseMs, factor, maxMs } = backoff;
+  const jittered = random * Math.min(maxMs, baseMs * factor ** (failures - 1));
+  return Math.round(Math.max(0, namedMs) + jittered);
+}
+
+/** The broker forgets a longer pause too easily (BROKER_PROTOCOL.md, Waiting and giving up). */
+const LONGEST_NAK_MS = 55_000;
+
+/**
+ * How long a run is given back for that must wait until `retryAt`, 0 if it need not wait. A longer wait is made in
+ * steps; a delivery that comes early, as after a kill of the broker, costs no attempt.
+ */
+export const pauseMs = (retryAt: number | undefined, now: number): number =>
+  retryAt === undefined ? 0 : Math.min(LONGEST_NAK_MS, Math.max(0, retryAt - now));
