@@ -72,6 +72,10 @@ export const SUBJECT = {
   /** Request/reply to the worker that runs the task. */
   control: (taskId: string, verb: string) => `ksi.control.task.${taskId}.${verb}`,
 
+  /** The dead letter of a task that was given up. */
+  dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
+  deadAll: 'ksi.dead.>',
+
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
 

@@ -34,7 +34,7 @@ export function effectivePolicy(
   return {
     maxAttempts: max_attempts,
     backoff: { baseMs: base_s * S, factor, maxMs: max_s * S },
-    retryOn: new Set<TaskErrorCode>((retry_on as TaskErrorCode[] | undefined) ?? RETRYABLE),
+    retryOn: new Set<TaskErrorCode>(retry_on ?? RETRYABLE),
     timeoutMs: Math.min(timeout_s * S, retentionMs / 2),
     idleTimeoutMs: idle_timeout_s * S,
     startBy: acceptedAt + queueTimeoutMs,

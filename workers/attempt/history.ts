@@ -48,14 +48,20 @@ export async function readPosition(broker: Broker, taskId: string): Promise<Task
   )
     return { kind: 'new', lastSeq: last?.seq ?? 0 };
   if (isEnded(status)) return { kind: 'ended' };
+  return positionOf(await readStates(broker, taskId, last.seq));
+}
+
+/** The stored states of a task, oldest first, up to the sequence `upTo`. @throws {BrokerError} */
+export async function readStates(broker: Broker, taskId: string, upTo: number): Promise<TaskStateEvent[]> {
+  const filter = SUBJECT.taskStates(taskId);
   const states: TaskStateEvent[] = [];
-  for (let seq = 1; seq <= last.seq;) {
+  for (let seq = 1; seq <= upTo;) {
     const stored = await nextBySubject(broker, STREAM.events, filter, seq);
     if (stored === undefined) break;
     states.push(asState(stored));
     seq = stored.seq + 1;
   }
-  return positionOf(states);
+  return states;
 }
 
 /** The same from the states themselves, oldest first. Pure. */

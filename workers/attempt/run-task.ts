@@ -15,6 +15,7 @@ import { outcomeOf, taskError, type Outcome } from '../outcome.js';
 import { decide, effectivePolicy, pauseMs, type EffectivePolicy } from '../policy.js';
 import { claimTask, type Claim } from './claim.js';
 import { readCommand, type TaskIdentity } from './command.js';
+import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
 import { LiveText } from './live.js';
@@ -67,6 +68,13 @@ interface Attempt {
   readonly events: AttemptEvents;
 }
 
+/** Of a task that is given up; without a command, what stands in its place can't be read. */
+interface GivenUp {
+  readonly command: SpawnCommand | undefined;
+}
+
+const textOf = (data: Uint8Array): string => new TextDecoder().decode(data);
+
 /** Which of the attempt's own faults it was stopped for. */
 function faultOf(overrun: AbortSignal): 'timeout' | 'idle' | undefined {
   const reason = overrun.reason instanceof Stopped ? overrun.reason.reason : undefined;
@@ -111,7 +119,8 @@ class TaskRun {
       this.#delivery.giveBack(claimed.pauseMs);
       return 'given_back';
     }
-    if (claimed.kind === 'ended') return this.#release(identity, 'ended');
+    const command = read.kind === 'command' ? read.command : undefined;
+    if (claimed.kind === 'ended') return this.#release(identity, 'ended', { command });
     const { claim } = claimed;
     this.#lease.start(identity.task_id, claim.startId);
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
@@ -134,7 +143,12 @@ class TaskRun {
     const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
     if (decision.kind === 'retry' && outcome.kind === 'failed')
       return this.#retry(outcome.error, decision.afterMs, events);
-    return this.#finish(outcome, events, identity, decision.kind === 'give_up');
+    return this.#finish(
+      outcome,
+      events,
+      identity,
+      decision.kind === 'give_up' ? { command: attempt.command } : undefined,
+    );
   }
 
   async #outcome(attempt: Attempt): Promise<Outcome> {
@@ -191,11 +205,11 @@ class TaskRun {
     });
   }
 
-  async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity, givenUp = false): Promise<TaskEnd> {
-    await events.outcome(outcome, givenUp);
+  async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity, givenUp?: GivenUp): Promise<TaskEnd> {
+    await events.outcome(outcome, givenUp !== undefined);
     const code = outcome.kind === 'failed' ? outcome.error.code : undefined;
-    this.#log.info({ outcome: outcome.kind, code, given_up: givenUp }, 'attempt ended');
-    return this.#release(identity, outcome.kind);
+    this.#log.info({ outcome: outcome.kind, code, given_up: givenUp !== undefined }, 'attempt ended');
+    return this.#release(identity, outcome.kind, givenUp);
   }
 
   /** The run keeps its session's place while it waits; the slot is free for others. */
@@ -217,13 +231,21 @@ class TaskRun {
     return 'shutdown';
   }
 
-  /** After the outcome. Safe to repeat, and a redelivery repeats it if this doesn't come to its end. */
-  async #release(identity: TaskIdentity, end: TaskEnd): Promise<TaskEnd> {
+  /**
+   * After the outcome. Safe to repeat, and a redelivery repeats it if this doesn't come to its end.
+   * @param givenUp the task may have been given up: then its dead letter comes before all else.
+   */
+  async #release(identity: TaskIdentity, end: TaskEnd, givenUp?: GivenUp): Promise<TaskEnd> {
     await this.#lease.stop();
-    const { broker, leaseMs } = this.#context;
+    const { broker, blobs, leaseMs } = this.#context;
     const patience = AbortSignal.timeout(leaseMs);
     const ack = (): Promise<void> => this.#delivery.ack();
     try {
+      if (givenUp !== undefined) {
+        const [, , , queue = ''] = this.#delivery.subject.split('.');
+        const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
+        await whileUnavailable(patience, () => postDeadLetter(broker, blobs, letter));
+      }
       await whileUnavailable(patience, () => releaseSession(broker, identity.session_id, identity.task_id, ack));
     } catch (error) {
       if (!patience.aborted && !isBrokerError(error)) throw error;
