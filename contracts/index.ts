@@ -1,6 +1,7 @@
 export * from './blob.js';
 export * from './check.js';
 export * from './config.js';
+export * from './control.js';
 export * from './dead.js';
 export * from './errors.js';
 export * from './events.js';

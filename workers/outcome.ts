@@ -15,7 +15,7 @@ export type Outcome =
 
 /** The one decision about what a run of Claude came to. Pure: the tests are a table. */
 export function outcomeOf(ending: ClaudeEnding): Outcome {
-  const verdict = verdictOf(ending);
+  const verdict = interruptedOr(verdictOf(ending), ending);
   if (verdict === undefined && ending.result !== undefined) return { kind: 'completed', output: ending.result };
   const { code, what } = verdict ?? { code: 'claude_bad_output' as const, what: 'It ended without a result.' };
   const retryAt = code === 'claude_rate_limited' ? ending.limitResetsAt : undefined;
@@ -39,6 +39,10 @@ interface Verdict {
   /** The specifics of this case. */
   what: string;
 }
+
+/** Whatever error the interruption brought about: it was asked for, and must not be tried again. A success stays one. */
+const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEnding): Verdict | undefined =>
+  verdict !== undefined && interrupted === true ? { ...verdict, code: 'claude_interrupted' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
   const { spawnError, transcriptError, refusedStatus, result, stopped } = ending;

@@ -94,6 +94,22 @@ describe('a worker with the real claude', { skip }, async () => {
     await worker.stop();
   });
 
+  it('ends its turn when it is interrupted, and ends at all when it is cancelled', async () => {
+    const { worker } = await lab.worker({ env, containment });
+    const ends = { interrupt: 'SPAWN_ERROR', cancel: 'SPAWN_CANCELLED' };
+    for (const [verb, type] of Object.entries(ends)) {
+      const marker = `MARK-${verb}`;
+      const { taskId } = await lab.post(`x ${marker} [[hang]]`);
+      await api.waitFor(({ conversation }) => conversation?.prompts.at(-1)?.includes(marker) === true);
+      const answer = await lab.broker.nc.request(SUBJECT.control(taskId, verb), '{}', { timeout: 5_000 });
+      assert.deepEqual(answer.json(), { ok: true });
+      const outcome = await lab.outcome(taskId);
+      assert.equal(outcome.type, type);
+      if (type === 'SPAWN_ERROR') assert.equal(dataOf('SPAWN_ERROR', outcome).error.code, 'claude_interrupted');
+    }
+    await worker.stop();
+  });
+
   it('says which credentials are missing or refused', async () => {
     const without = await lab.worker({ containment, env: { ANTHROPIC_BASE_URL: api.url } });
     const { taskId } = await lab.post('x');

@@ -85,9 +85,9 @@ describe('a task that was given up', () => {
     const identity = { task_id: taskId, session_id: sessionId, owner: 'local' };
     let seq =
       lab.of(taskId).length === 0 ? 0 : (lab.seen.findLast(({ subject }) => subject.includes(taskId))?.seq ?? 0);
-    return async <T extends EventType>(type: T, token: string, data: object): Promise<void> => {
+    return async (type: EventType, token: string, data: object): Promise<void> => {
       const expect = { filter: SUBJECT.taskStates(taskId), seq };
-      const event = newEvent(type, { ...identity, ...data } as EventData<T>);
+      const event = newEvent(type, { ...identity, ...data } as EventData<EventType>);
       const publication = eventPublication(event, SUBJECT.taskState(taskId, token), expect);
       ({ seq } = await lab.broker.publisher.publish(publication));
     };

@@ -35,14 +35,21 @@ export class AttemptEvents {
   readonly #outbox: Outbox;
   /** Of the SPAWN_START, which is stored already. */
   #n = 1;
+  #ended = false;
 
   constructor(options: AttemptEventsOptions) {
     this.#options = options;
     this.#outbox = new MemoryOutbox((batch) => this.#deliver(batch));
   }
 
-  /** One complete message of Claude's stream. */
+  /** How the attempt ends is on its way, or stored. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** One complete message of Claude's stream. What it says after the attempt's end is dropped. */
   message(message: ClaudeMessage): void {
+    if (this.#ended) return;
     this.#add('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
   }
 
@@ -68,6 +75,15 @@ export class AttemptEvents {
       ...(output && { output }),
     };
     return this.#end('SPAWN_ERROR', TASK_STATES.failed.token, data);
+  }
+
+  /** The task is not wanted any more. As `outcome`. */
+  cancelled(by: string | undefined): Promise<void> {
+    return this.#end('SPAWN_CANCELLED', TASK_STATES.cancelled.token, {
+      ...this.#options.identity,
+      reason: 'requested',
+      ...(by === undefined ? {} : { by }),
+    });
   }
 
   /** Gives the task back because this worker stops. As `outcome`. */
@@ -99,6 +115,7 @@ export class AttemptEvents {
   }
 
   async #end<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
+    this.#ended = true;
     const id = this.#add(type, SUBJECT.taskState(this.#options.identity.task_id, token), data);
     this.#options.lease.own(id);
     await this.#outbox.drained();

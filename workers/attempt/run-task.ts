@@ -6,19 +6,16 @@ import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
 import { whileUnavailable } from '../certain.js';
-import type { ClaudeEnding } from '../claude/ending.js';
-import { redactor } from '../claude/environment.js';
-import { runClaude } from '../claude/run.js';
-import { Transcript } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
-import { outcomeOf, taskError, type Outcome } from '../outcome.js';
-import { decide, effectivePolicy, pauseMs, type EffectivePolicy } from '../policy.js';
-import { claimTask, type Claim } from './claim.js';
+import { taskError, type Outcome } from '../outcome.js';
+import { decide, effectivePolicy, pauseMs } from '../policy.js';
+import { Attempt, type AttemptOptions } from './attempt.js';
+import { claimTask } from './claim.js';
 import { readCommand, type TaskIdentity } from './command.js';
+import { Control } from './control.js';
 import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
-import { LiveText } from './live.js';
 import { Stopped, type StopReason } from './stop.js';
 
 /** How a delivered run ended here. */
@@ -59,27 +56,12 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
   }
 }
 
-/** An attempt under way. */
-interface Attempt {
-  readonly command: SpawnCommand;
-  readonly policy: EffectivePolicy;
-  readonly identity: TaskIdentity;
-  readonly claim: Claim;
-  readonly events: AttemptEvents;
-}
-
 /** Of a task that is given up; without a command, what stands in its place can't be read. */
 interface GivenUp {
   readonly command: SpawnCommand | undefined;
 }
 
 const textOf = (data: Uint8Array): string => new TextDecoder().decode(data);
-
-/** Which of the attempt's own faults it was stopped for. */
-function faultOf(overrun: AbortSignal): 'timeout' | 'idle' | undefined {
-  const reason = overrun.reason instanceof Stopped ? overrun.reason.reason : undefined;
-  return reason === 'timeout' || reason === 'idle' ? reason : undefined;
-}
 
 class TaskRun {
   readonly #delivery: Delivery;
@@ -130,79 +112,38 @@ class TaskRun {
       const error = taskError('internal', `The task's command is not valid (${why})`);
       return this.#finish({ kind: 'failed', error }, events, identity);
     }
-    return this.#attempt({ command: read.command, policy, identity, claim, events });
-  }
-
-  async #attempt(attempt: Attempt): Promise<TaskEnd> {
-    const { identity, policy, claim, events } = attempt;
-    const { shutdown } = this.#context;
-    const outcome = await this.#outcome(attempt);
-    this.#lease.signal.throwIfAborted();
-    // A result that came before the stop still counts.
-    if (shutdown.aborted && outcome.kind !== 'completed') return this.#giveBack(events);
-    const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
-    if (decision.kind === 'retry' && outcome.kind === 'failed')
-      return this.#retry(outcome.error, decision.afterMs, events);
-    return this.#finish(
-      outcome,
-      events,
+    return this.#attempt({
+      context: this.#context,
+      slot: this.#slot,
+      lease: this.#lease,
+      command: read.command,
+      policy,
       identity,
-      decision.kind === 'give_up' ? { command: attempt.command } : undefined,
-    );
-  }
-
-  async #outcome(attempt: Attempt): Promise<Outcome> {
-    const { identity, claim, policy } = attempt;
-    const overrun = new AbortController();
-    const stop = (reason: 'timeout' | 'idle'): void => overrun.abort(new Stopped(reason));
-    const timer = setTimeout(() => stop('timeout'), policy.timeoutMs);
-    const live = new LiveText(this.#context.broker, identity, claim.attempt);
-    try {
-      const ending = await this.#runClaude(attempt, live, overrun.signal, () => stop('idle'));
-      return outcomeOf({ ...ending, stopped: faultOf(overrun.signal) });
-    } catch (error) {
-      this.#lease.signal.throwIfAborted();
-      this.#log.error({ err: error }, 'running Claude failed');
-      return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
-    } finally {
-      clearTimeout(timer);
-      live.stop();
-    }
-  }
-
-  async #runClaude(
-    { command, claim, events, policy }: Attempt,
-    live: LiveText,
-    overrun: AbortSignal,
-    onIdle: () => void,
-  ): Promise<ClaudeEnding> {
-    const { broker, blobs, folders, environment, keeper, shutdown } = this.#context;
-    const { signal } = this.#lease;
-    const { config, home } = await folders.slot(this.#slot);
-    const sessionId = command.session_id;
-    const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
-    return runClaude({
-      prompt: command.prompt,
-      sessionId,
-      resume: await transcript.exists(),
-      transcript,
-      model: command.model ?? this.#context.model,
-      allowedTools: command.allowed_tools,
-      cwd: await folders.workspace(sessionId),
-      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
-      executable: this.#context.executable,
-      keeper,
-      onMessage: (message) => {
-        live.flush();
-        events.message(message);
-      },
-      onText: (text) => live.add(text),
-      gate: () => events.room(),
-      redact: redactor(environment.secrets),
-      idleMs: policy.idleTimeoutMs,
-      onIdle,
-      signal: AbortSignal.any([signal, shutdown, overrun]),
+      claim,
+      events,
     });
+  }
+
+  async #attempt(options: AttemptOptions): Promise<TaskEnd> {
+    const { context, command, identity, policy, claim, events } = options;
+    const attempt = new Attempt(options);
+    const control = new Control(context.broker, identity.task_id, attempt, this.#log);
+    try {
+      const outcome = await attempt.run();
+      this.#lease.signal.throwIfAborted();
+      if (attempt.cancelled !== undefined) {
+        await attempt.cancelled;
+        return await this.#release(identity, 'cancelled');
+      }
+      // A result that came before the stop still counts.
+      if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
+      const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
+      if (decision.kind === 'retry' && outcome.kind === 'failed')
+        return await this.#retry(outcome.error, decision.afterMs, events);
+      return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
+    } finally {
+      control.stop();
+    }
   }
 
   async #finish(outcome: Outcome, events: AttemptEvents, identity: TaskIdentity, givenUp?: GivenUp): Promise<TaskEnd> {

@@ -4,8 +4,9 @@
  * - `lease_lost`: the broker hasn't confirmed the lease in time: another worker may have the task by now. Nothing more either.
  * - `shutdown`: the worker stops; the attempt still holds its lease and gives the task back.
  * - `timeout`, `idle`: it took longer, or was silent for longer, than its policy allows: it has failed.
+ * - `cancelled`, `interrupted`: somebody asked for it.
  */
-export type StopReason = 'fenced' | 'lease_lost' | 'shutdown' | 'timeout' | 'idle';
+export type StopReason = 'fenced' | 'lease_lost' | 'shutdown' | 'timeout' | 'idle' | 'cancelled' | 'interrupted';
 
 /** The reason of the AbortSignals that stop attempts. */
 export class Stopped extends Error {

@@ -16,6 +16,8 @@ export interface ClaudeEnding {
   readonly refusedStatus?: number | undefined;
   /** When the usage limit that refused the last request is reset, in ms since 1970. */
   readonly limitResetsAt?: number | undefined;
+  /** Somebody asked it to end its turn. */
+  readonly interrupted?: boolean | undefined;
   /** Why it was stopped, if that was its own fault. */
   readonly stopped?: 'timeout' | 'idle' | undefined;
   /** Why the process could not be started. */

@@ -29,6 +29,8 @@ export interface ClaudeRun {
   /** Longest silence of its stream; `onIdle` is called then. */
   readonly idleMs: number;
   readonly onIdle: () => void;
+  /** Asks Claude to end its turn itself. */
+  readonly interrupt: AbortSignal;
   /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
   readonly signal: AbortSignal;
 }
@@ -50,6 +52,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const watched = (): Promise<void> | undefined => idle.heard(run.gate());
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
+  let begun = false;
   const end = (): void => {
     abort.abort(run.signal.reason);
     void child?.terminate(KILL_GRACE_MS);
@@ -67,7 +70,13 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
         spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, watched)),
       },
     });
+    // One that can't be told is ended.
+    const interrupt = (): void => void messages.interrupt().catch(end);
+    run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
     for await (const message of messages) {
+      // Before its turn has begun there is nothing that it could interrupt.
+      if (!begun && run.interrupt.aborted) interrupt();
+      begun = true;
       const next = reader.read(message);
       if (next === 'refused') end();
       if (next !== 'result' || lingering !== undefined) continue;

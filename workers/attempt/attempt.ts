@@ -1,0 +1,120 @@
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { ClaudeEnding } from '../claude/ending.js';
+import { redactor } from '../claude/environment.js';
+import { runClaude } from '../claude/run.js';
+import { Transcript } from '../claude/transcripts.js';
+import type { WorkerContext } from '../context.js';
+import { outcomeOf, taskError, type Outcome } from '../outcome.js';
+import type { EffectivePolicy } from '../policy.js';
+import type { Claim } from './claim.js';
+import type { TaskIdentity } from './command.js';
+import type { AttemptEvents } from './events.js';
+import type { Lease } from './lease.js';
+import { LiveText } from './live.js';
+import { Stopped } from './stop.js';
+
+export interface AttemptOptions {
+  readonly context: WorkerContext;
+  readonly slot: number;
+  readonly lease: Lease;
+  readonly command: SpawnCommand;
+  readonly policy: EffectivePolicy;
+  readonly identity: TaskIdentity;
+  readonly claim: Claim;
+  readonly events: AttemptEvents;
+}
+
+/** One run of Claude for a task, and what may stop it: its lease, the worker's end, its policy, and whoever asks. */
+export class Attempt {
+  readonly #options: AttemptOptions;
+  readonly #stop = new AbortController();
+  readonly #interrupt = new AbortController();
+  #cancelled: Promise<void> | undefined;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+  }
+
+  /** Settles when the cancellation that was asked for is stored, as the outcome; undefined when nobody asked. */
+  get cancelled(): Promise<void> | undefined {
+    return this.#cancelled;
+  }
+
+  /**
+   * Makes SPAWN_CANCELLED the outcome, at once, and then ends the processes: nobody waits for those to hear of it.
+   * @returns false when there was an outcome already. @throws {Stopped} when the attempt has lost its lease.
+   */
+  async cancel(by: string | undefined): Promise<boolean> {
+    if (this.#cancelled === undefined) {
+      if (this.#options.events.ended) return false;
+      this.#cancelled = this.#options.events.cancelled(by);
+      this.#stop.abort(new Stopped('cancelled'));
+    }
+    await this.#cancelled;
+    return true;
+  }
+
+  /** Asks Claude to end its turn, in its own way. @returns false when there was an outcome already. */
+  interrupt(): boolean {
+    if (this.#options.events.ended) return false;
+    this.#interrupt.abort(new Stopped('interrupted'));
+    return true;
+  }
+
+  /** Runs Claude. @throws when the lease is lost. */
+  async run(): Promise<Outcome> {
+    const { context, lease, identity, claim, policy } = this.#options;
+    const timer = setTimeout(() => this.#stop.abort(new Stopped('timeout')), policy.timeoutMs);
+    const live = new LiveText(context.broker, identity, claim.attempt);
+    try {
+      const ending = await this.#runClaude(live);
+      return outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
+    } catch (error) {
+      lease.signal.throwIfAborted();
+      context.log.error({ err: error }, 'running Claude failed');
+      return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
+    } finally {
+      clearTimeout(timer);
+      live.stop();
+    }
+  }
+
+  async #runClaude(live: LiveText): Promise<ClaudeEnding> {
+    const { context, slot, lease, command, policy, claim, events } = this.#options;
+    const { broker, blobs, folders, environment, keeper, shutdown } = context;
+    const { signal } = lease;
+    const { config, home } = await folders.slot(slot);
+    const sessionId = command.session_id;
+    const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
+    return runClaude({
+      prompt: command.prompt,
+      sessionId,
+      resume: await transcript.exists(),
+      transcript,
+      model: command.model ?? context.model,
+      allowedTools: command.allowed_tools,
+      cwd: await folders.workspace(sessionId),
+      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
+      executable: context.executable,
+      keeper,
+      onMessage: (message) => {
+        live.flush();
+        events.message(message);
+      },
+      onText: (text) => live.add(text),
+      gate: () => events.room(),
+      redact: redactor(environment.secrets),
+      idleMs: policy.idleTimeoutMs,
+      onIdle: () => this.#stop.abort(new Stopped('idle')),
+      interrupt: this.#interrupt.signal,
+      signal: AbortSignal.any([signal, shutdown, this.#stop.signal]),
+    });
+  }
+
+  /** Which fault of its own it was stopped for. */
+  #fault(): ClaudeEnding['stopped'] {
+    const stopped: unknown = this.#stop.signal.reason;
+    const reason = stopped instanceof Stopped ? stopped.reason : undefined;
+    return reason === 'timeout' || reason === 'idle' ? reason : undefined;
+  }
+}
