@@ -4,6 +4,7 @@ import type { Broker } from '../src/broker/connect.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
+import type { Journal } from './journal/journal.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {
@@ -20,6 +21,7 @@ export interface WorkerContext {
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;
   readonly keeper: Keeper;
+  readonly journal: Journal;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

@@ -14,8 +14,11 @@ import { Stopped } from './attempt/stop.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
 import { Folders } from './claude/folders.js';
-import { Keeper } from './claude/keeper.js';
+import { Keeper, workerMarker } from './claude/keeper.js';
 import type { WorkerContext } from './context.js';
+import { reap } from './guard/reap.js';
+import { Journal } from './journal/journal.js';
+import { recover } from './journal/recover.js';
 import { Lanes } from './lanes.js';
 
 export interface WorkerOptions {
@@ -36,6 +39,8 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #folders: Folders;
   readonly #keeper: Keeper;
+  readonly #journal: Journal;
+  readonly #blobs: Blobs;
   readonly #lanes: Lanes;
   readonly #shutdown = new AbortController();
   readonly #quick = new AbortController();
@@ -46,10 +51,12 @@ export class Worker {
     this.#options = options;
     this.slots = config.KSI_CONCURRENCY;
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
+    this.#blobs = new Blobs(broker);
+    this.#journal = new Journal(this.#folders.own);
     this.#keeper = new Keeper(options.containment, this.id, log);
     const context: WorkerContext = {
       broker,
-      blobs: new Blobs(broker),
+      blobs: this.#blobs,
       folders: this.#folders,
       log: log.child({ worker_id: this.id }),
       workerId: this.id,
@@ -59,6 +66,7 @@ export class Worker {
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
+      journal: this.#journal,
       environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
       shutdown: this.#shutdown.signal,
     };
@@ -87,6 +95,7 @@ export class Worker {
     log.info({ containment: this.#keeper.kind }, 'what keeps processes from outliving this worker');
     this.#keeper.start();
     await this.#folders.start();
+    await this.#inherit();
     this.#lanes.start();
     await this.#announce('WORKER_ONLINE', 'online', {
       worker_id: this.id,
@@ -120,7 +129,23 @@ export class Worker {
     clearTimeout(timeUp);
     await this.#keeper.stop();
     await this.#announce('WORKER_OFFLINE', 'offline', { worker_id: this.id });
+    await this.#journal.close();
     await this.#folders.stop();
+  }
+
+  /** What workers of this host that died left: their processes, their tasks and what those had still to say. */
+  async #inherit(): Promise<void> {
+    const { broker, config, log } = this.#options;
+    const signal = AbortSignal.timeout(config.KSI_LEASE_S * 1_000);
+    const options = { broker, blobs: this.#blobs, workerId: this.id, log, signal };
+    await this.#folders.inherit(async (deadId, folder) => {
+      await reap({ groups: [], marker: workerMarker(deadId) });
+      try {
+        await recover(folder, options);
+      } catch (error) {
+        log.warn({ err: error, dead: deadId }, 'the tasks of a dead worker are left to their leases');
+      }
+    });
   }
 
   /** Tells what the worker does. Nothing depends on it, so a broker that can't take it is only logged. */

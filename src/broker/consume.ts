@@ -5,6 +5,8 @@ import { BrokerError } from './errors.js';
 /** A message that a pull brought: held by this process until it is acknowledged, given back or its lease runs out. */
 export interface Delivery {
   readonly subject: string;
+  /** Where it is acknowledged, renewed and given back; stands for this one delivery. */
+  readonly reply: string;
   readonly data: Uint8Array;
   /** When it came here, by `performance.now()`. */
   readonly receivedAt: number;
@@ -149,10 +151,15 @@ function deliveryOf(reply: string): { seq: number; count: number } {
   return { count: Number(tokens[at]), seq: Number(tokens[at + 1]) };
 }
 
+/** Gives a delivery back by its reply subject. A stale one would be given back too, and with it a run that is alive. */
+export function giveBackBy(nc: NatsConnection, reply: string, delayMs?: number): void {
+  nc.publish(reply, delayMs === undefined ? '-NAK' : `-NAK {"delay":${Math.round(delayMs * 1_000_000)}}`);
+}
+
 class PulledMessage implements Delivery {
   readonly #nc: NatsConnection;
   readonly #msg: Msg;
-  readonly #reply: string;
+  readonly reply: string;
   readonly receivedAt = performance.now();
   readonly seq: number;
   readonly count: number;
@@ -160,8 +167,8 @@ class PulledMessage implements Delivery {
   constructor(nc: NatsConnection, msg: Msg) {
     this.#nc = nc;
     this.#msg = msg;
-    this.#reply = msg.reply ?? '';
-    ({ seq: this.seq, count: this.count } = deliveryOf(this.#reply));
+    this.reply = msg.reply ?? '';
+    ({ seq: this.seq, count: this.count } = deliveryOf(this.reply));
   }
 
   get subject(): string {
@@ -185,12 +192,12 @@ class PulledMessage implements Delivery {
   }
 
   giveBack(delayMs?: number): void {
-    this.#nc.publish(this.#reply, delayMs === undefined ? '-NAK' : `-NAK {"delay":${Math.round(delayMs * 1_000_000)}}`);
+    giveBackBy(this.#nc, this.reply, delayMs);
   }
 
   async #confirm(body: string, what: string): Promise<void> {
     try {
-      await this.#nc.request(this.#reply, body, { timeout: CONFIRM_TIMEOUT_MS });
+      await this.#nc.request(this.reply, body, { timeout: CONFIRM_TIMEOUT_MS });
     } catch (cause) {
       throw new BrokerError('unavailable', `The broker did not confirm the ${what}`, { cause });
     }

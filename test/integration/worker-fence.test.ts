@@ -11,6 +11,7 @@ import { Lease } from '../../workers/attempt/lease.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 import { GROUP_ONLY } from '../../workers/claude/containment.js';
 import { Keeper } from '../../workers/claude/keeper.js';
+import { Journal } from '../../workers/journal/journal.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
 import { Folders } from '../../workers/claude/folders.js';
@@ -23,6 +24,7 @@ const isFenced = (error: unknown): boolean => error instanceof Stopped && error.
 describe('the fence', () => {
   let lab: WorkerLab;
   let context: WorkerContext;
+  let journal: Journal;
   before(async () => {
     lab = await WorkerLab.start();
     context = {
@@ -36,15 +38,20 @@ describe('the fence', () => {
       retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,
+      journal: (journal = new Journal(lab.dir)),
       keeper: new Keeper(GROUP_ONLY, 'w_test', log),
       environment: { env: {}, secrets: [] },
       shutdown: new AbortController().signal,
     };
   });
-  after(() => lab.stop());
+  after(async () => {
+    await journal.close();
+    await lab.stop();
+  });
 
   const delivery = (count: number): Delivery => ({
     subject: '',
+    reply: '',
     data: new Uint8Array(),
     receivedAt: performance.now(),
     seq: 1,

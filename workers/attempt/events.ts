@@ -1,5 +1,6 @@
+import type { Logger } from 'pino';
 import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
-import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -9,11 +10,14 @@ import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { whileUnavailable } from '../certain.js';
 import type { ClaudeMessage } from '../claude/ending.js';
+import type { Journal } from '../journal/journal.js';
+import { JournaledOutbox } from '../journal/journaled-outbox.js';
 import type { Outcome } from '../outcome.js';
 import type { Claim } from './claim.js';
 import type { TaskIdentity } from './command.js';
+import { fitting } from './fitting.js';
 import type { Lease } from './lease.js';
-import { MemoryOutbox, type Outbox, type OutboxItem } from './outbox.js';
+import type { Outbox, OutboxItem } from './outbox.js';
 import { Stopped } from './stop.js';
 
 export interface AttemptEventsOptions {
@@ -24,6 +28,8 @@ export interface AttemptEventsOptions {
   readonly claim: Claim;
   readonly workerId: string;
   readonly traceparent: string;
+  readonly journal: Journal;
+  readonly log: Logger;
 }
 
 /**
@@ -39,7 +45,11 @@ export class AttemptEvents {
 
   constructor(options: AttemptEventsOptions) {
     this.#options = options;
-    this.#outbox = new MemoryOutbox((batch) => this.#deliver(batch));
+    const { journal, claim, log } = options;
+    const deliver = (batch: readonly OutboxItem[]): Promise<void> => this.#deliver(batch);
+    this.#outbox = new JournaledOutbox(journal, claim.startId, deliver, (error) =>
+      log.error({ err: error }, 'the journal could not be written'),
+    );
   }
 
   /** How the attempt ends is on its way, or stored. */
@@ -135,7 +145,8 @@ export class AttemptEvents {
     const { broker, lease } = this.#options;
     const { signal } = lease;
     const publications: Publication[] = [];
-    for (const item of batch) publications.push(await this.#fitting(item, signal));
+    for (const item of batch)
+      publications.push(await fitting(item, this.#options.identity.task_id, this.#options.blobs, signal));
     let repeated = false;
     await whileUnavailable(signal, async () => {
       if (repeated && (await this.#isStored(batch))) return;
@@ -159,15 +170,5 @@ export class AttemptEvents {
     const filter = last.event.type === 'SPAWN_MESSAGE' ? SUBJECT.taskOutput(taskId) : SUBJECT.taskStates(taskId);
     const stored = await lastBySubject(this.#options.broker, STREAM.events, filter);
     return stored?.header(HEADER.msgId) === last.event.id;
-  }
-
-  /** An event too large for a message goes without its body, which lies in the object store: nothing is cut. */
-  async #fitting({ event, publication, bytes }: OutboxItem, signal: AbortSignal): Promise<Publication> {
-    const { blobs, identity } = this.#options;
-    if (!blobs.needed(bytes)) return publication;
-    const { message, output, ...rest } = event.data as Record<string, unknown>;
-    const body = Buffer.from(JSON.stringify(message ?? output));
-    const ref = await whileUnavailable(signal, () => blobs.put(`event/${identity.task_id}/${event.id}`, body));
-    return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
   }
 }

@@ -43,8 +43,9 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
     leaseMs: context.leaseMs,
     log,
   });
+  const run = new TaskRun(delivery, slot, { ...context, log }, lease);
   try {
-    return await new TaskRun(delivery, slot, { ...context, log }, lease).run();
+    return await run.run();
   } catch (error) {
     if (error instanceof Stopped) return error.reason;
     log.error({ err: error }, 'the task could not be run here; it is given back');
@@ -53,6 +54,7 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
     return 'given_back';
   } finally {
     await lease.stop();
+    await run.forget();
   }
 }
 
@@ -69,6 +71,7 @@ class TaskRun {
   readonly #context: WorkerContext;
   readonly #lease: Lease;
   readonly #log: Logger;
+  #held: string | undefined;
 
   constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
     this.#delivery = delivery;
@@ -105,6 +108,12 @@ class TaskRun {
     if (claimed.kind === 'ended') return this.#release(identity, 'ended', { command });
     const { claim } = claimed;
     this.#lease.start(identity.task_id, claim.startId);
+    const { attempt, startId, startSeq } = claim;
+    this.#held = startId;
+    const held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
+    this.#context.journal
+      .hold(held)
+      .catch((error: unknown) => this.#log.error({ err: error }, 'the journal could not be written'));
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
     const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
     if (read.kind === 'malformed' || policy === undefined) {
@@ -122,6 +131,16 @@ class TaskRun {
       claim,
       events,
     });
+  }
+
+  /** What this worker doesn't hold any more, or not as this run, is nothing to give back after its death. Never rejects. */
+  async forget(): Promise<void> {
+    if (this.#held === undefined) return;
+    try {
+      await this.#context.journal.drop(this.#held);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the journal could not be written');
+    }
   }
 
   async #attempt(options: AttemptOptions): Promise<TaskEnd> {

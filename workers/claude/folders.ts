@@ -1,5 +1,7 @@
-import { mkdir, readdir, realpath, rm, symlink, writeFile, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 
 /** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (FACTS). */
 export interface SlotFolders {
@@ -8,7 +10,12 @@ export interface SlotFolders {
 }
 
 const CREDENTIALS = '.credentials.json';
-const PID_FILE = 'pid';
+const OWNER_FILE = 'owner.json';
+
+/** The process that a worker's folder belongs to. */
+interface Owner extends ProcessIdentity {
+  readonly host: string;
+}
 
 /** The folders of a worker below KSI_DIR: `workers/<worker_id>/<slot>/` while it lives, `workspaces/<session_id>/` for good. */
 export class Folders {
@@ -25,8 +32,31 @@ export class Folders {
 
   async start(): Promise<void> {
     await mkdir(this.#own, { recursive: true, mode: 0o700 });
-    await writeFile(join(this.#own, PID_FILE), String(process.pid));
-    await removeDead(join(this.#base, 'workers'));
+    const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
+    // At once or not at all: others read it.
+    await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
+    await rename(join(this.#own, `${OWNER_FILE}.new`), join(this.#own, OWNER_FILE));
+  }
+
+  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and removes it. */
+  async inherit(inherit: (workerId: string, folder: string) => Promise<void>): Promise<void> {
+    const workers = join(this.#base, 'workers');
+    for (const name of await readdir(workers)) {
+      if (!name.startsWith('w_')) continue;
+      const owner = await readOwner(join(workers, name, OWNER_FILE));
+      // Without one it is being made now.
+      if (owner === undefined || owner.host !== hostname() || isAlive(owner)) continue;
+      const [workerId = name] = name.split('.');
+      const mine = join(workers, `${workerId}.${basename(this.#own)}`);
+      if (!(await takeOver(join(workers, name), mine))) continue;
+      await inherit(workerId, mine);
+      await rm(mine, { recursive: true, force: true });
+    }
+  }
+
+  /** What is this worker's alone. */
+  get own(): string {
+    return this.#own;
   }
 
   async stop(): Promise<void> {
@@ -62,31 +92,22 @@ export class Folders {
   }
 }
 
-/** Removes the folders of workers that did not come to remove their own. */
-async function removeDead(workers: string): Promise<void> {
-  for (const name of await readdir(workers)) {
-    if (!name.startsWith('w_')) continue;
-    const pid = await readPid(join(workers, name, PID_FILE));
-    // Without a number it is one that is being made now.
-    if (pid === undefined || isAlive(pid)) continue;
-    await rm(join(workers, name), { recursive: true, force: true });
-  }
-}
-
-async function readPid(file: string): Promise<number | undefined> {
+async function readOwner(file: string): Promise<Owner | undefined> {
   try {
-    return Number(await readFile(file, 'utf8')) || undefined;
+    return JSON.parse(await readFile(file, 'utf8')) as Owner;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Of two that find the same dead worker, one gets its folder. */
+async function takeOver(from: string, to: string): Promise<boolean> {
   try {
-    process.kill(pid, 0);
+    await rename(from, to);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { TASK_STATES } from '../../contracts/states.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import type { OutboxItem } from '../../workers/attempt/outbox.js';
+import { workerMarker } from '../../workers/claude/keeper.js';
+import { processesMarked } from '../../workers/guard/marked.js';
+import { Journal } from '../../workers/journal/journal.js';
+import { CLAUDE_STANDIN } from '../fixtures/paths.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
+/** So long that nothing here can come from a lease that has run out. */
+const LEASE_S = '120';
+
+let lab: WorkerLab;
+beforeEach(async () => {
+  lab = await WorkerLab.start({ KSI_LEASE_S: LEASE_S });
+});
+afterEach(() => lab.stop());
+
+function workerProcess(): ChildProcess {
+  const child = spawn(process.execPath, [MAIN], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      KSI_DIR: lab.dir,
+      KSI_NATS_URL: lab.server.url,
+      KSI_CLAUDE_BIN: CLAUDE_STANDIN,
+      KSI_LEASE_S: LEASE_S,
+      KSI_LOG_LEVEL: process.env['KSI_TEST_LOG'] ?? 'fatal',
+    },
+  });
+  const gone = once(child, 'exit');
+  lab.onStop(async () => {
+    child.kill('SIGKILL');
+    await gone;
+  });
+  return child;
+}
+
+const types = (taskId: string): string[] => lab.of(taskId).map(({ type }) => type);
+
+describe('a worker that starts where another was killed', () => {
+  it('gives its tasks back within 2 s, and ends what is left of its processes', async () => {
+    const first = workerProcess();
+    const { taskId } = await lab.post('x [[ignore-sigterm]] [[messages:3]] [[sleep:2000]]');
+    const start = await lab.event('SPAWN_START', taskId);
+    await lab.event('SPAWN_MESSAGE', taskId);
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    const since = performance.now();
+    const { worker } = await lab.worker();
+    const again = await lab.event('SPAWN_START', taskId, ({ attempt }) => attempt === 2);
+    assert.ok(performance.now() - since < 2_000);
+    assert.equal(again.data.worker_id, worker.id);
+    assert.deepEqual(processesMarked(workerMarker(start.data.worker_id)), []);
+    assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_lost');
+    assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
+    assert.deepEqual(await readdir(join(lab.dir, 'workers')), [worker.id]);
+  });
+
+  it('leaves alone what a living worker of the same host holds', async () => {
+    workerProcess();
+    const { taskId } = await lab.post('x [[sleep:1500]]');
+    await lab.event('SPAWN_START', taskId);
+    await lab.worker();
+    assert.equal(dataOf('SPAWN_COMPLETE', await lab.outcome(taskId)).attempt, 1);
+  });
+});
+
+describe('the journal of a dead worker', () => {
+  const folder = (): string => join(lab.dir, 'workers', 'w_dead');
+
+  /** A task whose run is held by a worker of this host that is dead, and what that had not delivered. */
+  async function dead(): Promise<{
+    taskId: string;
+    sessionId: string;
+    put: (type: EventType, subject: string, data: object) => Promise<StoredEvent>;
+    item: (type: EventType, subject: string, data: object) => OutboxItem;
+    journal: (...items: OutboxItem[]) => Promise<void>;
+  }> {
+    const { taskId, sessionId } = await lab.post('x');
+    await lab.event('SPAWN_QUEUED', taskId);
+    const reply = await pulled();
+    const identity = { task_id: taskId, session_id: sessionId, owner: 'local' };
+    let seq = (await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(taskId)))?.seq ?? 0;
+    const item = (type: EventType, subject: string, data: object): OutboxItem => {
+      const event = newEvent(type, { ...identity, ...data } as EventData<EventType>);
+      const publication = eventPublication(event, subject, { filter: SUBJECT.taskStates(taskId), seq });
+      return { event, publication, bytes: publication.payload.length };
+    };
+    const put = async (type: EventType, subject: string, data: object): Promise<StoredEvent> => {
+      const { event, publication } = item(type, subject, data);
+      const ack = await lab.broker.publisher.publish(publication);
+      if (type === 'SPAWN_START') ({ seq } = ack);
+      return event;
+    };
+    const run = { seq: 1, delivery: 1 };
+    const started = { attempt: 1, n: 1, worker_id: 'w_dead', host: 'h', transcript_seq: 0, run };
+    const { id: startId } = await put('SPAWN_START', SUBJECT.taskState(taskId, TASK_STATES.running.token), started);
+    const journal = async (...items: OutboxItem[]): Promise<void> => {
+      await mkdir(folder(), { recursive: true });
+      await writeFile(join(folder(), 'owner.json'), JSON.stringify({ host: hostname(), pid: 1, started: 'earlier' }));
+      const written = new Journal(folder());
+      await written.hold({ identity, attempt: 1, startId, startSeq: seq, reply });
+      await Promise.all(items.map((entry, n) => written.add(startId, n, entry)));
+      await written.close();
+    };
+    return { taskId, sessionId, put, item, journal };
+  }
+
+  /** Takes the one run as a worker does. @returns its reply subject. */
+  async function pulled(): Promise<string> {
+    const consumer = await lab.broker.js.consumers.get(STREAM.commands, 'run-default-normal');
+    const message = await consumer.next({ expires: 5_000 });
+    assert.ok(message !== null);
+    return (message as unknown as { msg: { reply: string } }).msg.reply;
+  }
+
+  const message = (taskId: string, n: number): [EventType, string, object] => [
+    'SPAWN_MESSAGE',
+    SUBJECT.taskOutput(taskId),
+    { attempt: 1, n, message: { type: 'm', n } },
+  ];
+  const complete = (taskId: string, n: number): [EventType, string, object] => [
+    'SPAWN_COMPLETE',
+    SUBJECT.taskState(taskId, TASK_STATES.completed.token),
+    { attempt: 1, n, output: { result: 'done' } },
+  ];
+
+  it('still delivers an outcome: the task does not run again, and its session goes on', async () => {
+    const { taskId, sessionId, item, journal } = await dead();
+    await journal(item(...message(taskId, 2)), item(...complete(taskId, 3)));
+    const behind = await lab.post('behind', { sessionId });
+    await lab.worker();
+    await lab.outcome(behind.taskId);
+    assert.deepEqual(types(taskId), ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_MESSAGE', 'SPAWN_COMPLETE']);
+  });
+
+  it('repeats nothing that was delivered', async () => {
+    const { taskId, item, journal } = await dead();
+    const [first, second] = [item(...message(taskId, 2)), item(...message(taskId, 3))];
+    await lab.broker.publisher.publish(first.publication);
+    await journal(first, second);
+    await lab.worker();
+    await lab.outcome(taskId);
+    const ns = lab
+      .of(taskId)
+      .filter(({ type, data }) => type === 'SPAWN_MESSAGE' && (data as { attempt: number }).attempt === 1)
+      .map(({ data }) => (data as { n: number }).n);
+    assert.deepEqual(ns, [2, 3]);
+  });
+
+  it('changes nothing once the task is the task of another', async () => {
+    const { taskId, item, journal, put } = await dead();
+    await journal(item(...message(taskId, 2)), item(...complete(taskId, 3)));
+    const run = { seq: 1, delivery: 2 };
+    const other = { attempt: 2, n: 1, worker_id: 'w_other', host: 'h', transcript_seq: 0, run };
+    const { id } = await put('SPAWN_START', SUBJECT.taskState(taskId, TASK_STATES.running.token), other);
+    await lab.worker();
+    const after = await lab.post('x');
+    await lab.outcome(after.taskId);
+    assert.equal(lab.of(taskId).at(-1)?.id, id);
+    // Nor was its run given back, which would be another delivery of it.
+    assert.ok(!lab.ends.includes('lost') && lab.of(taskId).length === 3);
+  });
+});

@@ -1,0 +1,19 @@
+import { FORMAT_VERSION } from '../../contracts/names.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Publication } from '../../src/broker/publish.js';
+import { whileUnavailable } from '../certain.js';
+import type { OutboxItem } from './outbox.js';
+
+/** How an event is published: one too large for a message goes without its body, which lies in the object store. Nothing is cut. */
+export async function fitting(
+  { event, publication, bytes }: OutboxItem,
+  taskId: string,
+  blobs: Blobs,
+  signal: AbortSignal,
+): Promise<Publication> {
+  if (!blobs.needed(bytes)) return publication;
+  const { message, output, ...rest } = event.data as Record<string, unknown>;
+  const body = Buffer.from(JSON.stringify(message ?? output));
+  const ref = await whileUnavailable(signal, () => blobs.put(`event/${taskId}/${event.id}`, body));
+  return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
+}

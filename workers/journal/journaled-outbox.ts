@@ -1,0 +1,46 @@
+import { MemoryOutbox, type Outbox, type OutboxItem } from '../attempt/outbox.js';
+import type { Journal } from './journal.js';
+
+/** An outbox whose items outlive the worker's process. */
+export class JournaledOutbox implements Outbox {
+  readonly #journal: Journal;
+  readonly #startId: string;
+  readonly #memory: MemoryOutbox;
+  readonly #onFailure: (error: unknown) => void;
+  #added = 0;
+  #delivered = 0;
+
+  /**
+   * @param deliver as of MemoryOutbox.
+   * @param onFailure called when the journal can't be written: the events still go to the broker.
+   */
+  constructor(
+    journal: Journal,
+    startId: string,
+    deliver: (batch: readonly OutboxItem[]) => Promise<void>,
+    onFailure: (error: unknown) => void,
+  ) {
+    this.#journal = journal;
+    this.#startId = startId;
+    this.#onFailure = onFailure;
+    this.#memory = new MemoryOutbox(async (batch) => {
+      await deliver(batch);
+      const first = this.#delivered;
+      this.#delivered += batch.length;
+      this.#journal.delivered(startId, first, batch.length).catch(onFailure);
+    });
+  }
+
+  add(item: OutboxItem): void {
+    this.#journal.add(this.#startId, this.#added++, item).catch(this.#onFailure);
+    this.#memory.add(item);
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#memory.room();
+  }
+
+  drained(): Promise<void> {
+    return this.#memory.drained();
+  }
+}
