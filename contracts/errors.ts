@@ -67,6 +67,11 @@ export const API_ERRORS = {
     title: 'The body is of another type than JSON',
     next: 'Send `Content-Type: application/json`.',
   },
+  idempotency_mismatch: {
+    status: 422,
+    title: 'The idempotency key was used for another request',
+    next: 'Use a key of its own for each request; repeat one only with the same body.',
+  },
   rate_limited: { status: 429, title: 'Too many requests', next: 'Wait as long as `Retry-After` says.' },
   queue_full: {
     status: 429,

@@ -76,6 +76,9 @@ export const SUBJECT = {
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
   deadAll: 'ksi.dead.>',
 
+  /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
+  idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
+
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
 

@@ -71,6 +71,21 @@ export const streamSpecs = (
     allow_direct: true,
     allow_atomic: true,
   },
+  {
+    // A KV bucket, as its clients make one.
+    name: `KV_${BUCKET.idempotency}`,
+    description: 'Which task an Idempotency-Key made, for 24 h',
+    subjects: [SUBJECT.idempotency('>')],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    discard: 'new',
+    max_age: seconds(86_400),
+    max_msgs_per_subject: 1,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_direct: true,
+  },
 ];
 
 export const BLOB_BUCKET = { name: BUCKET.blobs, description: 'Bodies too large for a message' } as const;

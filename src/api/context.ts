@@ -6,6 +6,7 @@ import type { ReplayLimit } from '../events/feed.js';
 import type { EventHub } from '../events/hub.js';
 import type { Tail } from '../events/tail.js';
 import type { Acceptor } from './accept/accept.js';
+import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
@@ -22,6 +23,8 @@ export interface ApiContext {
   readonly tail: Tail;
   readonly limit: ReplayLimit;
   readonly acceptor: Acceptor;
+  /** For requests with an idempotency key. */
+  readonly once: OnceAcceptor;
   readonly tasks: TaskReader;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;

@@ -3,7 +3,8 @@ import { headers } from '@nats-io/transport-node';
 import type { Static, TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
-import { TaskParams, TasksQuery } from '../../contracts/http.js';
+import { type SpawnAccepted, TaskParams, TasksQuery } from '../../contracts/http.js';
+import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
 import { ApiError, invalid } from './api-error.js';
@@ -14,17 +15,32 @@ import { problemOf, toApiError } from './problems.js';
 interface Verb<S extends TSchema = TSchema> {
   readonly name: string;
   readonly schema: S;
-  readonly run: (request: Static<S>, principal: Principal, context: ApiContext) => Promise<unknown>;
+  readonly run: (
+    request: Static<S>,
+    principal: Principal,
+    context: ApiContext,
+    message: ServiceMsg,
+  ) => Promise<unknown>;
 }
 
 const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => ({ name, schema, run }) as Verb;
 
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
-  verb('spawn', SpawnRequest, (request, principal, { acceptor }) => acceptor.accept(request, principal)),
+  verb('spawn', SpawnRequest, spawn),
   verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
 ];
+
+async function spawn(
+  request: SpawnRequest,
+  principal: Principal,
+  { acceptor, once }: ApiContext,
+  message: ServiceMsg,
+): Promise<SpawnAccepted> {
+  const key = message.headers?.get(IDEMPOTENCY_HEADER) ?? '';
+  return key === '' ? acceptor.accept(request, principal) : (await once.accept(request, principal, key)).accepted;
+}
 
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
 export async function startNatsService(context: ApiContext): Promise<Service> {
@@ -50,7 +66,7 @@ async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiCo
   try {
     const request = check(schema, parse(message));
     if (!request.ok) throw invalid(request.faults);
-    message.respond(JSON.stringify(await run(request.value, LOCAL, context)));
+    message.respond(JSON.stringify(await run(request.value, LOCAL, context, message)));
   } catch (thrown) {
     const error = toApiError(thrown);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');

@@ -11,6 +11,8 @@ import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import { Acceptor } from './accept/accept.js';
+import { IdempotencyRecords } from './accept/idempotency-records.js';
+import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { Authenticator } from './auth.js';
 import type { ApiContext } from './context.js';
@@ -84,6 +86,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       tail,
       limit,
       acceptor,
+      once: new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log),
       tasks,
       gauge,
       authenticator,

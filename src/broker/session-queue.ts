@@ -30,11 +30,29 @@ export const directRun = (task: TaskMessage, lane: 'high' | 'normal' | 'low'): P
   expect: { filter: SUBJECT.session(task.sessionId), seq: 0 },
 });
 
-/** Stores a task behind all that its session holds. @throws {BrokerError} */
-export async function storeWaiting(broker: Broker, task: TaskMessage): Promise<PublishAck> {
+/** Where a task stands in its session: as its run, or waiting. Undefined: nowhere, or its run has ended. @throws {BrokerError} */
+export async function placeOf(
+  broker: Broker,
+  { taskId, sessionId }: Pick<TaskMessage, 'taskId' | 'sessionId'>,
+): Promise<{ kind: 'run' | 'waiting'; seq: number } | undefined> {
+  // The entry first: one promoted in between is then found as the run.
+  const waiting = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', taskId, sessionId));
+  const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+  if (run !== undefined && run.header(HEADER.taskId) === taskId) return { kind: 'run', seq: run.seq };
+  return waiting === undefined ? undefined : { kind: 'waiting', seq: waiting.seq };
+}
+
+/**
+ * Stores a task behind all that its session holds.
+ * @param again it may stand there already, from another process: then it is left there.
+ * @throws {BrokerError}
+ */
+export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<PublishAck> {
   const filter = SUBJECT.session(task.sessionId);
   for (let tries = 1; ; tries++) {
     const last = await lastBySubject(broker, STREAM.commands, filter);
+    const place = again ? await placeOf(broker, task) : undefined;
+    if (place !== undefined) return { stream: STREAM.commands, seq: place.seq, duplicate: true };
     try {
       return await broker.publisher.publish({
         subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),

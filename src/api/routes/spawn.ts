@@ -1,13 +1,15 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem, SpawnAccepted, SpawnQuery, Task } from '../../../contracts/http.js';
+import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../contracts/idempotency.js';
 import { SpawnRequest } from '../../../contracts/spawn.js';
-import { invalid } from '../api-error.js';
+import type { AcceptedOnce } from '../accept/once.js';
 import type { ApiContext } from '../context.js';
 import { toApiError } from '../problems.js';
+import type { Principal } from '../principal.js';
 import { principalOf } from '../request-principal.js';
 
 export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
-  const { acceptor, tasks, metrics, closing } = context;
+  const { tasks, metrics, closing } = context;
   app.post<{ Body: SpawnRequest; Querystring: SpawnQuery }>(
     '/spawn',
     {
@@ -21,18 +23,14 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      // A promise that can't be kept yet is refused, not ignored.
-      if (request.headers['idempotency-key'] !== undefined)
-        throw invalid([{ field: 'Idempotency-Key', message: 'is not supported by this version' }]);
       const principal = principalOf(request);
-      const accepted = await acceptor
-        .accept(request.body, principal, traceparentOf(request.headers))
-        .catch((error: unknown) => {
-          const refused = toApiError(error);
-          metrics.spawns.inc({ result: refused.code });
-          throw refused;
-        });
-      metrics.spawns.inc({ result: 'accepted' });
+      const { accepted, replayed } = await accept(context, request, principal).catch((error: unknown) => {
+        const refused = toApiError(error);
+        metrics.spawns.inc({ result: refused.code });
+        throw refused;
+      });
+      metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
+      if (replayed) reply.header(REPLAYED_HEADER, 'true');
       reply.header('location', `/tasks/${accepted.task_id}`);
       const { wait = 0 } = request.query;
       if (wait > 0) {
@@ -46,6 +44,19 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
       return reply.code(202).send(accepted);
     },
   );
+}
+
+type Spawn = FastifyRequest<{ Body: SpawnRequest; Querystring: SpawnQuery }>;
+
+async function accept(
+  { acceptor, once }: ApiContext,
+  { headers, body }: Spawn,
+  principal: Principal,
+): Promise<AcceptedOnce> {
+  const key = headers[IDEMPOTENCY_HEADER.toLowerCase()];
+  const traceparent = traceparentOf(headers);
+  if (typeof key === 'string') return once.accept(body, principal, key, traceparent);
+  return { accepted: await acceptor.accept(body, principal, traceparent), replayed: false };
 }
 
 /** W3C Trace Context; anything else is left out. */
