@@ -71,6 +71,14 @@ export const Config = Type.Object({
     300,
     15,
   ),
+  KSI_WORKER_MAX_TASKS: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description:
+        'Attempts after which a worker drains and exits with 0, for its supervisor to start it anew. Without it a worker stays.',
+    }),
+  ),
   KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
   KSI_EVENTS_MAX_AGE_S: Int('Seconds that events are kept.', 3600, 31_536_000, 604_800),
   KSI_EVENTS_MAX_BYTES: Int(

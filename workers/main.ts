@@ -53,6 +53,7 @@ async function main(): Promise<void> {
       log,
       containment: config.KSI_CONTAINMENT === 'auto' ? await findContainment() : GROUP_ONLY,
       onTaskEnd: (end) => metrics.countEnd(end),
+      onWornOut: () => stop(false, 'KSI_WORKER_MAX_TASKS'),
     });
     await worker.start();
     log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');

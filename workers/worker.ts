@@ -28,6 +28,8 @@ export interface WorkerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly containment: Containment;
+  /** Called once, when it has run KSI_WORKER_MAX_TASKS attempts and is to be replaced. */
+  readonly onWornOut?: () => void;
   /** Called with the end of each task that was delivered here. */
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
@@ -44,6 +46,7 @@ export class Worker {
   readonly #lanes: Lanes;
   readonly #shutdown = new AbortController();
   readonly #quick = new AbortController();
+  #attempts = 0;
   #stopped: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -75,7 +78,11 @@ export class Worker {
       queues: listOf(config.KSI_QUEUES),
       slots: this.slots,
       inboxPrefix: config.KSI_NATS_INBOX,
-      run: async (delivery, slot) => options.onTaskEnd?.(await runTask(delivery, slot, context)),
+      run: async (delivery, slot) => {
+        const end = await runTask(delivery, slot, context);
+        options.onTaskEnd?.(end);
+        this.#count(end);
+      },
       log: context.log,
     });
   }
@@ -131,6 +138,16 @@ export class Worker {
     await this.#announce('WORKER_OFFLINE', 'offline', { worker_id: this.id });
     await this.#journal.close();
     await this.#folders.stop();
+  }
+
+  #count(end: TaskEnd): void {
+    // Nothing ran for these.
+    if (end === 'ended' || end === 'lost' || end === 'given_back') return;
+    this.#attempts += 1;
+    const { config, log, onWornOut } = this.#options;
+    if (this.#attempts !== config.KSI_WORKER_MAX_TASKS) return;
+    log.info({ attempts: this.#attempts }, 'as many attempts as this worker is to make; it makes room for another');
+    onWornOut?.();
   }
 
   /** What workers of this host that died left: their processes, their tasks and what those had still to say. */

@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => lab.stop());
 
 /** A worker as the process that it is in life. */
-function workerProcess(): ChildProcess {
+function workerProcess(env: Record<string, string> = {}): ChildProcess {
   const child = spawn(process.execPath, [MAIN], {
     stdio: ['pipe', 'ignore', process.env['KSI_TEST_LOG'] === undefined ? 'ignore' : 'inherit'],
     env: {
@@ -32,6 +32,7 @@ function workerProcess(): ChildProcess {
       KSI_NATS_URL: lab.server.url,
       KSI_CLAUDE_BIN: CLAUDE_STANDIN,
       KSI_LEASE_S: String(LEASE_S),
+      ...env,
     },
   });
   const gone = once(child, 'exit');
@@ -188,6 +189,20 @@ describe('stopping a worker', () => {
     const again = await lab.event('SPAWN_START', taskId, ({ attempt }) => attempt === 2);
     assert.equal(again.data.worker_id, other.worker.id);
     assertGapless(taskId);
+  });
+
+  it('happens by itself after KSI_WORKER_MAX_TASKS, and takes nothing that it does not finish', async () => {
+    const child = workerProcess({ KSI_WORKER_MAX_TASKS: '3', KSI_CONCURRENCY: '2' });
+    const tasks = await Promise.all(Array.from({ length: 12 }, () => lab.post('x [[sleep:20]]')));
+    assert.deepEqual(await once(child, 'exit'), [0, null]);
+    const starts = lab.seen.filter(({ event }) => event.type === 'SPAWN_START').length;
+    // With the last of them another may have been under way.
+    assert.ok(starts === 3 || starts === 4, String(starts));
+    await lab.worker();
+    for (const { taskId } of tasks) {
+      dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
+      assert.deepEqual(types(taskId), ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_COMPLETE']);
+    }
   });
 
   it('is quick when the process hears SIGTERM twice, and leaves no child', async () => {
