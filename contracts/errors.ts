@@ -52,6 +52,11 @@ export const API_ERRORS = {
     next: 'Leave out `resume_only` to begin it, or check its id.',
   },
   task_ended: { status: 409, title: 'The task has already ended', next: 'Its outcome is at GET /tasks/:id.' },
+  not_running: {
+    status: 409,
+    title: 'The task is not running now',
+    next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
+  },
   conflict: {
     status: 409,
     title: 'Somebody else changed this at the same time',
@@ -83,6 +88,11 @@ export const API_ERRORS = {
     status: 503,
     title: 'The message broker is not reachable',
     next: 'Repeat the request after `Retry-After` seconds; nothing was started. Operators: `make status`.',
+  },
+  worker_unreachable: {
+    status: 503,
+    title: 'The worker that runs the task does not answer',
+    next: 'Repeat the request after `Retry-After` seconds; a lost worker is replaced within its lease. A cancel needs no worker.',
   },
   shutting_down: {
     status: 503,

@@ -10,6 +10,8 @@ import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
+import type { Canceller } from './steer/cancel.js';
+import type { Interrupter } from './steer/interrupt.js';
 import type { TaskReader } from './task-reader.js';
 
 /** What the routes of an API share; made once, by start.ts. */
@@ -26,6 +28,8 @@ export interface ApiContext {
   /** For requests with an idempotency key. */
   readonly once: OnceAcceptor;
   readonly tasks: TaskReader;
+  readonly canceller: Canceller;
+  readonly interrupter: Interrupter;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;
   readonly metrics: Metrics;

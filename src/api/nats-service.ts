@@ -30,6 +30,8 @@ const VERBS: readonly Verb[] = [
   verb('spawn', SpawnRequest, spawn),
   verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
+  verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
+  verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
 ];
 
 async function spawn(

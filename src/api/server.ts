@@ -11,6 +11,7 @@ import { PROBLEM_TYPE, problemOf, toApiError } from './problems.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
+import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
 import { validatorCompiler } from './validation.js';
@@ -72,7 +73,15 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
-  for (const routes of [documentRoutes, healthRoutes, spawnRoutes, taskRoutes, taskEventRoutes, eventsRoute])
+  for (const routes of [
+    documentRoutes,
+    healthRoutes,
+    spawnRoutes,
+    taskRoutes,
+    steeringRoutes,
+    taskEventRoutes,
+    eventsRoute,
+  ])
     routes(app, context);
   await app.ready();
   return app;

@@ -19,6 +19,8 @@ import type { ApiContext } from './context.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
+import { Canceller } from './steer/cancel.js';
+import { Interrupter } from './steer/interrupt.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
@@ -88,6 +90,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       acceptor,
       once: new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log),
       tasks,
+      canceller: new Canceller(broker, tasks, log),
+      interrupter: new Interrupter(broker, tasks),
       gauge,
       authenticator,
       metrics,
