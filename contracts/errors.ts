@@ -57,6 +57,16 @@ export const API_ERRORS = {
     title: 'The task is not running now',
     next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
   },
+  not_ended: {
+    status: 409,
+    title: 'The task has not ended',
+    next: 'Wait for its outcome or cancel it; then it can be run again.',
+  },
+  not_retryable: {
+    status: 409,
+    title: 'The task cannot be run again',
+    next: 'Its command is not kept any more, or is not valid: spawn a new one.',
+  },
   conflict: {
     status: 409,
     title: 'Somebody else changed this at the same time',

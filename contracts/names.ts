@@ -12,6 +12,7 @@ export const STREAM = {
   events: 'KSI_EVENTS',
   messages: 'KSI_MESSAGES',
   dead: 'KSI_DEAD',
+  ended: 'KSI_ENDED',
   transcripts: 'KSI_TRANSCRIPTS',
   audit: 'KSI_AUDIT',
 } as const;
@@ -75,6 +76,9 @@ export const SUBJECT = {
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
   deadAll: 'ksi.dead.>',
+  /** The command of a task that has an outcome, so that it can be run again. */
+  ended: (taskId: string) => `ksi.ended.${taskId}`,
+  endedAll: 'ksi.ended.*',
 
   /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
   idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,

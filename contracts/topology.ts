@@ -60,6 +60,20 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   {
+    name: STREAM.ended,
+    description: 'Commands of ended tasks, for a retry by hand; the oldest go first',
+    subjects: [SUBJECT.endedAll],
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: replicas,
+    // A convenience: it must never hold up the end of a task.
+    discard: 'old',
+    max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
+    max_bytes: config.KSI_EVENTS_MAX_BYTES,
+    allow_direct: true,
+  },
+  {
     name: STREAM.transcripts,
     description: "Claude's session transcripts, in order, so that any worker resumes any session",
     subjects: ['ksi.transcripts.>'],

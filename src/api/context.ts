@@ -10,7 +10,9 @@ import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
+import type { DeadLetters } from './dead-letters.js';
 import type { Canceller } from './steer/cancel.js';
+import type { Retrier } from './steer/retry.js';
 import type { Interrupter } from './steer/interrupt.js';
 import type { TaskReader } from './task-reader.js';
 
@@ -30,6 +32,8 @@ export interface ApiContext {
   readonly tasks: TaskReader;
   readonly canceller: Canceller;
   readonly interrupter: Interrupter;
+  readonly retrier: Retrier;
+  readonly dead: DeadLetters;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;
   readonly metrics: Metrics;

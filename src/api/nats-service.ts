@@ -31,6 +31,7 @@ const VERBS: readonly Verb[] = [
   verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
   verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
+  verb('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
   verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
 ];
 

@@ -8,6 +8,7 @@ import { ApiError } from './api-error.js';
 import { isOpen } from './auth.js';
 import type { ApiContext } from './context.js';
 import { PROBLEM_TYPE, problemOf, toApiError } from './problems.js';
+import { deadRoutes } from './routes/dead.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
@@ -79,6 +80,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     spawnRoutes,
     taskRoutes,
     steeringRoutes,
+    deadRoutes,
     taskEventRoutes,
     eventsRoute,
   ])

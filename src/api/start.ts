@@ -16,11 +16,13 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { Authenticator } from './auth.js';
 import type { ApiContext } from './context.js';
+import { DeadLetters } from './dead-letters.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
 import { Canceller } from './steer/cancel.js';
 import { Interrupter } from './steer/interrupt.js';
+import { Retrier } from './steer/retry.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
@@ -77,6 +79,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, tail.model);
+    const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
+    const dead = new DeadLetters(broker, blobs, once, log);
     const authenticator = new Authenticator(options.token);
     const context: ApiContext = {
       config,
@@ -88,7 +92,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       tail,
       limit,
       acceptor,
-      once: new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log),
+      once,
+      dead,
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
       tasks,
       canceller: new Canceller(broker, tasks, log),
       interrupter: new Interrupter(broker, tasks),

@@ -1,6 +1,7 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from './connect.js';
+import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
 import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
@@ -131,7 +132,7 @@ async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boo
 }
 
 /**
- * After the outcome of `taskId` is stored: gives the session's place to the next in line and takes the run off the queue.
+ * After the outcome of `taskId` is stored: keeps its command for a retry, gives the session's place to the next in line and takes the run off the queue.
  * Safe to repeat after a crash between any two steps.
  * @param ack acknowledges the run's message, and resolves when the broker has confirmed it.
  */
@@ -141,6 +142,8 @@ export async function releaseSession(
   taskId: string,
   ack: () => Promise<void>,
 ): Promise<void> {
+  const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+  if (run !== undefined && run.header(HEADER.taskId) === taskId) await keepCommand(broker, taskId, run.data);
   const promoted = await promote(broker, sessionId, taskId);
   await ack();
   const late = promoted ?? (await promote(broker, sessionId));

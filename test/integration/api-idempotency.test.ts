@@ -3,20 +3,18 @@ import { after, before, describe, it } from 'node:test';
 import { Kvm } from '@nats-io/kv';
 import { headers } from '@nats-io/transport-node';
 import type { SpawnAccepted } from '../../contracts/http.js';
-import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, SUBJECT } from '../../contracts/names.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
-import { statusOfSubject } from '../../contracts/states.js';
 import { Acceptor } from '../../src/api/accept/accept.js';
 import { IdempotencyRecords } from '../../src/api/accept/idempotency-records.js';
 import { OnceAcceptor, type AcceptedOnce } from '../../src/api/accept/once.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { lastBySubject } from '../../src/broker/read.js';
-import { readStream } from '../../src/events/replay.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
 import { FAULTS, faultyBroker, type Fault } from '../fixtures/faulty-broker.js';
+import { tasksToRun } from '../fixtures/tasks-to-run.js';
 
 const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
   lab.request('/spawn', {
@@ -49,20 +47,6 @@ describe('Idempotency-Key', () => {
   });
   after(() => lab.stop());
 
-  /** The tasks of a session that would run: in the queue, and without an outcome. */
-  async function tasksToRun(sessionId: string): Promise<string[]> {
-    const ids = new Set<string>();
-    const all = SUBJECT.session(sessionId);
-    for await (const stored of readStream(lab.broker, STREAM.commands, all, 0, Number.MAX_SAFE_INTEGER))
-      ids.add(stored.header(HEADER.taskId));
-    const live: string[] = [];
-    for (const id of ids) {
-      const last = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(id));
-      if (last === undefined || statusOfSubject(last.subject) !== 'cancelled') live.push(id);
-    }
-    return live;
-  }
-
   it('gives the same answer to the same request, and says so', async () => {
     const body = { prompt: 'once', model: 'm' };
     const first = await post(lab, 'same', body);
@@ -73,7 +57,7 @@ describe('Idempotency-Key', () => {
     assert.deepEqual(second.body, first.body);
     assert.equal(second.headers.get('idempotent-replayed'), 'true');
     assert.equal(second.headers.get('location'), first.headers.get('location'));
-    assert.equal((await tasksToRun(String(first.body['session_id']))).length, 1);
+    assert.equal((await tasksToRun(lab.broker, String(first.body['session_id']))).length, 1);
   });
 
   it('refuses another body with the key, and a key that is none', async () => {
@@ -128,7 +112,7 @@ describe('Idempotency-Key', () => {
     const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => (i % 2 === 0 ? viaHttp() : viaNats())));
     assert.equal(new Set(ids).size, 1);
     const { session_id: session } = await lab.task(ids[0] ?? '');
-    assert.deepEqual(await tasksToRun(session), [ids[0]]);
+    assert.deepEqual(await tasksToRun(lab.broker, session), [ids[0]]);
   });
 
   it('keeps records that a KV client can read, without the key', async () => {
@@ -171,7 +155,7 @@ describe('Idempotency-Key', () => {
     const last = await steady.once.accept(request, LOCAL, key);
     if (answered !== undefined) answers.push(answered);
     for (const { accepted } of answers) assert.equal(accepted.task_id, last.accepted.task_id);
-    const live = await tasksToRun(last.accepted.session_id);
+    const live = await tasksToRun(lab.broker, last.accepted.session_id);
     const others = name === undefined ? 0 : 1;
     assert.equal(live.length, 1 + others, 'one task runs, and the one before it');
     assert.ok(live.includes(last.accepted.task_id), 'the one that everybody was told of');

@@ -59,8 +59,13 @@ export class Acceptor {
   }
 
   /** @throws {ApiError} */
-  async accept(request: SpawnRequest, principal: Principal, traceparent?: string): Promise<SpawnAccepted> {
-    const prepared = await this.prepare(request, principal);
+  async accept(
+    request: SpawnRequest,
+    principal: Principal,
+    traceparent?: string,
+    retryOf?: string,
+  ): Promise<SpawnAccepted> {
+    const prepared = await this.prepare(request, principal, retryOf);
     this.takePlace();
     const { command } = prepared;
     const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
@@ -71,13 +76,13 @@ export class Acceptor {
   }
 
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
-  async prepare(request: SpawnRequest, principal: Principal): Promise<Prepared> {
+  async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
     const { broker, hub } = this.#options;
     this.#check(request);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = chooseSession(request.session_id, principal.owner);
     if (!session.fresh) await this.#checkSession(session, request, principal);
-    return { command: commandFor(request, session, principal), fresh: session.fresh, since: hub.cursor() };
+    return { command: commandFor(request, session, principal, retryOf), fresh: session.fresh, since: hub.cursor() };
   }
 
   /** Counts one more task in the queue. @throws {ApiError} queue_full */
@@ -168,6 +173,7 @@ export class Acceptor {
       priority: command.priority,
       prompt_preview: previewOf(command.prompt),
       ...(command.model === undefined ? {} : { model: command.model }),
+      ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
     });
     const expect = { filter: SUBJECT.taskStates(command.task_id), seq: 0 };
     const announced = this.#queuedEvents.publish(

@@ -21,6 +21,9 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 /** Where the record of an owner's key stands. Neither can hold a NUL, so no two pairs are alike. */
 export const recordSubject = (owner: string, key: string): string => SUBJECT.idempotency(sha256(`${owner}\0${key}`));
 
+/** Where it stands that a dead letter was put back; no client's key can lead there. */
+export const putBackSubject = (taskId: string): string => SUBJECT.idempotency(sha256(`\0dead\0${taskId}`));
+
 /** The same for requests that differ only in the order of their fields, or in how their JSON was written. */
 export const requestHash = (request: SpawnRequest): string => sha256(JSON.stringify(sorted(request)));
 

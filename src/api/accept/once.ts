@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
 import { IDEMPOTENCY_KEY_PATTERN, IDEMPOTENCY_HEADER, type IdempotencyRecord } from '../../../contracts/idempotency.js';
 import type { EventData, StoredEvent } from '../../../contracts/events.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
@@ -10,7 +11,13 @@ import { lastBySubject } from '../../broker/read.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { Acceptor } from './accept.js';
-import { recordSubject, requestHash, type Held, type IdempotencyRecords } from './idempotency-records.js';
+import {
+  putBackSubject,
+  recordSubject,
+  requestHash,
+  type Held,
+  type IdempotencyRecords,
+} from './idempotency-records.js';
 import { acceptedOf, identityOf, type Prepared } from './prepared.js';
 
 export interface AcceptedOnce {
@@ -66,8 +73,21 @@ export class OnceAcceptor {
     if (!KEY.test(key))
       throw invalid([{ field: IDEMPOTENCY_HEADER, message: 'must be 1 to 255 visible ASCII characters' }]);
     const prepared = await this.#acceptor.prepare(request, principal);
-    const subject = recordSubject(principal.owner, key);
-    const body = requestHash(request);
+    return this.#accept(recordSubject(principal.owner, key), requestHash(request), prepared, traceparent);
+  }
+
+  /** Puts a dead letter's task back: as one with the letter as its key, so that a crash never puts it back twice. @throws {ApiError} */
+  async putBack(request: SpawnRequest, principal: Principal, taskId: string): Promise<AcceptedOnce> {
+    const prepared = await this.#acceptor.prepare(request, principal, taskId);
+    return this.#accept(putBackSubject(taskId), requestHash(request), prepared, undefined);
+  }
+
+  async #accept(
+    subject: string,
+    body: string,
+    prepared: Prepared,
+    traceparent: string | undefined,
+  ): Promise<AcceptedOnce> {
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
         const done = await this.#try(subject, body, prepared, traceparent);
@@ -102,8 +122,10 @@ export class OnceAcceptor {
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
       this.#acceptor.takePlace();
-      const made = await this.#records.change(held, recordOf(prepared, body));
-      return made === undefined ? undefined : this.#store(made, prepared, false, traceparent);
+      // Not the id that was made for this request: a turn before may have used that up.
+      const another = { ...prepared, command: { ...prepared.command, task_id: uuidv7() } };
+      const made = await this.#records.change(held, recordOf(another, body));
+      return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }
     // Its run has begun, at least: whoever cancels it as not accepted sees that too.
     return this.#mark(held, earlier, await this.#statusNow(record.task_id), true);

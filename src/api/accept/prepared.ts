@@ -32,7 +32,12 @@ export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): Sp
 });
 
 /** The command that a request becomes: a task with an id of its own. */
-export const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Principal): SpawnCommand => ({
+export const commandFor = (
+  request: SpawnRequest,
+  session: SessionChoice,
+  principal: Principal,
+  retryOf?: string,
+): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
   session_id: session.sessionId,
@@ -45,6 +50,7 @@ export const commandFor = (request: SpawnRequest, session: SessionChoice, princi
   ...(request.model === undefined ? {} : { model: request.model }),
   ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
   ...(request.policy === undefined ? {} : { policy: request.policy }),
+  ...(retryOf === undefined ? {} : { retry_of: retryOf }),
 });
 
 /** What stands in each of the task's events. */

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem, Task, TaskParams } from '../../../contracts/http.js';
+import { Problem, SpawnAccepted, Task, TaskParams } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
-export function steeringRoutes(app: FastifyInstance, { canceller, interrupter }: ApiContext): void {
+export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, retrier }: ApiContext): void {
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/cancel',
     {
@@ -29,5 +29,21 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter }:
     },
     async (request, reply) =>
       reply.code(202).send(await interrupter.interrupt(request.params.id, principalOf(request))),
+  );
+  app.post<{ Params: TaskParams }>(
+    '/tasks/:id/retry',
+    {
+      schema: {
+        summary: 'Run an ended task again, as a new one',
+        description:
+          '202 as from POST /spawn; the new task, of the same session, names the old one in `retry_of`. One that has a dead letter is put back.',
+        params: TaskParams,
+        response: { 202: SpawnAccepted, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    async (request, reply) => {
+      const accepted = await retrier.retry(request.params.id, principalOf(request));
+      return reply.code(202).header('location', `/tasks/${accepted.task_id}`).send(accepted);
+    },
   );
 }

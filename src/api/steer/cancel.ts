@@ -5,7 +5,8 @@ import { isEnded, TASK_STATES } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { deleteMessage } from '../../broker/read.js';
+import { keepCommand } from '../../broker/ended-commands.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { placeOf, releaseSession } from '../../broker/session-queue.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
@@ -84,7 +85,11 @@ export class Canceller {
       const place = await placeOf(this.#broker, { taskId, sessionId });
       if (place === undefined) return;
       const remove = (): Promise<void> => deleteMessage(this.#broker, STREAM.commands, place.seq);
-      await (place.kind === 'run' ? releaseSession(this.#broker, sessionId, taskId, remove) : remove());
+      if (place.kind === 'run') return await releaseSession(this.#broker, sessionId, taskId, remove);
+      const waiting = SUBJECT.waiting('*', taskId, sessionId);
+      const entry = await lastBySubject(this.#broker, STREAM.commands, waiting);
+      if (entry !== undefined) await keepCommand(this.#broker, taskId, entry.data);
+      await remove();
     } catch (error) {
       this.#log.warn({ err: error, task_id: taskId }, 'a cancelled task is still in the queue; a worker removes it');
     }
