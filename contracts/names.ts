@@ -51,6 +51,7 @@ export const SUBJECT = {
   sessionRuns: (sessionId: string) => `ksi.commands.spawn.*.*.${sessionId}`,
   sessionWaiting: (sessionId: string) => `ksi.commands.wait.*.*.${sessionId}`,
   allWaiting: 'ksi.commands.wait.>',
+  queueWaiting: (queue: string) => `ksi.commands.wait.${queue}.>`,
   laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
 
   /** What KSI_EVENTS listens to. */
@@ -92,6 +93,8 @@ export const SUBJECT = {
 export const CONSUMER = {
   /** Durable pull consumer of one lane of one queue. */
   lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
+  /** Counts the waiting tasks of a queue; nobody pulls from it. */
+  waiting: (queue: string) => `wait-${queue}`,
 } as const;
 
 export const SERVICE = { name: 'ksi', version: '1.0.0', group: 'ksi.api' } as const;

@@ -74,7 +74,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
     stops.push(() => tail.stop());
-    const gauge = new QueueGauge(broker, config.KSI_QUEUE_MAX, log);
+    const gauge = new QueueGauge(broker, config, log);
     const acceptor = new Acceptor({ broker, blobs, hub, model: tail.model, gauge, config, log });
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);

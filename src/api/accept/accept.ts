@@ -41,6 +41,9 @@ export interface StoreOnceOptions<T> {
   readonly confirm: (status: TaskStatus) => Promise<T>;
 }
 
+/** About what a command takes beside its prompt. */
+const ENVELOPE_BYTES = 600;
+
 /** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
 export class Acceptor {
   readonly #options: AcceptorOptions;
@@ -66,7 +69,7 @@ export class Acceptor {
     retryOf?: string,
   ): Promise<SpawnAccepted> {
     const prepared = await this.prepare(request, principal, retryOf);
-    this.takePlace();
+    this.takePlace(prepared);
     const { command } = prepared;
     const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
       throw apiErrorOf(error);
@@ -85,10 +88,10 @@ export class Acceptor {
     return { command: commandFor(request, session, principal, retryOf), fresh: session.fresh, since: hub.cursor() };
   }
 
-  /** Counts one more task in the queue. @throws {ApiError} queue_full */
-  takePlace(): void {
-    if (!this.#options.gauge.take())
-      throw new ApiError('queue_full', 'So many tasks stand in the queue that no more are taken');
+  /** Counts one more task in its queue. @throws {ApiError} queue_full */
+  takePlace({ command: { queue, prompt } }: Prepared): void {
+    if (!this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES))
+      throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
   }
 
   /**

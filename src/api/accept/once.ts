@@ -108,7 +108,7 @@ export class OnceAcceptor {
   ): Promise<AcceptedOnce | undefined> {
     const held = await this.#records.read(subject);
     if (held === undefined) {
-      this.#acceptor.takePlace();
+      this.#acceptor.takePlace(prepared);
       const made = await this.#records.create(subject, recordOf(prepared, body));
       return made === undefined ? undefined : this.#store(made, prepared, false, traceparent);
     }
@@ -121,7 +121,7 @@ export class OnceAcceptor {
     this.#log.info({ task_id: record.task_id, state: record.state, need }, 'a request is taken up that was left');
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
-      this.#acceptor.takePlace();
+      this.#acceptor.takePlace(prepared);
       // Not the id that was made for this request: a turn before may have used that up.
       const another = { ...prepared, command: { ...prepared.command, task_id: uuidv7() } };
       const made = await this.#records.change(held, recordOf(another, body));

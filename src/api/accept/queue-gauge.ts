@@ -1,43 +1,85 @@
 import type { Logger } from 'pino';
+import type { Config } from '../../../contracts/config.js';
 import { STREAM } from '../../../contracts/names.js';
+import { queueConsumers } from '../../../contracts/topology.js';
 import type { Broker } from '../../broker/connect.js';
-import { streamPosition } from '../../broker/read.js';
+import { asBrokerError } from '../../broker/read.js';
+import { listOf } from '../../config.js';
 
 const REFRESH_MS = 1_000;
-/** The rest is a reserve for promotions, due schedules and tasks put back: the stream's own limit refuses those too. */
+/** The rest is a reserve for promotions, due schedules and tasks put back: the stream's own limits refuse those too. */
 const SHARE_FOR_CLIENTS = 0.9;
 
-/** How full the command stream is, so that an API refuses before the broker must. Looks once a second at most, while tasks arrive. */
+type Limits = Pick<Config, 'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES'>;
+
+/**
+ * How full each queue is, tasks that wait for their session counted, and how many bytes all of them hold, so that an API refuses before
+ * the broker must. Looks once a second at most, while tasks arrive.
+ */
 export class QueueGauge {
   readonly #broker: Broker;
-  readonly #max: number;
   readonly #log: Logger;
-  #standing = 0;
+  readonly #maxTasks: number;
+  readonly #maxBytes: number;
+  /** As seen at the last look, and taken since that look began. */
+  readonly #queues: Map<string, { seen: number; taken: number }>;
+  readonly #bytes = { seen: 0, taken: 0 };
   #lookedAt = -Infinity;
 
-  constructor(broker: Broker, max: number, log: Logger) {
+  constructor(broker: Broker, limits: Limits, log: Logger) {
     this.#broker = broker;
-    this.#max = Math.floor(max * SHARE_FOR_CLIENTS);
     this.#log = log;
+    this.#maxTasks = Math.floor(limits.KSI_QUEUE_MAX * SHARE_FOR_CLIENTS);
+    this.#maxBytes = Math.floor(limits.KSI_QUEUE_MAX_BYTES * SHARE_FOR_CLIENTS);
+    this.#queues = new Map(listOf(limits.KSI_QUEUES).map((queue) => [queue, { seen: 0, taken: 0 }]));
   }
 
+  /** Tasks in all queues. */
   get standing(): number {
-    return this.#standing;
+    return [...this.#queues.values()].reduce((sum, { seen, taken }) => sum + seen + taken, 0);
   }
 
-  /** Whether one more may be taken; counts it. Never waits: the figure is that of the last look, and what came since. */
-  take(): boolean {
+  /**
+   * Whether a queue has room for one more task of about so many bytes; counts it if so. Never waits: the figures are
+   * those of the last look, and what came since.
+   */
+  take(queue: string, bytes: number): boolean {
     if (performance.now() - this.#lookedAt > REFRESH_MS) {
       this.#lookedAt = performance.now();
       this.refresh().catch((error: unknown) =>
-        this.#log.warn({ err: error }, 'the length of the queue could not be read'),
+        this.#log.warn({ err: error }, 'the length of the queues could not be read'),
       );
     }
-    return ++this.#standing <= this.#max;
+    const tasks = this.#queues.get(queue);
+    if (tasks === undefined || tasks.seen + tasks.taken >= this.#maxTasks) return false;
+    if (this.#bytes.seen + this.#bytes.taken + bytes > this.#maxBytes) return false;
+    tasks.taken += 1;
+    this.#bytes.taken += bytes;
+    return true;
   }
 
   /** @throws {BrokerError} */
   async refresh(): Promise<void> {
-    this.#standing = (await streamPosition(this.#broker, STREAM.commands)).messages;
+    const { streams, consumers } = this.#broker.jsm;
+    // What is taken while the broker is asked may be in its answer or not: rather counted twice, until the next look.
+    const before = { bytes: this.#bytes.taken, tasks: new Map([...this.#queues].map(([q, { taken }]) => [q, taken])) };
+    try {
+      const [{ state }, ...lengths] = await Promise.all([
+        streams.info(STREAM.commands),
+        ...[...this.#queues.keys()].map(async (queue) => {
+          // Those delivered and not acknowledged stand in the queue too.
+          const infos = await Promise.all(queueConsumers(queue).map((name) => consumers.info(STREAM.commands, name)));
+          return { queue, seen: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0) };
+        }),
+      ]);
+      this.#bytes.seen = state.bytes;
+      this.#bytes.taken = Math.max(0, this.#bytes.taken - before.bytes);
+      for (const { queue, seen } of lengths) {
+        const taken = Math.max(0, (this.#queues.get(queue)?.taken ?? 0) - (before.tasks.get(queue) ?? 0));
+        this.#queues.set(queue, { seen, taken });
+      }
+    } catch (error) {
+      throw asBrokerError(error, 'reading the length of the queues');
+    }
   }
 }
