@@ -60,10 +60,16 @@ export const Config = Type.Object({
     '^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*$',
   ),
   KSI_QUEUE_MAX: Int(
-    'Tasks that may stand in the command stream; beyond 90 % of it new ones are refused with 429.',
+    'Tasks that may stand in a queue, waiting ones counted; beyond 90 % of it new ones are refused with 429.',
     10,
     100_000_000,
     1_000_000,
+  ),
+  KSI_QUEUE_MAX_BYTES: Int(
+    'Bytes that the tasks of all queues may take together; beyond 90 % of it new ones are refused with 429.',
+    1_048_576,
+    Number.MAX_SAFE_INTEGER,
+    2_147_483_648,
   ),
   KSI_LEASE_S: Int(
     'Seconds after which a task whose worker is silent runs elsewhere; renewed three times in that time.',

@@ -52,6 +52,21 @@ export const API_ERRORS = {
     next: 'Leave out `resume_only` to begin it, or check its id.',
   },
   task_ended: { status: 409, title: 'The task has already ended', next: 'Its outcome is at GET /tasks/:id.' },
+  not_running: {
+    status: 409,
+    title: 'The task is not running now',
+    next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
+  },
+  not_ended: {
+    status: 409,
+    title: 'The task has not ended',
+    next: 'Wait for its outcome or cancel it; then it can be run again.',
+  },
+  not_retryable: {
+    status: 409,
+    title: 'The task cannot be run again',
+    next: 'Its command is not kept any more, or is not valid: spawn a new one.',
+  },
   conflict: {
     status: 409,
     title: 'Somebody else changed this at the same time',
@@ -67,6 +82,11 @@ export const API_ERRORS = {
     title: 'The body is of another type than JSON',
     next: 'Send `Content-Type: application/json`.',
   },
+  idempotency_mismatch: {
+    status: 422,
+    title: 'The idempotency key was used for another request',
+    next: 'Use a key of its own for each request; repeat one only with the same body.',
+  },
   rate_limited: { status: 429, title: 'Too many requests', next: 'Wait as long as `Retry-After` says.' },
   queue_full: {
     status: 429,
@@ -78,6 +98,11 @@ export const API_ERRORS = {
     status: 503,
     title: 'The message broker is not reachable',
     next: 'Repeat the request after `Retry-After` seconds; nothing was started. Operators: `make status`.',
+  },
+  worker_unreachable: {
+    status: 503,
+    title: 'The worker that runs the task does not answer',
+    next: 'Repeat the request after `Retry-After` seconds; a lost worker is replaced within its lease. A cancel needs no worker.',
   },
   shutting_down: {
     status: 503,

@@ -41,6 +41,7 @@ export const EVENT_DATA = {
     prompt_preview: Type.String({
       description: 'The first 200 characters of the prompt; the whole one is in the command.',
     }),
+    retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
+import { GIVEN_UP } from './errors.js';
 import { TaskErrorBody } from './events.js';
-import { PRIORITIES, UUID_PATTERN } from './names.js';
+import { PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { TASK_STATUSES } from './states.js';
 
 /** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
@@ -14,6 +15,7 @@ export const Task = Type.Object({
   priority: Type.Enum([...PRIORITIES]),
   model: Type.Optional(Type.String()),
   prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
+  retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   created_at: Type.String({ format: 'date-time' }),
   started_at: Type.Optional(Type.String({ format: 'date-time', description: 'Start of the latest attempt.' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
@@ -72,6 +74,57 @@ export type TasksQuery = Static<typeof TasksQuery>;
 /** Newest first. */
 export const TaskPage = Type.Object({ tasks: Type.Array(Task), next_cursor: Type.Optional(Type.String()) });
 export type TaskPage = Static<typeof TaskPage>;
+
+/** A dead letter in a list: without its command and history. */
+export const DeadSummary = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  owner: Type.String(),
+  queue: Type.String(),
+  given_up: Type.Enum([...GIVEN_UP]),
+  timestamp: Type.String({ format: 'date-time', description: 'Of the outcome.' }),
+  error: TaskErrorBody,
+});
+export type DeadSummary = Static<typeof DeadSummary>;
+
+const deadFilter = {
+  queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+  owner: Type.Optional(Type.String()),
+};
+
+export const DeadQuery = Type.Object(
+  {
+    ...deadFilter,
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+  },
+  { additionalProperties: false },
+);
+export type DeadQuery = Static<typeof DeadQuery>;
+
+/** Oldest first. */
+export const DeadPage = Type.Object({ letters: Type.Array(DeadSummary), next_cursor: Type.Optional(Type.String()) });
+export type DeadPage = Static<typeof DeadPage>;
+
+export const DeadRetryRequest = Type.Object(
+  {
+    ...deadFilter,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'So many at the most, the oldest first.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type DeadRetryRequest = Static<typeof DeadRetryRequest>;
+
+export const DeadRetryAnswer = Type.Object({
+  put_back: Type.Array(Type.Object({ retry_of: Type.String(), task_id: Type.String() })),
+  refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
+    description: 'Letters that were left where they are.',
+  }),
+});
+export type DeadRetryAnswer = Static<typeof DeadRetryAnswer>;
 
 /** An RFC 9457 problem document. */
 export const Problem = Type.Object({

@@ -7,6 +7,7 @@ export * from './dead.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './http.js';
+export * from './idempotency.js';
 export * from './names.js';
 export * from './policy.js';
 export * from './spawn.js';

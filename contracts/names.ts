@@ -12,6 +12,7 @@ export const STREAM = {
   events: 'KSI_EVENTS',
   messages: 'KSI_MESSAGES',
   dead: 'KSI_DEAD',
+  ended: 'KSI_ENDED',
   transcripts: 'KSI_TRANSCRIPTS',
   audit: 'KSI_AUDIT',
 } as const;
@@ -50,6 +51,7 @@ export const SUBJECT = {
   sessionRuns: (sessionId: string) => `ksi.commands.spawn.*.*.${sessionId}`,
   sessionWaiting: (sessionId: string) => `ksi.commands.wait.*.*.${sessionId}`,
   allWaiting: 'ksi.commands.wait.>',
+  queueWaiting: (queue: string) => `ksi.commands.wait.${queue}.>`,
   laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
 
   /** What KSI_EVENTS listens to. */
@@ -75,6 +77,12 @@ export const SUBJECT = {
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
   deadAll: 'ksi.dead.>',
+  /** The command of a task that has an outcome, so that it can be run again. */
+  ended: (taskId: string) => `ksi.ended.${taskId}`,
+  endedAll: 'ksi.ended.*',
+
+  /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
+  idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
@@ -85,6 +93,8 @@ export const SUBJECT = {
 export const CONSUMER = {
   /** Durable pull consumer of one lane of one queue. */
   lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
+  /** Counts the waiting tasks of a queue; nobody pulls from it. */
+  waiting: (queue: string) => `wait-${queue}`,
 } as const;
 
 export const SERVICE = { name: 'ksi', version: '1.0.0', group: 'ksi.api' } as const;

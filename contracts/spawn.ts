@@ -65,6 +65,7 @@ export const SpawnCommand = Type.Object({
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
   policy: Type.Optional(Policy),
+  retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
 });
 export type SpawnCommand = Static<typeof SpawnCommand>;
 

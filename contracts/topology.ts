@@ -14,7 +14,10 @@ export interface StreamSpec {
 }
 
 export const streamSpecs = (
-  config: Pick<Config, 'KSI_QUEUE_MAX' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_EVENTS_MAX_BYTES'>,
+  config: Pick<
+    Config,
+    'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_EVENTS_MAX_BYTES'
+  >,
   replicas: number,
 ): readonly StreamSpec[] => [
   {
@@ -26,7 +29,8 @@ export const streamSpecs = (
     num_replicas: replicas,
     // Refuse rather than lose: the API answers 429.
     discard: 'new',
-    max_msgs: config.KSI_QUEUE_MAX,
+    max_msgs: config.KSI_QUEUE_MAX * config.KSI_QUEUES.split(',').length,
+    max_bytes: config.KSI_QUEUE_MAX_BYTES,
     allow_direct: true,
     allow_atomic: true,
   },
@@ -60,6 +64,20 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   {
+    name: STREAM.ended,
+    description: 'Commands of ended tasks, for a retry by hand; the oldest go first',
+    subjects: [SUBJECT.endedAll],
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: replicas,
+    // A convenience: it must never hold up the end of a task.
+    discard: 'old',
+    max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
+    max_bytes: 1_073_741_824,
+    allow_direct: true,
+  },
+  {
     name: STREAM.transcripts,
     description: "Claude's session transcripts, in order, so that any worker resumes any session",
     subjects: ['ksi.transcripts.>'],
@@ -70,6 +88,21 @@ export const streamSpecs = (
     discard: 'new',
     allow_direct: true,
     allow_atomic: true,
+  },
+  {
+    // A KV bucket, as its clients make one.
+    name: `KV_${BUCKET.idempotency}`,
+    description: 'Which task an Idempotency-Key made, for 24 h',
+    subjects: [SUBJECT.idempotency('>')],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    discard: 'new',
+    max_age: seconds(86_400),
+    max_msgs_per_subject: 1,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_direct: true,
   },
 ];
 
@@ -84,6 +117,22 @@ export interface LaneSpec {
 /** The consumers of a queue, one for each lane. */
 export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
   queues.flatMap((queue) => LANES.map((lane) => ({ queue, lane, name: CONSUMER.lane(queue, lane) })));
+
+/**
+ * Counts the waiting tasks of a queue for whoever asks after it: the stream's own figures know no queues, and listing
+ * the subjects of a long queue takes long.
+ */
+export const waitingConsumer = (queue: string) => ({
+  durable_name: CONSUMER.waiting(queue),
+  filter_subject: SUBJECT.queueWaiting(queue),
+  ack_policy: 'explicit' as const,
+});
+
+/** The consumers that together count all that stands in a queue. */
+export const queueConsumers = (queue: string): readonly string[] => [
+  ...LANES.map((lane) => CONSUMER.lane(queue, lane)),
+  CONSUMER.waiting(queue),
+];
 
 export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
   durable_name: spec.name,

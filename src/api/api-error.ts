@@ -30,6 +30,7 @@ export class ApiError extends Error {
 const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   broker_unavailable: 2,
   shutting_down: 2,
+  worker_unreachable: 2,
   queue_full: 5,
   rate_limited: 1,
 };

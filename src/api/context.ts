@@ -6,9 +6,14 @@ import type { ReplayLimit } from '../events/feed.js';
 import type { EventHub } from '../events/hub.js';
 import type { Tail } from '../events/tail.js';
 import type { Acceptor } from './accept/accept.js';
+import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
+import type { DeadLetters } from './dead-letters.js';
+import type { Canceller } from './steer/cancel.js';
+import type { Retrier } from './steer/retry.js';
+import type { Interrupter } from './steer/interrupt.js';
 import type { TaskReader } from './task-reader.js';
 
 /** What the routes of an API share; made once, by start.ts. */
@@ -22,7 +27,13 @@ export interface ApiContext {
   readonly tail: Tail;
   readonly limit: ReplayLimit;
   readonly acceptor: Acceptor;
+  /** For requests with an idempotency key. */
+  readonly once: OnceAcceptor;
   readonly tasks: TaskReader;
+  readonly canceller: Canceller;
+  readonly interrupter: Interrupter;
+  readonly retrier: Retrier;
+  readonly dead: DeadLetters;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;
   readonly metrics: Metrics;

@@ -4,6 +4,7 @@ import type { Static, TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
 import { TaskParams, TasksQuery } from '../../contracts/http.js';
+import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
 import { ApiError, invalid } from './api-error.js';
@@ -15,16 +16,28 @@ import { spawn } from './spawn.js';
 interface Verb<S extends TSchema = TSchema> {
   readonly name: string;
   readonly schema: S;
-  readonly run: (request: Static<S>, principal: Principal, context: ApiContext) => Promise<unknown>;
+  readonly run: (
+    request: Static<S>,
+    principal: Principal,
+    context: ApiContext,
+    message: ServiceMsg,
+  ) => Promise<unknown>;
 }
 
 const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => ({ name, schema, run }) as Verb;
 
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
-  verb('spawn', SpawnRequest, (request, principal, context) => spawn(context, request, principal)),
+  verb('spawn', SpawnRequest, async (request, principal, context, message) => {
+    const key = message.headers?.get(IDEMPOTENCY_HEADER) ?? '';
+    const headers = { idempotencyKey: key === '' ? undefined : key, traceparent: undefined };
+    return (await spawn(context, request, principal, headers)).accepted;
+  }),
   verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
+  verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
+  verb('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
+  verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
 ];
 
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
@@ -54,7 +67,7 @@ async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiCo
   try {
     const request = check(schema, parse(message));
     if (!request.ok) throw invalid(request.faults);
-    respond(message, await run(request.value, LOCAL, context), context);
+    respond(message, await run(request.value, LOCAL, context, message), context);
   } catch (thrown) {
     const error = toApiError(thrown);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');

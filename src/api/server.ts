@@ -8,9 +8,11 @@ import { ApiError } from './api-error.js';
 import { isOpen } from './auth.js';
 import type { ApiContext } from './context.js';
 import { PROBLEM_TYPE, problemOf, toApiError } from './problems.js';
+import { deadRoutes } from './routes/dead.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
+import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
 import { validatorCompiler } from './validation.js';
@@ -77,7 +79,16 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
-  for (const routes of [documentRoutes, healthRoutes, spawnRoutes, taskRoutes, taskEventRoutes, eventsRoute])
+  for (const routes of [
+    documentRoutes,
+    healthRoutes,
+    spawnRoutes,
+    taskRoutes,
+    steeringRoutes,
+    deadRoutes,
+    taskEventRoutes,
+    eventsRoute,
+  ])
     routes(app, context);
   await app.ready();
   return app;

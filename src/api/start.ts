@@ -11,12 +11,18 @@ import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import { Acceptor } from './accept/accept.js';
+import { IdempotencyRecords } from './accept/idempotency-records.js';
+import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { Authenticator } from './auth.js';
 import type { ApiContext } from './context.js';
+import { DeadLetters } from './dead-letters.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
+import { Canceller } from './steer/cancel.js';
+import { Interrupter } from './steer/interrupt.js';
+import { Retrier } from './steer/retry.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
@@ -68,11 +74,13 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
     stops.push(() => tail.stop());
-    const gauge = new QueueGauge(broker, config.KSI_QUEUE_MAX, log);
+    const gauge = new QueueGauge(broker, config, log);
     const acceptor = new Acceptor({ broker, blobs, hub, model: tail.model, gauge, config, log });
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
+    const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
+    const dead = new DeadLetters(broker, blobs, once, log);
     const authenticator = new Authenticator(options.token);
     const context: ApiContext = {
       config,
@@ -84,7 +92,12 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       tail,
       limit,
       acceptor,
+      once,
+      dead,
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
       tasks,
+      canceller: new Canceller(broker, tasks, log),
+      interrupter: new Interrupter(broker, tasks),
       gauge,
       authenticator,
       metrics,

@@ -1,6 +1,7 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from './connect.js';
+import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
 import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
@@ -30,11 +31,29 @@ export const directRun = (task: TaskMessage, lane: 'high' | 'normal' | 'low'): P
   expect: { filter: SUBJECT.session(task.sessionId), seq: 0 },
 });
 
-/** Stores a task behind all that its session holds. @throws {BrokerError} */
-export async function storeWaiting(broker: Broker, task: TaskMessage): Promise<PublishAck> {
+/** Where a task stands in its session: as its run, or waiting. Undefined: nowhere, or its run has ended. @throws {BrokerError} */
+export async function placeOf(
+  broker: Broker,
+  { taskId, sessionId }: Pick<TaskMessage, 'taskId' | 'sessionId'>,
+): Promise<{ kind: 'run' | 'waiting'; seq: number } | undefined> {
+  // The entry first: one promoted in between is then found as the run.
+  const waiting = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', taskId, sessionId));
+  const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+  if (run !== undefined && run.header(HEADER.taskId) === taskId) return { kind: 'run', seq: run.seq };
+  return waiting === undefined ? undefined : { kind: 'waiting', seq: waiting.seq };
+}
+
+/**
+ * Stores a task behind all that its session holds.
+ * @param again it may stand there already, from another process: then it is left there.
+ * @throws {BrokerError}
+ */
+export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<PublishAck> {
   const filter = SUBJECT.session(task.sessionId);
   for (let tries = 1; ; tries++) {
     const last = await lastBySubject(broker, STREAM.commands, filter);
+    const place = again ? await placeOf(broker, task) : undefined;
+    if (place !== undefined) return { stream: STREAM.commands, seq: place.seq, duplicate: true };
     try {
       return await broker.publisher.publish({
         subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),
@@ -113,7 +132,7 @@ async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boo
 }
 
 /**
- * After the outcome of `taskId` is stored: gives the session's place to the next in line and takes the run off the queue.
+ * After the outcome of `taskId` is stored: keeps its command for a retry, gives the session's place to the next in line and takes the run off the queue.
  * Safe to repeat after a crash between any two steps.
  * @param ack acknowledges the run's message, and resolves when the broker has confirmed it.
  */
@@ -123,6 +142,8 @@ export async function releaseSession(
   taskId: string,
   ack: () => Promise<void>,
 ): Promise<void> {
+  const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+  if (run !== undefined && run.header(HEADER.taskId) === taskId) await keepCommand(broker, taskId, run.data);
   const promoted = await promote(broker, sessionId, taskId);
   await ack();
   const late = promoted ?? (await promote(broker, sessionId));

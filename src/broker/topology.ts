@@ -2,7 +2,7 @@ import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
-import { BLOB_BUCKET, laneConsumer, laneSpecs, streamSpecs } from '../../contracts/topology.js';
+import { BLOB_BUCKET, laneConsumer, laneSpecs, streamSpecs, waitingConsumer } from '../../contracts/topology.js';
 import { listOf } from '../config.js';
 import type { Broker } from './connect.js';
 import { asBrokerError } from './read.js';
@@ -23,6 +23,7 @@ export async function ensureTopology(broker: Broker, config: Config, replicas = 
     await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
   for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
     await ensureConsumer(broker, laneConsumer(spec, config.KSI_LEASE_S));
+  for (const queue of listOf(config.KSI_QUEUES)) await ensureConsumer(broker, waitingConsumer(queue));
   try {
     await new Objm(broker.js).create(BLOB_BUCKET.name, { description: BLOB_BUCKET.description, replicas });
   } catch (error) {
@@ -44,7 +45,10 @@ async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name
   }
 }
 
-async function ensureConsumer(broker: Broker, consumer: ReturnType<typeof laneConsumer>): Promise<void> {
+async function ensureConsumer(
+  broker: Broker,
+  consumer: ReturnType<typeof laneConsumer> | ReturnType<typeof waitingConsumer>,
+): Promise<void> {
   const { durable_name: name, ...changeable } = consumer;
   try {
     await broker.jsm.consumers.add(STREAM.commands, consumer);

@@ -40,6 +40,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     prompt_preview: data.prompt_preview,
     created_at: timestamp,
     ...(data.model === undefined ? {} : { model: data.model }),
+    ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
   }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: (row, { data, timestamp }) => ({
@@ -92,6 +93,7 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   priority: command.priority,
   ...(command.model === undefined ? {} : { model: command.model }),
   prompt_preview: previewOf(command.prompt),
+  ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
   created_at: command.accepted_at,
   attempt: 0,
   state_seq: 0,

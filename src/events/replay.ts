@@ -4,7 +4,7 @@ import { BrokerError } from '../broker/errors.js';
 import type { Broker } from '../broker/connect.js';
 import { asBrokerError, asStored, lastBySubject, type Stored } from '../broker/read.js';
 
-const PAGE_MESSAGES = 256;
+const PAGE_MESSAGES = 1_000;
 const PAGE_BYTES = 4 * 1_048_576;
 const NOT_FOUND = 404;
 /** How long a replica may lag behind the leader before a replay fails. */

@@ -60,11 +60,10 @@ describe('the NATS service', () => {
     const names: string[] = [];
     for await (const { name, endpoints } of await new Svcm(lab.broker.nc).client().info('ksi')) {
       names.push(name);
-      assert.deepEqual(endpoints.map(({ subject }) => subject).toSorted(), [
-        'ksi.api.spawn',
-        'ksi.api.task',
-        'ksi.api.tasks',
-      ]);
+      assert.deepEqual(
+        endpoints.map(({ subject }) => subject).toSorted(),
+        ['cancel', 'interrupt', 'retry', 'spawn', 'task', 'tasks'].map((verb) => `ksi.api.${verb}`),
+      );
     }
     assert.deepEqual(names, ['ksi']);
   });

@@ -4,39 +4,62 @@ import { QueueGauge } from '../../src/api/accept/queue-gauge.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { silent } from '../fixtures/connection.js';
 
-/** A command stream of so many messages. */
-function streamOf(messages: () => number): Broker {
-  const info = async (): Promise<unknown> => ({
-    created: '',
-    state: { first_seq: 1, last_seq: 1, messages: messages() },
-  });
-  return { jsm: { streams: { info } } } as unknown as Broker;
+interface Standing {
+  /** Tasks of the queue `default`. */
+  tasks: number;
+  bytes: number;
 }
 
+/** A command stream in which so much stands; other queues have nothing. */
+function streamOf(standing: Standing): Broker {
+  const streams = { info: async () => ({ state: { bytes: standing.bytes } }) };
+  const consumers = {
+    info: async (_stream: string, name: string) => ({
+      num_pending: name.includes('default') && name.includes('normal') ? standing.tasks : 0,
+      num_ack_pending: 0,
+    }),
+  };
+  return { jsm: { streams, consumers } } as unknown as Broker;
+}
+
+const gaugeOf = (standing: Standing): QueueGauge =>
+  new QueueGauge(
+    streamOf(standing),
+    { KSI_QUEUES: 'default,other', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },
+    silent,
+  );
+
 describe('the queue gauge', () => {
-  it('leaves the last tenth to promotions and put-backs', async () => {
-    const takeAt = async (messages: number): Promise<boolean> => {
-      const gauge = new QueueGauge(
-        streamOf(() => messages),
-        10,
-        silent,
-      );
+  it("leaves a tenth of a queue to promotions and put-backs, and another queue's length alone", async () => {
+    const takeAt = async (tasks: number, queue = 'default'): Promise<boolean> => {
+      const gauge = gaugeOf({ tasks, bytes: 0 });
       await gauge.refresh();
-      return gauge.take();
+      return gauge.take(queue, 1);
     };
     assert.equal(await takeAt(8), true);
     assert.equal(await takeAt(9), false);
+    assert.equal(await takeAt(9, 'other'), true);
+  });
+
+  it('counts what it took since it looked', async () => {
+    const gauge = gaugeOf({ tasks: 7, bytes: 0 });
+    await gauge.refresh();
+    assert.deepEqual([await gauge.take('default', 1), await gauge.take('default', 1)], [true, true]);
+    assert.equal(gauge.standing, 9);
+  });
+
+  it('refuses what would leave less than a tenth of the bytes', async () => {
+    const gauge = gaugeOf({ tasks: 0, bytes: 800 });
+    await gauge.refresh();
+    assert.equal(await gauge.take('default', 101), false);
+    assert.equal(await gauge.take('default', 100), true);
   });
 
   it('refuses nobody by a figure that has grown old', async () => {
-    let messages = 10;
-    const gauge = new QueueGauge(
-      streamOf(() => messages),
-      10,
-      silent,
-    );
+    const standing = { tasks: 10, bytes: 0 };
+    const gauge = gaugeOf(standing);
     await gauge.refresh();
-    messages = 0;
-    assert.equal(await gauge.take(), true);
+    standing.tasks = 0;
+    assert.equal(await gauge.take('default', 1), true);
   });
 });

@@ -1,9 +1,7 @@
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
 import type { Config } from '../../../contracts/config.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
-import { DEFAULT_QUEUE, FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
-import { Policy } from '../../../contracts/policy.js';
+import { DEFAULT_QUEUE, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import { TASK_STATES, type TaskStatus } from '../../../contracts/states.js';
 import type { Blobs } from '../../broker/blobs.js';
@@ -12,7 +10,7 @@ import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import type { PublishAck } from '../../broker/publish.js';
 import { deleteMessage, lastBySubject } from '../../broker/read.js';
-import { directRun, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
+import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
 import { listOf } from '../../config.js';
 import type { EventHub } from '../../events/hub.js';
 import { acceptedRow, previewOf } from '../../events/projection.js';
@@ -20,24 +18,31 @@ import type { ReadModel } from '../../store/read-model.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import { Batcher } from './batcher.js';
-import { NotAccepted, type TaskIdentity } from './not-accepted.js';
+import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
+import { acceptedOf, commandFor, identityOf, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
 import { chooseSession, type SessionChoice } from './session.js';
 
 export interface AcceptorOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly hub: EventHub;
-  readonly model: ReadModel;
-  readonly gauge: QueueGauge;
+  readonly hub: Pick<EventHub, 'cursor'>;
+  readonly model: Pick<ReadModel, 'accept' | 'list'>;
+  readonly gauge: Pick<QueueGauge, 'take'>;
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
   readonly log: Logger;
 }
 
-const MESSAGES: Partial<Record<TaskStatus, string>> = {
-  queued: 'Stored; a worker will run it.',
-  waiting: 'Stored; it runs when the tasks before it in its session have ended.',
-};
+export interface StoreOnceOptions<T> {
+  readonly traceparent: string | undefined;
+  /** Asked before the task is cancelled as not accepted. */
+  readonly abandon: Abandon;
+  /** After the task is stored, and before anybody is told so. */
+  readonly confirm: (status: TaskStatus) => Promise<T>;
+}
+
+/** About what a command takes beside its prompt. */
+const ENVELOPE_BYTES = 600;
 
 /** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
 export class Acceptor {
@@ -57,29 +62,62 @@ export class Acceptor {
   }
 
   /** @throws {ApiError} */
-  async accept(request: SpawnRequest, principal: Principal, traceparent?: string): Promise<SpawnAccepted> {
-    const { broker, hub, model, gauge } = this.#options;
+  async accept(
+    request: SpawnRequest,
+    principal: Principal,
+    traceparent?: string,
+    retryOf?: string,
+  ): Promise<SpawnAccepted> {
+    const prepared = await this.prepare(request, principal, retryOf);
+    await this.takePlace(prepared);
+    const { command } = prepared;
+    const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
+      throw apiErrorOf(error);
+    });
+    this.#options.model.accept(acceptedRow(command, status));
+    return acceptedOf(prepared, status);
+  }
+
+  /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
+  async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
+    const { broker, hub } = this.#options;
     this.#check(request);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = chooseSession(request.session_id, principal.owner);
     if (!session.fresh) await this.#checkSession(session, request, principal);
-    const room = gauge.take();
+    return { command: commandFor(request, session, principal, retryOf), fresh: session.fresh, since: hub.cursor() };
+  }
+
+  /** Counts one more task in its queue. @throws {ApiError} queue_full */
+  async takePlace({ command: { queue, prompt } }: Prepared): Promise<void> {
+    const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
     if (room !== true && !(await room))
-      throw new ApiError('queue_full', 'So many tasks stand in the queue that no more are taken');
-    const since = hub.cursor();
-    const command = commandFor(request, session, principal);
-    const status = await this.#store(command, session, traceparent).catch((error: unknown) => {
-      throw apiErrorOf(error);
-    });
-    model.accept(acceptedRow(command, status));
-    return {
-      task_id: command.task_id,
-      session_id: command.session_id,
-      ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
-      status,
-      message: MESSAGES[status] ?? '',
-      since,
-    };
+      throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
+  }
+
+  /**
+   * Stores a task that another process may be storing too, or has stored already.
+   * @returns what `confirm` does; undefined when it was refused, yet accepted by another.
+   * @throws {ApiError | BrokerError}
+   */
+  async storeOnce<T>(prepared: Prepared, options: StoreOnceOptions<T>): Promise<T | undefined> {
+    const { command } = prepared;
+    const identity = identityOf(command);
+    try {
+      const message = await this.#message(command, options.traceparent);
+      const status = await this.#storeInSession(message, command, this.#announce(command, options.traceparent), true);
+      const confirmed = await options.confirm(status);
+      this.#options.model.accept(acceptedRow(command, status));
+      return confirmed;
+    } catch (error) {
+      if (!(await this.#turnedOutAccepted(identity, error, options.abandon))) throw error;
+      return undefined;
+    }
+  }
+
+  /** As `NotAccepted.cancel`. @throws {BrokerError} */
+  cancelNotAccepted(task: TaskIdentity): Promise<boolean> {
+    return this.#notAccepted.cancel(task);
   }
 
   async stop(): Promise<void> {
@@ -117,15 +155,27 @@ export class Acceptor {
   }
 
   /** @returns the task's true status. @throws {BrokerError | ApiError} */
-  async #store(command: SpawnCommand, session: SessionChoice, traceparent: string | undefined): Promise<TaskStatus> {
+  async #store({ command, fresh }: Prepared, traceparent: string | undefined): Promise<TaskStatus> {
     const message = await this.#message(command, traceparent);
-    const identity = identityOf(command);
+    const announced = this.#announce(command, traceparent);
+    try {
+      return fresh
+        ? await this.#storeFresh(message, command)
+        : await this.#storeInSession(message, command, announced, false);
+    } catch (error) {
+      if (await this.#turnedOutAccepted(identityOf(command), error)) return 'running';
+      throw error;
+    }
+  }
+
+  #announce(command: SpawnCommand, traceparent: string | undefined): Promise<PublishAck> {
     const event = newEvent('SPAWN_QUEUED', {
-      ...identity,
+      ...identityOf(command),
       queue: command.queue,
       priority: command.priority,
       prompt_preview: previewOf(command.prompt),
       ...(command.model === undefined ? {} : { model: command.model }),
+      ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
     const queued = { ...event, timestamp: command.accepted_at };
@@ -137,15 +187,7 @@ export class Acceptor {
     announced.catch((error: unknown) =>
       this.#options.log.debug({ err: error, task_id: command.task_id }, 'SPAWN_QUEUED was not stored'),
     );
-    try {
-      return session.fresh
-        ? await this.#storeFresh(message, command)
-        : await this.#storeInSession(message, command, announced);
-    } catch (error) {
-      // Whatever the reason: SPAWN_QUEUED may be stored, and must not stand for a task that nobody runs.
-      if (await this.#wasAccepted(identity, isBrokerError(error, 'unavailable'))) return 'running';
-      throw error;
-    }
+    return announced;
   }
 
   async #storeFresh(message: TaskMessage, command: SpawnCommand): Promise<TaskStatus> {
@@ -157,6 +199,7 @@ export class Acceptor {
     message: TaskMessage,
     command: SpawnCommand,
     announced: Promise<PublishAck>,
+    again: boolean,
   ): Promise<TaskStatus> {
     const { broker, log } = this.#options;
     try {
@@ -165,7 +208,8 @@ export class Acceptor {
     } catch (error) {
       if (!isBrokerError(error, 'conflict')) throw error;
     }
-    await storeWaiting(broker, message);
+    if (again && (await placeOf(broker, message))?.kind === 'run') return 'queued';
+    await storeWaiting(broker, message, again);
     // From here on it is accepted; what follows only speeds it up, and the sweeper does it too.
     try {
       const { seq } = await announced;
@@ -194,17 +238,18 @@ export class Acceptor {
   }
 
   /** After a refusal or silence of the broker: makes sure that the task doesn't run, or finds that it does. */
-  async #wasAccepted(task: TaskIdentity, silent: boolean): Promise<boolean> {
-    if (silent) {
+  async #turnedOutAccepted(task: TaskIdentity, error: unknown, abandon?: Abandon): Promise<boolean> {
+    if (isBrokerError(error, 'unavailable')) {
       // The client has waited as long as it may: settled as soon as the broker answers.
-      this.#notAccepted.later(task);
+      this.#notAccepted.later(task, abandon);
       return false;
     }
+    // Whatever the reason: SPAWN_QUEUED may be stored, and must not stand for a task that nobody runs.
     try {
-      return !(await this.#notAccepted.cancel(task));
-    } catch (error) {
-      this.#options.log.warn({ err: error, task_id: task.task_id }, 'a refused task could not be cancelled yet');
-      this.#notAccepted.later(task);
+      return !(await this.#notAccepted.cancel(task, abandon));
+    } catch (cause) {
+      this.#options.log.warn({ err: cause, task_id: task.task_id }, 'a refused task could not be cancelled yet');
+      this.#notAccepted.later(task, abandon);
       return false;
     }
   }
@@ -233,31 +278,3 @@ async function sessionStands(broker: Broker, sessionId: string): Promise<boolean
   ]);
   return stored.some((message) => message !== undefined);
 }
-
-const commandFor = (request: SpawnRequest, session: SessionChoice, principal: Principal): SpawnCommand => ({
-  v: FORMAT_VERSION,
-  task_id: uuidv7(),
-  session_id: session.sessionId,
-  ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
-  owner: principal.owner,
-  queue: request.queue ?? DEFAULT_QUEUE,
-  priority: request.priority ?? 'normal',
-  accepted_at: new Date().toISOString(),
-  prompt: request.prompt,
-  ...(request.model === undefined ? {} : { model: request.model }),
-  ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
-  ...policyOf(request),
-});
-
-/** A request has the policy's fields at its top; a command keeps them together. */
-function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
-  const given = Object.entries(request).filter(([name]) => Object.hasOwn(Policy.properties, name));
-  return given.length === 0 ? {} : { policy: Object.fromEntries(given) };
-}
-
-const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({
-  task_id,
-  session_id,
-  ...(session_name === undefined ? {} : { session_name }),
-  owner,
-});

@@ -13,6 +13,14 @@ export interface TaskIdentity {
   readonly owner: string;
 }
 
+/** Asked before a task is cancelled: false when somebody was told that it was accepted. @throws {BrokerError} */
+export type Abandon = () => Promise<boolean>;
+
+interface Unsettled {
+  readonly task: TaskIdentity;
+  readonly abandon: Abandon | undefined;
+}
+
 const MAX_LATER = 100_000;
 const MAX_TRIES = 10;
 /** A broker that only hangs loses no connection, so its return is no event. */
@@ -25,7 +33,7 @@ const RETRY_MS = 1_000;
 export class NotAccepted {
   readonly #broker: Broker;
   readonly #log: Logger;
-  readonly #later: TaskIdentity[] = [];
+  readonly #later: Unsettled[] = [];
   readonly #forget: () => void;
   #working: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -39,8 +47,9 @@ export class NotAccepted {
     });
   }
 
-  /** @returns false when the task had started, and so was accepted. @throws {BrokerError} */
-  async cancel(task: TaskIdentity): Promise<boolean> {
+  /** @returns false when the task had started, or `abandon` says so, and so was accepted. @throws {BrokerError} */
+  async cancel(task: TaskIdentity, abandon?: Abandon): Promise<boolean> {
+    if (abandon !== undefined && !(await abandon())) return false;
     const filter = SUBJECT.taskStates(task.task_id);
     const event = newEvent('SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
     for (let tries = 1; ; tries++) {
@@ -60,10 +69,10 @@ export class NotAccepted {
   }
 
   /** Cancels it as soon as the broker answers again. */
-  later(task: TaskIdentity): void {
+  later(task: TaskIdentity, abandon?: Abandon): void {
     if (this.#later.length >= MAX_LATER)
       this.#log.error({ task_id: task.task_id }, 'too many tasks of unknown fate; this one may run unasked');
-    else this.#later.push(task);
+    else this.#later.push({ task, abandon });
     if (this.#broker.connected()) this.#workOff();
   }
 
@@ -83,10 +92,10 @@ export class NotAccepted {
   }
 
   async #work(): Promise<void> {
-    for (let task = this.#later[0]; task !== undefined && !this.#stopped; task = this.#later[0]) {
+    for (let next = this.#later[0]; next !== undefined && !this.#stopped; next = this.#later[0]) {
       try {
-        const cancelled = await this.cancel(task);
-        this.#log.info({ task_id: task.task_id, cancelled }, 'settled a task of unknown fate');
+        const cancelled = await this.cancel(next.task, next.abandon);
+        this.#log.info({ task_id: next.task.task_id, cancelled }, 'settled a task of unknown fate');
         this.#later.shift();
       } catch (error) {
         this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet; trying again');

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { Problem, SpawnAccepted, SpawnQuery, Task } from '../../../contracts/http.js';
+import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../contracts/idempotency.js';
 import { SpawnRequest } from '../../../contracts/spawn.js';
-import { invalid } from '../api-error.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
-import { spawn } from '../spawn.js';
+import { spawn, type SpawnHeaders } from '../spawn.js';
 
 export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
   const { tasks, closing } = context;
@@ -22,11 +22,9 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      // A promise that can't be kept yet is refused, not ignored.
-      if (request.headers['idempotency-key'] !== undefined)
-        throw invalid([{ field: 'Idempotency-Key', message: 'is not supported by this version' }]);
       const principal = principalOf(request);
-      const accepted = await spawn(context, request.body, principal, traceparentOf(request.headers));
+      const { accepted, replayed } = await spawn(context, request.body, principal, headersOf(request.headers));
+      if (replayed) reply.header(REPLAYED_HEADER, 'true');
       reply.header('location', `/tasks/${accepted.task_id}`);
       const { wait = 0 } = request.query;
       if (wait > 0) {
@@ -42,8 +40,15 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
   );
 }
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+function headersOf(headers: Headers): SpawnHeaders {
+  const key = headers[IDEMPOTENCY_HEADER.toLowerCase()];
+  return { idempotencyKey: typeof key === 'string' ? key : undefined, traceparent: traceparentOf(headers) };
+}
+
 /** W3C Trace Context; anything else is left out. */
-function traceparentOf(headers: Record<string, string | string[] | undefined>): string | undefined {
+function traceparentOf(headers: Headers): string | undefined {
   const { traceparent } = headers;
   return typeof traceparent === 'string' && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)
     ? traceparent

@@ -1,0 +1,69 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { SpawnAccepted } from '../../../contracts/http.js';
+import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/names.js';
+import { Policy } from '../../../contracts/policy.js';
+import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
+import type { TaskStatus } from '../../../contracts/states.js';
+import type { Principal } from '../principal.js';
+import type { TaskIdentity } from './not-accepted.js';
+import type { SessionChoice } from './session.js';
+
+/** A request that may be taken in, as the command that it becomes. */
+export interface Prepared {
+  readonly command: SpawnCommand;
+  /** Its session was made for it. */
+  readonly fresh: boolean;
+  /** A cursor from before the task's first event. */
+  readonly since: string;
+}
+
+const MESSAGES: Partial<Record<TaskStatus, string>> = {
+  queued: 'Stored; a worker will run it.',
+  waiting: 'Stored; it runs when the tasks before it in its session have ended.',
+};
+
+/** What is answered. */
+export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): SpawnAccepted => ({
+  task_id: command.task_id,
+  session_id: command.session_id,
+  ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
+  status,
+  message: MESSAGES[status] ?? '',
+  since,
+});
+
+/** The command that a request becomes: a task with an id of its own. */
+export const commandFor = (
+  request: SpawnRequest,
+  session: SessionChoice,
+  principal: Principal,
+  retryOf?: string,
+): SpawnCommand => ({
+  v: FORMAT_VERSION,
+  task_id: uuidv7(),
+  session_id: session.sessionId,
+  ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
+  owner: principal.owner,
+  queue: request.queue ?? DEFAULT_QUEUE,
+  priority: request.priority ?? 'normal',
+  accepted_at: new Date().toISOString(),
+  prompt: request.prompt,
+  ...(request.model === undefined ? {} : { model: request.model }),
+  ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
+  ...policyOf(request),
+  ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+});
+
+/** A request has the policy's fields at its top; a command keeps them together. */
+function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
+  const given = Object.entries(request).filter(([name]) => Object.hasOwn(Policy.properties, name));
+  return given.length === 0 ? {} : { policy: Object.fromEntries(given) };
+}
+
+/** What stands in each of the task's events. */
+export const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({
+  task_id,
+  session_id,
+  ...(session_name === undefined ? {} : { session_name }),
+  owner,
+});

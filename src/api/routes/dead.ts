@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import { DeadLetter } from '../../../contracts/dead.js';
+import {
+  DeadPage,
+  DeadQuery,
+  DeadRetryAnswer,
+  DeadRetryRequest,
+  Problem,
+  SpawnAccepted,
+  TaskParams,
+} from '../../../contracts/http.js';
+import type { ApiContext } from '../context.js';
+import { principalOf } from '../request-principal.js';
+
+const ERRORS = { '4xx': Problem, '5xx': Problem };
+
+export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
+  app.get<{ Querystring: DeadQuery }>(
+    '/dead',
+    {
+      schema: {
+        summary: 'Tasks that were given up, the oldest first',
+        querystring: DeadQuery,
+        response: { 200: DeadPage, ...ERRORS },
+      },
+    },
+    (request) => dead.page(request.query, principalOf(request)),
+  );
+  app.get<{ Params: TaskParams }>(
+    '/dead/:id',
+    {
+      schema: {
+        summary: 'One of them, with its command and history',
+        params: TaskParams,
+        response: { 200: DeadLetter, ...ERRORS },
+      },
+    },
+    (request) => dead.letter(request.params.id, principalOf(request)),
+  );
+  app.post<{ Params: TaskParams }>(
+    '/dead/:id/retry',
+    {
+      schema: {
+        summary: 'Put it back, as a new task',
+        description: '202 as from POST /spawn; the new task names the old one in `retry_of`, and the letter is gone.',
+        params: TaskParams,
+        response: { 202: SpawnAccepted, ...ERRORS },
+      },
+    },
+    async (request, reply) => {
+      const { accepted } = await dead.putBack(request.params.id, principalOf(request));
+      return reply.code(202).header('location', `/tasks/${accepted.task_id}`).send(accepted);
+    },
+  );
+  app.post<{ Body: DeadRetryRequest }>(
+    '/dead/retry',
+    {
+      schema: {
+        summary: 'Put back all that match',
+        body: DeadRetryRequest,
+        response: { 200: DeadRetryAnswer, ...ERRORS },
+      },
+    },
+    (request) => dead.putBackAll(request.body, principalOf(request)),
+  );
+  app.delete<{ Params: TaskParams }>(
+    '/dead/:id',
+    { schema: { summary: 'Delete it', params: TaskParams, response: ERRORS } },
+    async (request, reply) => {
+      await dead.delete(request.params.id, principalOf(request));
+      return reply.code(204).send();
+    },
+  );
+}

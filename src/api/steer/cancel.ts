@@ -1,0 +1,103 @@
+import type { Logger } from 'pino';
+import type { Task } from '../../../contracts/http.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { isEnded, TASK_STATES } from '../../../contracts/states.js';
+import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import { keepCommand } from '../../broker/ended-commands.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
+import { placeOf, releaseSession } from '../../broker/session-queue.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import type { Principal } from '../principal.js';
+import type { TaskReader } from '../task-reader.js';
+import { askWorker } from './control.js';
+import { lastStateOf } from './state.js';
+
+/** Each try loses to a state event of the task's own life, of which there are few in a moment. */
+const MAX_TRIES = 20;
+/** For the event to come round to this API's read model. */
+const SHOWN_WITHIN_MS = 300;
+
+/**
+ * Cancels tasks in any state, from any API. The outcome is a SPAWN_CANCELLED over the state that was read, so it wins or
+ * is tried again; what runs is fenced by it, whether or not its worker answers.
+ */
+export class Canceller {
+  readonly #broker: Broker;
+  readonly #tasks: Pick<TaskReader, 'task' | 'ended'>;
+  readonly #log: Logger;
+
+  constructor(broker: Broker, tasks: Pick<TaskReader, 'task' | 'ended'>, log: Logger) {
+    this.#broker = broker;
+    this.#tasks = tasks;
+    this.#log = log;
+  }
+
+  /** @returns the task, cancelled. @throws {ApiError} task_ended when it has another outcome. */
+  async cancel(id: string, principal: Principal): Promise<Task> {
+    const task = await this.#tasks.task(id, principal);
+    try {
+      for (let tries = 1; tries <= MAX_TRIES; tries++)
+        if (await this.#try(task, principal)) return await this.#shown(task, principal);
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+    throw new ApiError('conflict', `The state of task ${id} changes too fast`);
+  }
+
+  /** @returns false when the task's state has changed meanwhile. */
+  async #try(task: Task, { owner }: Principal): Promise<boolean> {
+    const { status, seq } = await lastStateOf(this.#broker, task.task_id);
+    if (status === 'cancelled') return true;
+    if (isEnded(status)) throw new ApiError('task_ended', `Task ${task.task_id} is ${status}`);
+    if (status === 'running') {
+      const answer = await askWorker(this.#broker, task.task_id, 'cancel', owner);
+      if (answer?.ok === true) return true;
+      // Without its worker: the event below fences it, wherever it is.
+      this.#log.info({ task_id: task.task_id, answer }, 'a running task is cancelled without its worker');
+    }
+    if (!(await this.#store(task, owner, seq))) return false;
+    // The run of an attempt that may still be alive goes off the queue with its lease: the session's next must not overlap it.
+    if (status !== 'running') await this.#release(task);
+    return true;
+  }
+
+  async #store(task: Task, by: string, seq: number): Promise<boolean> {
+    const { task_id, session_id, session_name, owner } = task;
+    const identity = { task_id, session_id, ...(session_name === undefined ? {} : { session_name }), owner };
+    const event = newEvent('SPAWN_CANCELLED', { ...identity, reason: 'requested', by });
+    const expect = { filter: SUBJECT.taskStates(task_id), seq };
+    try {
+      await this.#broker.publisher.publish(
+        eventPublication(event, SUBJECT.taskState(task_id, TASK_STATES.cancelled.token), expect),
+      );
+      return true;
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+      return false;
+    }
+  }
+
+  /** Takes the task off the queue. What fails here is done by the worker to which its run is delivered, or the sweeper. */
+  async #release({ task_id: taskId, session_id: sessionId }: Task): Promise<void> {
+    try {
+      const place = await placeOf(this.#broker, { taskId, sessionId });
+      if (place === undefined) return;
+      const remove = (): Promise<void> => deleteMessage(this.#broker, STREAM.commands, place.seq);
+      if (place.kind === 'run') return await releaseSession(this.#broker, sessionId, taskId, remove);
+      const waiting = SUBJECT.waiting('*', taskId, sessionId);
+      const entry = await lastBySubject(this.#broker, STREAM.commands, waiting);
+      if (entry !== undefined) await keepCommand(this.#broker, taskId, entry.data);
+      await remove();
+    } catch (error) {
+      this.#log.warn({ err: error, task_id: taskId }, 'a cancelled task is still in the queue; a worker removes it');
+    }
+  }
+
+  async #shown(task: Task, principal: Principal): Promise<Task> {
+    const shown = await this.#tasks.ended(task.task_id, principal, AbortSignal.timeout(SHOWN_WITHIN_MS));
+    // The read model is behind; the event is stored all the same.
+    return shown.ended_at === undefined ? { ...shown, status: 'cancelled', reason: 'requested' } : shown;
+  }
+}

@@ -1,0 +1,35 @@
+import { errors } from '@nats-io/transport-node';
+import { check } from '../../../contracts/check.js';
+import { ControlAnswer, type ControlVerb } from '../../../contracts/control.js';
+import { SUBJECT } from '../../../contracts/names.js';
+import type { Broker } from '../../broker/connect.js';
+import { BrokerError } from '../../broker/errors.js';
+
+/** A worker answers from memory, and for a cancel after one publication: more is a worker that stands still. */
+const TIMEOUT_MS = 500;
+
+/**
+ * Asks the worker that runs a task for something.
+ * @returns undefined when none answers: it is gone, stands still, or doesn't listen yet.
+ * @throws {BrokerError}
+ */
+export async function askWorker(
+  broker: Broker,
+  taskId: string,
+  verb: ControlVerb,
+  by: string,
+): Promise<ControlAnswer | undefined> {
+  try {
+    const reply = await broker.nc.request(SUBJECT.control(taskId, verb), JSON.stringify({ by }), {
+      timeout: TIMEOUT_MS,
+    });
+    const answer = check(ControlAnswer, reply.json());
+    return answer.ok ? answer.value : { ok: false, error: 'not_running' };
+  } catch (error) {
+    if (error instanceof errors.TimeoutError || isNoResponders(error)) return undefined;
+    throw new BrokerError('unavailable', 'The worker could not be asked over the broker', { cause: error });
+  }
+}
+
+const isNoResponders = (error: unknown): boolean =>
+  error instanceof errors.NoRespondersError || (error instanceof errors.RequestError && error.isNoResponders());

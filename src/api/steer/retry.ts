@@ -1,0 +1,45 @@
+import type { SpawnAccepted } from '../../../contracts/http.js';
+import { isEnded } from '../../../contracts/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { keptCommand } from '../../broker/ended-commands.js';
+import type { Acceptor } from '../accept/accept.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import type { DeadLetters } from '../dead-letters.js';
+import type { Principal } from '../principal.js';
+import type { TaskReader } from '../task-reader.js';
+import { requestOf } from './request-of.js';
+import { lastStateOf } from './state.js';
+
+export interface RetrierOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly tasks: Pick<TaskReader, 'task'>;
+  readonly acceptor: Pick<Acceptor, 'accept'>;
+  readonly dead: Pick<DeadLetters, 'has' | 'putBack'>;
+}
+
+/** Runs ended tasks again, each time as a new task. */
+export class Retrier {
+  readonly #options: RetrierOptions;
+
+  constructor(options: RetrierOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {ApiError} */
+  async retry(id: string, principal: Principal): Promise<SpawnAccepted> {
+    const { broker, blobs, tasks, acceptor, dead } = this.#options;
+    const { owner, session_id: sessionId } = await tasks.task(id, principal);
+    try {
+      const { status } = await lastStateOf(broker, id);
+      if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
+      if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
+      const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
+      if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
+      return await acceptor.accept(requestOf(command), { owner, seesAll: false }, undefined, id);
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+}

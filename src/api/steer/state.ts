@@ -1,0 +1,22 @@
+import type { StoredEvent } from '../../../contracts/events.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { statusOfSubject, type TaskStatus } from '../../../contracts/states.js';
+import type { Broker } from '../../broker/connect.js';
+import { lastBySubject } from '../../broker/read.js';
+
+/** A task's last state, and the sequence that the next one must expect. */
+export interface LastState {
+  readonly status: TaskStatus;
+  readonly seq: number;
+  /** Of a SPAWN_CANCELLED. */
+  readonly reason: string | undefined;
+}
+
+/** From the leader. A task that has no state yet is queued: its command proves it. @throws {BrokerError} */
+export async function lastStateOf(broker: Broker, taskId: string): Promise<LastState> {
+  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
+  if (last === undefined) return { status: 'queued', seq: 0, reason: undefined };
+  const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent;
+  const { reason } = data as { reason?: string };
+  return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, reason };
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { Kvm } from '@nats-io/kv';
+import { headers } from '@nats-io/transport-node';
+import type { SpawnAccepted } from '../../contracts/http.js';
+import { BUCKET, SUBJECT } from '../../contracts/names.js';
+import type { SpawnRequest } from '../../contracts/spawn.js';
+import { Acceptor } from '../../src/api/accept/accept.js';
+import { IdempotencyRecords } from '../../src/api/accept/idempotency-records.js';
+import { OnceAcceptor, type AcceptedOnce } from '../../src/api/accept/once.js';
+import { LOCAL } from '../../src/api/principal.js';
+import { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { ApiLab, type Answer } from '../fixtures/api.js';
+import { silent } from '../fixtures/connection.js';
+import { FAULTS, faultyBroker, type Fault } from '../fixtures/faulty-broker.js';
+import { tasksToRun } from '../fixtures/tasks-to-run.js';
+
+const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
+  lab.request('/spawn', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: JSON.stringify(body),
+  });
+
+/** What accepts with keys in an API, without the rest of it. */
+function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<void> } {
+  const acceptor = new Acceptor({
+    broker,
+    blobs: new Blobs(broker),
+    hub: { cursor: () => 'c' },
+    model: { accept: () => undefined, list: async () => ({ rows: [], next: undefined }) },
+    gauge: { take: () => true },
+    config: { KSI_QUEUES: 'default', KSI_MAX_PROMPT_CHARS: 1_000 },
+    log: silent,
+  });
+  return {
+    once: new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), silent),
+    stop: () => acceptor.stop(),
+  };
+}
+
+describe('Idempotency-Key', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  it('gives the same answer to the same request, and says so', async () => {
+    const body = { prompt: 'once', model: 'm' };
+    const first = await post(lab, 'same', body);
+    assert.equal(first.status, 202);
+    assert.equal(first.headers.get('idempotent-replayed'), null);
+    const second = await post(lab, 'same', { model: 'm', prompt: 'once', session_id: null });
+    assert.equal(second.status, 202);
+    assert.deepEqual(second.body, first.body);
+    assert.equal(second.headers.get('idempotent-replayed'), 'true');
+    assert.equal(second.headers.get('location'), first.headers.get('location'));
+    assert.equal((await tasksToRun(lab.broker, String(first.body['session_id']))).length, 1);
+  });
+
+  it('refuses another body with the key, and a key that is none', async () => {
+    await post(lab, 'other', { prompt: 'a' });
+    const other = await post(lab, 'other', { prompt: 'b' });
+    assert.equal(other.status, 422);
+    assert.equal(other.body['code'], 'idempotency_mismatch');
+    for (const key of ['x'.repeat(256), 'a b', 'é']) {
+      const answer = await post(lab, key, { prompt: 'a' });
+      assert.equal(answer.status, 400, key);
+      assert.equal(answer.body['code'], 'invalid_request');
+    }
+  });
+
+  it('does not spend a key on a request that is refused', async () => {
+    assert.equal((await post(lab, 'refused', { prompt: '' })).status, 400);
+    assert.equal((await post(lab, 'refused', { prompt: 'a' })).status, 202);
+  });
+
+  it('holds over a restart of the API and of the broker, and after the outcome', async () => {
+    const first = await post(lab, 'restart', { prompt: 'a', session_id: 'named' });
+    await lab.stopApi();
+    const back = new Promise<void>((resolve) => lab.broker.onConnection((connected) => connected && resolve()));
+    await lab.server.kill();
+    await lab.server.restart();
+    await lab.startApi();
+    await back;
+    assert.deepEqual((await post(lab, 'restart', { prompt: 'a', session_id: 'named' })).body, first.body);
+    await lab.finish(first.body as unknown as SpawnAccepted);
+    const waited = await lab.request('/spawn?wait=5', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'restart' },
+      body: JSON.stringify({ prompt: 'a', session_id: 'named' }),
+    });
+    assert.equal(waited.status, 200);
+    assert.equal(waited.body['task_id'], first.body['task_id']);
+    assert.equal(waited.body['status'], 'completed');
+  });
+
+  it('makes one task of many requests at once, over HTTP and NATS', async () => {
+    const body = { prompt: 'many' };
+    const viaNats = async (): Promise<string> => {
+      const withKey = headers();
+      withKey.set('Idempotency-Key', 'many');
+      const reply = await lab.broker.nc.request(SUBJECT.apiVerb('spawn'), JSON.stringify(body), {
+        headers: withKey,
+        timeout: 5_000,
+      });
+      return reply.json<SpawnAccepted>().task_id;
+    };
+    const viaHttp = async (): Promise<string> => String((await post(lab, 'many', body)).body['task_id']);
+    const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => (i % 2 === 0 ? viaHttp() : viaNats())));
+    assert.equal(new Set(ids).size, 1);
+    const { session_id: session } = await lab.task(ids[0] ?? '');
+    assert.deepEqual(await tasksToRun(lab.broker, session), [ids[0]]);
+  });
+
+  it('keeps records that a KV client can read, without the key', async () => {
+    const kv = await new Kvm(lab.broker.js).open(BUCKET.idempotency);
+    const status = await kv.status();
+    assert.equal(status.ttl, 86_400_000);
+    assert.ok(status.values > 0);
+  });
+
+  // Every step of the first request at the broker, and everything that can happen there. Steps beyond the last: no fault.
+  for (const fault of FAULTS)
+    for (let at = 1; at <= 8; at++)
+      for (const session of [undefined, 'busy'])
+        it(`makes one task though the first API ${fault} at step ${at}${session === undefined ? '' : ', of a busy session'}`, () =>
+          broken(fault, at, session));
+
+  async function broken(fault: Fault, at: number, session: string | undefined): Promise<void> {
+    const key = `${fault}-${at}-${session ?? ''}`;
+    const name = session === undefined ? undefined : `${session}-${key}`;
+    const steady = acceptorOn(lab.broker);
+    const request: SpawnRequest = { prompt: 'x', ...(name === undefined ? {} : { session_id: name }) };
+    if (name !== undefined) await steady.once.accept({ ...request, prompt: 'before' }, LOCAL, `${key}-before`);
+    const faulty = faultyBroker(lab.broker, at, fault);
+    const first = acceptorOn(faulty.broker);
+    let answered: AcceptedOnce | undefined;
+    const asked = first.once.accept(request, LOCAL, key).then(
+      (answer) => (answered = answer),
+      () => undefined,
+    );
+    await Promise.race([asked, faulty.happened]);
+    const answers = await Promise.all([
+      steady.once.accept(request, LOCAL, key),
+      steady.once.accept(request, LOCAL, key),
+    ]);
+    const lives = !fault.startsWith('dies');
+    if (lives) {
+      await asked;
+      await first.stop();
+    }
+    const last = await steady.once.accept(request, LOCAL, key);
+    if (answered !== undefined) answers.push(answered);
+    for (const { accepted } of answers) assert.equal(accepted.task_id, last.accepted.task_id);
+    const live = await tasksToRun(lab.broker, last.accepted.session_id);
+    const others = name === undefined ? 0 : 1;
+    assert.equal(live.length, 1 + others, 'one task runs, and the one before it');
+    assert.ok(live.includes(last.accepted.task_id), 'the one that everybody was told of');
+    await steady.stop();
+  }
+});
