@@ -23,6 +23,7 @@ import { buildServer } from './server.js';
 import { Canceller } from './steer/cancel.js';
 import { Interrupter } from './steer/interrupt.js';
 import { Retrier } from './steer/retry.js';
+import { Starting } from './starting.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
@@ -48,13 +49,17 @@ const TOPOLOGY_RETRY_MS = 500;
 
 /** Starts an API; a start that fails stops what it had started. */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, log, signal } = options;
+  const { config, log } = options;
   const closing = new AbortController();
   /** Ends in the reverse order of their start. */
   const stops: (() => Promise<unknown>)[] = [];
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
   try {
+    const authenticator = new Authenticator(options.token);
+    const starting = new Starting({ config, version: options.version, log, authenticator });
+    stops.push(() => starting.stop());
+    const signal = AbortSignal.any([options.signal, starting.failed]);
     const broker = await connectBroker({
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: config.KSI_PROCESS ?? 'api',
@@ -64,7 +69,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       signal,
     });
     stops.push(() => broker.close());
-    await topology(broker, options);
+    await topology(broker, { config, log, signal });
     const blobs = new Blobs(broker);
     const hub = new EventHub(broker, blobs, log);
     stops.push(() => hub.stop());
@@ -81,7 +86,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
     const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
     const dead = new DeadLetters(broker, blobs, once, log);
-    const authenticator = new Authenticator(options.token);
     const context: ApiContext = {
       config,
       log,
@@ -105,6 +109,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     };
     const app = await buildServer(context);
     stops.push(() => app.close());
+    await starting.stop();
     // It listens before it is ready: probes and health answer while the read model catches up.
     const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
     await gauge.refresh();
@@ -132,7 +137,10 @@ async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)
 }
 
 /** Makes the streams what they must be, as soon as the broker's JetStream is up. */
-async function topology(broker: Broker, { config, log, signal }: ApiOptions): Promise<void> {
+async function topology(
+  broker: Broker,
+  { config, log, signal }: Pick<ApiOptions, 'config' | 'log' | 'signal'>,
+): Promise<void> {
   for (;;) {
     try {
       return await ensureTopology(broker, config);

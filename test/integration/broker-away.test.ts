@@ -7,7 +7,7 @@ import type { TaskPage } from '../../contracts/http.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { ApiLab, type Answer } from '../fixtures/api.js';
+import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 /** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
 const ANSWERED_MS = 5_000;
@@ -65,6 +65,34 @@ describe('an API whose broker is away', () => {
     const status = statusOfSubject(state?.subject ?? '');
     assert.ok(status !== undefined && isEnded(status));
     client.socket.terminate();
+  });
+
+  it('answers 503 from its start on, and begins to work when the broker comes', async () => {
+    const { url } = lab;
+    await lab.stopApi();
+    await lab.server.kill();
+    const started = lab.startApi();
+    const ask = (path: string, token = TOKEN): Promise<Response> =>
+      fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+    const untilAnswered = async (path: string): Promise<Response> => {
+      for (;;) {
+        try {
+          return await ask(path);
+        } catch {
+          await sleep(20); // It doesn't listen yet.
+        }
+      }
+    };
+    const away = await untilAnswered('/tasks');
+    assert.equal(away.status, 503);
+    assert.equal(((await away.json()) as { code: string }).code, 'broker_unavailable');
+    assert.ok(Number(away.headers.get('retry-after')) > 0);
+    assert.equal((await ask('/tasks', 'wrong')).status, 401);
+    assert.deepEqual([(await ask('/livez')).status, (await ask('/readyz')).status], [200, 503]);
+    assert.equal(((await (await ask('/health')).json()) as { status: string }).status, 'degraded');
+    await lab.server.restart();
+    await started;
+    assert.equal((await lab.post({ prompt: 'x' })).status, 202);
   });
 });
 

@@ -1,0 +1,69 @@
+import type { FastifyInstance } from 'fastify';
+import type { Config } from '../../contracts/config.js';
+import type { Health } from '../../contracts/http.js';
+import { ApiError } from './api-error.js';
+import { buildEdge, type EdgeOptions } from './edge.js';
+
+export interface StartingOptions extends EdgeOptions {
+  readonly config: Pick<Config, 'KSI_HOST' | 'KSI_PORT' | 'KSI_MAX_BODY_BYTES'>;
+  readonly version: string;
+}
+
+/** A start behind a healthy broker takes less, and needs no other server in the place of its own. */
+const PATIENCE_MS = 500;
+const REASON = 'the broker has not been reached yet';
+
+/** Stands in for an API that waits for its broker at its start, so that its port answers, with 503, and isn't dead. */
+export class Starting {
+  readonly #options: StartingOptions;
+  readonly #failed = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #app: Promise<FastifyInstance | undefined> | undefined;
+
+  constructor(options: StartingOptions) {
+    this.#options = options;
+    this.#timer = setTimeout(() => (this.#app = this.#listen()), PATIENCE_MS);
+  }
+
+  /** Aborts when it can't listen: neither could the API. */
+  get failed(): AbortSignal {
+    return this.#failed.signal;
+  }
+
+  /** Frees the port. Idempotent. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await (await this.#app)?.close();
+  }
+
+  async #listen(): Promise<FastifyInstance | undefined> {
+    const { config, log } = this.#options;
+    try {
+      const app = buildStarting(this.#options);
+      const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
+      log.warn({ url }, 'the API answers 503 until it reaches the broker');
+      return app;
+    } catch (error) {
+      this.#failed.abort(error);
+      return undefined;
+    }
+  }
+}
+
+const brokerAway = (): ApiError => new ApiError('broker_unavailable', `This API has just started, and ${REASON}`);
+
+function buildStarting(options: StartingOptions): FastifyInstance {
+  const app = buildEdge({ ...options, unknown: brokerAway });
+  const begun = performance.now();
+  app.get('/livez', () => ({ live: true }));
+  app.get('/readyz', (_request, reply) => reply.code(503).send({ ready: false, reason: REASON }));
+  app.get('/health', (): Health => ({
+    status: 'degraded',
+    version: options.version,
+    uptime_s: Math.floor((performance.now() - begun) / 1_000),
+    active_connections: 0,
+    broker: { connected: false },
+    read_model: { position: 0, behind: 0 },
+  }));
+  return app;
+}
