@@ -86,7 +86,12 @@ export const Config = Type.Object({
     }),
   ),
   KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
-  KSI_EVENTS_MAX_AGE_S: Int('Seconds that events are kept.', 3600, 31_536_000, 604_800),
+  KSI_EVENTS_MAX_AGE_S: Int(
+    'Seconds that events are kept. No task stays open longer: half of it bounds the wait for a start, and half an attempt.',
+    7200,
+    31_536_000,
+    604_800,
+  ),
   KSI_EVENTS_MAX_BYTES: Int(
     'Bytes that the event stream may take; beyond it the broker refuses, it drops nothing.',
     1_048_576,

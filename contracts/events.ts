@@ -41,6 +41,9 @@ export const EVENT_DATA = {
     prompt_preview: Type.String({
       description: 'The first 200 characters of the prompt; the whole one is in the command.',
     }),
+    start_by: Type.Optional(
+      Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+    ),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),

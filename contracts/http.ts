@@ -17,6 +17,9 @@ export const Task = Type.Object({
   prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   created_at: Type.String({ format: 'date-time' }),
+  start_by: Type.Optional(
+    Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+  ),
   started_at: Type.Optional(Type.String({ format: 'date-time', description: 'Start of the latest attempt.' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
   attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),

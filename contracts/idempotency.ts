@@ -22,6 +22,7 @@ export const IdempotencyRecord = Type.Object({
   body: Type.String(),
   task_id: Type.String({ pattern: UUID_PATTERN }),
   session_id: Type.String({ pattern: UUID_PATTERN }),
+  start_by: Type.Optional(Type.String({ format: 'date-time' })),
   accepted_at: Type.String({ format: 'date-time' }),
   since: Type.String(),
   state: Type.Enum(['open', 'stored', 'abandoned']),

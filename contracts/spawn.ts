@@ -61,6 +61,9 @@ export const SpawnCommand = Type.Object({
   queue: Type.String(),
   priority: Type.Enum([...PRIORITIES]),
   accepted_at: Type.String({ format: 'date-time' }),
+  start_by: Type.Optional(
+    Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+  ),
   prompt: Type.String(),
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),

@@ -24,22 +24,25 @@ const S = 1_000;
  * Half of that is for the wait and half for an attempt.
  */
 export function effectivePolicy(
-  { policy = {}, accepted_at }: Pick<SpawnCommand, 'policy' | 'accepted_at'>,
+  { policy = {}, accepted_at, start_by }: Pick<SpawnCommand, 'policy' | 'accepted_at' | 'start_by'>,
   retentionMs: number,
 ): EffectivePolicy {
   const { max_attempts = 3, backoff = {}, retry_on, timeout_s = 3600, queue_timeout_s, idle_timeout_s = 900 } = policy;
   const { base_s = 2, factor = 2, max_s = 300 } = backoff;
   const acceptedAt = Date.parse(accepted_at);
-  const queueTimeoutMs = Math.min((queue_timeout_s ?? Infinity) * S, retentionMs / 2);
+  const startBy =
+    start_by === undefined
+      ? acceptedAt + Math.min((queue_timeout_s ?? Infinity) * S, retentionMs / 2)
+      : Date.parse(start_by);
   return {
     maxAttempts: max_attempts,
     backoff: { baseMs: base_s * S, factor, maxMs: max_s * S },
     retryOn: new Set<TaskErrorCode>(retry_on ?? RETRYABLE),
     timeoutMs: Math.min(timeout_s * S, retentionMs / 2),
     idleTimeoutMs: idle_timeout_s * S,
-    startBy: acceptedAt + queueTimeoutMs,
+    startBy,
     endBy: acceptedAt + retentionMs,
-    queueTimeoutMs,
+    queueTimeoutMs: startBy - acceptedAt,
   };
 }
 

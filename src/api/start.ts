@@ -17,6 +17,7 @@ import { QueueGauge } from './accept/queue-gauge.js';
 import { Authenticator } from './auth.js';
 import type { ApiContext } from './context.js';
 import { DeadLetters } from './dead-letters.js';
+import { Expirer } from './expirer.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
@@ -117,7 +118,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     count(context);
     const service = await startNatsService(context);
     stops.push(() => service.stop());
-    const sweeper = new Sweeper(broker, log);
+    const sweeper = new Sweeper(broker, new Expirer(broker, tail.model, log), log);
     stops.push(() => sweeper.stop());
     sweeper.start();
     log.info({ url }, 'the API is ready');

@@ -22,7 +22,9 @@ export class Starting {
 
   constructor(options: StartingOptions) {
     this.#options = options;
-    this.#timer = setTimeout(() => (this.#app = this.#listen()), PATIENCE_MS);
+    this.#timer = setTimeout(() => {
+      this.#app = this.#listen();
+    }, PATIENCE_MS);
   }
 
   /** Aborts when it can't listen: neither could the API. */

@@ -1,19 +1,25 @@
 import type { Logger } from 'pino';
 import type { Broker } from '../broker/connect.js';
 import { sweepSessions } from '../broker/session-queue.js';
+import type { Expirer } from './expirer.js';
 
 const INTERVAL_MS = 10_000;
 
-/** Repairs the sessions that a crash between two steps left with waiting tasks and no run: at start, and every 10 s. */
+/**
+ * At start, and every 10 s: repairs the sessions that a crash between two steps left with waiting tasks and no run, and ends
+ * the tasks that have not started in their time.
+ */
 export class Sweeper {
   readonly #broker: Broker;
+  readonly #expirer: Pick<Expirer, 'sweep'>;
   readonly #log: Logger;
   readonly #stop = new AbortController();
   #sweeping: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(broker: Broker, log: Logger) {
+  constructor(broker: Broker, expirer: Pick<Expirer, 'sweep'>, log: Logger) {
     this.#broker = broker;
+    this.#expirer = expirer;
     this.#log = log;
   }
 
@@ -37,6 +43,8 @@ export class Sweeper {
     try {
       const promoted = await sweepSessions(this.#broker, this.#stop.signal);
       if (promoted > 0) this.#log.info({ promoted }, 'promoted waiting tasks that a crash had left');
+      const expired = await this.#expirer.sweep(this.#stop.signal);
+      if (expired > 0) this.#log.info({ expired }, 'ended tasks that had not started in their time');
     } catch (error) {
       this.#log.warn({ err: error }, 'the sessions could not be swept; trying again');
     }

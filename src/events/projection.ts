@@ -40,6 +40,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     prompt_preview: data.prompt_preview,
     created_at: timestamp,
     ...(data.model === undefined ? {} : { model: data.model }),
+    ...(data.start_by === undefined ? {} : { start_by: data.start_by }),
     ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
   }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
@@ -95,6 +96,7 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   prompt_preview: previewOf(command.prompt),
   ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
   created_at: command.accepted_at,
+  ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
   attempt: 0,
   state_seq: 0,
 });

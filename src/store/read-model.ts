@@ -85,6 +85,16 @@ export class ReadModel {
     return { rows, next: undefined };
   }
 
+  /** Tasks that should have started before `now`, at most `limit`, those due first. */
+  async overdue(now: Date, limit: number): Promise<TaskRow[]> {
+    await this.flush();
+    const rows: TaskRow[] = [];
+    for (const row of this.#store.overdue(now.toISOString())) {
+      if (rows.push(row) === limit) break;
+    }
+    return rows;
+  }
+
   /** Forgets everything, as the event stream is another one. */
   async reset(position: Position): Promise<void> {
     await this.flush();

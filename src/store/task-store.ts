@@ -1,10 +1,10 @@
 import { open, type Database, type RootDatabase } from 'lmdb';
-import type { TaskStatus } from '../../contracts/states.js';
+import { mayFollow, type TaskStatus } from '../../contracts/states.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 1;
+const SCHEMA = 2;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
@@ -64,6 +64,14 @@ export class TaskStore {
     }
   }
 
+  /** Tasks that should have started before `now` (ISO 8601), those due first. */
+  *overdue(now: string): Generator<TaskRow> {
+    for (const { value: id } of this.#index.getRange({ start: ['due'], end: ['due', now] })) {
+      const row = this.#tasks.get(id);
+      if (row !== undefined) yield row;
+    }
+  }
+
   async clear(): Promise<void> {
     await Promise.all([this.#tasks.clearAsync(), this.#index.clearAsync(), this.#root.remove('meta')]);
   }
@@ -74,26 +82,25 @@ export class TaskStore {
 
   #put(row: TaskRow): void {
     const old = this.#tasks.get(row.task_id);
-    const keys = keysOf(row);
-    if (old === undefined) for (const key of keys) void this.#index.put([...key], row.task_id);
-    else if (old.status !== row.status) {
-      for (const key of statusKeys(old)) void this.#index.remove([...key]);
-      for (const key of statusKeys(row)) void this.#index.put([...key], row.task_id);
+    if (old === undefined) for (const key of lastingKeys(row)) void this.#index.put([...key], row.task_id);
+    if (old?.status !== row.status || old.start_by !== row.start_by) {
+      for (const key of old === undefined ? [] : passingKeys(old)) void this.#index.remove([...key]);
+      for (const key of passingKeys(row)) void this.#index.put([...key], row.task_id);
     }
     void this.#tasks.put(row.task_id, row);
   }
 }
 
-const statusKeys = (row: TaskRow): Key[] => [
-  ['status', ALL, row.status, row.task_id],
-  ['status', row.owner, row.status, row.task_id],
-];
-
-const keysOf = (row: TaskRow): Key[] => [
+const lastingKeys = (row: TaskRow): Key[] => [
   ['all', ALL, row.task_id],
   ['all', row.owner, row.task_id],
   ['session', row.session_id, row.task_id],
-  ...statusKeys(row),
+];
+
+const passingKeys = (row: TaskRow): Key[] => [
+  ['status', ALL, row.status, row.task_id],
+  ['status', row.owner, row.status, row.task_id],
+  ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */

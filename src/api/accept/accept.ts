@@ -29,7 +29,7 @@ export interface AcceptorOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly model: Pick<ReadModel, 'accept' | 'list'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
-  readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
+  readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS' | 'KSI_EVENTS_MAX_AGE_S'>;
   readonly log: Logger;
 }
 
@@ -80,12 +80,17 @@ export class Acceptor {
 
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
   async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
-    const { broker, hub } = this.#options;
+    const { broker, hub, config } = this.#options;
+    const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     this.#check(request);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = chooseSession(request.session_id, principal.owner);
     if (!session.fresh) await this.#checkSession(session, request, principal);
-    return { command: commandFor(request, session, principal, retryOf), fresh: session.fresh, since: hub.cursor() };
+    return {
+      command: commandFor(request, session, principal, { retryOf, retentionMs }),
+      fresh: session.fresh,
+      since: hub.cursor(),
+    };
   }
 
   /** Counts one more task in its queue. @throws {ApiError} queue_full */
@@ -175,6 +180,7 @@ export class Acceptor {
       priority: command.priority,
       prompt_preview: previewOf(command.prompt),
       ...(command.model === undefined ? {} : { model: command.model }),
+      ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.

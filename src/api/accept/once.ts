@@ -175,15 +175,22 @@ const recordOf = ({ command, since }: Prepared, body: string): IdempotencyRecord
   task_id: command.task_id,
   session_id: command.session_id,
   accepted_at: command.accepted_at,
+  ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
   since,
   state: 'open',
 });
 
 /** The request as it was prepared by who made the record: the same task, to the byte. */
 const preparedOf = (
-  { task_id, session_id, accepted_at, since }: IdempotencyRecord,
+  { task_id, session_id, accepted_at, start_by, since }: IdempotencyRecord,
   { command }: Prepared,
 ): Prepared => {
-  const same: SpawnCommand = { ...command, task_id, session_id, accepted_at };
+  const same: SpawnCommand = {
+    ...command,
+    task_id,
+    session_id,
+    accepted_at,
+    ...(start_by === undefined ? {} : { start_by }),
+  };
   return { command: same, fresh: false, since };
 };

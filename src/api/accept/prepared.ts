@@ -37,7 +37,7 @@ export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
   principal: Principal,
-  retryOf?: string,
+  { retryOf, retentionMs }: { retryOf: string | undefined; retentionMs: number },
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
@@ -46,12 +46,22 @@ export const commandFor = (
   owner: principal.owner,
   queue: request.queue ?? DEFAULT_QUEUE,
   priority: request.priority ?? 'normal',
-  accepted_at: new Date().toISOString(),
+  ...acceptedAt(Date.now(), request, retentionMs),
   prompt: request.prompt,
   ...(request.model === undefined ? {} : { model: request.model }),
   ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+});
+
+/** No task stays open longer than its events are kept: half of that is for the wait, and half for an attempt. */
+const acceptedAt = (
+  now: number,
+  { queue_timeout_s }: SpawnRequest,
+  retentionMs: number,
+): Pick<SpawnCommand, 'accepted_at' | 'start_by'> => ({
+  accepted_at: new Date(now).toISOString(),
+  start_by: new Date(now + Math.min((queue_timeout_s ?? Infinity) * 1_000, retentionMs / 2)).toISOString(),
 });
 
 /** A request has the policy's fields at its top; a command keeps them together. */
@@ -61,7 +71,7 @@ function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
 }
 
 /** What stands in each of the task's events. */
-export const identityOf = ({ task_id, session_id, session_name, owner }: SpawnCommand): TaskIdentity => ({
+export const identityOf = ({ task_id, session_id, session_name, owner }: TaskIdentity): TaskIdentity => ({
   task_id,
   session_id,
   ...(session_name === undefined ? {} : { session_name }),

@@ -1,18 +1,17 @@
 import type { Logger } from 'pino';
 import type { Task } from '../../../contracts/http.js';
-import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { SUBJECT } from '../../../contracts/names.js';
 import { isEnded, TASK_STATES } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { keepCommand } from '../../broker/ended-commands.js';
-import { deleteMessage, lastBySubject } from '../../broker/read.js';
-import { placeOf, releaseSession } from '../../broker/session-queue.js';
+import { identityOf } from '../accept/prepared.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
 import { lastStateOf } from './state.js';
+import { withdraw } from './withdraw.js';
 
 /** Each try loses to a state event of the task's own life, of which there are few in a moment. */
 const MAX_TRIES = 20;
@@ -59,14 +58,13 @@ export class Canceller {
     }
     if (!(await this.#store(task, owner, seq))) return false;
     // The run of an attempt that may still be alive goes off the queue with its lease: the session's next must not overlap it.
-    if (status !== 'running') await this.#release(task);
+    if (status !== 'running') await withdraw(this.#broker, task, this.#log);
     return true;
   }
 
   async #store(task: Task, by: string, seq: number): Promise<boolean> {
-    const { task_id, session_id, session_name, owner } = task;
-    const identity = { task_id, session_id, ...(session_name === undefined ? {} : { session_name }), owner };
-    const event = newEvent('SPAWN_CANCELLED', { ...identity, reason: 'requested', by });
+    const { task_id } = task;
+    const event = newEvent('SPAWN_CANCELLED', { ...identityOf(task), reason: 'requested', by });
     const expect = { filter: SUBJECT.taskStates(task_id), seq };
     try {
       await this.#broker.publisher.publish(
@@ -76,22 +74,6 @@ export class Canceller {
     } catch (error) {
       if (!isBrokerError(error, 'conflict')) throw error;
       return false;
-    }
-  }
-
-  /** Takes the task off the queue. What fails here is done by the worker to which its run is delivered, or the sweeper. */
-  async #release({ task_id: taskId, session_id: sessionId }: Task): Promise<void> {
-    try {
-      const place = await placeOf(this.#broker, { taskId, sessionId });
-      if (place === undefined) return;
-      const remove = (): Promise<void> => deleteMessage(this.#broker, STREAM.commands, place.seq);
-      if (place.kind === 'run') return await releaseSession(this.#broker, sessionId, taskId, remove);
-      const waiting = SUBJECT.waiting('*', taskId, sessionId);
-      const entry = await lastBySubject(this.#broker, STREAM.commands, waiting);
-      if (entry !== undefined) await keepCommand(this.#broker, taskId, entry.data);
-      await remove();
-    } catch (error) {
-      this.#log.warn({ err: error, task_id: taskId }, 'a cancelled task is still in the queue; a worker removes it');
     }
   }
 
