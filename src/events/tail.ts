@@ -1,4 +1,5 @@
 import { rename, rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
@@ -26,6 +27,7 @@ export interface TailOptions {
   readonly log: Logger;
 }
 
+const STANDING_RETRY_MS = 1_000;
 const STATES = 'ksi.events.task.*.state.*';
 
 /**
@@ -38,6 +40,8 @@ export class Tail {
   #feed: Feed | undefined;
   #caughtUp = false;
   #forget: (() => void) | undefined;
+  readonly #stopping = new AbortController();
+  #standing: Promise<void> = Promise.resolve();
 
   private constructor(options: TailOptions, model: ReadModel) {
     this.#options = options;
@@ -63,8 +67,8 @@ export class Tail {
     const { hub, log } = this.#options;
     const begun = performance.now();
     await this.#follow(this.model.position.seq);
-    await this.#acceptStanding();
     this.#caughtUp = true;
+    this.#standing = this.#acceptStanding();
     log.info(
       { ms: Math.round(performance.now() - begun), position: this.model.position.seq },
       'the read model is up to date',
@@ -84,15 +88,18 @@ export class Tail {
   async stop(): Promise<void> {
     this.#forget?.();
     this.#feed?.stop();
+    this.#stopping.abort();
+    await this.#standing;
     await this.model.stop();
   }
 
   async #rebuild(): Promise<void> {
     this.#feed?.stop();
     await this.model.reset(beginning(this.#options.hub));
+    await this.#standing;
     await this.#follow(0);
-    await this.#acceptStanding();
     this.#caughtUp = true;
+    this.#standing = this.#acceptStanding();
   }
 
   async #follow(after: number): Promise<void> {
@@ -107,11 +114,27 @@ export class Tail {
     await this.#feed.start(after);
   }
 
-  /** Takes up the tasks that stand in the queue and have no event yet. */
+  /**
+   * Takes up the tasks that stand in the queue and have no event yet. Nobody waits for it: they are few, after a crash, and one who
+   * asks for such a task by its id gets it from the broker. Never rejects.
+   */
   async #acceptStanding(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        return await this.#readStanding(signal);
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'the standing commands could not be read; trying again');
+      }
+      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+    }
+  }
+
+  async #readStanding(signal: AbortSignal): Promise<void> {
     const { broker, blobs } = this.#options;
     const { lastSeq } = await streamPosition(broker, STREAM.commands);
     for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
+      if (signal.aborted) return;
       // A body may be large, and in the object store: only of a task that nothing is known of.
       if (this.model.get(stored.header(HEADER.taskId)) !== undefined) continue;
       const command = await this.#commandOf(stored, blobs);

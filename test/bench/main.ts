@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { benchOptions, type BenchOptions } from './options.js';
 import { renderTable, type Result } from './result.js';
 import { accept } from './scenarios/accept.js';
+import { backlog } from './scenarios/backlog.js';
 import { fanOut } from './scenarios/fan-out.js';
 import { latency } from './scenarios/latency.js';
 import { memory } from './scenarios/memory.js';
@@ -16,6 +17,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   throughput,
   'fan-out': fanOut,
   memory,
+  backlog,
 };
 
 const options = benchOptions(process.argv.slice(2));

@@ -9,6 +9,8 @@ export interface BenchOptions {
   latencyTasks: number;
   /** Tasks run in the throughput scenario. */
   throughputTasks: number;
+  /** Tasks that stand in the queue in the backlog scenario. */
+  backlogTasks: number;
   frames: number;
   clients: number;
   only: string | undefined;
@@ -31,10 +33,19 @@ export function benchOptions(argv: string[]): BenchOptions {
     connections: [1, 64, 256],
     latencyTasks: 200,
     throughputTasks: 400,
+    backlogTasks: 200_000,
     frames: 5_000,
     clients: 100,
   };
-  const smoke = { seconds: 0.5, connections: [4], latencyTasks: 3, throughputTasks: 6, frames: 200, clients: 5 };
+  const smoke = {
+    seconds: 0.5,
+    connections: [4],
+    latencyTasks: 3,
+    throughputTasks: 6,
+    backlogTasks: 100,
+    frames: 200,
+    clients: 5,
+  };
   const chosen = values.smoke ? smoke : full;
   return { ...chosen, seconds: Number(values.seconds ?? chosen.seconds), only: values.only, out: values.out };
 }
