@@ -16,6 +16,28 @@ export const Config = Type.Object({
     minLength: 1,
   }),
   KSI_HOST: Text('Address that the API listens on.', { default: '127.0.0.1', minLength: 1 }),
+  KSI_ALLOW_PLAINTEXT: Type.Enum(['no', 'yes'], {
+    default: 'no',
+    description:
+      'Whether the API may listen on other addresses than loopback without TLS: only behind something that adds it.',
+  }),
+  KSI_TLS_CERT: Type.Optional(
+    Text("File with the API's certificate chain (PEM). A new file is taken up without a restart."),
+  ),
+  KSI_TLS_KEY: Type.Optional(Text("File with the certificate's private key (PEM).")),
+  KSI_ALLOWED_HOSTS: list(
+    '',
+    'Further names, by comma, that the API answers to in the Host header: `ksi.example.org`.',
+  ),
+  KSI_ALLOWED_ORIGINS: list(
+    '',
+    'Origins, by comma, whose pages may use the API beside its own: `https://ui.example.org`.',
+  ),
+  KSI_MAX_CONNECTIONS: Int('Connections that an API takes at once.', 1, 1_000_000, 10_000),
+  KSI_SPAWN_RATE: Text('Spawns that a token may ask each API for, unless its own rate is another; `0` none.', {
+    default: '600/minute',
+    pattern: '^(0|[1-9][0-9]{0,8}/(second|minute|hour))$',
+  }),
   KSI_PORT: Int('Port of the first API; API n listens on KSI_PORT + n - 1.', 1, 65535, 8000),
   KSI_TOKEN_FILE: Type.Optional(Text('File with the bearer token that the API takes. Default: `token` in KSI_DIR.')),
   KSI_NATS_URL: Type.Optional(

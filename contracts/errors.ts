@@ -45,6 +45,16 @@ export const API_ERRORS = {
     title: 'The token lacks the scope for this',
     next: 'Ask the operator for a token with the scope that is named.',
   },
+  host_not_allowed: {
+    status: 403,
+    title: 'The Host header names no host of this API',
+    next: 'Use the address that it listens on; operators name further ones in KSI_ALLOWED_HOSTS.',
+  },
+  origin_not_allowed: {
+    status: 403,
+    title: 'Pages of this origin may not use the API',
+    next: 'Operators name the origins that may in KSI_ALLOWED_ORIGINS.',
+  },
   not_found: { status: 404, title: 'There is no such thing here', next: 'Check the id; list what there is with GET.' },
   session_not_found: {
     status: 404,
@@ -224,4 +234,6 @@ export const CLOSE = {
   unsupported: 1003,
   /** The client reads too slowly; the reason holds its last cursor. */
   tooSlow: 4408,
+  /** The token that it was opened with holds no more. */
+  revoked: 4401,
 } as const;

@@ -41,6 +41,7 @@ export const EVENT_DATA = {
     prompt_preview: Type.String({
       description: 'The first 200 characters of the prompt; the whole one is in the command.',
     }),
+    token_id: Type.Optional(Type.String({ description: 'The token that asked for it.' })),
     start_by: Type.Optional(
       Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
     ),

@@ -1,3 +1,4 @@
+export * from './audit.js';
 export * from './blob.js';
 export * from './check.js';
 export * from './claude.js';
@@ -12,6 +13,7 @@ export * from './names.js';
 export * from './policy.js';
 export * from './spawn.js';
 export * from './states.js';
+export * from './tokens.js';
 export * from './topology.js';
 export * from './workers.js';
 export * from './ws.js';

@@ -21,6 +21,8 @@ export const BUCKET = {
   sessions: 'ksi_sessions',
   idempotency: 'ksi_idempotency',
   workers: 'ksi_workers',
+  tokens: 'ksi_tokens',
+  tickets: 'ksi_tickets',
   blobs: 'ksi_blobs',
 } as const;
 
@@ -84,11 +86,18 @@ export const SUBJECT = {
   /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
   idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
 
+  /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
+  token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
+  ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
+
   /** A worker's presence: an entry of the KV bucket. */
   worker: (workerId: string) => `$KV.${BUCKET.workers}.${workerId}`,
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
+
+  audit: (owner: string, verb: string) => `ksi.audit.${owner}.${verb}`,
+  auditAll: 'ksi.audit.>',
 
   apiVerb: (verb: string) => `ksi.api.${verb}`,
 } as const;

@@ -58,6 +58,7 @@ export const SpawnCommand = Type.Object({
   session_id: Type.String({ pattern: UUID_PATTERN }),
   session_name: Type.Optional(Type.String()),
   owner: Type.String(),
+  token_id: Type.Optional(Type.String({ description: 'The token that asked for it.' })),
   queue: Type.String(),
   priority: Type.Enum([...PRIORITIES]),
   accepted_at: Type.String({ format: 'date-time' }),

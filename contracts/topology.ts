@@ -1,5 +1,6 @@
 import type { Config } from './config.js';
 import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { TICKET_S } from './tokens.js';
 import { PRESENCE_TTL_S } from './workers.js';
 
 /**
@@ -90,11 +91,28 @@ export const streamSpecs = (
     allow_direct: true,
     allow_atomic: true,
   },
+  {
+    name: STREAM.audit,
+    description: 'Who changed what, with what result',
+    subjects: [SUBJECT.auditAll],
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: replicas,
+    discard: 'new',
+    max_age: seconds(365 * 86_400),
+    deny_delete: true,
+    deny_purge: true,
+    allow_direct: true,
+    allow_atomic: true,
+  },
   bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, replicas),
+  bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, replicas),
+  bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, replicas),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, replicas),
 ];
 
-/** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again. */
+/** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again; 0: for ever. */
 const bucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
   name: `KV_${name}`,
   description,

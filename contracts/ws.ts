@@ -29,6 +29,7 @@ export const EventsQuery = Type.Object(
     since: Type.Optional(
       Type.String({ description: 'Cursor of the last event seen: what came after it is sent first.' }),
     ),
+    ticket: Type.Optional(Type.String({ description: 'From POST /tickets, for browsers; good once, for 30 s.' })),
     subject: Type.Optional(
       Type.String({ description: 'Pattern below `ksi.events.` or `ksi.live.`; `*` one token, `>` the rest.' }),
     ),

@@ -1,5 +1,6 @@
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
 import type { Fault } from '../../contracts/check.js';
+import type { RateState } from './spawn-rate.js';
 import { isBrokerError } from '../broker/errors.js';
 
 /** An answer that is an error, over HTTP, WebSocket and NATS alike. */
@@ -9,16 +10,19 @@ export class ApiError extends Error {
   readonly faults: readonly Fault[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
+  /** Of the token's rate, when that was the reason. */
+  readonly rate: RateState | undefined;
 
   /** @param what the specifics of this case; the code's own text goes with it. */
   constructor(
     code: ApiErrorCode,
     what: string,
-    options: { faults?: readonly Fault[]; retryAfter?: number; cause?: unknown } = {},
+    options: { faults?: readonly Fault[]; retryAfter?: number; rate?: RateState; cause?: unknown } = {},
   ) {
     super(what, { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
+    this.rate = options.rate;
     this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
   }
 

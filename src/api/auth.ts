@@ -1,23 +1,77 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Scope, TokenRecord } from '../../contracts/tokens.js';
+import { ApiError } from './api-error.js';
 import { LOCAL, type Principal } from './principal.js';
+import { hashOf, matches, partsOf } from './tokens/secret.js';
+import type { TokenRegistry } from './tokens/registry.js';
 
 /** Tells whom a bearer token belongs to. */
 export class Authenticator {
-  readonly #hash: Buffer;
+  readonly #localHash: string;
+  readonly #tokens: Pick<TokenRegistry, 'find' | 'onChange'> | undefined;
 
-  constructor(token: string) {
-    this.#hash = hash(token);
+  /** @param localToken the one in the token file. @param tokens undefined: no other token is known (yet). */
+  constructor(localToken: string, tokens?: Pick<TokenRegistry, 'find' | 'onChange'>) {
+    this.#localHash = hashOf(localToken);
+    this.#tokens = tokens;
   }
 
-  /** @param authorization the header, as it came. Undefined: it names nobody. */
+  /** @param authorization the header, as it came. Undefined: it names nobody, or nobody any more. */
   principalOf(authorization: string | undefined): Principal | undefined {
     const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
-    // Hashes are equally long, and compared in constant time.
-    return token !== undefined && timingSafeEqual(hash(token), this.#hash) ? LOCAL : undefined;
+    if (token === undefined) return undefined;
+    if (matches(token, this.#localHash)) return LOCAL;
+    const parts = partsOf(token);
+    const record = parts === undefined ? undefined : this.#tokens?.find(parts.id);
+    if (parts === undefined || record === undefined || !matches(parts.secret, record.hash)) return undefined;
+    return valid(record);
+  }
+
+  /** The holder of a token that was shown before, if it still holds. */
+  holderOf(tokenId: string): Principal | undefined {
+    if (tokenId === LOCAL.tokenId) return LOCAL;
+    const record = this.#tokens?.find(tokenId);
+    return record === undefined ? undefined : valid(record);
+  }
+
+  /** Calls `ended` once when a token is revoked or expires. Returns how to stop that. */
+  onEnd({ tokenId, expiresAt }: Principal, ended: () => void): () => void {
+    const look = (): void => {
+      if (this.holderOf(tokenId) !== undefined) return;
+      stop();
+      ended();
+    };
+    const forget = this.#tokens?.onChange(look);
+    // A longer timer would overflow; by then it is set again, or the connection gone.
+    const left = expiresAt === undefined ? undefined : Math.min(expiresAt - Date.now(), MAX_TIMER_MS);
+    const timer = left === undefined ? undefined : setTimeout(look, left + 1);
+    const stop = (): void => {
+      forget?.();
+      clearTimeout(timer);
+    };
+    return stop;
   }
 }
 
-const hash = (token: string): Buffer => createHash('sha256').update(token).digest();
+const MAX_TIMER_MS = 2_147_483_000;
+
+function valid(record: TokenRecord): Principal | undefined {
+  const expiresAt = record.expires_at === undefined ? undefined : Date.parse(record.expires_at);
+  if (expiresAt !== undefined && Date.now() >= expiresAt) return undefined;
+  return {
+    tokenId: record.token_id,
+    owner: record.owner,
+    scopes: new Set(record.scopes),
+    seesAll: record.all_owners,
+    rate: record.rate,
+    concurrency: record.concurrency,
+    expiresAt,
+  };
+}
+
+/** @throws {ApiError} forbidden */
+export function demand({ scopes }: Principal, scope: Scope): void {
+  if (!scopes.has(scope)) throw new ApiError('forbidden', `This needs the scope \`${scope}\``);
+}
 
 /** What is served without a token; below `/docs/` lies only the page of the API's documentation. */
 const OPEN_PATHS = new Set(['/health', '/livez', '/readyz', '/docs', '/openapi.json', '/asyncapi.json']);

@@ -8,12 +8,17 @@ import type { Tail } from '../events/tail.js';
 import type { Acceptor } from './accept/accept.js';
 import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
+import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { Canceller } from './steer/cancel.js';
 import type { Retrier } from './steer/retry.js';
 import type { Interrupter } from './steer/interrupt.js';
+import type { Tls } from './edge/tls.js';
+import type { SpawnRate } from './spawn-rate.js';
+import type { Tickets } from './tokens/tickets.js';
+import type { TokenRegistry } from './tokens/registry.js';
 import type { TaskReader } from './task-reader.js';
 
 /** What the routes of an API share; made once, by start.ts. */
@@ -36,6 +41,11 @@ export interface ApiContext {
   readonly dead: DeadLetters;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;
+  readonly tokens: TokenRegistry;
+  readonly tickets: Tickets;
+  readonly tls: Tls | undefined;
+  readonly spawnRate: SpawnRate;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;

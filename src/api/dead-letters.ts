@@ -10,7 +10,7 @@ import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
 import { readStream } from '../events/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import { ApiError, apiErrorOf } from './api-error.js';
-import { maySee, type Principal } from './principal.js';
+import { maySee, onBehalfOf, type Principal } from './principal.js';
 import { requestOf } from './steer/request-of.js';
 
 const DEFAULT_PAGE = 50;
@@ -66,7 +66,7 @@ export class DeadLetters {
 
   /** Makes a new task of it, and deletes it: once, whatever dies in between. @throws {ApiError} */
   async putBack(taskId: string, principal: Principal): Promise<AcceptedOnce> {
-    return this.#guarded(async () => this.#putBack(await this.#found(taskId, principal)));
+    return this.#guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
   }
 
   /** Puts back all that match, as far as there is room in the queue. @throws {ApiError} */
@@ -79,7 +79,7 @@ export class DeadLetters {
         if (++looked > limit) break;
         const { task_id: id } = found.summary;
         try {
-          const { accepted } = await this.#putBack(found);
+          const { accepted } = await this.#putBack(found, principal);
           answer.put_back.push({ retry_of: id, task_id: accepted.task_id });
         } catch (thrown) {
           const error = apiErrorOf(thrown);
@@ -97,12 +97,12 @@ export class DeadLetters {
     return this.#guarded(async () => (await this.#stored(taskId)) !== undefined);
   }
 
-  async #putBack(found: Found): Promise<AcceptedOnce> {
+  async #putBack(found: Found, principal: Principal): Promise<AcceptedOnce> {
     const { task_id: id, owner } = found.summary;
     const { command } = await this.#whole(found.body);
     const checked = check(SpawnCommand, command);
     if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
-    const accepted = await this.#once.putBack(requestOf(checked.value), { owner, seesAll: false }, id);
+    const accepted = await this.#once.putBack(requestOf(checked.value), onBehalfOf(principal, owner), id);
     await this.#remove(found);
     this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'a dead letter was put back');
     return accepted;

@@ -7,7 +7,9 @@ import { TaskParams, TasksQuery } from '../../contracts/http.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
+import type { Scope } from '../../contracts/tokens.js';
 import { ApiError, invalid } from './api-error.js';
+import { demand } from './auth.js';
 import type { ApiContext } from './context.js';
 import { LOCAL, type Principal } from './principal.js';
 import { problemOf, toApiError } from './problems.js';
@@ -17,6 +19,9 @@ import { workersOf } from './workers.js';
 interface Verb<S extends TSchema = TSchema> {
   readonly name: string;
   readonly schema: S;
+  readonly scope: Scope;
+  /** Kept in the audit. */
+  readonly changes: boolean;
   readonly run: (
     request: Static<S>,
     principal: Principal,
@@ -25,23 +30,26 @@ interface Verb<S extends TSchema = TSchema> {
   ) => Promise<unknown>;
 }
 
-const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => ({ name, schema, run }) as Verb;
+const read = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb =>
+  ({ name, schema, scope: 'read', changes: false, run }) as Verb;
+const change = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb =>
+  ({ name, schema, scope: 'spawn', changes: true, run }) as Verb;
 
 const NoFields = Type.Object({}, { additionalProperties: false });
 
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
-  verb('spawn', SpawnRequest, async (request, principal, context, message) => {
+  change('spawn', SpawnRequest, async (request, principal, context, message) => {
     const key = message.headers?.get(IDEMPOTENCY_HEADER) ?? '';
     const headers = { idempotencyKey: key === '' ? undefined : key, traceparent: undefined };
     return (await spawn(context, request, principal, headers)).accepted;
   }),
-  verb('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
-  verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
-  verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
-  verb('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
-  verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
-  verb('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
+  read('task', TaskParams, ({ id }, principal, { tasks }) => tasks.task(id, principal)),
+  read('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
+  change('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
+  change('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
+  change('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
+  read('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
 ];
 
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
@@ -67,13 +75,19 @@ export async function startNatsService(context: ApiContext): Promise<Service> {
   return service;
 }
 
-async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiContext): Promise<void> {
+async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Promise<void> {
+  const { schema, scope, run } = verb;
+  const principal = LOCAL;
   try {
+    demand(principal, scope);
     const request = check(schema, parse(message));
     if (!request.ok) throw invalid(request.faults);
-    respond(message, await run(request.value, LOCAL, context, message), context);
+    const done = await run(request.value, principal, context, message);
+    keep(verb, principal, done, 'ok', context);
+    respond(message, done, context);
   } catch (thrown) {
     const error = toApiError(thrown);
+    keep(verb, principal, undefined, error.code, context);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');
     // The service protocol's headers, and the problem document that HTTP gives.
     const reply = headers();
@@ -81,6 +95,25 @@ async function answer({ schema, run }: Verb, message: ServiceMsg, context: ApiCo
     reply.set('Nats-Service-Error-Code', String(error.status));
     respond(message, problemOf(error), context, reply);
   }
+}
+
+function keep(
+  { name, changes }: Verb,
+  { owner, tokenId }: Principal,
+  done: unknown,
+  result: string,
+  { audit }: ApiContext,
+): void {
+  if (!changes) return;
+  const { task_id: target } = (done ?? {}) as { task_id?: string };
+  audit.record({
+    owner,
+    token_id: tokenId,
+    verb: name,
+    ...(target === undefined ? {} : { target }),
+    result,
+    over: 'nats',
+  });
 }
 
 function respond(message: ServiceMsg, body: unknown, { log }: ApiContext, reply?: MsgHdrs): void {

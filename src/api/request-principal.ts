@@ -1,4 +1,6 @@
 import type { FastifyRequest } from 'fastify';
+import type { ApiErrorCode } from '../../contracts/errors.js';
+import type { Scope } from '../../contracts/tokens.js';
 import { ApiError } from './api-error.js';
 import type { Principal } from './principal.js';
 
@@ -6,6 +8,16 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Whom the request comes from; undefined only on open routes. */
     principal: Principal | undefined;
+    /** What the request made or changed, for the audit, where its path doesn't say so. */
+    target: string | undefined;
+    /** The code of the problem that it was answered with. */
+    problem: ApiErrorCode | undefined;
+  }
+  interface FastifyContextConfig {
+    /** What the token must be allowed; every route that is not open has one. */
+    scope?: Scope;
+    /** The verb under which requests of this route are kept in the audit. */
+    audit?: string;
   }
 }
 

@@ -4,7 +4,8 @@ import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
-import { buildEdge } from './edge.js';
+import { auditHook } from './audit-hook.js';
+import { buildEdge } from './edge/edge.js';
 import { deadRoutes } from './routes/dead.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
@@ -12,12 +13,14 @@ import { spawnRoutes } from './routes/spawn.js';
 import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
+import { tokenRoutes } from './routes/tokens.js';
 import { workerRoutes } from './routes/workers.js';
 import { eventsRoute } from './ws/route.js';
 
 /** The HTTP and WebSocket server, ready to listen. */
 export async function buildServer(context: ApiContext): Promise<FastifyInstance> {
-  const app = buildEdge(context);
+  const app = await buildEdge(context);
+  auditHook(app, context.audit);
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -29,7 +32,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
-      tags: [{ name: 'Tasks' }, { name: 'Events' }, { name: 'System' }],
+      tags: [{ name: 'Tasks' }, { name: 'Events' }, { name: 'Access' }, { name: 'System' }],
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
@@ -48,6 +51,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     steeringRoutes,
     deadRoutes,
     workerRoutes,
+    tokenRoutes,
     taskEventRoutes,
     eventsRoute,
   ])

@@ -3,6 +3,7 @@ import type { AcceptedOnce } from './accept/once.js';
 import type { ApiContext } from './context.js';
 import type { Principal } from './principal.js';
 import { toApiError } from './problems.js';
+import type { RateState } from './spawn-rate.js';
 
 /** What comes beside the request itself. */
 export interface SpawnHeaders {
@@ -10,20 +11,26 @@ export interface SpawnHeaders {
   readonly traceparent: string | undefined;
 }
 
+export interface Spawned extends AcceptedOnce {
+  /** What is left of the token's rate; undefined: it has none. */
+  readonly rate: RateState | undefined;
+}
+
 /** A spawn, from HTTP and NATS alike: taken in, and counted by how it is answered. @throws {ApiError} */
 export async function spawn(
-  { acceptor, once, metrics }: Pick<ApiContext, 'acceptor' | 'once' | 'metrics'>,
+  { acceptor, once, metrics, spawnRate }: Pick<ApiContext, 'acceptor' | 'once' | 'metrics' | 'spawnRate'>,
   request: SpawnRequest,
   principal: Principal,
   { idempotencyKey: key, traceparent }: SpawnHeaders,
-): Promise<AcceptedOnce> {
+): Promise<Spawned> {
   try {
+    const rate = await spawnRate.take(principal);
     const answer =
       key === undefined
         ? { accepted: await acceptor.accept(request, principal, traceparent), replayed: false }
         : await once.accept(request, principal, key, traceparent);
     metrics.spawns.inc({ result: answer.replayed ? 'replayed' : 'accepted' });
-    return answer;
+    return { ...answer, rate };
   } catch (error) {
     const refused = toApiError(error);
     metrics.spawns.inc({ result: refused.code });

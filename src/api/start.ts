@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Server as HttpsServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
@@ -14,7 +15,14 @@ import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
+import { ConfigError } from '../config.js';
+import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
+import { isLoopback } from './edge/doors.js';
+import { Tls } from './edge/tls.js';
+import { SpawnRate } from './spawn-rate.js';
+import { TokenRegistry } from './tokens/registry.js';
+import { Tickets } from './tokens/tickets.js';
 import type { ApiContext } from './context.js';
 import { DeadLetters } from './dead-letters.js';
 import { Expirer } from './expirer.js';
@@ -57,8 +65,11 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
   try {
-    const authenticator = new Authenticator(options.token);
-    const starting = new Starting({ config, version: options.version, log, authenticator });
+    refusePlaintext(config);
+    const tls = Tls.of(config, log);
+    stops.push(async () => tls?.stop());
+    const early = new Authenticator(options.token);
+    const starting = new Starting({ config, version: options.version, log, authenticator: early, tls });
     stops.push(() => starting.stop());
     const signal = AbortSignal.any([options.signal, starting.failed]);
     const broker = await connectBroker({
@@ -71,6 +82,11 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => broker.close());
     await topology(broker, { config, log, signal });
+    const tokens = new TokenRegistry(broker, log);
+    stops.push(() => tokens.stop());
+    await tokens.start();
+    const audit = new Audit(broker, log);
+    stops.push(() => audit.stop());
     const blobs = new Blobs(broker);
     const hub = new EventHub(broker, blobs, log);
     stops.push(() => hub.stop());
@@ -104,7 +120,12 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       canceller: new Canceller(broker, tasks, log),
       interrupter: new Interrupter(broker, tasks),
       gauge,
-      authenticator,
+      authenticator: new Authenticator(options.token, tokens),
+      tokens,
+      tickets: new Tickets(broker),
+      tls,
+      spawnRate: new SpawnRate(config.KSI_SPAWN_RATE),
+      audit,
       metrics,
       closing: closing.signal,
     };
@@ -113,6 +134,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await starting.stop();
     // It listens before it is ready: probes and health answer while the read model catches up.
     const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
+    if (app.server instanceof HttpsServer) tls?.follow(app.server);
     await gauge.refresh();
     await tail.start();
     count(context);
@@ -127,6 +149,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await stop();
     throw error;
   }
+}
+
+/** @throws {ConfigError} */
+function refusePlaintext(config: Config): void {
+  if (isLoopback(config.KSI_HOST) || config.KSI_TLS_CERT !== undefined || config.KSI_ALLOW_PLAINTEXT === 'yes') return;
+  throw new ConfigError([
+    `KSI_HOST="${config.KSI_HOST}": others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.`,
+  ]);
 }
 
 async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)[]): Promise<void> {

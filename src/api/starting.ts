@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Config } from '../../contracts/config.js';
 import type { Health } from '../../contracts/http.js';
 import { ApiError } from './api-error.js';
-import { buildEdge, type EdgeOptions } from './edge.js';
+import { buildEdge, type EdgeOptions } from './edge/edge.js';
 
 export interface StartingOptions extends EdgeOptions {
-  readonly config: Pick<Config, 'KSI_HOST' | 'KSI_PORT' | 'KSI_MAX_BODY_BYTES'>;
+  readonly config: EdgeOptions['config'] & Pick<Config, 'KSI_PORT'>;
   readonly version: string;
 }
 
@@ -41,7 +41,7 @@ export class Starting {
   async #listen(): Promise<FastifyInstance | undefined> {
     const { config, log } = this.#options;
     try {
-      const app = buildStarting(this.#options);
+      const app = await buildStarting(this.#options);
       const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
       log.warn({ url }, 'the API answers 503 until it reaches the broker');
       return app;
@@ -54,8 +54,8 @@ export class Starting {
 
 const brokerAway = (): ApiError => new ApiError('broker_unavailable', `This API has just started, and ${REASON}`);
 
-function buildStarting(options: StartingOptions): FastifyInstance {
-  const app = buildEdge({ ...options, unknown: brokerAway });
+async function buildStarting(options: StartingOptions): Promise<FastifyInstance> {
+  const app = await buildEdge({ ...options, unknown: brokerAway });
   const begun = performance.now();
   app.get('/livez', () => ({ live: true }));
   app.get('/readyz', (_request, reply) => reply.code(503).send({ ready: false, reason: REASON }));

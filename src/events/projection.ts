@@ -8,6 +8,8 @@ import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/states.
 export interface TaskRow extends Task {
   /** Of the last state event applied; 0: only the command is known. */
   state_seq: number;
+  /** The token that asked for it, whose open tasks are counted. */
+  token_id?: string;
 }
 
 export interface StateEvent {
@@ -40,6 +42,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     prompt_preview: data.prompt_preview,
     created_at: timestamp,
     ...(data.model === undefined ? {} : { model: data.model }),
+    ...(data.token_id === undefined ? {} : { token_id: data.token_id }),
     ...(data.start_by === undefined ? {} : { start_by: data.start_by }),
     ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
   }),
@@ -96,6 +99,7 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   prompt_preview: previewOf(command.prompt),
   ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
   created_at: command.accepted_at,
+  ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
   ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
   attempt: 0,
   state_seq: 0,
@@ -111,6 +115,6 @@ export const previewOf = (prompt: string): string => {
 
 /** Without what only the read model needs. */
 export function taskOf(row: TaskRow): Task {
-  const { state_seq: _seq, ...task } = row;
+  const { state_seq: _seq, token_id: _token, ...task } = row;
   return task;
 }

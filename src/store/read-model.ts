@@ -85,6 +85,18 @@ export class ReadModel {
     return { rows, next: undefined };
   }
 
+  /** How many tasks that a token asked for have not ended, as far as this API knows; each API sees the others' a moment later. */
+  openOf(tokenId: string): number {
+    let ahead = 0;
+    for (const row of this.#dirty.values()) {
+      if (row.token_id !== tokenId) continue;
+      const stored = this.#store.get(row.task_id);
+      const counted = stored !== undefined && !isEnded(stored.status);
+      ahead += Number(!isEnded(row.status)) - Number(counted);
+    }
+    return this.#store.openOf(tokenId) + ahead;
+  }
+
   /** Tasks that should have started before `now`, at most `limit`, those due first. */
   async overdue(now: Date, limit: number): Promise<TaskRow[]> {
     await this.flush();

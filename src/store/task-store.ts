@@ -1,10 +1,10 @@
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { mayFollow, type TaskStatus } from '../../contracts/states.js';
+import { isEnded, mayFollow, type TaskStatus } from '../../contracts/states.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 2;
+const SCHEMA = 3;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
@@ -64,6 +64,11 @@ export class TaskStore {
     }
   }
 
+  /** How many tasks that a token asked for have not ended. */
+  openOf(tokenId: string): number {
+    return this.#index.getKeysCount({ start: ['open', tokenId], end: ['open', tokenId, LAST] });
+  }
+
   /** Tasks that should have started before `now` (ISO 8601), those due first. */
   *overdue(now: string): Generator<TaskRow> {
     for (const { value: id } of this.#index.getRange({ start: ['due'], end: ['due', now] })) {
@@ -100,6 +105,7 @@ const lastingKeys = (row: TaskRow): Key[] => [
 const passingKeys = (row: TaskRow): Key[] => [
   ['status', ALL, row.status, row.task_id],
   ['status', row.owner, row.status, row.task_id],
+  ...(row.token_id === undefined || isEnded(row.status) ? [] : [['open', row.token_id, row.task_id]]),
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 

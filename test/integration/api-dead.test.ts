@@ -149,7 +149,7 @@ describe('dead letters, and tasks run again', () => {
       broker,
       blobs,
       hub: { cursor: () => 'c' },
-      model: { accept: () => undefined, list: async () => ({ rows: [], next: undefined }) },
+      model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
       gauge: { take: () => true },
       config: { KSI_QUEUES: 'still', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
       log: silent,

@@ -29,7 +29,7 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },
-    model: { accept: () => undefined, list: async () => ({ rows: [], next: undefined }) },
+    model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
     gauge: { take: () => true },
     config: { KSI_QUEUES: 'default', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
     log: silent,

@@ -27,7 +27,7 @@ export interface AcceptorOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
-  readonly model: Pick<ReadModel, 'accept' | 'list'>;
+  readonly model: Pick<ReadModel, 'accept' | 'list' | 'openOf'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS' | 'KSI_EVENTS_MAX_AGE_S'>;
   readonly log: Logger;
@@ -90,11 +90,14 @@ export class Acceptor {
       command: commandFor(request, session, principal, { retryOf, retentionMs }),
       fresh: session.fresh,
       since: hub.cursor(),
+      principal,
     };
   }
 
-  /** Counts one more task in its queue. @throws {ApiError} queue_full */
-  async takePlace({ command: { queue, prompt } }: Prepared): Promise<void> {
+  /** Counts one more task in its queue. @throws {ApiError} queue_full, rate_limited */
+  async takePlace({ command: { queue, prompt }, principal: { tokenId, concurrency } }: Prepared): Promise<void> {
+    if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
+      throw new ApiError('rate_limited', `The token may have ${concurrency} tasks open at once`, { retryAfter: 5 });
     const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
     if (room !== true && !(await room))
       throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
@@ -180,6 +183,7 @@ export class Acceptor {
       priority: command.priority,
       prompt_preview: previewOf(command.prompt),
       ...(command.model === undefined ? {} : { model: command.model }),
+      ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
       ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
     });

@@ -183,7 +183,7 @@ const recordOf = ({ command, since }: Prepared, body: string): IdempotencyRecord
 /** The request as it was prepared by who made the record: the same task, to the byte. */
 const preparedOf = (
   { task_id, session_id, accepted_at, start_by, since }: IdempotencyRecord,
-  { command }: Prepared,
+  { command, principal }: Prepared,
 ): Prepared => {
   const same: SpawnCommand = {
     ...command,
@@ -192,5 +192,5 @@ const preparedOf = (
     accepted_at,
     ...(start_by === undefined ? {} : { start_by }),
   };
-  return { command: same, fresh: false, since };
+  return { command: same, fresh: false, since, principal };
 };

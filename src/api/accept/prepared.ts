@@ -15,6 +15,7 @@ export interface Prepared {
   readonly fresh: boolean;
   /** A cursor from before the task's first event. */
   readonly since: string;
+  readonly principal: Principal;
 }
 
 const MESSAGES: Partial<Record<TaskStatus, string>> = {
@@ -44,6 +45,7 @@ export const commandFor = (
   session_id: session.sessionId,
   ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
   owner: principal.owner,
+  token_id: principal.tokenId,
   queue: request.queue ?? DEFAULT_QUEUE,
   priority: request.priority ?? 'normal',
   ...acceptedAt(Date.now(), request, retentionMs),

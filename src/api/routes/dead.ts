@@ -18,6 +18,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   app.get<{ Querystring: DeadQuery }>(
     '/dead',
     {
+      config: { scope: 'read' },
       schema: {
         summary: 'Tasks that were given up, the oldest first',
         querystring: DeadQuery,
@@ -29,6 +30,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   app.get<{ Params: TaskParams }>(
     '/dead/:id',
     {
+      config: { scope: 'read' },
       schema: {
         summary: 'One of them, with its command and history',
         params: TaskParams,
@@ -40,6 +42,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   app.post<{ Params: TaskParams }>(
     '/dead/:id/retry',
     {
+      config: { scope: 'spawn', audit: 'dead_retry' },
       schema: {
         summary: 'Put it back, as a new task',
         description: '202 as from POST /spawn; the new task names the old one in `retry_of`, and the letter is gone.',
@@ -55,6 +58,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   app.post<{ Body: DeadRetryRequest }>(
     '/dead/retry',
     {
+      config: { scope: 'spawn', audit: 'dead_retry' },
       schema: {
         summary: 'Put back all that match',
         body: DeadRetryRequest,
@@ -65,7 +69,10 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   );
   app.delete<{ Params: TaskParams }>(
     '/dead/:id',
-    { schema: { summary: 'Delete it', params: TaskParams, response: ERRORS } },
+    {
+      config: { scope: 'spawn', audit: 'dead_delete' },
+      schema: { summary: 'Delete it', params: TaskParams, response: ERRORS },
+    },
     async (request, reply) => {
       await dead.delete(request.params.id, principalOf(request));
       return reply.code(204).send();

@@ -30,10 +30,14 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
         .send({ ready: reason === undefined, ...(reason === undefined ? {} : { reason }) });
     },
   );
-  app.get('/metrics', { schema: { tags: ['System'], summary: 'Prometheus metrics' } }, async (_request, reply) => {
-    await context.gauge.refresh().catch(() => undefined); // The last figure then.
-    return reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
-  });
+  app.get(
+    '/metrics',
+    { config: { scope: 'read' }, schema: { tags: ['System'], summary: 'Prometheus metrics' } },
+    async (_request, reply) => {
+      await context.gauge.refresh().catch(() => undefined); // The last figure then.
+      return reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
+    },
+  );
 }
 
 function whyNotReady({ broker, tail, closing }: ApiContext): string | undefined {

@@ -4,6 +4,7 @@ import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../contracts/idempote
 import { SpawnRequest } from '../../../contracts/spawn.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
+import { rateHeaders } from '../spawn-rate.js';
 import { spawn, type SpawnHeaders } from '../spawn.js';
 
 export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -11,6 +12,7 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
   app.post<{ Body: SpawnRequest; Querystring: SpawnQuery }>(
     '/spawn',
     {
+      config: { scope: 'spawn', audit: 'spawn' },
       schema: {
         tags: ['Tasks'],
         summary: 'Run Claude',
@@ -23,7 +25,9 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
     },
     async (request, reply) => {
       const principal = principalOf(request);
-      const { accepted, replayed } = await spawn(context, request.body, principal, headersOf(request.headers));
+      const { accepted, replayed, rate } = await spawn(context, request.body, principal, headersOf(request.headers));
+      request.target = accepted.task_id;
+      if (rate !== undefined) reply.headers(rateHeaders(rate));
       if (replayed) reply.header(REPLAYED_HEADER, 'true');
       reply.header('location', `/tasks/${accepted.task_id}`);
       const { wait = 0 } = request.query;

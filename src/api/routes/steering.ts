@@ -7,6 +7,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, r
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/cancel',
     {
+      config: { scope: 'spawn', audit: 'cancel' },
       schema: {
         summary: 'Cancel a task',
         description:
@@ -20,6 +21,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, r
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/interrupt',
     {
+      config: { scope: 'spawn', audit: 'interrupt' },
       schema: {
         summary: 'Interrupt a running task',
         description: '202 once Claude is told to end its turn; the outcome follows. 409 for a task that does not run.',
@@ -33,6 +35,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, r
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/retry',
     {
+      config: { scope: 'spawn', audit: 'retry' },
       schema: {
         summary: 'Run an ended task again, as a new one',
         description:

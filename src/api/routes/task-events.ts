@@ -11,6 +11,7 @@ import { Feed } from '../../events/feed.js';
 import { apiErrorOf } from '../api-error.js';
 import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
+import type { Principal } from '../principal.js';
 import { principalOf } from '../request-principal.js';
 
 /** Events of a page when a client doesn't say how many. */
@@ -37,6 +38,7 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
   app.get<{ Params: TaskParams; Querystring: Static<typeof Query> }>(
     '/tasks/:id/events',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['Events'],
         summary: "A task's events",
@@ -54,7 +56,7 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
       const since = typeof resumed === 'string' && resumed !== '' ? resumed : request.query.since;
       const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
       if (request.headers.accept?.includes('text/event-stream') === true) {
-        await new EventStream(context, reply, id).run(after, task.ended_at !== undefined);
+        await new EventStream(context, reply, id, principalOf(request)).run(after, task.ended_at !== undefined);
         return reply;
       }
       const { limit = PAGE_EVENTS } = request.query;
@@ -88,20 +90,28 @@ class EventStream {
   readonly #context: ApiContext;
   readonly #reply: FastifyReply;
   readonly #id: string;
+  readonly #principal: Principal;
   readonly #closed = new AbortController();
 
-  constructor(context: ApiContext, reply: FastifyReply, id: string) {
+  constructor(context: ApiContext, reply: FastifyReply, id: string, principal: Principal) {
     this.#context = context;
+    this.#principal = principal;
     this.#reply = reply;
     this.#id = id;
   }
 
   async run(after: number, ended: boolean): Promise<void> {
-    const { hub, limit, metrics, closing, log } = this.#context;
+    const { hub, limit, metrics, closing, log, authenticator } = this.#context;
+    const headers = Object.entries(this.#reply.getHeaders());
     const { raw } = this.#reply.hijack();
+    for (const [name, value] of headers) if (value !== undefined) raw.setHeader(name, value);
     const end = (): void => void raw.end();
     let unread = 0;
-    raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', connection: 'keep-alive' });
+    raw.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-cache',
+      connection: 'keep-alive',
+    });
     raw.write(': ksi\n\n');
     const feed = new Feed({
       hub,
@@ -129,8 +139,10 @@ class EventStream {
       else if (!raw.writableEnded) raw.write(': alive\n\n');
     }, HEARTBEAT_MS);
     closing.addEventListener('abort', end, { signal: this.#closed.signal });
+    const unwatch = authenticator.onEnd(this.#principal, end);
     raw.once('close', () => {
       this.#closed.abort();
+      unwatch();
       clearInterval(heartbeat);
       feed.stop();
       left();

@@ -7,6 +7,7 @@ export function taskRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   app.get<{ Querystring: TasksQuery }>(
     '/tasks',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['Tasks'],
         summary: 'Tasks, the newest first',
@@ -18,7 +19,10 @@ export function taskRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   );
   app.get<{ Params: TaskParams }>(
     '/tasks/:id',
-    { schema: { tags: ['Tasks'], summary: 'One task', params: TaskParams, response: { 200: Task, '4xx': Problem } } },
+    {
+      config: { scope: 'read' },
+      schema: { tags: ['Tasks'], summary: 'One task', params: TaskParams, response: { 200: Task, '4xx': Problem } },
+    },
     (request) => tasks.task(request.params.id, principalOf(request)),
   );
 }

@@ -8,6 +8,7 @@ export function workerRoutes(app: FastifyInstance, { broker }: ApiContext): void
   app.get(
     '/workers',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['System'],
         summary: 'The workers, as they say themselves',

@@ -6,7 +6,7 @@ import { keptCommand } from '../../broker/ended-commands.js';
 import type { Acceptor } from '../accept/accept.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { DeadLetters } from '../dead-letters.js';
-import type { Principal } from '../principal.js';
+import { onBehalfOf, type Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { requestOf } from './request-of.js';
 import { lastStateOf } from './state.js';
@@ -37,7 +37,7 @@ export class Retrier {
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
       const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
       if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
-      return await acceptor.accept(requestOf(command), { owner, seesAll: false }, undefined, id);
+      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, id);
     } catch (error) {
       throw apiErrorOf(error);
     }

@@ -13,11 +13,12 @@ import { Outgoing } from './outgoing.js';
 const PING_MS = 30_000;
 
 export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
-  const { hub, metrics, closing, log } = context;
+  const { hub, metrics, closing, log, authenticator } = context;
   const live = new LiveFeed(context.broker, log);
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
+    config: { scope: 'read' },
     schema: { tags: ['Events'], summary: 'Events over WebSocket', querystring: EventsQuery },
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ query: { since, subject } }) => {
@@ -30,7 +31,8 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
     wsHandler: (socket, request) => {
       const { since, subject } = request.query;
       const out = new Outgoing(socket, request.socket);
-      const connection = new EventConnection({ context, principal: principalOf(request), out, live });
+      const principal = principalOf(request);
+      const connection = new EventConnection({ context, principal, out, live });
       const left = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;
@@ -53,6 +55,10 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
       closing.addEventListener('abort', () => out.close(CLOSE.restart, 'this API is shutting down'), { signal });
       const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
       signal.addEventListener('abort', forget);
+      const unwatch = authenticator.onEnd(principal, () =>
+        out.close(CLOSE.revoked, 'the token was revoked or has expired'),
+      );
+      signal.addEventListener('abort', unwatch);
       connection.open(
         subject === undefined ? undefined : [subject],
         since === undefined ? undefined : sequenceOf(since, hub),

@@ -1,25 +1,44 @@
+import fastifyHelmet from '@fastify/helmet';
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
-import type { Config } from '../../contracts/config.js';
-import { ApiError } from './api-error.js';
-import { isOpen, type Authenticator } from './auth.js';
-import { PROBLEM_TYPE, problemOf, toApiError } from './problems.js';
-import { validatorCompiler } from './validation.js';
+import type { Config } from '../../../contracts/config.js';
+import { ApiError } from '../api-error.js';
+import { demand, isOpen, type Authenticator } from '../auth.js';
+import { PROBLEM_TYPE, problemOf, toApiError } from '../problems.js';
+import { principalOf } from '../request-principal.js';
+import type { Tickets } from '../tokens/tickets.js';
+import { rateHeaders } from '../spawn-rate.js';
+import { validatorCompiler } from '../validation.js';
+import { Doors } from './doors.js';
+import type { Tls } from './tls.js';
 
 export interface EdgeOptions {
-  readonly config: Pick<Config, 'KSI_MAX_BODY_BYTES'>;
+  readonly config: Pick<
+    Config,
+    'KSI_HOST' | 'KSI_ALLOWED_HOSTS' | 'KSI_ALLOWED_ORIGINS' | 'KSI_MAX_BODY_BYTES' | 'KSI_MAX_CONNECTIONS'
+  >;
   readonly log: Logger;
   readonly authenticator: Authenticator;
+  readonly tls: Tls | undefined;
+  /** Undefined: none are taken (yet). */
+  readonly tickets?: Tickets;
   /** What a request that no route takes is answered. Default: 404. */
   readonly unknown?: (request: FastifyRequest) => ApiError;
 }
+
+/** Whoever sends its header or its body more slowly ties up a connection. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 60_000;
+const MAX_HEADER_BYTES = 16_384;
 
 const notFound = ({ method, url }: FastifyRequest): ApiError =>
   new ApiError('not_found', `There is no ${method} ${url.split('?', 1)[0]}`);
 
 /** An HTTP server without routes: what every request passes, and how every fault is answered. */
-export function buildEdge({ config, log, authenticator, unknown = notFound }: EdgeOptions): FastifyInstance {
+export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> {
+  const { config, log, authenticator, tls, tickets, unknown = notFound } = options;
+  const doors = new Doors(config);
   const sendProblem = (error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
     problem(log, error, request, reply);
   const app = Fastify({
@@ -30,6 +49,10 @@ export function buildEdge({ config, log, authenticator, unknown = notFound }: Ed
     bodyLimit: config.KSI_MAX_BODY_BYTES,
     genReqId: () => uuidv7(),
     requestIdHeader: false,
+    requestTimeout: REQUEST_MS,
+    ...(tls === undefined
+      ? { http: { headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES } }
+      : { https: { ...tls.current, headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES } }),
     // At a shutdown idle keep-alive connections are no reason to wait.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -39,14 +62,34 @@ export function buildEdge({ config, log, authenticator, unknown = notFound }: Ed
       return sendProblem(known ? toApiError(error) : noToken(), request, reply);
     },
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
+  app.server.maxConnections = config.KSI_MAX_CONNECTIONS;
   // One way in: JSON. Fastify would also take text.
   app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.decorateRequest('principal', undefined);
+  app.decorateRequest('target', undefined);
+  app.decorateRequest('problem', undefined);
+  app.addHook('onRoute', ({ url, config: route }) => {
+    // One that was forgotten would be anybody's who has a token.
+    if (!isOpen(url) && route?.scope === undefined) throw new Error(`The route ${url} has no scope`);
+  });
+  // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
+  app.addHook('onRequest', async ({ headers }) => doors.check(headers.host, headers.origin));
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': tls === undefined ? null : [] } },
+    strictTransportSecurity: tls !== undefined,
+  });
   app.addHook('onRequest', async (request) => {
-    request.principal = authenticator.principalOf(request.headers.authorization);
-    if (request.principal === undefined && !isOpen(request.url)) throw noToken();
+    const { authorization } = request.headers;
+    request.principal =
+      authorization === undefined && tickets !== undefined
+        ? await byTicket(request, authenticator, tickets)
+        : authenticator.principalOf(authorization);
+    if (isOpen(request.url)) return;
+    if (request.principal === undefined) throw noToken();
+    const { scope } = request.routeOptions.config;
+    if (scope !== undefined) demand(principalOf(request), scope);
   });
   app.setErrorHandler((error, request, reply) => sendProblem(toApiError(error), request, reply));
   app.setNotFoundHandler((request, reply) => sendProblem(unknown(request), request, reply));
@@ -55,7 +98,16 @@ export function buildEdge({ config, log, authenticator, unknown = notFound }: Ed
 
 const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
 
+/** Only an upgrade may come with a ticket, as browsers can send no header with one. */
+async function byTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
+  const { ticket } = request.query as { ticket?: unknown };
+  if (request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
+  const tokenId = await tickets.redeem(ticket);
+  return tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
+}
+
 function problem(log: Logger, error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  request.problem = error.code;
   if (error.status >= 500)
     request.log.error(
       { err: error, request_id: request.id, method: request.method, url: request.url.split('?', 1)[0] },
@@ -66,6 +118,7 @@ function problem(log: Logger, error: ApiError, request: FastifyRequest, reply: F
   if (request.headers.upgrade !== undefined)
     reply.header('connection', 'close').raw.once('finish', () => request.socket.end());
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
+  if (error.rate !== undefined) reply.headers(rateHeaders(error.rate));
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   return reply
     .code(error.status)

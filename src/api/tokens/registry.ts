@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { check } from '../../../contracts/check.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
+import { TokenRecord, type TokenCreated, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
+import type { Broker } from '../../broker/connect.js';
+import { asBrokerError, lastBySubject, streamPosition } from '../../broker/read.js';
+import { ApiError, apiErrorOf, invalid } from '../api-error.js';
+import type { Principal } from '../principal.js';
+import { newToken } from './secret.js';
+
+const STREAM = `KV_${BUCKET.tokens}`;
+/** A word of a change can get lost on a broken connection; a revocation must hold within 5 s all the same. */
+const LOOK_MS = 2_000;
+
+/** The tokens that there are, as `ksi_tokens` has them: known to every API a moment after their change. */
+export class TokenRegistry {
+  readonly #broker: Broker;
+  readonly #log: Logger;
+  readonly #listeners = new Set<() => void>();
+  readonly #stopping = new AbortController();
+  #records: ReadonlyMap<string, TokenRecord> = new Map();
+  #seen = -1;
+  #unsubscribe: (() => void) | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #nudge: (() => void) | undefined;
+
+  constructor(broker: Broker, log: Logger) {
+    this.#broker = broker;
+    this.#log = log;
+  }
+
+  /** Resolves once the tokens are known. @throws {BrokerError} */
+  async start(): Promise<void> {
+    const subscription = this.#broker.nc.subscribe(SUBJECT.token('*'), { callback: () => this.#nudge?.() });
+    this.#unsubscribe = () => subscription.unsubscribe();
+    await this.#load();
+    this.#looking = this.#look();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#stopping.abort();
+    await this.#looking;
+  }
+
+  find(id: string): TokenRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  /** Calls `listener` after changes. Returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The oldest first. */
+  list(): TokenShown[] {
+    return [...this.#records.values()].map(shownOf).toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
+  }
+
+  /** @returns the token, which nobody will see again. @throws {ApiError} */
+  async create(request: TokenRequest, principal: Principal, now = Date.now()): Promise<TokenCreated> {
+    const { expires_in_s: expiresIn, owner, all_owners, ...rest } = request;
+    if (expiresIn !== undefined && request.expires_at !== undefined)
+      throw invalid([{ field: 'expires_in_s', message: 'cannot be given together with `expires_at`' }]);
+    const { id, token, hash } = newToken();
+    const record: TokenRecord = {
+      v: FORMAT_VERSION,
+      token_id: id,
+      created_at: new Date(now).toISOString(),
+      created_by: principal.owner,
+      ...rest,
+      owner: owner ?? principal.owner,
+      all_owners: all_owners ?? false,
+      ...(expiresIn === undefined ? {} : { expires_at: new Date(now + expiresIn * 1_000).toISOString() }),
+      hash,
+    };
+    await this.#put(id, JSON.stringify(record));
+    return { ...shownOf(record), token };
+  }
+
+  /** From now on nobody is let in with it. @throws {ApiError} not_found */
+  async revoke(id: string): Promise<void> {
+    if (this.#records.get(id) === undefined && (await this.#stored(id)) === undefined)
+      throw new ApiError('not_found', `There is no token ${id}`);
+    await this.#put(id, '', { 'KV-Operation': 'DEL' });
+  }
+
+  async #put(id: string, payload: string, headers: Record<string, string> = {}): Promise<void> {
+    try {
+      await this.#broker.publisher.publish({ subject: SUBJECT.token(id), payload, headers });
+      // Whoever made it, or ended it, may rely on that here at once.
+      await this.#load();
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+
+  async #stored(id: string): Promise<TokenRecord | undefined> {
+    const stored = await lastBySubject(this.#broker, STREAM, SUBJECT.token(id));
+    return stored === undefined ? undefined : recordIn(stored.data);
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const nudged = new Promise<void>((resolve) => (this.#nudge = resolve));
+      const time = new AbortController();
+      await Promise.race([
+        nudged,
+        sleep(LOOK_MS, undefined, { signal: AbortSignal.any([signal, time.signal]) }).catch(() => undefined),
+      ]);
+      time.abort();
+      if (signal.aborted || !this.#broker.connected()) continue;
+      try {
+        if ((await streamPosition(this.#broker, STREAM)).lastSeq !== this.#seen) await this.#load();
+      } catch (error) {
+        this.#log.warn({ err: error }, 'the tokens could not be read; those known before are still let in');
+      }
+    }
+  }
+
+  async #load(): Promise<void> {
+    const { lastSeq } = await streamPosition(this.#broker, STREAM);
+    const records = new Map<string, TokenRecord>();
+    if (lastSeq > 0)
+      for (const data of await this.#entries()) {
+        const record = recordIn(data);
+        if (record !== undefined) records.set(record.token_id, record);
+      }
+    this.#records = records;
+    this.#seen = lastSeq;
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #entries(): Promise<Uint8Array[]> {
+    try {
+      const entries = await this.#broker.jsm.direct.getLastMessagesFor(STREAM, { multi_last: [SUBJECT.token('*')] });
+      const bodies: Uint8Array[] = [];
+      for await (const { data } of entries) bodies.push(data);
+      return bodies;
+    } catch (error) {
+      throw asBrokerError(error, 'reading the tokens');
+    }
+  }
+}
+
+/** Undefined: a deletion, or nothing of ours. */
+function recordIn(data: Uint8Array): TokenRecord | undefined {
+  if (data.length === 0) return undefined;
+  const record = check(TokenRecord, JSON.parse(new TextDecoder().decode(data)));
+  return record.ok ? record.value : undefined;
+}
+
+function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {
+  return shown;
+}

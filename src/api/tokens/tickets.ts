@@ -1,0 +1,55 @@
+import { FORMAT_VERSION, SUBJECT, BUCKET } from '../../../contracts/names.js';
+import { TICKET_PATTERN, TICKET_S, type TicketCreated } from '../../../contracts/tokens.js';
+import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { lastBySubject } from '../../broker/read.js';
+import { apiErrorOf } from '../api-error.js';
+import type { Principal } from '../principal.js';
+import { hashOf, randomSecret } from './secret.js';
+
+const FORM = new RegExp(TICKET_PATTERN);
+
+/** Tickets for one connection each, good at every API: kept by their hash in `ksi_tickets`, taken by compare-and-set. */
+export class Tickets {
+  readonly #broker: Broker;
+
+  constructor(broker: Broker) {
+    this.#broker = broker;
+  }
+
+  /** @throws {ApiError} */
+  async create({ tokenId }: Principal, now = Date.now()): Promise<TicketCreated> {
+    const ticket = randomSecret();
+    const expires = now + TICKET_S * 1_000;
+    const payload = JSON.stringify({ v: FORMAT_VERSION, token_id: tokenId, expires });
+    try {
+      await this.#broker.publisher.publish({ subject: SUBJECT.ticket(hashOf(ticket)), payload });
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+    return { ticket, expires_at: new Date(expires).toISOString() };
+  }
+
+  /** Uses a ticket up. @returns the id of the token that it was made with; undefined: it is none, used or too old. @throws {ApiError} */
+  async redeem(ticket: string, now = Date.now()): Promise<string | undefined> {
+    if (!FORM.test(ticket)) return undefined;
+    const subject = SUBJECT.ticket(hashOf(ticket));
+    try {
+      const stored = await lastBySubject(this.#broker, `KV_${BUCKET.tickets}`, subject);
+      if (stored === undefined || stored.data.length === 0) return undefined;
+      const expect = { filter: subject, seq: stored.seq };
+      await this.#broker.publisher.publish({ subject, payload: '', headers: { 'KV-Operation': 'DEL' }, expect });
+      const { token_id: id, expires } = JSON.parse(new TextDecoder().decode(stored.data)) as Entry;
+      return now < expires ? id : undefined;
+    } catch (error) {
+      // Somebody else has used it in between.
+      if (isBrokerError(error, 'conflict')) return undefined;
+      throw apiErrorOf(error);
+    }
+  }
+}
+
+interface Entry {
+  readonly token_id: string;
+  readonly expires: number;
+}
