@@ -42,7 +42,8 @@ export async function readJson(path: string): Promise<unknown> {
 }
 
 /** The address of an API as clients on this machine reach it. */
-export function apiUrls(host: string, port: number): { url: string; ws: string } {
+export function apiUrls(host: string, port: number, tls: boolean): { url: string; ws: string } {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[host] ?? (host.includes(':') ? `[${host}]` : host);
-  return { url: `http://${reachable}:${port}`, ws: `ws://${reachable}:${port}/events` };
+  const s = tls ? 's' : '';
+  return { url: `http${s}://${reachable}:${port}`, ws: `ws${s}://${reachable}:${port}/events` };
 }

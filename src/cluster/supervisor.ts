@@ -111,7 +111,7 @@ export class Supervisor {
     const started = range(1, apis).map((n) => this.#run(apiSpec(plan, n)));
     for (const n of range(1, workers)) this.#run(workerSpec(plan, n));
     for (const [index, api] of started.entries()) {
-      const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1));
+      const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1), plan.config.KSI_TLS_CERT !== undefined);
       progress(`waiting for ${url}/readyz`);
       await this.#untilReady(api, `${url}/readyz`, signal);
     }
@@ -206,9 +206,9 @@ export class Supervisor {
     const { paths, config, broker, standinPort } = this.#plan;
     const apis = range(1, config.KSI_APIS).map((n) => ({
       name: `api-${n}`,
-      ...apiUrls(config.KSI_HOST, apiPort(this.#plan, n)),
+      ...apiUrls(config.KSI_HOST, apiPort(this.#plan, n), config.KSI_TLS_CERT !== undefined),
     }));
-    const first = apiUrls(config.KSI_HOST, config.KSI_PORT);
+    const first = apiUrls(config.KSI_HOST, config.KSI_PORT, config.KSI_TLS_CERT !== undefined);
     const users = broker === undefined ? [] : NATS_USERS;
     const pids = this.#processes.flatMap(({ spec, identity }) =>
       identity === undefined ? [] : [[spec.name, identity.pid]],

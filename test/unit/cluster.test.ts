@@ -154,9 +154,12 @@ describe('a process', () => {
 
 describe('addresses', () => {
   it('of an API are those that a client on this machine reaches', () => {
-    assert.deepEqual(apiUrls('0.0.0.0', 8000), { url: 'http://127.0.0.1:8000', ws: 'ws://127.0.0.1:8000/events' });
-    assert.equal(apiUrls('::1', 8000).url, 'http://[::1]:8000');
-    assert.equal(apiUrls('10.1.2.3', 8000).url, 'http://10.1.2.3:8000');
+    assert.deepEqual(apiUrls('0.0.0.0', 8000, false), {
+      url: 'http://127.0.0.1:8000',
+      ws: 'ws://127.0.0.1:8000/events',
+    });
+    assert.equal(apiUrls('::1', 8000, false).url, 'http://[::1]:8000');
+    assert.equal(apiUrls('10.1.2.3', 8000, true).url, 'https://10.1.2.3:8000');
   });
 
   it('of the socket are short, or refused with the name of the variable', () => {
