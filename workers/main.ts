@@ -11,6 +11,8 @@ import { Worker } from './worker.js';
  * the end of the pipe from its supervisor: gives them back at once. Logs to stderr, as JSON lines.
  */
 async function main(): Promise<void> {
+  // Whatever it writes is its user's alone.
+  process.umask(0o077);
   const config = readConfig(process.env);
   const log = pino({ name: 'worker', level: config.KSI_LOG_LEVEL }, destination({ fd: 2, sync: true }));
   const connecting = new AbortController();

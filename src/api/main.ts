@@ -19,6 +19,8 @@ try {
 }
 
 async function main(): Promise<void> {
+  // Whatever it writes is its user's alone.
+  process.umask(0o077);
   const config = readConfig(process.env);
   const log = pino(
     { level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } },

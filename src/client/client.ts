@@ -1,5 +1,6 @@
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { Problem, SpawnAccepted, Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import type { TokenCreated, TokenList, TokenRequest } from '../../contracts/tokens.js';
 import type { WorkerList } from '../../contracts/workers.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import { SUBJECT } from '../../contracts/names.js';
@@ -58,6 +59,24 @@ export class KsiClient {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     return this.#json<TaskPage>(`/tasks?${search.toString()}`, signalOf(options));
+  }
+
+  /** Makes a token, which the answer holds and nothing else ever will. Scope `admin`, as for the next two. */
+  createToken(request: TokenRequest, options: Cancellable = {}): Promise<TokenCreated> {
+    return this.#json<TokenCreated>('/tokens', {
+      method: 'POST',
+      body: JSON.stringify(request),
+      headers: { 'content-type': 'application/json' },
+      ...signalOf(options),
+    });
+  }
+
+  tokens(options: Cancellable = {}): Promise<TokenList> {
+    return this.#json<TokenList>('/tokens', signalOf(options));
+  }
+
+  async revokeToken(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#request(`/tokens/${encodeURIComponent(id)}`, { method: 'DELETE', ...signalOf(options) });
   }
 
   /** The workers that there are. */

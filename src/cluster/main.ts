@@ -17,6 +17,8 @@ import { Supervisor, type ClusterStatus } from './supervisor.js';
  * (their pipe); from then on it ends by `ksi down`, SIGTERM or SIGINT, each of which stops the cluster in order.
  */
 async function main(): Promise<void> {
+  // Whatever it writes is its user's alone.
+  process.umask(0o077);
   const config = readConfig(process.env);
   const log = pino({ name: 'supervisor', level: config.KSI_LOG_LEVEL }, destination({ fd: 2, sync: true }));
   const paths = clusterPaths(config.KSI_DIR);

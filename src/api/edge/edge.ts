@@ -113,7 +113,8 @@ function problem(log: Logger, error: ApiError, request: FastifyRequest, reply: F
       { err: error, request_id: request.id, method: request.method, url: request.url.split('?', 1)[0] },
       'request failed',
     );
-  else log.debug({ code: error.code, request_id: request.id }, error.message);
+  // Its words may be the client's own.
+  else log.debug({ code: error.code, request_id: request.id }, 'request refused');
   // A refused upgrade has left Node's HTTP server, which would not end its connection any more, not even at a shutdown.
   if (request.headers.upgrade !== undefined)
     reply.header('connection', 'close').raw.once('finish', () => request.socket.end());

@@ -1,0 +1,124 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { SCOPES, type Scope, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
+import { KsiClient } from '../../client/client.js';
+import { findConnection } from '../connection.js';
+import { EXIT } from '../exit.js';
+import { positiveNumber, type GlobalOptions } from '../options.js';
+import { ago, renderTable } from '../output/table.js';
+import { runCommand } from '../run.js';
+
+interface CreateOptions extends GlobalOptions {
+  readonly owner?: string;
+  readonly scope?: readonly Scope[];
+  readonly allOwners?: boolean;
+  readonly description?: string;
+  readonly expires?: number;
+  readonly rate?: string;
+  readonly concurrency?: number;
+}
+
+const DEFAULT_WIDTH = 120;
+const DEFAULT_SCOPES: readonly Scope[] = ['spawn', 'read'];
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `ksi tokens`: who may use the cluster. */
+export function register(program: Command): void {
+  const tokens = program.command('tokens').description('Make, list and revoke tokens (scope admin)');
+  tokens
+    .command('create')
+    .description('Make a token; it is printed once, to stdout, and kept nowhere')
+    .option('--owner <owner>', 'whose its tasks are; default: the owner of your token')
+    .addOption(
+      new Option('--scope <scope...>', `what it may do; default: ${DEFAULT_SCOPES.join(' ')}`).choices([...SCOPES]),
+    )
+    .option('--all-owners', "it sees other owners' tasks too")
+    .option('--description <text>', 'what it is used for')
+    .addOption(
+      new Option('--expires <time>', 'how long it holds, as 12h or 30d; default: until it is revoked').argParser(
+        secondsOf,
+      ),
+    )
+    .option('--rate <rate>', 'spawns that it may ask each API for, as 60/minute')
+    .addOption(new Option('--concurrency <tasks>', 'its tasks that may be open at once').argParser(positiveNumber))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token\n  $ ksi tokens create --scope read --all-owners --description "the wall"',
+    )
+    .action((_options: unknown, command: Command) =>
+      runCommand(() => create(command.optsWithGlobals<CreateOptions>())),
+    );
+  tokens
+    .command('list')
+    .description('List the tokens, without their secrets')
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
+  tokens
+    .command('revoke')
+    .argument('<id...>', 'ids, as `ksi tokens list` shows them')
+    .description('Let nobody in any more with these tokens, and end their open connections')
+    .action((ids: string[], _options: unknown, command: Command) =>
+      runCommand(() => revoke(ids, command.optsWithGlobals<GlobalOptions>())),
+    );
+}
+
+async function create(options: CreateOptions): Promise<number> {
+  const { owner, allOwners, description, expires, rate, concurrency } = options;
+  const request: TokenRequest = {
+    scopes: [...(options.scope ?? DEFAULT_SCOPES)],
+    ...(owner === undefined ? {} : { owner }),
+    ...(allOwners === undefined ? {} : { all_owners: allOwners }),
+    ...(description === undefined ? {} : { description }),
+    ...(expires === undefined ? {} : { expires_in_s: expires }),
+    ...(rate === undefined ? {} : { rate }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+  };
+  const created = await clientOf(options).createToken(request);
+  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(created)}\n`);
+  else {
+    process.stdout.write(`${created.token}\n`);
+    process.stderr.write(
+      `Token ${created.token_id} of ${created.owner}. It is shown this once; use it as KSI_TOKEN.\n`,
+    );
+  }
+  return EXIT.ok;
+}
+
+async function list(options: GlobalOptions): Promise<number> {
+  const { tokens } = await clientOf(options).tokens();
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(tokens)}\n`);
+  else if (options.output === 'jsonl') for (const token of tokens) process.stdout.write(`${JSON.stringify(token)}\n`);
+  else if (tokens.length === 0) process.stderr.write('There are no tokens but the one of the token file.\n');
+  else process.stdout.write(`${renderTable(HEAD, tokens.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
+  return EXIT.ok;
+}
+
+async function revoke(ids: readonly string[], options: GlobalOptions): Promise<number> {
+  const client = clientOf(options);
+  for (const id of ids) {
+    await client.revokeToken(id);
+    process.stderr.write(`Revoked ${id}.\n`);
+  }
+  return EXIT.ok;
+}
+
+/** `90s`, `10m`, `12h`, `30d`. */
+function secondsOf(text: string): number {
+  const [, count, unit] = /^([1-9][0-9]{0,8})([smhd])$/.exec(text) ?? [];
+  if (count === undefined || unit === undefined)
+    throw new InvalidArgumentError('It must be a time such as 90s, 10m, 12h or 30d.');
+  return Number(count) * (SECONDS[unit] ?? 1);
+}
+
+const clientOf = (options: GlobalOptions): KsiClient =>
+  new KsiClient(findConnection(options, process.env, process.cwd()));
+
+const HEAD = ['TOKEN', 'OWNER', 'SCOPES', 'SEES', 'CREATED', 'EXPIRES', 'DESCRIPTION'];
+
+const row = (token: TokenShown): string[] => [
+  token.token_id,
+  token.owner,
+  token.scopes.join(','),
+  token.all_owners ? 'all' : 'its own',
+  ago(token.created_at, Date.now()),
+  token.expires_at ?? 'never',
+  token.description ?? '',
+];
