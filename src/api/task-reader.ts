@@ -89,7 +89,8 @@ export class TaskReader {
   /** A task's command without an event: found by the time in its id. */
   async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
     const made = timeOf(id);
-    if (made === undefined) return undefined;
+    // An id of the future is nobody's, and its time may be one that the broker can't read.
+    if (made === undefined || made > Date.now() + COMMAND_WINDOW_MS) return undefined;
     const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
       start_time: new Date(made - COMMAND_WINDOW_MS),
       batch: MAX_LOOKED_AT,

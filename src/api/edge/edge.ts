@@ -28,9 +28,8 @@ export interface EdgeOptions {
 }
 
 /** Whoever sends its header or its body more slowly ties up a connection. */
-const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
-const MAX_HEADER_BYTES = 16_384;
+const LIMITS = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16_384 };
 
 const notFound = ({ method, url }: FastifyRequest): ApiError =>
   new ApiError('not_found', `There is no ${method} ${url.split('?', 1)[0]}`);
@@ -50,9 +49,7 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     genReqId: () => uuidv7(),
     requestIdHeader: false,
     requestTimeout: REQUEST_MS,
-    ...(tls === undefined
-      ? { http: { headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES } }
-      : { https: { ...tls.current, headersTimeout: HEADERS_MS, maxHeaderSize: MAX_HEADER_BYTES } }),
+    ...(tls === undefined ? { http: LIMITS } : { https: { ...tls.current, ...LIMITS } }),
     // At a shutdown idle keep-alive connections are no reason to wait.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
