@@ -15,7 +15,7 @@ SOURCES := $(shell find contracts src workers test -name '*.ts' 2>/dev/null) pac
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node one-broker install build up down status logs demo test bench chaos lint format
+.PHONY: help node one-broker install build up down status logs demo test bench chaos audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -61,11 +61,15 @@ logs: build ## Follow the processes' logs
 demo: build ## The same cluster with a stand-in for the Messages API: no key, no cost, no model
 	@$(KSI) up --demo
 
+audit: build ## Ask for advisories about the packages that KSI ships
+	@node dist/test/advisories.js
+
 test: build ## All that CI checks
 	@npm run --silent format:check >/dev/null || { echo 'Some files are not formatted: make format' >&2; exit 1; }
 	@npm run --silent lint
 	@npm run --silent docs:check
 	@npm run --silent dead
+	@node dist/test/advisories.js
 	@npm test --silent
 
 bench: build ## Measure, against baselines of the same machine and run
