@@ -32,6 +32,13 @@ export const TaskErrorBody = Type.Object({
 });
 export type TaskErrorBody = Static<typeof TaskErrorBody>;
 
+/** Of events that say that all the others of their subject are gone. */
+const deletedFields = {
+  session_id: Type.String(),
+  owner: Type.String(),
+  by: Type.String({ description: 'The owner of the token that asked for it.' }),
+};
+
 export const EVENT_DATA = {
   SPAWN_QUEUED: Type.Object({
     ...taskFields,
@@ -107,6 +114,11 @@ export const EVENT_DATA = {
     ...taskFields,
     queue_timeout_s: Type.Number({ description: 'It had to start within this time of its acceptance.' }),
   }),
+  TASK_DELETED: Type.Object({
+    ...deletedFields,
+    task_id: Type.String(),
+  }),
+  SESSION_DELETED: Type.Object(deletedFields),
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),

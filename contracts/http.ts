@@ -1,7 +1,8 @@
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { TaskErrorBody } from './events.js';
-import { PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
+import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
+import { OWNER_PATTERN } from './tokens.js';
 import { TASK_STATUSES } from './states.js';
 
 /** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
@@ -61,6 +62,18 @@ export const TaskParams = Type.Object(
   { additionalProperties: false },
 );
 export type TaskParams = Static<typeof TaskParams>;
+
+export const SessionParams = Type.Object(
+  { id: Type.String({ pattern: NAME_PATTERN, description: "The session's UUID or name." }) },
+  { additionalProperties: false },
+);
+export type SessionParams = Static<typeof SessionParams>;
+
+export const OwnerParams = Type.Object(
+  { id: Type.String({ pattern: OWNER_PATTERN }) },
+  { additionalProperties: false },
+);
+export type OwnerParams = Static<typeof OwnerParams>;
 
 export const TasksQuery = Type.Object(
   {

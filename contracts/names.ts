@@ -67,6 +67,8 @@ export const SUBJECT = {
   taskStates: (taskId: string) => `${EVENTS}.task.${taskId}.state.*`,
   taskOutput: (taskId: string) => `${EVENTS}.task.${taskId}.output`,
   taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
+  taskDeleted: (taskId: string) => `${EVENTS}.task.${taskId}.deleted`,
+  sessionDeleted: (sessionId: string) => `${EVENTS}.session.${sessionId}.deleted`,
   workerEvent: (workerId: string, event: string) => `${EVENTS}.worker.${workerId}.${event}`,
 
   /** Partial text as it is written: core NATS only, never stored. */

@@ -15,6 +15,7 @@ import { Stopped } from './attempt/stop.js';
 import { whileUnavailable } from './certain.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
+import { DeletedSessions } from './deleted-sessions.js';
 import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
 import type { WorkerContext } from './context.js';
@@ -56,6 +57,7 @@ export class Worker {
   readonly #offline = new AbortController();
   #online: Promise<void> = Promise.resolve();
   readonly #presence: Presence;
+  readonly #deleted: DeletedSessions;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
   #attempts = 0;
   #stopped: Promise<void> | undefined;
@@ -84,6 +86,7 @@ export class Worker {
       started_at: startedAt,
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
+    this.#deleted = new DeletedSessions(broker, this.#folders, log);
     this.#presence = new Presence(broker, presence, log);
     const context: WorkerContext = {
       broker,
@@ -131,6 +134,7 @@ export class Worker {
     this.#keeper.start();
     await this.#folders.start();
     await this.#inherit();
+    this.#deleted.start();
     this.#lanes.start();
     this.#presence.start();
     const online = newEvent('WORKER_ONLINE', this.#facts);
@@ -165,6 +169,7 @@ export class Worker {
     clearTimeout(timeUp);
     await this.#keeper.stop();
     await this.#presence.stop();
+    await this.#deleted.stop();
     this.#offline.abort();
     await this.#online;
     await this.#announce(

@@ -12,6 +12,7 @@ import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
+import type { Deleter } from './deletion.js';
 import type { Canceller } from './steer/cancel.js';
 import type { Retrier } from './steer/retry.js';
 import type { Interrupter } from './steer/interrupt.js';
@@ -39,6 +40,7 @@ export interface ApiContext {
   readonly interrupter: Interrupter;
   readonly retrier: Retrier;
   readonly dead: DeadLetters;
+  readonly deleter: Deleter;
   readonly gauge: QueueGauge;
   readonly authenticator: Authenticator;
   readonly tokens: TokenRegistry;

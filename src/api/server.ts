@@ -7,6 +7,7 @@ import type { ApiContext } from './context.js';
 import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { deadRoutes } from './routes/dead.js';
+import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
@@ -50,6 +51,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     taskRoutes,
     steeringRoutes,
     deadRoutes,
+    deletionRoutes,
     workerRoutes,
     tokenRoutes,
     taskEventRoutes,

@@ -24,6 +24,7 @@ import { SpawnRate } from './spawn-rate.js';
 import { TokenRegistry } from './tokens/registry.js';
 import { Tickets } from './tokens/tickets.js';
 import type { ApiContext } from './context.js';
+import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
 import { Expirer } from './expirer.js';
 import { Metrics } from './metrics.js';
@@ -102,6 +103,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
     const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
+    const canceller = new Canceller(broker, tasks, log);
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -117,7 +119,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       dead,
       retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
       tasks,
-      canceller: new Canceller(broker, tasks, log),
+      canceller,
+      deleter: new Deleter({ broker, blobs, tasks, model: tail.model, canceller, tokens, log }),
       interrupter: new Interrupter(broker, tasks),
       gauge,
       authenticator: new Authenticator(options.token, tokens),

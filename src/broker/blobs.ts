@@ -54,6 +54,16 @@ export class Blobs {
     }
   }
 
+  /** Deletes all whose name begins so. @throws {BrokerError} */
+  async deleteBelow(prefix: string): Promise<void> {
+    try {
+      const store = await this.#open();
+      for (const { name } of await store.list()) if (name.startsWith(prefix)) await store.delete(name);
+    } catch (error) {
+      throw asBrokerError(error, `deleting the blobs below ${prefix}`);
+    }
+  }
+
   #open(): Promise<ObjectStore> {
     this.#store ??= new Objm(this.#broker.js).open(BUCKET.blobs, false).catch((error: unknown) => {
       this.#store = undefined;

@@ -143,6 +143,12 @@ export class EventHub {
     if (this.#started) this.#drain();
   }
 
+  /** What was deleted is not to be read from our memory either. */
+  #forget({ data }: BridgedEvent): void {
+    this.#ring.clear();
+    this.#recent = this.#recent.filter(({ event }) => event.data['task_id'] !== data['task_id']);
+  }
+
   #drain(): void {
     if (this.#draining !== undefined || this.#stopped) return;
     // The usual case needs no promise: the next event, whole.
@@ -186,6 +192,7 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
+    if (event.type === 'TASK_DELETED') this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);

@@ -29,6 +29,7 @@ export interface TailOptions {
 
 const STANDING_RETRY_MS = 1_000;
 const STATES = 'ksi.events.task.*.state.*';
+const DELETIONS = SUBJECT.taskDeleted('*');
 
 /**
  * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
@@ -37,7 +38,7 @@ const STATES = 'ksi.events.task.*.state.*';
 export class Tail {
   readonly model: ReadModel;
   readonly #options: TailOptions;
-  #feed: Feed | undefined;
+  #feeds: readonly Feed[] = [];
   #caughtUp = false;
   #forget: (() => void) | undefined;
   readonly #stopping = new AbortController();
@@ -87,14 +88,14 @@ export class Tail {
 
   async stop(): Promise<void> {
     this.#forget?.();
-    this.#feed?.stop();
+    for (const feed of this.#feeds) feed.stop();
     this.#stopping.abort();
     await this.#standing;
     await this.model.stop();
   }
 
   async #rebuild(): Promise<void> {
-    this.#feed?.stop();
+    for (const feed of this.#feeds) feed.stop();
     await this.model.reset(beginning(this.#options.hub));
     await this.#standing;
     await this.#follow(0);
@@ -104,14 +105,29 @@ export class Tail {
 
   async #follow(after: number): Promise<void> {
     const { hub, limit } = this.#options;
-    this.#feed = new Feed({
+    const states = new Feed({
       hub,
       limit,
       filter: STATES,
       matches: ({ tokens }) => tokens[2] === 'task' && tokens[4] === 'state',
       sink: { deliver: (event) => this.model.apply(event) },
     });
-    await this.#feed.start(after);
+    // Apart from the states, of which a deleted task has none left: in what order they come from the past is all the same.
+    const deletions = new Feed({
+      hub,
+      limit,
+      filter: DELETIONS,
+      matches: ({ type }) => type === 'TASK_DELETED',
+      sink: { deliver: ({ data }) => this.#remove(String(data['task_id'])) },
+    });
+    this.#feeds = [states, deletions];
+    for (const feed of this.#feeds) await feed.start(after);
+  }
+
+  #remove(id: string): void {
+    this.model
+      .remove(id)
+      .catch((error: unknown) => this.#options.log.error({ err: error, task_id: id }, 'a deleted task is still shown'));
   }
 
   /**

@@ -107,6 +107,12 @@ export class ReadModel {
     return rows;
   }
 
+  /** Forgets a task that was deleted. */
+  async remove(id: string): Promise<void> {
+    await this.flush();
+    await this.#store.remove(id);
+  }
+
   /** Forgets everything, as the event stream is another one. */
   async reset(position: Position): Promise<void> {
     await this.flush();

@@ -53,6 +53,16 @@ export class TaskStore {
     });
   }
 
+  /** Forgets a task that was deleted. */
+  async remove(id: string): Promise<void> {
+    await this.#root.transaction(() => {
+      const row = this.#tasks.get(id);
+      if (row === undefined) return;
+      for (const key of [...lastingKeys(row), ...passingKeys(row)]) void this.#index.remove([...key]);
+      void this.#tasks.remove(id);
+    });
+  }
+
   /** Newest first, those before the task id `before`. */
   *list(filter: TaskFilter, before?: string): Generator<TaskRow> {
     const { prefix, rest } = indexOf(filter);

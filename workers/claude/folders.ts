@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { UUID_PATTERN } from '../../contracts/names.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 
 /** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (FACTS). */
@@ -10,6 +11,7 @@ export interface SlotFolders {
 }
 
 const CREDENTIALS = '.credentials.json';
+const UUID = new RegExp(UUID_PATTERN);
 const OWNER_FILE = 'owner.json';
 
 /** The process that a worker's folder belongs to. */
@@ -80,6 +82,22 @@ export class Folders {
     const folder = join(this.#base, 'workspaces', sessionId);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return realpath(folder);
+  }
+
+  /** The sessions that have a working folder here. */
+  async sessions(): Promise<string[]> {
+    try {
+      return await readdir(join(this.#base, 'workspaces'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
+  /** Removes the working folder of a session that was deleted. */
+  async forget(sessionId: string): Promise<void> {
+    if (!UUID.test(sessionId)) return;
+    await rm(join(this.#base, 'workspaces', sessionId), { recursive: true, force: true });
   }
 
   /** A link, so that a login renewed by one run is seen by all. */

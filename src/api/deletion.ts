@@ -1,0 +1,141 @@
+import type { Logger } from 'pino';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded } from '../../contracts/states.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import { eventPublication, newEvent } from '../broker/events.js';
+import { asBrokerError, lastBySubject } from '../broker/read.js';
+import { placeOf } from '../broker/session-queue.js';
+import type { TaskRow } from '../events/projection.js';
+import type { ReadModel } from '../store/read-model.js';
+import { chooseSession } from './accept/session.js';
+import { ApiError, apiErrorOf } from './api-error.js';
+import { maySee, type Principal } from './principal.js';
+import type { Canceller } from './steer/cancel.js';
+import { lastStateOf } from './steer/state.js';
+import { withdraw } from './steer/withdraw.js';
+import type { TokenRegistry } from './tokens/registry.js';
+import type { TaskReader } from './task-reader.js';
+
+export interface DeleterOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly tasks: Pick<TaskReader, 'task'>;
+  readonly model: Pick<ReadModel, 'list'>;
+  readonly canceller: Pick<Canceller, 'cancel'>;
+  readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
+  readonly log: Logger;
+}
+
+const PAGE = 500;
+
+type Identity = Pick<TaskRow, 'task_id' | 'session_id' | 'owner'>;
+
+/**
+ * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts and bodies. What says that
+ * something was deleted is written last, so that a deletion that was broken off can be asked for again. The audit stays.
+ */
+export class Deleter {
+  readonly #options: DeleterOptions;
+
+  constructor(options: DeleterOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {ApiError} not_ended: cancel it first. */
+  async task(id: string, principal: Principal): Promise<void> {
+    const task = await this.#options.tasks.task(id, principal);
+    await guarded(() => this.#task(task, principal));
+  }
+
+  /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
+  async session(asked: string, principal: Principal): Promise<void> {
+    const { sessionId } = chooseSession(asked, principal.owner);
+    const rows = await this.#rows({ owner: undefined, sessionId });
+    const [first] = rows;
+    const kept = await guarded(() => this.#hasTranscript(sessionId));
+    // Of a session whose tasks are not known any more, nobody knows whose it is.
+    if (first === undefined ? !kept || !principal.seesAll : !maySee(principal, first.owner))
+      throw new ApiError('session_not_found', `There is no session ${asked}`);
+    const open = rows.find(({ status }) => !isEnded(status));
+    if (open !== undefined) throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}`);
+    await guarded(() => this.#session(sessionId, rows, first?.owner ?? principal.owner, principal));
+  }
+
+  /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} */
+  async owner(owner: string, principal: Principal): Promise<void> {
+    for (const { token_id: id, owner: holder } of this.#options.tokens.list())
+      if (holder === owner) await this.#options.tokens.revoke(id);
+    await guarded(async () => {
+      for (;;) {
+        const rows = await this.#rows({ owner });
+        if (rows.length === 0) return;
+        for (const { task_id: id, status } of rows)
+          if (!isEnded(status)) await this.#options.canceller.cancel(id, { ...principal, seesAll: true });
+        for (const sessionId of new Set(rows.map(({ session_id: id }) => id))) {
+          const tasks = rows.filter(({ session_id: id }) => id === sessionId);
+          await this.#session(sessionId, tasks, owner, principal);
+        }
+      }
+    });
+  }
+
+  async #rows(filter: { owner: string | undefined; sessionId?: string }): Promise<TaskRow[]> {
+    const found: TaskRow[] = [];
+    let before: string | undefined;
+    do {
+      const page = await this.#options.model.list(filter, PAGE, before);
+      found.push(...page.rows);
+      before = page.next;
+    } while (before !== undefined);
+    return found;
+  }
+
+  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
+    for (const row of rows) await this.#task(row, by);
+    await this.#purge(STREAM.transcripts, SUBJECT.transcript(sessionId));
+    await this.#purge(STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
+    await this.#options.blobs.deleteBelow(`transcript/${sessionId}/`);
+    const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
+    await this.#options.broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
+  }
+
+  async #task(task: Identity, by: Principal): Promise<void> {
+    const { broker, blobs, log } = this.#options;
+    const { task_id: id, session_id: sessionId, owner } = task;
+    const { status } = await lastStateOf(broker, id);
+    if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
+    // Without its outcome, a run that still stands in the queue would be run again.
+    await withdraw(broker, task, log);
+    if ((await placeOf(broker, { taskId: id, sessionId })) !== undefined)
+      throw new ApiError('conflict', `Task ${id} could not be taken off the queue`);
+    await this.#purge(STREAM.ended, SUBJECT.ended(id));
+    await this.#purge(STREAM.dead, SUBJECT.dead('*', id));
+    for (const name of [`command/${id}`, `dead/${id}`]) await blobs.delete(name);
+    await blobs.deleteBelow(`event/${id}/`);
+    await this.#purge(STREAM.events, SUBJECT.taskAll(id));
+    const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
+    await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
+  }
+
+  async #purge(stream: string, filter: string): Promise<void> {
+    try {
+      await this.#options.broker.jsm.streams.purge(stream, { filter });
+    } catch (error) {
+      throw asBrokerError(error, `deleting ${filter}`);
+    }
+  }
+
+  async #hasTranscript(sessionId: string): Promise<boolean> {
+    const subject = SUBJECT.transcript(sessionId);
+    return (await lastBySubject(this.#options.broker, STREAM.transcripts, subject)) !== undefined;
+  }
+}
+
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+}

@@ -1,0 +1,60 @@
+import type { FastifyInstance } from 'fastify';
+import { OwnerParams, Problem, SessionParams, TaskParams } from '../../../contracts/http.js';
+import type { ApiContext } from '../context.js';
+import { principalOf } from '../request-principal.js';
+
+const ERRORS = { '4xx': Problem, '5xx': Problem };
+
+export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): void {
+  app.delete<{ Params: TaskParams }>(
+    '/tasks/:id',
+    {
+      config: { scope: 'spawn', audit: 'task_delete' },
+      schema: {
+        tags: ['Tasks'],
+        summary: 'Delete an ended task',
+        description:
+          'Its events, its prompt, its dead letter: everywhere. What its session remembers of it goes with the session.',
+        params: TaskParams,
+        response: ERRORS,
+      },
+    },
+    async (request, reply) => {
+      await deleter.task(request.params.id, principalOf(request));
+      return reply.code(204).send();
+    },
+  );
+  app.delete<{ Params: SessionParams }>(
+    '/sessions/:id',
+    {
+      config: { scope: 'spawn', audit: 'session_delete' },
+      schema: {
+        tags: ['Tasks'],
+        summary: 'Delete a session, with its transcript, its working folders and all its tasks',
+        params: SessionParams,
+        response: ERRORS,
+      },
+    },
+    async (request, reply) => {
+      await deleter.session(request.params.id, principalOf(request));
+      return reply.code(204).send();
+    },
+  );
+  app.delete<{ Params: OwnerParams }>(
+    '/owners/:id',
+    {
+      config: { scope: 'admin', audit: 'owner_delete' },
+      schema: {
+        tags: ['Access'],
+        summary: "Delete all of an owner's tasks and sessions, and revoke its tokens",
+        description: 'Open tasks are cancelled. The audit stays.',
+        params: OwnerParams,
+        response: ERRORS,
+      },
+    },
+    async (request, reply) => {
+      await deleter.owner(request.params.id, principalOf(request));
+      return reply.code(204).send();
+    },
+  );
+}

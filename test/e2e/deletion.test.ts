@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { request } from 'undici';
+import type { SpawnAccepted, Task } from '../../contracts/index.js';
+import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { startCluster, type TestCluster } from '../fixtures/cluster.js';
+
+const LARGE = 1_200_000;
+
+/** What was deleted is looked for by every way that there is. */
+describe('deletion', () => {
+  let standin: MessagesStandin;
+  let cluster: TestCluster;
+  before(async () => {
+    standin = await startMessagesStandin();
+    cluster = await startCluster({ KSI_APIS: '2', ANTHROPIC_BASE_URL: standin.url, ANTHROPIC_API_KEY: 'sk-ant-test' });
+  });
+  after(async () => {
+    await cluster.stop();
+    await standin.stop();
+  });
+
+  const ask = async (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, url = cluster.url) => {
+    const answer = await request(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${cluster.token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.body.text();
+    return { status: answer.statusCode, body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown> };
+  };
+  const run = async (prompt: string, session: string): Promise<Task> => {
+    const { status, body } = await ask('POST', '/spawn?wait=60', { prompt, session_id: session });
+    assert.equal(status, 200, JSON.stringify(body).slice(0, 500));
+    return body as unknown as Task;
+  };
+  const otherApi = (): string => (cluster.endpoints['apis'] as { url: string }[])[1]?.url ?? '';
+  const gone = async (path: string): Promise<void> => {
+    assert.equal((await ask('GET', path)).status, 404);
+    while ((await ask('GET', path, undefined, otherApi())).status !== 404);
+  };
+
+  it('of a task takes its events and its prompt, at every API, and leaves the others', async () => {
+    const one = await run('canary-one', 'first');
+    const two = await run('canary-two', 'first');
+    assert.equal((await ask('DELETE', `/tasks/${one.task_id}`)).status, 204);
+    await gone(`/tasks/${one.task_id}`);
+    assert.equal((await ask('GET', `/tasks/${one.task_id}/events`)).status, 404);
+    assert.equal((await ask('POST', `/tasks/${one.task_id}/retry`)).status, 404);
+    assert.equal((await ask('DELETE', `/tasks/${one.task_id}`)).status, 404);
+    assert.equal((await ask('GET', `/tasks/${two.task_id}`)).status, 200);
+  });
+
+  it('is refused while a task is open', async () => {
+    const { body } = await ask('POST', '/spawn', { prompt: 'x [[delay:20000]]', session_id: 'busy' });
+    const { task_id: id } = body as unknown as SpawnAccepted;
+    for (const path of [`/tasks/${id}`, '/sessions/busy'])
+      assert.deepEqual(
+        [(await ask('DELETE', path)).status, (await ask('DELETE', path)).body['code']],
+        [409, 'not_ended'],
+      );
+    assert.equal((await ask('POST', `/tasks/${id}/cancel`)).status, 200);
+    assert.equal((await ask('DELETE', '/sessions/busy')).status, 204);
+    assert.equal((await ask('DELETE', '/sessions/busy')).status, 404);
+  });
+
+  it('of a session takes its transcript, its folders and its bodies; of an owner, all sessions', async () => {
+    const short = await run('canary-three remember the word heliotrope', 'second');
+    const long = await run(`canary-four ${'x'.repeat(LARGE)}`, 'second');
+    const kept = await run('canary-five', 'third');
+    const folder = join(cluster.dir, 'workspaces', short.session_id);
+    assert.ok(existsSync(folder));
+    assert.equal((await ask('DELETE', '/sessions/second')).status, 204);
+    for (const { task_id: id } of [short, long]) await gone(`/tasks/${id}`);
+    while (existsSync(folder));
+    assert.equal((await ask('POST', '/spawn', { prompt: 'x', session_id: 'second', resume_only: true })).status, 404);
+    assert.equal((await ask('GET', `/tasks/${kept.task_id}`)).status, 200);
+    assert.equal((await ask('DELETE', '/owners/local')).status, 204);
+    await gone(`/tasks/${kept.task_id}`);
+    assert.deepEqual((await ask('GET', '/tasks')).body['tasks'], []);
+  });
+});
