@@ -21,8 +21,14 @@ export const Config = Type.Object({
   KSI_NATS_URL: Type.Optional(
     Text('An existing nats-server (or several, by comma) to use instead of one that `make up` starts.'),
   ),
+  KSI_NATS_SERVERS: Type.Integer({
+    enum: [1, 3],
+    default: 1,
+    description:
+      'nats-servers that the broker is made of, each of which holds every stream (`make up NATS=3`): a cluster of three goes on without any one of them.',
+  }),
   KSI_NATS_PORT: Int(
-    'Port of the nats-server that `make up` starts; when taken, a free one is used and shown.',
+    'Port of the (first) nats-server that `make up` starts; when taken, a free one is used and shown.',
     1,
     65535,
     4222,

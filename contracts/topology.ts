@@ -17,9 +17,13 @@ export interface StreamSpec {
 export const streamSpecs = (
   config: Pick<
     Config,
-    'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_EVENTS_MAX_BYTES'
+    | 'KSI_QUEUES'
+    | 'KSI_QUEUE_MAX'
+    | 'KSI_QUEUE_MAX_BYTES'
+    | 'KSI_EVENTS_MAX_AGE_S'
+    | 'KSI_EVENTS_MAX_BYTES'
+    | 'KSI_NATS_SERVERS'
   >,
-  replicas: number,
 ): readonly StreamSpec[] => [
   {
     name: STREAM.commands,
@@ -27,7 +31,7 @@ export const streamSpecs = (
     subjects: [SUBJECT.commandsAll],
     retention: 'workqueue',
     storage: 'file',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     // Refuse rather than lose: the API answers 429.
     discard: 'new',
     max_msgs: config.KSI_QUEUE_MAX * config.KSI_QUEUES.split(',').length,
@@ -44,7 +48,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
     max_bytes: config.KSI_EVENTS_MAX_BYTES,
@@ -58,7 +62,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(30 * 86_400),
     allow_direct: true,
@@ -71,7 +75,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     // A convenience: it must never hold up the end of a task.
     discard: 'old',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
@@ -85,13 +89,13 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     allow_direct: true,
     allow_atomic: true,
   },
-  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, replicas),
-  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, replicas),
+  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
 ];
 
 /** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again. */

@@ -18,14 +18,15 @@ const isCode = (error: unknown, code: number): boolean =>
  * Makes the broker's streams, consumers and buckets what the contract says. Idempotent; several processes may do it at once.
  * @throws {BrokerError}
  */
-export async function ensureTopology(broker: Broker, config: Config, replicas = 1): Promise<void> {
-  for (const spec of streamSpecs(config, replicas))
+export async function ensureTopology(broker: Broker, config: Config): Promise<void> {
+  for (const spec of streamSpecs(config))
     await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
   for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
     await ensureConsumer(broker, laneConsumer(spec, config.KSI_LEASE_S));
   for (const queue of listOf(config.KSI_QUEUES)) await ensureConsumer(broker, waitingConsumer(queue));
   try {
-    await new Objm(broker.js).create(BLOB_BUCKET.name, { description: BLOB_BUCKET.description, replicas });
+    const { name, description } = BLOB_BUCKET;
+    await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
   } catch (error) {
     throw asBrokerError(error, `making the bucket ${BLOB_BUCKET.name}`);
   }
