@@ -1,5 +1,5 @@
 import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
-import { BrokerError } from './errors.js';
+import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
 
 /** A stored message as read from the stream's leader. */
@@ -74,11 +74,7 @@ export const asStored = (message: StoredMsg): Stored => ({
 export const asBrokerError = (error: unknown, doing: string): BrokerError => {
   if (error instanceof BrokerError) return error;
   if (error instanceof JetStreamApiError) {
-    const { err_code: apiCode, description } = error.apiError();
-    return new BrokerError('refused', `The broker refused ${doing}: ${description} (${apiCode})`, {
-      apiCode,
-      cause: error,
-    });
+    return brokerErrorOf(error.apiError(), doing, error);
   }
   return new BrokerError('unavailable', `The broker did not answer ${doing}`, { cause: error });
 };
