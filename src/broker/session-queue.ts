@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
-import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
+import { asBrokerError, deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
 
 /**
  * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
@@ -13,6 +14,9 @@ import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read
 
 /** How often a compare-and-set is tried again before somebody else is left to do it (the sweeper at the latest). */
 const MAX_TRIES = 50;
+/** Until an acknowledged run is gone, in a cluster: about 1 ms. The sweeper sees to what takes longer. */
+const MAX_LOOKS = 20;
+const LOOK_AGAIN_MS = 2;
 
 export interface TaskMessage {
   taskId: string;
@@ -146,8 +150,22 @@ export async function releaseSession(
   if (run !== undefined && run.header(HEADER.taskId) === taskId) await keepCommand(broker, taskId, run.data);
   const promoted = await promote(broker, sessionId, taskId);
   await ack();
-  const late = promoted ?? (await promote(broker, sessionId));
+  const late = promoted ?? (await lookAgain(broker, sessionId, taskId));
   if (late !== undefined) await deleteMessage(broker, STREAM.commands, late.waitingSeq);
+}
+
+/**
+ * For whoever came to wait meanwhile, saw the run, and left the promotion to us. A cluster may show a run for a moment after it has
+ * confirmed the acknowledgement: then others still see it too, so this looks on until it is gone.
+ */
+async function lookAgain(broker: Broker, sessionId: string, taskId: string): Promise<Promoted | undefined> {
+  for (let tries = 1; tries <= MAX_LOOKS; tries++) {
+    const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+    const late = await promote(broker, sessionId, taskId);
+    if (late !== undefined || run === undefined || run.header(HEADER.taskId) !== taskId) return late;
+    await sleep(tries * LOOK_AGAIN_MS);
+  }
+  return undefined;
 }
 
 /** Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run. */
@@ -164,6 +182,12 @@ export async function sweepSessions(broker: Broker, signal: AbortSignal): Promis
 }
 
 async function sessionsWaiting(broker: Broker): Promise<Set<string>> {
-  const info = await broker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
-  return new Set(Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
+  try {
+    const info = await broker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
+    return new Set(
+      Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf('.') + 1)),
+    );
+  } catch (error) {
+    throw asBrokerError(error, 'listing the sessions that wait');
+  }
 }
