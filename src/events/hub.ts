@@ -20,6 +20,8 @@ export type EventListener = (event: BridgedEvent) => void;
 const IDLE_CHECK_MS = 1_000;
 /** A hub that is never idle compares all the same, so often: a stream made anew under load shows in nothing else. */
 const CHECKS_WHEN_BUSY = 10;
+/** Comparisons in succession that find the stream behind what came from it. */
+const BEHIND_FOR_GOOD = 3;
 const MAX_RECENT = 10_000;
 
 interface Incoming {
@@ -47,6 +49,7 @@ export class EventHub {
   #stopped = false;
   #quiet = true;
   #checksSkipped = 0;
+  #timesBehind = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void)[] = [];
 
@@ -221,14 +224,22 @@ export class EventHub {
     try {
       const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
       const incarnation = incarnationOf(created);
-      if (incarnation !== this.#position.incarnation || lastSeq < this.#position.seq) this.#reset(incarnation);
+      if (this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
       if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
     } catch (error) {
       this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
     }
   }
 
+  /** A stream made anew, or one that has lost its end. A leader that was deposed and doesn't know it yet is behind only for a moment. */
+  #isAnother(incarnation: string, lastSeq: number): boolean {
+    if (incarnation !== this.#position.incarnation) return true;
+    this.#timesBehind = lastSeq < this.#position.seq ? this.#timesBehind + 1 : 0;
+    return this.#timesBehind >= BEHIND_FOR_GOOD;
+  }
+
   #reset(incarnation: string): void {
+    this.#timesBehind = 0;
     this.#log.warn({ was: this.#position, incarnation }, 'the event stream is another one; beginning anew');
     this.#ring.clear();
     this.#recent = [];
