@@ -83,8 +83,8 @@ for (const { name, servers, start } of [
       const { sessions, crashes } = await runSessionQueueModel({
         broker,
         seed: SEED,
-        tasks: 120,
-        sessions: 6,
+        tasks: 72,
+        sessions: 9,
         disturb,
       });
       for (const { ran, accepted } of sessions) {
