@@ -88,6 +88,48 @@ describe('events, in a cluster of three', () => {
     await cluster.healthy();
   });
 
+  it('are begun anew only when the stream stays behind what came from it', async () => {
+    let lying = false;
+    let left = 0;
+    let heard: () => void = () => undefined;
+    const info: Broker['jsm']['streams']['info'] = async (...args) => {
+      const told = await broker.jsm.streams.info(...args);
+      if (--left === 0) heard();
+      return lying ? { ...told, state: { ...told.state, last_seq: told.state.last_seq - 1 } } : told;
+    };
+    const answers = (count: number): Promise<void> =>
+      new Promise((resolve) => {
+        left = count;
+        heard = resolve;
+      });
+    const streams = new Proxy(broker.jsm.streams, {
+      get: (object, name) => (name === 'info' ? info : (Reflect.get(object, name, object) as unknown)),
+    });
+    const jsm = new Proxy(broker.jsm, {
+      get: (object, name) => (name === 'streams' ? streams : (Reflect.get(object, name, object) as unknown)),
+    });
+    const other = new EventHub({ ...broker, jsm }, new Blobs(broker), silent);
+    let begun = 0;
+    const again = new Promise<void>((resolve) => {
+      other.onReset(() => {
+        begun++;
+        resolve();
+      });
+    });
+    await other.start();
+    try {
+      lying = true;
+      await answers(2);
+      lying = false;
+      await answers(2);
+      assert.equal(begun, 0);
+      lying = true;
+      await again;
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('are read from the leader where a procedure depends on them, and replayed to the end though replicas lag', async () => {
     for (let round = 0; round < 100; round++) {
       const event = newEvent('WORKER_ONLINE', { worker_id: 'w_last' } as never);
