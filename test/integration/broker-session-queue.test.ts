@@ -84,15 +84,15 @@ for (const { name, servers, start } of [
       const { sessions, crashes } = await runSessionQueueModel({
         broker,
         seed: SEED,
-        tasks: 60,
-        sessions: 10,
+        tasks: 48,
+        sessions: 8,
         disturb,
       });
       for (const { ran, accepted } of sessions) {
         const order = ran.map(({ taskId }) => taskId);
         assert.deepEqual(order, accepted, 'every task once, in the order asked for');
       }
-      assert.ok(crashes > 20, `only ${crashes} crashes were tried`);
+      assert.ok(crashes > 15, `only ${crashes} crashes were tried`);
     });
   });
 
