@@ -19,7 +19,7 @@ import { WorkerLab } from '../fixtures/worker.js';
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
 /** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
 const ANSWERED_MS = 5_000;
-/** nats-server elects within 4 to 9 s; the rest is for a busy machine. */
+/** Elections took 4 to 8 s; the rest is for a busy machine. */
 const ELECTION_MS = 30_000;
 const LEASE_S = 4;
 /** A third of it is longer than any election: so nothing that runs loses its lease in one. */
