@@ -9,6 +9,7 @@ import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
+import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { whileUnavailable } from './certain.js';
@@ -29,6 +30,8 @@ export interface WorkerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly containment: Containment;
+  /** A run that waits longer for its next attempt is parked. Default 55 s; tests have no time for that. */
+  readonly longestNakMs?: number;
   /** Called once, when it has run KSI_WORKER_MAX_TASKS attempts and is to be replaced. */
   readonly onWornOut?: () => void;
   /** Called with the end of each task that was delivered here. */
@@ -72,6 +75,7 @@ export class Worker {
       workerId: this.id,
       host: hostname(),
       leaseMs: config.KSI_LEASE_S * 1_000,
+      longestNakMs: options.longestNakMs ?? LONGEST_NAK_MS,
       retentionMs: config.KSI_EVENTS_MAX_AGE_S * 1_000,
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,

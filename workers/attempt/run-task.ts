@@ -16,6 +16,7 @@ import { Control } from './control.js';
 import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
+import { pauseRun, removeSuperseded } from './pause.js';
 import { Stopped, type StopReason } from './stop.js';
 
 /** How a delivered run ended here. */
@@ -101,8 +102,12 @@ class TaskRun {
     const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal);
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'early') {
-      this.#delivery.giveBack(claimed.pauseMs);
+      await pauseRun(this.#delivery, identity, claimed.pauseMs, this.#context);
       return 'given_back';
+    }
+    if (claimed.kind === 'superseded') {
+      await removeSuperseded(this.#delivery, identity, this.#context);
+      return 'lost';
     }
     const command = read.kind === 'command' ? read.command : undefined;
     if (claimed.kind === 'ended') return this.#release(identity, 'ended', { command });
@@ -158,7 +163,7 @@ class TaskRun {
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
       const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
       if (decision.kind === 'retry' && outcome.kind === 'failed')
-        return await this.#retry(outcome.error, decision.afterMs, events);
+        return await this.#retry(outcome.error, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
     } finally {
       control.stop();
@@ -173,11 +178,11 @@ class TaskRun {
   }
 
   /** The run keeps its session's place while it waits; the slot is free for others. */
-  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents): Promise<TaskEnd> {
+  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
     const retryAt = Date.now() + afterMs;
     await events.failed(error, retryAt);
     await this.#lease.stop();
-    this.#delivery.giveBack(pauseMs(retryAt, Date.now()));
+    await pauseRun(this.#delivery, identity, pauseMs(retryAt, Date.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
     return 'retrying';
   }
