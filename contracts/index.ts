@@ -13,4 +13,5 @@ export * from './policy.js';
 export * from './spawn.js';
 export * from './states.js';
 export * from './topology.js';
+export * from './workers.js';
 export * from './ws.js';

@@ -97,6 +97,9 @@ export const SUBJECT = {
   /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
   idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
 
+  /** A worker's presence: an entry of the KV bucket. */
+  worker: (workerId: string) => `$KV.${BUCKET.workers}.${workerId}`,
+
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
 

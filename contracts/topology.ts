@@ -1,5 +1,6 @@
 import type { Config } from './config.js';
 import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { PRESENCE_TTL_S } from './workers.js';
 
 /**
  * The streams and consumers as they must be, in the field names of the JetStream API (durations in nanoseconds).
@@ -100,22 +101,25 @@ export const streamSpecs = (
     allow_direct: true,
     allow_atomic: true,
   },
-  {
-    // A KV bucket, as its clients make one.
-    name: `KV_${BUCKET.idempotency}`,
-    description: 'Which task an Idempotency-Key made, for 24 h',
-    subjects: [SUBJECT.idempotency('>')],
-    retention: 'limits',
-    storage: 'file',
-    num_replicas: replicas,
-    discard: 'new',
-    max_age: seconds(86_400),
-    max_msgs_per_subject: 1,
-    allow_rollup_hdrs: true,
-    deny_delete: true,
-    allow_direct: true,
-  },
+  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, replicas),
+  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, replicas),
 ];
+
+/** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again. */
+const bucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
+  name: `KV_${name}`,
+  description,
+  subjects: [`$KV.${name}.>`],
+  retention: 'limits',
+  storage: 'file',
+  num_replicas: replicas,
+  discard: 'new',
+  max_age: seconds(ttlS),
+  max_msgs_per_subject: 1,
+  allow_rollup_hdrs: true,
+  deny_delete: true,
+  allow_direct: true,
+});
 
 export const BLOB_BUCKET = { name: BUCKET.blobs, description: 'Bodies too large for a message' } as const;
 

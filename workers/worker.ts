@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { Config } from '../contracts/config.js';
-import type { StoredEvent } from '../contracts/events.js';
-import { STREAM, SUBJECT } from '../contracts/names.js';
+import type { EventData, StoredEvent } from '../contracts/events.js';
+import { FORMAT_VERSION, STREAM, SUBJECT } from '../contracts/names.js';
+import type { WorkerPresence } from '../contracts/workers.js';
 import { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
@@ -22,6 +23,7 @@ import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
 import { recover } from './journal/recover.js';
 import { Lanes } from './lanes.js';
+import { Presence } from './presence.js';
 
 export interface WorkerOptions {
   readonly broker: Broker;
@@ -56,6 +58,8 @@ export class Worker {
   /** Aborts when its last word is due. */
   readonly #offline = new AbortController();
   #online: Promise<void> = Promise.resolve();
+  readonly #presence: Presence;
+  readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
   #attempts = 0;
   #stopped: Promise<void> | undefined;
 
@@ -67,6 +71,23 @@ export class Worker {
     this.#blobs = new Blobs(broker);
     this.#journal = new Journal(this.#folders.own);
     this.#keeper = new Keeper(options.containment, this.id, log);
+    this.#facts = {
+      worker_id: this.id,
+      host: hostname(),
+      pid: process.pid,
+      concurrency: this.slots,
+      queues: listOf(config.KSI_QUEUES),
+      containment: this.#keeper.kind,
+    };
+    const startedAt = new Date().toISOString();
+    const presence = (): WorkerPresence => ({
+      v: FORMAT_VERSION,
+      ...this.#facts,
+      running: this.running,
+      started_at: startedAt,
+      state: this.#stopped === undefined ? 'working' : 'draining',
+    });
+    this.#presence = new Presence(broker, presence, log);
     const context: WorkerContext = {
       broker,
       blobs: this.#blobs,
@@ -109,20 +130,14 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    const { config, log } = this.#options;
+    const { log } = this.#options;
     log.info({ containment: this.#keeper.kind }, 'what keeps processes from outliving this worker');
     this.#keeper.start();
     await this.#folders.start();
     await this.#inherit();
     this.#lanes.start();
-    const online = newEvent('WORKER_ONLINE', {
-      worker_id: this.id,
-      host: hostname(),
-      pid: process.pid,
-      concurrency: this.slots,
-      queues: listOf(config.KSI_QUEUES),
-      containment: this.#keeper.kind,
-    });
+    this.#presence.start();
+    const online = newEvent('WORKER_ONLINE', this.#facts);
     // At the first start of a cluster the stream is made while the workers wait for it.
     this.#online = this.#announce(online, 'online', this.#offline.signal);
   }
@@ -139,6 +154,7 @@ export class Worker {
 
   async #stop(): Promise<void> {
     await this.#lanes.stop();
+    this.#presence.say();
     if (this.running > 0)
       await this.#announce(
         newEvent('WORKER_DRAINING', { worker_id: this.id, running: this.running }),
@@ -152,6 +168,7 @@ export class Worker {
     await this.#lanes.idle();
     clearTimeout(timeUp);
     await this.#keeper.stop();
+    await this.#presence.stop();
     this.#offline.abort();
     await this.#online;
     await this.#announce(

@@ -1,6 +1,6 @@
 import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
-import type { Static, TSchema } from 'typebox';
+import { Type, type Static, type TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
 import { TaskParams, TasksQuery } from '../../contracts/http.js';
@@ -12,6 +12,7 @@ import type { ApiContext } from './context.js';
 import { LOCAL, type Principal } from './principal.js';
 import { problemOf, toApiError } from './problems.js';
 import { spawn } from './spawn.js';
+import { workersOf } from './workers.js';
 
 interface Verb<S extends TSchema = TSchema> {
   readonly name: string;
@@ -26,6 +27,8 @@ interface Verb<S extends TSchema = TSchema> {
 
 const verb = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run']): Verb => ({ name, schema, run }) as Verb;
 
+const NoFields = Type.Object({}, { additionalProperties: false });
+
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
   verb('spawn', SpawnRequest, async (request, principal, context, message) => {
@@ -38,6 +41,7 @@ const VERBS: readonly Verb[] = [
   verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
   verb('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
   verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
+  verb('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
 ];
 
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */

@@ -12,6 +12,7 @@ import { spawnRoutes } from './routes/spawn.js';
 import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
+import { workerRoutes } from './routes/workers.js';
 import { eventsRoute } from './ws/route.js';
 
 /** The HTTP and WebSocket server, ready to listen. */
@@ -46,6 +47,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     taskRoutes,
     steeringRoutes,
     deadRoutes,
+    workerRoutes,
     taskEventRoutes,
     eventsRoute,
   ])

@@ -8,11 +8,12 @@ import * as status from './commands/status.js';
 import * as task from './commands/task.js';
 import * as tasks from './commands/tasks.js';
 import * as up from './commands/up.js';
+import * as workers from './commands/workers.js';
 import { EXIT, EXIT_HELP } from './exit.js';
 import { withGlobalOptions } from './options.js';
 
 // What a command alone needs, and is slow to load, it loads itself.
-const COMMANDS = [up, down, status, spawn, tasks, task, logs, events];
+const COMMANDS = [up, down, status, spawn, tasks, task, logs, events, workers];
 
 // `ksi events | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr])

@@ -1,5 +1,6 @@
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { Problem, SpawnAccepted, Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import type { WorkerList } from '../../contracts/workers.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import { SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
@@ -57,6 +58,11 @@ export class KsiClient {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     return this.#json<TaskPage>(`/tasks?${search.toString()}`, signalOf(options));
+  }
+
+  /** The workers that there are. */
+  workers(options: Cancellable = {}): Promise<WorkerList> {
+    return this.#json<WorkerList>('/workers', signalOf(options));
   }
 
   /** What has happened to a task so far. */

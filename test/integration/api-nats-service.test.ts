@@ -62,7 +62,7 @@ describe('the NATS service', () => {
       names.push(name);
       assert.deepEqual(
         endpoints.map(({ subject }) => subject).toSorted(),
-        ['cancel', 'interrupt', 'retry', 'spawn', 'task', 'tasks'].map((verb) => `ksi.api.${verb}`),
+        ['cancel', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
       );
     }
     assert.deepEqual(names, ['ksi']);

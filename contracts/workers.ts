@@ -1,0 +1,40 @@
+import { Type, type Static } from 'typebox';
+
+/** How often a worker says that it is there, in seconds. */
+export const PRESENCE_S = 5;
+/** A worker that has been silent for so many seconds is shown as lost; its entry goes after another while. */
+export const LOST_AFTER_S = 3 * PRESENCE_S;
+export const PRESENCE_TTL_S = 12 * PRESENCE_S;
+
+const fields = {
+  worker_id: Type.String(),
+  host: Type.String(),
+  pid: Type.Integer(),
+  concurrency: Type.Integer({ description: 'Runs at once.' }),
+  running: Type.Integer({ description: 'Runs under way.' }),
+  queues: Type.Array(Type.String()),
+  containment: Type.Enum(['pid_namespace', 'process_group'], {
+    description: 'What keeps processes of Claude from outliving the worker: the kernel, or a guard process.',
+  }),
+  started_at: Type.String({ format: 'date-time' }),
+};
+
+/** A worker's entry in `ksi_workers`, written by itself every PRESENCE_S; nothing is decided by it. */
+export const WorkerPresence = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  ...fields,
+  state: Type.Enum(['working', 'draining']),
+});
+export type WorkerPresence = Static<typeof WorkerPresence>;
+
+export const WorkerShown = Type.Object({
+  ...fields,
+  state: Type.Enum(['working', 'draining', 'lost'], {
+    description: `\`lost\`: silent for ${LOST_AFTER_S} s; its tasks run elsewhere after their leases.`,
+  }),
+  seen_at: Type.String({ format: 'date-time' }),
+});
+export type WorkerShown = Static<typeof WorkerShown>;
+
+export const WorkerList = Type.Object({ workers: Type.Array(WorkerShown) });
+export type WorkerList = Static<typeof WorkerList>;
