@@ -36,7 +36,7 @@ export type Claimed =
   /** Another worker has it, or an attempt here that goes on. */
   | { kind: 'lost' };
 
-/** SPAWN_QUEUED, sent without waiting, may come between our reading and our start; more than that is somebody else. */
+/** SPAWN_QUEUED, or the lost attempt's own last word, may come between our reading and our start; more than that is somebody else. */
 const TRIES = 3;
 
 /**
@@ -69,8 +69,6 @@ export async function claimTask(
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
-    // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
-    if (position.kind === 'again') break;
   }
   return { kind: 'lost' };
 }

@@ -7,9 +7,11 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
+import type { Held } from '../journal/journal.js';
 import { taskError, type Outcome } from '../outcome.js';
 import { decide, effectivePolicy, pauseMs } from '../policy.js';
 import { Attempt, type AttemptOptions } from './attempt.js';
+import { tellBrokerLost } from './broker-lost.js';
 import { claimTask } from './claim.js';
 import { readCommand, type TaskIdentity } from './command.js';
 import { Control } from './control.js';
@@ -48,7 +50,10 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
   try {
     return await run.run();
   } catch (error) {
-    if (error instanceof Stopped) return error.reason;
+    if (error instanceof Stopped) {
+      if (error.reason === 'broker_lost') await run.tellBrokerLost();
+      return error.reason;
+    }
     log.error({ err: error }, 'the task could not be run here; it is given back');
     if (lease.signal.aborted) return 'lost';
     delivery.giveBack(GIVE_BACK_MS);
@@ -72,7 +77,7 @@ class TaskRun {
   readonly #context: WorkerContext;
   readonly #lease: Lease;
   readonly #log: Logger;
-  #held: string | undefined;
+  #held: Held | undefined;
 
   constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
     this.#delivery = delivery;
@@ -114,10 +119,9 @@ class TaskRun {
     const { claim } = claimed;
     this.#lease.start(identity.task_id, claim.startId);
     const { attempt, startId, startSeq } = claim;
-    this.#held = startId;
-    const held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
+    this.#held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
     this.#context.journal
-      .hold(held)
+      .hold(this.#held)
       .catch((error: unknown) => this.#log.error({ err: error }, 'the journal could not be written'));
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
     const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
@@ -142,10 +146,14 @@ class TaskRun {
   async forget(): Promise<void> {
     if (this.#held === undefined) return;
     try {
-      await this.#context.journal.drop(this.#held);
+      await this.#context.journal.drop(this.#held.startId);
     } catch (error) {
       this.#log.error({ err: error }, 'the journal could not be written');
     }
+  }
+
+  async tellBrokerLost(): Promise<void> {
+    if (this.#held !== undefined) await tellBrokerLost(this.#held, this.#context);
   }
 
   async #attempt(options: AttemptOptions): Promise<TaskEnd> {
