@@ -40,6 +40,17 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   {
+    name: STREAM.schedules,
+    description: 'What is to happen at a time, and what is due',
+    subjects: [SUBJECT.schedulesAll, SUBJECT.dueAll],
+    // What is due goes when it is acknowledged; a schedule when it fires. Limits of any kind would drop pending ones.
+    retention: 'workqueue',
+    storage: 'file',
+    num_replicas: replicas,
+    allow_msg_schedules: true,
+    allow_direct: true,
+  },
+  {
     name: STREAM.events,
     description: 'Everything that happened; published on ksi.ingest.events.>, stored and republished as ksi.events.>',
     subjects: [SUBJECT.ingestAll],
@@ -127,19 +138,37 @@ export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
   queues.flatMap((queue) => LANES.map((lane) => ({ queue, lane, name: CONSUMER.lane(queue, lane) })));
 
 /**
- * Counts the waiting tasks of a queue for whoever asks after it: the stream's own figures know no queues, and listing
- * the subjects of a long queue takes long.
+ * Count the tasks of a queue that no lane has, for whoever asks after them: the stream's own figures know no queues, and
+ * listing the subjects of a long queue takes long.
  */
-export const waitingConsumer = (queue: string) => ({
-  durable_name: CONSUMER.waiting(queue),
-  filter_subject: SUBJECT.queueWaiting(queue),
+export const countingConsumers = (queue: string) => [
+  {
+    durable_name: CONSUMER.waiting(queue),
+    filter_subject: SUBJECT.queueWaiting(queue),
+    ack_policy: 'explicit' as const,
+  },
+  {
+    durable_name: CONSUMER.parked(queue),
+    filter_subject: SUBJECT.queueParked(queue),
+    ack_policy: 'explicit' as const,
+  },
+];
+
+/** Of what is due: an API that dies with it, or can't do it now, leaves it to another after 30 s. */
+export const DUE_CONSUMER = {
+  durable_name: CONSUMER.due,
+  filter_subject: SUBJECT.dueAll,
   ack_policy: 'explicit' as const,
-});
+  ack_wait: seconds(30),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
 
 /** The consumers that together count all that stands in a queue. */
 export const queueConsumers = (queue: string): readonly string[] => [
   ...LANES.map((lane) => CONSUMER.lane(queue, lane)),
   CONSUMER.waiting(queue),
+  CONSUMER.parked(queue),
 ];
 
 export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({

@@ -15,6 +15,8 @@ export interface WorkerContext {
   readonly workerId: string;
   readonly host: string;
   readonly leaseMs: number;
+  /** A run that waits longer for its next attempt is parked. */
+  readonly longestNakMs: number;
   /** How long events are kept. */
   readonly retentionMs: number;
   readonly model: string;

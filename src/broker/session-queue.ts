@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
-import { asBrokerError, deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
+import { deleteMessage, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
+import { deleteSchedule } from './schedules.js';
 
 /**
  * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
@@ -109,7 +110,8 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       continue;
     }
     try {
-      await broker.publisher.publish(asRun(oldest, sessionId, { filter, seq: last.seq }));
+      const subject = SUBJECT.run(queueOf(oldest), 'next', sessionId);
+      await broker.publisher.publish(asRun(oldest, subject, { filter, seq: last.seq }));
       return { taskId, waitingSeq: oldest.seq };
     } catch (error) {
       if (!isBrokerError(error, 'conflict')) throw error;
@@ -118,15 +120,19 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
   return undefined;
 }
 
+/** The message that stands for a task, run again under another subject of its session. */
+export const asRun = (stored: StandingTask, subject: string, expect: Publication['expect']): Publication => {
+  const headers = Object.fromEntries(
+    FORWARDED.map((name) => [name, stored.header(name)]).filter(([, value]) => value !== ''),
+  );
+  return { subject, payload: stored.data, headers, expect };
+};
 const FORWARDED = [HEADER.taskId, HEADER.type, HEADER.traceparent];
 
-function asRun(waiting: Stored, sessionId: string, expect: { filter: string; seq: number }): Publication {
-  const queue = waiting.subject.split('.')[3] ?? '';
-  const headers = Object.fromEntries(
-    FORWARDED.map((name) => [name, waiting.header(name)]).filter(([, value]) => value !== ''),
-  );
-  return { subject: SUBJECT.run(queue, 'next', sessionId), payload: waiting.data, headers, expect };
-}
+export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
+
+/** The queue that a run or a waiting entry stands in. */
+export const queueOf = ({ subject }: Pick<Stored, 'subject'>): string => subject.split('.')[3] ?? '';
 
 async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boolean> {
   if (taskId === undefined) return false;
@@ -147,8 +153,13 @@ export async function releaseSession(
   ack: () => Promise<void>,
 ): Promise<void> {
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
-  if (run !== undefined && run.header(HEADER.taskId) === taskId) await keepCommand(broker, taskId, run.data);
+  const mine = run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
+  if (mine !== undefined) await keepCommand(broker, taskId, mine.data);
   const promoted = await promote(broker, sessionId, taskId);
+  if (mine !== undefined && mine.subject.split('.')[4] === PARKED) {
+    await deleteMessage(broker, STREAM.commands, mine.seq);
+    await deleteSchedule(broker, SCHEDULE.parked(sessionId, taskId));
+  }
   await ack();
   const late = promoted ?? (await lookAgain(broker, sessionId, taskId));
   if (late !== undefined) await deleteMessage(broker, STREAM.commands, late.waitingSeq);
@@ -182,12 +193,6 @@ export async function sweepSessions(broker: Broker, signal: AbortSignal): Promis
 }
 
 async function sessionsWaiting(broker: Broker): Promise<Set<string>> {
-  try {
-    const info = await broker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
-    return new Set(
-      Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf('.') + 1)),
-    );
-  } catch (error) {
-    throw asBrokerError(error, 'listing the sessions that wait');
-  }
+  const subjects = await subjectsOf(broker, STREAM.commands, SUBJECT.allWaiting);
+  return new Set(subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
 }

@@ -11,7 +11,9 @@ import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
 import { newEvent, eventPublication } from '../../src/broker/events.js';
-import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
+import { park, wakeParked } from '../../src/broker/parked-runs.js';
+import { deleteMessage, lastBySubject, subjectsOf } from '../../src/broker/read.js';
+import { directRun } from '../../src/broker/session-queue.js';
 import { ensureTopology } from '../../src/broker/topology.js';
 import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
@@ -114,6 +116,23 @@ for (const servers of [1, 3] as const)
         await worker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
       });
 
+      it('parks a run, and schedules when it is to come back', async () => {
+        const task = { taskId: TASK, sessionId: SESSION };
+        await api.publisher.publish(directRun({ ...task, queue: 'default', payload: '{}', headers: {} }, 'normal'));
+        const run = await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION));
+        assert.ok(run);
+        const retry = { task_id: TASK, retry_at: new Date(Date.now() + 3_600_000).toISOString() } as never;
+        const state = eventPublication(newEvent('SPAWN_RETRY', retry), SUBJECT.taskState(TASK, 'retry'));
+        await worker.publisher.publish(state);
+        assert.equal(await park(worker, task, run), true);
+        await deleteMessage(worker, STREAM.commands, run.seq);
+        assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 1);
+        const ended = eventPublication(newEvent('SPAWN_ERROR', retry), SUBJECT.taskState(TASK, 'error'));
+        await worker.publisher.publish(ended);
+        assert.equal((await wakeParked(worker, task)).kind, 'released');
+        assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 0);
+      });
+
       it('publishes events, deltas and transcripts, in batches too, and watches states', async () => {
         const feed = worker.nc.subscribe(SUBJECT.taskStates(TASK));
         await worker.nc.flush();
@@ -161,8 +180,10 @@ for (const servers of [1, 3] as const)
         SUBJECT.taskState(TASK, 'complete'),
         SUBJECT.run('default', 'high', SESSION),
         SUBJECT.waiting('default', TASK, SESSION),
+        SUBJECT.due('x'),
         SUBJECT.control(TASK, 'cancel'),
         SUBJECT.apiVerb('spawn'),
+        `$JS.API.STREAM.PURGE.${STREAM.schedules}`,
         `$JS.API.STREAM.CREATE.X`,
         `$JS.API.STREAM.PURGE.${STREAM.events}`,
         `$JS.API.STREAM.DELETE.${STREAM.events}`,

@@ -35,6 +35,7 @@ describe('the fence', () => {
       workerId: 'w_test',
       host: 'h',
       leaseMs: 60_000,
+      longestNakMs: 55_000,
       retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,

@@ -2,7 +2,9 @@ import type { EventData, EventType } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { Delivery } from '../../src/broker/consume.js';
+import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
 import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
@@ -27,12 +29,14 @@ export type Claimed =
   | { kind: 'claimed'; claim: Claim }
   /** Its next attempt is not due yet. */
   | { kind: 'early'; pauseMs: number }
+  /** A later message of the same run stands in its place: this one is only to be taken off the queue. */
+  | { kind: 'superseded' }
   /** It has an outcome: only the rest of its end may be missing. */
   | { kind: 'ended' }
   /** Another worker has it, or an attempt here that goes on. */
   | { kind: 'lost' };
 
-/** SPAWN_QUEUED, sent without waiting, may come between our reading and our start; more than that is somebody else. */
+/** SPAWN_QUEUED, or the lost attempt's own last word, may come between our reading and our start; more than that is somebody else. */
 const TRIES = 3;
 
 /**
@@ -53,6 +57,9 @@ export async function claimTask(
   for (let tries = 1; tries <= TRIES; tries++) {
     const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
     if (position.kind === 'ended') return { kind: 'ended' };
+    // What a crash while it was parked left; as old as any other, it could take over the living one.
+    if (position.kind === 'again' && (await whileUnavailable(signal, () => superseded(broker, identity, run.seq))))
+      return { kind: 'superseded' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
@@ -62,11 +69,12 @@ export async function claimTask(
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
-    // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
-    if (position.kind === 'again') break;
   }
   return { kind: 'lost' };
 }
+
+const superseded = (broker: Broker, { task_id: taskId, session_id: sessionId }: TaskIdentity, seq: number) =>
+  isSuperseded(broker, { taskId, sessionId }, seq);
 
 type PublishState = <T extends EventType>(
   type: T,
