@@ -26,25 +26,20 @@ async function chaos(options: ChaosOptions, signal: AbortSignal): Promise<number
   return failed ? 1 : 0;
 }
 
-const options = chaosOptions(process.argv.slice(2));
-if (options === undefined) process.stdout.write(HELP);
-else if (typeof options === 'string') {
-  process.stderr.write(`${options}\n\n${HELP}`);
+const stopping = new AbortController();
+// A fault of our own must not leave a cluster behind.
+let ownFault: unknown;
+process.on('unhandledRejection', (error) => {
+  ownFault ??= error;
+  stopping.abort();
+});
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopping.abort());
+try {
+  const options = chaosOptions(process.argv.slice(2));
+  if (options === undefined) process.stdout.write(HELP);
+  else process.exitCode = await chaos(options, stopping.signal);
+  if (ownFault !== undefined) throw ownFault;
+} catch (error) {
+  process.stderr.write(`The run could not be made: ${String((error as Error).stack ?? error)}\n`);
   process.exitCode = 2;
-} else {
-  const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopping.abort());
-  // A fault of our own must not leave a cluster behind.
-  let ownFault: unknown;
-  process.on('unhandledRejection', (error) => {
-    ownFault ??= error;
-    stopping.abort();
-  });
-  try {
-    process.exitCode = await chaos(options, stopping.signal);
-    if (ownFault !== undefined) throw ownFault;
-  } catch (error) {
-    process.stderr.write(`The run could not be made: ${String((error as Error).stack ?? error)}\n`);
-    process.exitCode = 2;
-  }
 }

@@ -31,27 +31,22 @@ Exit code 0: no violation; 1: violations, and the history is kept; 2: it could n
   --help        this text
 `;
 
-/** @returns what is wrong with the arguments, in words, or the options; undefined when help is asked for. */
-export function chaosOptions(argv: readonly string[]): ChaosOptions | string | undefined {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      args: [...argv],
-      options: {
-        seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
-        seconds: { type: 'string', default: '60' },
-        rate: { type: 'string', default: '3' },
-        workers: { type: 'string', default: '3' },
-        apis: { type: 'string', default: '2' },
-        lease: { type: 'string', default: '3' },
-        out: { type: 'string', default: 'bench-results' },
-        keep: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }));
-  } catch (error) {
-    return (error as Error).message;
-  }
+/** @returns undefined when help is asked for. @throws {Error} what is wrong with the arguments. */
+export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+      seconds: { type: 'string', default: '60' },
+      rate: { type: 'string', default: '3' },
+      workers: { type: 'string', default: '3' },
+      apis: { type: 'string', default: '2' },
+      lease: { type: 'string', default: '3' },
+      out: { type: 'string', default: 'bench-results' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
   if (values.help) return undefined;
   const { seed, seconds, rate, workers, apis, lease, out, keep } = values;
   const numbers = { seed, seconds, rate, workers, apis, lease };
@@ -59,7 +54,7 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | string | u
     const value = Number(text);
     const { least, most } = LIMITS[name as keyof typeof numbers];
     if (!(value >= least && value <= most && (name === 'rate' || Number.isInteger(value))))
-      return `--${name} ${text}: a number from ${least} to ${most} is wanted`;
+      throw new Error(`--${name} ${text}: a number from ${least} to ${most} is wanted`);
   }
   return {
     seed: Number(seed),
