@@ -16,8 +16,11 @@ export interface Figures {
   readonly neverAccepted: number;
   readonly connections: number;
   readonly received: number;
-  /** From a fault on the worker that ran a task to the task's next start, in ms, ascending. */
-  readonly takeovers: Readonly<Record<Fault['kind'], readonly number[]>>;
+  /**
+   * From a fault on the worker that ran a task to the task's next start, in ms, ascending; apart those in whose time the
+   * broker had a fault too, as nothing goes on without it.
+   */
+  readonly takeovers: Readonly<Record<Fault['kind'] | 'withoutBroker', readonly number[]>>;
   /** How long Claude's processes outlived their killed workers, in ms, ascending. */
   readonly orphans: readonly number[];
   /** From asking to the answer 202, in ms, ascending. */
@@ -61,10 +64,7 @@ export function figuresOf(history: History): Figures {
     ).length,
     connections: readers.reduce((sum, reader) => sum + reader.connections, 0),
     received: readers.reduce((sum, { seqs }) => sum + seqs.length, 0),
-    takeovers: {
-      kill: takeovers(history, 'kill'),
-      stop: takeovers(history, 'stop'),
-    },
+    takeovers: takeovers(history),
     orphans: ascending(
       faults.flatMap(({ claudes }) => (claudes === undefined || claudes.count === 0 ? [] : [claudes.goneMs])),
     ),
@@ -76,19 +76,29 @@ export function figuresOf(history: History): Figures {
   };
 }
 
+/** What the broker may take to be back after its kill. */
+const BROKER_BACK_MS = 3_000;
+
 /** How long it took until each task that a worker ran when it was hit was started anew. */
-function takeovers({ stored, faults }: History, kind: Fault['kind']): number[] {
+function takeovers({ stored, faults }: History): Figures['takeovers'] {
   const workerOf = new Map(
     stored.flatMap(({ pid, workerId }) => (pid === undefined || workerId === undefined ? [] : [[pid, workerId]])),
   );
+  const outages = faults
+    .filter(({ role }) => role === 'broker')
+    .map(({ at, continuedAt = at + BROKER_BACK_MS }) => ({ from: at, to: continuedAt }));
   const tasks = [...byTask(stored).values()];
-  const hits = faults.filter((fault) => fault.role === 'worker' && fault.kind === kind);
-  return ascending(
-    hits.flatMap(({ pid, at }) => {
-      const workerId = workerOf.get(pid);
-      return workerId === undefined ? [] : tasks.flatMap((rows) => takeover(rows, workerId, at));
-    }),
-  );
+  const found = faults.flatMap(({ role, kind, pid, at }) => {
+    const workerId = role === 'worker' ? workerOf.get(pid) : undefined;
+    const times = workerId === undefined ? [] : tasks.flatMap((rows) => takeover(rows, workerId, at));
+    return times.map((ms) => {
+      const withoutBroker = outages.some(({ from, to }) => from < at + ms && to > at);
+      return { kind: withoutBroker ? ('withoutBroker' as const) : kind, ms };
+    });
+  });
+  const of = (wanted: keyof Figures['takeovers']): number[] =>
+    ascending(found.filter(({ kind }) => kind === wanted).map(({ ms }) => ms));
+  return { kill: of('kill'), stop: of('stop'), withoutBroker: of('withoutBroker') };
 }
 
 function takeover(rows: readonly StoredRow[], workerId: string, at: number): number[] {

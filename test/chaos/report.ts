@@ -20,6 +20,7 @@ export function renderReport(options: ChaosOptions, figures: Figures, findings: 
     ['requests cut off before they were accepted', String(figures.neverAccepted)],
     ['takeover after SIGKILL of the worker', spread(figures.takeovers.kill)],
     ['takeover after SIGSTOP of the worker', spread(figures.takeovers.stop)],
+    ['takeover with the broker hit too', spread(figures.takeovers.withoutBroker)],
     ["Claude's processes gone after SIGKILL of the worker", spread(figures.orphans)],
     ['POST to 202', spread(figures.acceptance)],
     ['POST of a cancel to 200', spread(figures.cancels)],

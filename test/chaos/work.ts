@@ -13,13 +13,13 @@ const WORKS: readonly Work[] = [
   {
     share: 60,
     make: (random) => ({
-      directives: `[[messages:${between(1, 4, random)}]][[sleep:${between(50, 1_500, random)}]][[messages:${between(1, 4, random)}]]`,
+      directives: `[[messages:${between(1, 4, random)}]][[sleep:${between(100, 3_000, random)}]][[messages:${between(1, 4, random)}]]`,
     }),
   },
   // Longer than a lease of 3 s.
-  { share: 8, make: (random) => ({ directives: `[[messages:2]][[sleep:${between(3_500, 6_000, random)}]]` }) },
+  { share: 8, make: (random) => ({ directives: `[[messages:2]][[sleep:${between(3_500, 8_000, random)}]]` }) },
   // Children that outlive it and have left its process group.
-  { share: 10, make: (random) => ({ directives: `[[fork:60000]][[sleep:${between(200, 2_000, random)}]]` }) },
+  { share: 10, make: (random) => ({ directives: `[[fork:60000]][[sleep:${between(500, 4_000, random)}]]` }) },
   { share: 6, make: () => ({ directives: '[[flaky:1]]', backoff: { base_s: 0.5 } }) },
   { share: 6, make: () => ({ directives: '[[error:529]]', max_attempts: 2, backoff: { base_s: 0.5 } }) },
   { share: 5, make: () => ({ directives: '[[messages:2]][[die:3]]', max_attempts: 1 }) },

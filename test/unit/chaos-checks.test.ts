@@ -108,7 +108,7 @@ describe('chaos: the checks', () => {
 
   const CASES: readonly [string, History, readonly (keyof typeof CHECKS)[]][] = [
     ['an accepted task of which nothing is known', history(ROWS.slice(0, 3).concat(ROWS.slice(4, 8))), ['lost']],
-    ['an accepted task that was only queued, and is queued no more', history([...ROWS.slice(0, 8)]), ['lost']],
+    ['an accepted task that was only queued, and is queued no more', history(ROWS.slice(0, 8)), ['lost']],
     [
       'an accepted task that was refused afterwards',
       history([...ROWS.slice(0, 8), { type: 'SPAWN_CANCELLED', ...B, reason: 'not_accepted' }]),
@@ -245,7 +245,7 @@ describe('chaos: plan, figures and options', () => {
     const rows: Row[] = [{ type: 'WORKER_ONLINE', workerId: 'w1', pid: 7, at: 0 }, ...ROWS];
     const fault = { kind: 'kill', role: 'worker', process: 'worker-1', pid: 7, at: 450 } as const;
     const { takeovers, outcomes } = figuresOf(history(rows, { faults: [fault] }));
-    assert.deepEqual(takeovers, { kill: [150], stop: [] });
+    assert.deepEqual(takeovers, { kill: [150], stop: [], withoutBroker: [] });
     assert.deepEqual(outcomes, { SPAWN_COMPLETE: 2 });
   });
 
