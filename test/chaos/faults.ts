@@ -21,6 +21,10 @@ export interface FaultsOptions {
 /** What Claude's processes may take to be gone after their worker was killed: a promise of KSI's. */
 const ORPHANS_GONE_MS = 5_000;
 
+/** Where all processes of a role are down, one that comes back is waited for. */
+const TARGET_WITHIN_MS = 15_000;
+const TARGET_PAUSE_MS = 100;
+
 const PROCESS_OF: Readonly<Record<FaultRole, string>> = { worker: 'worker-', api: 'api-', broker: 'nats-' };
 
 interface Target {
@@ -57,23 +61,29 @@ export class Faults {
     for (const planned of this.#options.plan) {
       await this.#pause(begun + planned.afterMs - performance.now());
       if (this.#stopping.signal.aborted) break;
-      const target = await this.#target(planned);
-      // All of its role are down already: the next fault comes soon.
-      if (target === undefined) continue;
-      const done = (planned.kind === 'kill' ? this.#kill(planned, target) : this.#freeze(planned, target)).finally(() =>
-        this.#underWay.delete(done),
-      );
+      const done = this.#strike(planned).finally(() => this.#underWay.delete(done));
       this.#underWay.add(done);
     }
     await Promise.all(this.#underWay);
   }
 
-  async #target({ role, which }: PlannedFault): Promise<Target | undefined> {
+  async #strike(planned: PlannedFault): Promise<void> {
+    const giveUp = performance.now() + TARGET_WITHIN_MS;
+    while (!this.#stopping.signal.aborted && performance.now() < giveUp) {
+      const target = await this.#target(planned);
+      if (target !== undefined)
+        return planned.kind === 'kill' ? this.#kill(planned, target) : this.#freeze(planned, target);
+      await this.#pause(TARGET_PAUSE_MS);
+    }
+  }
+
+  /** One that stands still can be killed, but not be made to stand still again. */
+  async #target({ role, kind, which }: PlannedFault): Promise<Target | undefined> {
     const { pids } = await this.#options.endpoints();
     const candidates = Object.entries(pids).flatMap(([name, pid]): Target[] => {
       const identity = identify(pid);
-      const fits = name.startsWith(PROCESS_OF[role]) && identity !== undefined && !this.#stopped.has(pid);
-      return fits ? [{ name, identity }] : [];
+      if (!name.startsWith(PROCESS_OF[role]) || identity === undefined) return [];
+      return kind === 'stop' && this.#stopped.has(pid) ? [] : [{ name, identity }];
     });
     return candidates[Math.floor(which * candidates.length)];
   }

@@ -13,6 +13,7 @@ import { planFaults } from './fault-plan.js';
 import { Faults } from './faults.js';
 import { Load } from './load.js';
 import type { ChaosOptions } from './options.js';
+import { freePortsInRow } from './ports.js';
 import { Readers } from './readers/readers.js';
 import type { Recorder } from './recorder.js';
 import { connectAsOperator, queuedSubjects, readEvents, untilQueueEmpty } from './stored.js';
@@ -35,7 +36,7 @@ const MARKER = 'KSI_CHAOS_RUN';
 export async function runChaos(options: RunOptions): Promise<TestCluster> {
   const { recorder, say } = options;
   const id = randomUUID();
-  const cluster = await startCluster(clusterEnv(options, id));
+  const cluster = await startCluster(clusterEnv(options, id, await freePortsInRow(options.apis + 1)));
   try {
     const endpoints = cluster.endpoints as unknown as Endpoints;
     const operator = await connectAsOperator(endpoints, options.signal);
@@ -46,6 +47,9 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
     } finally {
       await operator.close();
     }
+  } catch (error) {
+    say(`The run failed; its cluster's folder is left: ${cluster.dir}`);
+    throw error;
   } finally {
     const down = await cluster.ksi(['down']);
     if (down.code !== 0) say(`ksi down ended with ${down.code}: ${down.stderr}`);
@@ -55,7 +59,13 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
   return cluster;
 }
 
-const clusterEnv = ({ workers, apis, leaseS }: ChaosOptions, id: string): Record<string, string> => ({
+const clusterEnv = (
+  { workers, apis, leaseS }: ChaosOptions,
+  id: string,
+  firstPort: number,
+): Record<string, string> => ({
+  KSI_NATS_PORT: String(firstPort),
+  KSI_PORT: String(firstPort + 1),
   KSI_WORKERS: String(workers),
   KSI_APIS: String(apis),
   KSI_CONCURRENCY: '4',
