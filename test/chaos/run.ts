@@ -5,6 +5,7 @@ import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { readJson, type Endpoints } from '../../src/cluster/endpoints.js';
+import { signal as sendSignal } from '../../src/process/end.js';
 import { processesMarked } from '../../workers/guard/marked.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
@@ -56,6 +57,7 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
   }
   const pids = processesMarked(`${MARKER}=${id}`);
   if (pids.length > 0) recorder.leftovers.push({ what: 'processes after `ksi down`', pids });
+  for (const pid of pids) sendSignal(pid, 'SIGKILL');
   return cluster;
 }
 
