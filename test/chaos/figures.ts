@@ -12,8 +12,8 @@ export interface Figures {
   readonly accepted: number;
   readonly attempts: number;
   readonly events: number;
-  /** Tasks that stand in the events as queued only: their requests were cut off before the acceptance. */
-  readonly neverAccepted: number;
+  /** Tasks whose requests were refused or cut off before their acceptance: those that say so, and those left as queued. */
+  readonly notAccepted: Readonly<Record<string, number>>;
   readonly connections: number;
   readonly received: number;
   /**
@@ -25,6 +25,8 @@ export interface Figures {
   readonly orphans: readonly number[];
   /** From asking to the answer 202, in ms, ascending. */
   readonly acceptance: readonly number[];
+  /** From asking to the answer that the broker is away, in ms, ascending. */
+  readonly refusal: readonly number[];
   /** Longest time, in ms, between two acceptances. */
   readonly longestPause: number;
   /** From a POST of cancel to its answer 200, in ms, ascending. */
@@ -59,9 +61,10 @@ export function figuresOf(history: History): Figures {
     accepted: ids.length,
     attempts: stored.filter(({ type }) => type === 'SPAWN_START').length,
     events: stored.length,
-    neverAccepted: [...tasks.values()].filter(
-      (rows) => rows.every(({ type }) => type === 'SPAWN_QUEUED') || rows.some(isNotAccepted),
-    ).length,
+    notAccepted: {
+      cancelled: [...tasks.values()].filter((rows) => rows.some(isNotAccepted)).length,
+      'left as queued': [...tasks.values()].filter((rows) => rows.every(({ type }) => type === 'SPAWN_QUEUED')).length,
+    },
     connections: readers.reduce((sum, reader) => sum + reader.connections, 0),
     received: readers.reduce((sum, { seqs }) => sum + seqs.length, 0),
     takeovers: takeovers(history),
@@ -69,6 +72,9 @@ export function figuresOf(history: History): Figures {
       faults.flatMap(({ claudes }) => (claudes === undefined || claudes.count === 0 ? [] : [claudes.goneMs])),
     ),
     acceptance: ascending(acceptances.map(({ askedAt, answeredAt }) => answeredAt - askedAt)),
+    refusal: ascending(
+      posts.filter(({ status }) => status === 503).map(({ askedAt, answeredAt }) => answeredAt - askedAt),
+    ),
     longestPause: Math.max(0, ...answered.slice(1).map((at, index) => at - (answered[index] ?? at))),
     cancels: ascending(
       cancels.filter(({ status }) => status === 200).map(({ askedAt, answeredAt }) => answeredAt - askedAt),

@@ -10,6 +10,8 @@ export interface ChaosOptions {
   readonly workers: number;
   readonly apis: number;
   readonly leaseS: number;
+  /** KSI_CONTAINMENT. */
+  readonly containment: string;
   /** Where the history of a failure is put. */
   readonly out: string;
   /** Keep the history also of a run without a violation. */
@@ -26,6 +28,7 @@ Exit code 0: no violation; 1: violations, and the history is kept; 2: it could n
   --seed N      the same faults and requests again, though not the same moments (random, and printed)
   --rate N      tasks asked for per second (3)
   --workers N   workers (3)      --apis N   APIs (2)      --lease N   lease in seconds (3)
+  --containment KIND  KSI_CONTAINMENT (auto)
   --out DIR     where the history of a failure goes, in chaos-SEED (bench-results)
   --keep        keep the history of a run without violations too
   --help        this text
@@ -42,13 +45,14 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined 
       workers: { type: 'string', default: '3' },
       apis: { type: 'string', default: '2' },
       lease: { type: 'string', default: '3' },
+      containment: { type: 'string', default: 'auto' },
       out: { type: 'string', default: 'bench-results' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return undefined;
-  const { seed, seconds, rate, workers, apis, lease, out, keep } = values;
+  const { seed, seconds, rate, workers, apis, lease, containment, out, keep } = values;
   const numbers = { seed, seconds, rate, workers, apis, lease };
   for (const [name, text] of Object.entries(numbers)) {
     const value = Number(text);
@@ -63,6 +67,7 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined 
     workers: Number(workers),
     apis: Number(apis),
     leaseS: Number(lease),
+    containment,
     out,
     keep,
   };

@@ -62,7 +62,7 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
 }
 
 const clusterEnv = (
-  { workers, apis, leaseS }: ChaosOptions,
+  { workers, apis, leaseS, containment }: ChaosOptions,
   id: string,
   firstPort: number,
 ): Record<string, string> => ({
@@ -72,6 +72,7 @@ const clusterEnv = (
   KSI_APIS: String(apis),
   KSI_CONCURRENCY: '4',
   KSI_LEASE_S: String(leaseS),
+  KSI_CONTAINMENT: containment,
   KSI_DRAIN_S: '5',
   // A process that is killed every few seconds is back at once all the same.
   KSI_RESTART_MAX_S: '1',
