@@ -96,7 +96,11 @@ export class SocketReader {
 
   #receive(text: string): void {
     const message = JSON.parse(text) as EventEnvelope | ServerFrame;
-    if ('op' in message) return void this.#complaints.push(text);
+    if ('op' in message) {
+      // The broker is away, so the replay is broken off and the connection closed: nothing is lost by that.
+      const passing = message.op === 'error' && message.code === 'broker_unavailable';
+      return passing ? undefined : void this.#complaints.push(text);
+    }
     this.#seqs.push(message.seq);
     this.#cursor = message.cursor;
     this.#lastSeq = Math.max(this.#lastSeq, message.seq);
