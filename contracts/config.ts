@@ -92,6 +92,12 @@ export const Config = Type.Object({
     }),
   ),
   KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
+  KSI_RESTART_MAX_S: Int(
+    'Longest pause, in seconds, before the supervisor starts a process again that ended by itself; the first is half a second.',
+    1,
+    3600,
+    30,
+  ),
   KSI_EVENTS_MAX_AGE_S: Int(
     'Seconds that events are kept. No task stays open longer: half of it bounds the wait for a start, and half an attempt.',
     7200,

@@ -46,7 +46,7 @@ export const streamSpecs = (
     // What is due goes when it is acknowledged; a schedule when it fires. Limits of any kind would drop pending ones.
     retention: 'workqueue',
     storage: 'file',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     allow_msg_schedules: true,
     allow_direct: true,
   },

@@ -137,6 +137,7 @@ export class Supervisor {
       spec,
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
+      longestPauseMs: this.#plan.config.KSI_RESTART_MAX_S * 1_000,
       onChange: () => this.#onChange(managed),
     });
     this.#processes.push(managed);

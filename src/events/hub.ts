@@ -44,7 +44,8 @@ export class EventHub {
   #recent: { at: number; event: BridgedEvent }[] = [];
   #position: Position = { incarnation: '', seq: 0 };
   #waiting: Incoming[] = [];
-  #draining: Promise<void> | undefined;
+  #draining: Promise<unknown> | undefined;
+  #catchingUp: Promise<boolean> | undefined;
   #started = false;
   #stopped = false;
   #quiet = true;
@@ -72,11 +73,11 @@ export class EventHub {
     this.#drain();
     this.#stopListening.push(
       this.#broker.onConnection((connected) => {
-        if (connected) this.#compare();
+        if (connected) void this.#compare();
       }),
     );
     this.#timer = setInterval(() => {
-      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) this.#compare();
+      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) void this.#compare();
       this.#quiet = true;
     }, IDLE_CHECK_MS);
   }
@@ -128,13 +129,20 @@ export class EventHub {
   }
 
   /**
-   * Resolves when all that the stream holds by now was delivered, or could not be fetched. For a cursor that came from another API,
-   * whose hub may be a moment ahead of this one.
+   * Resolves when all that the stream holds by now was delivered; with false when that could not be found out, as the broker is
+   * away. For a cursor that came from another API, whose hub may be ahead of this one.
    */
-  async catchUp(): Promise<void> {
-    await this.#draining;
-    this.#compare();
-    await this.#draining;
+  catchUp(): Promise<boolean> {
+    this.#catchingUp ??= this.#catchUp();
+    return this.#catchingUp;
+  }
+
+  async #catchUp(): Promise<boolean> {
+    do await this.#draining;
+    while (this.#draining !== undefined);
+    // Who asks from here on may know of more than the comparison that begins now.
+    this.#catchingUp = undefined;
+    return this.#compare();
   }
 
   #onMessage(msg: Msg): void {
@@ -210,24 +218,28 @@ export class EventHub {
     }
   }
 
-  /** Compares with the stream's end, and fetches what never came. */
-  #compare(): void {
-    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return;
+  /** Compares with the stream's end, and fetches what never came, unless something is being fetched. @returns whether it could. */
+  async #compare(): Promise<boolean> {
+    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return false;
     this.#checksSkipped = 0;
-    this.#draining = this.#compareSlowly().finally(() => {
+    const comparing = this.#compareSlowly();
+    this.#draining = comparing.finally(() => {
       this.#draining = undefined;
       this.#drain();
     });
+    return comparing;
   }
 
-  async #compareSlowly(): Promise<void> {
+  async #compareSlowly(): Promise<boolean> {
     try {
       const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
       const incarnation = incarnationOf(created);
       if (this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
       if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
+      return true;
     } catch (error) {
       this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
+      return false;
     }
   }
 

@@ -134,13 +134,13 @@ describe('the search for a nats-server', () => {
 describe('restart pauses', () => {
   it('double from half a second to half a minute', () => {
     const pauses: number[] = [];
-    for (let pause = 0; pauses.length < 8;) pauses.push((pause = restartPause(pause, 100)));
+    for (let pause = 0; pauses.length < 8;) pauses.push((pause = restartPause(pause, 100, 30_000)));
     assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   });
 
   it('begin anew after a minute of health', () => {
-    assert.equal(restartPause(30_000, 60_000), 500);
-    assert.equal(restartPause(30_000, 59_999), 30_000);
+    assert.equal(restartPause(30_000, 60_000, 30_000), 500);
+    assert.equal(restartPause(30_000, 59_999, 30_000), 30_000);
   });
 });
 
