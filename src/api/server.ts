@@ -40,6 +40,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
+  const refuseOthers = otherMethods(app);
   for (const routes of [
     documentRoutes,
     healthRoutes,
@@ -52,6 +53,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     eventsRoute,
   ])
     routes(app, context);
+  refuseOthers();
   await app.ready();
   return app;
 }
