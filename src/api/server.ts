@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
 import { buildEdge } from './edge.js';
+import { otherMethods } from './other-methods.js';
 import { deadRoutes } from './routes/dead.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
