@@ -5,8 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { request } from 'undici';
 import { WebSocket } from 'ws';
-import type { EventEnvelope, SpawnAccepted, Task } from '../../contracts/index.js';
-import type { DeadSummary } from '../../contracts/http.js';
+import type { DeadSummary, EventEnvelope, SpawnAccepted, Task } from '../../contracts/index.js';
 import { startMessagesStandin, type MessagesStandin, type RecordedRequest } from '../../src/standin/messages/server.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 
@@ -211,7 +210,7 @@ describe('the main job, end to end', () => {
       assert.equal((await cluster.ksi(['cancel', again])).code, 0);
       const tooLate = await cluster.ksi(['interrupt', again]);
       assert.equal(tooLate.code, 1);
-      assert.match(tooLate.stderr, /not_running.*ksi task ID/);
+      assert.match(tooLate.stderr, /task_ended.*ksi task ID/);
     });
 
     it('shows what was given up, puts it back and deletes it', async () => {

@@ -63,7 +63,7 @@ describe('the NATS service', () => {
       names.push(name);
       assert.deepEqual(
         endpoints.map(({ subject }) => subject).toSorted(),
-        ['cancel', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
+        ['cancel', 'dead', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
       );
     }
     assert.deepEqual(names, ['ksi']);
