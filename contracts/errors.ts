@@ -46,6 +46,11 @@ export const API_ERRORS = {
     next: 'Ask the operator for a token with the scope that is named.',
   },
   not_found: { status: 404, title: 'There is no such thing here', next: 'Check the id; list what there is with GET.' },
+  method_not_allowed: {
+    status: 405,
+    title: 'This address has no such method',
+    next: 'Use one of those that `Allow` names; /docs tells what each does.',
+  },
   session_not_found: {
     status: 404,
     title: 'The session is not known',

@@ -3,7 +3,7 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { Type, type Static, type TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
-import { TaskParams, TasksQuery } from '../../contracts/http.js';
+import { DeadQuery, TaskParams, TasksQuery } from '../../contracts/http.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
@@ -40,6 +40,7 @@ const VERBS: readonly Verb[] = [
   verb('tasks', TasksQuery, (query, principal, { tasks }) => tasks.page(query, principal)),
   verb('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
   verb('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
+  verb('dead', DeadQuery, (query, principal, { dead }) => dead.page(query, principal)),
   verb('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
   verb('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
 ];

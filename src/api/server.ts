@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
 import { buildEdge } from './edge.js';
+import { otherMethods } from './other-methods.js';
 import { deadRoutes } from './routes/dead.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
@@ -40,6 +41,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
+  const refuseOthers = otherMethods(app);
   for (const routes of [
     documentRoutes,
     healthRoutes,
@@ -52,6 +54,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     eventsRoute,
   ])
     routes(app, context);
+  refuseOthers();
   await app.ready();
   return app;
 }
