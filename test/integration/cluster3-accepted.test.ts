@@ -85,7 +85,7 @@ describe('tasks, in a cluster of three', () => {
     const leader = await cluster.leaderOf(STREAM.commands);
     await cluster.servers[leader]?.kill();
     const before = accepted.length;
-    while (accepted.length < before + 15) await sleep(50);
+    while (accepted.length < before + 6) await sleep(50);
     await cluster.servers[leader]?.restart();
     asking.abort();
     await Promise.all(clients);
