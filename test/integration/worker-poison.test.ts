@@ -41,9 +41,8 @@ describe('a task that takes its worker down, whichever has it', () => {
     const behind = await lab.post('behind it in its session', { sessionId: poison.sessionId });
     const others = [];
     const outcome = lab.outcome(poison.taskId);
-    let ended = false;
-    void outcome.then(() => (ended = true));
-    while (!ended) {
+    const isEnded = (): boolean => lab.of(poison.taskId).at(-1)?.type === 'SPAWN_ERROR';
+    while (!isEnded()) {
       const other = await lab.post('x [[sleep:50]]', { command: { policy: { max_attempts: 1 } } });
       others.push(other);
       await Promise.race([outcome, lab.outcome(other.taskId)]);
