@@ -39,7 +39,9 @@ describe('a task that takes its worker down, whichever has it', () => {
   it('is given up after five starts, with a dead letter, and the others go on', async () => {
     const poison = await lab.post('x [[messages:2]] [[kill-worker]] [[hang]]');
     const behind = await lab.post('behind it in its session', { sessionId: poison.sessionId });
-    const others = [];
+    // They take longer than the one beside them lets their worker live.
+    const long = await Promise.all(Array.from({ length: 3 }, () => lab.post('x [[sleep:1500]]')));
+    const others = [...long];
     const outcome = lab.outcome(poison.taskId);
     const isEnded = (): boolean => lab.of(poison.taskId).at(-1)?.type === 'SPAWN_ERROR';
     while (!isEnded()) {
