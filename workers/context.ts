@@ -5,6 +5,7 @@ import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
 import type { Journal } from './journal/journal.js';
+import type { Quarantine } from './quarantine.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {
@@ -24,6 +25,7 @@ export interface WorkerContext {
   readonly environment: ClaudeEnvironment;
   readonly keeper: Keeper;
   readonly journal: Journal;
+  readonly quarantine: Quarantine;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

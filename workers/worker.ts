@@ -23,6 +23,7 @@ import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
 import { recover } from './journal/recover.js';
 import { Lanes } from './lanes.js';
+import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
 
 export interface WorkerOptions {
@@ -104,6 +105,7 @@ export class Worker {
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
       journal: this.#journal,
+      quarantine: new Quarantine(() => this.#lanes),
       environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
       shutdown: this.#shutdown.signal,
     };

@@ -39,11 +39,12 @@ describe('a task that takes its worker down, whichever has it', () => {
   it('is given up after five starts, with a dead letter, and the others go on', async () => {
     const poison = await lab.post('x [[messages:2]] [[kill-worker]] [[hang]]');
     const behind = await lab.post('behind it in its session', { sessionId: poison.sessionId });
-    const others = [];
+    // They take longer than the one beside them lets their worker live.
+    const long = await Promise.all(Array.from({ length: 3 }, () => lab.post('x [[sleep:1500]]')));
+    const others = [...long];
     const outcome = lab.outcome(poison.taskId);
-    let ended = false;
-    void outcome.then(() => (ended = true));
-    while (!ended) {
+    const isEnded = (): boolean => lab.of(poison.taskId).at(-1)?.type === 'SPAWN_ERROR';
+    while (!isEnded()) {
       const other = await lab.post('x [[sleep:50]]', { command: { policy: { max_attempts: 1 } } });
       others.push(other);
       await Promise.race([outcome, lab.outcome(other.taskId)]);

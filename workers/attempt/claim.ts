@@ -12,7 +12,7 @@ import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
 import { pauseMs, type EffectivePolicy } from '../policy.js';
 import type { TaskIdentity } from './command.js';
-import { isStale, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
+import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
 
 /** An attempt that is ours: its SPAWN_START is stored. */
 export interface Claim {
@@ -29,6 +29,8 @@ export type Claimed =
   | { kind: 'claimed'; claim: Claim }
   /** Its next attempt is not due yet. */
   | { kind: 'early'; pauseMs: number }
+  /** It may be what takes workers down: it is to have one for itself. */
+  | { kind: 'suspect' }
   /** A later message of the same run stands in its place: this one is only to be taken off the queue. */
   | { kind: 'superseded' }
   /** It has an outcome: only the rest of its end may be missing. */
@@ -43,6 +45,7 @@ const TRIES = 3;
  * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
  * taken over; one that was lost too often is given up.
  * @param policy undefined: the command can't be read.
+ * @param alone nothing else runs in this worker.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
@@ -51,6 +54,7 @@ export async function claimTask(
   delivery: Delivery,
   policy: EffectivePolicy | undefined,
   signal: AbortSignal,
+  alone = false,
 ): Promise<Claimed> {
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
@@ -65,7 +69,7 @@ export async function claimTask(
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
-    const claiming = { context, identity, run, publish, signal };
+    const claiming = { context, identity, run, publish, signal, alone };
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
@@ -104,6 +108,7 @@ interface Claiming {
   readonly run: EventData<'SPAWN_START'>['run'];
   readonly publish: PublishState;
   readonly signal: AbortSignal;
+  readonly alone: boolean;
 }
 
 async function startNew(
@@ -132,6 +137,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     if (stored === undefined) return undefined;
     lastSeq = stored.seq;
   }
+  if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
   const from = position.transcriptSeq;
   const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
   const { attempts, failures } = position;

@@ -64,6 +64,13 @@ export class Lease {
     this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - performance.now()));
   }
 
+  /** Asks for more time before the start. @throws {BrokerError} */
+  async extend(): Promise<void> {
+    const sentAt = performance.now();
+    await this.#options.delivery.renew();
+    this.#extended(sentAt);
+  }
+
   /** Says that a state event of this id, about to be published, is the attempt's own. */
   own(eventId: string): void {
     this.#own.add(eventId);
@@ -104,11 +111,15 @@ export class Lease {
       return this.#renewAfter(Math.min(500, this.#interval / 2));
     }
     this.#asked = undefined;
+    this.#extended(sentAt);
+    this.#renewAfter(this.#interval - (performance.now() - sentAt));
+  }
+
+  #extended(sentAt: number): void {
     // From the renewal before: a kill of the broker may take this one back.
     this.#deadline = this.#confirmed + this.#options.leaseMs;
     this.#confirmed = sentAt;
     this.#armDeadline();
-    this.#renewAfter(this.#interval - (performance.now() - sentAt));
   }
 
   #armDeadline(): void {

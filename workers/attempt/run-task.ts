@@ -36,6 +36,8 @@ export type TaskEnd =
 
 /** A run that this worker can't take now goes to others, or comes again after this. */
 const GIVE_BACK_MS = 5_000;
+/** Where one runs alone already, there is no room for another for a while. */
+const SUSPECT_PAUSE_MS = 2_000;
 
 /** Takes one delivered run to its end. Never rejects: what goes wrong is logged, and the lease brings the run elsewhere. */
 export async function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
@@ -87,7 +89,8 @@ class TaskRun {
     this.#log = context.log;
   }
 
-  async run(): Promise<TaskEnd> {
+  /** @param alone nothing else runs in this worker. */
+  async run(alone = false): Promise<TaskEnd> {
     const read = await whileUnavailable(this.#lease.signal, () => readCommand(this.#delivery, this.#context.blobs));
     if (read.kind === 'newer') {
       this.#log.warn({ version: read.version }, 'a task of a newer format is given back; this worker needs an update');
@@ -104,7 +107,8 @@ class TaskRun {
     const traceparent = this.#delivery.header(HEADER.traceparent);
     const { retentionMs } = this.#context;
     const policy = read.kind === 'command' ? effectivePolicy(read.command, retentionMs) : undefined;
-    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal);
+    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal, alone);
+    if (claimed.kind === 'suspect') return this.#runAlone();
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'early') {
       await pauseRun(this.#delivery, identity, claimed.pauseMs, this.#context);
@@ -149,6 +153,32 @@ class TaskRun {
       await this.#context.journal.drop(this.#held.startId);
     } catch (error) {
       this.#log.error({ err: error }, 'the journal could not be written');
+    }
+  }
+
+  /** With the worker for itself, once what else it runs has ended; until then the lease is kept. */
+  async #runAlone(): Promise<TaskEnd> {
+    const { quarantine, shutdown, leaseMs } = this.#context;
+    const keeping = setInterval(() => {
+      this.#lease.extend().catch((error: unknown) => this.#log.warn({ err: error }, 'the lease was not renewed'));
+    }, leaseMs / 3);
+    let leave: (() => void) | undefined;
+    try {
+      this.#log.info('its worker was lost again and again; it is to run alone');
+      leave = await quarantine.enter(AbortSignal.any([this.#lease.signal, shutdown]));
+    } catch (error) {
+      if (!shutdown.aborted) throw error;
+    } finally {
+      clearInterval(keeping);
+    }
+    if (leave === undefined) {
+      this.#delivery.giveBack(shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
+      return 'given_back';
+    }
+    try {
+      return await this.run(true);
+    } finally {
+      leave();
     }
   }
 
