@@ -51,7 +51,7 @@ async function* checkStreams(broker: Broker, config: Config): AsyncGenerator<Fin
       yield failed(spec.name, 'the stream is not there', MEND);
       continue;
     }
-    const wrong = differences(spec, info.config as unknown as Record<string, unknown>);
+    const wrong = differences(spec, info.config);
     if (wrong.length > 0) {
       yield failed(spec.name, `not as the contract says: ${wrong.join(', ')}`, MEND);
       continue;
@@ -81,7 +81,7 @@ async function* checkConsumers(broker: Broker, config: Config): AsyncGenerator<F
     const info = await orMissing(broker.jsm.consumers.info(stream, consumer.durable_name));
     if (info === undefined) wrong.push(`${consumer.durable_name} is not there`);
     else {
-      const different = differences(consumer, info.config as unknown as Record<string, unknown>);
+      const different = differences(consumer, info.config);
       if (different.length > 0) wrong.push(`${consumer.durable_name}: ${different.join(', ')}`);
     }
   }
@@ -114,10 +114,11 @@ async function* checkContents(broker: Broker): AsyncGenerator<Finding> {
 }
 
 /** What of `wanted` is otherwise in `actual`, each as `field is …, not …`. Pure. */
-export function differences(wanted: object, actual: Readonly<Record<string, unknown>>): string[] {
+export function differences(wanted: object, actual: object): string[] {
+  const there = new Map<string, unknown>(Object.entries(actual));
   return Object.entries(wanted)
-    .filter(([field, value]) => !isDeepStrictEqual(normal(value), normal(actual[field])))
-    .map(([field, value]) => `${field} is ${JSON.stringify(actual[field])}, not ${JSON.stringify(value)}`);
+    .filter(([field, value]) => !isDeepStrictEqual(normal(value), normal(there.get(field))))
+    .map(([field, value]) => `${field} is ${JSON.stringify(there.get(field))}, not ${JSON.stringify(value)}`);
 }
 
 /** The broker leaves out what is false or empty, and fills in objects. */

@@ -71,7 +71,8 @@ export class Invariants {
   #state(taskId: string, known: TaskSeen | undefined, event: SeenEvent): void {
     const status = statusOfSubject(event.subject);
     if (status === undefined) return;
-    const sessionId = String(event.data['session_id'] ?? '');
+    const { session_id: session } = event.data;
+    const sessionId = typeof session === 'string' ? session : '';
     const attempt = Number(event.data['attempt'] ?? known?.attempt ?? 0);
     if (known === undefined) {
       const whole = FIRST.includes(status) && attempt <= 1;
