@@ -101,3 +101,16 @@ export const cancelledAnyway: Check = {
     });
   },
 };
+
+export const failedAnyway: Check = {
+  title: 'tasks that failed for no fault of their own',
+  violations: (history) => {
+    const accepted = acceptedTasks(history);
+    return history.stored.flatMap((row) => {
+      const post = accepted.get(row.taskId ?? '');
+      // One whose workers were lost five times is given up, as is promised.
+      const meant = post === undefined || post.fails || row.givenUp === 'workers_lost';
+      return row.type !== 'SPAWN_ERROR' || meant ? [] : [`${row.taskId ?? ''} (${post.key}): ${row.reason ?? ''}`];
+    });
+  },
+};
