@@ -42,7 +42,6 @@ export const twoOutcomes: Check = {
     [...byTask(stored)].flatMap(([taskId, rows]) => {
       const end = rows.findIndex(isOutcome);
       const after = end === -1 ? [] : rows.slice(end + 1);
-      // Sent without waiting for it, so it may come late; it says nothing new.
       return after.length === 0 ? [] : [`${taskId}: after its outcome came ${after.map(inWords).join(', ')}`];
     }),
 };
