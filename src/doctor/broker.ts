@@ -26,9 +26,14 @@ export async function* checkBroker(
     ? ok('version', `nats-server ${version} (${name})`)
     : failed('version', `nats-server ${version}`, `Use ${MIN_VERSION} or later.`);
   for (const monitor of monitors) yield syncOf(await monitored(monitor));
-  yield* checkStreams(broker, config);
+  let whole = true;
+  for await (const finding of checkStreams(broker, config)) {
+    whole &&= finding.status !== 'failed';
+    yield finding;
+  }
   yield* checkConsumers(broker, config);
-  yield* checkContents(broker);
+  // What a stream should hold can't be asked of one that isn't there.
+  if (whole) yield* checkContents(broker);
 }
 
 function syncOf(server: Monitored | undefined): Finding {
