@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 export KSI_WORKERS := $(or $(WORKERS),$(KSI_WORKERS))
 export KSI_APIS := $(or $(API),$(KSI_APIS))
+export KSI_NATS_SERVERS := $(or $(NATS),$(KSI_NATS_SERVERS))
 export KSI_CONCURRENCY := $(or $(CONCURRENCY),$(KSI_CONCURRENCY))
 
 KSI := node dist/src/cli/main.js
@@ -15,11 +16,11 @@ SOURCES := $(shell find contracts src workers test -name '*.ts' 2>/dev/null) pac
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node one-broker install build up down status logs demo test bench chaos audit lint format
+.PHONY: help node install build up down status logs demo test bench chaos audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
-	@echo '  For example: make up WORKERS=4 CONCURRENCY=8'
+	@echo '  For example: make up WORKERS=4 CONCURRENCY=8, or make up NATS=3 for a broker that is a cluster'
 
 node:
 	@command -v node >/dev/null || { echo 'KSI needs Node 20.19 or later, and there is no node on PATH: https://nodejs.org/download' >&2; exit 1; }
@@ -43,10 +44,7 @@ $(BUILT): $(INSTALLED) $(SOURCES)
 	@npm run --silent build >&2
 	@touch $@
 
-one-broker:
-	@$(if $(filter-out 1,$(NATS)),echo 'NATS=$(NATS): make up starts one nats-server. For a cluster run nats.conf on each node (see its head) and name them with KSI_NATS_URL.' >&2; exit 1,:)
-
-up: one-broker build ## Start nats-server, APIs and workers; returns when they are ready
+up: build ## Start nats-server, APIs and workers; returns when they are ready
 	@$(KSI) up
 
 down: build ## Stop them in order
@@ -75,8 +73,8 @@ test: build ## All that CI checks
 bench: build ## Measure, against baselines of the same machine and run
 	@node dist/test/bench/main.js
 
-chaos: ## Kill processes at random under load
-	@echo 'make chaos comes with issue 3.' >&2; exit 1
+chaos: build ## Kill and freeze processes at random under load, and check that nothing was lost (SECONDS= SEED= RATE=)
+	@node --enable-source-maps dist/test/chaos/main.js --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
 lint: install ## Static checks
 	@npm run --silent lint

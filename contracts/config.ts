@@ -43,8 +43,14 @@ export const Config = Type.Object({
   KSI_NATS_URL: Type.Optional(
     Text('An existing nats-server (or several, by comma) to use instead of one that `make up` starts.'),
   ),
+  KSI_NATS_SERVERS: Type.Integer({
+    enum: [1, 3],
+    default: 1,
+    description:
+      'nats-servers that the broker is made of, each of which holds every stream (`make up NATS=3`): a cluster of three goes on without any one of them.',
+  }),
   KSI_NATS_PORT: Int(
-    'Port of the nats-server that `make up` starts; when taken, a free one is used and shown.',
+    'Port of the (first) nats-server that `make up` starts; when taken, a free one is used and shown.',
     1,
     65535,
     4222,
@@ -108,6 +114,12 @@ export const Config = Type.Object({
     }),
   ),
   KSI_DRAIN_S: Int('Seconds that a worker lets its runs finish at shutdown before it gives them back.', 0, 3600, 30),
+  KSI_RESTART_MAX_S: Int(
+    'Longest pause, in seconds, before the supervisor starts a process again that ended by itself; the first is half a second.',
+    1,
+    3600,
+    30,
+  ),
   KSI_EVENTS_MAX_AGE_S: Int(
     'Seconds that events are kept. No task stays open longer: half of it bounds the wait for a start, and half an attempt.',
     7200,

@@ -56,6 +56,11 @@ export const API_ERRORS = {
     next: 'Operators name the origins that may in KSI_ALLOWED_ORIGINS.',
   },
   not_found: { status: 404, title: 'There is no such thing here', next: 'Check the id; list what there is with GET.' },
+  method_not_allowed: {
+    status: 405,
+    title: 'This address has no such method',
+    next: 'Use one of those that `Allow` names; /docs tells what each does.',
+  },
   session_not_found: {
     status: 404,
     title: 'The session is not known',
@@ -217,7 +222,13 @@ export type TaskErrorCode = keyof typeof TASK_ERRORS;
 
 /** Reasons in SPAWN_CANCELLED. */
 export const CANCEL_REASONS = ['not_accepted', 'requested'] as const;
-/** Reasons in SPAWN_RETRY that don't count against a task's attempts; the others are task errors. */
+/**
+ * Reasons in SPAWN_RETRY that don't count against a task's attempts; the others are task errors. Each says what its writer saw:
+ * - `worker_lost`: the lease ran out, or the worker was found dead, by the one that took the task over. It can't tell
+ *   why: also after an outage of the broker, if it came before the attempt's own worker. Only these count as signs that a task takes its workers down.
+ * - `worker_drained`: the worker stopped, and gave it back.
+ * - `broker_lost`: the worker lived, but the broker was away for longer than the lease allows.
+ */
 export const UNCOUNTED_REASONS = ['worker_lost', 'worker_drained', 'broker_lost'] as const;
 /** Reasons in SPAWN_RETRY. */
 export const RETRY_REASONS = [...UNCOUNTED_REASONS, ...(Object.keys(TASK_ERRORS) as TaskErrorCode[])] as const;

@@ -33,6 +33,8 @@ export type Priority = (typeof PRIORITIES)[number];
 /** The lanes of a queue, each with a consumer: its priorities, and `next` for tasks promoted from waiting. */
 export const LANES = [...PRIORITIES, 'next'] as const;
 export type Lane = (typeof LANES)[number];
+/** Stands in a lane's place in the subject of a run that waits long for its next attempt: no consumer serves it. */
+export const PARKED = 'parked';
 
 /** The queue of a task that names none. */
 export const DEFAULT_QUEUE = 'default';
@@ -54,7 +56,18 @@ export const SUBJECT = {
   sessionWaiting: (sessionId: string) => `ksi.commands.wait.*.*.${sessionId}`,
   allWaiting: 'ksi.commands.wait.>',
   queueWaiting: (queue: string) => `ksi.commands.wait.${queue}.>`,
+  /** A run that waits long for its next attempt, in its session's place. */
+  parked: (queue: string, sessionId: string) => `ksi.commands.spawn.${queue}.${PARKED}.${sessionId}`,
+  sessionParked: (sessionId: string) => `ksi.commands.spawn.*.${PARKED}.${sessionId}`,
+  allParked: `ksi.commands.spawn.*.${PARKED}.*`,
+  queueParked: (queue: string) => `ksi.commands.spawn.${queue}.${PARKED}.*`,
   laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
+
+  /** A message of the future: the broker publishes it to `due` of the same id when its time has come. */
+  schedule: (scheduleId: string) => `ksi.schedules.${scheduleId}`,
+  schedulesAll: 'ksi.schedules.*',
+  due: (scheduleId: string) => `ksi.due.${scheduleId}`,
+  dueAll: 'ksi.due.*',
 
   /** What KSI_EVENTS listens to. */
   ingestAll: `${INGEST}.>`,
@@ -109,6 +122,16 @@ export const CONSUMER = {
   lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
   /** Counts the waiting tasks of a queue; nobody pulls from it. */
   waiting: (queue: string) => `wait-${queue}`,
+  /** Counts the parked runs of a queue; nobody pulls from it. */
+  parked: (queue: string) => `parked-${queue}`,
+  /** Durable pull consumer of what is due, shared by the APIs. */
+  due: 'due',
+} as const;
+
+/** Ids of schedules. */
+export const SCHEDULE = {
+  /** Of what brings back a parked run. */
+  parked: (sessionId: string, taskId: string) => `parked_${sessionId}_${taskId}`,
 } as const;
 
 export const SERVICE = { name: 'ksi', version: '1.0.0', group: 'ksi.api' } as const;
@@ -120,6 +143,9 @@ export const HEADER = {
   batchId: 'Nats-Batch-Id',
   batchSeq: 'Nats-Batch-Sequence',
   batchCommit: 'Nats-Batch-Commit',
+  /** When a message is due (`@at …`), and the subject on which it is then published. */
+  schedule: 'Nats-Schedule',
+  scheduleTarget: 'Nats-Schedule-Target',
   /** On republished events: the stream's sequence of the stored one. */
   seq: 'Nats-Sequence',
   stream: 'Nats-Stream',

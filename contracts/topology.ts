@@ -18,9 +18,13 @@ export interface StreamSpec {
 export const streamSpecs = (
   config: Pick<
     Config,
-    'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_EVENTS_MAX_BYTES'
+    | 'KSI_QUEUES'
+    | 'KSI_QUEUE_MAX'
+    | 'KSI_QUEUE_MAX_BYTES'
+    | 'KSI_EVENTS_MAX_AGE_S'
+    | 'KSI_EVENTS_MAX_BYTES'
+    | 'KSI_NATS_SERVERS'
   >,
-  replicas: number,
 ): readonly StreamSpec[] => [
   {
     name: STREAM.commands,
@@ -28,13 +32,24 @@ export const streamSpecs = (
     subjects: [SUBJECT.commandsAll],
     retention: 'workqueue',
     storage: 'file',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     // Refuse rather than lose: the API answers 429.
     discard: 'new',
     max_msgs: config.KSI_QUEUE_MAX * config.KSI_QUEUES.split(',').length,
     max_bytes: config.KSI_QUEUE_MAX_BYTES,
     allow_direct: true,
     allow_atomic: true,
+  },
+  {
+    name: STREAM.schedules,
+    description: 'What is to happen at a time, and what is due',
+    subjects: [SUBJECT.schedulesAll, SUBJECT.dueAll],
+    // What is due goes when it is acknowledged; a schedule when it fires. Limits of any kind would drop pending ones.
+    retention: 'workqueue',
+    storage: 'file',
+    num_replicas: config.KSI_NATS_SERVERS,
+    allow_msg_schedules: true,
+    allow_direct: true,
   },
   {
     name: STREAM.events,
@@ -45,7 +60,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
     max_bytes: config.KSI_EVENTS_MAX_BYTES,
@@ -59,7 +74,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(30 * 86_400),
     allow_direct: true,
@@ -72,7 +87,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     // A convenience: it must never hold up the end of a task.
     discard: 'old',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
@@ -86,7 +101,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     allow_direct: true,
     allow_atomic: true,
@@ -98,7 +113,7 @@ export const streamSpecs = (
     retention: 'limits',
     storage: 'file',
     compression: 's2',
-    num_replicas: replicas,
+    num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(365 * 86_400),
     deny_delete: true,
@@ -106,10 +121,10 @@ export const streamSpecs = (
     allow_direct: true,
     allow_atomic: true,
   },
-  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, replicas),
-  bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, replicas),
-  bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, replicas),
-  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, replicas),
+  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
 ];
 
 /** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again; 0: for ever. */
@@ -141,19 +156,37 @@ export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
   queues.flatMap((queue) => LANES.map((lane) => ({ queue, lane, name: CONSUMER.lane(queue, lane) })));
 
 /**
- * Counts the waiting tasks of a queue for whoever asks after it: the stream's own figures know no queues, and listing
- * the subjects of a long queue takes long.
+ * Count the tasks of a queue that no lane has, for whoever asks after them: the stream's own figures know no queues, and
+ * listing the subjects of a long queue takes long.
  */
-export const waitingConsumer = (queue: string) => ({
-  durable_name: CONSUMER.waiting(queue),
-  filter_subject: SUBJECT.queueWaiting(queue),
+export const countingConsumers = (queue: string) => [
+  {
+    durable_name: CONSUMER.waiting(queue),
+    filter_subject: SUBJECT.queueWaiting(queue),
+    ack_policy: 'explicit' as const,
+  },
+  {
+    durable_name: CONSUMER.parked(queue),
+    filter_subject: SUBJECT.queueParked(queue),
+    ack_policy: 'explicit' as const,
+  },
+];
+
+/** Of what is due: an API that dies with it, or can't do it now, leaves it to another after 30 s. */
+export const DUE_CONSUMER = {
+  durable_name: CONSUMER.due,
+  filter_subject: SUBJECT.dueAll,
   ack_policy: 'explicit' as const,
-});
+  ack_wait: seconds(30),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
 
 /** The consumers that together count all that stands in a queue. */
 export const queueConsumers = (queue: string): readonly string[] => [
   ...LANES.map((lane) => CONSUMER.lane(queue, lane)),
   CONSUMER.waiting(queue),
+  CONSUMER.parked(queue),
 ];
 
 export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({

@@ -5,6 +5,7 @@ import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
 import type { Journal } from './journal/journal.js';
+import type { Quarantine } from './quarantine.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {
@@ -15,6 +16,8 @@ export interface WorkerContext {
   readonly workerId: string;
   readonly host: string;
   readonly leaseMs: number;
+  /** A run that waits longer for its next attempt is parked. */
+  readonly longestNakMs: number;
   /** How long events are kept. */
   readonly retentionMs: number;
   readonly model: string;
@@ -22,6 +25,7 @@ export interface WorkerContext {
   readonly environment: ClaudeEnvironment;
   readonly keeper: Keeper;
   readonly journal: Journal;
+  readonly quarantine: Quarantine;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

@@ -33,6 +33,8 @@ export class Lanes {
   readonly #running = new Set<Promise<void>>();
   #turn = 0;
   #stopping = false;
+  #paused = false;
+  readonly #endListeners = new Set<() => void>();
   #loop: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -66,6 +68,22 @@ export class Lanes {
     return this.#stopped;
   }
 
+  /** Takes nothing more until `resume`. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#notify();
+  }
+
+  /** Calls `listener` when a run has ended. Returns how to stop that. */
+  onEnd(listener: () => void): () => void {
+    this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
   /** Resolves when no run is under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
@@ -90,10 +108,14 @@ export class Lanes {
     });
   }
 
+  get #mayTake(): boolean {
+    return this.#freeSlots.length > 0 && !this.#paused && !this.#stopping;
+  }
+
   async #take(): Promise<void> {
     while (!this.#stopping) {
-      if (this.#freeSlots.length > 0 && (await this.#tryLanes())) continue;
-      if (this.#freeSlots.length > 0) this.#parkLanes();
+      if (this.#mayTake && (await this.#tryLanes())) continue;
+      if (this.#mayTake) this.#parkLanes();
       await this.#somethingNew();
     }
   }
@@ -130,13 +152,14 @@ export class Lanes {
   }
 
   #onDelivery(delivery: Delivery): void {
-    const slot = this.#stopping ? undefined : this.#freeSlots.pop();
+    const slot = this.#mayTake ? this.#freeSlots.pop() : undefined;
     // Others may have room for it now.
     if (slot === undefined) return delivery.giveBack(0);
     this.#turn += 1;
     const run = this.#options.run(delivery, slot).finally(() => {
       this.#running.delete(run);
       this.#freeSlots.push(slot);
+      for (const listener of this.#endListeners) listener();
       this.#notify();
     });
     this.#running.add(run);

@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs';
 import { destination, pino } from 'pino';
-import { connectBroker } from '../src/broker/connect.js';
+import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config.js';
 import { findContainment, GROUP_ONLY } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
@@ -39,8 +39,9 @@ async function main(): Promise<void> {
       ? undefined
       : await serveProbes(metrics, () => worker, config.KSI_HOST, config.KSI_METRICS_PORT);
   if (probes !== undefined) log.info({ port: probes.port }, 'probes and metrics');
+  let broker: Broker | undefined;
   try {
-    const broker = await connectBroker({
+    broker = await connectBroker({
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: `ksi-worker-${process.pid}`,
       credentialsFile: config.KSI_NATS_CREDENTIALS,
@@ -61,10 +62,10 @@ async function main(): Promise<void> {
     log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
     await stopped(connecting.signal);
     await worker.stop();
-    await broker.close();
   } catch (error) {
     if (!connecting.signal.aborted) throw error;
   } finally {
+    await broker?.close();
     await probes?.stop();
     process.stdin.destroy();
   }

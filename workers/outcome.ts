@@ -78,11 +78,26 @@ const SUBTYPES: Readonly<Record<string, TaskErrorCode>> = {
 /** `error` of Claude's synthetic assistant message, for failures that have no HTTP status. */
 const ASSISTANT_ERRORS: Readonly<Record<string, TaskErrorCode>> = {
   authentication_failed: 'claude_auth_failed',
+  oauth_org_not_allowed: 'claude_auth_failed',
+  account_on_hold: 'claude_auth_failed',
+  verification_required: 'claude_auth_failed',
+  cloud_credential_error: 'claude_auth_failed',
   billing_error: 'claude_auth_failed',
   rate_limit: 'claude_rate_limited',
+  overloaded: 'claude_overloaded',
   server_error: 'claude_overloaded',
   invalid_request: 'claude_invalid_request',
   model_not_found: 'claude_invalid_request',
+};
+
+/** `terminal_reason` of a result: why its loop ended, for failures that made no request. */
+const TERMINAL_REASONS: Readonly<Record<string, TaskErrorCode>> = {
+  max_turns: 'claude_max_turns',
+  budget_exhausted: 'claude_max_budget',
+  prompt_too_long: 'claude_invalid_request',
+  // The context is full, and nothing may compact it.
+  blocking_limit: 'claude_invalid_request',
+  image_error: 'claude_invalid_request',
 };
 
 function withResult(result: ClaudeMessage, ending: ClaudeEnding): Verdict | undefined {
@@ -90,7 +105,7 @@ function withResult(result: ClaudeMessage, ending: ClaudeEnding): Verdict | unde
   if (typeof subtype !== 'string') return { code: 'claude_bad_output', what: 'its result has no subtype' };
   if (subtype !== 'success') {
     const errors = Array.isArray(result['errors']) ? result['errors'].map(String).join('; ') : '';
-    return { code: SUBTYPES[subtype] ?? 'claude_error', what: errors === '' ? subtype : errors };
+    return { code: SUBTYPES[subtype] ?? codeOfErrorResult(result, ending), what: errors === '' ? subtype : errors };
   }
   if (result['is_error'] !== true) {
     return typeof result['result'] === 'string'
@@ -107,7 +122,9 @@ function codeOfErrorResult(result: ClaudeMessage, { apiKeySource, assistantError
   // No request was made at all.
   if (assistantError === 'authentication_failed' && (apiKeySource === 'none' || /not logged in/i.test(textOf(result))))
     return 'claude_no_credentials';
-  return ASSISTANT_ERRORS[assistantError ?? ''] ?? 'claude_error';
+  return (
+    ASSISTANT_ERRORS[assistantError ?? ''] ?? TERMINAL_REASONS[String(result['terminal_reason'])] ?? 'claude_error'
+  );
 }
 
 const textOf = (result: ClaudeMessage): string => (typeof result['result'] === 'string' ? result['result'] : '');
@@ -115,7 +132,8 @@ const textOf = (result: ClaudeMessage): string => (typeof result['result'] === '
 function codeOfStatus(status: number): TaskErrorCode {
   if (status === 401 || status === 402 || status === 403) return 'claude_auth_failed';
   if (status === 429) return 'claude_rate_limited';
-  return status >= 500 ? 'claude_overloaded' : 'claude_invalid_request';
+  // The request took too long, or met another: it is not its fault.
+  return status >= 500 || status === 408 || status === 409 ? 'claude_overloaded' : 'claude_invalid_request';
 }
 
 function detailOf(ending: ClaudeEnding): Record<string, unknown> {

@@ -80,12 +80,6 @@ function waitMs(failures: number, backoff: EffectivePolicy['backoff'], random: n
   return Math.round(Math.max(0, namedMs) + jittered);
 }
 
-/** The broker forgets a longer pause too easily (BROKER_PROTOCOL.md, Waiting and giving up). */
-const LONGEST_NAK_MS = 55_000;
-
-/**
- * How long a run is given back for that must wait until `retryAt`, 0 if it need not wait. A longer wait is made in
- * steps; a delivery that comes early, as after a kill of the broker, costs no attempt.
- */
+/** How long it still is until `retryAt`; 0: the next attempt may start. Both in ms since 1970. */
 export const pauseMs = (retryAt: number | undefined, now: number): number =>
-  retryAt === undefined ? 0 : Math.min(LONGEST_NAK_MS, Math.max(0, retryAt - now));
+  retryAt === undefined ? 0 : Math.max(0, retryAt - now);

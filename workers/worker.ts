@@ -10,6 +10,7 @@ import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
+import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { whileUnavailable } from './certain.js';
@@ -23,6 +24,7 @@ import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
 import { recover } from './journal/recover.js';
 import { Lanes } from './lanes.js';
+import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
 
 export interface WorkerOptions {
@@ -32,6 +34,8 @@ export interface WorkerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly containment: Containment;
+  /** A run that waits longer for its next attempt is parked. Default 55 s; tests have no time for that. */
+  readonly longestNakMs?: number;
   /** Called once, when it has run KSI_WORKER_MAX_TASKS attempts and is to be replaced. */
   readonly onWornOut?: () => void;
   /** Called with the end of each task that was delivered here. */
@@ -56,6 +60,8 @@ export class Worker {
   /** Aborts when its last word is due. */
   readonly #offline = new AbortController();
   #online: Promise<void> = Promise.resolve();
+  readonly #stopping = new AbortController();
+  #started: Promise<void> | undefined;
   readonly #presence: Presence;
   readonly #deleted: DeletedSessions;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
@@ -96,11 +102,13 @@ export class Worker {
       workerId: this.id,
       host: hostname(),
       leaseMs: config.KSI_LEASE_S * 1_000,
+      longestNakMs: options.longestNakMs ?? LONGEST_NAK_MS,
       retentionMs: config.KSI_EVENTS_MAX_AGE_S * 1_000,
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
       journal: this.#journal,
+      quarantine: new Quarantine(() => this.#lanes),
       environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
       shutdown: this.#shutdown.signal,
     };
@@ -128,12 +136,25 @@ export class Worker {
     return this.#stopped === undefined && this.#options.broker.connected();
   }
 
-  async start(): Promise<void> {
+  /** Resolves when it takes tasks, or is stopped before. A start that fails stops what it started. */
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     const { log } = this.#options;
     log.info({ containment: this.#keeper.kind }, 'what keeps processes from outliving this worker');
     this.#keeper.start();
-    await this.#folders.start();
-    await this.#inherit();
+    try {
+      await this.#folders.start();
+      await this.#inherit();
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      await this.#keeper.stop();
+      throw error;
+    }
+    if (this.#stopping.signal.aborted) return;
     this.#deleted.start();
     this.#lanes.start();
     this.#presence.start();
@@ -148,11 +169,14 @@ export class Worker {
    */
   stop(options: { quick?: boolean } = {}): Promise<void> {
     if (options.quick === true) this.#quick.abort();
+    this.#stopping.abort(new Stopped('shutdown'));
     this.#stopped ??= this.#stop();
     return this.#stopped;
   }
 
   async #stop(): Promise<void> {
+    // One that failed has told whoever started it.
+    await this.#started?.catch(() => undefined);
     await this.#lanes.stop();
     this.#presence.say();
     if (this.running > 0)
@@ -194,13 +218,16 @@ export class Worker {
   /** What workers of this host that died left: their processes, their tasks and what those had still to say. */
   async #inherit(): Promise<void> {
     const { broker, config, log } = this.#options;
-    const signal = AbortSignal.timeout(config.KSI_LEASE_S * 1_000);
+    const stopping = this.#stopping.signal;
+    const signal = AbortSignal.any([AbortSignal.timeout(config.KSI_LEASE_S * 1_000), stopping]);
     const options = { broker, blobs: this.#blobs, workerId: this.id, log, signal };
     await this.#folders.inherit(async (deadId, folder) => {
       await reap({ groups: [], marker: workerMarker(deadId) });
       try {
         await recover(folder, options);
       } catch (error) {
+        // Another worker of this host finds them where they are.
+        if (stopping.aborted) throw error;
         log.warn({ err: error, dead: deadId }, 'the tasks of a dead worker are left to their leases');
       }
     });

@@ -4,10 +4,12 @@ import { ApiError } from './api-error.js';
 
 /**
  * The same, of a cursor that may come from another API whose hub is a moment ahead of ours: it is looked for in the stream before it is refused.
- * @throws {ApiError} invalid_cursor, cursor_gone
+ * @throws {ApiError} invalid_cursor, cursor_gone; broker_unavailable when it could not be looked for
  */
 export async function settledSequenceOf(cursor: string, hub: EventHub): Promise<number> {
-  if (decodeCursor(cursor, hub.position) === 'cursor_gone') await hub.catchUp();
+  // To say that it is gone would make its client go on without it, and so lose what came since.
+  if (decodeCursor(cursor, hub.position) === 'cursor_gone' && !(await hub.catchUp()))
+    throw new ApiError('broker_unavailable', `Whether the event stream has come to \`${cursor}\` can't be told now`);
   return sequenceOf(cursor, hub);
 }
 

@@ -3,7 +3,7 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { Type, type Static, type TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
-import { TaskParams, TasksQuery } from '../../contracts/http.js';
+import { DeadQuery, TaskParams, TasksQuery } from '../../contracts/http.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
@@ -50,6 +50,7 @@ const VERBS: readonly Verb[] = [
   change('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
   change('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
   read('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
+  read('dead', DeadQuery, (query, principal, { dead }) => dead.page(query, principal)),
 ];
 
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */

@@ -16,6 +16,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the token must be allowed; every route that is not open has one. */
     scope?: Scope;
+    /** What it says may be known to every token. */
+    anyScope?: boolean;
     /** The verb under which requests of this route are kept in the audit. */
     audit?: string;
   }

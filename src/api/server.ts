@@ -6,6 +6,7 @@ import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
 import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
+import { otherMethods } from './other-methods.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
@@ -44,6 +45,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
+  const refuseOthers = otherMethods(app);
   for (const routes of [
     documentRoutes,
     healthRoutes,
@@ -58,6 +60,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     eventsRoute,
   ])
     routes(app, context);
+  refuseOthers();
   await app.ready();
   return app;
 }

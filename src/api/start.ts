@@ -11,6 +11,7 @@ import { ensureTopology } from '../broker/topology.js';
 import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
+import type { ReadModel } from '../store/read-model.js';
 import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
@@ -26,6 +27,7 @@ import { Tickets } from './tokens/tickets.js';
 import type { ApiContext } from './context.js';
 import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
+import { Due } from './due.js';
 import { Expirer } from './expirer.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
@@ -143,7 +145,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     count(context);
     const service = await startNatsService(context);
     stops.push(() => service.stop());
-    const sweeper = new Sweeper(broker, new Expirer(broker, tail.model, log), log);
+    const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });
+    stops.push(() => due.stop());
+    due.start();
+    const sweeper = new Sweeper(broker, new Expirer(broker, tail.model, log), (id) => ended(tail.model, id), log);
     stops.push(() => sweeper.stop());
     sweeper.start();
     log.info({ url }, 'the API is ready');
@@ -161,6 +166,11 @@ function refusePlaintext(config: Config): void {
     `KSI_HOST="${config.KSI_HOST}": others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.`,
   ]);
 }
+
+const ended = (model: ReadModel, taskId: string): boolean => {
+  const row = model.get(taskId);
+  return row !== undefined && isEnded(row.status);
+};
 
 async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)[]): Promise<void> {
   closing.abort();

@@ -4,7 +4,7 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
-import { asStored, type Stored } from '../broker/read.js';
+import { asBrokerError, asStored, nextBySubject, streamPosition, type Stored } from '../broker/read.js';
 import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/projection.js';
 import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
@@ -16,6 +16,8 @@ const DEFAULT_LIMIT = 50;
 /** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
 const COMMAND_WINDOW_MS = 10_000;
 const MAX_LOOKED_AT = 10_000;
+/** Messages that a replica of the broker may be behind its leader, in the few ms that matter here. */
+const MAX_LAG = 20;
 
 /** Reads tasks for a principal: from the read model, and what that doesn't know from the broker. */
 export class TaskReader {
@@ -91,21 +93,34 @@ export class TaskReader {
     const made = timeOf(id);
     // An id of the future is nobody's, and its time may be one that the broker can't read.
     if (made === undefined || made > Date.now() + COMMAND_WINDOW_MS) return undefined;
-    const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
-      start_time: new Date(made - COMMAND_WINDOW_MS),
-      batch: MAX_LOOKED_AT,
-    });
+    const { lastSeq } = await streamPosition(this.#broker, STREAM.commands);
+    const found = await this.#storedCommand(id, made, lastSeq);
+    const command = found === undefined ? undefined : await commandOf(found, this.#blobs);
+    return found === undefined || command === undefined ? undefined : { command, stored: found };
+  }
+
+  /** @param lastSeq the stream's, by its leader. */
+  async #storedCommand(id: string, made: number, lastSeq: number): Promise<Stored | undefined> {
+    let seen = 0;
     try {
+      const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
+        start_time: new Date(made - COMMAND_WINDOW_MS),
+        batch: MAX_LOOKED_AT,
+      });
       for await (const message of batch) {
         if (message.time.getTime() > made + COMMAND_WINDOW_MS) return undefined;
-        const stored = asStored(message);
-        if (stored.header(HEADER.taskId) !== id) continue;
-        const command = await commandOf(stored, this.#blobs);
-        return command === undefined ? undefined : { command, stored };
+        if (message.header.get(HEADER.taskId) === id) return asStored(message);
+        seen = message.seq;
       }
     } catch (error) {
       // An empty stream answers 404.
-      if ((error as { code?: unknown }).code !== 404) throw error;
+      if ((error as { code?: unknown }).code !== 404) throw asBrokerError(error, 'looking for a command');
+    }
+    // A batch may come from a replica that lags: what it can't have yet, from the leader.
+    for (let seq = Math.max(seen + 1, lastSeq - MAX_LAG + 1); seq <= lastSeq;) {
+      const stored = await nextBySubject(this.#broker, STREAM.commands, SUBJECT.commandsAll, seq);
+      if (stored === undefined || stored.header(HEADER.taskId) === id) return stored;
+      seq = stored.seq + 1;
     }
     return undefined;
   }

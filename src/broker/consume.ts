@@ -34,7 +34,7 @@ const CONFIRM_TIMEOUT_MS = 1_500;
 const STATUS: ReadonlyMap<number, PullEnd> = new Map([
   [404, 'empty'], // no messages
   [408, 'empty'], // the time is up
-  [409, 'unavailable'], // consumer deleted, too many pulls, leadership change …
+  [409, 'unavailable'], // consumer deleted, too many pulls, a new leader, which knows of the pull (tried, after kill -9 too) …
   [503, 'unavailable'], // nobody listens: no such consumer or stream, or no leader
 ]);
 

@@ -22,17 +22,48 @@ export class BrokerError extends Error {
 /** Error codes of the JetStream API (nats-server's errors.json) that mean something to us. */
 const KINDS: Readonly<Record<number, BrokerErrorKind>> = {
   10071: 'conflict', // wrong last sequence
-  10164: 'conflict', // the same, in a cluster
+  10164: 'conflict', // the same, in a cluster, where it may mean only that another one is on its way
   10201: 'duplicate', // atomic batch contains a duplicate message id
   10077: 'full', // store failed: a limit of the stream
   10023: 'full', // insufficient resources
   10047: 'full', // insufficient storage
   10008: 'unavailable', // JetStream system temporarily unavailable
   10009: 'unavailable', // no leader: cluster not available
+  10158: 'unavailable', // a message of this id is on its way to be stored, in a cluster
+  10163: 'unavailable', // a new leader can't check expected sequences yet
+  10167: 'unavailable', // too many requests
+  10210: 'unavailable', // too many batches under way
+  10176: 'unavailable', // a part of the batch went to a leader that is none any more: nothing is stored
 };
+const SERVICE_UNAVAILABLE = 503;
 
-export const brokerErrorOf = (code: number, description: string): BrokerError =>
-  new BrokerError(KINDS[code] ?? 'refused', `The broker refused it: ${description} (${code})`, { apiCode: code });
+/** An error as the JetStream API answers it. */
+export interface ApiFault {
+  readonly err_code?: number;
+  /** In the manner of HTTP. */
+  readonly code?: number;
+  readonly description?: string;
+}
+
+/** @param what is refused. */
+export function brokerErrorOf(fault: ApiFault, what = 'it', cause?: unknown): BrokerError {
+  const { err_code: apiCode = 0, description = 'no description' } = fault;
+  return new BrokerError(kindOf(fault), `The broker refused ${what}: ${description} (${apiCode})`, { apiCode, cause });
+}
+
+function kindOf({ err_code: apiCode = 0, code, description = '' }: ApiFault): BrokerErrorKind {
+  const kind = KINDS[apiCode];
+  // A server that is going down closes its stores first.
+  if (kind === 'full' && description.includes('closed')) return 'unavailable';
+  // Some have no code of their own, such as a leader that is none any more.
+  return kind ?? (code === SERVICE_UNAVAILABLE ? 'unavailable' : 'refused');
+}
+
+/**
+ * Whether a cluster refused only because something else on the filter, or of the same id, is on its way to be stored: asked again in a
+ * moment, it says for good who was first.
+ */
+export const isUndecided = (error: BrokerError): boolean => error.apiCode === 10164 || error.apiCode === 10158;
 
 export const isBrokerError = (error: unknown, kind?: BrokerErrorKind): error is BrokerError =>
   error instanceof BrokerError && (kind === undefined || error.kind === kind);

@@ -7,7 +7,7 @@ import {
 } from '@nats-io/transport-node';
 import { v7 as uuidv7 } from 'uuid';
 import { HEADER } from '../../contracts/names.js';
-import { BrokerError, brokerErrorOf } from './errors.js';
+import { BrokerError, brokerErrorOf, isUndecided, type ApiFault } from './errors.js';
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
 export interface Expectation {
@@ -37,15 +37,25 @@ export const MAX_BATCH = 500;
 const DEFAULT_TIMEOUT_MS = 1_500;
 const NO_RESPONDERS = 503;
 
+/** In a cluster: until what is on its way is stored, which takes some ms, or is given up, in an election. */
+const ASK_AGAIN_MS = 4;
+const ASK_AGAIN_MOST_MS = 100;
+
 interface Pending {
   resolve: (ack: PublishAck) => void;
   reject: (error: BrokerError) => void;
+  /** Ends the wait for the answer. */
   timer: NodeJS.Timeout;
+  send: (reply: string) => void;
+  /** How long to wait before it is sent again. */
+  againMs: number;
+  again?: NodeJS.Timeout;
 }
 
 /**
  * Publishes to JetStream with one reply subscription for all acknowledgements (FACTS: `js.publish` is bound by the client).
- * Publications of one Publisher reach the broker in the order of the calls.
+ * Publications of one Publisher reach the broker in the order of the calls; one that a cluster can't decide on yet is sent again, so that
+ * `conflict` always means that somebody else was first.
  */
 export class Publisher {
   readonly #nc: NatsConnection;
@@ -82,8 +92,8 @@ export class Publisher {
     if (only === undefined || publications.length > MAX_BATCH)
       throw new RangeError(`a batch has 1 to ${MAX_BATCH} messages`);
     if (publications.length === 1) return this.publish(only, timeoutMs);
-    const batchId = uuidv7();
     return this.#send(timeoutMs, (reply) => {
+      const batchId = uuidv7();
       publications.forEach((publication, index) => {
         const last = index === publications.length - 1;
         const headers = headersOf(publication) ?? newHeaders();
@@ -106,28 +116,37 @@ export class Publisher {
 
   #failAll(error: BrokerError): void {
     for (const [token, pending] of this.#pending) {
-      this.#pending.delete(token);
-      clearTimeout(pending.timer);
+      this.#forget(token, pending);
       pending.reject(error);
     }
+  }
+
+  #forget(token: string, pending: Pending): void {
+    this.#pending.delete(token);
+    clearTimeout(pending.timer);
+    clearTimeout(pending.again);
   }
 
   #send(timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
     const token = (this.#next++).toString(36);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#pending.delete(token);
+        this.#forget(token, pending);
         reject(new BrokerError('unavailable', `The broker did not acknowledge within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.#pending.set(token, { resolve, reject, timer });
-      try {
-        send(`${this.#inbox}.${token}`);
-      } catch (error) {
-        this.#pending.delete(token);
-        clearTimeout(timer);
-        reject(new BrokerError('unavailable', 'The message could not be sent to the broker', { cause: error }));
-      }
+      const pending: Pending = { resolve, reject, timer, send, againMs: ASK_AGAIN_MS };
+      this.#pending.set(token, pending);
+      this.#sendNow(token, pending);
     });
+  }
+
+  #sendNow(token: string, pending: Pending): void {
+    try {
+      pending.send(`${this.#inbox}.${token}`);
+    } catch (error) {
+      this.#forget(token, pending);
+      pending.reject(new BrokerError('unavailable', 'The message could not be sent to the broker', { cause: error }));
+    }
   }
 
   #onReply(error: Error | null, msg: Msg): void {
@@ -136,9 +155,13 @@ export class Publisher {
     const token = msg.subject.slice(this.#inbox.length + 1);
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
-    this.#pending.delete(token);
-    clearTimeout(pending.timer);
     const answer = parseAck(msg);
+    if (answer instanceof BrokerError && isUndecided(answer)) {
+      pending.again = setTimeout(() => this.#sendNow(token, pending), pending.againMs);
+      pending.againMs = Math.min(pending.againMs * 2, ASK_AGAIN_MOST_MS);
+      return;
+    }
+    this.#forget(token, pending);
     if (answer instanceof BrokerError) pending.reject(answer);
     else pending.resolve(answer);
   }
@@ -161,7 +184,7 @@ interface AckBody {
   stream?: string;
   seq?: number;
   duplicate?: boolean;
-  error?: { err_code?: number; description?: string };
+  error?: ApiFault;
 }
 
 function parseAck(msg: Msg): PublishAck | BrokerError {
@@ -171,8 +194,7 @@ function parseAck(msg: Msg): PublishAck | BrokerError {
       : new BrokerError('refused', 'The broker sent an empty acknowledgement');
   }
   const body = msg.json<AckBody>();
-  if (body.error !== undefined)
-    return brokerErrorOf(body.error.err_code ?? 0, body.error.description ?? 'no description');
+  if (body.error !== undefined) return brokerErrorOf(body.error);
   if (body.stream === undefined || body.seq === undefined)
     return new BrokerError('refused', 'The acknowledgement is not understood');
   return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true };

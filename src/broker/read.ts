@@ -1,5 +1,5 @@
 import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
-import { BrokerError } from './errors.js';
+import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
 
 /** A stored message as read from the stream's leader. */
@@ -19,6 +19,20 @@ export const lastBySubject = (broker: Broker, stream: string, filter: string): P
 /** The first message at or after `seq` whose subject matches `filter`, read from the leader. @throws {BrokerError} */
 export const nextBySubject = (broker: Broker, stream: string, filter: string, seq = 1): Promise<Stored | undefined> =>
   get(broker, stream, { seq, next_by_subj: filter });
+
+/** The message of this sequence, read from the leader; undefined when it is gone. @throws {BrokerError} */
+export const bySequence = (broker: Broker, stream: string, seq: number): Promise<Stored | undefined> =>
+  get(broker, stream, { seq });
+
+/** The subjects below `filter` that have messages. @throws {BrokerError} */
+export async function subjectsOf(broker: Broker, stream: string, filter: string): Promise<string[]> {
+  try {
+    const info = await broker.jsm.streams.info(stream, { subjects_filter: filter });
+    return Object.keys(info.state.subjects ?? {});
+  } catch (error) {
+    throw asBrokerError(error, `reading the subjects of ${stream}`);
+  }
+}
 
 /** The stream's last sequence and when it was made (its incarnation). @throws {BrokerError} */
 export async function streamPosition(
@@ -45,7 +59,7 @@ export async function deleteMessage(broker: Broker, stream: string, seq: number)
     await broker.jsm.streams.deleteMessage(stream, seq, false);
   } catch (error) {
     // Somebody else's deletion is refused under several codes, one of which says anything: so look.
-    if (error instanceof JetStreamApiError && (await get(broker, stream, { seq })) === undefined) return;
+    if (error instanceof JetStreamApiError && (await bySequence(broker, stream, seq)) === undefined) return;
     throw asBrokerError(error, `deleting message ${seq} of ${stream}`);
   }
 }
@@ -74,11 +88,7 @@ export const asStored = (message: StoredMsg): Stored => ({
 export const asBrokerError = (error: unknown, doing: string): BrokerError => {
   if (error instanceof BrokerError) return error;
   if (error instanceof JetStreamApiError) {
-    const { err_code: apiCode, description } = error.apiError();
-    return new BrokerError('refused', `The broker refused ${doing}: ${description} (${apiCode})`, {
-      apiCode,
-      cause: error,
-    });
+    return brokerErrorOf(error.apiError(), doing, error);
   }
   return new BrokerError('unavailable', `The broker did not answer ${doing}`, { cause: error });
 };

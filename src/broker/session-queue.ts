@@ -1,10 +1,12 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
-import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read.js';
+import { deleteMessage, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
+import { deleteSchedule } from './schedules.js';
 
 /**
  * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
@@ -13,6 +15,9 @@ import { deleteMessage, lastBySubject, nextBySubject, type Stored } from './read
 
 /** How often a compare-and-set is tried again before somebody else is left to do it (the sweeper at the latest). */
 const MAX_TRIES = 50;
+/** Until an acknowledged run is gone, in a cluster: about 1 ms. The sweeper sees to what takes longer. */
+const MAX_LOOKS = 20;
+const LOOK_AGAIN_MS = 2;
 
 export interface TaskMessage {
   taskId: string;
@@ -105,7 +110,8 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       continue;
     }
     try {
-      await broker.publisher.publish(asRun(oldest, sessionId, { filter, seq: last.seq }));
+      const subject = SUBJECT.run(queueOf(oldest), 'next', sessionId);
+      await broker.publisher.publish(asRun(oldest, subject, { filter, seq: last.seq }));
       return { taskId, waitingSeq: oldest.seq };
     } catch (error) {
       if (!isBrokerError(error, 'conflict')) throw error;
@@ -114,15 +120,19 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
   return undefined;
 }
 
+/** The message that stands for a task, run again under another subject of its session. */
+export const asRun = (stored: StandingTask, subject: string, expect: Publication['expect']): Publication => {
+  const headers = Object.fromEntries(
+    FORWARDED.map((name) => [name, stored.header(name)]).filter(([, value]) => value !== ''),
+  );
+  return { subject, payload: stored.data, headers, expect };
+};
 const FORWARDED = [HEADER.taskId, HEADER.type, HEADER.traceparent];
 
-function asRun(waiting: Stored, sessionId: string, expect: { filter: string; seq: number }): Publication {
-  const queue = waiting.subject.split('.')[3] ?? '';
-  const headers = Object.fromEntries(
-    FORWARDED.map((name) => [name, waiting.header(name)]).filter(([, value]) => value !== ''),
-  );
-  return { subject: SUBJECT.run(queue, 'next', sessionId), payload: waiting.data, headers, expect };
-}
+export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
+
+/** The queue that a run or a waiting entry stands in. */
+export const queueOf = ({ subject }: Pick<Stored, 'subject'>): string => subject.split('.')[3] ?? '';
 
 async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boolean> {
   if (taskId === undefined) return false;
@@ -143,11 +153,30 @@ export async function releaseSession(
   ack: () => Promise<void>,
 ): Promise<void> {
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
-  if (run !== undefined && run.header(HEADER.taskId) === taskId) await keepCommand(broker, taskId, run.data);
+  const mine = run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
+  if (mine !== undefined) await keepCommand(broker, taskId, mine.data);
   const promoted = await promote(broker, sessionId, taskId);
+  if (mine !== undefined && mine.subject.split('.')[4] === PARKED) {
+    await deleteMessage(broker, STREAM.commands, mine.seq);
+    await deleteSchedule(broker, SCHEDULE.parked(sessionId, taskId));
+  }
   await ack();
-  const late = promoted ?? (await promote(broker, sessionId));
+  const late = promoted ?? (await lookAgain(broker, sessionId, taskId));
   if (late !== undefined) await deleteMessage(broker, STREAM.commands, late.waitingSeq);
+}
+
+/**
+ * For whoever came to wait meanwhile, saw the run, and left the promotion to us. A cluster may show a run for a moment after it has
+ * confirmed the acknowledgement: then others still see it too, so this looks on until it is gone.
+ */
+async function lookAgain(broker: Broker, sessionId: string, taskId: string): Promise<Promoted | undefined> {
+  for (let tries = 1; tries <= MAX_LOOKS; tries++) {
+    const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+    const late = await promote(broker, sessionId, taskId);
+    if (late !== undefined || run === undefined || run.header(HEADER.taskId) !== taskId) return late;
+    await sleep(tries * LOOK_AGAIN_MS);
+  }
+  return undefined;
 }
 
 /** Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run. */
@@ -164,6 +193,6 @@ export async function sweepSessions(broker: Broker, signal: AbortSignal): Promis
 }
 
 async function sessionsWaiting(broker: Broker): Promise<Set<string>> {
-  const info = await broker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
-  return new Set(Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
+  const subjects = await subjectsOf(broker, STREAM.commands, SUBJECT.allWaiting);
+  return new Set(subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
 }

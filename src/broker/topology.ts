@@ -2,7 +2,14 @@ import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
-import { BLOB_BUCKET, laneConsumer, laneSpecs, streamSpecs, waitingConsumer } from '../../contracts/topology.js';
+import {
+  BLOB_BUCKET,
+  countingConsumers,
+  DUE_CONSUMER,
+  laneConsumer,
+  laneSpecs,
+  streamSpecs,
+} from '../../contracts/topology.js';
 import { listOf } from '../config.js';
 import type { Broker } from './connect.js';
 import { asBrokerError } from './read.js';
@@ -18,14 +25,17 @@ const isCode = (error: unknown, code: number): boolean =>
  * Makes the broker's streams, consumers and buckets what the contract says. Idempotent; several processes may do it at once.
  * @throws {BrokerError}
  */
-export async function ensureTopology(broker: Broker, config: Config, replicas = 1): Promise<void> {
-  for (const spec of streamSpecs(config, replicas))
+export async function ensureTopology(broker: Broker, config: Config): Promise<void> {
+  for (const spec of streamSpecs(config))
     await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
   for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
-    await ensureConsumer(broker, laneConsumer(spec, config.KSI_LEASE_S));
-  for (const queue of listOf(config.KSI_QUEUES)) await ensureConsumer(broker, waitingConsumer(queue));
+    await ensureConsumer(broker, STREAM.commands, laneConsumer(spec, config.KSI_LEASE_S));
+  for (const queue of listOf(config.KSI_QUEUES))
+    for (const consumer of countingConsumers(queue)) await ensureConsumer(broker, STREAM.commands, consumer);
+  await ensureConsumer(broker, STREAM.schedules, DUE_CONSUMER);
   try {
-    await new Objm(broker.js).create(BLOB_BUCKET.name, { description: BLOB_BUCKET.description, replicas });
+    const { name, description } = BLOB_BUCKET;
+    await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
   } catch (error) {
     throw asBrokerError(error, `making the bucket ${BLOB_BUCKET.name}`);
   }
@@ -47,16 +57,17 @@ async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name
 
 async function ensureConsumer(
   broker: Broker,
-  consumer: ReturnType<typeof laneConsumer> | ReturnType<typeof waitingConsumer>,
+  stream: string,
+  consumer: ReturnType<typeof countingConsumers>[number] | ReturnType<typeof laneConsumer> | typeof DUE_CONSUMER,
 ): Promise<void> {
   const { durable_name: name, ...changeable } = consumer;
   try {
-    await broker.jsm.consumers.add(STREAM.commands, consumer);
+    await broker.jsm.consumers.add(stream, consumer);
   } catch (error) {
     // It stands with other settings: bring those up to date.
     if (!isCode(error, EXISTS)) throw asBrokerError(error, `making the consumer ${name}`);
     try {
-      await broker.jsm.consumers.update(STREAM.commands, name, changeable);
+      await broker.jsm.consumers.update(stream, name, changeable);
     } catch (cause) {
       throw asBrokerError(cause, `updating the consumer ${name}`);
     }

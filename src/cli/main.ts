@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import * as cancel from './commands/cancel.js';
+import * as dead from './commands/dead.js';
+import * as doctor from './commands/doctor.js';
 import * as down from './commands/down.js';
 import * as events from './commands/events.js';
+import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
+import * as retry from './commands/retry.js';
 import * as spawn from './commands/spawn.js';
 import * as status from './commands/status.js';
 import * as task from './commands/task.js';
@@ -14,7 +19,23 @@ import { EXIT, EXIT_HELP } from './exit.js';
 import { withGlobalOptions } from './options.js';
 
 // What a command alone needs, and is slow to load, it loads itself.
-const COMMANDS = [up, down, status, spawn, tasks, task, logs, events, workers, tokens];
+const COMMANDS = [
+  up,
+  down,
+  status,
+  doctor,
+  workers,
+  spawn,
+  tasks,
+  task,
+  logs,
+  events,
+  cancel,
+  interrupt,
+  retry,
+  dead,
+  tokens,
+];
 
 // `ksi events | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr])

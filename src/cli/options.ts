@@ -24,6 +24,17 @@ export function positiveNumber(text: string): number {
   return number;
 }
 
+/** The parser of an option that is a whole number within bounds. */
+export const wholeNumber =
+  (from: number, to: number = Number.MAX_SAFE_INTEGER) =>
+  (text: string): number => {
+    const number = Number(text);
+    const bounds = to === Number.MAX_SAFE_INTEGER ? `${from} or more` : `from ${from} to ${to}`;
+    if (!Number.isSafeInteger(number) || number < from || number > to)
+      throw new InvalidArgumentError(`It must be a whole number ${bounds}.`);
+    return number;
+  };
+
 export const commaList = (text: string): string[] =>
   text
     .split(',')

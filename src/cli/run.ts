@@ -2,6 +2,7 @@ import { ClusterError } from '../cluster/errors.js';
 import { ConfigError } from '../config-error.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import { CliError, EXIT } from './exit.js';
+import { adviceOn } from './next-steps.js';
 import { paint } from './output/colour.js';
 
 /** Runs a command; a failure that we know is told in words, and its exit code set. */
@@ -41,7 +42,7 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       exitCode: EXIT.failure,
     };
   if (error instanceof KsiError)
-    return { message: `error (${error.code}): ${error.message}`, exitCode: exitCodeOf(error) };
+    return { message: `error (${error.code}): ${adviceOn(error)}`, exitCode: exitCodeOf(error) };
   return { message: error instanceof Error ? (error.stack ?? error.message) : String(error), exitCode: EXIT.failure };
 }
 

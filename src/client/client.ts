@@ -1,5 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { EventEnvelope } from '../../contracts/events.js';
-import type { Problem, SpawnAccepted, Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import type { DeadLetter } from '../../contracts/dead.js';
+import type {
+  DeadPage,
+  DeadQuery,
+  DeadRetryAnswer,
+  DeadRetryRequest,
+  SpawnAccepted,
+  Task,
+  TaskPage,
+  TasksQuery,
+} from '../../contracts/http.js';
+import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import type { TokenCreated, TokenList, TokenRequest } from '../../contracts/tokens.js';
 import type { WorkerList } from '../../contracts/workers.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
@@ -7,14 +19,13 @@ import { SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
+import { Http, queryOf, signalOf, type KsiClientOptions } from './http.js';
+
+import { repeated } from './repeat.js';
 import { followSocket, type SocketMessage } from './socket.js';
 import { readServerSentEvents } from './sse.js';
 
-export interface KsiClientOptions {
-  /** An API's address, as `http://127.0.0.1:8000`. */
-  readonly url: string;
-  readonly token: string;
-}
+export type { KsiClientOptions };
 
 interface Cancellable {
   readonly signal?: AbortSignal | undefined;
@@ -27,61 +38,99 @@ export interface FollowOptions extends Cancellable {
   readonly onRetry?: ((error: Error) => void) | undefined;
 }
 
+export interface SpawnOptions extends Cancellable {
+  /** 1 to 255 visible ASCII characters. Requests with the same one and the same body make one task, within 24 h. Default: a new one. */
+  readonly idempotencyKey?: string | undefined;
+  /** Told of each answer that was lost, before the request is repeated. */
+  readonly onRetry?: ((error: Error) => void) | undefined;
+}
+
 /** Events of a page of `GET /tasks/:id/events`: asked for, as only then the answer has the cursor of the next one. */
 const PAGE = 1_000;
 
 /** A client of KSI's HTTP and WebSocket API. Requests throw KsiError for an error that KSI answers, KsiUnreachableError for no answer. */
 export class KsiClient {
-  readonly #url: string;
-  readonly #token: string;
+  readonly #http: Http;
 
-  constructor({ url, token }: KsiClientOptions) {
-    this.#url = url.replace(/\/+$/, '');
-    this.#token = token;
+  constructor(options: KsiClientOptions) {
+    this.#http = new Http(options);
   }
 
-  /** Stores a task. Resolves once the broker has it. */
-  spawn(request: SpawnRequest, options: Cancellable = {}): Promise<SpawnAccepted> {
-    return this.#json<SpawnAccepted>('/spawn', {
-      method: 'POST',
-      body: JSON.stringify(request),
-      headers: { 'content-type': 'application/json' },
-      ...signalOf(options),
-    });
+  /**
+   * Stores a task. Resolves once the broker has it. Every spawn has an idempotency key, so it makes one task however often it is sent: when
+   * its answer is lost (a broken connection, 502, 503, 504) it is repeated, five times at the most, as `Retry-After` says. An address
+   * where nobody listens is told at once.
+   */
+  spawn(request: SpawnRequest, options: SpawnOptions = {}): Promise<SpawnAccepted> {
+    const headers = { [IDEMPOTENCY_HEADER]: options.idempotencyKey ?? randomUUID() };
+    return repeated(() => this.#http.post<SpawnAccepted>('/spawn', request, options.signal, headers), options);
+  }
+
+  /** Cancels a task in any state. @returns it, cancelled. @throws {KsiError} `task_ended`: it has another outcome. */
+  cancel(id: string, options: Cancellable = {}): Promise<Task> {
+    return this.#http.post(pathOf(id, '/cancel'), undefined, options.signal);
+  }
+
+  /** Has Claude end its turn; the outcome follows. @throws {KsiError} `not_running` */
+  interrupt(id: string, options: Cancellable = {}): Promise<Task> {
+    return this.#http.post(pathOf(id, '/interrupt'), undefined, options.signal);
+  }
+
+  /** Runs an ended task again, as a new one each time; one that has a dead letter is put back. @throws {KsiError} `not_ended`, `not_retryable` */
+  retry(id: string, options: Cancellable = {}): Promise<SpawnAccepted> {
+    return this.#http.post(pathOf(id, '/retry'), undefined, options.signal);
+  }
+
+  /** A page of tasks that were given up, the oldest first; `next_cursor` as the query's `cursor` gives the next one. */
+  deadLetters(query: DeadQuery = {}, options: Cancellable = {}): Promise<DeadPage> {
+    return this.#http.get(`/dead${queryOf(query)}`, options.signal);
+  }
+
+  /** One of them, with its command and history. */
+  deadLetter(id: string, options: Cancellable = {}): Promise<DeadLetter> {
+    return this.#http.get(deadPathOf(id), options.signal);
+  }
+
+  /** Puts one back as a new task: once, however often it is asked. */
+  retryDeadLetter(id: string, options: Cancellable = {}): Promise<SpawnAccepted> {
+    return this.#http.post(`${deadPathOf(id)}/retry`, undefined, options.signal);
+  }
+
+  /** Puts back all that match: `limit` of them (100) at the most, the oldest first. */
+  retryDeadLetters(request: DeadRetryRequest = {}, options: Cancellable = {}): Promise<DeadRetryAnswer> {
+    return this.#http.post('/dead/retry', request, options.signal);
+  }
+
+  /** Deletes one for good. */
+  async deleteDeadLetter(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#http.delete(deadPathOf(id), options.signal);
   }
 
   task(id: string, options: Cancellable = {}): Promise<Task> {
-    return this.#json<Task>(`/tasks/${encodeURIComponent(id)}`, signalOf(options));
+    return this.#http.get(pathOf(id), options.signal);
   }
 
   /** A page of tasks, the newest first. */
   tasks(query: TasksQuery = {}, options: Cancellable = {}): Promise<TaskPage> {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
-    return this.#json<TaskPage>(`/tasks?${search.toString()}`, signalOf(options));
+    return this.#http.get(`/tasks${queryOf(query)}`, options.signal);
   }
 
   /** Makes a token, which the answer holds and nothing else ever will. Scope `admin`, as for the next two. */
   createToken(request: TokenRequest, options: Cancellable = {}): Promise<TokenCreated> {
-    return this.#json<TokenCreated>('/tokens', {
-      method: 'POST',
-      body: JSON.stringify(request),
-      headers: { 'content-type': 'application/json' },
-      ...signalOf(options),
-    });
+    return this.#http.post('/tokens', request, options.signal);
   }
 
   tokens(options: Cancellable = {}): Promise<TokenList> {
-    return this.#json<TokenList>('/tokens', signalOf(options));
+    return this.#http.get('/tokens', options.signal);
   }
 
   async revokeToken(id: string, options: Cancellable = {}): Promise<void> {
-    await this.#request(`/tokens/${encodeURIComponent(id)}`, { method: 'DELETE', ...signalOf(options) });
+    await this.#http.delete(`/tokens/${encodeURIComponent(id)}`, options.signal);
   }
 
   /** The workers that there are. */
   workers(options: Cancellable = {}): Promise<WorkerList> {
-    return this.#json<WorkerList>('/workers', signalOf(options));
+    return this.#http.get('/workers', options.signal);
   }
 
   /** What has happened to a task so far. */
@@ -89,10 +138,9 @@ export class KsiClient {
     const events: EventEnvelope[] = [];
     let since: string | undefined;
     do {
-      const search = `?limit=${PAGE}${since === undefined ? '' : `&since=${encodeURIComponent(since)}`}`;
-      const page = await this.#json<{ events: EventEnvelope[]; cursor?: string }>(
-        `/tasks/${encodeURIComponent(id)}/events${search}`,
-        signalOf(options),
+      const page: EventPage = await this.#http.get(
+        pathOf(id, `/events${queryOf({ limit: PAGE, since })}`),
+        options.signal,
       );
       events.push(...page.events);
       since = page.cursor;
@@ -108,12 +156,12 @@ export class KsiClient {
     for (let broken = 0; ; broken++) {
       let received = false;
       try {
-        const answer = await this.#request(`/tasks/${encodeURIComponent(id)}/events`, {
+        const answer = await this.#http.request(pathOf(id, '/events'), {
           headers: { accept: 'text/event-stream', ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
-          ...signalOf({ signal }),
+          ...signalOf(signal),
         });
         connected = true;
-        if (answer.body === null) throw new KsiUnreachableError(this.#url, new Error('an answer without a body'));
+        if (answer.body === null) throw new KsiUnreachableError(this.#http.url, new Error('an answer without a body'));
         for await (const { id: at, data } of readServerSentEvents(answer.body)) {
           broken = 0;
           received = true;
@@ -145,38 +193,15 @@ export class KsiClient {
     signal,
     onRetry,
   }: FollowOptions & { readonly subjects?: readonly string[] } = {}): AsyncGenerator<SocketMessage> {
-    return followSocket({ url: this.#url, token: this.#token, subjects, since, signal, onRetry });
-  }
-
-  async #json<T>(path: string, init: RequestInit): Promise<T> {
-    const answer = await this.#request(path, init);
-    try {
-      return (await answer.json()) as T;
-    } catch (error) {
-      init.signal?.throwIfAborted();
-      throw new KsiUnreachableError(this.#url, error); // Broken off within the answer, or not one of KSI's.
-    }
-  }
-
-  async #request(path: string, init: RequestInit): Promise<Response> {
-    let answer: Response;
-    try {
-      answer = await fetch(`${this.#url}${path}`, {
-        ...init,
-        headers: { ...(init.headers as Record<string, string> | undefined), authorization: `Bearer ${this.#token}` },
-      });
-    } catch (error) {
-      init.signal?.throwIfAborted();
-      throw new KsiUnreachableError(this.#url, error);
-    }
-    if (answer.ok) return answer;
-    const problem = await answer.json().then(
-      (body) => body as Problem,
-      () => undefined,
-    );
-    const retryAfter = Number(answer.headers.get('retry-after'));
-    throw new KsiError(answer.status, problem, Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined);
+    const { url, token } = this.#http;
+    return followSocket({ url, token, subjects, since, signal, onRetry });
   }
 }
 
-const signalOf = ({ signal }: Cancellable): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
+interface EventPage {
+  readonly events: EventEnvelope[];
+  readonly cursor?: string;
+}
+
+const pathOf = (id: string, below = ''): string => `/tasks/${encodeURIComponent(id)}${below}`;
+const deadPathOf = (id: string): string => `/dead/${encodeURIComponent(id)}`;

@@ -11,9 +11,10 @@ export interface Endpoints {
   readonly apis: readonly { readonly name: string; readonly url: string; readonly ws: string }[];
   readonly token_file: string;
   readonly nats: {
+    /** One, or those of a cluster by comma. */
     readonly url: string;
-    /** Its HTTP monitoring; absent when the broker isn't ours. */
-    readonly monitor?: string;
+    /** Each nats-server with its HTTP monitoring; empty when the broker isn't ours. */
+    readonly servers: readonly { readonly name: string; readonly url: string; readonly monitor: string }[];
     /** NKey seed files and inbox prefixes by user; empty when the broker isn't ours. */
     readonly credentials: Readonly<Partial<Record<NatsUser, string>>>;
     readonly inboxes: Readonly<Partial<Record<NatsUser, string>>>;

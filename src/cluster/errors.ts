@@ -10,6 +10,7 @@ export type ClusterErrorCode =
   | 'not_answering'
   | 'path_too_long'
   | 'needs_restart'
+  | 'other_broker'
   | 'interrupted'
   | 'internal';
 

@@ -33,6 +33,7 @@ export class ManagedProcess {
   readonly #logFile: string;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  readonly #longestPauseMs: number;
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
   #identity: ProcessIdentity | undefined;
@@ -41,12 +42,22 @@ export class ManagedProcess {
   #lastEnd: string | undefined;
   #running: Promise<void> | undefined;
 
-  /** @param onChange called after every start and end. */
-  constructor(options: { spec: ProcessSpec; logFile: string; log: Logger; onChange: () => void }) {
+  /**
+   * @param options.longestPauseMs between an end and the next start.
+   * @param options.onChange called after every start and end.
+   */
+  constructor(options: {
+    spec: ProcessSpec;
+    logFile: string;
+    log: Logger;
+    longestPauseMs: number;
+    onChange: () => void;
+  }) {
     this.spec = options.spec;
     this.#logFile = options.logFile;
     this.#log = options.log.child({ process: options.spec.name });
     this.#onChange = options.onChange;
+    this.#longestPauseMs = options.longestPauseMs;
   }
 
   get restarts(): number {
@@ -111,7 +122,7 @@ export class ManagedProcess {
         this.#onChange();
         return;
       }
-      pause = restartPause(pause, ranMs);
+      pause = restartPause(pause, ranMs, this.#longestPauseMs);
       this.#restarts += 1;
       this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
       this.#onChange();

@@ -16,7 +16,8 @@ export interface ClusterPaths {
   readonly log: (process: string) => string;
   readonly nats: string;
   readonly seed: (user: string) => string;
-  readonly natsStore: string;
+  /** Where a nats-server stores what: the only one, or number `n` of a cluster. */
+  readonly natsStore: (n?: number) => string;
 }
 
 /** @param dir KSI_DIR, taken from the working folder when relative. */
@@ -35,7 +36,7 @@ export function clusterPaths(dir: string): ClusterPaths {
     log: (process) => join(logs, `${process}.log`),
     nats,
     seed: (user) => join(nats, `${user}.nk`),
-    natsStore: join(nats, 'store'),
+    natsStore: (n) => join(nats, n === undefined ? 'store' : `store-${n}`),
   };
 }
 

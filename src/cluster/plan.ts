@@ -1,5 +1,7 @@
 import { listOf } from '../config.js';
 import type { Config } from '../../contracts/config.js';
+import { natsUrl, type NatsServer } from './broker.js';
+import { common, isInherited, pick } from './environment.js';
 import { inboxPrefix, type NatsUser } from './secrets.js';
 import type { ClusterPaths } from './paths.js';
 
@@ -36,8 +38,10 @@ export interface Plan {
   /** The broker that we run; undefined when KSI_NATS_URL names one. */
   readonly broker?: {
     readonly executable: string;
-    readonly port: number;
-    readonly monitorPort: number;
+    /** One, or the three of a cluster. */
+    readonly servers: readonly NatsServer[];
+    /** With which the servers of a cluster know each other. */
+    readonly routeSecret: string;
     readonly keys: Readonly<Record<NatsUser, string>>;
   };
   readonly standinPort?: number;
@@ -45,48 +49,7 @@ export interface Plan {
 
 type Env = Record<string, string>;
 
-/** What any program needs to run here. Credentials of the operator's other services are none of an API's business. */
-const COMMON =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|NODE_[A-Z0-9_]+|SSL_CERT_FILE|SSL_CERT_DIR|XDG_[A-Z_]+)$/;
-/** A client's variables, and those that name something of another process. */
-const NOT_INHERITED = /^KSI_(URL|TOKEN|PROCESS|METRICS_PORT|NATS_(URL|CREDENTIALS|INBOX|SERVER))$/;
-
-const pick = (env: Plan['env'], wanted: (name: string) => boolean): Env =>
-  Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && wanted(entry[0])),
-  );
-const common = (env: Plan['env']): Env =>
-  pick(env, (name) => COMMON.test(name) || (name.startsWith('KSI_') && !NOT_INHERITED.test(name)));
-
-/** The address at which APIs and workers reach the broker. */
-export const natsUrl = (plan: Plan): string =>
-  plan.broker === undefined ? (plan.config.KSI_NATS_URL ?? '') : `nats://127.0.0.1:${plan.broker.port}`;
-
 export const apiPort = (plan: Plan, n: number): number => plan.config.KSI_PORT + n - 1;
-
-export function brokerSpec(plan: Plan): ProcessSpec | undefined {
-  if (plan.broker === undefined) return undefined;
-  const { executable, port, monitorPort, keys } = plan.broker;
-  return {
-    name: 'nats-1',
-    role: 'broker',
-    command: executable,
-    args: ['-c', plan.entries.natsConf],
-    env: {
-      ...common(plan.env),
-      KSI_NATS_NAME: '"nats-1"',
-      KSI_NATS_PORT: String(port),
-      KSI_NATS_MONITOR: `"127.0.0.1:${monitorPort}"`,
-      KSI_NATS_STORE: JSON.stringify(plan.paths.natsStore),
-      KSI_NATS_SYNC: plan.config.KSI_NATS_SYNC,
-      KSI_NATS_CLUSTER_PORT: '0',
-      KSI_NATS_ROUTES: '[]',
-      ...Object.fromEntries(Object.entries(keys).map(([user, key]) => [`KSI_NKEY_${user.toUpperCase()}`, key])),
-    },
-    address: `127.0.0.1:${port}`,
-    graceMs: 20_000,
-  };
-}
 
 export function standinSpec(plan: Plan): ProcessSpec | undefined {
   if (plan.standinPort === undefined) return undefined;
@@ -118,10 +81,7 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   args: ['--enable-source-maps', plan.entries.worker],
   env: {
     // Claude needs what the operator gave for it, whatever it is called; the worker itself passes on an allow-list.
-    ...pick(
-      plan.env,
-      (name) => !NOT_INHERITED.test(name) && !(plan.standinPort !== undefined && CLAUDES_OWN.test(name)),
-    ),
+    ...pick(plan.env, (name) => isInherited(name) && !(plan.standinPort !== undefined && CLAUDES_OWN.test(name))),
     ...ksiEnv(plan, 'worker', n),
     ...metricsPort(plan, n),
     ...standinEnv(plan),

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../contracts/config.js';
 import { freePort, isPortFree } from '../process/ports.js';
+import { checkBrokerState, placeServers } from './broker.js';
 import { ClusterError } from './errors.js';
 import { clusterPaths } from './paths.js';
 import type { Entries, Plan } from './plan.js';
-import { ensureNatsUsers, ensureToken, makeFolders } from './secrets.js';
+import { ensureNatsUsers, ensureRouteSecret, ensureToken, makeFolders } from './secrets.js';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -24,7 +25,7 @@ export function builtEntries(): Entries {
 /**
  * Decides ports and makes what must exist before the first process: folders, token, the broker's users.
  * @param options.natsServer the executable; ignored when KSI_NATS_URL names a broker.
- * @throws {ClusterError} `port_taken` when an API couldn't listen.
+ * @throws {ClusterError} `port_taken` when an API couldn't listen, `other_broker` when the folder's broker is of another size.
  */
 export async function prepare(options: {
   config: Config;
@@ -42,12 +43,13 @@ export async function prepare(options: {
   if (config.KSI_NATS_URL !== undefined) return plan;
   if (natsServer === undefined)
     throw new ClusterError('no_nats_server', 'No nats-server was named. Set KSI_NATS_SERVER.');
+  checkBrokerState(paths, config);
   return {
     ...plan,
     broker: {
       executable: natsServer,
-      port: await freePort(LOOPBACK, config.KSI_NATS_PORT),
-      monitorPort: await freePort(LOOPBACK),
+      servers: await placeServers(config),
+      routeSecret: await ensureRouteSecret(paths),
       keys: await ensureNatsUsers(paths),
     },
   };

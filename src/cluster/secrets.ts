@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import type { ClusterPaths } from './paths.js';
 
@@ -21,6 +22,10 @@ export async function makeFolders(paths: ClusterPaths): Promise<void> {
 export async function ensureToken(paths: ClusterPaths): Promise<void> {
   await writeOnce(paths.token, () => randomBytes(32).toString('base64url'));
 }
+
+/** Makes, at the first call, what the nats-servers of a cluster show each other: one that is none of ours could read and write everything. */
+export const ensureRouteSecret = (paths: ClusterPaths): Promise<string> =>
+  writeOnce(join(paths.nats, 'route.secret'), () => randomBytes(32).toString('base64url'));
 
 /** Makes the seeds of the broker's users at the first call. @returns their public keys, which the broker is told. */
 export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<NatsUser, string>> {

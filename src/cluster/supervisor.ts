@@ -2,11 +2,12 @@ import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { endOfFile } from '../process/file-end.js';
+import { brokerSpecs, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
 import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
 import { recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
-import { apiPort, apiSpec, brokerSpec, natsUrl, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
+import { apiPort, apiSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
 import { untilReady } from './readiness.js';
 import { inboxPrefix, NATS_USERS } from './secrets.js';
 
@@ -98,12 +99,7 @@ export class Supervisor {
 
   async #startAll(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
     const plan = this.#plan;
-    const broker = brokerSpec(plan);
-    if (broker !== undefined && plan.broker !== undefined) {
-      progress(`starting nats-server on ${broker.address ?? ''}`);
-      const managed = this.#run(broker);
-      await this.#untilReady(managed, `http://127.0.0.1:${plan.broker.monitorPort}/healthz`, signal);
-    }
+    await this.#startBroker(signal, progress);
     const standin = standinSpec(plan);
     if (standin !== undefined) this.#run(standin);
     const { KSI_APIS: apis, KSI_WORKERS: workers } = plan.config;
@@ -115,6 +111,17 @@ export class Supervisor {
       progress(`waiting for ${url}/readyz`);
       await this.#untilReady(api, `${url}/readyz`, signal);
     }
+  }
+
+  /** All servers at once: one of a cluster is ready only when most of them are there and have elected a leader. */
+  async #startBroker(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
+    const specs = brokerSpecs(this.#plan);
+    if (specs.length === 0) return;
+    progress(`starting nats-server on ${specs.map(({ address = '' }) => address).join(', ')}`);
+    const started = specs.map((spec) => this.#run(spec));
+    const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
+    for (const [index, managed] of started.entries())
+      await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal);
   }
 
   async #untilReady(managed: ManagedProcess, url: string, signal: AbortSignal): Promise<void> {
@@ -130,6 +137,7 @@ export class Supervisor {
       spec,
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
+      longestPauseMs: this.#plan.config.KSI_RESTART_MAX_S * 1_000,
       onChange: () => this.#onChange(managed),
     });
     this.#processes.push(managed);
@@ -220,7 +228,11 @@ export class Supervisor {
       token_file: config.KSI_TOKEN_FILE ?? paths.token,
       nats: {
         url: natsUrl(this.#plan),
-        ...(broker === undefined ? {} : { monitor: `http://127.0.0.1:${broker.monitorPort}` }),
+        servers: (broker?.servers ?? []).map((server, index) => ({
+          name: serverName(index),
+          url: serverUrl(server),
+          monitor: monitorUrl(server),
+        })),
         credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
         inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
       },

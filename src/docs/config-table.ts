@@ -3,7 +3,7 @@ import { markdownTable } from './region.js';
 
 interface Property {
   type?: string;
-  enum?: readonly string[];
+  enum?: readonly (string | number)[];
   default?: string | number;
   description?: string;
 }

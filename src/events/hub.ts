@@ -20,6 +20,8 @@ export type EventListener = (event: BridgedEvent) => void;
 const IDLE_CHECK_MS = 1_000;
 /** A hub that is never idle compares all the same, so often: a stream made anew under load shows in nothing else. */
 const CHECKS_WHEN_BUSY = 10;
+/** Comparisons in succession that find the stream behind what came from it. */
+const BEHIND_FOR_GOOD = 3;
 const MAX_RECENT = 10_000;
 
 interface Incoming {
@@ -42,11 +44,13 @@ export class EventHub {
   #recent: { at: number; event: BridgedEvent }[] = [];
   #position: Position = { incarnation: '', seq: 0 };
   #waiting: Incoming[] = [];
-  #draining: Promise<void> | undefined;
+  #draining: Promise<unknown> | undefined;
+  #catchingUp: Promise<boolean> | undefined;
   #started = false;
   #stopped = false;
   #quiet = true;
   #checksSkipped = 0;
+  #timesBehind = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void)[] = [];
 
@@ -69,11 +73,11 @@ export class EventHub {
     this.#drain();
     this.#stopListening.push(
       this.#broker.onConnection((connected) => {
-        if (connected) this.#compare();
+        if (connected) void this.#compare();
       }),
     );
     this.#timer = setInterval(() => {
-      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) this.#compare();
+      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) void this.#compare();
       this.#quiet = true;
     }, IDLE_CHECK_MS);
   }
@@ -125,13 +129,20 @@ export class EventHub {
   }
 
   /**
-   * Resolves when all that the stream holds by now was delivered, or could not be fetched. For a cursor that came from another API,
-   * whose hub may be a moment ahead of this one.
+   * Resolves when all that the stream holds by now was delivered; with false when that could not be found out, as the broker is
+   * away. For a cursor that came from another API, whose hub may be ahead of this one.
    */
-  async catchUp(): Promise<void> {
-    await this.#draining;
-    this.#compare();
-    await this.#draining;
+  catchUp(): Promise<boolean> {
+    this.#catchingUp ??= this.#catchUp();
+    return this.#catchingUp;
+  }
+
+  async #catchUp(): Promise<boolean> {
+    do await this.#draining;
+    while (this.#draining !== undefined);
+    // Who asks from here on may know of more than the comparison that begins now.
+    this.#catchingUp = undefined;
+    return this.#compare();
   }
 
   #onMessage(msg: Msg): void {
@@ -214,28 +225,40 @@ export class EventHub {
     }
   }
 
-  /** Compares with the stream's end, and fetches what never came. */
-  #compare(): void {
-    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return;
+  /** Compares with the stream's end, and fetches what never came, unless something is being fetched. @returns whether it could. */
+  async #compare(): Promise<boolean> {
+    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return false;
     this.#checksSkipped = 0;
-    this.#draining = this.#compareSlowly().finally(() => {
+    const comparing = this.#compareSlowly();
+    this.#draining = comparing.finally(() => {
       this.#draining = undefined;
       this.#drain();
     });
+    return comparing;
   }
 
-  async #compareSlowly(): Promise<void> {
+  async #compareSlowly(): Promise<boolean> {
     try {
       const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
       const incarnation = incarnationOf(created);
-      if (incarnation !== this.#position.incarnation || lastSeq < this.#position.seq) this.#reset(incarnation);
+      if (this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
       if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
+      return true;
     } catch (error) {
       this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
+      return false;
     }
   }
 
+  /** A stream made anew, or one that has lost its end. A leader that was deposed and doesn't know it yet is behind only for a moment. */
+  #isAnother(incarnation: string, lastSeq: number): boolean {
+    if (incarnation !== this.#position.incarnation) return true;
+    this.#timesBehind = lastSeq < this.#position.seq ? this.#timesBehind + 1 : 0;
+    return this.#timesBehind >= BEHIND_FOR_GOOD;
+  }
+
   #reset(incarnation: string): void {
+    this.#timesBehind = 0;
     this.#log.warn({ was: this.#position, incarnation }, 'the event stream is another one; beginning anew');
     this.#ring.clear();
     this.#recent = [];

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { request } from 'undici';
 import { WebSocket } from 'ws';
-import type { EventEnvelope, SpawnAccepted, Task } from '../../contracts/index.js';
+import type { DeadSummary, EventEnvelope, SpawnAccepted, Task } from '../../contracts/index.js';
 import { startMessagesStandin, type MessagesStandin, type RecordedRequest } from '../../src/standin/messages/server.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 
@@ -198,6 +198,44 @@ describe('the main job, end to end', () => {
       assert.ok(tasks.stdout.includes(id));
     });
 
+    it('cancels a task that runs, and runs it again', async () => {
+      const id = (await cluster.ksi(['spawn', '--no-wait', 'Cancel me [[hang]]'])).stdout.trim();
+      await standin.waitFor(asks('Cancel me'));
+      const cancelled = await cluster.ksi(['cancel', id]);
+      assert.equal(cancelled.code, 0, cancelled.stderr);
+      assert.equal(cancelled.stdout, `${id}  cancelled\n`);
+      const again = (await cluster.ksi(['retry', id])).stdout.trim();
+      const { retry_of: of } = (await get(`/tasks/${again}`)).body as Task;
+      assert.equal(of, id);
+      assert.equal((await cluster.ksi(['cancel', again])).code, 0);
+      const tooLate = await cluster.ksi(['interrupt', again]);
+      assert.equal(tooLate.code, 1);
+      assert.match(tooLate.stderr, /task_ended.*ksi task ID/);
+    });
+
+    it('shows what was given up, puts it back and deletes it', async () => {
+      const spawned = ['spawn', '--max-attempts', '1', '--retry-on', 'claude_invalid_request', 'Fail [[status:400]]'];
+      assert.equal((await cluster.ksi(spawned)).code, 5);
+      const letters = async (): Promise<DeadSummary[]> =>
+        JSON.parse((await cluster.ksi(['dead', '-o', 'json'])).stdout) as DeadSummary[];
+      const [letter] = await letters();
+      assert.equal(letter?.error.code, 'claude_invalid_request');
+      const shown = await cluster.ksi(['dead', 'show', letter.task_id]);
+      assert.match(shown.stdout, /Fail \[\[status:400\]\][^]*SPAWN_ERROR/);
+      const back = await cluster.ksi(['dead', 'retry', letter.task_id]);
+      assert.equal(back.code, 0, back.stderr);
+      const [of, again = ''] = back.stdout.trim().split(/ +/);
+      assert.equal(of, letter.task_id);
+      const ended = await finished(again);
+      assert.equal(ended.retry_of, letter.task_id, JSON.stringify(ended));
+      assert.deepEqual(
+        (await letters()).map(({ task_id }) => task_id),
+        [again],
+      );
+      assert.equal((await cluster.ksi(['dead', 'delete', again])).stdout, `${again}\n`);
+      assert.deepEqual(await letters(), []);
+    });
+
     it('says what to do about a wrong token', async () => {
       const done = await cluster.ksi(['tasks'], { env: { KSI_TOKEN: 'wrong', KSI_URL: cluster.url } });
       assert.equal(done.code, 4);
@@ -228,8 +266,11 @@ describe('the main job, end to end', () => {
     assert.equal(task.attempt, 2);
   });
 
-  const holdsOn = (seen: RecordedRequest): boolean =>
-    seen.conversation?.prompts.some((prompt) => prompt.includes('Hold on')) === true;
+  const asks =
+    (what: string) =>
+    (seen: RecordedRequest): boolean =>
+      seen.conversation?.prompts.some((prompt) => prompt.includes(what)) === true;
+  const holdsOn = asks('Hold on');
 
   const started = async (id: string): Promise<EventEnvelope> => {
     const events = ((await get(`/tasks/${id}/events`)).body as { events: EventEnvelope[] }).events;

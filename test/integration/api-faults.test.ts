@@ -34,9 +34,9 @@ describe('one fault stays one', () => {
   after(() => lab.stop());
 
   /** A hub that hears nothing of what is republished: one whose connection is slower than another API's. */
-  const deafHub = async (): Promise<EventHub> => {
+  const deafHub = async (further: Partial<Broker> = {}): Promise<EventHub> => {
     const nc = { subscribe: () => ({ unsubscribe: () => undefined }), flush: async () => undefined };
-    const broker: Broker = { ...lab.broker, nc: nc as unknown as NatsConnection };
+    const broker: Broker = { ...lab.broker, nc: nc as unknown as NatsConnection, ...further };
     const hub = new EventHub(broker, new Blobs(lab.broker), silent);
     await hub.start();
     return hub;
@@ -94,6 +94,21 @@ describe('one fault stays one', () => {
       await assert.rejects(settledSequenceOf(encodeCursor({ incarnation, seq: seq + 1 }), hub), {
         code: 'cursor_gone',
       });
+    } finally {
+      await hub.stop();
+    }
+  });
+
+  it('a cursor that is ahead is not called gone while the stream cannot be asked', async () => {
+    let away = true;
+    const hub = await deafHub({ connected: () => !away });
+    try {
+      const { seq } = await lab.broker.publisher.publish(message(uuidv7(), 1));
+      const cursor = encodeCursor({ incarnation: hub.position.incarnation, seq });
+      await assert.rejects(settledSequenceOf(cursor, hub), { code: 'broker_unavailable' });
+      away = false;
+      const asked = await Promise.all([1, 2, 3].map(() => settledSequenceOf(cursor, hub)));
+      assert.deepEqual(asked, [seq, seq, seq]);
     } finally {
       await hub.stop();
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Svcm } from '@nats-io/services';
 import type { Msg } from '@nats-io/transport-node';
-import type { Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/http.js';
+import type { DeadPage, Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/http.js';
 import { SUBJECT } from '../../contracts/names.js';
 import { ApiLab } from '../fixtures/api.js';
 
@@ -25,6 +25,7 @@ describe('the NATS service', () => {
     assert.deepEqual(task, await lab.task(accepted.task_id));
     const page = (await ask('tasks', '')).json<TaskPage>();
     assert.equal(page.tasks[0]?.task_id, accepted.task_id);
+    assert.deepEqual((await ask('dead', { queue: 'default' })).json<DeadPage>(), { letters: [] });
   });
 
   it('refuses with the headers of the protocol and the document of HTTP', async () => {
@@ -62,7 +63,7 @@ describe('the NATS service', () => {
       names.push(name);
       assert.deepEqual(
         endpoints.map(({ subject }) => subject).toSorted(),
-        ['cancel', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
+        ['cancel', 'dead', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
       );
     }
     assert.deepEqual(names, ['ksi']);

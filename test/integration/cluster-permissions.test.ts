@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { Svcm } from '@nats-io/services';
@@ -10,7 +11,9 @@ import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
 import { newEvent, eventPublication } from '../../src/broker/events.js';
-import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
+import { park, wakeParked } from '../../src/broker/parked-runs.js';
+import { deleteMessage, lastBySubject, subjectsOf } from '../../src/broker/read.js';
+import { directRun } from '../../src/broker/session-queue.js';
 import { ensureTopology } from '../../src/broker/topology.js';
 import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
@@ -20,322 +23,348 @@ import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
 const TASK = '0190c0de-0000-7000-8000-000000000001';
 const SESSION = '0190c0de-0000-4000-8000-000000000002';
 
-describe("nats.conf: what the broker's users may do", () => {
-  let server: KsiBroker;
-  let api: Broker;
-  let worker: Broker;
-  let observer: NatsConnection;
-  let operator: NatsConnection;
+for (const servers of [1, 3] as const)
+  describe(`nats.conf: what the users of a broker of ${servers} may do`, () => {
+    let server: KsiBroker;
+    let api: Broker;
+    let worker: Broker;
+    let observer: NatsConnection;
+    let operator: NatsConnection;
 
-  const brokerOf = (user: NatsUser): Promise<Broker> =>
-    connectBroker({
-      url: server.url,
-      name: user,
-      credentialsFile: server.seed(user),
-      inboxPrefix: inboxPrefix(user),
-      log: silent,
-    });
-
-  before(async () => {
-    server = await startKsiBroker();
-    api = await brokerOf('api');
-    worker = await brokerOf('worker');
-    observer = await server.connect('observer');
-    operator = await server.connect('operator');
-    await ensureTopology(api, readConfig({}));
-    await publishEvent(api);
-  });
-  after(async () => {
-    await Promise.all([api.close(), worker.close(), observer.close(), operator.close()]);
-    await server.stop();
-  });
-
-  const publishEvent = async (broker: Broker): Promise<void> => {
-    const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
-    await broker.publisher.publish(eventPublication(event, SUBJECT.workerEvent(TASK, 'online')));
-  };
-
-  /** What a publish without an answer is refused with: the server's word comes before the answer to a ping. */
-  const refused = async (nc: NatsConnection, act: () => void): Promise<void> => {
-    const violation = new Promise<Error>((resolve) => {
-      void (async () => {
-        for await (const status of nc.status())
-          if (status.type === 'error' && status.error instanceof PermissionViolationError) return resolve(status.error);
-      })();
-    });
-    act();
-    assert.match((await violation).message, /Permissions Violation/i);
-  };
-
-  it('keeps seeds and folder to their user', async () => {
-    for (const user of ['api', 'worker', 'observer', 'operator'] as const)
-      assert.equal((await stat(server.seed(user))).mode & 0o777, 0o600);
-  });
-
-  it('lets nobody in without a key', async () => {
-    await assert.rejects(connect({ servers: server.url, reconnect: false, maxReconnectAttempts: 0 }), /authorization/i);
-  });
-
-  describe('worker', () => {
-    it('pulls, renews, gives back, acknowledges and deletes queue entries', async () => {
-      await api.publisher.publish({ subject: SUBJECT.run('default', 'normal', SESSION), payload: 'run' });
-      let resolve: (delivery: Delivery) => void = () => undefined;
-      const delivered = new Promise<Delivery>((settle) => (resolve = settle));
-      const puller = new Puller({
-        broker: worker,
-        stream: STREAM.commands,
-        consumer: 'run-default-normal',
-        inboxPrefix: inboxPrefix('worker'),
-        onDelivery: (delivery) => resolve(delivery),
-        onEnd: () => undefined,
+    const brokerOf = (user: NatsUser): Promise<Broker> =>
+      connectBroker({
+        url: server.url,
+        name: user,
+        credentialsFile: server.seed(user),
+        inboxPrefix: inboxPrefix(user),
+        log: silent,
       });
-      puller.park(5_000);
-      const delivery = await delivered;
-      await delivery.renew();
-      await delivery.ack();
-      await puller.stop();
-      assert.equal(await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION)), undefined);
-      const { seq } = await api.publisher.publish({
-        subject: SUBJECT.waiting('default', TASK, SESSION),
-        payload: 'wait',
-      });
-      await worker.publisher.publish({ subject: SUBJECT.run('default', 'next', SESSION), payload: 'promoted' });
-      await deleteMessage(worker, STREAM.commands, seq);
-      const run = await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION));
-      if (run !== undefined) await deleteMessage(worker, STREAM.commands, run.seq);
-      await worker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
+
+    before(async () => {
+      server = await startKsiBroker(servers);
+      api = await brokerOf('api');
+      worker = await brokerOf('worker');
+      observer = await server.connect('observer');
+      operator = await server.connect('operator');
+      await ensureTopology(api, readConfig({ KSI_NATS_SERVERS: String(servers) }));
+      await publishEvent(api);
+    });
+    after(async () => {
+      await Promise.all([api.close(), worker.close(), observer.close(), operator.close()]);
+      await server.stop();
     });
 
-    it('publishes events, deltas and transcripts, in batches too, and watches states', async () => {
-      const feed = worker.nc.subscribe(SUBJECT.taskStates(TASK));
-      await worker.nc.flush();
-      const event = newEvent('SPAWN_START', { task_id: TASK } as never);
-      await worker.publisher.publish(eventPublication(event, SUBJECT.taskState(TASK, 'start')));
-      for await (const message of feed) {
-        assert.equal(message.subject, SUBJECT.taskState(TASK, 'start'));
-        break;
-      }
-      await worker.publisher.publishBatch(
-        [1, 2].map((n) => ({ subject: SUBJECT.transcript(SESSION), payload: `entry ${n}` })),
+    const publishEvent = async (broker: Broker): Promise<void> => {
+      const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
+      await broker.publisher.publish(eventPublication(event, SUBJECT.workerEvent(TASK, 'online')));
+    };
+
+    /** What a publish without an answer is refused with: the server's word comes before the answer to a ping. */
+    const refused = async (nc: NatsConnection, act: () => void): Promise<void> => {
+      const violation = new Promise<Error>((resolve) => {
+        void (async () => {
+          for await (const status of nc.status())
+            if (status.type === 'error' && status.error instanceof PermissionViolationError)
+              return resolve(status.error);
+        })();
+      });
+      act();
+      assert.match((await violation).message, /Permissions Violation/i);
+    };
+
+    it('keeps seeds and folder to their user', async () => {
+      for (const user of ['api', 'worker', 'observer', 'operator'] as const)
+        assert.equal((await stat(server.seed(user))).mode & 0o777, 0o600);
+    });
+
+    it('lets nobody in without a key', async () => {
+      await assert.rejects(
+        connect({ servers: server.url.split(','), reconnect: false, maxReconnectAttempts: 0 }),
+        /authorization/i,
       );
-      worker.nc.publish(SUBJECT.live(TASK), '{}');
-      await worker.nc.flush();
-      const replayed = await worker.js.consumers.get(STREAM.transcripts, {
-        filter_subjects: [SUBJECT.transcript(SESSION)],
+    });
+
+    describe('worker', () => {
+      it('pulls, renews, gives back, acknowledges and deletes queue entries', async () => {
+        await api.publisher.publish({ subject: SUBJECT.run('default', 'normal', SESSION), payload: 'run' });
+        let resolve: (delivery: Delivery) => void = () => undefined;
+        const delivered = new Promise<Delivery>((settle) => (resolve = settle));
+        const puller = new Puller({
+          broker: worker,
+          stream: STREAM.commands,
+          consumer: 'run-default-normal',
+          inboxPrefix: inboxPrefix('worker'),
+          onDelivery: (delivery) => resolve(delivery),
+          onEnd: () => undefined,
+        });
+        puller.park(5_000);
+        const delivery = await delivered;
+        await delivery.renew();
+        await delivery.ack();
+        await puller.stop();
+        // In a cluster the entry goes a moment after the acknowledgement is confirmed, and nothing tells when.
+        while ((await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION))) !== undefined)
+          await sleep(10);
+        const { seq } = await api.publisher.publish({
+          subject: SUBJECT.waiting('default', TASK, SESSION),
+          payload: 'wait',
+        });
+        await worker.publisher.publish({ subject: SUBJECT.run('default', 'next', SESSION), payload: 'promoted' });
+        await deleteMessage(worker, STREAM.commands, seq);
+        const run = await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION));
+        if (run !== undefined) await deleteMessage(worker, STREAM.commands, run.seq);
+        await worker.jsm.streams.info(STREAM.commands, { subjects_filter: SUBJECT.allWaiting });
       });
-      const messages = await replayed.fetch({ max_messages: 2, expires: 5_000 });
-      let count = 0;
-      for await (const message of messages) count += message.subject === SUBJECT.transcript(SESSION) ? 1 : 0;
-      assert.equal(count, 2);
-      await replayed.delete();
-    });
 
-    it('writes, replaces, reads and deletes blobs', async () => {
-      const blobs = new Blobs(worker);
-      const body = new Uint8Array(300_000).fill(7);
-      await blobs.put('large', new Uint8Array(200_000));
-      const ref = await blobs.put('large', body);
-      assert.deepEqual(await blobs.get(ref), body);
-      assert.deepEqual(await new Blobs(api).get(ref), body);
-      await blobs.put('gone', body);
-      await blobs.delete('gone');
-    });
-
-    it('answers a control request', async () => {
-      const subject = SUBJECT.control(TASK, 'cancel');
-      const served = worker.nc.subscribe(subject, { callback: (_, message) => void message.respond('done') });
-      await worker.nc.flush();
-      assert.equal((await api.nc.request(subject, '', { timeout: 5_000 })).string(), 'done');
-      served.unsubscribe();
-    });
-
-    for (const subject of [
-      SUBJECT.taskState(TASK, 'complete'),
-      SUBJECT.run('default', 'high', SESSION),
-      SUBJECT.waiting('default', TASK, SESSION),
-      SUBJECT.control(TASK, 'cancel'),
-      SUBJECT.apiVerb('spawn'),
-      `$JS.API.STREAM.CREATE.X`,
-      `$JS.API.STREAM.PURGE.${STREAM.events}`,
-      `$JS.API.STREAM.DELETE.${STREAM.events}`,
-      `$JS.API.STREAM.MSG.DELETE.${STREAM.events}`,
-      '$KV.ksi_sessions.x',
-      '_INBOX_api.x',
-      '_INBOX_observer.x',
-    ])
-      it(`may not publish on ${subject}`, () => refused(worker.nc, () => worker.nc.publish(subject, '{}')));
-  });
-
-  describe('observer', () => {
-    it('sees events as they come, with their sequence, and deltas', async () => {
-      const events = observer.subscribe('ksi.events.>');
-      const live = observer.subscribe('ksi.live.>');
-      await observer.flush();
-      await publishEvent(worker);
-      for await (const message of events) {
-        assert.ok(Number(message.headers?.get('Nats-Sequence')) > 0);
-        break;
-      }
-      worker.nc.publish(SUBJECT.live(TASK), 'delta');
-      for await (const message of live) {
-        assert.equal(message.string(), 'delta');
-        break;
-      }
-    });
-
-    it('replays events by an ordered consumer, a consumer of its own, and direct gets', async () => {
-      const jsm = await jetstreamManager(observer);
-      const { messages } = (await jsm.streams.info(STREAM.events)).state;
-      assert.ok(messages > 0);
-      const ordered = await jetstream(observer).consumers.get(STREAM.events);
-      for await (const message of await ordered.fetch({ max_messages: 1, expires: 5_000 }))
-        assert.equal(message.seq, 1);
-      await ordered.delete();
-      await jsm.consumers.add(STREAM.events, {
-        name: 'mine',
-        ack_policy: 'explicit',
-        filter_subject: 'ksi.events.worker.>',
+      it('parks a run, and schedules when it is to come back', async () => {
+        const task = { taskId: TASK, sessionId: SESSION };
+        await api.publisher.publish(directRun({ ...task, queue: 'default', payload: '{}', headers: {} }, 'normal'));
+        const run = await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION));
+        assert.ok(run);
+        const retry = { task_id: TASK, retry_at: new Date(Date.now() + 3_600_000).toISOString() } as never;
+        const state = eventPublication(newEvent('SPAWN_RETRY', retry), SUBJECT.taskState(TASK, 'retry'));
+        await worker.publisher.publish(state);
+        assert.equal(await park(worker, task, run), true);
+        await deleteMessage(worker, STREAM.commands, run.seq);
+        assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 1);
+        const ended = eventPublication(newEvent('SPAWN_ERROR', retry), SUBJECT.taskState(TASK, 'error'));
+        await worker.publisher.publish(ended);
+        assert.equal((await wakeParked(worker, task)).kind, 'released');
+        assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 0);
       });
-      const own = await jetstream(observer).consumers.get(STREAM.events, 'mine');
-      const message = await own.next({ expires: 5_000 });
-      assert.equal(await message?.ackAck(), true);
-      assert.equal(await jsm.consumers.delete(STREAM.events, 'mine'), true);
-      assert.equal((await jsm.direct.getMessage(STREAM.events, { seq: 1 }))?.seq, 1);
-      assert.equal((await jsm.streams.getMessage(STREAM.events, { seq: 1 }))?.seq, 1);
-      const batch = await jsm.direct.getBatch(STREAM.events, { seq: 1, batch: 1, next_by_subj: 'ksi.events.>' });
-      for await (const stored of batch) assert.equal(stored.seq, 1);
+
+      it('publishes events, deltas and transcripts, in batches too, and watches states', async () => {
+        const feed = worker.nc.subscribe(SUBJECT.taskStates(TASK));
+        await worker.nc.flush();
+        const event = newEvent('SPAWN_START', { task_id: TASK } as never);
+        await worker.publisher.publish(eventPublication(event, SUBJECT.taskState(TASK, 'start')));
+        for await (const message of feed) {
+          assert.equal(message.subject, SUBJECT.taskState(TASK, 'start'));
+          break;
+        }
+        await worker.publisher.publishBatch(
+          [1, 2].map((n) => ({ subject: SUBJECT.transcript(SESSION), payload: `entry ${n}` })),
+        );
+        worker.nc.publish(SUBJECT.live(TASK), '{}');
+        await worker.nc.flush();
+        const replayed = await worker.js.consumers.get(STREAM.transcripts, {
+          filter_subjects: [SUBJECT.transcript(SESSION)],
+        });
+        const messages = await replayed.fetch({ max_messages: 2, expires: 5_000 });
+        let count = 0;
+        for await (const message of messages) count += message.subject === SUBJECT.transcript(SESSION) ? 1 : 0;
+        assert.equal(count, 2);
+        await replayed.delete();
+      });
+
+      it('writes, replaces, reads and deletes blobs', async () => {
+        const blobs = new Blobs(worker);
+        const body = new Uint8Array(300_000).fill(7);
+        await blobs.put('large', new Uint8Array(200_000));
+        const ref = await blobs.put('large', body);
+        assert.deepEqual(await blobs.get(ref), body);
+        assert.deepEqual(await new Blobs(api).get(ref), body);
+        await blobs.put('gone', body);
+        await blobs.delete('gone');
+      });
+
+      it('answers a control request', async () => {
+        const subject = SUBJECT.control(TASK, 'cancel');
+        const served = worker.nc.subscribe(subject, { callback: (_, message) => void message.respond('done') });
+        await worker.nc.flush();
+        assert.equal((await api.nc.request(subject, '', { timeout: 5_000 })).string(), 'done');
+        served.unsubscribe();
+      });
+
+      for (const subject of [
+        SUBJECT.taskState(TASK, 'complete'),
+        SUBJECT.run('default', 'high', SESSION),
+        SUBJECT.waiting('default', TASK, SESSION),
+        SUBJECT.due('x'),
+        SUBJECT.control(TASK, 'cancel'),
+        SUBJECT.apiVerb('spawn'),
+        `$JS.API.STREAM.PURGE.${STREAM.schedules}`,
+        `$JS.API.STREAM.CREATE.X`,
+        `$JS.API.STREAM.PURGE.${STREAM.events}`,
+        `$JS.API.STREAM.DELETE.${STREAM.events}`,
+        `$JS.API.STREAM.MSG.DELETE.${STREAM.events}`,
+        '$KV.ksi_sessions.x',
+        '_INBOX_api.x',
+        '_INBOX_observer.x',
+      ])
+        it(`may not publish on ${subject}`, () => refused(worker.nc, () => worker.nc.publish(subject, '{}')));
     });
 
-    it('reads blobs that events refer to, by a push consumer with flow control', async () => {
-      const ref = await new Blobs(api).put('for-observer', new Uint8Array(5_000_000).fill(1));
-      const store = await new Objm(jetstream(observer)).open('ksi_blobs', false);
-      assert.equal((await store.getBlob(ref.name))?.length, 5_000_000);
-    });
+    describe('observer', () => {
+      it('sees events as they come, with their sequence, and deltas', async () => {
+        const events = observer.subscribe('ksi.events.>');
+        const live = observer.subscribe('ksi.live.>');
+        await observer.flush();
+        await publishEvent(worker);
+        for await (const message of events) {
+          assert.ok(Number(message.headers?.get('Nats-Sequence')) > 0);
+          break;
+        }
+        worker.nc.publish(SUBJECT.live(TASK), 'delta');
+        for await (const message of live) {
+          assert.equal(message.string(), 'delta');
+          break;
+        }
+      });
 
-    for (const subject of [
-      'ksi.events.task.x.output',
-      'ksi.ingest.events.task.x.output',
-      'ksi.live.task.x',
-      'ksi.commands.spawn.default.high.x',
-      'ksi.control.task.x.cancel',
-      'ksi.api.spawn',
-      'ksi.transcripts.x',
-      '$JS.API.STREAM.CREATE.X',
-      `$JS.API.STREAM.UPDATE.${STREAM.events}`,
-      `$JS.API.STREAM.PURGE.${STREAM.events}`,
-      `$JS.API.STREAM.DELETE.${STREAM.events}`,
-      `$JS.API.STREAM.MSG.DELETE.${STREAM.events}`,
-      `$JS.API.STREAM.MSG.GET.${STREAM.commands}`,
-      `$JS.API.DIRECT.GET.${STREAM.transcripts}`,
-      `$JS.API.STREAM.INFO.${STREAM.commands}`,
-      `$JS.API.CONSUMER.CREATE.${STREAM.commands}.x`,
-      `$JS.API.CONSUMER.MSG.NEXT.${STREAM.commands}.run-default-normal`,
-      `$JS.ACK.${STREAM.commands}.x`,
-      '$O.ksi_blobs.M.x',
-      '$KV.ksi_sessions.x',
-      '$SRV.PING',
-    ])
-      it(`may not publish on ${subject}`, () => refused(observer, () => observer.publish(subject, '{}')));
+      it('replays events by an ordered consumer, a consumer of its own, and direct gets', async () => {
+        const jsm = await jetstreamManager(observer);
+        const { messages } = (await jsm.streams.info(STREAM.events)).state;
+        assert.ok(messages > 0);
+        const ordered = await jetstream(observer).consumers.get(STREAM.events);
+        for await (const message of await ordered.fetch({ max_messages: 1, expires: 5_000 }))
+          assert.equal(message.seq, 1);
+        await ordered.delete();
+        await jsm.consumers.add(STREAM.events, {
+          name: 'mine',
+          ack_policy: 'explicit',
+          filter_subject: 'ksi.events.worker.>',
+        });
+        const own = await jetstream(observer).consumers.get(STREAM.events, 'mine');
+        const message = await own.next({ expires: 5_000 });
+        assert.equal(await message?.ackAck(), true);
+        assert.equal(await jsm.consumers.delete(STREAM.events, 'mine'), true);
+        assert.equal((await jsm.direct.getMessage(STREAM.events, { seq: 1 }))?.seq, 1);
+        assert.equal((await jsm.streams.getMessage(STREAM.events, { seq: 1 }))?.seq, 1);
+        const batch = await jsm.direct.getBatch(STREAM.events, { seq: 1, batch: 1, next_by_subj: 'ksi.events.>' });
+        for await (const stored of batch) assert.equal(stored.seq, 1);
+      });
 
-    for (const subject of [
-      'ksi.commands.>',
-      'ksi.control.>',
-      'ksi.>',
-      '>',
-      '_INBOX_api.>',
-      '_INBOX_operator.>',
-      '$SRV.>',
-    ])
-      it(`may not subscribe to ${subject}`, () => refused(observer, () => void observer.subscribe(subject)));
+      it('reads blobs that events refer to, by a push consumer with flow control', async () => {
+        const ref = await new Blobs(api).put('for-observer', new Uint8Array(5_000_000).fill(1));
+        const store = await new Objm(jetstream(observer)).open('ksi_blobs', false);
+        assert.equal((await store.getBlob(ref.name))?.length, 5_000_000);
+      });
 
-    it("can't forge an event or a command through the reply subject of a request", async () => {
-      const before = await position(api);
-      for (const reply of [
-        'ksi.ingest.events.task.x.state.complete',
+      for (const subject of [
+        'ksi.events.task.x.output',
+        'ksi.ingest.events.task.x.output',
+        'ksi.live.task.x',
         'ksi.commands.spawn.default.high.x',
         'ksi.control.task.x.cancel',
-      ]) {
-        const heard = api.nc.subscribe(reply);
-        observer.publish(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { reply });
-        observer.publish(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { reply });
-        observer.publish(`$JS.API.STREAM.MSG.GET.${STREAM.events}`, '{"seq":1}', { reply });
-        // Requests of a connection are answered in order.
-        await observer.request(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { timeout: 5_000 });
-        await observer.request(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { timeout: 5_000 });
+        'ksi.api.spawn',
+        'ksi.transcripts.x',
+        '$JS.API.STREAM.CREATE.X',
+        `$JS.API.STREAM.UPDATE.${STREAM.events}`,
+        `$JS.API.STREAM.PURGE.${STREAM.events}`,
+        `$JS.API.STREAM.DELETE.${STREAM.events}`,
+        `$JS.API.STREAM.MSG.DELETE.${STREAM.events}`,
+        `$JS.API.STREAM.MSG.GET.${STREAM.commands}`,
+        `$JS.API.DIRECT.GET.${STREAM.transcripts}`,
+        `$JS.API.STREAM.INFO.${STREAM.commands}`,
+        `$JS.API.CONSUMER.CREATE.${STREAM.commands}.x`,
+        `$JS.API.CONSUMER.MSG.NEXT.${STREAM.commands}.run-default-normal`,
+        `$JS.ACK.${STREAM.commands}.x`,
+        '$O.ksi_blobs.M.x',
+        '$KV.ksi_sessions.x',
+        '$SRV.PING',
+      ])
+        it(`may not publish on ${subject}`, () => refused(observer, () => observer.publish(subject, '{}')));
+
+      for (const subject of [
+        'ksi.commands.>',
+        'ksi.control.>',
+        'ksi.>',
+        '>',
+        '_INBOX_api.>',
+        '_INBOX_operator.>',
+        '$SRV.>',
+      ])
+        it(`may not subscribe to ${subject}`, () => refused(observer, () => void observer.subscribe(subject)));
+
+      it("can't forge an event or a command through the reply subject of a request", async () => {
+        const before = await position(api);
+        for (const reply of [
+          'ksi.ingest.events.task.x.state.complete',
+          'ksi.commands.spawn.default.high.x',
+          'ksi.control.task.x.cancel',
+        ]) {
+          const heard = api.nc.subscribe(reply);
+          observer.publish(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { reply });
+          observer.publish(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { reply });
+          observer.publish(`$JS.API.STREAM.MSG.GET.${STREAM.events}`, '{"seq":1}', { reply });
+          // Requests of a connection are answered in order.
+          await observer.request(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { timeout: 5_000 });
+          await observer.request(`$JS.API.DIRECT.GET.${STREAM.events}`, '{"seq":1}', { timeout: 5_000 });
+          await api.nc.flush();
+          assert.equal(heard.getReceived(), 0);
+          heard.unsubscribe();
+        }
+        assert.deepEqual(await position(api), before);
+      });
+
+      it("can't forge one by a consumer that delivers to a subject of ours", async () => {
+        const before = await position(api);
+        // nats-server delivers only where a client subscribes to the very subject (tried): not into streams, nor to wildcards.
+        const control = worker.nc.subscribe('ksi.control.task.>');
+        await worker.nc.flush();
+        const targets = [
+          'ksi.ingest.events.task.x.state.complete',
+          'ksi.commands.spawn.default.high.x',
+          'ksi.control.task.x.cancel',
+          `$JS.API.STREAM.PURGE.${STREAM.commands}`,
+        ];
+        for (const [index, target] of targets.entries()) {
+          const name = `push${index}`;
+          const config = { name, deliver_subject: target, ack_policy: 'none', deliver_policy: 'all' };
+          const subject = `$JS.API.CONSUMER.CREATE.${STREAM.events}.${name}`;
+          await observer.request(subject, JSON.stringify({ stream_name: STREAM.events, config }), { timeout: 5_000 });
+          const info = await observer.request(`$JS.API.CONSUMER.INFO.${STREAM.events}.${name}`, '', { timeout: 5_000 });
+          assert.ok((info.json<{ delivered?: { consumer_seq: number } }>().delivered?.consumer_seq ?? 0) === 0, target);
+        }
+        await worker.nc.flush();
+        assert.equal(control.getReceived(), 0);
+        control.unsubscribe();
+        assert.deepEqual(await position(api), before);
+      });
+
+      it('is not heard or seen by others through its inbox prefix', () =>
+        refused(operator, () => void operator.subscribe(createInbox('_INBOX_observer'))));
+    });
+
+    describe('operator', () => {
+      it('asks the API, sees who serves it, and what the broker holds', async () => {
+        const services = new Svcm(api.nc);
+        const service = await services.add({ name: 'ksi', version: '1.0.0' });
+        service.addGroup('ksi.api').addEndpoint('spawn', (_, message) => void message.respond('{"ok":true}'));
         await api.nc.flush();
-        assert.equal(heard.getReceived(), 0);
-        heard.unsubscribe();
-      }
-      assert.deepEqual(await position(api), before);
-    });
+        const answer = await operator.request('ksi.api.spawn', '{}', { timeout: 5_000 });
+        assert.equal(answer.string(), '{"ok":true}');
+        const ping = await operator.request('$SRV.PING', '', { timeout: 5_000 });
+        assert.equal(ping.json<{ name: string }>().name, 'ksi');
+        await service.stop();
+        const jsm = await jetstreamManager(operator);
+        const names: string[] = [];
+        for await (const stream of jsm.streams.list()) names.push(stream.config.name);
+        assert.ok(names.includes(STREAM.commands) && names.includes(STREAM.events));
+        assert.equal((await jsm.streams.info(STREAM.commands)).config.name, STREAM.commands);
+        assert.equal((await jsm.consumers.info(STREAM.commands, 'run-default-high')).name, 'run-default-high');
+      });
 
-    it("can't forge one by a consumer that delivers to a subject of ours", async () => {
-      const before = await position(api);
-      // nats-server delivers only where a client subscribes to the very subject (tried): not into streams, nor to wildcards.
-      const control = worker.nc.subscribe('ksi.control.task.>');
-      await worker.nc.flush();
-      const targets = [
-        'ksi.ingest.events.task.x.state.complete',
+      it('sees and replays events', async () => {
+        const ordered = await jetstream(operator).consumers.get(STREAM.events);
+        for await (const message of await ordered.fetch({ max_messages: 1, expires: 5_000 }))
+          assert.equal(message.seq, 1);
+        await ordered.delete();
+      });
+
+      for (const subject of [
+        'ksi.ingest.events.task.x.output',
         'ksi.commands.spawn.default.high.x',
-        'ksi.control.task.x.cancel',
-        `$JS.API.STREAM.PURGE.${STREAM.commands}`,
-      ];
-      for (const [index, target] of targets.entries()) {
-        const name = `push${index}`;
-        const config = { name, deliver_subject: target, ack_policy: 'none', deliver_policy: 'all' };
-        const subject = `$JS.API.CONSUMER.CREATE.${STREAM.events}.${name}`;
-        await observer.request(subject, JSON.stringify({ stream_name: STREAM.events, config }), { timeout: 5_000 });
-        const info = await observer.request(`$JS.API.CONSUMER.INFO.${STREAM.events}.${name}`, '', { timeout: 5_000 });
-        assert.ok((info.json<{ delivered?: { consumer_seq: number } }>().delivered?.consumer_seq ?? 0) === 0, target);
-      }
-      await worker.nc.flush();
-      assert.equal(control.getReceived(), 0);
-      control.unsubscribe();
-      assert.deepEqual(await position(api), before);
+        '$JS.API.STREAM.CREATE.X',
+        `$JS.API.STREAM.PURGE.${STREAM.events}`,
+        `$JS.API.STREAM.DELETE.${STREAM.commands}`,
+        `$JS.API.CONSUMER.DELETE.${STREAM.commands}.run-default-high`,
+        `$JS.API.STREAM.MSG.GET.${STREAM.transcripts}`,
+      ])
+        it(`may not publish on ${subject}`, () => refused(operator, () => operator.publish(subject, '{}')));
     });
-
-    it('is not heard or seen by others through its inbox prefix', () =>
-      refused(operator, () => void operator.subscribe(createInbox('_INBOX_observer'))));
   });
-
-  describe('operator', () => {
-    it('asks the API, sees who serves it, and what the broker holds', async () => {
-      const services = new Svcm(api.nc);
-      const service = await services.add({ name: 'ksi', version: '1.0.0' });
-      service.addGroup('ksi.api').addEndpoint('spawn', (_, message) => void message.respond('{"ok":true}'));
-      await api.nc.flush();
-      const answer = await operator.request('ksi.api.spawn', '{}', { timeout: 5_000 });
-      assert.equal(answer.string(), '{"ok":true}');
-      const ping = await operator.request('$SRV.PING', '', { timeout: 5_000 });
-      assert.equal(ping.json<{ name: string }>().name, 'ksi');
-      await service.stop();
-      const jsm = await jetstreamManager(operator);
-      const names: string[] = [];
-      for await (const stream of jsm.streams.list()) names.push(stream.config.name);
-      assert.ok(names.includes(STREAM.commands) && names.includes(STREAM.events));
-      assert.equal((await jsm.streams.info(STREAM.commands)).config.name, STREAM.commands);
-      assert.equal((await jsm.consumers.info(STREAM.commands, 'run-default-high')).name, 'run-default-high');
-    });
-
-    it('sees and replays events', async () => {
-      const ordered = await jetstream(operator).consumers.get(STREAM.events);
-      for await (const message of await ordered.fetch({ max_messages: 1, expires: 5_000 }))
-        assert.equal(message.seq, 1);
-      await ordered.delete();
-    });
-
-    for (const subject of [
-      'ksi.ingest.events.task.x.output',
-      'ksi.commands.spawn.default.high.x',
-      '$JS.API.STREAM.CREATE.X',
-      `$JS.API.STREAM.PURGE.${STREAM.events}`,
-      `$JS.API.STREAM.DELETE.${STREAM.commands}`,
-      `$JS.API.CONSUMER.DELETE.${STREAM.commands}.run-default-high`,
-      `$JS.API.STREAM.MSG.GET.${STREAM.transcripts}`,
-    ])
-      it(`may not publish on ${subject}`, () => refused(operator, () => operator.publish(subject, '{}')));
-  });
-});
 
 async function position(broker: Broker): Promise<number[]> {
   const streams = [STREAM.events, STREAM.commands];

@@ -141,6 +141,30 @@ describe('the supervisor', () => {
     await assert.rejects(stat(plan.paths.endpoints), { code: 'ENOENT' });
   });
 
+  it('runs a broker of three, puts back the one that dies, and keeps its state apart from that of a single one', async () => {
+    const { log, heard } = listening();
+    const plan = await planned({ KSI_NATS_SERVERS: '3' });
+    const supervisor = await started(plan, log);
+    const endpoints = JSON.parse(await readFile(plan.paths.endpoints, 'utf8')) as Endpoints;
+    assert.deepEqual(
+      endpoints.nats.servers.map(({ name }) => name),
+      ['nats-1', 'nats-2', 'nats-3'],
+    );
+    assert.equal(endpoints.nats.url, endpoints.nats.servers.map(({ url }) => url).join(','));
+    const again = heard(/"process":"nats-2".*"msg":"started"/);
+    process.kill(endpoints.pids['nats-2'] ?? 0, 'SIGKILL');
+    await again;
+    const back = await untilReady(`${endpoints.nats.servers[1]?.monitor}/healthz`, AbortSignal.timeout(30_000));
+    assert.ok(back.ready, back.said);
+    await supervisor.stop(quiet);
+    assert.deepEqual(await leftovers(plan.paths), []);
+    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort()) });
+    await assert.rejects(prepare({ config, env: {}, entries: entries(), natsServer: 'x', demo: false }), {
+      code: 'other_broker',
+      message: /make up NATS=3/,
+    });
+  });
+
   it('scales workers up and down', async () => {
     const supervisor = await started(await planned());
     const workers = (): string[] =>
@@ -175,6 +199,7 @@ describe('the supervisor', () => {
       },
       logFile: join(root, 'deaf.log'),
       log: pino({ level: 'silent' }),
+      longestPauseMs: 30_000,
       onChange: quiet,
     });
     managed.start();
@@ -192,11 +217,11 @@ describe('the supervisor', () => {
       code: 'port_taken',
       message: /KSI_PORT/,
     });
-    const port = first.broker?.port ?? 0;
+    const port = first.broker?.servers[0]?.port ?? 0;
     dir = join(root, 'other');
     const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort()), KSI_NATS_PORT: String(port) });
     const plan = await prepare({ config, env: {}, entries: entries(), natsServer: 'x', demo: false });
-    assert.ok(plan.broker !== undefined && plan.broker.port !== port);
+    assert.ok(plan.broker !== undefined && plan.broker.servers[0]?.port !== port);
   });
 
   it('leaves a record by which the next one ends its children when it is killed', async () => {

@@ -234,7 +234,27 @@ describe('HTTP', () => {
       assertProblem(await lab.request('/tasks/01a20820-6481-721d-9f79-db9f581717f0'), 404, 'not_found');
       assertProblem(await lab.request('/tasks/not-an-id'), 400, 'invalid_request');
       assertProblem(await lab.request('/nowhere'), 404, 'not_found');
-      assertProblem(await lab.request('/tasks', { method: 'DELETE' }), 404, 'not_found');
+    });
+
+    it('answers a method that an address has not with those that it has', async () => {
+      const cases: [string, string, string][] = [
+        ['/tasks', 'DELETE', 'GET, HEAD'],
+        ['/spawn', 'GET', 'POST'],
+        ['/dead/retry', 'GET', 'POST'],
+        ['/dead/x', 'PUT', 'DELETE, GET, HEAD'],
+        ['/events', 'POST', 'GET, HEAD'],
+        ['/health', 'OPTIONS', 'GET, HEAD'],
+      ];
+      for (const [path, method, allowed] of cases) {
+        const answer = await lab.request(path, { method });
+        assertProblem(answer, 405, 'method_not_allowed');
+        assert.equal(answer.headers.get('allow'), allowed, `${method} ${path}`);
+      }
+      // Before its body is looked at, and after its token.
+      assertProblem(await lab.request('/tasks', { method: 'PATCH', body: '{bad' }), 405, 'method_not_allowed');
+      assert.equal((await fetch(`${lab.url}/tasks`, { method: 'DELETE' })).status, 401);
+      const { paths } = (await lab.request('/openapi.json')).body as { paths: Record<string, object> };
+      assert.deepEqual(Object.keys(paths['/spawn'] ?? {}), ['post']);
     });
   });
 

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { EventData } from '../../contracts/events.js';
 import { findContainment, GROUP_ONLY } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../workers/guard/marked.js';
-import { CLAUDE_STANDIN } from '../fixtures/paths.js';
+import { workerProcess } from '../fixtures/worker-process.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
 const MINUTE_MS = 60_000;
 
 /** The promise: everything that a worker started is gone so soon. */
@@ -53,18 +49,7 @@ describe(
       const { kind } = containment;
 
       it(`is gone within 5 s when it is killed with SIGKILL (${kind})`, async () => {
-        const child = spawn(process.execPath, [MAIN], {
-          stdio: ['pipe', 'ignore', 'inherit'],
-          env: {
-            ...process.env,
-            KSI_DIR: lab.dir,
-            KSI_NATS_URL: lab.server.url,
-            KSI_CLAUDE_BIN: CLAUDE_STANDIN,
-            KSI_LOG_LEVEL: 'fatal',
-            KSI_CONTAINMENT: kind === 'process_group' ? kind : 'auto',
-          },
-        });
-        lab.onStop(() => Promise.resolve(child.kill('SIGKILL')));
+        const child = workerProcess(lab, { KSI_CONTAINMENT: kind === 'process_group' ? kind : 'auto' });
         const online = await lab.until(() => lab.seen.find(({ event }) => event.type === 'WORKER_ONLINE'));
         assert.equal((online.event.data as EventData<'WORKER_ONLINE'>).containment, kind);
         const marker = await running();
@@ -88,6 +73,17 @@ describe(
         await gone(workerMarker(data.worker_id));
       });
     }
+
+    it('is gone as soon as another worker starts there when it was killed together with its guard', async () => {
+      const child = workerProcess(lab, { KSI_CONTAINMENT: 'process_group' });
+      const marker = await running();
+      const [id = ''] = marker.split('=').slice(1);
+      for (const pid of [...guardsOf(id), child.pid ?? 0]) process.kill(pid, 'SIGKILL');
+      await once(child, 'exit');
+      assert.ok(processesMarked(marker).length > 0, 'nobody is left to end them');
+      await lab.worker();
+      assert.deepEqual(processesMarked(marker), []);
+    });
 
     it('is gone also when the guard was killed before the worker', async () => {
       const { worker } = await lab.worker({ containment: GROUP_ONLY });

@@ -14,6 +14,7 @@ import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
+import { Quarantine } from '../../workers/quarantine.js';
 import { Folders } from '../../workers/claude/folders.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
@@ -35,6 +36,8 @@ describe('the fence', () => {
       workerId: 'w_test',
       host: 'h',
       leaseMs: 60_000,
+      longestNakMs: 55_000,
+      quarantine: new Quarantine(() => assert.fail('nothing here is suspect')),
       retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,

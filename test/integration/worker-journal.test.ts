@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
@@ -15,10 +13,9 @@ import type { OutboxItem } from '../../workers/attempt/outbox.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../workers/guard/marked.js';
 import { Journal } from '../../workers/journal/journal.js';
-import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+import { workerProcess } from '../fixtures/worker-process.js';
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
 /** So long that nothing here can come from a lease that has run out. */
 const LEASE_S = '120';
 
@@ -28,31 +25,11 @@ beforeEach(async () => {
 });
 afterEach(() => lab.stop());
 
-function workerProcess(): ChildProcess {
-  const child = spawn(process.execPath, [MAIN], {
-    stdio: ['pipe', 'ignore', 'inherit'],
-    env: {
-      ...process.env,
-      KSI_DIR: lab.dir,
-      KSI_NATS_URL: lab.server.url,
-      KSI_CLAUDE_BIN: CLAUDE_STANDIN,
-      KSI_LEASE_S: LEASE_S,
-      KSI_LOG_LEVEL: process.env['KSI_TEST_LOG'] ?? 'fatal',
-    },
-  });
-  const gone = once(child, 'exit');
-  lab.onStop(async () => {
-    child.kill('SIGKILL');
-    await gone;
-  });
-  return child;
-}
-
 const types = (taskId: string): string[] => lab.of(taskId).map(({ type }) => type);
 
 describe('a worker that starts where another was killed', () => {
   it('gives its tasks back within 2 s, and ends what is left of its processes', async () => {
-    const first = workerProcess();
+    const first = workerProcess(lab, { KSI_LEASE_S: LEASE_S });
     const { taskId } = await lab.post('x [[ignore-sigterm]] [[messages:3]] [[sleep:2000]]');
     const start = await lab.event('SPAWN_START', taskId);
     await lab.event('SPAWN_MESSAGE', taskId);
@@ -70,7 +47,7 @@ describe('a worker that starts where another was killed', () => {
   });
 
   it('leaves alone what a living worker of the same host holds', async () => {
-    workerProcess();
+    workerProcess(lab, { KSI_LEASE_S: LEASE_S });
     const { taskId } = await lab.post('x [[sleep:1500]]');
     await lab.event('SPAWN_START', taskId);
     await lab.worker();

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { v4 as uuidv4 } from 'uuid';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
-import { nextBySubject } from '../../src/broker/read.js';
-import { CLAUDE_STANDIN } from '../fixtures/paths.js';
+import { assertGapless, storedEvents } from '../fixtures/stored-events.js';
+import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
 const LEASE_S = 2;
 
 let lab: WorkerLab;
@@ -22,28 +18,6 @@ beforeEach(async () => {
 });
 afterEach(() => lab.stop());
 
-/** A worker as the process that it is in life. */
-function workerProcess(env: Record<string, string> = {}): ChildProcess {
-  const child = spawn(process.execPath, [MAIN], {
-    stdio: ['pipe', 'ignore', process.env['KSI_TEST_LOG'] === undefined ? 'ignore' : 'inherit'],
-    env: {
-      ...process.env,
-      KSI_DIR: lab.dir,
-      KSI_NATS_URL: lab.server.url,
-      KSI_CLAUDE_BIN: CLAUDE_STANDIN,
-      KSI_LEASE_S: String(LEASE_S),
-      ...env,
-    },
-  });
-  const gone = once(child, 'exit');
-  lab.onStop(async () => {
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-    await gone;
-  });
-  return child;
-}
-
 const attemptOf = ({ data }: StoredEvent): number | undefined => (data as { attempt?: number }).attempt;
 const types = (taskId: string): string[] =>
   lab
@@ -51,23 +25,9 @@ const types = (taskId: string): string[] =>
     .map(({ type }) => type)
     .filter((type) => type !== 'SPAWN_MESSAGE');
 
-/** The events of each attempt are numbered without a gap or a repeat, and no attempt writes after the next has begun. */
-function assertGapless(taskId: string): void {
-  const counts = new Map<number, number>();
-  let latest = 0;
-  for (const event of lab.of(taskId)) {
-    const { attempt, n } = event.data as { attempt?: number; n?: number };
-    if (attempt === undefined || n === undefined) continue;
-    assert.ok(attempt >= latest, `${event.type} of attempt ${attempt} after one of ${latest}`);
-    latest = attempt;
-    assert.equal(n, (counts.get(attempt) ?? 0) + 1, `${event.type} of attempt ${attempt}`);
-    counts.set(attempt, n);
-  }
-}
-
 describe('the lease', () => {
   it('brings the task of a worker killed with SIGKILL elsewhere, within a lease and 5 s', async () => {
-    const first = workerProcess();
+    const first = workerProcess(lab, { KSI_LEASE_S: String(LEASE_S) });
     const { taskId } = await lab.post('x [[messages:3]] [[sleep:4000]]');
     await lab.event('SPAWN_MESSAGE', taskId);
     const { worker } = await lab.worker();
@@ -78,11 +38,11 @@ describe('the lease', () => {
     assert.equal(dataOf('SPAWN_START', second).worker_id, worker.id);
     assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
     assert.deepEqual(types(taskId), ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_RETRY', 'SPAWN_START', 'SPAWN_COMPLETE']);
-    assertGapless(taskId);
+    assertGapless(lab.of(taskId));
   });
 
   it('lets a worker that was stopped past its lease publish nothing more', async () => {
-    const first = workerProcess();
+    const first = workerProcess(lab, { KSI_LEASE_S: String(LEASE_S) });
     const { taskId } = await lab.post('x [[sleep:3000]] [[messages:20]]');
     await lab.event('SPAWN_START', taskId);
     await lab.worker();
@@ -94,20 +54,7 @@ describe('the lease', () => {
     first.kill('SIGTERM');
     assert.deepEqual(await once(first, 'exit'), [0, null]);
     assert.equal(types(taskId).filter((type) => type === 'SPAWN_COMPLETE').length, 1);
-    assertGapless(taskId);
-  });
-
-  it('is given up when the broker stays away; the task then runs again', async () => {
-    await lab.worker();
-    const { taskId } = await lab.post('x [[sleep:6000]]');
-    await lab.event('SPAWN_START', taskId);
-    lab.server.pause();
-    await lab.until(() => lab.ends[0]);
-    assert.deepEqual(lab.ends, ['lease_lost']);
-    lab.server.resume();
-    const retry = await lab.event('SPAWN_RETRY', taskId);
-    assert.equal(retry.data.reason, 'worker_lost');
-    assert.equal(attemptOf(await lab.outcome(taskId)), 2);
+    assertGapless(lab.of(taskId));
   });
 
   it('gives up a task whose attempts were lost again and again', async () => {
@@ -144,7 +91,7 @@ describe('an outage of the broker shorter than the lease', () => {
       // A delivery that the broker forgot comes again, and is told from a takeover.
       const end = await patient.until(() => patient.ends.find((end) => end !== 'lost'));
       assert.equal(end, 'completed');
-      const stored = await storedEvents(patient, taskId);
+      const stored = await storedEvents(patient.broker, taskId);
       const counted = stored.slice(1).map(({ data }) => data as { attempt: number; n: number });
       assert.deepEqual(
         counted.map(({ attempt, n }) => [attempt, n]),
@@ -155,16 +102,6 @@ describe('an outage of the broker shorter than the lease', () => {
     }
   });
 });
-
-async function storedEvents(lab: WorkerLab, taskId: string): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = [];
-  for (let seq = 1; ;) {
-    const stored = await nextBySubject(lab.broker, STREAM.events, SUBJECT.taskAll(taskId), seq);
-    if (stored === undefined) return events;
-    events.push(JSON.parse(new TextDecoder().decode(stored.data)) as StoredEvent);
-    seq = stored.seq + 1;
-  }
-}
 
 describe('stopping a worker', () => {
   it('lets what runs finish', async () => {
@@ -188,11 +125,15 @@ describe('stopping a worker', () => {
     assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
     const again = await lab.event('SPAWN_START', taskId, ({ attempt }) => attempt === 2);
     assert.equal(again.data.worker_id, other.worker.id);
-    assertGapless(taskId);
+    assertGapless(lab.of(taskId));
   });
 
   it('happens by itself after KSI_WORKER_MAX_TASKS, and takes nothing that it does not finish', async () => {
-    const child = workerProcess({ KSI_WORKER_MAX_TASKS: '3', KSI_CONCURRENCY: '2' });
+    const child = workerProcess(lab, {
+      KSI_LEASE_S: String(LEASE_S),
+      KSI_WORKER_MAX_TASKS: '3',
+      KSI_CONCURRENCY: '2',
+    });
     const tasks = await Promise.all(Array.from({ length: 12 }, () => lab.post('x [[sleep:20]]')));
     assert.deepEqual(await once(child, 'exit'), [0, null]);
     const starts = lab.seen.filter(({ event }) => event.type === 'SPAWN_START').length;
@@ -206,7 +147,7 @@ describe('stopping a worker', () => {
   });
 
   it('is quick when the process hears SIGTERM twice, and leaves no child', async () => {
-    const child = workerProcess();
+    const child = workerProcess(lab, { KSI_LEASE_S: String(LEASE_S) });
     const { taskId } = await lab.post('x [[ignore-sigterm]] [[hang]]', { sessionId: uuidv4() });
     await lab.event('SPAWN_MESSAGE', taskId);
     child.kill('SIGTERM');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { FakeApi, SESSION, TASK } from './cli-fake-api.js';
+import { AGAIN, FakeApi, OTHER, problemOf, SESSION, TASK } from './cli-fake-api.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -113,8 +113,8 @@ describe('ksi', () => {
     assert.equal((await ksi(['spawn', '--no-wait', 'hi'])).out, `${TASK}\n`);
   });
 
-  it('spawn stops to wait by --timeout and by Ctrl-C, and says how to follow the task', async () => {
-    const timedOut = await ksi(['spawn', '--timeout', '0.3', 'hi']);
+  it('spawn stops to wait by --wait and by Ctrl-C, and says how to follow and cancel the task', async () => {
+    const timedOut = await ksi(['spawn', '--wait', '0.3', 'hi']);
     assert.equal(timedOut.code, 124);
     assert.match(timedOut.err, new RegExp(`ksi logs -f ${TASK}`));
     const child = start(['spawn', 'hi']);
@@ -123,14 +123,14 @@ describe('ksi', () => {
     child.kill('SIGINT');
     const { code, err } = await ran;
     assert.equal(code, 130);
-    assert.match(err, new RegExp(`the task goes on.*ksi logs -f ${TASK}`));
+    assert.match(err, new RegExp(`the task goes on.*ksi logs -f ${TASK}\n.*ksi cancel ${TASK}\n$`));
   });
 
   it('spawn says that the task goes on when it cannot be followed', async () => {
     api.refuses = 'cursor_gone';
     const { code, err } = await ksi(['spawn', 'hi']);
     assert.equal(code, 2);
-    assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task goes on.*ksi logs -f ${TASK}\n$`));
+    assert.match(err, new RegExp(`error \\(cursor_gone\\): .*\nthe task goes on.*ksi logs -f ${TASK}\n`));
   });
 
   it('spawn waits for no outcome that may be gone', async () => {
@@ -143,6 +143,94 @@ describe('ksi', () => {
   it('logs shows all events of a task, however many', async () => {
     api.plays = Array.from({ length: 2_500 }, () => api.event('SPAWN_MESSAGE', { attempt: 1, message: {} }));
     assert.equal((await ksi(['logs', TASK])).out.trimEnd().split('\n').length, 2_500);
+  });
+
+  it('spawn says what the task allows', async () => {
+    const policy = ['--max-attempts', '1', '--timeout', '60', '--queue-timeout', '5', '--idle-timeout', '9'];
+    await ksi(['spawn', '--no-wait', ...policy, '--retry-on', 'claude_crashed,internal', 'hi']);
+    assert.deepEqual(api.spawned, {
+      prompt: 'hi',
+      max_attempts: 1,
+      timeout_s: 60,
+      queue_timeout_s: 5,
+      idle_timeout_s: 9,
+      retry_on: ['claude_crashed', 'internal'],
+    });
+    assert.equal((await ksi(['spawn', '--timeout', '1.5', 'hi'])).code, 2);
+  });
+
+  it('spawn repeats what was not answered, with the same key', async () => {
+    api.faults = ['lost', problemOf('broker_unavailable', 'It is away')];
+    const { code, err } = await ksi(['spawn', '--no-wait', 'hi']);
+    assert.equal(code, 0);
+    assert.match(err, /^KSI does not answer.*trying again\n$/);
+    assert.equal(api.keys.length, 3);
+    assert.equal(new Set(api.keys).size, 1);
+    await ksi(['spawn', '--no-wait', '--idempotency-key', 'mine', 'hi']);
+    assert.notEqual(api.keys[0], undefined);
+    assert.equal(api.keys.at(-1), 'mine');
+  });
+
+  it('cancel ends tasks, and one that it cannot keeps it from none', async () => {
+    const { code, out, err } = await ksi(['cancel', OTHER, TASK]);
+    assert.equal(out, `${TASK}  cancelled\n`);
+    assert.equal(code, 1);
+    assert.match(err, /not_found/);
+    assert.deepEqual(api.requests, [`POST /tasks/${OTHER}/cancel`, `POST /tasks/${TASK}/cancel`]);
+    const [task] = JSON.parse((await ksi(['cancel', TASK, '-o', 'json'])).out) as { status: string }[];
+    assert.equal(task?.status, 'cancelled');
+  });
+
+  it('interrupt says how to see what comes of it', async () => {
+    const { code, out, err } = await ksi(['interrupt', TASK]);
+    assert.deepEqual([code, out], [0, '']);
+    assert.match(err, new RegExp(`ksi logs -f ${TASK}`));
+    assert.deepEqual(api.requests, [`POST /tasks/${TASK}/interrupt`]);
+  });
+
+  it('retry prints the id of the new task, or with --wait its answer', async () => {
+    assert.deepEqual(await ksi(['retry', TASK]), { code: 0, out: `${AGAIN}\n`, err: '' });
+    api.plays = [api.event('SPAWN_COMPLETE', { output: { result: '42' } })];
+    assert.deepEqual(await ksi(['retry', TASK, '--wait']), { code: 0, out: '42\n', err: '' });
+    assert.deepEqual(api.subscribed.subjects[0], `ksi.events.task.${AGAIN}.>`);
+  });
+
+  it('dead lists what was given up, and shows one', async () => {
+    const { out, err } = await ksi(['dead', '--queue', 'default', '--limit', '1']);
+    assert.match(out, /^TASK +QUEUE +OWNER +GIVEN UP +BECAUSE +ERROR\n/);
+    assert.match(out, new RegExp(`${TASK} +default +local +0s ago +attempts_exhausted +claude_crashed: It`));
+    assert.match(err, /--limit 5/);
+    assert.equal(api.asked, '/dead?queue=default&limit=1');
+    assert.equal((JSON.parse((await ksi(['dead', 'list', '-o', 'json'])).out) as unknown[]).length, 1);
+    const shown = await ksi(['dead', 'show', TASK]);
+    assert.match(
+      shown.out,
+      /error +claude_crashed: It died\.\n[^]*"prompt": "Say hello"[^]*SPAWN_START attempt 1 on w\n$/,
+    );
+    assert.match(shown.err, new RegExp(`ksi dead retry ${TASK}`));
+  });
+
+  it('dead retry puts back those that are named, or all that match', async () => {
+    const { code, out, err } = await ksi(['dead', 'retry', TASK, AGAIN]);
+    assert.deepEqual([code, out], [1, `${TASK}  ${AGAIN}\n`]);
+    assert.match(err, /no dead letter of task.*ksi dead/);
+    const all = await ksi(['dead', 'retry', '--all', '--owner', 'local', '-o', 'jsonl']);
+    assert.equal(all.code, 1);
+    assert.deepEqual(JSON.parse(all.out), { retry_of: TASK, task_id: AGAIN });
+    assert.match(all.err, new RegExp(`${OTHER} \\(queue_full\\): The queue is full`));
+    for (const args of [[], ['--queue', 'default'], [TASK, '--all']])
+      assert.equal((await ksi(['dead', 'retry', ...args])).code, 2, args.join(' '));
+  });
+
+  it('dead delete deletes those that are named, and all only by --yes where nobody can be asked', async () => {
+    const refused = await ksi(['dead', 'delete', '--all']);
+    assert.deepEqual([refused.code, api.requests], [2, []]);
+    assert.match(refused.err, /--yes/);
+    assert.deepEqual(await ksi(['dead', 'delete', TASK]), { code: 0, out: `${TASK}\n`, err: '' });
+    api.reset();
+    assert.equal((await ksi(['dead', 'delete', '--all', '--yes'])).out, `${TASK}\n${OTHER}\n`);
+    assert.equal(api.dead.size, 0);
+    assert.match((await ksi(['dead', 'delete', '--all', '--yes'])).err, /no such/);
   });
 
   it('tasks is a table, or JSON', async () => {
@@ -228,7 +316,9 @@ describe('ksi', () => {
     const { code, out } = await ksi(['--help']);
     assert.equal(code, 0);
     assert.match(out, /124 +the wait timed out/);
-    for (const name of ['spawn', 'tasks', 'task', 'logs', 'events'])
+    for (const name of ['spawn', 'tasks', 'task', 'logs', 'events', 'cancel', 'interrupt', 'retry', 'dead'])
       assert.match((await ksi([name, '--help'])).out, /Examples:/);
+    for (const name of ['list', 'show', 'retry', 'delete'])
+      assert.match((await ksi(['dead', name, '--help'])).out, /Examples:/);
   });
 });

@@ -3,10 +3,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import type { Problem } from '../../contracts/http.js';
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
 
 export const TASK = '01900000-0000-7000-8000-000000000001';
+/** Of another task, that was given up too. */
+export const OTHER = '01900000-0000-7000-8000-000000000002';
+/** Of the task that one becomes which is run again. */
+export const AGAIN = '01900000-0000-7000-8000-000000000003';
 export const SESSION = '5f1c1f6e-0d0e-4c1a-9a3e-6b5c2f7d4a10';
 
 type Subscribe = Extract<ClientFrame, { op: 'subscribe' }>;
@@ -25,6 +31,18 @@ const TASK_BODY = {
   attempt: 0,
 };
 
+const ACCEPTED = { task_id: TASK, session_id: SESSION, status: 'queued', message: 'queued', since: 'i-0' };
+
+const letterOf = (id: string) => ({
+  task_id: id,
+  session_id: SESSION,
+  owner: 'local',
+  queue: 'default',
+  given_up: 'attempts_exhausted',
+  timestamp: new Date().toISOString(),
+  error: { code: 'claude_crashed', message: 'It died.', retryable: true },
+});
+
 /** As the API's: a cursor only for one who named a limit, when there may be more. */
 function page(events: readonly EventEnvelope[], query: URLSearchParams): { events: EventEnvelope[]; cursor?: string } {
   const after = Number(query.get('since')?.split('-').at(-1) ?? 0);
@@ -40,7 +58,14 @@ export class FakeApi {
   /** A code that subscriptions are refused with. */
   refuses: string | undefined;
   spawned: unknown;
+  /** Idempotency keys of the spawns, in order. */
+  keys: (string | undefined)[] = [];
+  /** What becomes of the next requests: an error, or no answer at all. */
+  faults: (Problem | 'lost')[] = [];
+  dead = new Set<string>();
   asked = '';
+  /** Methods and addresses of all requests, in order. */
+  requests: string[] = [];
   subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
   readonly #server = createServer((request, answer) => void this.#answer(request, answer));
   readonly #sockets = new WebSocketServer({ server: this.#server });
@@ -71,6 +96,10 @@ export class FakeApi {
   reset(): void {
     this.plays = [];
     this.refuses = undefined;
+    this.keys = [];
+    this.faults = [];
+    this.requests = [];
+    this.dead = new Set([TASK, OTHER]);
     this.#seq = 0;
   }
 
@@ -123,15 +152,26 @@ export class FakeApi {
 
   async #answer(request: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { url = '', method, headers } = request;
-    const json = (status: number, body: unknown): void =>
-      void answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    const json = (status: number, body: unknown, also: Record<string, string> = {}): void =>
+      void answer.writeHead(status, { 'content-type': 'application/json', ...also }).end(JSON.stringify(body));
     this.asked = url;
+    this.requests.push(`${method ?? ''} ${url}`);
     if (headers.authorization !== 'Bearer good')
       return json(401, { code: 'unauthorized', status: 401, detail: 'No valid token was given.' });
     if (method === 'POST' && url === '/spawn') {
       this.spawned = JSON.parse(await text(request)) as unknown;
-      return json(202, { task_id: TASK, session_id: SESSION, status: 'queued', message: 'queued', since: 'i-0' });
+      this.keys.push(headers['idempotency-key'] as string | undefined);
     }
+    const fault = this.faults.shift();
+    if (fault === 'lost') return void request.socket.destroy();
+    if (fault !== undefined) return json(fault.status, fault, { 'retry-after': '1' });
+    if (method === 'POST' && url === '/spawn') {
+      return json(202, ACCEPTED);
+    }
+    if (method === 'POST' && url === `/tasks/${TASK}/cancel`) return json(200, { ...TASK_BODY, status: 'cancelled' });
+    if (method === 'POST' && url === `/tasks/${TASK}/interrupt`) return json(202, { ...TASK_BODY, status: 'running' });
+    if (method === 'POST' && url === `/tasks/${TASK}/retry`) return json(202, { ...ACCEPTED, task_id: AGAIN });
+    if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
     if (url.startsWith('/tasks?')) return json(200, { tasks: [TASK_BODY] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
     const events = this.plays.filter((play): play is EventEnvelope => play !== 'break' && 'seq' in play);
@@ -144,4 +184,31 @@ export class FakeApi {
     if (isEvents) return json(200, page(events, new URL(url, this.url).searchParams));
     return json(404, { code: 'not_found', status: 404, detail: 'There is no such task.' });
   }
+
+  #answerDead(method: string | undefined, url: string, json: (status: number, body: unknown) => void): void {
+    const { pathname, searchParams } = new URL(url, this.url);
+    const id = pathname.split('/')[2] ?? '';
+    if (pathname === '/dead') {
+      // A page of one, so that one who wants all must ask for each.
+      const ids = [...this.dead].filter((each) => each > (searchParams.get('cursor') ?? ''));
+      return json(200, { letters: ids.slice(0, 1).map(letterOf), ...(ids.length > 1 ? { next_cursor: ids[0] } : {}) });
+    }
+    if (url === '/dead/retry') {
+      const refused = [{ task_id: OTHER, code: 'queue_full', detail: 'The queue is full' }];
+      return json(200, { put_back: [{ retry_of: TASK, task_id: AGAIN }], refused });
+    }
+    if (!this.dead.has(id)) return json(404, problemOf('not_found', `There is no dead letter of task ${id}`));
+    if (method === 'GET') {
+      const history = [{ seq: 1, type: 'SPAWN_START', timestamp: 'then', data: { attempt: 1, worker_id: 'w' } }];
+      return json(200, { v: 1, ...letterOf(id), command: { prompt: 'Say hello' }, history });
+    }
+    this.dead.delete(id);
+    return json(method === 'DELETE' ? 204 : 202, { ...ACCEPTED, task_id: AGAIN });
+  }
+}
+
+/** As the API says it. */
+export function problemOf(code: ApiErrorCode, what: string): Problem {
+  const { status, title, next } = API_ERRORS[code];
+  return { type: '', title, status, code, detail: `${what}. ${next}`, instance: 'urn:ksi:request:r' };
 }

@@ -2,13 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { after, describe, it } from 'node:test';
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import { confirmed, isTerminal } from '../../src/cli/confirm.js';
 import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
 import { ago, renderTable, shorten } from '../../src/cli/output/table.js';
 import { explain } from '../../src/cli/run.js';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
+import { problemOf } from './cli-fake-api.js';
 
 const delta = (text: string, offset: number, part = 0, attempt = 1) => ({
   v: 1,
@@ -209,5 +213,43 @@ describe('the exit code', () => {
       [new Error('unexpected'), EXIT.failure],
     ];
     for (const [error, code] of cases) assert.equal(explain(error).exitCode, code);
+  });
+});
+
+describe('the next step', () => {
+  it('is one of ksi, not of HTTP', () => {
+    for (const code of Object.keys(API_ERRORS) as ApiErrorCode[]) {
+      const problem = problemOf(code, 'It is so');
+      const { message } = explain(new KsiError(problem.status, problem));
+      assert.match(message, /^error \(\w+\): It is so\. \S/);
+      assert.doesNotMatch(message, /GET|POST|Retry-After|`errors`|`Allow`|Bearer/, code);
+    }
+  });
+
+  it('says when, and which request it was', () => {
+    const { message } = explain(new KsiError(503, problemOf('shutting_down', 'It stops'), 2));
+    assert.match(message, /Repeat the command.* \(in 2 s\) \(urn:ksi:request:r\)$/);
+  });
+
+  it('keeps what an API of another version says', () => {
+    const { message } = explain(new KsiError(409, { ...problemOf('task_ended', ''), detail: 'It has. Do so.' }));
+    assert.match(message, /It has\. Do so\. See its outcome with `ksi task ID`/);
+    assert.match(explain(new KsiError(418, undefined)).message, /^error \(http_418\): KSI answered 418$/);
+  });
+});
+
+describe('a question', () => {
+  const answer = async (typed: string | undefined): Promise<[boolean, string]> => {
+    const [input, output] = [new PassThrough(), new PassThrough()];
+    input.end(typed);
+    const yes = await confirmed('Delete?', { input, output });
+    return [yes, String(output.read())];
+  };
+  it('is answered by yes, and all else is no', async () => {
+    for (const typed of ['y\n', 'YES\n']) assert.deepEqual(await answer(typed), [true, 'Delete? [y/N] ']);
+    for (const typed of ['\n', 'n\n', 'yep\n', undefined]) assert.equal((await answer(typed))[0], false, typed);
+  });
+  it('is asked only on a terminal', () => {
+    assert.equal(isTerminal({ input: new PassThrough(), output: new PassThrough() }), false);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -10,7 +10,8 @@ import { compareVersions, isNewEnough, versionIn } from '../../src/cluster/nats-
 import { claimCluster } from '../../src/cluster/claim.js';
 import { apiUrls } from '../../src/cluster/endpoints.js';
 import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
-import { apiSpec, brokerSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
+import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
+import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
 import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
 import { identify, isAlive } from '../../src/process/identity.js';
@@ -133,13 +134,13 @@ describe('the search for a nats-server', () => {
 describe('restart pauses', () => {
   it('double from half a second to half a minute', () => {
     const pauses: number[] = [];
-    for (let pause = 0; pauses.length < 8;) pauses.push((pause = restartPause(pause, 100)));
+    for (let pause = 0; pauses.length < 8;) pauses.push((pause = restartPause(pause, 100, 30_000)));
     assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   });
 
   it('begin anew after a minute of health', () => {
-    assert.equal(restartPause(30_000, 60_000), 500);
-    assert.equal(restartPause(30_000, 59_999), 30_000);
+    assert.equal(restartPause(30_000, 60_000, 30_000), 500);
+    assert.equal(restartPause(30_000, 59_999, 30_000), 30_000);
   });
 });
 
@@ -179,8 +180,8 @@ describe("a cluster's processes", () => {
       ? {
           broker: {
             executable: 'nats-server',
-            port: 4222,
-            monitorPort: 8222,
+            servers: [{ port: 4222, monitorPort: 8222 }],
+            routeSecret: 'secret',
             keys: { api: 'UA', worker: 'UW', observer: 'UO', operator: 'UP' },
           },
         }
@@ -191,8 +192,8 @@ describe("a cluster's processes", () => {
   it("get Claude's credentials only if they are workers", () => {
     const planned = plan(secrets);
     assert.equal(workerSpec(planned, 1).env['ANTHROPIC_API_KEY'], 'sk-ant-secret');
-    for (const spec of [apiSpec(planned, 1), brokerSpec(planned)]) {
-      assert.ok(spec !== undefined && !JSON.stringify(spec.env).includes('sk-ant-secret'), spec?.name);
+    for (const spec of [apiSpec(planned, 1), ...brokerSpecs(planned)]) {
+      assert.ok(!JSON.stringify(spec.env).includes('sk-ant-secret'), spec.name);
       assert.ok(!JSON.stringify(spec.env).includes('aws'), spec.name);
       assert.equal(spec.env['PATH'], '/bin');
     }
@@ -212,9 +213,37 @@ describe("a cluster's processes", () => {
     assert.equal(worker.env['KSI_NATS_CREDENTIALS'], '/k/nats/worker.nk');
   });
 
+  it('know of all servers of a broker that is a cluster, each of which knows the others', () => {
+    const [first, second, third] = [1, 2, 3].map((n) => ({
+      port: 4221 + n,
+      monitorPort: 8221 + n,
+      routePort: 6221 + n,
+    }));
+    assert.ok(first && second && third);
+    const alone = plan({});
+    assert.ok(alone.broker);
+    const planned: Plan = { ...alone, broker: { ...alone.broker, servers: [first, second, third] } };
+    const url = 'nats://127.0.0.1:4222,nats://127.0.0.1:4223,nats://127.0.0.1:4224';
+    assert.equal(workerSpec(planned, 1).env['KSI_NATS_URL'], url);
+    const specs = brokerSpecs(planned);
+    assert.deepEqual(
+      specs.map(({ name, env }) => [name, env['KSI_NATS_CLUSTER_PORT'], env['KSI_NATS_STORE']]),
+      [
+        ['nats-1', '6222', '"/k/nats/store-1"'],
+        ['nats-2', '6223', '"/k/nats/store-2"'],
+        ['nats-3', '6224', '"/k/nats/store-3"'],
+      ],
+    );
+    const routes = JSON.parse(specs[1]?.env['KSI_NATS_ROUTES'] ?? '') as string[];
+    assert.equal(routes[2], 'nats-route://ksi:secret@127.0.0.1:6224');
+    assert.equal(brokerSpecs(alone)[0]?.env['KSI_NATS_ROUTES'], '[]');
+    // A worker runs Claude: it has no use for what lets a server join.
+    assert.ok(!JSON.stringify([workerSpec(planned, 1), apiSpec(planned, 1)]).includes('secret'));
+  });
+
   it("use the operator's broker and credentials when one is named", () => {
     const planned = plan({ KSI_NATS_URL: 'nats://far:4222', KSI_NATS_CREDENTIALS: '/mine.nk', KSI_NATS_INBOX: '_I' });
-    assert.equal(brokerSpec(planned), undefined);
+    assert.deepEqual(brokerSpecs(planned), []);
     const { env } = workerSpec(planned, 1);
     assert.equal(env['KSI_NATS_URL'], 'nats://far:4222');
     assert.equal(env['KSI_NATS_CREDENTIALS'], '/mine.nk');
@@ -254,6 +283,23 @@ describe("a cluster's folder", () => {
     assert.equal(Buffer.from(token.trim(), 'base64url').length, 32);
     assert.equal((await stat(paths.nats)).mode & 0o777, 0o700);
     for (const file of [paths.token, paths.seed('worker')]) assert.equal((await stat(file)).mode & 0o777, 0o600);
+  });
+
+  it('holds the broker of one size: neither is taken for the other', async () => {
+    const paths = clusterPaths(join(dir, 'sizes'));
+    const [one, three] = ['1', '3'].map((servers) => readConfig({ KSI_NATS_SERVERS: servers }));
+    assert.ok(one && three);
+    checkBrokerState(paths, one);
+    checkBrokerState(paths, three);
+    await mkdir(join(paths.natsStore(), 'jetstream'), { recursive: true });
+    checkBrokerState(paths, one);
+    assert.throws(() => checkBrokerState(paths, three), {
+      code: 'other_broker',
+      message: /NATS=1[\s\S]*store$|store\./,
+    });
+    await rename(paths.natsStore(), paths.natsStore(2));
+    checkBrokerState(paths, three);
+    assert.throws(() => checkBrokerState(paths, one), { code: 'other_broker', message: /KSI_DIR[\s\S]*store-2/ });
   });
 
   it('is claimed by one living process at a time', async () => {

@@ -2,7 +2,9 @@ import type { EventData, EventType } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { Delivery } from '../../src/broker/consume.js';
+import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
 import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
@@ -10,7 +12,7 @@ import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
 import { pauseMs, type EffectivePolicy } from '../policy.js';
 import type { TaskIdentity } from './command.js';
-import { isStale, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
+import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
 
 /** An attempt that is ours: its SPAWN_START is stored. */
 export interface Claim {
@@ -27,18 +29,23 @@ export type Claimed =
   | { kind: 'claimed'; claim: Claim }
   /** Its next attempt is not due yet. */
   | { kind: 'early'; pauseMs: number }
+  /** It may be what takes workers down: it is to have one for itself. */
+  | { kind: 'suspect' }
+  /** A later message of the same run stands in its place: this one is only to be taken off the queue. */
+  | { kind: 'superseded' }
   /** It has an outcome: only the rest of its end may be missing. */
   | { kind: 'ended' }
   /** Another worker has it, or an attempt here that goes on. */
   | { kind: 'lost' };
 
-/** SPAWN_QUEUED, sent without waiting, may come between our reading and our start; more than that is somebody else. */
+/** SPAWN_QUEUED, or the lost attempt's own last word, may come between our reading and our start; more than that is somebody else. */
 const TRIES = 3;
 
 /**
  * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
  * taken over; one that was lost too often is given up.
  * @param policy undefined: the command can't be read.
+ * @param alone nothing else runs in this worker.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
@@ -47,26 +54,31 @@ export async function claimTask(
   delivery: Delivery,
   policy: EffectivePolicy | undefined,
   signal: AbortSignal,
+  alone = false,
 ): Promise<Claimed> {
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
     const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
     if (position.kind === 'ended') return { kind: 'ended' };
+    // What a crash while it was parked left; as old as any other, it could take over the living one.
+    if (position.kind === 'again' && (await whileUnavailable(signal, () => superseded(broker, identity, run.seq))))
+      return { kind: 'superseded' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
-    const claiming = { context, identity, run, publish, signal };
+    const claiming = { context, identity, run, publish, signal, alone };
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
-    // Only from `new` is there something to try again: a takeover that conflicts was lost to another worker.
-    if (position.kind === 'again') break;
   }
   return { kind: 'lost' };
 }
+
+const superseded = (broker: Broker, { task_id: taskId, session_id: sessionId }: TaskIdentity, seq: number) =>
+  isSuperseded(broker, { taskId, sessionId }, seq);
 
 type PublishState = <T extends EventType>(
   type: T,
@@ -96,6 +108,7 @@ interface Claiming {
   readonly run: EventData<'SPAWN_START'>['run'];
   readonly publish: PublishState;
   readonly signal: AbortSignal;
+  readonly alone: boolean;
 }
 
 async function startNew(
@@ -124,6 +137,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     if (stored === undefined) return undefined;
     lastSeq = stored.seq;
   }
+  if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
   const from = position.transcriptSeq;
   const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
   const { attempts, failures } = position;

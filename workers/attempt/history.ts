@@ -34,6 +34,12 @@ type RunDelivery = EventData<'SPAWN_START'>['run'];
 /** Starts without an outcome after which a task is given up: it seems to take its workers down. */
 export const MAX_LOST_STARTS = 5;
 
+/** From so many on it is to have a worker for itself: those that were only beside the one that takes workers down then get through. */
+const SUSPICIOUS_STARTS = 3;
+
+export const isSuspect = ({ lostStarts }: Pick<RanBefore, 'lostStarts'>): boolean =>
+  lostStarts >= SUSPICIOUS_STARTS && lostStarts < MAX_LOST_STARTS;
+
 /** Reads from the leader what has become of a task so far. @throws {BrokerError} */
 export async function readPosition(broker: Broker, taskId: string): Promise<TaskPosition> {
   const filter = SUBJECT.taskStates(taskId);

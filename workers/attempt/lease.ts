@@ -14,6 +14,9 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
+/** No timer of a process that is awake is so late. */
+const LATE_MS = 500;
+
 /**
  * The right of an attempt to go on: held while its own SPAWN_START is the task's last state, and for as long as the
  * broker has confirmed (BROKER_PROTOCOL.md, The lease). Once lost it never comes back; `signal` says so, and why.
@@ -29,6 +32,8 @@ export class Lease {
   #deadlineTimer: NodeJS.Timeout | undefined;
   #confirmed: number;
   #deadline: number;
+  /** When the renewal that is not confirmed yet was first asked for. */
+  #asked: number | undefined;
   #stopped = false;
   #renewing: Promise<void> = Promise.resolve();
 
@@ -59,6 +64,13 @@ export class Lease {
     this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - performance.now()));
   }
 
+  /** Asks for more time before the start. @throws {BrokerError} */
+  async extend(): Promise<void> {
+    const sentAt = performance.now();
+    await this.#options.delivery.renew();
+    this.#extended(sentAt);
+  }
+
   /** Says that a state event of this id, about to be published, is the attempt's own. */
   own(eventId: string): void {
     this.#own.add(eventId);
@@ -87,6 +99,7 @@ export class Lease {
   async #renew(): Promise<void> {
     const { broker, delivery, log } = this.#options;
     const sentAt = performance.now();
+    this.#asked ??= sentAt;
     try {
       // Read first: a renewal by one who was taken over prolongs the successor's lease.
       const last = await lastBySubject(broker, STREAM.events, this.#states);
@@ -97,17 +110,28 @@ export class Lease {
       log.warn({ err: error, left_ms: Math.round(this.#deadline - performance.now()) }, 'the lease was not renewed');
       return this.#renewAfter(Math.min(500, this.#interval / 2));
     }
+    this.#asked = undefined;
+    this.#extended(sentAt);
+    this.#renewAfter(this.#interval - (performance.now() - sentAt));
+  }
+
+  #extended(sentAt: number): void {
     // From the renewal before: a kill of the broker may take this one back.
     this.#deadline = this.#confirmed + this.#options.leaseMs;
     this.#confirmed = sentAt;
     this.#armDeadline();
-    this.#renewAfter(this.#interval - (performance.now() - sentAt));
   }
 
   #armDeadline(): void {
     clearTimeout(this.#deadlineTimer);
     if (this.#stopped) return;
-    this.#deadlineTimer = setTimeout(() => this.#lose('lease_lost'), this.#deadline - performance.now());
+    this.#deadlineTimer = setTimeout(() => this.#lose(this.#whyOver()), this.#deadline - performance.now());
+  }
+
+  /** A process that stood still has itself to blame, and its clock shows it. */
+  #whyOver(): StopReason {
+    const onTime = performance.now() - this.#deadline < LATE_MS;
+    return onTime && this.#asked !== undefined ? 'broker_lost' : 'lease_lost';
   }
 
   #lose(reason: StopReason): void {

@@ -7,15 +7,19 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
+import type { Held } from '../journal/journal.js';
 import { taskError, type Outcome } from '../outcome.js';
 import { decide, effectivePolicy, pauseMs } from '../policy.js';
 import { Attempt, type AttemptOptions } from './attempt.js';
+import { tellBrokerLost } from './broker-lost.js';
 import { claimTask } from './claim.js';
 import { readCommand, type TaskIdentity } from './command.js';
 import { Control } from './control.js';
 import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
+import { untilAlone } from './alone.js';
+import { pauseRun, removeSuperseded } from './pause.js';
 import { Stopped, type StopReason } from './stop.js';
 
 /** How a delivered run ended here. */
@@ -33,6 +37,8 @@ export type TaskEnd =
 
 /** A run that this worker can't take now goes to others, or comes again after this. */
 const GIVE_BACK_MS = 5_000;
+/** Where one runs alone already, there is no room for another for a while. */
+const SUSPECT_PAUSE_MS = 2_000;
 
 /** Takes one delivered run to its end. Never rejects: what goes wrong is logged, and the lease brings the run elsewhere. */
 export async function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
@@ -47,7 +53,10 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
   try {
     return await run.run();
   } catch (error) {
-    if (error instanceof Stopped) return error.reason;
+    if (error instanceof Stopped) {
+      if (error.reason === 'broker_lost') await run.tellBrokerLost();
+      return error.reason;
+    }
     log.error({ err: error }, 'the task could not be run here; it is given back');
     if (lease.signal.aborted) return 'lost';
     delivery.giveBack(GIVE_BACK_MS);
@@ -71,7 +80,7 @@ class TaskRun {
   readonly #context: WorkerContext;
   readonly #lease: Lease;
   readonly #log: Logger;
-  #held: string | undefined;
+  #held: Held | undefined;
 
   constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
     this.#delivery = delivery;
@@ -81,7 +90,8 @@ class TaskRun {
     this.#log = context.log;
   }
 
-  async run(): Promise<TaskEnd> {
+  /** @param alone nothing else runs in this worker. */
+  async run(alone = false): Promise<TaskEnd> {
     const read = await whileUnavailable(this.#lease.signal, () => readCommand(this.#delivery, this.#context.blobs));
     if (read.kind === 'newer') {
       this.#log.warn({ version: read.version }, 'a task of a newer format is given back; this worker needs an update');
@@ -98,21 +108,25 @@ class TaskRun {
     const traceparent = this.#delivery.header(HEADER.traceparent);
     const { retentionMs } = this.#context;
     const policy = read.kind === 'command' ? effectivePolicy(read.command, retentionMs) : undefined;
-    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal);
+    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal, alone);
+    if (claimed.kind === 'suspect') return this.#runAlone();
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'early') {
-      this.#delivery.giveBack(claimed.pauseMs);
+      await pauseRun(this.#delivery, identity, claimed.pauseMs, this.#context);
       return 'given_back';
+    }
+    if (claimed.kind === 'superseded') {
+      await removeSuperseded(this.#delivery, identity, this.#context);
+      return 'lost';
     }
     const command = read.kind === 'command' ? read.command : undefined;
     if (claimed.kind === 'ended') return this.#release(identity, 'ended', { command });
     const { claim } = claimed;
     this.#lease.start(identity.task_id, claim.startId);
     const { attempt, startId, startSeq } = claim;
-    this.#held = startId;
-    const held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
+    this.#held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
     this.#context.journal
-      .hold(held)
+      .hold(this.#held)
       .catch((error: unknown) => this.#log.error({ err: error }, 'the journal could not be written'));
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
     const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
@@ -137,10 +151,29 @@ class TaskRun {
   async forget(): Promise<void> {
     if (this.#held === undefined) return;
     try {
-      await this.#context.journal.drop(this.#held);
+      await this.#context.journal.drop(this.#held.startId);
     } catch (error) {
       this.#log.error({ err: error }, 'the journal could not be written');
     }
+  }
+
+  /** With the worker for itself, once what else it runs has ended. */
+  async #runAlone(): Promise<TaskEnd> {
+    this.#log.info('its worker was lost again and again; it is to run alone');
+    const leave = await untilAlone(this.#context, this.#lease, this.#log);
+    if (leave === undefined) {
+      this.#delivery.giveBack(this.#context.shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
+      return 'given_back';
+    }
+    try {
+      return await this.run(true);
+    } finally {
+      leave();
+    }
+  }
+
+  async tellBrokerLost(): Promise<void> {
+    if (this.#held !== undefined) await tellBrokerLost(this.#held, this.#context);
   }
 
   async #attempt(options: AttemptOptions): Promise<TaskEnd> {
@@ -158,7 +191,7 @@ class TaskRun {
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
       const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
       if (decision.kind === 'retry' && outcome.kind === 'failed')
-        return await this.#retry(outcome.error, decision.afterMs, events);
+        return await this.#retry(outcome.error, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
     } finally {
       control.stop();
@@ -173,11 +206,11 @@ class TaskRun {
   }
 
   /** The run keeps its session's place while it waits; the slot is free for others. */
-  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents): Promise<TaskEnd> {
+  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
     const retryAt = Date.now() + afterMs;
     await events.failed(error, retryAt);
     await this.#lease.stop();
-    this.#delivery.giveBack(pauseMs(retryAt, Date.now()));
+    await pauseRun(this.#delivery, identity, pauseMs(retryAt, Date.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
     return 'retrying';
   }

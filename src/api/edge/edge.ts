@@ -69,7 +69,8 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
   app.decorateRequest('problem', undefined);
   app.addHook('onRoute', ({ url, config: route }) => {
     // One that was forgotten would be anybody's who has a token.
-    if (!isOpen(url) && route?.scope === undefined) throw new Error(`The route ${url} has no scope`);
+    if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
+      throw new Error(`The route ${url} has no scope`);
   });
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
   app.addHook('onRequest', async ({ headers }) => doors.check(headers.host, headers.origin));

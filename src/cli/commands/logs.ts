@@ -1,11 +1,12 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { EventEnvelope } from '../../../contracts/events.js';
 import { UUID_PATTERN } from '../../../contracts/names.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { type GlobalOptions } from '../options.js';
-import { oneLine, shorten } from '../output/table.js';
+import { wholeNumber, type GlobalOptions } from '../options.js';
+import { eventLine } from '../output/event-line.js';
+import { shorten } from '../output/table.js';
 import { retryNotice, runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -24,7 +25,7 @@ export function register(program: Command): void {
     .description("Show a task's events, or the logs of the cluster's processes")
     .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
     .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
-    .option('-n, --lines <count>', 'last lines of each process to show', parseLines, DEFAULT_LINES)
+    .option('-n, --lines <count>', 'last lines of each process to show', wholeNumber(0), DEFAULT_LINES)
     .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1')
     .action((names: string[], _options: unknown, command: Command) =>
       runCommand(async () => {
@@ -51,47 +52,7 @@ async function showTask(id: string, options: Options): Promise<number> {
   return EXIT.ok;
 }
 
-function line({ type, timestamp, data }: EventEnvelope): string {
-  const text = `${timestamp}  ${type.padEnd(15)}  ${summary(type, data)}`;
-  return process.stdout.isTTY ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH) : oneLine(text);
-}
-
-/** What of an event a person looks for first. */
-function summary(type: string, data: Readonly<Record<string, unknown>>): string {
-  switch (type) {
-    case 'SPAWN_QUEUED':
-      return `queue ${String(data['queue'])}, priority ${String(data['priority'])}: ${String(data['prompt_preview'])}`;
-    case 'SPAWN_START':
-      return `attempt ${String(data['attempt'])} on ${String(data['worker_id'])}`;
-    case 'SPAWN_MESSAGE':
-      return messageSummary(data['message']);
-    case 'SPAWN_COMPLETE':
-      return (data['output'] as { result?: string } | undefined)?.result ?? '';
-    case 'SPAWN_ERROR': {
-      const { code, message } = data['error'] as { code: string; message: string };
-      return `${code}: ${message}`;
-    }
-    default:
-      return typeof data['reason'] === 'string' ? data['reason'] : '';
-  }
-}
-
-function messageSummary(message: unknown): string {
-  const {
-    type,
-    subtype,
-    message: inner,
-  } = (message ?? {}) as { type?: string; subtype?: string; message?: { content?: unknown } };
-  const kind = [type, subtype].filter((part) => part !== undefined).join('/');
-  const content = Array.isArray(inner?.content)
-    ? (inner.content as { type?: string; text?: string; name?: string }[])
-    : [];
-  const parts = content.map((block) => block.text ?? block.name ?? block.type ?? '');
-  return [kind, ...parts].join(' ');
-}
-
-function parseLines(text: string): number {
-  const lines = Number(text);
-  if (!Number.isSafeInteger(lines) || lines < 0) throw new InvalidArgumentError('It must be a whole number.');
-  return lines;
+function line(event: EventEnvelope): string {
+  const text = eventLine(event);
+  return process.stdout.isTTY ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH) : text;
 }

@@ -1,16 +1,14 @@
 import type { Command } from 'commander';
 import type { ProcessStatus } from '../../cluster/managed-process.js';
+import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
-
-/** As of a service that is not running, by the convention of init scripts. */
-const NOT_RUNNING = 3;
 
 /** `ksi status`: the cluster's processes. */
 export function register(program: Command): void {
   program
     .command('status')
-    .description(`Show the cluster's processes; exit code ${NOT_RUNNING} when it doesn't run`)
+    .description(`Show the cluster's processes; exit code ${EXIT.failure} when it doesn't run`)
     .action((_options: unknown, command: Command) =>
       runCommand(() => run(command.optsWithGlobals<GlobalOptions>().output !== 'text')),
     );
@@ -31,7 +29,7 @@ async function run(json: boolean): Promise<number> {
     );
     process.stdout.write(`${table([HEAD, ...status.processes.map(row)])}\n`);
   }
-  return status === undefined ? NOT_RUNNING : 0;
+  return status === undefined ? EXIT.failure : EXIT.ok;
 }
 
 const HEAD = ['PROCESS', 'STATE', 'PID', 'RESTARTS', 'UPTIME', 'MEMORY', 'ADDRESS', 'LAST END'];

@@ -1,10 +1,10 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Task, TasksQuery } from '../../../contracts/http.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
-import { type GlobalOptions } from '../options.js';
+import { wholeNumber, type GlobalOptions } from '../options.js';
 import { ago, renderTable } from '../output/table.js';
 import { runCommand } from '../run.js';
 
@@ -28,7 +28,7 @@ export function register(program: Command): void {
     .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
     .option('-q, --queue <queue>', 'only those of a queue')
-    .option('-n, --limit <count>', 'how many', parseLimit, DEFAULT_LIMIT)
+    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .addHelpText(
       'after',
       '\nExamples:\n  $ ksi tasks --status failed\n  $ ksi tasks --session notes -o json | jq -r ".[].task_id"',
@@ -67,10 +67,3 @@ const row = (task: Task): string[] => [
   ago(task.created_at, Date.now()),
   task.prompt_preview,
 ];
-
-function parseLimit(text: string): number {
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > MOST)
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${MOST}.`);
-  return limit;
-}

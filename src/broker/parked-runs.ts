@@ -1,0 +1,175 @@
+import type { EventData, StoredEvent } from '../../contracts/events.js';
+import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import type { Broker } from './connect.js';
+import { isBrokerError } from './errors.js';
+import { bySequence, deleteMessage, lastBySubject, subjectsOf, type Stored } from './read.js';
+import { deleteSchedule, putSchedule } from './schedules.js';
+import { asRun, queueOf, releaseSession, type StandingTask } from './session-queue.js';
+
+/**
+ * Runs that wait long for their next attempt: moved, in their session's place, to a lane that no consumer serves, with a schedule that
+ * brings them back. Of two run messages of a task the later one counts, always: the earlier is only deleted. So each
+ * step may be repeated by anybody, after a crash between any two.
+ */
+
+/** How often a compare-and-set is tried again before the sweeper is left to do it. */
+const MAX_TRIES = 50;
+
+export interface TaskRef {
+  readonly taskId: string;
+  readonly sessionId: string;
+}
+
+/** The task whose parked run a schedule, or what is due, is about; undefined when it is about something else. */
+export function parkedTaskOf(subject: string): TaskRef | undefined {
+  const [, sessionId, taskId] = subject.slice(subject.lastIndexOf('.') + 1).split('_');
+  if (sessionId === undefined || taskId === undefined) return undefined;
+  return subject.endsWith(`.${SCHEDULE.parked(sessionId, taskId)}`) ? { sessionId, taskId } : undefined;
+}
+
+const scheduleOf = ({ sessionId, taskId }: TaskRef): string => SCHEDULE.parked(sessionId, taskId);
+
+/** Whether there is a later run message of the same task, so that this one is only to be acknowledged. @throws {BrokerError} */
+export async function isSuperseded(broker: Broker, { taskId, sessionId }: TaskRef, seq: number): Promise<boolean> {
+  const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+  return run !== undefined && run.seq > seq && run.header(HEADER.taskId) === taskId;
+}
+
+/**
+ * Puts a run that must wait, by its task's last state, into the parking lane, with its schedule. The caller acknowledges
+ * the delivered one afterwards.
+ * @returns false when the run is not its session's any more: somebody else has seen to it.
+ * @throws {BrokerError}
+ */
+export async function park(broker: Broker, task: TaskRef, run: StandingTask & { seq: number }): Promise<boolean> {
+  const filter = SUBJECT.session(task.sessionId);
+  for (let tries = 1; ; tries++) {
+    // In this order: what comes later makes the expectation on `last` fail.
+    const last = await lastBySubject(broker, STREAM.commands, filter);
+    const current = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(task.sessionId));
+    if (last === undefined || current === undefined || current.header(HEADER.taskId) !== task.taskId) return false;
+    if (current.seq > run.seq) break;
+    try {
+      const subject = SUBJECT.parked(queueOf(run), task.sessionId);
+      await broker.publisher.publish(asRun(run, subject, { filter, seq: last.seq }));
+      break;
+    } catch (error) {
+      // A lost acknowledgement looks like a conflict too; the next look tells.
+      if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
+    }
+  }
+  // A cancellation that still saw the old run is found here, a later one finds the parked run.
+  await keepParked(broker, task);
+  return true;
+}
+
+export type Woken =
+  /** It has no parked run, or none that counts, now. */
+  | { kind: 'gone' }
+  /** Its task has an outcome: it is off the queue. */
+  | { kind: 'released' }
+  /** It is a run again. */
+  | { kind: 'awake' }
+  | { kind: 'early'; dueAt: number };
+
+/** Wakes the parked run of a task, or sees to it that it will be. Safe to repeat. @throws {BrokerError} */
+export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> {
+  const woken = await wakeParked(broker, task);
+  if (woken.kind === 'early') await putSchedule(broker, scheduleOf(task), woken.dueAt);
+  return woken;
+}
+
+/**
+ * Makes the parked run of a task a run in the lane `next` if its next attempt may start now. Safe to repeat.
+ * @throws {BrokerError}
+ */
+export async function wakeParked(broker: Broker, task: TaskRef, now = Date.now()): Promise<Woken> {
+  const filter = SUBJECT.session(task.sessionId);
+  for (let tries = 1; ; tries++) {
+    const last = await lastBySubject(broker, STREAM.commands, filter);
+    const parked = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionParked(task.sessionId));
+    if (last === undefined || parked === undefined || parked.header(HEADER.taskId) !== task.taskId)
+      return { kind: 'gone' };
+    const state = await waitOf(broker, task.taskId, parked);
+    if (state === 'ended') {
+      await releaseSession(broker, task.sessionId, task.taskId, () => removeParked(broker, task, parked.seq));
+      return { kind: 'released' };
+    }
+    const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(task.sessionId));
+    if (run !== undefined && run.seq > parked.seq) {
+      // It was woken by somebody who did not come to remove it.
+      if (run.header(HEADER.taskId) === task.taskId) await deleteMessage(broker, STREAM.commands, parked.seq);
+      return { kind: 'gone' };
+    }
+    if (state === 'running') return { kind: 'gone' };
+    if (state > now) return { kind: 'early', dueAt: state };
+    try {
+      const subject = SUBJECT.run(queueOf(parked), 'next', task.sessionId);
+      await broker.publisher.publish(asRun(parked, subject, { filter, seq: last.seq }));
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
+      continue;
+    }
+    await removeParked(broker, task, parked.seq);
+    return { kind: 'awake' };
+  }
+}
+
+/**
+ * When the next attempt of a task may start, in ms since 1970; or `running` while an attempt that has an earlier run message
+ * goes on (its worker stood still between its last look and parking the run): how that ends decides.
+ */
+async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<number | 'running' | 'ended'> {
+  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
+  const status = last === undefined ? undefined : statusOfSubject(last.subject);
+  if (last === undefined || status === undefined) return 0;
+  if (isEnded(status)) return 'ended';
+  const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent;
+  if (status === 'retrying') return Date.parse((data as EventData<'SPAWN_RETRY'>).retry_at ?? '') || 0;
+  if (status !== 'running') return 0;
+  const { run } = data as EventData<'SPAWN_START'>;
+  return run.seq < parked.seq && (await isThere(broker, run.seq)) ? 'running' : 0;
+}
+
+const isThere = async (broker: Broker, seq: number): Promise<boolean> =>
+  (await bySequence(broker, STREAM.commands, seq)) !== undefined;
+
+async function removeParked(broker: Broker, task: TaskRef, seq: number): Promise<void> {
+  await deleteMessage(broker, STREAM.commands, seq);
+  await deleteSchedule(broker, scheduleOf(task));
+}
+
+/**
+ * Repairs what crashes between two steps left: parked runs that nothing would wake, and those of ended tasks, which would hold up their
+ * sessions until they are due.
+ * @param hasEnded by what this process knows.
+ * @returns how many runs it woke or took off the queue. @throws {BrokerError}
+ */
+export async function sweepParked(
+  broker: Broker,
+  hasEnded: (taskId: string) => boolean,
+  signal: AbortSignal,
+): Promise<number> {
+  const parked = await subjectsOf(broker, STREAM.commands, SUBJECT.allParked);
+  const scheduled = (await subjectsOf(broker, STREAM.schedules, SUBJECT.schedulesAll))
+    .map(parkedTaskOf)
+    .filter((task) => task !== undefined);
+  const sessions = new Set(scheduled.map(({ sessionId }) => sessionId));
+  let repaired = 0;
+  for (const subject of parked) {
+    if (signal.aborted) break;
+    const sessionId = subject.slice(subject.lastIndexOf('.') + 1);
+    if (sessions.has(sessionId)) continue;
+    const run = await lastBySubject(broker, STREAM.commands, subject);
+    const taskId = run?.header(HEADER.taskId) ?? '';
+    if ((await keepParked(broker, { taskId, sessionId })).kind !== 'gone') repaired++;
+  }
+  for (const task of scheduled) {
+    if (signal.aborted) break;
+    if (!hasEnded(task.taskId)) continue;
+    if ((await wakeParked(broker, task)).kind !== 'gone') repaired++;
+    await deleteSchedule(broker, scheduleOf(task));
+  }
+  return repaired;
+}

@@ -1,0 +1,25 @@
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Broker } from './connect.js';
+import { deleteMessage, lastBySubject } from './read.js';
+
+/**
+ * Has the broker publish `payload` on `ksi.due.<scheduleId>` at a time, in ms since 1970; one in the past is due at once. Replaces an
+ * earlier schedule of this id, so it is safe to repeat.
+ * @throws {BrokerError}
+ */
+export async function putSchedule(broker: Broker, scheduleId: string, at: number, payload = ''): Promise<void> {
+  await broker.publisher.publish({
+    subject: SUBJECT.schedule(scheduleId),
+    payload,
+    headers: {
+      [HEADER.schedule]: `@at ${new Date(at).toISOString()}`,
+      [HEADER.scheduleTarget]: SUBJECT.due(scheduleId),
+    },
+  });
+}
+
+/** It is not to happen any more; one that has fired, or never was, is no error. @throws {BrokerError} */
+export async function deleteSchedule(broker: Broker, scheduleId: string): Promise<void> {
+  const stored = await lastBySubject(broker, STREAM.schedules, SUBJECT.schedule(scheduleId));
+  if (stored !== undefined) await deleteMessage(broker, STREAM.schedules, stored.seq);
+}

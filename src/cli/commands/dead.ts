@@ -1,0 +1,17 @@
+import type { Command } from 'commander';
+import * as remove from './dead/delete.js';
+import * as list from './dead/list.js';
+import * as retry from './dead/retry.js';
+import * as show from './dead/show.js';
+
+/** `ksi dead`: tasks that were given up. */
+export function register(program: Command): void {
+  const dead = program
+    .command('dead')
+    .description('Tasks that were given up: list, show, put back or delete them')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ ksi dead\n  $ ksi dead show ID\n  $ ksi dead retry --all --queue default\n  $ ksi help dead',
+    );
+  for (const { register: add } of [list, show, retry, remove]) add(dead);
+}

@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { KsiClient } from '../../../client/client.js';
+import { confirmed, isTerminal } from '../../confirm.js';
+import { findConnection } from '../../connection.js';
+import { forEachOf } from '../../each.js';
+import { CliError, EXIT } from '../../exit.js';
+import type { GlobalOptions } from '../../options.js';
+import { writeRecords } from '../../output/records.js';
+import { runCommand } from '../../run.js';
+import { filterOf, withFilter, type Filter } from './filter.js';
+import { eitherOr } from './which.js';
+
+interface Options extends GlobalOptions, Filter {
+  readonly all?: true;
+  readonly yes?: true;
+}
+
+/** Of one answer of the API. */
+const PAGE = 500;
+
+/** `ksi dead delete`: for good. */
+export function register(dead: Command): void {
+  withFilter(
+    dead
+      .command('delete')
+      .description('Delete them for good, and print their ids')
+      .argument('[ids...]', 'the tasks’ ids')
+      .option('--all', 'all, or all that match'),
+  )
+    .option('-y, --yes', 'don’t ask; needed for --all where there is no terminal to ask on')
+    .addHelpText('after', '\nExamples:\n  $ ksi dead delete ID\n  $ ksi dead delete --all --queue default --yes')
+    .action((ids: string[], _options: unknown, command: Command) =>
+      runCommand(() => remove(ids, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function remove(named: readonly string[], options: Options): Promise<number> {
+  const which = eitherOr(named, options);
+  const terminal = { input: process.stdin, output: process.stderr };
+  const mayAsk = isTerminal(terminal);
+  if (which === 'all' && options.yes !== true && !mayAsk)
+    throw new CliError('Nobody can be asked here whether to delete all that match: give --yes.', EXIT.usage);
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const ids = which === 'all' ? await idsOf(client, filterOf(options)) : named;
+  if (ids.length === 0) {
+    process.stderr.write('There are no such dead letters.\n');
+    return EXIT.ok;
+  }
+  if (options.yes !== true && mayAsk && !(await confirmed(`Delete ${counted(ids.length)} for good?`, terminal))) {
+    process.stderr.write('Nothing was deleted.\n');
+    return EXIT.failure;
+  }
+  const { done, exitCode } = await forEachOf(ids, async (id) => {
+    await client.deleteDeadLetter(id);
+    return { task_id: id };
+  });
+  writeRecords(done, options.output, ({ task_id }) => task_id);
+  return exitCode;
+}
+
+const counted = (count: number): string => `${count} dead letter${count === 1 ? '' : 's'}`;
+
+async function idsOf(client: KsiClient, filter: Filter): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await client.deadLetters({ ...filter, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
+    ids.push(...page.letters.map(({ task_id }) => task_id));
+    cursor = page.next_cursor;
+  } while (cursor !== undefined);
+  return ids;
+}

@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import type { DeadRetryAnswer } from '../../../../contracts/http.js';
+import { KsiClient } from '../../../client/client.js';
+import { findConnection } from '../../connection.js';
+import { forEachOf } from '../../each.js';
+import { EXIT } from '../../exit.js';
+import { wholeNumber, type GlobalOptions } from '../../options.js';
+import { runCommand } from '../../run.js';
+import { writeRecords } from '../../output/records.js';
+import { filterOf, withFilter, type Filter } from './filter.js';
+import { eitherOr } from './which.js';
+
+interface Options extends GlobalOptions, Filter {
+  readonly all?: true;
+  readonly limit: number;
+}
+
+type PutBack = DeadRetryAnswer['put_back'][number];
+
+const DEFAULT_LIMIT = 100;
+const MOST = 1_000;
+
+/** `ksi dead retry`: puts them back, each as a new task. */
+export function register(dead: Command): void {
+  withFilter(
+    dead
+      .command('retry')
+      .description('Put them back: each becomes a new task, whose id stands beside the old one, and the letter is gone')
+      .argument('[ids...]', 'the tasks’ ids')
+      .option('--all', 'all, or all that match'),
+  )
+    .option(
+      '-n, --limit <count>',
+      'with --all: so many at the most, the oldest first',
+      wholeNumber(1, MOST),
+      DEFAULT_LIMIT,
+    )
+    .addHelpText('after', '\nExamples:\n  $ ksi dead retry ID\n  $ ksi dead retry --all --queue default --limit 10')
+    .action((ids: string[], _options: unknown, command: Command) =>
+      runCommand(() => retry(ids, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function retry(ids: readonly string[], options: Options): Promise<number> {
+  const which = eitherOr(ids, options);
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const { done, exitCode } = which === 'all' ? await retryAll(client, options) : await forEachOf(ids, one(client));
+  writeRecords(done, options.output, ({ retry_of, task_id }) => `${retry_of}  ${task_id}`);
+  return exitCode;
+}
+
+const one =
+  (client: KsiClient) =>
+  async (id: string): Promise<PutBack> => ({ retry_of: id, task_id: (await client.retryDeadLetter(id)).task_id });
+
+async function retryAll(client: KsiClient, options: Options): Promise<{ done: readonly PutBack[]; exitCode: number }> {
+  const { put_back: done, refused } = await client.retryDeadLetters({ ...filterOf(options), limit: options.limit });
+  for (const { task_id, code, detail } of refused) process.stderr.write(`${task_id} (${code}): ${detail}\n`);
+  if (done.length + refused.length === 0) process.stderr.write('There are no such dead letters.\n');
+  if (done.length + refused.length === options.limit)
+    process.stderr.write(`There may be more: that was the limit of ${options.limit}.\n`);
+  return { done, exitCode: refused.length === 0 ? EXIT.ok : EXIT.failure };
+}

@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { KsiClient } from '../../client/client.js';
+import { findConnection } from '../connection.js';
+import { makeAndFollow } from '../follow.js';
+import type { GlobalOptions } from '../options.js';
+import { runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly wait?: true;
+}
+
+/** `ksi retry ID`: the same again, as a new task. */
+export function register(program: Command): void {
+  program
+    .command('retry')
+    .description('Run an ended task again, as a new task of the same session, and print the new one’s id')
+    .argument('<id>', 'the ended task’s id')
+    .option('-w, --wait', 'print the answer as it is written, as `ksi spawn` does')
+    .addHelpText('after', '\nExamples:\n  $ ksi retry ID\n  $ ksi retry ID --wait\n  $ ksi task $(ksi retry ID)')
+    .action((id: string, _options: unknown, command: Command) =>
+      runCommand(() => retry(id, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function retry(id: string, options: Options): Promise<number> {
+  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  return makeAndFollow(client, (signal) => client.retry(id, { signal }), {
+    output: options.output,
+    wait: options.wait ?? false,
+    ifUnknown: 'it is not known whether there is a new task. See: ksi tasks',
+  });
+}

@@ -1,0 +1,93 @@
+import { SUBJECT } from '../../contracts/names.js';
+import type { SpawnAccepted } from '../../contracts/http.js';
+import type { KsiClient } from '../client/client.js';
+import { CliError, EXIT } from './exit.js';
+import type { OutputFormat } from './options.js';
+import type { Piece } from './output/answer.js';
+import { AnswerPrinter, type TaskOutcome } from './output/answer-printer.js';
+import { paint } from './output/colour.js';
+import { reportFailure, retryNotice } from './run.js';
+
+export interface FollowOptions {
+  readonly output: OutputFormat;
+  /** Seconds to wait for the outcome; true: until it is there, false: print the id and return. */
+  readonly wait: number | boolean;
+  /** Said when the wait ends before KSI's answer. */
+  readonly ifUnknown: string;
+}
+
+/** Why a wait ended before the outcome. */
+type Stop = 'timeout' | 'interrupted';
+
+/** Has a task made and shows what comes of it, to its outcome. @returns the exit code. */
+export async function makeAndFollow(
+  client: KsiClient,
+  make: (signal: AbortSignal) => Promise<SpawnAccepted>,
+  options: FollowOptions,
+): Promise<number> {
+  const stop = new AbortController();
+  const because = (why: Stop) => () => stop.abort(why);
+  const interrupt = because('interrupted');
+  const timer = typeof options.wait === 'number' ? setTimeout(because('timeout'), options.wait * 1_000) : undefined;
+  process.once('SIGINT', interrupt);
+  let accepted: SpawnAccepted | undefined;
+  try {
+    accepted = await make(stop.signal);
+    if (options.wait !== false) return await follow(client, accepted, options, stop.signal);
+    process.stdout.write(`${options.output === 'text' ? accepted.task_id : JSON.stringify(accepted)}\n`);
+    return EXIT.ok;
+  } catch (error) {
+    if (stop.signal.aborted) {
+      const next = accepted === undefined ? options.ifUnknown : goesOn(accepted.task_id);
+      return stopped(stop.signal.reason as Stop, next);
+    }
+    if (accepted === undefined || error instanceof CliError) throw error;
+    const exitCode = reportFailure(error);
+    process.stderr.write(`${goesOn(accepted.task_id)}\n`);
+    return exitCode;
+  } finally {
+    clearTimeout(timer);
+    process.removeListener('SIGINT', interrupt);
+  }
+}
+
+const goesOn = (id: string): string =>
+  `the task goes on. Follow it with: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`;
+
+function stopped(why: Stop, next: string): number {
+  process.stderr.write(`\n${why === 'timeout' ? 'not done in time' : 'interrupted'}; ${next}\n`);
+  return why === 'timeout' ? EXIT.timeout : EXIT.interrupted;
+}
+
+/** Shows what comes, to the outcome. @throws the signal's reason. */
+async function follow(
+  client: KsiClient,
+  { task_id: id, since }: SpawnAccepted,
+  { output }: FollowOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const printer = new AnswerPrinter(output === 'text' ? writePiece : () => undefined);
+  const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
+  for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice() })) {
+    if (output === 'jsonl') process.stdout.write(`${JSON.stringify(message)}\n`);
+    // Its outcome may be among what is gone: to wait for it could be for ever.
+    if ('op' in message) throw new CliError(`Some of the task's events are no longer kept. See: ksi task ${id}`);
+    const outcome = printer.show(message);
+    if (outcome === undefined) continue;
+    // The API's read model may be a moment behind the event.
+    if (output === 'json')
+      process.stdout.write(`${JSON.stringify({ ...(await client.task(id, { signal })), ...outcome })}\n`);
+    if (outcome.status === 'completed') return EXIT.ok;
+    process.stderr.write(`${paint('red', whyEnded(outcome), process.stderr)}\n`);
+    return outcome.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
+  }
+  throw signal.reason;
+}
+
+const writePiece = ({ to, text }: Piece): void =>
+  void process[to].write(to === 'stderr' ? paint('dim', text, process.stderr) : text);
+
+const whyEnded = ({ status, error, reason }: TaskOutcome): string =>
+  error === undefined
+    ? `the task is ${status}${reason === undefined ? '' : ` (${reason})`}`
+    : `task failed (${error.code}): ${error.message}`;

@@ -1,0 +1,44 @@
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import type { KsiError } from '../client/errors.js';
+
+/** What to do next with `ksi`, where API_ERRORS says it in terms of HTTP or to somebody else. */
+const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
+  invalid_request: 'Correct what is named; see `ksi help COMMAND`.',
+  invalid_cursor: 'Give the `cursor` of an event unchanged, or none.',
+  unauthorized:
+    'Set KSI_TOKEN, or run `ksi` where the cluster’s `.ksi` folder is: `make up` wrote the token to `.ksi/token`.',
+  method_not_allowed: 'The API is of another version than this `ksi`: update the older one.',
+  not_found: 'Check the id: `ksi tasks` and `ksi dead` list what there is.',
+  session_not_found: 'Leave out --resume-only to begin it, or check its id: `ksi tasks` lists them.',
+  task_ended: 'See its outcome with `ksi task ID`, or run it again with `ksi retry ID`.',
+  not_running: 'See its state with `ksi task ID`; one that has not begun can be cancelled: `ksi cancel ID`.',
+  not_ended:
+    'Follow it to its outcome with `ksi logs -f ID`, or cancel it with `ksi cancel ID`; then it can be run again.',
+  not_retryable: 'Its command is not kept any more, or is not valid: make a new one with `ksi spawn`.',
+  conflict: 'Look at it again, as with `ksi task ID`, and repeat the command if it still applies.',
+  idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
+  rate_limited: 'Try again later.',
+  queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
+  internal: 'Look for the request in the API’s log: `ksi logs api-1`. Please report it.',
+  broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',
+  worker_unreachable:
+    'Repeat the command: a lost worker is replaced within its lease, `ksi workers` shows them. `ksi cancel ID` needs none.',
+  shutting_down: 'Repeat the command; `ksi status` shows whether the cluster goes on.',
+};
+
+/** What happened, and what to do next with `ksi`. */
+export function adviceOn({ code, message, retryAfter, status, problem }: KsiError): string {
+  const step = isKnown(code) ? NEXT_STEPS[code] : undefined;
+  const advice = step === undefined || !isKnown(code) ? message : `${withoutNext(message, code)} ${step}`;
+  const when = retryAfter === undefined ? '' : ` (in ${retryAfter} s)`;
+  const request = status >= 500 && problem?.instance !== undefined ? ` (${problem.instance})` : '';
+  return `${advice}${when}${request}`;
+}
+
+const isKnown = (code: string): code is ApiErrorCode => Object.hasOwn(API_ERRORS, code);
+
+/** An API of another version may say something else: then both are told. */
+function withoutNext(message: string, code: ApiErrorCode): string {
+  const { next } = API_ERRORS[code];
+  return message.endsWith(next) ? message.slice(0, -next.length).trimEnd() : message;
+}

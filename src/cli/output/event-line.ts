@@ -1,0 +1,39 @@
+import type { EventEnvelope } from '../../../contracts/events.js';
+import { oneLine } from './table.js';
+
+/** An event on one line: when, what, and of it what a person looks for first. */
+export const eventLine = ({ type, timestamp, data }: Pick<EventEnvelope, 'type' | 'timestamp' | 'data'>): string =>
+  oneLine(`${timestamp}  ${type.padEnd(15)}  ${summary(type, data)}`);
+
+function summary(type: string, data: Readonly<Record<string, unknown>>): string {
+  switch (type) {
+    case 'SPAWN_QUEUED':
+      return `queue ${String(data['queue'])}, priority ${String(data['priority'])}: ${String(data['prompt_preview'])}`;
+    case 'SPAWN_START':
+      return `attempt ${String(data['attempt'])} on ${String(data['worker_id'])}`;
+    case 'SPAWN_MESSAGE':
+      return messageSummary(data['message']);
+    case 'SPAWN_COMPLETE':
+      return (data['output'] as { result?: string } | undefined)?.result ?? '';
+    case 'SPAWN_ERROR': {
+      const { code, message } = data['error'] as { code: string; message: string };
+      return `${code}: ${message}`;
+    }
+    default:
+      return typeof data['reason'] === 'string' ? data['reason'] : '';
+  }
+}
+
+function messageSummary(message: unknown): string {
+  const {
+    type,
+    subtype,
+    message: inner,
+  } = (message ?? {}) as { type?: string; subtype?: string; message?: { content?: unknown } };
+  const kind = [type, subtype].filter((part) => part !== undefined).join('/');
+  const content = Array.isArray(inner?.content)
+    ? (inner.content as { type?: string; text?: string; name?: string }[])
+    : [];
+  const parts = content.map((block) => block.text ?? block.name ?? block.type ?? '');
+  return [kind, ...parts].join(' ');
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import type { Policy } from '../../contracts/policy.js';
+import type { TaskErrorCode } from '../../contracts/errors.js';
+import { commaList, wholeNumber } from './options.js';
+
+/** What a task allows, as options of a command. */
+export interface PolicyOptions {
+  readonly maxAttempts?: number;
+  readonly retryOn?: string[];
+  readonly timeout?: number;
+  readonly queueTimeout?: number;
+  readonly idleTimeout?: number;
+}
+
+export const withPolicyOptions = (command: Command): Command =>
+  command
+    .option('--max-attempts <count>', 'attempts that may fail before the task is given up (3)', wholeNumber(1))
+    .option('--retry-on <codes>', 'errors after which it is tried again, by comma (docs/errors.md)', commaList)
+    .option('--timeout <seconds>', 'longest time of one attempt (3600)', wholeNumber(1))
+    .option('--queue-timeout <seconds>', 'the task expires unless it starts in this time', wholeNumber(1))
+    .option('--idle-timeout <seconds>', 'longest silence of Claude within an attempt (900)', wholeNumber(1));
+
+/** The API checks them: it knows its bounds and codes. */
+export const policyOf = (options: PolicyOptions): Policy => ({
+  ...(options.maxAttempts === undefined ? {} : { max_attempts: options.maxAttempts }),
+  ...(options.retryOn === undefined ? {} : { retry_on: options.retryOn as TaskErrorCode[] }),
+  ...(options.timeout === undefined ? {} : { timeout_s: options.timeout }),
+  ...(options.queueTimeout === undefined ? {} : { queue_timeout_s: options.queueTimeout }),
+  ...(options.idleTimeout === undefined ? {} : { idle_timeout_s: options.idleTimeout }),
+});

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { run } from '../fixtures/cluster.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+
+const SECONDS = 45;
+
+/** Another seed each time: the moments differ anyhow, and each run is to find something new. */
+it('a cluster whose processes are killed and frozen at random loses, doubles and leaves behind nothing', async () => {
+  const out = await mkdtemp(join(tmpdir(), 'ksi-chaos-'));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+  const main = join(REPO_ROOT, 'dist', 'test', 'chaos', 'main.js');
+  const done = await run(
+    process.execPath,
+    ['--enable-source-maps', main, '--seconds', String(SECONDS), '--out', out],
+    env,
+  );
+  // With its history left in place.
+  assert.equal(done.code, 0, `${done.stdout}\n${done.stderr}`);
+  for (const fault of ['KILL', 'STOP'].flatMap((name) =>
+    ['worker', 'api', 'broker'].map((role) => `SIG${name} ${role}`),
+  ))
+    assert.match(done.stdout, new RegExp(`[1-9][0-9]* ${fault}`), `${fault} was not tried:\n${done.stdout}`);
+  await rm(out, { recursive: true });
+});
