@@ -65,6 +65,11 @@ export const Config = Type.Object({
       pattern: '^(always|[0-9]+(ms|s|m))$',
     },
   ),
+  KSI_NATS_ENCRYPTION_KEY_FILE: Type.Optional(
+    Text(
+      'File with the key (32 characters or more) that the broker encrypts its store with. Chosen before the first `make up`, and kept: without it nothing can be read.',
+    ),
+  ),
   KSI_NATS_CREDENTIALS: Type.Optional(
     Text('NKey seed file with which this process connects to the broker. Set by `make up`.'),
   ),

@@ -72,6 +72,7 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
       KSI_NATS_CLUSTER_PORT: String(server.routePort ?? 0),
       KSI_NATS_ROUTES: JSON.stringify(routes),
       KSI_NATS_ROUTE_SECRET: JSON.stringify(broker.routeSecret),
+      KSI_NATS_ENCRYPTION_KEY: JSON.stringify(broker.encryptionKey),
       ...Object.fromEntries(keys),
     },
     address: `${LOOPBACK}:${server.port}`,

@@ -42,6 +42,8 @@ export interface Plan {
     readonly servers: readonly NatsServer[];
     /** With which the servers of a cluster know each other. */
     readonly routeSecret: string;
+    /** Of its store; empty: it is not encrypted. */
+    readonly encryptionKey: string;
     readonly keys: Readonly<Record<NatsUser, string>>;
   };
   readonly standinPort?: number;

@@ -7,7 +7,7 @@ import { checkBrokerState, placeServers } from './broker.js';
 import { ClusterError } from './errors.js';
 import { clusterPaths } from './paths.js';
 import type { Entries, Plan } from './plan.js';
-import { ensureNatsUsers, ensureRouteSecret, ensureToken, makeFolders } from './secrets.js';
+import { ensureNatsUsers, ensureRouteSecret, readEncryptionKey, ensureToken, makeFolders } from './secrets.js';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -50,6 +50,7 @@ export async function prepare(options: {
       executable: natsServer,
       servers: await placeServers(config),
       routeSecret: await ensureRouteSecret(paths),
+      encryptionKey: await readEncryptionKey(config.KSI_NATS_ENCRYPTION_KEY_FILE),
       keys: await ensureNatsUsers(paths),
     },
   };

@@ -182,6 +182,7 @@ describe("a cluster's processes", () => {
             executable: 'nats-server',
             servers: [{ port: 4222, monitorPort: 8222 }],
             routeSecret: 'secret',
+            encryptionKey: '',
             keys: { api: 'UA', worker: 'UW', observer: 'UO', operator: 'UP' },
           },
         }
