@@ -23,7 +23,10 @@ export const BUCKET = {
   workers: 'ksi_workers',
   tokens: 'ksi_tokens',
   tickets: 'ksi_tickets',
+  /** Bodies of events, which readers of events may read. */
   blobs: 'ksi_blobs',
+  /** Bodies of commands, dead letters and transcripts: KSI's own. */
+  privateBlobs: 'ksi_private_blobs',
 } as const;
 
 /** The priorities a client may ask for, the most urgent first. */

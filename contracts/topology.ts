@@ -143,7 +143,10 @@ const bucket = (name: string, description: string, ttlS: number, replicas: numbe
   allow_direct: true,
 });
 
-export const BLOB_BUCKET = { name: BUCKET.blobs, description: 'Bodies too large for a message' } as const;
+export const BLOB_BUCKETS = [
+  { name: BUCKET.blobs, description: 'Bodies of events too large for a message' },
+  { name: BUCKET.privateBlobs, description: 'Other bodies too large for a message, with prompts and transcripts' },
+] as const;
 
 export interface LaneSpec {
   readonly queue: string;

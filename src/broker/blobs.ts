@@ -7,11 +7,13 @@ import { BrokerError } from './errors.js';
 
 /** What a message may take beside its body: subject, headers and the protocol's own. */
 const HEADROOM = 16_384;
+/** What the names of events' bodies begin with. */
+const OF_EVENTS = 'event/';
 
-/** Bodies too large for a message, in the object store `ksi_blobs`. */
+/** Bodies too large for a message, in object stores: those of events in one that their readers read too, all others in KSI's own. */
 export class Blobs {
   readonly #broker: Broker;
-  #store: Promise<ObjectStore> | undefined;
+  readonly #stores = new Map<string, Promise<ObjectStore>>();
 
   constructor(broker: Broker) {
     this.#broker = broker;
@@ -25,7 +27,7 @@ export class Blobs {
   /** Stores `body` under `name`, replacing an earlier one. @throws {BrokerError} */
   async put(name: string, body: Uint8Array): Promise<BlobRef> {
     try {
-      const store = await this.#open();
+      const store = await this.#open(name);
       await store.putBlob({ name }, body);
       return { name, size: body.length };
     } catch (error) {
@@ -37,7 +39,7 @@ export class Blobs {
   async get(ref: BlobRef): Promise<Uint8Array> {
     let body: Uint8Array | null;
     try {
-      const store = await this.#open();
+      const store = await this.#open(ref.name);
       body = await store.getBlob(ref.name);
     } catch (error) {
       throw asBrokerError(error, `reading the blob ${ref.name}`);
@@ -48,7 +50,7 @@ export class Blobs {
 
   async delete(name: string): Promise<void> {
     try {
-      await (await this.#open()).delete(name);
+      await (await this.#open(name)).delete(name);
     } catch (error) {
       throw asBrokerError(error, `deleting the blob ${name}`);
     }
@@ -57,18 +59,22 @@ export class Blobs {
   /** Deletes all whose name begins so. @throws {BrokerError} */
   async deleteBelow(prefix: string): Promise<void> {
     try {
-      const store = await this.#open();
+      const store = await this.#open(prefix);
       for (const { name } of await store.list()) if (name.startsWith(prefix)) await store.delete(name);
     } catch (error) {
       throw asBrokerError(error, `deleting the blobs below ${prefix}`);
     }
   }
 
-  #open(): Promise<ObjectStore> {
-    this.#store ??= new Objm(this.#broker.js).open(BUCKET.blobs, false).catch((error: unknown) => {
-      this.#store = undefined;
-      throw error;
-    });
-    return this.#store;
+  #open(name: string): Promise<ObjectStore> {
+    const bucket = name.startsWith(OF_EVENTS) ? BUCKET.blobs : BUCKET.privateBlobs;
+    const store =
+      this.#stores.get(bucket) ??
+      new Objm(this.#broker.js).open(bucket, false).catch((error: unknown) => {
+        this.#stores.delete(bucket);
+        throw error;
+      });
+    this.#stores.set(bucket, store);
+    return store;
   }
 }

@@ -3,7 +3,7 @@ import { Objm } from '@nats-io/obj';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
 import {
-  BLOB_BUCKET,
+  BLOB_BUCKETS,
   countingConsumers,
   DUE_CONSUMER,
   laneConsumer,
@@ -33,11 +33,12 @@ export async function ensureTopology(broker: Broker, config: Config): Promise<vo
   for (const queue of listOf(config.KSI_QUEUES))
     for (const consumer of countingConsumers(queue)) await ensureConsumer(broker, STREAM.commands, consumer);
   await ensureConsumer(broker, STREAM.schedules, DUE_CONSUMER);
-  try {
-    const { name, description } = BLOB_BUCKET;
-    await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
-  } catch (error) {
-    throw asBrokerError(error, `making the bucket ${BLOB_BUCKET.name}`);
+  for (const { name, description } of BLOB_BUCKETS) {
+    try {
+      await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
+    } catch (error) {
+      throw asBrokerError(error, `making the bucket ${name}`);
+    }
   }
 }
 

@@ -6,7 +6,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { Svcm } from '@nats-io/services';
 import { connect, createInbox, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
@@ -236,8 +236,8 @@ for (const servers of [1, 3] as const)
       });
 
       it('reads blobs that events refer to, by a push consumer with flow control', async () => {
-        const ref = await new Blobs(api).put('for-observer', new Uint8Array(5_000_000).fill(1));
-        const store = await new Objm(jetstream(observer)).open('ksi_blobs', false);
+        const ref = await new Blobs(api).put('event/for-observer', new Uint8Array(5_000_000).fill(1));
+        const store = await new Objm(jetstream(observer)).open(BUCKET.blobs, false);
         assert.equal((await store.getBlob(ref.name))?.length, 5_000_000);
       });
 
@@ -261,6 +261,9 @@ for (const servers of [1, 3] as const)
         `$JS.API.CONSUMER.MSG.NEXT.${STREAM.commands}.run-default-normal`,
         `$JS.ACK.${STREAM.commands}.x`,
         '$O.ksi_blobs.M.x',
+        `$JS.API.STREAM.INFO.OBJ_${BUCKET.privateBlobs}`,
+        `$JS.API.DIRECT.GET.OBJ_${BUCKET.privateBlobs}.x`,
+        `$JS.API.STREAM.MSG.GET.OBJ_${BUCKET.privateBlobs}`,
         '$KV.ksi_sessions.x',
         '$SRV.PING',
       ])
