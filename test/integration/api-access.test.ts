@@ -105,7 +105,7 @@ describe('access', () => {
 
   describe('scopes', () => {
     it('are asked for by every route', async () => {
-      const { task_id: id } = await lab.spawn();
+      const { task_id: id, session_id: session } = await lab.spawn();
       const routes: readonly [Method, string, Scope, object?][] = [
         ['POST', '/spawn', 'spawn', { prompt: 'x' }],
         ['GET', '/tasks', 'read'],
@@ -119,6 +119,9 @@ describe('access', () => {
         ['POST', `/dead/${id}/retry`, 'spawn'],
         ['POST', '/dead/retry', 'spawn', {}],
         ['DELETE', `/dead/${id}`, 'spawn'],
+        ['DELETE', `/tasks/${id}`, 'spawn'],
+        ['DELETE', `/sessions/${session}`, 'spawn'],
+        ['DELETE', '/owners/nobody', 'admin'],
         ['GET', '/workers', 'read'],
         ['GET', '/metrics', 'read'],
         ['GET', '/events', 'read'],
@@ -133,7 +136,9 @@ describe('access', () => {
           security?.length === 0 ? [] : [`${method.toUpperCase()} ${path.replaceAll(/\{[^}]+\}/g, ':id')}`],
         ),
       );
-      const tried = routes.map(([method, path]) => `${method} ${path.replaceAll(/\/[0-9a-f-]{16,}/g, '/:id')}`);
+      const tried = routes.map(
+        ([method, path]) => `${method} ${path.replaceAll(/\/([0-9a-f-]{16,}|nobody)/g, '/:id')}`,
+      );
       assert.deepEqual(
         documented.filter((route) => !tried.includes(route)),
         [],
