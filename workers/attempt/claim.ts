@@ -59,14 +59,17 @@ export async function claimTask(
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
-    const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
+    const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id));
     if (position.kind === 'ended') return { kind: 'ended' };
     // What a crash while it was parked left; as old as any other, it could take over the living one.
-    if (position.kind === 'again' && (await whileUnavailable(signal, () => superseded(broker, identity, run.seq))))
+    if (
+      position.kind === 'again' &&
+      (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
+    )
       return { kind: 'superseded' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
-    const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
+    const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
     const claiming = { context, identity, run, publish, signal, alone };
@@ -117,12 +120,14 @@ async function startNew(
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
   const { context, identity, publish, signal } = claiming;
-  if (policy !== undefined && Date.now() > policy.startBy) {
+  if (policy !== undefined && context.broker.clock.now() > policy.startBy) {
     const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
     const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
     return expired === undefined ? undefined : { kind: 'ended' };
   }
-  const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
+  const last = await whileUnavailable(context.broker, signal, () =>
+    lastTranscriptSeq(context.broker, identity.session_id),
+  );
   return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript: { from: last, last } });
 }
 
@@ -143,7 +148,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
   const { attempts, failures } = position;
   if (position.lostStarts < MAX_LOST_STARTS)
     return start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript: { from, last } });
-  const n = (await whileUnavailable(signal, () => lastN(context, identity.task_id))) + 1;
+  const n = (await whileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
   const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
   const given = await publish('SPAWN_ERROR', TASK_STATES.failed.token, data, lastSeq);

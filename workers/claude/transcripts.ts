@@ -129,10 +129,10 @@ export class Transcript implements SessionStore {
   }
 
   async #payload(id: string, body: string): Promise<string> {
-    const { blobs, sessionId, signal } = this.#options;
+    const { broker, blobs, sessionId, signal } = this.#options;
     const bytes = Buffer.from(body);
     if (!blobs.needed(bytes.length)) return body;
-    const ref = await whileUnavailable(signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
+    const ref = await whileUnavailable(broker, signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
     return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
   }
 
@@ -153,7 +153,9 @@ export class Transcript implements SessionStore {
     const { broker, from, signal } = this.#options;
     const messages: TranscriptMessage[] = [];
     for (let seq = 1; seq <= from;) {
-      const stored = await whileUnavailable(signal, () => nextBySubject(broker, STREAM.transcripts, subject, seq));
+      const stored = await whileUnavailable(broker, signal, () =>
+        nextBySubject(broker, STREAM.transcripts, subject, seq),
+      );
       if (stored === undefined || stored.seq > from) break;
       messages.push({ seq: stored.seq, body: await this.#body(stored) });
       seq = stored.seq + 1;
@@ -165,7 +167,8 @@ export class Transcript implements SessionStore {
     const body = parseBody(stored.data);
     const { ref } = body;
     if (ref === undefined) return body;
-    return parseBody(await whileUnavailable(this.#options.signal, () => this.#options.blobs.get(ref)));
+    const { broker, blobs, signal } = this.#options;
+    return parseBody(await whileUnavailable(broker, signal, () => blobs.get(ref)));
   }
 
   #failed(error: unknown): Error {
