@@ -1,0 +1,109 @@
+import type { SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
+import { sleep } from '../../src/clock.js';
+import type { ClaudeEnding } from '../../workers/claude/ending.js';
+import type { ClaudeRun } from '../../workers/claude/run.js';
+import type { ClaudeRunRecord, Record } from './record.js';
+import { EPOCH, type SimProcess } from './process.js';
+import type { Scheduler } from './scheduler.js';
+
+/** Within it a process that is told to stop does so, or is killed. */
+const KILLED_WITHIN_MS = 2_000;
+
+export interface ClaudeWorld {
+  readonly scheduler: Scheduler;
+  readonly record: Record;
+  readonly process: SimProcess;
+  /** The task that the run is of, by its prompt. */
+  readonly taskOf: (prompt: string) => string;
+  readonly excused: (taskId: string) => () => boolean;
+  /** It takes its worker down whenever it runs. */
+  readonly poisonous: (taskId: string) => boolean;
+}
+
+const ended = { stderr: '', stdout: '' };
+const answered = (result: object): ClaudeEnding => ({
+  ...ended,
+  result: { type: 'result', subtype: 'success', is_error: false, result: 'done', ...result },
+});
+
+/** Claude, with seeded outcomes: success, overload, a named time, a crash, a hang, a request that is not valid. */
+export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<ClaudeEnding> {
+  const { scheduler, record, process } = world;
+  const { random } = scheduler;
+  const taskId = world.taskOf(run.prompt);
+  const mine: ClaudeRunRecord = {
+    taskId,
+    sessionId: run.sessionId,
+    startId: undefined,
+    begunAt: scheduler.now,
+    messages: 0,
+    over: undefined,
+    excused: world.excused(taskId),
+    resetsAt: undefined,
+  };
+  const over = (): void => {
+    mine.over ??= scheduler.now;
+  };
+  record.claude.push(mine);
+  process.onDeath(over);
+  run.signal.addEventListener('abort', over);
+  try {
+    run.signal.throwIfAborted();
+    checkTranscript((await run.transcript.load({ projectKey: '', sessionId: run.sessionId })) ?? [], taskId, record);
+    const messages = Math.floor(random() * 5);
+    for (let index = 0; index < messages; index++) {
+      await sleep(process, 20 + 12_000 * random() ** 4, run.signal);
+      await append(run, taskId);
+      await run.gate();
+      mine.messages++;
+      run.onMessage({ type: 'assistant', message: { id: `${index}` } });
+    }
+    await sleep(process, 5 + 25_000 * random() ** 5, run.signal);
+    if (world.poisonous(taskId)) process.kill();
+    return await ending(run, mine, world);
+  } catch (error) {
+    if (!run.signal.aborted) {
+      if (run.transcript.failure === undefined) throw error;
+      return { ...ended, transcriptError: run.transcript.failure };
+    }
+    await sleep(process, KILLED_WITHIN_MS * random() ** 3);
+    // What it still says while it is being ended must not count.
+    if (random() < 0.3) run.onMessage({ type: 'assistant', message: { id: 'late' } });
+    return { ...ended, exit: { code: null, signal: 'SIGKILL' } };
+  } finally {
+    over();
+  }
+}
+
+async function ending(run: ClaudeRun, mine: ClaudeRunRecord, { scheduler, process }: ClaudeWorld): Promise<ClaudeEnding> {
+  const { random } = scheduler;
+  const chance = random();
+  if (chance < 0.6) return answered({});
+  if (chance < 0.7) return answered({ is_error: true, api_error_status: 529 });
+  if (chance < 0.8) {
+    mine.resetsAt = Math.round(EPOCH + scheduler.now + 1_000 + 60_000 * random() ** 2);
+    return { ...answered({ is_error: true, api_error_status: 429 }), limitResetsAt: mine.resetsAt };
+  }
+  if (chance < 0.9) return { ...ended, exit: { code: 1, signal: null } };
+  if (chance < 0.95) return answered({ is_error: true, api_error_status: 400 });
+  // It hangs until somebody ends it.
+  await sleep(process, 86_400_000, run.signal);
+  return ended;
+}
+
+async function append(run: ClaudeRun, taskId: string): Promise<void> {
+  const entry = { type: 'user', task: taskId } as unknown as SessionStoreEntry;
+  await run.transcript.append({ projectKey: '', sessionId: run.sessionId }, [entry]);
+}
+
+/** An attempt resumes from before its task's first one: what a lost one wrote is void. */
+function checkTranscript(entries: readonly SessionStoreEntry[], taskId: string, record: Record): void {
+  const tasks = entries.map((entry) => (entry as unknown as { task: string }).task);
+  if (tasks.includes(taskId)) record.violate(`the transcript holds ${taskId} before it begins`);
+  for (const { event, taskId: other } of record.events) {
+    if (event.type !== 'SPAWN_COMPLETE' || record.posted.get(other)?.session_id !== record.posted.get(taskId)?.session_id) continue;
+    const wrote = record.claude.findLast((run) => run.taskId === other)?.messages ?? 0;
+    const found = tasks.filter((task) => task === other).length;
+    if (found !== wrote) record.violate(`the transcript holds ${found} entries of ${other}, which wrote ${wrote}`);
+  }
+}
