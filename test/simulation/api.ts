@@ -33,7 +33,7 @@ export class SimApi {
     const { scheduler, server } = world;
     this.#world = world;
     this.process = new SimProcess(name, scheduler);
-    this.link = new Link(this.process, server, scheduler);
+    this.link = new Link(this.process, server, scheduler, world.hiccups);
     this.#broker = (flaws.broker ?? ((broker: Broker) => broker))(simBroker(this.link, server));
     const log = world.log(name);
     this.#notAccepted = new NotAccepted(this.#broker, log);

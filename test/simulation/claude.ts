@@ -11,6 +11,7 @@ const KILLED_WITHIN_MS = 2_000;
 
 export interface ClaudeWorld {
   readonly scheduler: Scheduler;
+  readonly pace: number;
   readonly record: Record;
   readonly process: SimProcess;
   /** The task that the run is of, by its prompt. */
@@ -50,15 +51,15 @@ export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<Cla
   try {
     run.signal.throwIfAborted();
     checkTranscript((await run.transcript.load({ projectKey: '', sessionId: run.sessionId })) ?? [], taskId, record);
-    const messages = Math.floor(random() * 5);
+    const messages = Math.floor(random() * 9);
     for (let index = 0; index < messages; index++) {
-      await sleep(process, 20 + 12_000 * random() ** 4, run.signal);
+      await sleep(process, world.pace * (20 + 12_000 * random() ** 4), run.signal);
       await append(run, taskId);
       await run.gate();
       mine.messages++;
       run.onMessage({ type: 'assistant', message: { id: `${index}` } });
     }
-    await sleep(process, 5 + 25_000 * random() ** 5, run.signal);
+    await sleep(process, world.pace * (5 + 25_000 * random() ** 5), run.signal);
     if (world.poisonous(taskId)) process.kill();
     return await ending(run, mine, world);
   } catch (error) {

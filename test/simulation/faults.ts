@@ -1,55 +1,55 @@
+import type { SimApi } from './api.js';
+import type { SimWorker } from './worker.js';
 import type { World } from './world.js';
 
-type Disturb = (world: World, pick: (count: number) => number, random: () => number) => void;
+type Victim = SimWorker | SimApi;
+type Disturb = (world: World, victim: Victim) => void;
 
-/** Mostly short, at times longer than a lease. */
-const duration = (random: () => number): number => 200 + 39_800 * random() ** 3;
+const isWorker = (victim: Victim): victim is SimWorker => 'draining' in victim;
 
-/** All that may go wrong, each at a moment of its own. What is ended is started again, later. */
+/** Short, or about as long as a lease. */
+const duration = (random: () => number): number =>
+  random() < 0.5 ? 50 + 4_000 * random() ** 2 : 8_000 + 32_000 * random();
+
+/** All that may go wrong, each at a moment of its own. What has ended is started again, later. */
 const FAULTS: Readonly<{ [kind: string]: Disturb }> = {
-  // Within its steps, not only between its waits.
-  worker_killed: (world, pick) => world.workers[pick(world.workers.length)]?.process.killAfterSteps(pick(25)),
-  api_killed: (world, pick) => world.apis[pick(world.apis.length)]?.process.killAfterSteps(pick(12)),
-  worker_stopped: (world, pick, random) => {
-    const worker = world.workers[pick(world.workers.length)];
-    worker?.standStill(duration(random));
-  },
-  api_stopped: (world, pick, random) => {
-    world.apis[pick(world.apis.length)]?.process.standStill(duration(random));
-  },
-  partition: (world, pick, random) => {
-    const all = [...world.workers, ...world.apis];
-    const { link } = all[pick(all.length)] ?? {};
-    if (link === undefined) return;
-    const ms = duration(random);
+  killed: ({ scheduler: { random } }, { process }) => process.killAfterSteps(Math.floor(12 * random() ** 2)),
+  stopped: ({ scheduler: { random } }, victim) =>
+    isWorker(victim) ? victim.standStill(duration(random)) : victim.process.standStill(duration(random)),
+  cut_off: ({ scheduler }, { link }) => {
+    const ms = duration(scheduler.random);
     link.cut(ms);
     // It may show, sooner or later, or not at all.
-    if (random() < 0.7) world.scheduler.after(ms * random() * 1.2, () => link.lose());
+    if (scheduler.random() < 0.6) scheduler.after(ms * scheduler.random() * 1.2, () => link.lose());
   },
-  broker_killed: (world, _pick, random) => {
-    world.server.kill(duration(random), 1_000 * random());
-  },
-  worker_drained: (world, pick) => {
-    const worker = world.workers[pick(world.workers.length)];
-    if (worker === undefined || worker.process.dead || worker.draining) return;
-    worker.process.run(() => {
-      worker.stop().catch((error: unknown) => world.record.violate(`a worker's stop: ${String(error)}`));
+  broker_killed: ({ server, scheduler: { random } }) => server.kill(duration(random), 1_000 * random()),
+  drained: ({ record }, victim) => {
+    if (!isWorker(victim) || victim.draining) return;
+    victim.process.run(() => {
+      victim.stop().catch((error: unknown) => record.violate(`a worker's stop: ${String(error)}`));
     });
   },
 };
 
-/** Disturbs a world at random moments until `until`. */
-export function plagued(world: World, until: number): void {
-  const { random, after } = { random: world.scheduler.random, after: world.scheduler.after.bind(world.scheduler) };
-  const pick = (count: number): number => Math.floor(random() * count);
+const MOST = 14;
+
+/** Disturbs a world until `until`: at random moments, and in the midst of what its processes do. */
+export function plague(world: World, until: number): void {
+  const { scheduler, record } = world;
+  const { random } = scheduler;
   const kinds = Object.entries(FAULTS).filter(() => random() < 0.6);
-  const faults = kinds.length === 0 ? 0 : pick(12);
-  for (let fault = 0; fault < faults; fault++) {
-    const [kind = '', disturb] = kinds[pick(kinds.length)] ?? [];
-    after(until * random(), () => {
-      world.record.count(kind);
-      world.record.say(() => `fault: ${kind}`);
-      disturb?.(world, pick, random);
-    });
+  const count = kinds.length === 0 ? 0 : Math.floor(random() * MOST);
+  for (let fault = 0; fault < count; fault++) {
+    const [kind = '', disturb] = kinds[Math.floor(random() * kinds.length)] ?? [];
+    const happen = (name?: string): void => {
+      const all: Victim[] = [...world.workers, ...world.apis];
+      const victim = all.find(({ process }) => process.name === name) ?? all[Math.floor(random() * all.length)];
+      if (victim === undefined || victim.process.dead) return;
+      record.count(kind);
+      record.say(() => `fault: ${victim.process.name} is ${kind}`);
+      disturb?.(world, victim);
+    };
+    if (random() < 0.3) scheduler.after(until * random(), () => happen());
+    else world.whenStored(1 + Math.floor(70 * random()), (by) => happen(random() < 0.8 ? by?.name : undefined));
   }
 }

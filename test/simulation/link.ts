@@ -1,7 +1,6 @@
 import type { Published } from './server.js';
 import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
-import { matches } from './stream.js';
 
 /** What a link does at its server. */
 interface Server {
@@ -12,8 +11,7 @@ interface Server {
 
 export type Arrived = Pick<Published, 'subject' | 'data'> & Partial<Published>;
 
-/** Now and then a message takes this much longer than the usual few ms, and all after it with it. */
-const HICCUP = 0.002;
+/** How much longer than the usual few ms a message may take, and all after it with it. */
 const HICCUP_MS = 2_500;
 
 /**
@@ -24,9 +22,10 @@ export class Link {
   readonly process: SimProcess;
   readonly #server: Server;
   readonly #scheduler: Scheduler;
-  readonly #subscriptions = new Map<number, { subject: string; callback: (message: Arrived) => void }>();
-  /** As the broker knows them. */
-  readonly #atServer = new Map<number, string>();
+  readonly #hiccups: number;
+  readonly #subscriptions = new Map<number, { parent: string; callback: (message: Arrived) => void }>();
+  /** As the broker knows them, by what stands before the `.*`. */
+  readonly #atServer = new Map<string, Set<number>>();
   readonly #listeners = new Set<(connected: boolean) => void>();
   readonly #inbound: (() => void)[] = [];
   #waiting: (() => void)[] = [];
@@ -38,10 +37,12 @@ export class Link {
   #lastIn = 0;
   #nextId = 0;
 
-  constructor(process: SimProcess, server: Server, scheduler: Scheduler) {
+  /** @param hiccups how likely it is that a message takes long. */
+  constructor(process: SimProcess, server: Server, scheduler: Scheduler, hiccups: number) {
     this.process = process;
     this.#server = server;
     this.#scheduler = scheduler;
+    this.#hiccups = hiccups;
     server.links.add(this);
     process.onDeath(() => server.links.delete(this));
     if (!server.up) this.lose();
@@ -56,16 +57,20 @@ export class Link {
     return () => this.#listeners.delete(listener);
   }
 
+  /** @param subject `….*`; KSI uses no others here. */
   subscribe(subject: string, callback: (message: Arrived) => void): number {
     const id = this.#nextId++;
-    this.#subscriptions.set(id, { subject, callback });
-    if (this.#connected) this.#transmit(() => this.#atServer.set(id, subject));
+    const parent = parentOf(subject);
+    if (subject !== `${parent}.*`) throw new Error(`the world has no subscriptions like ${subject}`);
+    this.#subscriptions.set(id, { parent, callback });
+    if (this.#connected) this.#transmit(() => this.#listen(id, parent));
     return id;
   }
 
   unsubscribe(id: number): void {
+    const parent = this.#subscriptions.get(id)?.parent ?? '';
     this.#subscriptions.delete(id);
-    if (this.#connected) this.#transmit(() => this.#atServer.delete(id));
+    if (this.#connected) this.#transmit(() => this.#atServer.get(parent)?.delete(id));
   }
 
   publish(published: Published): void {
@@ -92,13 +97,10 @@ export class Link {
 
   /** @returns whether somebody here listens to `to`. */
   deliver(to: string, message: Arrived): boolean {
-    let heard = false;
-    for (const [id, subject] of this.#atServer) {
-      if (!matches(subject, to)) continue;
-      heard = true;
-      this.answer(() => this.#subscriptions.get(id)?.callback(message));
-    }
-    return heard;
+    const ids = this.#atServer.get(parentOf(to));
+    if (ids === undefined || ids.size === 0) return false;
+    for (const id of ids) this.answer(() => this.#subscriptions.get(id)?.callback(message));
+    return true;
   }
 
   /** Whether the connection of now is still there, as the broker sees it. */
@@ -128,11 +130,15 @@ export class Link {
       if (this.process.dead) return;
       if (!this.#server.up || this.process.still || this.#scheduler.now < this.#cutUntil) return this.#retry();
       this.#connected = true;
-      for (const [id, { subject }] of this.#subscriptions) this.#transmit(() => this.#atServer.set(id, subject));
+      for (const [id, { parent }] of this.#subscriptions) this.#transmit(() => this.#listen(id, parent));
       for (const call of this.#waiting) this.#transmit(call);
       this.#waiting = [];
       this.#tell();
     });
+  }
+
+  #listen(id: number, parent: string): void {
+    this.#atServer.set(parent, (this.#atServer.get(parent) ?? new Set()).add(id));
   }
 
   #tell(): void {
@@ -150,7 +156,9 @@ export class Link {
   /** In order, though not at once. */
   #arrival(last: number): number {
     const { now, random } = this.#scheduler;
-    const delay = 0.1 + 4 * random() ** 3 + (random() < HICCUP ? HICCUP_MS * random() : 0);
+    const delay = 0.1 + 4 * random() ** 3 + (random() < this.#hiccups ? HICCUP_MS * random() ** 2 : 0);
     return Math.max(last + 1e-6, Math.max(now, this.#cutUntil) + delay);
   }
 }
+
+const parentOf = (subject: string): string => subject.slice(0, subject.lastIndexOf('.'));

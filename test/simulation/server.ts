@@ -2,7 +2,7 @@ import { headers as newHeaders, type MsgHdrs } from '@nats-io/transport-node';
 import { CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/names.js';
 import { SimConsumer } from './consumer.js';
 import type { Link } from './link.js';
-import { EPOCH } from './process.js';
+import { EPOCH, type SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 import { SimStream, type Incoming, type SimMessage } from './stream.js';
 
@@ -40,10 +40,15 @@ export class SimServer {
   readonly #scheduler: Scheduler;
   readonly #consumers = new Map<string, SimConsumer>();
   readonly #batches = new Map<string, Incoming[]>();
-  readonly #onStored: (stream: string, message: SimMessage) => void;
+  readonly #onStored: (stream: string, message: SimMessage, by: SimProcess | undefined) => void;
   #up = true;
 
-  constructor(scheduler: Scheduler, leaseMs: number, onStored: (stream: string, message: SimMessage) => void) {
+  /** @param onStored called with the process whose message it is. */
+  constructor(
+    scheduler: Scheduler,
+    leaseMs: number,
+    onStored: (stream: string, message: SimMessage, by: SimProcess | undefined) => void,
+  ) {
     this.#scheduler = scheduler;
     this.#onStored = onStored;
     for (const lane of LANES) this.#consumer(CONSUMER.lane(QUEUE, lane), this.streams.commands, SUBJECT.laneRuns(QUEUE, lane), leaseMs);
@@ -83,13 +88,13 @@ export class SimServer {
     } else if (subject.startsWith(PULL)) this.#pull(link, published);
     else {
       const stream = Object.values(this.streams).find((candidate) => candidate.takes(subject));
-      if (stream !== undefined) this.#store(stream, published);
+      if (stream !== undefined) this.#store(stream, published, link.process);
       else if (!this.#send(subject, published) && reply !== undefined)
         this.#send(reply, { subject: reply, data: NOTHING, header: newHeaders(NO_RESPONDERS, 'No Responders') });
     }
   }
 
-  #store(stream: SimStream, { subject, data, header = newHeaders(), reply }: Published): void {
+  #store(stream: SimStream, { subject, data, header = newHeaders(), reply }: Published, by?: SimProcess): void {
     const incoming = { subject, data, header };
     const batchId = header.get(HEADER.batchId);
     const batch = batchId === '' ? [] : (this.#batches.get(batchId) ?? []);
@@ -102,15 +107,15 @@ export class SimServer {
     // Its beginning was lost with a connection.
     if (batchId !== '' && batch.length !== Number(header.get(HEADER.batchSeq))) return;
     const { verdict, stored } = stream.store(batch, this.#scheduler.now);
-    for (const message of stored) this.#stored(stream, message);
+    for (const message of stored) this.#stored(stream, message, by);
     const answer =
       'fault' in verdict ? { error: verdict.fault } : { stream: stream.name, ...verdict };
     if (reply !== undefined) this.#send(reply, { subject: reply, data: bytes(answer) });
     for (const consumer of this.#consumers.values()) consumer.dispatch();
   }
 
-  #stored(stream: SimStream, message: SimMessage): void {
-    this.#onStored(stream.name, message);
+  #stored(stream: SimStream, message: SimMessage, by: SimProcess | undefined): void {
+    this.#onStored(stream.name, message, by);
     if (stream === this.streams.events) this.#send(message.subject, message);
     if (stream !== this.streams.schedules || message.header.get(HEADER.schedule) === '') return;
     // The later one replaces it.

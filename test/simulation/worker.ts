@@ -53,7 +53,7 @@ export class SimWorker {
     this.#host = host;
     const id = `${host.name}.${++host.starts}`;
     this.process = new SimProcess(id, scheduler);
-    this.link = new Link(this.process, server, scheduler);
+    this.link = new Link(this.process, server, scheduler, world.hiccups);
     const broker = (flaws.broker ?? same)(simBroker(this.link, server));
     const journal = new SimJournal(this.process, scheduler);
     host.left.add(journal);
@@ -133,6 +133,7 @@ export class SimWorker {
     return simClaude(run, {
       scheduler,
       record,
+      pace: this.#world.pace,
       process: this.process,
       taskOf: (prompt) => prompt,
       excused: (taskId) => () => this.#late.has(taskId) || this.#stoodStillAt > begunAt - this.#world.leaseMs,

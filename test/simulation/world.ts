@@ -5,7 +5,7 @@ import type { SpawnCommand } from '../../contracts/spawn.js';
 import { seededRandom } from '../fixtures/random.js';
 import { SimApi, type ApiFlaws } from './api.js';
 import { checkAll } from './checks.js';
-import { plagued } from './faults.js';
+import { plague } from './faults.js';
 import { EPOCH, type SimProcess } from './process.js';
 import { Record } from './record.js';
 import { Scheduler } from './scheduler.js';
@@ -31,11 +31,14 @@ export interface Ran {
 }
 
 /** Then nothing is disturbed any more, and all must come to its end. */
-const DISTURBED_MS = 90_000;
+const DISTURBED_MS = 60_000;
 /** Until then. Waits for a named time, and lost attempts one after another, take minutes. */
 const LIMIT_MS = 1_800_000;
 /** After the last message is off the queue, for what might still come. */
-const AFTERWARDS_MS = 30_000;
+const AFTERWARDS_MS = 20_000;
+/** Half of the worlds are so much quicker: there things meet that else are far apart. */
+const BRISK = 0.02;
+const BURST_MS = 400;
 
 /** A small KSI with everything that may go wrong, decided by a seed. */
 export class World {
@@ -46,17 +49,30 @@ export class World {
   readonly record: Record;
   readonly server: SimServer;
   readonly poison = new Set<string>();
+  /** What Claude's times are multiplied by. */
+  readonly pace: number;
+  /** How likely it is that a message, or a step of a process, takes some time. */
+  readonly hiccups: number;
   readonly #flaws: Flaws;
   readonly #hosts: Host[];
   readonly #workers: SimWorker[] = [];
   readonly #apis: SimApi[] = [];
-  #posting = 0;
+  readonly #whenStored = new Map<number, ((by: SimProcess | undefined) => void)[]>();
+  #stored = 0;
+  /** Of which a client waits for the answer. */
+  readonly #asked = new Set<object>();
 
   constructor({ seed, traced = false, flaws = {} }: WorldOptions) {
     this.#flaws = flaws;
     this.scheduler = new Scheduler(seededRandom(seed));
     this.record = new Record(this.scheduler, traced);
-    this.server = new SimServer(this.scheduler, this.leaseMs, (stream, message) => this.record.stored(stream, message));
+    this.server = new SimServer(this.scheduler, this.leaseMs, (stream, message, by) => {
+      this.record.stored(stream, message);
+      for (const call of this.#whenStored.get(++this.#stored) ?? []) this.scheduler.after(0, () => call(by));
+    });
+    const { random } = this.scheduler;
+    this.pace = random() < 0.5 ? 1 : BRISK;
+    this.hiccups = random() < 0.5 ? 0.003 : 0.05 * random();
     const hosts = 2 + this.#upTo(2);
     this.#hosts = Array.from({ length: hosts }, (_, index) => ({ name: `w${index + 1}`, left: new Set(), starts: 0 }));
   }
@@ -74,12 +90,12 @@ export class World {
     for (let index = 0; index < this.#hosts.length; index++) this.startWorker(index);
     for (const index of [0, 1]) this.startApi(index);
     this.#plan();
-    plagued(this, DISTURBED_MS);
+    plague(this, DISTURBED_MS);
     let quietAt: number | undefined;
     const { commands, schedules } = this.server.streams;
     const quiet = (): boolean => {
       const { now } = this.scheduler;
-      const empty = now > DISTURBED_MS && this.#posting === 0 && commands.messages.length + schedules.messages.length === 0;
+      const empty = now > DISTURBED_MS && this.#asked.size === 0 && commands.messages.length + schedules.messages.length === 0;
       quietAt = empty ? (quietAt ?? now) : undefined;
       return quietAt !== undefined && now - quietAt > AFTERWARDS_MS;
     };
@@ -107,6 +123,11 @@ export class World {
     this.#apis[index] = api;
   }
 
+  /** Calls when so many messages are stored, with who stored the last: in the midst of what it does. */
+  whenStored(count: number, call: (by: SimProcess | undefined) => void): void {
+    this.#whenStored.set(count, [...(this.#whenStored.get(count) ?? []), call]);
+  }
+
   log(name: string): Logger {
     const { record } = this;
     return violatingLog(
@@ -125,7 +146,12 @@ export class World {
   #plan(): void {
     const tasks = 2 + this.#upTo(7);
     const sessions = 1 + this.#upTo(3);
-    for (let task = 1; task <= tasks; task++) this.#later(DISTURBED_MS * 0.8, () => this.#post(task, this.#upTo(sessions)));
+    // Some come together, as their sessions are to be fought for.
+    const bursts = Array.from({ length: 1 + this.#upTo(4) }, () => DISTURBED_MS * 0.8 * this.scheduler.random());
+    for (let task = 1; task <= tasks; task++) {
+      const at = (bursts[this.#upTo(bursts.length)] ?? 0) + BURST_MS * this.scheduler.random();
+      this.scheduler.after(at, () => this.#post(task, this.#upTo(sessions)));
+    }
   }
 
   #post(number: number, session: number): void {
@@ -145,22 +171,21 @@ export class World {
     this.record.posted.set(taskId, command);
     if (this.scheduler.random() < 0.02) this.poison.add(taskId);
     if (api === undefined || api.process.dead) return;
-    this.#posting++;
-    const answered = (): void => void this.#posting--;
-    const forget = this.scheduler.after(60_000, answered);
+    const asked = { taskId };
+    this.#asked.add(asked);
+    api.process.onDeath(() => this.#asked.delete(asked));
     api.process.run(() => {
       this.record.say(() => `${api.process.name} is asked for ${taskId}`);
       api.accept(command).then(
         (accepted) => {
-          forget();
-          answered();
+          this.#asked.delete(asked);
           this.record.say(() => `${api.process.name} ${accepted ? 'accepted' : 'did not accept'} ${taskId}`);
           if (accepted) this.record.accepted.add(taskId);
         },
         (error: unknown) => this.record.violate(`accepting ${taskId}: ${String(error)}`),
       );
     });
-    if (this.scheduler.random() < 0.15) this.#later(40_000, () => this.#cancel(taskId));
+    if (this.scheduler.random() < 0.15) this.#later(40_000 * this.pace, () => this.#cancel(taskId));
   }
 
   #cancel(taskId: string): void {

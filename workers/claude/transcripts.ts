@@ -28,11 +28,12 @@ export async function rewindTranscript(
   const filter = SUBJECT.transcript(sessionId);
   const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
   for (;;) {
-    const expect = { filter, seq: await lastTranscriptSeq(broker, sessionId) };
+    const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
+    const expect = { filter, seq };
     // On a conflict the lost attempt, still alive, was quicker once more.
     const marker = { subject: filter, payload, msgId: uuidv7(), expect };
-    const seq = await publishCertainly(broker, STREAM.transcripts, marker, signal);
-    if (seq !== undefined) return seq;
+    const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
+    if (stored !== undefined) return stored;
   }
 }
 
