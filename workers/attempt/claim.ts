@@ -143,11 +143,17 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     lastSeq = stored.seq;
   }
   if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
-  const from = position.transcriptSeq;
-  const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
-  const { attempts, failures } = position;
-  if (position.lostStarts < MAX_LOST_STARTS)
-    return start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript: { from, last } });
+  const { attempts, failures, transcriptSeq } = position;
+  if (position.lostStarts < MAX_LOST_STARTS) {
+    const transcript = { from: transcriptSeq, last: transcriptSeq };
+    const claimed = await start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript });
+    if (claimed?.kind !== 'claimed') return claimed;
+    // Only now that the attempt is ours: one that comes too late would void what came after it.
+    const last = await rewind(claiming, transcriptSeq, claimed.claim.startSeq);
+    if (last === undefined) return { kind: 'lost' };
+    return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last } } };
+  }
+  if ((await rewind(claiming, transcriptSeq, lastSeq)) === undefined) return undefined;
   const n = (await whileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
   const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
@@ -164,6 +170,17 @@ async function start(
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;
   return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };
+}
+
+/**
+ * Voids what the lost attempts wrote, while the task's last state is `stateSeq`.
+ * @returns the transcript's new last sequence; undefined when somebody else has the task by now.
+ */
+function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: number): Promise<number | undefined> {
+  const { broker } = context;
+  const holds = async (): Promise<boolean> =>
+    (await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(identity.task_id)))?.seq === stateSeq;
+  return rewindTranscript(broker, identity.session_id, to, holds, signal);
 }
 
 /** The `n` of the last event of a task's last attempt, which can write no more. */

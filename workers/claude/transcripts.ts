@@ -16,22 +16,26 @@ export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Prom
 
 /**
  * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
- * @returns the transcript's new last sequence.
+ * @param holds whether the caller's attempt is still the one that runs; asked between reading and writing, so that one which
+ * was taken over meanwhile voids nothing of what came after it.
+ * @returns the transcript's new last sequence; undefined when the attempt doesn't hold any more.
  * @throws {BrokerError} and when `signal` aborts.
  */
 export async function rewindTranscript(
   broker: Broker,
   sessionId: string,
   to: number,
+  holds: () => Promise<boolean>,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<number | undefined> {
   const filter = SUBJECT.transcript(sessionId);
   const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
   for (;;) {
+    // In this order: whoever takes over afterwards writes here too, and makes the expectation fail.
     const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
-    const expect = { filter, seq };
+    if (!(await whileUnavailable(broker, signal, holds))) return undefined;
     // On a conflict the lost attempt, still alive, was quicker once more.
-    const marker = { subject: filter, payload, msgId: uuidv7(), expect };
+    const marker = { subject: filter, payload, msgId: uuidv7(), expect: { filter, seq } };
     const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
     if (stored !== undefined) return stored;
   }
