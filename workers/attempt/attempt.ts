@@ -85,14 +85,17 @@ export class Attempt {
     const { config, home } = await folders.slot(slot);
     const sessionId = command.session_id;
     const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
+    const resume = await transcript.exists();
+    const cwd = await folders.workspace(sessionId);
+    lease.throwIfLost();
     return context.runClaude({
       prompt: command.prompt,
       sessionId,
-      resume: await transcript.exists(),
+      resume,
       transcript,
       model: command.model ?? context.model,
       allowedTools: command.allowed_tools,
-      cwd: await folders.workspace(sessionId),
+      cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: context.executable,
       keeper,

@@ -51,6 +51,15 @@ export class Lease {
     return this.#lost.signal;
   }
 
+  /**
+   * Also when its time is up and no timer has said so yet: what a process that stood still does first may be anything.
+   * @throws {Stopped}
+   */
+  throwIfLost(): void {
+    if (this.#clock.monotonic() >= this.#deadline) this.#lose(this.#whyOver());
+    this.signal.throwIfAborted();
+  }
+
   /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
   start(taskId: string, startId: string): void {
     this.#states = SUBJECT.taskStates(taskId);

@@ -161,9 +161,12 @@ class TaskRun {
   /** With the worker for itself, once what else it runs has ended; until then the lease is kept. */
   async #runAlone(): Promise<TaskEnd> {
     const { quarantine, shutdown, leaseMs } = this.#context;
-    const keeping = setInterval(() => {
+    const { clock } = this.#context.broker;
+    const keep = (): void => {
       this.#lease.extend().catch((error: unknown) => this.#log.warn({ err: error }, 'the lease was not renewed'));
-    }, leaseMs / 3);
+      forgetNext = clock.after(leaseMs / 3, keep);
+    };
+    let forgetNext = clock.after(leaseMs / 3, keep);
     let leave: (() => void) | undefined;
     try {
       this.#log.info('its worker was lost again and again; it is to run alone');
@@ -171,7 +174,7 @@ class TaskRun {
     } catch (error) {
       if (!shutdown.aborted) throw error;
     } finally {
-      clearInterval(keeping);
+      forgetNext();
     }
     if (leave === undefined) {
       this.#delivery.giveBack(shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
