@@ -50,7 +50,13 @@ export class SimApi {
   async accept(command: SpawnCommand): Promise<boolean> {
     if (!this.#broker.connected()) return false;
     const { task_id: taskId, session_id: sessionId, queue, priority } = command;
-    const task: TaskMessage = { taskId, sessionId, queue, payload: JSON.stringify(command), headers: { [HEADER.type]: 'SPAWN' } };
+    const task: TaskMessage = {
+      taskId,
+      sessionId,
+      queue,
+      payload: JSON.stringify(command),
+      headers: { [HEADER.type]: 'SPAWN' },
+    };
     const announced = this.#state('SPAWN_QUEUED', taskId, 0, { queue, priority, prompt_preview: '' });
     announced.catch(() => undefined);
     try {
@@ -75,11 +81,12 @@ export class SimApi {
 
   async #speedUp(task: TaskMessage, announced: Promise<number>): Promise<void> {
     try {
-      await this.#state('SPAWN_WAITING', task.taskId, await announced, { queue: task.queue, reason: 'session_busy' }).catch(
-        (error: unknown) => {
-          if (!isBrokerError(error, 'conflict')) throw error;
-        },
-      );
+      await this.#state('SPAWN_WAITING', task.taskId, await announced, {
+        queue: task.queue,
+        reason: 'session_busy',
+      }).catch((error: unknown) => {
+        if (!isBrokerError(error, 'conflict')) throw error;
+      });
       const promoted = await promote(this.#broker, task.sessionId);
       if (promoted !== undefined) await deleteMessage(this.#broker, STREAM.commands, promoted.waitingSeq);
     } catch (error) {

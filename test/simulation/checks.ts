@@ -83,7 +83,8 @@ function attempts(record: Record, taskId: string, events: readonly RecordedEvent
       n = 0;
     } else if (data.attempt !== undefined && (data.attempt !== attempt || (!running && given !== 'workers_lost')))
       record.violate(`${taskId} #${seq} ${event.type} is stored of attempt ${data.attempt}, which does not run`);
-    if (data.n !== undefined && data.n !== ++n) record.violate(`${taskId} #${seq} ${event.type} has n ${data.n}, not ${n}`);
+    if (data.n !== undefined && data.n !== ++n)
+      record.violate(`${taskId} #${seq} ${event.type} has n ${data.n}, not ${n}`);
     if (event.type === 'SPAWN_START' || event.type === 'SPAWN_MESSAGE') continue;
     running = false;
     checkComplete(record, taskId, event, at, n);
@@ -91,16 +92,10 @@ function attempts(record: Record, taskId: string, events: readonly RecordedEvent
 }
 
 /** All that Claude said stands before the end that its attempt gave itself. */
-function checkComplete(
-  record: Record,
-  taskId: string,
-  event: RecordedEvent['event'],
-  at: number,
-  n: number,
-): void {
+function checkComplete(record: Record, taskId: string, event: RecordedEvent['event'], at: number, n: number): void {
   const counted = event.type === 'SPAWN_RETRY' && (event.data as EventData<'SPAWN_RETRY'>).counted === true;
   if (event.type !== 'SPAWN_COMPLETE' && !counted) return;
-  const run = record.claude.findLast((candidate) => candidate.taskId === taskId && candidate.begunAt <= at);
+  const run = record.runAt(taskId, at);
   const stored = event.type === 'SPAWN_COMPLETE' ? n - 2 : n - 1;
   if (run !== undefined && stored < run.messages)
     record.violate(`${taskId} has ${stored} of the ${run.messages} messages of its attempt`);
@@ -120,22 +115,28 @@ function policy(record: Record, taskId: string, events: readonly RecordedEvent[]
       const { counted, retry_at, reason } = event.data as EventData<'SPAWN_RETRY'>;
       if (counted === true) failures++;
       if (reason === 'worker_lost') lost++;
-      const { resetsAt = 0 } = record.claude.findLast((run) => run.taskId === taskId && run.begunAt <= at) ?? {};
-      if (retry_at !== undefined) notBefore = Math.max(Date.parse(retry_at), reason === 'claude_rate_limited' ? resetsAt : 0);
-      if (failures >= maxAttempts) record.violate(`${taskId} is tried again after ${failures} of ${maxAttempts} failures`);
+      const { resetsAt = 0 } = record.runAt(taskId, at) ?? {};
+      if (retry_at !== undefined)
+        notBefore = Math.max(Date.parse(retry_at), reason === 'claude_rate_limited' ? resetsAt : 0);
+      if (failures >= maxAttempts)
+        record.violate(`${taskId} is tried again after ${failures} of ${maxAttempts} failures`);
     }
     if (event.type !== 'SPAWN_ERROR') continue;
     const { given_up, error } = event.data as EventData<'SPAWN_ERROR'>;
-    if (given_up === 'workers_lost' && lost < MAX_LOST_STARTS) record.violate(`${taskId} is given up after ${lost} lost starts`);
+    if (given_up === 'workers_lost' && lost < MAX_LOST_STARTS)
+      record.violate(`${taskId} is given up after ${lost} lost starts`);
     if (given_up === 'attempts_exhausted' && failures + 1 !== maxAttempts)
       record.violate(`${taskId} is given up after ${failures + 1} of ${maxAttempts} failures`);
-    if (given_up === undefined && error.retryable) record.violate(`${taskId} ended with ${error.code} and was not tried again`);
+    if (given_up === undefined && error.retryable)
+      record.violate(`${taskId} ended with ${error.code} and was not tried again`);
   }
 }
 
 function deadLetters(record: Record): void {
   const given = record.events
-    .filter(({ event }) => event.type === 'SPAWN_ERROR' && (event.data as EventData<'SPAWN_ERROR'>).given_up !== undefined)
+    .filter(
+      ({ event }) => event.type === 'SPAWN_ERROR' && (event.data as EventData<'SPAWN_ERROR'>).given_up !== undefined,
+    )
     .map(({ taskId }) => taskId);
   for (const taskId of given)
     if (!record.dead.includes(taskId)) record.violate(`${taskId} was given up and has no dead letter`);

@@ -32,10 +32,13 @@ export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<Cla
   const { scheduler, record, process } = world;
   const { random } = scheduler;
   const taskId = world.taskOf(run.prompt);
+  const ofSignal = { ...ended, exit: { code: null, signal: 'SIGKILL' as const } };
+  // As the real one: not even begun.
+  if (run.signal.aborted) return ofSignal;
   const mine: ClaudeRunRecord = {
     taskId,
     sessionId: run.sessionId,
-    startId: undefined,
+    worker: process.name,
     begunAt: scheduler.now,
     messages: 0,
     over: undefined,
@@ -43,13 +46,15 @@ export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<Cla
     resetsAt: undefined,
   };
   const over = (): void => {
-    mine.over ??= scheduler.now;
+    if (mine.over !== undefined) return;
+    mine.over = scheduler.now;
+    record.say(() => `${process.name} ends Claude for ${taskId}`);
   };
   record.claude.push(mine);
+  record.say(() => `${process.name} begins Claude for ${taskId}`);
   process.onDeath(over);
   run.signal.addEventListener('abort', over);
   try {
-    run.signal.throwIfAborted();
     checkTranscript((await run.transcript.load({ projectKey: '', sessionId: run.sessionId })) ?? [], taskId, record);
     const messages = Math.floor(random() * 9);
     for (let index = 0; index < messages; index++) {
@@ -70,13 +75,18 @@ export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<Cla
     await sleep(process, KILLED_WITHIN_MS * random() ** 3);
     // What it still says while it is being ended must not count.
     if (random() < 0.3) run.onMessage({ type: 'assistant', message: { id: 'late' } });
-    return { ...ended, exit: { code: null, signal: 'SIGKILL' } };
+    if (random() < 0.3) await append(run, taskId).catch(() => undefined);
+    return ofSignal;
   } finally {
     over();
   }
 }
 
-async function ending(run: ClaudeRun, mine: ClaudeRunRecord, { scheduler, process }: ClaudeWorld): Promise<ClaudeEnding> {
+async function ending(
+  run: ClaudeRun,
+  mine: ClaudeRunRecord,
+  { scheduler, process }: ClaudeWorld,
+): Promise<ClaudeEnding> {
   const { random } = scheduler;
   const chance = random();
   if (chance < 0.6) return answered({});
@@ -101,9 +111,13 @@ async function append(run: ClaudeRun, taskId: string): Promise<void> {
 function checkTranscript(entries: readonly SessionStoreEntry[], taskId: string, record: Record): void {
   const tasks = entries.map((entry) => (entry as unknown as { task: string }).task);
   if (tasks.includes(taskId)) record.violate(`the transcript holds ${taskId} before it begins`);
-  for (const { event, taskId: other } of record.events) {
-    if (event.type !== 'SPAWN_COMPLETE' || record.posted.get(other)?.session_id !== record.posted.get(taskId)?.session_id) continue;
-    const wrote = record.claude.findLast((run) => run.taskId === other)?.messages ?? 0;
+  for (const { event, at, taskId: other } of record.events) {
+    if (
+      event.type !== 'SPAWN_COMPLETE' ||
+      record.posted.get(other)?.session_id !== record.posted.get(taskId)?.session_id
+    )
+      continue;
+    const wrote = record.runAt(other, at)?.messages ?? 0;
     const found = tasks.filter((task) => task === other).length;
     if (found !== wrote) record.violate(`the transcript holds ${found} entries of ${other}, which wrote ${wrote}`);
   }

@@ -124,8 +124,7 @@ function call<T>(link: Link, timeoutMs: number, ask: () => T): Promise<T> {
 type Query = { last_by_subj: string } | { seq: number; next_by_subj?: string };
 
 const streamsApi = (link: Link, server: SimServer): unknown => ({
-  getMessage: (name: string, query: Query) =>
-    call(link, API_TIMEOUT_MS, () => found(server, name, query) ?? null),
+  getMessage: (name: string, query: Query) => call(link, API_TIMEOUT_MS, () => found(server, name, query) ?? null),
   deleteMessage: (name: string, seq: number) =>
     call(link, API_TIMEOUT_MS, () => {
       if (!server.stream(name).delete(seq)) throw new JetStreamApiError(MESSAGE_NOT_FOUND);
@@ -145,4 +144,3 @@ function found(server: SimServer, name: string, query: Query): SimMessage | unde
   if ('last_by_subj' in query) return stream.last(query.last_by_subj);
   return query.next_by_subj === undefined ? stream.get(query.seq) : stream.next(query.next_by_subj, query.seq);
 }
-

@@ -76,4 +76,3 @@ function neverStale(delivery: Delivery): Delivery {
     giveBack: (ms) => delivery.giveBack(ms),
   };
 }
-

@@ -16,7 +16,7 @@ export interface RecordedEvent {
 export interface ClaudeRunRecord {
   readonly taskId: string;
   readonly sessionId: string;
-  readonly startId: string | undefined;
+  readonly worker: string;
   readonly begunAt: number;
   /** How many messages it gave. */
   messages: number;
@@ -64,6 +64,15 @@ export class Record {
   violate(what: string): void {
     this.violations.push(this.#short(what));
     this.say(() => `VIOLATION ${what}`);
+  }
+
+  /** The run of Claude of the attempt that ran, or was the last to run, at a time. */
+  runAt(taskId: string, at: number): ClaudeRunRecord | undefined {
+    const start = this.events.findLast(
+      (one) => one.taskId === taskId && one.at <= at && one.event.type === 'SPAWN_START',
+    );
+    const worker = (start?.event.data as { worker_id?: string } | undefined)?.worker_id;
+    return this.claude.findLast((run) => run.taskId === taskId && run.worker === worker && run.begunAt <= at);
   }
 
   stored(stream: string, message: SimMessage): void {

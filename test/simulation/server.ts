@@ -51,7 +51,8 @@ export class SimServer {
   ) {
     this.#scheduler = scheduler;
     this.#onStored = onStored;
-    for (const lane of LANES) this.#consumer(CONSUMER.lane(QUEUE, lane), this.streams.commands, SUBJECT.laneRuns(QUEUE, lane), leaseMs);
+    for (const lane of LANES)
+      this.#consumer(CONSUMER.lane(QUEUE, lane), this.streams.commands, SUBJECT.laneRuns(QUEUE, lane), leaseMs);
     this.#consumer(CONSUMER.due, this.streams.schedules, SUBJECT.dueAll, leaseMs);
   }
 
@@ -108,8 +109,7 @@ export class SimServer {
     if (batchId !== '' && batch.length !== Number(header.get(HEADER.batchSeq))) return;
     const { verdict, stored } = stream.store(batch, this.#scheduler.now);
     for (const message of stored) this.#stored(stream, message, by);
-    const answer =
-      'fault' in verdict ? { error: verdict.fault } : { stream: stream.name, ...verdict };
+    const answer = 'fault' in verdict ? { error: verdict.fault } : { stream: stream.name, ...verdict };
     if (reply !== undefined) this.#send(reply, { subject: reply, data: bytes(answer) });
     for (const consumer of this.#consumers.values()) consumer.dispatch();
   }
@@ -184,4 +184,3 @@ function delayOf(nak: string): number {
   const options = nak.slice('-NAK'.length).trim();
   return options === '' ? 0 : (JSON.parse(options) as { delay: number }).delay / NS_PER_MS;
 }
-

@@ -16,7 +16,8 @@ export interface Incoming {
   readonly header: MsgHdrs;
 }
 
-export type Verdict = { seq: number; duplicate: boolean } | { fault: { err_code: number; code: number; description: string } };
+export type Verdict =
+  { seq: number; duplicate: boolean } | { fault: { err_code: number; code: number; description: string } };
 
 const DUPLICATE_WINDOW_MS = 120_000;
 const refused = (err_code: number, description: string): Verdict => ({ fault: { err_code, code: 400, description } });
@@ -116,9 +117,7 @@ export class SimStream {
     const filter = header.get(HEADER.expectSubject);
     if (filter === '') return undefined;
     const last = this.last(filter)?.seq ?? 0;
-    return last === Number(header.get(HEADER.expectSeq))
-      ? undefined
-      : refused(10071, `wrong last sequence: ${last}`);
+    return last === Number(header.get(HEADER.expectSeq)) ? undefined : refused(10071, `wrong last sequence: ${last}`);
   }
 
   #known(header: MsgHdrs, now: number): { seq: number } | undefined {

@@ -95,12 +95,15 @@ export class World {
     const { commands, schedules } = this.server.streams;
     const quiet = (): boolean => {
       const { now } = this.scheduler;
-      const empty = now > DISTURBED_MS && this.#asked.size === 0 && commands.messages.length + schedules.messages.length === 0;
+      const empty =
+        now > DISTURBED_MS && this.#asked.size === 0 && commands.messages.length + schedules.messages.length === 0;
       quietAt = empty ? (quietAt ?? now) : undefined;
       return quietAt !== undefined && now - quietAt > AFTERWARDS_MS;
     };
     if (!(await this.scheduler.run(quiet, LIMIT_MS)))
-      this.record.violate(`not at rest: ${[...commands.messages, ...schedules.messages].map(({ subject }) => subject).join(', ')}`);
+      this.record.violate(
+        `not at rest: ${[...commands.messages, ...schedules.messages].map(({ subject }) => subject).join(', ')}`,
+      );
     checkAll(this.record);
     const { violations, trace, counts } = this.record;
     return { violations, trace, counts };
@@ -193,7 +196,9 @@ export class World {
     api?.process.run(() => {
       this.record.say(() => `${api.process.name} is asked to cancel ${taskId}`);
       // Refused, or the broker is away: the task goes on.
-      api.cancel(taskId).catch((error: unknown) => this.record.say(() => `${taskId} is not cancelled: ${String(error)}`));
+      api
+        .cancel(taskId)
+        .catch((error: unknown) => this.record.say(() => `${taskId} is not cancelled: ${String(error)}`));
     });
   }
 
