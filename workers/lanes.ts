@@ -142,10 +142,10 @@ export class Lanes {
     if (end === 'unavailable' && !this.#stopping && !this.#unavailable) {
       this.#options.log.debug({ consumer: spec.name }, 'the consumer does not answer; looking again soon');
       this.#unavailable = true;
-      setTimeout(() => {
+      this.#options.broker.clock.after(UNAVAILABLE_PAUSE_MS, () => {
         this.#unavailable = false;
         this.#notify();
-      }, UNAVAILABLE_PAUSE_MS).unref();
+      });
       return;
     }
     this.#notify();
