@@ -1,9 +1,11 @@
 import type { EventData } from '../../contracts/events.js';
+import { HEADER, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { effectivePolicy } from '../../workers/policy.js';
 import { MAX_LOST_STARTS } from '../../workers/attempt/history.js';
 import { EPOCH, MAX_SKEW_MS } from './process.js';
 import type { Record, RecordedEvent } from './record.js';
+import { matches, type SimMessage, type SimStream } from './stream.js';
 
 /** DESIGN.md's invariants, over all that is known of a world's run. What is broken becomes a violation of the record. */
 export function checkAll(record: Record): void {
@@ -18,6 +20,19 @@ export function checkAll(record: Record): void {
   }
   deadLetters(record);
   oneClaudeOfASession(record);
+}
+
+/** As a run is stored: no other task of its session has one, unless it has ended. */
+export function checkRuns(record: Record, commands: SimStream, { subject, header, seq }: SimMessage): void {
+  if (!subject.startsWith('ksi.commands.spawn.')) return;
+  const sessionId = subject.slice(subject.lastIndexOf('.') + 1);
+  for (const run of commands.messages) {
+    const taskId = run.header.get(HEADER.taskId);
+    if (run.seq === seq || !matches(SUBJECT.sessionRuns(sessionId), run.subject)) continue;
+    if (taskId === header.get(HEADER.taskId) || record.events.some((one) => one.taskId === taskId && isOutcome(one)))
+      continue;
+    record.violate(`a run of ${header.get(HEADER.taskId)} is stored beside that of ${taskId} in one session`);
+  }
 }
 
 const isOutcome = ({ event }: RecordedEvent): boolean => {
@@ -143,13 +158,16 @@ function deadLetters(record: Record): void {
   if (record.dead.length > given.length) record.violate('there are dead letters of tasks that were not given up');
 }
 
+/** A lease begins when its delivery arrives, and clocks drift. */
+const TOLERATED_MS = 25;
+
 /** Of processes that did not stand still: their leases are to see to it. What is written is fenced in any case. */
 function oneClaudeOfASession(record: Record): void {
   for (const [index, earlier] of record.claude.entries())
     for (const later of record.claude.slice(index + 1)) {
-      if (later.sessionId !== earlier.sessionId || later.begunAt >= (earlier.over ?? Infinity)) continue;
-      if (earlier.excused()) continue;
+      if (later.sessionId !== earlier.sessionId || earlier.excused()) continue;
       const ms = Math.round((earlier.over ?? Infinity) - later.begunAt);
+      if (ms <= TOLERATED_MS) continue;
       record.violate(`Claude runs ${later.taskId} for ${ms} ms beside ${earlier.taskId} in one session`);
     }
 }

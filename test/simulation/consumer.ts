@@ -73,9 +73,12 @@ export class SimConsumer {
     if (held !== undefined) this.#hold(seq, { ...held, until: this.#scheduler.now + this.#ackWaitMs });
   }
 
-  nak(seq: number, delayMs: number): void {
+  /** @returns whether it was of an earlier delivery, and gives back what somebody else may be at. */
+  nak(seq: number, count: number, delayMs: number): boolean {
     const held = this.#held.get(seq);
-    if (held !== undefined) this.#hold(seq, { ...held, until: this.#scheduler.now + delayMs });
+    if (held === undefined) return false;
+    this.#hold(seq, { ...held, until: this.#scheduler.now + delayMs });
+    return held.count !== count;
   }
 
   /** The broker was killed: all pulls are gone, and what it noted within the last `ms`. */

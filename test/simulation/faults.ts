@@ -1,4 +1,5 @@
 import type { SimApi } from './api.js';
+import type { SimProcess } from './process.js';
 import type { SimWorker } from './worker.js';
 import type { World } from './world.js';
 
@@ -49,7 +50,10 @@ export function plague(world: World, until: number): void {
       record.say(() => `fault: ${victim.process.name} is ${kind}`);
       disturb?.(world, victim);
     };
-    if (random() < 0.3) scheduler.after(until * random(), () => happen());
-    else world.whenStored(1 + Math.floor(70 * random()), (by) => happen(random() < 0.8 ? by?.name : undefined));
+    const atActor = (by: SimProcess | undefined): void => happen(random() < 0.8 ? by?.name : undefined);
+    const when = random();
+    if (when < 0.25) scheduler.after(until * random(), () => happen());
+    else if (when < 0.6) world.whenStored.at(1 + Math.floor(70 * random()), atActor);
+    else world.whenAsked.at(1 + Math.floor(500 * random()), atActor);
   }
 }

@@ -7,6 +7,8 @@ interface Server {
   readonly up: boolean;
   readonly links: Set<Link>;
   receive(link: Link, published: Published): void;
+  /** Somebody asks it for something. */
+  asked(by: SimProcess): void;
 }
 
 export type Arrived = Pick<Published, 'subject' | 'data'> & Partial<Published>;
@@ -149,7 +151,9 @@ export class Link {
     const incarnation = this.#incarnation;
     this.#lastOut = this.#arrival(this.#lastOut);
     this.#scheduler.after(this.#lastOut - this.#scheduler.now, () => {
-      if (incarnation === this.#incarnation && this.#server.up) call();
+      if (incarnation !== this.#incarnation || !this.#server.up) return;
+      this.#server.asked(this.process);
+      call();
     });
   }
 

@@ -13,6 +13,13 @@ export interface Published {
   readonly reply: string | undefined;
 }
 
+/** Who is told what happens at a server, as it happens. */
+export interface ServerWatch {
+  /** @param by undefined: the server's own schedules. */
+  stored(stream: string, message: SimMessage, by: SimProcess | undefined): void;
+  asked(by: SimProcess): void;
+}
+
 /** The one queue of a world. */
 export const QUEUE = 'default';
 const ACK = '$JS.ACK.';
@@ -37,20 +44,17 @@ export class SimServer {
   readonly links = new Set<Link>();
   /** When a delivery left, by its message's sequence and its count. */
   readonly sentAt = new Map<string, number>();
+  /** Runs that a nak which was long on its way gave back while another delivery of them was alive: nothing can be done about it. */
+  readonly hastened = new Set<number>();
   readonly #scheduler: Scheduler;
   readonly #consumers = new Map<string, SimConsumer>();
   readonly #batches = new Map<string, Incoming[]>();
-  readonly #onStored: (stream: string, message: SimMessage, by: SimProcess | undefined) => void;
+  readonly #watch: ServerWatch;
   #up = true;
 
-  /** @param onStored called with the process whose message it is. */
-  constructor(
-    scheduler: Scheduler,
-    leaseMs: number,
-    onStored: (stream: string, message: SimMessage, by: SimProcess | undefined) => void,
-  ) {
+  constructor(scheduler: Scheduler, leaseMs: number, watch: ServerWatch) {
     this.#scheduler = scheduler;
-    this.#onStored = onStored;
+    this.#watch = watch;
     for (const lane of LANES)
       this.#consumer(CONSUMER.lane(QUEUE, lane), this.streams.commands, SUBJECT.laneRuns(QUEUE, lane), leaseMs);
     this.#consumer(CONSUMER.due, this.streams.schedules, SUBJECT.dueAll, leaseMs);
@@ -78,6 +82,10 @@ export class SimServer {
       for (const consumer of this.#consumers.values()) consumer.dispatch();
       for (const { seq } of this.streams.schedules.messages) this.#arm(seq);
     });
+  }
+
+  asked(by: SimProcess): void {
+    this.#watch.asked(by);
   }
 
   /** What came over a connection. */
@@ -115,7 +123,7 @@ export class SimServer {
   }
 
   #stored(stream: SimStream, message: SimMessage, by: SimProcess | undefined): void {
-    this.#onStored(stream.name, message, by);
+    this.#watch.stored(stream.name, message, by);
     if (stream === this.streams.events) this.#send(message.subject, message);
     if (stream !== this.streams.schedules || message.header.get(HEADER.schedule) === '') return;
     // The later one replaces it.
@@ -158,13 +166,14 @@ export class SimServer {
   }
 
   #acknowledge(subject: string, body: string): void {
-    const [stream, name, , seq] = subject.slice(ACK.length).split('.');
+    const [stream, name, count, seq] = subject.slice(ACK.length).split('.');
     const consumer = this.#consumers.get(`${stream}.${name}`);
     if (consumer === undefined) throw new Error(`the world has no consumer ${name}`);
     if (body === '+ACK') consumer.ack(Number(seq));
     else if (body === '+WPI') consumer.renew(Number(seq));
-    else if (body.startsWith('-NAK')) consumer.nak(Number(seq), delayOf(body));
-    else throw new Error(`the world knows no ${body}`);
+    else if (body.startsWith('-NAK')) {
+      if (consumer.nak(Number(seq), Number(count), delayOf(body))) this.hastened.add(Number(seq));
+    } else throw new Error(`the world knows no ${body}`);
     consumer.dispatch();
   }
 

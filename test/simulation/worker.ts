@@ -20,7 +20,7 @@ import type { World } from './world.js';
 
 const SLOTS = 2;
 /** A delivery that took longer on its way counts its lease from too late. */
-const LATE_MS = 250;
+const LATE_MS = 20;
 
 /** Small ways in which a worker could be wrong, put in at its ports; none in the real one. */
 export interface WorkerFlaws {
@@ -44,6 +44,7 @@ export class SimWorker {
   readonly #shutdown = new AbortController();
   /** Tasks of which it learned late. */
   readonly #late = new Set<string>();
+  readonly #runs = new Map<string, number>();
   #stoodStillAt = -Infinity;
   #draining = false;
 
@@ -84,7 +85,9 @@ export class SimWorker {
       run: async (delivery, slot) => {
         const taken = (flaws.delivery ?? same)(delivery);
         const sentAt = server.sentAt.get(`${delivery.seq}.${delivery.count}`) ?? -Infinity;
-        if (scheduler.now - sentAt > LATE_MS) this.#late.add(delivery.header(HEADER.taskId));
+        const taskId = delivery.header(HEADER.taskId);
+        if (scheduler.now - sentAt > LATE_MS) this.#late.add(taskId);
+        this.#runs.set(taskId, delivery.seq);
         record.say(() => `${id} has run #${delivery.seq}, delivery ${delivery.count}`);
         const end = await runTask(taken, slot, this.#context);
         record.say(() => `${id} is done with run #${delivery.seq}: ${end}`);
@@ -128,7 +131,7 @@ export class SimWorker {
   }
 
   #runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
-    const { scheduler, record } = this.#world;
+    const { scheduler, server, record } = this.#world;
     const begunAt = scheduler.now;
     return simClaude(run, {
       scheduler,
@@ -136,7 +139,10 @@ export class SimWorker {
       pace: this.#world.pace,
       process: this.process,
       taskOf: (prompt) => prompt,
-      excused: (taskId) => () => this.#late.has(taskId) || this.#stoodStillAt > begunAt - this.#world.leaseMs,
+      excused: (taskId) => () =>
+        this.#late.has(taskId) ||
+        server.hastened.has(this.#runs.get(taskId) ?? 0) ||
+        this.#stoodStillAt > begunAt - this.#world.leaseMs,
       poisonous: (taskId) => this.#world.poison.has(taskId),
     });
   }

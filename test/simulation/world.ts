@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
-import { FORMAT_VERSION } from '../../contracts/names.js';
+import { FORMAT_VERSION, STREAM } from '../../contracts/names.js';
 import type { Policy } from '../../contracts/policy.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import { seededRandom } from '../fixtures/random.js';
 import { SimApi, type ApiFlaws } from './api.js';
-import { checkAll } from './checks.js';
+import { checkAll, checkRuns } from './checks.js';
 import { plague } from './faults.js';
 import { EPOCH, type SimProcess } from './process.js';
+import { Moments } from './moments.js';
 import { Record } from './record.js';
 import { Scheduler } from './scheduler.js';
 import { SimServer } from './server.js';
@@ -36,8 +37,8 @@ const DISTURBED_MS = 60_000;
 const LIMIT_MS = 1_800_000;
 /** After the last message is off the queue, for what might still come. */
 const AFTERWARDS_MS = 20_000;
-/** Half of the worlds are so much quicker: there things meet that else are far apart. */
-const BRISK = 0.02;
+/** Most worlds are so much quicker than real life: there things meet that else are far apart. */
+const PACES = [1, 0.02, 0.001];
 const BURST_MS = 400;
 
 /** A small KSI with everything that may go wrong, decided by a seed. */
@@ -48,6 +49,10 @@ export class World {
   readonly scheduler: Scheduler;
   readonly record: Record;
   readonly server: SimServer;
+  /** When so many messages are stored, by the process that stored the last. */
+  readonly whenStored: Moments;
+  /** When the broker was asked for something so many times. */
+  readonly whenAsked: Moments;
   readonly poison = new Set<string>();
   /** What Claude's times are multiplied by. */
   readonly pace: number;
@@ -57,8 +62,6 @@ export class World {
   readonly #hosts: Host[];
   readonly #workers: SimWorker[] = [];
   readonly #apis: SimApi[] = [];
-  readonly #whenStored = new Map<number, ((by: SimProcess | undefined) => void)[]>();
-  #stored = 0;
   /** Of which a client waits for the answer. */
   readonly #asked = new Set<object>();
 
@@ -66,12 +69,18 @@ export class World {
     this.#flaws = flaws;
     this.scheduler = new Scheduler(seededRandom(seed));
     this.record = new Record(this.scheduler, traced);
-    this.server = new SimServer(this.scheduler, this.leaseMs, (stream, message, by) => {
-      this.record.stored(stream, message);
-      for (const call of this.#whenStored.get(++this.#stored) ?? []) this.scheduler.after(0, () => call(by));
+    this.server = new SimServer(this.scheduler, this.leaseMs, {
+      stored: (stream, message, by) => {
+        this.record.stored(stream, message);
+        if (stream === STREAM.commands) checkRuns(this.record, this.server.streams.commands, message);
+        this.whenStored.happened(by);
+      },
+      asked: (by) => this.whenAsked.happened(by),
     });
+    this.whenStored = new Moments(this.scheduler);
+    this.whenAsked = new Moments(this.scheduler);
     const { random } = this.scheduler;
-    this.pace = random() < 0.5 ? 1 : BRISK;
+    this.pace = PACES[this.#upTo(PACES.length)] ?? 1;
     this.hiccups = random() < 0.5 ? 0.003 : 0.05 * random();
     const hosts = 2 + this.#upTo(2);
     this.#hosts = Array.from({ length: hosts }, (_, index) => ({ name: `w${index + 1}`, left: new Set(), starts: 0 }));
@@ -126,11 +135,6 @@ export class World {
     this.#apis[index] = api;
   }
 
-  /** Calls when so many messages are stored, with who stored the last: in the midst of what it does. */
-  whenStored(count: number, call: (by: SimProcess | undefined) => void): void {
-    this.#whenStored.set(count, [...(this.#whenStored.get(count) ?? []), call]);
-  }
-
   log(name: string): Logger {
     const { record } = this;
     return violatingLog(
@@ -148,12 +152,15 @@ export class World {
 
   #plan(): void {
     const tasks = 2 + this.#upTo(7);
-    const sessions = 1 + this.#upTo(3);
+    const sessions = this.scheduler.random() < 0.4 ? 1 : 1 + this.#upTo(3);
     // Some come together, as their sessions are to be fought for.
     const bursts = Array.from({ length: 1 + this.#upTo(4) }, () => DISTURBED_MS * 0.8 * this.scheduler.random());
     for (let task = 1; task <= tasks; task++) {
       const at = (bursts[this.#upTo(bursts.length)] ?? 0) + BURST_MS * this.scheduler.random();
-      this.scheduler.after(at, () => this.#post(task, this.#upTo(sessions)));
+      const post = (): void => this.#post(task, this.#upTo(sessions));
+      // Or right when something happens: another one ends, say.
+      if (task > 1 && this.scheduler.random() < 0.4) this.whenStored.at(2 + this.#upTo(40), post);
+      else this.scheduler.after(at, post);
     }
   }
 
@@ -206,7 +213,7 @@ export class World {
     return {
       max_attempts: 1 + this.#upTo(4),
       timeout_s: 20 + this.#upTo(40),
-      backoff: { base_s: 0.5 + this.#upTo(8), factor: 2, max_s: 30 },
+      backoff: { base_s: (0.5 + this.#upTo(8)) * Math.sqrt(this.pace), factor: 2, max_s: 30 },
     };
   }
 
