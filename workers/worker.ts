@@ -11,6 +11,7 @@ import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
+import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { whileUnavailable } from './certain.js';
@@ -122,6 +123,7 @@ export class Worker {
         options.onTaskEnd?.(end);
         this.#count(end);
       },
+      refuse: (delivery) => refuseRun(delivery, context),
       log: context.log,
     });
   }

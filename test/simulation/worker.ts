@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { HEADER } from '../../contracts/names.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { refuseRun } from '../../workers/attempt/refuse.js';
 import { runTask } from '../../workers/attempt/run-task.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 import type { ClaudeRun } from '../../workers/claude/run.js';
@@ -92,6 +93,7 @@ export class SimWorker {
         const end = await runTask(taken, slot, this.#context);
         record.say(() => `${id} is done with run #${delivery.seq}: ${end}`);
       },
+      refuse: (delivery) => refuseRun(delivery, this.#context),
       log,
     });
   }

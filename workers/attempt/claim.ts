@@ -60,13 +60,15 @@ export async function claimTask(
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
     const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id));
-    if (position.kind === 'ended') return { kind: 'ended' };
     // What a crash while it was parked left; as old as any other, it could take over the living one.
     if (
-      position.kind === 'again' &&
+      position.kind !== 'new' &&
       (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
     )
       return { kind: 'superseded' };
+    // Cancelled, its attempt may be alive, and its session is to be free only when that is over.
+    if (position.kind === 'ended')
+      return { kind: position.held?.seq === run.seq && isStale(run, position.held) ? 'lost' : 'ended' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
