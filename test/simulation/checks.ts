@@ -4,11 +4,11 @@ import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { effectivePolicy } from '../../workers/policy.js';
 import { MAX_LOST_STARTS } from '../../workers/attempt/history.js';
 import { EPOCH, MAX_SKEW_MS } from './process.js';
-import type { Record, RecordedEvent } from './record.js';
+import type { Chronicle, RecordedEvent } from './chronicle.js';
 import { matches, type SimMessage, type SimStream } from './stream.js';
 
 /** DESIGN.md's invariants, over all that is known of a world's run. What is broken becomes a violation of the record. */
-export function checkAll(record: Record): void {
+export function checkAll(record: Chronicle): void {
   const byTask = new Map<string, RecordedEvent[]>();
   for (const recorded of record.events) byTask.set(recorded.taskId, [...(byTask.get(recorded.taskId) ?? []), recorded]);
   oneOutcome(record, byTask);
@@ -22,16 +22,17 @@ export function checkAll(record: Record): void {
   oneClaudeOfASession(record);
 }
 
-/** As a run is stored: no other task of its session has one, unless it has ended. */
-export function checkRuns(record: Record, commands: SimStream, { subject, header, seq }: SimMessage): void {
+/** As a run is stored: it is its session's only one, but for those that have ended, and for its own task's of before a wait. */
+export function checkRuns(record: Chronicle, commands: SimStream, { subject, header, seq }: SimMessage): void {
   if (!subject.startsWith('ksi.commands.spawn.')) return;
   const sessionId = subject.slice(subject.lastIndexOf('.') + 1);
+  const mine = header.get(HEADER.taskId);
   for (const run of commands.messages) {
-    const taskId = run.header.get(HEADER.taskId);
     if (run.seq === seq || !matches(SUBJECT.sessionRuns(sessionId), run.subject)) continue;
-    if (taskId === header.get(HEADER.taskId) || record.events.some((one) => one.taskId === taskId && isOutcome(one)))
-      continue;
-    record.violate(`a run of ${header.get(HEADER.taskId)} is stored beside that of ${taskId} in one session`);
+    const taskId = run.header.get(HEADER.taskId);
+    const events = record.events.filter((one) => one.taskId === taskId);
+    const may = taskId === mine ? events.some(({ event }) => event.type === 'SPAWN_START') : events.some(isOutcome);
+    if (!may) record.violate(`a run of ${mine} is stored beside one of ${taskId} in the same session`);
   }
 }
 
@@ -40,7 +41,7 @@ const isOutcome = ({ event }: RecordedEvent): boolean => {
   return status !== undefined && isEnded(status);
 };
 
-function oneOutcome(record: Record, byTask: ReadonlyMap<string, RecordedEvent[]>): void {
+function oneOutcome(record: Chronicle, byTask: ReadonlyMap<string, RecordedEvent[]>): void {
   for (const taskId of record.accepted) {
     const outcomes = (byTask.get(taskId) ?? []).filter(isOutcome);
     if (outcomes.length !== 1) record.violate(`${taskId} was accepted and has ${outcomes.length} outcomes`);
@@ -57,7 +58,7 @@ function oneOutcome(record: Record, byTask: ReadonlyMap<string, RecordedEvent[]>
 }
 
 /** From SPAWN_START to the attempt's end, by what is stored. */
-function oneRunOfASession(record: Record): void {
+function oneRunOfASession(record: Chronicle): void {
   const open = new Map<string, RecordedEvent>();
   for (const recorded of record.events) {
     const { event, taskId } = recorded;
@@ -70,7 +71,7 @@ function oneRunOfASession(record: Record): void {
   }
 }
 
-function inOrder(record: Record, byTask: ReadonlyMap<string, RecordedEvent[]>): void {
+function inOrder(record: Chronicle, byTask: ReadonlyMap<string, RecordedEvent[]>): void {
   const latest = new Map<string, { taskId: string; seq: number }>();
   for (const taskId of record.ordered) {
     const start = byTask.get(taskId)?.find(({ event }) => event.type === 'SPAWN_START');
@@ -83,7 +84,7 @@ function inOrder(record: Record, byTask: ReadonlyMap<string, RecordedEvent[]>): 
 }
 
 /** Each event is of the attempt that ran when it was stored, and `n` counts them without a gap. */
-function attempts(record: Record, taskId: string, events: readonly RecordedEvent[]): void {
+function attempts(record: Chronicle, taskId: string, events: readonly RecordedEvent[]): void {
   let attempt = 0;
   let running = false;
   let n = 0;
@@ -107,7 +108,7 @@ function attempts(record: Record, taskId: string, events: readonly RecordedEvent
 }
 
 /** All that Claude said stands before the end that its attempt gave itself. */
-function checkComplete(record: Record, taskId: string, event: RecordedEvent['event'], at: number, n: number): void {
+function checkComplete(record: Chronicle, taskId: string, event: RecordedEvent['event'], at: number, n: number): void {
   const counted = event.type === 'SPAWN_RETRY' && (event.data as EventData<'SPAWN_RETRY'>).counted === true;
   if (event.type !== 'SPAWN_COMPLETE' && !counted) return;
   const run = record.runAt(taskId, at);
@@ -116,7 +117,7 @@ function checkComplete(record: Record, taskId: string, event: RecordedEvent['eve
     record.violate(`${taskId} has ${stored} of the ${run.messages} messages of its attempt`);
 }
 
-function policy(record: Record, taskId: string, events: readonly RecordedEvent[]): void {
+function policy(record: Chronicle, taskId: string, events: readonly RecordedEvent[]): void {
   const command = record.posted.get(taskId);
   if (command === undefined) return;
   const { maxAttempts } = effectivePolicy(command, Infinity);
@@ -147,7 +148,7 @@ function policy(record: Record, taskId: string, events: readonly RecordedEvent[]
   }
 }
 
-function deadLetters(record: Record): void {
+function deadLetters(record: Chronicle): void {
   const given = record.events
     .filter(
       ({ event }) => event.type === 'SPAWN_ERROR' && (event.data as EventData<'SPAWN_ERROR'>).given_up !== undefined,
@@ -162,7 +163,7 @@ function deadLetters(record: Record): void {
 const TOLERATED_MS = 25;
 
 /** Of processes that did not stand still: their leases are to see to it. What is written is fenced in any case. */
-function oneClaudeOfASession(record: Record): void {
+function oneClaudeOfASession(record: Chronicle): void {
   for (const [index, earlier] of record.claude.entries())
     for (const later of record.claude.slice(index + 1)) {
       if (later.sessionId !== earlier.sessionId || earlier.excused()) continue;

@@ -2,7 +2,7 @@ import type { SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
 import { sleep } from '../../src/clock.js';
 import type { ClaudeEnding } from '../../workers/claude/ending.js';
 import type { ClaudeRun } from '../../workers/claude/run.js';
-import type { ClaudeRunRecord, Record } from './record.js';
+import type { ClaudeRunRecord, Chronicle } from './chronicle.js';
 import { EPOCH, type SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -12,7 +12,7 @@ const KILLED_WITHIN_MS = 2_000;
 export interface ClaudeWorld {
   readonly scheduler: Scheduler;
   readonly pace: number;
-  readonly record: Record;
+  readonly record: Chronicle;
   readonly process: SimProcess;
   /** The task that the run is of, by its prompt. */
   readonly taskOf: (prompt: string) => string;
@@ -108,7 +108,7 @@ async function append(run: ClaudeRun, taskId: string): Promise<void> {
 }
 
 /** An attempt resumes from before its task's first one: what a lost one wrote is void. */
-function checkTranscript(entries: readonly SessionStoreEntry[], taskId: string, record: Record): void {
+function checkTranscript(entries: readonly SessionStoreEntry[], taskId: string, record: Chronicle): void {
   const tasks = entries.map((entry) => (entry as unknown as { task: string }).task);
   if (tasks.includes(taskId)) record.violate(`the transcript holds ${taskId} before it begins`);
   for (const { event, at, taskId: other } of record.events) {

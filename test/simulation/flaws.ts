@@ -8,23 +8,26 @@ import type { Flaws } from './world.js';
  * Ways in which KSI could be wrong, each put in at a port of the real code: the simulation must find every one of them, or what it
  * does not find proves nothing.
  */
-export const FLAWS: Readonly<{ [what: string]: Flaws }> = {
-  'a promotion that expects nothing': everywhere((publication) =>
-    publication.subject.includes('.next.') ? without(publication, 'expect') : publication,
-  ),
-  'a start that expects nothing': everywhere((publication) =>
-    publication.subject.endsWith('.start') ? without(publication, 'expect') : publication,
-  ),
-  'output that expects nothing': everywhere((publication) =>
-    publication.subject.endsWith('.output') ? without(publication, 'expect') : publication,
-  ),
-  'a claim by a stale delivery': { worker: { delivery: neverStale } },
-  'a lease that is counted for too long': { worker: { leaseMs: 25_000 } },
-  'a batch sent once more, as another one, after its acknowledgement was lost': {
+export const FLAWS: Readonly<{ [what: string]: () => Flaws }> = {
+  'a promotion that expects nothing': () =>
+    everywhere((publication) =>
+      publication.subject.includes('.next.') ? without(publication, 'expect') : publication,
+    ),
+  'a start that expects nothing': () =>
+    everywhere((publication) =>
+      publication.subject.endsWith('.start') ? without(publication, 'expect') : publication,
+    ),
+  'output that expects nothing': () =>
+    everywhere((publication) =>
+      publication.subject.endsWith('.output') ? without(publication, 'expect') : publication,
+    ),
+  'a claim by a stale delivery': () => ({ worker: { delivery: neverStale() } }),
+  'a lease that is counted for too long': () => ({ worker: { leaseMs: 25_000 } }),
+  'a batch sent once more, as another one, after its acknowledgement was lost': () => ({
     worker: { broker: withPublisher(repeating) },
-  },
-  'a reset time that is ignored': { worker: { ending: ({ limitResetsAt: _, ...ending }) => ending } },
-  'no sweeper': { api: { noSweeper: true } },
+  }),
+  'a reset time that is ignored': () => ({ worker: { ending: (ending) => ({ ...ending, limitResetsAt: undefined }) } }),
+  'no sweeper': () => ({ api: { noSweeper: true } }),
 };
 
 function everywhere(change: (publication: Publication) => Publication): Flaws {
@@ -60,19 +63,22 @@ function repeating(publisher: Publishing): Publishing {
   };
 }
 
-let claims = 0;
-function neverStale(delivery: Delivery): Delivery {
-  const { subject, reply, data, receivedAt, seq } = delivery;
-  return {
-    subject,
-    reply,
-    data,
-    receivedAt,
-    seq,
-    count: ++claims,
-    header: (name) => delivery.header(name),
-    ack: () => delivery.ack(),
-    renew: () => delivery.renew(),
-    giveBack: (ms) => delivery.giveBack(ms),
+/** Each delivery pretends to be later than all before it. */
+function neverStale(): (delivery: Delivery) => Delivery {
+  let count = 0;
+  return (delivery) => {
+    const { subject, reply, data, receivedAt, seq } = delivery;
+    return {
+      subject,
+      reply,
+      data,
+      receivedAt,
+      seq,
+      count: ++count,
+      header: (name) => delivery.header(name),
+      ack: () => delivery.ack(),
+      renew: () => delivery.renew(),
+      giveBack: (ms) => delivery.giveBack(ms),
+    };
   };
 }

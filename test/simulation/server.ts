@@ -127,8 +127,8 @@ export class SimServer {
     if (stream === this.streams.events) this.#send(message.subject, message);
     if (stream !== this.streams.schedules || message.header.get(HEADER.schedule) === '') return;
     // The later one replaces it.
-    for (const { seq, subject } of [...stream.messages])
-      if (subject === message.subject && seq < message.seq) stream.delete(seq);
+    const earlier = stream.messages.filter(({ seq, subject }) => subject === message.subject && seq < message.seq);
+    for (const { seq } of earlier) stream.delete(seq);
     this.#arm(message.seq);
   }
 

@@ -104,7 +104,7 @@ export class SimWorker {
 
   async start(): Promise<void> {
     const { broker, blobs, workerId, log, journal, leaseMs } = this.#context;
-    for (const left of [...this.#host.left]) {
+    for (const left of this.#host.left) {
       if ((left as unknown) === journal) continue;
       const signal = broker.clock.deadline(leaseMs);
       try {

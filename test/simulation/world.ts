@@ -8,7 +8,7 @@ import { checkAll, checkRuns } from './checks.js';
 import { plague } from './faults.js';
 import { EPOCH, type SimProcess } from './process.js';
 import { Moments } from './moments.js';
-import { Record } from './record.js';
+import { Chronicle } from './chronicle.js';
 import { Scheduler } from './scheduler.js';
 import { SimServer } from './server.js';
 import { SimWorker, violatingLog, type Host, type WorkerFlaws } from './worker.js';
@@ -47,7 +47,7 @@ export class World {
   /** Short, so that runs are parked in the time that a world has. */
   readonly longestNakMs = 10_000;
   readonly scheduler: Scheduler;
-  readonly record: Record;
+  readonly record: Chronicle;
   readonly server: SimServer;
   /** When so many messages are stored, by the process that stored the last. */
   readonly whenStored: Moments;
@@ -68,7 +68,7 @@ export class World {
   constructor({ seed, traced = false, flaws = {} }: WorldOptions) {
     this.#flaws = flaws;
     this.scheduler = new Scheduler(seededRandom(seed));
-    this.record = new Record(this.scheduler, traced);
+    this.record = new Chronicle(this.scheduler, traced);
     this.server = new SimServer(this.scheduler, this.leaseMs, {
       stored: (stream, message, by) => {
         this.record.stored(stream, message);
@@ -185,17 +185,21 @@ export class World {
     this.#asked.add(asked);
     api.process.onDeath(() => this.#asked.delete(asked));
     api.process.run(() => {
-      this.record.say(() => `${api.process.name} is asked for ${taskId}`);
-      api.accept(command).then(
-        (accepted) => {
-          this.#asked.delete(asked);
-          this.record.say(() => `${api.process.name} ${accepted ? 'accepted' : 'did not accept'} ${taskId}`);
-          if (accepted) this.record.accepted.add(taskId);
-        },
-        (error: unknown) => this.record.violate(`accepting ${taskId}: ${String(error)}`),
-      );
+      void this.#ask(api, command).finally(() => this.#asked.delete(asked));
     });
     if (this.scheduler.random() < 0.15) this.#later(40_000 * this.pace, () => this.#cancel(taskId));
+  }
+
+  async #ask(api: SimApi, command: SpawnCommand): Promise<void> {
+    const { task_id: taskId } = command;
+    this.record.say(() => `${api.process.name} is asked for ${taskId}`);
+    try {
+      const accepted = await api.accept(command);
+      this.record.say(() => `${api.process.name} ${accepted ? 'accepted' : 'did not accept'} ${taskId}`);
+      if (accepted) this.record.accepted.add(taskId);
+    } catch (error) {
+      this.record.violate(`accepting ${taskId}: ${String(error)}`);
+    }
   }
 
   #cancel(taskId: string): void {

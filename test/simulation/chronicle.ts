@@ -29,7 +29,7 @@ export interface ClaudeRunRecord {
 }
 
 /** All that is known of a world's run, from outside: what was stored, what was told to clients, what Claude did. */
-export class Record {
+export class Chronicle {
   readonly events: RecordedEvent[] = [];
   /** Tasks in the order in which their first message was stored in KSI_COMMANDS. */
   readonly ordered: string[] = [];
