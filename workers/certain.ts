@@ -1,17 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { HEADER } from '../contracts/names.js';
 import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import type { Expectation, Publication } from '../src/broker/publish.js';
 import { lastBySubject } from '../src/broker/read.js';
+import { sleep } from '../src/clock.js';
 
 const RETRY_MS = 250;
 
 /**
- * Does something again and again while the broker is away or full. What it does must be safe to repeat.
+ * Does something again and again while this broker is away or full. What it does must be safe to repeat.
  * @throws {BrokerError} of other kinds, and the signal's reason once it aborts.
  */
-export async function whileUnavailable<T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> {
+export async function whileUnavailable<T>(
+  { clock }: Pick<Broker, 'clock'>,
+  signal: AbortSignal,
+  action: () => Promise<T>,
+): Promise<T> {
   for (;;) {
     signal.throwIfAborted();
     try {
@@ -19,17 +23,7 @@ export async function whileUnavailable<T>(signal: AbortSignal, action: () => Pro
     } catch (error) {
       if (!isBrokerError(error, 'unavailable') && !isBrokerError(error, 'full')) throw error;
     }
-    await pause(RETRY_MS, signal);
-  }
-}
-
-/** @throws the signal's own reason, not an error that hides it. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
+    await sleep(clock, RETRY_MS, signal);
   }
 }
 
@@ -44,7 +38,7 @@ export function publishCertainly(
   publication: Publication & { msgId: string; expect: Expectation },
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  return whileUnavailable(signal, async () => {
+  return whileUnavailable(broker, signal, async () => {
     try {
       return (await broker.publisher.publish(publication)).seq;
     } catch (error) {

@@ -4,6 +4,7 @@ import type { Broker } from '../src/broker/connect.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
+import type { runClaude } from './claude/run.js';
 import type { Journal } from './journal/journal.js';
 import type { Quarantine } from './quarantine.js';
 
@@ -24,6 +25,9 @@ export interface WorkerContext {
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;
   readonly keeper: Keeper;
+  readonly runClaude: typeof runClaude;
+  /** Between 0 and 1. */
+  readonly random: () => number;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
   /** Aborts when running attempts are to be given back. */

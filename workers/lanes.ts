@@ -13,6 +13,8 @@ export interface LanesOptions {
   readonly inboxPrefix?: string | undefined;
   /** Takes a run to its end, in the slot of this number. Must not reject. */
   readonly run: (delivery: Delivery, slot: number) => Promise<void>;
+  /** Gives back one for which there is no slot. Must not reject. */
+  readonly refuse: (delivery: Delivery) => Promise<void>;
   readonly log: Logger;
 }
 
@@ -31,6 +33,7 @@ export class Lanes {
   readonly #pullers: ReadonlyMap<LaneSpec, Puller>;
   readonly #freeSlots: number[];
   readonly #running = new Set<Promise<void>>();
+  readonly #refusing = new Set<Promise<void>>();
   #turn = 0;
   #stopping = false;
   #paused = false;
@@ -94,6 +97,7 @@ export class Lanes {
     this.#offConnection?.();
     this.#notify();
     await Promise.all([...this.#pullers.values()].map((puller) => puller.stop()));
+    await Promise.all(this.#refusing);
     await this.#loop;
   }
 
@@ -142,10 +146,10 @@ export class Lanes {
     if (end === 'unavailable' && !this.#stopping && !this.#unavailable) {
       this.#options.log.debug({ consumer: spec.name }, 'the consumer does not answer; looking again soon');
       this.#unavailable = true;
-      setTimeout(() => {
+      this.#options.broker.clock.after(UNAVAILABLE_PAUSE_MS, () => {
         this.#unavailable = false;
         this.#notify();
-      }, UNAVAILABLE_PAUSE_MS).unref();
+      });
       return;
     }
     this.#notify();
@@ -154,7 +158,7 @@ export class Lanes {
   #onDelivery(delivery: Delivery): void {
     const slot = this.#mayTake ? this.#freeSlots.pop() : undefined;
     // Others may have room for it now.
-    if (slot === undefined) return delivery.giveBack(0);
+    if (slot === undefined) return this.#refuse(delivery);
     this.#turn += 1;
     const run = this.#options.run(delivery, slot).finally(() => {
       this.#running.delete(run);
@@ -164,6 +168,11 @@ export class Lanes {
     });
     this.#running.add(run);
     this.#notify();
+  }
+
+  #refuse(delivery: Delivery): void {
+    const refusing = this.#options.refuse(delivery).finally(() => this.#refusing.delete(refusing));
+    this.#refusing.add(refusing);
   }
 
   #notify(): void {

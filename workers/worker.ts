@@ -11,6 +11,7 @@ import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
+import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { whileUnavailable } from './certain.js';
@@ -19,6 +20,7 @@ import type { Containment } from './claude/containment.js';
 import { DeletedSessions } from './deleted-sessions.js';
 import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
+import { runClaude } from './claude/run.js';
 import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
@@ -107,6 +109,8 @@ export class Worker {
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
+      runClaude,
+      random: Math.random,
       journal: this.#journal,
       quarantine: new Quarantine(() => this.#lanes),
       environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
@@ -122,6 +126,7 @@ export class Worker {
         options.onTaskEnd?.(end);
         this.#count(end);
       },
+      refuse: (delivery) => refuseRun(delivery, context),
       log: context.log,
     });
   }
@@ -223,12 +228,15 @@ export class Worker {
     const options = { broker, blobs: this.#blobs, workerId: this.id, log, signal };
     await this.#folders.inherit(async (deadId, folder) => {
       await reap({ groups: [], marker: workerMarker(deadId) });
+      const journal = new Journal(folder);
       try {
-        await recover(folder, options);
+        await recover(journal, options);
       } catch (error) {
         // Another worker of this host finds them where they are.
         if (stopping.aborted) throw error;
         log.warn({ err: error, dead: deadId }, 'the tasks of a dead worker are left to their leases');
+      } finally {
+        await journal.close();
       }
     });
   }
@@ -238,7 +246,7 @@ export class Worker {
     const { broker, log } = this.#options;
     const publication = eventPublication(event, SUBJECT.workerEvent(this.id, token));
     try {
-      await whileUnavailable(signal, () => broker.publisher.publish(publication));
+      await whileUnavailable(broker, signal, () => broker.publisher.publish(publication));
     } catch (error) {
       if (!isBrokerError(error) && !signal.aborted) throw error;
       log.warn({ err: error, type: event.type }, `${STREAM.events} did not take the worker's event`);

@@ -29,7 +29,7 @@ export class Due {
   readonly #log: Logger;
   readonly #puller: Puller;
   readonly #handling = new Set<Promise<void>>();
-  #timer: NodeJS.Timeout | undefined;
+  #forgetPull: (() => void) | undefined;
   #offConnection: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -62,7 +62,7 @@ export class Due {
 
   async #stop(): Promise<void> {
     this.#offConnection?.();
-    clearTimeout(this.#timer);
+    this.#forgetPull?.();
     await this.#puller.stop();
     await Promise.all(this.#handling);
   }
@@ -75,8 +75,8 @@ export class Due {
   #onEnd(end: PullEnd): void {
     // After a message its handling goes on from there.
     if (end === 'message' || this.#stopped !== undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#pull(), end === 'empty' ? 0 : UNAVAILABLE_PAUSE_MS);
+    this.#forgetPull?.();
+    this.#forgetPull = this.#broker.clock.after(end === 'empty' ? 0 : UNAVAILABLE_PAUSE_MS, () => this.#pull());
   }
 
   #take(delivery: Delivery): void {
@@ -97,7 +97,8 @@ export class Due {
     }
     try {
       const woken = await wakeParked(this.#broker, task);
-      if (woken.kind === 'early') return delivery.giveBack(Math.min(woken.dueAt - Date.now(), LONGEST_PAUSE_MS));
+      if (woken.kind === 'early')
+        return delivery.giveBack(Math.min(woken.dueAt - this.#broker.clock.now(), LONGEST_PAUSE_MS));
       await delivery.ack();
       this.#log.debug({ task_id: task.taskId, woken: woken.kind }, 'a task that waited for its time is due');
     } catch (error) {

@@ -17,7 +17,7 @@ export class Sweeper {
   readonly #log: Logger;
   readonly #stop = new AbortController();
   #sweeping: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #forgetNext: (() => void) | undefined;
 
   /** @param hasEnded by the read model: it may be behind. */
   constructor(broker: Broker, expirer: Pick<Expirer, 'sweep'>, hasEnded: (taskId: string) => boolean, log: Logger) {
@@ -29,11 +29,11 @@ export class Sweeper {
 
   start(): void {
     this.#sweep();
-    this.#timer = setInterval(() => this.#sweep(), INTERVAL_MS);
+    this.#forgetNext = this.#broker.clock.after(INTERVAL_MS, () => this.start());
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#forgetNext?.();
     this.#stop.abort();
     await this.#sweeping;
   }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { systemClock, type Clock } from '../clock.js';
 import { Publisher } from './publish.js';
 
 export interface BrokerOptions {
@@ -25,6 +26,8 @@ export interface Broker {
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
   readonly publisher: Publisher;
+  /** By which it is waited for. */
+  readonly clock: Clock;
   /** False between a loss of the connection and its return. */
   connected(): boolean;
   /** Calls `listener` at each loss and return of the connection. Returns how to stop that. */
@@ -56,7 +59,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   );
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
-  const publisher = new Publisher(nc, options.inboxPrefix);
+  const publisher = new Publisher(nc, systemClock, options.inboxPrefix);
   const listeners = new Set<(connected: boolean) => void>();
   let connected = true;
   const change = (to: boolean): void => {
@@ -73,6 +76,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     js,
     jsm,
     publisher,
+    clock: systemClock,
     connected: () => connected,
     onConnection: (listener) => {
       listeners.add(listener);

@@ -8,7 +8,7 @@ export interface Delivery {
   /** Where it is acknowledged, renewed and given back; stands for this one delivery. */
   readonly reply: string;
   readonly data: Uint8Array;
-  /** When it came here, by `performance.now()`. */
+  /** When it came here, by `clock.monotonic()` of its Broker. */
   readonly receivedAt: number;
   /** Its sequence in the stream. */
   readonly seq: number;
@@ -51,7 +51,7 @@ export class Puller {
   readonly #subscription: ReturnType<NatsConnection['subscribe']>;
   #pulls = 0;
   #stopped: Promise<void> | undefined;
-  #current: { reply: string; timer: NodeJS.Timeout; settle: (end: PullEnd) => void } | undefined;
+  #current: { reply: string; forgetTimeout: () => void; settle: (end: PullEnd) => void } | undefined;
 
   /**
    * @param onDelivery called for every message, also one that comes after its pull was given up.
@@ -111,8 +111,8 @@ export class Puller {
   #pull(request: object, timeoutMs: number, settle: (end: PullEnd) => void): void {
     if (this.busy) throw new Error('a pull is under way');
     const reply = `${this.#inbox}.${(this.#pulls++).toString(36)}`;
-    const timer = setTimeout(() => this.#settle('unavailable'), timeoutMs);
-    this.#current = { reply, timer, settle };
+    const forgetTimeout = this.#broker.clock.after(timeoutMs, () => this.#settle('unavailable'));
+    this.#current = { reply, forgetTimeout, settle };
     try {
       this.#broker.nc.publish(this.#subject, JSON.stringify(request), { reply });
     } catch {
@@ -124,7 +124,7 @@ export class Puller {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
-    clearTimeout(current.timer);
+    current.forgetTimeout();
     current.settle(end);
   }
 
@@ -137,7 +137,7 @@ export class Puller {
       return;
     }
     this.#settle('message');
-    this.#onDelivery(new PulledMessage(this.#broker.nc, msg));
+    this.#onDelivery(new PulledMessage(this.#broker, msg));
   }
 }
 
@@ -160,12 +160,13 @@ class PulledMessage implements Delivery {
   readonly #nc: NatsConnection;
   readonly #msg: Msg;
   readonly reply: string;
-  readonly receivedAt = performance.now();
+  readonly receivedAt: number;
   readonly seq: number;
   readonly count: number;
 
-  constructor(nc: NatsConnection, msg: Msg) {
+  constructor({ nc, clock }: Broker, msg: Msg) {
     this.#nc = nc;
+    this.receivedAt = clock.monotonic();
     this.#msg = msg;
     this.reply = msg.reply ?? '';
     ({ seq: this.seq, count: this.count } = deliveryOf(this.reply));

@@ -84,7 +84,7 @@ export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> 
  * Makes the parked run of a task a run in the lane `next` if its next attempt may start now. Safe to repeat.
  * @throws {BrokerError}
  */
-export async function wakeParked(broker: Broker, task: TaskRef, now = Date.now()): Promise<Woken> {
+export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clock.now()): Promise<Woken> {
   const filter = SUBJECT.session(task.sessionId);
   for (let tries = 1; ; tries++) {
     const last = await lastBySubject(broker, STREAM.commands, filter);

@@ -7,6 +7,7 @@ import {
 } from '@nats-io/transport-node';
 import { v7 as uuidv7 } from 'uuid';
 import { HEADER } from '../../contracts/names.js';
+import type { Clock } from '../clock.js';
 import { BrokerError, brokerErrorOf, isUndecided, type ApiFault } from './errors.js';
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
@@ -44,12 +45,12 @@ const ASK_AGAIN_MOST_MS = 100;
 interface Pending {
   resolve: (ack: PublishAck) => void;
   reject: (error: BrokerError) => void;
-  /** Ends the wait for the answer. */
-  timer: NodeJS.Timeout;
+  /** Calls off the end of the wait for the answer. */
+  forgetTimeout: () => void;
   send: (reply: string) => void;
   /** How long to wait before it is sent again. */
   againMs: number;
-  again?: NodeJS.Timeout;
+  forgetAgain?: () => void;
 }
 
 /**
@@ -59,12 +60,14 @@ interface Pending {
  */
 export class Publisher {
   readonly #nc: NatsConnection;
+  readonly #clock: Clock;
   readonly #inbox: string;
   readonly #pending = new Map<string, Pending>();
   #next = 0;
 
-  constructor(nc: NatsConnection, inboxPrefix?: string) {
+  constructor(nc: NatsConnection, clock: Clock, inboxPrefix?: string) {
     this.#nc = nc;
+    this.#clock = clock;
     this.#inbox = createInbox(inboxPrefix);
     nc.subscribe(`${this.#inbox}.*`, { callback: (error, msg) => this.#onReply(error, msg) });
   }
@@ -123,18 +126,18 @@ export class Publisher {
 
   #forget(token: string, pending: Pending): void {
     this.#pending.delete(token);
-    clearTimeout(pending.timer);
-    clearTimeout(pending.again);
+    pending.forgetTimeout();
+    pending.forgetAgain?.();
   }
 
   #send(timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
     const token = (this.#next++).toString(36);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const forgetTimeout = this.#clock.after(timeoutMs, () => {
         this.#forget(token, pending);
         reject(new BrokerError('unavailable', `The broker did not acknowledge within ${timeoutMs} ms`));
-      }, timeoutMs);
-      const pending: Pending = { resolve, reject, timer, send, againMs: ASK_AGAIN_MS };
+      });
+      const pending: Pending = { resolve, reject, forgetTimeout, send, againMs: ASK_AGAIN_MS };
       this.#pending.set(token, pending);
       this.#sendNow(token, pending);
     });
@@ -157,7 +160,7 @@ export class Publisher {
     if (pending === undefined) return;
     const answer = parseAck(msg);
     if (answer instanceof BrokerError && isUndecided(answer)) {
-      pending.again = setTimeout(() => this.#sendNow(token, pending), pending.againMs);
+      pending.forgetAgain = this.#clock.after(pending.againMs, () => this.#sendNow(token, pending));
       pending.againMs = Math.min(pending.againMs * 2, ASK_AGAIN_MOST_MS);
       return;
     }

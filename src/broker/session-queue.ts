@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
 import { isBrokerError } from './errors.js';
@@ -174,7 +174,7 @@ async function lookAgain(broker: Broker, sessionId: string, taskId: string): Pro
     const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
     const late = await promote(broker, sessionId, taskId);
     if (late !== undefined || run === undefined || run.header(HEADER.taskId) !== taskId) return late;
-    await sleep(tries * LOOK_AGAIN_MS);
+    await sleep(broker.clock, tries * LOOK_AGAIN_MS);
   }
   return undefined;
 }

@@ -39,7 +39,7 @@ describe('events, in a cluster of three', () => {
       const event = newEvent('WORKER_ONLINE', { worker_id: `w_${n}` } as never);
       const publication = eventPublication(event, SUBJECT.workerEvent(`w_${n}`, 'online'));
       // Under one message id: what was stored, though the acknowledgement was lost, is not stored again.
-      stored.push((await whileUnavailable(signal, () => broker.publisher.publish(publication))).seq);
+      stored.push((await whileUnavailable(broker, signal, () => broker.publisher.publish(publication))).seq);
     }
     return stored;
   };

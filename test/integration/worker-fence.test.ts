@@ -12,6 +12,7 @@ import { Stopped } from '../../workers/attempt/stop.js';
 import { GROUP_ONLY } from '../../workers/claude/containment.js';
 import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
+import { runClaude } from '../../workers/claude/run.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
 import { Quarantine } from '../../workers/quarantine.js';
@@ -44,6 +45,8 @@ describe('the fence', () => {
       journal: (journal = new Journal(lab.dir)),
       keeper: new Keeper(GROUP_ONLY, 'w_test', log),
       environment: { env: {}, secrets: [] },
+      runClaude,
+      random: Math.random,
       shutdown: new AbortController().signal,
     };
   });

@@ -81,6 +81,7 @@ describe('lanes before the topology is there', () => {
     let taken: (() => void) | undefined;
     const gotOne = new Promise<void>((resolve) => (taken = resolve));
     const lanes = new Lanes({
+      refuse: async (delivery) => delivery.giveBack(0),
       broker,
       queues: ['default'],
       slots: 1,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import { NotAccepted } from '../../src/api/accept/not-accepted.js';
+import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { silent } from '../fixtures/connection.js';
@@ -34,6 +35,7 @@ describe('a task of unknown fate', () => {
             },
           },
         },
+        clock: systemClock,
         publisher: {
           publish: async (publication: Publication) => {
             published.resolve(publication);

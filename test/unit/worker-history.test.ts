@@ -19,8 +19,9 @@ describe('positionOf', () => {
     assert.deepEqual(positionOf([]), { kind: 'new', lastSeq: 0 });
     const queued = state('SPAWN_QUEUED');
     assert.deepEqual(positionOf([queued]), { kind: 'new', lastSeq: queued.seq });
-    assert.deepEqual(positionOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended' });
-    assert.deepEqual(positionOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended' });
+    const held = { seq: 7, delivery: 1 };
+    assert.deepEqual(positionOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended', held });
+    assert.deepEqual(positionOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended', held: undefined });
   });
 
   it("gives the first attempt's transcript and the latest attempt's delivery", () => {

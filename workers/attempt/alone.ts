@@ -8,13 +8,15 @@ import type { Lease } from './lease.js';
  * @throws {Stopped} when the lease is lost.
  */
 export async function untilAlone(
-  { quarantine, shutdown, leaseMs }: Pick<WorkerContext, 'quarantine' | 'shutdown' | 'leaseMs'>,
+  { broker, quarantine, shutdown, leaseMs }: Pick<WorkerContext, 'broker' | 'quarantine' | 'shutdown' | 'leaseMs'>,
   lease: Pick<Lease, 'signal' | 'extend'>,
   log: Logger,
 ): Promise<(() => void) | undefined> {
-  const keeping = setInterval(() => {
+  const keep = (): void => {
     lease.extend().catch((error: unknown) => log.warn({ err: error }, 'the lease was not renewed'));
-  }, leaseMs / 3);
+    forgetNext = broker.clock.after(leaseMs / 3, keep);
+  };
+  let forgetNext = broker.clock.after(leaseMs / 3, keep);
   try {
     return await quarantine.enter(AbortSignal.any([lease.signal, shutdown]));
   } catch (error) {
@@ -22,6 +24,6 @@ export async function untilAlone(
     if (shutdown.aborted) return undefined;
     throw error;
   } finally {
-    clearInterval(keeping);
+    forgetNext();
   }
 }

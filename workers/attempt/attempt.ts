@@ -1,7 +1,6 @@
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
-import { runClaude } from '../claude/run.js';
 import { Transcript } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { outcomeOf, taskError, type Outcome } from '../outcome.js';
@@ -64,7 +63,7 @@ export class Attempt {
   /** Runs Claude. @throws when the lease is lost. */
   async run(): Promise<Outcome> {
     const { context, lease, identity, claim, policy } = this.#options;
-    const timer = setTimeout(() => this.#stop.abort(new Stopped('timeout')), policy.timeoutMs);
+    const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
     const live = new LiveText(context.broker, identity, claim.attempt);
     try {
       const ending = await this.#runClaude(live);
@@ -74,7 +73,7 @@ export class Attempt {
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
-      clearTimeout(timer);
+      forgetTimeout();
       live.stop();
     }
   }
@@ -86,14 +85,17 @@ export class Attempt {
     const { config, home } = await folders.slot(slot);
     const sessionId = command.session_id;
     const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
-    return runClaude({
+    const resume = await transcript.exists();
+    const cwd = await folders.workspace(sessionId);
+    lease.throwIfLost();
+    return context.runClaude({
       prompt: command.prompt,
       sessionId,
-      resume: await transcript.exists(),
+      resume,
       transcript,
       model: command.model ?? context.model,
       allowedTools: command.allowed_tools,
-      cwd: await folders.workspace(sessionId),
+      cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: context.executable,
       keeper,

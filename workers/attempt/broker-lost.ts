@@ -21,7 +21,7 @@ export async function tellBrokerLost(
   { identity, attempt, startSeq }: Held,
   { broker, workerId, shutdown, log }: Pick<WorkerContext, 'broker' | 'workerId' | 'shutdown'> & { log: Logger },
 ): Promise<void> {
-  const signal = AbortSignal.any([shutdown, AbortSignal.timeout(LONGEST_OUTAGE_MS)]);
+  const signal = AbortSignal.any([shutdown, broker.clock.deadline(LONGEST_OUTAGE_MS)]);
   const { task_id: taskId } = identity;
   const reason = 'broker_lost' as const;
   const event = newEvent('SPAWN_RETRY', { ...identity, attempt, reason, worker_id: workerId, counted: false });

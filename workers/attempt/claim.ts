@@ -59,14 +59,19 @@ export async function claimTask(
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
-    const position = await whileUnavailable(signal, () => readPosition(broker, identity.task_id));
-    if (position.kind === 'ended') return { kind: 'ended' };
+    const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id));
     // What a crash while it was parked left; as old as any other, it could take over the living one.
-    if (position.kind === 'again' && (await whileUnavailable(signal, () => superseded(broker, identity, run.seq))))
+    if (
+      position.kind !== 'new' &&
+      (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
+    )
       return { kind: 'superseded' };
+    // Cancelled, its attempt may be alive, and its session is to be free only when that is over.
+    if (position.kind === 'ended')
+      return { kind: position.held?.seq === run.seq && isStale(run, position.held) ? 'lost' : 'ended' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
       return { kind: 'lost' };
-    const pause = position.kind === 'again' ? pauseMs(position.retryAt, Date.now()) : 0;
+    const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
     const claiming = { context, identity, run, publish, signal, alone };
@@ -117,12 +122,14 @@ async function startNew(
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
   const { context, identity, publish, signal } = claiming;
-  if (policy !== undefined && Date.now() > policy.startBy) {
+  if (policy !== undefined && context.broker.clock.now() > policy.startBy) {
     const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
     const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
     return expired === undefined ? undefined : { kind: 'ended' };
   }
-  const last = await whileUnavailable(signal, () => lastTranscriptSeq(context.broker, identity.session_id));
+  const last = await whileUnavailable(context.broker, signal, () =>
+    lastTranscriptSeq(context.broker, identity.session_id),
+  );
   return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript: { from: last, last } });
 }
 
@@ -138,12 +145,18 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     lastSeq = stored.seq;
   }
   if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
-  const from = position.transcriptSeq;
-  const last = await rewindTranscript(context.broker, identity.session_id, from, signal);
-  const { attempts, failures } = position;
-  if (position.lostStarts < MAX_LOST_STARTS)
-    return start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript: { from, last } });
-  const n = (await whileUnavailable(signal, () => lastN(context, identity.task_id))) + 1;
+  const { attempts, failures, transcriptSeq } = position;
+  if (position.lostStarts < MAX_LOST_STARTS) {
+    const transcript = { from: transcriptSeq, last: transcriptSeq };
+    const claimed = await start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript });
+    if (claimed?.kind !== 'claimed') return claimed;
+    // Only now that the attempt is ours: one that comes too late would void what came after it.
+    const last = await rewind(claiming, transcriptSeq, claimed.claim.startSeq);
+    if (last === undefined) return { kind: 'lost' };
+    return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last } } };
+  }
+  if ((await rewind(claiming, transcriptSeq, lastSeq)) === undefined) return undefined;
+  const n = (await whileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
   const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
   const given = await publish('SPAWN_ERROR', TASK_STATES.failed.token, data, lastSeq);
@@ -159,6 +172,17 @@ async function start(
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;
   return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };
+}
+
+/**
+ * Voids what the lost attempts wrote, while the task's last state is `stateSeq`.
+ * @returns the transcript's new last sequence; undefined when somebody else has the task by now.
+ */
+function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: number): Promise<number | undefined> {
+  const { broker } = context;
+  const holds = async (): Promise<boolean> =>
+    (await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(identity.task_id)))?.seq === stateSeq;
+  return rewindTranscript(broker, identity.session_id, to, holds, signal);
 }
 
 /** The `n` of the last event of a task's last attempt, which can write no more. */

@@ -146,9 +146,9 @@ export class AttemptEvents {
     const { signal } = lease;
     const publications: Publication[] = [];
     for (const item of batch)
-      publications.push(await fitting(item, this.#options.identity.task_id, this.#options.blobs, signal));
+      publications.push(await fitting(item, this.#options.identity.task_id, this.#options, signal));
     let repeated = false;
-    await whileUnavailable(signal, async () => {
+    await whileUnavailable(broker, signal, async () => {
       if (repeated && (await this.#isStored(batch))) return;
       repeated = true;
       try {

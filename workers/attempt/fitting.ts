@@ -1,5 +1,6 @@
 import { FORMAT_VERSION } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { whileUnavailable } from '../certain.js';
 import type { OutboxItem } from './outbox.js';
@@ -8,12 +9,12 @@ import type { OutboxItem } from './outbox.js';
 export async function fitting(
   { event, publication, bytes }: OutboxItem,
   taskId: string,
-  blobs: Blobs,
+  { broker, blobs }: { broker: Broker; blobs: Blobs },
   signal: AbortSignal,
 ): Promise<Publication> {
   if (!blobs.needed(bytes)) return publication;
   const { message, output, ...rest } = event.data as Record<string, unknown>;
   const body = Buffer.from(JSON.stringify(message ?? output));
-  const ref = await whileUnavailable(signal, () => blobs.put(`event/${taskId}/${event.id}`, body));
+  const ref = await whileUnavailable(broker, signal, () => blobs.put(`event/${taskId}/${event.id}`, body));
   return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
 }

@@ -1,6 +1,6 @@
 import type { EventData, StoredEvent } from '../../contracts/events.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfSubject, type TaskStatus } from '../../contracts/states.js';
+import { isEnded, statusOfSubject, TASK_STATES, type TaskStatus } from '../../contracts/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
 
@@ -12,7 +12,11 @@ export interface TaskStateEvent {
 }
 
 /** What the stored states of a task say to a worker that has its run. */
-export type TaskPosition = { kind: 'new'; lastSeq: number } | { kind: 'ended' } | RanBefore;
+export type TaskPosition =
+  | { kind: 'new'; lastSeq: number }
+  /** `held`: the delivery that its last attempt had, if there was one. */
+  | { kind: 'ended'; held: RunDelivery | undefined }
+  | RanBefore;
 
 export interface RanBefore {
   readonly kind: 'again';
@@ -53,8 +57,13 @@ export async function readPosition(broker: Broker, taskId: string): Promise<Task
     status === 'scheduled'
   )
     return { kind: 'new', lastSeq: last?.seq ?? 0 };
-  if (isEnded(status)) return { kind: 'ended' };
+  if (isEnded(status)) return { kind: 'ended', held: await lastHeld(broker, taskId) };
   return positionOf(await readStates(broker, taskId, last.seq));
+}
+
+async function lastHeld(broker: Broker, taskId: string): Promise<RunDelivery | undefined> {
+  const start = await lastBySubject(broker, STREAM.events, SUBJECT.taskState(taskId, TASK_STATES.running.token));
+  return start === undefined ? undefined : startData(asState(start).event).run;
 }
 
 /** The stored states of a task, oldest first, up to the sequence `upTo`. @throws {BrokerError} */
@@ -73,9 +82,11 @@ export async function readStates(broker: Broker, taskId: string, upTo: number): 
 /** The same from the states themselves, oldest first. Pure. */
 export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
   const last = states.at(-1);
-  if (last?.status !== undefined && isEnded(last.status)) return { kind: 'ended' };
   const starts = states.filter(({ event }) => event.type === 'SPAWN_START');
   const [first] = starts;
+  const latest = starts.at(-1);
+  if (last?.status !== undefined && isEnded(last.status))
+    return { kind: 'ended', held: latest === undefined ? undefined : startData(latest.event).run };
   if (last === undefined || first === undefined) return { kind: 'new', lastSeq: last?.seq ?? 0 };
   const retries = states
     .filter(({ event }) => event.type === 'SPAWN_RETRY')

@@ -5,6 +5,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import type { Clock } from '../../src/clock.js';
 import { Stopped, type StopReason } from './stop.js';
 
 export interface LeaseOptions {
@@ -28,8 +29,8 @@ export class Lease {
   readonly #own = new Set<string>();
   #states = '';
   #feed: Subscription | undefined;
-  #renewal: NodeJS.Timeout | undefined;
-  #deadlineTimer: NodeJS.Timeout | undefined;
+  #forgetRenewal: (() => void) | undefined;
+  #forgetDeadline: (() => void) | undefined;
   #confirmed: number;
   #deadline: number;
   /** When the renewal that is not confirmed yet was first asked for. */
@@ -50,6 +51,15 @@ export class Lease {
     return this.#lost.signal;
   }
 
+  /**
+   * Also when its time is up and no timer has said so yet: what a process that stood still does first may be anything.
+   * @throws {Stopped}
+   */
+  throwIfLost(): void {
+    if (this.#clock.monotonic() >= this.#deadline) this.#lose(this.#whyOver());
+    this.signal.throwIfAborted();
+  }
+
   /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
   start(taskId: string, startId: string): void {
     this.#states = SUBJECT.taskStates(taskId);
@@ -61,12 +71,12 @@ export class Lease {
         else if (!this.#own.has(message.headers?.get(HEADER.msgId) ?? '')) this.#lose('fenced');
       },
     });
-    this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - performance.now()));
+    this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - this.#clock.monotonic()));
   }
 
   /** Asks for more time before the start. @throws {BrokerError} */
   async extend(): Promise<void> {
-    const sentAt = performance.now();
+    const sentAt = this.#clock.monotonic();
     await this.#options.delivery.renew();
     this.#extended(sentAt);
   }
@@ -79,10 +89,14 @@ export class Lease {
   /** Renews no more; resolves when nothing is under way. The broker's lease runs on for its time. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#renewal);
-    clearTimeout(this.#deadlineTimer);
+    this.#forgetRenewal?.();
+    this.#forgetDeadline?.();
     this.#feed?.unsubscribe();
     await this.#renewing;
+  }
+
+  get #clock(): Clock {
+    return this.#options.broker.clock;
   }
 
   get #interval(): number {
@@ -91,14 +105,14 @@ export class Lease {
 
   #renewAfter(ms: number): void {
     if (this.#stopped || this.signal.aborted) return;
-    this.#renewal = setTimeout(() => {
+    this.#forgetRenewal = this.#clock.after(ms, () => {
       this.#renewing = this.#renew();
-    }, ms);
+    });
   }
 
   async #renew(): Promise<void> {
     const { broker, delivery, log } = this.#options;
-    const sentAt = performance.now();
+    const sentAt = this.#clock.monotonic();
     this.#asked ??= sentAt;
     try {
       // Read first: a renewal by one who was taken over prolongs the successor's lease.
@@ -107,12 +121,15 @@ export class Lease {
       await delivery.renew();
     } catch (error) {
       if (!isBrokerError(error)) throw error;
-      log.warn({ err: error, left_ms: Math.round(this.#deadline - performance.now()) }, 'the lease was not renewed');
+      log.warn(
+        { err: error, left_ms: Math.round(this.#deadline - this.#clock.monotonic()) },
+        'the lease was not renewed',
+      );
       return this.#renewAfter(Math.min(500, this.#interval / 2));
     }
     this.#asked = undefined;
     this.#extended(sentAt);
-    this.#renewAfter(this.#interval - (performance.now() - sentAt));
+    this.#renewAfter(this.#interval - (this.#clock.monotonic() - sentAt));
   }
 
   #extended(sentAt: number): void {
@@ -123,21 +140,23 @@ export class Lease {
   }
 
   #armDeadline(): void {
-    clearTimeout(this.#deadlineTimer);
+    this.#forgetDeadline?.();
     if (this.#stopped) return;
-    this.#deadlineTimer = setTimeout(() => this.#lose(this.#whyOver()), this.#deadline - performance.now());
+    this.#forgetDeadline = this.#clock.after(this.#deadline - this.#clock.monotonic(), () =>
+      this.#lose(this.#whyOver()),
+    );
   }
 
   /** A process that stood still has itself to blame, and its clock shows it. */
   #whyOver(): StopReason {
-    const onTime = performance.now() - this.#deadline < LATE_MS;
+    const onTime = this.#clock.monotonic() - this.#deadline < LATE_MS;
     return onTime && this.#asked !== undefined ? 'broker_lost' : 'lease_lost';
   }
 
   #lose(reason: StopReason): void {
     if (this.#stopped || this.signal.aborted) return;
     this.#options.log.warn({ reason }, 'the attempt has lost its lease');
-    clearTimeout(this.#renewal);
+    this.#forgetRenewal?.();
     this.#lost.abort(new Stopped(reason));
   }
 }

@@ -29,13 +29,13 @@ export const removeSuperseded = (delivery: Delivery, identity: TaskIdentity, con
 
 async function offTheQueue(
   delivery: Delivery,
-  { leaseMs, log }: Pausing,
+  { broker, leaseMs, log }: Pausing,
   before: () => Promise<unknown>,
 ): Promise<void> {
-  const patience = AbortSignal.timeout(leaseMs);
+  const patience = broker.clock.deadline(leaseMs);
   try {
-    await whileUnavailable(patience, before);
-    await whileUnavailable(patience, () => delivery.ack());
+    await whileUnavailable(broker, patience, before);
+    await whileUnavailable(broker, patience, () => delivery.ack());
   } catch (error) {
     if (!patience.aborted && !isBrokerError(error)) throw error;
     log.warn({ err: error }, 'the run is not off the queue yet; its redelivery will see to that');

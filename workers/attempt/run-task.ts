@@ -92,7 +92,9 @@ class TaskRun {
 
   /** @param alone nothing else runs in this worker. */
   async run(alone = false): Promise<TaskEnd> {
-    const read = await whileUnavailable(this.#lease.signal, () => readCommand(this.#delivery, this.#context.blobs));
+    const read = await whileUnavailable(this.#context.broker, this.#lease.signal, () =>
+      readCommand(this.#delivery, this.#context.blobs),
+    );
     if (read.kind === 'newer') {
       this.#log.warn({ version: read.version }, 'a task of a newer format is given back; this worker needs an update');
       this.#delivery.giveBack(GIVE_BACK_MS);
@@ -101,7 +103,7 @@ class TaskRun {
     if (read.kind === 'unreadable') {
       // Left in place it would lock its session for ever, and there is no task to report it to.
       this.#log.error({ why: read.why, subject: this.#delivery.subject }, 'a run that names no task is removed');
-      await whileUnavailable(this.#lease.signal, () => this.#delivery.ack());
+      await whileUnavailable(this.#context.broker, this.#lease.signal, () => this.#delivery.ack());
       return 'ended';
     }
     const { identity } = read;
@@ -189,7 +191,7 @@ class TaskRun {
       }
       // A result that came before the stop still counts.
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
-      const decision = decide(outcome, claim.failures + 1, policy, Math.random(), Date.now());
+      const decision = decide(outcome, claim.failures + 1, policy, context.random(), context.broker.clock.now());
       if (decision.kind === 'retry' && outcome.kind === 'failed')
         return await this.#retry(outcome.error, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
@@ -207,10 +209,11 @@ class TaskRun {
 
   /** The run keeps its session's place while it waits; the slot is free for others. */
   async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
-    const retryAt = Date.now() + afterMs;
+    const { clock } = this.#context.broker;
+    const retryAt = clock.now() + afterMs;
     await events.failed(error, retryAt);
     await this.#lease.stop();
-    await pauseRun(this.#delivery, identity, pauseMs(retryAt, Date.now()), this.#context);
+    await pauseRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
     return 'retrying';
   }
@@ -231,15 +234,17 @@ class TaskRun {
   async #release(identity: TaskIdentity, end: TaskEnd, givenUp?: GivenUp): Promise<TaskEnd> {
     await this.#lease.stop();
     const { broker, blobs, leaseMs } = this.#context;
-    const patience = AbortSignal.timeout(leaseMs);
+    const patience = broker.clock.deadline(leaseMs);
     const ack = (): Promise<void> => this.#delivery.ack();
     try {
       if (givenUp !== undefined) {
         const [, , , queue = ''] = this.#delivery.subject.split('.');
         const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
-        await whileUnavailable(patience, () => postDeadLetter(broker, blobs, letter));
+        await whileUnavailable(broker, patience, () => postDeadLetter(broker, blobs, letter));
       }
-      await whileUnavailable(patience, () => releaseSession(broker, identity.session_id, identity.task_id, ack));
+      await whileUnavailable(broker, patience, () =>
+        releaseSession(broker, identity.session_id, identity.task_id, ack),
+      );
     } catch (error) {
       if (!patience.aborted && !isBrokerError(error)) throw error;
       this.#log.warn({ err: error }, "the task's run is not off the queue yet; its redelivery will see to that");

@@ -16,23 +16,28 @@ export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Prom
 
 /**
  * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
- * @returns the transcript's new last sequence.
+ * @param holds whether the caller's attempt is still the one that runs; asked between reading and writing, so that one which
+ * was taken over meanwhile voids nothing of what came after it.
+ * @returns the transcript's new last sequence; undefined when the attempt doesn't hold any more.
  * @throws {BrokerError} and when `signal` aborts.
  */
 export async function rewindTranscript(
   broker: Broker,
   sessionId: string,
   to: number,
+  holds: () => Promise<boolean>,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<number | undefined> {
   const filter = SUBJECT.transcript(sessionId);
   const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
   for (;;) {
-    const expect = { filter, seq: await lastTranscriptSeq(broker, sessionId) };
+    // In this order: whoever takes over afterwards writes here too, and makes the expectation fail.
+    const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
+    if (!(await whileUnavailable(broker, signal, holds))) return undefined;
     // On a conflict the lost attempt, still alive, was quicker once more.
-    const marker = { subject: filter, payload, msgId: uuidv7(), expect };
-    const seq = await publishCertainly(broker, STREAM.transcripts, marker, signal);
-    if (seq !== undefined) return seq;
+    const marker = { subject: filter, payload, msgId: uuidv7(), expect: { filter, seq } };
+    const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
+    if (stored !== undefined) return stored;
   }
 }
 
@@ -129,10 +134,10 @@ export class Transcript implements SessionStore {
   }
 
   async #payload(id: string, body: string): Promise<string> {
-    const { blobs, sessionId, signal } = this.#options;
+    const { broker, blobs, sessionId, signal } = this.#options;
     const bytes = Buffer.from(body);
     if (!blobs.needed(bytes.length)) return body;
-    const ref = await whileUnavailable(signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
+    const ref = await whileUnavailable(broker, signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
     return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
   }
 
@@ -153,7 +158,9 @@ export class Transcript implements SessionStore {
     const { broker, from, signal } = this.#options;
     const messages: TranscriptMessage[] = [];
     for (let seq = 1; seq <= from;) {
-      const stored = await whileUnavailable(signal, () => nextBySubject(broker, STREAM.transcripts, subject, seq));
+      const stored = await whileUnavailable(broker, signal, () =>
+        nextBySubject(broker, STREAM.transcripts, subject, seq),
+      );
       if (stored === undefined || stored.seq > from) break;
       messages.push({ seq: stored.seq, body: await this.#body(stored) });
       seq = stored.seq + 1;
@@ -165,7 +172,8 @@ export class Transcript implements SessionStore {
     const body = parseBody(stored.data);
     const { ref } = body;
     if (ref === undefined) return body;
-    return parseBody(await whileUnavailable(this.#options.signal, () => this.#options.blobs.get(ref)));
+    const { broker, blobs, signal } = this.#options;
+    return parseBody(await whileUnavailable(broker, signal, () => blobs.get(ref)));
   }
 
   #failed(error: unknown): Error {

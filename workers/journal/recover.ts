@@ -9,7 +9,7 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { fitting } from '../attempt/fitting.js';
 import type { OutboxItem } from '../attempt/outbox.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
-import { Journal, type Held } from './journal.js';
+import type { Held, Journal } from './journal.js';
 
 export interface RecoverOptions {
   readonly broker: Broker;
@@ -23,26 +23,23 @@ export interface RecoverOptions {
 /**
  * Ends what a dead worker of this host left open: stores the events that it had not delivered, an outcome among them,
  * and gives its other tasks back at once. Only while the dead attempt's own start is the task's last state.
- * @param folder of the dead worker, whose processes are gone already.
+ * @param journal of the dead worker, whose processes are gone already.
  */
-export async function recover(folder: string, options: RecoverOptions): Promise<void> {
-  const journal = new Journal(folder);
-  try {
-    for (const held of journal.held())
-      await recoverTask(held, journal.undelivered(held.startId), {
-        ...options,
-        log: options.log.child({ task_id: held.identity.task_id }),
-      });
-  } finally {
-    await journal.close();
-  }
+export async function recover(journal: Pick<Journal, 'held' | 'undelivered'>, options: RecoverOptions): Promise<void> {
+  for (const held of journal.held())
+    await recoverTask(held, journal.undelivered(held.startId), {
+      ...options,
+      log: options.log.child({ task_id: held.identity.task_id }),
+    });
 }
 
 async function recoverTask(held: Held, undelivered: readonly OutboxItem[], options: RecoverOptions): Promise<void> {
   const { broker, log, signal } = options;
   const { identity, startId, reply } = held;
   const { task_id: taskId } = identity;
-  const last = await whileUnavailable(signal, () => lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId)));
+  const last = await whileUnavailable(broker, signal, () =>
+    lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId)),
+  );
   const lastId = last?.header(HEADER.msgId);
   const how =
     lastId === startId ? await finishOutbox(held, undelivered, options) : endOf(last?.subject, lastId, undelivered);
@@ -73,15 +70,17 @@ async function finishOutbox(
   undelivered: readonly OutboxItem[],
   options: RecoverOptions,
 ): Promise<Recovered | undefined> {
-  const { broker, blobs, workerId, signal } = options;
+  const { broker, workerId, signal } = options;
   const { identity, attempt, startSeq } = held;
   const { task_id: taskId } = identity;
   const expect = { filter: SUBJECT.taskStates(taskId), seq: startSeq };
-  const output = await whileUnavailable(signal, () => lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId)));
+  const output = await whileUnavailable(broker, signal, () =>
+    lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId)),
+  );
   // Delivered already, though the journal did not come to note it.
   const stored = undelivered.findIndex(({ event }) => event.id === output?.header(HEADER.msgId));
   for (const item of undelivered.slice(stored + 1)) {
-    const publication = await fitting(item, taskId, blobs, signal);
+    const publication = await fitting(item, taskId, options, signal);
     const isState = statusOfEvent(item.event.type) !== undefined;
     const msgId = item.event.id;
     const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId, expect }, signal);

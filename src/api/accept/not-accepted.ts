@@ -36,7 +36,7 @@ export class NotAccepted {
   readonly #later: Unsettled[] = [];
   readonly #forget: () => void;
   #working: Promise<void> | undefined;
-  #retry: NodeJS.Timeout | undefined;
+  #forgetRetry: (() => void) | undefined;
   #stopped = false;
 
   constructor(broker: Broker, log: Logger) {
@@ -79,7 +79,7 @@ export class NotAccepted {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forget();
-    clearTimeout(this.#retry);
+    this.#forgetRetry?.();
     await this.#working;
     if (this.#later.length > 0)
       this.#log.warn({ tasks: this.#later.length }, 'tasks of unknown fate are left; they may run');
@@ -87,7 +87,7 @@ export class NotAccepted {
 
   #workOff(): void {
     if (this.#stopped) return;
-    clearTimeout(this.#retry);
+    this.#forgetRetry?.();
     this.#working ??= this.#work().finally(() => (this.#working = undefined));
   }
 
@@ -99,7 +99,7 @@ export class NotAccepted {
         this.#later.shift();
       } catch (error) {
         this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet; trying again');
-        if (!this.#stopped) this.#retry = setTimeout(() => this.#workOff(), RETRY_MS);
+        if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS, () => this.#workOff());
         return;
       }
     }
