@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import * as cancel from './commands/cancel.js';
 import * as dead from './commands/dead.js';
+import * as doctor from './commands/doctor.js';
 import * as down from './commands/down.js';
 import * as events from './commands/events.js';
 import * as interrupt from './commands/interrupt.js';
@@ -17,7 +18,7 @@ import { EXIT, EXIT_HELP } from './exit.js';
 import { withGlobalOptions } from './options.js';
 
 // What a command alone needs, and is slow to load, it loads itself.
-const COMMANDS = [up, down, status, workers, spawn, tasks, task, logs, events, cancel, interrupt, retry, dead];
+const COMMANDS = [up, down, status, doctor, workers, spawn, tasks, task, logs, events, cancel, interrupt, retry, dead];
 
 // `ksi events | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr])

@@ -21,6 +21,8 @@ export interface Post {
   readonly client: string;
   /** The session's name, if it has one. */
   readonly session?: string;
+  /** The task is meant to fail. */
+  readonly fails: boolean;
   /** With an Idempotency-Key. */
   readonly idempotent: boolean;
   readonly api: string;
@@ -56,6 +58,7 @@ export interface StoredRow {
   readonly workerId?: string;
   /** Of the worker, in WORKER_ONLINE. */
   readonly pid?: number;
+  /** Of a SPAWN_RETRY or SPAWN_CANCELLED; of a SPAWN_ERROR its error's code. */
   readonly reason?: string;
   readonly givenUp?: string;
   /** The prompt's beginning in SPAWN_QUEUED, Claude's answer in SPAWN_COMPLETE. */
@@ -100,6 +103,7 @@ export function rowOf(seq: number, subject: string, event: StoredEvent): StoredR
   const data = event.data as Partial<
     EventData<'SPAWN_START'> & EventData<'SPAWN_ERROR'> & EventData<'WORKER_ONLINE'> & { reason: string }
   >;
+  const reason = data.reason ?? data.error?.code;
   const text = textOf(event);
   return {
     seq,
@@ -112,7 +116,7 @@ export function rowOf(seq: number, subject: string, event: StoredEvent): StoredR
     ...(data.n === undefined ? {} : { n: data.n }),
     ...(data.worker_id === undefined ? {} : { workerId: data.worker_id }),
     ...(data.pid === undefined ? {} : { pid: data.pid }),
-    ...(data.reason === undefined ? {} : { reason: data.reason }),
+    ...(reason === undefined ? {} : { reason }),
     ...(data.given_up === undefined ? {} : { givenUp: data.given_up }),
     ...(text === undefined ? {} : { text }),
   };

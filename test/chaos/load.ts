@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SpawnRequest } from '../../contracts/spawn.js';
 import { seededRandom } from '../fixtures/random.js';
 import { postCancel, postSpawn, type Access } from './client.js';
 import type { Cancel, Post } from './history.js';
-import { chooseWork } from './work.js';
+import { chooseWork, type Wanted } from './work.js';
 
 export interface LoadOptions {
   readonly apis: readonly Access[];
@@ -35,7 +34,7 @@ interface Asked {
   readonly key: string;
   readonly client: string;
   readonly session?: string;
-  readonly request: SpawnRequest;
+  readonly wanted: Wanted;
   readonly idempotent: boolean;
 }
 
@@ -82,11 +81,11 @@ export class Load {
 
   #next(client: string, session?: string): Asked {
     const key = `${client}-${++this.#count}`;
-    const request = chooseWork(key, this.#random);
+    const { request, fails } = chooseWork(key, this.#random);
     return {
       key,
       client,
-      request: session === undefined ? request : { ...request, session_id: session },
+      wanted: { fails, request: session === undefined ? request : { ...request, session_id: session } },
       idempotent: this.#random() < IDEMPOTENT,
       ...(session === undefined ? {} : { session }),
     };
@@ -110,11 +109,12 @@ export class Load {
   }
 
   async #once(asked: Asked): Promise<Post> {
-    const { key, client, session, request, idempotent } = asked;
+    const { key, client, session, idempotent } = asked;
+    const { request, fails } = asked.wanted;
     const api = this.#api();
     const askedAt = Date.now();
     const outcome = await postSpawn(api, request, idempotent ? key : undefined);
-    const common = { key, client, idempotent, api: api.url, askedAt, answeredAt: Date.now() };
+    const common = { key, client, idempotent, fails, api: api.url, askedAt, answeredAt: Date.now() };
     const post: Post = { ...common, ...(session === undefined ? {} : { session }), ...outcome };
     this.#options.onPost(post);
     return post;

@@ -25,7 +25,7 @@ steady load, lets all tasks end, and checks that nothing was lost, doubled, reor
 Exit code 0: no violation; 1: violations, and the history is kept; 2: it could not be run.
 
   --seconds N   how long there are load and faults (60)
-  --seed N      the same faults and requests again, though not the same moments (random, and printed)
+  --seed N      the same faults again, though what they meet differs (random, and printed)
   --rate N      tasks asked for per second (3)
   --workers N   workers (3)      --apis N   APIs (2)      --lease N   lease in seconds (3)
   --containment KIND  KSI_CONTAINMENT (auto)

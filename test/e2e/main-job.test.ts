@@ -222,8 +222,12 @@ describe('the main job, end to end', () => {
       assert.equal(letter?.error.code, 'claude_invalid_request');
       const shown = await cluster.ksi(['dead', 'show', letter.task_id]);
       assert.match(shown.stdout, /Fail \[\[status:400\]\][^]*SPAWN_ERROR/);
-      const [, again = ''] = (await cluster.ksi(['dead', 'retry', letter.task_id])).stdout.trim().split(/ +/);
-      assert.equal((await finished(again)).retry_of, letter.task_id);
+      const back = await cluster.ksi(['dead', 'retry', letter.task_id]);
+      assert.equal(back.code, 0, back.stderr);
+      const [of, again = ''] = back.stdout.trim().split(/ +/);
+      assert.equal(of, letter.task_id);
+      const ended = await finished(again);
+      assert.equal(ended.retry_of, letter.task_id, JSON.stringify(ended));
       assert.deepEqual(
         (await letters()).map(({ task_id }) => task_id),
         [again],

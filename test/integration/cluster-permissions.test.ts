@@ -5,7 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { Svcm } from '@nats-io/services';
-import { connect, createInbox, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
+import {
+  connect,
+  createInbox,
+  PermissionViolationError,
+  RequestError,
+  type NatsConnection,
+} from '@nats-io/transport-node';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
@@ -172,7 +178,17 @@ for (const servers of [1, 3] as const)
         const subject = SUBJECT.control(TASK, 'cancel');
         const served = worker.nc.subscribe(subject, { callback: (_, message) => void message.respond('done') });
         await worker.nc.flush();
-        assert.equal((await api.nc.request(subject, '', { timeout: 5_000 })).string(), 'done');
+        // In a cluster the other servers hear of a subscription a moment later.
+        const asked = async (): Promise<string> => {
+          for (;;) {
+            try {
+              return (await api.nc.request(subject, '', { timeout: 5_000 })).string();
+            } catch (error) {
+              if (!(error instanceof RequestError && error.isNoResponders())) throw error;
+            }
+          }
+        };
+        assert.equal(await asked(), 'done');
         served.unsubscribe();
       });
 

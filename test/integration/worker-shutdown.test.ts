@@ -56,10 +56,20 @@ describe('a worker process that hears SIGTERM', () => {
   });
 
   it('is gone with exit code 0 also while it starts, wherever it is in that', async () => {
-    for (let at = 0; at < 12; at++) {
+    const begun = performance.now();
+    const first = workerProcess(lab, { KSI_CONTAINMENT: 'process_group' });
+    await lab.until(() =>
+      lab.seen.find(
+        ({ event: { type, data } }) => type === 'WORKER_ONLINE' && (data as { pid: number }).pid === first.pid,
+      ),
+    );
+    const start = performance.now() - begun;
+    await terminated(first);
+    const moments = 12;
+    for (let at = 1; at <= moments; at++) {
       const child = workerProcess(lab, { KSI_CONTAINMENT: 'process_group' });
       // A signal before it listens for it ends it as it ends any process.
-      await sleep(250 + at * 40);
+      await sleep((start * at) / moments);
       const [code, signal] = (await terminated(child)) as [number | null, string | null];
       assert.ok(code === 0 || signal === 'SIGTERM', `code ${code}, signal ${signal}`);
     }

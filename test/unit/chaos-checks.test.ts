@@ -42,6 +42,7 @@ const accepted = (task: typeof A, further: Partial<Post> = {}): Post => ({
   client: 'c',
   session: 'name',
   idempotent: false,
+  fails: false,
   api: 'api-1',
   askedAt: 0,
   answeredAt: 1,
@@ -120,11 +121,7 @@ describe('chaos: the checks', () => {
       history(ROWS, { commandsLeft: ['ksi.commands.spawn.q.next.s'] }),
       ['unfinished'],
     ],
-    [
-      'two outcomes',
-      history([...ROWS, { type: 'SPAWN_ERROR', ...B, attempt: 1, n: 3 }]),
-      ['twoOutcomes', 'staleWrites'],
-    ],
+    ['two outcomes', history([...ROWS, { type: 'SPAWN_CANCELLED', ...B }]), ['twoOutcomes']],
     ['an event after the outcome', history([...ROWS, output(B, 3)]), ['twoOutcomes', 'staleWrites']],
     ['two runs of a session', history(withRow(3, start(B))), ['overlaps', 'staleWrites']],
     ['an attempt while the one before has no end', history(without(4)), ['overlaps']],
@@ -209,6 +206,11 @@ describe('chaos: the checks', () => {
       'a cancelled task that completed',
       history(ROWS, { cancels: [{ taskId: 'b', askedAt: 0, answeredAt: 1, status: 200 }] }),
       ['cancelledAnyway'],
+    ],
+    [
+      'a task that failed though nothing was wrong with it',
+      history(ROWS.with(9, { type: 'SPAWN_ERROR', ...B, attempt: 1, n: 2, reason: 'claude_crashed' })),
+      ['failedAnyway'],
     ],
     ['a process left', history(ROWS, { leftovers: [{ what: 'after the end', pids: [1] }] }), ['leftProcesses']],
   ];

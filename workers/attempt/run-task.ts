@@ -18,6 +18,7 @@ import { Control } from './control.js';
 import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
+import { untilAlone } from './alone.js';
 import { pauseRun, removeSuperseded } from './pause.js';
 import { Stopped, type StopReason } from './stop.js';
 
@@ -158,26 +159,12 @@ class TaskRun {
     }
   }
 
-  /** With the worker for itself, once what else it runs has ended; until then the lease is kept. */
+  /** With the worker for itself, once what else it runs has ended. */
   async #runAlone(): Promise<TaskEnd> {
-    const { quarantine, shutdown, leaseMs } = this.#context;
-    const { clock } = this.#context.broker;
-    const keep = (): void => {
-      this.#lease.extend().catch((error: unknown) => this.#log.warn({ err: error }, 'the lease was not renewed'));
-      forgetNext = clock.after(leaseMs / 3, keep);
-    };
-    let forgetNext = clock.after(leaseMs / 3, keep);
-    let leave: (() => void) | undefined;
-    try {
-      this.#log.info('its worker was lost again and again; it is to run alone');
-      leave = await quarantine.enter(AbortSignal.any([this.#lease.signal, shutdown]));
-    } catch (error) {
-      if (!shutdown.aborted) throw error;
-    } finally {
-      forgetNext();
-    }
+    this.#log.info('its worker was lost again and again; it is to run alone');
+    const leave = await untilAlone(this.#context, this.#lease, this.#log);
     if (leave === undefined) {
-      this.#delivery.giveBack(shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
+      this.#delivery.giveBack(this.#context.shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
       return 'given_back';
     }
     try {

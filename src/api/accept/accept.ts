@@ -208,6 +208,8 @@ export class Acceptor {
     again: boolean,
   ): Promise<TaskStatus> {
     const { broker, log } = this.#options;
+    // The run goes alone and would overtake it in its batch; refused as late, nobody would hear of the prompt, the queue or `retry_of`.
+    await announced.catch(() => undefined);
     try {
       await broker.publisher.publish(directRun(message, command.priority));
       return 'queued';

@@ -3,7 +3,7 @@ import { disorder, gapsInAttempts, overlaps, staleWrites } from './attempts.js';
 import type { Check } from './check.js';
 import { leftProcesses } from './processes.js';
 import { readersMissNothing } from './readers.js';
-import { cancelledAnyway, doubled, lost, twoOutcomes, unfinished, wrongAnswers } from './tasks.js';
+import { cancelledAnyway, doubled, failedAnyway, lost, twoOutcomes, unfinished, wrongAnswers } from './tasks.js';
 
 /** All that must not happen, whatever is killed. */
 export const CHECKS = {
@@ -17,6 +17,7 @@ export const CHECKS = {
   doubled,
   wrongAnswers,
   cancelledAnyway,
+  failedAnyway,
   leftProcesses,
   unfinished,
 } as const satisfies Record<string, Check>;

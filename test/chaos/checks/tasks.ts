@@ -42,7 +42,6 @@ export const twoOutcomes: Check = {
     [...byTask(stored)].flatMap(([taskId, rows]) => {
       const end = rows.findIndex(isOutcome);
       const after = end === -1 ? [] : rows.slice(end + 1);
-      // Sent without waiting for it, so it may come late; it says nothing new.
       return after.length === 0 ? [] : [`${taskId}: after its outcome came ${after.map(inWords).join(', ')}`];
     }),
 };
@@ -98,6 +97,19 @@ export const cancelledAnyway: Check = {
       const outcome = tasks.get(taskId)?.find(isOutcome);
       if (status !== 200 || outcome?.type === 'SPAWN_CANCELLED') return [];
       return [`${taskId}: ${outcome === undefined ? 'none' : inWords(outcome)}`];
+    });
+  },
+};
+
+export const failedAnyway: Check = {
+  title: 'tasks that failed for no fault of their own',
+  violations: (history) => {
+    const accepted = acceptedTasks(history);
+    return history.stored.flatMap((row) => {
+      const post = accepted.get(row.taskId ?? '');
+      // One whose workers were lost five times is given up, as is promised.
+      const meant = post === undefined || post.fails || row.givenUp === 'workers_lost';
+      return row.type !== 'SPAWN_ERROR' || meant ? [] : [`${row.taskId ?? ''} (${post.key}): ${row.reason ?? ''}`];
     });
   },
 };

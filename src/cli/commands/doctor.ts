@@ -1,0 +1,84 @@
+import type { Command } from 'commander';
+import type { Finding, FindingStatus } from '../../doctor/finding.js';
+import { findConnection } from '../connection.js';
+import { EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { paint } from '../output/colour.js';
+import { runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly events: boolean;
+}
+
+/** `ksi doctor`: whether all is as it should be, and what to do where it isn't. */
+export function register(program: Command): void {
+  program
+    .command('doctor')
+    .description(
+      'Check the installation, the broker, Claude, clocks, disk, and the invariants over all stored events; changes nothing',
+    )
+    .option('--no-events', 'leave out the stored events, of which there may be millions')
+    .addHelpText(
+      'after',
+      `\nExit code ${EXIT.failure} when something failed; warnings are none.\n\nExamples:\n  $ ksi doctor\n  $ ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`,
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+}
+
+async function run(options: Options): Promise<number> {
+  const { examine } = await import('../../doctor/examine.js');
+  const { readConfig } = await import('../../config.js');
+  const { pino } = await import('pino');
+  const findings: Finding[] = [];
+  const progress = (text: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[2K${text}`);
+  };
+  const asked = {
+    config: readConfig(process.env),
+    env: process.env,
+    token: tokenOf(options),
+    events: options.events,
+    progress,
+  };
+  for await (const finding of examine({ ...asked, log: pino({ level: 'silent' }) })) {
+    progress('');
+    if (options.output === 'text') print(finding, findings.at(-1));
+    else if (options.output === 'jsonl') process.stdout.write(`${JSON.stringify(finding)}\n`);
+    findings.push(finding);
+  }
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(findings)}\n`);
+  const failed = findings.filter(({ status }) => status === 'failed').length;
+  const warnings = findings.filter(({ status }) => status === 'warning').length;
+  if (options.output === 'text') process.stderr.write(`\n${summary(failed, warnings)}\n`);
+  return failed > 0 ? EXIT.failure : EXIT.ok;
+}
+
+/** Without one, what needs it says so. */
+function tokenOf(options: Options): string | undefined {
+  try {
+    return findConnection(options, process.env, process.cwd()).token;
+  } catch {
+    return undefined;
+  }
+}
+
+const MARKS: Readonly<Record<FindingStatus, readonly [string, 'green' | 'yellow' | 'red' | 'dim']>> = {
+  ok: ['ok', 'green'],
+  warning: ['warn', 'yellow'],
+  failed: ['FAIL', 'red'],
+  skipped: ['skip', 'dim'],
+};
+
+function print({ group, title, status, found, next }: Finding, before: Finding | undefined): void {
+  const out = process.stdout;
+  if (before?.group !== group) out.write(`${before === undefined ? '' : '\n'}${paint('bold', group, out)}\n`);
+  const [mark, colour] = MARKS[status];
+  out.write(`  ${paint(colour, mark.padEnd(4), out)}  ${title}: ${found}\n`);
+  if (next !== undefined) out.write(`        → ${next}\n`);
+}
+
+function summary(failed: number, warnings: number): string {
+  if (failed === 0 && warnings === 0) return 'All is well.';
+  const parts = [failed === 0 ? '' : `${failed} failed`, warnings === 0 ? '' : `${warnings} to look at`];
+  return `${parts.filter((part) => part !== '').join(', ')}.`;
+}

@@ -1,0 +1,147 @@
+import { isDeepStrictEqual } from 'node:util';
+import { JetStreamApiError } from '@nats-io/jetstream';
+import type { Config } from '../../contracts/config.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { countingConsumers, DUE_CONSUMER, laneConsumer, laneSpecs, streamSpecs } from '../../contracts/topology.js';
+import type { Broker } from '../broker/connect.js';
+import { lastBySubject, subjectsOf } from '../broker/read.js';
+import { isNewEnough, MIN_VERSION } from '../cluster/nats-server/version.js';
+import { listOf } from '../config.js';
+import { findingsOf, type Finding } from './finding.js';
+import { monitored, type Monitored } from './monitor.js';
+
+const { ok, warning, failed } = findingsOf('broker');
+/** APIs and workers make the topology when they start. */
+const MEND = 'Start an API anew, which makes it what it must be: ksi down && ksi up';
+const NEARLY_FULL = 0.8;
+
+/** The nats-server, and its streams and consumers against the contract. */
+export async function* checkBroker(
+  broker: Broker,
+  config: Config,
+  monitors: readonly string[],
+): AsyncGenerator<Finding> {
+  const { version = '', server_name: name = '' } = broker.nc.info ?? {};
+  yield isNewEnough(version)
+    ? ok('version', `nats-server ${version} (${name})`)
+    : failed('version', `nats-server ${version}`, `Use ${MIN_VERSION} or later.`);
+  for (const monitor of monitors) yield syncOf(await monitored(monitor));
+  let whole = true;
+  for await (const finding of checkStreams(broker, config)) {
+    whole &&= finding.status !== 'failed';
+    yield finding;
+  }
+  yield* checkConsumers(broker, config);
+  // What a stream should hold can't be asked of one that isn't there.
+  if (whole) yield* checkContents(broker);
+}
+
+function syncOf(server: Monitored | undefined): Finding {
+  if (server === undefined)
+    return warning('sync', 'the monitoring does not answer', 'Look into its log: ksi logs nats-1');
+  const { sync_always: always, sync_interval: interval } = server.jetstream?.config ?? {};
+  return always === true
+    ? ok('sync', `${server.server_name} syncs before it acknowledges`)
+    : warning(
+        'sync',
+        `${server.server_name} syncs every ${interval === undefined ? 'now and then' : `${interval / 1e9} s`}: a power loss takes what was acknowledged in that time`,
+        'If that is not what you chose: KSI_NATS_SYNC=always',
+      );
+}
+
+async function* checkStreams(broker: Broker, config: Config): AsyncGenerator<Finding> {
+  for (const spec of streamSpecs(config)) {
+    const info = await orMissing(broker.jsm.streams.info(spec.name));
+    if (info === undefined) {
+      yield failed(spec.name, 'the stream is not there', MEND);
+      continue;
+    }
+    const wrong = differences(spec, info.config);
+    if (wrong.length > 0) {
+      yield failed(spec.name, `not as the contract says: ${wrong.join(', ')}`, MEND);
+      continue;
+    }
+    const { messages, bytes } = info.state;
+    const share = Math.max(shareOf(messages, info.config.max_msgs), shareOf(bytes, info.config.max_bytes));
+    const found = `${messages.toLocaleString('en-US')} messages, ${(bytes / 1_048_576).toFixed(1)} MB`;
+    yield share < NEARLY_FULL || info.config.discard === 'old'
+      ? ok(spec.name, found)
+      : warning(
+          spec.name,
+          `${found}: ${Math.round(share * 100)} % of what it may hold`,
+          'Start more workers, or raise its limit (README, Configuration).',
+        );
+  }
+}
+
+async function* checkConsumers(broker: Broker, config: Config): AsyncGenerator<Finding> {
+  const queues = listOf(config.KSI_QUEUES);
+  const wanted = [
+    ...laneSpecs(queues).map((spec) => ({ stream: STREAM.commands, consumer: laneConsumer(spec, config.KSI_LEASE_S) })),
+    ...queues.flatMap((queue) => countingConsumers(queue).map((consumer) => ({ stream: STREAM.commands, consumer }))),
+    { stream: STREAM.schedules, consumer: DUE_CONSUMER },
+  ];
+  const wrong: string[] = [];
+  for (const { stream, consumer } of wanted) {
+    const info = await orMissing(broker.jsm.consumers.info(stream, consumer.durable_name));
+    if (info === undefined) wrong.push(`${consumer.durable_name} is not there`);
+    else {
+      const different = differences(consumer, info.config);
+      if (different.length > 0) wrong.push(`${consumer.durable_name}: ${different.join(', ')}`);
+    }
+  }
+  yield wrong.length === 0
+    ? ok('consumers', `${wanted.length} as the contract says`)
+    : failed('consumers', wrong.join('; '), MEND);
+}
+
+async function* checkContents(broker: Broker): AsyncGenerator<Finding> {
+  const waiting = await subjectsOf(broker, STREAM.commands, SUBJECT.allWaiting);
+  const sessions = new Set(waiting.map((subject) => subject.slice(subject.lastIndexOf('.') + 1)));
+  const stuck = [];
+  for (const session of sessions)
+    if ((await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(session))) === undefined) stuck.push(session);
+  yield stuck.length === 0
+    ? ok('sessions', `${sessions.size} have waiting tasks, each behind a run`)
+    : warning(
+        'sessions',
+        `${stuck.length} have waiting tasks and no run`,
+        'APIs mend that every 10 s; if it stays, look into their logs: ksi logs',
+      );
+  const dead = await subjectsOf(broker, STREAM.dead, SUBJECT.deadAll);
+  yield dead.length === 0
+    ? ok('dead letters', 'none')
+    : warning(
+        'dead letters',
+        `${dead.length} tasks were given up`,
+        'Look at them: ksi dead; put them back: ksi dead retry --all',
+      );
+}
+
+/** What of `wanted` is otherwise in `actual`, each as `field is …, not …`. Pure. */
+export function differences(wanted: object, actual: object): string[] {
+  const there = new Map<string, unknown>(Object.entries(actual));
+  return Object.entries(wanted)
+    .filter(([field, value]) => !isDeepStrictEqual(normal(value), normal(there.get(field))))
+    .map(([field, value]) => `${field} is ${JSON.stringify(there.get(field))}, not ${JSON.stringify(value)}`);
+}
+
+/** The broker leaves out what is false or empty, and fills in objects. */
+function normal(value: unknown): unknown {
+  if (value === false || value === '' || value === 0) return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => normal(field) !== undefined));
+}
+
+const shareOf = (used: number, limit: number): number => (limit > 0 ? used / limit : 0);
+
+const NOT_FOUND = 404;
+
+async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.apiError().code === NOT_FOUND) return undefined;
+    throw error;
+  }
+}

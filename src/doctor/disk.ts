@@ -1,0 +1,72 @@
+import { mkdtemp, open, rm, statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Config } from '../../contracts/config.js';
+import { findingsOf, type Finding } from './finding.js';
+
+const { ok, warning, failed } = findingsOf('disk');
+const GB = 1_073_741_824;
+const LEAST_FREE = 1 * GB;
+const SYNCS = 10;
+const SLOW_SYNC_MS = 20;
+/** Of a run with the real executable (FACTS). */
+const LEAST_PER_RUN = 0.3 * GB;
+
+/** Room, and how long the disk takes to make something durable. @param dir a folder that is there. */
+export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Finding> {
+  const { bavail, bsize, ffree, files } = await statfs(dir);
+  const free = bavail * bsize;
+  const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
+  yield free >= LEAST_FREE
+    ? ok('space', `${gigabytes(free)} are free in ${dir}`)
+    : failed('space', `${gigabytes(free)} are free in ${dir}`, 'Make room: a full disk stops the broker.');
+  if (files > 0 && ffree / files < 0.01)
+    yield failed('inodes', `${ffree} are left`, 'Make room: many small files fill the file system.');
+  const ms = await syncMs(dir);
+  yield ms < SLOW_SYNC_MS
+    ? ok('sync', `${ms.toFixed(1)} ms to make a write durable`)
+    : warning(
+        'sync',
+        `${ms.toFixed(1)} ms to make a write durable: each acceptance waits for it`,
+        'Use a faster disk, or, knowingly, KSI_NATS_SYNC=1s.',
+      );
+  const runs = config.KSI_WORKERS * config.KSI_CONCURRENCY;
+  yield totalmem() >= runs * LEAST_PER_RUN
+    ? ok(
+        'memory',
+        `${gigabytes(freemem())} of ${gigabytes(totalmem())} are free; ${runs} runs at once need ${gigabytes(runs * LEAST_PER_RUN)} and up`,
+      )
+    : warning(
+        'memory',
+        `${gigabytes(totalmem())} for ${runs} runs at once, which need ${gigabytes(runs * LEAST_PER_RUN)} and up`,
+        'Lower KSI_CONCURRENCY or KSI_WORKERS.',
+      );
+  const [load = 0] = loadavg();
+  const cpus = availableParallelism();
+  yield load < cpus * 4
+    ? ok('load', `${load.toFixed(1)} on ${cpus} processors`)
+    : warning(
+        'load',
+        `${load.toFixed(1)} on ${cpus} processors`,
+        'Leases may be lost when workers get no time: lower KSI_CONCURRENCY.',
+      );
+}
+
+/** The median of a few. */
+async function syncMs(dir: string): Promise<number> {
+  const folder = await mkdtemp(join(dir, '.doctor-'));
+  try {
+    const file = await open(join(folder, 'sync'), 'w', 0o600);
+    const times: number[] = [];
+    for (let n = 0; n < SYNCS; n++) {
+      const begun = performance.now();
+      await file.write('x'.repeat(512));
+      await file.datasync();
+      times.push(performance.now() - begun);
+    }
+    await file.close();
+    return times.toSorted((a, b) => a - b)[SYNCS / 2] ?? 0;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,57 @@
+import { stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { clusterPaths } from '../cluster/paths.js';
+import { NATS_USERS } from '../cluster/secrets.js';
+import { findingsOf, type Finding } from './finding.js';
+
+const { ok, warning, failed } = findingsOf('installation');
+const require = createRequire(import.meta.url);
+/** Packages with parts of their own for each platform, which an install may leave out. */
+const NATIVE = ['lmdb', 'undici', 'fastify', '@nats-io/transport-node', '@anthropic-ai/claude-agent-sdk'];
+const OLDEST_NODE = [20, 19] as const;
+
+/** Node, the packages, and who may read the state folder. */
+export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  yield major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])
+    ? ok('Node', process.version)
+    : failed('Node', process.version, `Install Node ${OLDEST_NODE.join('.')} or later.`);
+  const missing = NATIVE.filter((name) => !canLoad(name));
+  yield missing.length === 0
+    ? ok('packages', 'all are there')
+    : failed('packages', `${missing.join(', ')} cannot be loaded`, 'Install again: make install');
+  const paths = clusterPaths(dir);
+  const secrets = [paths.dir, paths.token, ...NATS_USERS.map(paths.seed), join(paths.dir, 'endpoints.json')];
+  const open: string[] = [];
+  let seen = 0;
+  for (const path of secrets) {
+    const mode = await modeOf(path);
+    if (mode === undefined) continue;
+    seen++;
+    if ((mode & 0o077) !== 0) open.push(`${path} (${(mode & 0o777).toString(8)})`);
+  }
+  if (open.length > 0)
+    yield failed('state folder', `others may read ${open.join(', ')}`, `Take that away: chmod -R go= ${paths.dir}`);
+  else if (seen === 0) yield warning('state folder', `${paths.dir} is not there`, 'Start a cluster: ksi up');
+  else yield ok('state folder', `${paths.dir} is its user's alone`);
+}
+
+function canLoad(name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch (error) {
+    // Without an entry for require, but there.
+    return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED';
+  }
+}
+
+async function modeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mode;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
+import { readConfig } from '../../src/config.js';
+import { checkBroker } from '../../src/doctor/broker.js';
+import { checkEvents } from '../../src/doctor/events.js';
+import type { Finding } from '../../src/doctor/finding.js';
+import { ApiLab } from '../fixtures/api.js';
+
+const HOUR = 3_600_000;
+
+describe('ksi doctor, at a broker', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  const collect = async (checks: AsyncGenerator<Finding>): Promise<Finding[]> => {
+    const findings: Finding[] = [];
+    for await (const finding of checks) findings.push(finding);
+    return findings;
+  };
+  const broker = (): Promise<Finding[]> => collect(checkBroker(lab.broker, readConfig({}), []));
+  const events = (now?: number): Promise<Finding[]> => collect(checkEvents(lab.broker, () => undefined, now));
+  const failures = (findings: readonly Finding[]): string[] =>
+    findings
+      .filter(({ status }) => status === 'failed')
+      .map(({ title, found, next }) => {
+        assert.ok(next !== undefined);
+        return `${title}: ${found}`;
+      });
+
+  it('finds nothing where all is well, open and waiting tasks included', async () => {
+    const session = { session_id: 'busy' };
+    await lab.spawn({ prompt: 'x', ...session });
+    await lab.spawn({ prompt: 'x', ...session });
+    await lab.finish(await lab.spawn(), 3);
+    assert.deepEqual(failures(await broker()), []);
+    assert.deepEqual(failures(await events()), []);
+    assert.deepEqual(failures(await events(Date.now() + HOUR)), []);
+  });
+
+  it('names a stream and a consumer that are not as the contract says', async () => {
+    await lab.broker.jsm.streams.update(STREAM.events, { max_age: 5 * HOUR * 1_000_000 });
+    await lab.broker.jsm.consumers.delete(STREAM.commands, 'run-default-normal');
+    const found = failures(await broker()).join('\n');
+    assert.match(found, /KSI_EVENTS: not as the contract says: max_age is 18000000000000, not \d+/);
+    assert.match(found, /run-default-normal is not there/);
+    await lab.broker.jsm.streams.delete(STREAM.dead);
+    assert.match(failures(await broker()).join('\n'), /KSI_DEAD: the stream is not there/);
+    await lab.stopApi();
+    await lab.startApi();
+    assert.deepEqual(failures(await broker()), [], 'as it says: an API that starts mends it');
+  });
+
+  it('finds a task that stands nowhere, one that is left over, and an outcome too many', async () => {
+    const lost = await lab.spawn();
+    const run = await lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(lost.session_id));
+    await deleteMessage(lab.broker, STREAM.commands, run?.seq ?? 0);
+    assert.deepEqual(failures(await events()), [], 'it may just be on its way');
+    const later = await events(Date.now() + HOUR);
+    assert.match(
+      failures(later).join('\n'),
+      new RegExp(`open tasks: 1 of \\d+ stand nowhere in the queue: ${lost.task_id}`),
+    );
+    assert.ok(later.some(({ title, status }) => title === 'queue' && status === 'warning'));
+    const twice = await lab.spawn();
+    await lab.finish(twice);
+    const data = { task_id: twice.task_id, session_id: twice.session_id, owner: 'local', attempt: 1, n: 3, output: {} };
+    await lab.broker.publisher.publish(
+      eventPublication(newEvent('SPAWN_COMPLETE', data), SUBJECT.taskState(twice.task_id, 'complete')),
+    );
+    assert.match(
+      failures(await events()).join('\n'),
+      new RegExp(`two outcomes: task ${twice.task_id}: completed, then completed`),
+    );
+  });
+});
