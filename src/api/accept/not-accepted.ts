@@ -93,12 +93,15 @@ export class NotAccepted {
 
   async #work(): Promise<void> {
     for (let next = this.#later[0]; next !== undefined && !this.#stopped; next = this.#later[0]) {
+      const { task_id } = next.task;
       try {
         const cancelled = await this.cancel(next.task, next.abandon);
-        this.#log.info({ task_id: next.task.task_id, cancelled }, 'settled a task of unknown fate');
+        this.#log.info({ task_id, cancelled }, 'settled a task of unknown fate');
         this.#later.shift();
       } catch (error) {
-        this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet; trying again');
+        this.#log.warn({ err: error, task_id }, 'a task of unknown fate could not be settled yet; trying again');
+        // What is wrong may be only with this one.
+        this.#later.push(...this.#later.splice(0, 1));
         if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS, () => this.#workOff());
         return;
       }
