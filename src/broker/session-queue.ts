@@ -106,6 +106,8 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       return undefined;
     const taskId = oldest.header(HEADER.taskId);
     if (await hasEnded(broker, taskId)) {
+      // Whoever cancelled it may have died before, or come to look for it after this.
+      await keepCommand(broker, taskId, oldest.data);
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
     }
