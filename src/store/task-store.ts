@@ -54,14 +54,14 @@ export class TaskStore {
     });
   }
 
-  /** Newest first, those before the task id `before`. */
-  *list(filter: TaskFilter, before?: string): Generator<TaskRow> {
+  /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */
+  *list(filter: TaskFilter, before?: string): Generator<{ id: string; row: TaskRow | undefined }> {
     const { prefix, rest } = indexOf(filter);
     const start = [...prefix, before ?? LAST];
     for (const { value: id } of this.#index.getRange({ start, end: prefix, reverse: true })) {
       if (id === before) continue;
       const row = this.#tasks.get(id);
-      if (row !== undefined && rest(row)) yield row;
+      yield { id, row: row !== undefined && rest(row) ? row : undefined };
     }
   }
 
