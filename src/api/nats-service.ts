@@ -53,6 +53,10 @@ export interface NatsService {
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
 export async function startNatsService(context: ApiContext): Promise<NatsService> {
   const answering = new Set<Promise<void>>();
+  const take = (each: Verb, message: ServiceMsg): void => {
+    const answered = answer(each, message, context).finally(() => answering.delete(answered));
+    answering.add(answered);
+  };
   const service = await new Svcm(context.broker.nc).add({
     name: SERVICE.name,
     version: SERVICE.version,
@@ -65,10 +69,7 @@ export async function startNatsService(context: ApiContext): Promise<NatsService
       handler: (error, message) => {
         if (error !== null) context.log.error({ err: error }, 'the NATS service failed');
         // What a consumer delivers to this subject is no request (ADR 9).
-        else if (message.reply?.startsWith('$JS.') !== true) {
-          const answered = answer(each, message, context).finally(() => answering.delete(answered));
-          answering.add(answered);
-        }
+        else if (message.reply?.startsWith('$JS.') !== true) take(each, message);
       },
     });
   }
