@@ -1,9 +1,9 @@
-import type { StoredEvent } from '../../../contracts/events.js';
-import type { Task } from '../../../contracts/http.js';
-import { STREAM, SUBJECT } from '../../../contracts/names.js';
-import { statusOfSubject, type TaskStatus } from '../../../contracts/states.js';
-import type { Broker } from '../../broker/connect.js';
-import { lastBySubject } from '../../broker/read.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import type { Task } from '../../contracts/http.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { statusOfSubject, type TaskStatus } from '../../contracts/states.js';
+import type { Broker } from '../broker/connect.js';
+import { lastBySubject } from '../broker/read.js';
 
 /** A task's last state, and the sequence that the next one must expect. */
 export interface LastState {

@@ -10,7 +10,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
-import { stateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 import { withdraw } from './withdraw.js';
 
 /** Each try loses to a state event of the task's own life, of which there are few in a moment. */

@@ -5,7 +5,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
-import { stateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 
 /** Has running attempts end their turn in Claude's own way; the outcome then says so. */
 export class Interrupter {

@@ -9,7 +9,7 @@ import type { DeadLetters } from '../dead-letters.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { requestOf } from './request-of.js';
-import { stateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 
 export interface RetrierOptions {
   readonly broker: Broker;
