@@ -12,7 +12,7 @@ import { chooseSession } from './accept/session.js';
 import { ApiError, apiErrorOf } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
 import type { Canceller } from './steer/cancel.js';
-import { lastStateOf } from './steer/state.js';
+import { lastStateOf } from './task-state.js';
 import { withdraw } from './steer/withdraw.js';
 import type { TokenRegistry } from './tokens/registry.js';
 import type { TaskReader } from './task-reader.js';

@@ -7,7 +7,7 @@ import { eventPublication, newEvent } from '../broker/events.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { identityOf } from './accept/prepared.js';
-import { lastStateOf } from './steer/state.js';
+import { lastStateOf } from './task-state.js';
 import { withdraw } from './steer/withdraw.js';
 
 /** The rest waits for the next sweep, so that one API doesn't stand still for it, nor the broker. */

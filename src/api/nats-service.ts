@@ -1,4 +1,4 @@
-import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
+import { Svcm, type ServiceMsg } from '@nats-io/services';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { Type, type Static, type TSchema } from 'typebox';
 import { check } from '../../contracts/check.js';
@@ -53,8 +53,18 @@ const VERBS: readonly Verb[] = [
   read('dead', DeadQuery, (query, principal, { dead }) => dead.page(query, principal)),
 ];
 
+export interface NatsService {
+  /** Takes nothing more; resolves when all that it has taken is answered. */
+  stop(): Promise<void>;
+}
+
 /** The NATS service `ksi`, shared by all APIs. Who may call is the broker's to check: only the operator's user can publish there. */
-export async function startNatsService(context: ApiContext): Promise<Service> {
+export async function startNatsService(context: ApiContext): Promise<NatsService> {
+  const answering = new Set<Promise<void>>();
+  const take = (each: Verb, message: ServiceMsg): void => {
+    const answered = answer(each, message, context).finally(() => answering.delete(answered));
+    answering.add(answered);
+  };
   const service = await new Svcm(context.broker.nc).add({
     name: SERVICE.name,
     version: SERVICE.version,
@@ -67,15 +77,21 @@ export async function startNatsService(context: ApiContext): Promise<Service> {
       handler: (error, message) => {
         if (error !== null) context.log.error({ err: error }, 'the NATS service failed');
         // What a consumer delivers to this subject is no request (ADR 9).
-        else if (message.reply?.startsWith('$JS.') !== true) void answer(each, message, context);
+        else if (message.reply?.startsWith('$JS.') !== true) take(each, message);
       },
     });
   }
   // Only once the broker knows of it is it there: who is told that this API is ready may ask at once.
   await context.broker.nc.flush();
-  return service;
+  return {
+    stop: async () => {
+      await service.stop();
+      await Promise.all(answering);
+    },
+  };
 }
 
+/** Never rejects. */
 async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Promise<void> {
   const { schema, scope, run } = verb;
   const principal = LOCAL;

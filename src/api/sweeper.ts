@@ -44,15 +44,22 @@ export class Sweeper {
   }
 
   async #once(): Promise<void> {
+    const { signal } = this.#stop;
+    // Each by itself: what cannot be promoted, as the queue is full, must not keep what stands there too long from going.
+    await this.#try('promoted waiting tasks that a crash had left', () => sweepSessions(this.#broker, signal));
+    await this.#try('repaired runs that wait for their time, as a crash had left them', () =>
+      sweepParked(this.#broker, this.#hasEnded, signal),
+    );
+    await this.#try('ended tasks that had not started in their time', () => this.#expirer.sweep(signal));
+  }
+
+  /** Never rejects. */
+  async #try(done: string, sweep: () => Promise<number>): Promise<void> {
     try {
-      const promoted = await sweepSessions(this.#broker, this.#stop.signal);
-      if (promoted > 0) this.#log.info({ promoted }, 'promoted waiting tasks that a crash had left');
-      const parked = await sweepParked(this.#broker, this.#hasEnded, this.#stop.signal);
-      if (parked > 0) this.#log.info({ parked }, 'repaired runs that wait for their time, as a crash had left them');
-      const expired = await this.#expirer.sweep(this.#stop.signal);
-      if (expired > 0) this.#log.info({ expired }, 'ended tasks that had not started in their time');
+      const tasks = await sweep();
+      if (tasks > 0) this.#log.info({ tasks }, done);
     } catch (error) {
-      this.#log.warn({ err: error }, 'the sessions could not be swept; trying again');
+      this.#log.warn({ err: error }, 'the queue could not be swept; trying again');
     }
   }
 }

@@ -59,15 +59,16 @@ export class TaskReader {
     const now = await this.task(id, principal);
     if (now.ended_at !== undefined || signal.aborted) return now;
     const row = await new Promise<TaskRow | undefined>((resolve) => {
-      const stop = this.#model.onEnded(id, (ended) => resolve(ended));
-      signal.addEventListener(
-        'abort',
-        () => {
-          stop();
-          resolve(undefined);
-        },
-        { once: true },
-      );
+      const settle = (ended?: TaskRow): void => {
+        forget();
+        signal.removeEventListener('abort', giveUp);
+        resolve(ended);
+      };
+      const giveUp = (): void => settle();
+      const forget = this.#model.onEnded(id, settle);
+      signal.addEventListener('abort', giveUp);
+      // The read model may have come to its end while the broker was asked for it.
+      if (this.#model.get(id)?.ended_at !== undefined) giveUp();
     });
     return row === undefined ? this.task(id, principal) : taskOf(row);
   }

@@ -3,7 +3,7 @@ import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
-import { isBrokerError } from './errors.js';
+import { isBrokerError, type BrokerError } from './errors.js';
 import type { Publication, PublishAck } from './publish.js';
 import { deleteMessage, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule } from './schedules.js';
@@ -106,6 +106,8 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       return undefined;
     const taskId = oldest.header(HEADER.taskId);
     if (await hasEnded(broker, taskId)) {
+      // Whoever cancelled it may have died before, or come to look for it after this.
+      await keepCommand(broker, taskId, oldest.data);
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
     }
@@ -179,16 +181,26 @@ async function lookAgain(broker: Broker, sessionId: string, taskId: string): Pro
   return undefined;
 }
 
-/** Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run. */
+/**
+ * Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run.
+ * @throws {BrokerError} of the first session where it could not be done, after all others.
+ */
 export async function sweepSessions(broker: Broker, signal: AbortSignal): Promise<number> {
   let promotions = 0;
+  let failed: BrokerError | undefined;
   for (const sessionId of await sessionsWaiting(broker)) {
     if (signal.aborted) break;
-    const promoted = await promote(broker, sessionId);
-    if (promoted === undefined) continue;
-    promotions++;
-    await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
+    try {
+      const promoted = await promote(broker, sessionId);
+      if (promoted === undefined) continue;
+      promotions++;
+      await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
+    } catch (error) {
+      if (!isBrokerError(error) || error.kind === 'unavailable') throw error;
+      failed ??= error;
+    }
   }
+  if (failed !== undefined) throw failed;
   return promotions;
 }
 

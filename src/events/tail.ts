@@ -33,7 +33,7 @@ const DELETIONS = SUBJECT.taskDeleted('*');
 
 /**
  * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
- * stream, or the file is broken. Tasks whose SPAWN_QUEUED was lost with their API are found in the command stream.
+ * stream or behind what retention has left of it, or the file is broken. Tasks whose SPAWN_QUEUED was lost with their API are found in the command stream.
  */
 export class Tail {
   readonly model: ReadModel;
@@ -50,14 +50,22 @@ export class Tail {
   }
 
   static async open(options: TailOptions): Promise<Tail> {
-    const { hub, path, log } = options;
+    const { broker, hub, path, log } = options;
+    const { firstSeq } = await streamPosition(broker, STREAM.events);
     const store = await openStore(path, log);
     const stored = store.position();
     const usable =
-      stored !== undefined && stored.incarnation === hub.position.incarnation && stored.seq <= hub.position.seq;
+      stored !== undefined &&
+      stored.incarnation === hub.position.incarnation &&
+      stored.seq <= hub.position.seq &&
+      // Else its open tasks may have ended by events that are gone, and would be open for ever.
+      (stored.seq + 1 >= firstSeq || !store.hasOpen());
     if (!usable) {
       if (stored !== undefined)
-        log.warn({ stored, stream: hub.position }, 'the read model is of another event stream; rebuilding it');
+        log.warn(
+          { stored, stream: { ...hub.position, firstSeq } },
+          'the read model is of another event stream, or too old to follow this one; rebuilding it',
+        );
       await store.clear();
     }
     return new Tail(options, new ReadModel(store, usable ? stored : beginning(hub), log));

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isEnded } from '../../contracts/states.js';
 import type { BridgedEvent } from '../events/bridged.js';
@@ -7,6 +8,8 @@ import type { TaskFilter, TaskStore } from './task-store.js';
 
 /** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */
 const FLUSH_MS = 10;
+/** A filter that fits few of many tasks looks at all of them, which takes seconds: everything else has its turn in between. */
+const LOOKED_AT_ONCE = 1_000;
 
 /**
  * The tasks as this API knows them: what the file holds, and in memory what is on its way there. A row that was applied is
@@ -78,11 +81,16 @@ export class ReadModel {
   ): Promise<{ rows: TaskRow[]; next: string | undefined }> {
     await this.flush();
     const rows: TaskRow[] = [];
-    for (const row of this.#store.list(filter, before)) {
-      if (rows.length === limit) return { rows, next: rows.at(-1)?.task_id };
-      rows.push(this.#dirty.get(row.task_id) ?? row);
+    for (let at = before; ; await nextTurn()) {
+      let looked = 0;
+      for (const { id, row } of this.#store.list(filter, at)) {
+        if (row !== undefined && rows.length === limit) return { rows, next: rows.at(-1)?.task_id };
+        if (row !== undefined) rows.push(this.#dirty.get(id) ?? row);
+        at = id;
+        if (++looked === LOOKED_AT_ONCE) break;
+      }
+      if (looked < LOOKED_AT_ONCE) return { rows, next: undefined };
     }
-    return { rows, next: undefined };
   }
 
   /** How many tasks that a token asked for have not ended, as far as this API knows; each API sees the others' a moment later. */

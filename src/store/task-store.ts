@@ -1,5 +1,5 @@
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { isEnded, mayFollow, type TaskStatus } from '../../contracts/states.js';
+import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
 
@@ -18,6 +18,7 @@ type Key = readonly string[];
 /** Of an owner's tasks when no owner is asked for. */
 const ALL = '*';
 const LAST = '\uFFFF';
+const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
 /**
  * The read model's file: tasks, their indexes (task ids are UUIDv7, so their order is the order of acceptance), and the position in
@@ -63,14 +64,14 @@ export class TaskStore {
     });
   }
 
-  /** Newest first, those before the task id `before`. */
-  *list(filter: TaskFilter, before?: string): Generator<TaskRow> {
+  /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */
+  *list(filter: TaskFilter, before?: string): Generator<{ id: string; row: TaskRow | undefined }> {
     const { prefix, rest } = indexOf(filter);
     const start = [...prefix, before ?? LAST];
     for (const { value: id } of this.#index.getRange({ start, end: prefix, reverse: true })) {
       if (id === before) continue;
       const row = this.#tasks.get(id);
-      if (row !== undefined && rest(row)) yield row;
+      yield { id, row: row !== undefined && rest(row) ? row : undefined };
     }
   }
 
@@ -85,6 +86,11 @@ export class TaskStore {
       const row = this.#tasks.get(id);
       if (row !== undefined) yield row;
     }
+  }
+
+  /** Whether a task is there that has no outcome. */
+  hasOpen(): boolean {
+    return OPEN.some((status) => this.list({ owner: undefined, status }).next().done !== true);
   }
 
   async clear(): Promise<void> {

@@ -110,6 +110,25 @@ describe('cancelling what does not run', () => {
     assert.equal(await lab.inQueue(sessionId), undefined);
   });
 
+  it('can be run again although its API died before it came to the queue', async () => {
+    const first = await lab.workers.post('1');
+    const { taskId, sessionId } = await lab.workers.post('2', { sessionId: first.sessionId });
+    const filter = SUBJECT.taskStates(taskId);
+    const last = await lastBySubject(lab.workers.broker, STREAM.events, filter);
+    const data = { task_id: taskId, session_id: sessionId, owner: 'local', reason: 'requested' as const };
+    await lab.workers.broker.publisher.publish(
+      eventPublication(newEvent('SPAWN_CANCELLED', data), SUBJECT.taskState(taskId, TASK_STATES.cancelled.token), {
+        filter,
+        seq: last?.seq ?? 0,
+      }),
+    );
+    await lab.ask('cancel', first.taskId);
+    assert.equal(await lab.inQueue(sessionId), undefined);
+    const again = await lab.apis[0]?.call('POST', `/tasks/${taskId}/retry`);
+    assert.equal(again?.status, 202, JSON.stringify(again?.body));
+    await lab.ask('cancel', again.body.task_id ?? '');
+  });
+
   it('cancels once, however many ask at once', async () => {
     const { taskId } = await lab.workers.post('x');
     const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => lab.call('cancel', taskId, n % 2)));

@@ -68,4 +68,12 @@ describe('the NATS service', () => {
     }
     assert.deepEqual(names, ['ksi']);
   });
+
+  it('answers what it has taken before it stops', async () => {
+    const asked = Array.from({ length: 20 }, () => ask('spawn', { prompt: 'x', session_id: 'one-for-all' }));
+    await lab.broker.nc.flush();
+    await lab.stopApi();
+    for (const answer of await Promise.all(asked)) assert.notEqual(answer.json<SpawnAccepted>().task_id, undefined);
+    await lab.startApi();
+  });
 });

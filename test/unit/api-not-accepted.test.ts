@@ -3,6 +3,7 @@ import { describe, it, mock } from 'node:test';
 import { NotAccepted } from '../../src/api/accept/not-accepted.js';
 import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { BrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { silent } from '../fixtures/connection.js';
 
@@ -54,5 +55,28 @@ describe('a task of unknown fate', () => {
     } finally {
       mock.timers.reset();
     }
+  });
+
+  it('waits for no other that cannot be settled', async () => {
+    const settled = deferred<string>();
+    const broker = {
+      connected: () => true,
+      onConnection: () => () => undefined,
+      jsm: { streams: { getMessage: async () => null } },
+      clock: { ...systemClock, after: (_ms: number, work: () => void) => systemClock.after(0, work) },
+      publisher: {
+        publish: async ({ subject }: Publication) => {
+          settled.resolve(subject);
+          return { stream: 'KSI_EVENTS', seq: 1, duplicate: false };
+        },
+      },
+    } as unknown as Broker;
+    const fates = new NotAccepted(broker, silent);
+    fates.later(TASK, async () => {
+      throw new BrokerError('refused', 'its record cannot be read');
+    });
+    fates.later({ ...TASK, task_id: '01a20820-0000-7000-8000-000000000001' });
+    assert.match(await settled.promise, /-000000000001\./);
+    await fates.stop();
   });
 });

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { STREAM, SUBJECT } from '../../../contracts/names.js';
-import { statusOfSubject, TASK_STATES } from '../../../contracts/states.js';
+import { SUBJECT } from '../../../contracts/names.js';
+import { TASK_STATES } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { lastBySubject } from '../../broker/read.js';
+import { lastStateOf } from '../task-state.js';
 
 export interface TaskIdentity {
   readonly task_id: string;
@@ -53,11 +53,10 @@ export class NotAccepted {
     const filter = SUBJECT.taskStates(task.task_id);
     const event = newEvent('SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
     for (let tries = 1; ; tries++) {
-      const last = await lastBySubject(this.#broker, STREAM.events, filter);
-      const status = last === undefined ? 'queued' : statusOfSubject(last.subject);
+      const { status, seq } = await lastStateOf(this.#broker, task.task_id);
       if (status !== 'queued' && status !== 'waiting') return status === 'cancelled';
       try {
-        const expect = { filter, seq: last?.seq ?? 0 };
+        const expect = { filter, seq };
         await this.#broker.publisher.publish(
           eventPublication(event, SUBJECT.taskState(task.task_id, TASK_STATES.cancelled.token), expect),
         );
@@ -93,12 +92,15 @@ export class NotAccepted {
 
   async #work(): Promise<void> {
     for (let next = this.#later[0]; next !== undefined && !this.#stopped; next = this.#later[0]) {
+      const { task_id } = next.task;
       try {
         const cancelled = await this.cancel(next.task, next.abandon);
-        this.#log.info({ task_id: next.task.task_id, cancelled }, 'settled a task of unknown fate');
+        this.#log.info({ task_id, cancelled }, 'settled a task of unknown fate');
         this.#later.shift();
       } catch (error) {
-        this.#log.warn({ err: error }, 'a task of unknown fate could not be settled yet; trying again');
+        this.#log.warn({ err: error, task_id }, 'a task of unknown fate could not be settled yet; trying again');
+        // What is wrong may be only with this one.
+        this.#later.push(...this.#later.splice(0, 1));
         if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS, () => this.#workOff());
         return;
       }

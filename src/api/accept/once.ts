@@ -1,15 +1,14 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { IDEMPOTENCY_KEY_PATTERN, IDEMPOTENCY_HEADER, type IdempotencyRecord } from '../../../contracts/idempotency.js';
-import type { EventData, StoredEvent } from '../../../contracts/events.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
-import { FORMAT_VERSION, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { FORMAT_VERSION } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
-import { statusOfSubject, type TaskStatus } from '../../../contracts/states.js';
+import type { TaskStatus } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
-import { lastBySubject } from '../../broker/read.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
+import { lastStateOf, type LastState } from '../task-state.js';
 import type { Acceptor } from './accept.js';
 import {
   putBackSubject,
@@ -41,12 +40,12 @@ type Need =
 
 export function needOf(
   state: IdempotencyRecord['state'],
-  last: { status: TaskStatus | undefined; reason?: string | undefined } | undefined,
+  { status, reason }: Pick<LastState, 'status' | 'reason'>,
 ): Need {
-  if (last?.status === 'cancelled' && last.reason === 'not_accepted') return 'replace';
+  if (status === 'cancelled' && reason === 'not_accepted') return 'replace';
   // SPAWN_QUEUED is sent before the run: it proves nothing. SPAWN_WAITING comes after the entry.
-  if (last === undefined || last.status === 'queued') return state === 'abandoned' ? 'replace' : 'store';
-  if (last.status === 'waiting') return state === 'abandoned' ? 'replace' : 'mark';
+  if (status === 'queued') return state === 'abandoned' ? 'replace' : 'store';
+  if (status === 'waiting') return state === 'abandoned' ? 'replace' : 'mark';
   return 'mark';
 }
 
@@ -117,7 +116,7 @@ export class OnceAcceptor {
       throw new ApiError('idempotency_mismatch', `The key made task ${record.task_id}, from another request`);
     const earlier = preparedOf(record, prepared);
     if (record.state === 'stored') return { accepted: acceptedOf(earlier, record.status ?? 'queued'), replayed: true };
-    const need = needOf(record.state, await this.#lastState(record.task_id));
+    const need = needOf(record.state, await lastStateOf(this.#broker, record.task_id));
     this.#log.info({ task_id: record.task_id, state: record.state, need }, 'a request is taken up that was left');
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
@@ -128,7 +127,8 @@ export class OnceAcceptor {
       return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }
     // Its run has begun, at least: whoever cancels it as not accepted sees that too.
-    return this.#mark(held, earlier, await this.#statusNow(record.task_id), true);
+    const { status } = await lastStateOf(this.#broker, record.task_id);
+    return this.#mark(held, earlier, status, true);
   }
 
   async #store(
@@ -152,20 +152,6 @@ export class OnceAcceptor {
   ): Promise<AcceptedOnce | undefined> {
     const marked = await this.#records.change(held, { state: 'stored', status });
     return marked === undefined ? undefined : { accepted: acceptedOf(prepared, status), replayed };
-  }
-
-  async #lastState(taskId: string): Promise<{ status: TaskStatus | undefined; reason?: string } | undefined> {
-    const last = await lastBySubject(this.#broker, STREAM.events, SUBJECT.taskStates(taskId));
-    if (last === undefined) return undefined;
-    const status = statusOfSubject(last.subject);
-    if (status !== 'cancelled') return { status };
-    const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent<'SPAWN_CANCELLED'>;
-    const { reason }: EventData<'SPAWN_CANCELLED'> = data;
-    return { status, reason };
-  }
-
-  async #statusNow(taskId: string): Promise<TaskStatus> {
-    return (await this.#lastState(taskId))?.status ?? 'queued';
   }
 }
 

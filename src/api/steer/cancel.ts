@@ -10,7 +10,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
-import { lastStateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 import { withdraw } from './withdraw.js';
 
 /** Each try loses to a state event of the task's own life, of which there are few in a moment. */
@@ -47,7 +47,7 @@ export class Canceller {
 
   /** @returns false when the task's state has changed meanwhile. */
   async #try(task: Task, { owner }: Principal): Promise<boolean> {
-    const { status, seq } = await lastStateOf(this.#broker, task.task_id);
+    const { status, seq } = await stateOf(this.#broker, task);
     if (status === 'cancelled') return true;
     if (isEnded(status)) throw new ApiError('task_ended', `Task ${task.task_id} is ${status}`);
     if (status === 'running') {

@@ -5,7 +5,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
-import { lastStateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 
 /** Has running attempts end their turn in Claude's own way; the outcome then says so. */
 export class Interrupter {
@@ -21,7 +21,7 @@ export class Interrupter {
   async interrupt(id: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
     try {
-      const { status } = await lastStateOf(this.#broker, id);
+      const { status } = await stateOf(this.#broker, task);
       if (isEnded(status)) throw new ApiError('task_ended', `Task ${id} is ${status}`);
       if (status !== 'running') throw new ApiError('not_running', `Task ${id} is ${status}`);
       const answer = await askWorker(this.#broker, id, 'interrupt', principal.owner);

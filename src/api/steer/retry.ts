@@ -9,7 +9,7 @@ import type { DeadLetters } from '../dead-letters.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { requestOf } from './request-of.js';
-import { lastStateOf } from './state.js';
+import { stateOf } from '../task-state.js';
 
 export interface RetrierOptions {
   readonly broker: Broker;
@@ -30,9 +30,10 @@ export class Retrier {
   /** @throws {ApiError} */
   async retry(id: string, principal: Principal): Promise<SpawnAccepted> {
     const { broker, blobs, tasks, acceptor, dead } = this.#options;
-    const { owner, session_id: sessionId } = await tasks.task(id, principal);
+    const task = await tasks.task(id, principal);
+    const { owner, session_id: sessionId } = task;
     try {
-      const { status } = await lastStateOf(broker, id);
+      const { status } = await stateOf(broker, task);
       if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
       const command = await keptCommand(broker, blobs, { taskId: id, sessionId });

@@ -1,8 +1,9 @@
-import type { StoredEvent } from '../../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../../contracts/names.js';
-import { statusOfSubject, type TaskStatus } from '../../../contracts/states.js';
-import type { Broker } from '../../broker/connect.js';
-import { lastBySubject } from '../../broker/read.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import type { Task } from '../../contracts/http.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { statusOfSubject, type TaskStatus } from '../../contracts/states.js';
+import type { Broker } from '../broker/connect.js';
+import { lastBySubject } from '../broker/read.js';
 
 /** A task's last state, and the sequence that the next one must expect. */
 export interface LastState {
@@ -20,3 +21,10 @@ export async function lastStateOf(broker: Broker, taskId: string): Promise<LastS
   const { reason } = data as { reason?: string };
   return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, reason };
 }
+
+/**
+ * The same of a task that the read model shows, which keeps an outcome for longer than the broker keeps the events: to have none any more is
+ * not to have begun. Nothing follows an outcome, so its `seq` is 0. @throws {BrokerError}
+ */
+export const stateOf = async (broker: Broker, { task_id: id, status, reason, ended_at }: Task): Promise<LastState> =>
+  ended_at === undefined ? lastStateOf(broker, id) : { status, seq: 0, reason };

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { Sweeper } from '../../src/api/sweeper.js';
+import { systemClock } from '../../src/clock.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { BrokerError } from '../../src/broker/errors.js';
+import { sweepSessions } from '../../src/broker/session-queue.js';
+import { silent } from '../fixtures/connection.js';
+
+const FIRST = '01a20820-0000-7000-8000-000000000001';
+const SECOND = '01a20820-0000-7000-8000-000000000002';
+
+describe('the sweeper', () => {
+  it('ends what is overdue although the sessions cannot be swept: the queue may be full of it', async () => {
+    const swept = new Promise<void>((resolve) => {
+      const broker = {
+        connected: () => true,
+        clock: { ...systemClock, after: () => () => undefined },
+        jsm: { streams: { info: async () => Promise.reject(new BrokerError('full', 'as the test wants it')) } },
+      } as unknown as Broker;
+      const expirer = {
+        sweep: async () => {
+          resolve();
+          return 0;
+        },
+      };
+      new Sweeper(broker, expirer, () => false, silent).start();
+    });
+    await swept;
+  });
+
+  it('comes to the other sessions when one cannot be swept', async () => {
+    const promoted: string[] = [];
+    const broker = {
+      jsm: {
+        streams: {
+          info: async () => ({
+            state: { subjects: { [SUBJECT.waiting('q', 't1', FIRST)]: 1, [SUBJECT.waiting('q', 't2', SECOND)]: 1 } },
+          }),
+          getMessage: async (stream: string, query: { last_by_subj?: string; next_by_subj?: string }) => {
+            const filter = query.last_by_subj ?? query.next_by_subj ?? '';
+            if (stream === STREAM.events || filter.includes('.spawn.')) return null;
+            const session = filter.slice(filter.lastIndexOf('.') + 1);
+            const subject = SUBJECT.waiting('q', session, session);
+            return { seq: 1, subject, data: new Uint8Array(), header: { get: () => session } };
+          },
+          deleteMessage: async () => true,
+        },
+      },
+      publisher: {
+        publish: async ({ subject }: { subject: string }) => {
+          if (subject.endsWith(FIRST)) throw new BrokerError('refused', 'as the test wants it');
+          promoted.push(subject);
+          return { stream: STREAM.commands, seq: 2, duplicate: false };
+        },
+      },
+    } as unknown as Broker;
+    await assert.rejects(sweepSessions(broker, new AbortController().signal), BrokerError);
+    assert.deepEqual(promoted, [SUBJECT.run('q', 'next', SECOND)]);
+  });
+});

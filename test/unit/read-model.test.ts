@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { acceptedRow } from '../../src/events/projection.js';
+import { ReadModel } from '../../src/store/read-model.js';
+import { TaskStore } from '../../src/store/task-store.js';
+import { silent } from '../fixtures/connection.js';
+
+const TASKS = 5_000;
+/** Every so many tasks are of the queue `rare`. */
+const RARE = 1_500;
+
+const idOf = (n: number): string => `01a20820-0000-7000-8000-${String(n).padStart(12, '0')}`;
+
+describe('the list of tasks', () => {
+  let dir: string;
+  let model: ReadModel;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
+    model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    for (let n = 0; n < TASKS; n++) {
+      const queue = n % RARE === 0 ? 'rare' : 'default';
+      const command = { v: 1, session_id: idOf(n), owner: 'o', priority: 'normal', prompt: 'x' } as const;
+      const accepted_at = new Date(n).toISOString();
+      model.accept(acceptedRow({ ...command, task_id: idOf(n), queue, accepted_at }, 'queued'));
+    }
+    await model.flush();
+  });
+  after(async () => {
+    await model.stop();
+    await rm(dir, { recursive: true });
+  });
+
+  it('is given in pages, the newest first, each task once', async () => {
+    const seen: string[] = [];
+    let from: string | undefined;
+    do {
+      const { rows, next } = await model.list({ owner: 'o', queue: 'rare' }, 3, from);
+      seen.push(...rows.map(({ task_id }) => task_id));
+      from = next;
+    } while (from !== undefined);
+    assert.deepEqual(
+      seen,
+      [3, 2, 1, 0].map((n) => idOf(n * RARE)),
+    );
+    const all = await model.list({ owner: undefined }, TASKS);
+    assert.deepEqual([all.rows.length, all.next], [TASKS, undefined]);
+  });
+
+  it('lets others have their turn while it looks for few among many', async () => {
+    let turns = 0;
+    let looking = true;
+    const turn = (): void => {
+      turns++;
+      if (looking) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const { rows } = await model.list({ owner: undefined, queue: 'nobody' }, 1);
+    looking = false;
+    assert.deepEqual(rows, []);
+    assert.ok(turns >= 3, `only ${turns}`);
+  });
+});
