@@ -144,6 +144,23 @@ export const Config = Type.Object({
   }),
   KSI_CLAUDE_BIN: Type.Optional(Text('The claude executable. Default: the one that the Agent SDK brings.')),
   KSI_CLAUDE_ENV: list('', 'Names of further environment variables that Claude may see, by comma.'),
+  KSI_WORKSPACES: list(
+    '',
+    'Folders that tasks may work in, by comma, as `name=/path`; a request names one as its `workspace`. The same names on every worker and API.',
+    '^$|^[A-Za-z0-9_-]{1,64}=/[^,]*(,[A-Za-z0-9_-]{1,64}=/[^,]*)*$',
+  ),
+  KSI_TOOL_POLICY: Type.Optional(
+    Text(
+      'JSON file that says which tools tasks may use, whatever they ask for (docs/security.md). Read anew when it changes.',
+    ),
+  ),
+  KSI_TASK_MEMORY_MB: Int(
+    'Memory that the processes of an attempt may have together, looked at every second (Linux). `0`: any.',
+    0,
+    1_048_576,
+    4096,
+  ),
+  KSI_TASK_OUTPUT_MB: Int('What Claude may write in an attempt, partial text included. `0`: any.', 0, 1_048_576, 256),
   KSI_MODEL: Text('Model of a task that names none.', { default: 'sonnet', minLength: 1 }),
   KSI_MAX_PROMPT_CHARS: Int('Characters that a prompt may have.', 1, 100_000_000, 4_000_000),
   KSI_MAX_BODY_BYTES: Int('Bytes that the body of an HTTP request may have.', 1024, 1_073_741_824, 16_777_216),

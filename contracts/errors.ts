@@ -55,6 +55,11 @@ export const API_ERRORS = {
     title: 'Pages of this origin may not use the API',
     next: 'Operators name the origins that may in KSI_ALLOWED_ORIGINS.',
   },
+  tool_not_allowed: {
+    status: 403,
+    title: 'A policy does not allow this tool',
+    next: 'Leave out the rule that is named, or ask the operator to change KSI_TOOL_POLICY.',
+  },
   not_found: { status: 404, title: 'There is no such thing here', next: 'Check the id; list what there is with GET.' },
   method_not_allowed: {
     status: 405,
@@ -81,6 +86,11 @@ export const API_ERRORS = {
     status: 409,
     title: 'The task cannot be run again',
     next: 'Its command is not kept any more, or is not valid: spawn a new one.',
+  },
+  workspace_mismatch: {
+    status: 409,
+    title: 'The session has another working folder',
+    next: 'Leave out `workspace` to continue in the folder it began in, or begin another session.',
   },
   conflict: {
     status: 409,
@@ -206,6 +216,31 @@ export const TASK_ERRORS = {
     retryable: false,
     title: 'Claude was interrupted, as somebody asked',
     next: 'Continue the session with another task.',
+  },
+  tool_not_allowed: {
+    retryable: false,
+    title: 'A policy does not allow a tool that the task asks for',
+    next: 'Leave out the rule that is named, or ask the operator to change KSI_TOOL_POLICY.',
+  },
+  workspace_mismatch: {
+    retryable: false,
+    title: 'The session has another working folder',
+    next: 'Leave out `workspace` to continue in the folder it began in, or begin another session.',
+  },
+  workspace_unavailable: {
+    retryable: true,
+    title: 'The working folder cannot be used on this worker',
+    next: 'Check that it is a folder below a root of KSI_WORKSPACES, with no symbolic link on its way.',
+  },
+  memory_limit: {
+    retryable: false,
+    title: 'The task used more memory than it may',
+    next: 'Ask for less at once, or ask the operator to raise KSI_TASK_MEMORY_MB.',
+  },
+  output_limit: {
+    retryable: false,
+    title: 'Claude wrote more than a task may',
+    next: 'Ask for less at once, or ask the operator to raise KSI_TASK_OUTPUT_MB.',
   },
   worker_lost: {
     retryable: true,

@@ -14,6 +14,8 @@ export * from './policy.js';
 export * from './spawn.js';
 export * from './states.js';
 export * from './tokens.js';
+export * from './tool-policy.js';
 export * from './topology.js';
 export * from './workers.js';
+export * from './workspace.js';
 export * from './ws.js';

@@ -113,6 +113,8 @@ export const SUBJECT = {
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
+  /** The working folder that a session is bound to; no subkey of Claude's has a `$` (they are base64url). */
+  sessionWorkspace: (sessionId: string) => `ksi.transcripts.${sessionId}.$workspace`,
 
   audit: (owner: string, verb: string) => `ksi.audit.${owner}.${verb}`,
   auditAll: 'ksi.audit.>',

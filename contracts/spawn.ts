@@ -2,6 +2,11 @@ import { Type, type Static } from 'typebox';
 import { DEFAULT_QUEUE, FORMAT_VERSION, NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { BlobRef } from './blob.js';
 import { Policy } from './policy.js';
+import { TOOL_RULE_PATTERN } from './tool-policy.js';
+import { WORKSPACE_PATTERN } from './workspace.js';
+
+/** A value that begins with a dash would be a flag to claude. */
+const MODEL_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:/@\\[\\]-]{0,127}$';
 
 /** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
 export const SpawnRequest = Type.Object(
@@ -26,13 +31,28 @@ export const SpawnRequest = Type.Object(
       }),
     ),
     model: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'Model or alias. Default: KSI_MODEL of the worker.' }),
+      Type.String({ pattern: MODEL_PATTERN, description: 'Model or alias. Default: KSI_MODEL of the worker.' }),
     ),
     allowed_tools: Type.Optional(
-      Type.Array(Type.String({ minLength: 1, maxLength: 512 }), {
+      Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), {
         maxItems: 256,
         description:
-          "Tools Claude may use without asking, as in claude's --allowedTools. A tool that needs permission and is not listed is denied.",
+          "Tools Claude may use without asking, one rule an item, as in claude's --allowedTools. A tool that needs permission and is not listed is denied.",
+        examples: [['Read', 'Bash(git log:*)']],
+      }),
+    ),
+    disallowed_tools: Type.Optional(
+      Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), {
+        maxItems: 256,
+        description: "Tools, or uses of them, that Claude may not make, as in claude's --disallowedTools.",
+      }),
+    ),
+    workspace: Type.Optional(
+      Type.String({
+        pattern: WORKSPACE_PATTERN,
+        description:
+          'The working folder: one of the roots that the operator named (KSI_WORKSPACES), or a folder in it. A session keeps the one that it began in. Default: a folder of its own.',
+        examples: ['website', 'website/docs'],
       }),
     ),
     queue: Type.Optional(
@@ -68,6 +88,8 @@ export const SpawnCommand = Type.Object({
   prompt: Type.String(),
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
+  disallowed_tools: Type.Optional(Type.Array(Type.String())),
+  workspace: Type.Optional(Type.String()),
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
 });

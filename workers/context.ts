@@ -1,9 +1,12 @@
 import type { Logger } from 'pino';
 import type { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
+import type { ToolPolicyFile } from '../src/tools/policy-file.js';
+import type { Workspaces } from '../src/workspaces.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
+import type { MemoryWatch } from './claude/memory.js';
 import type { runClaude } from './claude/run.js';
 import type { Journal } from './journal/journal.js';
 import type { Quarantine } from './quarantine.js';
@@ -25,6 +28,11 @@ export interface WorkerContext {
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;
   readonly keeper: Keeper;
+  readonly workspaces: Pick<Workspaces, 'find'>;
+  readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
+  /** Of each attempt; Infinity: none. */
+  readonly limits: { readonly memoryBytes: number; readonly outputBytes: number };
+  readonly memory: Pick<MemoryWatch, 'watch'>;
   readonly runClaude: typeof runClaude;
   /** Between 0 and 1. */
   readonly random: () => number;

@@ -59,6 +59,8 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
 const STOPPED = {
   timeout: { code: 'claude_timeout', what: '' },
   idle: { code: 'claude_idle', what: '' },
+  memory: { code: 'memory_limit', what: '' },
+  output: { code: 'output_limit', what: '' },
 } as const satisfies Record<string, Verdict>;
 
 function withoutResult({ exit, failure, stdout }: ClaudeEnding): Verdict {

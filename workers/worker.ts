@@ -10,6 +10,8 @@ import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
+import { ToolPolicyFile } from '../src/tools/policy-file.js';
+import { Workspaces } from '../src/workspaces.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
@@ -20,6 +22,7 @@ import type { Containment } from './claude/containment.js';
 import { DeletedSessions } from './deleted-sessions.js';
 import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
+import { MemoryWatch } from './claude/memory.js';
 import { runClaude } from './claude/run.js';
 import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
@@ -43,6 +46,9 @@ export interface WorkerOptions {
   /** Called with the end of each task that was delivered here. */
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
+
+/** `0` stands for no limit. */
+const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
 
 /** How long a broker that is away is waited for with what a stopping worker has to say. */
 const FAREWELL_MS = 1_500;
@@ -109,6 +115,10 @@ export class Worker {
       model: config.KSI_MODEL,
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
+      workspaces: new Workspaces(config.KSI_WORKSPACES),
+      toolPolicy: new ToolPolicyFile(config.KSI_TOOL_POLICY, log),
+      limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },
+      memory: new MemoryWatch(log),
       runClaude,
       random: Math.random,
       journal: this.#journal,

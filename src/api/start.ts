@@ -12,6 +12,8 @@ import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import type { ReadModel } from '../store/read-model.js';
+import { ToolPolicyFile } from '../tools/policy-file.js';
+import { Workspaces } from '../workspaces.js';
 import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
@@ -100,7 +102,19 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
     stops.push(() => tail.stop());
     const gauge = new QueueGauge(broker, config, log);
-    const acceptor = new Acceptor({ broker, blobs, hub, model: tail.model, gauge, config, log });
+    const workspaces = new Workspaces(config.KSI_WORKSPACES);
+    const toolPolicy = new ToolPolicyFile(config.KSI_TOOL_POLICY, log);
+    const acceptor = new Acceptor({
+      broker,
+      blobs,
+      hub,
+      model: tail.model,
+      gauge,
+      workspaces,
+      toolPolicy,
+      config,
+      log,
+    });
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, hub, tail.model);

@@ -11,6 +11,7 @@ import { DeadLetters } from '../../src/api/dead-letters.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { Workspaces } from '../../src/workspaces.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { startApiOn, type ApiBody, type ApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
@@ -151,6 +152,8 @@ describe('dead letters, and tasks run again', () => {
       hub: { cursor: () => 'c' },
       model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
       gauge: { take: () => true },
+      workspaces: new Workspaces(''),
+      toolPolicy: { current: {} },
       config: { KSI_QUEUES: 'still', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
       log: silent,
     });

@@ -11,6 +11,7 @@ import { OnceAcceptor, type AcceptedOnce } from '../../src/api/accept/once.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { Workspaces } from '../../src/workspaces.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
 import { FAULTS, faultyBroker, type Fault } from '../fixtures/faulty-broker.js';
@@ -31,6 +32,8 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
     gauge: { take: () => true },
+    workspaces: new Workspaces(''),
+    toolPolicy: { current: {} },
     config: { KSI_QUEUES: 'default', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
     log: silent,
   });

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
+import { Workspaces } from '../../src/workspaces.js';
 import { claimTask, type Claim } from '../../workers/attempt/claim.js';
 import type { TaskIdentity } from '../../workers/attempt/command.js';
 import { AttemptEvents } from '../../workers/attempt/events.js';
@@ -12,6 +13,7 @@ import { Stopped } from '../../workers/attempt/stop.js';
 import { GROUP_ONLY } from '../../workers/claude/containment.js';
 import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
+import { MemoryWatch } from '../../workers/claude/memory.js';
 import { runClaude } from '../../workers/claude/run.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
@@ -45,6 +47,10 @@ describe('the fence', () => {
       journal: (journal = new Journal(lab.dir)),
       keeper: new Keeper(GROUP_ONLY, 'w_test', log),
       environment: { env: {}, secrets: [] },
+      workspaces: new Workspaces(''),
+      toolPolicy: { current: {} },
+      limits: { memoryBytes: Infinity, outputBytes: Infinity },
+      memory: new MemoryWatch(log),
       runClaude,
       random: Math.random,
       shutdown: new AbortController().signal,

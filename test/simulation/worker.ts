@@ -78,7 +78,8 @@ export class SimWorker {
     };
     const blobs = { needed: () => false };
     const folders = { slot: async () => ({ config: '', home: '' }), workspace: async () => '' };
-    this.#context = { ...parts, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
+    const unlimited = { toolPolicy: { current: {} }, limits: {}, memory: {}, workspaces: {} };
+    this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
     this.#lanes = new Lanes({
       broker,
       queues: [QUEUE],

@@ -10,7 +10,10 @@ import type { TaskIdentity } from './command.js';
 import type { AttemptEvents } from './events.js';
 import type { Lease } from './lease.js';
 import { LiveText } from './live.js';
-import { Stopped } from './stop.js';
+import { TaskFault } from './fault.js';
+import { folderOf } from './folder.js';
+import { Stopped, type StopReason } from './stop.js';
+import { toolsFor } from './tools.js';
 
 export interface AttemptOptions {
   readonly context: WorkerContext;
@@ -22,6 +25,10 @@ export interface AttemptOptions {
   readonly claim: Claim;
   readonly events: AttemptEvents;
 }
+
+const FAULTS = ['timeout', 'idle', 'memory', 'output'] as const;
+const isFault = (reason: StopReason): reason is (typeof FAULTS)[number] =>
+  (FAULTS as readonly string[]).includes(reason);
 
 /** One run of Claude for a task, and what may stop it: its lease, the worker's end, its policy, and whoever asks. */
 export class Attempt {
@@ -70,6 +77,7 @@ export class Attempt {
       return outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
     } catch (error) {
       lease.signal.throwIfAborted();
+      if (error instanceof TaskFault) return { kind: 'failed', error: taskError(error.code, error.message) };
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
@@ -80,13 +88,14 @@ export class Attempt {
 
   async #runClaude(live: LiveText): Promise<ClaudeEnding> {
     const { context, slot, lease, command, policy, claim, events } = this.#options;
-    const { broker, blobs, folders, environment, keeper, shutdown } = context;
+    const { broker, blobs, folders, workspaces, toolPolicy, environment, keeper, limits, memory, shutdown } = context;
     const { signal } = lease;
     const { config, home } = await folders.slot(slot);
     const sessionId = command.session_id;
     const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
     const resume = await transcript.exists();
-    const cwd = await folders.workspace(sessionId);
+    const cwd = await folderOf(command, transcript, resume, { folders, workspaces });
+    const tools = toolsFor(command, toolPolicy.current);
     lease.throwIfLost();
     return context.runClaude({
       prompt: command.prompt,
@@ -94,7 +103,7 @@ export class Attempt {
       resume,
       transcript,
       model: command.model ?? context.model,
-      allowedTools: command.allowed_tools,
+      tools,
       cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: context.executable,
@@ -108,6 +117,9 @@ export class Attempt {
       redact: redactor(environment.secrets),
       idleMs: policy.idleTimeoutMs,
       onIdle: () => this.#stop.abort(new Stopped('idle')),
+      outputBytes: limits.outputBytes,
+      onTooMuch: () => this.#stop.abort(new Stopped('output')),
+      onStarted: (pid) => memory.watch(pid, limits.memoryBytes, () => this.#stop.abort(new Stopped('memory'))),
       interrupt: this.#interrupt.signal,
       signal: AbortSignal.any([signal, shutdown, this.#stop.signal]),
     });
@@ -117,6 +129,6 @@ export class Attempt {
   #fault(): ClaudeEnding['stopped'] {
     const stopped: unknown = this.#stop.signal.reason;
     const reason = stopped instanceof Stopped ? stopped.reason : undefined;
-    return reason === 'timeout' || reason === 'idle' ? reason : undefined;
+    return reason !== undefined && isFault(reason) ? reason : undefined;
   }
 }

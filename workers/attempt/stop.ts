@@ -5,10 +5,20 @@
  * - `broker_lost`: the broker was away for longer than the lease allows. Nothing more, but for that when it is back.
  * - `shutdown`: the worker stops; the attempt still holds its lease and gives the task back.
  * - `timeout`, `idle`: it took longer, or was silent for longer, than its policy allows: it has failed.
+ * - `memory`, `output`: it used more, or wrote more, than a task may: it has failed.
  * - `cancelled`, `interrupted`: somebody asked for it.
  */
 export type StopReason =
-  'fenced' | 'lease_lost' | 'broker_lost' | 'shutdown' | 'timeout' | 'idle' | 'cancelled' | 'interrupted';
+  | 'fenced'
+  | 'lease_lost'
+  | 'broker_lost'
+  | 'shutdown'
+  | 'timeout'
+  | 'idle'
+  | 'memory'
+  | 'output'
+  | 'cancelled'
+  | 'interrupted';
 
 /** The reason of the AbortSignals that stop attempts. */
 export class Stopped extends Error {

@@ -19,7 +19,7 @@ export interface ClaudeEnding {
   /** Somebody asked it to end its turn. */
   readonly interrupted?: boolean | undefined;
   /** Why it was stopped, if that was its own fault. */
-  readonly stopped?: 'timeout' | 'idle' | undefined;
+  readonly stopped?: 'timeout' | 'idle' | 'memory' | 'output' | undefined;
   /** Why the process could not be started. */
   readonly spawnError?: { readonly code: string; readonly message: string; readonly path: string } | undefined;
   readonly exit?: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;

@@ -29,6 +29,21 @@ const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
   { pattern: /^(NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/, why: "a company's own certificates" },
 ];
 
+/** Git as told on its command line: a repository's own configuration is no reason to start a program or to be one, unasked. */
+const GIT_CONFIG = [
+  ['core.fsmonitor', 'false'],
+  ['diff.external', ''],
+  ['safe.bareRepository', 'explicit'],
+] as const;
+
+const GIT = Object.fromEntries([
+  ['GIT_CONFIG_COUNT', String(GIT_CONFIG.length)],
+  ...GIT_CONFIG.flatMap(([name, value], n) => [
+    [`GIT_CONFIG_KEY_${n}`, name],
+    [`GIT_CONFIG_VALUE_${n}`, value],
+  ]),
+]) as Readonly<Record<string, string>>;
+
 export interface ClaudeEnvironment {
   readonly env: Readonly<Record<string, string>>;
   /** Values that must not appear in events and logs. */
@@ -58,6 +73,7 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
       // Nothing but the Messages API is asked, and the executable stays the one that was installed.
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       DISABLE_AUTOUPDATER: '1',
+      ...GIT,
     },
     secrets,
   };

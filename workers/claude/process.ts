@@ -28,8 +28,8 @@ export class ClaudeProcess implements SpawnedProcess {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   #ending: Promise<void> | undefined;
 
-  /** @param gate what to wait for before Claude is read on; undefined: nothing. */
-  constructor(options: SpawnOptions, keeper: Keeper, gate: () => Promise<void> | undefined) {
+  /** @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing. */
+  constructor(options: SpawnOptions, keeper: Keeper, gate: (bytes: number) => Promise<void> | undefined) {
     const { args, cwd } = options;
     // The `node` that runs a script is this one: Claude's PATH may hold none.
     const command = options.command === 'node' ? process.execPath : options.command;
@@ -122,10 +122,10 @@ export class ClaudeProcess implements SpawnedProcess {
     });
   }
 
-  #gated(gate: () => Promise<void> | undefined): Transform {
+  #gated(gate: (bytes: number) => Promise<void> | undefined): Transform {
     const tail = this.stdoutTail;
     const pass = async (chunk: Buffer, done: TransformCallback): Promise<void> => {
-      await gate();
+      await gate(chunk.length);
       done(null, chunk);
     };
     return new Transform({

@@ -1,6 +1,13 @@
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
-import { query, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
+import {
+  query,
+  type HookCallback,
+  type Options,
+  type SDKUserMessage,
+  type SessionStore,
+} from '@anthropic-ai/claude-agent-sdk';
+import type { ClaudeTools } from '../attempt/tools.js';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
@@ -14,7 +21,7 @@ export interface ClaudeRun {
   readonly resume: boolean;
   readonly transcript: SessionStore & { readonly failure: string | undefined };
   readonly model: string;
-  readonly allowedTools: readonly string[] | undefined;
+  readonly tools: ClaudeTools;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
@@ -29,6 +36,11 @@ export interface ClaudeRun {
   /** Longest silence of its stream; `onIdle` is called then. */
   readonly idleMs: number;
   readonly onIdle: () => void;
+  /** What it may write to its stream, in bytes; `onTooMuch` is called once, past it. */
+  readonly outputBytes: number;
+  readonly onTooMuch: () => void;
+  /** Called with the first process that it starts. @returns what to call when that has ended. */
+  readonly onStarted: (pid: number) => () => void;
   /** Asks Claude to end its turn itself. */
   readonly interrupt: AbortSignal;
   /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
@@ -49,7 +61,13 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const abort = new AbortController();
   let child: ClaudeProcess | undefined;
   const idle = new IdleWatch(run.idleMs, run.onIdle);
-  const watched = (): Promise<void> | undefined => idle.heard(run.gate());
+  let written = 0;
+  const watched = (bytes: number): Promise<void> | undefined => {
+    const before = written;
+    written += bytes;
+    if (before <= run.outputBytes && written > run.outputBytes) run.onTooMuch();
+    return idle.heard(run.gate());
+  };
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
   let begun = false;
@@ -67,7 +85,11 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       options: {
         ...optionsOf(run),
         abortController: abort,
-        spawnClaudeCodeProcess: (options) => (child = new ClaudeProcess(options, run.keeper, watched)),
+        spawnClaudeCodeProcess: (options) => {
+          child = new ClaudeProcess(options, run.keeper, watched);
+          if (child.pid !== undefined) void child.exited.then(run.onStarted(child.pid));
+          return child;
+        },
       },
     });
     // One that can't be told is ended.
@@ -116,7 +138,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   };
 }
 
-function optionsOf(run: ClaudeRun) {
+function optionsOf(run: ClaudeRun): Options {
+  const { existing, allowed, disallowed, whyNot } = run.tools;
   return {
     cwd: run.cwd,
     env: { ...run.env },
@@ -124,16 +147,30 @@ function optionsOf(run: ClaudeRun) {
     ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
     sessionStore: run.transcript,
     ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
-    ...(run.allowedTools === undefined ? {} : { allowedTools: [...run.allowedTools] }),
-    systemPrompt: { type: 'preset' as const, preset: 'claude_code' as const },
+    ...(existing === undefined ? {} : { tools: [...existing] }),
+    ...(allowed === undefined ? {} : { allowedTools: [...allowed] }),
+    ...(disallowed.length === 0 ? {} : { disallowedTools: [...disallowed] }),
+    ...(whyNot === undefined ? {} : { hooks: { PreToolUse: [{ hooks: [denying(whyNot)] }] } }),
+    systemPrompt: { type: 'preset', preset: 'claude_code' },
     // Nothing from the working folder or the worker's user decides what Claude may do.
     settingSources: [],
     strictMcpConfig: true,
     // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
-    permissionMode: 'default' as const,
+    permissionMode: 'default',
     includePartialMessages: true,
   };
 }
+
+/** Asked before each use of a tool, by subagents too; what it says reaches the model and the task's events. */
+const denying =
+  (whyNot: NonNullable<ClaudeTools['whyNot']>): HookCallback =>
+  (input) => {
+    if (input.hook_event_name !== 'PreToolUse') return Promise.resolve({});
+    const why = whyNot(input.tool_name, (input.tool_input ?? {}) as Record<string, unknown>);
+    if (why === undefined) return Promise.resolve({});
+    const denied = { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason: why } as const;
+    return Promise.resolve({ hookSpecificOutput: denied });
+  };
 
 async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError']> {
   try {

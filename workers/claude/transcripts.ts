@@ -1,5 +1,6 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
 import { v7 as uuidv7 } from 'uuid';
+import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js';
 import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -85,6 +86,28 @@ export class Transcript implements SessionStore {
     }
   }
 
+  /** The working folder that the session is bound to; undefined: none, or its own. @throws {BrokerError} */
+  async workspace(): Promise<string | undefined> {
+    const { broker, sessionId, signal } = this.#options;
+    const bound = await whileUnavailable(broker, signal, () =>
+      lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId)),
+    );
+    return bound === undefined ? undefined : workspaceOf(bound);
+  }
+
+  /** Binds the session to a working folder, before it begins there. */
+  async bind(workspace: string): Promise<void> {
+    const { broker, sessionId, signal } = this.#options;
+    const publication = {
+      subject: SUBJECT.sessionWorkspace(sessionId),
+      payload: JSON.stringify({ v: FORMAT_VERSION, workspace } satisfies WorkspaceBinding),
+      msgId: uuidv7(),
+      expect: { filter: this.#filter, seq: this.#last },
+    };
+    if ((await publishCertainly(broker, STREAM.transcripts, publication, signal)) === undefined)
+      throw this.#failed(new Error('Another attempt has taken the session over'));
+  }
+
   async load(key: SessionKey): Promise<SessionStoreEntry[] | null> {
     try {
       const entries = await this.#entries(this.#subject(key.subpath));
@@ -106,7 +129,9 @@ export class Transcript implements SessionStore {
     const prefix = `${this.#filter}.`;
     try {
       const info = await this.#options.broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: `${prefix}>` });
-      return Object.keys(info.state.subjects ?? {}).map((subject) => decodeSubkey(subject.slice(prefix.length)));
+      return Object.keys(info.state.subjects ?? {})
+        .filter((subject) => subject !== SUBJECT.sessionWorkspace(this.#options.sessionId))
+        .map((subject) => decodeSubkey(subject.slice(prefix.length)));
     } catch (error) {
       throw this.#failed(asBrokerError(error, `listing ${prefix}>`));
     }

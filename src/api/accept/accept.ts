@@ -1,35 +1,33 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../../contracts/config.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
-import { DEFAULT_QUEUE, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import { TASK_STATES, type TaskStatus } from '../../../contracts/states.js';
 import type { Blobs } from '../../broker/blobs.js';
-import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import type { PublishAck } from '../../broker/publish.js';
-import { deleteMessage, lastBySubject } from '../../broker/read.js';
+import { deleteMessage } from '../../broker/read.js';
 import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
-import { listOf } from '../../config.js';
 import type { EventHub } from '../../events/hub.js';
 import { acceptedRow, previewOf } from '../../events/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
-import { ApiError, apiErrorOf, invalid } from '../api-error.js';
-import { maySee, type Principal } from '../principal.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import type { Principal } from '../principal.js';
+import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
 import { acceptedOf, commandFor, identityOf, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
-import { chooseSession, type SessionChoice } from './session.js';
+import { chooseSession } from './session.js';
 
-export interface AcceptorOptions {
-  readonly broker: Broker;
+export interface AcceptorOptions extends AdmissionOptions {
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly model: Pick<ReadModel, 'accept' | 'list' | 'openOf'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
-  readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS' | 'KSI_EVENTS_MAX_AGE_S'>;
+  readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S'>;
   readonly log: Logger;
 }
 
@@ -47,7 +45,7 @@ const ENVELOPE_BYTES = 600;
 /** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
 export class Acceptor {
   readonly #options: AcceptorOptions;
-  readonly #queues: ReadonlySet<string>;
+  readonly #admission: Admission;
   /** Only tasks of sessions just made by us: nothing else can make their batch conflict. */
   readonly #runs: Batcher;
   readonly #queuedEvents: Batcher;
@@ -55,7 +53,7 @@ export class Acceptor {
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#queues = new Set(listOf(options.config.KSI_QUEUES));
+    this.#admission = new Admission(options);
     this.#runs = new Batcher(options.broker.publisher);
     this.#queuedEvents = new Batcher(options.broker.publisher);
     this.#notAccepted = new NotAccepted(options.broker, options.log);
@@ -82,10 +80,10 @@ export class Acceptor {
   async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
     const { broker, hub, config } = this.#options;
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
-    this.#check(request);
+    await this.#admission.check(request, principal);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = chooseSession(request.session_id, principal.owner);
-    if (!session.fresh) await this.#checkSession(session, request, principal);
+    if (!session.fresh) await this.#admission.checkSession(session, request, principal);
     return {
       command: commandFor(request, session, principal, { retryOf, retentionMs }),
       fresh: session.fresh,
@@ -130,36 +128,6 @@ export class Acceptor {
 
   async stop(): Promise<void> {
     await this.#notAccepted.stop();
-  }
-
-  #check(request: SpawnRequest): void {
-    const { KSI_MAX_PROMPT_CHARS: most } = this.#options.config;
-    const queue = request.queue ?? DEFAULT_QUEUE;
-    const faults = [];
-    if (request.prompt.length > most)
-      faults.push({
-        field: 'prompt',
-        message: `has ${request.prompt.length} characters; KSI_MAX_PROMPT_CHARS allows ${most}`,
-      });
-    if (!this.#queues.has(queue))
-      faults.push({ field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` });
-    if (request.resume_only === true && request.session_id === undefined)
-      faults.push({ field: 'resume_only', message: 'needs a `session_id`' });
-    if (faults.length > 0) throw invalid(faults);
-  }
-
-  async #checkSession({ sessionId }: SessionChoice, request: SpawnRequest, principal: Principal): Promise<void> {
-    const { broker, model } = this.#options;
-    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
-    const [known] = rows;
-    // Another owner's session is as unknown as none.
-    if (known !== undefined && !maySee(principal, known.owner))
-      throw new ApiError('session_not_found', 'There is no such session');
-    if (request.resume_only !== true || known !== undefined) return;
-    const found = await sessionStands(broker, sessionId).catch((error: unknown) => {
-      throw apiErrorOf(error);
-    });
-    if (!found) throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
   }
 
   /** @returns the task's true status. @throws {BrokerError | ApiError} */
@@ -280,13 +248,4 @@ export class Acceptor {
     };
     return { taskId: task_id, sessionId: session_id, queue, payload, headers };
   }
-}
-
-/** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */
-async function sessionStands(broker: Broker, sessionId: string): Promise<boolean> {
-  const stored = await Promise.all([
-    lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
-    lastBySubject(broker, STREAM.commands, SUBJECT.session(sessionId)),
-  ]);
-  return stored.some((message) => message !== undefined);
 }

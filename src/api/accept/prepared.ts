@@ -52,6 +52,8 @@ export const commandFor = (
   prompt: request.prompt,
   ...(request.model === undefined ? {} : { model: request.model }),
   ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
+  ...(request.disallowed_tools === undefined ? {} : { disallowed_tools: request.disallowed_tools }),
+  ...(request.workspace === undefined ? {} : { workspace: request.workspace }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),
 });

@@ -9,6 +9,8 @@ export const requestOf = ({
   priority,
   model,
   allowed_tools,
+  disallowed_tools,
+  workspace,
   policy,
 }: SpawnCommand): SpawnRequest => ({
   prompt,
@@ -17,5 +19,7 @@ export const requestOf = ({
   priority,
   ...(model === undefined ? {} : { model }),
   ...(allowed_tools === undefined ? {} : { allowed_tools }),
+  ...(disallowed_tools === undefined ? {} : { disallowed_tools }),
+  ...(workspace === undefined ? {} : { workspace }),
   ...policy,
 });

@@ -1,0 +1,106 @@
+import type { Config } from '../../../contracts/config.js';
+import type { Fault } from '../../../contracts/check.js';
+import { DEFAULT_QUEUE, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { SpawnRequest } from '../../../contracts/spawn.js';
+import { workspaceOf } from '../../../contracts/workspace.js';
+import type { Broker } from '../../broker/connect.js';
+import { lastBySubject } from '../../broker/read.js';
+import { listOf } from '../../config.js';
+import type { ReadModel } from '../../store/read-model.js';
+import { layersOf, whyNotAsked } from '../../tools/limits.js';
+import type { ToolPolicyFile } from '../../tools/policy-file.js';
+import type { Workspaces } from '../../workspaces.js';
+import { ApiError, apiErrorOf, invalid } from '../api-error.js';
+import { maySee, type Principal } from '../principal.js';
+import type { SessionChoice } from './session.js';
+
+export interface AdmissionOptions {
+  readonly broker: Broker;
+  readonly model: Pick<ReadModel, 'list'>;
+  readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
+  readonly workspaces: Pick<Workspaces, 'find'>;
+  readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
+}
+
+/** Whether a request may become a task: what its schema can't tell. A worker checks again what it alone can be sure of. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #queues: ReadonlySet<string>;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#queues = new Set(listOf(options.config.KSI_QUEUES));
+  }
+
+  /** @throws {ApiError} invalid_request with all faults, tool_not_allowed */
+  async check(request: SpawnRequest, { owner }: Principal): Promise<void> {
+    const faults = [...this.#faults(request), ...(await this.#faultsOfWorkspace(request))];
+    if (faults.length > 0) throw invalid(faults);
+    const layers = layersOf(this.#options.toolPolicy.current, owner, request);
+    for (const rule of request.allowed_tools ?? []) {
+      const why = whyNotAsked(layers, rule);
+      if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
+    }
+  }
+
+  *#faults(request: SpawnRequest): Generator<Fault> {
+    const { KSI_MAX_PROMPT_CHARS: most } = this.#options.config;
+    const queue = request.queue ?? DEFAULT_QUEUE;
+    const { length } = request.prompt;
+    if (length > most)
+      yield { field: 'prompt', message: `has ${length} characters; KSI_MAX_PROMPT_CHARS allows ${most}` };
+    if (!this.#queues.has(queue))
+      yield { field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` };
+    if (request.resume_only === true && request.session_id === undefined)
+      yield { field: 'resume_only', message: 'needs a `session_id`' };
+  }
+
+  /** What is not on this host is left to the workers, which may be elsewhere. */
+  async #faultsOfWorkspace({ workspace }: SpawnRequest): Promise<Fault[]> {
+    if (workspace === undefined) return [];
+    const found = await this.#options.workspaces.find(workspace);
+    return found.kind === 'refused' ? [{ field: 'workspace', message: found.why }] : [];
+  }
+
+  /** @throws {ApiError} session_not_found, workspace_mismatch */
+  async checkSession({ sessionId }: SessionChoice, request: SpawnRequest, principal: Principal): Promise<void> {
+    const { model } = this.#options;
+    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
+    const [known] = rows;
+    // Another owner's session is as unknown as none.
+    if (known !== undefined && !maySee(principal, known.owner))
+      throw new ApiError('session_not_found', 'There is no such session');
+    try {
+      if (request.workspace !== undefined) await this.#checkFolder(sessionId, request.workspace);
+      if (request.resume_only !== true || known !== undefined || (await this.#stands(sessionId))) return;
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+    throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
+  }
+
+  /** The worker decides, when the session begins; what has begun is told here already. */
+  async #checkFolder(sessionId: string, asked: string): Promise<void> {
+    const { broker } = this.#options;
+    const [bound, transcript] = await Promise.all([
+      lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId)),
+      lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
+    ]);
+    const folder = bound === undefined ? undefined : workspaceOf(bound);
+    if (folder === asked || (bound === undefined && transcript === undefined)) return;
+    throw new ApiError(
+      'workspace_mismatch',
+      `The session works in ${folder ?? 'a folder of its own'}, not in ${asked}`,
+    );
+  }
+
+  /** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */
+  async #stands(sessionId: string): Promise<boolean> {
+    const { broker } = this.#options;
+    const stored = await Promise.all([
+      lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
+      lastBySubject(broker, STREAM.commands, SUBJECT.session(sessionId)),
+    ]);
+    return stored.some((message) => message !== undefined);
+  }
+}

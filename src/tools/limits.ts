@@ -1,0 +1,109 @@
+import type { ToolLimits, ToolPolicy } from '../../contracts/tool-policy.js';
+import { covers, domainOf, namesTool, parseRule, prefixOf, startsWithWords, type ToolRule } from './rule.js';
+
+/** What one of those who may say so allows. */
+export interface Layer {
+  readonly of: "the operator's policy" | "the owner's policy" | 'the request';
+  /** Undefined: any. */
+  readonly allow: readonly ToolRule[] | undefined;
+  readonly deny: readonly ToolRule[];
+}
+
+/** What a task asks for. */
+export interface AskedTools {
+  readonly allowed_tools?: readonly string[];
+  readonly disallowed_tools?: readonly string[];
+}
+
+const layer = (of: Layer['of'], { allow, deny = [] }: ToolLimits): Layer => ({
+  of,
+  allow: allow?.map(parseRule),
+  deny: deny.map(parseRule),
+});
+
+/** All that limits an owner's task. */
+export const layersOf = (policy: ToolPolicy, owner: string, asked: AskedTools): readonly Layer[] => [
+  layer("the operator's policy", policy),
+  layer("the owner's policy", policy.owners?.[owner] ?? {}),
+  layer('the request', { deny: [...(asked.disallowed_tools ?? [])] }),
+];
+
+/** @returns why a rule can't be asked for, naming what forbids it; undefined when it can. */
+export function whyNotAsked(layers: readonly Layer[], text: string): string | undefined {
+  const asked = parseRule(text);
+  for (const { of, allow, deny } of layers) {
+    const denied = deny.find((rule) => covers(rule, asked));
+    if (denied !== undefined) return `${text} is denied by ${of} (${denied.text})`;
+    if (allow !== undefined && !allow.some((rule) => covers(rule, asked)))
+      return `${text} is more than ${of} allows (${listed(allow)})`;
+  }
+  return undefined;
+}
+
+/** @returns why a tool can't be used so, naming what forbids it; undefined when it can. */
+export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
+  for (const { of, allow, deny } of layers) {
+    const denied = deny.find(
+      (rule) => namesTool(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),
+    );
+    if (denied !== undefined) return `${tool} is denied here by ${of} (${denied.text})`;
+    if (allow === undefined) continue;
+    const rules = allow.filter((rule) => namesTool(rule, tool));
+    if (rules.some(({ uses }) => uses === undefined) || (rules.length > 0 && within(rules, tool, input))) continue;
+    return `This use of ${tool} is more than ${of} allows (${listed(allow)})`;
+  }
+  return undefined;
+}
+
+/** The tools that there are for a task, by name; undefined: all. */
+export function toolsOf(layers: readonly Layer[]): string[] | undefined {
+  const limiting = layers.flatMap(({ allow }) => (allow === undefined ? [] : [allow]));
+  const [first, ...others] = limiting;
+  if (first === undefined) return undefined;
+  const names = first
+    .map(({ tool }) => tool)
+    .filter((tool) => others.every((rules) => rules.some((rule) => namesTool(rule, tool))));
+  return [...new Set(names)];
+}
+
+const listed = (rules: readonly ToolRule[]): string => rules.map(({ text }) => text).join(', ') || 'none';
+
+/** Between the commands that a line runs one after the other. */
+const BETWEEN = /\|\||&&|[;|&\n]/;
+/** What may run commands that stand nowhere by themselves. */
+const HIDDEN = /[`$<>\\]/;
+
+const commandsOf = ({ command }: Record<string, unknown>): string[] =>
+  typeof command === 'string'
+    ? command
+        .split(BETWEEN)
+        .map((part) => part.trim())
+        .filter((part) => part !== '')
+    : [];
+
+/** Whether a use that we can read is one of a denying rule's. What it can't tell is Claude's own to refuse, which is given the rule too. */
+function touches({ uses = '' }: ToolRule, tool: string, input: Record<string, unknown>): boolean {
+  if (tool === 'WebFetch') return hostOf(input) === domainOf(uses);
+  if (tool !== 'Bash') return false;
+  const { words, exact } = prefixOf(uses);
+  return commandsOf(input).some((command) => (exact ? command === words : startsWithWords(command, words)));
+}
+
+/** Whether all that is done is within the rules: when in doubt it is not. */
+function within(rules: readonly ToolRule[], tool: string, input: Record<string, unknown>): boolean {
+  if (tool === 'WebFetch') {
+    const host = hostOf(input);
+    return host !== undefined && rules.some(({ uses = '' }) => domainOf(uses) === host);
+  }
+  const { command } = input;
+  if (tool !== 'Bash' || typeof command !== 'string' || HIDDEN.test(command)) return false;
+  return commandsOf(input).every((part) =>
+    rules.some(({ uses = '' }) => {
+      const { words, exact } = prefixOf(uses);
+      return exact ? part === words : startsWithWords(part, words);
+    }),
+  );
+}
+
+const hostOf = ({ url }: Record<string, unknown>): string | undefined =>
+  typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : undefined;

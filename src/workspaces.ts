@@ -1,0 +1,55 @@
+import { realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WORKSPACE_PATTERN } from '../contracts/workspace.js';
+import { ConfigError } from './config-error.js';
+import { listOf } from './config.js';
+
+/** Where a workspace is on this host, or why it can't be used. `absent`: its root isn't on this host at all. */
+export type FoundWorkspace =
+  { readonly kind: 'found'; readonly path: string } | { readonly kind: 'refused' | 'absent'; readonly why: string };
+
+const PATTERN = new RegExp(WORKSPACE_PATTERN);
+
+/** The folders that the operator lets tasks work in: KSI_WORKSPACES. */
+export class Workspaces {
+  readonly #roots: ReadonlyMap<string, string>;
+
+  /** @param configured `name=/path`, by comma. @throws {ConfigError} */
+  constructor(configured: string) {
+    const roots = new Map<string, string>();
+    for (const item of listOf(configured)) {
+      const at = item.indexOf('=');
+      const name = item.slice(0, at);
+      if (roots.has(name)) throw new ConfigError([`KSI_WORKSPACES: the name ${name} stands for two folders`]);
+      roots.set(name, item.slice(at + 1));
+    }
+    this.#roots = roots;
+  }
+
+  /**
+   * By its real path, which must be the one that was asked for: a symbolic link on the way below its root could lead anywhere.
+   * @param workspace `<root>` or `<root>/<folder>/…`
+   */
+  async find(workspace: string): Promise<FoundWorkspace> {
+    const [name = '', ...folders] = workspace.split('/');
+    const configured = this.#roots.get(name);
+    // Commands come from the broker, whose writers are not this process.
+    if (!PATTERN.test(workspace)) return refused(`${JSON.stringify(workspace)} is not of the form name/folder`);
+    if (configured === undefined)
+      return refused(`there is no root ${name}: there is ${[...this.#roots.keys()].join(', ') || 'none'}`);
+    try {
+      const root = await realpath(configured);
+      const path = join(root, ...folders);
+      if ((await realpath(path)) !== path) return refused(`a symbolic link is on the way to ${workspace}`);
+      return (await stat(path)).isDirectory() ? { kind: 'found', path } : refused(`${workspace} is no folder`);
+    } catch (error) {
+      const { code, path } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' && path === configured)
+        return { kind: 'absent', why: `the root ${name} is not on this host` };
+      if (code === 'ENOENT' || code === 'ENOTDIR') return refused(`there is no folder ${workspace}`);
+      return refused(`${workspace} cannot be reached (${code ?? String(error)})`);
+    }
+  }
+}
+
+const refused = (why: string): FoundWorkspace => ({ kind: 'refused', why });

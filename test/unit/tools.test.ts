@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import pino from 'pino';
+import type { ToolPolicy } from '../../contracts/tool-policy.js';
+import { ConfigError } from '../../src/config-error.js';
+import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { ToolPolicyFile } from '../../src/tools/policy-file.js';
+import { covers, parseRule } from '../../src/tools/rule.js';
+import { TaskFault } from '../../workers/attempt/fault.js';
+import { toolsFor } from '../../workers/attempt/tools.js';
+
+describe('tool rules', () => {
+  for (const [allowed, asked, expected] of [
+    ['Bash', 'Bash', true],
+    ['Bash', 'Bash(rm -rf /)', true],
+    ['Bash(git:*)', 'Bash(git:*)', true],
+    ['Bash(git:*)', 'Bash(git push:*)', true],
+    ['Bash(git *)', 'Bash(git log)', true],
+    ['Bash(git:*)', 'Bash(gitk:*)', false],
+    ['Bash(git:*)', 'Bash(git log; rm:*)', false],
+    ['Bash(git:*)', 'Bash(git $X:*)', false],
+    ['Bash(git:*)', 'Bash', false],
+    ['Bash(git log)', 'Bash(git log -p)', false],
+    ['Read', 'Edit', false],
+    ['mcp__files__*', 'mcp__files__read', true],
+    ['mcp__files__*', 'mcp__other__read', false],
+    ['mcp__files__read', 'mcp__files__*', false],
+    ['WebFetch(domain:example.org)', 'WebFetch(domain:example.org)', true],
+    ['WebFetch(domain:example.org)', 'WebFetch(domain:sub.example.org)', false],
+    ['Edit', 'Edit(/src/**)', true],
+    ['Edit(/src/**)', 'Edit(/**)', false],
+  ] as const)
+    it(`${allowed} ${expected ? 'covers' : 'does not cover'} ${asked}`, () =>
+      assert.equal(covers(parseRule(allowed), parseRule(asked)), expected));
+});
+
+const POLICY: ToolPolicy = {
+  allow: ['Read', 'Bash(git:*)', 'Bash(npm test)', 'WebFetch(domain:example.org)', 'mcp__files__*'],
+  deny: ['Bash(git push:*)'],
+  owners: { ann: { allow: ['Read', 'Bash'], deny: ['Read(./secrets/**)'] } },
+};
+
+describe('what a task may ask for', () => {
+  const why = (owner: string, rule: string): string | undefined => whyNotAsked(layersOf(POLICY, owner, {}), rule);
+
+  it('is what the operator and the owner allow, and the refusal names whose rule it was', () => {
+    assert.equal(why('bob', 'Bash(git log:*)'), undefined);
+    assert.match(why('bob', 'Bash') ?? '', /^Bash is more than the operator's policy allows \(Read, Bash\(git:\*\)/);
+    assert.match(
+      why('bob', 'Bash(git push origin:*)') ?? '',
+      /denied by the operator's policy \(Bash\(git push:\*\)\)/,
+    );
+    assert.match(why('ann', 'mcp__files__read') ?? '', /more than the owner's policy allows/);
+    assert.equal(why('bob', 'mcp__files__read'), undefined);
+  });
+
+  it('leaves the tools that everybody allows', () => {
+    assert.deepEqual(toolsOf(layersOf(POLICY, 'ann', {})), ['Read', 'Bash']);
+    assert.equal(toolsOf(layersOf({}, 'ann', {})), undefined);
+  });
+});
+
+describe('what a tool may be used for', () => {
+  const bash = (command: string, owner = 'bob', disallowed: string[] = []): string | undefined =>
+    whyNotUsed(layersOf(POLICY, owner, { disallowed_tools: disallowed }), 'Bash', { command });
+
+  for (const command of ['git log', 'git log && git status', 'npm test', 'git diff | git apply'])
+    it(`lets pass: ${command}`, () => assert.equal(bash(command), undefined));
+  for (const command of [
+    'ls',
+    'git log; ls',
+    'git log\nls',
+    'git log & ls',
+    'git log | sh',
+    'git log $(ls)',
+    'git log `ls`',
+    'git log > /etc/x',
+    'npm test -- x',
+    '(git log)',
+    '',
+  ])
+    it(`is more than is allowed: ${JSON.stringify(command)}`, () =>
+      command === ''
+        ? assert.equal(bash(command), undefined)
+        : assert.match(bash(command) ?? '', /more than the operator/));
+
+  it('is refused by the strictest, with its rule', () => {
+    assert.match(
+      bash('git status && git push -f') ?? '',
+      /denied here by the operator's policy \(Bash\(git push:\*\)\)/,
+    );
+    assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied here by the request/);
+    assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
+    const fetch = (url: string): string | undefined => whyNotUsed(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
+    assert.equal(fetch('https://example.org/a'), undefined);
+    assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
+    assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
+  });
+});
+
+describe('what Claude is told', () => {
+  const task = { owner: 'bob' } as Parameters<typeof toolsFor>[0];
+
+  it('is nothing special when nothing limits it', () => {
+    const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, {});
+    assert.deepEqual([existing, allowed, disallowed, whyNot], [undefined, ['Bash'], [], undefined]);
+  });
+
+  it('has all that is denied, by whom ever', () => {
+    const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, POLICY);
+    assert.deepEqual(disallowed, ['Bash(git push:*)', 'Read(./secrets/**)', 'WebSearch']);
+  });
+
+  it('is never a rule that is two, or a flag, even if a command holds one', () => {
+    for (const rule of ['Read,Bash', 'Bash(a),Bash(b)', '--dangerously-skip-permissions', 'Read Bash', ''])
+      assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, {}), TaskFault);
+  });
+
+  it('keeps git from a folder that others may have written into, unless it was asked for', () => {
+    const named = { ...task, workspace: 'site' };
+    assert.match(toolsFor(named, {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
+    assert.equal(toolsFor(named, {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
+    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash(git status:*)'] }, {}).whyNot, undefined);
+    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash'] }, {}).whyNot, undefined);
+  });
+});
+
+describe("the operator's file", () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ksi-tools-'));
+  const file = join(folder, 'policy.json');
+  const log = pino({ level: 'silent' });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('must be readable and valid at the start', () => {
+    assert.throws(() => new ToolPolicyFile(file, log), ConfigError);
+    for (const [text, told] of [
+      ['{', /JSON/],
+      ['{"allowed":[]}', /allowed/],
+      ['{"allow":["Bash,Read"]}', /allow/],
+      ['{"allow":["Edit(src)"]}', /only Bash\(words:\*\)/],
+      ['{"allow":["Bash(a*b)"]}', /only Bash\(words:\*\)/],
+    ] as const) {
+      writeFileSync(file, text);
+      assert.throws(() => new ToolPolicyFile(file, log), { name: 'ConfigError', message: told }, text);
+    }
+  });
+
+  it('is taken up when it changes, and stays when it breaks', (t) => {
+    t.mock.timers.enable({ apis: ['Date'] });
+    let now = 0;
+    t.mock.method(performance, 'now', () => now);
+    writeFileSync(file, '{"deny":["Bash"]}');
+    const policy = new ToolPolicyFile(file, log);
+    assert.deepEqual(policy.current, { deny: ['Bash'] });
+    for (const [text, expected] of [
+      ['{"deny":["Bash","Read"]}', { deny: ['Bash', 'Read'] }],
+      ['{"deny":', { deny: ['Bash', 'Read'] }],
+      ['{}', {}],
+    ] as const) {
+      writeFileSync(file, text);
+      now += 2_000;
+      assert.deepEqual(policy.current, expected);
+    }
+  });
+});

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { ConfigError } from '../../src/config-error.js';
+import { Workspaces } from '../../src/workspaces.js';
+import { folderOf } from '../../workers/attempt/folder.js';
+
+describe('workspaces', () => {
+  const base = realpathSync(mkdtempSync(join(tmpdir(), 'ksi-workspaces-')));
+  after(() => rmSync(base, { recursive: true }));
+  const root = join(base, 'site');
+  mkdirSync(join(root, 'docs', 'a b'), { recursive: true });
+  mkdirSync(join(root, '.git'));
+  mkdirSync(join(base, 'secret'));
+  writeFileSync(join(root, 'file'), '');
+  symlinkSync(join(base, 'secret'), join(root, 'out'));
+  symlinkSync(join(root, 'docs'), join(root, 'inner'));
+  symlinkSync(root, join(base, 'link'));
+  const workspaces = new Workspaces(`site=${root},link=${join(base, 'link')},gone=${join(base, 'gone')}`);
+
+  for (const [asked, path] of [
+    ['site', root],
+    ['site/docs', join(root, 'docs')],
+    ['site/docs/a b', join(root, 'docs', 'a b')],
+    // The operator may name a link; what lies below it is another matter.
+    ['link/docs', join(root, 'docs')],
+  ] as const)
+    it(`finds ${asked}`, async () => assert.deepEqual(await workspaces.find(asked), { kind: 'found', path }));
+
+  for (const asked of [
+    'other',
+    'site/none',
+    'site/file',
+    'site/out',
+    'site/out/x',
+    'site/inner',
+    'site/..',
+    'site/../secret',
+    'site/docs/../../secret',
+    'site/.git',
+    'site/',
+    'site//docs',
+    '/etc',
+    '../secret',
+    String.raw`site\..\secret`,
+    'site/\0',
+    'site/%2e%2e',
+    '',
+  ])
+    it(`refuses ${JSON.stringify(asked)}`, async () => assert.equal((await workspaces.find(asked)).kind, 'refused'));
+
+  it('tells a root that is not on this host from a folder that is not there', async () => {
+    assert.equal((await workspaces.find('gone')).kind, 'absent');
+    assert.equal((await workspaces.find('gone/docs')).kind, 'absent');
+  });
+
+  it('refuses two folders of one name', () => assert.throws(() => new Workspaces('a=/x,a=/y'), ConfigError));
+
+  describe('of a session', () => {
+    const folders = { workspace: () => Promise.resolve('/own') };
+    const transcript = (
+      bound?: string,
+    ): { workspace: () => Promise<string | undefined>; bind: (to: string) => Promise<void>; bindings: string[] } => {
+      const bindings: string[] = [];
+      return { bindings, workspace: () => Promise.resolve(bound), bind: async (to) => void bindings.push(to) };
+    };
+    const task = (workspace?: string) => ({ session_id: 's', ...(workspace === undefined ? {} : { workspace }) });
+
+    it('is decided when it begins, and kept', async () => {
+      const fresh = transcript();
+      assert.equal(await folderOf(task('site'), fresh, false, { folders, workspaces }), root);
+      assert.deepEqual(fresh.bindings, ['site']);
+      const bound = transcript('site');
+      assert.equal(await folderOf(task(), bound, true, { folders, workspaces }), root);
+      assert.equal(await folderOf(task('site'), bound, true, { folders, workspaces }), root);
+      assert.deepEqual(bound.bindings, []);
+      assert.equal(await folderOf(task(), transcript(), true, { folders, workspaces }), '/own');
+    });
+
+    it('cannot be changed, nor left', async () => {
+      for (const [asked, bound] of [
+        ['site/docs', 'site'],
+        ['site', undefined],
+      ] as const)
+        await assert.rejects(folderOf(task(asked), transcript(bound), true, { folders, workspaces }), {
+          code: 'workspace_mismatch',
+        });
+      await assert.rejects(folderOf(task('site/out'), transcript(), false, { folders, workspaces }), {
+        code: 'workspace_unavailable',
+      });
+    });
+  });
+});

@@ -1,0 +1,54 @@
+import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tool-policy.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { TaskFault } from './fault.js';
+
+/** What Claude is told of the tools that it may use. */
+export interface ClaudeTools {
+  /** Those that there are; undefined: all. */
+  readonly existing: readonly string[] | undefined;
+  readonly allowed: readonly string[] | undefined;
+  readonly disallowed: readonly string[];
+  /** Why a tool may not be used so, before each use; undefined: it may, if Claude's own rules say so too. */
+  readonly whyNot: ((tool: string, input: Record<string, unknown>) => string | undefined) | undefined;
+}
+
+const RULE = new RegExp(TOOL_RULE_PATTERN);
+
+/**
+ * @param policy as it is now: what was allowed when the task was accepted counts no more.
+ * @throws {TaskFault} naming the rule that can't be had.
+ */
+export function toolsFor(
+  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [], workspace }: SpawnCommand,
+  policy: ToolPolicy,
+): ClaudeTools {
+  for (const rule of [...(allowed ?? []), ...disallowed])
+    if (!RULE.test(rule)) throw new TaskFault('tool_not_allowed', `${JSON.stringify(rule)} is not a rule of one tool`);
+  const layers = layersOf(policy, owner, { disallowed_tools: disallowed });
+  for (const rule of allowed ?? []) {
+    const why = whyNotAsked(layers, rule);
+    if (why !== undefined) throw new TaskFault('tool_not_allowed', why);
+  }
+  const limited = layers.some(({ allow, deny }) => allow !== undefined || deny.length > 0);
+  const guarded = workspace !== undefined && !asksForGit(allowed ?? []);
+  const whyNot = (tool: string, input: Record<string, unknown>): string | undefined =>
+    whyNotUsed(layers, tool, input) ?? (guarded ? whyNotGit(tool, input) : undefined);
+  return {
+    existing: toolsOf(layers),
+    allowed,
+    disallowed: [...new Set(layers.flatMap(({ deny }) => deny.map(({ text }) => text)))],
+    whyNot: limited || guarded ? whyNot : undefined,
+  };
+}
+
+const asksForGit = (allowed: readonly string[]): boolean => allowed.some((rule) => /^Bash($|\(git\b)/.test(rule));
+
+/**
+ * Claude lets `git status` and its like pass without asking, and git runs what the repository's own configuration names
+ * (`filter.*.clean`, `core.fsmonitor` …; tried). In a folder that others may have written into that is for the request to allow.
+ */
+const whyNotGit = (tool: string, { command }: Record<string, unknown>): string | undefined =>
+  tool === 'Bash' && typeof command === 'string' && /\bgit\b/.test(command)
+    ? "git would run programs that the folder's own git configuration names: allow it in `allowed_tools`, as Bash(git:*)"
+    : undefined;

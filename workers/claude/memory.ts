@@ -1,0 +1,100 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+
+interface Watched {
+  readonly bytes: number;
+  readonly onOver: (used: number) => void;
+}
+
+const EVERY_MS = 1_000;
+/** Looking takes at most this part of the worker's time, however many processes the host has. */
+const MOST_OF_TIME = 0.02;
+
+/**
+ * Looks at what the processes of each run use together, and says when it is too much. From /proc: without it (not Linux)
+ * nothing is limited. A process that left the tree of its run is not seen.
+ */
+export class MemoryWatch {
+  readonly #log: Logger;
+  readonly #watched = new Map<number, Watched>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** @param pid of the run's first process. @param bytes Infinity: any. @param onOver is called once, with the bytes. @returns how to stop. */
+  watch(pid: number, bytes: number, onOver: (used: number) => void): () => void {
+    if (bytes === Infinity) return () => undefined;
+    this.#watched.set(pid, { bytes, onOver });
+    this.#timer ??= setTimeout(this.#look, EVERY_MS);
+    return () => {
+      this.#watched.delete(pid);
+      if (this.#watched.size > 0) return;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  readonly #look = (): void => {
+    const began = performance.now();
+    try {
+      const children = childrenOfAll();
+      for (const [pid, { bytes, onOver }] of this.#watched) {
+        const used = usedByTree(pid, children);
+        if (used <= bytes) continue;
+        this.#watched.delete(pid);
+        onOver(used);
+      }
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the memory of tasks cannot be told here, and is not limited');
+      this.#watched.clear();
+    }
+    const took = performance.now() - began;
+    this.#timer =
+      this.#watched.size === 0 ? undefined : setTimeout(this.#look, Math.max(EVERY_MS, took / MOST_OF_TIME));
+  };
+}
+
+type Children = ReadonlyMap<number, readonly number[]>;
+
+function childrenOfAll(): Children {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    // The name of the program, in brackets, may hold anything; the parent is the second field after it.
+    const stat = readProc(`${name}/stat`);
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(name)]);
+    else siblings.push(Number(name));
+  }
+  return children;
+}
+
+function usedByTree(root: number, children: Children): number {
+  let bytes = 0;
+  const open = [root];
+  for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
+    bytes += usedBy(pid);
+    open.push(...(children.get(pid) ?? []));
+  }
+  return bytes;
+}
+
+/** What is its own: pages of files are shared with others, and can be given back. */
+function usedBy(pid: number): number {
+  const status = readProc(`${pid}/status`);
+  const kB = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+  return (kB('RssAnon') + kB('RssShmem')) * 1_024;
+}
+
+function readProc(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, 'utf8');
+  } catch (error) {
+    // It has ended meanwhile.
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
+}
