@@ -10,6 +10,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   method_not_allowed: 'The API is of another version than this `ksi`: update the older one.',
   not_found: 'Check the id: `ksi tasks` and `ksi dead` list what there is.',
   session_not_found: 'Leave out --resume-only to begin it, or check its id: `ksi tasks` lists them.',
+  workspace_mismatch: 'Leave out --workspace to continue where the session works, or begin another with --session.',
   task_ended: 'See its outcome with `ksi task ID`, or run it again with `ksi retry ID`.',
   not_running: 'See its state with `ksi task ID`; one that has not begun can be cancelled: `ksi cancel ID`.',
   not_ended:

@@ -60,7 +60,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
       tools: init?.['tools'] as string[],
       mcp: init?.['mcp_servers'],
       told: JSON.stringify(messages.filter(({ type }) => type === 'user')),
-      denied: (output?.['permission_denials'] as unknown[]).length,
+      denied: (output as { permission_denials: unknown[] }).permission_denials.length,
     };
   };
   const inSite = (more: PostOptions = {}): PostOptions => ({

@@ -37,6 +37,13 @@ describe("Claude's environment", () => {
       MINE: 'mine-secret',
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       DISABLE_AUTOUPDATER: '1',
+      GIT_CONFIG_COUNT: '3',
+      GIT_CONFIG_KEY_0: 'core.fsmonitor',
+      GIT_CONFIG_VALUE_0: 'false',
+      GIT_CONFIG_KEY_1: 'diff.external',
+      GIT_CONFIG_VALUE_1: '',
+      GIT_CONFIG_KEY_2: 'safe.bareRepository',
+      GIT_CONFIG_VALUE_2: 'explicit',
     });
     assert.deepEqual(secrets, ['sk-ant-1', 'aws-secret', 'mine-secret']);
   });

@@ -15,6 +15,8 @@ interface Options extends GlobalOptions, PolicyOptions {
   readonly session?: string;
   readonly model?: string;
   readonly allowedTools?: string[];
+  readonly disallowedTools?: string[];
+  readonly workspace?: string;
   readonly queue?: string;
   readonly priority?: Priority;
   readonly resumeOnly?: true;
@@ -32,6 +34,8 @@ export function register(program: Command): void {
     .option('-s, --session <session>', 'continue or begin a session: its UUID or a name of yours')
     .option('-m, --model <model>', 'model or alias')
     .option('--allowed-tools <tools>', 'tools Claude may use without asking, by comma', commaList)
+    .option('--disallowed-tools <tools>', 'tools, or uses of them, that Claude may not make, by comma', commaList)
+    .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
     .option('-q, --queue <queue>', 'class of work')
     .addOption(new Option('-p, --priority <priority>', 'which of the queue’s tasks go first').choices([...PRIORITIES]))
     .option('--resume-only', 'refuse a session that is not known yet')
@@ -47,6 +51,7 @@ Examples:
   $ ksi spawn --session notes "What did I say before?"
   $ ksi spawn -- "-v is which option of curl?"
   $ ksi spawn --max-attempts 1 --timeout 600 "Run the tests"
+  $ ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Mend the failing test"
   $ ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"
   $ ksi logs -f $(ksi spawn --no-wait "Summarise this repository")`,
     )
@@ -86,6 +91,8 @@ const requestOf = (prompt: string, options: Options): SpawnRequest => ({
   ...(options.session === undefined ? {} : { session_id: options.session }),
   ...(options.model === undefined ? {} : { model: options.model }),
   ...(options.allowedTools === undefined ? {} : { allowed_tools: options.allowedTools }),
+  ...(options.disallowedTools === undefined ? {} : { disallowed_tools: options.disallowedTools }),
+  ...(options.workspace === undefined ? {} : { workspace: options.workspace }),
   ...(options.queue === undefined ? {} : { queue: options.queue }),
   ...(options.priority === undefined ? {} : { priority: options.priority }),
   ...(options.resumeOnly === undefined ? {} : { resume_only: true }),
