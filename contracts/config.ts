@@ -154,6 +154,9 @@ export const Config = Type.Object({
       'JSON file that says which tools tasks may use, whatever they ask for (docs/security.md). Read anew when it changes.',
     ),
   ),
+  KSI_MCP_SERVERS: Type.Optional(
+    Text('JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.'),
+  ),
   KSI_TASK_MEMORY_MB: Int(
     'Memory that the processes of an attempt may have together, looked at every second (Linux). `0`: any.',
     0,

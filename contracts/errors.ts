@@ -232,6 +232,16 @@ export const TASK_ERRORS = {
     title: 'The working folder cannot be used on this worker',
     next: 'Check that it is a folder below a root of KSI_WORKSPACES, with no symbolic link on its way.',
   },
+  mcp_server_unknown: {
+    retryable: false,
+    title: 'The task names an MCP server that there is not for it',
+    next: 'Leave it out, or ask the operator to add it to KSI_MCP_SERVERS of every worker.',
+  },
+  session_gone: {
+    retryable: false,
+    title: 'There is no session to go on from',
+    next: 'Check its id; it may have been deleted, or has not answered yet.',
+  },
   memory_limit: {
     retryable: false,
     title: 'The task used more memory than it may',

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from './blob.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
+import { Metadata } from './metadata.js';
 import { PRIORITIES } from './names.js';
 
 /**
@@ -52,6 +53,8 @@ export const EVENT_DATA = {
     start_by: Type.Optional(
       Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
     ),
+    metadata: Type.Optional(Metadata),
+    fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),

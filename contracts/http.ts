@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { TaskErrorBody } from './events.js';
+import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
 import { TASK_STATUSES } from './states.js';
@@ -16,6 +17,8 @@ export const Task = Type.Object({
   priority: Type.Enum([...PRIORITIES]),
   model: Type.Optional(Type.String()),
   prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
+  metadata: Type.Optional(Metadata),
+  fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   created_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
@@ -80,6 +83,9 @@ export const TasksQuery = Type.Object(
     status: Type.Optional(Type.Enum([...TASK_STATUSES])),
     session_id: Type.Optional(Type.String({ description: "A session's UUID or name." })),
     queue: Type.Optional(Type.String()),
+    metadata: Type.Optional(
+      Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
+    ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
   },

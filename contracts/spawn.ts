@@ -1,12 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { DEFAULT_QUEUE, FORMAT_VERSION, NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
+import { Attachment } from './attachment.js';
 import { BlobRef } from './blob.js';
+import { ClaudeOptions } from './claude-options.js';
+import { Metadata } from './metadata.js';
 import { Policy } from './policy.js';
-import { TOOL_RULE_PATTERN } from './tool-policy.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
-
-/** A value that begins with a dash would be a flag to claude. */
-const MODEL_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:/@\\[\\]-]{0,127}$';
 
 /** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
 export const SpawnRequest = Type.Object(
@@ -30,23 +29,7 @@ export const SpawnRequest = Type.Object(
         description: 'Refuse (404) instead of beginning a session that is not known yet.',
       }),
     ),
-    model: Type.Optional(
-      Type.String({ pattern: MODEL_PATTERN, description: 'Model or alias. Default: KSI_MODEL of the worker.' }),
-    ),
-    allowed_tools: Type.Optional(
-      Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), {
-        maxItems: 256,
-        description:
-          "Tools Claude may use without asking, one rule an item, as in claude's --allowedTools. A tool that needs permission and is not listed is denied.",
-        examples: [['Read', 'Bash(git log:*)']],
-      }),
-    ),
-    disallowed_tools: Type.Optional(
-      Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), {
-        maxItems: 256,
-        description: "Tools, or uses of them, that Claude may not make, as in claude's --disallowedTools.",
-      }),
-    ),
+    ...ClaudeOptions.properties,
     workspace: Type.Optional(
       Type.String({
         pattern: WORKSPACE_PATTERN,
@@ -55,6 +38,16 @@ export const SpawnRequest = Type.Object(
         examples: ['website', 'website/docs'],
       }),
     ),
+    fork: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Begin a new session from what `session_id` holds, which itself stays as it is.',
+      }),
+    ),
+    attachments: Type.Optional(
+      Type.Array(Attachment, { maxItems: 32, description: 'Shown to Claude before the prompt.' }),
+    ),
+    metadata: Type.Optional(Metadata),
     queue: Type.Optional(
       Type.String({
         pattern: QUEUE_PATTERN,
@@ -86,10 +79,15 @@ export const SpawnCommand = Type.Object({
     Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
   ),
   prompt: Type.String(),
+  // Of older builds some values may be none that a request can have now: what Claude is told is checked by the worker.
+  ...ClaudeOptions.properties,
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
   disallowed_tools: Type.Optional(Type.Array(Type.String())),
   workspace: Type.Optional(Type.String()),
+  attachments: Type.Optional(Type.Array(Attachment)),
+  metadata: Type.Optional(Metadata),
+  fork_of: Type.Optional(Type.String({ description: 'The session that this one goes on from, as it stands at its start.' })),
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
 });

@@ -27,6 +27,7 @@ export const ToolPolicy = Type.Object(
     ...ToolLimits.properties,
     owners: Type.Optional(
       Type.Record(Type.String({ pattern: OWNER_PATTERN }), ToolLimits, {
+        additionalProperties: false,
         description: "Further limits for some owners' tasks.",
       }),
     ),

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
+import type { McpServersFile } from '../src/mcp-servers.js';
 import type { ToolPolicyFile } from '../src/tools/policy-file.js';
 import type { Workspaces } from '../src/workspaces.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
@@ -30,6 +31,7 @@ export interface WorkerContext {
   readonly keeper: Keeper;
   readonly workspaces: Pick<Workspaces, 'find'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
+  readonly mcpServers: Pick<McpServersFile, 'current'>;
   /** Of each attempt; Infinity: none. */
   readonly limits: { readonly memoryBytes: number; readonly outputBytes: number };
   readonly memory: Pick<MemoryWatch, 'watch'>;

@@ -10,7 +10,8 @@ import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
-import { ToolPolicyFile } from '../src/tools/policy-file.js';
+import { mcpServersFile } from '../src/mcp-servers.js';
+import { toolPolicyFile } from '../src/tools/policy-file.js';
 import { Workspaces } from '../src/workspaces.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { refuseRun } from './attempt/refuse.js';
@@ -116,7 +117,8 @@ export class Worker {
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
       workspaces: new Workspaces(config.KSI_WORKSPACES),
-      toolPolicy: new ToolPolicyFile(config.KSI_TOOL_POLICY, log),
+      toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
+      mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),
       limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },
       memory: new MemoryWatch(log),
       runClaude,

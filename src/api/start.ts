@@ -12,7 +12,8 @@ import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import type { ReadModel } from '../store/read-model.js';
-import { ToolPolicyFile } from '../tools/policy-file.js';
+import { mcpServersFile } from '../mcp-servers.js';
+import { toolPolicyFile } from '../tools/policy-file.js';
 import { Workspaces } from '../workspaces.js';
 import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
@@ -103,7 +104,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     stops.push(() => tail.stop());
     const gauge = new QueueGauge(broker, config, log);
     const workspaces = new Workspaces(config.KSI_WORKSPACES);
-    const toolPolicy = new ToolPolicyFile(config.KSI_TOOL_POLICY, log);
+    const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
+    const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
     const acceptor = new Acceptor({
       broker,
       blobs,
@@ -112,6 +114,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       gauge,
       workspaces,
       toolPolicy,
+      mcpServers,
       config,
       log,
     });

@@ -1,5 +1,6 @@
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Task, TaskPage, TasksQuery } from '../../contracts/http.js';
+import { metadataQuery } from '../../contracts/metadata.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
@@ -47,6 +48,7 @@ export class TaskReader {
       owner: principal.seesAll ? undefined : principal.owner,
       status: query.status,
       queue: query.queue,
+      metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
       sessionId:
         query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,
     };

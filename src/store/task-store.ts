@@ -4,13 +4,14 @@ import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 3;
+const SCHEMA = 4;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
   readonly status?: TaskStatus | undefined;
   readonly sessionId?: string | undefined;
   readonly queue?: string | undefined;
+  readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
 type Key = readonly string[];
@@ -59,7 +60,7 @@ export class TaskStore {
     await this.#root.transaction(() => {
       const row = this.#tasks.get(id);
       if (row === undefined) return;
-      for (const key of [...lastingKeys(row), ...passingKeys(row)]) void this.#index.remove([...key]);
+      for (const key of [...lastingKeys(row), ...passingKeys(row), ...metadataKeys(row)]) void this.#index.remove([...key]);
       void this.#tasks.remove(id);
     });
   }
@@ -108,6 +109,8 @@ export class TaskStore {
       for (const key of old === undefined ? [] : passingKeys(old)) void this.#index.remove([...key]);
       for (const key of passingKeys(row)) void this.#index.put([...key], row.task_id);
     }
+    // Known with its SPAWN_QUEUED, which may come after the first word of it.
+    if (old?.metadata === undefined) for (const key of metadataKeys(row)) void this.#index.put([...key], row.task_id);
     void this.#tasks.put(row.task_id, row);
   }
 }
@@ -125,15 +128,23 @@ const passingKeys = (row: TaskRow): Key[] => [
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 
+const metadataKeys = (row: TaskRow): Key[] =>
+  Object.entries(row.metadata ?? {}).flatMap(([name, value]) => [
+    ['metadata', ALL, name, value, row.task_id],
+    ['metadata', row.owner, name, value, row.task_id],
+  ]);
+
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
 function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
-  const { owner, status, sessionId, queue } = filter;
+  const { owner, status, sessionId, queue, metadata } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
     (status === undefined || row.status === status) &&
     (sessionId === undefined || row.session_id === sessionId) &&
-    (queue === undefined || row.queue === queue);
+    (queue === undefined || row.queue === queue) &&
+    (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
   if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
+  if (metadata !== undefined) return { prefix: ['metadata', owner ?? ALL, metadata.name, metadata.value], rest };
   if (status !== undefined) return { prefix: ['status', owner ?? ALL, status], rest };
   return { prefix: ['all', owner ?? ALL], rest };
 }

@@ -154,6 +154,7 @@ describe('dead letters, and tasks run again', () => {
       gauge: { take: () => true },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
+      mcpServers: { current: {} },
       config: { KSI_QUEUES: 'still', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
       log: silent,
     });

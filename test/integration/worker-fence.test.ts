@@ -49,6 +49,7 @@ describe('the fence', () => {
       environment: { env: {}, secrets: [] },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
+      mcpServers: { current: {} },
       limits: { memoryBytes: Infinity, outputBytes: Infinity },
       memory: new MemoryWatch(log),
       runClaude,

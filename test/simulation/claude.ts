@@ -31,7 +31,7 @@ const answered = (result: object): ClaudeEnding => ({
 export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<ClaudeEnding> {
   const { scheduler, record, process } = world;
   const { random } = scheduler;
-  const taskId = world.taskOf(run.prompt);
+  const taskId = world.taskOf(String(run.prompt));
   const ofSignal = { ...ended, exit: { code: null, signal: 'SIGKILL' as const } };
   // As the real one: not even begun.
   if (run.signal.aborted) return ofSignal;

@@ -7,7 +7,7 @@ import pino from 'pino';
 import type { ToolPolicy } from '../../contracts/tool-policy.js';
 import { ConfigError } from '../../src/config-error.js';
 import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
-import { ToolPolicyFile } from '../../src/tools/policy-file.js';
+import { toolPolicyFile } from '../../src/tools/policy-file.js';
 import { covers, parseRule } from '../../src/tools/rule.js';
 import { TaskFault } from '../../workers/attempt/fault.js';
 import { toolsFor } from '../../workers/attempt/tools.js';
@@ -135,7 +135,7 @@ describe("the operator's file", () => {
   after(() => rmSync(folder, { recursive: true }));
 
   it('must be readable and valid at the start', () => {
-    assert.throws(() => new ToolPolicyFile(file, log), ConfigError);
+    assert.throws(() => toolPolicyFile(file, log), ConfigError);
     for (const [text, told] of [
       ['{', /JSON/],
       ['{"allowed":[]}', /allowed/],
@@ -144,7 +144,7 @@ describe("the operator's file", () => {
       ['{"allow":["Bash(a*b)"]}', /only Bash\(words:\*\)/],
     ] as const) {
       writeFileSync(file, text);
-      assert.throws(() => new ToolPolicyFile(file, log), { name: 'ConfigError', message: told }, text);
+      assert.throws(() => toolPolicyFile(file, log), { name: 'ConfigError', message: told }, text);
     }
   });
 
@@ -153,7 +153,7 @@ describe("the operator's file", () => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
     writeFileSync(file, '{"deny":["Bash"]}');
-    const policy = new ToolPolicyFile(file, log);
+    const policy = toolPolicyFile(file, log);
     assert.deepEqual(policy.current, { deny: ['Bash'] });
     for (const [text, expected] of [
       ['{"deny":["Bash","Read"]}', { deny: ['Bash', 'Read'] }],

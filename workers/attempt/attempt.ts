@@ -1,7 +1,11 @@
+import { dirname } from 'node:path';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
-import { Transcript } from '../claude/transcripts.js';
+import { promptContent } from '../claude/prompt.js';
+import { queryOptions } from '../claude/query-options.js';
+import { lastTranscriptSeq, Transcript } from '../claude/transcripts.js';
+import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import { outcomeOf, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
@@ -12,6 +16,8 @@ import type { Lease } from './lease.js';
 import { LiveText } from './live.js';
 import { TaskFault } from './fault.js';
 import { folderOf } from './folder.js';
+import { forkTranscript } from './fork.js';
+import { configureServers } from './servers.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor } from './tools.js';
 
@@ -88,22 +94,23 @@ export class Attempt {
 
   async #runClaude(live: LiveText): Promise<ClaudeEnding> {
     const { context, slot, lease, command, policy, claim, events } = this.#options;
-    const { broker, blobs, folders, workspaces, toolPolicy, environment, keeper, limits, memory, shutdown } = context;
+    const { broker, blobs, folders, workspaces, toolPolicy, mcpServers, environment, keeper, limits, memory, shutdown } = context;
     const { signal } = lease;
     const { config, home } = await folders.slot(slot);
     const sessionId = command.session_id;
     const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
-    const resume = await transcript.exists();
-    const cwd = await folderOf(command, transcript, resume, { folders, workspaces });
+    const begun = await transcript.exists();
+    const cwd = await folderOf(command, transcript, begun, { folders, workspaces });
+    const resume = begun || (await this.#forked(transcript, cwd));
+    const servers = await configureServers(command, mcpServers.current, dirname(config));
     const tools = toolsFor(command, toolPolicy.current);
     lease.throwIfLost();
     return context.runClaude({
-      prompt: command.prompt,
+      prompt: promptContent(command.prompt, command.attachments),
       sessionId,
       resume,
       transcript,
-      model: command.model ?? context.model,
-      tools,
+      options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file }),
       cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: context.executable,
@@ -114,7 +121,7 @@ export class Attempt {
       },
       onText: (text) => live.add(text),
       gate: () => events.room(),
-      redact: redactor(environment.secrets),
+      redact: redactor([...environment.secrets, ...servers.secrets]),
       idleMs: policy.idleTimeoutMs,
       onIdle: () => this.#stop.abort(new Stopped('idle')),
       outputBytes: limits.outputBytes,
@@ -123,6 +130,19 @@ export class Attempt {
       interrupt: this.#interrupt.signal,
       signal: AbortSignal.any([signal, shutdown, this.#stop.signal]),
     });
+  }
+
+  /** @returns whether the session goes on from another one, as it was asked to. */
+  async #forked(transcript: Transcript, cwd: string): Promise<boolean> {
+    const { context, lease, command } = this.#options;
+    const { fork_of: from, session_id: sessionId } = command;
+    if (from === undefined) return false;
+    const { broker, blobs } = context;
+    const { signal } = lease;
+    const last = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, from));
+    const source = new Transcript({ broker, blobs, sessionId: from, from: last, last, signal });
+    await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
+    return true;
   }
 
   /** Which fault of its own it was stopped for. */

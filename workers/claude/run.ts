@@ -1,27 +1,21 @@
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
-import {
-  query,
-  type HookCallback,
-  type Options,
-  type SDKUserMessage,
-  type SessionStore,
-} from '@anthropic-ai/claude-agent-sdk';
-import type { ClaudeTools } from '../attempt/tools.js';
+import { query, type Options, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
+import type { PromptContent } from './prompt.js';
 import { StreamReader } from './stream-reader.js';
 
 export interface ClaudeRun {
-  readonly prompt: string;
+  readonly prompt: PromptContent;
   readonly sessionId: string;
   /** Whether the transcript has the session already; without, it is begun under that id. */
   readonly resume: boolean;
   readonly transcript: SessionStore & { readonly failure: string | undefined };
-  readonly model: string;
-  readonly tools: ClaudeTools;
+  /** What the task asks of Claude. */
+  readonly options: Options;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
@@ -138,39 +132,14 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   };
 }
 
-function optionsOf(run: ClaudeRun): Options {
-  const { existing, allowed, disallowed, whyNot } = run.tools;
-  return {
-    cwd: run.cwd,
-    env: { ...run.env },
-    model: run.model,
-    ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
-    sessionStore: run.transcript,
-    ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
-    ...(existing === undefined ? {} : { tools: [...existing] }),
-    ...(allowed === undefined ? {} : { allowedTools: [...allowed] }),
-    ...(disallowed.length === 0 ? {} : { disallowedTools: [...disallowed] }),
-    ...(whyNot === undefined ? {} : { hooks: { PreToolUse: [{ hooks: [denying(whyNot)] }] } }),
-    systemPrompt: { type: 'preset', preset: 'claude_code' },
-    // Nothing from the working folder or the worker's user decides what Claude may do.
-    settingSources: [],
-    strictMcpConfig: true,
-    // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
-    permissionMode: 'default',
-    includePartialMessages: true,
-  };
-}
-
-/** Asked before each use of a tool, by subagents too; what it says reaches the model and the task's events. */
-const denying =
-  (whyNot: NonNullable<ClaudeTools['whyNot']>): HookCallback =>
-  (input) => {
-    if (input.hook_event_name !== 'PreToolUse') return Promise.resolve({});
-    const why = whyNot(input.tool_name, (input.tool_input ?? {}) as Record<string, unknown>);
-    if (why === undefined) return Promise.resolve({});
-    const denied = { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason: why } as const;
-    return Promise.resolve({ hookSpecificOutput: denied });
-  };
+const optionsOf = (run: ClaudeRun): Options => ({
+  ...run.options,
+  cwd: run.cwd,
+  env: { ...run.env },
+  ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
+  sessionStore: run.transcript,
+  ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
+});
 
 async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError']> {
   try {
@@ -185,10 +154,10 @@ async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError'
 
 /** The prompt as a stream that stays open until the turn is over: interrupting and further input need that. */
 class Input implements AsyncIterable<SDKUserMessage> {
-  readonly #prompt: string;
+  readonly #prompt: PromptContent;
   readonly #ended = new AbortController();
 
-  constructor(prompt: string) {
+  constructor(prompt: PromptContent) {
     this.#prompt = prompt;
   }
 

@@ -20,7 +20,7 @@ import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
 import { acceptedOf, commandFor, identityOf, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
-import { chooseSession } from './session.js';
+import { chooseFork, chooseSession } from './session.js';
 
 export interface AcceptorOptions extends AdmissionOptions {
   readonly blobs: Blobs;
@@ -82,8 +82,11 @@ export class Acceptor {
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
-    const session = chooseSession(request.session_id, principal.owner);
-    if (!session.fresh) await this.#admission.checkSession(session, request, principal);
+    const { session_id: asked, fork } = request;
+    const forks = fork === true && asked !== undefined;
+    const session = forks ? chooseFork(asked, principal.owner) : chooseSession(asked, principal.owner);
+    if (session.forkOf !== undefined) await this.#admission.checkFork(session.forkOf, principal);
+    else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
     return {
       command: commandFor(request, session, principal, { retryOf, retentionMs }),
       fresh: session.fresh,
@@ -153,6 +156,8 @@ export class Acceptor {
       ...(command.model === undefined ? {} : { model: command.model }),
       ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
       ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
+      ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
+      ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.

@@ -7,6 +7,7 @@ import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
 import { listOf } from '../../config.js';
 import type { ReadModel } from '../../store/read-model.js';
+import { serversFor, type McpServersFile } from '../../mcp-servers.js';
 import { layersOf, whyNotAsked } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces.js';
@@ -20,7 +21,10 @@ export interface AdmissionOptions {
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
   readonly workspaces: Pick<Workspaces, 'find'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
+  readonly mcpServers: Pick<McpServersFile, 'current'>;
 }
+
+const MAX_SCHEMA_CHARS = 65_536;
 
 /** Whether a request may become a task: what its schema can't tell. A worker checks again what it alone can be sure of. */
 export class Admission {
@@ -34,7 +38,7 @@ export class Admission {
 
   /** @throws {ApiError} invalid_request with all faults, tool_not_allowed */
   async check(request: SpawnRequest, { owner }: Principal): Promise<void> {
-    const faults = [...this.#faults(request), ...(await this.#faultsOfWorkspace(request))];
+    const faults = [...this.#faults(request, owner), ...(await this.#faultsOfWorkspace(request))];
     if (faults.length > 0) throw invalid(faults);
     const layers = layersOf(this.#options.toolPolicy.current, owner, request);
     for (const rule of request.allowed_tools ?? []) {
@@ -43,16 +47,23 @@ export class Admission {
     }
   }
 
-  *#faults(request: SpawnRequest): Generator<Fault> {
-    const { KSI_MAX_PROMPT_CHARS: most } = this.#options.config;
+  *#faults(request: SpawnRequest, owner: string): Generator<Fault> {
+    const { config, mcpServers } = this.#options;
+    const { KSI_MAX_PROMPT_CHARS: most } = config;
     const queue = request.queue ?? DEFAULT_QUEUE;
     const { length } = request.prompt;
     if (length > most)
       yield { field: 'prompt', message: `has ${length} characters; KSI_MAX_PROMPT_CHARS allows ${most}` };
     if (!this.#queues.has(queue))
       yield { field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` };
-    if (request.resume_only === true && request.session_id === undefined)
-      yield { field: 'resume_only', message: 'needs a `session_id`' };
+    for (const field of ['resume_only', 'fork'] as const)
+      if (request[field] === true && request.session_id === undefined)
+        yield { field, message: 'needs a `session_id`' };
+    if (JSON.stringify(request.output_schema ?? {}).length > MAX_SCHEMA_CHARS)
+      yield { field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` };
+    const { missing } = serversFor(mcpServers.current, request.mcp_servers ?? [], owner);
+    if (missing.length > 0)
+      yield { field: 'mcp_servers', message: `there is none named ${missing.join(', ')} in KSI_MCP_SERVERS for ${owner}` };
   }
 
   /** What is not on this host is left to the workers, which may be elsewhere. */
@@ -77,6 +88,15 @@ export class Admission {
       throw apiErrorOf(error);
     }
     throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
+  }
+
+  /** @param sessionId of the session to go on from. @throws {ApiError} session_not_found */
+  async checkFork(sessionId: string, principal: Principal): Promise<void> {
+    const { rows } = await this.#options.model.list({ owner: undefined, sessionId }, 1);
+    const [known] = rows;
+    const mine = known === undefined ? principal.seesAll : maySee(principal, known.owner);
+    const stands = mine && (await this.#stands(sessionId).catch((error: unknown) => Promise.reject(apiErrorOf(error))));
+    if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to go on from`);
   }
 
   /** The worker decides, when the session begins; what has begun is told here already. */

@@ -1,12 +1,14 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { SpawnAccepted } from '../../../contracts/http.js';
 import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/names.js';
+import { ClaudeOptions } from '../../../contracts/claude-options.js';
 import { Policy } from '../../../contracts/policy.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import type { TaskStatus } from '../../../contracts/states.js';
 import type { Principal } from '../principal.js';
 import type { TaskIdentity } from './not-accepted.js';
 import type { SessionChoice } from './session.js';
+import { taken } from './taken.js';
 
 /** A request that may be taken in, as the command that it becomes. */
 export interface Prepared {
@@ -50,10 +52,11 @@ export const commandFor = (
   priority: request.priority ?? 'normal',
   ...acceptedAt(Date.now(), request, retentionMs),
   prompt: request.prompt,
-  ...(request.model === undefined ? {} : { model: request.model }),
-  ...(request.allowed_tools === undefined ? {} : { allowed_tools: request.allowed_tools }),
-  ...(request.disallowed_tools === undefined ? {} : { disallowed_tools: request.disallowed_tools }),
+  ...taken(request, ClaudeOptions.properties),
   ...(request.workspace === undefined ? {} : { workspace: request.workspace }),
+  ...(request.attachments === undefined ? {} : { attachments: request.attachments }),
+  ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+  ...(session.forkOf === undefined ? {} : { fork_of: session.forkOf }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),
 });
@@ -70,8 +73,8 @@ const acceptedAt = (
 
 /** A request has the policy's fields at its top; a command keeps them together. */
 function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
-  const given = Object.entries(request).filter(([name]) => Object.hasOwn(Policy.properties, name));
-  return given.length === 0 ? {} : { policy: Object.fromEntries(given) };
+  const policy = taken(request, Policy.properties);
+  return Object.keys(policy).length === 0 ? {} : { policy };
 }
 
 /** What stands in each of the task's events. */

@@ -4,6 +4,8 @@ import { SESSION_NAMESPACE, UUID_PATTERN } from '../../../contracts/names.js';
 export interface SessionChoice {
   readonly sessionId: string;
   readonly sessionName?: string;
+  /** The session whose conversation it goes on from. */
+  readonly forkOf?: string;
   /** Made by us just now: nothing else can be of it. */
   readonly fresh: boolean;
 }
@@ -16,3 +18,9 @@ export function chooseSession(asked: string | undefined, owner: string): Session
   if (UUID.test(asked)) return { sessionId: asked.toLowerCase(), fresh: false };
   return { sessionId: uuidv5(`${owner}/${asked}`, SESSION_NAMESPACE), sessionName: asked, fresh: false };
 }
+
+/** A new session that goes on from one that is there. */
+export const chooseFork = (asked: string, owner: string): SessionChoice => ({
+  ...chooseSession(undefined, owner),
+  forkOf: chooseSession(asked, owner).sessionId,
+});

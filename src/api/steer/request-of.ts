@@ -1,25 +1,23 @@
+import { ClaudeOptions } from '../../../contracts/claude-options.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
+import { taken } from '../accept/taken.js';
 
-/** The request that makes a task like an earlier one, in the same session. */
-export const requestOf = ({
-  prompt,
-  session_id,
-  session_name,
-  queue,
-  priority,
-  model,
-  allowed_tools,
-  disallowed_tools,
-  workspace,
-  policy,
-}: SpawnCommand): SpawnRequest => ({
-  prompt,
-  session_id: session_name ?? session_id,
-  queue,
-  priority,
-  ...(model === undefined ? {} : { model }),
-  ...(allowed_tools === undefined ? {} : { allowed_tools }),
-  ...(disallowed_tools === undefined ? {} : { disallowed_tools }),
-  ...(workspace === undefined ? {} : { workspace }),
-  ...policy,
+/** What stands in a command as it stood in the request. */
+const SAME = {
+  ...ClaudeOptions.properties,
+  prompt: true,
+  queue: true,
+  priority: true,
+  workspace: true,
+  attachments: true,
+  metadata: true,
+} as const;
+
+/** The request that makes a task like an earlier one: in the same session, or in another fork of what that went on from. */
+export const requestOf = (command: SpawnCommand): SpawnRequest => ({
+  ...taken(command, SAME),
+  ...(command.fork_of === undefined
+    ? { session_id: command.session_name ?? command.session_id }
+    : { session_id: command.fork_of, fork: true }),
+  ...command.policy,
 });

@@ -1,0 +1,22 @@
+import { Type, type Static } from 'typebox';
+
+/** What Claude can be shown beside text: the media types of the Messages API. */
+export const IMAGE_TYPES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'] as const;
+const TEXT_TYPES = ['text/plain', 'text/markdown', 'text/csv', 'text/html', 'application/json'] as const;
+export const PDF_TYPE = 'application/pdf';
+
+/** A file that is shown to Claude with the prompt. Files to work on belong into a workspace. */
+export const Attachment = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 256, description: 'For Claude to call it by.' }),
+    media_type: Type.Enum([...IMAGE_TYPES, PDF_TYPE, ...TEXT_TYPES]),
+    data: Type.String({
+      minLength: 1,
+      maxLength: 33_554_432,
+      pattern: '^[A-Za-z0-9+/]+={0,2}$',
+      description: 'Base64. Text must be UTF-8. KSI_MAX_BODY_BYTES bounds them all together.',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type Attachment = Static<typeof Attachment>;

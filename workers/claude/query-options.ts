@@ -1,0 +1,59 @@
+import type { HookCallback, Options } from '@anthropic-ai/claude-agent-sdk';
+import type { ClaudeOptions } from '../../contracts/claude-options.js';
+import type { ClaudeTools } from '../attempt/tools.js';
+
+export interface QueryOptionsOf {
+  readonly asked: ClaudeOptions;
+  /** Of a task that names none. */
+  readonly defaultModel: string;
+  readonly tools: ClaudeTools;
+  /** File with the MCP servers that the task may use; undefined: none. */
+  readonly mcpConfig: string | undefined;
+}
+
+/** What a task asks of Claude, in the SDK's words, and what no task can change. */
+export function queryOptions({ asked, defaultModel, tools, mcpConfig }: QueryOptionsOf): Options {
+  const { existing, allowed, disallowed, whyNot } = tools;
+  return withoutAbsent({
+    model: asked.model ?? defaultModel,
+    fallbackModel: asked.fallback_model,
+    effort: asked.effort,
+    maxTurns: asked.max_turns,
+    maxBudgetUsd: asked.max_budget_usd,
+    systemPrompt: systemPrompt(asked),
+    outputFormat: asked.output_schema === undefined ? undefined : { type: 'json_schema', schema: asked.output_schema },
+    tools: existing === undefined ? undefined : [...existing],
+    allowedTools: allowed === undefined ? undefined : [...allowed],
+    disallowedTools: disallowed.length === 0 ? undefined : [...disallowed],
+    hooks: whyNot === undefined ? undefined : { PreToolUse: [{ hooks: [denying(whyNot)] }] },
+    // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
+    permissionMode: asked.permission_mode ?? 'default',
+    includePartialMessages: asked.include_deltas ?? true,
+    // Nothing from the working folder or the worker's user decides what Claude may do.
+    settingSources: [],
+    strictMcpConfig: true,
+    // By a file: arguments are shown to everybody on the machine, and servers have secrets.
+    extraArgs: mcpConfig === undefined ? undefined : { 'mcp-config': mcpConfig },
+  });
+}
+
+function systemPrompt({ system_prompt: own, append_system_prompt: append }: ClaudeOptions): Options['systemPrompt'] {
+  if (own !== undefined) return append === undefined ? own : `${own}\n\n${append}`;
+  return { type: 'preset', preset: 'claude_code', ...(append === undefined ? {} : { append }) };
+}
+
+/** Asked before each use of a tool, by subagents too; what it says reaches the model and the task's events. */
+const denying =
+  (whyNot: NonNullable<ClaudeTools['whyNot']>): HookCallback =>
+  (input) => {
+    if (input.hook_event_name !== 'PreToolUse') return Promise.resolve({});
+    const why = whyNot(input.tool_name, (input.tool_input ?? {}) as Record<string, unknown>);
+    if (why === undefined) return Promise.resolve({});
+    const denied = { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason: why } as const;
+    return Promise.resolve({ hookSpecificOutput: denied });
+  };
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+const withoutAbsent = <T extends object>(fields: T): Partial<Present<T>> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Present<T>>;
