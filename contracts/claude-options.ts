@@ -38,7 +38,11 @@ export const ClaudeOptions = Type.Object({
     }),
   ),
   system_prompt: Type.Optional(
-    Type.String({ minLength: 1, maxLength: MAX_SYSTEM_PROMPT_CHARS, description: "In the place of Claude Code's own." }),
+    Type.String({
+      minLength: 1,
+      maxLength: MAX_SYSTEM_PROMPT_CHARS,
+      description: "In the place of Claude Code's own.",
+    }),
   ),
   append_system_prompt: Type.Optional(
     Type.String({
@@ -51,7 +55,11 @@ export const ClaudeOptions = Type.Object({
     Type.Integer({ minimum: 1, maximum: 10_000, description: 'Turns after which it ends with `claude_max_turns`.' }),
   ),
   max_budget_usd: Type.Optional(
-    Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000, description: 'Cost at which it ends with `claude_max_budget`.' }),
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1_000_000,
+      description: 'Cost at which it ends with `claude_max_budget`.',
+    }),
   ),
   output_schema: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {

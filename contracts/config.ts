@@ -155,7 +155,9 @@ export const Config = Type.Object({
     ),
   ),
   KSI_MCP_SERVERS: Type.Optional(
-    Text('JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.'),
+    Text(
+      'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.',
+    ),
   ),
   KSI_TASK_MEMORY_MB: Int(
     'Memory that the processes of an attempt may have together, looked at every second (Linux). `0`: any.',

@@ -87,7 +87,9 @@ export const SpawnCommand = Type.Object({
   workspace: Type.Optional(Type.String()),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
-  fork_of: Type.Optional(Type.String({ description: 'The session that this one goes on from, as it stands at its start.' })),
+  fork_of: Type.Optional(
+    Type.String({ description: 'The session that this one goes on from, as it stands at its start.' }),
+  ),
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
 });

@@ -60,7 +60,8 @@ export class TaskStore {
     await this.#root.transaction(() => {
       const row = this.#tasks.get(id);
       if (row === undefined) return;
-      for (const key of [...lastingKeys(row), ...passingKeys(row), ...metadataKeys(row)]) void this.#index.remove([...key]);
+      for (const key of [...lastingKeys(row), ...passingKeys(row), ...metadataKeys(row)])
+        void this.#index.remove([...key]);
       void this.#tasks.remove(id);
     });
   }

@@ -34,7 +34,7 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     gauge: { take: () => true },
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
-      mcpServers: { current: {} },
+    mcpServers: { current: {} },
     config: { KSI_QUEUES: 'default', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
     log: silent,
   });

@@ -79,8 +79,12 @@ export class SimWorker {
     const blobs = { needed: () => false };
     const folders = { slot: async () => ({ config: '', home: '' }), workspace: async () => '' };
     const unlimited = {
- toolPolicy: { current: {} },
-      mcpServers: { current: {} }, limits: {}, memory: {}, workspaces: {} };
+      toolPolicy: { current: {} },
+      mcpServers: { current: {} },
+      limits: {},
+      memory: {},
+      workspaces: {},
+    };
     this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
     this.#lanes = new Lanes({
       broker,

@@ -94,7 +94,19 @@ export class Attempt {
 
   async #runClaude(live: LiveText): Promise<ClaudeEnding> {
     const { context, slot, lease, command, policy, claim, events } = this.#options;
-    const { broker, blobs, folders, workspaces, toolPolicy, mcpServers, environment, keeper, limits, memory, shutdown } = context;
+    const {
+      broker,
+      blobs,
+      folders,
+      workspaces,
+      toolPolicy,
+      mcpServers,
+      environment,
+      keeper,
+      limits,
+      memory,
+      shutdown,
+    } = context;
     const { signal } = lease;
     const { config, home } = await folders.slot(slot);
     const sessionId = command.session_id;
@@ -142,6 +154,7 @@ export class Attempt {
     const last = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, from));
     const source = new Transcript({ broker, blobs, sessionId: from, from: last, last, signal });
     await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
+    transcript.settle();
     return true;
   }
 

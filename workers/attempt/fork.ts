@@ -12,7 +12,8 @@ export async function forkTranscript(
   cwd: string,
 ): Promise<void> {
   const entries = await from.transcript.load({ projectKey: '', sessionId: from.sessionId });
-  if (entries === null) throw new TaskFault('session_gone', `The session ${from.sessionId} holds nothing to go on from`);
+  if (entries === null)
+    throw new TaskFault('session_gone', `The session ${from.sessionId} holds nothing to go on from`);
   await forkSession(from.sessionId, {
     dir: cwd,
     sessionStore: {

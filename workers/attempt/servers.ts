@@ -21,9 +21,14 @@ export async function configureServers(
   if (names.length === 0) return { file: undefined, secrets: [] };
   const { found, missing } = serversFor(servers, names, owner);
   if (missing.length > 0)
-    throw new TaskFault('mcp_server_unknown', `KSI_MCP_SERVERS of this worker has none for ${owner} named ${missing.join(', ')}`);
+    throw new TaskFault(
+      'mcp_server_unknown',
+      `KSI_MCP_SERVERS of this worker has none for ${owner} named ${missing.join(', ')}`,
+    );
   const file = join(folder, 'mcp.json');
-  const mcpServers = Object.fromEntries(Object.entries(found).map(([name, { owners: _, ...server }]) => [name, server]));
+  const mcpServers = Object.fromEntries(
+    Object.entries(found).map(([name, { owners: _, ...server }]) => [name, server]),
+  );
   await writeFile(file, JSON.stringify({ mcpServers }), { mode: 0o600 });
   return { file, secrets: Object.values(found).flatMap(secretsOf) };
 }

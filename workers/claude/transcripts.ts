@@ -66,6 +66,7 @@ export class Transcript implements SessionStore {
   failure: string | undefined;
   readonly #options: TranscriptOptions;
   readonly #filter: string;
+  #from: number;
   #last: number;
   #appends: Promise<void> = Promise.resolve();
   /** Read once for the questions before the run; not kept during it. */
@@ -74,7 +75,13 @@ export class Transcript implements SessionStore {
   constructor(options: TranscriptOptions) {
     this.#options = options;
     this.#filter = SUBJECT.transcript(options.sessionId);
+    this.#from = options.from;
     this.#last = options.last;
+  }
+
+  /** What was appended so far is what the attempt resumes from. */
+  settle(): void {
+    this.#from = this.#last;
   }
 
   /** Whether there is something to resume. @throws {BrokerError} */
@@ -180,7 +187,8 @@ export class Transcript implements SessionStore {
   }
 
   async #read(subject: string): Promise<TranscriptMessage[]> {
-    const { broker, from, signal } = this.#options;
+    const { broker, signal } = this.#options;
+    const from = this.#from;
     const messages: TranscriptMessage[] = [];
     for (let seq = 1; seq <= from;) {
       const stored = await whileUnavailable(broker, signal, () =>

@@ -57,13 +57,15 @@ export class Admission {
     if (!this.#queues.has(queue))
       yield { field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` };
     for (const field of ['resume_only', 'fork'] as const)
-      if (request[field] === true && request.session_id === undefined)
-        yield { field, message: 'needs a `session_id`' };
+      if (request[field] === true && request.session_id === undefined) yield { field, message: 'needs a `session_id`' };
     if (JSON.stringify(request.output_schema ?? {}).length > MAX_SCHEMA_CHARS)
       yield { field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` };
     const { missing } = serversFor(mcpServers.current, request.mcp_servers ?? [], owner);
     if (missing.length > 0)
-      yield { field: 'mcp_servers', message: `there is none named ${missing.join(', ')} in KSI_MCP_SERVERS for ${owner}` };
+      yield {
+        field: 'mcp_servers',
+        message: `there is none named ${missing.join(', ')} in KSI_MCP_SERVERS for ${owner}`,
+      };
   }
 
   /** What is not on this host is left to the workers, which may be elsewhere. */

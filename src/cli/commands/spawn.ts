@@ -4,19 +4,17 @@ import { Option, type Command } from 'commander';
 import { PRIORITIES, type Priority } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import { KsiClient } from '../../client/client.js';
+import { claudeOptionsOf, withClaudeOptions, type ClaudeCliOptions } from '../claude-options.js';
 import { findConnection } from '../connection.js';
 import { CliError, EXIT } from '../exit.js';
 import { makeAndFollow } from '../follow.js';
-import { commaList, positiveNumber, type GlobalOptions } from '../options.js';
+import { positiveNumber, type GlobalOptions } from '../options.js';
 import { policyOf, withPolicyOptions, type PolicyOptions } from '../policy-options.js';
 import { retryNotice, runCommand } from '../run.js';
 
-interface Options extends GlobalOptions, PolicyOptions {
+interface Options extends GlobalOptions, PolicyOptions, ClaudeCliOptions {
   readonly session?: string;
-  readonly model?: string;
-  readonly allowedTools?: string[];
-  readonly disallowedTools?: string[];
-  readonly workspace?: string;
+  readonly fork?: true;
   readonly queue?: string;
   readonly priority?: Priority;
   readonly resumeOnly?: true;
@@ -32,10 +30,7 @@ export function register(program: Command): void {
     .description('Run Claude and print its answer as it is written')
     .argument('[prompt...]', 'what Claude is asked to do; `-`, or nothing with a pipe, reads it from stdin')
     .option('-s, --session <session>', 'continue or begin a session: its UUID or a name of yours')
-    .option('-m, --model <model>', 'model or alias')
-    .option('--allowed-tools <tools>', 'tools Claude may use without asking, by comma', commaList)
-    .option('--disallowed-tools <tools>', 'tools, or uses of them, that Claude may not make, by comma', commaList)
-    .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
+    .option('--fork', 'begin a new session from what --session holds, which stays as it is')
     .option('-q, --queue <queue>', 'class of work')
     .addOption(new Option('-p, --priority <priority>', 'which of the queue’s tasks go first').choices([...PRIORITIES]))
     .option('--resume-only', 'refuse a session that is not known yet')
@@ -52,13 +47,15 @@ Examples:
   $ ksi spawn -- "-v is which option of curl?"
   $ ksi spawn --max-attempts 1 --timeout 600 "Run the tests"
   $ ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Mend the failing test"
+  $ ksi spawn --session notes --fork "What if we had done it the other way?"
+  $ ksi spawn --attach plan.pdf --output-schema @verdict.json "Is this plan sound?"
   $ ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"
   $ ksi logs -f $(ksi spawn --no-wait "Summarise this repository")`,
     )
     .action((words: string[], _options: unknown, command: Command) =>
       runCommand(() => spawn(words, command.optsWithGlobals<Options>())),
     );
-  withPolicyOptions(command);
+  withPolicyOptions(withClaudeOptions(command));
 }
 
 async function spawn(words: readonly string[], options: Options): Promise<number> {
@@ -89,10 +86,8 @@ async function promptOf(words: readonly string[]): Promise<string> {
 const requestOf = (prompt: string, options: Options): SpawnRequest => ({
   prompt,
   ...(options.session === undefined ? {} : { session_id: options.session }),
-  ...(options.model === undefined ? {} : { model: options.model }),
-  ...(options.allowedTools === undefined ? {} : { allowed_tools: options.allowedTools }),
-  ...(options.disallowedTools === undefined ? {} : { disallowed_tools: options.disallowedTools }),
-  ...(options.workspace === undefined ? {} : { workspace: options.workspace }),
+  ...(options.fork === undefined ? {} : { fork: true }),
+  ...claudeOptionsOf(options),
   ...(options.queue === undefined ? {} : { queue: options.queue }),
   ...(options.priority === undefined ? {} : { priority: options.priority }),
   ...(options.resumeOnly === undefined ? {} : { resume_only: true }),

@@ -12,6 +12,7 @@ interface Options extends GlobalOptions {
   readonly status?: TaskStatus;
   readonly session?: string;
   readonly queue?: string;
+  readonly metadata?: string;
   readonly limit: number;
 }
 
@@ -28,6 +29,7 @@ export function register(program: Command): void {
     .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
     .option('-q, --queue <queue>', 'only those of a queue')
+    .option('--metadata <name=value>', 'only those with this')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .addHelpText(
       'after',
@@ -43,6 +45,7 @@ async function list(options: Options): Promise<number> {
     ...(options.status === undefined ? {} : { status: options.status }),
     ...(options.session === undefined ? {} : { session_id: options.session }),
     ...(options.queue === undefined ? {} : { queue: options.queue }),
+    ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
   };
   const { tasks, next_cursor: more } = await client.tasks(query);
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(tasks)}\n`);
