@@ -35,6 +35,7 @@ describe('the fence', () => {
       folders: new Folders(lab.dir, 'w_test'),
       log,
       workerId: 'w_test',
+      process: 'w_test',
       host: 'h',
       leaseMs: 60_000,
       longestNakMs: 55_000,
