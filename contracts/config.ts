@@ -6,6 +6,9 @@ const Int = (description: string, minimum: number, maximum: number, fallback: nu
 const list = (fallback: string, description: string, pattern = '^$|^[^,\\s]+(,[^,\\s]+)*$') =>
   Type.String({ description, default: fallback, pattern });
 
+/** The broker knows a user for each from its start (nats.conf). */
+export const MOST_WORKERS = 256;
+
 /**
  * All of KSI's configuration: environment variables, read once by each process's entry point (`src/config.ts`).
  * The README's table and the tests come from here. A variable that has no default here is optional.
@@ -70,6 +73,18 @@ export const Config = Type.Object({
       'File with the key (32 characters or more) that the broker encrypts its store with. Chosen before the first `make up`, and kept: without it nothing can be read.',
     ),
   ),
+  KSI_NATS_AGENTS: list(
+    '',
+    'Ids of agents, by comma, that connect to the broker themselves: `make up` makes each a user (`nats/agent-<id>.nk` in KSI_DIR).',
+    '^([A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*)?$',
+  ),
+  KSI_NATS_TLS_CERT: Type.Optional(
+    Text('File with the certificate chain (PEM) of the nats-servers that `make up` starts, for 127.0.0.1.'),
+  ),
+  KSI_NATS_TLS_KEY: Type.Optional(Text("File with that certificate's private key (PEM).")),
+  KSI_NATS_TLS_CA: Type.Optional(
+    Text('File with the certificates (PEM) that the broker is known by. Default: those that Node trusts.'),
+  ),
   KSI_NATS_CREDENTIALS: Type.Optional(
     Text('NKey seed file with which this process connects to the broker. Set by `make up`.'),
   ),
@@ -79,7 +94,7 @@ export const Config = Type.Object({
       pattern: '^[a-z0-9-]{1,64}$',
     }),
   ),
-  KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, 256, 1),
+  KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, MOST_WORKERS, 1),
   KSI_APIS: Int('API processes that `make up` starts (`make up API=2`).', 1, 64, 1),
   KSI_CONCURRENCY: Int(
     'Runs of Claude at once per worker (each takes 0.3 to 1.2 GB with the real executable).',

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 
-/** What may be asked of the worker that runs a task, on `ksi.control.task.<task_id>.<verb>`. */
+/** What may be asked of the worker that runs a task, on `ksi.control.<process>.task.<task_id>.<verb>`. */
 export const CONTROL_VERBS = ['cancel', 'interrupt'] as const;
 export type ControlVerb = (typeof CONTROL_VERBS)[number];
 

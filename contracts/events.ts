@@ -61,6 +61,9 @@ export const EVENT_DATA = {
   SPAWN_START: Type.Object({
     ...attemptFields,
     worker_id: Type.String(),
+    process: Type.Optional(
+      Type.String({ description: "The worker's name in control subjects: its process's in its cluster, else its id." }),
+    ),
     host: Type.String(),
     transcript_seq: Type.Integer({
       minimum: 0,

@@ -91,8 +91,8 @@ export const SUBJECT = {
   live: (taskId: string) => `ksi.live.task.${taskId}`,
   liveAll: 'ksi.live.>',
 
-  /** Request/reply to the worker that runs the task. */
-  control: (taskId: string, verb: string) => `ksi.control.task.${taskId}.${verb}`,
+  /** Request/reply to the worker process that runs the task, which alone may listen there. */
+  control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
 
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
@@ -108,8 +108,9 @@ export const SUBJECT = {
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
 
-  /** A worker's presence: an entry of the KV bucket. */
-  worker: (workerId: string) => `$KV.${BUCKET.workers}.${workerId}`,
+  /** A worker's presence: an entry of the KV bucket, below the name of its process, which alone may write there. */
+  worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,
+  workersAll: `$KV.${BUCKET.workers}.>`,
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,

@@ -19,6 +19,8 @@ export interface WorkerContext {
   readonly folders: Folders;
   readonly log: Logger;
   readonly workerId: string;
+  /** Its name in control subjects. */
+  readonly process: string;
   readonly host: string;
   readonly leaseMs: number;
   /** A run that waits longer for its next attempt is parked. */

@@ -6,16 +6,18 @@ import type { Broker } from '../src/broker/connect.js';
 /** Says every few seconds that a worker is there, for people who look; a word that gets lost is followed by the next. */
 export class Presence {
   readonly #broker: Broker;
+  readonly #process: string;
   readonly #now: () => WorkerPresence;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #saying: Promise<void> = Promise.resolve();
 
-  /** @param now what is true at the moment. */
-  constructor(broker: Broker, now: () => WorkerPresence, log: Logger) {
-    this.#broker = broker;
-    this.#now = now;
-    this.#log = log;
+  /** @param options.now what is true at the moment. */
+  constructor(options: { broker: Broker; process: string; now: () => WorkerPresence; log: Logger }) {
+    this.#broker = options.broker;
+    this.#process = options.process;
+    this.#now = options.now;
+    this.#log = options.log;
   }
 
   start(): void {
@@ -39,7 +41,7 @@ export class Presence {
     if (!this.#broker.connected()) return;
     const { worker_id: id } = this.#now();
     this.#saying = this.#saying
-      .then(() => this.#broker.publisher.publish({ subject: SUBJECT.worker(id), payload, headers }))
+      .then(() => this.#broker.publisher.publish({ subject: SUBJECT.worker(this.#process, id), payload, headers }))
       .then(
         () => undefined,
         (error: unknown) => this.#log.debug({ err: error }, "the worker's presence could not be told"),

@@ -57,6 +57,8 @@ const FAREWELL_MS = 1_500;
 /** Takes tasks from the broker and runs Claude. `stop` is the slow way and `stop({quick: true})` the fast one; both give back what is not finished. */
 export class Worker {
   readonly id = `w_${randomBytes(6).toString('hex')}`;
+  /** Below which it is asked and seen at the broker: the name that outlives a restart, if it has one. */
+  readonly process: string;
   readonly slots: number;
   readonly #options: WorkerOptions;
   readonly #folders: Folders;
@@ -80,6 +82,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     const { broker, config, env, log } = options;
     this.#options = options;
+    this.process = config.KSI_PROCESS ?? this.id;
     this.slots = config.KSI_CONCURRENCY;
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
     this.#blobs = new Blobs(broker);
@@ -102,13 +105,14 @@ export class Worker {
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
-    this.#presence = new Presence(broker, presence, log);
+    this.#presence = new Presence({ broker, process: this.process, now: presence, log });
     const context: WorkerContext = {
       broker,
       blobs: this.#blobs,
       folders: this.#folders,
       log: log.child({ worker_id: this.id }),
       workerId: this.id,
+      process: this.process,
       host: hostname(),
       leaseMs: config.KSI_LEASE_S * 1_000,
       longestNakMs: options.longestNakMs ?? LONGEST_NAK_MS,

@@ -11,15 +11,17 @@ export interface LastState {
   readonly seq: number;
   /** Of a SPAWN_CANCELLED. */
   readonly reason: string | undefined;
+  /** Of a SPAWN_START: how its worker is addressed. */
+  readonly process: string | undefined;
 }
 
 /** From the leader. A task that has no state yet is queued: its command proves it. @throws {BrokerError} */
 export async function lastStateOf(broker: Broker, taskId: string): Promise<LastState> {
   const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-  if (last === undefined) return { status: 'queued', seq: 0, reason: undefined };
+  if (last === undefined) return { status: 'queued', seq: 0, reason: undefined, process: undefined };
   const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent;
-  const { reason } = data as { reason?: string };
-  return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, reason };
+  const { reason, process } = data as { reason?: string; process?: string };
+  return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, reason, process };
 }
 
 /**
@@ -27,4 +29,4 @@ export async function lastStateOf(broker: Broker, taskId: string): Promise<LastS
  * not to have begun. Nothing follows an outcome, so its `seq` is 0. @throws {BrokerError}
  */
 export const stateOf = async (broker: Broker, { task_id: id, status, reason, ended_at }: Task): Promise<LastState> =>
-  ended_at === undefined ? lastStateOf(broker, id) : { status, seq: 0, reason };
+  ended_at === undefined ? lastStateOf(broker, id) : { status, seq: 0, reason, process: undefined };

@@ -10,7 +10,7 @@ export async function workersOf(broker: Broker, now = Date.now()): Promise<Worke
   const workers: WorkerShown[] = [];
   try {
     const entries = await broker.jsm.direct.getLastMessagesFor(`KV_${BUCKET.workers}`, {
-      multi_last: [SUBJECT.worker('*')],
+      multi_last: [SUBJECT.workersAll],
     });
     for await (const { data, time } of entries) {
       // An empty one is a deletion.

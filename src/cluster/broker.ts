@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Config } from '../../contracts/config.js';
 import { freePort } from '../process/ports.js';
 import { common } from './environment.js';
@@ -40,13 +40,19 @@ export async function placeServers(config: Config): Promise<NatsServer[]> {
   return servers;
 }
 
-export const serverUrl = ({ port }: NatsServer): string => `nats://${LOOPBACK}:${port}`;
+export const serverUrl = ({ port }: NatsServer, tls: boolean): string =>
+  `${tls ? 'tls' : 'nats'}://${LOOPBACK}:${port}`;
 export const monitorUrl = ({ monitorPort }: NatsServer): string => `http://${LOOPBACK}:${monitorPort}`;
 export const serverName = (index: number): string => `nats-${index + 1}`;
 
+/** Whether the broker that we run speaks TLS alone. */
+export const hasTls = (config: Config): boolean => config.KSI_NATS_TLS_CERT !== undefined;
+
 /** The addresses at which APIs and workers reach the broker, by comma. */
 export const natsUrl = (plan: Plan): string =>
-  plan.broker === undefined ? (plan.config.KSI_NATS_URL ?? '') : plan.broker.servers.map(serverUrl).join(',');
+  plan.broker === undefined
+    ? (plan.config.KSI_NATS_URL ?? '')
+    : plan.broker.servers.map((server) => serverUrl(server, hasTls(plan.config))).join(',');
 
 /** The nats-servers' processes; none when KSI_NATS_URL names a broker. */
 export function brokerSpecs(plan: Plan): ProcessSpec[] {
@@ -61,7 +67,7 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
     name: serverName(index),
     role: 'broker',
     command: broker.executable,
-    args: ['-c', plan.entries.natsConf],
+    args: ['-c', paths.natsConf],
     env: {
       ...common(plan.env),
       KSI_NATS_NAME: JSON.stringify(serverName(index)),
@@ -73,12 +79,22 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
       KSI_NATS_ROUTES: JSON.stringify(routes),
       KSI_NATS_ROUTE_SECRET: JSON.stringify(broker.routeSecret),
       KSI_NATS_ENCRYPTION_KEY: JSON.stringify(broker.encryptionKey),
+      ...tlsFiles(plan.config),
       ...Object.fromEntries(keys),
     },
     address: `${LOOPBACK}:${server.port}`,
     graceMs: 20_000,
   }));
 }
+
+/** As nats-server is told: it knows no working folder but its own. */
+const tlsFiles = (config: Config): Record<string, string> =>
+  Object.fromEntries(
+    (['KSI_NATS_TLS_CERT', 'KSI_NATS_TLS_KEY', 'KSI_NATS_TLS_CA'] as const).flatMap((name) => {
+      const file = config[name];
+      return file === undefined ? [] : [[name, JSON.stringify(resolve(file))]];
+    }),
+  );
 
 /** nats-server's own folder in a store. */
 const hasState = (store: string): boolean => existsSync(join(store, 'jetstream'));

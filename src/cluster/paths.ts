@@ -15,6 +15,8 @@ export interface ClusterPaths {
   readonly logs: string;
   readonly log: (process: string) => string;
   readonly nats: string;
+  /** What the nats-servers are started with. */
+  readonly natsConf: string;
   readonly seed: (user: string) => string;
   /** Where a nats-server stores what: the only one, or number `n` of a cluster. */
   readonly natsStore: (n?: number) => string;
@@ -35,6 +37,7 @@ export function clusterPaths(dir: string): ClusterPaths {
     logs,
     log: (process) => join(logs, `${process}.log`),
     nats,
+    natsConf: join(nats, 'nats.conf'),
     seed: (user) => join(nats, `${user}.nk`),
     natsStore: (n) => join(nats, n === undefined ? 'store' : `store-${n}`),
   };

@@ -2,7 +2,7 @@ import { listOf } from '../config.js';
 import type { Config } from '../../contracts/config.js';
 import { natsUrl, type NatsServer } from './broker.js';
 import { common, isInherited, pick } from './environment.js';
-import { inboxPrefix, type NatsUser } from './secrets.js';
+import { inboxPrefix, type NATS_USERS } from './secrets.js';
 import type { ClusterPaths } from './paths.js';
 
 export type Role = 'broker' | 'standin' | 'api' | 'worker';
@@ -44,7 +44,7 @@ export interface Plan {
     readonly routeSecret: string;
     /** Of its store; empty: it is not encrypted. */
     readonly encryptionKey: string;
-    readonly keys: Readonly<Record<NatsUser, string>>;
+    readonly keys: Readonly<Record<(typeof NATS_USERS)[number], string>>;
   };
   readonly standinPort?: number;
 }
@@ -91,14 +91,15 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   graceMs: (plan.config.KSI_DRAIN_S + 15) * 1000,
 });
 
-function ksiEnv(plan: Plan, user: 'api' | 'worker', n: number): Env {
+function ksiEnv(plan: Plan, role: 'api' | 'worker', n: number): Env {
   const { config, paths } = plan;
+  const user = role === 'api' ? role : (`worker-${n}` as const);
   const own = plan.broker === undefined;
   const credentials = own ? config.KSI_NATS_CREDENTIALS : paths.seed(user);
   const inbox = own ? config.KSI_NATS_INBOX : inboxPrefix(user);
   return {
     KSI_DIR: paths.dir,
-    KSI_PROCESS: `${user}-${n}`,
+    KSI_PROCESS: `${role}-${n}`,
     KSI_NATS_URL: natsUrl(plan),
     ...(credentials === undefined ? {} : { KSI_NATS_CREDENTIALS: credentials }),
     ...(inbox === undefined ? {} : { KSI_NATS_INBOX: inbox }),

@@ -1,13 +1,24 @@
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../contracts/config.js';
 import { freePort, isPortFree } from '../process/ports.js';
-import { checkBrokerState, placeServers } from './broker.js';
+import { checkBrokerState, hasTls, placeServers } from './broker.js';
 import { ClusterError } from './errors.js';
-import { clusterPaths } from './paths.js';
+import { renderNatsConf } from './nats-conf.js';
+import { clusterPaths, type ClusterPaths } from './paths.js';
 import type { Entries, Plan } from './plan.js';
-import { ensureNatsUsers, ensureRouteSecret, readEncryptionKey, ensureToken, makeFolders } from './secrets.js';
+import {
+  agentsOf,
+  ensureNatsUsers,
+  ensureRouteSecret,
+  ensureToken,
+  ensureWorkerUsers,
+  makeFolders,
+  NATS_USERS,
+  readEncryptionKey,
+} from './secrets.js';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -44,6 +55,7 @@ export async function prepare(options: {
   if (natsServer === undefined)
     throw new ClusterError('no_nats_server', 'No nats-server was named. Set KSI_NATS_SERVER.');
   checkBrokerState(paths, config);
+  await writeNatsConf(paths, config, await readFile(entries.natsConf, 'utf8'));
   return {
     ...plan,
     broker: {
@@ -51,9 +63,24 @@ export async function prepare(options: {
       servers: await placeServers(config),
       routeSecret: await ensureRouteSecret(paths),
       encryptionKey: await readEncryptionKey(config.KSI_NATS_ENCRYPTION_KEY_FILE),
-      keys: await ensureNatsUsers(paths),
+      keys: await ensureNatsUsers(paths, NATS_USERS),
     },
   };
+}
+
+/** Makes the workers' and agents' keys, and the configuration that names them. */
+async function writeNatsConf(paths: ClusterPaths, config: Config, conf: string): Promise<void> {
+  const ids = agentsOf(config);
+  const keys = await ensureNatsUsers(
+    paths,
+    ids.map((id) => `agent-${id}` as const),
+  );
+  const rendered = renderNatsConf(conf, {
+    workers: await ensureWorkerUsers(paths),
+    agents: ids.map((id) => ({ name: id, key: keys[`agent-${id}`] ?? '' })),
+    tls: hasTls(config),
+  });
+  await writeFile(paths.natsConf, rendered, { mode: 0o600 });
 }
 
 async function checkApiPorts(config: Config): Promise<void> {

@@ -2,14 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
+import { MOST_WORKERS, type Config } from '../../contracts/config.js';
+import { listOf } from '../config.js';
 import { ConfigError } from '../config-error.js';
+import type { BrokerUser } from './nats-conf.js';
 import type { ClusterPaths } from './paths.js';
+import { workerKey } from './worker-keys.js';
 
-/** The users of nats.conf, each with its own inbox prefix. */
-export const NATS_USERS = ['api', 'worker', 'observer', 'operator'] as const;
-export type NatsUser = (typeof NATS_USERS)[number];
+/** The users of nats.conf that every cluster has. */
+export const NATS_USERS = ['api', 'observer', 'operator'] as const;
+/** Those, one for each worker process, and one for each agent that connects to the broker itself. */
+export type NatsUser = (typeof NATS_USERS)[number] | `worker-${number}` | `agent-${string}`;
 
+/** Each user has an inbox prefix of its own. */
 export const inboxPrefix = (user: NatsUser): string => `_INBOX_${user}`;
+
+/** The agents that have a user of their own, each once. */
+export const agentsOf = (config: Config): string[] => [...new Set(listOf(config.KSI_NATS_AGENTS))];
 
 /** Makes the folder of a cluster, readable by its user alone. */
 export async function makeFolders(paths: ClusterPaths): Promise<void> {
@@ -43,15 +52,40 @@ export async function readEncryptionKey(file: string | undefined): Promise<strin
   return key.trim();
 }
 
-/** Makes the seeds of the broker's users at the first call. @returns their public keys, which the broker is told. */
-export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<NatsUser, string>> {
-  const keys: [NatsUser, string][] = [];
-  for (const user of NATS_USERS) {
+/** Makes the seeds of `users` at the first call. @returns their public keys, which the broker is told. */
+export async function ensureNatsUsers<User extends NatsUser>(
+  paths: ClusterPaths,
+  users: readonly User[],
+): Promise<Record<User, string>> {
+  const keys: [User, string][] = [];
+  for (const user of users) {
     const seed = await writeOnce(paths.seed(user), () => new TextDecoder().decode(createUser().getSeed()));
     keys.push([user, fromSeed(new TextEncoder().encode(seed)).getPublicKey()]);
   }
-  return Object.fromEntries(keys) as Record<NatsUser, string>;
+  return Object.fromEntries(keys) as Record<User, string>;
 }
+
+/** The workers that a cluster may ever have, with their public keys: the broker knows all from its start. */
+export async function ensureWorkerUsers(paths: ClusterPaths): Promise<BrokerUser[]> {
+  const secret = await workersSecret(paths);
+  return Array.from({ length: MOST_WORKERS }, (_, index) => {
+    const name = `worker-${index + 1}`;
+    return { name, key: workerKey(secret, name).publicKey };
+  });
+}
+
+/** Makes the seed of a worker that is about to start. */
+export async function ensureWorkerSeed(paths: ClusterPaths, name: `worker-${number}`): Promise<void> {
+  const { seed } = workerKey(await workersSecret(paths), name);
+  // Not only once: one that was derived of a secret that is gone lets nobody in.
+  await writeFile(paths.seed(name), `${seed}\n`, { mode: 0o600 });
+}
+
+const workersSecret = async (paths: ClusterPaths): Promise<Buffer> =>
+  Buffer.from(
+    await writeOnce(join(paths.nats, 'workers.secret'), () => randomBytes(32).toString('base64url')),
+    'base64url',
+  );
 
 async function writeOnce(path: string, make: () => string): Promise<string> {
   try {

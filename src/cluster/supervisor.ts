@@ -2,14 +2,14 @@ import { rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { endOfFile } from '../process/file-end.js';
-import { brokerSpecs, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
+import { brokerSpecs, hasTls, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
 import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
 import { recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
 import { apiPort, apiSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
 import { untilReady } from './readiness.js';
-import { inboxPrefix, NATS_USERS } from './secrets.js';
+import { agentsOf, ensureWorkerSeed, inboxPrefix, NATS_USERS } from './secrets.js';
 
 export interface ClusterStatus {
   readonly state: 'starting' | 'ready' | 'stopping' | 'stopped';
@@ -105,7 +105,7 @@ export class Supervisor {
     const { KSI_APIS: apis, KSI_WORKERS: workers } = plan.config;
     progress(`starting ${count(apis, 'API')} and ${count(workers, 'worker')}`);
     const started = range(1, apis).map((n) => this.#run(apiSpec(plan, n)));
-    for (const n of range(1, workers)) this.#run(workerSpec(plan, n));
+    for (const n of range(1, workers)) await this.#runWorker(n);
     for (const [index, api] of started.entries()) {
       const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1), plan.config.KSI_TLS_CERT !== undefined);
       progress(`waiting for ${url}/readyz`);
@@ -130,6 +130,11 @@ export class Supervisor {
     if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
     const what = `${managed.spec.name} was not ready within ${READY_WITHIN_MS / 1000} s; ${url} said last: ${said}`;
     throw new ClusterError('not_ready', `${what}\n${await logOf(managed)}`);
+  }
+
+  async #runWorker(n: number): Promise<void> {
+    if (this.#plan.broker !== undefined) await ensureWorkerSeed(this.#plan.paths, `worker-${n}`);
+    if (!this.#aborted.signal.aborted) this.#run(workerSpec(this.#plan, n));
   }
 
   #run(spec: ProcessSpec): ManagedProcess {
@@ -186,7 +191,7 @@ export class Supervisor {
     for (const n of range(1, workers)) {
       if (numbers.has(`worker-${n}`)) continue;
       progress(`starting worker-${n}`);
-      this.#run(workerSpec(this.#plan, n));
+      await this.#runWorker(n);
     }
     const kept = new Set(range(1, workers).map((n) => `worker-${n}`));
     const surplus = present.filter(({ spec }) => !kept.has(spec.name));
@@ -217,7 +222,8 @@ export class Supervisor {
       ...apiUrls(config.KSI_HOST, apiPort(this.#plan, n), config.KSI_TLS_CERT !== undefined),
     }));
     const first = apiUrls(config.KSI_HOST, config.KSI_PORT, config.KSI_TLS_CERT !== undefined);
-    const users = broker === undefined ? [] : NATS_USERS;
+    const agents = agentsOf(config).map((id) => `agent-${id}` as const);
+    const users = broker === undefined ? [] : [...NATS_USERS, ...agents];
     const pids = this.#processes.flatMap(({ spec, identity }) =>
       identity === undefined ? [] : [[spec.name, identity.pid]],
     );
@@ -230,7 +236,7 @@ export class Supervisor {
         url: natsUrl(this.#plan),
         servers: (broker?.servers ?? []).map((server, index) => ({
           name: serverName(index),
-          url: serverUrl(server),
+          url: serverUrl(server, hasTls(config)),
           monitor: monitorUrl(server),
         })),
         credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),

@@ -1,8 +1,7 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { clusterPaths } from '../cluster/paths.js';
-import { NATS_USERS } from '../cluster/secrets.js';
 import { findingsOf, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('installation');
@@ -22,7 +21,7 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
     ? ok('packages', 'all are there')
     : failed('packages', `${missing.join(', ')} cannot be loaded`, 'Install again: make install');
   const paths = clusterPaths(dir);
-  const secrets = [paths.dir, paths.token, ...NATS_USERS.map(paths.seed), join(paths.dir, 'endpoints.json')];
+  const secrets = [paths.dir, paths.token, join(paths.dir, 'endpoints.json'), ...(await brokerSecrets(paths.nats))];
   const open: string[] = [];
   let seen = 0;
   for (const path of secrets) {
@@ -35,6 +34,15 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
     yield failed('state folder', `others may read ${open.join(', ')}`, `Take that away: chmod -R go= ${paths.dir}`);
   else if (seen === 0) yield warning('state folder', `${paths.dir} is not there`, 'Start a cluster: ksi up');
   else yield ok('state folder', `${paths.dir} is its user's alone`);
+}
+
+/** Seeds of the broker's users, and what they are derived of. */
+async function brokerSecrets(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => /\.(nk|secret)$/.test(name)).map((name) => join(folder, name));
 }
 
 function canLoad(name: string): boolean {

@@ -165,6 +165,7 @@ describe('cancelling what does not run', () => {
         ...data,
         n: 1,
         worker_id: 'w_lost',
+        process: 'w_lost',
         host: 'h',
         transcript_seq: 0,
         run: { seq: 1, delivery: 1 },
@@ -173,7 +174,7 @@ describe('cancelling what does not run', () => {
       const { seq } = await publisher.publish(
         eventPublication(start, SUBJECT.taskState(taskId, TASK_STATES.running.token), { filter, seq: last?.seq ?? 0 }),
       );
-      if (listens) nc.subscribe(SUBJECT.control(taskId, '*'), { callback: () => undefined });
+      if (listens) nc.subscribe(SUBJECT.control('w_lost', taskId, '*'), { callback: () => undefined });
       const interrupted = await lab.ask('interrupt', taskId);
       assert.deepEqual([interrupted.status, interrupted.body.code], [503, 'worker_unreachable']);
       assert.equal((await lab.ask('cancel', taskId, 1)).body.status, 'cancelled');

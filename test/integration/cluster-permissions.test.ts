@@ -52,9 +52,9 @@ for (const servers of [1, 3] as const)
       });
 
     before(async () => {
-      server = await startKsiBroker(servers);
+      server = await startKsiBroker(servers, { KSI_NATS_AGENTS: 'alice,bob' });
       api = await brokerOf('api');
-      worker = await brokerOf('worker');
+      worker = await brokerOf('worker-1');
       observer = await server.connect('observer');
       operator = await server.connect('operator');
       await ensureTopology(api, readConfig({ KSI_NATS_SERVERS: String(servers) }));
@@ -84,7 +84,7 @@ for (const servers of [1, 3] as const)
     };
 
     it('keeps seeds and folder to their user', async () => {
-      for (const user of ['api', 'worker', 'observer', 'operator'] as const)
+      for (const user of ['api', 'worker-1', 'observer', 'operator', 'agent-alice'] as const)
         assert.equal((await stat(server.seed(user))).mode & 0o777, 0o600);
     });
 
@@ -104,7 +104,7 @@ for (const servers of [1, 3] as const)
           broker: worker,
           stream: STREAM.commands,
           consumer: 'run-default-normal',
-          inboxPrefix: inboxPrefix('worker'),
+          inboxPrefix: inboxPrefix('worker-1'),
           onDelivery: (delivery) => resolve(delivery),
           onEnd: () => undefined,
         });
@@ -180,7 +180,7 @@ for (const servers of [1, 3] as const)
       });
 
       it('answers a control request', async () => {
-        const subject = SUBJECT.control(TASK, 'cancel');
+        const subject = SUBJECT.control('worker-1', TASK, 'cancel');
         const served = worker.nc.subscribe(subject, { callback: (_, message) => void message.respond('done') });
         await worker.nc.flush();
         assert.equal((await known(() => api.nc.request(subject, '', { timeout: 5_000 }))).string(), 'done');
@@ -192,7 +192,7 @@ for (const servers of [1, 3] as const)
         SUBJECT.run('default', 'high', SESSION),
         SUBJECT.waiting('default', TASK, SESSION),
         SUBJECT.due('x'),
-        SUBJECT.control(TASK, 'cancel'),
+        SUBJECT.control('worker-1', TASK, 'cancel'),
         SUBJECT.apiVerb('spawn'),
         `$JS.API.STREAM.PURGE.${STREAM.schedules}`,
         `$JS.API.STREAM.CREATE.X`,
@@ -202,8 +202,35 @@ for (const servers of [1, 3] as const)
         '$KV.ksi_sessions.x',
         '_INBOX_api.x',
         '_INBOX_observer.x',
+        '_INBOX_worker-2.x',
+        SUBJECT.worker('worker-2', 'w_x'),
+        ...[BUCKET.tokens, BUCKET.tickets, BUCKET.idempotency, BUCKET.sessions].flatMap((bucket) => [
+          `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
+          `$JS.API.DIRECT.GET.KV_${bucket}`,
+          `$JS.API.DIRECT.GET.KV_${bucket}.$KV.${bucket}.x`,
+        ]),
+        `$JS.API.STREAM.MSG.GET.${STREAM.audit}`,
+        `$JS.API.DIRECT.GET.${STREAM.audit}`,
       ])
         it(`may not publish on ${subject}`, () => refused(worker.nc, () => worker.nc.publish(subject, '{}')));
+
+      for (const subject of [
+        'ksi.control.>',
+        'ksi.control.worker-2.>',
+        SUBJECT.control('worker-2', TASK, '*'),
+        SUBJECT.control('*', TASK, '*'),
+        'ksi.agents.>',
+        'ksi.api.>',
+        '$KV.ksi_workers.>',
+        '_INBOX_worker-2.>',
+        '_INBOX_>',
+        '_INBOX_api.>',
+      ])
+        it(`may not subscribe to ${subject}`, () => refused(worker.nc, () => void worker.nc.subscribe(subject)));
+
+      it('tells its presence, below its own name', async () => {
+        await worker.publisher.publish({ subject: SUBJECT.worker('worker-1', 'w_x'), payload: '{}' });
+      });
     });
 
     describe('observer', () => {
@@ -256,7 +283,7 @@ for (const servers of [1, 3] as const)
         'ksi.ingest.events.task.x.output',
         'ksi.live.task.x',
         'ksi.commands.spawn.default.high.x',
-        'ksi.control.task.x.cancel',
+        'ksi.control.worker-1.task.x.cancel',
         'ksi.api.spawn',
         'ksi.transcripts.x',
         '$JS.API.STREAM.CREATE.X',
@@ -295,7 +322,7 @@ for (const servers of [1, 3] as const)
         for (const reply of [
           'ksi.ingest.events.task.x.state.complete',
           'ksi.commands.spawn.default.high.x',
-          'ksi.control.task.x.cancel',
+          'ksi.control.worker-1.task.x.cancel',
         ]) {
           const heard = api.nc.subscribe(reply);
           observer.publish(`$JS.API.STREAM.INFO.${STREAM.events}`, '', { reply });
@@ -314,12 +341,12 @@ for (const servers of [1, 3] as const)
       it("can't forge one by a consumer that delivers to a subject of ours", async () => {
         const before = await position(api);
         // nats-server delivers only where a client subscribes to the very subject (tried): not into streams, nor to wildcards.
-        const control = worker.nc.subscribe('ksi.control.task.>');
+        const control = worker.nc.subscribe('ksi.control.worker-1.>');
         await worker.nc.flush();
         const targets = [
           'ksi.ingest.events.task.x.state.complete',
           'ksi.commands.spawn.default.high.x',
-          'ksi.control.task.x.cancel',
+          'ksi.control.worker-1.task.x.cancel',
           `$JS.API.STREAM.PURGE.${STREAM.commands}`,
         ];
         for (const [index, target] of targets.entries()) {

@@ -101,7 +101,9 @@ describe('a worker with the real claude', { skip }, async () => {
       const marker = `MARK-${verb}`;
       const { taskId } = await lab.post(`x ${marker} [[hang]]`);
       await api.waitFor(({ conversation }) => conversation?.prompts.at(-1)?.includes(marker) === true);
-      const answer = await lab.broker.nc.request(SUBJECT.control(taskId, verb), '{}', { timeout: 5_000 });
+      const answer = await lab.broker.nc.request(SUBJECT.control(worker.process, taskId, verb), '{}', {
+        timeout: 5_000,
+      });
       assert.deepEqual(answer.json(), { ok: true });
       const outcome = await lab.outcome(taskId);
       assert.equal(outcome.type, type);

@@ -11,18 +11,21 @@ import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../workers/guard/marked.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
+const PROCESS = 'worker-1';
 const isOutcome = (type: string): boolean => /^SPAWN_(COMPLETE|ERROR|CANCELLED|EXPIRED)$/.test(type);
 
 describe('control of a running task', () => {
   let lab: WorkerLab;
   before(async () => {
     lab = await WorkerLab.start({ KSI_LEASE_S: '4' });
-    await lab.worker({ containment: await findContainment() });
+    await lab.worker({ config: { KSI_PROCESS: PROCESS }, containment: await findContainment() });
   });
   after(() => lab.stop());
 
   const ask = async (taskId: string, verb: ControlVerb | 'nonsense', body: object = {}): Promise<ControlAnswer> => {
-    const answer = await lab.broker.nc.request(SUBJECT.control(taskId, verb), JSON.stringify(body), { timeout: 5_000 });
+    const answer = await lab.broker.nc.request(SUBJECT.control(PROCESS, taskId, verb), JSON.stringify(body), {
+      timeout: 5_000,
+    });
     return answer.json<ControlAnswer>();
   };
   const outcomes = (taskId: string): string[] =>

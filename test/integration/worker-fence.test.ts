@@ -37,6 +37,7 @@ describe('the fence', () => {
       folders: new Folders(lab.dir, 'w_test'),
       log,
       workerId: 'w_test',
+      process: 'w_test',
       host: 'h',
       leaseMs: 60_000,
       longestNakMs: 55_000,

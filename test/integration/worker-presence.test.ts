@@ -12,7 +12,7 @@ describe("a worker's presence", () => {
   after(() => lab.stop());
 
   it('is shown from its start to its stop', async () => {
-    const told = lab.broker.nc.subscribe(SUBJECT.worker('*'), { max: 1 });
+    const told = lab.broker.nc.subscribe(SUBJECT.workersAll, { max: 1 });
     const { worker } = await lab.worker();
     for await (const _ of told);
     await lab.broker.nc.flush();
@@ -48,8 +48,11 @@ describe("a worker's presence", () => {
       started_at: new Date(0).toISOString(),
       state: 'working',
     };
-    await lab.broker.publisher.publish({ subject: SUBJECT.worker('w_old'), payload: JSON.stringify(entry) });
-    await lab.broker.publisher.publish({ subject: SUBJECT.worker('w_odd'), payload: '{"not":"ours"}' });
+    await lab.broker.publisher.publish({
+      subject: SUBJECT.worker('worker-1', 'w_old'),
+      payload: JSON.stringify(entry),
+    });
+    await lab.broker.publisher.publish({ subject: SUBJECT.worker('worker-1', 'w_odd'), payload: '{"not":"ours"}' });
     const shownAt = async (now: number): Promise<string[]> =>
       (await workersOf(lab.broker, now)).map(({ worker_id: id, state }) => `${id} ${state}`);
     assert.deepEqual(await shownAt(Date.now()), ['w_old working']);

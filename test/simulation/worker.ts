@@ -64,6 +64,7 @@ export class SimWorker {
       broker,
       log,
       workerId: id,
+      process: id,
       host: host.name,
       leaseMs: flaws.leaseMs ?? world.leaseMs,
       longestNakMs: world.longestNakMs,

@@ -12,7 +12,7 @@ import { apiUrls } from '../../src/cluster/endpoints.js';
 import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
 import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
-import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
+import { ensureNatsUsers, ensureToken, makeFolders, NATS_USERS } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
 import { identify, isAlive } from '../../src/process/identity.js';
 import { restartPause } from '../../src/process/restart-pause.js';
@@ -183,7 +183,7 @@ describe("a cluster's processes", () => {
             servers: [{ port: 4222, monitorPort: 8222 }],
             routeSecret: 'secret',
             encryptionKey: '',
-            keys: { api: 'UA', worker: 'UW', observer: 'UO', operator: 'UP' },
+            keys: { api: 'UA', observer: 'UO', operator: 'UP' },
           },
         }
       : {}),
@@ -211,7 +211,7 @@ describe("a cluster's processes", () => {
     const worker = workerSpec(planned, 3);
     assert.equal(worker.env['KSI_NATS_URL'], 'nats://127.0.0.1:4222');
     assert.equal(worker.env['KSI_METRICS_PORT'], '9102');
-    assert.equal(worker.env['KSI_NATS_CREDENTIALS'], '/k/nats/worker.nk');
+    assert.equal(worker.env['KSI_NATS_CREDENTIALS'], '/k/nats/worker-3.nk');
   });
 
   it('know of all servers of a broker that is a cluster, each of which knows the others', () => {
@@ -274,16 +274,16 @@ describe("a cluster's folder", () => {
   it('holds secrets that are made once and readable by their user alone', async () => {
     const paths = clusterPaths(join(dir, 'a'));
     await makeFolders(paths);
-    const first = await ensureNatsUsers(paths);
+    const first = await ensureNatsUsers(paths, NATS_USERS);
     assert.match(first.api, /^U[A-Z2-7]{55}$/);
-    assert.deepEqual(await ensureNatsUsers(paths), first);
+    assert.deepEqual(await ensureNatsUsers(paths, NATS_USERS), first);
     await ensureToken(paths);
     const token = await readFile(paths.token, 'utf8');
     await ensureToken(paths);
     assert.equal(await readFile(paths.token, 'utf8'), token);
     assert.equal(Buffer.from(token.trim(), 'base64url').length, 32);
     assert.equal((await stat(paths.nats)).mode & 0o777, 0o700);
-    for (const file of [paths.token, paths.seed('worker')]) assert.equal((await stat(file)).mode & 0o777, 0o600);
+    for (const file of [paths.token, paths.seed('api')]) assert.equal((await stat(file)).mode & 0o777, 0o600);
   });
 
   it('holds the broker of one size: neither is taken for the other', async () => {

@@ -167,8 +167,8 @@ async function start(
   { context, publish, run }: Claiming,
   { attempt, failures, lastSeq, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'> & { lastSeq: number },
 ): Promise<Claimed | undefined> {
-  const { workerId, host } = context;
-  const data = { attempt, n: 1, worker_id: workerId, host, transcript_seq: transcript.from, run };
+  const { workerId, process, host } = context;
+  const data = { attempt, n: 1, worker_id: workerId, process, host, transcript_seq: transcript.from, run };
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;
   return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { check } from '../../contracts/check.js';
 import { ControlRequest, type ControlAnswer } from '../../contracts/control.js';
 import { SUBJECT } from '../../contracts/names.js';
-import type { Broker } from '../../src/broker/connect.js';
+import type { WorkerContext } from '../context.js';
 import type { Attempt } from './attempt.js';
 
 /** Answers who asks the running attempt of a task for something, by request and reply. */
@@ -12,10 +12,15 @@ export class Control {
   readonly #attempt: Pick<Attempt, 'cancel' | 'interrupt'>;
   readonly #subscription: Subscription;
 
-  constructor(broker: Broker, taskId: string, attempt: Pick<Attempt, 'cancel' | 'interrupt'>, log: Logger) {
+  constructor(
+    { broker, process }: Pick<WorkerContext, 'broker' | 'process'>,
+    taskId: string,
+    attempt: Pick<Attempt, 'cancel' | 'interrupt'>,
+    log: Logger,
+  ) {
     this.#log = log;
     this.#attempt = attempt;
-    this.#subscription = broker.nc.subscribe(SUBJECT.control(taskId, '*'), {
+    this.#subscription = broker.nc.subscribe(SUBJECT.control(process, taskId, '*'), {
       callback: (error, message) => {
         if (error !== null) log.warn({ err: error }, 'cannot be asked to cancel the task');
         else void this.#onRequest(message);

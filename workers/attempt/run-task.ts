@@ -181,7 +181,7 @@ class TaskRun {
   async #attempt(options: AttemptOptions): Promise<TaskEnd> {
     const { context, command, identity, policy, claim, events } = options;
     const attempt = new Attempt(options);
-    const control = new Control(context.broker, identity.task_id, attempt, this.#log);
+    const control = new Control(context, identity.task_id, attempt, this.#log);
     try {
       const outcome = await attempt.run();
       this.#lease.signal.throwIfAborted();

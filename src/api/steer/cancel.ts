@@ -47,11 +47,11 @@ export class Canceller {
 
   /** @returns false when the task's state has changed meanwhile. */
   async #try(task: Task, { owner }: Principal): Promise<boolean> {
-    const { status, seq } = await stateOf(this.#broker, task);
+    const { status, seq, process } = await stateOf(this.#broker, task);
     if (status === 'cancelled') return true;
     if (isEnded(status)) throw new ApiError('task_ended', `Task ${task.task_id} is ${status}`);
     if (status === 'running') {
-      const answer = await askWorker(this.#broker, task.task_id, 'cancel', owner);
+      const answer = await askWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', owner);
       if (answer?.ok === true) return true;
       // Without its worker: the event below fences it, wherever it is.
       this.#log.info({ task_id: task.task_id, answer }, 'a running task is cancelled without its worker');

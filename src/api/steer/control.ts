@@ -10,19 +10,20 @@ const TIMEOUT_MS = 500;
 
 /**
  * Asks the worker that runs a task for something.
- * @returns undefined when none answers: it is gone, stands still, or doesn't listen yet.
+ * @param running.process as the task's SPAWN_START names it.
+ * @returns undefined when none answers: it is gone, stands still, or doesn't listen yet; or when it named itself nowhere.
  * @throws {BrokerError}
  */
 export async function askWorker(
   broker: Broker,
-  taskId: string,
+  { process, taskId }: { process: string | undefined; taskId: string },
   verb: ControlVerb,
   by: string,
 ): Promise<ControlAnswer | undefined> {
+  if (process === undefined) return undefined;
+  const subject = SUBJECT.control(process, taskId, verb);
   try {
-    const reply = await broker.nc.request(SUBJECT.control(taskId, verb), JSON.stringify({ by }), {
-      timeout: TIMEOUT_MS,
-    });
+    const reply = await broker.nc.request(subject, JSON.stringify({ by }), { timeout: TIMEOUT_MS });
     const answer = check(ControlAnswer, reply.json());
     return answer.ok ? answer.value : { ok: false, error: 'not_running' };
   } catch (error) {

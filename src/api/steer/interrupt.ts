@@ -21,10 +21,10 @@ export class Interrupter {
   async interrupt(id: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
     try {
-      const { status } = await stateOf(this.#broker, task);
+      const { status, process } = await stateOf(this.#broker, task);
       if (isEnded(status)) throw new ApiError('task_ended', `Task ${id} is ${status}`);
       if (status !== 'running') throw new ApiError('not_running', `Task ${id} is ${status}`);
-      const answer = await askWorker(this.#broker, id, 'interrupt', principal.owner);
+      const answer = await askWorker(this.#broker, { process, taskId: id }, 'interrupt', principal.owner);
       if (answer === undefined) throw new ApiError('worker_unreachable', `No worker answers for task ${id}`);
       if (!answer.ok) throw new ApiError('not_running', `The attempt of task ${id} is about to end, or lost`);
       return { ...task, status };
