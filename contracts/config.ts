@@ -188,6 +188,11 @@ export const Config = Type.Object({
     default: 'info',
     description: 'What is logged, to stderr as JSON lines.',
   }),
+  KSI_LOG_PROMPTS: Type.Enum(['no', 'yes'], {
+    default: 'no',
+    description:
+      "Whether the API logs the prompts of the tasks that it accepts, at `info`: they are their users' own words.",
+  }),
   KSI_METRICS_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import * as cancel from './commands/cancel.js';
 import * as dead from './commands/dead.js';
+import * as remove from './commands/delete.js';
 import * as doctor from './commands/doctor.js';
 import * as down from './commands/down.js';
 import * as events from './commands/events.js';
@@ -34,6 +35,7 @@ const COMMANDS = [
   interrupt,
   retry,
   dead,
+  remove,
   tokens,
 ];
 

@@ -106,6 +106,21 @@ export class KsiClient {
     await this.#http.delete(deadPathOf(id), options.signal);
   }
 
+  /** Deletes an ended task for good. @throws {KsiError} `not_ended`: cancel it first. */
+  async deleteTask(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#http.delete(pathOf(id), options.signal);
+  }
+
+  /** Deletes a session with its transcript, folders and tasks. @param id its UUID or name. @throws {KsiError} `session_not_found`, `not_ended` */
+  async deleteSession(id: string, options: Cancellable = {}): Promise<void> {
+    await this.#http.delete(`/sessions/${encodeURIComponent(id)}`, options.signal);
+  }
+
+  /** Deletes all of an owner's tasks and sessions, open ones too, and revokes its tokens. Scope `admin`. */
+  async deleteOwner(owner: string, options: Cancellable = {}): Promise<void> {
+    await this.#http.delete(`/owners/${encodeURIComponent(owner)}`, options.signal);
+  }
+
   task(id: string, options: Cancellable = {}): Promise<Task> {
     return this.#http.get(pathOf(id), options.signal);
   }

@@ -155,7 +155,12 @@ describe('dead letters, and tasks run again', () => {
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
-      config: { KSI_QUEUES: 'still', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
+      config: {
+        KSI_QUEUES: 'still',
+        KSI_MAX_PROMPT_CHARS: 1_000,
+        KSI_EVENTS_MAX_AGE_S: 604_800,
+        KSI_LOG_PROMPTS: 'no',
+      },
       log: silent,
     });
     return new DeadLetters(

@@ -35,7 +35,12 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
     mcpServers: { current: {} },
-    config: { KSI_QUEUES: 'default', KSI_MAX_PROMPT_CHARS: 1_000, KSI_EVENTS_MAX_AGE_S: 604_800 },
+    config: {
+      KSI_QUEUES: 'default',
+      KSI_MAX_PROMPT_CHARS: 1_000,
+      KSI_EVENTS_MAX_AGE_S: 604_800,
+      KSI_LOG_PROMPTS: 'no',
+    },
     log: silent,
   });
   return {

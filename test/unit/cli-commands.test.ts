@@ -233,6 +233,23 @@ describe('ksi', () => {
     assert.match((await ksi(['dead', 'delete', '--all', '--yes'])).err, /no such/);
   });
 
+  it('delete deletes tasks and sessions that are named, and one that it cannot keeps it from none', async () => {
+    const { code, out, err } = await ksi(['delete', 'task', OTHER, TASK]);
+    assert.deepEqual([code, out], [1, `${TASK}\n`]);
+    assert.match(err, /not_found/);
+    assert.deepEqual(api.requests, [`DELETE /tasks/${OTHER}`, `DELETE /tasks/${TASK}`]);
+    const session = await ksi(['delete', 'session', 'notes', '-o', 'jsonl']);
+    assert.deepEqual([session.code, JSON.parse(session.out)], [0, { session_id: 'notes' }]);
+  });
+
+  it('delete owner needs --yes where nobody can be asked', async () => {
+    const refused = await ksi(['delete', 'owner', 'ann']);
+    assert.deepEqual([refused.code, api.requests], [2, []]);
+    assert.match(refused.err, /of ann: give --yes/);
+    assert.deepEqual(await ksi(['delete', 'owner', 'ann', '--yes']), { code: 0, out: 'ann\n', err: '' });
+    assert.deepEqual(api.requests, ['DELETE /owners/ann']);
+  });
+
   it('tasks is a table, or JSON', async () => {
     const { out } = await ksi(['tasks', '--status', 'queued', '--session', 'notes', '--limit', '3']);
     assert.match(out, /^TASK +STATUS +SESSION +CREATED +PROMPT\n/);
@@ -320,5 +337,7 @@ describe('ksi', () => {
       assert.match((await ksi([name, '--help'])).out, /Examples:/);
     for (const name of ['list', 'show', 'retry', 'delete'])
       assert.match((await ksi(['dead', name, '--help'])).out, /Examples:/);
+    for (const args of [['delete'], ['delete', 'task'], ['delete', 'session'], ['delete', 'owner']])
+      assert.match((await ksi([...args, '--help'])).out, /Examples:/);
   });
 });

@@ -171,6 +171,7 @@ export class FakeApi {
     if (method === 'POST' && url === `/tasks/${TASK}/cancel`) return json(200, { ...TASK_BODY, status: 'cancelled' });
     if (method === 'POST' && url === `/tasks/${TASK}/interrupt`) return json(202, { ...TASK_BODY, status: 'running' });
     if (method === 'POST' && url === `/tasks/${TASK}/retry`) return json(202, { ...ACCEPTED, task_id: AGAIN });
+    if (method === 'DELETE' && [`/tasks/${TASK}`, '/sessions/notes', '/owners/ann'].includes(url)) return json(204, '');
     if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
     if (url.startsWith('/tasks?')) return json(200, { tasks: [TASK_BODY] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);

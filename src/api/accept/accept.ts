@@ -27,7 +27,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly model: Pick<ReadModel, 'accept' | 'list' | 'openOf'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
-  readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S'>;
+  readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
   readonly log: Logger;
 }
 
@@ -72,7 +72,7 @@ export class Acceptor {
     const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
       throw apiErrorOf(error);
     });
-    this.#options.model.accept(acceptedRow(command, status));
+    this.#accepted(command, status);
     return acceptedOf(prepared, status);
   }
 
@@ -116,7 +116,7 @@ export class Acceptor {
       const message = await this.#message(command, options.traceparent);
       const status = await this.#storeInSession(message, command, this.#announce(command, options.traceparent), true);
       const confirmed = await options.confirm(status);
-      this.#options.model.accept(acceptedRow(command, status));
+      this.#accepted(command, status);
       return confirmed;
     } catch (error) {
       if (!(await this.#turnedOutAccepted(identity, error, options.abandon))) throw error;
@@ -131,6 +131,13 @@ export class Acceptor {
 
   async stop(): Promise<void> {
     await this.#notAccepted.stop();
+  }
+
+  #accepted(command: SpawnCommand, status: TaskStatus): void {
+    const { model, config, log } = this.#options;
+    model.accept(acceptedRow(command, status));
+    if (config.KSI_LOG_PROMPTS === 'yes')
+      log.info({ task_id: command.task_id, prompt: command.prompt }, 'a task was accepted');
   }
 
   /** @returns the task's true status. @throws {BrokerError | ApiError} */

@@ -10,6 +10,7 @@ import { principalOf } from '../request-principal.js';
 import type { Tickets } from '../tokens/tickets.js';
 import { rateHeaders } from '../spawn-rate.js';
 import { validatorCompiler } from '../validation.js';
+import { cors } from './cors.js';
 import { Doors } from './doors.js';
 import type { Tls } from './tls.js';
 
@@ -78,6 +79,7 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': tls === undefined ? null : [] } },
     strictTransportSecurity: tls !== undefined,
   });
+  cors(app, doors);
   app.addHook('onRequest', async (request) => {
     const { authorization } = request.headers;
     request.principal =
