@@ -76,6 +76,21 @@ export const ClaudeOptions = Type.Object({
         'MCP servers by name, of those that the operator keeps (KSI_MCP_SERVERS). Their tools are `mcp__<name>__<tool>` and need permission like others.',
     }),
   ),
+  approvals: Type.Optional(
+    Type.Boolean({
+      default: false,
+      description:
+        'Whether a tool that needs permission is asked about (APPROVAL_REQUESTED, GET /approvals) instead of denied at once; so are questions that Claude has.',
+    }),
+  ),
+  approval_timeout_s: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 86_400,
+      default: 600,
+      description: 'How long an answer is waited for; then it is refused. The time of the attempt (`timeout_s`) goes on.',
+    }),
+  ),
   include_deltas: Type.Optional(
     Type.Boolean({ default: true, description: 'Whether partial text is published as it is written (SPAWN_DELTA).' }),
   ),

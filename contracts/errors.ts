@@ -92,6 +92,11 @@ export const API_ERRORS = {
     title: 'The session has another working folder',
     next: 'Leave out `workspace` to continue in the folder it began in, or begin another session.',
   },
+  already_answered: {
+    status: 409,
+    title: 'This was answered, or is not asked any more',
+    next: 'See what is open now with GET /approvals.',
+  },
   conflict: {
     status: 409,
     title: 'Somebody else changed this at the same time',

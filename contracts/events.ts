@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { BlobRef } from './blob.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
@@ -7,7 +8,7 @@ import { PRIORITIES } from './names.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -119,6 +120,22 @@ export const EVENT_DATA = {
   SPAWN_EXPIRED: Type.Object({
     ...taskFields,
     queue_timeout_s: Type.Number({ description: 'It had to start within this time of its acceptance.' }),
+  }),
+  APPROVAL_REQUESTED: Type.Object({
+    ...taskFields,
+    ...approvalFields,
+    ref: Type.Optional(BlobRef),
+  }),
+  APPROVAL_RESOLVED: Type.Object({
+    ...taskFields,
+    attempt: Type.Integer({ minimum: 1 }),
+    approval_id: Type.String(),
+    decision: Type.Enum([...APPROVAL_DECISIONS], {
+      description:
+        '`expired`: nobody answered in time; `withdrawn`: its turn was ended. One that has no such event ended with its attempt.',
+    }),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that answered.' })),
+    message: Type.Optional(Type.String({ description: 'What Claude was told, if it was refused.' })),
   }),
   TASK_DELETED: Type.Object({
     ...deletedFields,

@@ -1,4 +1,5 @@
 export * from './attachment.js';
+export * from './approvals.js';
 export * from './audit.js';
 export * from './blob.js';
 export * from './check.js';

@@ -82,6 +82,7 @@ export const SUBJECT = {
   /** The one compare-and-set filter of a task's state events and of everything an attempt publishes. */
   taskStates: (taskId: string) => `${EVENTS}.task.${taskId}.state.*`,
   taskOutput: (taskId: string) => `${EVENTS}.task.${taskId}.output`,
+  taskApproval: (taskId: string) => `${EVENTS}.task.${taskId}.approval`,
   taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
   taskDeleted: (taskId: string) => `${EVENTS}.task.${taskId}.deleted`,
   sessionDeleted: (sessionId: string) => `${EVENTS}.session.${sessionId}.deleted`,

@@ -277,8 +277,7 @@ export class EventHub {
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const field = parsed.event.type === 'SPAWN_MESSAGE' ? 'message' : 'output';
-    const whole = { ...parsed.event, data: { ...rest, [field]: body } } as unknown as StoredEvent;
+    const whole = { ...parsed.event, data: { ...rest, [bodyOf(parsed.event.type)]: body } } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
   }
 
@@ -292,6 +291,12 @@ export class EventHub {
       return undefined;
     }
   }
+}
+
+/** The field of an event that is put apart when it is too large. */
+function bodyOf(type: string): string {
+  if (type === 'SPAWN_MESSAGE') return 'message';
+  return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 
 interface Parsed {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import { statusOfEvent, TASK_STATES } from '../../contracts/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
@@ -61,6 +61,18 @@ export class AttemptEvents {
   message(message: ClaudeMessage): void {
     if (this.#ended) return;
     this.#add('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
+  }
+
+  /** Claude wants to be allowed something. */
+  approvalRequested(data: Omit<EventData<'APPROVAL_REQUESTED'>, keyof TaskIdentity | 'attempt'>): void {
+    if (!this.#ended) this.#add('APPROVAL_REQUESTED', this.#approvals, { ...this.#uncounted(), ...data });
+  }
+
+  /** Resolves when it is stored. After the attempt's end it is not told: that ended it. @throws as `outcome`. */
+  async approvalResolved(data: Omit<EventData<'APPROVAL_RESOLVED'>, keyof TaskIdentity | 'attempt'>): Promise<void> {
+    if (this.#ended) return;
+    this.#add('APPROVAL_RESOLVED', this.#approvals, { ...this.#uncounted(), ...data });
+    await this.#outbox.drained();
   }
 
   /** What to wait for before more is read from Claude. */
@@ -124,6 +136,14 @@ export class AttemptEvents {
     return { ...this.#options.identity, attempt: this.#options.claim.attempt, n: this.#n };
   }
 
+  get #approvals(): string {
+    return SUBJECT.taskApproval(this.#options.identity.task_id);
+  }
+
+  #uncounted(): TaskIdentity & { attempt: number } {
+    return { ...this.#options.identity, attempt: this.#options.claim.attempt };
+  }
+
   async #end<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
     this.#ended = true;
     const id = this.#add(type, SUBJECT.taskState(this.#options.identity.task_id, token), data);
@@ -166,8 +186,9 @@ export class AttemptEvents {
   async #isStored(batch: readonly OutboxItem[]): Promise<boolean> {
     const last = batch.at(-1);
     if (last === undefined) return true;
-    const { task_id: taskId } = this.#options.identity;
-    const filter = last.event.type === 'SPAWN_MESSAGE' ? SUBJECT.taskOutput(taskId) : SUBJECT.taskStates(taskId);
+    const { subject } = last.publication;
+    const ofState = statusOfEvent(last.event.type) !== undefined;
+    const filter = ofState ? SUBJECT.taskStates(this.#options.identity.task_id) : SUBJECT.stored(subject);
     const stored = await lastBySubject(this.#options.broker, STREAM.events, filter);
     return stored?.header(HEADER.msgId) === last.event.id;
   }

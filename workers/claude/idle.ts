@@ -4,6 +4,7 @@ export class IdleWatch {
   readonly #onIdle: () => void;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #held = 0;
 
   constructor(ms: number, onIdle: () => void) {
     this.#ms = ms;
@@ -19,6 +20,17 @@ export class IdleWatch {
     return gate.finally(() => this.#arm());
   }
 
+  /** Until `over` settles somebody else is waited for. */
+  hold(over: Promise<unknown>): void {
+    this.#held += 1;
+    clearTimeout(this.#timer);
+    const release = (): void => {
+      this.#held -= 1;
+      this.#arm();
+    };
+    over.then(release, release);
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -26,6 +38,6 @@ export class IdleWatch {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    if (!this.#stopped) this.#timer = setTimeout(this.#onIdle, this.#ms);
+    if (!this.#stopped && this.#held === 0) this.#timer = setTimeout(this.#onIdle, this.#ms);
   }
 }

@@ -1,0 +1,65 @@
+import { Type, type Static } from 'typebox';
+
+/** `<task_id>.<attempt>.<number>`: another attempt asks again, with another id. */
+export const APPROVAL_ID_PATTERN =
+  '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\.[1-9][0-9]{0,8}\\.[1-9][0-9]{0,8}$';
+
+const toolInput = Type.Record(Type.String(), Type.Unknown());
+
+/** What Claude wants to be allowed: in APPROVAL_REQUESTED, on tasks, and in GET /approvals. */
+export const approvalFields = {
+  approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
+  attempt: Type.Integer({ minimum: 1 }),
+  kind: Type.Enum(['tool', 'question'], { description: '`question`: Claude asks the user something (AskUserQuestion).' }),
+  tool: Type.String(),
+  input: Type.Optional(toolInput),
+  title: Type.Optional(Type.String({ description: 'What it wants, in words.' })),
+  reason: Type.Optional(Type.String({ description: 'Why it has to ask.' })),
+  expires_at: Type.String({ format: 'date-time', description: 'It is refused then.' }),
+};
+
+export const Approval = Type.Object({
+  ...approvalFields,
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  owner: Type.String(),
+  requested_at: Type.String({ format: 'date-time' }),
+});
+export type Approval = Static<typeof Approval>;
+
+export const ApprovalList = Type.Object({ approvals: Type.Array(Approval) });
+export type ApprovalList = Static<typeof ApprovalList>;
+
+export const ApprovalParams = Type.Object(
+  { id: Type.String({ pattern: APPROVAL_ID_PATTERN, description: "The approval's id." }) },
+  { additionalProperties: false },
+);
+export type ApprovalParams = Static<typeof ApprovalParams>;
+
+export const ApprovalAnswer = Type.Object(
+  {
+    decision: Type.Enum(['allow', 'deny']),
+    input: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: "To allow: the tool's input in the place of Claude's." }),
+    ),
+    answers: Type.Optional(
+      Type.Record(Type.String(), Type.String(), { description: 'To a question: the answer to each, by its text.' }),
+    ),
+    message: Type.Optional(
+      Type.String({ maxLength: 10_000, description: 'To deny: what Claude is told, so that it can do otherwise.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type ApprovalAnswer = Static<typeof ApprovalAnswer>;
+
+/** How one came to its end. `expired`: nobody answered; `withdrawn`: Claude wants it no more, as its turn was ended. */
+export const APPROVAL_DECISIONS = ['allow', 'deny', 'expired', 'withdrawn'] as const;
+
+export const ApprovalResolved = Type.Object({
+  approval_id: Type.String(),
+  task_id: Type.String(),
+  decision: Type.Enum([...APPROVAL_DECISIONS]),
+});
+export type ApprovalResolved = Static<typeof ApprovalResolved>;

@@ -1,0 +1,113 @@
+import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk';
+import type { ApprovalAnswer, ApprovalResolved } from '../../contracts/approvals.js';
+import type { ControlAnswer } from '../../contracts/control.js';
+import type { Clock } from '../../src/clock.js';
+import type { AttemptEvents } from './events.js';
+import type { ClaudeTools } from './tools.js';
+
+interface Pending {
+  readonly tool: string;
+  readonly input: Record<string, unknown>;
+  /** Called once. */
+  readonly settle: (result: PermissionResult) => void;
+}
+
+export interface ApprovalsOptions {
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly timeoutMs: number;
+  readonly events: Pick<AttemptEvents, 'approvalRequested' | 'approvalResolved'>;
+  readonly clock: Pick<Clock, 'now' | 'after'>;
+  readonly tools: Pick<ClaudeTools, 'whyNot'>;
+}
+
+const QUESTION = 'AskUserQuestion';
+
+/**
+ * What Claude wants to be allowed in this attempt, and who allowed it: one process decides, so the first answer is the only one. The
+ * events say so to everybody; with the attempt its questions end, and another attempt asks again.
+ */
+export class Approvals {
+  readonly #options: ApprovalsOptions;
+  readonly #pending = new Map<string, Pending>();
+  readonly #answered = new Set<string>();
+  #asked = 0;
+
+  constructor(options: ApprovalsOptions) {
+    this.#options = options;
+  }
+
+  /** Asks, and waits for the answer as long as it may. */
+  readonly ask: CanUseTool = (tool, input, { signal, title, description, decisionReason }) => {
+    const { taskId, attempt, timeoutMs, events, clock } = this.#options;
+    const id = `${taskId}.${attempt}.${++this.#asked}`;
+    const said = title ?? description;
+    events.approvalRequested({
+      approval_id: id,
+      kind: tool === QUESTION ? 'question' : 'tool',
+      tool,
+      input,
+      ...(said === undefined ? {} : { title: said }),
+      ...(decisionReason === undefined ? {} : { reason: decisionReason }),
+      expires_at: new Date(clock.now() + timeoutMs).toISOString(),
+    });
+    return new Promise((resolve) => {
+      const expire = (): void =>
+        void this.#resolve(id, 'expired', deny(`Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`));
+      const withdraw = (): void => void this.#resolve(id, 'withdrawn', deny('It is not wanted any more.'));
+      const forget = clock.after(timeoutMs, expire);
+      const settle = (result: PermissionResult): void => {
+        forget();
+        signal.removeEventListener('abort', withdraw);
+        resolve(result);
+      };
+      this.#pending.set(id, { tool, input, settle });
+      signal.addEventListener('abort', withdraw, { once: true });
+    });
+  };
+
+  /** Resolves when the decision is stored. @throws {Stopped} when the attempt has lost its lease. */
+  async answer(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
+    const pending = this.#pending.get(id);
+    if (pending === undefined)
+      return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
+    const { decision, message } = answer;
+    if (decision === 'deny') {
+      await this.#resolve(id, 'deny', deny(message ?? 'The user does not want this.'), by);
+      return { ok: true };
+    }
+    const input = inputOf(pending, answer);
+    // What a person edits is held to the same rules as what Claude wrote.
+    const why = this.#options.tools.whyNot?.(pending.tool, input);
+    if (why !== undefined) return { ok: false, error: 'not_allowed', why };
+    await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input }, by);
+    return { ok: true };
+  }
+
+  async #resolve(
+    id: string,
+    decision: ApprovalResolved['decision'],
+    result: PermissionResult,
+    by?: string,
+  ): Promise<void> {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    this.#answered.add(id);
+    const stored = this.#options.events.approvalResolved({
+      approval_id: id,
+      decision,
+      ...(by === undefined ? {} : { by }),
+      ...(result.behavior === 'deny' ? { message: result.message } : {}),
+    });
+    pending.settle(result);
+    await stored;
+  }
+}
+
+const deny = (message: string): PermissionResult => ({ behavior: 'deny', message });
+
+const inputOf = (pending: Pending, { input, answers }: ApprovalAnswer): Record<string, unknown> => {
+  const given = input ?? pending.input;
+  return answers === undefined ? given : { ...given, answers };
+};
