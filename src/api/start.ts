@@ -79,6 +79,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: config.KSI_PROCESS ?? 'api',
       credentialsFile: config.KSI_NATS_CREDENTIALS,
+      caFile: config.KSI_NATS_TLS_CA,
       inboxPrefix: config.KSI_NATS_INBOX,
       log,
       signal,

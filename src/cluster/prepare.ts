@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../contracts/config.js';
+import { ConfigError } from '../config-error.js';
 import { freePort, isPortFree } from '../process/ports.js';
 import { checkBrokerState, hasTls, placeServers } from './broker.js';
 import { ClusterError } from './errors.js';
@@ -55,6 +56,7 @@ export async function prepare(options: {
   if (natsServer === undefined)
     throw new ClusterError('no_nats_server', 'No nats-server was named. Set KSI_NATS_SERVER.');
   checkBrokerState(paths, config);
+  checkTls(config);
   await writeNatsConf(paths, config, await readFile(entries.natsConf, 'utf8'));
   return {
     ...plan,
@@ -66,6 +68,12 @@ export async function prepare(options: {
       keys: await ensureNatsUsers(paths, NATS_USERS),
     },
   };
+}
+
+function checkTls(config: Config): void {
+  const given = [config.KSI_NATS_TLS_CERT, config.KSI_NATS_TLS_KEY, config.KSI_NATS_TLS_CA];
+  if (given.some((file) => file === undefined) && given.some((file) => file !== undefined))
+    throw new ConfigError(['KSI_NATS_TLS_CERT, KSI_NATS_TLS_KEY and KSI_NATS_TLS_CA: give all three, or none']);
 }
 
 /** Makes the workers' and agents' keys, and the configuration that names them. */
