@@ -11,13 +11,12 @@ import { renderNatsConf } from './nats-conf.js';
 import { clusterPaths, type ClusterPaths } from './paths.js';
 import type { Entries, Plan } from './plan.js';
 import {
-  agentsOf,
+  ensureAgentUsers,
   ensureNatsUsers,
   ensureRouteSecret,
   ensureToken,
   ensureWorkerUsers,
   makeFolders,
-  NATS_USERS,
   readEncryptionKey,
 } from './secrets.js';
 
@@ -37,6 +36,7 @@ export function builtEntries(): Entries {
 /**
  * Decides ports and makes what must exist before the first process: folders, token, the broker's users.
  * @param options.natsServer the executable; ignored when KSI_NATS_URL names a broker.
+ * @throws {ConfigError} for TLS that lacks a part, or a key that can't be read.
  * @throws {ClusterError} `port_taken` when an API couldn't listen, `other_broker` when the folder's broker is of another size.
  */
 export async function prepare(options: {
@@ -65,7 +65,7 @@ export async function prepare(options: {
       servers: await placeServers(config),
       routeSecret: await ensureRouteSecret(paths),
       encryptionKey: await readEncryptionKey(config.KSI_NATS_ENCRYPTION_KEY_FILE),
-      keys: await ensureNatsUsers(paths, NATS_USERS),
+      keys: await ensureNatsUsers(paths),
     },
   };
 }
@@ -78,14 +78,9 @@ function checkTls(config: Config): void {
 
 /** Makes the workers' and agents' keys, and the configuration that names them. */
 async function writeNatsConf(paths: ClusterPaths, config: Config, conf: string): Promise<void> {
-  const ids = agentsOf(config);
-  const keys = await ensureNatsUsers(
-    paths,
-    ids.map((id) => `agent-${id}` as const),
-  );
   const rendered = renderNatsConf(conf, {
     workers: await ensureWorkerUsers(paths),
-    agents: ids.map((id) => ({ name: id, key: keys[`agent-${id}`] ?? '' })),
+    agents: await ensureAgentUsers(paths, config),
     tls: hasTls(config),
   });
   await writeFile(paths.natsConf, rendered, { mode: 0o600 });

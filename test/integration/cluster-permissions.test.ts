@@ -205,12 +205,16 @@ for (const servers of [1, 3] as const)
         '_INBOX_worker-2.x',
         SUBJECT.worker('worker-2', 'w_x'),
         ...[BUCKET.tokens, BUCKET.tickets, BUCKET.idempotency, BUCKET.sessions].flatMap((bucket) => [
+          `$JS.API.STREAM.INFO.KV_${bucket}`,
           `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
           `$JS.API.DIRECT.GET.KV_${bucket}`,
           `$JS.API.DIRECT.GET.KV_${bucket}.$KV.${bucket}.x`,
         ]),
-        `$JS.API.STREAM.MSG.GET.${STREAM.audit}`,
-        `$JS.API.DIRECT.GET.${STREAM.audit}`,
+        ...[STREAM.audit, STREAM.dead, STREAM.ended, STREAM.messages].flatMap((stream) => [
+          `$JS.API.STREAM.INFO.${stream}`,
+          `$JS.API.STREAM.MSG.GET.${stream}`,
+          `$JS.API.DIRECT.GET.${stream}`,
+        ]),
       ])
         it(`may not publish on ${subject}`, () => refused(worker.nc, () => worker.nc.publish(subject, '{}')));
 
