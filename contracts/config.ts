@@ -83,7 +83,9 @@ export const Config = Type.Object({
   ),
   KSI_NATS_TLS_KEY: Type.Optional(Text("File with that certificate's private key (PEM).")),
   KSI_NATS_TLS_CA: Type.Optional(
-    Text('File with the certificates (PEM) that the broker is known by. Default: those that Node trusts.'),
+    Text(
+      "File with the certificates (PEM) that the broker's must be signed by. Default for a `tls://…` in KSI_NATS_URL: those that Node trusts.",
+    ),
   ),
   KSI_NATS_CREDENTIALS: Type.Optional(
     Text('NKey seed file with which this process connects to the broker. Set by `make up`.'),

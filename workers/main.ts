@@ -45,6 +45,7 @@ async function main(): Promise<void> {
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: `ksi-worker-${process.pid}`,
       credentialsFile: config.KSI_NATS_CREDENTIALS,
+      caFile: config.KSI_NATS_TLS_CA,
       inboxPrefix: config.KSI_NATS_INBOX,
       log,
       signal: connecting.signal,

@@ -25,6 +25,7 @@ import { Authenticator } from './auth.js';
 import { isLoopback } from './edge/doors.js';
 import { Tls } from './edge/tls.js';
 import { SpawnRate } from './spawn-rate.js';
+import { Seal } from './tokens/seal.js';
 import { TokenRegistry } from './tokens/registry.js';
 import { Tickets } from './tokens/tickets.js';
 import type { ApiContext } from './context.js';
@@ -82,13 +83,15 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: config.KSI_PROCESS ?? 'api',
       credentialsFile: config.KSI_NATS_CREDENTIALS,
+      caFile: config.KSI_NATS_TLS_CA,
       inboxPrefix: config.KSI_NATS_INBOX,
       log,
       signal,
     });
     stops.push(() => broker.close());
     await topology(broker, { config, log, signal });
-    const tokens = new TokenRegistry(broker, log);
+    const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
+    const tokens = new TokenRegistry(broker, seal, log);
     stops.push(() => tokens.stop());
     await tokens.start();
     const audit = new Audit(broker, log);
@@ -144,7 +147,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,
-      tickets: new Tickets(broker),
+      tickets: new Tickets(broker, seal),
       tls,
       spawnRate: new SpawnRate(config.KSI_SPAWN_RATE),
       audit,

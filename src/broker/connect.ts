@@ -1,18 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { connect, nkeyAuthenticator, type NatsConnection, type TlsOptions } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { systemClock, type Clock } from '../clock.js';
 import { Publisher } from './publish.js';
 
 export interface BrokerOptions {
-  /** One URL, or several by comma. */
+  /** One URL, or several by comma: `tls://…` to demand TLS. */
   url: string;
   /** Shown in the broker's connection list. */
   name: string;
   /** File with the NKey seed to sign in with; without one the URL's own user and password, if any, are used. */
   credentialsFile?: string | undefined;
+  /** File with the certificates (PEM) that the broker's must be signed by; demands TLS. Without it those that Node trusts are taken. */
+  caFile?: string | undefined;
   /** Prefix of the subjects that this process receives replies on; its permissions allow no other. */
   inboxPrefix?: string | undefined;
   log: Logger;
@@ -53,6 +55,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       reconnectJitter: 200,
       pingInterval: 5_000,
       maxPingOut: 2,
+      ...tlsOf(options),
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
     }),
@@ -88,6 +91,12 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       await watching;
     },
   };
+}
+
+/** A server may offer TLS unasked; what is asked for can't be taken away on the way. */
+function tlsOf({ url, caFile }: BrokerOptions): { tls?: TlsOptions } {
+  if (caFile !== undefined) return { tls: { caFile } };
+  return url.includes('tls://') ? { tls: {} } : {};
 }
 
 async function watchStatus(nc: NatsConnection, change: (connected: boolean) => void, log: Logger): Promise<void> {

@@ -17,6 +17,8 @@ export interface Endpoints {
     readonly servers: readonly { readonly name: string; readonly url: string; readonly monitor: string }[];
     /** NKey seed files and inbox prefixes by user; empty when the broker isn't ours. */
     readonly credentials: Readonly<Partial<Record<NatsUser, string>>>;
+    /** File with what the broker's certificate must be signed by, when it speaks TLS. */
+    readonly ca?: string;
     readonly inboxes: Readonly<Partial<Record<NatsUser, string>>>;
   };
   /** The stand-in for the Messages API that `make demo` uses in the place of a model. */

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../contracts/config.js';
+import { ConfigError } from '../config-error.js';
 import { freePort, isPortFree } from '../process/ports.js';
 import { checkBrokerState, hasTls, placeServers } from './broker.js';
 import { ClusterError } from './errors.js';
@@ -10,13 +11,12 @@ import { renderNatsConf } from './nats-conf.js';
 import { clusterPaths, type ClusterPaths } from './paths.js';
 import type { Entries, Plan } from './plan.js';
 import {
-  agentsOf,
+  ensureAgentUsers,
   ensureNatsUsers,
   ensureRouteSecret,
   ensureToken,
   ensureWorkerUsers,
   makeFolders,
-  NATS_USERS,
   readEncryptionKey,
 } from './secrets.js';
 
@@ -36,6 +36,7 @@ export function builtEntries(): Entries {
 /**
  * Decides ports and makes what must exist before the first process: folders, token, the broker's users.
  * @param options.natsServer the executable; ignored when KSI_NATS_URL names a broker.
+ * @throws {ConfigError} for TLS that lacks a part, or a key that can't be read.
  * @throws {ClusterError} `port_taken` when an API couldn't listen, `other_broker` when the folder's broker is of another size.
  */
 export async function prepare(options: {
@@ -55,6 +56,7 @@ export async function prepare(options: {
   if (natsServer === undefined)
     throw new ClusterError('no_nats_server', 'No nats-server was named. Set KSI_NATS_SERVER.');
   checkBrokerState(paths, config);
+  checkTls(config);
   await writeNatsConf(paths, config, await readFile(entries.natsConf, 'utf8'));
   return {
     ...plan,
@@ -63,21 +65,22 @@ export async function prepare(options: {
       servers: await placeServers(config),
       routeSecret: await ensureRouteSecret(paths),
       encryptionKey: await readEncryptionKey(config.KSI_NATS_ENCRYPTION_KEY_FILE),
-      keys: await ensureNatsUsers(paths, NATS_USERS),
+      keys: await ensureNatsUsers(paths),
     },
   };
 }
 
+function checkTls(config: Config): void {
+  const given = [config.KSI_NATS_TLS_CERT, config.KSI_NATS_TLS_KEY, config.KSI_NATS_TLS_CA];
+  if (given.some((file) => file === undefined) && given.some((file) => file !== undefined))
+    throw new ConfigError(['KSI_NATS_TLS_CERT, KSI_NATS_TLS_KEY and KSI_NATS_TLS_CA: give all three, or none']);
+}
+
 /** Makes the workers' and agents' keys, and the configuration that names them. */
 async function writeNatsConf(paths: ClusterPaths, config: Config, conf: string): Promise<void> {
-  const ids = agentsOf(config);
-  const keys = await ensureNatsUsers(
-    paths,
-    ids.map((id) => `agent-${id}` as const),
-  );
   const rendered = renderNatsConf(conf, {
     workers: await ensureWorkerUsers(paths),
-    agents: ids.map((id) => ({ name: id, key: keys[`agent-${id}`] ?? '' })),
+    agents: await ensureAgentUsers(paths, config),
     tls: hasTls(config),
   });
   await writeFile(paths.natsConf, rendered, { mode: 0o600 });

@@ -52,17 +52,25 @@ export async function readEncryptionKey(file: string | undefined): Promise<strin
   return key.trim();
 }
 
-/** Makes the seeds of `users` at the first call. @returns their public keys, which the broker is told. */
-export async function ensureNatsUsers<User extends NatsUser>(
-  paths: ClusterPaths,
-  users: readonly User[],
-): Promise<Record<User, string>> {
-  const keys: [User, string][] = [];
-  for (const user of users) {
-    const seed = await writeOnce(paths.seed(user), () => new TextDecoder().decode(createUser().getSeed()));
-    keys.push([user, fromSeed(new TextEncoder().encode(seed)).getPublicKey()]);
-  }
-  return Object.fromEntries(keys) as Record<User, string>;
+/** Makes the seeds of the users that every cluster has, at the first call. @returns their public keys, which the broker is told. */
+export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<(typeof NATS_USERS)[number], string>> {
+  return {
+    api: await ensureKey(paths, 'api'),
+    observer: await ensureKey(paths, 'observer'),
+    operator: await ensureKey(paths, 'operator'),
+  };
+}
+
+/** The same of the agents that have a user of their own. */
+export async function ensureAgentUsers(paths: ClusterPaths, config: Config): Promise<BrokerUser[]> {
+  const users: BrokerUser[] = [];
+  for (const id of agentsOf(config)) users.push({ name: id, key: await ensureKey(paths, `agent-${id}`) });
+  return users;
+}
+
+async function ensureKey(paths: ClusterPaths, user: NatsUser): Promise<string> {
+  const seed = await writeOnce(paths.seed(user), () => new TextDecoder().decode(createUser().getSeed()));
+  return fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 }
 
 /** The workers that a cluster may ever have, with their public keys: the broker knows all from its start. */

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { endOfFile } from '../process/file-end.js';
@@ -239,6 +240,7 @@ export class Supervisor {
           url: serverUrl(server, hasTls(config)),
           monitor: monitorUrl(server),
         })),
+        ...(config.KSI_NATS_TLS_CA === undefined ? {} : { ca: resolve(config.KSI_NATS_TLS_CA) }),
         credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
         inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
       },

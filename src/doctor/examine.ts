@@ -61,6 +61,7 @@ async function reach(
       url,
       name: 'doctor',
       credentialsFile: status?.endpoints.nats.credentials.api ?? config.KSI_NATS_CREDENTIALS,
+      caFile: status?.endpoints.nats.ca ?? config.KSI_NATS_TLS_CA,
       inboxPrefix: status?.endpoints.nats.inboxes.api ?? config.KSI_NATS_INBOX,
       log,
       signal: AbortSignal.timeout(CONNECT_WITHIN_MS),

@@ -7,6 +7,10 @@ import { Objm } from '@nats-io/obj';
 import { Svcm } from '@nats-io/services';
 import { connect, createInbox, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
+import { LOCAL } from '../../src/api/principal.js';
+import { TokenRegistry } from '../../src/api/tokens/registry.js';
+import { Seal } from '../../src/api/tokens/seal.js';
+import { hashOf } from '../../src/api/tokens/secret.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
@@ -179,6 +183,35 @@ for (const servers of [1, 3] as const)
         await blobs.delete('gone');
       });
 
+      it('lets nobody in with a token that it forged, wherever it can have one stored', async () => {
+        const tokens = new TokenRegistry(api, await Seal.of(server.seed('api')), silent);
+        await tokens.start();
+        const made = await tokens.create({ owner: 'ann', scopes: ['read'] }, LOCAL);
+        assert.equal(tokens.find(made.token_id)?.owner, 'ann');
+        const id = 'f0f0f0f0f0f0f0f0';
+        const { token: _token, ...shown } = made;
+        const forged = { ...shown, v: 1, token_id: id, scopes: ['admin'], hash: hashOf('x') };
+        const subject = SUBJECT.token(id);
+        // The broker's answer goes to whatever reply subject was named.
+        const { seq } = await worker.publisher.publish({
+          subject: SUBJECT.transcript(SESSION),
+          payload: JSON.stringify(forged),
+        });
+        worker.nc.publish(`$JS.API.STREAM.MSG.GET.${STREAM.transcripts}`, JSON.stringify({ seq }), { reply: subject });
+        await worker.nc.flush();
+        await tokens.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
+        assert.equal(tokens.find(id), undefined);
+        // Were it stored word for word: without the seal, and with that of another record.
+        const stored = await lastBySubject(api, `KV_${BUCKET.tokens}`, SUBJECT.token(made.token_id));
+        const { seal } = JSON.parse(new TextDecoder().decode(stored?.data)) as { seal: string };
+        for (const payload of [forged, { record: forged }, { record: forged, seal }]) {
+          await api.publisher.publish({ subject, payload: JSON.stringify(payload) });
+          await tokens.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
+          assert.equal(tokens.find(id), undefined);
+        }
+        await tokens.stop();
+      });
+
       it('answers a control request', async () => {
         const subject = SUBJECT.control('worker-1', TASK, 'cancel');
         const served = worker.nc.subscribe(subject, { callback: (_, message) => void message.respond('done') });
@@ -205,12 +238,16 @@ for (const servers of [1, 3] as const)
         '_INBOX_worker-2.x',
         SUBJECT.worker('worker-2', 'w_x'),
         ...[BUCKET.tokens, BUCKET.tickets, BUCKET.idempotency, BUCKET.sessions].flatMap((bucket) => [
+          `$JS.API.STREAM.INFO.KV_${bucket}`,
           `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
           `$JS.API.DIRECT.GET.KV_${bucket}`,
           `$JS.API.DIRECT.GET.KV_${bucket}.$KV.${bucket}.x`,
         ]),
-        `$JS.API.STREAM.MSG.GET.${STREAM.audit}`,
-        `$JS.API.DIRECT.GET.${STREAM.audit}`,
+        ...[STREAM.audit, STREAM.dead, STREAM.ended, STREAM.messages].flatMap((stream) => [
+          `$JS.API.STREAM.INFO.${stream}`,
+          `$JS.API.STREAM.MSG.GET.${stream}`,
+          `$JS.API.DIRECT.GET.${stream}`,
+        ]),
       ])
         it(`may not publish on ${subject}`, () => refused(worker.nc, () => worker.nc.publish(subject, '{}')));
 
@@ -402,6 +439,133 @@ for (const servers of [1, 3] as const)
         `$JS.API.STREAM.MSG.GET.${STREAM.transcripts}`,
       ])
         it(`may not publish on ${subject}`, () => refused(operator, () => operator.publish(subject, '{}')));
+    });
+
+    describe('agent', () => {
+      let alice: NatsConnection;
+      let bob: NatsConnection;
+      before(async () => {
+        alice = await server.connect('agent-alice');
+        bob = await server.connect('agent-bob');
+        const name = STREAM.messages;
+        await api.jsm.streams.add({ name, subjects: ['ksi.messages.*.*'], num_replicas: servers });
+        for (const agent of ['alice', 'bob'])
+          await api.jsm.consumers.add(name, {
+            durable_name: `inbox-${agent}`,
+            ack_policy: 'explicit',
+            filter_subject: `ksi.messages.${agent}.*`,
+          });
+      });
+      after(() => Promise.all([alice.close(), bob.close()]));
+
+      const send = (to: string, payload: string) =>
+        api.publisher.publish({ subject: `ksi.messages.${to}.local`, payload });
+
+      it('pulls and acknowledges its own messages', async () => {
+        await send('alice', 'for alice');
+        const inbox = await jetstream(alice).consumers.get(STREAM.messages, 'inbox-alice');
+        const message = await known(() => inbox.next({ expires: 5_000 }));
+        assert.equal(message?.string(), 'for alice');
+        message.working();
+        assert.equal(await message.ackAck(), true);
+        assert.equal((await inbox.info()).num_ack_pending, 0);
+      });
+
+      it('asks the API as itself, and is told', async () => {
+        const served = api.nc.subscribe('ksi.agents.*.>', {
+          callback: (_, message) => void message.respond(message.subject),
+        });
+        await api.nc.flush();
+        const answer = await known(() => alice.request('ksi.agents.alice.send', '{}', { timeout: 5_000 }));
+        assert.equal(answer.string(), 'ksi.agents.alice.send');
+        served.unsubscribe();
+      });
+
+      it('sees events of its own', async () => {
+        const events = alice.subscribe('ksi.events.agent.alice.>', { max: 1 });
+        await alice.flush();
+        for (const agent of ['bob', 'alice']) {
+          const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
+          await api.publisher.publish(eventPublication(event, `ksi.events.agent.${agent}.message`));
+        }
+        for await (const message of events) assert.equal(message.subject, 'ksi.events.agent.alice.message');
+      });
+
+      it("can't forge an event, a command or another agent's word through the reply subject of a request", async () => {
+        const listeners = [bob.subscribe('ksi.events.agent.bob.>'), bob.subscribe('_INBOX_agent-bob.>')];
+        listeners.push(observer.subscribe('ksi.events.agent.bob.>'), operator.subscribe('_INBOX_operator.x'));
+        const forged: string[] = [];
+        const others = /^ksi\.(api|agents|control|commands|ingest)\.|\$KV/;
+        const all = api.nc.subscribe('ksi.>', {
+          callback: (_, { subject }) => void (others.test(subject) ? forged.push(subject) : undefined),
+        });
+        await Promise.all([api.nc.flush(), bob.flush(), observer.flush(), operator.flush()]);
+        const next = `$JS.API.CONSUMER.MSG.NEXT.${STREAM.messages}.inbox-alice`;
+        for (const reply of [
+          'ksi.events.agent.bob.message',
+          'ksi.ingest.events.agent.bob.message',
+          'ksi.api.spawn',
+          'ksi.agents.bob.send',
+          'ksi.control.worker-1.task.x.cancel',
+          '_INBOX_agent-bob.x',
+          '_INBOX_operator.x',
+        ]) {
+          await send('alice', 'forged');
+          alice.publish(next, '{"batch":1,"expires":5000000000}', { reply });
+          alice.publish(`$JS.API.CONSUMER.INFO.${STREAM.messages}.inbox-alice`, '', { reply });
+        }
+        // Pulls of a consumer are answered in order: those above have been, or were dropped as nobody listens in this account, when this one is.
+        const answers = alice.subscribe('_INBOX_agent-alice.x', { max: 1 });
+        await send('alice', 'the last');
+        alice.publish(next, '{"batch":1,"expires":5000000000}', { reply: '_INBOX_agent-alice.x' });
+        for await (const answer of answers) assert.match(answer.string(), /forged|the last/);
+        await Promise.all([api.nc.flush(), bob.flush(), observer.flush(), operator.flush()]);
+        assert.deepEqual(forged, []);
+        for (const listener of listeners) {
+          assert.equal(listener.getReceived(), 0, listener.getSubject());
+          listener.unsubscribe();
+        }
+        all.unsubscribe();
+      });
+
+      for (const subject of [
+        'ksi.agents.bob.send',
+        'ksi.api.spawn',
+        'ksi.messages.bob.alice',
+        'ksi.events.agent.alice.x',
+        'ksi.ingest.events.agent.alice.x',
+        'ksi.control.worker-1.task.x.cancel',
+        `$JS.API.CONSUMER.MSG.NEXT.${STREAM.messages}.inbox-bob`,
+        `$JS.API.CONSUMER.INFO.${STREAM.messages}.inbox-bob`,
+        `$JS.API.CONSUMER.CREATE.${STREAM.messages}.x`,
+        `$JS.API.CONSUMER.DELETE.${STREAM.messages}.inbox-alice`,
+        `$JS.API.STREAM.MSG.GET.${STREAM.messages}`,
+        `$JS.API.STREAM.MSG.GET.${STREAM.events}`,
+        `$JS.API.DIRECT.GET.${STREAM.messages}`,
+        `$JS.API.STREAM.INFO.${STREAM.messages}`,
+        `$JS.ACK.${STREAM.messages}.inbox-bob.1.1.1.1.0`,
+        `$JS.ACK._.hash.${STREAM.messages}.inbox-bob.1.1.1.1.0`,
+        `$JS.ACK.${STREAM.events}.x`,
+        '$O.ksi_blobs.M.x',
+        '$KV.ksi_workers.worker-1.x',
+        '$SRV.PING',
+        '_INBOX_agent-bob.x',
+      ])
+        it(`may not publish on ${subject}`, () => refused(alice, () => alice.publish(subject, '{}')));
+
+      for (const subject of [
+        'ksi.events.>',
+        'ksi.events.agent.>',
+        'ksi.events.agent.bob.>',
+        'ksi.live.>',
+        'ksi.agents.alice.>',
+        'ksi.messages.alice.>',
+        'ksi.>',
+        '>',
+        '_INBOX_agent-bob.>',
+        '_INBOX_api.>',
+      ])
+        it(`may not subscribe to ${subject}`, () => refused(alice, () => void alice.subscribe(subject)));
     });
   });
 

@@ -12,7 +12,7 @@ import { apiUrls } from '../../src/cluster/endpoints.js';
 import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
 import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
-import { ensureNatsUsers, ensureToken, makeFolders, NATS_USERS } from '../../src/cluster/secrets.js';
+import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
 import { identify, isAlive } from '../../src/process/identity.js';
 import { restartPause } from '../../src/process/restart-pause.js';
@@ -274,9 +274,9 @@ describe("a cluster's folder", () => {
   it('holds secrets that are made once and readable by their user alone', async () => {
     const paths = clusterPaths(join(dir, 'a'));
     await makeFolders(paths);
-    const first = await ensureNatsUsers(paths, NATS_USERS);
+    const first = await ensureNatsUsers(paths);
     assert.match(first.api, /^U[A-Z2-7]{55}$/);
-    assert.deepEqual(await ensureNatsUsers(paths, NATS_USERS), first);
+    assert.deepEqual(await ensureNatsUsers(paths), first);
     await ensureToken(paths);
     const token = await readFile(paths.token, 'utf8');
     await ensureToken(paths);

@@ -7,6 +7,7 @@ import type { Broker } from '../../broker/connect.js';
 import { asBrokerError, lastBySubject, streamPosition } from '../../broker/read.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
+import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
 const STREAM = `KV_${BUCKET.tokens}`;
@@ -16,6 +17,7 @@ const LOOK_MS = 2_000;
 /** The tokens that there are, as `ksi_tokens` has them: known to every API a moment after their change. */
 export class TokenRegistry {
   readonly #broker: Broker;
+  readonly #seal: Seal;
   readonly #log: Logger;
   readonly #listeners = new Set<() => void>();
   readonly #stopping = new AbortController();
@@ -25,8 +27,9 @@ export class TokenRegistry {
   #looking: Promise<void> = Promise.resolve();
   #nudge: (() => void) | undefined;
 
-  constructor(broker: Broker, log: Logger) {
+  constructor(broker: Broker, seal: Seal, log: Logger) {
     this.#broker = broker;
+    this.#seal = seal;
     this.#log = log;
   }
 
@@ -76,7 +79,7 @@ export class TokenRegistry {
       ...(expiresIn === undefined ? {} : { expires_at: new Date(now + expiresIn * 1_000).toISOString() }),
       hash,
     };
-    await this.#put(id, JSON.stringify(record));
+    await this.#put(id, this.#seal.close(SUBJECT.token(id), record));
     return { ...shownOf(record), token };
   }
 
@@ -99,7 +102,7 @@ export class TokenRegistry {
 
   async #stored(id: string): Promise<TokenRecord | undefined> {
     const stored = await lastBySubject(this.#broker, STREAM, SUBJECT.token(id));
-    return stored === undefined ? undefined : recordIn(stored.data);
+    return stored === undefined ? undefined : this.#recordIn(stored);
   }
 
   async #look(): Promise<void> {
@@ -125,8 +128,8 @@ export class TokenRegistry {
     const { lastSeq } = await streamPosition(this.#broker, STREAM);
     const records = new Map<string, TokenRecord>();
     if (lastSeq > 0)
-      for (const data of await this.#entries()) {
-        const record = recordIn(data);
+      for (const entry of await this.#entries()) {
+        const record = this.#recordIn(entry);
         if (record !== undefined) records.set(record.token_id, record);
       }
     this.#records = records;
@@ -134,23 +137,30 @@ export class TokenRegistry {
     for (const listener of this.#listeners) listener();
   }
 
-  async #entries(): Promise<Uint8Array[]> {
+  /** Undefined: a deletion, or nothing of ours. */
+  #recordIn({ subject, data }: Entry): TokenRecord | undefined {
+    if (data.length === 0) return undefined;
+    const record = check(TokenRecord, this.#seal.open(subject, data));
+    if (record.ok) return record.value;
+    this.#log.error({ subject }, 'a token that no API has made is not let in; see docs/security.md');
+    return undefined;
+  }
+
+  async #entries(): Promise<Entry[]> {
     try {
       const entries = await this.#broker.jsm.direct.getLastMessagesFor(STREAM, { multi_last: [SUBJECT.token('*')] });
-      const bodies: Uint8Array[] = [];
-      for await (const { data } of entries) bodies.push(data);
-      return bodies;
+      const found: Entry[] = [];
+      for await (const { subject, data } of entries) found.push({ subject, data });
+      return found;
     } catch (error) {
       throw asBrokerError(error, 'reading the tokens');
     }
   }
 }
 
-/** Undefined: a deletion, or nothing of ours. */
-function recordIn(data: Uint8Array): TokenRecord | undefined {
-  if (data.length === 0) return undefined;
-  const record = check(TokenRecord, JSON.parse(new TextDecoder().decode(data)));
-  return record.ok ? record.value : undefined;
+interface Entry {
+  readonly subject: string;
+  readonly data: Uint8Array;
 }
 
 function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {

@@ -5,6 +5,7 @@ import { isBrokerError } from '../../broker/errors.js';
 import { lastBySubject } from '../../broker/read.js';
 import { apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
+import type { Seal } from './seal.js';
 import { hashOf, randomSecret } from './secret.js';
 
 const FORM = new RegExp(TICKET_PATTERN);
@@ -12,18 +13,21 @@ const FORM = new RegExp(TICKET_PATTERN);
 /** Tickets for one connection each, good at every API: kept by their hash in `ksi_tickets`, taken by compare-and-set. */
 export class Tickets {
   readonly #broker: Broker;
+  readonly #seal: Seal;
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, seal: Seal) {
     this.#broker = broker;
+    this.#seal = seal;
   }
 
   /** @throws {ApiError} */
   async create({ tokenId }: Principal, now = Date.now()): Promise<TicketCreated> {
     const ticket = randomSecret();
     const expires = now + TICKET_S * 1_000;
-    const payload = JSON.stringify({ v: FORMAT_VERSION, token_id: tokenId, expires });
+    const subject = SUBJECT.ticket(hashOf(ticket));
+    const payload = this.#seal.close(subject, { v: FORMAT_VERSION, token_id: tokenId, expires } satisfies Entry);
     try {
-      await this.#broker.publisher.publish({ subject: SUBJECT.ticket(hashOf(ticket)), payload });
+      await this.#broker.publisher.publish({ subject, payload });
     } catch (error) {
       throw apiErrorOf(error);
     }
@@ -39,8 +43,8 @@ export class Tickets {
       if (stored === undefined || stored.data.length === 0) return undefined;
       const expect = { filter: subject, seq: stored.seq };
       await this.#broker.publisher.publish({ subject, payload: '', headers: { 'KV-Operation': 'DEL' }, expect });
-      const { token_id: id, expires } = JSON.parse(new TextDecoder().decode(stored.data)) as Entry;
-      return now < expires ? id : undefined;
+      const entry = this.#seal.open(subject, stored.data) as Entry | undefined;
+      return entry !== undefined && now < entry.expires ? entry.token_id : undefined;
     } catch (error) {
       // Somebody else has used it in between.
       if (isBrokerError(error, 'conflict')) return undefined;
@@ -50,6 +54,7 @@ export class Tickets {
 }
 
 interface Entry {
+  readonly v: number;
   readonly token_id: string;
   readonly expires: number;
 }
