@@ -88,6 +88,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tokens = new TokenRegistry(broker, log);
     stops.push(() => tokens.stop());
     await tokens.start();
+    const spawnRate = new SpawnRate(config.KSI_SPAWN_RATE, broker, log);
+    stops.push(() => spawnRate.stop());
+    spawnRate.start();
     const audit = new Audit(broker, log);
     stops.push(() => audit.stop());
     const blobs = new Blobs(broker);
@@ -129,7 +132,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       tokens,
       tickets: new Tickets(broker),
       tls,
-      spawnRate: new SpawnRate(config.KSI_SPAWN_RATE),
+      spawnRate,
       audit,
       metrics,
       closing: closing.signal,
