@@ -11,6 +11,7 @@ export * from './http.js';
 export * from './idempotency.js';
 export * from './names.js';
 export * from './policy.js';
+export * from './rates.js';
 export * from './spawn.js';
 export * from './states.js';
 export * from './tokens.js';
