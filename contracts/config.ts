@@ -37,7 +37,7 @@ export const Config = Type.Object({
     'Origins, by comma, whose pages may use the API beside its own: `https://ui.example.org`.',
   ),
   KSI_MAX_CONNECTIONS: Int('Connections that an API takes at once.', 1, 1_000_000, 10_000),
-  KSI_SPAWN_RATE: Text('Spawns that a token may ask each API for, unless its own rate is another; `0` none.', {
+  KSI_SPAWN_RATE: Text('Spawns that a token may ask all APIs together for, unless its own rate is another; `0` none.', {
     default: '600/minute',
     pattern: '^(0|[1-9][0-9]{0,8}/(second|minute|hour))$',
   }),

@@ -16,6 +16,7 @@ export * from './mcp-servers.js';
 export * from './metadata.js';
 export * from './names.js';
 export * from './policy.js';
+export * from './rates.js';
 export * from './spawn.js';
 export * from './states.js';
 export * from './tokens.js';

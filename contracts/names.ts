@@ -121,6 +121,9 @@ export const SUBJECT = {
   audit: (owner: string, verb: string) => `ksi.audit.${owner}.${verb}`,
   auditAll: 'ksi.audit.>',
 
+  /** What APIs tell each other of the spawns that they took: core NATS only. Not below `ksi.api.`, where readers may publish. */
+  apiRates: 'ksi.api-rates',
+
   apiVerb: (verb: string) => `ksi.api.${verb}`,
 } as const;
 

@@ -24,7 +24,7 @@ export async function spawn(
   { idempotencyKey: key, traceparent }: SpawnHeaders,
 ): Promise<Spawned> {
   try {
-    const rate = await spawnRate.take(principal);
+    const rate = spawnRate.take(principal);
     const answer =
       key === undefined
         ? { accepted: await acceptor.accept(request, principal, traceparent), replayed: false }

@@ -94,6 +94,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tokens = new TokenRegistry(broker, seal, log);
     stops.push(() => tokens.stop());
     await tokens.start();
+    const spawnRate = new SpawnRate(config.KSI_SPAWN_RATE, broker, log);
+    stops.push(() => spawnRate.stop());
+    spawnRate.start();
     const audit = new Audit(broker, log);
     stops.push(() => audit.stop());
     const blobs = new Blobs(broker);
@@ -149,7 +152,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       tokens,
       tickets: new Tickets(broker, seal),
       tls,
-      spawnRate: new SpawnRate(config.KSI_SPAWN_RATE),
+      spawnRate,
       audit,
       metrics,
       closing: closing.signal,

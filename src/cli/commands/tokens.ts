@@ -38,7 +38,7 @@ export function register(program: Command): void {
         secondsOf,
       ),
     )
-    .option('--rate <rate>', 'spawns that it may ask each API for, as 60/minute')
+    .option('--rate <rate>', 'spawns that it may ask for, as 60/minute')
     .addOption(new Option('--concurrency <tasks>', 'its tasks that may be open at once').argParser(positiveNumber))
     .addHelpText(
       'after',

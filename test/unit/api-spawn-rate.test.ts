@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { RateReport, type RateCount } from '../../contracts/rates.js';
+import { check } from '../../contracts/check.js';
+import { ApiError } from '../../src/api/api-error.js';
+import { LOCAL } from '../../src/api/principal.js';
+import { leftOf, RateCounts } from '../../src/api/rates/counts.js';
+import { REPORT_MS } from '../../src/api/rates/exchange.js';
+import { rateHeaders, SpawnRate } from '../../src/api/spawn-rate.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { silent } from '../fixtures/connection.js';
+
+const MINUTE = 60_000;
+/** The beginning of a minute, and of an hour. */
+const BEGIN = 1_000_000 * 60 * MINUTE;
+const RATE = { quota: 3, windowS: 60 } as const;
+
+describe('counts of spawns', () => {
+  const count = (more: Partial<RateCount> = {}): RateCount => ({
+    api: 'b',
+    token_id: 't',
+    window_s: 60,
+    window: BEGIN / MINUTE,
+    taken: 1,
+    ...more,
+  });
+  const took = (counts: RateCounts, now = BEGIN, token = 't'): boolean => counts.take(token, RATE, now).taken;
+
+  it('end with their window, which is the wall clock’s, and are a token’s own', () => {
+    const counts = new RateCounts('a');
+    assert.deepEqual(
+      [0, 1, MINUTE - 1, MINUTE - 1].map((ms) => took(counts, BEGIN + ms)),
+      [true, true, true, false],
+    );
+    assert.equal(took(counts, BEGIN, 'another'), true);
+    assert.equal(took(counts, BEGIN + MINUTE), true);
+    assert.deepEqual([leftOf(RATE, BEGIN), leftOf(RATE, BEGIN + MINUTE - 1)], [MINUTE, 1]);
+  });
+
+  it('are those of all APIs, however often and in which order they are told', () => {
+    const counts = new RateCounts('a');
+    for (const taken of [1, 2, 1, 2]) counts.hear([count({ taken })], BEGIN);
+    assert.deepEqual(counts.take('t', RATE, BEGIN), { taken: true, total: 3 });
+    assert.deepEqual(counts.take('t', RATE, BEGIN), { taken: false, total: 3 });
+    counts.hear([count({ api: 'c', taken: 9 })], BEGIN);
+    assert.deepEqual(counts.take('t', RATE, BEGIN), { taken: false, total: 12 });
+  });
+
+  it('of the past and of a far future are passed over; of a clock that is a little ahead they are kept', () => {
+    const counts = new RateCounts('a');
+    const { window } = count();
+    counts.hear([count({ window: window - 1 }), count({ window: window + 1, taken: 3 })], BEGIN);
+    counts.hear([count({ window: window + 2, taken: 3 }), count({ window_s: 3_600, taken: 3 })], BEGIN);
+    assert.equal(took(counts), true);
+    assert.equal(took(counts, BEGIN + MINUTE), false);
+    assert.equal(took(counts, BEGIN + 2 * MINUTE), true);
+  });
+
+  it('are told once, as far as they are this API’s; all, to one that asks', () => {
+    const counts = new RateCounts('a');
+    counts.hear([count()], BEGIN);
+    assert.deepEqual(counts.tell(BEGIN), []);
+    took(counts);
+    took(counts);
+    assert.deepEqual(counts.tell(BEGIN), [count({ api: 'a', taken: 2 })]);
+    assert.deepEqual(counts.tell(BEGIN), []);
+    assert.deepEqual(counts.all(BEGIN), [count(), count({ api: 'a', taken: 2 })]);
+    took(counts);
+    assert.deepEqual([counts.tell(BEGIN + MINUTE), counts.all(BEGIN + MINUTE)], [[], []]);
+  });
+});
+
+/** Core NATS and the time, in a test's hands. */
+class World {
+  now = BEGIN;
+  /** Whether messages get lost. */
+  deaf = false;
+  readonly sent: RateReport[] = [];
+  readonly #timers = new Set<{ at: number; call: () => void }>();
+  readonly #hearers = new Set<(error: null, msg: { data: Uint8Array }) => void>();
+  readonly #connections = new Set<(connected: boolean) => void>();
+  #connected = true;
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  api(rate = '3/minute'): SpawnRate {
+    const nc = {
+      subscribe: (_subject: string, { callback }: { callback: (error: null, msg: { data: Uint8Array }) => void }) => {
+        this.#hearers.add(callback);
+        return { unsubscribe: () => this.#hearers.delete(callback) };
+      },
+      publish: (_subject: string, text: string) => this.#publish(text),
+    };
+    const clock = { now: () => this.now, after: (ms: number, call: () => void) => this.#after(ms, call) };
+    const onConnection = (listener: (connected: boolean) => void) => {
+      this.#connections.add(listener);
+      return () => this.#connections.delete(listener);
+    };
+    const broker = { nc, clock, connected: () => this.#connected, onConnection } as unknown as Broker;
+    const made = new SpawnRate(rate, broker, silent);
+    made.start();
+    return made;
+  }
+
+  pass(ms: number): void {
+    this.now += ms;
+    for (const timer of this.#timers) if (timer.at <= this.now && this.#timers.delete(timer)) timer.call();
+  }
+
+  connect(connected: boolean): void {
+    this.#connected = connected;
+    for (const listener of this.#connections) listener(connected);
+  }
+
+  #after(ms: number, call: () => void): () => void {
+    const timer = { at: this.now + ms, call };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  #publish(text: string): void {
+    const report = check(RateReport, JSON.parse(text));
+    assert.ok(report.ok, text);
+    this.sent.push(report.value);
+    if (!this.deaf) for (const hear of this.#hearers) hear(null, { data: new TextEncoder().encode(text) });
+  }
+}
+
+const taken = (api: SpawnRate): boolean => {
+  try {
+    api.take(LOCAL);
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof ApiError && error.code === 'rate_limited');
+    return false;
+  }
+};
+
+describe('the rate of a token', () => {
+  it('holds over all APIs, but for what they take before they hear of each other', () => {
+    const world = new World();
+    const [one, two] = [world.api(), world.api()];
+    assert.deepEqual([taken(one), taken(two)], [true, true]);
+    // Both told that at once, and tell no more for a while.
+    assert.deepEqual([taken(one), taken(two)], [true, true]);
+    world.pass(REPORT_MS);
+    assert.deepEqual([taken(one), taken(two)], [false, false]);
+    world.pass(MINUTE);
+    assert.deepEqual([taken(one), taken(two)], [true, true]);
+  });
+
+  it('tells who is taken and who is refused what is left, and until when', () => {
+    const world = new World();
+    const [one, two] = [world.api(), world.api()];
+    taken(one);
+    world.pass(10_500);
+    const state = two.take(LOCAL);
+    assert.deepEqual(state, { quota: 3, windowS: 60, remaining: 1, resetS: 50 });
+    assert.equal(rateHeaders(state)['ratelimit'], '"spawn";r=1;t=50');
+    taken(two);
+    world.pass(REPORT_MS);
+    assert.throws(() => one.take(LOCAL), {
+      code: 'rate_limited',
+      retryAfter: 50,
+      rate: { quota: 3, windowS: 60, remaining: 0, resetS: 50 },
+    });
+  });
+
+  it('costs nothing while nothing is taken', () => {
+    const world = new World();
+    const one = world.api();
+    const began = world.sent.length;
+    taken(one);
+    assert.deepEqual([world.sent.length - began, world.timers], [1, 1]);
+    world.pass(REPORT_MS);
+    assert.deepEqual([world.sent.length - began, world.timers], [1, 0]);
+  });
+
+  it('holds at an API that started late, or in the place of another', async () => {
+    const world = new World();
+    const [one, two] = [world.api('3/hour'), world.api('3/hour')];
+    taken(one);
+    taken(one);
+    await one.stop();
+    assert.equal(world.timers, 0);
+    const again = world.api('3/hour');
+    assert.deepEqual([taken(again), taken(again), taken(two)], [true, false, false]);
+  });
+
+  it('holds again once messages that were lost have been followed by another, or the connection is back', () => {
+    const world = new World();
+    const [one, two] = [world.api('4/hour'), world.api('4/hour')];
+    world.deaf = true;
+    taken(one);
+    world.pass(REPORT_MS);
+    world.deaf = false;
+    taken(one);
+    assert.equal(two.take(LOCAL)?.remaining, 1);
+    world.pass(REPORT_MS);
+    world.connect(false);
+    taken(one);
+    assert.equal(world.timers, 0);
+    world.connect(true);
+    assert.equal(taken(two), false);
+  });
+});
