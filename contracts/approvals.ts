@@ -10,7 +10,9 @@ const toolInput = Type.Record(Type.String(), Type.Unknown());
 export const approvalFields = {
   approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
   attempt: Type.Integer({ minimum: 1 }),
-  kind: Type.Enum(['tool', 'question'], { description: '`question`: Claude asks the user something (AskUserQuestion).' }),
+  kind: Type.Enum(['tool', 'question'], {
+    description: '`question`: Claude asks the user something (AskUserQuestion).',
+  }),
   tool: Type.String(),
   input: Type.Optional(toolInput),
   title: Type.Optional(Type.String({ description: 'What it wants, in words.' })),
@@ -41,7 +43,9 @@ export const ApprovalAnswer = Type.Object(
   {
     decision: Type.Enum(['allow', 'deny']),
     input: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: "To allow: the tool's input in the place of Claude's." }),
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: "To allow: the tool's input in the place of Claude's.",
+      }),
     ),
     answers: Type.Optional(
       Type.Record(Type.String(), Type.String(), { description: 'To a question: the answer to each, by its text.' }),

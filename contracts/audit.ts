@@ -10,7 +10,7 @@ export const AuditEntry = Type.Object({
   verb: Type.String({ description: '`spawn`, `cancel`, `retry`, `token_create` …' }),
   target: Type.Optional(Type.String({ description: 'The id of what was made or changed.' })),
   result: Type.String({ description: '`ok`, or the code of the error.' }),
-  over: Type.Enum(['http', 'nats']),
+  over: Type.Enum(['http', 'nats', 'ws']),
   address: Type.Optional(Type.String({ description: 'Where the request came from.' })),
   request_id: Type.Optional(Type.String()),
 });

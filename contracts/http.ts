@@ -66,6 +66,12 @@ export const TaskParams = Type.Object(
 );
 export type TaskParams = Static<typeof TaskParams>;
 
+export const InputRequest = Type.Object(
+  { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'What Claude is told.' }) },
+  { additionalProperties: false },
+);
+export type InputRequest = Static<typeof InputRequest>;
+
 export const SessionParams = Type.Object(
   { id: Type.String({ pattern: NAME_PATTERN, description: "The session's UUID or name." }) },
   { additionalProperties: false },

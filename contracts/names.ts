@@ -77,6 +77,7 @@ export const SUBJECT = {
   /** What it stores and republishes. */
   eventsAll: `${EVENTS}.>`,
   /** From the stored subject to the one to publish on. */
+  stored: (ingestSubject: string) => `${EVENTS}${ingestSubject.slice(INGEST.length)}`,
   ingest: (eventSubject: string) => `${INGEST}${eventSubject.slice(EVENTS.length)}`,
   taskState: (taskId: string, token: string) => `${EVENTS}.task.${taskId}.state.${token}`,
   /** The one compare-and-set filter of a task's state events and of everything an attempt publishes. */

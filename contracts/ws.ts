@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { ApprovalAnswer, APPROVAL_ID_PATTERN } from './approvals.js';
 
 /** Frames of `GET /events` (WebSocket). An event itself is an EventEnvelope. Text `ping` is answered `pong`. */
 export const ClientFrame = Type.Union([
@@ -15,12 +16,22 @@ export const ClientFrame = Type.Union([
     { op: Type.Literal('unsubscribe'), id: Type.String({ minLength: 1, maxLength: 128 }) },
     { additionalProperties: false },
   ),
+  Type.Object(
+    {
+      op: Type.Literal('approve'),
+      id: Type.String({ minLength: 1, maxLength: 128 }),
+      approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
+      ...ApprovalAnswer.properties,
+    },
+    { additionalProperties: false },
+  ),
 ]);
 export type ClientFrame = Static<typeof ClientFrame>;
 
 export type ServerFrame =
   | { op: 'subscribed'; id: string; seq: number }
   | { op: 'unsubscribed'; id: string }
+  | { op: 'approved'; id: string; approval_id: string; decision: string }
   | { op: 'gap'; from: number; to: number; id?: string }
   | { op: 'error'; code: string; message: string; id?: string };
 

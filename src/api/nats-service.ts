@@ -1,9 +1,10 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { Type, type Static, type TSchema } from 'typebox';
+import { ApprovalAnswer, ApprovalParams } from '../../contracts/approvals.js';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
-import { DeadQuery, TaskParams, TasksQuery } from '../../contracts/http.js';
+import { DeadQuery, InputRequest, TaskParams, TasksQuery } from '../../contracts/http.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
@@ -37,6 +38,16 @@ const change = <S extends TSchema>(name: string, schema: S, run: Verb<S>['run'])
 
 const NoFields = Type.Object({}, { additionalProperties: false });
 
+/** What HTTP has in the path stands beside the body's fields. */
+const InputVerb = Type.Object(
+  { ...TaskParams.properties, ...InputRequest.properties },
+  { additionalProperties: false },
+);
+const ApproveVerb = Type.Object(
+  { ...ApprovalParams.properties, ...ApprovalAnswer.properties },
+  { additionalProperties: false },
+);
+
 /** `ksi.api.<verb>`: the schemas, checks and answers of HTTP. */
 const VERBS: readonly Verb[] = [
   change('spawn', SpawnRequest, async (request, principal, context, message) => {
@@ -49,6 +60,16 @@ const VERBS: readonly Verb[] = [
   change('cancel', TaskParams, ({ id }, principal, { canceller }) => canceller.cancel(id, principal)),
   change('retry', TaskParams, ({ id }, principal, { retrier }) => retrier.retry(id, principal)),
   change('interrupt', TaskParams, ({ id }, principal, { interrupter }) => interrupter.interrupt(id, principal)),
+  change('input', InputVerb, ({ id, text }, principal, { inputs }) => inputs.say(id, text, principal)),
+  read('approvals', NoFields, (_request, principal, { approvals }) =>
+    Promise.resolve({ approvals: approvals.list(principal) }),
+  ),
+  {
+    ...change('approve', ApproveVerb, ({ id, ...answer }, principal, { approvals }) =>
+      approvals.answer(id, answer, principal),
+    ),
+    scope: 'approve',
+  },
   read('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
   read('dead', DeadQuery, (query, principal, { dead }) => dead.page(query, principal)),
 ];

@@ -12,6 +12,7 @@ import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
+import { approvalRoutes } from './routes/approvals.js';
 import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
@@ -52,6 +53,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     spawnRoutes,
     taskRoutes,
     steeringRoutes,
+    approvalRoutes,
     deadRoutes,
     deletionRoutes,
     workerRoutes,

@@ -20,6 +20,8 @@ import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
+import { ApprovalDesk } from './approvals/approvals.js';
+import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
 import { isLoopback } from './edge/doors.js';
@@ -37,6 +39,7 @@ import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
 import { Canceller } from './steer/cancel.js';
+import { Inputs } from './steer/input.js';
 import { Interrupter } from './steer/interrupt.js';
 import { Retrier } from './steer/retry.js';
 import { Starting } from './starting.js';
@@ -129,6 +132,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
     const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
     const canceller = new Canceller(broker, tasks, log);
+    const pending = new PendingApprovals(hub, tail.model, log);
+    stops.push(() => pending.stop());
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -147,6 +152,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       canceller,
       deleter: new Deleter({ broker, blobs, tasks, model: tail.model, canceller, tokens, log }),
       interrupter: new Interrupter(broker, tasks),
+      inputs: new Inputs(broker, tasks),
+      approvals: new ApprovalDesk(broker, tasks, pending),
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,
@@ -165,6 +172,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     if (app.server instanceof HttpsServer) tls?.follow(app.server);
     await gauge.refresh();
     await tail.start();
+    await pending.start();
     count(context);
     const service = await startNatsService(context);
     stops.push(() => service.stop());

@@ -23,6 +23,8 @@ export interface ClaudeCliOptions {
   readonly mcpServers?: string[];
   /** `--no-deltas` is false. */
   readonly deltas?: boolean;
+  readonly approvals?: true;
+  readonly approvalTimeout?: number;
   readonly workspace?: string;
   readonly attach?: Attachment[];
   readonly metadata?: Metadata;
@@ -53,6 +55,8 @@ export const withClaudeOptions = (command: Command): Command =>
     .option('--output-schema <schema>', 'JSON Schema of the answer; @FILE reads it from a file', jsonObject)
     .option('--mcp-servers <names>', 'MCP servers that the operator keeps, by comma', commaList)
     .option('--no-deltas', 'don’t publish partial text as it is written')
+    .option('--approvals', 'ask about what needs permission instead of denying it: `ksi approvals`')
+    .option('--approval-timeout <seconds>', 'how long an answer is waited for (600)', wholeNumber(1))
     .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
     .option('--attach <file>', 'show Claude this file: an image, a PDF or text; may be repeated', attachment)
     .option('--metadata <name=value>', 'to find the task by; may be repeated', metadata);
@@ -72,6 +76,8 @@ export const claudeOptionsOf = (options: ClaudeCliOptions): Omit<SpawnRequest, '
     output_schema: options.outputSchema,
     mcp_servers: options.mcpServers,
     include_deltas: options.deltas === false ? false : undefined,
+    approvals: options.approvals,
+    approval_timeout_s: options.approvalTimeout,
     workspace: options.workspace,
     attachments: options.attach,
     metadata: options.metadata,
@@ -91,7 +97,8 @@ function read(file: string): Buffer {
 
 const textOrFile = (text: string): string => (text.startsWith('@') ? read(text.slice(1)).toString() : text);
 
-function jsonObject(text: string): Record<string, unknown> {
+/** The parser of an option that is a JSON object, or `@` and a file with one. */
+export function jsonObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(textOrFile(text));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import * as approvals from './commands/approvals.js';
 import * as cancel from './commands/cancel.js';
 import * as dead from './commands/dead.js';
 import * as remove from './commands/delete.js';
 import * as doctor from './commands/doctor.js';
 import * as down from './commands/down.js';
 import * as events from './commands/events.js';
+import * as input from './commands/input.js';
 import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
 import * as retry from './commands/retry.js';
@@ -33,6 +35,8 @@ const COMMANDS = [
   events,
   cancel,
   interrupt,
+  input,
+  approvals,
   retry,
   dead,
   remove,

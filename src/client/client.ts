@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventEnvelope } from '../../contracts/events.js';
+import type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/approvals.js';
 import type { DeadLetter } from '../../contracts/dead.js';
 import type {
   DeadPage,
@@ -74,6 +75,21 @@ export class KsiClient {
   /** Has Claude end its turn; the outcome follows. @throws {KsiError} `not_running` */
   interrupt(id: string, options: Cancellable = {}): Promise<Task> {
     return this.#http.post(pathOf(id, '/interrupt'), undefined, options.signal);
+  }
+
+  /** Says more to Claude while it works at a task. @throws {KsiError} `not_running` */
+  input(id: string, text: string, options: Cancellable = {}): Promise<Task> {
+    return this.#http.post(pathOf(id, '/input'), { text }, options.signal);
+  }
+
+  /** What Claude wants to be allowed now, those asked first first. */
+  async approvals(options: Cancellable = {}): Promise<Approval[]> {
+    return (await this.#http.get<ApprovalList>('/approvals', options.signal)).approvals;
+  }
+
+  /** Allows or refuses it. @throws {KsiError} `already_answered` */
+  approve(id: string, answer: ApprovalAnswer, options: Cancellable = {}): Promise<ApprovalResolved> {
+    return this.#http.post(`/approvals/${encodeURIComponent(id)}`, answer, options.signal);
   }
 
   /** Runs an ended task again, as a new one each time; one that has a dead letter is put back. @throws {KsiError} `not_ended`, `not_retryable` */

@@ -40,8 +40,12 @@ export function whyNotAsked(layers: readonly Layer[], text: string): string | un
   return undefined;
 }
 
+/** By which Claude gives an answer that follows a schema: no deed of its own. */
+const ANSWERING = 'StructuredOutput';
+
 /** @returns why a tool can't be used so, naming what forbids it; undefined when it can. */
 export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
+  if (tool === ANSWERING) return undefined;
   for (const { of, allow, deny } of layers) {
     const denied = deny.find(
       (rule) => namesTool(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),

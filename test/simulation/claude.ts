@@ -27,11 +27,16 @@ const answered = (result: object): ClaudeEnding => ({
   result: { type: 'result', subtype: 'success', is_error: false, result: 'done', ...result },
 });
 
+async function promptOf({ input }: ClaudeRun): Promise<string> {
+  const { value } = await input.messages().next();
+  return String((value as { message: { content: unknown } }).message.content);
+}
+
 /** Claude, with seeded outcomes: success, overload, a named time, a crash, a hang, a request that is not valid. */
 export async function simClaude(run: ClaudeRun, world: ClaudeWorld): Promise<ClaudeEnding> {
   const { scheduler, record, process } = world;
   const { random } = scheduler;
-  const taskId = world.taskOf(String(run.prompt));
+  const taskId = world.taskOf(await promptOf(run));
   const ofSignal = { ...ended, exit: { code: null, signal: 'SIGKILL' as const } };
   // As the real one: not even begun.
   if (run.signal.aborted) return ofSignal;

@@ -69,8 +69,7 @@ export class Approvals {
   /** Resolves when the decision is stored. @throws {Stopped} when the attempt has lost its lease. */
   async answer(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
     const pending = this.#pending.get(id);
-    if (pending === undefined)
-      return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
+    if (pending === undefined) return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
     const { decision, message } = answer;
     if (decision === 'deny') {
       await this.#resolve(id, 'deny', deny(message ?? 'The user does not want this.'), by);

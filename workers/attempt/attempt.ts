@@ -1,14 +1,18 @@
 import { dirname } from 'node:path';
+import type { ApprovalAnswer } from '../../contracts/approvals.js';
+import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
 import { promptContent } from '../claude/prompt.js';
+import { PromptInput } from '../claude/prompt-input.js';
 import { queryOptions } from '../claude/query-options.js';
 import { lastTranscriptSeq, Transcript } from '../claude/transcripts.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import { outcomeOf, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
+import { Approvals } from './approvals.js';
 import type { Claim } from './claim.js';
 import type { TaskIdentity } from './command.js';
 import type { AttemptEvents } from './events.js';
@@ -19,7 +23,7 @@ import { folderOf } from './folder.js';
 import { forkTranscript } from './fork.js';
 import { configureServers } from './servers.js';
 import { Stopped, type StopReason } from './stop.js';
-import { toolsFor } from './tools.js';
+import { toolsFor, type ClaudeTools } from './tools.js';
 
 export interface AttemptOptions {
   readonly context: WorkerContext;
@@ -41,10 +45,13 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #stop = new AbortController();
   readonly #interrupt = new AbortController();
+  readonly #input: PromptInput;
+  #approvals: Approvals | undefined;
   #cancelled: Promise<void> | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    this.#input = new PromptInput(promptContent(options.command.prompt, options.command.attachments));
   }
 
   /** Settles when the cancellation that was asked for is stored, as the outcome; undefined when nobody asked. */
@@ -71,6 +78,17 @@ export class Attempt {
     if (this.#options.events.ended) return false;
     this.#interrupt.abort(new Stopped('interrupted'));
     return true;
+  }
+
+  /** Says more to Claude while it works. @returns false when its last turn is over. */
+  input(text: string): boolean {
+    return !this.#options.events.ended && this.#input.say(text);
+  }
+
+  /** Answers what Claude wants to be allowed. @throws {Stopped} when the attempt has lost its lease. */
+  approve(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
+    const unknown = { ok: false, error: 'unknown_approval' } as const;
+    return this.#approvals?.answer(id, answer, by) ?? Promise.resolve(unknown);
   }
 
   /** Runs Claude. @throws when the lease is lost. */
@@ -118,11 +136,12 @@ export class Attempt {
     const tools = toolsFor(command, toolPolicy.current);
     lease.throwIfLost();
     return context.runClaude({
-      prompt: promptContent(command.prompt, command.attachments),
+      input: this.#input,
       sessionId,
       resume,
       transcript,
       options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file }),
+      ask: this.#asking(tools),
       cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
       executable: context.executable,
@@ -142,6 +161,16 @@ export class Attempt {
       interrupt: this.#interrupt.signal,
       signal: AbortSignal.any([signal, shutdown, this.#stop.signal]),
     });
+  }
+
+  #asking(tools: ClaudeTools): Approvals['ask'] | undefined {
+    const { context, command, claim, events } = this.#options;
+    const { task_id: taskId, approvals = false, approval_timeout_s: timeoutS = 600 } = command;
+    if (!approvals) return undefined;
+    const { attempt } = claim;
+    const { clock } = context.broker;
+    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools });
+    return this.#approvals.ask;
   }
 
   /** @returns whether the session goes on from another one, as it was asked to. */

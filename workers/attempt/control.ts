@@ -1,7 +1,13 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { check } from '../../contracts/check.js';
-import { ControlRequest, type ControlAnswer } from '../../contracts/control.js';
+import {
+  CONTROL_REQUESTS,
+  isControlVerb,
+  type ControlAnswer,
+  type ControlRequest,
+  type ControlVerb,
+} from '../../contracts/control.js';
 import { SUBJECT } from '../../contracts/names.js';
 import type { WorkerContext } from '../context.js';
 import type { Attempt } from './attempt.js';
@@ -9,13 +15,13 @@ import type { Attempt } from './attempt.js';
 /** Answers who asks the running attempt of a task for something, by request and reply. */
 export class Control {
   readonly #log: Logger;
-  readonly #attempt: Pick<Attempt, 'cancel' | 'interrupt'>;
+  readonly #attempt: Controlled;
   readonly #subscription: Subscription;
 
   constructor(
     { broker, process }: Pick<WorkerContext, 'broker' | 'process'>,
     taskId: string,
-    attempt: Pick<Attempt, 'cancel' | 'interrupt'>,
+    attempt: Controlled,
     log: Logger,
   ) {
     this.#log = log;
@@ -42,19 +48,24 @@ export class Control {
   }
 
   async #answer(verb: string, message: Msg): Promise<ControlAnswer> {
-    const request = check(ControlRequest, parse(message.data));
+    if (!isControlVerb(verb)) return { ok: false, error: 'invalid_request' };
+    const request = check(CONTROL_REQUESTS[verb], parse(message.data));
     if (!request.ok) return { ok: false, error: 'invalid_request' };
     this.#log.info({ verb, by: request.value.by }, 'asked of the attempt');
-    switch (verb) {
-      case 'cancel':
-        return (await this.#attempt.cancel(request.value.by)) ? { ok: true } : { ok: false, error: 'ended' };
-      case 'interrupt':
-        return this.#attempt.interrupt() ? { ok: true } : { ok: false, error: 'ended' };
-      default:
-        return { ok: false, error: 'invalid_request' };
-    }
+    return DO[verb](this.#attempt, request.value as never);
   }
 }
+
+type Controlled = Pick<Attempt, 'cancel' | 'interrupt' | 'input' | 'approve'>;
+
+const okOrEnded = (done: boolean): ControlAnswer => (done ? { ok: true } : { ok: false, error: 'ended' });
+
+const DO: { [V in ControlVerb]: (attempt: Controlled, request: ControlRequest<V>) => Promise<ControlAnswer> } = {
+  cancel: async (attempt, { by }) => okOrEnded(await attempt.cancel(by)),
+  interrupt: (attempt) => Promise.resolve(okOrEnded(attempt.interrupt())),
+  input: (attempt, { text }) => Promise.resolve(okOrEnded(attempt.input(text))),
+  approve: (attempt, { by, approval_id: id, ...answer }) => attempt.approve(id, answer, by),
+};
 
 function parse(data: Uint8Array): unknown {
   try {

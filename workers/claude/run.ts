@@ -1,21 +1,22 @@
-import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
-import { query, type Options, type SDKUserMessage, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
+import { query, type CanUseTool, type Options, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
-import type { PromptContent } from './prompt.js';
+import type { PromptInput } from './prompt-input.js';
 import { StreamReader } from './stream-reader.js';
 
 export interface ClaudeRun {
-  readonly prompt: PromptContent;
+  readonly input: PromptInput;
   readonly sessionId: string;
   /** Whether the transcript has the session already; without, it is begun under that id. */
   readonly resume: boolean;
   readonly transcript: SessionStore & { readonly failure: string | undefined };
   /** What the task asks of Claude. */
   readonly options: Options;
+  /** Asked for what needs permission; undefined: it is denied at once. */
+  readonly ask: CanUseTool | undefined;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
@@ -50,7 +51,7 @@ const EXIT_GRACE_MS = 5_000;
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
   if (missing !== undefined) return { spawnError: missing, stderr: '', stdout: '' };
-  const input = new Input(run.prompt);
+  const { input } = run;
   const reader = new StreamReader(run.onMessage, run.onText);
   const abort = new AbortController();
   let child: ClaudeProcess | undefined;
@@ -75,9 +76,9 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   try {
     run.signal.throwIfAborted();
     const messages = query({
-      prompt: input,
+      prompt: input.messages(),
       options: {
-        ...optionsOf(run),
+        ...optionsOf(run, idle),
         abortController: abort,
         spawnClaudeCodeProcess: (options) => {
           child = new ClaudeProcess(options, run.keeper, watched);
@@ -95,7 +96,9 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       begun = true;
       const next = reader.read(message);
       if (next === 'refused') end();
-      if (next !== 'result' || lingering !== undefined) continue;
+      // What came in too late for a turn makes another one.
+      clearTimeout(lingering);
+      if (next !== 'result') continue;
       input.end();
       lingering = setTimeout(() => {
         lingered = true;
@@ -132,14 +135,24 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   };
 }
 
-const optionsOf = (run: ClaudeRun): Options => ({
+const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
   ...run.options,
+  ...(run.ask === undefined ? {} : { canUseTool: askingWith(run.ask, idle) }),
   cwd: run.cwd,
   env: { ...run.env },
   ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
   sessionStore: run.transcript,
   ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
 });
+
+/** While somebody is asked, it is not Claude that is silent. */
+const askingWith =
+  (ask: CanUseTool, idle: IdleWatch): CanUseTool =>
+  (...question) => {
+    const answer = ask(...question);
+    idle.hold(answer);
+    return answer;
+  };
 
 async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError']> {
   try {
@@ -149,24 +162,5 @@ async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError'
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     return { code, message, path };
-  }
-}
-
-/** The prompt as a stream that stays open until the turn is over: interrupting and further input need that. */
-class Input implements AsyncIterable<SDKUserMessage> {
-  readonly #prompt: PromptContent;
-  readonly #ended = new AbortController();
-
-  constructor(prompt: PromptContent) {
-    this.#prompt = prompt;
-  }
-
-  end(): void {
-    this.#ended.abort();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<SDKUserMessage> {
-    yield { type: 'user', message: { role: 'user', content: this.#prompt }, parent_tool_use_id: null };
-    if (!this.#ended.signal.aborted) await once(this.#ended.signal, 'abort');
   }
 }

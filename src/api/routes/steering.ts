@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem, SpawnAccepted, Task, TaskParams } from '../../../contracts/http.js';
+import { InputRequest, Problem, SpawnAccepted, Task, TaskParams } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
-export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, retrier }: ApiContext): void {
+export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, inputs, retrier }: ApiContext): void {
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/cancel',
     {
@@ -31,6 +31,22 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, r
     },
     async (request, reply) =>
       reply.code(202).send(await interrupter.interrupt(request.params.id, principalOf(request))),
+  );
+  app.post<{ Params: TaskParams; Body: InputRequest }>(
+    '/tasks/:id/input',
+    {
+      config: { scope: 'spawn', audit: 'input' },
+      schema: {
+        summary: 'Say more to Claude while it works',
+        description:
+          '202 once Claude is told; it reads it before its next step, or as another turn of the same task. 409 for a task that does not run, or whose last turn is over.',
+        params: TaskParams,
+        body: InputRequest,
+        response: { 202: Task, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    async (request, reply) =>
+      reply.code(202).send(await inputs.say(request.params.id, request.body.text, principalOf(request))),
   );
   app.post<{ Params: TaskParams }>(
     '/tasks/:id/retry',

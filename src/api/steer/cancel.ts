@@ -51,7 +51,7 @@ export class Canceller {
     if (status === 'cancelled') return true;
     if (isEnded(status)) throw new ApiError('task_ended', `Task ${task.task_id} is ${status}`);
     if (status === 'running') {
-      const answer = await askWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', owner);
+      const answer = await askWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', { by: owner });
       if (answer?.ok === true) return true;
       // Without its worker: the event below fences it, wherever it is.
       this.#log.info({ task_id: task.task_id, answer }, 'a running task is cancelled without its worker');

@@ -1,6 +1,6 @@
 import { errors } from '@nats-io/transport-node';
 import { check } from '../../../contracts/check.js';
-import { ControlAnswer, type ControlVerb } from '../../../contracts/control.js';
+import { ControlAnswer, type ControlRequest, type ControlVerb } from '../../../contracts/control.js';
 import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
@@ -14,16 +14,16 @@ const TIMEOUT_MS = 500;
  * @returns undefined when none answers: it is gone, stands still, or doesn't listen yet; or when it named itself nowhere.
  * @throws {BrokerError}
  */
-export async function askWorker(
+export async function askWorker<V extends ControlVerb>(
   broker: Broker,
   { process, taskId }: { process: string | undefined; taskId: string },
-  verb: ControlVerb,
-  by: string,
+  verb: V,
+  request: ControlRequest<V>,
 ): Promise<ControlAnswer | undefined> {
   if (process === undefined) return undefined;
   const subject = SUBJECT.control(process, taskId, verb);
   try {
-    const reply = await broker.nc.request(subject, JSON.stringify({ by }), { timeout: TIMEOUT_MS });
+    const reply = await broker.nc.request(subject, JSON.stringify(request), { timeout: TIMEOUT_MS });
     const answer = check(ControlAnswer, reply.json());
     return answer.ok ? answer.value : { ok: false, error: 'not_running' };
   } catch (error) {

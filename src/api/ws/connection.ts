@@ -9,6 +9,7 @@ import type { BridgedEvent } from '../../events/bridged.js';
 import { Feed } from '../../events/feed.js';
 import { parsePattern, type SubjectPattern } from '../../events/subject.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
+import { demand } from '../auth.js';
 import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
 import { maySee, type Principal } from '../principal.js';
@@ -95,6 +96,7 @@ export class EventConnection {
       this.#subscriptions.delete(frame.id);
       return this.#send({ op: 'unsubscribed', id: frame.id });
     }
+    if (frame.op === 'approve') return this.#approve(frame);
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
@@ -103,6 +105,28 @@ export class EventConnection {
     this.#subscriptions.get(frame.id)?.stop();
     this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#context.hub.position.seq });
     this.#subscribe(frame.id, wanted, after);
+  }
+
+  async #approve({
+    op: _op,
+    id,
+    approval_id: approvalId,
+    ...answer
+  }: Extract<ClientFrame, { op: 'approve' }>): Promise<void> {
+    const { approvals, audit } = this.#context;
+    const { owner, tokenId } = this.#principal;
+    const keep = (result: string): void =>
+      audit.record({ owner, token_id: tokenId, verb: 'approve', target: approvalId, result, over: 'ws' });
+    try {
+      demand(this.#principal, 'approve');
+      const { decision } = await approvals.answer(approvalId, answer, this.#principal);
+      keep('ok');
+      this.#send({ op: 'approved', id, approval_id: approvalId, decision });
+    } catch (thrown) {
+      const error = apiErrorOf(thrown);
+      keep(error.code);
+      this.#sendError(error, id);
+    }
   }
 
   #subscribe(id: string, wanted: Wanted, after: number | undefined): void {
@@ -181,6 +205,6 @@ function readFrame(text: string): ClientFrame {
   if (result.ok) return result.value;
   throw new ApiError(
     'invalid_request',
-    'The frame is none of `{"op":"subscribe","id","subjects","since"?}` and `{"op":"unsubscribe","id"}`',
+    'The frame is none of `{"op":"subscribe","id","subjects","since"?}`, `{"op":"unsubscribe","id"}` and `{"op":"approve","id","approval_id","decision"}`',
   );
 }

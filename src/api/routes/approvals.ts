@@ -1,0 +1,35 @@
+import type { FastifyInstance } from 'fastify';
+import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from '../../../contracts/approvals.js';
+import { Problem } from '../../../contracts/http.js';
+import type { ApiContext } from '../context.js';
+import { principalOf } from '../request-principal.js';
+
+export function approvalRoutes(app: FastifyInstance, { approvals }: ApiContext): void {
+  app.get(
+    '/approvals',
+    {
+      config: { scope: 'read' },
+      schema: {
+        summary: 'What Claude wants to be allowed now',
+        description: 'Of tasks that were spawned with `approvals: true`; those asked first come first.',
+        response: { 200: ApprovalList, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    (request) => ({ approvals: approvals.list(principalOf(request)) }),
+  );
+  app.post<{ Params: ApprovalParams; Body: ApprovalAnswer }>(
+    '/approvals/:id',
+    {
+      config: { scope: 'approve', audit: 'approve' },
+      schema: {
+        summary: 'Allow or refuse it',
+        description:
+          'The first answer holds: 409 for others, and for one that ended with its attempt. `input` runs the tool with another input than Claude wrote.',
+        params: ApprovalParams,
+        body: ApprovalAnswer,
+        response: { 200: ApprovalResolved, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    (request) => approvals.answer(request.params.id, request.body, principalOf(request)),
+  );
+}

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Approval } from '../../contracts/approvals.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { findContainment } from '../../workers/claude/containment.js';
+import { ApiLab, type Answer } from '../fixtures/api.js';
+import { CLAUDE_REAL } from '../fixtures/paths.js';
+import { workerProcess } from '../fixtures/worker-process.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const skip = CLAUDE_REAL === undefined ? 'the Agent SDK brings no executable for this platform' : false;
+/** Each test's own worker serves one, and so is the only one that takes its task. */
+const QUEUES = { KSI_QUEUES: 'default,doomed' };
+const json = { 'content-type': 'application/json' };
+
+describe('steering the real claude', { skip }, async () => {
+  const containment = await findContainment();
+  let lab: WorkerLab;
+  let one: ApiLab;
+  let other: ApiLab;
+  let messages: MessagesStandin;
+  const env = (): Record<string, string> => ({
+    ANTHROPIC_BASE_URL: messages.url,
+    ANTHROPIC_API_KEY: 'sk-ant-test-0123456789',
+  });
+  before(async () => {
+    messages = await startMessagesStandin({ deltaMs: 1 });
+    lab = await WorkerLab.start({
+      KSI_CLAUDE_BIN: CLAUDE_REAL ?? '',
+      KSI_LEASE_S: '3',
+      KSI_CONCURRENCY: '4',
+      ...QUEUES,
+    });
+    await lab.worker({ env: env(), containment, config: { KSI_QUEUES: 'default' } });
+    // The broker is the lab's to stop.
+    const shared = { ...lab.server, stop: () => Promise.resolve() };
+    one = await ApiLab.start(QUEUES, shared);
+    other = await ApiLab.start(QUEUES, shared);
+  });
+  after(async () => {
+    await Promise.all([one.stop(), other.stop()]);
+    await lab.stop();
+    await messages.stop();
+  });
+
+  const asked = (taskId: string, nth = 1): Promise<Approval> =>
+    lab.until(() => {
+      const all = lab.of(taskId).filter((event) => event.type === 'APPROVAL_REQUESTED');
+      return all[nth - 1]?.data as Approval | undefined;
+    });
+  const answer = (api: ApiLab, id: string, body: object): Promise<Answer> =>
+    api.request(`/approvals/${id}`, { method: 'POST', headers: json, body: JSON.stringify(body) });
+  const resolved = (taskId: string): Record<string, unknown>[] =>
+    lab
+      .of(taskId)
+      .filter(({ type }) => type === 'APPROVAL_RESOLVED')
+      .map(({ data }) => data as unknown as Record<string, unknown>);
+  const told = (taskId: string): string =>
+    JSON.stringify(
+      lab
+        .of(taskId)
+        .filter((event): event is StoredEvent<'SPAWN_MESSAGE'> => event.type === 'SPAWN_MESSAGE')
+        .map(({ data }) => data.message)
+        .filter((message) => (message as { type: string }).type === 'user'),
+    );
+  const BASH = (command: string): string => `[[tool:Bash {"command":"${command}"}]] please`;
+  const made = async (sessionId: string): Promise<string[]> => readdir(join(lab.dir, 'workspaces', sessionId));
+
+  it('allows through any API; the first answer holds', async () => {
+    const task = await one.spawn({ prompt: BASH('mkdir allowed'), approvals: true });
+    const approval = await asked(task.task_id);
+    assert.equal(approval.tool, 'Bash');
+    assert.deepEqual(approval.input?.['command'], 'mkdir allowed');
+    for (const api of [one, other]) {
+      const { body } = await api.request('/approvals');
+      assert.deepEqual(
+        (body['approvals'] as Approval[]).map((each) => each.approval_id),
+        [approval.approval_id],
+      );
+    }
+    const [first, second] = await Promise.all([
+      answer(other, approval.approval_id, { decision: 'allow' }),
+      answer(one, approval.approval_id, { decision: 'deny' }),
+    ]);
+    assert.deepEqual([first.status, second.status].toSorted(), [200, 409]);
+    const decision = first.status === 200 ? 'allow' : 'deny';
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.deepEqual(
+      resolved(task.task_id).map((each) => each['decision']),
+      [decision],
+    );
+    assert.deepEqual(await made(task.session_id), decision === 'allow' ? ['allowed'] : []);
+    const late = await answer(one, approval.approval_id, { decision: 'allow' });
+    assert.deepEqual([late.status, late.body['code']], [409, 'already_answered']);
+    assert.deepEqual((await one.request('/approvals')).body, { approvals: [] });
+  });
+
+  it('runs what the user makes of it, and tells Claude why not', async () => {
+    const edited = await one.spawn({ prompt: BASH('mkdir claude'), approvals: true });
+    const first = await asked(edited.task_id);
+    const input = { command: 'mkdir user', description: 'x' };
+    assert.equal((await answer(one, first.approval_id, { decision: 'allow', input })).status, 200);
+    await lab.outcome(edited.task_id);
+    assert.deepEqual(await made(edited.session_id), ['user']);
+
+    const denied = await one.spawn({ prompt: BASH('mkdir denied'), approvals: true });
+    const second = await asked(denied.task_id);
+    const socket = other.connect();
+    await socket.opened;
+    const frame = {
+      op: 'approve',
+      id: 'a',
+      approval_id: second.approval_id,
+      decision: 'deny',
+      message: 'NOT-ON-MONDAY',
+    };
+    socket.send(frame);
+    await socket.until(({ op }) => op === 'approved');
+    await lab.outcome(denied.task_id);
+    assert.match(told(denied.task_id), /NOT-ON-MONDAY/);
+    assert.deepEqual(await made(denied.session_id), []);
+    socket.send(frame);
+    assert.equal((await socket.until(({ op }) => op === 'error')).code, 'already_answered');
+    socket.socket.close();
+  });
+
+  it('holds an edited input to the rules of the task', async () => {
+    const task = await one.spawn({
+      prompt: BASH('mkdir fine'),
+      approvals: true,
+      disallowed_tools: ['Bash(rm:*)'],
+    });
+    const { approval_id: id } = await asked(task.task_id);
+    const refused = await answer(one, id, { decision: 'allow', input: { command: 'rm -rf x' } });
+    assert.deepEqual([refused.status, refused.body['code']], [403, 'tool_not_allowed']);
+    assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
+    await lab.outcome(task.task_id);
+  });
+
+  it('passes on what Claude asks the user', async () => {
+    const question = {
+      question: 'Which fruit?',
+      header: 'Fruit',
+      multiSelect: false,
+      options: [
+        { label: 'Pear', description: 'a pear' },
+        { label: 'Plum', description: 'a plum' },
+      ],
+    };
+    const task = await one.spawn({
+      prompt: `[[tool:AskUserQuestion ${JSON.stringify({ questions: [question] })}]] now`,
+      approvals: true,
+    });
+    const approval = await asked(task.task_id);
+    assert.equal(approval.kind, 'question');
+    const answers = { 'Which fruit?': 'Plum' };
+    assert.equal((await answer(one, approval.approval_id, { decision: 'allow', answers })).status, 200);
+    await lab.outcome(task.task_id);
+    assert.match(told(task.task_id), /Plum/);
+  });
+
+  it('refuses by itself when nobody answers', async () => {
+    const task = await one.spawn({ prompt: BASH('mkdir late'), approvals: true, approval_timeout_s: 1 });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.deepEqual(
+      resolved(task.task_id).map((each) => each['decision']),
+      ['expired'],
+    );
+    assert.match(told(task.task_id), /Nobody allowed Bash within 1 s/);
+  });
+
+  it('keeps an approval through the restart of every API', async () => {
+    const task = await one.spawn({ prompt: BASH('mkdir kept'), approvals: true });
+    const { approval_id: id } = await asked(task.task_id);
+    for (const api of [one, other]) {
+      await api.stopApi();
+      await api.startApi();
+    }
+    const { body } = await other.request('/approvals');
+    assert.deepEqual(
+      (body['approvals'] as Approval[]).map((each) => each.approval_id),
+      [id],
+    );
+    assert.equal((await answer(other, id, { decision: 'allow' })).status, 200);
+    await lab.outcome(task.task_id);
+    assert.deepEqual(await made(task.session_id), ['kept']);
+  });
+
+  it('hears what is said while it works', async () => {
+    const say = (id: string, text: string): Promise<Answer> =>
+      one.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body: JSON.stringify({ text }) });
+    const task = await one.spawn({ prompt: BASH('sleep 2'), allowed_tools: ['Bash'] });
+    await lab.until(() => (told(task.task_id) === '[]' && lab.of(task.task_id).length > 2 ? true : undefined));
+    assert.equal((await say(task.task_id, 'CHANGED-MY-MIND')).status, 202);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    const heard = messages.requests.some(({ body }) => JSON.stringify(body).includes('CHANGED-MY-MIND'));
+    assert.ok(heard);
+    const late = await say(task.task_id, 'too late');
+    assert.deepEqual([late.status, late.body['code']], [409, 'task_ended']);
+  });
+
+  it('takes what came at the end of a turn for another one', async () => {
+    const task = await one.spawn({ prompt: '[[delay:1500]] FIRST' });
+    await lab.until(() => (lab.of(task.task_id).some(({ type }) => type === 'SPAWN_MESSAGE') ? true : undefined));
+    const { status } = await one.request(`/tasks/${task.task_id}/input`, {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ text: 'SECOND' }),
+    });
+    assert.equal(status, 202);
+    const { output } = dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.match(String(output?.['result']), /SECOND/);
+  });
+
+  it('asks again when the worker is lost', async () => {
+    const worker = { KSI_QUEUES: 'doomed', KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_LEASE_S: '3', ...env() };
+    const doomed = workerProcess(lab, worker);
+    const task = await one.spawn({ prompt: BASH('mkdir again'), approvals: true, queue: 'doomed' });
+    const first = await asked(task.task_id);
+    doomed.kill('SIGKILL');
+    workerProcess(lab, worker);
+    const second = await asked(task.task_id, 2);
+    assert.notEqual(second.approval_id, first.approval_id);
+    assert.equal(second.attempt, 2);
+    const gone = await answer(one, first.approval_id, { decision: 'allow' });
+    assert.ok([404, 409].includes(gone.status));
+    assert.equal((await answer(one, second.approval_id, { decision: 'allow' })).status, 200);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.ok(existsSync(join(lab.dir, 'workspaces', task.session_id, 'again')));
+    assert.deepEqual((await other.request('/approvals')).body, { approvals: [] });
+  });
+});
