@@ -92,6 +92,11 @@ export const API_ERRORS = {
     title: 'The session has another working folder',
     next: 'Leave out `workspace` to continue in the folder it began in, or begin another session.',
   },
+  session_exists: {
+    status: 409,
+    title: 'There is such a session already',
+    next: 'Delete it first, or import under another name.',
+  },
   already_answered: {
     status: 409,
     title: 'This was answered, or is not asked any more',

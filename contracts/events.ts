@@ -4,6 +4,7 @@ import { BlobRef } from './blob.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
 import { PRIORITIES } from './names.js';
+import { Usage } from './usage.js';
 
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
@@ -54,6 +55,7 @@ export const EVENT_DATA = {
     start_by: Type.Optional(
       Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
     ),
+    workspace: Type.Optional(Type.String()),
     metadata: Type.Optional(Metadata),
     fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
@@ -87,6 +89,7 @@ export const EVENT_DATA = {
   }),
   SPAWN_RETRY: Type.Object({
     ...taskFields,
+    usage: Type.Optional(Usage),
     attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost or failed.' }),
     reason: Type.Enum([...new Set(RETRY_REASONS)], {
       description: 'Why it ended: lost, given back, or the code of the task error that it failed with.',
@@ -100,11 +103,13 @@ export const EVENT_DATA = {
   }),
   SPAWN_COMPLETE: Type.Object({
     ...attemptFields,
+    usage: Type.Optional(Usage),
     output: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." })),
     ref: Type.Optional(BlobRef),
   }),
   SPAWN_ERROR: Type.Object({
     ...attemptFields,
+    usage: Type.Optional(Usage),
     error: TaskErrorBody,
     given_up: Type.Optional(
       Type.Enum([...GIVEN_UP], { description: 'The task was given up, and has a dead letter; see there.' }),

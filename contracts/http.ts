@@ -5,19 +5,23 @@ import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
 import { TASK_STATUSES } from './states.js';
+import { Usage } from './usage.js';
 
 /** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
 export const Task = Type.Object({
   task_id: Type.String(),
   session_id: Type.String(),
   session_name: Type.Optional(Type.String()),
+  agent_id: Type.Optional(Type.String()),
   owner: Type.String(),
   status: Type.Enum([...TASK_STATUSES]),
   queue: Type.String(),
   priority: Type.Enum([...PRIORITIES]),
   model: Type.Optional(Type.String()),
   prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
+  workspace: Type.Optional(Type.String({ description: 'The working folder that was asked for.' })),
   metadata: Type.Optional(Metadata),
+  usage: Type.Optional(Usage),
   fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   created_at: Type.String({ format: 'date-time' }),

@@ -106,6 +106,9 @@ export const SUBJECT = {
   /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
   idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
 
+  /** Whose an imported session is: an entry of the KV bucket. */
+  sessionRecord: (sessionId: string) => `$KV.${BUCKET.sessions}.${sessionId}`,
+
   /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,

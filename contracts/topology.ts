@@ -122,6 +122,7 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),

@@ -1,14 +1,16 @@
 import { TASK_ERRORS, type TaskErrorCode } from '../contracts/errors.js';
 import type { TaskErrorBody } from '../contracts/events.js';
+import type { Usage } from '../contracts/usage.js';
 import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
 
 /** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
 export type Outcome =
-  | { kind: 'completed'; output: ClaudeMessage }
+  | { kind: 'completed'; output: ClaudeMessage; usage?: Usage | undefined }
   | {
       kind: 'failed';
       error: TaskErrorBody;
       output?: ClaudeMessage | undefined;
+      usage?: Usage | undefined;
       /** When Claude says that another attempt makes sense, in ms since 1970. */
       retryAt?: number | undefined;
     };

@@ -14,6 +14,7 @@ import type { Authenticator } from './auth.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { Deleter } from './deletion.js';
+import type { Sessions } from './sessions/sessions.js';
 import type { Canceller } from './steer/cancel.js';
 import type { Retrier } from './steer/retry.js';
 import type { Inputs } from './steer/input.js';
@@ -42,6 +43,7 @@ export interface ApiContext {
   readonly interrupter: Interrupter;
   readonly inputs: Inputs;
   readonly approvals: ApprovalDesk;
+  readonly sessions: Sessions;
   readonly retrier: Retrier;
   readonly dead: DeadLetters;
   readonly deleter: Deleter;

@@ -11,6 +11,7 @@ import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
 import { ApiError, apiErrorOf } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
+import type { SessionRecords } from './sessions/records.js';
 import type { Canceller } from './steer/cancel.js';
 import { lastStateOf } from './task-state.js';
 import { withdraw } from './steer/withdraw.js';
@@ -24,6 +25,7 @@ export interface DeleterOptions {
   readonly model: Pick<ReadModel, 'list'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
+  readonly records: Pick<SessionRecords, 'find' | 'remove'>;
   readonly log: Logger;
 }
 
@@ -54,12 +56,13 @@ export class Deleter {
     const rows = await this.#rows({ owner: undefined, sessionId });
     const [first] = rows;
     const kept = await guarded(() => this.#hasTranscript(sessionId));
+    const owner = first?.owner ?? (await guarded(() => this.#options.records.find(sessionId)))?.owner;
     // Of a session whose tasks are not known any more, nobody knows whose it is.
-    if (first === undefined ? !kept || !principal.seesAll : !maySee(principal, first.owner))
+    if (owner === undefined ? !kept || !principal.seesAll : !maySee(principal, owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     const open = rows.find(({ status }) => !isEnded(status));
     if (open !== undefined) throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}`);
-    await guarded(() => this.#session(sessionId, rows, first?.owner ?? principal.owner, principal));
+    await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal));
   }
 
   /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} */
@@ -96,6 +99,7 @@ export class Deleter {
     await this.#purge(STREAM.transcripts, SUBJECT.transcript(sessionId));
     await this.#purge(STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
     await this.#options.blobs.deleteBelow(`transcript/${sessionId}/`);
+    await this.#options.records.remove(sessionId);
     const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
     await this.#options.broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
   }

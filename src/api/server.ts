@@ -13,6 +13,8 @@ import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { spawnRoutes } from './routes/spawn.js';
 import { approvalRoutes } from './routes/approvals.js';
+import { sessionRoutes } from './routes/sessions.js';
+import { usageRoutes } from './routes/usage.js';
 import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
@@ -35,7 +37,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
-      tags: [{ name: 'Tasks' }, { name: 'Events' }, { name: 'Access' }, { name: 'System' }],
+      tags: [{ name: 'Tasks' }, { name: 'Sessions' }, { name: 'Events' }, { name: 'Access' }, { name: 'System' }],
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
@@ -54,6 +56,8 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     taskRoutes,
     steeringRoutes,
     approvalRoutes,
+    sessionRoutes,
+    usageRoutes,
     deadRoutes,
     deletionRoutes,
     workerRoutes,

@@ -38,6 +38,9 @@ import { Expirer } from './expirer.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { buildServer } from './server.js';
+import { SessionRecords } from './sessions/records.js';
+import { Sessions } from './sessions/sessions.js';
+import { Transcripts } from './sessions/transcripts.js';
 import { Canceller } from './steer/cancel.js';
 import { Inputs } from './steer/input.js';
 import { Interrupter } from './steer/interrupt.js';
@@ -115,12 +118,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const workspaces = new Workspaces(config.KSI_WORKSPACES);
     const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
     const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
+    const sessionRecords = new SessionRecords(broker);
     const acceptor = new Acceptor({
       broker,
       blobs,
       hub,
       model: tail.model,
       gauge,
+      records: sessionRecords,
       workspaces,
       toolPolicy,
       mcpServers,
@@ -150,9 +155,19 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
       tasks,
       canceller,
-      deleter: new Deleter({ broker, blobs, tasks, model: tail.model, canceller, tokens, log }),
+      deleter: new Deleter({
+        broker,
+        blobs,
+        tasks,
+        model: tail.model,
+        canceller,
+        tokens,
+        records: sessionRecords,
+        log,
+      }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
+      sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
       approvals: new ApprovalDesk(broker, tasks, pending),
       gauge,
       authenticator: new Authenticator(options.token, tokens),

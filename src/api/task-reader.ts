@@ -11,6 +11,7 @@ import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
 import { ApiError, apiErrorOf } from './api-error.js';
+import { decodePage, encodePage } from './page-cursor.js';
 import { maySee, type Principal } from './principal.js';
 
 const DEFAULT_LIMIT = 50;
@@ -132,15 +133,4 @@ export class TaskReader {
 /** Milliseconds since the epoch in a UUIDv7; undefined for another UUID. */
 function timeOf(id: string): number | undefined {
   return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
-}
-
-const encodePage = (id: string): string => Buffer.from(id).toString('base64url');
-
-function decodePage(cursor: string): string {
-  const id = Buffer.from(cursor, 'base64url').toString();
-  if (!/^[0-9a-f-]{36}$/.test(id))
-    throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {
-      faults: [{ field: 'cursor', message: 'is not a `next_cursor`' }],
-    });
-  return id;
 }

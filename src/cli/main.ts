@@ -11,11 +11,13 @@ import * as input from './commands/input.js';
 import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
 import * as retry from './commands/retry.js';
+import * as sessions from './commands/sessions.js';
 import * as spawn from './commands/spawn.js';
 import * as status from './commands/status.js';
 import * as task from './commands/task.js';
 import * as tasks from './commands/tasks.js';
 import * as tokens from './commands/tokens.js';
+import * as usage from './commands/usage.js';
 import * as up from './commands/up.js';
 import * as workers from './commands/workers.js';
 import { EXIT, EXIT_HELP } from './exit.js';
@@ -37,6 +39,8 @@ const COMMANDS = [
   interrupt,
   input,
   approvals,
+  sessions,
+  usage,
   retry,
   dead,
   remove,

@@ -18,6 +18,15 @@ import type { WorkerList } from '../../contracts/workers.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import { SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import type {
+  ImportAnswer,
+  Session,
+  SessionExport,
+  SessionPage,
+  SessionsQuery,
+  TranscriptQuery,
+} from '../../contracts/sessions.js';
+import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { Http, queryOf, signalOf, type KsiClientOptions } from './http.js';
@@ -120,6 +129,40 @@ export class KsiClient {
   /** Deletes one for good. */
   async deleteDeadLetter(id: string, options: Cancellable = {}): Promise<void> {
     await this.#http.delete(deadPathOf(id), options.signal);
+  }
+
+  /** Conversations, those with the newest tasks first. */
+  sessions(query: SessionsQuery = {}, options: Cancellable = {}): Promise<SessionPage> {
+    return this.#http.get(`/sessions${queryOf(query)}`, options.signal);
+  }
+
+  /** @param id its UUID or name. */
+  session(id: string, options: Cancellable = {}): Promise<Session> {
+    return this.#http.get(`/sessions/${encodeURIComponent(id)}`, options.signal);
+  }
+
+  /** What was said: lines of JSON, or Markdown. */
+  async transcript(
+    id: string,
+    format: TranscriptQuery['format'] = 'jsonl',
+    options: Cancellable = {},
+  ): Promise<string> {
+    const path = `/sessions/${encodeURIComponent(id)}/transcript${queryOf({ format })}`;
+    return (await this.#http.request(path, signalOf(options.signal))).text();
+  }
+
+  exportSession(id: string, options: Cancellable = {}): Promise<SessionExport> {
+    return this.#http.get(`/sessions/${encodeURIComponent(id)}/export`, options.signal);
+  }
+
+  /** @throws {KsiError} `session_exists` */
+  importSession(session: SessionExport, options: Cancellable = {}): Promise<ImportAnswer> {
+    return this.#http.post('/sessions/import', session, options.signal);
+  }
+
+  /** Tokens and US dollars, summed up. */
+  usage(query: UsageQuery = {}, options: Cancellable = {}): Promise<UsageAnswer> {
+    return this.#http.get(`/usage${queryOf(query)}`, options.signal);
   }
 
   /** Deletes an ended task for good. @throws {KsiError} `not_ended`: cancel it first. */

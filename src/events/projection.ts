@@ -2,6 +2,7 @@ import type { EventData, EventType } from '../../contracts/events.js';
 import type { Task } from '../../contracts/http.js';
 import { DEFAULT_QUEUE } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
 import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/states.js';
 
 /** A task as the read model keeps it. */
@@ -44,6 +45,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     ...(data.model === undefined ? {} : { model: data.model }),
     ...(data.token_id === undefined ? {} : { token_id: data.token_id }),
     ...(data.start_by === undefined ? {} : { start_by: data.start_by }),
+    ...(data.workspace === undefined ? {} : { workspace: data.workspace }),
     ...(data.metadata === undefined ? {} : { metadata: data.metadata }),
     ...(data.fork_of === undefined ? {} : { fork_of: data.fork_of }),
     ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
@@ -55,15 +57,24 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     worker_id: data.worker_id,
     started_at: timestamp,
   }),
-  SPAWN_RETRY: (row, { data }) => ({ ...row, reason: data.reason }),
-  SPAWN_COMPLETE: (row, { data }) => ({ ...row, ...(data.output === undefined ? {} : { output: data.output }) }),
+  SPAWN_RETRY: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
+  SPAWN_COMPLETE: (row, { data }) => ({
+    ...row,
+    ...used(row, data),
+    ...(data.output === undefined ? {} : { output: data.output }),
+  }),
   SPAWN_ERROR: (row, { data }) => ({
     ...row,
+    ...used(row, data),
     error: data.error,
     ...(data.output === undefined ? {} : { output: data.output }),
   }),
   SPAWN_CANCELLED: (row, { data }) => ({ ...row, reason: data.reason }),
 };
+
+/** Of all attempts together. */
+const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>
+  usage === undefined ? {} : { usage: addUsage(row.usage ?? NO_USAGE, usage) };
 
 /** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
 function unknownTask({ data, timestamp }: StateEvent): TaskRow {
@@ -99,6 +110,7 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   priority: command.priority,
   ...(command.model === undefined ? {} : { model: command.model }),
   prompt_preview: previewOf(command.prompt),
+  ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
   ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
   ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
   ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),

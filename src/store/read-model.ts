@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { Session } from '../../contracts/sessions.js';
 import { isEnded } from '../../contracts/states.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { Position } from '../events/cursor.js';
@@ -90,6 +91,41 @@ export class ReadModel {
         if (++looked === LOOKED_AT_ONCE) break;
       }
       if (looked < LOOKED_AT_ONCE) return { rows, next: undefined };
+    }
+  }
+
+  /** A session with the sums of its tasks. */
+  async session(id: string): Promise<Session | undefined> {
+    await this.flush();
+    return this.#store.session(id);
+  }
+
+  /** Those with the newest tasks first; `next` is where the following page begins. */
+  async sessions(
+    owner: string | undefined,
+    limit: number,
+    before?: string,
+  ): Promise<{ sessions: Session[]; next: string | undefined }> {
+    await this.flush();
+    const sessions: Session[] = [];
+    for (const session of this.#store.sessions(owner, before)) {
+      if (sessions.length === limit) return { sessions, next: sessions.at(-1)?.last_task_id };
+      sessions.push(session);
+    }
+    return { sessions, next: undefined };
+  }
+
+  /** Calls `each` with the tasks that ended from one day to another (UTC). */
+  async forEachEnded(
+    { owner, from, to }: { owner: string | undefined; from: string; to: string },
+    each: (row: TaskRow) => void,
+  ): Promise<void> {
+    await this.flush();
+    let looked = 0;
+    for (const row of this.#store.ended(owner, from, to)) {
+      each(row);
+      // A range of LMDB stays open meanwhile, and shows what it showed at its beginning.
+      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
     }
   }
 

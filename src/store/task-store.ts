@@ -1,7 +1,9 @@
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
+import type { Session } from '../../contracts/sessions.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
+import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
 const SCHEMA = 4;
@@ -29,12 +31,14 @@ export class TaskStore {
   readonly #root: RootDatabase<unknown, string>;
   readonly #tasks: Database<TaskRow, string>;
   readonly #index: Database<string, string[]>;
+  readonly #sessions: Database<Session, string>;
 
   /** @param path of the file; made if there is none. */
   constructor(path: string) {
-    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 4 });
+    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 5 });
     this.#tasks = this.#root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
     this.#index = this.#root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
+    this.#sessions = this.#root.openDB<Session, string>({ name: 'sessions', encoding: 'msgpack' });
   }
 
   /** Undefined: it is empty, or of another schema. */
@@ -63,6 +67,7 @@ export class TaskStore {
       for (const key of [...lastingKeys(row), ...passingKeys(row), ...metadataKeys(row)])
         void this.#index.remove([...key]);
       void this.#tasks.remove(id);
+      this.#account(row, undefined);
     });
   }
 
@@ -74,6 +79,32 @@ export class TaskStore {
       if (id === before) continue;
       const row = this.#tasks.get(id);
       yield { id, row: row !== undefined && rest(row) ? row : undefined };
+    }
+  }
+
+  session(id: string): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /** Those with the newest tasks first, those whose newest is before the task id `before`. */
+  *sessions(owner: string | undefined, before?: string): Generator<Session> {
+    const prefix = ['sessions', owner ?? ALL];
+    for (const { value: id } of this.#index.getRange({
+      start: [...prefix, before ?? LAST],
+      end: prefix,
+      reverse: true,
+    })) {
+      const session = this.#sessions.get(id);
+      if (session !== undefined && session.last_task_id !== before) yield session;
+    }
+  }
+
+  /** Ended tasks by the day (UTC, `2026-01-31`) on which they ended, from one day to another. */
+  *ended(owner: string | undefined, from: string, to: string): Generator<TaskRow> {
+    const prefix = ['ended', owner ?? ALL];
+    for (const { value: id } of this.#index.getRange({ start: [...prefix, from], end: [...prefix, to, LAST] })) {
+      const row = this.#tasks.get(id);
+      if (row !== undefined) yield row;
     }
   }
 
@@ -96,7 +127,12 @@ export class TaskStore {
   }
 
   async clear(): Promise<void> {
-    await Promise.all([this.#tasks.clearAsync(), this.#index.clearAsync(), this.#root.remove('meta')]);
+    await Promise.all([
+      this.#tasks.clearAsync(),
+      this.#index.clearAsync(),
+      this.#sessions.clearAsync(),
+      this.#root.remove('meta'),
+    ]);
   }
 
   async close(): Promise<void> {
@@ -113,6 +149,21 @@ export class TaskStore {
     // Known with its SPAWN_QUEUED, which may come after the first word of it.
     if (old?.metadata === undefined) for (const key of metadataKeys(row)) void this.#index.put([...key], row.task_id);
     void this.#tasks.put(row.task_id, row);
+    this.#account(old, row);
+  }
+
+  /** Brings its session up to a change of a task. */
+  #account(before: TaskRow | undefined, after: TaskRow | undefined): void {
+    const { session_id: id = '', owner = '' } = after ?? before ?? {};
+    const old = this.#sessions.get(id);
+    const next = sessionAfter(old, before, after);
+    if (next === undefined) void this.#sessions.remove(id);
+    else void this.#sessions.put(id, next);
+    if (old?.last_task_id === next?.last_task_id) return;
+    for (const whose of [ALL, owner]) {
+      if (old !== undefined) void this.#index.remove(['sessions', whose, old.last_task_id]);
+      if (next !== undefined) void this.#index.put(['sessions', whose, next.last_task_id], id);
+    }
   }
 }
 
@@ -126,6 +177,9 @@ const passingKeys = (row: TaskRow): Key[] => [
   ['status', ALL, row.status, row.task_id],
   ['status', row.owner, row.status, row.task_id],
   ...(row.token_id === undefined || isEnded(row.status) ? [] : [['open', row.token_id, row.task_id]]),
+  ...(row.ended_at === undefined
+    ? []
+    : [ALL, row.owner].map((whose) => ['ended', whose, row.ended_at?.slice(0, 10) ?? '', row.task_id])),
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 

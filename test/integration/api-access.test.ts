@@ -119,7 +119,16 @@ describe('access', () => {
         ['GET', `/tasks/${id}`, 'read'],
         ['GET', `/tasks/${id}/events`, 'read'],
         ['POST', `/tasks/${id}/interrupt`, 'spawn'],
+        ['POST', `/tasks/${id}/input`, 'spawn', { text: 'x' }],
         ['POST', `/tasks/${id}/retry`, 'spawn'],
+        ['GET', '/approvals', 'read'],
+        ['POST', `/approvals/${id}.1.1`, 'approve', { decision: 'deny' }],
+        ['GET', '/sessions', 'read'],
+        ['GET', `/sessions/${session}`, 'read'],
+        ['GET', `/sessions/${session}/transcript`, 'read'],
+        ['GET', `/sessions/${session}/export`, 'read'],
+        ['POST', '/sessions/import', 'spawn', { format: 'ksi-session', v: 1, entries: [] }],
+        ['GET', '/usage', 'read'],
         ['POST', `/tasks/${id}/cancel`, 'spawn'],
         ['GET', '/dead', 'read'],
         ['GET', `/dead/${id}`, 'read'],
@@ -144,7 +153,7 @@ describe('access', () => {
         ),
       );
       const tried = routes.map(
-        ([method, path]) => `${method} ${path.replaceAll(/\/([0-9a-f-]{16,}|nobody)/g, '/:id')}`,
+        ([method, path]) => `${method} ${path.replaceAll(/\/([0-9a-f-]{16,}(\.1\.1)?|nobody)/g, '/:id')}`,
       );
       assert.deepEqual(
         documented.filter((route) => !tried.includes(route)),
@@ -169,10 +178,16 @@ describe('access', () => {
   describe("another owner's", () => {
     it('task, events and dead letters are as unknown as none', async () => {
       const ann = await make(['spawn', 'read'], { owner: 'ann' });
-      const bob = await make(['spawn', 'read'], { owner: 'bob' });
+      const bob = await make(['spawn', 'read', 'approve'], { owner: 'bob' });
       const all = await make(['read'], { owner: 'eve', all_owners: true });
       const { task_id: id, session_id: session } = await spawnAs(ann.token);
-      for (const [method, path] of [
+      for (const [method, path, body] of [
+        ['POST', `/tasks/${id}/input`, { text: 'x' }],
+        ['POST', `/approvals/${id}.1.1`, { decision: 'allow' }],
+        ['GET', `/sessions/${session}`],
+        ['GET', `/sessions/${session}/transcript`],
+        ['GET', `/sessions/${session}/export`],
+        ['DELETE', `/sessions/${session}`],
         ['GET', `/tasks/${id}`],
         ['GET', `/tasks/${id}/events`],
         ['POST', `/tasks/${id}/cancel`],
@@ -182,7 +197,7 @@ describe('access', () => {
         ['DELETE', `/dead/${id}`],
         ['POST', `/dead/${id}/retry`],
       ] as const)
-        assert.equal((await ask(method, path, bob.token)).status, 404, `${method} ${path}`);
+        assert.equal((await ask(method, path, bob.token, body)).status, 404, `${method} ${path}`);
       const joined = await ask('POST', '/spawn', bob.token, { prompt: 'x', session_id: session });
       assert.deepEqual([joined.status, joined.body['code']], [404, 'session_not_found']);
       const listed = async (token: string, query = ''): Promise<boolean> =>

@@ -117,7 +117,7 @@ describe('what a task asks of the real claude', { skip }, async () => {
     const { messages, taskId } = await complete('[[tool:mcp__fixture__secret {}]] SERVER', asked);
     const init = messages.find(({ subtype }) => subtype === 'init');
     assert.deepEqual(
-      (init?.['mcp_servers'] as { name: string }[]).map(({ name }) => name),
+      ((init ?? {}) as { mcp_servers: { name: string }[] }).mcp_servers.map(({ name }) => name),
       ['fixture'],
     );
     assert.match(JSON.stringify(messages), /the server was told: canary/, 'what a tool answers is the conversation');

@@ -29,7 +29,7 @@ describe('check', () => {
   });
 
   it('names every unknown, missing and mistyped field at once', () => {
-    assert.deepEqual(fieldsOf({ fork: true, model: 1, priority: 'urgent' }), ['fork', 'model', 'priority', 'prompt']);
+    assert.deepEqual(fieldsOf({ spoon: true, model: 1, priority: 'urgent' }), ['model', 'priority', 'prompt', 'spoon']);
   });
 
   it('does not take an unknown field for absent because it is null', () => {

@@ -4,6 +4,7 @@ import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
+import { costStateOf, usageOf } from '../claude/cost.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { queryOptions } from '../claude/query-options.js';
@@ -47,6 +48,8 @@ export class Attempt {
   readonly #interrupt = new AbortController();
   readonly #input: PromptInput;
   #approvals: Approvals | undefined;
+  /** What Claude had counted in the session. */
+  #costBefore: ReturnType<typeof costStateOf>;
   #cancelled: Promise<void> | undefined;
 
   constructor(options: AttemptOptions) {
@@ -98,7 +101,8 @@ export class Attempt {
     const live = new LiveText(context.broker, identity, claim.attempt);
     try {
       const ending = await this.#runClaude(live);
-      return outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
+      const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
+      return { ...outcome, usage: usageOf(ending.result, this.#costBefore) };
     } catch (error) {
       lease.signal.throwIfAborted();
       if (error instanceof TaskFault) return { kind: 'failed', error: taskError(error.code, error.message) };
@@ -132,6 +136,7 @@ export class Attempt {
     const begun = await transcript.exists();
     const cwd = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
+    this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     const servers = await configureServers(command, mcpServers.current, dirname(config));
     const tools = toolsFor(command, toolPolicy.current);
     lease.throwIfLost();

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { statusOfEvent, TASK_STATES } from '../../contracts/states.js';
+import type { Usage } from '../../contracts/usage.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
@@ -87,7 +88,8 @@ export class AttemptEvents {
    */
   outcome(outcome: Outcome, givenUp = false): Promise<void> {
     const output = outcome.output as Record<string, unknown> | undefined;
-    const counted = this.#counted();
+    const { usage } = outcome;
+    const counted = { ...this.#counted(), ...(usage && { usage }) };
     if (outcome.kind === 'completed')
       return this.#end('SPAWN_COMPLETE', TASK_STATES.completed.token, { ...counted, ...(output && { output }) });
     const data = {
@@ -114,9 +116,15 @@ export class AttemptEvents {
   }
 
   /** The attempt has failed, and another one follows. As `outcome`. */
-  failed(error: TaskErrorBody, retryAt: number): Promise<void> {
+  failed(error: TaskErrorBody, retryAt: number, usage?: Usage): Promise<void> {
     const reason = error.code as EventData<'SPAWN_RETRY'>['reason'];
-    return this.#retrying({ reason, counted: true, retry_at: new Date(retryAt).toISOString(), error });
+    return this.#retrying({
+      reason,
+      counted: true,
+      retry_at: new Date(retryAt).toISOString(),
+      error,
+      ...(usage && { usage }),
+    });
   }
 
   #retrying(

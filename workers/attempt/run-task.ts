@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { TaskErrorBody } from '../../contracts/events.js';
 import { HEADER } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Delivery } from '../../src/broker/consume.js';
@@ -193,7 +192,7 @@ class TaskRun {
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
       const decision = decide(outcome, claim.failures + 1, policy, context.random(), context.broker.clock.now());
       if (decision.kind === 'retry' && outcome.kind === 'failed')
-        return await this.#retry(outcome.error, decision.afterMs, events, identity);
+        return await this.#retry(outcome, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
     } finally {
       control.stop();
@@ -208,10 +207,15 @@ class TaskRun {
   }
 
   /** The run keeps its session's place while it waits; the slot is free for others. */
-  async #retry(error: TaskErrorBody, afterMs: number, events: AttemptEvents, identity: TaskIdentity): Promise<TaskEnd> {
+  async #retry(
+    { error, usage }: Extract<Outcome, { kind: 'failed' }>,
+    afterMs: number,
+    events: AttemptEvents,
+    identity: TaskIdentity,
+  ): Promise<TaskEnd> {
     const { clock } = this.#context.broker;
     const retryAt = clock.now() + afterMs;
-    await events.failed(error, retryAt);
+    await events.failed(error, retryAt, usage);
     await this.#lease.stop();
     await pauseRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');

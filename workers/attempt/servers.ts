@@ -27,7 +27,7 @@ export async function configureServers(
     );
   const file = join(folder, 'mcp.json');
   const mcpServers = Object.fromEntries(
-    Object.entries(found).map(([name, { owners: _, ...server }]) => [name, server]),
+    Object.entries(found).map(([name, { owners: _owners, ...server }]) => [name, server]),
   );
   await writeFile(file, JSON.stringify({ mcpServers }), { mode: 0o600 });
   return { file, secrets: Object.values(found).flatMap(secretsOf) };

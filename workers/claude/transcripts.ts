@@ -4,9 +4,15 @@ import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js
 import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { asBrokerError, lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
+import { asBrokerError, lastBySubject } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
-import { foldTranscript, splitEntries, type TranscriptBody, type TranscriptMessage } from './transcript-fold.js';
+import {
+  foldTranscript,
+  splitEntries,
+  type TranscriptBody,
+  type TranscriptMessage,
+} from '../../src/transcripts/fold.js';
+import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
 
 /** Room for entries in a message of the smallest usual `max_payload` (1 MiB); larger ones go to the object store. */
 const MAX_BODY_BYTES = 524_288;
@@ -186,27 +192,10 @@ export class Transcript implements SessionStore {
     return this.#mainRead;
   }
 
-  async #read(subject: string): Promise<TranscriptMessage[]> {
-    const { broker, signal } = this.#options;
-    const from = this.#from;
-    const messages: TranscriptMessage[] = [];
-    for (let seq = 1; seq <= from;) {
-      const stored = await whileUnavailable(broker, signal, () =>
-        nextBySubject(broker, STREAM.transcripts, subject, seq),
-      );
-      if (stored === undefined || stored.seq > from) break;
-      messages.push({ seq: stored.seq, body: await this.#body(stored) });
-      seq = stored.seq + 1;
-    }
-    return messages;
-  }
-
-  async #body(stored: Stored): Promise<TranscriptBody> {
-    const body = parseBody(stored.data);
-    const { ref } = body;
-    if (ref === undefined) return body;
+  #read(subject: string): Promise<TranscriptMessage[]> {
     const { broker, blobs, signal } = this.#options;
-    return parseBody(await whileUnavailable(broker, signal, () => blobs.get(ref)));
+    const step = <T>(action: () => Promise<T>): Promise<T> => whileUnavailable(broker, signal, action);
+    return readTranscript({ broker, blobs, subject, upTo: this.#from, step });
   }
 
   #failed(error: unknown): Error {
@@ -215,9 +204,3 @@ export class Transcript implements SessionStore {
     return cause;
   }
 }
-
-const parseBody = (data: Uint8Array): TranscriptBody => JSON.parse(new TextDecoder().decode(data)) as TranscriptBody;
-
-/** A subkey is a path; a subject's token holds neither dots nor spaces. */
-const encodeSubkey = (subkey: string): string => Buffer.from(subkey).toString('base64url');
-const decodeSubkey = (token: string): string => Buffer.from(token, 'base64url').toString();

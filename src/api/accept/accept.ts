@@ -163,6 +163,7 @@ export class Acceptor {
       ...(command.model === undefined ? {} : { model: command.model }),
       ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
       ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
+      ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
       ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
       ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),

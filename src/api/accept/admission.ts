@@ -13,12 +13,14 @@ import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
+import type { SessionRecords } from '../sessions/records.js';
 import type { SessionChoice } from './session.js';
 
 export interface AdmissionOptions {
   readonly broker: Broker;
   readonly model: Pick<ReadModel, 'list'>;
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
+  readonly records: Pick<SessionRecords, 'find'>;
   readonly workspaces: Pick<Workspaces, 'find'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
   readonly mcpServers: Pick<McpServersFile, 'current'>;
@@ -77,11 +79,9 @@ export class Admission {
 
   /** @throws {ApiError} session_not_found, workspace_mismatch */
   async checkSession({ sessionId }: SessionChoice, request: SpawnRequest, principal: Principal): Promise<void> {
-    const { model } = this.#options;
-    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
-    const [known] = rows;
+    const known = await this.#ownerOf(sessionId);
     // Another owner's session is as unknown as none.
-    if (known !== undefined && !maySee(principal, known.owner))
+    if (known !== undefined && !maySee(principal, known))
       throw new ApiError('session_not_found', 'There is no such session');
     try {
       if (request.workspace !== undefined) await this.#checkFolder(sessionId, request.workspace);
@@ -94,9 +94,8 @@ export class Admission {
 
   /** @param sessionId of the session to go on from. @throws {ApiError} session_not_found */
   async checkFork(sessionId: string, principal: Principal): Promise<void> {
-    const { rows } = await this.#options.model.list({ owner: undefined, sessionId }, 1);
-    const [known] = rows;
-    const mine = known === undefined ? principal.seesAll : maySee(principal, known.owner);
+    const known = await this.#ownerOf(sessionId);
+    const mine = known === undefined ? principal.seesAll : maySee(principal, known);
     const stands = mine && (await this.#stands(sessionId).catch((error: unknown) => Promise.reject(apiErrorOf(error))));
     if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to go on from`);
   }
@@ -114,6 +113,19 @@ export class Admission {
       'workspace_mismatch',
       `The session works in ${folder ?? 'a folder of its own'}, not in ${asked}`,
     );
+  }
+
+  /** Whose a session is; undefined: nobody's yet. @throws {ApiError} */
+  async #ownerOf(sessionId: string): Promise<string | undefined> {
+    const { model, records } = this.#options;
+    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
+    const [task] = rows;
+    if (task !== undefined) return task.owner;
+    try {
+      return (await records.find(sessionId))?.owner;
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
   }
 
   /** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */

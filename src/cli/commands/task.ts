@@ -26,7 +26,9 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
 }
 
 function described({ output, error, ...task }: Task): string {
-  const lines = Object.entries(task).map(([name, value]) => `${name.padEnd(15)} ${String(value)}`);
+  const lines = Object.entries(task).map(
+    ([name, value]) => `${name.padEnd(15)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+  );
   if (error !== undefined) lines.push(`${'error'.padEnd(15)} ${error.code}: ${error.message}`);
   const result = output?.['result'];
   if (typeof result === 'string') lines.push('', result);

@@ -1,11 +1,11 @@
-import type { SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
 import type { BlobRef } from '../../contracts/blob.js';
 import { FORMAT_VERSION } from '../../contracts/names.js';
+import type { TranscriptEntry } from '../../contracts/sessions.js';
 
 /** What a message of KSI_TRANSCRIPTS holds. */
 export interface TranscriptBody {
   v: number;
-  entries?: SessionStoreEntry[];
+  entries?: TranscriptEntry[];
   /** All entries after this sequence and before this message are void: an attempt that was lost wrote them. */
   rewind_to?: number;
   /** In place of the entries: a body too large for a message. */
@@ -18,7 +18,7 @@ export interface TranscriptMessage {
 }
 
 /** The entries that a session's messages, in order, come to: without what was rewound, each uuid once. */
-export function foldTranscript(messages: readonly TranscriptMessage[]): SessionStoreEntry[] {
+export function foldTranscript(messages: readonly TranscriptMessage[]): TranscriptEntry[] {
   let kept: TranscriptMessage[] = [];
   for (const message of messages) {
     const { rewind_to: to } = message.body;
@@ -37,7 +37,7 @@ export function foldTranscript(messages: readonly TranscriptMessage[]): SessionS
 }
 
 /** Bodies for one append, in order, none larger than `maxBytes` unless it is a single entry. */
-export function splitEntries(entries: readonly SessionStoreEntry[], maxBytes: number): string[] {
+export function splitEntries(entries: readonly TranscriptEntry[], maxBytes: number): string[] {
   const bodies: string[] = [];
   let part: string[] = [];
   let bytes = 0;

@@ -1,0 +1,86 @@
+import { v7 as uuidv7 } from 'uuid';
+import { FORMAT_VERSION, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { TranscriptEntry } from '../../../contracts/sessions.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { asBrokerError, streamPosition } from '../../broker/read.js';
+import { foldTranscript, splitEntries, type TranscriptBody, type TranscriptMessage } from '../../transcripts/fold.js';
+import { decodeSubkey, encodeSubkey, readTranscript } from '../../transcripts/read.js';
+
+const MAX_BODY_BYTES = 524_288;
+
+/** A session's transcript with those of its subagents. */
+export interface WholeTranscript {
+  readonly entries: readonly TranscriptEntry[];
+  /** By the path that Claude Code gives them. */
+  readonly subagents: Readonly<Record<string, readonly TranscriptEntry[]>>;
+}
+
+/** Reads and writes whole transcripts, of sessions in which nothing runs. */
+export class Transcripts {
+  readonly #broker: Broker;
+  readonly #blobs: Blobs;
+
+  constructor(broker: Broker, blobs: Blobs) {
+    this.#broker = broker;
+    this.#blobs = blobs;
+  }
+
+  /** As it stands now. @throws {BrokerError} */
+  async main(sessionId: string): Promise<readonly TranscriptEntry[]> {
+    const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
+    return foldTranscript(await this.#read(SUBJECT.transcript(sessionId), lastSeq));
+  }
+
+  /** @throws {BrokerError} */
+  async whole(sessionId: string): Promise<WholeTranscript> {
+    const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
+    const main = await this.#read(SUBJECT.transcript(sessionId), lastSeq);
+    // The rewinds stand in the main transcript and go for the others too.
+    const rewinds = main.filter(({ body }) => body.rewind_to !== undefined);
+    const subagents: Record<string, readonly TranscriptEntry[]> = {};
+    for (const subject of await this.#subjects(sessionId)) {
+      const messages = [...(await this.#read(subject, lastSeq)), ...rewinds].toSorted((a, b) => a.seq - b.seq);
+      subagents[decodeSubkey(subject.slice(subject.lastIndexOf('.') + 1))] = foldTranscript(messages);
+    }
+    return { entries: foldTranscript(main), subagents };
+  }
+
+  /** Stores one of a session that has none. The main part comes last: until then it is none. @throws {BrokerError} conflict */
+  async store(sessionId: string, { entries, subagents }: WholeTranscript): Promise<void> {
+    for (const [subkey, part] of Object.entries(subagents))
+      await this.#append(sessionId, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part);
+    await this.#append(sessionId, SUBJECT.transcript(sessionId), entries);
+  }
+
+  async #append(sessionId: string, subject: string, entries: readonly TranscriptEntry[]): Promise<void> {
+    let seq = 0;
+    for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
+      const payload = await this.#payload(sessionId, body);
+      ({ seq } = await this.#broker.publisher.publish({ subject, payload, expect: { filter: subject, seq } }));
+    }
+  }
+
+  async #payload(sessionId: string, body: string): Promise<string> {
+    const bytes = Buffer.from(body);
+    if (!this.#blobs.needed(bytes.length)) return body;
+    const ref = await this.#blobs.put(`transcript/${sessionId}/${uuidv7()}`, bytes);
+    return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
+  }
+
+  #read(subject: string, upTo: number): Promise<TranscriptMessage[]> {
+    return readTranscript({ broker: this.#broker, blobs: this.#blobs, subject, upTo });
+  }
+
+  async #subjects(sessionId: string): Promise<string[]> {
+    const filter = SUBJECT.transcriptSub(sessionId, '*');
+    try {
+      const info = await this.#broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: filter });
+      return Object.keys(info.state.subjects ?? {}).filter(
+        (subject) => subject !== SUBJECT.sessionWorkspace(sessionId),
+      );
+    } catch (error) {
+      throw asBrokerError(error, `listing ${filter}`);
+    }
+  }
+}

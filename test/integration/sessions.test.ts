@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Session, SessionExport } from '../../contracts/sessions.js';
+import type { UsageAnswer } from '../../contracts/usage.js';
+import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { findContainment } from '../../workers/claude/containment.js';
+import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
+import { CLAUDE_REAL } from '../fixtures/paths.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const skip = CLAUDE_REAL === undefined ? 'the Agent SDK brings no executable for this platform' : false;
+const json = { 'content-type': 'application/json' };
+
+describe('sessions with the real claude', { skip }, async () => {
+  const containment = await findContainment();
+  let lab: WorkerLab;
+  let api: ApiLab;
+  let messages: MessagesStandin;
+  before(async () => {
+    messages = await startMessagesStandin({ deltaMs: 1 });
+    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
+    api = await ApiLab.start({}, { ...lab.server, stop: () => Promise.resolve() });
+    await lab.worker({
+      env: { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
+      containment,
+    });
+  });
+  after(async () => {
+    await api.stop();
+    await lab.stop();
+    await messages.stop();
+  });
+
+  const run = async (body: object): Promise<{ id: string; cost: number; total: number }> => {
+    const { task_id: id } = await api.spawn(body);
+    const { output, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    return { id, cost: usage?.cost_usd ?? -1, total: Number(output?.['total_cost_usd']) };
+  };
+  const get = async <T>(path: string): Promise<T> => (await api.request(path)).body as T;
+  const put = (body: object): Promise<Answer> =>
+    api.request('/sessions/import', { method: 'POST', headers: json, body: JSON.stringify(body) });
+
+  it('cost what their tasks cost, nothing counted twice', async () => {
+    const first = await run({ prompt: 'the word is KUMQUAT', session_id: 'notes' });
+    const second = await run({ prompt: 'what was the word? [[chars:3000]]', session_id: 'notes' });
+    assert.ok(first.cost > 0 && second.cost > first.cost);
+    assert.ok(Math.abs(second.total - (first.cost + second.cost)) < 1e-9, "Claude's own figure is the session's");
+    const session = await get<Session>('/sessions/notes');
+    assert.deepEqual([session.tasks, session.open, session.session_name, session.usage.turns], [2, 0, 'notes', 2]);
+    assert.ok(Math.abs(session.usage.cost_usd - second.total) < 1e-9);
+    const { sessions } = await get<{ sessions: Session[] }>('/sessions');
+    assert.deepEqual(sessions, [session]);
+    const usage = await get<UsageAnswer>('/usage?by=session');
+    assert.deepEqual(
+      usage.rows.map(({ key, tasks }) => [key, tasks]),
+      [[session.session_id, 2]],
+    );
+    assert.ok(Math.abs(usage.total.cost_usd - second.total) < 1e-9);
+  });
+
+  it('can be read, as lines and as Markdown', async () => {
+    const authorization = `Bearer ${TOKEN}`;
+    const answer = await fetch(`${api.url}/sessions/notes/transcript`, { headers: { authorization } });
+    assert.equal(answer.headers.get('content-type'), 'application/x-ndjson');
+    const types = (await answer.text())
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { type: string }).type);
+    assert.ok(types.includes('user') && types.includes('assistant'));
+    const { text } = await get<{ text: string }>('/sessions/notes/transcript?format=markdown');
+    assert.match(text, /^# notes/);
+    assert.match(text, /## User.*\n\nthe word is KUMQUAT/);
+  });
+
+  it('are brought elsewhere, and go on there', async () => {
+    const exported = await get<SessionExport>('/sessions/notes/export');
+    const clash = await put(exported);
+    assert.deepEqual([clash.status, clash.body['code']], [409, 'session_exists']);
+    const made = await put({ ...exported, session_id: 'copy' });
+    assert.equal(made.status, 201);
+    assert.equal((await get<Session>('/sessions/copy')).tasks, 0);
+    assert.equal((await put({ ...exported, session_id: 'copy' })).status, 409);
+    const { task_id: id } = await api.spawn({ prompt: 'ELSEWHERE', session_id: 'copy', resume_only: true });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    const asked = messages.requests.findLast(
+      ({ conversation }) => conversation?.prompts.at(-1)?.includes('ELSEWHERE') === true,
+    );
+    assert.match(JSON.stringify(asked?.body), /KUMQUAT/);
+    assert.equal((await api.request('/sessions/copy', { method: 'DELETE' })).status, 204);
+    assert.equal((await api.request('/sessions/copy')).status, 404);
+    assert.equal((await put({ ...exported, session_id: 'copy' })).status, 201, 'it may come again');
+  });
+
+  it('of another owner are as unknown as none, imported ones too', async () => {
+    const token = (
+      await api.request('/tokens', {
+        method: 'POST',
+        headers: json,
+        body: JSON.stringify({ owner: 'eve', scopes: ['spawn', 'read'] }),
+      })
+    ).body['token'];
+    const headers = { authorization: `Bearer ${String(token)}`, ...json };
+    const { session_id: id } = await get<Session>('/sessions/notes');
+    const { session_id: imported } = await get<Session>('/sessions/copy');
+    for (const each of [id, imported]) {
+      for (const path of ['', '/transcript', '/export'])
+        assert.equal((await api.request(`/sessions/${each}${path}`, { headers })).status, 404, path);
+      for (const more of [{}, { fork: true }]) {
+        const body = JSON.stringify({ prompt: 'x', session_id: each, ...more });
+        assert.equal((await api.request('/spawn', { method: 'POST', headers, body })).status, 404);
+      }
+    }
+    assert.deepEqual((await api.request('/sessions', { headers })).body, { sessions: [] });
+    assert.deepEqual(((await api.request('/usage', { headers })).body as UsageAnswer).rows, []);
+  });
+
+  it('fork over HTTP, and tasks are found by their metadata', async () => {
+    const { task_id: id, session_id: fork } = await api.spawn({
+      prompt: 'FORKED',
+      session_id: 'notes',
+      fork: true,
+      metadata: { ticket: '4711', 'a.b': 'ä:x' },
+    });
+    const { usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    assert.ok((usage?.cost_usd ?? 0) < 0.02, 'what the origin took is not its own');
+    const { session_id: origin } = await get<Session>('/sessions/notes');
+    assert.deepEqual((await get<Session>(`/sessions/${fork}`)).fork_of, origin);
+    for (const query of ['ticket:4711', 'a.b:ä:x']) {
+      const { body } = await api.request(`/tasks?metadata=${encodeURIComponent(query)}`);
+      assert.deepEqual(
+        (body['tasks'] as { task_id: string }[]).map((task) => task.task_id),
+        [id],
+      );
+    }
+    assert.deepEqual((await api.request('/tasks?metadata=ticket:1')).body, { tasks: [] });
+  });
+});

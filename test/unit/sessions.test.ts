@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Session, TranscriptEntry } from '../../contracts/sessions.js';
+import { NO_USAGE, type Usage } from '../../contracts/usage.js';
+import type { TaskRow } from '../../src/events/projection.js';
+import { sessionAfter } from '../../src/store/session-row.js';
+import { markdownOf } from '../../src/transcripts/markdown.js';
+import { usageOf as usageOfRows } from '../../src/api/usage.js';
+import { LOCAL } from '../../src/api/principal.js';
+import { costStateOf, usageOf } from '../../workers/claude/cost.js';
+
+const took = (cost_usd: number, turns = 1): Usage => ({ ...NO_USAGE, cost_usd, turns });
+const row = (fields: Partial<TaskRow> = {}): TaskRow => ({
+  task_id: 't1',
+  session_id: 's',
+  owner: 'ann',
+  status: 'queued',
+  queue: 'default',
+  priority: 'normal',
+  prompt_preview: '',
+  created_at: '2026-01-01T00:00:00.000Z',
+  attempt: 0,
+  state_seq: 0,
+  ...fields,
+});
+const ended = (fields: Partial<TaskRow>): TaskRow =>
+  row({ status: 'completed', ended_at: '2026-01-01T00:01:00.000Z', ...fields });
+
+describe('a session', () => {
+  const changes: [TaskRow | undefined, TaskRow | undefined][] = [
+    [undefined, row()],
+    [row(), ended({ usage: took(0.5, 2) })],
+    [undefined, row({ task_id: 't2', created_at: '2026-01-02T00:00:00.000Z', session_name: 'notes' })],
+    [row({ task_id: 't2' }), row({ task_id: 't2', status: 'retrying', usage: took(0.25) })],
+    [
+      row({ task_id: 't2', status: 'retrying', usage: took(0.25) }),
+      ended({ task_id: 't2', usage: took(0.75, 3), ended_at: '2026-01-03T00:00:00.000Z' }),
+    ],
+  ];
+  const after = (count: number): Session | undefined =>
+    changes
+      .slice(0, count)
+      .reduce<Session | undefined>((session, [before, next]) => sessionAfter(session, before, next), undefined);
+
+  it('is the sum of its tasks, each counted as it is now', () => {
+    assert.deepEqual([after(1)?.tasks, after(1)?.open], [1, 1]);
+    assert.deepEqual([after(2)?.open, after(2)?.usage.cost_usd], [0, 0.5]);
+    assert.equal(after(4)?.usage.cost_usd, 0.75);
+    const whole = after(5);
+    assert.deepEqual(
+      [whole?.tasks, whole?.open, whole?.usage.cost_usd, whole?.usage.turns, whole?.session_name],
+      [2, 0, 1.25, 5, 'notes'],
+    );
+    assert.deepEqual(
+      [whole?.last_task_id, whole?.created_at, whole?.updated_at],
+      ['t2', '2026-01-01T00:00:00.000Z', '2026-01-03T00:00:00.000Z'],
+    );
+  });
+
+  it('goes with its last task', () => {
+    const one = sessionAfter(after(5), ended({ usage: took(0.5, 2) }), undefined);
+    assert.deepEqual([one?.tasks, one?.usage.cost_usd], [1, 0.75]);
+    assert.equal(sessionAfter(one, ended({ task_id: 't2', usage: took(0.75, 3) }), undefined), undefined);
+  });
+});
+
+describe('what a run took', () => {
+  const result = (total: number, input: number): { type: string; [field: string]: unknown } => ({
+    type: 'result',
+    total_cost_usd: total,
+    num_turns: 2,
+    modelUsage: { a: { inputTokens: input, outputTokens: 10 }, b: { inputTokens: 1, cacheReadInputTokens: 5 } },
+  });
+
+  it('is what Claude counts, less what the session took before', () => {
+    const before = costStateOf([
+      { type: 'cost-state', totalCostUSD: 0.1 },
+      { type: 'user' },
+      { type: 'cost-state', totalCostUSD: 0.5, modelUsage: { a: { inputTokens: 100, outputTokens: 4 } } },
+    ] as { type: string }[]);
+    assert.deepEqual(usageOf(result(0.75, 150), before), {
+      cost_usd: 0.25,
+      input_tokens: 51,
+      output_tokens: 6,
+      cache_read_tokens: 5,
+      cache_write_tokens: 0,
+      turns: 2,
+    });
+    assert.equal(usageOf(result(0.75, 150), undefined)?.cost_usd, 0.75);
+  });
+
+  it('is unknown without a result', () => {
+    assert.equal(usageOf(undefined, undefined), undefined);
+    assert.equal(usageOf({ type: 'result' }, undefined), undefined);
+  });
+});
+
+describe('usage', () => {
+  const rows = [
+    ended({ usage: took(1), token_id: 'x' }),
+    ended({ usage: took(2), token_id: 'y', owner: 'bob', ended_at: '2026-01-02T10:00:00.000Z' }),
+    ended({ token_id: 'x' }),
+  ];
+  const model = {
+    forEachEnded: async (_range: unknown, each: (row: TaskRow) => void): Promise<void> => rows.forEach(each),
+  };
+
+  it('is summed up by what is asked for', async () => {
+    const by = async (what: 'day' | 'token' | 'owner'): Promise<unknown[][]> =>
+      (await usageOfRows(model, { by: what }, LOCAL)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
+    assert.deepEqual(await by('day'), [
+      ['2026-01-01', 2, 1],
+      ['2026-01-02', 1, 2],
+    ]);
+    assert.deepEqual(await by('token'), [
+      ['y', 1, 2],
+      ['x', 2, 1],
+    ]);
+    assert.deepEqual((await usageOfRows(model, {}, LOCAL)).total, { tasks: 3, ...took(3, 2) });
+  });
+
+  it('of others is for those who see all', async () => {
+    const ann = { ...LOCAL, owner: 'ann', seesAll: false };
+    await assert.rejects(usageOfRows(model, { owner: 'bob' }, ann), { code: 'forbidden' });
+    await assert.rejects(usageOfRows(model, { from: '2026-02-01', to: '2026-01-01' }, LOCAL), {
+      code: 'invalid_request',
+    });
+  });
+});
+
+describe('a transcript to read', () => {
+  it('has what was said and done, and no fence that its text could close', () => {
+    const entries: TranscriptEntry[] = [
+      { type: 'queue-operation' },
+      { type: 'user', message: { role: 'user', content: 'Hello' }, timestamp: '2026-01-01T00:00:00.000Z' },
+      { type: 'user', isMeta: true, message: { content: 'not for people' } },
+      {
+        type: 'assistant',
+        message: {
+          content: [
+            { type: 'thinking', thinking: 'hm' },
+            { type: 'text', text: 'Let me see' },
+            { type: 'tool_use', name: 'Bash', input: { command: 'ls' } },
+          ],
+        },
+      },
+      { type: 'user', message: { content: [{ type: 'tool_result', content: 'a ``` b' }] } },
+    ];
+    const text = markdownOf('notes', entries);
+    assert.match(
+      text,
+      /^# notes\n\n## User · 2026-01-01T00:00:00.000Z\n\nHello\n\n## Claude\n\nLet me see\n\n\*\*Bash\*\*/,
+    );
+    assert.match(text, /````\na ``` b\n````/);
+    assert.doesNotMatch(text, /not for people|hm/);
+  });
+});
