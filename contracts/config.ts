@@ -176,6 +176,11 @@ export const Config = Type.Object({
       'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.',
     ),
   ),
+  KSI_BUDGETS: Type.Optional(
+    Text(
+      'JSON file that says what sessions, owners and tokens may cost: `{"owner_usd_per_day": 20}`. Read anew when it changes.',
+    ),
+  ),
   KSI_TASK_MEMORY_MB: Int(
     'Memory that the processes of an attempt may have together, looked at every second (Linux). `0`: any.',
     0,
@@ -183,6 +188,11 @@ export const Config = Type.Object({
     4096,
   ),
   KSI_TASK_OUTPUT_MB: Int('What Claude may write in an attempt, partial text included. `0`: any.', 0, 1_048_576, 256),
+  KSI_USAGE_LIMIT: Type.Enum(['fleet', 'task'], {
+    default: 'fleet',
+    description:
+      'Who waits when Claude reports that a usage limit is reached: all workers that sign in with the same account, or the task alone that met it.',
+  }),
   KSI_MODEL: Text('Model of a task that names none.', { default: 'sonnet', minLength: 1 }),
   KSI_MAX_PROMPT_CHARS: Int('Characters that a prompt may have.', 1, 100_000_000, 4_000_000),
   KSI_MAX_BODY_BYTES: Int('Bytes that the body of an HTTP request may have.', 1024, 1_073_741_824, 16_777_216),

@@ -123,6 +123,11 @@ export const API_ERRORS = {
     next: 'Use a key of its own for each request; repeat one only with the same body.',
   },
   rate_limited: { status: 429, title: 'Too many requests', next: 'Wait as long as `Retry-After` says.' },
+  budget_exceeded: {
+    status: 429,
+    title: 'A budget is spent',
+    next: 'Wait as long as `Retry-After` says, if it does, or ask the operator to raise it in KSI_BUDGETS.',
+  },
   queue_full: {
     status: 429,
     title: 'The queue is full',

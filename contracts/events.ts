@@ -159,6 +159,11 @@ export const EVENT_DATA = {
       }),
     ),
   }),
+  WORKER_LIMITED: Type.Object({
+    worker_id: Type.String(),
+    account: Type.String({ description: 'Tells apart what workers sign in to Claude with; a hash.' }),
+    resets_at: Type.String({ format: 'date-time', description: 'Until then no worker of the account takes tasks.' }),
+  }),
   WORKER_DRAINING: Type.Object({ worker_id: Type.String(), running: Type.Integer() }),
   WORKER_OFFLINE: Type.Object({ worker_id: Type.String() }),
 } as const;

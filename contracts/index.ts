@@ -2,6 +2,7 @@ export * from './attachment.js';
 export * from './approvals.js';
 export * from './audit.js';
 export * from './blob.js';
+export * from './budgets.js';
 export * from './check.js';
 export * from './claude.js';
 export * from './claude-options.js';

@@ -84,6 +84,9 @@ export const SpawnCommand = Type.Object({
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
   disallowed_tools: Type.Optional(Type.Array(Type.String())),
+  budget_usd: Type.Optional(
+    Type.Number({ description: 'What the budgets left for it when it was accepted; an attempt ends at that cost.' }),
+  ),
   workspace: Type.Optional(Type.String()),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),

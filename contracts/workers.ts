@@ -19,16 +19,24 @@ const fields = {
   started_at: Type.String({ format: 'date-time' }),
 };
 
+const limit = {
+  limited_until: Type.Optional(
+    Type.String({ format: 'date-time', description: 'A usage limit of Claude holds until then: it takes no tasks.' }),
+  ),
+};
+
 /** A worker's entry in `ksi_workers`, written by itself every PRESENCE_S; nothing is decided by it. */
 export const WorkerPresence = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   ...fields,
+  ...limit,
   state: Type.Enum(['working', 'draining']),
 });
 export type WorkerPresence = Static<typeof WorkerPresence>;
 
 export const WorkerShown = Type.Object({
   ...fields,
+  ...limit,
   state: Type.Enum(['working', 'draining', 'lost'], {
     description: `\`lost\`: silent for ${LOST_AFTER_S} s; its tasks run elsewhere after their leases.`,
   }),

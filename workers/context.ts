@@ -30,6 +30,8 @@ export interface WorkerContext {
   readonly model: string;
   readonly executable: string | undefined;
   readonly environment: ClaudeEnvironment;
+  /** Called with the time, in ms since 1970, at which a usage limit that Claude reported is reset. */
+  readonly onUsageLimit: (resetsAt: number) => void;
   readonly keeper: Keeper;
   readonly workspaces: Pick<Workspaces, 'find'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;

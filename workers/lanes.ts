@@ -36,7 +36,7 @@ export class Lanes {
   readonly #refusing = new Set<Promise<void>>();
   #turn = 0;
   #stopping = false;
-  #paused = false;
+  readonly #holds = new Set<object>();
   readonly #endListeners = new Set<() => void>();
   #loop: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -71,14 +71,14 @@ export class Lanes {
     return this.#stopped;
   }
 
-  /** Takes nothing more until `resume`. */
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.#notify();
+  /** Takes nothing more until the returned function is called; several may hold it at once. */
+  pause(): () => void {
+    const hold = {};
+    this.#holds.add(hold);
+    return () => {
+      this.#holds.delete(hold);
+      this.#notify();
+    };
   }
 
   /** Calls `listener` when a run has ended. Returns how to stop that. */
@@ -113,7 +113,7 @@ export class Lanes {
   }
 
   get #mayTake(): boolean {
-    return this.#freeSlots.length > 0 && !this.#paused && !this.#stopping;
+    return this.#freeSlots.length > 0 && this.#holds.size === 0 && !this.#stopping;
   }
 
   async #take(): Promise<void> {

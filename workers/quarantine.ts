@@ -3,8 +3,8 @@ import { once } from 'node:events';
 /** What a quarantine needs of the lanes: to take nothing more for a while, and to know what is under way. */
 export interface Pausable {
   readonly running: number;
-  pause(): void;
-  resume(): void;
+  /** Takes nothing more until the returned function is called; several may hold it at once. */
+  pause(): () => void;
   /** Calls `listener` when a run has ended. Returns how to stop that. */
   onEnd(listener: () => void): () => void;
 }
@@ -31,10 +31,10 @@ export class Quarantine {
     if (this.#taken) return undefined;
     this.#taken = true;
     const lanes = this.#lanes();
-    lanes.pause();
+    const resume = lanes.pause();
     const leave = (): void => {
       this.#taken = false;
-      lanes.resume();
+      resume();
     };
     try {
       await alone(lanes, signal);

@@ -32,6 +32,7 @@ import { recover } from './journal/recover.js';
 import { Lanes } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
+import { UsageLimit } from './usage-limit.js';
 
 export interface WorkerOptions {
   readonly broker: Broker;
@@ -75,6 +76,7 @@ export class Worker {
   #started: Promise<void> | undefined;
   readonly #presence: Presence;
   readonly #deleted: DeletedSessions;
+  readonly #limit: UsageLimit;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
   #attempts = 0;
   #stopped: Promise<void> | undefined;
@@ -101,11 +103,21 @@ export class Worker {
       v: FORMAT_VERSION,
       ...this.#facts,
       running: this.running,
+      ...(this.#limit.until === undefined ? {} : { limited_until: new Date(this.#limit.until).toISOString() }),
       started_at: startedAt,
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
     this.#presence = new Presence({ broker, process: this.process, now: presence, log });
+    const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV));
+    this.#limit = new UsageLimit({
+      broker,
+      workerId: this.id,
+      env: environment.env,
+      lanes: () => this.#lanes,
+      random: Math.random,
+      log,
+    });
     const context: WorkerContext = {
       broker,
       blobs: this.#blobs,
@@ -129,7 +141,10 @@ export class Worker {
       random: Math.random,
       journal: this.#journal,
       quarantine: new Quarantine(() => this.#lanes),
-      environment: claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV)),
+      environment,
+      onUsageLimit: (resetsAt) => {
+        if (config.KSI_USAGE_LIMIT === 'fleet') void this.#limit.reached(resetsAt).then(() => this.#presence.say());
+      },
       shutdown: this.#shutdown.signal,
     };
     this.#lanes = new Lanes({
@@ -177,6 +192,7 @@ export class Worker {
     }
     if (this.#stopping.signal.aborted) return;
     this.#deleted.start();
+    if (this.#options.config.KSI_USAGE_LIMIT === 'fleet') await this.#limit.start();
     this.#lanes.start();
     this.#presence.start();
     const online = newEvent('WORKER_ONLINE', this.#facts);
@@ -215,6 +231,7 @@ export class Worker {
     await this.#keeper.stop();
     await this.#presence.stop();
     await this.#deleted.stop();
+    this.#limit.stop();
     this.#offline.abort();
     await this.#online;
     await this.#announce(

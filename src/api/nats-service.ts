@@ -4,17 +4,20 @@ import { Type, type Static, type TSchema } from 'typebox';
 import { ApprovalAnswer, ApprovalParams } from '../../contracts/approvals.js';
 import { check } from '../../contracts/check.js';
 import { API_ERRORS } from '../../contracts/errors.js';
-import { DeadQuery, InputRequest, TaskParams, TasksQuery } from '../../contracts/http.js';
+import { DeadQuery, InputRequest, SessionParams, TaskParams, TasksQuery } from '../../contracts/http.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
+import { SessionsQuery } from '../../contracts/sessions.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
 import type { Scope } from '../../contracts/tokens.js';
+import { UsageQuery } from '../../contracts/usage.js';
 import { ApiError, invalid } from './api-error.js';
 import { demand } from './auth.js';
 import type { ApiContext } from './context.js';
 import { LOCAL, type Principal } from './principal.js';
 import { problemOf, toApiError } from './problems.js';
 import { spawn } from './spawn.js';
+import { usageOf } from './usage.js';
 import { workersOf } from './workers.js';
 
 interface Verb<S extends TSchema = TSchema> {
@@ -70,6 +73,9 @@ const VERBS: readonly Verb[] = [
     ),
     scope: 'approve',
   },
+  read('sessions', SessionsQuery, (query, principal, { sessions }) => sessions.page(query, principal)),
+  read('session', SessionParams, ({ id }, principal, { sessions }) => sessions.one(id, principal)),
+  read('usage', UsageQuery, (query, principal, { tail }) => usageOf(tail.model, query, principal)),
   read('workers', NoFields, async (_request, _principal, { broker }) => ({ workers: await workersOf(broker) })),
   read('dead', DeadQuery, (query, principal, { dead }) => dead.page(query, principal)),
 ];

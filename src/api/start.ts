@@ -30,6 +30,7 @@ import { SpawnRate } from './spawn-rate.js';
 import { Seal } from './tokens/seal.js';
 import { TokenRegistry } from './tokens/registry.js';
 import { Tickets } from './tokens/tickets.js';
+import { Budget, budgetsFile } from './budgets.js';
 import type { ApiContext } from './context.js';
 import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
@@ -126,6 +127,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       model: tail.model,
       gauge,
       records: sessionRecords,
+      budget: new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model),
       workspaces,
       toolPolicy,
       mcpServers,

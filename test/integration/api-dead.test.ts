@@ -152,6 +152,7 @@ describe('dead letters, and tasks run again', () => {
       hub: { cursor: () => 'c' },
       model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
       gauge: { take: () => true },
+      budget: { left: () => Promise.resolve(undefined) },
       records: { find: () => Promise.resolve(undefined) },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },

@@ -32,6 +32,7 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
     gauge: { take: () => true },
+    budget: { left: () => Promise.resolve(undefined) },
     records: { find: () => Promise.resolve(undefined) },
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },

@@ -6,6 +6,23 @@ import type { DeadPage, Problem, SpawnAccepted, Task, TaskPage } from '../../con
 import { SUBJECT } from '../../contracts/names.js';
 import { ApiLab } from '../fixtures/api.js';
 
+const VERBS = [
+  'approvals',
+  'approve',
+  'cancel',
+  'dead',
+  'input',
+  'interrupt',
+  'retry',
+  'session',
+  'sessions',
+  'spawn',
+  'task',
+  'tasks',
+  'usage',
+  'workers',
+];
+
 describe('the NATS service', () => {
   let lab: ApiLab;
   before(async () => {
@@ -63,7 +80,7 @@ describe('the NATS service', () => {
       names.push(name);
       assert.deepEqual(
         endpoints.map(({ subject }) => subject).toSorted(),
-        ['cancel', 'dead', 'interrupt', 'retry', 'spawn', 'task', 'tasks', 'workers'].map((verb) => `ksi.api.${verb}`),
+        VERBS.map((verb) => `ksi.api.${verb}`),
       );
     }
     assert.deepEqual(names, ['ksi']);

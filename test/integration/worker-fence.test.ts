@@ -51,6 +51,7 @@ describe('the fence', () => {
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
+      onUsageLimit: () => undefined,
       limits: { memoryBytes: Infinity, outputBytes: Infinity },
       memory: new MemoryWatch(log),
       runClaude,

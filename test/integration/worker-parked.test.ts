@@ -12,7 +12,7 @@ describe('an attempt that waits long for the next', () => {
   let lab: WorkerLab;
   let api: ApiOn;
   before(async () => {
-    lab = await WorkerLab.start({ KSI_LEASE_S: '4', KSI_CONCURRENCY: '1' });
+    lab = await WorkerLab.start({ KSI_LEASE_S: '4', KSI_CONCURRENCY: '1', KSI_USAGE_LIMIT: 'task' });
     api = await startApiOn(lab.server.url, { KSI_LEASE_S: '4' });
     await lab.worker({ longestNakMs: 500 });
   });

@@ -10,7 +10,7 @@ const QUICK = { base_s: 0.05, factor: 1 };
 describe("a task's policy", () => {
   let lab: WorkerLab;
   before(async () => {
-    lab = await WorkerLab.start({ KSI_CONCURRENCY: '1', KSI_LEASE_S: '4' });
+    lab = await WorkerLab.start({ KSI_CONCURRENCY: '1', KSI_LEASE_S: '4', KSI_USAGE_LIMIT: 'task' });
     await lab.worker();
   });
   after(() => lab.stop());

@@ -82,6 +82,7 @@ export class SimWorker {
     const unlimited = {
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
+      onUsageLimit: () => undefined,
       limits: {},
       memory: {},
       workspaces: {},

@@ -101,6 +101,7 @@ export class Attempt {
     const live = new LiveText(context.broker, identity, claim.attempt);
     try {
       const ending = await this.#runClaude(live);
+      if (ending.limitResetsAt !== undefined) context.onUsageLimit(ending.limitResetsAt);
       const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
       return { ...outcome, usage: usageOf(ending.result, this.#costBefore) };
     } catch (error) {

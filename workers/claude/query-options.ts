@@ -1,9 +1,10 @@
 import type { HookCallback, Options } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeOptions } from '../../contracts/claude-options.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeTools } from '../attempt/tools.js';
 
 export interface QueryOptionsOf {
-  readonly asked: ClaudeOptions;
+  readonly asked: ClaudeOptions & Pick<SpawnCommand, 'budget_usd'>;
   /** Of a task that names none. */
   readonly defaultModel: string;
   readonly tools: ClaudeTools;
@@ -19,7 +20,7 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig }: QueryOpt
     fallbackModel: asked.fallback_model,
     effort: asked.effort,
     maxTurns: asked.max_turns,
-    maxBudgetUsd: asked.max_budget_usd,
+    maxBudgetUsd: least(asked.max_budget_usd, asked.budget_usd),
     systemPrompt: systemPrompt(asked),
     outputFormat: asked.output_schema === undefined ? undefined : { type: 'json_schema', schema: asked.output_schema },
     tools: existing === undefined ? undefined : [...existing],
@@ -52,6 +53,11 @@ const denying =
     const denied = { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason: why } as const;
     return Promise.resolve({ hookSpecificOutput: denied });
   };
+
+const least = (...limits: readonly (number | undefined)[]): number | undefined => {
+  const given = limits.filter((limit) => limit !== undefined);
+  return given.length === 0 ? undefined : Math.min(...given);
+};
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

@@ -15,6 +15,7 @@ import { acceptedRow, previewOf } from '../../events/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
+import type { Budget } from '../budgets.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
@@ -26,6 +27,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly model: Pick<ReadModel, 'accept' | 'list' | 'openOf'>;
+  readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
   readonly log: Logger;
@@ -87,8 +89,9 @@ export class Acceptor {
     const session = forks ? chooseFork(asked, principal.owner) : chooseSession(asked, principal.owner);
     if (session.forkOf !== undefined) await this.#admission.checkFork(session.forkOf, principal);
     else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
+    const budgetUsd = await this.#options.budget.left(principal, session.sessionId);
     return {
-      command: commandFor(request, session, principal, { retryOf, retentionMs }),
+      command: commandFor(request, session, principal, { retryOf, retentionMs, budgetUsd }),
       fresh: session.fresh,
       since: hub.cursor(),
       principal,

@@ -40,7 +40,11 @@ export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
   principal: Principal,
-  { retryOf, retentionMs }: { retryOf: string | undefined; retentionMs: number },
+  {
+    retryOf,
+    retentionMs,
+    budgetUsd,
+  }: { retryOf: string | undefined; retentionMs: number; budgetUsd: number | undefined },
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
@@ -56,6 +60,7 @@ export const commandFor = (
   ...(request.workspace === undefined ? {} : { workspace: request.workspace }),
   ...(request.attachments === undefined ? {} : { attachments: request.attachments }),
   ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+  ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }),
   ...(session.forkOf === undefined ? {} : { fork_of: session.forkOf }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),

@@ -34,7 +34,7 @@ const HEAD = ['WORKER', 'STATE', 'RUNS', 'QUEUES', 'CONTAINMENT', 'STARTED', 'SE
 
 const row = (worker: WorkerShown): string[] => [
   worker.worker_id,
-  worker.state,
+  worker.limited_until === undefined ? worker.state : `limited ${worker.limited_until}`,
   `${worker.running}/${worker.concurrency}`,
   worker.queues.join(','),
   worker.containment,

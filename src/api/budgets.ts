@@ -1,0 +1,103 @@
+import type { Logger } from 'pino';
+import { Budgets } from '../../contracts/budgets.js';
+import { OperatorFile } from '../operator-file.js';
+import type { ReadModel } from '../store/read-model.js';
+import { ApiError } from './api-error.js';
+import type { Principal } from './principal.js';
+
+export type BudgetsFile = OperatorFile<typeof Budgets>;
+
+/** @throws {ConfigError} */
+export const budgetsFile = (path: string | undefined, log: Logger): BudgetsFile =>
+  new OperatorFile({ variable: 'KSI_BUDGETS', path, schema: Budgets, none: {}, log });
+
+const DAY_MS = 86_400_000;
+/** For so long a sum of a day is not made anew. */
+const FRESH_MS = 1_000;
+
+interface Limit {
+  /** For people. */
+  readonly what: string;
+  readonly usd: number;
+  readonly spent: () => Promise<number>;
+  /** It begins anew with the next day. */
+  readonly daily: boolean;
+}
+
+/**
+ * What a task may cost at the most, by the budgets that it falls under. What has ended counts; tasks that run at the same time don't
+ * know of each other, so a budget can be exceeded by what they spend beside each other.
+ */
+export class Budget {
+  readonly #file: Pick<BudgetsFile, 'current'>;
+  readonly #model: Pick<ReadModel, 'session' | 'forEachEnded'>;
+  readonly #sums = new Map<string, { at: number; usd: Promise<number> }>();
+
+  constructor(file: Pick<BudgetsFile, 'current'>, model: Pick<ReadModel, 'session' | 'forEachEnded'>) {
+    this.#file = file;
+    this.#model = model;
+  }
+
+  /** @returns US dollars; undefined: any. @throws {ApiError} budget_exceeded */
+  async left(principal: Principal, sessionId: string, now = Date.now()): Promise<number | undefined> {
+    let least: number | undefined;
+    for (const { what, usd, spent, daily } of this.#limits(principal, sessionId, now)) {
+      const left = usd - (await spent());
+      if (left <= 0)
+        throw new ApiError(
+          'budget_exceeded',
+          `${what} may cost $${usd}, which is spent`,
+          daily ? { retryAfter: Math.ceil((DAY_MS - (now % DAY_MS)) / 1_000) } : {},
+        );
+      least = Math.min(least ?? left, left);
+    }
+    return least;
+  }
+
+  *#limits({ owner, tokenId }: Principal, sessionId: string, now: number): Generator<Limit> {
+    const { session_usd, owner_usd_per_day, token_usd_per_day, owners, tokens } = this.#file.current;
+    const ofOwner = owners?.[owner]?.usd_per_day ?? owner_usd_per_day;
+    const ofToken = tokens?.[tokenId]?.usd_per_day ?? token_usd_per_day;
+    const day = new Date(now).toISOString().slice(0, 10);
+    if (ofOwner !== undefined)
+      yield {
+        what: `What ${owner} asks for in a day`,
+        usd: ofOwner,
+        spent: () => this.#spent(owner, undefined, day, now),
+        daily: true,
+      };
+    if (ofToken !== undefined)
+      yield {
+        what: `What the token ${tokenId} asks for in a day`,
+        usd: ofToken,
+        spent: () => this.#spent(owner, tokenId, day, now),
+        daily: true,
+      };
+    if (session_usd !== undefined)
+      yield {
+        what: `The session ${sessionId}`,
+        usd: session_usd,
+        spent: async () => (await this.#model.session(sessionId))?.usage.cost_usd ?? 0,
+        daily: false,
+      };
+  }
+
+  #spent(owner: string, tokenId: string | undefined, day: string, now: number): Promise<number> {
+    const key = `${day} ${owner} ${tokenId ?? ''}`;
+    const known = this.#sums.get(key);
+    if (known !== undefined && now - known.at < FRESH_MS) return known.usd;
+    // Sums of other days, and of who asks no more.
+    for (const [other, { at }] of this.#sums) if (now - at >= FRESH_MS) this.#sums.delete(other);
+    const usd = this.#sum(owner, tokenId, day);
+    this.#sums.set(key, { at: now, usd });
+    return usd;
+  }
+
+  async #sum(owner: string, tokenId: string | undefined, day: string): Promise<number> {
+    let usd = 0;
+    await this.#model.forEachEnded({ owner, from: day, to: day }, (row) => {
+      if (tokenId === undefined || row.token_id === tokenId) usd += row.usage?.cost_usd ?? 0;
+    });
+    return usd;
+  }
+}

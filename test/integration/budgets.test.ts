@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { findContainment } from '../../workers/claude/containment.js';
+import { ApiLab, type Answer } from '../fixtures/api.js';
+import { CLAUDE_REAL } from '../fixtures/paths.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const skip = CLAUDE_REAL === undefined ? 'the Agent SDK brings no executable for this platform' : false;
+const json = { 'content-type': 'application/json' };
+
+describe('budgets, with the real claude', { skip }, async () => {
+  const containment = await findContainment();
+  let lab: WorkerLab;
+  let api: ApiLab;
+  let messages: MessagesStandin;
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ksi-budgets-'));
+    const file = join(folder, 'budgets.json');
+    const budgets = { session_usd: 0.001, owner_usd_per_day: 1000, owners: { ann: { usd_per_day: 0.001 } } };
+    await writeFile(file, JSON.stringify(budgets));
+    messages = await startMessagesStandin({ deltaMs: 1 });
+    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
+    api = await ApiLab.start({ KSI_BUDGETS: file }, { ...lab.server, stop: () => Promise.resolve() });
+    const env = { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' };
+    await lab.worker({ env, containment });
+  });
+  after(async () => {
+    await api.stop();
+    await lab.stop();
+    await messages.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const READ = '[[tool:Read {"file_path":"/none"}]]';
+  /** Until the read model has its cost. */
+  const known = async (id: string): Promise<void> => {
+    while ((await api.task(id)).ended_at === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+
+  it('stop work at what is left of them', async () => {
+    const { task_id: id } = await api.spawn({ prompt: `${READ}${READ}${READ} dear`, session_id: 'dear' });
+    const { error } = dataOf('SPAWN_ERROR', await lab.outcome(id));
+    assert.equal(error.code, 'claude_max_budget');
+    await known(id);
+  });
+
+  it('refuse more in a session that has spent its own', async () => {
+    const refused = await api.post({ prompt: 'x', session_id: 'dear' });
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'budget_exceeded']);
+    assert.match(String(refused.body['detail']), /session .* may cost \$0.001/);
+    assert.equal((await api.post({ prompt: 'x', session_id: 'other' })).status, 202);
+  });
+
+  it('refuse an owner who has spent the day’s, until the next one', async () => {
+    const made = await api.request('/tokens', {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ owner: 'ann', scopes: ['spawn', 'read'] }),
+    });
+    const headers = { authorization: `Bearer ${String(made.body['token'])}`, ...json };
+    const ask = (): Promise<Answer> =>
+      api.request('/spawn', { method: 'POST', headers, body: JSON.stringify({ prompt: 'x' }) });
+    const first = await ask();
+    assert.equal(first.status, 202);
+    const id = String(first.body['task_id']);
+    await lab.outcome(id);
+    await known(id);
+    let second = await ask();
+    // A sum is a second old at the most.
+    for (const end = Date.now() + 10_000; second.status === 202 && Date.now() < end; second = await ask())
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual([second.status, second.body['code']], [429, 'budget_exceeded']);
+    const wait = Number(second.headers.get('retry-after'));
+    assert.ok(wait > 0 && wait <= 86_400);
+  });
+});

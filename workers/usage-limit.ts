@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { EventData } from '../contracts/events.js';
+import { STREAM, SUBJECT } from '../contracts/names.js';
+import type { Broker } from '../src/broker/connect.js';
+import { isBrokerError } from '../src/broker/errors.js';
+import { eventPublication, newEvent } from '../src/broker/events.js';
+import { lastBySubject } from '../src/broker/read.js';
+import type { Pausable } from './quarantine.js';
+
+type Limit = EventData<'WORKER_LIMITED'>;
+
+export interface UsageLimitOptions {
+  readonly broker: Broker;
+  readonly workerId: string;
+  /** What Claude signs in with: another account has limits of its own. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly lanes: () => Pick<Pausable, 'pause'>;
+  /** Between 0 and 1. */
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+/** After the limit is reset, so that not all workers are back in the same moment. */
+const JITTER_MS = 5_000;
+
+/**
+ * A usage limit that Claude reports to one worker holds for all of its account: none takes more tasks until it is reset, instead of
+ * each running into it.
+ */
+export class UsageLimit {
+  readonly #options: UsageLimitOptions;
+  readonly #account: string;
+  #until = 0;
+  #release: (() => void) | undefined;
+  #forget: (() => void) | undefined;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: UsageLimitOptions) {
+    this.#options = options;
+    this.#account = accountOf(options.env);
+  }
+
+  /** When it is reset, in ms since 1970; undefined: there is none now. */
+  get until(): number | undefined {
+    return this.#release === undefined ? undefined : this.#until;
+  }
+
+  /** Hears of limits from now on, and of the last one before. Never rejects. */
+  async start(): Promise<void> {
+    const { broker, log } = this.#options;
+    const subject = SUBJECT.workerEvent('*', 'limited');
+    const subscription = broker.nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) this.#heard(message.data);
+      },
+    });
+    this.#unsubscribe = () => subscription.unsubscribe();
+    try {
+      const last = await lastBySubject(broker, STREAM.events, subject);
+      if (last !== undefined) this.#heard(last.data);
+    } catch (error) {
+      log.warn({ err: error }, 'it is not known whether a usage limit holds; the first task tells');
+    }
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+    this.#forget?.();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Claude reported it here. @param resetsAt in ms since 1970. Never rejects. */
+  async reached(resetsAt: number): Promise<void> {
+    const { broker, workerId, log } = this.#options;
+    const limit: Limit = { worker_id: workerId, account: this.#account, resets_at: new Date(resetsAt).toISOString() };
+    this.#hold(limit);
+    try {
+      const subject = SUBJECT.workerEvent(workerId, 'limited');
+      await broker.publisher.publish(eventPublication(newEvent('WORKER_LIMITED', limit), subject));
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      log.warn({ err: error }, 'the other workers could not be told of the usage limit');
+    }
+  }
+
+  #heard(data: Uint8Array): void {
+    const event = JSON.parse(new TextDecoder().decode(data)) as { data: Limit };
+    this.#hold(event.data);
+  }
+
+  #hold({ account, resets_at: resetsAt }: Limit): void {
+    const { broker, lanes, random, log } = this.#options;
+    const until = Date.parse(resetsAt);
+    const left = until - broker.clock.now();
+    if (account !== this.#account || !(left > 0) || until <= this.#until) return;
+    this.#until = until;
+    this.#release ??= lanes().pause();
+    this.#forget?.();
+    log.warn({ resets_at: resetsAt }, 'a usage limit of Claude is reached; no more tasks are taken until it is reset');
+    this.#forget = broker.clock.after(left + random() * JITTER_MS, () => {
+      this.#release?.();
+      this.#release = undefined;
+      log.info('the usage limit is reset; tasks are taken again');
+    });
+  }
+}
+
+const SIGN_INS = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_BASE_URL'];
+
+/** Tells accounts apart, and nothing of them. */
+const accountOf = (env: Readonly<Record<string, string>>): string =>
+  createHash('sha256')
+    .update(SIGN_INS.map((name) => env[name] ?? '').join('\n'))
+    .digest('hex')
+    .slice(0, 12);
