@@ -70,7 +70,8 @@ export const EVENT_DATA = {
     host: Type.String(),
     transcript_seq: Type.Integer({
       minimum: 0,
-      description: "The last sequence of the session's transcript that the attempt resumes from; 0: none.",
+      description:
+        "The last sequence of the session's transcript, subagents' parts included, that the attempt resumes from; 0: none.",
     }),
     run: Type.Object(
       { seq: Type.Integer({ minimum: 0 }), delivery: Type.Integer({ minimum: 1 }) },

@@ -7,6 +7,8 @@ export interface Stored {
   seq: number;
   subject: string;
   data: Uint8Array;
+  /** When the broker stored it, in ms since 1970. */
+  time(): number;
   header(name: string): string;
 }
 
@@ -82,6 +84,7 @@ export const asStored = (message: StoredMsg): Stored => ({
   seq: message.seq,
   subject: message.subject,
   data: message.data,
+  time: () => message.time.getTime(),
   header: (name) => message.header.get(name),
 });
 

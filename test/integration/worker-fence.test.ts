@@ -189,7 +189,7 @@ describe('the fence', () => {
       ['a', 'big', 'c', 'd'],
     );
     assert.equal(String(loaded?.[1]?.['text']).length, 1_200_000);
-    assert.deepEqual((await third.listSubkeys()).toSorted(), ['subagents/agent-1', 'subagents/agent.2 x']);
+    assert.deepEqual(await third.listSubkeys(), ['subagents/agent.2 x'], 'what holds nothing is not there');
     assert.equal(await third.load({ ...key, subpath: 'subagents/agent-1' }), null);
     assert.deepEqual(
       (await third.load({ ...key, subpath: 'subagents/agent.2 x' }))?.map(({ uuid }) => uuid),

@@ -7,7 +7,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
-import { lastTranscriptSeq, rewindTranscript } from '../claude/transcripts.js';
+import { rewindTranscript, transcriptEnd } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
 import { pauseMs, type EffectivePolicy } from '../policy.js';
@@ -127,10 +127,10 @@ async function startNew(
     const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
     return expired === undefined ? undefined : { kind: 'ended' };
   }
-  const last = await whileUnavailable(context.broker, signal, () =>
-    lastTranscriptSeq(context.broker, identity.session_id),
+  const transcript = await whileUnavailable(context.broker, signal, () =>
+    transcriptEnd(context.broker, identity.session_id),
   );
-  return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript: { from: last, last } });
+  return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript });
 }
 
 async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {

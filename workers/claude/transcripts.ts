@@ -1,4 +1,10 @@
-import type { SessionKey, SessionStore, SessionStoreEntry } from '@anthropic-ai/claude-agent-sdk';
+import {
+  foldSessionSummary,
+  type SessionKey,
+  type SessionStore,
+  type SessionStoreEntry,
+  type SessionSummaryEntry,
+} from '@anthropic-ai/claude-agent-sdk';
 import { v7 as uuidv7 } from 'uuid';
 import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js';
 import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
@@ -20,6 +26,15 @@ const MAX_BODY_BYTES = 524_288;
 /** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
 export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>
   (await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)))?.seq ?? 0;
+
+/** The same, and that of its subagents' parts, which may go on after its own. @throws {BrokerError} */
+export async function transcriptEnd(broker: Broker, sessionId: string): Promise<{ last: number; from: number }> {
+  const [last, sub] = await Promise.all([
+    lastTranscriptSeq(broker, sessionId),
+    lastBySubject(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '*')),
+  ]);
+  return { last, from: Math.max(last, sub?.seq ?? 0) };
+}
 
 /**
  * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
@@ -110,15 +125,8 @@ export class Transcript implements SessionStore {
 
   /** Binds the session to a working folder, before it begins there. */
   async bind(workspace: string): Promise<void> {
-    const { broker, sessionId, signal } = this.#options;
-    const publication = {
-      subject: SUBJECT.sessionWorkspace(sessionId),
-      payload: JSON.stringify({ v: FORMAT_VERSION, workspace } satisfies WorkspaceBinding),
-      msgId: uuidv7(),
-      expect: { filter: this.#filter, seq: this.#last },
-    };
-    if ((await publishCertainly(broker, STREAM.transcripts, publication, signal)) === undefined)
-      throw this.#failed(new Error('Another attempt has taken the session over'));
+    const binding = { v: FORMAT_VERSION, workspace } satisfies WorkspaceBinding;
+    await this.#store(SUBJECT.sessionWorkspace(this.#options.sessionId), uuidv7(), JSON.stringify(binding));
   }
 
   async load(key: SessionKey): Promise<SessionStoreEntry[] | null> {
@@ -142,12 +150,47 @@ export class Transcript implements SessionStore {
     const prefix = `${this.#filter}.`;
     try {
       const info = await this.#options.broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: `${prefix}>` });
-      return Object.keys(info.state.subjects ?? {})
-        .filter((subject) => subject !== SUBJECT.sessionWorkspace(this.#options.sessionId))
-        .map((subject) => decodeSubkey(subject.slice(prefix.length)));
+      const subjects = Object.keys(info.state.subjects ?? {}).filter(
+        (subject) => subject !== SUBJECT.sessionWorkspace(this.#options.sessionId),
+      );
+      const kept = await Promise.all(subjects.map((subject) => this.#holds(subject)));
+      return subjects.filter((_subject, n) => kept[n]).map((subject) => decodeSubkey(subject.slice(prefix.length)));
     } catch (error) {
       throw this.#failed(asBrokerError(error, `listing ${prefix}>`));
     }
+  }
+
+  /** Without rewinds what was stored is what there is. */
+  async #holds(subject: string): Promise<boolean> {
+    const rewound = (await this.#main()).some(({ body }) => body.rewind_to !== undefined);
+    return !rewound || (await this.#entries(subject)).length > 0;
+  }
+
+  /** With `subpath` a subagent's alone. What is deleted is void from now on; its bytes go with the session (DELETE /sessions/:id). */
+  async delete(key: SessionKey): Promise<void> {
+    await this.#appends;
+    const body = { v: FORMAT_VERSION, rewind_to: 0 } satisfies TranscriptBody;
+    await this.#store(this.#subject(key.subpath), uuidv7(), JSON.stringify(body));
+  }
+
+  /** This session, if it holds anything; a store knows no other. */
+  async listSessions(): Promise<{ sessionId: string; mtime: number }[]> {
+    const { sessionId } = this.#options;
+    return (await this.exists()) ? [{ sessionId, mtime: await this.#mtime() }] : [];
+  }
+
+  /** Folded by the SDK from what it appended: the transcript holds all that a summary kept beside it would. */
+  async listSessionSummaries(projectKey: string): Promise<SessionSummaryEntry[]> {
+    const { sessionId } = this.#options;
+    const entries = await this.load({ projectKey, sessionId });
+    if (entries === null) return [];
+    return [foldSessionSummary(undefined, { projectKey, sessionId }, entries, { mtime: await this.#mtime() })];
+  }
+
+  async #mtime(): Promise<number> {
+    const { broker, signal } = this.#options;
+    const last = await whileUnavailable(broker, signal, () => lastBySubject(broker, STREAM.transcripts, this.#filter));
+    return last?.time() ?? 0;
   }
 
   #subject(subpath: string | undefined): string {
@@ -155,20 +198,24 @@ export class Transcript implements SessionStore {
   }
 
   async #append(subject: string, entries: SessionStoreEntry[]): Promise<void> {
-    const { broker, signal } = this.#options;
-    this.#mainRead = undefined;
     try {
       for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
         const msgId = uuidv7();
         const payload = await this.#payload(msgId, body);
-        const publication = { subject, payload, msgId, expect: { filter: this.#filter, seq: this.#last } };
-        const seq = await publishCertainly(broker, STREAM.transcripts, publication, signal);
-        if (seq === undefined) throw new Error('Another attempt has taken the session over');
-        if (subject === this.#filter) this.#last = seq;
+        await this.#store(subject, msgId, payload);
       }
     } catch (error) {
       throw this.#failed(error);
     }
+  }
+
+  async #store(subject: string, msgId: string, payload: string): Promise<void> {
+    const { broker, signal } = this.#options;
+    this.#mainRead = undefined;
+    const publication = { subject, payload, msgId, expect: { filter: this.#filter, seq: this.#last } };
+    const seq = await publishCertainly(broker, STREAM.transcripts, publication, signal);
+    if (seq === undefined) throw this.#failed(new Error('Another attempt has taken the session over'));
+    if (subject === this.#filter) this.#last = seq;
   }
 
   async #payload(id: string, body: string): Promise<string> {
