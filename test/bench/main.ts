@@ -8,6 +8,7 @@ import { backlog } from './scenarios/backlog.js';
 import { fanOut } from './scenarios/fan-out.js';
 import { latency } from './scenarios/latency.js';
 import { memory } from './scenarios/memory.js';
+import { resume } from './scenarios/resume.js';
 import { throughput } from './scenarios/throughput.js';
 
 /** `make bench`: every figure beside its baseline from the same run on the same machine; a table to stdout and JSON to bench-results/. */
@@ -15,6 +16,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   accept,
   latency,
   throughput,
+  resume,
   'fan-out': fanOut,
   memory,
   backlog,

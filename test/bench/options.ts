@@ -11,6 +11,8 @@ export interface BenchOptions {
   throughputTasks: number;
   /** Tasks that stand in the queue in the backlog scenario. */
   backlogTasks: number;
+  /** Resumes of a large session, with the real claude. */
+  resumes: number;
   frames: number;
   clients: number;
   only: string | undefined;
@@ -34,6 +36,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 200,
     throughputTasks: 400,
     backlogTasks: 200_000,
+    resumes: 15,
     frames: 5_000,
     clients: 100,
   };
@@ -43,6 +46,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 3,
     throughputTasks: 6,
     backlogTasks: 100,
+    resumes: 1,
     frames: 200,
     clients: 5,
   };

@@ -126,9 +126,9 @@ describe('HTTP', () => {
     });
 
     it('names all that is wrong with a request at once', async () => {
-      const answer = await lab.post({ promt: 'x', model: 5, priority: 'urgent', fork: true });
+      const answer = await lab.post({ promt: 'x', model: 5, priority: 'urgent', spoon: true });
       assertProblem(answer, 400, 'invalid_request');
-      assert.deepEqual(fields(answer), ['fork', 'model', 'priority', 'promt', 'prompt'].toSorted());
+      assert.deepEqual(fields(answer), ['spoon', 'model', 'priority', 'promt', 'prompt'].toSorted());
     });
 
     it('refuses what it cannot do or keep', async () => {

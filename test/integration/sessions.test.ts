@@ -16,11 +16,12 @@ describe('sessions with the real claude', { skip }, async () => {
   let lab: WorkerLab;
   let api: ApiLab;
   let messages: MessagesStandin;
+  let first: Awaited<ReturnType<WorkerLab['worker']>>;
   before(async () => {
     messages = await startMessagesStandin({ deltaMs: 1 });
     lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
     api = await ApiLab.start({}, { ...lab.server, stop: () => Promise.resolve() });
-    await lab.worker({
+    first = await lab.worker({
       env: { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
       containment,
     });
@@ -112,6 +113,58 @@ describe('sessions with the real claude', { skip }, async () => {
     }
     assert.deepEqual((await api.request('/sessions', { headers })).body, { sessions: [] });
     assert.deepEqual(((await api.request('/usage', { headers })).body as UsageAnswer).rows, []);
+  });
+
+  it('run one at a time, in the order asked for, and each knows the one before', async () => {
+    const ids: string[] = [];
+    for (let n = 1; n <= 10; n++) ids.push((await api.spawn({ prompt: `ORDER-${n}`, session_id: 'queue' })).task_id);
+    await Promise.all(ids.map((id) => lab.outcome(id)));
+    const seqs = ids.map((id) =>
+      ['SPAWN_START', 'SPAWN_COMPLETE'].map(
+        (type) => lab.seen.find(({ subject, event }) => subject.includes(id) && event.type === type)?.seq ?? 0,
+      ),
+    );
+    assert.deepEqual(
+      seqs.flat(),
+      seqs.flat().toSorted((a, b) => a - b),
+      'each starts after the end of the one before',
+    );
+    const last = messages.requests.findLast(
+      ({ conversation }) => conversation?.prompts.at(-1)?.includes('ORDER-10') === true,
+    );
+    const prompts = last?.conversation?.prompts ?? [];
+    assert.deepEqual(
+      prompts,
+      ids.map((_id, n) => `ORDER-${n + 1}`),
+    );
+  });
+
+  it('keep what subagents said, and go on with it on another worker', async () => {
+    const agent = { description: 'look', prompt: 'SUB-PROMPT', subagent_type: 'general-purpose' };
+    const { task_id: id, session_id: session } = await api.spawn({
+      prompt: `[[tool:Task ${JSON.stringify(agent)}]] MAIN`,
+      session_id: 'with-subagent',
+    });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    const exported = await get<SessionExport>('/sessions/with-subagent/export');
+    assert.match(JSON.stringify(exported.subagents ?? {}), /SUB-PROMPT/);
+    const elsewhere = await lab.worker({
+      env: { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
+      containment,
+      config: { KSI_DIR: `${lab.dir}/elsewhere` },
+    });
+    await first.worker.stop();
+    const next = await api.spawn({ prompt: 'GO-ON', session_id: session });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(next.task_id));
+    const { worker_id: worker } = await api.task(next.task_id);
+    assert.equal(worker, elsewhere.worker.id);
+    const asked = messages.requests.findLast(
+      ({ conversation }) => conversation?.prompts.at(-1)?.includes('GO-ON') === true,
+    );
+    assert.match(JSON.stringify(asked?.body), /MAIN/);
+    const later = await get<SessionExport>('/sessions/with-subagent/export');
+    assert.match(JSON.stringify(later.subagents ?? {}), /SUB-PROMPT/);
+    first = elsewhere;
   });
 
   it('fork over HTTP, and tasks are found by their metadata', async () => {
