@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Usage } from '../../contracts/usage.js';
 
 /** The API's Prometheus metrics, in a registry of their own. */
 export class Metrics {
@@ -20,6 +21,18 @@ export class Metrics {
     name: 'ksi_events_total',
     help: 'Events of the stream, by type.',
     labelNames: ['type'],
+    registers: [this.registry],
+  });
+  readonly cost = new Counter({
+    name: 'ksi_cost_usd_total',
+    help: "What tasks cost in US dollars, by Claude's own figures; every API counts every task.",
+    labelNames: ['owner'],
+    registers: [this.registry],
+  });
+  readonly tokens = new Counter({
+    name: 'ksi_tokens_total',
+    help: 'Tokens that tasks took, by kind; every API counts every task.',
+    labelNames: ['owner', 'kind'],
     registers: [this.registry],
   });
   readonly connections = new Gauge({
@@ -45,6 +58,15 @@ export class Metrics {
 
   get activeConnections(): number {
     return this.#active;
+  }
+
+  /** Counts what an attempt took. */
+  took(owner: string, usage: Usage): void {
+    this.cost.inc({ owner }, usage.cost_usd);
+    this.tokens.inc({ owner, kind: 'input' }, usage.input_tokens);
+    this.tokens.inc({ owner, kind: 'output' }, usage.output_tokens);
+    this.tokens.inc({ owner, kind: 'cache_read' }, usage.cache_read_tokens);
+    this.tokens.inc({ owner, kind: 'cache_write' }, usage.cache_write_tokens);
   }
 
   /** Counts a client. Returns how to count it off, once. */

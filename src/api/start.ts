@@ -50,6 +50,7 @@ import { Starting } from './starting.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
+import type { Usage } from '../../contracts/usage.js';
 
 export interface ApiOptions {
   readonly config: Config;
@@ -247,6 +248,7 @@ async function topology(
 function count({ hub, tail, metrics }: ApiContext): void {
   hub.subscribe(({ type, data, timestamp }) => {
     metrics.events.inc({ type });
+    if (data['usage'] !== undefined) metrics.took(String(data['owner']), data['usage'] as Usage);
     const status = statusOfEvent(type);
     if (status === undefined || !isEnded(status)) return;
     const row = typeof data['task_id'] === 'string' ? tail.model.get(data['task_id']) : undefined;

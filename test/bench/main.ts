@@ -10,6 +10,7 @@ import { latency } from './scenarios/latency.js';
 import { memory } from './scenarios/memory.js';
 import { resume } from './scenarios/resume.js';
 import { throughput } from './scenarios/throughput.js';
+import { warm } from './scenarios/warm.js';
 
 /** `make bench`: every figure beside its baseline from the same run on the same machine; a table to stdout and JSON to bench-results/. */
 const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Result[]>>> = {
@@ -17,6 +18,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   latency,
   throughput,
   resume,
+  warm,
   'fan-out': fanOut,
   memory,
   backlog,

@@ -103,7 +103,10 @@ describe('steering the real claude', { skip }, async () => {
     const edited = await one.spawn({ prompt: BASH('mkdir claude'), approvals: true });
     const first = await asked(edited.task_id);
     const input = { command: 'mkdir user', description: 'x' };
-    assert.equal((await answer(one, first.approval_id, { decision: 'allow', input })).status, 200);
+    // Over NATS, as the operator.
+    const request = JSON.stringify({ id: first.approval_id, decision: 'allow', input });
+    const reply = await lab.broker.nc.request('ksi.api.approve', request, { timeout: 5_000 });
+    assert.equal(reply.json<{ decision: string }>().decision, 'allow');
     await lab.outcome(edited.task_id);
     assert.deepEqual(await made(edited.session_id), ['user']);
 
