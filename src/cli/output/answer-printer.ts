@@ -31,6 +31,8 @@ export class AnswerPrinter {
     const { type, data } = message;
     if (type === 'SPAWN_START') this.#out(this.#answer.start(Number(data['attempt'])));
     if (type === 'SPAWN_MESSAGE') this.#out(this.#answer.message(data['message']));
+    if (type === 'APPROVAL_REQUESTED') this.#note(askedOf(data));
+    if (type === 'APPROVAL_RESOLVED') this.#note(`answered: ${String(data['decision'])}`);
     if (type === 'SPAWN_WAITING') this.#note('waiting: the session is busy with another task');
     if (type === 'SPAWN_RETRY') this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`);
     const status = statusOfEvent(type);
@@ -51,6 +53,9 @@ export class AnswerPrinter {
 }
 
 const isDelta = (message: EventEnvelope | SpawnDelta): message is SpawnDelta => message.type === 'SPAWN_DELTA';
+
+const askedOf = ({ approval_id: id, tool, title, input }: EventEnvelope['data']): string =>
+  `Claude asks to use ${String(tool)}: ${typeof title === 'string' ? title : JSON.stringify(input ?? {})}\nAnswer with: ksi approvals allow ${String(id)}, or deny`;
 
 function resultOf(output: unknown): string {
   const result = (output as { result?: unknown } | undefined)?.result;

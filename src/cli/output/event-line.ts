@@ -15,6 +15,10 @@ function summary(type: string, data: Readonly<Record<string, unknown>>): string 
       return messageSummary(data['message']);
     case 'SPAWN_COMPLETE':
       return (data['output'] as { result?: string } | undefined)?.result ?? '';
+    case 'APPROVAL_REQUESTED':
+      return `${String(data['approval_id'])}: ${String(data['tool'])} ${JSON.stringify(data['input'] ?? {})}`;
+    case 'APPROVAL_RESOLVED':
+      return `${String(data['approval_id'])}: ${String(data['decision'])}`;
     case 'SPAWN_ERROR': {
       const { code, message } = data['error'] as { code: string; message: string };
       return `${code}: ${message}`;
