@@ -59,7 +59,7 @@ describe('sessions, approvals and usage by `ksi`, in a demo', () => {
     const late = await cluster.ksi(['approvals', 'allow', asked.approval_id]);
     assert.equal(late.code, 1);
     assert.match(late.stderr, /already_answered|not_found/);
-    assert.match((await ksi('logs', '-f', id)).stderr, /Claude asks to use Bash: .*\nAnswer with: ksi approvals allow/);
+    assert.match((await ksi('logs', '-f', id)).stdout, /APPROVAL_REQUESTED +\S+: Bash \{"command":"mkdir made"/);
     const slow = (await ksi('spawn', '--no-wait', '[[delay:4000]] slow')).stdout.trim();
     let said = await cluster.ksi(['input', slow, 'and', 'more']);
     for (

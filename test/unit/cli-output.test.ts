@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, describe, it } from 'node:test';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import type { EventEnvelope } from '../../contracts/events.js';
 import { confirmed, isTerminal } from '../../src/cli/confirm.js';
 import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
+import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
 import { ago, renderTable, shorten } from '../../src/cli/output/table.js';
 import { explain } from '../../src/cli/run.js';
@@ -111,6 +113,21 @@ describe('an answer', () => {
       { type: 'assistant', parent_tool_use_id: 'a subagent', message: { content: [text('x')] } },
     ])
       assert.deepEqual(answer.message(odd), []);
+  });
+});
+
+describe('who follows a task', () => {
+  it('is told what Claude asks, and how to answer', () => {
+    const pieces: Piece[] = [];
+    const printer = new AnswerPrinter((piece) => pieces.push(piece));
+    const event = (type: string, data: object): void =>
+      void printer.show({ type, timestamp: '2026-01-01T00:00:00Z', data } as unknown as EventEnvelope);
+    event('APPROVAL_REQUESTED', { approval_id: 'T.1.1', tool: 'Bash', input: { command: 'ls' } });
+    event('APPROVAL_RESOLVED', { approval_id: 'T.1.1', decision: 'deny' });
+    assert.equal(
+      pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
+      'stderr: Claude asks to use Bash: {"command":"ls"}\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
+    );
   });
 });
 
