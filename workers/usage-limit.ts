@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { EventData } from '../contracts/events.js';
+import { Type } from 'typebox';
+import { check } from '../contracts/check.js';
+import { EVENT_DATA, type EventData } from '../contracts/events.js';
 import { STREAM, SUBJECT } from '../contracts/names.js';
 import type { Broker } from '../src/broker/connect.js';
-import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { lastBySubject } from '../src/broker/read.js';
 import type { Pausable } from './quarantine.js';
@@ -21,6 +22,9 @@ export interface UsageLimitOptions {
   readonly log: Logger;
 }
 
+const Told = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
+/** Claude's longest limits are a week's; what says more is wrong. */
+const LONGEST_MS = 8 * 86_400_000;
 /** After the limit is reset, so that not all workers are back in the same moment. */
 const JITTER_MS = 5_000;
 
@@ -80,20 +84,19 @@ export class UsageLimit {
       const subject = SUBJECT.workerEvent(workerId, 'limited');
       await broker.publisher.publish(eventPublication(newEvent('WORKER_LIMITED', limit), subject));
     } catch (error) {
-      if (!isBrokerError(error)) throw error;
       log.warn({ err: error }, 'the other workers could not be told of the usage limit');
     }
   }
 
   #heard(data: Uint8Array): void {
-    const event = JSON.parse(new TextDecoder().decode(data)) as { data: Limit };
-    this.#hold(event.data);
+    const event = check(Told, parse(data));
+    if (event.ok) this.#hold(event.value.data);
   }
 
   #hold({ account, resets_at: resetsAt }: Limit): void {
     const { broker, lanes, random, log } = this.#options;
     const until = Date.parse(resetsAt);
-    const left = until - broker.clock.now();
+    const left = Math.min(until - broker.clock.now(), LONGEST_MS);
     if (account !== this.#account || !(left > 0) || until <= this.#until) return;
     this.#until = until;
     this.#release ??= lanes().pause();
@@ -104,6 +107,14 @@ export class UsageLimit {
       this.#release = undefined;
       log.info('the usage limit is reset; tasks are taken again');
     });
+  }
+}
+
+function parse(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined; // The check refuses it.
   }
 }
 

@@ -59,13 +59,14 @@ export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record
   return undefined;
 }
 
-/** The tools that there are for a task, by name; undefined: all. */
+/** The tools of Claude's own that there are for a task, by name; undefined: all. Those of MCP servers are judged at each use. */
 export function toolsOf(layers: readonly Layer[]): string[] | undefined {
   const limiting = layers.flatMap(({ allow }) => (allow === undefined ? [] : [allow]));
   const [first, ...others] = limiting;
   if (first === undefined) return undefined;
   const names = first
     .map(({ tool }) => tool)
+    .filter((tool) => !tool.startsWith('mcp__'))
     .filter((tool) => others.every((rules) => rules.some((rule) => namesTool(rule, tool))));
   return [...new Set(names)];
 }

@@ -59,6 +59,11 @@ describe('what a task may ask for', () => {
 
   it('leaves the tools that everybody allows', () => {
     assert.deepEqual(toolsOf(layersOf(POLICY, 'ann', {})), ['Read', 'Bash']);
+    assert.deepEqual(
+      toolsOf(layersOf(POLICY, 'bob', {})),
+      ['Read', 'Bash', 'WebFetch'],
+      "no server's tool is Claude's own",
+    );
     assert.equal(toolsOf(layersOf({}, 'ann', {})), undefined);
   });
 });

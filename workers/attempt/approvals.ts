@@ -52,9 +52,8 @@ export class Approvals {
       expires_at: new Date(clock.now() + timeoutMs).toISOString(),
     });
     return new Promise((resolve) => {
-      const expire = (): void =>
-        void this.#resolve(id, 'expired', deny(`Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`));
-      const withdraw = (): void => void this.#resolve(id, 'withdrawn', deny('It is not wanted any more.'));
+      const expire = (): void => this.#byItself(id, 'expired', `Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`);
+      const withdraw = (): void => this.#byItself(id, 'withdrawn', 'It is not wanted any more.');
       const forget = clock.after(timeoutMs, expire);
       const settle = (result: PermissionResult): void => {
         forget();
@@ -65,6 +64,12 @@ export class Approvals {
       signal.addEventListener('abort', withdraw, { once: true });
     });
   };
+
+  /** What is still asked is asked no more: the attempt has ended. */
+  stop(): void {
+    for (const { settle } of this.#pending.values()) settle(deny('The attempt has ended.'));
+    this.#pending.clear();
+  }
 
   /** Resolves when the decision is stored. @throws {Stopped} when the attempt has lost its lease. */
   async answer(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
@@ -83,6 +88,11 @@ export class Approvals {
     return { ok: true };
   }
 
+  #byItself(id: string, decision: 'expired' | 'withdrawn', why: string): void {
+    // Fenced, or its lease lost: then its end has been told elsewhere.
+    this.#resolve(id, decision, deny(why)).catch(() => undefined);
+  }
+
   async #resolve(
     id: string,
     decision: ApprovalResolved['decision'],
@@ -93,14 +103,20 @@ export class Approvals {
     if (pending === undefined) return;
     this.#pending.delete(id);
     this.#answered.add(id);
-    const stored = this.#options.events.approvalResolved({
-      approval_id: id,
-      decision,
-      ...(by === undefined ? {} : { by }),
-      ...(result.behavior === 'deny' ? { message: result.message } : {}),
-    });
+    try {
+      await this.#options.events.approvalResolved({
+        approval_id: id,
+        decision,
+        ...(by === undefined ? {} : { by }),
+        ...(result.behavior === 'deny' ? { message: result.message } : {}),
+      });
+    } catch (error) {
+      // An attempt that has lost its task does nothing more.
+      pending.settle(deny('The attempt has ended.'));
+      throw error;
+    }
+    // Only now: nothing is done of which nobody is told that it was allowed.
     pending.settle(result);
-    await stored;
   }
 }
 

@@ -110,6 +110,7 @@ export class Attempt {
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
+      this.#approvals?.stop();
       forgetTimeout();
       live.stop();
     }

@@ -97,9 +97,10 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       const next = reader.read(message);
       if (next === 'refused') end();
       // What came in too late for a turn makes another one.
-      clearTimeout(lingering);
+      if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);
       if (next !== 'result') continue;
       input.end();
+      clearTimeout(lingering);
       lingering = setTimeout(() => {
         lingered = true;
         end();
