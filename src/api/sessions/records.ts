@@ -28,6 +28,8 @@ export class SessionRecords {
 
   /** @throws {BrokerError} */
   async remove(sessionId: string): Promise<void> {
+    // A mark of a deletion stays for ever: none for what was never there.
+    if ((await this.find(sessionId)) === undefined) return;
     const headers = { 'KV-Operation': 'DEL' };
     await this.#broker.publisher.publish({ subject: SUBJECT.sessionRecord(sessionId), payload: '', headers });
   }
