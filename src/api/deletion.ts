@@ -22,7 +22,7 @@ export interface DeleterOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly tasks: Pick<TaskReader, 'task'>;
-  readonly model: Pick<ReadModel, 'list'>;
+  readonly model: Pick<ReadModel, 'list' | 'remove'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'find' | 'remove'>;
@@ -120,6 +120,8 @@ export class Deleter {
     await this.#purge(STREAM.events, SUBJECT.taskAll(id));
     const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
+    // The other APIs hear of it; here it is gone when it is said to be.
+    await this.#options.model.remove(id);
   }
 
   async #purge(stream: string, filter: string): Promise<void> {
