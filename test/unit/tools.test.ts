@@ -28,6 +28,10 @@ describe('tool rules', () => {
     ['mcp__files__*', 'mcp__files__read', true],
     ['mcp__files__*', 'mcp__other__read', false],
     ['mcp__files__read', 'mcp__files__*', false],
+    ['mcp__*__read', 'mcp__files__read', true],
+    ['mcp__*_read', 'mcp__read', false],
+    ['mcp__*s__*d', 'mcp__files__read', true],
+    [`${'a*'.repeat(60)}b`, 'a'.repeat(120), false],
     ['WebFetch(domain:example.org)', 'WebFetch(domain:example.org)', true],
     ['WebFetch(domain:example.org)', 'WebFetch(domain:sub.example.org)', false],
     ['Edit', 'Edit(/src/**)', true],
@@ -80,6 +84,7 @@ describe('what a tool may be used for', () => {
     'git log > /etc/x',
     'npm test -- x',
     '(git log)',
+    'git () ( rm -rf x ) && git',
     '',
   ])
     it(`is more than is allowed: ${JSON.stringify(command)}`, () =>
@@ -94,10 +99,22 @@ describe('what a tool may be used for', () => {
     );
     assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied here by the request/);
     assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
+    for (const command of ['(git push)', 'echo $(git push)', '{ git push; }', 'echo `git push`'])
+      assert.match(bash(command) ?? '', /denied here by the operator's policy/);
     const fetch = (url: string): string | undefined => whyNotUsed(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
     assert.equal(fetch('https://example.org/a'), undefined);
     assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
     assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
+    const denied = layersOf({ deny: ['WebFetch(domain:example.org)'] }, 'bob', {});
+    assert.match(whyNotUsed(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /denied here/);
+  });
+
+  it('holds for all that runs shell commands', () => {
+    const watch = (deny: string[], command: string): string | undefined =>
+      whyNotUsed(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
+    assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied here by the operator's policy \(Bash\)/);
+    assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /denied here/);
+    assert.equal(watch(['Bash(rm:*)'], 'ls'), undefined);
   });
 });
 
