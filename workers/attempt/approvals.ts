@@ -52,9 +52,15 @@ export class Approvals {
       expires_at: new Date(clock.now() + timeoutMs).toISOString(),
     });
     return new Promise((resolve) => {
-      const expire = (): void =>
-        void this.#resolve(id, 'expired', deny(`Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`));
-      const withdraw = (): void => void this.#resolve(id, 'withdrawn', deny('It is not wanted any more.'));
+      // That it can't be told any more is the attempt's end, and told there.
+      const untold = (): void => undefined;
+      const expire = (): void => {
+        const why = deny(`Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`);
+        this.#resolve(id, 'expired', why).catch(untold);
+      };
+      const withdraw = (): void => {
+        this.#resolve(id, 'withdrawn', deny('It is not wanted any more.')).catch(untold);
+      };
       const forget = clock.after(timeoutMs, expire);
       const settle = (result: PermissionResult): void => {
         forget();
@@ -63,6 +69,7 @@ export class Approvals {
       };
       this.#pending.set(id, { tool, input, settle });
       signal.addEventListener('abort', withdraw, { once: true });
+      if (signal.aborted) withdraw();
     });
   };
 
