@@ -122,26 +122,26 @@ describe('what Claude is told', () => {
   const task = { owner: 'bob' } as Parameters<typeof toolsFor>[0];
 
   it('is nothing special when nothing limits it', () => {
-    const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, {});
+    const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, undefined, {});
     assert.deepEqual([existing, allowed, disallowed, whyNot], [undefined, ['Bash'], [], undefined]);
   });
 
   it('has all that is denied, by whom ever', () => {
-    const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, POLICY);
+    const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, undefined, POLICY);
     assert.deepEqual(disallowed, ['Bash(git push:*)', 'Read(./secrets/**)', 'WebSearch']);
   });
 
   it('is never a rule that is two, or a flag, even if a command holds one', () => {
     for (const rule of ['Read,Bash', 'Bash(a),Bash(b)', '--dangerously-skip-permissions', 'Read Bash', ''])
-      assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, {}), TaskFault);
+      assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, undefined, {}), TaskFault);
   });
 
   it('keeps git from a folder that others may have written into, unless it was asked for', () => {
-    const named = { ...task, workspace: 'site' };
-    assert.match(toolsFor(named, {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
-    assert.equal(toolsFor(named, {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
-    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash(git status:*)'] }, {}).whyNot, undefined);
-    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash'] }, {}).whyNot, undefined);
+    assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
+    assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: `g''it status` }) ?? '', /allow it/);
+    assert.equal(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
+    assert.equal(toolsFor({ ...task, allowed_tools: ['Bash(git status:*)'] }, 'site', {}).whyNot, undefined);
+    assert.equal(toolsFor({ ...task, allowed_tools: ['Bash'] }, 'site', {}).whyNot, undefined);
   });
 });
 

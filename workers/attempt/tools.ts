@@ -1,6 +1,6 @@
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
-import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, type AskedTools, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
 import { TaskFault } from './fault.js';
 
 /** What Claude is told of the tools that it may use. */
@@ -16,11 +16,13 @@ export interface ClaudeTools {
 const RULE = new RegExp(TOOL_RULE_PATTERN);
 
 /**
+ * @param workspace that it works in; undefined: a folder of its session's own.
  * @param policy as it is now: what was allowed when the task was accepted counts no more.
  * @throws {TaskFault} naming the rule that can't be had.
  */
 export function toolsFor(
-  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [], workspace }: SpawnCommand,
+  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [] }: Pick<SpawnCommand, 'owner' | keyof AskedTools>,
+  workspace: string | undefined,
   policy: ToolPolicy,
 ): ClaudeTools {
   for (const rule of [...(allowed ?? []), ...disallowed])
@@ -49,6 +51,6 @@ const asksForGit = (allowed: readonly string[]): boolean => allowed.some((rule) 
  * (`filter.*.clean`, `core.fsmonitor` …; tried). In a folder that others may have written into that is for the request to allow.
  */
 const whyNotGit = (tool: string, { command }: Record<string, unknown>): string | undefined =>
-  tool === 'Bash' && typeof command === 'string' && /\bgit\b/.test(command)
+  (tool === 'Bash' || tool === 'Monitor') && typeof command === 'string' && /\bgit\b/.test(command.replaceAll(/['"\\]/g, ''))
     ? "git would run programs that the folder's own git configuration names: allow it in `allowed_tools`, as Bash(git:*)"
     : undefined;
