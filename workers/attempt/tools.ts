@@ -51,6 +51,8 @@ const asksForGit = (allowed: readonly string[]): boolean => allowed.some((rule) 
  * (`filter.*.clean`, `core.fsmonitor` …; tried). In a folder that others may have written into that is for the request to allow.
  */
 const whyNotGit = (tool: string, { command }: Record<string, unknown>): string | undefined =>
-  (tool === 'Bash' || tool === 'Monitor') && typeof command === 'string' && /\bgit\b/.test(command.replaceAll(/['"\\]/g, ''))
+  (tool === 'Bash' || tool === 'Monitor') &&
+  typeof command === 'string' &&
+  /\bgit\b/.test(command.replaceAll(/['"\\]/g, ''))
     ? "git would run programs that the folder's own git configuration names: allow it in `allowed_tools`, as Bash(git:*)"
     : undefined;
