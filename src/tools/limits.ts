@@ -64,6 +64,38 @@ export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record
   return undefined;
 }
 
+/**
+ * Claude's own rules have judged what it wrote, not what a person makes of it: so a denial that only they could tell forbids that.
+ * @returns as `whyNotUsed`.
+ */
+export function whyNotEdited(
+  layers: readonly Layer[],
+  tool: string,
+  input: Record<string, unknown>,
+): string | undefined {
+  const why = whyNotUsed(layers, tool, input);
+  if (why !== undefined) return why;
+  for (const { of, deny } of layers) {
+    const untold = deny.find((rule) => mayConcern(rule, tool) && !isTold(rule));
+    if (untold !== undefined)
+      return `${of} denies some uses (${untold.text}), and whether the edited input is one cannot be told: allow it as it is, or deny it`;
+  }
+  return undefined;
+}
+
+/** Claude holds a rule for one of them to all. */
+const FILE_TOOLS = ['Read', 'Edit', 'Write', 'MultiEdit', 'NotebookEdit', 'Glob', 'Grep'];
+
+const mayConcern = (rule: ToolRule, tool: string): boolean =>
+  deniesSome(rule, tool) || (FILE_TOOLS.includes(tool) && FILE_TOOLS.some((other) => namesTool(rule, other)));
+
+/** Whether `touches` can tell of each use. */
+function isTold({ tool, uses }: ToolRule): boolean {
+  if (uses === undefined) return true;
+  if (tool === 'WebFetch') return domainOf(uses)?.includes('*') === false;
+  return tool === 'Bash' && !prefixOf(uses).words.includes('*');
+}
+
 /** The tools that there are for a task, by name; undefined: all. */
 export function toolsOf(layers: readonly Layer[]): string[] | undefined {
   const limiting = layers.flatMap(({ allow }) => (allow === undefined ? [] : [allow]));

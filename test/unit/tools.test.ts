@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import pino from 'pino';
 import type { ToolPolicy } from '../../contracts/tool-policy.js';
 import { ConfigError } from '../../src/config-error.js';
-import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
 import { toolPolicyFile } from '../../src/tools/policy-file.js';
 import { covers, parseRule } from '../../src/tools/rule.js';
 import { TaskFault } from '../../workers/attempt/fault.js';
@@ -115,6 +115,20 @@ describe('what a tool may be used for', () => {
     assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied here by the operator's policy \(Bash\)/);
     assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /denied here/);
     assert.equal(watch(['Bash(rm:*)'], 'ls'), undefined);
+  });
+});
+
+describe('what a person may make of it', () => {
+  const edited = (deny: string[], tool: string, input: Record<string, unknown>): string | undefined =>
+    whyNotEdited(layersOf({ deny }, 'bob', {}), tool, input);
+
+  it('is what we can tell is not denied: Claude looks no more', () => {
+    assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Bash(rm:*)'], 'Bash', { command: 'rm -f x' }) ?? '', /denied here/);
+    assert.equal(edited(['Bash(rm:*)', 'Read(/etc/**)'], 'Bash', { command: 'ls' }), undefined);
+    assert.equal(edited([], 'Write', { file_path: '/etc/x' }), undefined);
   });
 });
 

@@ -23,7 +23,7 @@ function made(options: Partial<ApprovalsOptions> = {}) {
       return () => timers.delete(call);
     },
   };
-  const tools = { whyNot: undefined };
+  const tools = { whyNotEdited: () => 'not so' };
   const approvals = new Approvals({ taskId: ID, attempt: 1, timeoutMs: 1_000, events, clock, tools, ...options });
   const ask = (signal: AbortSignal, tool = 'Bash', input: Record<string, unknown> = { command: 'ls' }) =>
     approvals.ask(tool, input, { signal, toolUseID: 't', requestId: 'r' });
@@ -45,6 +45,17 @@ describe('approvals of an attempt', () => {
     assert.equal((await ask(turn.signal))?.behavior, 'deny');
     assert.deepEqual(told, [`requested ${ID}.1.1`, 'withdrawn', `requested ${ID}.1.2`, 'withdrawn']);
     assert.equal(timers.size, 0);
+  });
+
+  it('hold to the rules only what a person has changed', async () => {
+    const { approvals, ask, told } = made();
+    const asked = ask(new AbortController().signal);
+    const edited = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'rm x' } }, 'ann');
+    assert.deepEqual(edited, { ok: false, error: 'not_allowed', why: 'not so' });
+    const same = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'ls' } }, 'ann');
+    assert.deepEqual(same, { ok: true });
+    assert.deepEqual(await asked, { behavior: 'allow', updatedInput: { command: 'ls' } });
+    assert.deepEqual(told.slice(1), ['allow']);
   });
 
   // A rejection that nobody handles ends the worker, with all its other tasks.
