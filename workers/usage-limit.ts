@@ -27,6 +27,8 @@ const Told = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
 const LONGEST_MS = 8 * 86_400_000;
 /** After the limit is reset, so that not all workers are back in the same moment. */
 const JITTER_MS = 5_000;
+/** Past 2^31 ms, less than a month, a timer of Node fires at once. */
+const LONGEST_TIMER_MS = 86_400_000;
 
 /**
  * A usage limit that Claude reports to one worker holds for all of its account: none takes more tasks until it is reset, instead of
@@ -100,9 +102,16 @@ export class UsageLimit {
     if (account !== this.#account || !(left > 0) || until <= this.#until) return;
     this.#until = until;
     this.#release ??= lanes().pause();
-    this.#forget?.();
     log.warn({ resets_at: resetsAt }, 'a usage limit of Claude is reached; no more tasks are taken until it is reset');
-    this.#forget = broker.clock.after(left + random() * JITTER_MS, () => {
+    this.#wait(until + random() * JITTER_MS);
+  }
+
+  #wait(until: number): void {
+    const { broker, log } = this.#options;
+    this.#forget?.();
+    const left = until - broker.clock.now();
+    this.#forget = broker.clock.after(Math.min(left, LONGEST_TIMER_MS), () => {
+      if (left > LONGEST_TIMER_MS) return this.#wait(until);
       this.#release?.();
       this.#release = undefined;
       log.info('the usage limit is reset; tasks are taken again');

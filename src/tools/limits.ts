@@ -40,6 +40,11 @@ export function whyNotAsked(layers: readonly Layer[], text: string): string | un
   return undefined;
 }
 
+/** Runs a shell command too: what Bash may not, it may not. */
+const SHELL_TOO = 'Monitor';
+const deniesSome = (rule: ToolRule, tool: string): boolean =>
+  namesTool(rule, tool) || (tool === SHELL_TOO && namesTool(rule, 'Bash'));
+
 /** By which Claude gives an answer that follows a schema: no deed of its own. */
 const ANSWERING = 'StructuredOutput';
 
@@ -48,7 +53,7 @@ export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record
   if (tool === ANSWERING) return undefined;
   for (const { of, allow, deny } of layers) {
     const denied = deny.find(
-      (rule) => namesTool(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),
+      (rule) => deniesSome(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),
     );
     if (denied !== undefined) return `${tool} is denied here by ${of} (${denied.text})`;
     if (allow === undefined) continue;
@@ -57,6 +62,38 @@ export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record
     return `This use of ${tool} is more than ${of} allows (${listed(allow)})`;
   }
   return undefined;
+}
+
+/**
+ * Claude's own rules have judged what it wrote, not what a person makes of it: so a denial that only they could tell forbids that.
+ * @returns as `whyNotUsed`.
+ */
+export function whyNotEdited(
+  layers: readonly Layer[],
+  tool: string,
+  input: Record<string, unknown>,
+): string | undefined {
+  const why = whyNotUsed(layers, tool, input);
+  if (why !== undefined) return why;
+  for (const { of, deny } of layers) {
+    const untold = deny.find((rule) => mayConcern(rule, tool) && !isTold(rule));
+    if (untold !== undefined)
+      return `${of} denies some uses (${untold.text}), and whether the edited input is one cannot be told: allow it as it is, or deny it`;
+  }
+  return undefined;
+}
+
+/** Claude holds a rule for one of them to all. */
+const FILE_TOOLS = ['Read', 'Edit', 'Write', 'MultiEdit', 'NotebookEdit', 'Glob', 'Grep'];
+
+const mayConcern = (rule: ToolRule, tool: string): boolean =>
+  deniesSome(rule, tool) || (FILE_TOOLS.includes(tool) && FILE_TOOLS.some((other) => namesTool(rule, other)));
+
+/** Whether `touches` can tell of each use. */
+function isTold({ tool, uses }: ToolRule): boolean {
+  if (uses === undefined) return true;
+  if (tool === 'WebFetch') return domainOf(uses)?.includes('*') === false;
+  return tool === 'Bash' && !prefixOf(uses).words.includes('*');
 }
 
 /** The tools of Claude's own that there are for a task, by name; undefined: all. Those of MCP servers are judged at each use. */
@@ -75,13 +112,15 @@ const listed = (rules: readonly ToolRule[]): string => rules.map(({ text }) => t
 
 /** Between the commands that a line runs one after the other. */
 const BETWEEN = /\|\||&&|[;|&\n]/;
-/** What may run commands that stand nowhere by themselves. */
-const HIDDEN = /[`$<>\\]/;
+/** What may run commands that stand nowhere by themselves; brackets make a function, which may have an allowed name. */
+const HIDDEN = /[`$<>\\()]/;
+/** Between the commands that a line may run, nested ones too. */
+const AROUND = /[;|&\n`(){}]/;
 
-const commandsOf = ({ command }: Record<string, unknown>): string[] =>
+const commandsOf = ({ command }: Record<string, unknown>, between: RegExp): string[] =>
   typeof command === 'string'
     ? command
-        .split(BETWEEN)
+        .split(between)
         .map((part) => part.trim())
         .filter((part) => part !== '')
     : [];
@@ -89,9 +128,9 @@ const commandsOf = ({ command }: Record<string, unknown>): string[] =>
 /** Whether a use that we can read is one of a denying rule's. What it can't tell is Claude's own to refuse, which is given the rule too. */
 function touches({ uses = '' }: ToolRule, tool: string, input: Record<string, unknown>): boolean {
   if (tool === 'WebFetch') return hostOf(input) === domainOf(uses);
-  if (tool !== 'Bash') return false;
+  if (tool !== 'Bash' && tool !== SHELL_TOO) return false;
   const { words, exact } = prefixOf(uses);
-  return commandsOf(input).some((command) => (exact ? command === words : startsWithWords(command, words)));
+  return commandsOf(input, AROUND).some((command) => (exact ? command === words : startsWithWords(command, words)));
 }
 
 /** Whether all that is done is within the rules: when in doubt it is not. */
@@ -102,7 +141,7 @@ function within(rules: readonly ToolRule[], tool: string, input: Record<string, 
   }
   const { command } = input;
   if (tool !== 'Bash' || typeof command !== 'string' || HIDDEN.test(command)) return false;
-  return commandsOf(input).every((part) =>
+  return commandsOf(input, BETWEEN).every((part) =>
     rules.some(({ uses = '' }) => {
       const { words, exact } = prefixOf(uses);
       return exact ? part === words : startsWithWords(part, words);
@@ -110,5 +149,6 @@ function within(rules: readonly ToolRule[], tool: string, input: Record<string, 
   );
 }
 
+/** Without the dot of a full name, which is the same host. */
 const hostOf = ({ url }: Record<string, unknown>): string | undefined =>
-  typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : undefined;
+  typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname.replace(/\.$/, '') : undefined;

@@ -16,9 +16,18 @@ export function parseRule(text: string): ToolRule {
 
 /** Whether a rule goes for a tool of this name, in whatever use. */
 export function namesTool(rule: ToolRule, tool: string): boolean {
-  if (!rule.tool.includes('*')) return rule.tool === tool;
-  const pattern = rule.tool.split('*').map((part) => part.replaceAll(/[^\w]/g, String.raw`\$&`));
-  return new RegExp(`^${pattern.join('.*')}$`).test(tool);
+  const [first = '', ...rest] = rule.tool.split('*');
+  const last = rest.pop();
+  if (last === undefined) return rule.tool === tool;
+  if (!tool.startsWith(first) || !tool.endsWith(last)) return false;
+  // Not by a regular expression: both sides may be a client's, and many stars would take it for ever.
+  let at = first.length;
+  for (const part of rest) {
+    const found = tool.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return at <= tool.length - last.length;
 }
 
 /** The beginning of commands that a rule for Bash goes for (`git:*` and `git *` alike); of one without a star, all of it. */

@@ -128,6 +128,8 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
     const ran = await run('and again', { sessionId });
     assert.equal(ran.cwd, join(folder, 'site'));
+    const guarded = await run('[[tool:Bash {"command":"git status"}]]', { sessionId });
+    assert.match(guarded.told, /git would run programs/);
     const moved = await lab.post('elsewhere', { sessionId, command: { workspace: 'site/docs' } });
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(moved.taskId)).error.code, 'workspace_mismatch');
   });

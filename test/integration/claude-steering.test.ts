@@ -219,6 +219,21 @@ describe('steering the real claude', { skip }, async () => {
     assert.match(String(output?.['result']), /SECOND/);
   });
 
+  it('asks in that other turn too', async () => {
+    const task = await one.spawn({ prompt: '[[delay:1500]] FIRST', approvals: true });
+    await lab.until(() => (lab.of(task.task_id).some(({ type }) => type === 'SPAWN_MESSAGE') ? true : undefined));
+    const { status } = await one.request(`/tasks/${task.task_id}/input`, {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ text: BASH('mkdir other-turn') }),
+    });
+    assert.equal(status, 202);
+    const { approval_id: id } = await asked(task.task_id);
+    assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.deepEqual(await made(task.session_id), ['other-turn']);
+  });
+
   it('asks again when the worker is lost', async () => {
     const worker = { KSI_QUEUES: 'doomed', KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_LEASE_S: '3', ...env() };
     const doomed = workerProcess(lab, worker);

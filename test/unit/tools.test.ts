@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import pino from 'pino';
 import type { ToolPolicy } from '../../contracts/tool-policy.js';
 import { ConfigError } from '../../src/config-error.js';
-import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
 import { toolPolicyFile } from '../../src/tools/policy-file.js';
 import { covers, parseRule } from '../../src/tools/rule.js';
 import { TaskFault } from '../../workers/attempt/fault.js';
@@ -28,6 +28,10 @@ describe('tool rules', () => {
     ['mcp__files__*', 'mcp__files__read', true],
     ['mcp__files__*', 'mcp__other__read', false],
     ['mcp__files__read', 'mcp__files__*', false],
+    ['mcp__*__read', 'mcp__files__read', true],
+    ['mcp__*_read', 'mcp__read', false],
+    ['mcp__*s__*d', 'mcp__files__read', true],
+    [`${'a*'.repeat(60)}b`, 'a'.repeat(120), false],
     ['WebFetch(domain:example.org)', 'WebFetch(domain:example.org)', true],
     ['WebFetch(domain:example.org)', 'WebFetch(domain:sub.example.org)', false],
     ['Edit', 'Edit(/src/**)', true],
@@ -85,6 +89,7 @@ describe('what a tool may be used for', () => {
     'git log > /etc/x',
     'npm test -- x',
     '(git log)',
+    'git () ( rm -rf x ) && git',
     '',
   ])
     it(`is more than is allowed: ${JSON.stringify(command)}`, () =>
@@ -99,10 +104,36 @@ describe('what a tool may be used for', () => {
     );
     assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied here by the request/);
     assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
+    for (const command of ['(git push)', 'echo $(git push)', '{ git push; }', 'echo `git push`'])
+      assert.match(bash(command) ?? '', /denied here by the operator's policy/);
     const fetch = (url: string): string | undefined => whyNotUsed(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
     assert.equal(fetch('https://example.org/a'), undefined);
     assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
     assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
+    const denied = layersOf({ deny: ['WebFetch(domain:example.org)'] }, 'bob', {});
+    assert.match(whyNotUsed(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /denied here/);
+  });
+
+  it('holds for all that runs shell commands', () => {
+    const watch = (deny: string[], command: string): string | undefined =>
+      whyNotUsed(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
+    assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied here by the operator's policy \(Bash\)/);
+    assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /denied here/);
+    assert.equal(watch(['Bash(rm:*)'], 'ls'), undefined);
+  });
+});
+
+describe('what a person may make of it', () => {
+  const edited = (deny: string[], tool: string, input: Record<string, unknown>): string | undefined =>
+    whyNotEdited(layersOf({ deny }, 'bob', {}), tool, input);
+
+  it('is what we can tell is not denied: Claude looks no more', () => {
+    assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Bash(rm:*)'], 'Bash', { command: 'rm -f x' }) ?? '', /denied here/);
+    assert.equal(edited(['Bash(rm:*)', 'Read(/etc/**)'], 'Bash', { command: 'ls' }), undefined);
+    assert.equal(edited([], 'Write', { file_path: '/etc/x' }), undefined);
   });
 });
 
@@ -110,26 +141,26 @@ describe('what Claude is told', () => {
   const task = { owner: 'bob' } as Parameters<typeof toolsFor>[0];
 
   it('is nothing special when nothing limits it', () => {
-    const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, {});
+    const { existing, allowed, disallowed, whyNot } = toolsFor({ ...task, allowed_tools: ['Bash'] }, undefined, {});
     assert.deepEqual([existing, allowed, disallowed, whyNot], [undefined, ['Bash'], [], undefined]);
   });
 
   it('has all that is denied, by whom ever', () => {
-    const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, POLICY);
+    const { disallowed } = toolsFor({ ...task, owner: 'ann', disallowed_tools: ['WebSearch'] }, undefined, POLICY);
     assert.deepEqual(disallowed, ['Bash(git push:*)', 'Read(./secrets/**)', 'WebSearch']);
   });
 
   it('is never a rule that is two, or a flag, even if a command holds one', () => {
     for (const rule of ['Read,Bash', 'Bash(a),Bash(b)', '--dangerously-skip-permissions', 'Read Bash', ''])
-      assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, {}), TaskFault);
+      assert.throws(() => toolsFor({ ...task, allowed_tools: [rule] }, undefined, {}), TaskFault);
   });
 
   it('keeps git from a folder that others may have written into, unless it was asked for', () => {
-    const named = { ...task, workspace: 'site' };
-    assert.match(toolsFor(named, {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
-    assert.equal(toolsFor(named, {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
-    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash(git status:*)'] }, {}).whyNot, undefined);
-    assert.equal(toolsFor({ ...named, allowed_tools: ['Bash'] }, {}).whyNot, undefined);
+    assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'cd x && git status' }) ?? '', /allow it/);
+    assert.match(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: `g''it status` }) ?? '', /allow it/);
+    assert.equal(toolsFor(task, 'site', {}).whyNot?.('Bash', { command: 'ls digit' }), undefined);
+    assert.equal(toolsFor({ ...task, allowed_tools: ['Bash(git status:*)'] }, 'site', {}).whyNot, undefined);
+    assert.equal(toolsFor({ ...task, allowed_tools: ['Bash'] }, 'site', {}).whyNot, undefined);
   });
 });
 

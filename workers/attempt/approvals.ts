@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk';
 import type { ApprovalAnswer, ApprovalResolved } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
@@ -18,7 +19,7 @@ export interface ApprovalsOptions {
   readonly timeoutMs: number;
   readonly events: Pick<AttemptEvents, 'approvalRequested' | 'approvalResolved'>;
   readonly clock: Pick<Clock, 'now' | 'after'>;
-  readonly tools: Pick<ClaudeTools, 'whyNot'>;
+  readonly tools: Pick<ClaudeTools, 'whyNotEdited'>;
 }
 
 const QUESTION = 'AskUserQuestion';
@@ -62,6 +63,7 @@ export class Approvals {
       };
       this.#pending.set(id, { tool, input, settle });
       signal.addEventListener('abort', withdraw, { once: true });
+      if (signal.aborted) withdraw();
     });
   };
 
@@ -81,8 +83,8 @@ export class Approvals {
       return { ok: true };
     }
     const input = inputOf(pending, answer);
-    // What a person edits is held to the same rules as what Claude wrote.
-    const why = this.#options.tools.whyNot?.(pending.tool, input);
+    const { tools } = this.#options;
+    const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.whyNotEdited(pending.tool, input);
     if (why !== undefined) return { ok: false, error: 'not_allowed', why };
     await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input }, by);
     return { ok: true };

@@ -90,6 +90,7 @@ export class Attempt {
 
   /** Answers what Claude wants to be allowed. @throws {Stopped} when the attempt has lost its lease. */
   approve(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
+    if (this.#options.events.ended) return Promise.resolve({ ok: false, error: 'ended' });
     const unknown = { ok: false, error: 'unknown_approval' } as const;
     return this.#approvals?.answer(id, answer, by) ?? Promise.resolve(unknown);
   }
@@ -136,11 +137,11 @@ export class Attempt {
     const sessionId = command.session_id;
     const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
     const begun = await transcript.exists();
-    const cwd = await folderOf(command, transcript, begun, { folders, workspaces });
+    const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     const servers = await configureServers(command, mcpServers.current, dirname(config));
-    const tools = toolsFor(command, toolPolicy.current);
+    const tools = toolsFor(command, workspace, toolPolicy.current);
     lease.throwIfLost();
     return context.runClaude({
       input: this.#input,

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { McpServer, McpServers } from '../../contracts/mcp-servers.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
@@ -18,6 +18,9 @@ export async function configureServers(
   servers: McpServers,
   folder: string,
 ): Promise<ConfiguredServers> {
+  const file = join(folder, 'mcp.json');
+  // What another task had here holds secrets.
+  await rm(file, { force: true });
   if (names.length === 0) return { file: undefined, secrets: [] };
   const { found, missing } = serversFor(servers, names, owner);
   if (missing.length > 0)
@@ -25,7 +28,6 @@ export async function configureServers(
       'mcp_server_unknown',
       `KSI_MCP_SERVERS of this worker has none for ${owner} named ${missing.join(', ')}`,
     );
-  const file = join(folder, 'mcp.json');
   const mcpServers = Object.fromEntries(
     Object.entries(found).map(([name, { owners: _owners, ...server }]) => [name, server]),
   );

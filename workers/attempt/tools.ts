@@ -1,7 +1,9 @@
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
-import { layersOf, toolsOf, whyNotAsked, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, type AskedTools, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
 import { TaskFault } from './fault.js';
+
+type WhyNot = (tool: string, input: Record<string, unknown>) => string | undefined;
 
 /** What Claude is told of the tools that it may use. */
 export interface ClaudeTools {
@@ -10,17 +12,21 @@ export interface ClaudeTools {
   readonly allowed: readonly string[] | undefined;
   readonly disallowed: readonly string[];
   /** Why a tool may not be used so, before each use; undefined: it may, if Claude's own rules say so too. */
-  readonly whyNot: ((tool: string, input: Record<string, unknown>) => string | undefined) | undefined;
+  readonly whyNot: WhyNot | undefined;
+  /** The same of an input that a person has edited. */
+  readonly whyNotEdited: WhyNot;
 }
 
 const RULE = new RegExp(TOOL_RULE_PATTERN);
 
 /**
+ * @param workspace that it works in; undefined: a folder of its session's own.
  * @param policy as it is now: what was allowed when the task was accepted counts no more.
  * @throws {TaskFault} naming the rule that can't be had.
  */
 export function toolsFor(
-  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [], workspace }: SpawnCommand,
+  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [] }: Pick<SpawnCommand, 'owner' | keyof AskedTools>,
+  workspace: string | undefined,
   policy: ToolPolicy,
 ): ClaudeTools {
   for (const rule of [...(allowed ?? []), ...disallowed])
@@ -32,13 +38,14 @@ export function toolsFor(
   }
   const limited = layers.some(({ allow, deny }) => allow !== undefined || deny.length > 0);
   const guarded = workspace !== undefined && !asksForGit(allowed ?? []);
-  const whyNot = (tool: string, input: Record<string, unknown>): string | undefined =>
-    whyNotUsed(layers, tool, input) ?? (guarded ? whyNotGit(tool, input) : undefined);
+  const guard: WhyNot = (tool, input) => (guarded ? whyNotGit(tool, input) : undefined);
+  const whyNot: WhyNot = (tool, input) => whyNotUsed(layers, tool, input) ?? guard(tool, input);
   return {
     existing: toolsOf(layers),
     allowed,
     disallowed: [...new Set(layers.flatMap(({ deny }) => deny.map(({ text }) => text)))],
     whyNot: limited || guarded ? whyNot : undefined,
+    whyNotEdited: (tool, input) => whyNotEdited(layers, tool, input) ?? guard(tool, input),
   };
 }
 
@@ -49,6 +56,8 @@ const asksForGit = (allowed: readonly string[]): boolean => allowed.some((rule) 
  * (`filter.*.clean`, `core.fsmonitor` …; tried). In a folder that others may have written into that is for the request to allow.
  */
 const whyNotGit = (tool: string, { command }: Record<string, unknown>): string | undefined =>
-  tool === 'Bash' && typeof command === 'string' && /\bgit\b/.test(command)
+  (tool === 'Bash' || tool === 'Monitor') &&
+  typeof command === 'string' &&
+  /\bgit\b/.test(command.replaceAll(/['"\\]/g, ''))
     ? "git would run programs that the folder's own git configuration names: allow it in `allowed_tools`, as Bash(git:*)"
     : undefined;

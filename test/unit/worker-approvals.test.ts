@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Approvals, type ApprovalsOptions } from '../../workers/attempt/approvals.js';
+import { Stopped } from '../../workers/attempt/stop.js';
+
+const ID = '0190a0a0-0000-7000-8000-000000000001';
+
+/** Approvals, what they told, and the timers that run. */
+function made(options: Partial<ApprovalsOptions> = {}) {
+  const told: string[] = [];
+  const timers = new Set<() => void>();
+  const events: ApprovalsOptions['events'] = {
+    approvalRequested: ({ approval_id: id }) => void told.push(`requested ${id}`),
+    approvalResolved: ({ decision }) => {
+      told.push(decision);
+      return Promise.resolve();
+    },
+  };
+  const clock: ApprovalsOptions['clock'] = {
+    now: () => 0,
+    after: (_ms, call) => {
+      timers.add(call);
+      return () => timers.delete(call);
+    },
+  };
+  const tools = { whyNotEdited: () => 'not so' };
+  const approvals = new Approvals({ taskId: ID, attempt: 1, timeoutMs: 1_000, events, clock, tools, ...options });
+  const ask = (signal: AbortSignal, tool = 'Bash', input: Record<string, unknown> = { command: 'ls' }) =>
+    approvals.ask(tool, input, { signal, toolUseID: 't', requestId: 'r' });
+  return { approvals, ask, told, timers };
+}
+
+const fenced = {
+  approvalRequested: () => undefined,
+  approvalResolved: () => Promise.reject(new Stopped('fenced')),
+};
+
+describe('approvals of an attempt', () => {
+  it('are withdrawn with their turn, also when that was over before they were asked', async () => {
+    const { ask, told, timers } = made();
+    const turn = new AbortController();
+    const asked = ask(turn.signal);
+    turn.abort();
+    assert.equal((await asked)?.behavior, 'deny');
+    assert.equal((await ask(turn.signal))?.behavior, 'deny');
+    assert.deepEqual(told, [`requested ${ID}.1.1`, 'withdrawn', `requested ${ID}.1.2`, 'withdrawn']);
+    assert.equal(timers.size, 0);
+  });
+
+  it('hold to the rules only what a person has changed', async () => {
+    const { approvals, ask, told } = made();
+    const asked = ask(new AbortController().signal);
+    const edited = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'rm x' } }, 'ann');
+    assert.deepEqual(edited, { ok: false, error: 'not_allowed', why: 'not so' });
+    const same = await approvals.answer(`${ID}.1.1`, { decision: 'allow', input: { command: 'ls' } }, 'ann');
+    assert.deepEqual(same, { ok: true });
+    assert.deepEqual(await asked, { behavior: 'allow', updatedInput: { command: 'ls' } });
+    assert.deepEqual(told.slice(1), ['allow']);
+  });
+
+  // A rejection that nobody handles ends the worker, with all its other tasks.
+  it('end quietly with an attempt that may tell nothing more', async () => {
+    const { ask, timers } = made({ events: fenced });
+    const turn = new AbortController();
+    const asked = ask(turn.signal);
+    turn.abort();
+    assert.equal((await asked)?.behavior, 'deny');
+    const late = ask(new AbortController().signal);
+    for (const expire of timers) expire();
+    assert.equal((await late)?.behavior, 'deny');
+  });
+});
