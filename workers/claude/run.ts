@@ -96,8 +96,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       begun = true;
       const next = reader.read(message);
       if (next === 'refused') end();
-      // What came in too late for a turn makes another one.
-      clearTimeout(lingering);
+      // What came in too late for a turn makes another one. What the process notes beside that is no work.
+      if (message.type !== 'system' || message.subtype === 'init') clearTimeout(lingering);
       if (next !== 'result') continue;
       input.end();
       lingering = setTimeout(() => {
