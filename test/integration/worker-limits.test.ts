@@ -83,4 +83,13 @@ describe('how Claude is started', () => {
       assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(taskId)).error.code, 'workspace_unavailable', workspace);
     }
   });
+
+  it('ends a process that only notes things after its result', async () => {
+    const { taskId } = await lab.post('[[stay]]', { command: { policy: { timeout_s: 60, max_attempts: 1 } } });
+    const { timestamp } = await lab.event('SPAWN_START', taskId);
+    const outcome = await lab.outcome(taskId);
+    dataOf('SPAWN_COMPLETE', outcome);
+    // Its time alone would end it, too.
+    assert.ok(Date.parse(outcome.timestamp) - Date.parse(timestamp) < 60_000);
+  });
 });
