@@ -154,13 +154,14 @@ export class TaskStore {
 
   /** Brings its session up to a change of a task. */
   #account(before: TaskRow | undefined, after: TaskRow | undefined): void {
-    const { session_id: id = '', owner = '' } = after ?? before ?? {};
+    const { session_id: id = '' } = after ?? before ?? {};
     const old = this.#sessions.get(id);
     const next = sessionAfter(old, before, after);
     if (next === undefined) void this.#sessions.remove(id);
     else void this.#sessions.put(id, next);
     if (old?.last_task_id === next?.last_task_id) return;
-    for (const whose of [ALL, owner]) {
+    // It stays its first task's owner's, though one who sees all may have gone on with it.
+    for (const whose of [ALL, (old ?? next)?.owner ?? '']) {
       if (old !== undefined) void this.#index.remove(['sessions', whose, old.last_task_id]);
       if (next !== undefined) void this.#index.put(['sessions', whose, next.last_task_id], id);
     }

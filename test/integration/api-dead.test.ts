@@ -150,7 +150,7 @@ describe('dead letters, and tasks run again', () => {
       broker,
       blobs,
       hub: { cursor: () => 'c' },
-      model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
+      model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
       gauge: { take: () => true },
       budget: { left: () => Promise.resolve(undefined) },
       records: { find: () => Promise.resolve(undefined) },

@@ -30,7 +30,7 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },
-    model: { accept: () => undefined, openOf: () => 0, list: async () => ({ rows: [], next: undefined }) },
+    model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
     gauge: { take: () => true },
     budget: { left: () => Promise.resolve(undefined) },
     records: { find: () => Promise.resolve(undefined) },

@@ -63,3 +63,33 @@ describe('the list of tasks', () => {
     assert.ok(turns >= 3, `only ${turns}`);
   });
 });
+
+describe('the list of sessions', () => {
+  it('shows one that somebody else went on with to its owner alone, once', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
+    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    const accept = (n: number, session: number, owner: string): void => {
+      const command = { v: 1, session_id: idOf(session), owner, priority: 'normal', prompt: 'x' } as const;
+      const accepted_at = new Date(n).toISOString();
+      model.accept(acceptedRow({ ...command, task_id: idOf(n), queue: 'default', accepted_at }, 'queued'));
+    };
+    try {
+      accept(1, 101, 'ann');
+      accept(2, 102, 'ann');
+      accept(3, 101, 'local');
+      const seen: string[] = [];
+      let from: string | undefined;
+      do {
+        const { sessions, next } = await model.sessions('ann', 1, from);
+        seen.push(...sessions.map(({ session_id: id }) => id));
+        from = next;
+      } while (from !== undefined && seen.length < 10);
+      assert.deepEqual(seen, [idOf(101), idOf(102)]);
+      assert.deepEqual((await model.sessions('local', 10)).sessions, []);
+      assert.equal((await model.session(idOf(101)))?.owner, 'ann');
+    } finally {
+      await model.stop();
+      await rm(dir, { recursive: true });
+    }
+  });
+});

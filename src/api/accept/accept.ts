@@ -26,7 +26,7 @@ import { chooseFork, chooseSession } from './session.js';
 export interface AcceptorOptions extends AdmissionOptions {
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
-  readonly model: Pick<ReadModel, 'accept' | 'list' | 'openOf'>;
+  readonly model: Pick<ReadModel, 'accept' | 'session' | 'openOf'>;
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;

@@ -18,7 +18,7 @@ import type { SessionChoice } from './session.js';
 
 export interface AdmissionOptions {
   readonly broker: Broker;
-  readonly model: Pick<ReadModel, 'list'>;
+  readonly model: Pick<ReadModel, 'session'>;
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
   readonly records: Pick<SessionRecords, 'find'>;
   readonly workspaces: Pick<Workspaces, 'find'>;
@@ -118,9 +118,8 @@ export class Admission {
   /** Whose a session is; undefined: nobody's yet. @throws {ApiError} */
   async #ownerOf(sessionId: string): Promise<string | undefined> {
     const { model, records } = this.#options;
-    const { rows } = await model.list({ owner: undefined, sessionId }, 1);
-    const [task] = rows;
-    if (task !== undefined) return task.owner;
+    const session = await model.session(sessionId);
+    if (session !== undefined) return session.owner;
     try {
       return (await records.find(sessionId))?.owner;
     } catch (error) {
