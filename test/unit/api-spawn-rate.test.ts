@@ -56,6 +56,14 @@ describe('counts of spawns', () => {
     assert.equal(took(counts, BEGIN + 2 * MINUTE), true);
   });
 
+  it('are forgotten with their window also by an API that only hears of them', () => {
+    const counts = new RateCounts('a');
+    counts.hear([count()], BEGIN);
+    const next = count({ window: count().window + 1 });
+    counts.hear([next], BEGIN + MINUTE);
+    assert.deepEqual(counts.all(BEGIN), [next]);
+  });
+
   it('are told once, as far as they are this API’s; all, to one that asks', () => {
     const counts = new RateCounts('a');
     counts.hear([count()], BEGIN);

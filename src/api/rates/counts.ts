@@ -36,6 +36,8 @@ export class RateCounts {
 
   /** Learns what others say; what is past, or further ahead than clocks may differ, is left out. */
   hear(counts: readonly RateCount[], now: number): void {
+    // An API of which nobody asks anything only hears.
+    this.#forget(now);
     for (const count of counts) {
       const ahead = count.window - numberOf(count.window_s, now);
       if (ahead === 0 || ahead === 1) raise(this.#windowOf(count), count.api, count.taken);
