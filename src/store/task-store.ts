@@ -123,7 +123,13 @@ export class TaskStore {
 
   /** Whether a task is there that has no outcome. */
   hasOpen(): boolean {
-    return OPEN.some((status) => this.list({ owner: undefined, status }).next().done !== true);
+    return OPEN.some((status) => {
+      const found = this.list({ owner: undefined, status });
+      const none = found.next().done === true;
+      // Else its cursor stays open, and with it the pages of that moment.
+      found.return(undefined);
+      return !none;
+    });
   }
 
   async clear(): Promise<void> {

@@ -93,8 +93,8 @@ function readProc(path: string): string {
   try {
     return readFileSync(`/proc/${path}`, 'utf8');
   } catch (error) {
-    // It has ended meanwhile.
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    // It has ended meanwhile, or is another user's and hidden (hidepid).
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
     throw error;
   }
 }
