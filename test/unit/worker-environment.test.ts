@@ -3,6 +3,11 @@ import { describe, it } from 'node:test';
 import { claudeEnvironment, redactor } from '../../workers/claude/environment.js';
 
 describe("Claude's environment", () => {
+  it('counts the keys of other providers among the secrets', () => {
+    const { secrets } = claudeEnvironment({ ANTHROPIC_FOUNDRY_API_KEY: 'foundry-secret' }, []);
+    assert.deepEqual(secrets, ['foundry-secret']);
+  });
+
   it('holds what is on the list, what the operator names, and no more', () => {
     const { env, secrets } = claudeEnvironment(
       {

@@ -4,7 +4,7 @@
  */
 const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
   { pattern: /^(PATH|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|SHELL|USER|LOGNAME)$/, why: 'tools need them' },
-  { pattern: /^ANTHROPIC_(API_KEY|AUTH_TOKEN|CUSTOM_HEADERS)$/, why: 'credentials', secret: true },
+  { pattern: /^ANTHROPIC_([A-Z0-9_]+_)?(API_KEY|AUTH_TOKEN|CUSTOM_HEADERS)$/, why: 'credentials', secret: true },
   { pattern: /^ANTHROPIC_[A-Z0-9_]+$/, why: 'address, models and cloud settings of the Messages API' },
   { pattern: /^CLAUDE_CODE_OAUTH_TOKEN$/, why: 'credentials', secret: true },
   { pattern: /^CLAUDE_CODE_(USE|SKIP)_[A-Z0-9_]+$/, why: 'choice of a cloud provider (Bedrock, Vertex …)' },
