@@ -46,8 +46,9 @@ export class OperatorFile<S extends TSchema> {
     try {
       const version = this.#versionOf(path);
       if (version === this.#version) return this.#value;
-      this.#version = version;
       this.#value = this.#read(path);
+      // Not before: what can't be read now may be later, without a change that could be seen (of its mode, for example).
+      this.#version = version;
       log.info({ file: path }, 'a file of the operator was read anew');
     } catch (error) {
       log.error({ err: error }, 'a file of the operator cannot be read; what it held before stays in force');

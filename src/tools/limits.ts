@@ -121,7 +121,7 @@ const commandsOf = ({ command }: Record<string, unknown>, between: RegExp): stri
   typeof command === 'string'
     ? command
         .split(between)
-        .map((part) => part.trim())
+        .map((part) => part.trim().replaceAll(/\s+/g, ' '))
         .filter((part) => part !== '')
     : [];
 

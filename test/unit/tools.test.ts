@@ -102,6 +102,7 @@ describe('what a tool may be used for', () => {
       bash('git status && git push -f') ?? '',
       /denied here by the operator's policy \(Bash\(git push:\*\)\)/,
     );
+    assert.match(bash('git  \t push') ?? '', /denied here by the operator's policy/, 'blanks hide nothing');
     assert.match(bash('git log', 'bob', ['Bash(git log:*)']) ?? '', /denied here by the request/);
     assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
     for (const command of ['(git push)', 'echo $(git push)', '{ git push; }', 'echo `git push`'])
