@@ -25,12 +25,6 @@ describe('what a task may take', () => {
     }
   });
 
-  it('is no time after its result, whatever it still says', async () => {
-    await lab.worker();
-    const { taskId } = await lab.post('[[stay]] talkative');
-    dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
-  });
-
   it('is so much output', async () => {
     await lab.worker();
     const { taskId } = await lab.post('[[messages:4000]][[hang]]');

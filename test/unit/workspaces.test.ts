@@ -69,14 +69,18 @@ describe('workspaces', () => {
     const task = (workspace?: string) => ({ session_id: 's', ...(workspace === undefined ? {} : { workspace }) });
 
     it('is decided when it begins, and kept', async () => {
+      const site = { path: root, workspace: 'site' };
       const fresh = transcript();
-      assert.equal(await folderOf(task('site'), fresh, false, { folders, workspaces }), root);
+      assert.deepEqual(await folderOf(task('site'), fresh, false, { folders, workspaces }), site);
       assert.deepEqual(fresh.bindings, ['site']);
       const bound = transcript('site');
-      assert.equal(await folderOf(task(), bound, true, { folders, workspaces }), root);
-      assert.equal(await folderOf(task('site'), bound, true, { folders, workspaces }), root);
+      assert.deepEqual(await folderOf(task(), bound, true, { folders, workspaces }), site);
+      assert.deepEqual(await folderOf(task('site'), bound, true, { folders, workspaces }), site);
       assert.deepEqual(bound.bindings, []);
-      assert.equal(await folderOf(task(), transcript(), true, { folders, workspaces }), '/own');
+      assert.deepEqual(await folderOf(task(), transcript(), true, { folders, workspaces }), {
+        path: '/own',
+        workspace: undefined,
+      });
     });
 
     it('cannot be changed, nor left', async () => {
