@@ -168,6 +168,8 @@ export const HEADER = {
   type: 'Ksi-Type',
   /** On a command: its task, so that it can be told without reading the body (which may be in the object store). */
   taskId: 'Ksi-Task-Id',
+  /** On a session's transcript: whose task wrote it. Its first message says whose the session is. */
+  owner: 'Ksi-Owner',
 } as const;
 
 /** Namespace of the UUIDv5 that a session's name stands for (of `<owner>/<name>`). Never changes. */

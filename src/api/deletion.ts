@@ -25,7 +25,7 @@ export interface DeleterOptions {
   readonly model: Pick<ReadModel, 'list' | 'remove'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
-  readonly records: Pick<SessionRecords, 'find' | 'remove'>;
+  readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
   readonly log: Logger;
 }
 
@@ -54,9 +54,8 @@ export class Deleter {
   async session(asked: string, principal: Principal): Promise<void> {
     const { sessionId } = chooseSession(asked, principal.owner);
     const rows = await this.#rows({ owner: undefined, sessionId });
-    const [first] = rows;
     const kept = await guarded(() => this.#hasTranscript(sessionId));
-    const owner = first?.owner ?? (await guarded(() => this.#options.records.find(sessionId)))?.owner;
+    const owner = rows.at(-1)?.owner ?? (await guarded(() => this.#options.records.ownerOf(sessionId)));
     // Of a session whose tasks are not known any more, nobody knows whose it is.
     if (owner === undefined ? !kept || !principal.seesAll : !maySee(principal, owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);

@@ -153,7 +153,7 @@ describe('dead letters, and tasks run again', () => {
       model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
       gauge: { take: () => true },
       budget: { left: () => Promise.resolve(undefined) },
-      records: { find: () => Promise.resolve(undefined) },
+      records: { ownerOf: () => Promise.resolve(undefined) },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },

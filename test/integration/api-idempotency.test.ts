@@ -33,7 +33,7 @@ function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<v
     model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
     gauge: { take: () => true },
     budget: { left: () => Promise.resolve(undefined) },
-    records: { find: () => Promise.resolve(undefined) },
+    records: { ownerOf: () => Promise.resolve(undefined) },
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
     mcpServers: { current: {} },

@@ -166,6 +166,7 @@ describe('KSI_TRANSCRIPTS', () => {
         broker,
         blobs: new Blobs(broker),
         sessionId,
+        owner: 'o',
         ...(await transcriptEnd(broker, sessionId)),
         signal,
       });

@@ -115,6 +115,27 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual(((await api.request('/usage', { headers })).body as UsageAnswer).rows, []);
   });
 
+  it('stay their owner’s when their tasks are deleted', async () => {
+    const { id } = await run({ prompt: 'the word is QUINCE', session_id: 'kept' });
+    const { session_id: session } = await get<Session>('/sessions/kept');
+    assert.equal((await api.request(`/tasks/${id}`, { method: 'DELETE' })).status, 204);
+    while ((await api.request(`/sessions/${session}`)).status !== 404)
+      await new Promise((next) => setTimeout(next, 10));
+    const made = await api.request('/tokens', {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ owner: 'mallory', scopes: ['spawn', 'read'] }),
+    });
+    const headers = { authorization: `Bearer ${String(made.body['token'])}` };
+    for (const more of [{}, { fork: true }]) {
+      const body = JSON.stringify({ prompt: 'what was the word?', session_id: session, ...more });
+      const init = { method: 'POST', headers: { ...headers, ...json }, body };
+      assert.equal((await api.request('/spawn', init)).status, 404);
+    }
+    assert.equal((await api.request(`/sessions/${session}`, { method: 'DELETE', headers })).status, 404);
+    await run({ prompt: 'what was the word?', session_id: 'kept', resume_only: true });
+  });
+
   it('run one at a time, in the order asked for, and each knows the one before', async () => {
     const ids: string[] = [];
     for (let n = 1; n <= 10; n++) ids.push((await api.spawn({ prompt: `ORDER-${n}`, session_id: 'queue' })).task_id);

@@ -151,7 +151,7 @@ describe('the fence', () => {
     const sessionId = uuidv4();
     const key = { projectKey: '-other', sessionId };
     const transcript = ({ transcript }: Claim): Transcript =>
-      new Transcript({ broker: lab.broker, blobs: context.blobs, sessionId, signal, ...transcript });
+      new Transcript({ broker: lab.broker, blobs: context.blobs, sessionId, owner: 'o', signal, ...transcript });
     const entry = (uuid: string, text = ''): { type: string; uuid: string; text: string } => ({
       type: 'user',
       uuid,

@@ -134,8 +134,8 @@ export class Attempt {
     } = context;
     const { signal } = lease;
     const { config, home } = await folders.slot(slot);
-    const sessionId = command.session_id;
-    const transcript = new Transcript({ broker, blobs, sessionId, ...claim.transcript, signal });
+    const { session_id: sessionId, owner } = command;
+    const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal });
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
@@ -184,12 +184,12 @@ export class Attempt {
   /** @returns whether the session goes on from another one, as it was asked to. */
   async #forked(transcript: Transcript, cwd: string): Promise<boolean> {
     const { context, lease, command } = this.#options;
-    const { fork_of: from, session_id: sessionId } = command;
+    const { fork_of: from, session_id: sessionId, owner } = command;
     if (from === undefined) return false;
     const { broker, blobs } = context;
     const { signal } = lease;
     const end = await whileUnavailable(broker, signal, () => transcriptEnd(broker, from));
-    const source = new Transcript({ broker, blobs, sessionId: from, ...end, signal });
+    const source = new Transcript({ broker, blobs, sessionId: from, owner, ...end, signal });
     await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
     transcript.settle();
     return true;

@@ -182,7 +182,7 @@ function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: n
   const { broker } = context;
   const holds = async (): Promise<boolean> =>
     (await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(identity.task_id)))?.seq === stateSeq;
-  return rewindTranscript(broker, identity.session_id, to, holds, signal);
+  return rewindTranscript(broker, identity, to, holds, signal);
 }
 
 /** The `n` of the last event of a task's last attempt, which can write no more. */

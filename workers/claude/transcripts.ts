@@ -7,7 +7,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { v7 as uuidv7 } from 'uuid';
 import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js';
-import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { asBrokerError, lastBySubject } from '../../src/broker/read.js';
@@ -45,7 +45,7 @@ export async function transcriptEnd(broker: Broker, sessionId: string): Promise<
  */
 export async function rewindTranscript(
   broker: Broker,
-  sessionId: string,
+  { session_id: sessionId, owner }: { session_id: string; owner: string },
   to: number,
   holds: () => Promise<boolean>,
   signal: AbortSignal,
@@ -57,7 +57,8 @@ export async function rewindTranscript(
     const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
     if (!(await whileUnavailable(broker, signal, holds))) return undefined;
     // On a conflict the lost attempt, still alive, was quicker once more.
-    const marker = { subject: filter, payload, msgId: uuidv7(), expect: { filter, seq } };
+    const headers = { [HEADER.owner]: owner };
+    const marker = { subject: filter, payload, msgId: uuidv7(), headers, expect: { filter, seq } };
     const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
     if (stored !== undefined) return stored;
   }
@@ -67,6 +68,8 @@ export interface TranscriptOptions {
   broker: Broker;
   blobs: Blobs;
   sessionId: string;
+  /** Of the task. */
+  owner: string;
   /** The sequence that the attempt resumes from: what came later does not count. */
   from: number;
   /** The transcript's last sequence when the attempt began: `from`, or that of its rewind. */
@@ -210,9 +213,10 @@ export class Transcript implements SessionStore {
   }
 
   async #store(subject: string, msgId: string, payload: string): Promise<void> {
-    const { broker, signal } = this.#options;
+    const { broker, owner, signal } = this.#options;
     this.#mainRead = undefined;
-    const publication = { subject, payload, msgId, expect: { filter: this.#filter, seq: this.#last } };
+    const headers = { [HEADER.owner]: owner };
+    const publication = { subject, payload, msgId, headers, expect: { filter: this.#filter, seq: this.#last } };
     const seq = await publishCertainly(broker, STREAM.transcripts, publication, signal);
     if (seq === undefined) throw this.#failed(new Error('Another attempt has taken the session over'));
     if (subject === this.#filter) this.#last = seq;

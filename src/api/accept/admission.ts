@@ -20,7 +20,7 @@ export interface AdmissionOptions {
   readonly broker: Broker;
   readonly model: Pick<ReadModel, 'session'>;
   readonly config: Pick<Config, 'KSI_QUEUES' | 'KSI_MAX_PROMPT_CHARS'>;
-  readonly records: Pick<SessionRecords, 'find'>;
+  readonly records: Pick<SessionRecords, 'ownerOf'>;
   readonly workspaces: Pick<Workspaces, 'find'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
   readonly mcpServers: Pick<McpServersFile, 'current'>;
@@ -121,7 +121,7 @@ export class Admission {
     const session = await model.session(sessionId);
     if (session !== undefined) return session.owner;
     try {
-      return (await records.find(sessionId))?.owner;
+      return await records.ownerOf(sessionId);
     } catch (error) {
       throw apiErrorOf(error);
     }

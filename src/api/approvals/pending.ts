@@ -8,10 +8,14 @@ import type { ReadModel } from '../../store/read-model.js';
 
 type Event = Pick<BridgedEvent, 'type' | 'timestamp' | 'data'>;
 
-/** Pure: what is open of a task's approvals after one more of its events. Its attempts' ends are ends of what they asked. */
+/**
+ * Pure: what is open of a task's approvals after one more of its events, which may come again. Its attempts' ends are ends of what
+ * they asked.
+ */
 export function foldApprovals(open: readonly Approval[], { type, timestamp, data }: Event): readonly Approval[] {
-  if (type === 'APPROVAL_REQUESTED') return [...open, { ...data, requested_at: timestamp } as unknown as Approval];
-  if (type === 'APPROVAL_RESOLVED') return open.filter(({ approval_id: id }) => id !== data['approval_id']);
+  const others = open.filter(({ approval_id: id }) => id !== data['approval_id']);
+  if (type === 'APPROVAL_REQUESTED') return [...others, { ...data, requested_at: timestamp } as unknown as Approval];
+  if (type === 'APPROVAL_RESOLVED') return others;
   return statusOfEvent(type) === undefined ? open : [];
 }
 
@@ -59,10 +63,6 @@ export class PendingApprovals {
     return [...this.#open.values()].flat().toSorted((a, b) => (a.requested_at < b.requested_at ? -1 : 1));
   }
 
-  find(id: string): Approval | undefined {
-    return this.#open.get(id.slice(0, id.indexOf('.')))?.find(({ approval_id: each }) => each === id);
-  }
-
   #apply(event: Event): void {
     const { task_id: taskId } = event.data;
     if (typeof taskId !== 'string') return;
@@ -101,19 +101,13 @@ export class PendingApprovals {
       this.#meanwhile = undefined;
       this.#open.clear();
       for (const [id, open] of past) if (open.length > 0) this.#open.set(id, open);
-      // Some of these were read already: asked twice is asked once.
-      for (const event of since) this.#again(event);
+      // Some of these were read already, and some that were read are still on their way here.
+      for (const event of since) this.#apply(event);
     } catch (error) {
       this.#meanwhile = undefined;
       if (this.#stopped) return;
       this.#log.warn({ err: error }, 'the open approvals could not be read yet; trying on');
       this.#retry = setTimeout(() => this.#rebuild(), REBUILD_RETRY_MS);
     }
-  }
-
-  #again(event: Event): void {
-    const { approval_id: id } = event.data;
-    if (event.type === 'APPROVAL_REQUESTED' && this.find(String(id)) !== undefined) return;
-    this.#apply(event);
   }
 }

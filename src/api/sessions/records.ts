@@ -1,10 +1,10 @@
 import { check } from '../../../contracts/check.js';
-import { BUCKET, SUBJECT } from '../../../contracts/names.js';
+import { BUCKET, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { SessionRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
-import { lastBySubject } from '../../broker/read.js';
+import { lastBySubject, nextBySubject } from '../../broker/read.js';
 
-/** Whose a session is that has no task to say so: one that was imported. */
+/** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
 export class SessionRecords {
   readonly #broker: Broker;
 
@@ -18,6 +18,16 @@ export class SessionRecords {
     if (stored === undefined || stored.data.length === 0) return undefined;
     const record = check(SessionRecord, JSON.parse(new TextDecoder().decode(stored.data)));
     return record.ok ? record.value : undefined;
+  }
+
+  /** By its record, or who began its transcript; undefined: there is none, or nobody knows. @throws {BrokerError} */
+  async ownerOf(sessionId: string): Promise<string | undefined> {
+    const [record, first] = await Promise.all([
+      this.find(sessionId),
+      nextBySubject(this.#broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
+    ]);
+    const owner = record?.owner ?? first?.header(HEADER.owner);
+    return owner === '' ? undefined : owner;
   }
 
   /** @throws {BrokerError} */

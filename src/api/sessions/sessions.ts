@@ -95,7 +95,7 @@ export class Sessions {
       });
       try {
         const transcript = { entries: mine(exported.entries), subagents: Object.fromEntries(subagents) };
-        await this.#transcripts.store(sessionId, transcript);
+        await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);
       } catch (error) {
         throw isBrokerError(error, 'conflict') ? taken : error;
       }

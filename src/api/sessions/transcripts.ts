@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import { FORMAT_VERSION, STREAM, SUBJECT } from '../../../contracts/names.js';
-import type { TranscriptEntry } from '../../../contracts/sessions.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { Session, TranscriptEntry } from '../../../contracts/sessions.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { asBrokerError, streamPosition } from '../../broker/read.js';
@@ -8,6 +8,8 @@ import { foldTranscript, splitEntries, type TranscriptBody, type TranscriptMessa
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../transcripts/read.js';
 
 const MAX_BODY_BYTES = 524_288;
+
+type Whose = Pick<Session, 'session_id' | 'owner'>;
 
 /** A session's transcript with those of its subagents. */
 export interface WholeTranscript {
@@ -47,17 +49,26 @@ export class Transcripts {
   }
 
   /** Stores one of a session that has none. The main part comes last: until then it is none. @throws {BrokerError} conflict */
-  async store(sessionId: string, { entries, subagents }: WholeTranscript): Promise<void> {
+  async store({ session_id: sessionId, owner }: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
     for (const [subkey, part] of Object.entries(subagents))
-      await this.#append(sessionId, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part);
-    await this.#append(sessionId, SUBJECT.transcript(sessionId), entries);
+      await this.#append(
+        { session_id: sessionId, owner },
+        SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)),
+        part,
+      );
+    await this.#append({ session_id: sessionId, owner }, SUBJECT.transcript(sessionId), entries);
   }
 
-  async #append(sessionId: string, subject: string, entries: readonly TranscriptEntry[]): Promise<void> {
+  async #append(
+    { session_id: sessionId, owner }: Whose,
+    subject: string,
+    entries: readonly TranscriptEntry[],
+  ): Promise<void> {
+    const headers = { [HEADER.owner]: owner };
     let seq = 0;
     for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
       const payload = await this.#payload(sessionId, body);
-      ({ seq } = await this.#broker.publisher.publish({ subject, payload, expect: { filter: subject, seq } }));
+      ({ seq } = await this.#broker.publisher.publish({ subject, payload, headers, expect: { filter: subject, seq } }));
     }
   }
 
