@@ -83,6 +83,8 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
       const ran = await run(`[[tool:Bash {"command":"${command}"}]]`, inSite());
       assert.match(ran.told, /git would run programs/, command);
     }
+    // Claude makes it itself, asking nobody.
+    await run('[[tool:EnterWorktree {"name":"beside"}]]', inSite());
     assert.deepEqual(await hostile.sprung(), []);
     const ran = await run('[[tool:Bash {"command":"git status"}]]', inSite({ allowedTools: ['Bash(git status:*)'] }));
     assert.match(ran.told, /modified: +a.txt/);

@@ -82,6 +82,17 @@ describe('what a task asks of the real claude', { skip }, async () => {
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(taskId)).error.code, 'claude_max_budget');
   });
 
+  it("bounds a task's own cost, whatever its session had cost before", async () => {
+    const first = await complete('[[chars:20000]] a long answer');
+    const cost = Number(first.output['total_cost_usd']);
+    const second = await complete(
+      '[[tool:Read {"file_path":"/none"}]] a short one',
+      { max_budget_usd: cost * 0.6 },
+      first.sessionId,
+    );
+    assert.ok(Number(second.output['total_cost_usd']) > cost, 'Claude counts on');
+  });
+
   it('lets edits pass in the mode that says so, and nothing else', async () => {
     const edit = '[[tool:Write {"file_path":"note.txt","content":"x"}]][[tool:Bash {"command":"mkdir made"}]]';
     const { output } = await complete(edit, { permission_mode: 'acceptEdits' });

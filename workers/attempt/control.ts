@@ -44,7 +44,11 @@ export class Control {
       this.#log.warn({ err: error, verb }, 'what was asked of the attempt could not be done');
       return { ok: false, error: 'not_running' };
     });
-    message.respond(JSON.stringify(answer));
+    try {
+      message.respond(JSON.stringify(answer));
+    } catch (error) {
+      this.#log.warn({ err: error, verb }, 'who asked got no answer: the connection is closed');
+    }
   }
 
   async #answer(verb: string, message: Msg): Promise<ControlAnswer> {
