@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Session, SessionExport } from '../../contracts/sessions.js';
 import type { UsageAnswer } from '../../contracts/usage.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
@@ -32,9 +33,15 @@ describe('sessions with the real claude', { skip }, async () => {
     await messages.stop();
   });
 
+  /** Until the API has seen the outcome too. */
+  const outcome = async (id: string): ReturnType<typeof lab.outcome> => {
+    const event = await lab.outcome(id);
+    while ((await api.task(id)).ended_at === undefined) await sleep(10);
+    return event;
+  };
   const run = async (body: object): Promise<{ id: string; cost: number; total: number }> => {
     const { task_id: id } = await api.spawn(body);
-    const { output, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    const { output, usage } = dataOf('SPAWN_COMPLETE', await outcome(id));
     return { id, cost: usage?.cost_usd ?? -1, total: Number(output?.['total_cost_usd']) };
   };
   const get = async <T>(path: string): Promise<T> => (await api.request(path)).body as T;
@@ -82,7 +89,7 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.equal((await get<Session>('/sessions/copy')).tasks, 0);
     assert.equal((await put({ ...exported, session_id: 'copy' })).status, 409);
     const { task_id: id } = await api.spawn({ prompt: 'ELSEWHERE', session_id: 'copy', resume_only: true });
-    dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    dataOf('SPAWN_COMPLETE', await outcome(id));
     const asked = messages.requests.findLast(
       ({ conversation }) => conversation?.prompts.at(-1)?.includes('ELSEWHERE') === true,
     );
@@ -139,7 +146,7 @@ describe('sessions with the real claude', { skip }, async () => {
   it('run one at a time, in the order asked for, and each knows the one before', async () => {
     const ids: string[] = [];
     for (let n = 1; n <= 10; n++) ids.push((await api.spawn({ prompt: `ORDER-${n}`, session_id: 'queue' })).task_id);
-    await Promise.all(ids.map((id) => lab.outcome(id)));
+    await Promise.all(ids.map((id) => outcome(id)));
     const seqs = ids.map((id) =>
       ['SPAWN_START', 'SPAWN_COMPLETE'].map(
         (type) => lab.seen.find(({ subject, event }) => subject.includes(id) && event.type === type)?.seq ?? 0,
@@ -166,7 +173,7 @@ describe('sessions with the real claude', { skip }, async () => {
       prompt: `[[tool:Task ${JSON.stringify(agent)}]] MAIN`,
       session_id: 'with-subagent',
     });
-    dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    dataOf('SPAWN_COMPLETE', await outcome(id));
     const exported = await get<SessionExport>('/sessions/with-subagent/export');
     assert.match(JSON.stringify(exported.subagents ?? {}), /SUB-PROMPT/);
     const elsewhere = await lab.worker({
@@ -176,7 +183,7 @@ describe('sessions with the real claude', { skip }, async () => {
     });
     await first.worker.stop();
     const next = await api.spawn({ prompt: 'GO-ON', session_id: session });
-    dataOf('SPAWN_COMPLETE', await lab.outcome(next.task_id));
+    dataOf('SPAWN_COMPLETE', await outcome(next.task_id));
     const { worker_id: worker } = await api.task(next.task_id);
     assert.equal(worker, elsewhere.worker.id);
     const asked = messages.requests.findLast(
@@ -195,7 +202,7 @@ describe('sessions with the real claude', { skip }, async () => {
       fork: true,
       metadata: { ticket: '4711', 'a.b': 'ä:x' },
     });
-    const { usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    const { usage } = dataOf('SPAWN_COMPLETE', await outcome(id));
     assert.ok((usage?.cost_usd ?? 0) < 0.02, 'what the origin took is not its own');
     const { session_id: origin } = await get<Session>('/sessions/notes');
     assert.deepEqual((await get<Session>(`/sessions/${fork}`)).fork_of, origin);
