@@ -63,11 +63,16 @@ export class StreamReader {
   }
 }
 
+const LATEST_MS = 8.64e15;
+
 /** Undefined while requests are allowed. */
 function resetOf(message: ClaudeMessage): number | undefined {
   const info = message['rate_limit_info'] as { status?: unknown; resetsAt?: unknown } | undefined;
   // In seconds, as the Messages API gives it.
-  return info?.status === 'rejected' && typeof info.resetsAt === 'number' ? info.resetsAt * 1_000 : undefined;
+  if (info?.status !== 'rejected' || typeof info.resetsAt !== 'number') return undefined;
+  const ms = info.resetsAt * 1_000;
+  // Beyond it there are no dates.
+  return Math.abs(ms) <= LATEST_MS ? ms : undefined;
 }
 
 /** The text that a delta of the main conversation adds; '' for all else. */
