@@ -122,6 +122,22 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual(kept.body['entries'], [line('a')]);
   });
 
+  it('go with their owner, also when they have no task', async () => {
+    const made = await api.request('/tokens', {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ owner: 'zoe', scopes: ['spawn'] }),
+    });
+    const headers = { authorization: `Bearer ${String(made.body['token'])}`, ...json };
+    const body = JSON.stringify({ format: 'ksi-session', v: 1, entries: [{ type: 'user', uuid: 'z' }] });
+    const imported = await api.request('/sessions/import', { method: 'POST', headers, body });
+    const path = `/sessions/${String(imported.body['session_id'])}`;
+    assert.equal((await api.request(path)).status, 200);
+    assert.equal((await api.request('/owners/zoe', { method: 'DELETE' })).status, 204);
+    assert.equal((await api.request(path)).status, 404);
+    assert.equal((await api.request('/sessions/copy')).status, 200, 'of another one');
+  });
+
   it('of another owner are as unknown as none, imported ones too', async () => {
     const token = (
       await api.request('/tokens', {
