@@ -25,8 +25,8 @@ interface Limit {
 }
 
 /**
- * What a task may cost at the most, by the budgets that it falls under. What has ended counts; tasks that run at the same time don't
- * know of each other, so a budget can be exceeded by what they spend beside each other.
+ * What a task may cost at the most, by the budgets that it falls under. What has ended and isn't deleted counts; tasks that wait or run
+ * at the same time don't know of each other, so a budget can be exceeded by what they spend.
  */
 export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;

@@ -4,7 +4,7 @@ import { isEnded } from '../../contracts/states.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
-import { asBrokerError, lastBySubject } from '../broker/read.js';
+import { asBrokerError, lastBySubject, subjectsOf } from '../broker/read.js';
 import { placeOf } from '../broker/session-queue.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
@@ -22,7 +22,7 @@ export interface DeleterOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly tasks: Pick<TaskReader, 'task'>;
-  readonly model: Pick<ReadModel, 'list' | 'remove'>;
+  readonly model: Pick<ReadModel, 'list' | 'remove' | 'session'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
@@ -71,7 +71,7 @@ export class Deleter {
     await guarded(async () => {
       for (;;) {
         const rows = await this.#rows({ owner });
-        if (rows.length === 0) return;
+        if (rows.length === 0) break;
         for (const { task_id: id, status } of rows)
           if (!isEnded(status)) await this.#options.canceller.cancel(id, { ...principal, seesAll: true });
         for (const sessionId of new Set(rows.map(({ session_id: id }) => id))) {
@@ -79,7 +79,20 @@ export class Deleter {
           await this.#session(sessionId, tasks, owner, principal);
         }
       }
+      for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
     });
+  }
+
+  /** An owner's sessions that have no task: imported ones, and those whose tasks were deleted one by one. */
+  async #taskless(owner: string): Promise<string[]> {
+    const { broker, model, records } = this.#options;
+    const found: string[] = [];
+    for (const subject of await subjectsOf(broker, STREAM.transcripts, SUBJECT.transcript('*'))) {
+      const sessionId = subject.slice(subject.lastIndexOf('.') + 1);
+      if ((await model.session(sessionId)) !== undefined) continue;
+      if ((await records.ownerOf(sessionId)) === owner) found.push(sessionId);
+    }
+    return found;
   }
 
   async #rows(filter: { owner: string | undefined; sessionId?: string }): Promise<TaskRow[]> {

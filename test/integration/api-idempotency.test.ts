@@ -8,6 +8,8 @@ import type { SpawnRequest } from '../../contracts/spawn.js';
 import { Acceptor } from '../../src/api/accept/accept.js';
 import { IdempotencyRecords } from '../../src/api/accept/idempotency-records.js';
 import { OnceAcceptor, type AcceptedOnce } from '../../src/api/accept/once.js';
+import { ApiError } from '../../src/api/api-error.js';
+import type { Budget } from '../../src/api/budgets.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -25,14 +27,17 @@ const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
   });
 
 /** What accepts with keys in an API, without the rest of it. */
-function acceptorOn(broker: Broker): { once: OnceAcceptor; stop: () => Promise<void> } {
+function acceptorOn(
+  broker: Broker,
+  left: Budget['left'] = () => Promise.resolve(undefined),
+): { once: OnceAcceptor; stop: () => Promise<void> } {
   const acceptor = new Acceptor({
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
     gauge: { take: () => true },
-    budget: { left: () => Promise.resolve(undefined) },
+    budget: { left },
     records: { ownerOf: () => Promise.resolve(undefined) },
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
@@ -57,6 +62,22 @@ describe('Idempotency-Key', () => {
     lab = await ApiLab.start();
   });
   after(() => lab.stop());
+
+  it('is answered with its task when the budget has been spent since', async () => {
+    let spent = false;
+    const { once, stop } = acceptorOn(lab.broker, () =>
+      spent ? Promise.reject(new ApiError('budget_exceeded', 'spent')) : Promise.resolve(1),
+    );
+    try {
+      const first = await once.accept({ prompt: 'x' }, LOCAL, 'dear-1');
+      spent = true;
+      const again = await once.accept({ prompt: 'x' }, LOCAL, 'dear-1');
+      assert.deepEqual([again.replayed, again.accepted.task_id], [true, first.accepted.task_id]);
+      await assert.rejects(once.accept({ prompt: 'x' }, LOCAL, 'dear-2'), { code: 'budget_exceeded' });
+    } finally {
+      await stop();
+    }
+  });
 
   it('gives the same answer to the same request, and says so', async () => {
     const body = { prompt: 'once', model: 'm' };

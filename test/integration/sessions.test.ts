@@ -99,6 +99,55 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.equal((await put({ ...exported, session_id: 'copy' })).status, 201, 'it may come again');
   });
 
+  it('that are imported at once by two are the first one’s, and bring no costs', async () => {
+    const id = '0197c1de-0000-7000-8000-00000000beef';
+    const line = (uuid: string): object => ({ type: 'user', uuid, message: { role: 'user', content: uuid } });
+    const exported = {
+      format: 'ksi-session',
+      v: 1,
+      session_id: id,
+      entries: [line('a'), { type: 'cost-state', totalCostUSD: 1e17 }],
+    };
+    const owners = ['ann', 'bob'];
+    const tokens = await Promise.all(
+      owners.map(async (owner) => {
+        const body = JSON.stringify({ owner, scopes: ['spawn', 'read'] });
+        return (await api.request('/tokens', { method: 'POST', headers: json, body })).body['token'];
+      }),
+    );
+    const as = (n: number): Record<string, string> => ({ authorization: `Bearer ${String(tokens[n])}`, ...json });
+    const answers = await Promise.all(
+      owners.map((_owner, n) =>
+        api.request('/sessions/import', { method: 'POST', headers: as(n), body: JSON.stringify(exported) }),
+      ),
+    );
+    assert.deepEqual(
+      answers.map(({ status }) => status).toSorted((a, b) => a - b),
+      [201, 409],
+    );
+    const winner = answers.findIndex(({ status }) => status === 201);
+    assert.equal(answers[winner]?.body['entries'], 1);
+    assert.equal((await get<Session>(`/sessions/${id}`)).owner, owners[winner]);
+    const kept = await api.request(`/sessions/${id}/export`, { headers: as(winner) });
+    assert.deepEqual(kept.body['entries'], [line('a')]);
+  });
+
+  it('go with their owner, also when they have no task', async () => {
+    const made = await api.request('/tokens', {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ owner: 'zoe', scopes: ['spawn'] }),
+    });
+    const headers = { authorization: `Bearer ${String(made.body['token'])}`, ...json };
+    const body = JSON.stringify({ format: 'ksi-session', v: 1, entries: [{ type: 'user', uuid: 'z' }] });
+    const imported = await api.request('/sessions/import', { method: 'POST', headers, body });
+    const path = `/sessions/${String(imported.body['session_id'])}`;
+    assert.equal((await api.request(path)).status, 200);
+    assert.equal((await api.request('/owners/zoe', { method: 'DELETE' })).status, 204);
+    assert.equal((await api.request(path)).status, 404);
+    assert.equal((await api.request('/sessions/copy')).status, 200, 'of another one');
+  });
+
   it('of another owner are as unknown as none, imported ones too', async () => {
     const token = (
       await api.request('/tokens', {

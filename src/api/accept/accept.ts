@@ -89,17 +89,31 @@ export class Acceptor {
     const session = forks ? chooseFork(asked, principal.owner) : chooseSession(asked, principal.owner);
     if (session.forkOf !== undefined) await this.#admission.checkFork(session.forkOf, principal);
     else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
-    const budgetUsd = await this.#options.budget.left(principal, session.sessionId);
+    const budget = await this.#budget(principal, session.sessionId);
+    const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {
       command: commandFor(request, session, principal, { retryOf, retentionMs, budgetUsd }),
+      ...(budget instanceof ApiError ? { refused: budget } : {}),
       fresh: session.fresh,
       since: hub.cursor(),
       principal,
     };
   }
 
-  /** Counts one more task in its queue. @throws {ApiError} queue_full, rate_limited */
-  async takePlace({ command: { queue, prompt }, principal: { tokenId, concurrency } }: Prepared): Promise<void> {
+  /** What is left, or that nothing is. */
+  async #budget(principal: Principal, sessionId: string): Promise<number | ApiError | undefined> {
+    try {
+      return await this.#options.budget.left(principal, sessionId);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'budget_exceeded') return error;
+      throw error;
+    }
+  }
+
+  /** Counts one more task in its queue. @throws {ApiError} budget_exceeded, queue_full, rate_limited */
+  async takePlace({ command: { queue, prompt }, principal, refused }: Prepared): Promise<void> {
+    const { tokenId, concurrency } = principal;
+    if (refused !== undefined) throw refused;
     if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
       throw new ApiError('rate_limited', `The token may have ${concurrency} tasks open at once`, { retryAfter: 5 });
     const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);

@@ -118,6 +118,7 @@ export class OnceAcceptor {
     if (record.state === 'stored') return { accepted: acceptedOf(earlier, record.status ?? 'queued'), replayed: true };
     const need = needOf(record.state, await lastStateOf(this.#broker, record.task_id));
     this.#log.info({ task_id: record.task_id, state: record.state, need }, 'a request is taken up that was left');
+    if (need === 'store' && prepared.refused !== undefined) throw prepared.refused;
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
       await this.#acceptor.takePlace(prepared);

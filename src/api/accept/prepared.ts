@@ -5,6 +5,7 @@ import { ClaudeOptions } from '../../../contracts/claude-options.js';
 import { Policy } from '../../../contracts/policy.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import type { TaskStatus } from '../../../contracts/states.js';
+import type { ApiError } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskIdentity } from './not-accepted.js';
 import type { SessionChoice } from './session.js';
@@ -18,6 +19,8 @@ export interface Prepared {
   /** A cursor from before the task's first event. */
   readonly since: string;
   readonly principal: Principal;
+  /** Why it may not begin any more; what was accepted before is answered all the same. */
+  readonly refused?: ApiError;
 }
 
 const MESSAGES: Partial<Record<TaskStatus, string>> = {

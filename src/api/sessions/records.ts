@@ -2,6 +2,7 @@ import { check } from '../../../contracts/check.js';
 import { BUCKET, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { SessionRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
 import { lastBySubject, nextBySubject } from '../../broker/read.js';
 
 /** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
@@ -30,10 +31,19 @@ export class SessionRecords {
     return owner === '' ? undefined : owner;
   }
 
-  /** @throws {BrokerError} */
-  async put(record: SessionRecord): Promise<void> {
+  /** Writes one where there is none. @returns false: there is one, or somebody else was first. @throws {BrokerError} */
+  async claim(record: SessionRecord): Promise<boolean> {
     const subject = SUBJECT.sessionRecord(record.session_id);
-    await this.#broker.publisher.publish({ subject, payload: JSON.stringify(record) });
+    const last = await lastBySubject(this.#broker, `KV_${BUCKET.sessions}`, subject);
+    if (last !== undefined && last.data.length > 0) return false;
+    const expect = { filter: subject, seq: last?.seq ?? 0 };
+    try {
+      await this.#broker.publisher.publish({ subject, payload: JSON.stringify(record), expect });
+      return true;
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+      return false;
+    }
   }
 
   /** @throws {BrokerError} */

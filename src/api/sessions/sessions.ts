@@ -79,27 +79,28 @@ export class Sessions {
     const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;
     const name = sessionName === undefined ? {} : { session_name: sessionName };
+    // What it cost is counted where that was spent; and what is to be taken off here is not the importer's word.
     const mine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
-      entries.map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
+      entries
+        .filter(({ type }) => type !== 'cost-state')
+        .map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
     const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, mine(part)] as const);
+    const entries = mine(exported.entries);
     return guarded(async () => {
-      const known = await this.#records.find(sessionId);
-      if (known !== undefined || (await this.#transcripts.main(sessionId)).length > 0) throw taken;
+      if ((await this.#transcripts.main(sessionId)).length > 0) throw taken;
       const created_at = new Date(now).toISOString();
-      await this.#records.put({
-        v: FORMAT_VERSION,
-        session_id: sessionId,
-        ...name,
-        owner: principal.owner,
-        created_at,
-      });
+      const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
+      if (!(await this.#records.claim(record))) throw taken;
       try {
-        const transcript = { entries: mine(exported.entries), subagents: Object.fromEntries(subagents) };
+        const transcript = { entries, subagents: Object.fromEntries(subagents) };
         await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);
       } catch (error) {
-        throw isBrokerError(error, 'conflict') ? taken : error;
+        if (!isBrokerError(error, 'conflict')) throw error;
+        // A task began it in between: it is its owner's.
+        await this.#records.remove(sessionId);
+        throw taken;
       }
-      return { session_id: sessionId, ...name, entries: exported.entries.length };
+      return { session_id: sessionId, ...name, entries: entries.length };
     });
   }
 
