@@ -22,7 +22,7 @@ export interface DeleterOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly tasks: Pick<TaskReader, 'task'>;
-  readonly model: Pick<ReadModel, 'list' | 'session'>;
+  readonly model: Pick<ReadModel, 'list' | 'remove' | 'session'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
@@ -117,7 +117,7 @@ export class Deleter {
   }
 
   async #task(task: Identity, by: Principal): Promise<void> {
-    const { broker, blobs, log } = this.#options;
+    const { broker, blobs, model, log } = this.#options;
     const { task_id: id, session_id: sessionId, owner } = task;
     const { status } = await lastStateOf(broker, id);
     if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
@@ -132,6 +132,8 @@ export class Deleter {
     await this.#purge(STREAM.events, SUBJECT.taskAll(id));
     const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
+    // Here at once, for who asks after it; the event does it at every API.
+    await model.remove(id);
   }
 
   async #purge(stream: string, filter: string): Promise<void> {
