@@ -117,7 +117,7 @@ export class Deleter {
   }
 
   async #task(task: Identity, by: Principal): Promise<void> {
-    const { broker, blobs, log } = this.#options;
+    const { broker, blobs, model, log } = this.#options;
     const { task_id: id, session_id: sessionId, owner } = task;
     const { status } = await lastStateOf(broker, id);
     if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
@@ -133,7 +133,7 @@ export class Deleter {
     const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
     // The other APIs hear of it; here it is gone when it is said to be.
-    await this.#options.model.remove(id);
+    await model.remove(id);
   }
 
   async #purge(stream: string, filter: string): Promise<void> {

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import type { ApprovalAnswer } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
@@ -133,14 +132,14 @@ export class Attempt {
       shutdown,
     } = context;
     const { signal } = lease;
-    const { config, home } = await folders.slot(slot);
+    const { config, home, mcpConfig } = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
     const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal });
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
-    const servers = await configureServers(command, mcpServers.current, dirname(config));
+    const servers = await configureServers(command, mcpServers.current, mcpConfig);
     const tools = toolsFor(command, workspace, toolPolicy.current);
     lease.throwIfLost();
     return context.runClaude({

@@ -1,5 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import type { McpServer, McpServers } from '../../contracts/mcp-servers.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import { serversFor } from '../../src/mcp-servers.js';
@@ -12,15 +11,12 @@ export interface ConfiguredServers {
   readonly secrets: readonly string[];
 }
 
-/** Writes what a task's MCP servers are into the folder of its place. @throws {TaskFault} naming those that it can't have. */
+/** Writes what a task's MCP servers are into the file of its place. @throws {TaskFault} naming those that it can't have. */
 export async function configureServers(
   { mcp_servers: names = [], owner }: Pick<SpawnCommand, 'mcp_servers' | 'owner'>,
   servers: McpServers,
-  folder: string,
+  file: string,
 ): Promise<ConfiguredServers> {
-  const file = join(folder, 'mcp.json');
-  // What another task had here holds secrets.
-  await rm(file, { force: true });
   if (names.length === 0) return { file: undefined, secrets: [] };
   const { found, missing } = serversFor(servers, names, owner);
   if (missing.length > 0)

@@ -8,6 +8,8 @@ import { identify, isAlive, type ProcessIdentity } from '../../src/process/ident
 export interface SlotFolders {
   readonly config: string;
   readonly home: string;
+  /** File for the run's MCP servers; there is none yet. */
+  readonly mcpConfig: string;
 }
 
 const CREDENTIALS = '.credentials.json';
@@ -73,8 +75,11 @@ export class Folders {
     await mkdir(home, { recursive: true, mode: 0o700 });
     // The truth is the transcript in the broker: what an earlier run left of the session here would be in its way.
     await rm(join(config, 'projects'), { recursive: true, force: true });
+    // What another task had here holds secrets.
+    const mcpConfig = join(this.#own, String(index), 'mcp.json');
+    await rm(mcpConfig, { force: true });
     if (this.#login !== undefined) await this.#link(this.#login, config);
-    return { config, home };
+    return { config, home, mcpConfig };
   }
 
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */
