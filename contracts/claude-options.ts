@@ -12,6 +12,8 @@ const rules = (description: string, examples: string[][] = []) =>
 /** How Claude may act without being asked. `bypassPermissions` is missing: with it no rule of a policy would hold. */
 export const PERMISSION_MODES = ['default', 'acceptEdits', 'plan', 'dontAsk'] as const;
 
+export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
+
 /** What a task asks of Claude itself: the same at the top of a request and of the command that it becomes. */
 export const ClaudeOptions = Type.Object({
   model: Type.Optional(
@@ -21,7 +23,7 @@ export const ClaudeOptions = Type.Object({
     Type.String({ pattern: MODEL_PATTERN, description: 'What answers when the model is overloaded or not available.' }),
   ),
   effort: Type.Optional(
-    Type.Enum(['low', 'medium', 'high', 'xhigh', 'max'], {
+    Type.Enum([...EFFORTS], {
       description: "How much Claude thinks about it. Default: the model's own.",
     }),
   ),

@@ -7,6 +7,7 @@ import { STREAM, SUBJECT } from '../contracts/names.js';
 import type { Broker } from '../src/broker/connect.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { lastBySubject } from '../src/broker/read.js';
+import { parseJson } from '../src/json.js';
 import type { Pausable } from './quarantine.js';
 
 type Limit = EventData<'WORKER_LIMITED'>;
@@ -23,8 +24,6 @@ export interface UsageLimitOptions {
 }
 
 const Told = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
-/** Claude's longest limits are a week's; what says more is wrong. */
-const LONGEST_MS = 8 * 86_400_000;
 /** After the limit is reset, so that not all workers are back in the same moment. */
 const JITTER_MS = 5_000;
 /** Past 2^31 ms, less than a month, a timer of Node fires at once. */
@@ -59,6 +58,7 @@ export class UsageLimit {
     const subscription = broker.nc.subscribe(subject, {
       callback: (error, message) => {
         if (error === null) this.#heard(message.data);
+        else log.error({ err: error }, 'usage limits that other workers meet are not heard');
       },
     });
     this.#unsubscribe = () => subscription.unsubscribe();
@@ -91,15 +91,14 @@ export class UsageLimit {
   }
 
   #heard(data: Uint8Array): void {
-    const event = check(Told, parse(data));
+    const event = check(Told, parseJson(data));
     if (event.ok) this.#hold(event.value.data);
   }
 
   #hold({ account, resets_at: resetsAt }: Limit): void {
     const { broker, lanes, random, log } = this.#options;
     const until = Date.parse(resetsAt);
-    const left = Math.min(until - broker.clock.now(), LONGEST_MS);
-    if (account !== this.#account || !(left > 0) || until <= this.#until) return;
+    if (account !== this.#account || until <= broker.clock.now() || until <= this.#until) return;
     this.#until = until;
     this.#release ??= lanes().pause();
     log.warn({ resets_at: resetsAt }, 'a usage limit of Claude is reached; no more tasks are taken until it is reset');
@@ -116,14 +115,6 @@ export class UsageLimit {
       this.#release = undefined;
       log.info('the usage limit is reset; tasks are taken again');
     });
-  }
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined; // The check refuses it.
   }
 }
 

@@ -49,6 +49,15 @@ export function apiErrorOf(error: unknown): ApiError {
   return new ApiError('internal', 'An unexpected failure', { cause: error });
 }
 
+/** Does something with the broker for a client. @throws {ApiError} whatever fails. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+}
+
 export const invalid = (faults: readonly Fault[]): ApiError =>
   new ApiError(
     'invalid_request',

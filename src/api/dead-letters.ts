@@ -6,10 +6,11 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { SpawnCommand } from '../../contracts/spawn.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
+import { parseJson } from '../json.js';
 import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
 import { readStream } from '../events/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
-import { ApiError, apiErrorOf } from './api-error.js';
+import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { maySee, onBehalfOf, type Principal } from './principal.js';
 import { requestOf } from './steer/request-of.js';
 
@@ -56,24 +57,24 @@ export class DeadLetters {
 
   /** The whole of it. @throws {ApiError} not_found also for another owner's. */
   async letter(taskId: string, principal: Principal): Promise<DeadLetter> {
-    return this.#guarded(async () => this.#whole((await this.#found(taskId, principal)).body));
+    return guarded(async () => this.#whole((await this.#found(taskId, principal)).body));
   }
 
   /** @throws {ApiError} */
   async delete(taskId: string, principal: Principal): Promise<void> {
-    return this.#guarded(async () => this.#remove(await this.#found(taskId, principal)));
+    return guarded(async () => this.#remove(await this.#found(taskId, principal)));
   }
 
   /** Makes a new task of it, and deletes it: once, whatever dies in between. @throws {ApiError} */
   async putBack(taskId: string, principal: Principal): Promise<AcceptedOnce> {
-    return this.#guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
+    return guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
   }
 
   /** Puts back all that match, as far as there is room in the queue. @throws {ApiError} */
   async putBackAll(request: DeadRetryRequest, principal: Principal): Promise<DeadRetryAnswer> {
     const answer: DeadRetryAnswer = { put_back: [], refused: [] };
     const limit = request.limit ?? DEFAULT_RETRIES;
-    return this.#guarded(async () => {
+    return guarded(async () => {
       let looked = 0;
       for await (const found of this.#read(request, principal, 0)) {
         if (++looked > limit) break;
@@ -94,7 +95,7 @@ export class DeadLetters {
 
   /** @throws {ApiError} */
   async has(taskId: string): Promise<boolean> {
-    return this.#guarded(async () => (await this.#stored(taskId)) !== undefined);
+    return guarded(async () => (await this.#stored(taskId)) !== undefined);
   }
 
   async #putBack(found: Found, principal: Principal): Promise<AcceptedOnce> {
@@ -118,7 +119,7 @@ export class DeadLetters {
 
   async #whole(body: DeadLetter | DeadLetterRef): Promise<DeadLetter> {
     if (!('ref' in body)) return body;
-    const letter = check(DeadLetter, parse(await this.#blobs.get(body.ref)));
+    const letter = check(DeadLetter, parseJson(await this.#blobs.get(body.ref)));
     if (!letter.ok) throw new ApiError('internal', `The body of the dead letter ${body.task_id} is not one`);
     return letter.value;
   }
@@ -149,7 +150,7 @@ export class DeadLetters {
   }
 
   #letterIn(stored: Stored): Found | undefined {
-    const body = parse(stored.data);
+    const body = parseJson(stored.data);
     const reference = check(DeadLetterRef, body);
     const letter = reference.ok ? reference : check(DeadLetter, body);
     if (!letter.ok) {
@@ -160,22 +161,6 @@ export class DeadLetters {
     const named = session_name === undefined ? {} : { session_name };
     const summary = { task_id, session_id, ...named, owner, queue, given_up, timestamp, error };
     return { seq: stored.seq, summary, body: letter.value };
-  }
-
-  async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw apiErrorOf(error);
-    }
-  }
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined; // The check refuses it.
   }
 }
 

@@ -9,7 +9,7 @@ import { placeOf } from '../broker/session-queue.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
-import { ApiError, apiErrorOf } from './api-error.js';
+import { ApiError, guarded } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
 import type { SessionRecords } from './sessions/records.js';
 import type { Canceller } from './steer/cancel.js';
@@ -147,13 +147,5 @@ export class Deleter {
   async #hasTranscript(sessionId: string): Promise<boolean> {
     const subject = SUBJECT.transcript(sessionId);
     return (await lastBySubject(this.#options.broker, STREAM.transcripts, subject)) !== undefined;
-  }
-}
-
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw apiErrorOf(error);
   }
 }

@@ -1,5 +1,6 @@
 import { check } from '../../contracts/check.js';
 import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
+import { parseJson } from '../json.js';
 import type { Blobs } from './blobs.js';
 import type { Stored } from './read.js';
 
@@ -9,18 +10,10 @@ import type { Stored } from './read.js';
  * @throws {BrokerError}
  */
 export async function commandOf(stored: Pick<Stored, 'data'>, blobs: Blobs): Promise<SpawnCommand | undefined> {
-  const body = parse(stored.data);
+  const body = parseJson(stored.data);
   const reference = hasRef(body) ? check(SpawnCommandRef, body) : undefined;
-  const command = check(SpawnCommand, reference?.ok === true ? parse(await blobs.get(reference.value.ref)) : body);
+  const command = check(SpawnCommand, reference?.ok === true ? parseJson(await blobs.get(reference.value.ref)) : body);
   return command.ok ? command.value : undefined;
 }
 
 const hasRef = (body: unknown): boolean => typeof body === 'object' && body !== null && 'ref' in body;
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined; // The check refuses it.
-  }
-}

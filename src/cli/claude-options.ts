@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Attachment } from '../../contracts/attachment.js';
-import { PERMISSION_MODES, type ClaudeOptions, type PermissionMode } from '../../contracts/claude-options.js';
+import { EFFORTS, PERMISSION_MODES, type ClaudeOptions, type PermissionMode } from '../../contracts/claude-options.js';
 import type { Metadata } from '../../contracts/metadata.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import { commaList, positiveNumber, wholeNumber } from './options.js';
@@ -34,15 +34,7 @@ export const withClaudeOptions = (command: Command): Command =>
   command
     .option('-m, --model <model>', 'model or alias')
     .option('--fallback-model <model>', 'what answers when that is overloaded')
-    .addOption(
-      new Option('--effort <effort>', 'how much Claude thinks about it').choices([
-        'low',
-        'medium',
-        'high',
-        'xhigh',
-        'max',
-      ]),
-    )
+    .addOption(new Option('--effort <effort>', 'how much Claude thinks about it').choices([...EFFORTS]))
     .option('--allowed-tools <tools>', 'tools Claude may use without asking, by comma', commaList)
     .option('--disallowed-tools <tools>', 'tools, or uses of them, that Claude may not make, by comma', commaList)
     .addOption(

@@ -36,6 +36,15 @@ export function foldTranscript(messages: readonly TranscriptMessage[]): Transcri
     });
 }
 
+/** What a subagent's messages come to: the rewinds stand in the main transcript and go for its part too. */
+export const foldPart = (part: readonly TranscriptMessage[], main: readonly TranscriptMessage[]): TranscriptEntry[] =>
+  foldTranscript(
+    [...part, ...main.filter(({ body }) => body.rewind_to !== undefined)].toSorted((a, b) => a.seq - b.seq),
+  );
+
+/** Room for entries in a message of the smallest usual `max_payload` (1 MiB); larger ones go to the object store. */
+export const MAX_BODY_BYTES = 524_288;
+
 /** Bodies for one append, in order, none larger than `maxBytes` unless it is a single entry. */
 export function splitEntries(entries: readonly TranscriptEntry[], maxBytes: number): string[] {
   const bodies: string[] = [];

@@ -4,6 +4,7 @@ import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
+import { parseJson } from '../../src/json.js';
 
 /** Whose task it is: what stands in each of its events. */
 export interface TaskIdentity {
@@ -23,11 +24,11 @@ export type ReadCommand =
 
 /** Reads the task that a run message carries. @throws {BrokerError} when its body can't be fetched now. */
 export async function readCommand(delivery: Delivery, blobs: Blobs): Promise<ReadCommand> {
-  const first = parse(delivery.data);
+  const first = parseJson(delivery.data);
   const reference = check(SpawnCommandRef, first);
   if (!reference.ok) return interpret(delivery, first);
   try {
-    return interpret(delivery, parse(await blobs.get(reference.value.ref)));
+    return interpret(delivery, parseJson(await blobs.get(reference.value.ref)));
   } catch (error) {
     if (!isBrokerError(error, 'refused')) throw error;
     return broken(delivery, first, error.message);
@@ -58,14 +59,6 @@ function broken(delivery: Delivery, body: unknown, why: string): ReadCommand {
     owner: typeof owner === 'string' ? owner : '',
   };
   return { kind: 'malformed', identity, why };
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined; // The check says what is wrong with it.
-  }
 }
 
 const field = (body: unknown, name: string): unknown =>

@@ -9,6 +9,7 @@ import {
   type ControlVerb,
 } from '../../contracts/control.js';
 import { SUBJECT } from '../../contracts/names.js';
+import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from '../context.js';
 import type { Attempt } from './attempt.js';
 
@@ -53,7 +54,7 @@ export class Control {
 
   async #answer(verb: string, message: Msg): Promise<ControlAnswer> {
     if (!isControlVerb(verb)) return { ok: false, error: 'invalid_request' };
-    const request = check(CONTROL_REQUESTS[verb], parse(message.data));
+    const request = check(CONTROL_REQUESTS[verb], message.data.length === 0 ? {} : parseJson(message.data));
     if (!request.ok) return { ok: false, error: 'invalid_request' };
     this.#log.info({ verb, by: request.value.by }, 'asked of the attempt');
     return DO[verb](this.#attempt, request.value as never);
@@ -70,11 +71,3 @@ const DO: { [V in ControlVerb]: (attempt: Controlled, request: ControlRequest<V>
   input: (attempt, { text }) => Promise.resolve(okOrEnded(attempt.input(text))),
   approve: (attempt, { by, approval_id: id, ...answer }) => attempt.approve(id, answer, by),
 };
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return data.length === 0 ? {} : JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined; // The check refuses it.
-  }
-}

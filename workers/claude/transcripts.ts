@@ -10,18 +10,17 @@ import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { asBrokerError, lastBySubject } from '../../src/broker/read.js';
+import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
 import {
+  foldPart,
   foldTranscript,
+  MAX_BODY_BYTES,
   splitEntries,
   type TranscriptBody,
   type TranscriptMessage,
 } from '../../src/transcripts/fold.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
-
-/** Room for entries in a message of the smallest usual `max_payload` (1 MiB); larger ones go to the object store. */
-const MAX_BODY_BYTES = 524_288;
 
 /** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
 export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>
@@ -152,14 +151,13 @@ export class Transcript implements SessionStore {
   async listSubkeys(): Promise<string[]> {
     const prefix = `${this.#filter}.`;
     try {
-      const info = await this.#options.broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: `${prefix}>` });
-      const subjects = Object.keys(info.state.subjects ?? {}).filter(
-        (subject) => subject !== SUBJECT.sessionWorkspace(this.#options.sessionId),
-      );
+      const { broker, sessionId } = this.#options;
+      const all = await subjectsOf(broker, STREAM.transcripts, `${prefix}>`);
+      const subjects = all.filter((subject) => subject !== SUBJECT.sessionWorkspace(sessionId));
       const kept = await Promise.all(subjects.map((subject) => this.#holds(subject)));
       return subjects.filter((_subject, n) => kept[n]).map((subject) => decodeSubkey(subject.slice(prefix.length)));
     } catch (error) {
-      throw this.#failed(asBrokerError(error, `listing ${prefix}>`));
+      throw this.#failed(error);
     }
   }
 
@@ -233,9 +231,7 @@ export class Transcript implements SessionStore {
   async #entries(subject: string): Promise<SessionStoreEntry[]> {
     const main = await this.#main();
     if (subject === this.#filter) return foldTranscript(main);
-    // The rewinds stand in the main transcript and go for those of subagents too.
-    const rewinds = main.filter(({ body }) => body.rewind_to !== undefined);
-    return foldTranscript([...(await this.#read(subject)), ...rewinds].toSorted((a, b) => a.seq - b.seq));
+    return foldPart(await this.#read(subject), main);
   }
 
   #main(): Promise<TranscriptMessage[]> {

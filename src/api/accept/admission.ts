@@ -11,7 +11,7 @@ import { serversFor, type McpServersFile } from '../../mcp-servers.js';
 import { layersOf, whyNotAsked } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces.js';
-import { ApiError, apiErrorOf, invalid } from '../api-error.js';
+import { ApiError, apiErrorOf, guarded, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import type { SessionRecords } from '../sessions/records.js';
 import type { SessionChoice } from './session.js';
@@ -42,8 +42,10 @@ export class Admission {
   async check(request: SpawnRequest, { owner }: Principal): Promise<void> {
     const faults = [...this.#faults(request, owner), ...(await this.#faultsOfWorkspace(request))];
     if (faults.length > 0) throw invalid(faults);
+    const { allowed_tools: allowed = [] } = request;
+    if (allowed.length === 0) return;
     const layers = layersOf(this.#options.toolPolicy.current, owner, request);
-    for (const rule of request.allowed_tools ?? []) {
+    for (const rule of allowed) {
       const why = whyNotAsked(layers, rule);
       if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
     }
@@ -96,7 +98,7 @@ export class Admission {
   async checkFork(sessionId: string, principal: Principal): Promise<void> {
     const known = await this.#ownerOf(sessionId);
     const mine = known === undefined ? principal.seesAll : maySee(principal, known);
-    const stands = mine && (await this.#stands(sessionId).catch((error: unknown) => Promise.reject(apiErrorOf(error))));
+    const stands = mine && (await guarded(() => this.#stands(sessionId)));
     if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to go on from`);
   }
 
@@ -120,11 +122,7 @@ export class Admission {
     const { model, records } = this.#options;
     const session = await model.session(sessionId);
     if (session !== undefined) return session.owner;
-    try {
-      return await records.ownerOf(sessionId);
-    } catch (error) {
-      throw apiErrorOf(error);
-    }
+    return guarded(() => records.ownerOf(sessionId));
   }
 
   /** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */

@@ -4,6 +4,7 @@ import { check } from '../../../contracts/check.js';
 import { FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import { RateReport, type RateCount } from '../../../contracts/rates.js';
 import type { Broker } from '../../broker/connect.js';
+import { parseJson } from '../../json.js';
 import type { RateCounts } from './counts.js';
 
 /** No API tells the others more often. */
@@ -37,7 +38,12 @@ export class RateExchange {
   }
 
   start(): void {
-    const subscription = this.#broker.nc.subscribe(SUBJECT.apiRates, { callback: (_error, msg) => this.#hear(msg) });
+    const subscription = this.#broker.nc.subscribe(SUBJECT.apiRates, {
+      callback: (error, message) => {
+        if (error === null) this.#hear(message);
+        else this.#log.error({ err: error }, 'what other APIs took is not heard; each counts for itself');
+      },
+    });
     this.#stopListening = [
       () => subscription.unsubscribe(),
       // What was told meanwhile, by either side, is lost.
@@ -72,11 +78,12 @@ export class RateExchange {
   }
 
   #hear({ data }: Msg): void {
-    const report = reportIn(data);
-    if (report === undefined) return this.#log.warn('a report of rates that is none was passed over');
+    const report = check(RateReport, parseJson(data));
+    if (!report.ok) return this.#log.warn('a report of rates that is none was passed over');
     const now = this.#broker.clock.now();
-    this.#counts.hear(report.counts, now);
-    if (report.asks === undefined || report.asks === this.#self) return;
+    this.#counts.hear(report.value.counts, now);
+    const { asks } = report.value;
+    if (asks === undefined || asks === this.#self) return;
     const known = this.#counts.all(now);
     if (known.length > 0) this.#send(known, false);
   }
@@ -98,14 +105,5 @@ export class RateExchange {
       // Each API then counts for itself, which is no reason to refuse a spawn.
       this.#log.warn({ err: error }, 'the other APIs could not be told what was taken');
     }
-  }
-}
-
-function reportIn(data: Uint8Array): RateReport | undefined {
-  try {
-    const report = check(RateReport, JSON.parse(new TextDecoder().decode(data)));
-    return report.ok ? report.value : undefined;
-  } catch {
-    return undefined; // Not JSON.
   }
 }

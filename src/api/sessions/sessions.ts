@@ -13,7 +13,7 @@ import { isBrokerError } from '../../broker/errors.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { markdownOf } from '../../transcripts/markdown.js';
 import { chooseSession } from '../accept/session.js';
-import { ApiError, apiErrorOf } from '../api-error.js';
+import { ApiError, guarded } from '../api-error.js';
 import { decodePage, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
 import type { SessionRecords } from './records.js';
@@ -109,13 +109,5 @@ export class Sessions {
     if (record === undefined) return undefined;
     const { v: _version, ...known } = record;
     return { ...known, updated_at: known.created_at, tasks: 0, open: 0, last_task_id: '', usage: NO_USAGE };
-  }
-}
-
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw apiErrorOf(error);
   }
 }

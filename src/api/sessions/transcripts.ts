@@ -3,11 +3,16 @@ import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/name
 import type { Session, TranscriptEntry } from '../../../contracts/sessions.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
-import { asBrokerError, streamPosition } from '../../broker/read.js';
-import { foldTranscript, splitEntries, type TranscriptBody, type TranscriptMessage } from '../../transcripts/fold.js';
+import { streamPosition, subjectsOf } from '../../broker/read.js';
+import {
+  foldPart,
+  foldTranscript,
+  MAX_BODY_BYTES,
+  splitEntries,
+  type TranscriptBody,
+  type TranscriptMessage,
+} from '../../transcripts/fold.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../transcripts/read.js';
-
-const MAX_BODY_BYTES = 524_288;
 
 type Whose = Pick<Session, 'session_id' | 'owner'>;
 
@@ -38,12 +43,10 @@ export class Transcripts {
   async whole(sessionId: string): Promise<WholeTranscript> {
     const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
     const main = await this.#read(SUBJECT.transcript(sessionId), lastSeq);
-    // The rewinds stand in the main transcript and go for the others too.
-    const rewinds = main.filter(({ body }) => body.rewind_to !== undefined);
     const subagents: Record<string, readonly TranscriptEntry[]> = {};
     for (const subject of await this.#subjects(sessionId)) {
-      const messages = [...(await this.#read(subject, lastSeq)), ...rewinds].toSorted((a, b) => a.seq - b.seq);
-      subagents[decodeSubkey(subject.slice(subject.lastIndexOf('.') + 1))] = foldTranscript(messages);
+      const part = await this.#read(subject, lastSeq);
+      subagents[decodeSubkey(subject.slice(subject.lastIndexOf('.') + 1))] = foldPart(part, main);
     }
     return { entries: foldTranscript(main), subagents };
   }
@@ -84,14 +87,7 @@ export class Transcripts {
   }
 
   async #subjects(sessionId: string): Promise<string[]> {
-    const filter = SUBJECT.transcriptSub(sessionId, '*');
-    try {
-      const info = await this.#broker.jsm.streams.info(STREAM.transcripts, { subjects_filter: filter });
-      return Object.keys(info.state.subjects ?? {}).filter(
-        (subject) => subject !== SUBJECT.sessionWorkspace(sessionId),
-      );
-    } catch (error) {
-      throw asBrokerError(error, `listing ${filter}`);
-    }
+    const subjects = await subjectsOf(this.#broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '*'));
+    return subjects.filter((subject) => subject !== SUBJECT.sessionWorkspace(sessionId));
   }
 }

@@ -1,5 +1,6 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { parseJson } from '../../json.js';
 
 /**
  * Marks records as written by an API. The broker lets nobody else publish where they stand; but whoever may ask its JetStream API
@@ -27,7 +28,7 @@ export class Seal {
 
   /** @returns the record; undefined when no API wrote it there. */
   open(subject: string, data: Uint8Array): unknown {
-    const { record, seal } = parse(data);
+    const { record, seal } = (parseJson(data) ?? {}) as { record?: unknown; seal?: unknown };
     if (typeof record !== 'object' || record === null) return undefined;
     const expected = this.#sealOf(subject, record);
     if (expected === undefined) return record;
@@ -40,13 +41,5 @@ export class Seal {
     return createHmac('sha256', this.#key)
       .update(`${subject}\n${JSON.stringify(record)}`)
       .digest();
-  }
-}
-
-function parse(data: Uint8Array): { record?: unknown; seal?: unknown } {
-  try {
-    return (JSON.parse(new TextDecoder().decode(data)) ?? {}) as { record?: unknown; seal?: unknown };
-  } catch {
-    return {}; // Nothing of ours.
   }
 }

@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { query, type SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
+import { query, type Options, type SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
 import { request } from 'undici';
 import { startMessagesStandin } from '../../../src/standin/messages/server.js';
 import { startCluster } from '../../fixtures/cluster.js';
+import { bareClaude } from '../baselines/bare-claude.js';
 import { percentile } from '../measure.js';
 import type { BenchOptions } from '../options.js';
 import type { Result } from '../result.js';
@@ -33,7 +33,7 @@ export async function resume({ resumes }: BenchOptions): Promise<Result[]> {
     };
     const sessionId = randomUUID();
     const bare = (prompt: string, first: boolean): Promise<void> =>
-      runBare(prompt, { ...(first ? { sessionId } : { resume: sessionId }), home, env });
+      runBare(prompt, bareClaude(home, messages.url), first ? { sessionId } : { resume: sessionId });
     await post(large);
     await bare(large, true);
     // In turns, so that both have the machine as it is at the time.
@@ -69,37 +69,14 @@ async function timed(work: () => Promise<void>): Promise<number> {
   return performance.now() - begun;
 }
 
-interface Bare {
-  readonly sessionId?: string;
-  readonly resume?: string;
-  readonly home: string;
-  readonly env: Readonly<Record<string, string>>;
-}
+type Bare = Pick<Options, 'sessionId' | 'resume'>;
 
-async function runBare(prompt: string, { home, env, ...session }: Bare): Promise<void> {
+async function runBare(prompt: string, options: Options, session: Bare): Promise<void> {
   const ended = new AbortController();
   async function* input(): AsyncGenerator<SDKUserMessage> {
     yield { type: 'user', message: { role: 'user', content: prompt }, parent_tool_use_id: null };
     if (!ended.signal.aborted) await new Promise((resolve) => ended.signal.addEventListener('abort', resolve));
   }
-  const running = query({
-    prompt: input(),
-    options: {
-      ...session,
-      cwd: home,
-      model: 'sonnet',
-      settingSources: [],
-      includePartialMessages: true,
-      env: {
-        PATH: process.env['PATH'],
-        HOME: home,
-        CLAUDE_CONFIG_DIR: join(home, 'config'),
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-        ...env,
-      },
-      spawnClaudeCodeProcess: ({ command, args, cwd, env: given }) =>
-        spawn(command, args, { cwd, env: given, stdio: ['pipe', 'pipe', 'ignore'] }),
-    },
-  });
+  const running = query({ prompt: input(), options: { ...options, ...session } });
   for await (const message of running) if (message.type === 'result') ended.abort();
 }

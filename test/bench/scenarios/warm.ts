@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { query, startup, type Options, type Query } from '@anthropic-ai/claude-agent-sdk';
+import { query, startup, type Query } from '@anthropic-ai/claude-agent-sdk';
 import { startMessagesStandin } from '../../../src/standin/messages/server.js';
+import { bareClaude } from '../baselines/bare-claude.js';
 import { percentile } from '../measure.js';
 import type { BenchOptions } from '../options.js';
 import type { Result } from '../result.js';
@@ -13,25 +13,7 @@ export async function warm({ resumes: runs }: BenchOptions): Promise<Result[]> {
   const messages = await startMessagesStandin({ deltaMs: 1, keep: 1 });
   const home = await mkdtemp(join(tmpdir(), 'ksi-bench-warm-'));
   let pid = 0;
-  const options: Options = {
-    cwd: home,
-    model: 'sonnet',
-    settingSources: [],
-    includePartialMessages: true,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: home,
-      CLAUDE_CONFIG_DIR: join(home, 'config'),
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-      ANTHROPIC_BASE_URL: messages.url,
-      ANTHROPIC_API_KEY: 'sk-ant-bench-not-a-key',
-    },
-    spawnClaudeCodeProcess: ({ command, args, cwd, env }) => {
-      const child = spawn(command, args, { cwd, env, stdio: ['pipe', 'pipe', 'ignore'] });
-      pid = child.pid ?? 0;
-      return child;
-    },
-  };
+  const options = bareClaude(home, messages.url, (started) => (pid = started));
   try {
     const [cold, waiting]: [number[], number[]] = [[], []];
     let kB = 0;
