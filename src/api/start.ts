@@ -1,13 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Server as HttpsServer } from 'node:https';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { isEnded } from '../../contracts/states.js';
 import { Blobs } from '../broker/blobs.js';
-import { connectBroker, type Broker } from '../broker/connect.js';
-import { ensureTopology } from '../broker/topology.js';
+import { connectBroker } from '../broker/connect.js';
+import { makeTopology } from '../broker/topology.js';
 import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
@@ -69,7 +68,6 @@ export interface Api {
 }
 
 const REPLAYS_AT_ONCE = 8;
-const TOPOLOGY_RETRY_MS = 500;
 
 /** Starts an API; a start that fails stops what it had started. */
 export async function startApi(options: ApiOptions): Promise<Api> {
@@ -97,7 +95,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       signal,
     });
     stops.push(() => broker.close());
-    await topology(broker, { config, log, signal });
+    await makeTopology(broker, config, { log, signal });
     const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
     const tokens = new TokenRegistry(broker, seal, log);
     stops.push(() => tokens.stop());
@@ -227,21 +225,6 @@ async function stopAll(closing: AbortController, stops: (() => Promise<unknown>)
   // One that fails is no reason to leave the others running.
   for (const stop of stops.toReversed()) await stop().catch((error: unknown) => faults.push(error));
   if (faults.length > 0) throw new AggregateError(faults, 'not everything of the API could be stopped');
-}
-
-/** Makes the streams what they must be, as soon as the broker's JetStream is up. */
-async function topology(
-  broker: Broker,
-  { config, log, signal }: Pick<ApiOptions, 'config' | 'log' | 'signal'>,
-): Promise<void> {
-  for (;;) {
-    try {
-      return await ensureTopology(broker, config);
-    } catch (error) {
-      log.warn({ err: error }, 'the streams cannot be made yet; trying on');
-    }
-    await sleep(TOPOLOGY_RETRY_MS, undefined, { signal });
-  }
 }
 
 /** Counts every event, and how long tasks took. */

@@ -1,5 +1,6 @@
 import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
+import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
 import {
@@ -10,6 +11,7 @@ import {
   laneSpecs,
   streamSpecs,
 } from '../../contracts/topology.js';
+import { sleep } from '../clock.js';
 import { listOf } from '../config.js';
 import type { Broker } from './connect.js';
 import { asBrokerError } from './read.js';
@@ -21,11 +23,29 @@ const EXISTS = 10148;
 const isCode = (error: unknown, code: number): boolean =>
   error instanceof JetStreamApiError && error.apiError().err_code === code;
 
+const RETRY_MS = 500;
+
 /**
- * Makes the broker's streams, consumers and buckets what the contract says. Idempotent; several processes may do it at once.
- * @throws {BrokerError}
+ * Makes the broker's streams, consumers and buckets what the contract says, as soon as its JetStream answers: servers that have
+ * just met elect leaders first. Several processes may do it at once. @throws the signal's reason.
  */
-export async function ensureTopology(broker: Broker, config: Config): Promise<void> {
+export async function makeTopology(
+  broker: Broker,
+  config: Config,
+  { log, signal }: { log: Logger; signal: AbortSignal },
+): Promise<void> {
+  for (;;) {
+    try {
+      return await ensureTopology(broker, config);
+    } catch (error) {
+      log.warn({ err: error }, 'the streams cannot be made yet; trying on');
+    }
+    await sleep(broker.clock, RETRY_MS, signal);
+  }
+}
+
+/** @throws {BrokerError} */
+async function ensureTopology(broker: Broker, config: Config): Promise<void> {
   for (const spec of streamSpecs(config))
     await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
   for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))

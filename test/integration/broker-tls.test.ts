@@ -3,10 +3,9 @@ import { connect as dial } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connectBroker } from '../../src/broker/connect.js';
-import { ensureTopology } from '../../src/broker/topology.js';
 import { inboxPrefix } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
-import { silent } from '../fixtures/connection.js';
+import { makeStreams, silent } from '../fixtures/connection.js';
 import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
@@ -38,7 +37,7 @@ for (const servers of [1, 3] as const)
     it('is reached by tls:// and known by its certificate', async () => {
       assert.match(server.url, /^tls:/);
       const broker = await connect(server.url, TLS.KSI_NATS_TLS_CA);
-      await ensureTopology(broker, readConfig({ KSI_NATS_SERVERS: String(servers) }));
+      await makeStreams(broker, readConfig({ KSI_NATS_SERVERS: String(servers) }));
       await broker.close();
     });
 

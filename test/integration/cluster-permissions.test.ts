@@ -18,10 +18,9 @@ import { newEvent, eventPublication } from '../../src/broker/events.js';
 import { park, wakeParked } from '../../src/broker/parked-runs.js';
 import { deleteMessage, lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { directRun } from '../../src/broker/session-queue.js';
-import { ensureTopology } from '../../src/broker/topology.js';
 import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
-import { silent } from '../fixtures/connection.js';
+import { makeStreams, silent } from '../fixtures/connection.js';
 import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
 
 const TASK = '0190c0de-0000-7000-8000-000000000001';
@@ -61,7 +60,7 @@ for (const servers of [1, 3] as const)
       worker = await brokerOf('worker-1');
       observer = await server.connect('observer');
       operator = await server.connect('operator');
-      await ensureTopology(api, readConfig({ KSI_NATS_SERVERS: String(servers) }));
+      await makeStreams(api, readConfig({ KSI_NATS_SERVERS: String(servers) }));
       await publishEvent(api);
     });
     after(async () => {

@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { StoredEvent } from '../../contracts/events.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
-import { ensureTopology } from '../../src/broker/topology.js';
 import { readConfig } from '../../src/config.js';
 import { readStream } from '../../src/events/replay.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { WorkerLab } from '../fixtures/worker.js';
+import { makeStreams } from '../fixtures/connection.js';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../workers/main.js');
 /** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
@@ -128,7 +128,7 @@ describe('tasks, in a cluster of three', () => {
   });
 
   it('of a worker that dies together with the leader of the queue run elsewhere, within a lease and an election', async () => {
-    await ensureTopology(api.broker, readConfig({ ...PATIENT, KSI_LEASE_S: String(LEASE_S) }));
+    await makeStreams(api.broker, readConfig({ ...PATIENT, KSI_LEASE_S: String(LEASE_S) }));
     const child = spawn(process.execPath, [MAIN], {
       stdio: ['pipe', 'ignore', 'ignore'],
       env: {

@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { pino } from 'pino';
 import { connectBroker } from '../../src/broker/connect.js';
 import { readConfig } from '../../src/config.js';
-import { ensureTopology } from '../../src/broker/topology.js';
 import { Lanes } from '../../workers/lanes.js';
 import { startTestBroker } from '../fixtures/broker.js';
 import { WorkerLab } from '../fixtures/worker.js';
+import { makeStreams } from '../fixtures/connection.js';
 
 const starts = (lab: WorkerLab): string[] =>
   lab.seen
@@ -93,7 +93,7 @@ describe('lanes before the topology is there', () => {
     });
     try {
       lanes.start();
-      await ensureTopology(broker, readConfig({}));
+      await makeStreams(broker, readConfig({}));
       await broker.publisher.publish({ subject: 'ksi.commands.spawn.default.low.s', payload: '{}' });
       await gotOne;
     } finally {
