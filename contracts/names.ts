@@ -96,6 +96,10 @@ export const SUBJECT = {
   /** Request/reply to the worker process that runs the task, which alone may listen there. */
   control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
 
+  /** What the agent of a task asks for by itself, from the worker process that runs it, which alone may publish there. */
+  hands: (process: string, taskId: string) => `ksi.hands.${process}.${taskId}`,
+  handsAll: 'ksi.hands.*.*',
+
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
   deadAll: 'ksi.dead.>',
