@@ -24,6 +24,8 @@ export const MOST_LINES = 1_000;
 
 /** Type of the message that gives an agent the word. */
 export const TURN_MESSAGE = 'CONVERSATION_TURN';
+/** Of its answer, which has no addressee; `reply_to` and `conversation_id` say what it answers. */
+export const ANSWER_MESSAGE = 'CONVERSATION_ANSWER';
 
 export const SPEAKER_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 

@@ -8,7 +8,7 @@ export function turnText(conversation: Told, floor: Floor, said: readonly Line[]
   const { speakers, max_turns: most } = conversation;
   const speaker = speakers[floor.speaker];
   const first = speaker?.turns === 0;
-  const heard = said.filter(({ kind }) => kind !== 'passed');
+  const heard = said.filter(({ kind, agent_id: by }) => kind !== 'passed' && by !== speaker?.agent_id);
   return [
     ...(first ? [brief(conversation, floor.speaker)] : []),
     ...(heard.length === 0 ? [] : [first ? 'So far:' : 'Since your last turn:', ...heard.map(lineText)]),

@@ -119,15 +119,17 @@ function steered(record: ConversationRecord, happening: Steered, now: number): D
     case 'say':
       return said(record, happening, now);
     case 'time':
-      if (status === 'paused') return undefined;
-      if (now >= Date.parse(record.ends_by)) return { record: ended(record, 'time', now) };
-      if (floor === undefined) {
-        const next = goOn(record, now);
-        return next === record ? undefined : { record: next };
-      }
-      if (now < Date.parse(floor.until)) return undefined;
-      return timedOut(record, floor, now);
+      return status === 'paused' ? undefined : passed(record, floor, now);
+    default:
+      return undefined;
   }
+}
+
+/** Time has passed. */
+function passed(record: ConversationRecord, floor: Floor | undefined, now: number): Decision | undefined {
+  if (now >= Date.parse(record.ends_by)) return { record: ended(record, 'time', now) };
+  if (floor === undefined) return { record: goOn(record, now) };
+  return now < Date.parse(floor.until) ? undefined : timedOut(record, floor, now);
 }
 
 const by = ({ by }: { readonly by: string }): { by: string } => ({ by });
@@ -202,7 +204,9 @@ function heard(record: ConversationRecord, happening: Turned, now: number): Deci
   const moderates = floor.speaker === moderatorOf(record);
   const changed: ConversationRecord = {
     ...rest,
-    speakers: record.speakers.map((each, place) => (place === floor.speaker ? after(each, happening, line) : each)),
+    speakers: record.speakers.map((each, place) =>
+      place === floor.speaker ? after(each, floor, happening, line) : each,
+    ),
     round: moderates ? 0 : record.round + 1,
     silent: moderates || line.kind === 'failed' ? record.silent : line.kind === 'passed' ? record.silent + 1 : 0,
     ...(moderates ? {} : { last: floor.speaker }),
@@ -214,14 +218,19 @@ function heard(record: ConversationRecord, happening: Turned, now: number): Deci
   return { record: goOn(named === -1 ? spoken : { ...spoken, named }, now), line };
 }
 
-function after(speaker: SpeakerRecord, happening: Turned, line: LineRecord): SpeakerRecord {
-  const failures = line.kind === 'failed' ? speaker.failures + 1 : 0;
+function after(speaker: SpeakerRecord, floor: Floor, happening: Turned, line: LineRecord): SpeakerRecord {
+  if (line.kind === 'failed') {
+    const failures = speaker.failures + 1;
+    // What it was told is told again.
+    const heard = floor.from_line;
+    return { ...speaker, heard, failures, ...(failures >= MOST_FAILURES ? { ended: 'failed' as const } : {}) };
+  }
   const ends = happening.kind === 'answer' && happening.ends;
   return {
     ...speaker,
     turns: speaker.turns + 1,
-    failures,
-    ...(ends ? { ended: 'signal' as const } : failures >= MOST_FAILURES ? { ended: 'failed' as const } : {}),
+    failures: 0,
+    ...(ends ? { ended: 'signal' as const } : {}),
   };
 }
 

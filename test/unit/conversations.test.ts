@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { check } from '../../contracts/check.js';
 import {
   CONVERSATION_MODES,
   ConversationRecord,
-  ConversationRequest,
+  type ConversationRequest,
   type ConversationMode,
   type EndReason,
   type Line,
