@@ -143,7 +143,10 @@ const speakerFields = {
     Type.Enum(['signal', 'failed'], { description: 'It speaks no more: it said so, or it failed too often.' }),
   ),
 };
-const Speaker = Type.Object(speakerFields);
+const Speaker = Type.Object({
+  ...speakerFields,
+  session_id: Type.Optional(Type.String({ description: 'Of one that was made for the conversation: its session.' })),
+});
 export type Speaker = Static<typeof Speaker>;
 
 /** As the record keeps it. */
