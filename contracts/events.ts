@@ -11,7 +11,7 @@ import { Usage } from './usage.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an AGENT_MESSAGE.
  */
 const taskFields = {
   task_id: Type.String(),

@@ -27,26 +27,29 @@ export type MessageError = Static<typeof MessageError>;
 export const MESSAGE_NAMESPACE = 'b1a7c0de-3f0e-5d52-8a55-0d7d8a2b9c01';
 
 /** What a client sends: POST /messages, and with `to` in the path POST /agents/:id/messages. */
+const asked = {
+  type: Type.Optional(Type.String({ pattern: MESSAGE_TYPE_PATTERN, default: 'DIRECT_MESSAGE' })),
+  from: Type.Optional(
+    Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
+  ),
+  conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+  reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
+  content: Type.Optional(Type.String({ description: 'The text.' })),
+  payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
+  required_capabilities: Type.Optional(
+    Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
+  ),
+  message_id: Type.Optional(
+    Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
+  ),
+};
 export const MessageRequest = Type.Object(
-  {
-    type: Type.Optional(Type.String({ pattern: MESSAGE_TYPE_PATTERN, default: 'DIRECT_MESSAGE' })),
-    to: Type.Optional(Type.String({ pattern: AGENT_PATTERN })),
-    from: Type.Optional(
-      Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
-    ),
-    conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
-    reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
-    content: Type.Optional(Type.String({ description: 'The text.' })),
-    payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
-    required_capabilities: Type.Optional(
-      Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
-    ),
-    message_id: Type.Optional(
-      Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
-    ),
-  },
+  { to: Type.Optional(Type.String({ pattern: AGENT_PATTERN })), ...asked },
   { additionalProperties: false },
 );
+/** To the agent in the path. */
+export const AddressedMessage = Type.Object(asked, { additionalProperties: false });
+export type AddressedMessage = Static<typeof AddressedMessage>;
 export type MessageRequest = Static<typeof MessageRequest>;
 
 /**
@@ -64,7 +67,9 @@ export const messageFields = {
   conversation_id: Type.Optional(Type.String()),
   reply_to: Type.Optional(Type.String()),
   task_id: Type.Optional(Type.String({ description: 'The task whose answer this is.' })),
-  token_id: Type.Optional(Type.String({ description: 'The token that it began with: what it leads to is charged to it.' })),
+  token_id: Type.Optional(
+    Type.String({ description: 'The token that it began with: what it leads to is charged to it.' }),
+  ),
   error: Type.Optional(MessageError),
   signal: Type.Optional(Type.Literal('end', { description: 'The sender has ended: it said `[END]`, which is cut.' })),
   hops: Type.Integer({

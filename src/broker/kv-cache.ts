@@ -138,7 +138,8 @@ export class KvCache<T> {
     const anew = lastSeq < this.#seen || performance.now() - this.#lookedAt > TOO_LONG_MS;
     const known = anew ? new Set(this.#entries.keys()) : undefined;
     // Made anew, its sequences begin again.
-    if (lastSeq < this.#seen) for (const [key, { value }] of this.#entries) this.#entries.set(key, { value, revision: 0 });
+    if (lastSeq < this.#seen)
+      for (const [key, { value }] of this.#entries) this.#entries.set(key, { value, revision: 0 });
     if (anew) this.#seen = 0;
     if (lastSeq > this.#seen)
       for await (const stored of readStream(broker, this.#stream, `${this.#prefix}>`, this.#seen, lastSeq)) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
@@ -197,15 +198,10 @@ export class Inboxes {
 const sourceOf = (stored: Stored): number => Number(stored.header(HEADER.source).split(' ')[1] ?? 0);
 
 /** Resolves when `arrived` does, `ms` are over or `signal` aborts. */
-function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
-    void arrived.then(done);
-  });
+async function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const ends = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+  // Called off.
+  await Promise.race([arrived, sleep(ms, undefined, { signal: ends }).catch(() => undefined)]);
+  over.abort();
 }

@@ -82,9 +82,7 @@ export class Mailer {
       ...(request.content === undefined ? {} : { content: request.content }),
       ...(request.payload === undefined ? {} : { payload: request.payload }),
     };
-    const copies = registry
-      .subscribers(owner, type)
-      .filter((id) => id !== message.to && id !== message.from);
+    const copies = registry.subscribers(owner, type).filter((id) => id !== message.to && id !== message.from);
     const since = hub.cursor();
     await guarded(() => this.#store(message, copies, within.traceparent));
     return {
@@ -166,10 +164,7 @@ function publicationsOf(message: Message, copies: readonly string[], traceparent
   });
   const envelope = { v: FORMAT_VERSION, timestamp };
   return [
-    publication(
-      { ...envelope, id, type: 'AGENT_MESSAGE', data: message },
-      SUBJECT.agentMessage(to ?? NOBODY, type),
-    ),
+    publication({ ...envelope, id, type: 'AGENT_MESSAGE', data: message }, SUBJECT.agentMessage(to ?? NOBODY, type)),
     ...copies.map((subscriber) =>
       publication(
         {

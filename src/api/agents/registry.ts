@@ -142,10 +142,14 @@ export class AgentRegistry {
     refuseLarge(change.options);
     await this.agent(id, principal);
     const changed = await guarded(() =>
-      this.#change(id, (agent) => {
-        if (!maySee(principal, agent.owner)) throw noAgent(id);
-        return change;
-      }, revision),
+      this.#change(
+        id,
+        (agent) => {
+          if (!maySee(principal, agent.owner)) throw noAgent(id);
+          return change;
+        },
+        revision,
+      ),
     );
     if (changed === undefined) throw noAgent(id);
     await guarded(() => this.#tell('AGENT_UPDATED', changed.value));
@@ -274,7 +278,10 @@ const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({
   ...(agent.session_id === undefined ? {} : { session_id: agent.session_id }),
 });
 
-const matches = (agent: Agent, { owner, role, capability, kind, status }: AgentsQuery & { owner?: string | undefined }): boolean =>
+const matches = (
+  agent: Agent,
+  { owner, role, capability, kind, status }: AgentsQuery & { owner?: string | undefined },
+): boolean =>
   (owner === undefined || agent.owner === owner) &&
   (role === undefined || agent.role === role) &&
   (capability === undefined || agent.capabilities.includes(capability)) &&

@@ -23,7 +23,6 @@ export function routeTask(
   const [best] = suitable
     .filter(({ agent }) => available(agent))
     .toSorted((a, b) => b.score - a.score || (a.agent.agent_id < b.agent.agent_id ? -1 : 1));
-  if (best === undefined)
-    return { kind: 'no_available_agent', suitable: suitable.map(({ agent }) => agent.agent_id) };
+  if (best === undefined) return { kind: 'no_available_agent', suitable: suitable.map(({ agent }) => agent.agent_id) };
   return { kind: 'routed', ...best };
 }
