@@ -308,7 +308,10 @@ export type Conversation = Static<typeof Conversation>;
 export const ConversationAccepted = Type.Object({ ...Conversation.properties, since: Type.String() });
 export type ConversationAccepted = Static<typeof ConversationAccepted>;
 
-export const ConversationParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN }) });
+export const ConversationParams = Type.Object(
+  { id: Type.String({ pattern: UUID_PATTERN, description: "The conversation's id." }) },
+  { additionalProperties: false },
+);
 export type ConversationParams = Static<typeof ConversationParams>;
 
 export const ConversationsQuery = Type.Object(
@@ -329,7 +332,11 @@ export const ConversationPage = Type.Object({
 export type ConversationPage = Static<typeof ConversationPage>;
 
 export const ConversationTranscriptQuery = Type.Object(
-  { format: Type.Optional(Type.Enum(['json', 'markdown'], { default: 'json' })) },
+  {
+    format: Type.Optional(
+      Type.Enum(['json', 'markdown'], { default: 'json', description: 'JSON, or a text to read.' }),
+    ),
+  },
   { additionalProperties: false },
 );
 export type ConversationTranscriptQuery = Static<typeof ConversationTranscriptQuery>;

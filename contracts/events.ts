@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { AGENT_KINDS } from './agents.js';
 import { BlobRef } from './blob.js';
+import { conversationEvents } from './conversation-events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
 import { messageFields, TaskMessage } from './messages.js';
@@ -11,7 +12,8 @@ import { Usage } from './usage.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an AGENT_MESSAGE.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an
+ * AGENT_MESSAGE; of events of conversations it is `data.text`.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -188,6 +190,7 @@ export const EVENT_DATA = {
     reason: Type.Enum(['removed', 'signal'], { description: '`signal`: it said `[END]`, or was told so.' }),
     by: Type.Optional(Type.String({ description: 'The owner of the token that asked for it.' })),
   }),
+  ...conversationEvents,
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),

@@ -9,6 +9,7 @@ import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
 import { agentRoutes } from './routes/agents.js';
+import { conversationRoutes } from './routes/conversations.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
@@ -71,6 +72,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     sessionRoutes,
     agentRoutes,
     messageRoutes,
+    conversationRoutes,
     usageRoutes,
     deadRoutes,
     deletionRoutes,

@@ -20,6 +20,7 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { Talk } from './conversations/talk.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -137,7 +138,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
-    const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
+    const idempotency = new IdempotencyRecords(broker);
+    const once = new OnceAcceptor(broker, acceptor, idempotency, log);
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
@@ -151,6 +153,19 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => agents.stop());
     await agents.start();
+    const talk = new Talk({
+      broker,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      blobs,
+      hub,
+      agents,
+      idempotency,
+      canceller,
+      admit: (request, principal) => acceptor.admit(request, principal),
+      deleteSession: (id, principal) => context.deleter.session(id, principal),
+      log,
+    });
+    stops.push(() => talk.stop());
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -176,6 +191,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         tokens,
         records: sessionRecords,
         agents: agents.remover,
+        conversations: talk.conversations,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
@@ -183,6 +199,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
       approvals: new ApprovalDesk(broker, tasks, pending),
       agents,
+      conversations: talk.conversations,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,
@@ -205,6 +222,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     count(context);
     const service = await startNatsService(context);
     stops.push(() => service.stop());
+    await talk.start();
     const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });
     stops.push(() => due.stop());
     due.start();

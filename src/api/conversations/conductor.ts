@@ -20,6 +20,8 @@ import type { Teller } from './teller.js';
 
 /** Who makes and removes the agents of a conversation, and ends what they do. Each may be asked again. */
 export interface Cast {
+  /** Whether such a one can be made. @throws {ApiError} */
+  check(speaker: SpeakerRecord, principal: Principal): Promise<void>;
   /** @returns its session. @throws {ApiError} */
   register(speaker: SpeakerRecord, principal: Principal): Promise<string>;
   /** @throws {ApiError} */

@@ -7,10 +7,12 @@ import type {
   ConversationRequest,
   ConversationsQuery,
   ConversationTranscript,
+  ConversationTranscriptQuery,
   SayRequest,
 } from '../../../contracts/conversations.js';
 import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
+import { sleep } from '../../clock.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { faultsOf, hasRoom, recordFor } from '../../conversations/begin.js';
 import { decide, type Happening } from '../../conversations/decide.js';
@@ -18,7 +20,7 @@ import { conversationMarkdown } from '../../conversations/markdown.js';
 import type { EventHub } from '../../events/hub.js';
 import type { AgentRegistry } from '../agents/registry.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
-import { decodeAgentPage, encodePage } from '../page-cursor.js';
+import { decodeConversationPage, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
 import { speakerOf, type Cast, type Conductor } from './conductor.js';
 import type { ConversationLines } from './lines.js';
@@ -39,6 +41,7 @@ export interface ConversationsOptions {
 
 const DEFAULT_LIMIT = 50;
 const MAX_TRIES = 20;
+const NOT_ENDED_MS = 250;
 const PERSON = 'person';
 
 /** What may be done with conversations, for a principal: over HTTP and NATS alike. */
@@ -87,7 +90,7 @@ export class Conversations {
     const all = records
       .newest(principal.seesAll ? undefined : principal.owner)
       .filter(([, digest]) => status === undefined || digest.status === status);
-    const before = cursor === undefined ? undefined : decodeAgentPage(cursor);
+    const before = cursor === undefined ? undefined : decodeConversationPage(cursor);
     const from = before === undefined ? 0 : all.findIndex(([id, { createdAt }]) => `${createdAt} ${id}` < before);
     const page = from === -1 ? [] : all.slice(from, from + limit);
     const last = page.at(-1);
@@ -100,21 +103,23 @@ export class Conversations {
     };
   }
 
-  /** What was said so far. @throws {ApiError} not_found */
-  async transcript(id: string, principal: Principal): Promise<ConversationTranscript> {
+  /** What was said so far, as JSON or to read. @throws {ApiError} not_found */
+  async transcript(id: string, { format }: ConversationTranscriptQuery, principal: Principal): Promise<string> {
+    const said = await this.#said(id, principal);
+    return format === 'markdown' ? conversationMarkdown(said) : JSON.stringify(said);
+  }
+
+  async #said(id: string, principal: Principal): Promise<ConversationTranscript> {
     const { record } = await this.#held(id, principal);
     const { conversation_id, topic, mode } = record;
     const lines = await guarded(() => this.#options.lines.read(id, record.lines));
     return { conversation_id, topic, mode, lines };
   }
 
-  /** The same to read. @throws {ApiError} not_found */
-  async markdown(id: string, principal: Principal): Promise<string> {
-    return conversationMarkdown(await this.transcript(id, principal));
-  }
-
-  /** @throws {ApiError} not_found, conversation_ended */
+  /** Whoever has the word keeps it while it is paused; ended, it is taken from him. @throws {ApiError} not_found, conversation_ended */
   async steer(id: string, kind: 'pause' | 'resume' | 'end', principal: Principal): Promise<Conversation> {
+    const { record } = await this.#held(id, principal);
+    if (kind === 'end' && record.status === 'ended') return shownOf(record);
     return this.#happen(id, { kind, by: principal.owner }, principal);
   }
 
@@ -140,7 +145,7 @@ export class Conversations {
 
   /** With all that was said, and the sessions of the agents that were made for it. @throws {ApiError} not_found */
   async delete(id: string, principal: Principal): Promise<void> {
-    const { broker, conductor, records, lines, cast, deleteSession } = this.#options;
+    const { broker, conductor, records, lines, cast } = this.#options;
     const { record } = await this.#held(id, principal);
     const { owner } = record;
     if (record.status !== 'ended') await guarded(() => conductor.happen(id, { kind: 'end', by: principal.owner }));
@@ -150,7 +155,7 @@ export class Conversations {
     for (const { agent_id: agentId, made } of record.speakers) {
       if (made === undefined) continue;
       await cast.remove(agentId, mine).catch(ignoreUnknown);
-      if (made.session_id !== undefined) await deleteSession(made.session_id, mine).catch(ignoreUnknown);
+      if (made.session_id !== undefined) await this.#deleteSession(made.session_id, mine);
     }
     await guarded(async () => {
       for (let tries = 1; ; tries++) {
@@ -169,6 +174,19 @@ export class Conversations {
   /** All of an owner's. @throws {ApiError} */
   async owner(owner: string, principal: Principal): Promise<void> {
     for (const [id] of this.#options.records.newest(owner)) await this.delete(id, principal).catch(ignoreUnknown);
+  }
+
+  /** The read model may still show a task as open that has just been cancelled. */
+  async #deleteSession(sessionId: string, principal: Principal): Promise<void> {
+    const { deleteSession, broker } = this.#options;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await deleteSession(sessionId, principal).catch(ignoreUnknown);
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 'not_ended' || tries >= MAX_TRIES) throw error;
+      }
+      await sleep(broker.clock, NOT_ENDED_MS);
+    }
   }
 
   async #happen(id: string, happening: Happening, principal: Principal): Promise<Conversation> {
