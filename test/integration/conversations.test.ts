@@ -11,7 +11,8 @@ import type { EventEnvelope } from '../../contracts/events.js';
 import { BUCKET, SUBJECT } from '../../contracts/names.js';
 import { subjectsOf } from '../../src/broker/read.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
-import { ApiLab } from '../fixtures/api.js';
+import { KsiClient } from '../../src/client/index.js';
+import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 
 describe('conversations of external agents', () => {
@@ -157,20 +158,22 @@ describe('conversations of external agents', () => {
     assert.equal((await begin([a, b], { conversation_id: id })).created_at, begun.created_at);
     const post = (what: string, body?: object): Promise<Said> => here.ask('POST', `/conversations/${id}/${what}`, body);
     assert.equal((await must<Conversation>(post('pause'))).status, 'paused');
+    const heard = async (lines: number): Promise<Conversation> => {
+      for (;;) {
+        const shown = await show(id);
+        if (shown.lines === lines) return shown;
+      }
+    };
     await speak(a, 'before the pause');
+    await heard(1);
     const word = { text: 'Be brief.', next: a, message_id: uuidv4() };
     await must(post('say', word));
     await must(post('say', word));
     assert.equal((await post('say', { text: 'x', next: 'nobody' })).status, 400);
-    const waiting = async (): Promise<Conversation> => {
-      for (;;) {
-        const shown = await show(id);
-        if (shown.lines === 2) return shown;
-      }
-    };
-    assert.deepEqual([(await waiting()).speaking, (await here.inbox(b)).length], [undefined, 0]);
+    assert.deepEqual([(await heard(2)).speaking, (await here.inbox(b)).length], [undefined, 0]);
     assert.equal((await must<Conversation>(post('resume'))).speaking?.name, a);
     assert.match(await speak(a, 'again'), /person said:\nBe brief\./);
+    await heard(3);
     const ended = await must<Conversation>(post('end'));
     assert.deepEqual([ended.status, ended.reason], ['ended', 'decision']);
     assert.equal((await must<Conversation>(post('end'))).reason, 'decision');
@@ -223,6 +226,32 @@ describe('conversations of external agents', () => {
     assert.deepEqual(left, []);
     const told = await subjectsOf(lab.broker, 'KSI_EVENTS', SUBJECT.conversationEvents(id));
     assert.deepEqual(told, [SUBJECT.conversationEvent(id, 'deleted')]);
+  });
+
+  it('are led by the client', async () => {
+    const ids = await cast(2);
+    await using client = new KsiClient({ url: lab.url, token: TOKEN });
+    const participants = ids.map((id, n) => ({ agent_id: id, name: `No.${n + 1}` }));
+    const talk = await client.conversations.create({ topic: 'T', mode: 'collaboration', participants, max_turns: 2 });
+    const [a = '', b = ''] = ids;
+    const [seen] = await Promise.all([
+      (async () => {
+        const said: unknown[] = [];
+        for await (const { type, data } of talk.events()) said.push('text' in data ? data.text : type);
+        return said;
+      })(),
+      speak(a, 'first').then(() => speak(b, 'second')),
+    ]);
+    assert.deepEqual(seen, ['CONVERSATION_STARTED', 'first', 'second', 'CONVERSATION_ENDED']);
+    assert.equal((await talk.ended()).reason, 'turns');
+    assert.match(await client.conversations.markdown(talk.id), /## No.2 \(collaborator\)\n\nsecond/);
+    const { lines } = await client.conversations.transcript(talk.id);
+    assert.deepEqual(
+      lines.map(({ name }) => name),
+      ['No.1', 'No.2'],
+    );
+    await client.conversations.delete(talk.id);
+    await assert.rejects(client.conversations.get(talk.id), { code: 'not_found' });
   });
 
   it('are refused when they are no conversation', async () => {

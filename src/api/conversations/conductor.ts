@@ -113,7 +113,7 @@ export class Conductor {
     if (this.#stopped) return;
     const entry = { again: false, done: Promise.resolve() };
     this.#driving.set(id, entry);
-    entry.done = this.#drive(id).then(() => {
+    entry.done = this.#drive(id).finally(() => {
       this.#driving.delete(id);
       if (entry.again) this.drive(id);
     });
@@ -230,6 +230,8 @@ export class Conductor {
           () => over,
         );
       }
+      default:
+        return undefined;
     }
   }
 
