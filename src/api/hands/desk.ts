@@ -39,8 +39,8 @@ export class HandsDesk {
       queue: QUEUE,
       callback: (error, message) => {
         if (error !== null) this.#options.log.error({ err: error }, 'agents cannot ask for anything here');
-        // What a consumer delivers to this subject is no request (ADR 9).
-        else if (message.reply?.startsWith('$JS.') !== true) this.#take(message);
+        // What a stream delivers to this subject is no request (ADR 9, ADR 15).
+        else if (message.reply?.startsWith('_INBOX') === true) this.#take(message);
       },
     });
   }
