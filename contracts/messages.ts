@@ -134,11 +134,15 @@ export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq:
 export type InboxPosition = Static<typeof InboxPosition>;
 
 /** Which message a task is run for. */
-export const TaskMessage = Type.Object({
-  message_id: Type.String(),
-  type: Type.String(),
-  from: Type.Optional(Type.String()),
-  conversation_id: Type.Optional(Type.String()),
-  hops: Type.Integer({ minimum: 0 }),
-});
+export const TaskMessage = Type.Object(
+  {
+    message_id: Type.String(),
+    type: Type.String(),
+    from: Type.Optional(Type.String()),
+    conversation_id: Type.Optional(Type.String()),
+    token_id: Type.Optional(Type.String()),
+    hops: Type.Integer({ minimum: 0 }),
+  },
+  { description: 'The message that a managed agent answers with it.' },
+);
 export type TaskMessage = Static<typeof TaskMessage>;

@@ -21,6 +21,7 @@ import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
 import { Agents } from './agents/agents.js';
 import { Talk } from './conversations/talk.js';
+import { ManagedAgents } from './agents/managed.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -220,6 +221,19 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await tail.start();
     await pending.start();
     count(context);
+    const managed = new ManagedAgents({
+      broker,
+      blobs,
+      agents,
+      once,
+      tokens,
+      spawnRate,
+      metrics,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      log,
+    });
+    stops.push(() => managed.stop());
+    managed.start();
     const service = await startNatsService(context);
     stops.push(() => service.stop());
     await talk.start();

@@ -13,7 +13,7 @@ import { asBrokerError, lastBySubject, type Stored } from '../../broker/read.js'
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
-import type { Positions } from './positions.js';
+import type { Position, Positions } from './positions.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
@@ -24,8 +24,10 @@ export interface InboxOptions {
   readonly log: Logger;
 }
 
-/** Of what makes a receipt say more than that it was taken. */
+/** What a receipt says more than that messages were taken. */
 export interface Taken {
+  /** Of the messages, if they are known: then they are there, and nothing is read again. */
+  readonly message_ids?: readonly string[];
   readonly task_id?: string;
   readonly refused?: string;
 }
@@ -115,29 +117,35 @@ export class Inboxes {
 
   /**
    * All up to `seq` are taken, and a receipt says so; again, if that was asked before and perhaps not told.
-   * @returns where it stands now. @throws {ApiError} invalid_request for one that is not there yet. @throws {BrokerError}
+   * @throws {ApiError} invalid_request for one that is not there yet. @throws {BrokerError}
    */
-  async take(agent: Named, seq: number, { task_id, refused }: Taken = {}): Promise<number> {
+  async take(agent: Named, seq: number, { message_ids, task_id, refused }: Taken = {}): Promise<Position> {
     const { broker, positions } = this.#options;
     const { agent_id: id, owner } = agent;
-    const last = await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(id));
-    // What comes later must not be taken unseen.
-    if (seq > (last?.seq ?? 0) && seq > (await positions.of(id)))
-      throw invalid([{ field: 'seq', message: `is after the last message (${last?.seq ?? 0})` }]);
-    const { before, now } = await positions.move(id, seq);
-    if (now > seq) return now;
-    const ids = await this.#idsBetween(id, before < seq ? before : seq - 1, seq);
+    if (message_ids === undefined) await this.#refuseUnseen(id, seq);
+    const position = await positions.move(id, seq);
+    const { before, now } = position;
+    if (now > seq) return position;
+    const ids = message_ids ?? (await this.#idsBetween(id, before < seq ? before : seq - 1, seq));
     const event = newEvent('AGENT_DELIVERED', {
       agent_id: id,
       owner,
       seq,
-      message_ids: ids,
+      message_ids: [...ids],
       ...(task_id === undefined ? {} : { task_id }),
       ...(refused === undefined ? {} : { refused }),
     });
     const publication = eventPublication(event, SUBJECT.agentEvent(id, 'delivered'));
     await broker.publisher.publish({ ...publication, msgId: `delivered-${id}-${seq}` });
-    return now;
+    return position;
+  }
+
+  /** What comes later must not be taken unseen. */
+  async #refuseUnseen(agentId: string, seq: number): Promise<void> {
+    const { broker, positions } = this.#options;
+    const last = (await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId)))?.seq ?? 0;
+    if (seq > last && seq > (await positions.of(agentId)))
+      throw invalid([{ field: 'seq', message: `is after the last message (${last})` }]);
   }
 
   async #idsBetween(agentId: string, after: number, upTo: number): Promise<string[]> {
