@@ -27,6 +27,17 @@ export const TURN_MESSAGE = 'CONVERSATION_TURN';
 /** Of its answer, which has no addressee; `reply_to` and `conversation_id` say what it answers. */
 export const ANSWER_MESSAGE = 'CONVERSATION_ANSWER';
 
+/** Whether a message gives its addressee the word: only KSI itself sends such, in its owner's name. */
+export const givesWord = ({
+  type,
+  from,
+  conversation_id: conversation,
+}: {
+  readonly type: string;
+  readonly from?: string | undefined;
+  readonly conversation_id?: string | undefined;
+}): boolean => type === TURN_MESSAGE && from === undefined && conversation !== undefined;
+
 export const SPEAKER_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 
 /** One that is there already (`agent_id`), or one that is made for the conversation. */

@@ -74,6 +74,8 @@ export const EVENT_DATA = {
     fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
     message: Type.Optional(TaskMessage),
+    depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+    spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({

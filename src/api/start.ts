@@ -230,6 +230,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       spawnRate,
       metrics,
       inboxPrefix: config.KSI_NATS_INBOX,
+      isWaitedFor: (message) => talk.isWaitedFor(message),
       log,
     });
     stops.push(() => managed.stop());

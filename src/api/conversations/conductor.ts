@@ -246,7 +246,6 @@ export class Conductor {
       message_id,
       conversation_id: id,
       content: turnText(record, floor, said),
-      payload: { turn, mode: record.mode },
     };
     return permanent(
       async () => {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { SUBJECT } from '../../../contracts/names.js';
+import type { Message } from '../../../contracts/messages.js';
+import { SUBJECT, UUID_PATTERN } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
@@ -16,6 +17,8 @@ import { Conversations } from './conversations.js';
 import { ConversationLines } from './lines.js';
 import { ConversationRecords } from './records.js';
 import { Teller } from './teller.js';
+
+const UUID = new RegExp(UUID_PATTERN);
 
 export interface TalkOptions {
   readonly broker: Broker;
@@ -67,6 +70,13 @@ export class Talk {
     });
     const costOf = (taskId: string): Promise<number> => costIn(hub, taskId);
     this.#answers = new ConversationAnswers({ broker, inboxPrefix, blobs, records, lines, conductor, costOf, log });
+  }
+
+  /** Whether the turn that a message gives is still to be had. @throws {BrokerError} */
+  async isWaitedFor({ owner, conversation_id: id = '', message_id: messageId }: Message): Promise<boolean> {
+    // Any name may stand there in a message of one's own.
+    const record = UUID.test(id) ? (await this.#records.read(id))?.record : undefined;
+    return record?.owner === owner && record.status !== 'ended' && record.floor?.message_id === messageId;
   }
 
   /** Resolves once the conversations are known; from then on they go on. @throws {BrokerError} */
