@@ -23,6 +23,9 @@ export const BUCKET = {
   workers: 'ksi_workers',
   tokens: 'ksi_tokens',
   tickets: 'ksi_tickets',
+  identities: 'ksi_identities',
+  profiles: 'ksi_profiles',
+  shared: 'ksi_shared',
   /** Bodies of events, which readers of events may read. */
   blobs: 'ksi_blobs',
   /** Bodies of commands, dead letters and transcripts: KSI's own. */
@@ -112,6 +115,13 @@ export const SUBJECT = {
   /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
+
+  /** Who an agent is to people, an owner's profile, and an owner's shared state (by `sharedToken` of its key): entries of KV buckets. */
+  identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
+  profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
+  shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
+  /** Changes of shared state. */
+  sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 
   /** A worker's presence: an entry of the KV bucket, below the name of its process, which alone may write there. */
   worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,

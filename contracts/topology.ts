@@ -125,6 +125,13 @@ export const streamSpecs = (
   bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.identities, 'Who agents are to people, by owner', 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', 0, config.KSI_NATS_SERVERS),
+  {
+    ...bucket(BUCKET.shared, 'State that agents share, by owner and key', 0, config.KSI_NATS_SERVERS),
+    // So that the mark of a deletion goes after a while: keys may come and go without end.
+    allow_msg_ttl: true,
+  },
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
 ];
 

@@ -48,11 +48,7 @@ export function expand(text: string, lookup: (key: string) => string | undefined
  * What `{{key}}` stands for in a component: the context's value, else the component's var, in whose text the context's
  * values are put in (`role: 'a {{agent_role}}'`), but no other var's.
  */
-export function lookupIn(
-  context: Context,
-  vars: Context,
-  most: number,
-): (key: string) => string | undefined {
+export function lookupIn(context: Context, vars: Context, most: number): (key: string) => string | undefined {
   const ofContext = (key: string): string | undefined =>
     Object.hasOwn(context, key) ? textOf(context[key]) : undefined;
   return (key) => {

@@ -4,7 +4,9 @@ import type { Appearance } from '../../contracts/identities.js';
 export const DEFAULT_ROLE = 'general';
 
 /** What agents of a role are like unless it is said: four traits, and how they are shown. */
-const BY_ROLE: Readonly<Record<string, readonly [traits: readonly string[], style: string, theme: string, icon: string]>> = {
+const BY_ROLE: Readonly<
+  Record<string, readonly [traits: readonly string[], style: string, theme: string, icon: string]>
+> = {
   analyst: [['precise', 'objective', 'systematic', 'sober'], 'professional', 'navy', '📊'],
   coder: [['logical', 'careful', 'practical', 'systematic'], 'technical', 'green', '💻'],
   collaborator: [['cooperative', 'open', 'supportive', 'flexible'], 'approachable', 'teal', '🤝'],

@@ -30,7 +30,7 @@ describe('a condition', () => {
       ['{{n}} >= 3 and {{n}} <= 3', true],
       ['{{n}} < -1.5e1', false],
       ["{{n}} == '3'", false],
-      ["{{role}} > 3 or {{role}} < 3", false],
+      ['{{role}} > 3 or {{role}} < 3', false],
       ["'b' in {{list}}", true],
       ["'ach' in {{role}}", true],
       ['{{on}} == 1 and {{on}} == True', true],
@@ -78,7 +78,30 @@ describe('a condition', () => {
 
   it('holds against any text: it is read, or its fault has a place in it', () => {
     const piece = fc.oneof(
-      fc.constantFrom('{{', '}}', 'a', 'and', 'or', 'not', 'in', '==', '<', '(', ')', '[', ']', ',', "'", '"', '1', ' ', '\\', '\n', '-', '.'),
+      fc.constantFrom(
+        '{{',
+        '}}',
+        'a',
+        'and',
+        'or',
+        'not',
+        'in',
+        '==',
+        '<',
+        '(',
+        ')',
+        '[',
+        ']',
+        ',',
+        "'",
+        '"',
+        '1',
+        ' ',
+        '\\',
+        '\n',
+        '-',
+        '.',
+      ),
       fc.string(),
     );
     fc.assert(
@@ -113,9 +136,14 @@ describe('a condition', () => {
 const conditions = (): fc.Arbitrary<Condition> =>
   fc.letrec<{ any: Condition; leaf: Condition }>((tie) => ({
     leaf: fc.oneof(
-      fc.oneof(fc.string(), fc.double({ noNaN: true, noDefaultInfinity: true, min: 0 }), fc.boolean(), fc.constant(null)).map(
-        (value): Condition => ({ kind: 'value', value: Object.is(value, -0) ? 0 : value }),
-      ),
+      fc
+        .oneof(
+          fc.string(),
+          fc.double({ noNaN: true, noDefaultInfinity: true, min: 0 }),
+          fc.boolean(),
+          fc.constant(null),
+        )
+        .map((value): Condition => ({ kind: 'value', value: Object.is(value, -0) ? 0 : value })),
       fc.stringMatching(/^[a-z_]{1,8}$/).map((name): Condition => ({ kind: 'key', name })),
     ),
     any: fc.oneof(
