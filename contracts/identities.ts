@@ -108,5 +108,18 @@ export const IdentityParams = Type.Object(
 );
 export type IdentityParams = Static<typeof IdentityParams>;
 
-export const IdentityList = Type.Object({ identities: Type.Array(Identity) });
-export type IdentityList = Static<typeof IdentityList>;
+export const IdentitiesQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+    cursor: Type.Optional(Type.String({ maxLength: 256, description: 'Opaque: `next_cursor` of the page before.' })),
+  },
+  closed,
+);
+export type IdentitiesQuery = Static<typeof IdentitiesQuery>;
+
+/** By agent_id. */
+export const IdentityPage = Type.Object({
+  identities: Type.Array(Identity),
+  next_cursor: Type.Optional(Type.String()),
+});
+export type IdentityPage = Static<typeof IdentityPage>;
