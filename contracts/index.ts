@@ -15,6 +15,7 @@ export * from './events.js';
 export * from './http.js';
 export * from './idempotency.js';
 export * from './identities.js';
+export * from './key-token.js';
 export * from './mcp-servers.js';
 export * from './metadata.js';
 export * from './names.js';

@@ -116,7 +116,7 @@ export const SUBJECT = {
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
 
-  /** Who an agent is to people, an owner's profile, and an owner's shared state (by `sharedToken` of its key): entries of KV buckets. */
+  /** Who an agent is to people, an owner's profile, and an owner's shared state (both by `keyToken`): entries of KV buckets. */
   identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
   profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,

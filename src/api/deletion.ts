@@ -26,6 +26,8 @@ export interface DeleterOptions {
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
+  /** What else there is of owners. */
+  readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly log: Logger;
 }
 
@@ -80,6 +82,7 @@ export class Deleter {
         }
       }
       for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      for (const each of this.#options.ofOwners) await each.purge(owner);
     });
   }
 

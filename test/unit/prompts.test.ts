@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { sharedKey, sharedToken } from '../../contracts/shared.js';
+import { keyOfToken, keyToken } from '../../contracts/key-token.js';
 import { ComponentError, readComponent } from '../../src/prompts/component-file.js';
 import { compose, ComposeError, validate } from '../../src/prompts/compose.js';
 import { CompositionError, parseComposition } from '../../src/prompts/composition-file.js';
@@ -337,14 +337,14 @@ describe('the library', () => {
 
 describe('a key of shared state', () => {
   it('has a token of its own, whatever it holds', () => {
-    assert.equal(sharedToken('my_key-1'), 'my_key-1');
+    assert.equal(keyToken('my_key-1'), 'my_key-1');
     fc.assert(
       fc.property(fc.string({ minLength: 1, unit: 'grapheme', maxLength: 60 }), (text) => {
-        const token = sharedToken(text);
+        const token = keyToken(text);
         assert.match(token, /^[A-Za-z0-9_-]+$/);
-        assert.equal(sharedKey(token), text);
+        assert.equal(keyOfToken(token), text);
       }),
     );
-    assert.equal(sharedKey(sharedToken('--YQ')), '--YQ');
+    assert.equal(keyOfToken(keyToken('--YQ')), '--YQ');
   });
 });

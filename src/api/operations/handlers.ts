@@ -1,7 +1,9 @@
 import { accessHandlers } from './access.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
+import { promptHandlers } from './prompts.js';
 import { sessionHandlers } from './sessions.js';
+import { sharedHandlers } from './shared.js';
 import { systemHandlers } from './system.js';
 import { taskHandlers } from './tasks.js';
 
@@ -11,5 +13,7 @@ export const HANDLERS: Handlers = {
   ...sessionHandlers,
   ...deadHandlers,
   ...accessHandlers,
+  ...promptHandlers,
+  ...sharedHandlers,
   ...systemHandlers,
 };
