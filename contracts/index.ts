@@ -1,3 +1,4 @@
+export * from './agents.js';
 export * from './attachment.js';
 export * from './approvals.js';
 export * from './audit.js';
@@ -17,6 +18,7 @@ export * from './idempotency.js';
 export * from './identities.js';
 export * from './key-token.js';
 export * from './mcp-servers.js';
+export * from './messages.js';
 export * from './metadata.js';
 export * from './names.js';
 export * from './operation-schemas.js';

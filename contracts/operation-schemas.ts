@@ -1,4 +1,13 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import {
+  AgentChange,
+  AgentPage,
+  AgentParams,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
 import {
   ComponentList,
@@ -40,6 +49,15 @@ import {
   IdentityRequest,
   IdentityUpdate,
 } from './identities.js';
+import {
+  AddressedMessage,
+  Inbox,
+  InboxAck,
+  InboxAcked,
+  InboxQuery,
+  MessageAccepted,
+  MessageRequest,
+} from './messages.js';
 import type { OperationName } from './operations.js';
 import { Profile, ProfileList, ProfileShown } from './profiles.js';
 import { QueueList } from './queues.js';
@@ -100,6 +118,17 @@ export const OPERATION_SCHEMAS = {
   dead_retry: { request: TaskParams, answer: SpawnAccepted },
   dead_retry_all: { request: DeadRetryRequest, answer: DeadRetryAnswer },
   dead_delete: { request: TaskParams, answer: Nothing },
+
+  // Agents and their messages
+  agents: { request: AgentsQuery, answer: AgentPage },
+  agent: { request: AgentParams, answer: AgentShown },
+  agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
+  agent_remove: { request: AgentParams, answer: Nothing },
+  agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
+  send: { request: MessageRequest, answer: MessageAccepted },
+  inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
+  inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
 
   // Access
   tokens: { request: NoFields, answer: TokenList },

@@ -9,7 +9,6 @@ import {
 } from '../../contracts/identities.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
 import { defaultAppearance, defaultName, defaultTraits, DEFAULT_ROLE } from '../prompts/identity-defaults.js';
 import { ApiError, guarded } from './api-error.js';
 import type { Principal } from './principal.js';
@@ -37,11 +36,7 @@ export class Identities {
     return guarded(async () => {
       const { held, revision } = await this.#records.entry(owner, agentId);
       if (held !== undefined) throw exists(agentId);
-      try {
-        await this.#records.put(owner, agentId, record, revision);
-      } catch (error) {
-        throw isBrokerError(error, 'conflict') ? exists(agentId) : error;
-      }
+      if ((await this.#records.put(owner, agentId, record, revision)) === undefined) throw exists(agentId);
       return shownOf(record);
     });
   }
@@ -60,8 +55,8 @@ export class Identities {
         const held = await this.#records.find(owner, agentId);
         if (held === undefined) throw unknown(agentId);
         const next = updated(held.record, update, new Date());
-        await this.#records.put(owner, agentId, next, held.revision);
-        return shownOf(next);
+        const revision = await this.#records.put(owner, agentId, next, held.revision);
+        return revision === undefined ? undefined : shownOf(next);
       }),
     );
   }
@@ -72,7 +67,7 @@ export class Identities {
       changing(async () => {
         const held = await this.#records.find(owner, agentId);
         if (held === undefined) throw unknown(agentId);
-        await this.#records.remove(owner, agentId, held.revision);
+        return this.#records.remove(owner, agentId, held.revision);
       }),
     );
   }

@@ -52,7 +52,10 @@ export class Profiles {
   /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
   async set(name: string, profile: Profile, { owner }: Principal): Promise<ProfileShown> {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: new Date().toISOString() };
-    const revision = await guarded(() => this.#records.put(owner, keyToken(name), record));
+    const token = keyToken(name);
+    const revision = await guarded(() =>
+      changing(async () => this.#records.put(owner, token, record, (await this.#records.entry(owner, token)).revision)),
+    );
     return ofApi({ id: name, record, revision });
   }
 
@@ -62,7 +65,7 @@ export class Profiles {
       changing(async () => {
         const held = await this.#records.find(owner, keyToken(name));
         if (held === undefined) throw unknown(name);
-        await this.#records.remove(owner, held.id, held.revision);
+        return this.#records.remove(owner, held.id, held.revision);
       }),
     );
   }

@@ -111,5 +111,4 @@ export class Prompts {
   }
 }
 
-const unknown = (name: string): ApiError =>
-  new ApiError('not_found', `There is no composition ${name}`);
+const unknown = (name: string): ApiError => new ApiError('not_found', `There is no composition ${name}`);

@@ -20,6 +20,7 @@ import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
+import { Agents } from './agents/agents.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -152,6 +153,16 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const shared = new SharedState(broker, blobs, sharedEvents);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
+    const agents = new Agents({
+      broker,
+      blobs,
+      hub,
+      admit: (request, principal) => acceptor.admit(request, principal),
+      log,
+      closing: closing.signal,
+    });
+    stops.push(() => agents.stop());
+    await agents.start();
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -177,6 +188,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         tokens,
         records: sessionRecords,
         ofOwners: [shared, identities, profiles],
+        agents: agents.remover,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
@@ -187,6 +199,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       identities,
       profiles,
       prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
+      agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,

@@ -12,7 +12,6 @@ import { defaultAppearance, defaultName, defaultTraits } from '../../src/prompts
 import { PromptLibrary } from '../../src/prompts/library.js';
 import { parseProfile, ProfileError } from '../../src/prompts/profile-file.js';
 import { choiceOf, ranked, scoreOf } from '../../src/prompts/select.js';
-import { bestOf, suiting } from '../../src/prompts/suit.js';
 import { silent } from '../fixtures/connection.js';
 
 const composition = (yaml: string) => parseComposition(`components: []\n${yaml}`, 'it');
@@ -195,28 +194,6 @@ metadata:
       fallback: true,
     });
     assert.equal(choiceOf(ranked([plain, it], {})).fallback, false);
-  });
-
-  it('of an agent for a task is of the one with the most of what it needs, that takes tasks', () => {
-    const agent = (agent_id: string, capabilities: string[], status = 'active') => ({
-      agent_id,
-      role: 'r',
-      capabilities,
-      status,
-    });
-    const agents = [agent('a', ['x']), agent('b', ['x', 'y'], 'paused'), agent('c', ['y', 'x']), agent('d', ['z'])];
-    const suitable = suiting(agents, ['x', 'y', 'y']);
-    assert.deepEqual(
-      suitable.map(({ agent: { agent_id: id }, score }) => [id, score]),
-      [
-        ['b', 2],
-        ['c', 2],
-        ['a', 1],
-      ],
-    );
-    assert.equal(bestOf(suitable)?.agent.agent_id, 'c');
-    assert.equal(bestOf(suiting(agents.slice(1, 2), ['x'])), undefined);
-    assert.deepEqual(suiting(agents, []), [], 'who needs nothing names nobody');
   });
 });
 

@@ -7,7 +7,14 @@ const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ET
 
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
-  'access-control-allow-headers': ['authorization', 'content-type', IDEMPOTENCY_HEADER, 'last-event-id', 'if-match', 'if-none-match']
+  'access-control-allow-headers': [
+    'authorization',
+    'content-type',
+    IDEMPOTENCY_HEADER,
+    'last-event-id',
+    'if-match',
+    'if-none-match',
+  ]
     .join(', ')
     .toLowerCase(),
   'access-control-max-age': '600',

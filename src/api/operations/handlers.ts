@@ -1,4 +1,5 @@
 import { accessHandlers } from './access.js';
+import { agentHandlers } from './agents.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
 import { promptHandlers } from './prompts.js';
@@ -11,6 +12,7 @@ import { taskHandlers } from './tasks.js';
 export const HANDLERS: Handlers = {
   ...taskHandlers,
   ...sessionHandlers,
+  ...agentHandlers,
   ...deadHandlers,
   ...accessHandlers,
   ...promptHandlers,

@@ -1,9 +1,11 @@
 import type { Static, TSchema } from 'typebox';
 import { check } from '../../../contracts/check.js';
 import type { Broker } from '../../broker/connect.js';
-import { BrokerError, isBrokerError } from '../../broker/errors.js';
-import { asBrokerError, lastBySubject, subjectsOf } from '../../broker/read.js';
+import { BrokerError } from '../../broker/errors.js';
+import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { asBrokerError, subjectsOf } from '../../broker/read.js';
 import { parseJson } from '../../json.js';
+import { ApiError } from '../api-error.js';
 
 /** A record as it stands. */
 export interface Held<R> {
@@ -47,7 +49,7 @@ export interface PageOptions {
 const same = (id: string): string => id;
 
 /** Marks of deletions go after a day: by then no reader is so far behind. */
-const MARK_TTL = '24h';
+const MARK_S = 86_400;
 /** The broker answers for so many subjects at once. */
 const AT_ONCE = 250;
 
@@ -67,10 +69,8 @@ export class OwnedRecords<S extends TSchema> {
 
   /** As the leader has it. @throws {BrokerError} */
   async entry(owner: string, id: string): Promise<Entry<Static<S>>> {
-    const stored = await lastBySubject(this.#broker, this.#stream, this.#subject(owner, id));
-    if (stored === undefined) return { held: undefined, revision: 0 };
-    const { data, seq } = stored;
-    return { held: data.length === 0 ? undefined : this.#heldOf(id, data, seq), revision: seq };
+    const { data, revision } = await readEntry(this.#broker, this.#stream, this.#subject(owner, id));
+    return { held: data === undefined ? undefined : this.#heldOf(id, data, revision), revision };
   }
 
   /** @throws {BrokerError} */
@@ -78,20 +78,14 @@ export class OwnedRecords<S extends TSchema> {
     return (await this.entry(owner, id)).held;
   }
 
-  /**
-   * @param expected the revision that the entry must have; undefined: whatever it has.
-   * @returns the new revision. @throws {BrokerError} `conflict`
-   */
-  async put(owner: string, id: string, record: Static<S>, expected?: number): Promise<number> {
-    const { seq } = await this.#publish(owner, id, JSON.stringify(record), expected);
-    return seq;
+  /** @returns the new revision; undefined: the entry has another one than `expected`. @throws {BrokerError} */
+  put(owner: string, id: string, record: Static<S>, expected: number): Promise<number | undefined> {
+    return putEntry(this.#broker, this.#subject(owner, id), record, expected);
   }
 
-  /** Leaves a mark that it was deleted. @returns the mark's revision. @throws {BrokerError} `conflict` */
-  async remove(owner: string, id: string, expected?: number): Promise<number> {
-    const headers = { 'KV-Operation': 'DEL', 'Nats-TTL': MARK_TTL };
-    const { seq } = await this.#publish(owner, id, '', expected, headers);
-    return seq;
+  /** Leaves a mark that it was deleted. @returns the mark's revision; undefined: as of `put`. @throws {BrokerError} */
+  remove(owner: string, id: string, expected: number): Promise<number | undefined> {
+    return deleteEntry(this.#broker, this.#subject(owner, id), expected, MARK_S);
   }
 
   /** An owner's, in order. @throws {BrokerError} */
@@ -127,12 +121,6 @@ export class OwnedRecords<S extends TSchema> {
     }
   }
 
-  async #publish(owner: string, id: string, payload: string, expected?: number, headers?: Record<string, string>) {
-    const subject = this.#subject(owner, id);
-    const expect = expected === undefined ? undefined : { filter: subject, seq: expected };
-    return this.#broker.publisher.publish({ subject, payload, expect, headers });
-  }
-
   async #ids(owner: string): Promise<string[]> {
     const subjects = await subjectsOf(this.#broker, this.#stream, this.#subject(owner, '*'));
     return subjects.map((subject) => subject.slice(this.#subject(owner, '').length));
@@ -162,16 +150,14 @@ export class OwnedRecords<S extends TSchema> {
   }
 }
 
-/** So often a change that was not asked to be the first after another one is tried, when others change the same. */
-const TRIES = 20;
+/** Each try loses to another change of the same record, which gets somewhere. */
+const MOST_TRIES = 20;
 
-/** Changes what it finds, again as often as somebody else was first. @throws whatever `change` does. */
-export async function changing<T>(change: () => Promise<T>): Promise<T> {
-  for (let left = TRIES; ; left--) {
-    try {
-      return await change();
-    } catch (error) {
-      if (left <= 1 || !isBrokerError(error, 'conflict')) throw error;
-    }
+/** Changes what it finds, again as often as somebody else was first. @param change undefined: somebody was. @throws {ApiError} conflict */
+export async function changing<T>(change: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 1; tries <= MOST_TRIES; tries++) {
+    const changed = await change();
+    if (changed !== undefined) return changed;
   }
+  throw new ApiError('conflict', 'Too many changes of the same at once');
 }

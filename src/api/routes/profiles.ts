@@ -40,7 +40,8 @@ export function profileRoutes(app: FastifyInstance, { profiles }: ApiContext): v
       schema: {
         tags: ['Profiles'],
         summary: 'Keep a profile',
-        description: 'In the place of what you kept under this name; a file of it is yours no more until you delete it.',
+        description:
+          'In the place of what you kept under this name; a file of it is yours no more until you delete it.',
         params: PromptParams,
         body: Profile,
         response: { 200: ProfileShown, ...ERRORS },

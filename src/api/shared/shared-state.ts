@@ -72,10 +72,14 @@ export class SharedState {
     return guarded(async () => {
       const ref = this.#blobs.needed(size + RECORD_BYTES) ? await this.#put(owner, json) : undefined;
       try {
-        const { record, before, at } = await this.#change({ owner, key, revision }, async (token, expected) => {
-          const next = { ...common, updated_at: new Date().toISOString(), ...(ref === undefined ? { value } : { ref }) };
-          return { record: next, at: await this.#records.put(owner, token, next, expected) };
-        });
+        const record = {
+          ...common,
+          updated_at: new Date().toISOString(),
+          ...(ref === undefined ? { value } : { ref }),
+        };
+        const { before, at } = await this.#change({ owner, key, revision }, (token, expected) =>
+          this.#records.put(owner, token, record, expected),
+        );
         await this.#drop(before?.ref);
         await this.#events.set(record, at);
         return { key, revision: at, updated_at: record.updated_at, size, ...(by === undefined ? {} : { by }) };
@@ -93,7 +97,7 @@ export class SharedState {
     await guarded(async () => {
       const { before, at } = await this.#change({ owner, key, revision }, async (token, expected, held) => {
         if (held === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
-        return { at: await this.#records.remove(owner, token, expected) };
+        return this.#records.remove(owner, token, expected);
       });
       await this.#drop(before?.ref);
       await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
@@ -124,25 +128,19 @@ export class SharedState {
 
   /**
    * Makes a change of what stands there now; with no revision asked for it is made again when somebody else was first.
-   * @returns what it gave, and what stood there before. @throws {ApiError} conflict
+   * @param make gives the new revision; undefined: somebody was. @returns that, and what stood there before. @throws {ApiError} conflict
    */
-  async #change<T extends { at: number }>(
+  async #change(
     { owner, key, revision }: { owner: string; key: string; revision: number | undefined },
-    make: (token: string, expected: number, held: Held<SharedRecord> | undefined) => Promise<T>,
-  ): Promise<T & { before: SharedRecord | undefined }> {
+    make: (token: string, expected: number, held: Held<SharedRecord> | undefined) => Promise<number | undefined>,
+  ): Promise<{ at: number; before: SharedRecord | undefined }> {
     const token = keyToken(key);
-    const once = async (): Promise<T & { before: SharedRecord | undefined }> => {
+    return changing(async () => {
       const { held, revision: stands } = await this.#records.entry(owner, token);
       if (revision !== undefined && revision !== (held?.revision ?? 0)) throw changed(key, held);
-      return { ...(await make(token, stands, held)), before: held?.record };
-    };
-    if (revision === undefined) return changing(once);
-    try {
-      return await once();
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      throw changed(key, await this.#records.find(owner, token));
-    }
+      const at = await make(token, stands, held);
+      return at === undefined ? undefined : { at, before: held?.record };
+    });
   }
 
   async #valueOf({ value, ref }: SharedRecord): Promise<unknown> {
