@@ -10,26 +10,16 @@ import { taken } from '../accept/taken.js';
 import type { Agents } from '../agents/agents.js';
 import { ApiError } from '../api-error.js';
 import type { Principal } from '../principal.js';
+import type { SharedState } from '../shared/shared-state.js';
 import type { TaskReader } from '../task-reader.js';
 import type { Asker } from './asker.js';
 
 /** What a task that another one asks for has of it. */
 export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by'>;
 
-interface Shared {
-  /** @throws {ApiError} */
-  get(key: string, principal: Principal): Promise<unknown>;
-  /** @throws {ApiError} */
-  set(
-    value: unknown,
-    change: { readonly key: string; readonly revision?: number | undefined; readonly by?: string | undefined },
-    principal: Principal,
-  ): Promise<unknown>;
-}
-
 export interface DeedsOptions {
   readonly agents: Pick<Agents, 'page' | 'send'>;
-  readonly shared: Shared;
+  readonly shared: Pick<SharedState, 'get' | 'set'>;
   readonly tasks: Pick<TaskReader, 'ended'>;
   /** @param key asked for again with it, it is the same task. @throws {ApiError} */
   readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;

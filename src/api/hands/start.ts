@@ -8,8 +8,8 @@ import { Deeds, type DeedsOptions, type Spawned } from './deeds.js';
 import { HandsDesk } from './desk.js';
 
 /** What answers agents' own hands, ready to start. */
-export function handsDesk(context: ApiContext, shared: DeedsOptions['shared']): HandsDesk {
-  const { broker, blobs, agents, tasks, authenticator, audit, log, closing } = context;
+export function handsDesk(context: ApiContext): HandsDesk {
+  const { broker, blobs, agents, shared, tasks, authenticator, audit, log, closing } = context;
   const spawn: DeedsOptions['spawn'] = (...asked) => spawnByHands(context, ...asked);
   return new HandsDesk({
     broker,

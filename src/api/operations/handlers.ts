@@ -3,7 +3,9 @@ import { agentHandlers } from './agents.js';
 import { conversationHandlers } from './conversations.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
+import { promptHandlers } from './prompts.js';
 import { sessionHandlers } from './sessions.js';
+import { sharedHandlers } from './shared.js';
 import { systemHandlers } from './system.js';
 import { taskHandlers } from './tasks.js';
 
@@ -15,5 +17,7 @@ export const HANDLERS: Handlers = {
   ...conversationHandlers,
   ...deadHandlers,
   ...accessHandlers,
+  ...promptHandlers,
+  ...sharedHandlers,
   ...systemHandlers,
 };
