@@ -167,6 +167,7 @@ export const SUBJECT = {
   kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
 
   messagesAll: 'ksi.messages.>',
+  messageStored: (type: string, to: string) => `ksi.messages.${type}.${to}`,
   /** All that is for an agent, of every type. */
   inbox: (agentId: string) => `ksi.messages.*.${agentId}`,
   /** Where the broker says that something for an agent was stored: headers only. */

@@ -100,7 +100,8 @@ export class Answers {
     }
     if (answer.message !== undefined && message !== undefined)
       await this.#send(event, answer.message, message, delivery);
-    if (answer.ends) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
+    // A task that it had done by its own hands answers nobody.
+    if (answer.ends && message !== undefined) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
   }
 
   async #send(

@@ -1,12 +1,14 @@
 import { check } from '../../../contracts/check.js';
-import { LineRecord, type Line } from '../../../contracts/conversations.js';
-import { BUCKET, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { ANSWER_MESSAGE, LineRecord, type Line } from '../../../contracts/conversations.js';
+import type { StoredEvent } from '../../../contracts/events.js';
+import { BUCKET, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { BlobRef } from '../../../contracts/blob.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 import { readEntry } from '../../broker/kv.js';
-import { asBrokerError } from '../../broker/read.js';
+import { asBrokerError, deleteMessage } from '../../broker/read.js';
+import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 
 /** What a line takes beside its text. */
@@ -45,7 +47,7 @@ export class ConversationLines {
     return lines;
   }
 
-  /** All of a conversation. @throws {BrokerError} */
+  /** All of a conversation, and the messages that were its answers. @throws {BrokerError} */
   async remove(conversationId: string): Promise<void> {
     try {
       await this.#broker.jsm.streams.purge(`KV_${BUCKET.conversationLines}`, {
@@ -55,8 +57,19 @@ export class ConversationLines {
     } catch (error) {
       throw asBrokerError(error, `deleting what was said in ${conversationId}`);
     }
+    for (const [stream, filter] of ANSWERS) await this.#removeAnswers(stream, filter, conversationId);
     await this.#blobs.deleteBelow(blobOf(conversationId, ''));
     await this.#blobs.deleteBelow(eventBlobOf(conversationId, ''));
+  }
+
+  /** Those of all conversations stand on one subject. */
+  async #removeAnswers(stream: string, filter: string, conversationId: string): Promise<void> {
+    for await (const stored of readStream(this.#broker, stream, filter, 0, Number.MAX_SAFE_INTEGER)) {
+      const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
+      if (data?.conversation_id !== conversationId) continue;
+      if (data.ref !== undefined) await this.#blobs.delete(data.ref.name);
+      await deleteMessage(this.#broker, stream, stored.seq);
+    }
   }
 
   async #line(conversationId: string, id: string): Promise<Line> {
@@ -68,6 +81,12 @@ export class ConversationLines {
     return { ...rest, text: ref === undefined ? text : new TextDecoder().decode(await this.#blobs.get(ref)) };
   }
 }
+
+/** Where answers are stored: first as events. */
+const ANSWERS = [
+  [STREAM.events, SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE)],
+  [STREAM.messages, SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY)],
+] as const;
 
 const blobOf = (conversationId: string, lineId: string): string => `conversation/${conversationId}/${lineId}`;
 /** Where the text of an event lies that is too large for it. */
