@@ -104,9 +104,11 @@ export class ConversationAnswers {
     };
   }
 
-  async #content({ content, ref }: Message): Promise<string> {
-    if (ref === undefined) return content ?? '';
-    const body = parseJson(await this.#options.blobs.get(ref)) as { content?: string } | undefined;
-    return body?.content ?? '';
+  /** The words; of one that has answered by a schema alone what that is. */
+  async #content({ ref, ...small }: Message): Promise<string> {
+    const whole = ref === undefined ? small : (parseJson(await this.#options.blobs.get(ref)) as Partial<Message>);
+    const { content = '', payload } = whole;
+    const structured = payload?.['structured_output'];
+    return content === '' && structured !== undefined ? JSON.stringify(structured) : content;
   }
 }
