@@ -51,11 +51,7 @@ export class Shared {
   }
 
   /** @param revision what it must have, 0: it must not be there. Default: whatever it has. @throws {KsiError} `conflict` */
-  set(
-    key: string,
-    value: unknown,
-    { revision, ...options }: CallOptions & SharedDelete = {},
-  ): Promise<SharedEntry> {
+  set(key: string, value: unknown, { revision, ...options }: CallOptions & SharedDelete = {}): Promise<SharedEntry> {
     return this.#transport.call('shared_set', { key, value, ...(revision === undefined ? {} : { revision }) }, options);
   }
 
