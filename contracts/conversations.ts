@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, AgentOptions, HANDS } from './agents.js';
 import { BlobRef } from './blob.js';
+import { PROMPT_NAME_PATTERN } from './compositions.js';
 import { UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
 
@@ -55,7 +56,7 @@ export const ParticipantRequest = Type.Object(
         description: 'What the others call it. Default: its `agent_id`, or `agent-1`, `agent-2` …',
       }),
     ),
-    profile: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    profile: Type.Optional(Type.String({ pattern: PROMPT_NAME_PATTERN })),
     role: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     options: Type.Optional(AgentOptions),
     hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
@@ -124,7 +125,7 @@ export const ConversationRequest = Type.Object(
       }),
     ),
     profile: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'Of those that are made and name none.' }),
+      Type.String({ pattern: PROMPT_NAME_PATTERN, description: 'Of those that are made and name none.' }),
     ),
     options: Type.Optional(
       Type.Object(AgentOptions.properties, {

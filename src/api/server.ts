@@ -8,6 +8,7 @@ import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
+import { agentSpawnRoutes } from './routes/agent-spawn.js';
 import { agentRoutes } from './routes/agents.js';
 import { compositionRoutes } from './routes/compositions.js';
 import { conversationRoutes } from './routes/conversations.js';
@@ -79,6 +80,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     approvalRoutes,
     sessionRoutes,
     agentRoutes,
+    agentSpawnRoutes,
     messageRoutes,
     conversationRoutes,
     usageRoutes,

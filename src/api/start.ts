@@ -23,6 +23,7 @@ import { ConfigError } from '../config.js';
 import { Agents } from './agents/agents.js';
 import { Talk } from './conversations/talk.js';
 import { ManagedAgents } from './agents/managed.js';
+import { Spawner } from './agents/spawner.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -157,22 +158,27 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const shared = new SharedState(broker, blobs, sharedEvents);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
+    const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
     const agents = new Agents({
       broker,
       blobs,
       hub,
       admit: (request, principal) => acceptor.admit(request, principal),
+      profile: (name, principal) => profiles.get(name, principal),
       log,
       closing: closing.signal,
     });
     stops.push(() => agents.stop());
     await agents.start();
+    const spawner = new Spawner({ agents, profiles, prompts });
     const talk = new Talk({
       broker,
       inboxPrefix: config.KSI_NATS_INBOX,
       blobs,
       hub,
       agents,
+      spawner,
+      profiles,
       idempotency,
       canceller,
       admit: (request, principal) => acceptor.admit(request, principal),
@@ -216,7 +222,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       shared,
       identities,
       profiles,
-      prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
+      prompts,
+      spawner,
       agents,
       conversations: talk.conversations,
       gauge,

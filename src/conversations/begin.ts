@@ -123,7 +123,8 @@ function speakerFor(
     ...common,
     made: {
       ...(profile === undefined ? {} : { profile }),
-      role: role ?? its.part,
+      // A profile says what role its agents have.
+      ...(role === undefined && profile !== undefined ? {} : { role: role ?? its.part }),
       options,
       ...(hands === undefined ? {} : { hands }),
     },

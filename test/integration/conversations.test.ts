@@ -254,6 +254,34 @@ describe('conversations of external agents', () => {
     await assert.rejects(client.conversations.get(talk.id), { code: 'not_found' });
   });
 
+  it('make their agents, of profiles too, and remove them', async () => {
+    const participants = [{ name: 'ann', profile: 'critic' }, { options: { model: 'haiku' } }];
+    const begun = await must<ConversationAccepted>(
+      here.ask('POST', '/conversations', { topic: 'x', mode: 'collaboration', participants, moderator: true }),
+      201,
+    );
+    const speakers = [...begun.participants, begun.moderator ?? assert.fail('no moderator')];
+    assert.deepEqual(
+      speakers.map(({ name }) => name),
+      ['ann', 'agent-2', 'moderator'],
+    );
+    const agents = await Promise.all(speakers.map(({ agent_id: id }) => there.one(id)));
+    assert.deepEqual(
+      agents.map(({ kind, profile, role }) => [kind, profile, role]),
+      [
+        ['managed', 'critic', 'critic'],
+        ['managed', undefined, 'collaborator'],
+        ['managed', undefined, 'moderator'],
+      ],
+    );
+    assert.match(agents[0]?.options?.append_system_prompt ?? agents[0]?.options?.system_prompt ?? '', /critic/i);
+    assert.equal(agents[1]?.options?.model, 'haiku');
+    await must(there.ask('POST', `/conversations/${begun.conversation_id}/end`));
+    for (const { agent_id: id } of speakers) while ((await here.ask('GET', `/agents/${id}`)).status !== 404);
+    const unknown = await here.ask('POST', '/conversations', { topic: 'x', mode: 'debate', profile: 'no-such' });
+    assert.equal(unknown.status, 404);
+  });
+
   it('are refused when they are no conversation', async () => {
     const [a = ''] = await cast(1);
     const codes = async (body: object): Promise<unknown[]> => {

@@ -22,7 +22,7 @@ import type { Teller } from './teller.js';
 export interface Cast {
   /** Whether such a one can be made. @throws {ApiError} */
   check(speaker: SpeakerRecord, principal: Principal): Promise<void>;
-  /** @returns its session. @throws {ApiError} */
+  /** @returns its session, or NO_SESSION. @throws {ApiError} */
   register(speaker: SpeakerRecord, principal: Principal): Promise<string>;
   /** @throws {ApiError} */
   remove(agentId: string, principal: Principal): Promise<void>;
@@ -39,6 +39,8 @@ export interface ConductorOptions {
   readonly cast: Cast;
   readonly log: Logger;
 }
+
+export const NO_SESSION = '';
 
 /** Each try loses to another change of the same conversation, which gets somewhere. */
 const MAX_TRIES = 50;

@@ -22,7 +22,7 @@ import type { AgentRegistry } from '../agents/registry.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
 import { decodeConversationPage, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
-import { speakerOf, type Cast, type Conductor } from './conductor.js';
+import { NO_SESSION, speakerOf, type Cast, type Conductor } from './conductor.js';
 import type { ConversationLines } from './lines.js';
 import type { ConversationRecords, Held } from './records.js';
 import { shownOf } from './shown.js';
@@ -155,7 +155,8 @@ export class Conversations {
     for (const { agent_id: agentId, made } of record.speakers) {
       if (made === undefined) continue;
       await cast.remove(agentId, mine).catch(ignoreUnknown);
-      if (made.session_id !== undefined) await this.#deleteSession(made.session_id, mine);
+      if (made.session_id !== undefined && made.session_id !== NO_SESSION)
+        await this.#deleteSession(made.session_id, mine);
     }
     await guarded(async () => {
       for (let tries = 1; ; tries++) {

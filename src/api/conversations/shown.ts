@@ -1,4 +1,5 @@
 import type { Conversation, ConversationRecord, Speaker, SpeakerRecord } from '../../../contracts/conversations.js';
+import { NO_SESSION } from './conductor.js';
 import { nextOf } from '../../conversations/turns.js';
 
 /** A conversation as its owner sees it. Pure. */
@@ -41,7 +42,7 @@ const speakerOf = ({ name, agent_id, part, turns, ended, made }: SpeakerRecord):
   part,
   turns,
   ...(ended === undefined ? {} : { ended }),
-  ...(made?.session_id === undefined ? {} : { session_id: made.session_id }),
+  ...(made?.session_id === undefined || made.session_id === NO_SESSION ? {} : { session_id: made.session_id }),
 });
 
 /** Who is next if the one that speaks now goes on as expected. */

@@ -11,7 +11,7 @@ import type { Agents } from '../agents/agents.js';
 import type { Principal } from '../principal.js';
 import type { Canceller } from '../steer/cancel.js';
 import { ConversationAnswers } from './answers.js';
-import { AgentCast } from './cast.js';
+import { AgentCast, type AgentCastOptions } from './cast.js';
 import { Conductor } from './conductor.js';
 import { Conversations } from './conversations.js';
 import { ConversationLines } from './lines.js';
@@ -26,6 +26,8 @@ export interface TalkOptions {
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor' | 'read'>;
   readonly agents: Agents;
+  readonly spawner: AgentCastOptions['spawner'];
+  readonly profiles: AgentCastOptions['profiles'];
   readonly idempotency: Pick<IdempotencyRecords, 'read'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
@@ -43,11 +45,26 @@ export class Talk {
   readonly #answers: ConversationAnswers;
 
   constructor(options: TalkOptions) {
-    const { broker, inboxPrefix, blobs, hub, agents, idempotency, canceller, admit, deleteSession, log } = options;
+    const {
+      broker,
+      inboxPrefix,
+      blobs,
+      hub,
+      agents,
+      spawner,
+      profiles,
+      idempotency,
+      canceller,
+      admit,
+      deleteSession,
+      log,
+    } = options;
     const records = new ConversationRecords(broker, log);
     const lines = new ConversationLines(broker, blobs);
     const cast = new AgentCast({
       agents,
+      spawner,
+      profiles,
       admit,
       cancel: async ({ agent_id: agentId, message_id: messageId }, principal) => {
         const held = await idempotency.read(messageSubject(agentId, messageId));
