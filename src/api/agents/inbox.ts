@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
 import type { StoredEvent } from '../../../contracts/events.js';
-import { Message, type InboxMessage } from '../../../contracts/messages.js';
+import { INBOX_PAGE_BYTES, Message, type InboxMessage } from '../../../contracts/messages.js';
 import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
@@ -51,17 +51,29 @@ export class Inboxes {
    * @throws {BrokerError}
    */
   async read(agent: Named, limit: number, after?: number): Promise<InboxMessage[]> {
-    const { broker, positions } = this.#options;
     await this.#caughtUp(agent.agent_id);
-    const position = await positions.of(agent.agent_id);
-    const found: InboxMessage[] = [];
-    const from = Math.max(position, after ?? 0);
+    const position = await this.#options.positions.of(agent.agent_id);
+    return this.readAfter(agent, limit, Math.max(position, after ?? 0));
+  }
+
+  /** What came after a place in its inbox, as far as it is there by now. @throws {BrokerError} */
+  async readAfter(agent: Named, limit: number, after: number): Promise<InboxMessage[]> {
     const filter = SUBJECT.inbox(agent.agent_id);
-    for await (const stored of readStream(broker, STREAM.messages, filter, from, Number.MAX_SAFE_INTEGER)) {
+    const found: InboxMessage[] = [];
+    let bytes = 0;
+    for await (const stored of readStream(
+      this.#options.broker,
+      STREAM.messages,
+      filter,
+      after,
+      Number.MAX_SAFE_INTEGER,
+    )) {
       const message = await this.#message(stored);
       // Of an earlier agent of this id, if its owner was another.
-      if (message?.owner === agent.owner) found.push(message);
-      if (found.length >= limit) break;
+      if (message?.owner !== agent.owner) continue;
+      found.push(message);
+      bytes += (message.content?.length ?? 0) + stored.data.length;
+      if (found.length >= limit || bytes >= INBOX_PAGE_BYTES) break;
     }
     return found;
   }
