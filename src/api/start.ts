@@ -20,6 +20,7 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError, listOf } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { MailWatch } from './agents/mail-watch.js';
 import { ManagedAgents } from './agents/managed.js';
 import { NativeAgents } from './agents/native.js';
 import { ApprovalDesk } from './approvals/approvals.js';
@@ -218,6 +219,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => managed.stop());
     managed.start();
+    const mailWatch = new MailWatch(broker, log);
+    stops.push(() => mailWatch.stop());
+    if (config.KSI_NATS_SERVERS > 1) mailWatch.start();
     const native = new NativeAgents({ broker, agents, audit, ids: listOf(config.KSI_NATS_AGENTS), log });
     stops.push(() => native.stop());
     native.start();
