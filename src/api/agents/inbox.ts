@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
 import type { StoredEvent } from '../../../contracts/events.js';
-import { Message, type InboxMessage } from '../../../contracts/messages.js';
-import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { INBOX_PAGE_BYTES, Message, type InboxMessage } from '../../../contracts/messages.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
@@ -13,6 +13,7 @@ import { asBrokerError, lastBySubject, type Stored } from '../../broker/read.js'
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
+import { sourceOf } from './mail-watch.js';
 import type { Position, Positions } from './positions.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
@@ -51,17 +52,29 @@ export class Inboxes {
    * @throws {BrokerError}
    */
   async read(agent: Named, limit: number, after?: number): Promise<InboxMessage[]> {
-    const { broker, positions } = this.#options;
     await this.#caughtUp(agent.agent_id);
-    const position = await positions.of(agent.agent_id);
-    const found: InboxMessage[] = [];
-    const from = Math.max(position, after ?? 0);
+    const position = await this.#options.positions.of(agent.agent_id);
+    return this.readAfter(agent, limit, Math.max(position, after ?? 0));
+  }
+
+  /** What came after a place in its inbox, as far as it is there by now. @throws {BrokerError} */
+  async readAfter(agent: Named, limit: number, after: number): Promise<InboxMessage[]> {
     const filter = SUBJECT.inbox(agent.agent_id);
-    for await (const stored of readStream(broker, STREAM.messages, filter, from, Number.MAX_SAFE_INTEGER)) {
+    const found: InboxMessage[] = [];
+    let bytes = 0;
+    for await (const stored of readStream(
+      this.#options.broker,
+      STREAM.messages,
+      filter,
+      after,
+      Number.MAX_SAFE_INTEGER,
+    )) {
       const message = await this.#message(stored);
       // Of an earlier agent of this id, if its owner was another.
-      if (message?.owner === agent.owner) found.push(message);
-      if (found.length >= limit) break;
+      if (message?.owner !== agent.owner) continue;
+      found.push(message);
+      bytes += (message.content?.length ?? 0) + stored.data.length;
+      if (found.length >= limit || bytes >= INBOX_PAGE_BYTES) break;
     }
     return found;
   }
@@ -201,9 +214,6 @@ export class Inboxes {
     }
   }
 }
-
-/** `KSI_EVENTS <sequence there> …` */
-const sourceOf = (stored: Stored): number => Number(stored.header(HEADER.source).split(' ')[1] ?? 0);
 
 /** Resolves when `arrived` does, `ms` are over or `signal` aborts. */
 async function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
