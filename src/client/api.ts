@@ -2,10 +2,12 @@ import type { Health, SpawnAccepted } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
+import { Agents } from './resources/agents.js';
 import { Approvals } from './resources/approvals.js';
 import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
 import { Identities } from './resources/identities.js';
+import { Messages } from './resources/messages.js';
 import { Owners } from './resources/owners.js';
 import { Profiles } from './resources/profiles.js';
 import { Queues } from './resources/queues.js';
@@ -24,6 +26,8 @@ import type { CallOptions, EventsOptions, KeyedOptions, Transport } from './tran
 export class KsiApi implements AsyncDisposable {
   readonly tasks: Tasks;
   readonly approvals: Approvals;
+  readonly agents: Agents;
+  readonly messages: Messages;
   readonly sessions: Sessions;
   readonly dead: DeadLetters;
   readonly tokens: Tokens;
@@ -40,6 +44,8 @@ export class KsiApi implements AsyncDisposable {
     this.#transport = transport;
     this.tasks = new Tasks(transport);
     this.approvals = new Approvals(transport);
+    this.agents = new Agents(transport);
+    this.messages = new Messages(transport);
     this.sessions = new Sessions(transport);
     this.dead = new DeadLetters(transport);
     this.tokens = new Tokens(transport);
