@@ -21,6 +21,7 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError, listOf } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { MessageExpiry } from './agents/expiry.js';
 import { MailWatch } from './agents/mail-watch.js';
 import { ManagedAgents } from './agents/managed.js';
 import { NativeAgents } from './agents/native.js';
@@ -240,6 +241,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => managed.stop());
     managed.start();
+    const { registry, positions } = agents;
+    const messageExpiry = new MessageExpiry({ broker, registry, positions, log });
+    stops.push(() => messageExpiry.stop());
+    messageExpiry.start();
     const mailWatch = new MailWatch(broker, log);
     stops.push(() => mailWatch.stop());
     if (config.KSI_NATS_SERVERS > 1) mailWatch.start();
