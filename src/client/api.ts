@@ -4,6 +4,7 @@ import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';
 import { Approvals } from './resources/approvals.js';
+import { Conversations } from './resources/conversations.js';
 import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
 import { Identities } from './resources/identities.js';
@@ -29,6 +30,7 @@ export class KsiApi implements AsyncDisposable {
   readonly agents: Agents;
   readonly messages: Messages;
   readonly sessions: Sessions;
+  readonly conversations: Conversations;
   readonly dead: DeadLetters;
   readonly tokens: Tokens;
   readonly owners: Owners;
@@ -47,6 +49,7 @@ export class KsiApi implements AsyncDisposable {
     this.agents = new Agents(transport);
     this.messages = new Messages(transport);
     this.sessions = new Sessions(transport);
+    this.conversations = new Conversations(transport);
     this.dead = new DeadLetters(transport);
     this.tokens = new Tokens(transport);
     this.owners = new Owners(transport);
