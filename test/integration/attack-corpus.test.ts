@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { SERVICE } from '../../contracts/names.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 /** Attacks that peers of this kind fell to, each refused and named. Hosts, origins and tickets are in api-access.test.ts. */
@@ -42,6 +43,48 @@ describe('an attacker', () => {
     const deep = `{"prompt":"x","metadata":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`;
     assert.equal((await lab.post(deep)).status, 400);
     await refused(lab.post(`{"prompt":"x",${'"a":1,'.repeat(50_000)}"a":1}`), 400, 'invalid_request');
+  });
+
+  it('gets no further by depth at any place of any request', async () => {
+    const levels = 20_000;
+    const deep = `${'{"a":['.repeat(levels)}1${']}'.repeat(levels)}`;
+    const { paths } = (await lab.request('/openapi.json')).body as unknown as {
+      paths: Record<
+        string,
+        Record<string, { requestBody?: { content: Record<string, { schema: { properties: object } }> } }>
+      >;
+    };
+    let tried = 0;
+    for (const [path, methods] of Object.entries(paths))
+      for (const [method, { requestBody }] of Object.entries(methods))
+        for (const field of Object.keys(requestBody?.content['application/json']?.schema.properties ?? {})) {
+          const body = `{"prompt":"x","format":"ksi-session","v":1,"entries":[{"type":"x"}],"decision":"allow","text":"x","${field}":${
+            field === 'entries' ? `[{"type":"x","z":${deep}}]` : deep
+          }}`;
+          const answer = await lab.request(path.replaceAll(/\{[^}]+\}/g, '0198c000-0000-7000-8000-000000000000'), {
+            method: method.toUpperCase(),
+            headers: { 'content-type': 'application/json' },
+            body,
+          });
+          assert.equal(answer.status, 400, `${method} ${path} ${field}`);
+          assert.match(JSON.stringify(answer.body['errors']), /levels deep/);
+          tried += 1;
+        }
+    assert.ok(tried > 30);
+    const plain = `{"prompt":"x","output_schema":${deep}}`;
+    const reply = await lab.broker.nc.request(`${SERVICE.group}.spawn`, plain, { timeout: 10_000 });
+    assert.equal(reply.headers?.get('Nats-Service-Error-Code'), '400');
+    const client = lab.connect();
+    await client.opened;
+    client.send(`{"op":"approve","id":"a","approval_id":"x","decision":"allow","input":${deep.slice(0, 60_000)}`);
+    client.send(`{"op":"approve","id":"a","input":{"a":${'['.repeat(30_000)}${']'.repeat(30_000)}}}`);
+    client.send('ping');
+    await client.until(({ op }) => op === 'pong');
+    assert.deepEqual(
+      client.frames.filter(({ op }) => op === 'error').map(({ code }) => code),
+      ['invalid_json', 'invalid_request'],
+    );
+    client.socket.terminate();
   });
 
   it('pollutes no prototype', async () => {
