@@ -32,7 +32,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
       const { since, subject } = request.query;
       const out = new Outgoing(socket, request.socket);
       const principal = principalOf(request);
-      const connection = new EventConnection({ context, principal, out, live });
+      const connection = new EventConnection({ context, principal, incoming: socket, out, live });
       const left = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;
