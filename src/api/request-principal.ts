@@ -18,6 +18,8 @@ declare module 'fastify' {
     scope?: Scope;
     /** What it says may be known to every token. */
     anyScope?: boolean;
+    /** Whether a ticket lets in here, in the place of a token. */
+    takesTicket?: boolean;
     /** The verb under which requests of this route are kept in the audit. */
     audit?: string;
   }

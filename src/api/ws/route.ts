@@ -18,7 +18,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
-    config: { scope: 'read' },
+    config: { scope: 'read', takesTicket: true },
     schema: { tags: ['Events'], summary: 'Events over WebSocket', querystring: EventsQuery },
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ query: { since, subject } }) => {
