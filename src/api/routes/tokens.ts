@@ -58,7 +58,7 @@ export function tokenRoutes(app: FastifyInstance, { tokens, tickets }: ApiContex
   app.post(
     '/tickets',
     {
-      config: { scope: 'read', audit: 'ticket_create' },
+      config: { scope: 'read', audit: 'ticket' },
       schema: {
         tags: ['Access'],
         summary: 'A ticket for one WebSocket',
