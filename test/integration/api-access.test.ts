@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { join, relative } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
@@ -132,7 +133,12 @@ describe('access', () => {
     await lab.broker.publisher.publish({
       subject: SUBJECT.dead('default', dead),
       payload: JSON.stringify({
-        ...{ ...command, prompt: undefined, given_up: 'attempts_exhausted', timestamp, error, history: [] },
+        ...command,
+        prompt: undefined,
+        given_up: 'attempts_exhausted',
+        timestamp,
+        error,
+        history: [],
         command: { ...command, priority: 'normal', accepted_at: timestamp },
       }),
     });
@@ -371,6 +377,19 @@ describe('access', () => {
   });
 
   describe('a ticket', () => {
+    /** What is answered to an upgrade of any path. */
+    const upgraded = (path: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const { hostname, port } = new URL(lab.url);
+        let said = '';
+        const head = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket`;
+        const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
+        const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n${key}\r\n\r\n`));
+        socket.setEncoding('latin1').on('data', (data: string) => (said += data));
+        socket.on('error', reject);
+        socket.on('close', () => resolve(said));
+      });
+
     it('opens one WebSocket, at any API, and no other route', async () => {
       const made = await make(['read'], { owner: 'ann' });
       const ticket = async (): Promise<string> => String((await ask('POST', '/tickets', made.token)).body['ticket']);
@@ -390,6 +409,8 @@ describe('access', () => {
       }
       const plain = await fetch(`${lab.url}/events?ticket=${await ticket()}`);
       assert.equal(plain.status, 401);
+      for (const path of ['/workers', '/metrics', '/tasks', '/approvals', '/tokens'])
+        assert.match(await upgraded(`${path}?ticket=${await ticket()}`), /^HTTP\/1\.1 40[01] /, path);
       const race = await ticket();
       const both = await Promise.allSettled(
         [1, 2, 3].map(() => lab.connect(`?ticket=${race}`, { headers: {} }).opened),

@@ -4,6 +4,8 @@ import { after, before, describe, it } from 'node:test';
 import { SERVICE } from '../../contracts/names.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
+const ID = '0198c000-0000-7000-8000-000000000000';
+
 /** Attacks that peers of this kind fell to, each refused and named. Hosts, origins and tickets are in api-access.test.ts. */
 describe('an attacker', () => {
   let lab: ApiLab;
@@ -61,11 +63,14 @@ describe('an attacker', () => {
           const body = `{"prompt":"x","format":"ksi-session","v":1,"entries":[{"type":"x"}],"decision":"allow","text":"x","${field}":${
             field === 'entries' ? `[{"type":"x","z":${deep}}]` : deep
           }}`;
-          const answer = await lab.request(path.replaceAll(/\{[^}]+\}/g, '0198c000-0000-7000-8000-000000000000'), {
-            method: method.toUpperCase(),
-            headers: { 'content-type': 'application/json' },
-            body,
-          });
+          const answer = await lab.request(
+            path.replaceAll(/\{[^}]+\}/g, path.startsWith('/approvals') ? `${ID}.1.1` : ID),
+            {
+              method: method.toUpperCase(),
+              headers: { 'content-type': 'application/json' },
+              body,
+            },
+          );
           assert.equal(answer.status, 400, `${method} ${path} ${field}`);
           assert.match(JSON.stringify(answer.body['errors']), /levels deep/);
           tried += 1;
@@ -104,6 +109,21 @@ describe('an attacker', () => {
       await refused(lab.post({ prompt: 'x', session_id: id }), 400, 'invalid_request');
     for (const queue of ['*', '>', 'default.high', 'a b', ''])
       await refused(lab.post({ prompt: 'x', queue }), 400, 'invalid_request');
+    for (const key of [
+      '../../../../../tmp/x',
+      '/etc/cron.d/x',
+      'a/../../x',
+      '.',
+      'subagents/.hidden',
+      'a\\b',
+      '',
+      '__proto__/..',
+    ]) {
+      const exported = { format: 'ksi-session', v: 1, entries: [{ type: 'user' }], subagents: { [key]: [] } };
+      const body = JSON.stringify(exported);
+      const headers = { 'content-type': 'application/json' };
+      await refused(lab.request('/sessions/import', { method: 'POST', headers, body }), 400, 'invalid_request');
+    }
     for (const path of ['/tasks/*', '/tasks/%3E', '/tasks/ksi.events.%3E', '/dead/*', '/tasks/..%2f..%2fetc%2fpasswd'])
       assert.equal((await lab.request(path)).status, 400, path);
   });
@@ -139,6 +159,25 @@ describe('an attacker', () => {
     const traced = await say(`TRACE /tasks HTTP/1.1\r\nHost: localhost\r\n${authorization}Connection: close\r\n\r\n`);
     assert.match(traced, /^HTTP\/1\.1 40/);
     assert.doesNotMatch(traced, new RegExp(TOKEN), 'a token is not told back');
+  });
+
+  it('is refused in one form also before there is a request, by a name and a page of its own too', async () => {
+    const problem = async (text: string): Promise<[status: number, code: unknown]> => {
+      const [head = '', body = ''] = (await say(text)).split('\r\n\r\n');
+      assert.match(head, /content-type: application\/problem\+json/i, head);
+      return [Number(head.slice(9, 12)), (JSON.parse(body) as { code: unknown }).code];
+    };
+    const close = 'Connection: close\r\n\r\n';
+    for (const [text, ...expected] of [
+      ['GET /x y HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
+      [`GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+      [`GET /%zz HTTP/1.1\r\nHost: evil.example\r\n${authorization}${close}`, 403, 'host_not_allowed'],
+      [`GET /%zz HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n${close}`, 403, 'origin_not_allowed'],
+      [`GET /%zz HTTP/1.1\r\nHost: localhost\r\n${close}`, 401, 'unauthorized'],
+      [`GET /%zz HTTP/1.1\r\nHost: localhost\r\n${authorization}${close}`, 400, 'invalid_request'],
+      [`GET /tasks/${'x'.repeat(500)} HTTP/1.1\r\nHost: localhost\r\n${authorization}${close}`, 400, 'invalid_request'],
+    ] as const)
+      assert.deepEqual(await problem(text), expected, text.slice(0, 60));
   });
 
   it('is not let in by a token in a URL, a cookie, or another scheme', async () => {
@@ -181,7 +220,7 @@ describe('an attacker', () => {
     const begun = performance.now();
     const flood = await Promise.all(Array.from({ length: 400 }, () => dial().catch(() => undefined)));
     for (const socket of flood) socket?.on('error', () => undefined);
-    assert.match(await ended(slow), /408|^$/);
+    assert.match(await ended(slow), /^HTTP\/1\.1 408 .*request_timeout/s);
     clearInterval(drip);
     assert.ok(performance.now() - begun < 60_000);
     for (const socket of flood) socket?.destroy();
