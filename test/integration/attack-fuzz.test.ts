@@ -265,6 +265,9 @@ describe('whatever is sent', () => {
         { seed: SEED, numRuns: RUNS },
       );
     }
+    // Found so: half a character, which JSON can bring.
+    const half = await lab.broker.nc.request(`${SERVICE.group}.tasks`, '{"session_id":"\\ud800"}', { timeout: 10_000 });
+    assert.equal(half.headers?.get('Nats-Service-Error-Code'), '400');
     assert.equal((await lab.request('/livez')).status, 200);
   });
 
