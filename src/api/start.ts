@@ -140,7 +140,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
-    const dead = new DeadLetters(broker, blobs, once, log);
+    const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const context: ApiContext = {
       config,
       log,
@@ -153,7 +153,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       acceptor,
       once,
       dead,
-      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       tasks,
       canceller,
       deleter: new Deleter({

@@ -439,6 +439,17 @@ describe('access', () => {
       assert.match(answers[1]?.headers.get('ratelimit') ?? '', /^"spawn";r=0;t=\d+$/);
     });
 
+    it('is held to its rate when it runs tasks again, too', async () => {
+      const { token } = await make(['spawn'], { rate: '2/hour' });
+      const { task_id: id } = await spawnAs(token);
+      assert.equal((await ask('POST', `/tasks/${id}/cancel`, token)).status, 200);
+      assert.equal((await ask('POST', `/tasks/${id}/retry`, token)).status, 202);
+      const refused = await ask('POST', `/tasks/${id}/retry`, token);
+      assert.deepEqual([refused.status, refused.body['code']], [429, 'rate_limited']);
+      assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+      assert.match(refused.headers.get('ratelimit') ?? '', /r=0/);
+    });
+
     it('has no more tasks open than it may', async () => {
       const { token } = await make(['spawn'], { concurrency: 2 });
       const first = await spawnAs(token);
