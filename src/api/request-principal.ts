@@ -22,6 +22,8 @@ declare module 'fastify' {
     takesTicket?: boolean;
     /** The verb under which requests of this route are kept in the audit. */
     audit?: string;
+    /** Why not, of a route that is neither GET nor kept in the audit. */
+    unaudited?: string;
   }
 }
 

@@ -121,7 +121,7 @@ describe('access', () => {
 
   /** One of each thing that somebody may have. */
   const thingsOf = async (owner: string): Promise<Things> => {
-    const { token } = await make(['spawn', 'read', 'approve'], { owner });
+    const { token } = await make(['spawn', 'read', 'approve', 'agents'], { owner });
     const secret = `canary-${uuidv4()}`;
     const { task_id: task, session_id: session } = await spawnAs(token, { prompt: secret });
     const { task_id: over, session_id: ended } = await spawnAs(token);
@@ -152,13 +152,24 @@ describe('access', () => {
       payload: JSON.stringify({ v: 1, entries: [entry] }),
       headers: { [HEADER.owner]: owner },
     });
+    const agent = `${owner}-agent`;
+    for (const [method, path, body] of [
+      ['POST', '/agents/register', { agent_id: agent, role: secret, capabilities: [owner] }],
+      ['POST', `/agents/${agent}/messages`, { content: secret }],
+      ['PUT', `/shared/${owner}-key`, { value: secret }],
+      ['POST', '/identities', { agent_id: agent, display_name: secret }],
+      ['PUT', `/profiles/${owner}-profile`, { role: secret }],
+    ] as const)
+      assert.ok((await ask(method, path, token, body)).status < 300, path);
     const kept = await make(['read'], { owner, description: secret });
-    const things = { owner, token, secret, task, session, ended, dead, approval, kept: kept.token_id };
+    const things = { owner, token, secret, task, session, ended, dead, approval, agent, kept: kept.token_id };
     // The events come to the API in their own time.
     for (const [path, shown] of [
       ['/approvals', secret],
       ['/sessions', session],
       ['/usage?by=session', ended],
+      ['/agents', agent],
+      [`/agents/${agent}/inbox`, secret],
     ] as const)
       while (!JSON.stringify((await ask('GET', path, token)).body).includes(shown));
     return things;
@@ -197,6 +208,36 @@ describe('access', () => {
     'POST /tasks/:id/cancel': ['spawn', `/tasks/${mine.task}/cancel`, 404],
     'DELETE /tasks/:id': ['spawn', `/tasks/${mine.task}`, 404],
     'DELETE /sessions/:id': ['spawn', `/sessions/${mine.session}`, 404],
+    'POST /agents/register': ['agents', '/agents/register', 409, { agent_id: mine.agent }],
+    'GET /agents': ['read', '/agents', 200],
+    'GET /agents/:id': ['read', `/agents/${mine.agent}`, 404],
+    'PATCH /agents/:id': ['agents', `/agents/${mine.agent}`, 404, { role: 'x' }],
+    'POST /agents/:id/messages': ['agents', `/agents/${mine.agent}/messages`, 404, { content: 'x' }],
+    'POST /messages': ['agents', '/messages', 404, { to: mine.agent, content: 'x' }],
+    'GET /agents/:id/inbox': ['agents', `/agents/${mine.agent}/inbox`, 404],
+    'POST /agents/:id/inbox/ack': ['agents', `/agents/${mine.agent}/inbox/ack`, 404, { seq: 1 }],
+    'DELETE /agents/:id': ['agents', `/agents/${mine.agent}`, 404],
+    'GET /shared': ['read', '/shared', 200],
+    'GET /shared/:key': ['read', `/shared/${mine.owner}-key`, 404],
+    'DELETE /shared/:key': ['agents', `/shared/${mine.owner}-key`, 404],
+    // Everybody has keys of their own: this makes another one.
+    'PUT /shared/:key': ['agents', `/shared/${mine.owner}-key`, 200, { value: 1 }],
+    'GET /identities': ['read', '/identities', 200],
+    'GET /identities/:agent_id': ['read', `/identities/${mine.agent}`, 404],
+    'PATCH /identities/:agent_id': ['agents', `/identities/${mine.agent}`, 404, { role: 'x' }],
+    'DELETE /identities/:agent_id': ['agents', `/identities/${mine.agent}`, 404],
+    // And identities, one for each agent's name.
+    'POST /identities': ['agents', '/identities', 201, { agent_id: mine.agent }],
+    'GET /profiles': ['read', '/profiles', 200],
+    'GET /profiles/:name': ['read', `/profiles/${mine.owner}-profile`, 404],
+    'DELETE /profiles/:name': ['agents', `/profiles/${mine.owner}-profile`, 404],
+    'PUT /profiles/:name': ['agents', `/profiles/${mine.owner}-profile`, 200, {}],
+    'GET /compositions': ['read', '/compositions', 200],
+    'GET /compositions/:name': ['read', '/compositions/none', 404],
+    'POST /compositions/:name/validate': ['read', '/compositions/none/validate', 404, {}],
+    'POST /compositions/:name/compose': ['read', '/compositions/none/compose', 404, {}],
+    'POST /compositions/select': ['read', '/compositions/select', 200, {}],
+    'GET /components': ['read', '/components', 200],
     'GET /workers': ['read', '/workers', 200],
     'GET /queues': ['read', '/queues', 200],
     'GET /metrics': ['read', '/metrics', 200],
@@ -249,7 +290,8 @@ describe('access', () => {
         assert.equal(status, expected, `${route}: ${JSON.stringify(said)}`);
         const text = JSON.stringify(said);
         // A refusal may name what was asked for.
-        const secrets = status < 300 ? Object.values(told) : [ann.secret];
+        const asked = JSON.stringify([path, body]);
+        const secrets = (status < 300 ? Object.values(told) : [ann.secret]).filter((each) => !asked.includes(each));
         for (const each of secrets) assert.equal(text.includes(each), false, `${route} shows ${each}`);
       }
       const stream = await fetch(`${lab.url}/tasks/${ann.task}/events`, {
@@ -273,6 +315,7 @@ describe('access', () => {
           ['/approvals', ann.approval],
           [`/tasks/${ann.task}`, 'queued'],
           [`/dead/${ann.dead}`, ann.secret],
+          [`/agents/${ann.agent}`, ann.secret],
           [`/sessions/${ann.session}/transcript`, ann.secret],
           ['/tasks?limit=500', ann.task],
           ['/usage?by=session', ann.ended],
@@ -327,15 +370,18 @@ describe('access', () => {
 
   describe("another owner's", () => {
     it('approval is not answered over a WebSocket, nor any without the scope', async () => {
-      const ann = await thingsOf('ann');
-      const [bob, reader] = [await make(['read', 'approve'], { owner: 'bob' }), await make(['read'], { owner: 'ann' })];
+      const dora = await thingsOf('dora');
+      const [bob, reader] = [
+        await make(['read', 'approve'], { owner: 'bob' }),
+        await make(['read'], { owner: 'dora' }),
+      ];
       for (const [token, code] of [
         [bob.token, 'not_found'],
         [reader.token, 'forbidden'],
       ] as const) {
         const connection = lab.connectTo(lab.url, token);
         await connection.opened;
-        connection.send({ op: 'approve', id: 'a', approval_id: ann.approval, decision: 'allow' });
+        connection.send({ op: 'approve', id: 'a', approval_id: dora.approval, decision: 'allow' });
         assert.match(String((await connection.until(({ op }) => op === 'error')).code), new RegExp(code));
         connection.socket.terminate();
       }
@@ -561,6 +607,7 @@ interface Things {
   readonly ended: string;
   readonly dead: string;
   readonly approval: string;
+  readonly agent: string;
   /** The id of another token. */
   readonly kept: string;
 }

@@ -49,6 +49,8 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     logger: undefined,
     // A line per request would cost more than the request; errors are logged below.
     logController: new LogController({ disableRequestLogging: true }),
+    // Keys of shared state have 256 characters, each of which may be percent-encoded as four bytes.
+    routerOptions: { maxParamLength: 3_072 },
     bodyLimit: config.KSI_MAX_BODY_BYTES,
     genReqId: () => uuidv7(),
     requestIdHeader: false,
@@ -75,7 +77,8 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
       throw new Error(`The route ${url} has no scope`);
     // And what it changes, nobody's deed.
-    if (route?.scope !== undefined && route.audit === undefined && ![method].flat().every((each) => READING.has(each)))
+    const told = route?.audit ?? route?.unaudited;
+    if (route?.scope !== undefined && told === undefined && ![method].flat().every((each) => READING.has(each)))
       throw new Error(`The route ${String(method)} ${url} changes something, and is not kept in the audit`);
   });
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
