@@ -25,7 +25,7 @@ describe('deletion', () => {
     await standin.stop();
   });
 
-  const ask = async (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, url = cluster.url) => {
+  const ask = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object, url = cluster.url) => {
     const answer = await request(`${url}${path}`, {
       method,
       headers: {
@@ -83,6 +83,18 @@ describe('deletion', () => {
     while (existsSync(folder));
     assert.equal((await ask('POST', '/spawn', { prompt: 'x', session_id: 'second', resume_only: true })).status, 404);
     assert.equal((await ask('GET', `/tasks/${kept.task_id}`)).status, 200);
+    for (const [method, path, body] of [
+      ['POST', '/agents/register', { agent_id: 'gone', role: 'canary-role' }],
+      ['POST', '/agents/gone/messages', { content: 'canary-message' }],
+      ['POST', '/agents/gone/messages', { content: `canary-large ${'x'.repeat(LARGE)}` }],
+      ['PUT', '/shared/gone', { value: 'canary-shared' }],
+      ['PUT', '/shared/gone', { value: 'canary-shared again' }],
+      ['POST', '/identities', { agent_id: 'gone', display_name: 'canary-identity' }],
+      ['PUT', '/profiles/gone', { role: 'canary-profile' }],
+    ] as const) {
+      const { status, body: said } = await ask(method, path, body);
+      assert.ok(status < 300, `${path}: ${JSON.stringify(said)}`);
+    }
     assert.equal((await ask('DELETE', '/owners/local')).status, 204);
     await gone(`/tasks/${kept.task_id}`);
     assert.deepEqual((await ask('GET', '/tasks')).body['tasks'], []);
