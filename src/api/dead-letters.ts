@@ -13,7 +13,7 @@ import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { maySee, onBehalfOf, type Principal } from './principal.js';
 import type { SpawnRate } from './spawn-rate.js';
-import { requestOf } from './steer/request-of.js';
+import { ofAgent, requestOf } from './steer/request-of.js';
 
 const DEFAULT_PAGE = 50;
 const DEFAULT_RETRIES = 100;
@@ -108,7 +108,12 @@ export class DeadLetters {
     if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
     // It is a spawn like others.
     this.#rate.take(principal);
-    const accepted = await this.#once.putBack(requestOf(checked.value), onBehalfOf(principal, owner), id);
+    const accepted = await this.#once.putBack(
+      requestOf(checked.value),
+      onBehalfOf(principal, owner),
+      id,
+      ofAgent(checked.value),
+    );
     await this.#remove(found);
     this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'a dead letter was put back');
     return accepted;

@@ -209,6 +209,9 @@ describe('access', () => {
     'DELETE /tasks/:id': ['spawn', `/tasks/${mine.task}`, 404],
     'DELETE /sessions/:id': ['spawn', `/sessions/${mine.session}`, 404],
     'POST /agents/register': ['agents', '/agents/register', 409, { agent_id: mine.agent }],
+    // Nobody says what Claude runs without `spawn`.
+    'POST /agents/spawn': [['agents', 'spawn'], '/agents/spawn', 409, { agent_id: mine.agent, task: 'x' }],
+    'POST /agents/route': ['agents', '/agents/route', 409, { task: 'x', required_capabilities: [mine.owner] }],
     'GET /agents': ['read', '/agents', 200],
     'GET /agents/:id': ['read', `/agents/${mine.agent}`, 404],
     'PATCH /agents/:id': ['agents', `/agents/${mine.agent}`, 404, { role: 'x' }],
@@ -271,10 +274,11 @@ describe('access', () => {
         const { token } = await make([scope], { all_owners: true });
         for (const [route, [needed, path, , body]] of Object.entries(routesFor(things))) {
           const { status, body: problem } = await ask(methodOf(route), path, token, body);
-          if (scope === needed) assert.notEqual(status, 403, `${scope}: ${route}`);
+          const missing = [needed].flat().filter((each) => each !== scope);
+          if (missing.length === 0) assert.notEqual(status, 403, `${scope}: ${route}`);
           else {
             assert.equal(status, 403, `${scope}: ${route}`);
-            assert.match(String(problem['detail']), new RegExp(`\`${needed}\``));
+            assert.match(String(problem['detail']), new RegExp(`\`(${missing.join('|')})\``));
           }
           assert.ok(status < 500, `${route} was answered ${status}`);
         }
@@ -339,6 +343,33 @@ describe('access', () => {
         assert.throws(() => app.route({ method, url: '/x', config: { scope: 'spawn' }, handler }), /audit/);
       assert.throws(() => app.route({ method: 'GET', url: '/y', handler }), /no scope/);
       await app.close();
+    });
+  });
+
+  describe('a token for agents that may not spawn', () => {
+    it('neither makes a managed agent nor says how one runs, by whatever way', async () => {
+      const both = await make(['agents', 'spawn'], { owner: 'fred' });
+      const { token } = await make(['agents', 'read'], { owner: 'fred' });
+      const managed = { agent_id: 'fred-managed', kind: 'managed', options: { model: 'm' } };
+      assert.equal((await ask('POST', '/agents/register', both.token, managed)).status, 201);
+      assert.equal((await ask('PUT', '/profiles/fred', token, { options: { allowed_tools: ['Bash'] } })).status, 200);
+      const options = { allowed_tools: ['Bash'] };
+      for (const [method, path, body] of [
+        ['POST', '/agents/register', { agent_id: 'fred-2', kind: 'managed' }],
+        ['POST', '/agents/register', { agent_id: 'fred-2', options }],
+        ['POST', '/agents/register', { ...managed, options }],
+        ['POST', '/agents/spawn', { agent_id: 'fred-2', task: 'x' }],
+        ['POST', '/agents/spawn', { profile: 'fred', task: 'x' }],
+        ['PATCH', '/agents/fred-managed', { options }],
+        ['PATCH', '/agents/fred-managed', { hands: ['spawn'] }],
+        ['PATCH', '/agents/fred-managed', { profile: 'fred' }],
+      ] as const) {
+        const answer = await ask(method, path, token, body);
+        assert.deepEqual([answer.status, answer.body['code']], [403, 'forbidden'], `${path} ${JSON.stringify(body)}`);
+        assert.match(String(answer.body['detail']), /`spawn`/);
+      }
+      assert.equal((await ask('POST', '/agents/register', token, { agent_id: 'fred-3' })).status, 201);
+      assert.equal((await ask('POST', '/agents/fred-managed/messages', token, { content: 'x' })).status, 202);
     });
   });
 
@@ -612,8 +643,8 @@ interface Things {
   readonly kept: string;
 }
 
-/** The scope, the path, what another owner is answered, and the body. */
-type Route = readonly [scope: Scope, path: string, foreign: number, body?: object];
+/** The scope, or all that it takes, the path, what another owner is answered, and the body. */
+type Route = readonly [scope: Scope | readonly Scope[], path: string, foreign: number, body?: object];
 
 const methodOf = (route: string): Method => route.slice(0, route.indexOf(' ')) as Method;
 

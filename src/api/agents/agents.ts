@@ -16,14 +16,17 @@ import type {
   MessageAccepted,
   MessageRequest,
 } from '../../../contracts/messages.js';
+import type { Profile } from '../../../contracts/profiles.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Cached } from '../../broker/kv-cache.js';
 import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
+import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { onBehalfOf, type Principal } from '../principal.js';
+import { blend } from './blend.js';
 import { Inboxes } from './inbox.js';
 import { Mailer, type FromWithin } from './mailer.js';
 import { Positions } from './positions.js';
@@ -37,6 +40,8 @@ export interface AgentsOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  /** @throws {ApiError} not_found */
+  readonly profile: (name: string, principal: Principal) => Promise<Profile>;
   readonly log: Logger;
   /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
   readonly closing: AbortSignal;
@@ -78,8 +83,10 @@ export class Agents {
     await this.registry.stop();
   }
 
-  /** @throws {ApiError} agent_exists, invalid_request */
-  async register(request: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+  /** @throws {ApiError} forbidden, agent_exists, invalid_request */
+  async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+    const request = await this.#whole(asked, principal);
+    demandFor(request, principal);
     await this.#admit(request.options, principal);
     const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
       // Nothing that was for an earlier agent of this id is for this one.
@@ -110,9 +117,10 @@ export class Agents {
     return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
   }
 
-  /** @throws {ApiError} not_found, conflict */
+  /** @throws {ApiError} forbidden, not_found, conflict */
   async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
     const { owner } = (await this.registry.agent(id, principal)).value;
+    demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
     await this.#admit(change.options, onBehalfOf(principal, owner));
     return this.#shown(await this.registry.update(id, change, principal));
   }
@@ -148,15 +156,30 @@ export class Agents {
   /** @throws {ApiError} not_found, invalid_request */
   async ack(id: string, { seq }: InboxAck, principal: Principal): Promise<InboxAcked> {
     const { value: agent } = await this.registry.agent(id, principal);
-    return { seq: await guarded(() => this.inboxes.take(agent, seq)) };
+    const { now } = await guarded(() => this.inboxes.take(agent, seq));
+    return { seq: now };
   }
 
   #shown({ value, revision }: Cached<Agent>): AgentShown {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
   }
 
+  /** With what its profile says that it does not say itself. @throws {ApiError} not_found */
+  async #whole(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
+    if (request.profile === undefined) return request;
+    return { ...request, ...blend(request, await this.#options.profile(request.profile, principal)) };
+  }
+
   /** What its tasks would be refused for is told now. */
   async #admit(options: Agent['options'], principal: Principal): Promise<void> {
     if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
   }
+}
+
+/** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
+function demandFor(
+  { kind, options, hands }: Pick<AgentRegistration, 'kind' | 'options' | 'hands'>,
+  by: Principal,
+): void {
+  if (kind === 'managed' || options !== undefined || hands !== undefined) demand(by, 'spawn');
 }

@@ -9,7 +9,7 @@ import type { DeadLetters } from '../dead-letters.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import type { SpawnRate } from '../spawn-rate.js';
-import { requestOf } from './request-of.js';
+import { ofAgent, requestOf } from './request-of.js';
 import { stateOf } from '../task-state.js';
 
 export interface RetrierOptions {
@@ -42,7 +42,8 @@ export class Retrier {
       if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
       // It is a spawn like others.
       spawnRate.take(principal);
-      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, id);
+      const origin = { retryOf: id, ofAgent: ofAgent(command) };
+      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, origin);
     } catch (error) {
       throw apiErrorOf(error);
     }
