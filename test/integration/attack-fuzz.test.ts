@@ -5,17 +5,21 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { headers as natsHeaders } from '@nats-io/transport-node';
 import { SERVICE } from '../../contracts/names.js';
+import { ClientFrame } from '../../contracts/ws.js';
 import { OPERATION_SCHEMAS } from '../../contracts/operation-schemas.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 
 const SEED = Number(process.env['KSI_TEST_SEED'] ?? 20_261_123);
-const RUNS = Number(process.env['KSI_FUZZ_RUNS'] ?? 60);
+const RUNS = Number(process.env['KSI_FUZZ_RUNS'] ?? 40);
 
 interface Schema {
   readonly type?: string;
   readonly properties?: Record<string, Schema>;
   readonly items?: Schema;
   readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly anyOf?: readonly Schema[];
+  readonly required?: readonly string[];
   readonly pattern?: string;
 }
 
@@ -59,6 +63,8 @@ const hostile = fc.oneof(fc.constantFrom(...HOSTILE), fc.jsonValue());
 
 /** Values that fit a schema more or less. */
 function fitting(schema: Schema): fc.Arbitrary<unknown> {
+  if (schema.const !== undefined) return fc.constant(schema.const);
+  if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map(fitting));
   if (schema.enum !== undefined) return fc.oneof(fc.constantFrom(...schema.enum), hostile);
   switch (schema.type) {
     case 'string':
@@ -75,7 +81,10 @@ function fitting(schema: Schema): fc.Arbitrary<unknown> {
       );
     case 'object': {
       const fields = Object.entries(schema.properties ?? {}).map(([name, field]) => [name, fitting(field)] as const);
-      const known = fc.record(Object.fromEntries(fields), { requiredKeys: [] });
+      const [some, whole] = [[], schema.required ?? []].map((requiredKeys) =>
+        fc.record(Object.fromEntries(fields), { requiredKeys: [...requiredKeys] }),
+      ) as [fc.Arbitrary<object>, fc.Arbitrary<object>];
+      const known = fc.oneof(some, whole);
       const unknown = fc.dictionary(fc.string(), hostile, { maxKeys: 2 });
       return fc.oneof(
         { weight: 6, arbitrary: known },
@@ -201,25 +210,7 @@ describe('whatever is sent', () => {
     const frame = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       hostile.map((value) => JSON.stringify(value) ?? ''),
-      fc
-        .record(
-          {
-            op: fc.oneof(fc.constantFrom('subscribe', 'unsubscribe', 'approve', 'ping'), hostile),
-            approval_id: fc.oneof(fc.constant('0198c000-0000-7000-8000-000000000000.1.1'), hostile),
-            decision: fc.oneof(fc.constantFrom('allow', 'deny'), hostile),
-            input: hostile,
-            id: fc.oneof(fc.string(), hostile),
-            subjects: fc.oneof(
-              fc.array(fc.oneof(fc.constantFrom('ksi.events.>', 'ksi.live.>', 'ksi.control.>', '$JS.>'), fc.string()), {
-                maxLength: 80,
-              }),
-              hostile,
-            ),
-            since: fc.oneof(fc.constantFrom('0', '999999999', 'x'), hostile),
-          },
-          { requiredKeys: ['op'] },
-        )
-        .map((value) => JSON.stringify(value)),
+      { weight: 3, arbitrary: fitting(ClientFrame as Schema).map((value) => JSON.stringify(value) ?? '') },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (frames) => {
