@@ -152,17 +152,18 @@ describe('access', () => {
       payload: JSON.stringify({ v: 1, entries: [entry] }),
       headers: { [HEADER.owner]: owner },
     });
-    const agent = `${owner}-agent`;
+    const [agent, talk] = [`${owner}-agent`, uuidv4()];
     for (const [method, path, body] of [
       ['POST', '/agents/register', { agent_id: agent, role: secret, capabilities: [owner] }],
       ['POST', `/agents/${agent}/messages`, { content: secret }],
       ['PUT', `/shared/${owner}-key`, { value: secret }],
       ['POST', '/identities', { agent_id: agent, display_name: secret }],
       ['PUT', `/profiles/${owner}-profile`, { role: secret }],
+      ['POST', '/conversations', { topic: secret, mode: 'debate', conversation_id: talk }],
     ] as const)
       assert.ok((await ask(method, path, token, body)).status < 300, path);
     const kept = await make(['read'], { owner, description: secret });
-    const things = { owner, token, secret, task, session, ended, dead, approval, agent, kept: kept.token_id };
+    const things = { owner, token, secret, task, session, ended, dead, approval, agent, talk, kept: kept.token_id };
     // The events come to the API in their own time.
     for (const [path, shown] of [
       ['/approvals', secret],
@@ -241,6 +242,20 @@ describe('access', () => {
     'POST /compositions/:name/compose': ['read', '/compositions/none/compose', 404, {}],
     'POST /compositions/select': ['read', '/compositions/select', 200, {}],
     'GET /components': ['read', '/components', 200],
+    'GET /conversations': ['read', '/conversations', 200],
+    'GET /conversations/:id': ['read', `/conversations/${mine.talk}`, 404],
+    'GET /conversations/:id/transcript': ['read', `/conversations/${mine.talk}/transcript`, 404],
+    'POST /conversations/:id/pause': ['agents', `/conversations/${mine.talk}/pause`, 404],
+    'POST /conversations/:id/resume': ['agents', `/conversations/${mine.talk}/resume`, 404],
+    'POST /conversations/:id/say': ['agents', `/conversations/${mine.talk}/say`, 404, { text: 'x' }],
+    'POST /conversations/:id/end': ['agents', `/conversations/${mine.talk}/end`, 404],
+    'DELETE /conversations/:id': ['agents', `/conversations/${mine.talk}`, 404],
+    'POST /conversations': [
+      ['agents', 'spawn'],
+      '/conversations',
+      409,
+      { topic: 'x', mode: 'debate', conversation_id: mine.talk },
+    ],
     'GET /workers': ['read', '/workers', 200],
     'GET /queues': ['read', '/queues', 200],
     'GET /metrics': ['read', '/metrics', 200],
@@ -320,6 +335,7 @@ describe('access', () => {
           [`/tasks/${ann.task}`, 'queued'],
           [`/dead/${ann.dead}`, ann.secret],
           [`/agents/${ann.agent}`, ann.secret],
+          [`/conversations/${ann.talk}`, ann.secret],
           [`/sessions/${ann.session}/transcript`, ann.secret],
           ['/tasks?limit=500', ann.task],
           ['/usage?by=session', ann.ended],
@@ -360,6 +376,7 @@ describe('access', () => {
         ['POST', '/agents/register', { ...managed, options }],
         ['POST', '/agents/spawn', { agent_id: 'fred-2', task: 'x' }],
         ['POST', '/agents/spawn', { profile: 'fred', task: 'x' }],
+        ['POST', '/conversations', { topic: 'x', mode: 'debate' }],
         ['PATCH', '/agents/fred-managed', { options }],
         ['PATCH', '/agents/fred-managed', { hands: ['spawn'] }],
         ['PATCH', '/agents/fred-managed', { profile: 'fred' }],
@@ -639,6 +656,8 @@ interface Things {
   readonly dead: string;
   readonly approval: string;
   readonly agent: string;
+  /** A conversation. */
+  readonly talk: string;
   /** The id of another token. */
   readonly kept: string;
 }
