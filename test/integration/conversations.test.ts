@@ -231,7 +231,7 @@ describe('conversations of external agents', () => {
 
   it('go with their owner', async () => {
     const made = await must<TokenCreated>(
-      here.ask('POST', '/tokens', { owner: 'ann', scopes: ['agents', 'read'] }),
+      here.ask('POST', '/tokens', { owner: 'ann', scopes: ['spawn', 'agents', 'read'] }),
       201,
     );
     const ann = new AgentsOver(() => lab.url, made.token);
