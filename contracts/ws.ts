@@ -33,7 +33,7 @@ export type ServerFrame =
   | { op: 'unsubscribed'; id: string }
   | { op: 'approved'; id: string; approval_id: string; decision: string }
   | { op: 'gap'; from: number; to: number; id?: string }
-  | { op: 'error'; code: string; message: string; id?: string };
+  | { op: 'error'; code: string; status?: number; message: string; id?: string };
 
 export const EventsQuery = Type.Object(
   {

@@ -4,4 +4,4 @@ export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './erro
 export type { EventGap, EventMessage, LiveDelta } from './event-message.js';
 export type { Listing } from './listing.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
-export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, RepeatingOptions } from './transport.js';
+export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions } from './transport.js';
