@@ -219,3 +219,9 @@ export const SpawnDelta = Type.Object({
   }),
 });
 export type SpawnDelta = Static<typeof SpawnDelta>;
+
+/** The field of an event's data that is put apart, and referred to by `ref`, when it is too large for a message. */
+export function bodyField(type: string): string {
+  if (type === 'SPAWN_MESSAGE') return 'message';
+  return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
+}

@@ -23,6 +23,9 @@ const VERBS: readonly Verb[] = Object.entries(OPERATIONS).map(([name, operation]
   name: name as OperationName,
 }));
 
+/** What a message may take beside its body: subject, headers and the protocol's own. */
+const HEADROOM = 4_096;
+
 export interface NatsService {
   /** Takes nothing more; resolves when all that it has taken is answered. */
   stop(): Promise<void>;
@@ -70,7 +73,7 @@ async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Pro
     asked = parse(message);
     const done = await run(verb.name, asked, { principal, context, idempotencyKey: keyOf(message) });
     keep(verb, principal, targetOf(asked, done), 'ok', context);
-    respond(message, bodyOf(verb, done), context);
+    respond(message, fitting(bodyOf(verb, done), context), context);
   } catch (thrown) {
     const error = toApiError(thrown);
     keep(verb, principal, targetOf(asked, undefined), error.code, context);
@@ -79,6 +82,7 @@ async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Pro
     const reply = headers();
     reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
     reply.set('Nats-Service-Error-Code', String(error.status));
+    if (error.retryAfter !== undefined) reply.set('Retry-After', String(error.retryAfter));
     respond(message, JSON.stringify(problemOf(error)), context, reply);
   }
 }
@@ -124,11 +128,19 @@ function keyOf(message: ServiceMsg): string | undefined {
 const bodyOf = ({ text }: Operation, done: unknown): string =>
   text === true ? String(done) : done === undefined ? '' : JSON.stringify(done);
 
+/** @throws {ApiError} answer_too_large */
+function fitting(body: string, { broker }: ApiContext): string {
+  const most = (broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
+  const bytes = Buffer.byteLength(body);
+  if (bytes > most) throw new ApiError('answer_too_large', `The answer has ${bytes} bytes, a message ${most} at most`);
+  return body;
+}
+
 function respond(message: ServiceMsg, body: string, { log }: ApiContext, reply?: MsgHdrs): void {
   try {
     message.respond(body, reply === undefined ? {} : { headers: reply });
   } catch (error) {
-    // The connection is closing, or the answer is larger than a message may be.
+    // The connection is closing.
     log.warn({ err: error, subject: message.subject }, 'a NATS request was left without an answer');
   }
 }

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { BlobRef } from '../../contracts/blob.js';
-import type { StoredEvent } from '../../contracts/events.js';
+import { bodyField, type StoredEvent } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
@@ -277,7 +277,10 @@ export class EventHub {
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const whole = { ...parsed.event, data: { ...rest, [bodyOf(parsed.event.type)]: body } } as unknown as StoredEvent;
+    const whole = {
+      ...parsed.event,
+      data: { ...rest, [bodyField(parsed.event.type)]: body },
+    } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
   }
 
@@ -291,12 +294,6 @@ export class EventHub {
       return undefined;
     }
   }
-}
-
-/** The field of an event that is put apart when it is too large. */
-function bodyOf(type: string): string {
-  if (type === 'SPAWN_MESSAGE') return 'message';
-  return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 
 interface Parsed {
