@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { BlobRef } from '../../contracts/blob.js';
-import { bodyField, type StoredEvent } from '../../contracts/events.js';
+import { withBody, type StoredEvent } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
@@ -203,7 +203,7 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
-    if (event.type === 'TASK_DELETED') this.#forget(event);
+    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED') this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);
@@ -277,10 +277,8 @@ export class EventHub {
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const whole = {
-      ...parsed.event,
-      data: { ...rest, [bodyField(parsed.event.type)]: body },
-    } as unknown as StoredEvent;
+    const filled = withBody(parsed.event.type, rest, body);
+    const whole = { ...parsed.event, data: filled } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
   }
 

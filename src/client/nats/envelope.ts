@@ -1,5 +1,5 @@
 import type { BlobRef } from '../../../contracts/blob.js';
-import { bodyField, type EventEnvelope, type StoredEvent } from '../../../contracts/events.js';
+import { withBody, type EventEnvelope, type StoredEvent } from '../../../contracts/events.js';
 import { encodeCursor } from '../../events/cursor.js';
 import type { Connected } from './connection.js';
 
@@ -19,11 +19,11 @@ export async function envelopeOf(
 ): Promise<EventEnvelope> {
   const event = JSON.parse(DECODER.decode(data)) as StoredEvent;
   const { ref, ...rest } = event.data as Record<string, unknown> & { readonly ref?: BlobRef };
-  const whole = ref === undefined ? event.data : await withBody(event.type, rest, ref, bodies);
+  const whole = ref === undefined ? event.data : await fetched(event.type, rest, ref, bodies);
   return { ...event, data: whole, seq, cursor: encodeCursor({ incarnation, seq }), subject };
 }
 
-async function withBody(
+async function fetched(
   type: string,
   data: Record<string, unknown>,
   ref: BlobRef,
@@ -32,5 +32,5 @@ async function withBody(
   const body = await (await bodies()).getBlob(ref.name);
   // The body is gone, the fact is not: it is told with its reference.
   if (body === null) return { ...data, ref };
-  return { ...data, [bodyField(type)]: JSON.parse(DECODER.decode(body)) as unknown };
+  return withBody(type, data, JSON.parse(DECODER.decode(body)));
 }
