@@ -66,6 +66,7 @@ test: build ## All that CI checks
 	@npm run --silent format:check >/dev/null || { echo 'Some files are not formatted: make format' >&2; exit 1; }
 	@npm run --silent lint
 	@npm run --silent docs:check
+	@npm run --silent docs:sdk
 	@npm run --silent dead
 	@node dist/test/advisories.js
 	@node dist/test/tools.js

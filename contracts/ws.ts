@@ -28,11 +28,19 @@ export const ClientFrame = Type.Union([
 ]);
 export type ClientFrame = Static<typeof ClientFrame>;
 
+/** Events that were asked for and are no longer kept: those with a `seq` from `from` to `to`. */
+export interface GapFrame {
+  op: 'gap';
+  from: number;
+  to: number;
+  id?: string;
+}
+
 export type ServerFrame =
   | { op: 'subscribed'; id: string; seq: number }
   | { op: 'unsubscribed'; id: string }
   | { op: 'approved'; id: string; approval_id: string; decision: string }
-  | { op: 'gap'; from: number; to: number; id?: string }
+  | GapFrame
   | { op: 'error'; code: string; status?: number; message: string; id?: string };
 
 export const EventsQuery = Type.Object(

@@ -1,7 +1,7 @@
 /** What the clients of Node and of browsers have in common. */
 export type { KsiApi } from './api.js';
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
-export { isDelta, isEvent, isGap, type EventGap, type EventMessage, type LiveDelta } from './event-message.js';
+export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
 export type { Listing } from './listing.js';
 export type { Approvals } from './resources/approvals.js';
@@ -34,7 +34,7 @@ export type {
   TasksQuery,
 } from '../../contracts/http.js';
 export type { Metadata } from '../../contracts/metadata.js';
-export type { Priority } from '../../contracts/names.js';
+export { PRIORITIES, type Priority } from '../../contracts/names.js';
 export type { QueueList, QueueShown } from '../../contracts/queues.js';
 export type {
   ImportAnswer,
@@ -45,7 +45,8 @@ export type {
   TranscriptQuery,
 } from '../../contracts/sessions.js';
 export type { SpawnRequest } from '../../contracts/spawn.js';
-export type { TaskStatus } from '../../contracts/states.js';
+export { TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
+export type { GapFrame } from '../../contracts/ws.js';
 export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/tokens.js';
 export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/usage.js';
 export type { WorkerList, WorkerShown } from '../../contracts/workers.js';

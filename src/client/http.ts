@@ -114,7 +114,7 @@ export class HttpTransport implements Transport {
   /** @throws {KsiError} @throws {KsiUnreachableError} @throws the signal's reason. */
   async #request(
     path: string,
-    init: RequestInit & { readonly headers: Record<string, string>; readonly signal: AbortSignal },
+    init: Omit<RequestInit, 'headers'> & { readonly headers: Record<string, string>; readonly signal: AbortSignal },
   ): Promise<Response> {
     let answer: Response;
     try {

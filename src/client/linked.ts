@@ -1,7 +1,7 @@
 /** Signals as one, until it is released: unlike with `AbortSignal.any`, nothing stays with those of them that live on. */
 export interface Linked {
   readonly signal: AbortSignal;
-  release(): void;
+  readonly release: () => void;
 }
 
 export function linked(...signals: readonly (AbortSignal | undefined)[]): Linked {

@@ -22,7 +22,7 @@ export interface Connected {
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
   /** Of the bodies of events that are too large for a message. */
-  bodies(): Promise<ObjectStore>;
+  readonly bodies: () => Promise<ObjectStore>;
 }
 
 export async function openConnection(options: NatsConnectionOptions): Promise<Connected> {

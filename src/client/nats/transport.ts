@@ -47,7 +47,7 @@ export class NatsTransport implements Transport {
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
       const ask = async (): Promise<AnswerOf<N>> =>
-        answerIn(operation, await this.#ask(name, request, options.idempotencyKey, signal));
+        answerIn(operation, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
       return await repeated(ask, { operation, options: { ...options, signal }, retries });
     } finally {
       release();
@@ -150,11 +150,11 @@ const rejectionBy = (signal: AbortSignal, over: AbortSignal): Promise<never> =>
   );
 
 /** @throws {KsiError} that the message says. */
-function answerIn<A>({ text }: Operation, message: Msg): A {
+function answerIn({ text }: Operation, message: Msg): unknown {
   const status = Number(message.headers?.get('Nats-Service-Error-Code') ?? 0);
   if (status === 0) {
-    if (text === true) return message.string() as A;
-    return message.data.length === 0 ? (undefined as A) : message.json<A>();
+    if (text === true) return message.string();
+    return message.data.length === 0 ? undefined : message.json();
   }
   const retryAfter = Number(message.headers?.get('Retry-After') ?? 0);
   throw new KsiError(status, message.json<Problem>(), retryAfter > 0 ? retryAfter : undefined);

@@ -3,11 +3,9 @@ import type { Platform, Socket, SocketListener } from './platform.js';
 /** What is used of a browser's own WebSocket. */
 interface BrowserSocket {
   readonly readyState: number;
-  binaryType: string;
-  onopen: (() => void) | null;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onerror: (() => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  addEventListener(type: 'open', listener: () => void): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: 'close', listener: (event: { readonly code: number; readonly reason: string }) => void): void;
   send(text: string): void;
   close(): void;
 }
@@ -37,12 +35,13 @@ export class BrowserPlatform implements Platform {
       this.#sockets.delete(opened);
       listener.closed(error);
     };
-    socket.onopen = () => listener.opened();
-    socket.onmessage = ({ data }) => {
+    socket.addEventListener('open', () => listener.opened());
+    socket.addEventListener('message', ({ data }) => {
       if (!ended) listener.message(String(data));
-    };
-    socket.onclose = ({ code, reason }) =>
-      close(code === ABNORMAL ? new Error(reason === '' ? 'the WebSocket broke' : reason) : undefined);
+    });
+    socket.addEventListener('close', ({ code, reason }) =>
+      close(code === ABNORMAL ? new Error(reason === '' ? 'the WebSocket broke' : reason) : undefined),
+    );
     const end = (): void => {
       socket.close();
       close(undefined);
