@@ -112,6 +112,16 @@ export const API_ERRORS = {
     title: 'No agent with these capabilities is there now',
     next: 'Name one in `to`: it gets the task when it connects, or is active again.',
   },
+  conversation_ended: {
+    status: 409,
+    title: 'The conversation has ended',
+    next: 'Read it at GET /conversations/:id/transcript, or begin another one.',
+  },
+  too_deep: {
+    status: 409,
+    title: 'Tasks have asked for tasks that asked for tasks, and this would be one too many',
+    next: 'Do it in this task, or let a person ask for it.',
+  },
   already_answered: {
     status: 409,
     title: 'This was answered, or is not asked any more',
@@ -121,6 +131,21 @@ export const API_ERRORS = {
     status: 409,
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
+  },
+  identity_exists: {
+    status: 409,
+    title: 'The agent has an identity already',
+    next: 'Change it with PATCH /identities/:agent_id, or remove it first.',
+  },
+  context_missing: {
+    status: 400,
+    title: 'The context lacks keys that the composition requires',
+    next: 'Give the keys that are named; GET /compositions/:name says what each is.',
+  },
+  composition_invalid: {
+    status: 422,
+    title: 'The composition cannot be composed',
+    next: 'Ask whoever keeps KSI_PROMPTS to correct what is named; POST /compositions/:name/validate tells all.',
   },
   body_too_large: {
     status: 413,

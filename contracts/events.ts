@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { AGENT_KINDS } from './agents.js';
 import { BlobRef } from './blob.js';
+import { conversationEvents } from './conversation-events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
 import { messageFields, TaskMessage } from './messages.js';
@@ -11,7 +12,8 @@ import { Usage } from './usage.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an AGENT_MESSAGE.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an
+ * AGENT_MESSAGE; of events of conversations it is `data.text`.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -44,6 +46,14 @@ const deletedFields = {
   by: Type.String({ description: 'The owner of the token that asked for it.' }),
 };
 
+/** Of changes of shared state. They may come out of order: the one with the higher revision is the later. */
+const sharedFields = {
+  owner: Type.String(),
+  key: Type.String(),
+  revision: Type.Integer(),
+  by: Type.Optional(Type.String({ description: 'The agent that did it, if it was one.' })),
+};
+
 const agentFields = { agent_id: Type.String(), owner: Type.String() };
 const agentShown = {
   ...agentFields,
@@ -72,6 +82,8 @@ export const EVENT_DATA = {
     fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
     message: Type.Optional(TaskMessage),
+    depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+    spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({
@@ -161,6 +173,14 @@ export const EVENT_DATA = {
     task_id: Type.String(),
   }),
   SESSION_DELETED: Type.Object(deletedFields),
+  SHARED_SET: Type.Object({
+    ...sharedFields,
+    size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+    value: Type.Optional(
+      Type.Unknown({ description: 'What it is now. Absent when it is too large for a message: GET /shared/:key.' }),
+    ),
+  }),
+  SHARED_DELETED: Type.Object(sharedFields),
   AGENT_REGISTERED: Type.Object(agentShown),
   AGENT_UPDATED: Type.Object(agentShown),
   AGENT_STATUS: Type.Object({
@@ -188,6 +208,7 @@ export const EVENT_DATA = {
     reason: Type.Enum(['removed', 'signal'], { description: '`signal`: it said `[END]`, or was told so.' }),
     by: Type.Optional(Type.String({ description: 'The owner of the token that asked for it.' })),
   }),
+  ...conversationEvents,
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),
@@ -266,6 +287,7 @@ const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type ==
 /** The field that is put apart, of other events. */
 function bodyField(type: string): string {
   if (type === 'SPAWN_MESSAGE') return 'message';
+  if (type.startsWith('CONVERSATION_')) return 'text';
   return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 

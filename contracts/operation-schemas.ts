@@ -1,4 +1,5 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from './agent-spawn.js';
 import {
   AgentChange,
   AgentPage,
@@ -9,6 +10,29 @@ import {
   AgentsQuery,
 } from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import {
+  Conversation,
+  ConversationAccepted,
+  ConversationPage,
+  ConversationParams,
+  ConversationRequest,
+  ConversationsQuery,
+  ConversationTranscriptQuery,
+  SayRequest,
+} from './conversations.js';
+import {
+  ComponentList,
+  ComponentsQuery,
+  ComposedPrompt,
+  ComposeRequest,
+  CompositionList,
+  CompositionShown,
+  CompositionsQuery,
+  CompositionValidation,
+  PromptParams,
+  SelectAnswer,
+  SelectRequest,
+} from './compositions.js';
 import { DeadLetter } from './dead.js';
 import {
   DeadPage,
@@ -29,6 +53,14 @@ import {
   TasksQuery,
 } from './http.js';
 import {
+  IdentitiesQuery,
+  Identity,
+  IdentityPage,
+  IdentityParams,
+  IdentityRequest,
+  IdentityUpdate,
+} from './identities.js';
+import {
   AddressedMessage,
   Inbox,
   InboxAck,
@@ -38,8 +70,19 @@ import {
   MessageRequest,
 } from './messages.js';
 import type { OperationName } from './operations.js';
+import { Profile, ProfileList, ProfileShown } from './profiles.js';
 import { QueueList } from './queues.js';
 import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from './sessions.js';
+import {
+  SharedDelete,
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedParams,
+  SharedQuery,
+  SharedSet,
+  SharedValue,
+} from './shared.js';
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
@@ -91,6 +134,8 @@ export const OPERATION_SCHEMAS = {
   agents: { request: AgentsQuery, answer: AgentPage },
   agent: { request: AgentParams, answer: AgentShown },
   agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_spawn: { request: AgentSpawnRequest, answer: AgentSpawned },
+  task_route: { request: TaskRouteRequest, answer: TaskRouted },
   agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
   agent_remove: { request: AgentParams, answer: Nothing },
   agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
@@ -98,12 +143,46 @@ export const OPERATION_SCHEMAS = {
   inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
   inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
 
+  // Conversations of agents
+  conversations: { request: ConversationsQuery, answer: ConversationPage },
+  conversation: { request: ConversationParams, answer: Conversation },
+  conversation_create: { request: ConversationRequest, answer: ConversationAccepted },
+  conversation_transcript: { request: both(ConversationParams, ConversationTranscriptQuery), answer: Type.String() },
+  conversation_pause: { request: ConversationParams, answer: Conversation },
+  conversation_resume: { request: ConversationParams, answer: Conversation },
+  conversation_end: { request: ConversationParams, answer: Conversation },
+  conversation_say: { request: both(ConversationParams, SayRequest), answer: Conversation },
+  conversation_delete: { request: ConversationParams, answer: Nothing },
+
   // Access
   tokens: { request: NoFields, answer: TokenList },
   token_create: { request: TokenRequest, answer: TokenCreated },
   token_revoke: { request: TokenParams, answer: Nothing },
   ticket: { request: NoFields, answer: TicketCreated },
   owner_delete: { request: OwnerParams, answer: Nothing },
+
+  // Shared state
+  shared_list: { request: SharedListQuery, answer: SharedPage },
+  shared_get: { request: both(SharedParams, SharedQuery), answer: SharedValue },
+  shared_set: { request: both(SharedParams, SharedSet), answer: SharedEntry },
+  shared_delete: { request: both(SharedParams, SharedDelete), answer: Nothing },
+
+  // Identities, profiles and prompts
+  identities: { request: IdentitiesQuery, answer: IdentityPage },
+  identity_create: { request: IdentityRequest, answer: Identity },
+  identity: { request: IdentityParams, answer: Identity },
+  identity_update: { request: both(IdentityParams, IdentityUpdate), answer: Identity },
+  identity_remove: { request: IdentityParams, answer: Nothing },
+  profiles: { request: NoFields, answer: ProfileList },
+  profile: { request: PromptParams, answer: ProfileShown },
+  profile_set: { request: both(PromptParams, Profile), answer: ProfileShown },
+  profile_delete: { request: PromptParams, answer: Nothing },
+  compositions: { request: CompositionsQuery, answer: CompositionList },
+  composition: { request: PromptParams, answer: CompositionShown },
+  composition_validate: { request: both(PromptParams, ComposeRequest), answer: CompositionValidation },
+  composition_compose: { request: both(PromptParams, ComposeRequest), answer: ComposedPrompt },
+  composition_select: { request: SelectRequest, answer: SelectAnswer },
+  components: { request: ComponentsQuery, answer: ComponentList },
 
   // System
   workers: { request: NoFields, answer: WorkerList },

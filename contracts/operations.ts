@@ -62,6 +62,8 @@ export const OPERATIONS = {
   agents: { method: 'GET', path: '/agents', scope: 'read', repeatable: true },
   agent: { method: 'GET', path: '/agents/:id', scope: 'read', repeatable: true },
   agent_register: { method: 'POST', path: '/agents/register', body: true, scope: 'agents', changes: true },
+  agent_spawn: { method: 'POST', path: '/agents/spawn', body: true, scope: 'agents', changes: true },
+  task_route: { method: 'POST', path: '/agents/route', body: true, scope: 'agents', changes: true },
   agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
   agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
   agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },
@@ -70,12 +72,46 @@ export const OPERATIONS = {
   // Not in the audit: its receipt is an event.
   inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
 
+  // Conversations of agents
+  conversations: { method: 'GET', path: '/conversations', scope: 'read', repeatable: true },
+  conversation: { method: 'GET', path: '/conversations/:id', scope: 'read', repeatable: true },
+  conversation_create: { method: 'POST', path: '/conversations', body: true, scope: 'agents', changes: true },
+  conversation_transcript: { method: 'GET', path: '/conversations/:id/transcript', scope: 'read', repeatable: true, text: true }, // prettier-ignore
+  conversation_pause: { method: 'POST', path: '/conversations/:id/pause', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_resume: { method: 'POST', path: '/conversations/:id/resume', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_end: { method: 'POST', path: '/conversations/:id/end', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_say: { method: 'POST', path: '/conversations/:id/say', body: true, scope: 'agents', changes: true },
+  conversation_delete: { method: 'DELETE', path: '/conversations/:id', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+
   // Access
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
   token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },
   token_revoke: { method: 'DELETE', path: '/tokens/:id', scope: 'admin', changes: true, repeatable: true },
   ticket: { method: 'POST', path: '/tickets', scope: 'read', repeatable: true },
   owner_delete: { method: 'DELETE', path: '/owners/:id', scope: 'admin', changes: true, repeatable: true },
+
+  // Shared state
+  shared_list: { method: 'GET', path: '/shared', scope: 'read', repeatable: true },
+  shared_get: { method: 'GET', path: '/shared/:key', scope: 'read', repeatable: true },
+  shared_set: { method: 'PUT', path: '/shared/:key', body: true, scope: 'agents', changes: true },
+  shared_delete: { method: 'DELETE', path: '/shared/:key', scope: 'agents', changes: true, repeatable: true },
+
+  // Identities, profiles and prompts
+  identities: { method: 'GET', path: '/identities', scope: 'read', repeatable: true },
+  identity_create: { method: 'POST', path: '/identities', body: true, scope: 'agents', changes: true },
+  identity: { method: 'GET', path: '/identities/:agent_id', scope: 'read', repeatable: true },
+  identity_update: { method: 'PATCH', path: '/identities/:agent_id', body: true, scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  identity_remove: { method: 'DELETE', path: '/identities/:agent_id', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  profiles: { method: 'GET', path: '/profiles', scope: 'read', repeatable: true },
+  profile: { method: 'GET', path: '/profiles/:name', scope: 'read', repeatable: true },
+  profile_set: { method: 'PUT', path: '/profiles/:name', body: true, scope: 'agents', changes: true, repeatable: true },
+  profile_delete: { method: 'DELETE', path: '/profiles/:name', scope: 'agents', changes: true, repeatable: true },
+  compositions: { method: 'GET', path: '/compositions', scope: 'read', repeatable: true },
+  composition: { method: 'GET', path: '/compositions/:name', scope: 'read', repeatable: true },
+  composition_validate: { method: 'POST', path: '/compositions/:name/validate', body: true, scope: 'read', repeatable: true }, // prettier-ignore
+  composition_compose: { method: 'POST', path: '/compositions/:name/compose', body: true, scope: 'read', repeatable: true }, // prettier-ignore
+  composition_select: { method: 'POST', path: '/compositions/select', body: true, scope: 'read', repeatable: true },
+  components: { method: 'GET', path: '/components', scope: 'read', repeatable: true },
 
   // System
   workers: { method: 'GET', path: '/workers', scope: 'read', repeatable: true },

@@ -1,6 +1,7 @@
 import type { Config } from './config.js';
 import { AGENT_PRESENCE_TTL_S } from './agents.js';
-import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { ANSWER_MESSAGE } from './conversations.js';
+import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
 import { isEnded, TASK_STATES, TASK_STATUSES } from './states.js';
 import { TICKET_S } from './tokens.js';
 import { PRESENCE_TTL_S } from './workers.js';
@@ -152,6 +153,9 @@ export const streamSpecs = (
   bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
   watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
   watchedBucket(
@@ -160,6 +164,8 @@ export const streamSpecs = (
     AGENT_PRESENCE_TTL_S,
     config.KSI_NATS_SERVERS,
   ),
+  watchedBucket(BUCKET.conversations, 'Conversations of agents', 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.conversationLines, 'What was said in them', 0, config.KSI_NATS_SERVERS),
   {
     ...bucket(BUCKET.inboxes, 'Up to where each agent has taken its messages', 0, config.KSI_NATS_SERVERS),
     // A deleted one leaves a mark that goes by itself.
@@ -194,6 +200,12 @@ const watchedBucket = (name: string, description: string, ttlS: number, replicas
   republish: { src: SUBJECT.kvAll(name), dest: SUBJECT.kvStored(name) },
   allow_msg_ttl: true,
   subject_delete_marker_ttl: seconds(KV_MARK_S),
+});
+
+/** Of records that come and go without end: the mark of a deletion goes after a while. */
+const ownedBucket = (name: string, description: string, replicas: number): StreamSpec => ({
+  ...bucket(name, description, 0, replicas),
+  allow_msg_ttl: true,
 });
 
 export const BLOB_BUCKETS = [
@@ -252,6 +264,16 @@ export const ROUTER_CONSUMER = {
 export const ANSWERS_CONSUMER = {
   durable_name: CONSUMER.answers,
   filter_subjects: OUTCOMES.map((token) => `ksi.events.task.*.state.${token}`),
+  ack_policy: 'explicit' as const,
+  ack_wait: seconds(10),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
+
+/** What agents answer in conversations: each answer brings the next turn. */
+export const CONVERSATIONS_CONSUMER = {
+  durable_name: CONSUMER.conversations,
+  filter_subject: SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE),
   ack_policy: 'explicit' as const,
   ack_wait: seconds(10),
   max_ack_pending: -1,

@@ -10,6 +10,7 @@ import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
 import type { AgentRemover } from './agents/removal.js';
+import type { Conversations } from './conversations/conversations.js';
 import { ApiError, guarded } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
 import type { SessionRecords } from './sessions/records.js';
@@ -27,7 +28,10 @@ export interface DeleterOptions {
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
+  /** What else there is of owners. */
+  readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly agents: Pick<AgentRemover, 'owner'>;
+  readonly conversations: Pick<Conversations, 'owner'>;
   readonly log: Logger;
 }
 
@@ -72,6 +76,7 @@ export class Deleter {
       if (holder === owner) await this.#options.tokens.revoke(id);
     await guarded(async () => {
       // Before its tasks: an agent would go on making them.
+      await this.#options.conversations.owner(owner, { ...principal, seesAll: true });
       await this.#options.agents.owner(owner, principal.owner);
       for (;;) {
         const rows = await this.#rows({ owner });
@@ -84,6 +89,7 @@ export class Deleter {
         }
       }
       for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      for (const each of this.#options.ofOwners) await each.purge(owner);
     });
   }
 

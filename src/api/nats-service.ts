@@ -1,17 +1,16 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { check } from '../../contracts/check.js';
-import { API_ERRORS } from '../../contracts/errors.js';
 import { IDEMPOTENCY_HEADER, SERVICE } from '../../contracts/names.js';
 import { OPERATION_SCHEMAS, type AnswerOf, type RequestOf } from '../../contracts/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../contracts/operations.js';
 import { ApiError, invalid } from './api-error.js';
 import { demand } from './auth.js';
 import type { ApiContext } from './context.js';
+import { refuse, requestIn, respond } from './nats-answer.js';
 import type { Call } from './operations/handler.js';
 import { HANDLERS } from './operations/handlers.js';
 import { LOCAL, type Principal } from './principal.js';
-import { problemOf, toApiError } from './problems.js';
+import { toApiError } from './problems.js';
 
 /** An operation, by its name. */
 interface Verb<N extends OperationName = OperationName> extends Operation {
@@ -70,20 +69,15 @@ async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Pro
   let asked: unknown;
   try {
     if (verb.scope !== undefined) demand(principal, verb.scope);
-    asked = parse(message);
+    asked = requestIn(message);
     const done = await run(verb.name, asked, { principal, context, idempotencyKey: keyOf(message) });
     keep(verb, principal, targetOf(asked, done), 'ok', context);
-    respond(message, fitting(bodyOf(verb, done), context), context);
+    respond(message, fitting(bodyOf(verb, done), context), context.log);
   } catch (thrown) {
     const error = toApiError(thrown);
     keep(verb, principal, targetOf(asked, undefined), error.code, context);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');
-    // The service protocol's headers, and the problem document that HTTP gives.
-    const reply = headers();
-    reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
-    reply.set('Nats-Service-Error-Code', String(error.status));
-    if (error.retryAfter !== undefined) reply.set('Retry-After', String(error.retryAfter));
-    respond(message, JSON.stringify(problemOf(error)), context, reply);
+    refuse(message, error, context.log);
   }
 }
 
@@ -108,7 +102,8 @@ function keep(
 /** What a request made or changed, as HTTP's path or its answer say it. */
 function targetOf(asked: unknown, done: unknown): string | undefined {
   const { task_id, token_id, message_id, agent_id } = (done ?? {}) as Record<string, unknown>;
-  const target = task_id ?? token_id ?? message_id ?? agent_id ?? (asked as { id?: unknown } | undefined)?.id;
+  const { id, key, name, agent_id: agent } = (asked ?? {}) as Record<string, unknown>;
+  const target = task_id ?? token_id ?? message_id ?? agent_id ?? id ?? key ?? name ?? agent;
   return typeof target === 'string' ? target : undefined;
 }
 
@@ -134,22 +129,4 @@ function fitting(body: string, { broker }: ApiContext): string {
   const bytes = Buffer.byteLength(body);
   if (bytes > most) throw new ApiError('answer_too_large', `The answer has ${bytes} bytes, a message ${most} at most`);
   return body;
-}
-
-function respond(message: ServiceMsg, body: string, { log }: ApiContext, reply?: MsgHdrs): void {
-  try {
-    message.respond(body, reply === undefined ? {} : { headers: reply });
-  } catch (error) {
-    // The connection is closing.
-    log.warn({ err: error, subject: message.subject }, 'a NATS request was left without an answer');
-  }
-}
-
-function parse(message: ServiceMsg): unknown {
-  if (message.data.length === 0) return {};
-  try {
-    return message.json();
-  } catch (cause) {
-    throw new ApiError('invalid_json', 'The request is not JSON', { cause });
-  }
 }

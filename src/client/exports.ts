@@ -1,14 +1,20 @@
 /** What the clients of Node and of browsers have in common. */
 export type { KsiApi } from './api.js';
+export type { ConversationEvent, ConversationHandle } from './conversation-handle.js';
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
 export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
 export type { Listing } from './listing.js';
 export type { Approvals } from './resources/approvals.js';
+export type { Compositions } from './resources/compositions.js';
+export type { Conversations } from './resources/conversations.js';
 export type { DeadLetters } from './resources/dead.js';
+export type { Identities } from './resources/identities.js';
 export type { Owners } from './resources/owners.js';
+export type { Profiles } from './resources/profiles.js';
 export type { Queues } from './resources/queues.js';
 export type { Sessions } from './resources/sessions.js';
+export type { Shared, SharedChange, WatchOptions } from './resources/shared.js';
 export type { Tasks } from './resources/tasks.js';
 export type { Tokens } from './resources/tokens.js';
 export type { Workers } from './resources/workers.js';

@@ -203,7 +203,8 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
-    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED') this.#forget(event);
+    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED' || event.type === 'CONVERSATION_DELETED')
+      this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);

@@ -1,8 +1,11 @@
 import { accessHandlers } from './access.js';
 import { agentHandlers } from './agents.js';
+import { conversationHandlers } from './conversations.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
+import { promptHandlers } from './prompts.js';
 import { sessionHandlers } from './sessions.js';
+import { sharedHandlers } from './shared.js';
 import { systemHandlers } from './system.js';
 import { taskHandlers } from './tasks.js';
 
@@ -11,7 +14,10 @@ export const HANDLERS: Handlers = {
   ...taskHandlers,
   ...sessionHandlers,
   ...agentHandlers,
+  ...conversationHandlers,
   ...deadHandlers,
   ...accessHandlers,
+  ...promptHandlers,
+  ...sharedHandlers,
   ...systemHandlers,
 };
