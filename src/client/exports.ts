@@ -1,6 +1,6 @@
 /** What the clients of Node and of browsers have in common. */
 export type { KsiApi } from './api.js';
-export type { ConversationEvent, ConversationHandle } from './conversation-handle.js';
+export type { ConversationEvent, ConversationEventType, ConversationHandle } from './conversation-handle.js';
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
 export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
@@ -23,8 +23,9 @@ export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions } from './
 // What goes in and comes out.
 export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/approvals.js';
 export type { Attachment } from '../../contracts/attachment.js';
+export type { PromptContext } from '../../contracts/compositions.js';
 export type { DeadLetter } from '../../contracts/dead.js';
-export type { EventEnvelope, SpawnDelta, TaskErrorBody } from '../../contracts/events.js';
+export type { EventData, EventEnvelope, EventType, SpawnDelta, TaskErrorBody } from '../../contracts/events.js';
 export type {
   DeadPage,
   DeadQuery,

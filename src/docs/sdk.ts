@@ -18,8 +18,8 @@ const app = await Application.bootstrap({
   excludePrivate: true,
   excludeInternal: true,
   readme: 'none',
-  // Its file needs TypeBox, which browsers are not to load.
-  intentionallyNotExported: ['SCOPES'],
+  // Values of files that need TypeBox, which browsers are not to load.
+  intentionallyNotExported: ['SCOPES', 'EVENT_DATA'],
   out: join(ROOT, 'dist', 'sdk-reference'),
   logLevel: 'Warn',
 });
