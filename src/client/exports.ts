@@ -14,7 +14,7 @@ export type { Owners } from './resources/owners.js';
 export type { Profiles } from './resources/profiles.js';
 export type { Queues } from './resources/queues.js';
 export type { Sessions } from './resources/sessions.js';
-export type { Shared, SharedChange, WatchOptions } from './resources/shared.js';
+export type { ExpectingOptions, Shared, SharedChange, WatchOptions } from './resources/shared.js';
 export type { Tasks } from './resources/tasks.js';
 export type { Tokens } from './resources/tokens.js';
 export type { Workers } from './resources/workers.js';
