@@ -1,15 +1,18 @@
 /** What the clients of Node and of browsers have in common. */
+export type { AgentInbox, InboxOptions } from './agent-inbox.js';
 export type { KsiApi } from './api.js';
 export type { ConversationEvent, ConversationEventType, ConversationHandle } from './conversation-handle.js';
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
 export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
 export type { Listing } from './listing.js';
+export type { Agents } from './resources/agents.js';
 export type { Approvals } from './resources/approvals.js';
 export type { Compositions } from './resources/compositions.js';
 export type { Conversations } from './resources/conversations.js';
 export type { DeadLetters } from './resources/dead.js';
 export type { Identities } from './resources/identities.js';
+export type { Messages } from './resources/messages.js';
 export type { Owners } from './resources/owners.js';
 export type { Profiles } from './resources/profiles.js';
 export type { Queues } from './resources/queues.js';
@@ -19,7 +22,7 @@ export type { Tasks } from './resources/tasks.js';
 export type { Tokens } from './resources/tokens.js';
 export type { Workers } from './resources/workers.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
-export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions } from './transport.js';
+export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
 // What goes in and comes out.
 export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/approvals.js';
 export type { Attachment } from '../../contracts/attachment.js';
@@ -40,7 +43,10 @@ export type {
   TaskPage,
   TasksQuery,
 } from '../../contracts/http.js';
+export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/messages.js';
 export type { Metadata } from '../../contracts/metadata.js';
+export type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
+export type { OperationName } from '../../contracts/operations.js';
 export { PRIORITIES, type Priority } from '../../contracts/names.js';
 export type { QueueList, QueueShown } from '../../contracts/queues.js';
 export type {

@@ -46,7 +46,7 @@ export class HttpTransport implements Transport {
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
       const ask = (): Promise<AnswerOf<N>> => this.#ask(operation, request, options.idempotencyKey, signal);
-      return await repeated(ask, { operation, options: { ...options, signal }, retries: this.#retries });
+      return await repeated(ask, { operation, request, options: { ...options, signal }, retries: this.#retries });
     } finally {
       release();
     }

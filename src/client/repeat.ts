@@ -12,6 +12,7 @@ const NO_ANSWER = new Set([502, 503, 504]);
 
 interface Repeating {
   readonly operation: Pick<Operation, 'method' | 'repeatable'>;
+  readonly request: object;
   readonly options: KeyedOptions;
   /** So often at the most. */
   readonly retries: number;
@@ -21,8 +22,11 @@ interface Repeating {
  * Makes a request again while it is refused for a time, or its answer is lost and it is safe to repeat.
  * @throws its last error, or the signal's reason.
  */
-export async function repeated<T>(request: () => Promise<T>, { operation, options, retries }: Repeating): Promise<T> {
-  const safe = isSafe(operation, options);
+export async function repeated<T>(
+  request: () => Promise<T>,
+  { operation, request: asked, options, retries }: Repeating,
+): Promise<T> {
+  const safe = isSafe(operation, asked, options);
   for (let repeats = 0; ; repeats++) {
     try {
       return await request();
@@ -38,8 +42,16 @@ export async function repeated<T>(request: () => Promise<T>, { operation, option
   }
 }
 
-const isSafe = ({ repeatable }: Pick<Operation, 'repeatable'>, { idempotencyKey }: KeyedOptions): boolean =>
-  repeatable === true || (repeatable === 'keyed' && idempotencyKey !== undefined);
+const isSafe = (
+  { repeatable }: Pick<Operation, 'repeatable'>,
+  request: object,
+  { idempotencyKey }: KeyedOptions,
+): boolean =>
+  repeatable === 'keyed'
+    ? idempotencyKey !== undefined
+    : repeatable === 'message_id'
+      ? 'message_id' in request
+      : repeatable === true;
 
 /**
  * How long to wait after an error until the request is repeated.

@@ -1,6 +1,13 @@
 import { OPERATIONS, type Operation } from '../../contracts/operations.js';
 import { markdownTable } from './region.js';
 
+const REPEATED: Readonly<Record<string, string>> = {
+  true: 'yes',
+  keyed: 'yes, by its key',
+  message_id: 'yes, by its `message_id`',
+  undefined: 'only when refused (429)',
+};
+
 /** All operations, as HTTP and NATS have them. */
 export const operationsTable = (): string =>
   markdownTable(
@@ -10,7 +17,7 @@ export const operationsTable = (): string =>
         `\`${name}\``,
         `\`${method} ${path}\``,
         scope === undefined ? 'none' : `\`${scope}\``,
-        repeatable === true ? 'yes' : repeatable === 'keyed' ? 'yes, by its key' : 'only when refused (429)',
+        REPEATED[String(repeatable)] ?? '',
       ],
     ),
   );

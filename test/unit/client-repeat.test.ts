@@ -8,7 +8,7 @@ import { problemOf } from './cli-fake-api.js';
 const most = (): number => 1;
 const broken = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } }));
 const refused = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }));
-const read = { operation: OPERATIONS.task, options: {}, retries: 2 };
+const read = { operation: OPERATIONS.task, request: {}, options: {}, retries: 2 };
 const answered = (status: number, retryAfter?: number) => new KsiError(status, undefined, retryAfter);
 
 describe('a request whose answer is lost', () => {
@@ -58,7 +58,12 @@ describe('a request whose answer is lost', () => {
   });
 
   it('is repeated only where that is safe, and so often', async () => {
-    const tries = async (operation: Operation, options: { idempotencyKey?: string } = {}, more: unknown[] = []) => {
+    const tries = async (
+      operation: Operation,
+      options: { idempotencyKey?: string } = {},
+      more: unknown[] = [],
+      request: object = {},
+    ) => {
       const errors: unknown[] = [answered(429), ...more];
       let asked = 0;
       await repeated(
@@ -66,7 +71,7 @@ describe('a request whose answer is lost', () => {
           asked += 1;
           if (errors.length > 0) throw errors.shift();
         },
-        { operation, options, retries: 2 },
+        { operation, request, options, retries: 2 },
       ).catch(() => (asked = -asked));
       return asked;
     };
@@ -74,6 +79,8 @@ describe('a request whose answer is lost', () => {
     assert.equal(await tries(OPERATIONS.input, {}, [broken]), -2);
     assert.equal(await tries(OPERATIONS.spawn, {}, [broken]), -2);
     assert.equal(await tries(OPERATIONS.spawn, { idempotencyKey: 'k' }, [broken]), 3);
+    assert.equal(await tries(OPERATIONS.send, {}, [broken]), -2);
+    assert.equal(await tries(OPERATIONS.send, {}, [broken], { message_id: 'm' }), 3);
     assert.equal(await tries(OPERATIONS.task, {}, [broken, broken]), -3);
     assert.equal(await tries(OPERATIONS.task_delete, {}, [answered(404)]), 2, 'it was deleted by the first');
   });

@@ -48,7 +48,7 @@ export class NatsTransport implements Transport {
     try {
       const ask = async (): Promise<AnswerOf<N>> =>
         answerIn(operation, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
-      return await repeated(ask, { operation, options: { ...options, signal }, retries });
+      return await repeated(ask, { operation, request, options: { ...options, signal }, retries });
     } finally {
       release();
     }
