@@ -162,6 +162,11 @@ export const API_ERRORS = {
     title: 'The body is too large',
     next: 'Send less, or ask the operator to raise KSI_MAX_BODY_BYTES.',
   },
+  answer_too_large: {
+    status: 413,
+    title: 'The answer is larger than a message of the broker may be',
+    next: 'Ask for less at once (`limit`), or ask over HTTP.',
+  },
   unsupported_media_type: {
     status: 415,
     title: 'The body is of another type than JSON',

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { configTable } from './config-table.js';
 import { apiErrorTable, taskErrorTable } from './error-tables.js';
+import { example } from './examples.js';
+import { operationsTable } from './operations-table.js';
 import { replaceRegion } from './region.js';
 
 /** Writes the generated parts of the documents; with `--check` it only says, and exits 1, when one is out of date. */
@@ -13,6 +15,17 @@ const REGIONS = [
   { file: 'README.md', region: 'config', text: configTable },
   { file: 'docs/errors.md', region: 'api-errors', text: apiErrorTable },
   { file: 'docs/errors.md', region: 'task-errors', text: taskErrorTable },
+  ...[
+    'answer.ts',
+    'conversation.ts',
+    'failure.ts',
+    'approvals.ts',
+    'events.ts',
+    'lists.ts',
+    'browser.html',
+    'nats.ts',
+  ].map((file) => ({ file: 'docs/sdk.md', region: `example-${file.split('.', 1)[0]}`, text: example(ROOT, file) })),
+  { file: 'docs/sdk.md', region: 'operations', text: operationsTable },
 ] as const;
 
 for (const { file, region, text } of REGIONS) {
