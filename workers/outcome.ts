@@ -24,6 +24,19 @@ export function outcomeOf(ending: ClaudeEnding): Outcome {
   return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result, retryAt };
 }
 
+/** A rate limit that says no more than that it is one is that of a minute: half of it gives others room. */
+const RATE_PAUSE_MS = 30_000;
+
+/** Until when Claude can be asked for nothing, in ms since 1970; undefined: it can be, as far as this run tells. Pure. */
+export function limitOf(
+  outcome: Outcome,
+  { limitResetsAt }: Pick<ClaudeEnding, 'limitResetsAt'>,
+  now: number,
+): number | undefined {
+  if (outcome.kind === 'completed') return undefined;
+  return limitResetsAt ?? (outcome.error.code === 'claude_rate_limited' ? now + RATE_PAUSE_MS : undefined);
+}
+
 /** The error of a task: what happened, why, and what to do next, in one text. */
 export function taskError(code: TaskErrorCode, what: string, detail: Record<string, unknown> = {}): TaskErrorBody {
   const { title, next, retryable } = TASK_ERRORS[code];

@@ -66,6 +66,53 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.ok(Math.abs(usage.total.cost_usd - second.total) < 1e-9);
   });
 
+  describe('cost what Claude did for them, however that ended:', () => {
+    const costly = '[[chars:20000]] [[tool:Bash {"command":"python3 -c \\"import time; time.sleep(60)\\""}]] on';
+    const begin = async (session_id: string, more: object = {}): Promise<string> => {
+      const { task_id: id } = await api.spawn({ prompt: costly, session_id, allowed_tools: ['Bash'], ...more });
+      return id;
+    };
+    const asked = (id: string): Promise<unknown> =>
+      lab.until(() => lab.of(id).find((event) => JSON.stringify(event.data).includes('"tool_use"')));
+    /** The tasks' costs are the session's, and what the next one has Claude count from. */
+    const holds = async (session_id: string, ids: readonly string[]): Promise<void> => {
+      const before = await Promise.all(ids.map(async (id) => (await api.task(id)).usage?.cost_usd ?? 0));
+      assert.ok(before.every((cost) => cost > 0));
+      const last = await run({ prompt: 'and now?', session_id });
+      const sum = before.reduce((sofar, cost) => sofar + cost, last.cost);
+      assert.ok(Math.abs(sum - last.total) < 1e-9, `${sum} is not ${last.total}`);
+      assert.ok(Math.abs((await get<Session>(`/sessions/${session_id}`)).usage.cost_usd - sum) < 1e-9);
+    };
+
+    it('past its time', async () => {
+      const id = await begin('late', { timeout_s: 4, max_attempts: 1 });
+      assert.equal(dataOf('SPAWN_ERROR', await outcome(id)).error.code, 'claude_timeout');
+      await holds('late', [id]);
+    });
+
+    it('cancelled', async () => {
+      // Its last figures are waited for for a moment, and a busy machine may take longer.
+      for (let tries = 1; ; tries++) {
+        const id = await begin(`cancelled-${tries}`);
+        await asked(id);
+        const answer = await api.request(`/tasks/${id}/cancel`, { method: 'POST' });
+        assert.deepEqual([answer.status, answer.body['status']], [200, 'cancelled']);
+        await outcome(id);
+        if ((await api.task(id)).usage !== undefined || tries === 3) return holds(`cancelled-${tries}`, [id]);
+      }
+    });
+
+    it('with the conversation cleared in the middle, and in several turns', async () => {
+      const { task_id: id } = await api.spawn({ prompt: '[[delay:1500]] [[chars:20000]]', session_id: 'cleared' });
+      await lab.until(() => lab.of(id).find(({ type }) => type === 'SPAWN_MESSAGE'));
+      const body = JSON.stringify({ text: '/clear' });
+      assert.equal((await api.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
+      const { usage, output } = dataOf('SPAWN_COMPLETE', await outcome(id));
+      assert.equal(output?.['total_cost_usd'], 0, 'Claude counts from zero again');
+      assert.ok((usage?.cost_usd ?? 0) > 0.01 && usage?.turns === 1);
+    });
+  });
+
   it('can be read, as lines and as Markdown', async () => {
     const authorization = `Bearer ${TOKEN}`;
     const answer = await fetch(`${api.url}/sessions/notes/transcript`, { headers: { authorization } });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ClaudeEnding, ClaudeMessage } from '../../workers/claude/ending.js';
 import { StreamReader } from '../../workers/claude/stream-reader.js';
-import { outcomeOf } from '../../workers/outcome.js';
+import { limitOf, outcomeOf } from '../../workers/outcome.js';
 
 const result = (fields: Record<string, unknown>): ClaudeMessage => ({
   type: 'result',
@@ -126,6 +126,14 @@ describe('outcomeOf', () => {
     assert.deepEqual([limited.retryAt, overloaded.retryAt], [1_000, undefined]);
   });
 
+  it('holds the fleet back for what Claude could not do, and not for what it did all the same', () => {
+    const until = (fields: Partial<ClaudeEnding>) => limitOf(outcomeOf(ending(fields)), ending(fields), 1_000);
+    assert.equal(until({ ...status(429), limitResetsAt: 5_000 }), 5_000);
+    assert.equal(until(status(429)), 31_000);
+    assert.equal(until(status(529)), undefined);
+    assert.equal(until({ result: result({}), limitResetsAt: 5_000 }), undefined);
+  });
+
   it('says what to do next', () => {
     const outcome = outcomeOf(ending({ spawnError: { code: 'ENOENT', message: 'no such file', path: '/x/claude' } }));
     assert.ok(outcome.kind === 'failed');
@@ -161,6 +169,17 @@ describe('StreamReader', () => {
 
   it('shows no deltas of subagents', () => {
     assert.deepEqual(read([delta({ parent_tool_use_id: 'toolu_1' })]).texts, []);
+  });
+
+  it('tells a limit that ends work from one that is paid beyond, and from one that is over', () => {
+    const limit = (info: object): ClaudeMessage => ({
+      type: 'rate_limit_event',
+      rate_limit_info: { status: 'rejected', resetsAt: 2, ...info },
+    });
+    const until = (...events: ClaudeMessage[]) => read(events).reader.summary().limitResetsAt;
+    assert.equal(until(limit({})), 2_000);
+    assert.equal(until(limit({ isUsingOverage: true })), undefined);
+    assert.equal(until(limit({}), limit({ status: 'allowed' })), undefined);
   });
 
   it('ends the repetition of a refused authentication, and of that only', () => {

@@ -67,9 +67,12 @@ const LATEST_MS = 8.64e15;
 
 /** Undefined while requests are allowed. */
 function resetOf(message: ClaudeMessage): number | undefined {
-  const info = message['rate_limit_info'] as { status?: unknown; resetsAt?: unknown } | undefined;
+  const info = message['rate_limit_info'] as
+    { status?: unknown; resetsAt?: unknown; isUsingOverage?: unknown } | undefined;
+  // Rejected by the plan, and paid for beyond it: work goes on.
+  if (info?.status !== 'rejected' || info.isUsingOverage === true) return undefined;
   // In seconds, as the Messages API gives it.
-  if (info?.status !== 'rejected' || typeof info.resetsAt !== 'number') return undefined;
+  if (typeof info.resetsAt !== 'number') return undefined;
   const ms = info.resetsAt * 1_000;
   // Beyond it there are no dates.
   return Math.abs(ms) <= LATEST_MS ? ms : undefined;
