@@ -160,6 +160,9 @@ describe('steering the real claude', { skip }, async () => {
     });
     const approval = await asked(task.task_id);
     assert.equal(approval.kind, 'question');
+    const mistyped = await answer(one, approval.approval_id, { decision: 'allow', answers: { 'Which?': 'Plum' } });
+    assert.deepEqual([mistyped.status, mistyped.body['code']], [400, 'invalid_request']);
+    assert.match(JSON.stringify(mistyped.body['errors']), /Which fruit/);
     const answers = { 'Which fruit?': 'Plum' };
     assert.equal((await answer(one, approval.approval_id, { decision: 'allow', answers })).status, 200);
     await lab.outcome(task.task_id);
