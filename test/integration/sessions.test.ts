@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Session, SessionExport } from '../../contracts/sessions.js';
+import type { Session, SessionExport, SessionPage, TranscriptEntry } from '../../contracts/sessions.js';
 import type { UsageAnswer } from '../../contracts/usage.js';
+import { SessionRecords } from '../../src/api/sessions/records.js';
+import { Transcripts } from '../../src/api/sessions/transcripts.js';
+import { Blobs } from '../../src/broker/blobs.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
@@ -179,6 +182,56 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual(kept.body['entries'], [line('a')]);
   });
 
+  it('that were imported are listed, page by page, after those with tasks', async () => {
+    const line = { type: 'user', uuid: 'a' };
+    const ids: string[] = [];
+    for (let n = 1; n <= 3; n++) {
+      const made = await put({ format: 'ksi-session', v: 1, session_id: `listed-${n}`, entries: [line] });
+      ids.push(String(made.body['session_id']));
+    }
+    const listed: Session[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = cursor === undefined ? '' : `&cursor=${cursor}`;
+      const page = await get<SessionPage>(`/sessions?limit=2${query}`);
+      assert.ok(page.sessions.length <= 2);
+      listed.push(...page.sessions);
+      cursor = page.next_cursor;
+    } while (cursor !== undefined);
+    const all = listed.map(({ session_id: id }) => id);
+    assert.equal(new Set(all).size, all.length);
+    assert.ok(ids.every((id) => all.includes(id)));
+    const tasks = listed.map((each) => Math.min(1, each.tasks));
+    assert.deepEqual(
+      tasks,
+      tasks.toSorted((a, b) => b - a),
+    );
+    for (const id of ids) assert.equal((await api.request(`/sessions/${id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await api.request('/sessions?cursor=dGFza2xlc3M6Lg')).status, 400);
+  });
+
+  it('are imported whole or not at all, and an import that was broken off can be made again', async () => {
+    const line = (uuid: string, text = uuid): TranscriptEntry => ({ type: 'user', uuid, message: { content: text } });
+    const entries = ['a', 'b', 'c'].map((uuid) => line(uuid, uuid.repeat(400_000)));
+    const subagents = { 'subagents/agent-1': [line('d')] };
+    const id = '0197c1de-0000-7000-8000-00000000cafe';
+    const transcripts = new Transcripts(lab.broker, new Blobs(lab.broker));
+    const store = (): Promise<void> => transcripts.store({ session_id: id, owner: 'local' }, { entries, subagents });
+    // Somebody's task was quicker.
+    await transcripts.store({ session_id: id, owner: 'bob' }, { entries: [line('first')], subagents: {} });
+    await assert.rejects(store(), { kind: 'conflict' });
+    assert.deepEqual(await transcripts.whole(id), { entries: [line('first')], subagents: {} });
+    await lab.broker.jsm.streams.purge('KSI_TRANSCRIPTS', { filter: `ksi.transcripts.${id}` });
+    // The API died when it had only said whose it is.
+    const created_at = new Date().toISOString();
+    await new SessionRecords(lab.broker).claim({ v: 1, session_id: id, owner: 'local', created_at });
+    const exported = { format: 'ksi-session', v: 1, session_id: id, entries, subagents };
+    assert.equal((await put(exported)).status, 201);
+    assert.deepEqual((await get<SessionExport>(`/sessions/${id}/export`)).entries, entries);
+    assert.equal((await put(exported)).status, 409);
+    assert.equal((await api.request(`/sessions/${id}`, { method: 'DELETE' })).status, 204);
+  });
+
   it('go with their owner, also when they have no task', async () => {
     const made = await api.request('/tokens', {
       method: 'POST',
@@ -222,8 +275,9 @@ describe('sessions with the real claude', { skip }, async () => {
     const { id } = await run({ prompt: 'the word is QUINCE', session_id: 'kept' });
     const { session_id: session } = await get<Session>('/sessions/kept');
     assert.equal((await api.request(`/tasks/${id}`, { method: 'DELETE' })).status, 204);
-    while ((await api.request(`/sessions/${session}`)).status !== 404)
-      await new Promise((next) => setTimeout(next, 10));
+    const left = await get<Session>(`/sessions/${session}`);
+    assert.deepEqual([left.tasks, left.owner], [0, 'local'], 'what was said is still there');
+    assert.match(JSON.stringify((await api.request('/sessions/kept/export')).body), /QUINCE/);
     const made = await api.request('/tokens', {
       method: 'POST',
       headers: json,
