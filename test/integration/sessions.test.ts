@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Session, SessionExport, SessionPage, TranscriptEntry } from '../../contracts/sessions.js';
 import type { UsageAnswer } from '../../contracts/usage.js';
 import { SessionRecords } from '../../src/api/sessions/records.js';
 import { Transcripts } from '../../src/api/sessions/transcripts.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { Blobs } from '../../src/broker/blobs.js';
+import { directRun } from '../../src/broker/session-queue.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
@@ -20,11 +27,14 @@ describe('sessions with the real claude', { skip }, async () => {
   let lab: WorkerLab;
   let api: ApiLab;
   let messages: MessagesStandin;
+  let site: string;
   let first: Awaited<ReturnType<WorkerLab['worker']>>;
   before(async () => {
     messages = await startMessagesStandin({ deltaMs: 1 });
-    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
-    api = await ApiLab.start({}, { ...lab.server, stop: () => Promise.resolve() });
+    site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-site-')));
+    const workspaces = { KSI_WORKSPACES: `site=${site}` };
+    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', ...workspaces });
+    api = await ApiLab.start(workspaces, { ...lab.server, stop: () => Promise.resolve() });
     first = await lab.worker({
       env: { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
       containment,
@@ -34,6 +44,7 @@ describe('sessions with the real claude', { skip }, async () => {
     await api.stop();
     await lab.stop();
     await messages.stop();
+    await rm(site, { recursive: true, force: true });
   });
 
   /** Until the API has seen the outcome too. */
@@ -221,7 +232,7 @@ describe('sessions with the real claude', { skip }, async () => {
     await transcripts.store({ session_id: id, owner: 'bob' }, { entries: [line('first')], subagents: {} });
     await assert.rejects(store(), { kind: 'conflict' });
     assert.deepEqual(await transcripts.whole(id), { entries: [line('first')], subagents: {} });
-    await lab.broker.jsm.streams.purge('KSI_TRANSCRIPTS', { filter: `ksi.transcripts.${id}` });
+    await lab.broker.jsm.streams.purge(STREAM.transcripts, { filter: SUBJECT.transcript(id) });
     // The API died when it had only said whose it is.
     const created_at = new Date().toISOString();
     await new SessionRecords(lab.broker).claim({ v: 1, session_id: id, owner: 'local', created_at });
@@ -230,6 +241,20 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual((await get<SessionExport>(`/sessions/${id}/export`)).entries, entries);
     assert.equal((await put(exported)).status, 409);
     assert.equal((await api.request(`/sessions/${id}`, { method: 'DELETE' })).status, 204);
+  });
+
+  it('are not deleted while a task stands in them, though it is another API that took it in', async () => {
+    const { task_id: id, session_id: sessionId } = await api.spawn({ prompt: 'x', session_id: 'busy' });
+    await outcome(id);
+    while ((await lastBySubject(lab.broker, STREAM.commands, SUBJECT.session(sessionId))) !== undefined)
+      await sleep(10);
+    const unheard = { taskId: randomUUID(), sessionId, queue: 'nobody', payload: '{}', headers: {} };
+    const ack = await lab.broker.publisher.publish(directRun(unheard, 'normal'));
+    const refused = await api.request('/sessions/busy', { method: 'DELETE' });
+    assert.deepEqual([refused.status, refused.body['code']], [409, 'not_ended']);
+    assert.match(JSON.stringify((await api.request('/sessions/busy/export')).body), /"x"/);
+    await lab.broker.jsm.streams.deleteMessage(STREAM.commands, ack.seq);
+    assert.equal((await api.request('/sessions/busy', { method: 'DELETE' })).status, 204);
   });
 
   it('go with their owner, also when they have no task', async () => {
@@ -343,6 +368,15 @@ describe('sessions with the real claude', { skip }, async () => {
     const later = await get<SessionExport>('/sessions/with-subagent/export');
     assert.match(JSON.stringify(later.subagents ?? {}), /SUB-PROMPT/);
     first = elsewhere;
+  });
+
+  it('fork in the workspace of their origin', async () => {
+    const { task_id: origin } = await api.spawn({ prompt: 'x', session_id: 'on-site', workspace: 'site' });
+    dataOf('SPAWN_COMPLETE', await outcome(origin));
+    const { task_id: id, session_id: fork } = await api.spawn({ prompt: 'y', session_id: 'on-site', fork: true });
+    dataOf('SPAWN_COMPLETE', await outcome(id));
+    assert.match(JSON.stringify(lab.of(id)), new RegExp(`"cwd":"${site}"`));
+    assert.equal((await get<Session>(`/sessions/${fork}`)).workspace, 'site');
   });
 
   it('fork over HTTP, and tasks are found by their metadata', async () => {

@@ -83,7 +83,9 @@ export class ClaudeProcess implements SpawnedProcess {
     try {
       return process.kill(-pid, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      const { code } = error as NodeJS.ErrnoException;
+      // EPERM: what is left of the group is another user's (it ran sudo), and nothing that a worker should fail for.
+      if (code === 'ESRCH' || code === 'EPERM') return false;
       throw error;
     }
   }
