@@ -26,7 +26,13 @@ export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow
   if (status === undefined || (row !== undefined && event.seq <= row.state_seq)) return row;
   const before = row ?? unknownTask(event);
   const { reason: _reason, ...kept } = before;
-  const next: TaskRow = { ...kept, status, state_seq: event.seq };
+  const { agent_id: agent } = event.data;
+  const next: TaskRow = {
+    ...kept,
+    ...(typeof agent === 'string' ? { agent_id: agent } : {}),
+    status,
+    state_seq: event.seq,
+  };
   if (isEnded(status)) next.ended_at = event.timestamp;
   const apply = CHANGES[event.type as EventType] as ((row: TaskRow, event: StateEvent) => TaskRow) | undefined;
   return apply === undefined ? next : apply(next, event);

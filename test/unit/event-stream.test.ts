@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { NO_USAGE } from '../../contracts/usage.js';
 import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
 import { BridgedEvent } from '../../src/events/bridged.js';
@@ -175,6 +176,12 @@ describe('the projection', () => {
   it('knows a task whose first event was lost', () => {
     const row = fold(life.slice(2));
     assert.deepEqual([row?.status, row?.queue, row?.attempt], ['completed', 'default', 2]);
+  });
+
+  it('is an agent’s by any of its events, and has what a cancelled one took', () => {
+    const usage = { ...NO_USAGE, cost_usd: 0.5 };
+    const row = fold([...life.slice(0, 1), event(4, 'SPAWN_CANCELLED', { reason: 'requested', agent_id: 'a', usage })]);
+    assert.deepEqual([row?.agent_id, row?.usage], ['a', usage]);
   });
 
   it('keeps the error of a failed task, and why one was cancelled', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Session, TranscriptEntry } from '../../contracts/sessions.js';
-import { NO_USAGE, type Usage } from '../../contracts/usage.js';
+import { NO_USAGE, type Usage, type UsageGroup } from '../../contracts/usage.js';
 import type { TaskRow } from '../../src/events/projection.js';
 import { sessionAfter } from '../../src/store/session-row.js';
 import { markdownOf } from '../../src/transcripts/markdown.js';
@@ -131,7 +131,7 @@ describe('what a run took', () => {
 describe('usage', () => {
   const rows = [
     ended({ usage: took(1), token_id: 'x' }),
-    ended({ usage: took(2), token_id: 'y', owner: 'bob', ended_at: '2026-01-02T10:00:00.000Z' }),
+    ended({ usage: took(2), token_id: 'y', owner: 'bob', agent_id: 'a1', ended_at: '2026-01-02T10:00:00.000Z' }),
     ended({ token_id: 'x' }),
   ];
   const model = {
@@ -139,7 +139,7 @@ describe('usage', () => {
   };
 
   it('is summed up by what is asked for', async () => {
-    const by = async (what: 'day' | 'token' | 'owner'): Promise<unknown[][]> =>
+    const by = async (what: UsageGroup): Promise<unknown[][]> =>
       (await usageOfRows(model, { by: what }, LOCAL)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
     assert.deepEqual(await by('day'), [
       ['2026-01-01', 2, 1],
@@ -148,6 +148,10 @@ describe('usage', () => {
     assert.deepEqual(await by('token'), [
       ['y', 1, 2],
       ['x', 2, 1],
+    ]);
+    assert.deepEqual(await by('agent'), [
+      ['a1', 1, 2],
+      ['', 2, 1],
     ]);
     assert.deepEqual((await usageOfRows(model, {}, LOCAL)).total, { tasks: 3, ...took(3, 2) });
   });
