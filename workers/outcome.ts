@@ -60,15 +60,17 @@ const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEndi
   verdict !== undefined && interrupted === true ? { ...verdict, code: 'claude_interrupted' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { spawnError, transcriptError, refusedStatus, result, stopped } = ending;
+  const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped, exit } = ending;
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
-  if (stopped !== undefined && result === undefined) return STOPPED[stopped];
+  if (stopped !== undefined && (result === undefined || unfinished === true)) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.
   if (transcriptError !== undefined) return { code: 'transcript_failed', what: transcriptError };
   if (refusedStatus !== undefined) {
     return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
   }
-  return result === undefined ? withoutResult(ending) : withResult(result, ending);
+  if (result === undefined) return withoutResult(ending);
+  const cut = unfinished === true && exit !== undefined && (exit.signal !== null || exit.code !== 0);
+  return withResult(result, ending) ?? (cut ? withoutResult(ending) : undefined);
 }
 
 const STOPPED = {

@@ -237,6 +237,36 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual(await made(task.session_id), ['other-turn']);
   });
 
+  describe('with a subagent at work in the background', () => {
+    const begin = async (delayMs: number): Promise<string> => {
+      const agent = { description: 'look', prompt: `[[delay:${delayMs}]] SUB`, subagent_type: 'general-purpose' };
+      const { task_id: id } = await one.spawn({ prompt: `[[tool:Task ${JSON.stringify(agent)}]] MAIN` });
+      const launched = ({ type, data }: StoredEvent): boolean =>
+        type === 'SPAWN_MESSAGE' && /"type":"assistant".*launched successfully/s.test(JSON.stringify(data));
+      await lab.until(() => (lab.of(id).some(launched) ? true : undefined));
+      return id;
+    };
+
+    // Longer than a process may take to exit after its last turn.
+    it('waits for it, and hears what is said meanwhile', async () => {
+      const id = await begin(7_000);
+      const body = JSON.stringify({ text: 'MEANWHILE' });
+      assert.equal((await one.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
+      const { n, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+      assert.equal(lab.of(id).length - 1, n, 'SPAWN_QUEUED has no number');
+      const said = JSON.stringify(lab.of(id).map(({ data }) => data));
+      assert.match(said, /"subtype":"task_notification".*"status":"completed"/);
+      assert.match(said, /You said: “MEANWHILE”/);
+      assert.ok((usage?.turns ?? 0) >= 3);
+    });
+
+    it('is interrupted', async () => {
+      const id = await begin(60_000);
+      assert.equal((await one.request(`/tasks/${id}/interrupt`, { method: 'POST' })).status, 202);
+      assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(id)).error.code, 'claude_interrupted');
+    });
+  });
+
   it('asks again when the worker is lost', async () => {
     const worker = { KSI_QUEUES: 'doomed', KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_LEASE_S: '3', ...env() };
     const doomed = workerProcess(lab, worker);

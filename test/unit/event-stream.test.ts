@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { NO_USAGE } from '../../contracts/usage.js';
 import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
+import { NO_USAGE } from '../../contracts/usage.js';
 import { BridgedEvent } from '../../src/events/bridged.js';
 import { decodeCursor, encodeCursor, incarnationOf } from '../../src/events/cursor.js';
 import { ReplayLimit } from '../../src/events/feed.js';

@@ -95,6 +95,21 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
   ['a run stopped as it took too long', { stopped: 'timeout', exit: { code: 143, signal: null } }, 'claude_timeout'],
   ['a silent run', { stopped: 'idle', exit: { code: null, signal: 'SIGKILL' } }, 'claude_idle'],
   ['a result that came before the stop', { stopped: 'timeout', result: result({}) }, 'completed'],
+  [
+    'a result after which subagents were still at work when its time was up',
+    { result: result({}), stopped: 'timeout', unfinished: true, exit: { code: 143, signal: null } },
+    'claude_timeout',
+  ],
+  [
+    'a result after which another turn was cut off',
+    { result: result({}), unfinished: true, exit: { code: null, signal: 'SIGKILL' } },
+    'claude_crashed',
+  ],
+  [
+    'subagents that were interrupted after a result',
+    { result: result({}), interrupted: true, unfinished: true, exit: { code: 143, signal: null } },
+    'claude_interrupted',
+  ],
   ['nothing', {}, 'claude_bad_output'],
   ['garbage', { stdout: 'xx' }, 'claude_bad_output'],
 ];
@@ -164,7 +179,30 @@ describe('StreamReader', () => {
     assert.deepEqual(stored, [unknown, unknown, first]);
     assert.deepEqual(texts, ['a']);
     assert.equal(reader.summary().result?.['result'], '2');
-    assert.deepEqual(next, ['go_on', 'go_on', 'result', 'go_on', 'result']);
+    assert.deepEqual(next, ['go_on', 'go_on', 'over', 'go_on', 'over']);
+  });
+
+  it('waits for what runs in the background, and for the turn that it makes', () => {
+    const background = (...tasks: object[]): ClaudeMessage => ({
+      type: 'system',
+      subtype: 'background_tasks_changed',
+      tasks,
+    });
+    const init = { type: 'system', subtype: 'init' };
+    const agent = { task_type: 'local_agent' };
+    const shell = { task_type: 'local_bash' };
+    const watcher = { task_type: 'monitor', ambient: true };
+    const first = [init, background(agent, watcher), result({})];
+    assert.deepEqual(read(first).next.at(-1), 'go_on');
+    assert.equal(read(first).reader.summary().unfinished, true);
+    const ended = [...first, background(watcher)];
+    assert.deepEqual(read(ended).next.at(-1), 'settled');
+    assert.equal(read(ended).reader.summary().unfinished, false);
+    assert.deepEqual(read([...ended, init]).reader.summary().unfinished, true);
+    assert.deepEqual(read([...ended, init, result({})]).next.at(-1), 'over');
+    // A command that never ends is nothing that is cut off.
+    const server = read([init, background(shell), result({})]);
+    assert.deepEqual([server.next.at(-1), server.reader.summary().unfinished], ['go_on', false]);
   });
 
   it('shows no deltas of subagents', () => {

@@ -8,6 +8,8 @@ export interface ClaudeMessage {
 export interface ClaudeEnding {
   /** The last `result` message; absent when the run ended before there was one. */
   readonly result?: ClaudeMessage | undefined;
+  /** After that result it was in another turn, or had subagents at work. */
+  readonly unfinished?: boolean | undefined;
   /** `error` of the last assistant message that stands for a failed request: `rate_limit`, `authentication_failed` … */
   readonly assistantError?: string | undefined;
   /** `apiKeySource` of the first message: `none` when Claude found no credentials. */

@@ -87,8 +87,15 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
         },
       },
     });
-    // One that can't be told is ended.
-    const interrupt = (): void => void messages.interrupt().catch(end);
+    // One that can't be told is ended; so is one that only waits for what runs in the background.
+    const interrupt = (): void => (reader.between ? end() : void messages.interrupt().catch(end));
+    const linger = (): void => {
+      input.end();
+      lingering = setTimeout(() => {
+        lingered = true;
+        end();
+      }, EXIT_GRACE_MS);
+    };
     run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
     for await (const message of messages) {
       // Before its turn has begun there is nothing that it could interrupt.
@@ -96,15 +103,12 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       begun = true;
       const next = reader.read(message);
       if (next === 'refused') end();
-      // What came in too late for a turn makes another one.
+      // What came in too late for a turn makes another one; so does what ended in the background.
       if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);
-      if (next !== 'result') continue;
-      input.end();
+      if (next !== 'over' && next !== 'settled') continue;
       clearTimeout(lingering);
-      lingering = setTimeout(() => {
-        lingered = true;
-        end();
-      }, EXIT_GRACE_MS);
+      if (next === 'over') linger();
+      else lingering = setTimeout(linger, EXIT_GRACE_MS);
     }
   } catch (error) {
     // After a result it only repeats that (the SDK throws for its exit code).
