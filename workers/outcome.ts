@@ -60,7 +60,7 @@ const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEndi
   verdict !== undefined && interrupted === true ? { ...verdict, code: 'claude_interrupted' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped, exit } = ending;
+  const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
   if (stopped !== undefined && (result === undefined || unfinished === true)) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.
@@ -69,9 +69,11 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
     return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
   }
   if (result === undefined) return withoutResult(ending);
-  const cut = unfinished === true && exit !== undefined && (exit.signal !== null || exit.code !== 0);
-  return withResult(result, ending) ?? (cut ? withoutResult(ending) : undefined);
+  return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : undefined);
 }
+
+/** Its last result is not what it would have come to. */
+const UNFINISHED: Verdict = { code: 'claude_crashed', what: 'it ended while it was still at work' };
 
 const STOPPED = {
   timeout: { code: 'claude_timeout', what: '' },

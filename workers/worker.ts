@@ -162,6 +162,11 @@ export class Worker {
     });
   }
 
+  /** A folder of its own for temporary files, once it has started; removed with it, or by the next one on its host. */
+  get temporary(): string {
+    return this.#folders.temporary;
+  }
+
   /** Tasks that it runs now. */
   get running(): number {
     return this.#lanes.running;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Approval } from '../../contracts/approvals.js';
@@ -268,9 +268,15 @@ describe('steering the real claude', { skip }, async () => {
   });
 
   it('asks again when the worker is lost', async () => {
-    const worker = { KSI_QUEUES: 'doomed', KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_LEASE_S: '3', ...env() };
+    const temporary = join(lab.dir, 'tmp');
+    await mkdir(temporary);
+    const claude = { KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', TMPDIR: temporary, ...env() };
+    const worker = { KSI_QUEUES: 'doomed', KSI_LEASE_S: '3', ...claude };
     const doomed = workerProcess(lab, worker);
-    const task = await one.spawn({ prompt: BASH('mkdir again'), approvals: true, queue: 'doomed' });
+    const before = await one.spawn({ prompt: 'before', queue: 'doomed', session_id: 'doomed' });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(before.task_id));
+    const prompt = BASH('mkdir again');
+    const task = await one.spawn({ prompt, approvals: true, queue: 'doomed', session_id: 'doomed' });
     const first = await asked(task.task_id);
     doomed.kill('SIGKILL');
     workerProcess(lab, worker);
@@ -282,6 +288,10 @@ describe('steering the real claude', { skip }, async () => {
     assert.equal((await answer(one, second.approval_id, { decision: 'allow' })).status, 200);
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
     assert.ok(existsSync(join(lab.dir, 'workspaces', task.session_id, 'again')));
+    // The transcript that it had resumed from, and what else is put aside, is gone with it.
+    assert.deepEqual(await readdir(temporary), []);
+    const { data } = await lab.event('SPAWN_START', task.task_id);
+    assert.ok(!existsSync(join(lab.dir, 'workers', data.worker_id)));
     assert.deepEqual((await other.request('/approvals')).body, { approvals: [] });
   });
 });

@@ -107,7 +107,7 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
   ],
   [
     'subagents that were interrupted after a result',
-    { result: result({}), interrupted: true, unfinished: true, exit: { code: 143, signal: null } },
+    { result: result({}), interrupted: true, unfinished: true },
     'claude_interrupted',
   ],
   ['nothing', {}, 'claude_bad_output'],
@@ -194,15 +194,15 @@ describe('StreamReader', () => {
     const watcher = { task_type: 'monitor', ambient: true };
     const first = [init, background(agent, watcher), result({})];
     assert.deepEqual(read(first).next.at(-1), 'go_on');
-    assert.equal(read(first).reader.summary().unfinished, true);
+    assert.equal(read(first).reader.unfinished, true);
     const ended = [...first, background(watcher)];
     assert.deepEqual(read(ended).next.at(-1), 'settled');
-    assert.equal(read(ended).reader.summary().unfinished, false);
-    assert.deepEqual(read([...ended, init]).reader.summary().unfinished, true);
+    assert.equal(read(ended).reader.unfinished, false);
+    assert.deepEqual(read([...ended, init]).reader.unfinished, true);
     assert.deepEqual(read([...ended, init, result({})]).next.at(-1), 'over');
     // A command that never ends is nothing that is cut off.
     const server = read([init, background(shell), result({})]);
-    assert.deepEqual([server.next.at(-1), server.reader.summary().unfinished], ['go_on', false]);
+    assert.deepEqual([server.next.at(-1), server.reader.unfinished], ['go_on', false]);
   });
 
   it('shows no deltas of subagents', () => {

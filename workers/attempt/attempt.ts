@@ -153,7 +153,7 @@ export class Attempt {
       shutdown,
     } = context;
     const { signal } = lease;
-    const { config, home, mcpConfig } = await folders.slot(slot);
+    const { config, home, temporary, mcpConfig } = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
     const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal, onAppend });
@@ -172,7 +172,7 @@ export class Attempt {
       options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file }),
       ask: this.#asking(tools),
       cwd,
-      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
+      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: temporary },
       executable: context.executable,
       keeper,
       onMessage: (message) => {

@@ -8,6 +8,8 @@ import { identify, isAlive, type ProcessIdentity } from '../../src/process/ident
 export interface SlotFolders {
   readonly config: string;
   readonly home: string;
+  /** For what Claude puts aside: what commands in the background write, among others. It is empty. */
+  readonly temporary: string;
   /** File for the run's MCP servers; there is none yet. */
   readonly mcpConfig: string;
 }
@@ -35,7 +37,7 @@ export class Folders {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#own, { recursive: true, mode: 0o700 });
+    await mkdir(this.temporary, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
     // At once or not at all: others read it.
     await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
@@ -63,6 +65,11 @@ export class Folders {
     return this.#own;
   }
 
+  /** For temporary files of the process itself: they go with it, however it ends. */
+  get temporary(): string {
+    return join(this.#own, 'tmp');
+  }
+
   async stop(): Promise<void> {
     await rm(this.#own, { recursive: true, force: true });
   }
@@ -78,8 +85,11 @@ export class Folders {
     // What another task had here holds secrets.
     const mcpConfig = join(this.#own, String(index), 'mcp.json');
     await rm(mcpConfig, { force: true });
+    const temporary = join(this.#own, String(index), 'tmp');
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { mode: 0o700 });
     if (this.#login !== undefined) await this.#link(this.#login, config);
-    return { config, home, mcpConfig };
+    return { config, home, temporary, mcpConfig };
   }
 
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */

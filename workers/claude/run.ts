@@ -66,7 +66,10 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
   let begun = false;
+  let cutShort: boolean | undefined;
   const end = (): void => {
+    // At its end Claude lets go of what runs in the background.
+    cutShort ??= reader.unfinished;
     abort.abort(run.signal.reason);
     void child?.terminate(KILL_GRACE_MS);
   };
@@ -88,7 +91,12 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       },
     });
     // One that can't be told is ended; so is one that only waits for what runs in the background.
-    const interrupt = (): void => (reader.between ? end() : void messages.interrupt().catch(end));
+    const interrupt = (): void => {
+      // With its turn Claude ends what runs in the background, and may call the turn a success.
+      if (reader.working) cutShort = true;
+      if (reader.between) end();
+      else void messages.interrupt().catch(end);
+    };
     const linger = (): void => {
       input.end();
       lingering = setTimeout(() => {
@@ -102,7 +110,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       if (!begun && run.interrupt.aborted) interrupt();
       begun = true;
       const next = reader.read(message);
-      if (next === 'refused') end();
+      // Who interrupts it doesn't want what runs in the background either.
+      if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();
       // What came in too late for a turn makes another one; so does what ended in the background.
       if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);
       if (next !== 'over' && next !== 'settled') continue;
@@ -127,6 +136,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const { spawnError } = child ?? {};
   return {
     ...reader.summary(),
+    unfinished: cutShort ?? (reader.unfinished && exit?.code !== 0),
     transcriptError: run.transcript.failure ?? reader.mirrorError,
     spawnError:
       spawnError === undefined

@@ -51,13 +51,19 @@ export class StreamReader {
     return this.#result !== undefined && !this.#inTurn;
   }
 
-  summary(): Pick<
-    ClaudeEnding,
-    'result' | 'unfinished' | 'assistantError' | 'apiKeySource' | 'refusedStatus' | 'limitResetsAt'
-  > {
+  /** It has subagents at work in the background. */
+  get working(): boolean {
+    return this.#background.working;
+  }
+
+  /** It is in a turn, or has subagents at work. */
+  get unfinished(): boolean {
+    return this.#inTurn || this.working;
+  }
+
+  summary(): Pick<ClaudeEnding, 'result' | 'assistantError' | 'apiKeySource' | 'refusedStatus' | 'limitResetsAt'> {
     return {
       result: this.#result,
-      unfinished: this.#inTurn || this.#background.working,
       assistantError: this.#assistantError,
       apiKeySource: this.#apiKeySource,
       refusedStatus: this.#refusedStatus,
