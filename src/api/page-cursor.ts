@@ -1,12 +1,21 @@
+import { AGENT_PATTERN } from '../../contracts/agents.js';
 import { ApiError } from './api-error.js';
 
-/** A page ends with a task; its id is where the next one begins. */
+/** A page ends with a task or an agent; its id is where the next one begins. */
 export const encodePage = (id: string): string => Buffer.from(id).toString('base64url');
 
-const ID = /^[0-9a-f-]{36}$/;
+const TASK = /^[0-9a-f-]{36}$/;
+const SESSION = /^([0-9a-f-]{36}|taskless:([0-9a-f-]{36})?)$/;
+/** Of a page of tasks. @throws {ApiError} invalid_cursor */
+export const decodePage = (cursor: string): string => decode(cursor, TASK);
 
-/** @param pattern what it may be. @throws {ApiError} invalid_cursor */
-export function decodePage(cursor: string, pattern = ID): string {
+/** Of a page of sessions: a task's, or one of those that have none. @throws {ApiError} invalid_cursor */
+export const decodeSessionPage = (cursor: string): string => decode(cursor, SESSION);
+
+/** Of a page of agents. @throws {ApiError} invalid_cursor */
+export const decodeAgentPage = (cursor: string): string => decode(cursor, new RegExp(AGENT_PATTERN));
+
+function decode(cursor: string, pattern: RegExp): string {
   const id = Buffer.from(cursor, 'base64url').toString();
   if (!pattern.test(id))
     throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {

@@ -78,7 +78,7 @@ const DEFAULT_WIDTH = 120;
 
 async function list(options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const approvals = await client.approvals();
+  const { approvals } = await client.approvals.list();
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(approvals)}\n`);
   else if (options.output === 'jsonl') for (const each of approvals) process.stdout.write(`${JSON.stringify(each)}\n`);
   else if (approvals.length === 0) process.stderr.write('Nothing is asked now.\n');
@@ -118,7 +118,7 @@ async function answerAll(
   inOrder?: readonly string[],
 ): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const open = inOrder === undefined ? [] : await client.approvals();
+  const open = inOrder === undefined ? [] : (await client.approvals.list()).approvals;
   const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
     if (inOrder === undefined) return {};
     const asked = open.find(({ approval_id: each }) => each === id);
@@ -128,7 +128,9 @@ async function answerAll(
       throw new CliError(`${id} asks ${questions.length} questions; give --answer for each`, EXIT.usage);
     return { answers: Object.fromEntries(questions.map(({ question }, n) => [question, inOrder[n] ?? ''])) };
   };
-  const { done, exitCode } = await forEachOf(ids, async (id) => client.approve(id, { ...answer, ...answers(id) }));
+  const { done, exitCode } = await forEachOf(ids, async (id) =>
+    client.approvals.answer(id, { ...answer, ...answers(id) }),
+  );
   if (options.output !== 'text') for (const each of done) process.stdout.write(`${JSON.stringify(each)}\n`);
   else for (const { approval_id: id, decision } of done) process.stderr.write(`${id}: ${decision}\n`);
   return exitCode;
