@@ -8,6 +8,7 @@ import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { queryOptions } from '../claude/query-options.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
+import { environmentOf } from '../claude/warm.js';
 import { sleep } from '../../src/clock.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
@@ -153,7 +154,7 @@ export class Attempt {
       shutdown,
     } = context;
     const { signal } = lease;
-    const { config, home, temporary, mcpConfig } = await folders.slot(slot);
+    const place = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
     const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal, onAppend });
@@ -161,18 +162,23 @@ export class Attempt {
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
-    const servers = await configureServers(command, mcpServers.current, mcpConfig);
+    const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     const tools = toolsFor(command, workspace, toolPolicy.current);
+    const options = queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file });
+    const ask = this.#asking(tools);
     lease.throwIfLost();
+    const warm = resume || ask !== undefined ? undefined : context.warm?.take(options);
     return context.runClaude({
       input: this.#input,
       sessionId,
       resume,
       transcript,
-      options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file }),
-      ask: this.#asking(tools),
+      options,
+      ask,
+      warm,
+      onWarmRefused: (error) => context.log.warn({ err: error }, 'a process that was started before is not used'),
       cwd,
-      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: temporary },
+      env: environmentOf(environment.env, place),
       executable: context.executable,
       keeper,
       onMessage: (message) => {

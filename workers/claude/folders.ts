@@ -92,6 +92,11 @@ export class Folders {
     return { config, home, temporary, mcpConfig };
   }
 
+  /** Removes a place and all that is in it. */
+  async clear(index: number): Promise<void> {
+    await rm(join(this.#own, String(index)), { recursive: true, force: true });
+  }
+
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */
   async workspace(sessionId: string): Promise<string> {
     const folder = join(this.#base, 'workspaces', sessionId);

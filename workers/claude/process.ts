@@ -40,6 +40,8 @@ export class ClaudeProcess implements SpawnedProcess {
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(cwd === undefined ? {} : { cwd }),
     });
+    // The SDK alone has eight on one that it starts ahead of its task.
+    this.#child.setMaxListeners(32);
     this.stdin = this.#child.stdin;
     // A write to a process that is gone: its exit says so better.
     this.stdin.on('error', () => undefined);
