@@ -1,3 +1,4 @@
+export * from './agent-spawn.js';
 export * from './agents.js';
 export * from './attachment.js';
 export * from './approvals.js';
@@ -9,10 +10,12 @@ export * from './claude.js';
 export * from './claude-options.js';
 export * from './compositions.js';
 export * from './config.js';
+export * from './conversations.js';
 export * from './control.js';
 export * from './dead.js';
 export * from './errors.js';
 export * from './events.js';
+export * from './hands.js';
 export * from './http.js';
 export * from './idempotency.js';
 export * from './identities.js';

@@ -1,4 +1,5 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from './agent-spawn.js';
 import {
   AgentChange,
   AgentPage,
@@ -9,6 +10,16 @@ import {
   AgentsQuery,
 } from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import {
+  Conversation,
+  ConversationAccepted,
+  ConversationPage,
+  ConversationParams,
+  ConversationRequest,
+  ConversationsQuery,
+  ConversationTranscriptQuery,
+  SayRequest,
+} from './conversations.js';
 import {
   ComponentList,
   ComponentsQuery,
@@ -123,12 +134,25 @@ export const OPERATION_SCHEMAS = {
   agents: { request: AgentsQuery, answer: AgentPage },
   agent: { request: AgentParams, answer: AgentShown },
   agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_spawn: { request: AgentSpawnRequest, answer: AgentSpawned },
+  task_route: { request: TaskRouteRequest, answer: TaskRouted },
   agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
   agent_remove: { request: AgentParams, answer: Nothing },
   agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
   send: { request: MessageRequest, answer: MessageAccepted },
   inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
   inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
+
+  // Conversations of agents
+  conversations: { request: ConversationsQuery, answer: ConversationPage },
+  conversation: { request: ConversationParams, answer: Conversation },
+  conversation_create: { request: ConversationRequest, answer: ConversationAccepted },
+  conversation_transcript: { request: both(ConversationParams, ConversationTranscriptQuery), answer: Type.String() },
+  conversation_pause: { request: ConversationParams, answer: Conversation },
+  conversation_resume: { request: ConversationParams, answer: Conversation },
+  conversation_end: { request: ConversationParams, answer: Conversation },
+  conversation_say: { request: both(ConversationParams, SayRequest), answer: Conversation },
+  conversation_delete: { request: ConversationParams, answer: Nothing },
 
   // Access
   tokens: { request: NoFields, answer: TokenList },

@@ -62,6 +62,8 @@ export const OPERATIONS = {
   agents: { method: 'GET', path: '/agents', scope: 'read', repeatable: true },
   agent: { method: 'GET', path: '/agents/:id', scope: 'read', repeatable: true },
   agent_register: { method: 'POST', path: '/agents/register', body: true, scope: 'agents', changes: true },
+  agent_spawn: { method: 'POST', path: '/agents/spawn', body: true, scope: 'agents', changes: true },
+  task_route: { method: 'POST', path: '/agents/route', body: true, scope: 'agents', changes: true },
   agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
   agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
   agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },
@@ -69,6 +71,17 @@ export const OPERATIONS = {
   inbox: { method: 'GET', path: '/agents/:id/inbox', scope: 'agents', repeatable: true },
   // Not in the audit: its receipt is an event.
   inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
+
+  // Conversations of agents
+  conversations: { method: 'GET', path: '/conversations', scope: 'read', repeatable: true },
+  conversation: { method: 'GET', path: '/conversations/:id', scope: 'read', repeatable: true },
+  conversation_create: { method: 'POST', path: '/conversations', body: true, scope: 'agents', changes: true },
+  conversation_transcript: { method: 'GET', path: '/conversations/:id/transcript', scope: 'read', repeatable: true, text: true }, // prettier-ignore
+  conversation_pause: { method: 'POST', path: '/conversations/:id/pause', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_resume: { method: 'POST', path: '/conversations/:id/resume', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_end: { method: 'POST', path: '/conversations/:id/end', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_say: { method: 'POST', path: '/conversations/:id/say', body: true, scope: 'agents', changes: true },
+  conversation_delete: { method: 'DELETE', path: '/conversations/:id', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
 
   // Access
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },

@@ -8,8 +8,10 @@ import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
+import { agentSpawnRoutes } from './routes/agent-spawn.js';
 import { agentRoutes } from './routes/agents.js';
 import { compositionRoutes } from './routes/compositions.js';
+import { conversationRoutes } from './routes/conversations.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
@@ -78,7 +80,9 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     approvalRoutes,
     sessionRoutes,
     agentRoutes,
+    agentSpawnRoutes,
     messageRoutes,
+    conversationRoutes,
     usageRoutes,
     deadRoutes,
     deletionRoutes,

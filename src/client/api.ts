@@ -3,10 +3,15 @@ import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Approvals } from './resources/approvals.js';
+import { Conversations } from './resources/conversations.js';
+import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
+import { Identities } from './resources/identities.js';
 import { Owners } from './resources/owners.js';
+import { Profiles } from './resources/profiles.js';
 import { Queues } from './resources/queues.js';
 import { Sessions } from './resources/sessions.js';
+import { Shared } from './resources/shared.js';
 import { Tasks } from './resources/tasks.js';
 import { Tokens } from './resources/tokens.js';
 import { Workers } from './resources/workers.js';
@@ -21,11 +26,16 @@ export class KsiApi implements AsyncDisposable {
   readonly tasks: Tasks;
   readonly approvals: Approvals;
   readonly sessions: Sessions;
+  readonly conversations: Conversations;
   readonly dead: DeadLetters;
   readonly tokens: Tokens;
   readonly owners: Owners;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly shared: Shared;
+  readonly identities: Identities;
+  readonly profiles: Profiles;
+  readonly compositions: Compositions;
   readonly #transport: Transport;
 
   constructor(transport: Transport) {
@@ -33,11 +43,16 @@ export class KsiApi implements AsyncDisposable {
     this.tasks = new Tasks(transport);
     this.approvals = new Approvals(transport);
     this.sessions = new Sessions(transport);
+    this.conversations = new Conversations(transport);
     this.dead = new DeadLetters(transport);
     this.tokens = new Tokens(transport);
     this.owners = new Owners(transport);
     this.workers = new Workers(transport);
     this.queues = new Queues(transport);
+    this.shared = new Shared(transport);
+    this.identities = new Identities(transport);
+    this.profiles = new Profiles(transport);
+    this.compositions = new Compositions(transport);
   }
 
   /** Where it goes. */

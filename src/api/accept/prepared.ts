@@ -23,6 +23,14 @@ export interface Prepared {
   readonly refused?: ApiError;
 }
 
+/** Why it is asked for, beside the request itself. */
+export interface Origin {
+  /** The task that it runs again. */
+  readonly retryOf?: string;
+  /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
+  readonly ofAgent?: Pick<SpawnCommand, 'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by'>;
+}
+
 const MESSAGES: Partial<Record<TaskStatus, string>> = {
   queued: 'Stored; a worker will run it.',
   waiting: 'Stored; it runs when the tasks before it in its session have ended.',
@@ -41,7 +49,7 @@ export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): Sp
 interface MadeWith {
   /** The request's, or what its fork goes on in. */
   readonly workspace: string | undefined;
-  readonly retryOf: string | undefined;
+  readonly origin: Origin;
   readonly retentionMs: number;
   readonly budgetUsd: number | undefined;
 }
@@ -51,7 +59,7 @@ export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
   principal: Principal,
-  { workspace, retryOf, retentionMs, budgetUsd }: MadeWith,
+  { workspace, origin: { retryOf, ofAgent }, retentionMs, budgetUsd }: MadeWith,
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
@@ -71,6 +79,7 @@ export const commandFor = (
   ...(session.forkOf === undefined ? {} : { fork_of: session.forkOf }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+  ...ofAgent,
 });
 
 /** No task stays open longer than its events are kept: half of that is for the wait, and half for an attempt. */
@@ -90,9 +99,10 @@ function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
 }
 
 /** What stands in each of the task's events. */
-export const identityOf = ({ task_id, session_id, session_name, owner }: TaskIdentity): TaskIdentity => ({
+export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity => ({
   task_id,
   session_id,
   ...(session_name === undefined ? {} : { session_name }),
+  ...(agent_id === undefined ? {} : { agent_id }),
   owner,
 });
