@@ -6,6 +6,7 @@ import { redactor } from '../claude/environment.js';
 import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
+import { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
 import { environmentOf } from '../claude/warm.js';
@@ -55,6 +56,7 @@ export class Attempt {
   /** Aborts when Claude has ended. */
   readonly #over = new AbortController();
   readonly #input: PromptInput;
+  readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
   /** Undefined: Claude has not been started. */
   #cost: CostMeter | undefined;
@@ -62,6 +64,7 @@ export class Attempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    this.#redaction = new Redaction(options.context.environment.credentials);
     this.#input = new PromptInput(promptContent(options.command.prompt, options.command.attachments));
   }
 
@@ -119,7 +122,7 @@ export class Attempt {
   async run(): Promise<Outcome> {
     const { context, lease, identity, claim, policy } = this.#options;
     const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
-    const live = new LiveText(context.broker, identity, claim.attempt);
+    const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const ending = await this.#runClaude(live);
       const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
@@ -137,6 +140,20 @@ export class Attempt {
       this.#approvals?.stop();
       forgetTimeout();
       live.stop();
+      await this.#clear();
+    }
+  }
+
+  /** What the run has left on the disk goes with it. Never rejects. */
+  async #clear(): Promise<void> {
+    const { context, slot } = this.#options;
+    try {
+      await context.folders.clear(slot);
+    } catch (error) {
+      context.log.error(
+        { err: error },
+        'what a run has left could not be removed; the next one in its place will try again',
+      );
     }
   }
 
@@ -156,15 +173,18 @@ export class Attempt {
       shutdown,
     } = context;
     const { signal } = lease;
+    const redaction = this.#redaction;
     const place = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
-    const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal, onAppend });
+    const from = { sessionId, owner, ...claim.transcript };
+    const transcript = new Transcript({ broker, blobs, ...from, redaction, signal, onAppend });
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
+    redaction.also(servers.credentials);
     const tools = toolsFor(command, workspace, toolPolicy.current);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
@@ -195,6 +215,7 @@ export class Attempt {
       onText: (text) => live.add(text),
       gate: () => events.room(),
       redact: redactor([...environment.secrets, ...servers.secrets]),
+      redaction,
       idleMs: policy.idleTimeoutMs,
       onIdle: () => this.#stop.abort(new Stopped('idle')),
       outputBytes: limits.outputBytes,
@@ -221,7 +242,8 @@ export class Attempt {
     if (!approvals) return undefined;
     const { attempt } = claim;
     const { clock } = context.broker;
-    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools });
+    const redaction = this.#redaction;
+    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools, redaction });
     return this.#approvals.ask;
   }
 
@@ -233,7 +255,15 @@ export class Attempt {
     const { broker, blobs } = context;
     const { signal } = lease;
     const end = await whileUnavailable(broker, signal, () => transcriptEnd(broker, from));
-    const source = new Transcript({ broker, blobs, sessionId: from, owner, ...end, signal });
+    const source = new Transcript({
+      broker,
+      blobs,
+      sessionId: from,
+      owner,
+      ...end,
+      redaction: this.#redaction,
+      signal,
+    });
     await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
     transcript.settle();
     return true;

@@ -12,6 +12,7 @@ import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
+import type { Redaction } from './redaction.js';
 import { StreamReader } from './stream-reader.js';
 import type { WarmClaude } from './warm.js';
 
@@ -40,6 +41,7 @@ export interface ClaudeRun {
   /** What to wait for before more is read from Claude. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
+  readonly redaction: Pick<Redaction, 'in'>;
   /** Longest silence of its stream; `onIdle` is called then. */
   readonly idleMs: number;
   readonly onIdle: () => void;
@@ -129,7 +131,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     };
     run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
     for await (const said of messages) {
-      const message = warm === undefined ? said : ofSession(said, run.sessionId);
+      const mine = warm === undefined ? said : ofSession(said, run.sessionId);
+      const message: ClaudeMessage = mine.type === 'stream_event' ? mine : run.redaction.in(mine);
       // Before its turn has begun there is nothing that it could interrupt.
       if (!begun && run.interrupt.aborted) interrupt();
       begun = true;
@@ -137,7 +140,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       // Who interrupts it doesn't want what runs in the background either.
       if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();
       // What came in too late for a turn makes another one; so does what ended in the background.
-      if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);
+      if (message.type === 'system' && message['subtype'] === 'init') clearTimeout(lingering);
       if (next !== 'over' && next !== 'settled') continue;
       clearTimeout(lingering);
       if (next === 'over') linger();

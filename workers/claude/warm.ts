@@ -158,8 +158,8 @@ export class WarmClaude {
 /** What of the environment is a place's own. */
 export const environmentOf = (
   env: Readonly<Record<string, string>>,
-  { home, config, temporary }: SlotFolders,
-): Record<string, string> => ({ ...env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: temporary });
+  { home, config, tmp }: SlotFolders,
+): Record<string, string> => ({ ...env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: tmp });
 
 const fixedOf = (options: Options): object =>
   Object.fromEntries(Object.entries(options).filter(([name]) => !CLAIMED.some((each) => each === name)));
