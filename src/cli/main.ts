@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import * as agents from './commands/agents.js';
 import * as approvals from './commands/approvals.js';
 import * as cancel from './commands/cancel.js';
 import * as dead from './commands/dead.js';
@@ -11,6 +12,7 @@ import * as input from './commands/input.js';
 import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
 import * as retry from './commands/retry.js';
+import * as send from './commands/send.js';
 import * as sessions from './commands/sessions.js';
 import * as spawn from './commands/spawn.js';
 import * as status from './commands/status.js';
@@ -39,6 +41,8 @@ const COMMANDS = [
   interrupt,
   input,
   approvals,
+  agents,
+  send,
   sessions,
   usage,
   retry,
