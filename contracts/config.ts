@@ -104,6 +104,12 @@ export const Config = Type.Object({
     1024,
     4,
   ),
+  KSI_WARM: Int(
+    'Processes of Claude that each worker keeps started for tasks of new sessions (docs/sessions.md); each takes 170 to 260 MB.',
+    0,
+    64,
+    0,
+  ),
   KSI_QUEUES: list(
     'default',
     'Queues that exist and that workers serve, by comma.',

@@ -147,6 +147,7 @@ export const EVENT_DATA = {
   SPAWN_CANCELLED: Type.Object({
     ...taskFields,
     reason: Type.Enum([...CANCEL_REASONS]),
+    usage: Type.Optional(Usage),
     by: Type.Optional(Type.String({ description: 'Who asked for it.' })),
   }),
   SPAWN_EXPIRED: Type.Object({

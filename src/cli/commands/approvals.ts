@@ -4,7 +4,7 @@ import { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';
 import { findConnection } from '../connection.js';
 import { forEachOf } from '../each.js';
-import { EXIT } from '../exit.js';
+import { CliError, EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { ago, renderTable } from '../output/table.js';
 import { runCommand } from '../run.js';
@@ -12,6 +12,7 @@ import { runCommand } from '../run.js';
 interface AllowOptions extends GlobalOptions {
   readonly input?: Record<string, unknown>;
   readonly answers?: Record<string, unknown>;
+  readonly answer?: string[];
 }
 interface DenyOptions extends GlobalOptions {
   readonly message?: string;
@@ -30,6 +31,7 @@ Examples:
   $ ksi approvals
   $ ksi approvals allow ID
   $ ksi approvals allow ID --input '{"command": "git status"}'
+  $ ksi approvals allow ID --answer PostgreSQL
   $ ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'
   $ ksi approvals deny ID --message "Use git mv instead"`,
     );
@@ -42,6 +44,7 @@ Examples:
     .description('Allow it; the first answer holds')
     .argument('<ids...>', 'their ids')
     .option('--input <json>', 'run the tool with this input; @FILE reads it from a file', jsonObject)
+    .option('--answer <text>', 'to a question; may be repeated, in the order of the questions', collect)
     .option('--answers <json>', 'to a question: the answer to each, by its text', jsonObject)
     .action((ids: string[], _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<AllowOptions>();
@@ -51,7 +54,7 @@ Examples:
         // The API checks that they are texts.
         ...(options.answers === undefined ? {} : { answers: options.answers as Record<string, string> }),
       };
-      return runCommand(() => answerAll(ids, answer, options));
+      return runCommand(() => answerAll(ids, answer, options, options.answer));
     });
   approvals
     .command('deny')
@@ -68,6 +71,8 @@ Examples:
     });
 }
 
+const collect = (text: string, before: string[] = []): string[] => [...before, text];
+
 const HEAD = ['APPROVAL', 'TOOL', 'ASKED', 'UNTIL', 'WHAT'];
 const DEFAULT_WIDTH = 120;
 
@@ -81,17 +86,51 @@ async function list(options: GlobalOptions): Promise<number> {
   return EXIT.ok;
 }
 
-const row = ({ approval_id: id, tool, requested_at: asked, expires_at: until, title, input }: Approval): string[] => [
-  id,
-  tool,
-  ago(asked, Date.now()),
-  `${Math.max(0, Math.round((Date.parse(until) - Date.now()) / 1_000))} s`,
-  title ?? JSON.stringify(input ?? {}),
+const row = (approval: Approval): string[] => [
+  approval.approval_id,
+  approval.tool,
+  ago(approval.requested_at, Date.now()),
+  `${Math.max(0, Math.round((Date.parse(approval.expires_at) - Date.now()) / 1_000))} s`,
+  whatIsAsked(approval),
 ];
 
-async function answerAll(ids: readonly string[], answer: ApprovalAnswer, options: GlobalOptions): Promise<number> {
+function whatIsAsked(approval: Approval): string {
+  const questions = questionsOf(approval).map(({ question, options = [] }) =>
+    [question, options.map(({ label }) => label).join(' | ')].filter((part) => part !== '').join(' '),
+  );
+  return questions.length > 0 ? questions.join('; ') : (approval.title ?? JSON.stringify(approval.input ?? {}));
+}
+
+interface Question {
+  readonly question: string;
+  readonly options?: readonly { readonly label: string }[];
+}
+
+/** As Claude Code's own tool has them. */
+const questionsOf = ({ kind, input }: Approval): readonly Question[] =>
+  kind === 'question' && Array.isArray(input?.['questions']) ? (input['questions'] as Question[]) : [];
+
+/** @param inOrder answers to its questions, instead of `answer.answers`. */
+async function answerAll(
+  ids: readonly string[],
+  answer: ApprovalAnswer,
+  options: GlobalOptions,
+  inOrder?: readonly string[],
+): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { done, exitCode } = await forEachOf(ids, (id) => client.approvals.answer(id, answer));
+  const open = inOrder === undefined ? [] : (await client.approvals.list()).approvals;
+  const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
+    if (inOrder === undefined) return {};
+    const asked = open.find(({ approval_id: each }) => each === id);
+    // Of one that is open no more the API says so.
+    const questions = asked === undefined ? inOrder.map((question) => ({ question })) : questionsOf(asked);
+    if (questions.length !== inOrder.length)
+      throw new CliError(`${id} asks ${questions.length} questions; give --answer for each`, EXIT.usage);
+    return { answers: Object.fromEntries(questions.map(({ question }, n) => [question, inOrder[n] ?? ''])) };
+  };
+  const { done, exitCode } = await forEachOf(ids, async (id) =>
+    client.approvals.answer(id, { ...answer, ...answers(id) }),
+  );
   if (options.output !== 'text') for (const each of done) process.stdout.write(`${JSON.stringify(each)}\n`);
   else for (const { approval_id: id, decision } of done) process.stderr.write(`${id}: ${decision}\n`);
   return exitCode;

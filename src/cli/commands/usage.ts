@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { UsageGroup, UsageQuery, UsageRow } from '../../../contracts/usage.js';
+import { USAGE_GROUPS, type UsageGroup, type UsageQuery, type UsageRow } from '../../../contracts/usage.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
@@ -16,11 +16,7 @@ export function register(program: Command): void {
   program
     .command('usage')
     .description('Tokens and US dollars that ended tasks took, as Claude counts them')
-    .addOption(
-      new Option('--by <what>', 'what is summed up together')
-        .choices(['day', 'owner', 'token', 'session', 'model'])
-        .default('day'),
-    )
+    .addOption(new Option('--by <what>', 'what is summed up together').choices([...USAGE_GROUPS]).default('day'))
     .option('--from <day>', 'first day, UTC (default: 30 days ago)')
     .option('--to <day>', 'last day, UTC (default: today)')
     .option('--owner <owner>', 'only this owner’s')
