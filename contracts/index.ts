@@ -13,6 +13,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './http.js';
 export * from './idempotency.js';
+export * from './legacy.js';
 export * from './mcp-servers.js';
 export * from './metadata.js';
 export * from './names.js';
