@@ -3,7 +3,7 @@ import type { LegacyCommand, LegacyErrorCode } from '../../contracts/legacy.js';
 import { isLegacyCommand } from '../../contracts/legacy.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { ClientHandler, ClientLink } from './client-link.js';
-import type { Place } from './counters.js';
+import type { CommandCounts, Place } from './counters.js';
 import { checkRequest, errorLine, readLine, successLine, type ReadLine } from './envelope.js';
 import { LegacyError } from './errors.js';
 import type { BridgeContext, Handler } from './handlers/handler.js';
@@ -17,6 +17,15 @@ export const STATS_COMMAND = 'BRIDGE_STATS';
 const NO_COMMAND = 'INVALID';
 
 type Then = 'keep' | 'close';
+
+/** What BRIDGE_STATS answers. */
+export interface BridgeStats {
+  readonly started_at: string;
+  readonly commands: CommandCounts;
+  readonly total: number;
+  readonly connected_agents: readonly string[];
+  readonly upstream?: string;
+}
 
 /** Takes each line to where its command is served, and its answer back. */
 export class Dispatcher implements ClientHandler {
@@ -38,7 +47,8 @@ export class Dispatcher implements ClientHandler {
     let then: Then = this.#isKept(link) ? 'keep' : 'close';
     try {
       const read = readLine(line);
-      if (read.command === STATS_COMMAND) {
+      if (read.command === STATS_COMMAND) command = STATS_COMMAND;
+      if (command === STATS_COMMAND) {
         await link.send(successLine(STATS_COMMAND, this.stats()));
         return then;
       }
@@ -65,7 +75,7 @@ export class Dispatcher implements ClientHandler {
     return errorLine('INVALID_COMMAND', error.message);
   }
 
-  stats(): Record<string, unknown> {
+  stats(): BridgeStats {
     const { counters, startedAt, agents } = this.#context;
     return {
       started_at: startedAt.toISOString(),
@@ -79,7 +89,7 @@ export class Dispatcher implements ClientHandler {
   async #serve(read: ReadLine, link: ClientLink): Promise<Then> {
     const { command, parameters } = checkRequest(read);
     // The table pairs each command with a handler of its own parameters, which were checked above.
-    const handle = HANDLERS[command] as Handler<LegacyCommand>;
+    const handle = HANDLERS[command] as unknown as Handler<LegacyCommand>;
     const answer = await handle(parameters, this.#context, link);
     await link.send(successLine(command, answer.result));
     answer.after?.();

@@ -28,7 +28,8 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
     // The socket is made within `listen`, so that nobody else may use it from the first moment on.
     const mask = process.umask(0o177);
     try {
-      server.listen(address, resolve);
+      // The queue of those that are not accepted yet is as long as the system lets it: a full one refuses at once.
+      server.listen({ path: address, backlog: MOST_CONNECTIONS }, resolve);
     } finally {
       process.umask(mask);
     }

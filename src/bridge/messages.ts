@@ -1,4 +1,4 @@
-import { AGENT_PATTERN } from '../../contracts/agents.js';
+import { MESSAGE_TYPE_PATTERN } from '../../contracts/agents.js';
 import { LEGACY_ADDRESSED, LEGACY_DAEMON, LEGACY_DAEMON_TYPES } from '../../contracts/legacy.js';
 import type { MessageRequest } from '../../contracts/messages.js';
 import { ksiAgentId, legacyAgentId } from './agent-ids.js';
@@ -72,6 +72,6 @@ const ENVELOPE = new Set(['id', 'type', 'from', 'timestamp']);
 const withoutEnvelope = (payload: Payload): Payload =>
   Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
 
-const TYPE = new RegExp(AGENT_PATTERN);
+const TYPE = new RegExp(MESSAGE_TYPE_PATTERN);
 /** Whether a text can be a message's type in KSI: a token of a subject. */
 export const isMessageType = (text: string): boolean => TYPE.test(text);

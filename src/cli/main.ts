@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import * as approvals from './commands/approvals.js';
+import * as bridge from './commands/bridge.js';
 import * as cancel from './commands/cancel.js';
 import * as dead from './commands/dead.js';
 import * as remove from './commands/delete.js';
@@ -45,6 +46,7 @@ const COMMANDS = [
   dead,
   remove,
   tokens,
+  bridge,
 ];
 
 // `ksi events | head`: a reader that has enough is no failure.

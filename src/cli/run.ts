@@ -1,3 +1,4 @@
+import { BridgeError } from '../bridge/errors.js';
 import { ClusterError } from '../cluster/errors.js';
 import { ConfigError } from '../config-error.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
@@ -33,6 +34,7 @@ export function retryNotice(): (error: Error) => void {
 /** What a person is told of a failure. An unexpected one is told whole. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof CliError) return { message: `error: ${error.message}`, exitCode: error.exitCode };
+  if (error instanceof BridgeError) return { message: `error: ${error.message}`, exitCode: EXIT.failure };
   if (error instanceof ConfigError) return { message: `error: ${error.message}`, exitCode: EXIT.usage };
   if (error instanceof ClusterError)
     return { message: `error (${error.code}): ${error.message}`, exitCode: EXIT.failure };

@@ -12,6 +12,8 @@ export type ControlRequest =
   /** Answered once the start has succeeded or failed. */
   | { readonly op: 'ready' }
   | { readonly op: 'scale'; readonly workers: number }
+  /** Answered when the bridge listens that was shut down. */
+  | { readonly op: 'bridge' }
   /** Answered when everything but the supervisor itself has ended. */
   | { readonly op: 'down' };
 

@@ -17,6 +17,8 @@ export interface BridgeContext {
   readonly counters: Counters;
   readonly startedAt: Date;
   readonly log: Logger;
+  /** Brings what may have changed in the working folder into KSI. @returns what was done, in words. */
+  readonly reread: () => Promise<string>;
   /** Ends the bridge, and nothing else. */
   readonly shutDown: () => void;
 }

@@ -1,0 +1,96 @@
+import type { Command } from 'commander';
+import { findConnection } from '../connection.js';
+import type { BridgeStats } from '../../bridge/dispatcher.js';
+import { CliError, EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { renderTable } from '../output/table.js';
+import { runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly dir: string;
+  readonly socket?: string;
+  readonly upstream?: string;
+  readonly forward?: string;
+  readonly tools?: string;
+}
+
+/** `ksi bridge`: the old daemon's socket, in front of KSI. */
+export function register(program: Command): void {
+  const bridge = program
+    .command('bridge')
+    .description("Serve clients of the old daemon: speak its protocol on its Unix socket, until Ctrl-C or a client's SHUTDOWN")
+    .option('--dir <folder>', 'its working folder, where clients find its socket and files', '.')
+    .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
+    .option('--upstream <path>', 'socket of a live old daemon, for the commands of --forward')
+    .option('--forward <commands>', 'what goes to it, by comma; `all`, or `all,-SPAWN` for all but that')
+    .option('--tools <rules>', 'what Claude may use where a client enables tools (default: KSI_BRIDGE_TOOLS)')
+    .addHelpText(
+      'after',
+      `
+All that its clients make belongs to the owner of the token that it runs with. See docs/migration.md.
+
+Examples:
+  $ ksi bridge
+  $ ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock
+  $ ksi bridge --upstream old/sockets/claude_daemon.sock --forward all,-HEALTH_CHECK,-GET_COMMANDS
+  $ ksi bridge stats
+  $ make up BRIDGE=1`,
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+  bridge
+    .command('stats')
+    .description('Show what a running bridge has served: how many of which command, here and by the old daemon')
+    .action((_options: unknown, command: Command) => runCommand(() => stats(command.optsWithGlobals<Options>())));
+}
+
+async function run(options: Options): Promise<number> {
+  const { pino } = await import('pino');
+  const { listOf, readConfig } = await import('../../config.js');
+  const { startBridge } = await import('../../bridge/start.js');
+  process.umask(0o077);
+  const config = readConfig(process.env);
+  const bridge = await startBridge({
+    connection: findConnection(options, process.env, process.cwd()),
+    dir: options.dir,
+    socket: options.socket,
+    upstream: upstreamOf(options),
+    tools: listOf(options.tools ?? config.KSI_BRIDGE_TOOLS),
+    log: pino({ level: config.KSI_LOG_LEVEL, base: { process: 'bridge' } }, pino.destination({ fd: 2, sync: true })),
+  });
+  process.stderr.write(`The bridge listens on ${bridge.socket}\n`);
+  const stop = (): void => void bridge.stop();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  await bridge.ended;
+  return EXIT.ok;
+}
+
+function upstreamOf({ upstream, forward }: Options): { path: string; forward: string } | undefined {
+  if (upstream === undefined && forward === undefined) return undefined;
+  if (upstream === undefined) throw new CliError('--forward needs --upstream, the socket of the old daemon.', EXIT.usage);
+  if (forward === undefined) throw new CliError('--upstream needs --forward: which commands go to it.', EXIT.usage);
+  return { path: upstream, forward };
+}
+
+async function stats(options: Options): Promise<number> {
+  const { askBridge } = await import('../../bridge/ask.js');
+  const told = await askBridge(options.dir, options.socket);
+  process.stdout.write(options.output === 'text' ? shown(told) : `${JSON.stringify(told)}\n`);
+  return EXIT.ok;
+}
+
+const HEAD = ['COMMAND', 'KSI', 'UPSTREAM', 'FAILED'];
+
+function shown({ started_at, commands, connected_agents, upstream }: BridgeStats): string {
+  const rows = Object.entries(commands).map(([name, { ksi, upstream: old }]) => [
+    name,
+    String(ksi?.served ?? 0),
+    String(old?.served ?? 0),
+    String((ksi?.failed ?? 0) + (old?.failed ?? 0)),
+  ]);
+  const head = [
+    `since ${started_at}`,
+    `agents connected: ${connected_agents.length === 0 ? 'none' : connected_agents.join(', ')}`,
+    ...(upstream === undefined ? [] : [`upstream: ${upstream}`]),
+  ];
+  return `${head.join('\n')}\n${renderTable(HEAD, rows, process.stdout.columns ?? 120)}\n`;
+}
