@@ -1,6 +1,127 @@
+import type { Logger } from 'pino';
+import type { InboxMessage } from '../../contracts/messages.js';
+import type { KsiClient } from '../client/client.js';
+import { KsiError } from '../client/errors.js';
+import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';
-export class BridgeAgents {
-  owns(_link: ClientLink): boolean { return false; }
-  connected(): string[] { return []; }
-  async stop(): Promise<void> {}
+import { LegacyError } from './errors.js';
+import { pushed } from './messages.js';
+import type { Roster } from './roster.js';
+
+/** An agent that is connected here: its client's connection is its inbox. */
+interface Connected {
+  /** KSI's. */
+  readonly id: string;
+  /** The client's. */
+  readonly legacyId: string;
+  readonly link: ClientLink;
+  readonly attached: AbortController;
+  /** Ends when its inbox is read no more. */
+  pumping: Promise<void>;
 }
+
+interface Options {
+  readonly client: KsiClient;
+  readonly roster: Roster;
+  readonly log: Logger;
+}
+
+/** Why an inbox is read no more: another connection of the agent has taken it. */
+const REPLACED = new Error('a newer connection of the agent has taken its inbox');
+
+/** The agents that are connected to this bridge. */
+export class BridgeAgents {
+  readonly #options: Options;
+  readonly #connected = new Map<string, Connected>();
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Their ids as their clients write them. */
+  connected(): string[] {
+    return [...this.#connected.keys()];
+  }
+
+  /** Whether an agent is connected over it. */
+  owns(link: ClientLink): boolean {
+    return [...this.#connected.values()].some((agent) => agent.link === link);
+  }
+
+  /**
+   * Makes a client's connection its agent's inbox; one of the same agent here ends. An agent that is not known is registered. It
+   * begins, as in the old daemon, with no subscriptions.
+   * @returns what begins to push messages: to be called once the client has its answer.
+   */
+  async connect(legacyId: string, link: ClientLink): Promise<() => void> {
+    const { roster } = this.#options;
+    const id = ksiAgentId(legacyId, 'parameters.agent_id');
+    await roster.ensure(legacyId);
+    await roster.unsubscribe(legacyId);
+    const before = this.#connected.get(legacyId);
+    const agent: Connected = { id, legacyId, link, attached: new AbortController(), pumping: Promise.resolve() };
+    this.#connected.set(legacyId, agent);
+    if (before !== undefined) this.#end(before, REPLACED);
+    if (before !== undefined && before.link !== link) before.link.close();
+    return () => {
+      agent.pumping = this.#pump(agent);
+      link.onGone(() => void this.#leave(agent));
+    };
+  }
+
+  /** Ends an agent's inbox here; its client's connection stays as it is. */
+  async disconnect(legacyId: string): Promise<void> {
+    const agent = this.#connected.get(legacyId);
+    if (agent !== undefined) await this.#leave(agent);
+  }
+
+  /** Gives a line to those of these agents that are connected here; for what is no message of KSI's. */
+  push(agents: readonly string[], line: string): void {
+    for (const legacyId of agents) void this.#connected.get(legacyId)?.link.send(line);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#connected.values()].map((agent) => this.#leave(agent)));
+  }
+
+  async #leave(agent: Connected): Promise<void> {
+    if (this.#connected.get(agent.legacyId) !== agent) return;
+    this.#connected.delete(agent.legacyId);
+    this.#end(agent, new Error('the agent has left'));
+    await agent.pumping;
+    try {
+      await this.#options.roster.unsubscribe(agent.legacyId);
+    } catch (error) {
+      // KSI may be away. Its next connection begins with none.
+      this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'an agent that left is subscribed still');
+    }
+  }
+
+  #end(agent: Connected, why: Error): void {
+    agent.attached.abort(why);
+  }
+
+  /** Pushes its messages, each once, and takes those from its inbox that its client was sent. */
+  async #pump(agent: Connected): Promise<void> {
+    const { client, log } = this.#options;
+    const { signal } = agent.attached;
+    let last = 0;
+    try {
+      for await (const message of client.agents.attach(agent.id, { signal })) {
+        if (message.seq > last && !(await agent.link.send(lineOf(message)))) return;
+        last = Math.max(last, message.seq);
+        await message.ack();
+      }
+      if (signal.aborted) return;
+      log.info({ agent_id: agent.legacyId }, 'another connection has taken its inbox');
+      agent.link.close();
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error({ err: error, agent_id: agent.legacyId }, 'its inbox can not be read any more');
+      // Its client connects again, and gets what it has not got.
+      agent.link.close();
+    }
+  }
+}
+
+const lineOf = (message: InboxMessage): string => `${JSON.stringify(pushed(message))}\n`;

@@ -76,6 +76,7 @@ function parseRequest(line: string): ControlRequest {
   switch (value.op) {
     case 'status':
     case 'ready':
+    case 'bridge':
     case 'down':
       return { op: value.op };
     case 'scale':

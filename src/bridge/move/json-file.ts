@@ -1,0 +1,40 @@
+import { readdir, readFile } from 'node:fs/promises';
+
+/** @throws {Error} that says what is wrong with the file, without its name. */
+export async function readJsonFile(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`It is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Lines of JSON objects; what is none is counted. The last line of a file that is being written may be half. */
+export async function readJsonLines(path: string): Promise<{ entries: Record<string, unknown>[]; broken: number }> {
+  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  const entries: Record<string, unknown>[] = [];
+  for (const line of lines) {
+    try {
+      const value: unknown = JSON.parse(line);
+      if (isRecord(value)) entries.push(value);
+    } catch {
+      continue; // Counted below.
+    }
+  }
+  return { entries, broken: lines.length - entries.length };
+}
+
+/** The names in a folder, sorted; none if there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).toSorted();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw error;
+  }
+}
