@@ -97,6 +97,21 @@ export const API_ERRORS = {
     title: 'There is such a session already',
     next: 'Delete it first, or import under another name.',
   },
+  agent_exists: {
+    status: 409,
+    title: 'An agent of this id belongs to another owner',
+    next: 'Register it under another id, or leave `agent_id` out for a new one.',
+  },
+  no_suitable_agent: {
+    status: 409,
+    title: 'No agent has the capabilities that the task needs',
+    next: 'Name an agent in `to`, or register one with a capability of those (GET /agents?capability=…).',
+  },
+  no_available_agent: {
+    status: 409,
+    title: 'No agent with these capabilities is there now',
+    next: 'Name one in `to`: it gets the task when it connects, or is active again.',
+  },
   already_answered: {
     status: 409,
     title: 'This was answered, or is not asked any more',

@@ -1,3 +1,4 @@
+export * from './agents.js';
 export * from './attachment.js';
 export * from './approvals.js';
 export * from './audit.js';
@@ -15,6 +16,7 @@ export * from './http.js';
 export * from './idempotency.js';
 export * from './legacy.js';
 export * from './mcp-servers.js';
+export * from './messages.js';
 export * from './metadata.js';
 export * from './names.js';
 export * from './operation-schemas.js';

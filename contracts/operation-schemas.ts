@@ -1,4 +1,13 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import {
+  AgentChange,
+  AgentPage,
+  AgentParams,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
 import { DeadLetter } from './dead.js';
 import {
@@ -19,6 +28,15 @@ import {
   TaskParams,
   TasksQuery,
 } from './http.js';
+import {
+  AddressedMessage,
+  Inbox,
+  InboxAck,
+  InboxAcked,
+  InboxQuery,
+  MessageAccepted,
+  MessageRequest,
+} from './messages.js';
 import type { OperationName } from './operations.js';
 import { QueueList } from './queues.js';
 import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from './sessions.js';
@@ -68,6 +86,17 @@ export const OPERATION_SCHEMAS = {
   dead_retry: { request: TaskParams, answer: SpawnAccepted },
   dead_retry_all: { request: DeadRetryRequest, answer: DeadRetryAnswer },
   dead_delete: { request: TaskParams, answer: Nothing },
+
+  // Agents and their messages
+  agents: { request: AgentsQuery, answer: AgentPage },
+  agent: { request: AgentParams, answer: AgentShown },
+  agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
+  agent_remove: { request: AgentParams, answer: Nothing },
+  agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
+  send: { request: MessageRequest, answer: MessageAccepted },
+  inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
+  inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
 
   // Access
   tokens: { request: NoFields, answer: TokenList },

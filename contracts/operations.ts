@@ -58,6 +58,18 @@ export const OPERATIONS = {
   dead_retry_all: { method: 'POST', path: '/dead/retry', body: true, scope: 'spawn', changes: true },
   dead_delete: { method: 'DELETE', path: '/dead/:id', scope: 'spawn', changes: true, repeatable: true },
 
+  // Agents and their messages
+  agents: { method: 'GET', path: '/agents', scope: 'read', repeatable: true },
+  agent: { method: 'GET', path: '/agents/:id', scope: 'read', repeatable: true },
+  agent_register: { method: 'POST', path: '/agents/register', body: true, scope: 'agents', changes: true },
+  agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
+  agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
+  agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },
+  send: { method: 'POST', path: '/messages', body: true, scope: 'agents', changes: true },
+  inbox: { method: 'GET', path: '/agents/:id/inbox', scope: 'agents', repeatable: true },
+  // Not in the audit: its receipt is an event.
+  inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
+
   // Access
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
   token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },

@@ -8,6 +8,7 @@ import type { Tail } from '../events/tail.js';
 import type { Acceptor } from './accept/accept.js';
 import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
+import type { Agents } from './agents/agents.js';
 import type { ApprovalDesk } from './approvals/approvals.js';
 import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
@@ -43,6 +44,7 @@ export interface ApiContext {
   readonly interrupter: Interrupter;
   readonly inputs: Inputs;
   readonly approvals: ApprovalDesk;
+  readonly agents: Agents;
   readonly sessions: Sessions;
   readonly retrier: Retrier;
   readonly dead: DeadLetters;

@@ -104,8 +104,8 @@ function keep(
 
 /** What a request made or changed, as HTTP's path or its answer say it. */
 function targetOf(asked: unknown, done: unknown): string | undefined {
-  const { task_id: task, token_id: token } = (done ?? {}) as { task_id?: unknown; token_id?: unknown };
-  const target = task ?? token ?? (asked as { id?: unknown } | undefined)?.id;
+  const { task_id, token_id, message_id, agent_id } = (done ?? {}) as Record<string, unknown>;
+  const target = task_id ?? token_id ?? message_id ?? agent_id ?? (asked as { id?: unknown } | undefined)?.id;
   return typeof target === 'string' ? target : undefined;
 }
 

@@ -8,11 +8,13 @@ import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
+import { agentRoutes } from './routes/agents.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { queueRoutes } from './routes/queues.js';
+import { messageRoutes } from './routes/messages.js';
 import { spawnRoutes } from './routes/spawn.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { sessionRoutes } from './routes/sessions.js';
@@ -40,7 +42,14 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
-      tags: [{ name: 'Tasks' }, { name: 'Sessions' }, { name: 'Events' }, { name: 'Access' }, { name: 'System' }],
+      tags: [
+        { name: 'Tasks' },
+        { name: 'Sessions' },
+        { name: 'Agents' },
+        { name: 'Events' },
+        { name: 'Access' },
+        { name: 'System' },
+      ],
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
@@ -60,6 +69,8 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     steeringRoutes,
     approvalRoutes,
     sessionRoutes,
+    agentRoutes,
+    messageRoutes,
     usageRoutes,
     deadRoutes,
     deletionRoutes,

@@ -19,6 +19,7 @@ import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
+import { Agents } from './agents/agents.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -140,6 +141,16 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
+    const agents = new Agents({
+      broker,
+      blobs,
+      hub,
+      admit: (request, principal) => acceptor.admit(request, principal),
+      log,
+      closing: closing.signal,
+    });
+    stops.push(() => agents.stop());
+    await agents.start();
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -164,12 +175,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         canceller,
         tokens,
         records: sessionRecords,
+        agents: agents.remover,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
       approvals: new ApprovalDesk(broker, tasks, pending),
+      agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,

@@ -6,7 +6,7 @@ import type { Doors } from './doors.js';
 const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location'].join(', ');
 
 const PREFLIGHT = {
-  'access-control-allow-methods': 'GET, POST, DELETE',
+  'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
   'access-control-allow-headers': ['authorization', 'content-type', IDEMPOTENCY_HEADER, 'last-event-id']
     .join(', ')
     .toLowerCase(),

@@ -1,4 +1,5 @@
 import { accessHandlers } from './access.js';
+import { agentHandlers } from './agents.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
 import { sessionHandlers } from './sessions.js';
@@ -9,6 +10,7 @@ import { taskHandlers } from './tasks.js';
 export const HANDLERS: Handlers = {
   ...taskHandlers,
   ...sessionHandlers,
+  ...agentHandlers,
   ...deadHandlers,
   ...accessHandlers,
   ...systemHandlers,
