@@ -1,10 +1,9 @@
 import type { Logger } from 'pino';
 import type { InboxMessage } from '../../contracts/messages.js';
-import type { KsiClient } from '../client/client.js';
-import { KsiError } from '../client/errors.js';
+import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';
-import { LegacyError } from './errors.js';
+import { attach } from './inbox.js';
 import { pushed } from './messages.js';
 import type { Roster } from './roster.js';
 
@@ -21,7 +20,7 @@ interface Connected {
 }
 
 interface Options {
-  readonly client: KsiClient;
+  readonly ksi: Transport;
   readonly roster: Roster;
   readonly log: Logger;
 }
@@ -103,15 +102,10 @@ export class BridgeAgents {
 
   /** Pushes its messages, each once, and takes those from its inbox that its client was sent. */
   async #pump(agent: Connected): Promise<void> {
-    const { client, log } = this.#options;
+    const { ksi, log } = this.#options;
     const { signal } = agent.attached;
-    let last = 0;
     try {
-      for await (const message of client.agents.attach(agent.id, { signal })) {
-        if (message.seq > last && !(await agent.link.send(lineOf(message)))) return;
-        last = Math.max(last, message.seq);
-        await message.ack();
-      }
+      await attach(ksi, agent.id, signal, (message) => agent.link.send(lineOf(message)));
       if (signal.aborted) return;
       log.info({ agent_id: agent.legacyId }, 'another connection has taken its inbox');
       agent.link.close();

@@ -1,20 +1,21 @@
 import type { Logger } from 'pino';
 import type { Task } from '../../contracts/http.js';
-import type { KsiClient } from '../client/client.js';
 import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import type { Transport } from '../client/transport.js';
 import type { PendingRun } from './files/run-journal.js';
 import type { Roster } from './roster.js';
 import { resultOf, type Announce } from './runs.js';
 
 /** Tells an agent that its run has ended, in the daemon's name, by a PROCESS_COMPLETE; the same message, however often it is sent. */
-export function announcer(client: KsiClient, roster: Roster, log: Logger): Announce {
+export function announcer(ksi: Transport, roster: Roster, log: Logger): Announce {
   return async (run, task, message_id, signal) => {
     const agent = run.agent_id ?? '';
     for (let tries = 0; ; tries++) {
       try {
         const to = await roster.ensure(agent);
-        await client.messages.send({ type: 'PROCESS_COMPLETE', to, payload: completion(run, task), message_id }, { signal });
+        const payload = completion(run, task);
+        await ksi.call('send', { type: 'PROCESS_COMPLETE', to, payload, message_id }, { signal });
         return;
       } catch (error) {
         signal.throwIfAborted();

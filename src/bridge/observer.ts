@@ -3,7 +3,7 @@ import type { EventEnvelope } from '../../contracts/events.js';
 import { LEGACY_DAEMON } from '../../contracts/legacy.js';
 import type { Message } from '../../contracts/messages.js';
 import { SUBJECT } from '../../contracts/names.js';
-import type { KsiClient } from '../client/client.js';
+import type { KsiApi } from '../client/api.js';
 import { pause, pauseBefore } from '../client/backoff.js';
 import { isEvent, isGap } from '../client/event-message.js';
 import { legacyAgentId } from './agent-ids.js';
@@ -17,7 +17,7 @@ const ENDS = SUBJECT.agentEvent('*', 'terminated');
 const TERMINATED = 'AGENT_TERMINATED';
 
 interface Options {
-  readonly client: KsiClient;
+  readonly client: KsiApi;
   readonly messageLog: MessageLog;
   readonly agents: BridgeAgents;
   readonly roster: Roster;

@@ -1,26 +1,27 @@
 import type { AgentShown } from '../../contracts/agents.js';
-import type { KsiClient } from '../client/client.js';
 import { KsiError } from '../client/errors.js';
+import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';
 
+const PAGE = 500;
 /** How often a change of an agent is tried again that another one came before. */
 const MOST_CONFLICTS = 5;
 
 /** The agents that KSI knows, by the ids that old clients write. */
 export class Roster {
-  readonly #client: KsiClient;
+  readonly #ksi: Transport;
   /** Known to be registered: whoever was once is not asked for again and again. */
   readonly #known = new Set<string>();
 
-  constructor(client: KsiClient) {
-    this.#client = client;
+  constructor(ksi: Transport) {
+    this.#ksi = ksi;
   }
 
   /** @returns undefined when there is none. */
   async find(legacyId: string, field = 'parameters.agent_id'): Promise<AgentShown | undefined> {
     const id = ksiAgentId(legacyId, field);
     try {
-      const agent = await this.#client.agents.get(id);
+      const agent = await this.#ksi.call('agent', { id });
       this.#known.add(id);
       return agent;
     } catch (error) {
@@ -34,7 +35,7 @@ export class Roster {
   async ensure(legacyId: string, field?: string): Promise<string> {
     const id = ksiAgentId(legacyId, field ?? 'parameters.agent_id');
     if (this.#known.has(id)) return id;
-    if ((await this.find(legacyId, field)) === undefined) await this.#client.agents.register({ agent_id: id });
+    if ((await this.find(legacyId, field)) === undefined) await this.#ksi.call('agent_register', { agent_id: id });
     this.#known.add(id);
     return id;
   }
@@ -53,7 +54,12 @@ export class Roster {
   }
 
   async *all(): AsyncGenerator<AgentShown> {
-    yield* this.#client.agents.list({ limit: 500 });
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.#ksi.call('agents', { limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
+      yield* page.agents;
+      cursor = page.next_cursor;
+      if (cursor === undefined) return;
+    }
   }
 
   async #subscriptions(legacyId: string, change: (before: readonly string[]) => string[]): Promise<void> {
@@ -63,7 +69,7 @@ export class Roster {
       const subscriptions = change(agent.subscriptions);
       if (subscriptions.join() === agent.subscriptions.join()) return;
       try {
-        await this.#client.agents.update(agent.agent_id, { subscriptions, revision: agent.revision });
+        await this.#ksi.call('agent_update', { id: agent.agent_id, subscriptions, revision: agent.revision });
         return;
       } catch (error) {
         if (!(error instanceof KsiError) || error.status !== 409 || conflicts >= MOST_CONFLICTS) throw error;

@@ -3,7 +3,7 @@ import { v5 as uuidv5 } from 'uuid';
 import type { Task } from '../../contracts/http.js';
 import { SESSION_NAMESPACE } from '../../contracts/names.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
-import type { KsiClient } from '../client/client.js';
+import type { KsiApi } from '../client/api.js';
 import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
 import type { RunJournal, PendingRun } from './files/run-journal.js';
@@ -35,7 +35,7 @@ export const AGENT_METADATA = 'legacy_agent';
 const MOST_METADATA_CHARS = 256;
 
 interface RunsOptions {
-  readonly client: KsiClient;
+  readonly client: KsiApi;
   /** Rules of what Claude may use where a client enables tools. */
   readonly tools: readonly string[];
   readonly journal: RunJournal;

@@ -2,20 +2,25 @@ import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { LEGACY_SOCKET } from '../../contracts/legacy.js';
-import { KsiClient, type KsiClientOptions } from '../client/client.js';
+import { KsiApi } from '../client/api.js';
+import { HttpTransport, type KsiClientOptions } from '../client/http.js';
 import { claimCluster } from '../cluster/claim.js';
 import { identify } from '../process/identity.js';
 import { BridgeAgents } from './agents.js';
+import { announcer } from './announce.js';
 import { ClientLink } from './client-link.js';
 import { Counters } from './counters.js';
 import { Dispatcher } from './dispatcher.js';
 import { BridgeError } from './errors.js';
+import { MessageLog } from './files/message-log.js';
 import { RunJournal } from './files/run-journal.js';
 import { SessionLog } from './files/session-log.js';
 import { makeWorkDir, workDir } from './files/work-dir.js';
 import type { BridgeContext } from './handlers/handler.js';
 import { LineMemory, Lines } from './lines.js';
 import { listen } from './listener.js';
+import { Observer } from './observer.js';
+import { Roster } from './roster.js';
 import { Runs } from './runs.js';
 import { forwarded, strays, Upstream } from './upstream.js';
 
@@ -54,23 +59,30 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const upstream = upstreamOf(options, socket);
   await makeWorkDir(dir);
   await claim(dir.own);
-  const client = new KsiClient(options.connection);
+  const ksi = new HttpTransport(options.connection);
+  const client = new KsiApi(ksi);
   const counters = new Counters();
-  const agents = new BridgeAgents();
+  const roster = new Roster(ksi);
+  const agents = new BridgeAgents({ ksi, roster, log });
+  const messageLog = new MessageLog(dir);
+  const observer = new Observer({ client, messageLog, agents, roster, log });
   const runs = new Runs({
     client,
     tools,
     journal: new RunJournal(dir),
     sessionLog: new SessionLog(dir),
-    announce: async () => undefined,
+    announce: announcer(ksi, roster, log),
     log,
   });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= stopAll());
   const context: BridgeContext = {
+    ksi,
     client,
     agents,
+    roster,
     runs,
+    messageLog,
     dir,
     socket,
     counters,
@@ -96,12 +108,14 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     await agents.stop();
     await runs.stop();
+    await observer.stop();
     for (const link of links) link.close();
     await closed;
     await client.close();
     log.info({ stats: counters.line() }, 'the bridge has ended');
     ended();
   };
+  await observer.start();
   await runs.resume();
   log.info({ socket, dir: dir.root, ...(upstream === undefined ? {} : { upstream: upstream.path }) }, 'the bridge listens');
   return { socket, ended: whenEnded, stop };

@@ -1,12 +1,10 @@
 import type { AgentShown } from '../../../contracts/agents.js';
-import { KsiError } from '../../client/errors.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
-import { LegacyError } from '../errors.js';
-import { given, type Handler } from './handler.js';
+import type { Handler } from './handler.js';
 
-export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role, capabilities = [] }, { client }) => {
+export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role, capabilities = [] }, { ksi }) => {
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
-  await client.agents.register({ agent_id: id, role, capabilities });
+  await ksi.call('agent_register', { agent_id: id, role, capabilities });
   return { result: { status: 'registered', agent_id } };
 };
 

@@ -60,10 +60,22 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
   try {
     return delivery(await send(context, from, message));
   } catch (error) {
-    if (message.to === undefined && error instanceof KsiError && error.status < 500)
-      return { status: 'error', error: error.message };
-    throw error;
+    if (message.to !== undefined || !(error instanceof KsiError)) throw error;
+    if (error.code === 'no_suitable_agent') return { status: 'error', error: error.message };
+    if (error.code !== 'no_available_agent') throw error;
+    // Nobody of them is there now; the old daemon kept it for the most capable one.
+    const to = await mostCapable(context, message.required_capabilities ?? [], from);
+    return delivery(await send(context, from, { ...message, ...(to === undefined ? {} : { to }) }));
   }
+}
+
+async function mostCapable({ roster }: BridgeContext, required: readonly string[], sender: string): Promise<string | undefined> {
+  let best: { id: string; score: number } | undefined;
+  for await (const { agent_id: id, capabilities } of roster.all()) {
+    const score = required.filter((capability) => capabilities.includes(capability)).length;
+    if (legacyAgentId(id) !== sender && score > (best?.score ?? 0)) best = { id, score };
+  }
+  return best?.id;
 }
 
 /** Subscribers that are not connected have it in their inboxes, but were not reached. */
@@ -86,13 +98,13 @@ async function publishOther(context: BridgeContext, from: string, message: Messa
 }
 
 /** Sends a message of an agent, which is registered if need be, as is its addressee. Sent again, it is the same message. */
-async function send({ client, roster }: BridgeContext, sender: string, message: MessageRequest): Promise<MessageAccepted> {
+async function send({ ksi, roster }: BridgeContext, sender: string, message: MessageRequest): Promise<MessageAccepted> {
   const message_id = randomUUID();
   for (let tries = 0; ; tries++) {
     const from = sender === LEGACY_DAEMON ? undefined : await roster.ensure(sender, 'parameters.from_agent');
     if (message.to !== undefined) await roster.ensure(legacyAgentId(message.to));
     try {
-      return await client.messages.send({ ...message, message_id, ...(from === undefined ? {} : { from }) });
+      return await ksi.call('send', { ...message, message_id, ...(from === undefined ? {} : { from }) });
     } catch (error) {
       // One of them was removed since it was last seen.
       if (!(error instanceof KsiError) || error.status !== 404 || tries > 0) throw error;
@@ -101,7 +113,7 @@ async function send({ client, roster }: BridgeContext, sender: string, message: 
   }
 }
 
-export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters, { roster, client, messageLog }) => {
+export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters, { roster, ksi, messageLog }) => {
   const connected_agents: string[] = [];
   const subscriptions: Record<string, string[]> = {};
   const away: string[] = [];
@@ -112,7 +124,7 @@ export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters,
   }
   const offline_queues: Record<string, number> = {};
   for (const id of away) {
-    const { unread = 0 } = await client.agents.get(id);
+    const { unread = 0 } = await ksi.call('agent', { id });
     if (unread > 0) offline_queues[legacyAgentId(id)] = unread;
   }
   return { result: { connected_agents, subscriptions, offline_queues, history_size: messageLog.size } };

@@ -1,17 +1,23 @@
 import type { Logger } from 'pino';
 import type { LegacyCommand, LegacyParameters } from '../../../contracts/legacy.js';
-import type { KsiClient } from '../../client/client.js';
+import type { KsiApi } from '../../client/api.js';
+import type { Transport } from '../../client/transport.js';
 import type { BridgeAgents } from '../agents.js';
 import type { ClientLink } from '../client-link.js';
 import type { Counters } from '../counters.js';
+import type { MessageLog } from '../files/message-log.js';
 import type { WorkDir } from '../files/work-dir.js';
+import type { Roster } from '../roster.js';
 import type { Runs } from '../runs.js';
 
 /** What handlers work with. */
 export interface BridgeContext {
-  readonly client: KsiClient;
+  readonly ksi: Transport;
+  readonly client: KsiApi;
   readonly agents: BridgeAgents;
+  readonly roster: Roster;
   readonly runs: Runs;
+  readonly messageLog: MessageLog;
   readonly dir: WorkDir;
   readonly socket: string;
   readonly counters: Counters;

@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UUID_PATTERN } from '../../../contracts/names.js';
 import type { SessionExport } from '../../../contracts/sessions.js';
-import type { KsiClient } from '../../client/client.js';
+import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
 import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
@@ -18,7 +18,7 @@ const PASSED_OVER = new Set(['latest.jsonl', 'message_bus.jsonl']);
  * can be resumed then.
  */
 export async function* importSessions(
-  client: KsiClient,
+  client: KsiApi,
   dir: WorkDir,
   transcripts: ClaudeTranscripts,
   options: MoveOptions,
@@ -38,7 +38,7 @@ export async function* importSessions(
 }
 
 async function importSession(
-  client: KsiClient,
+  client: KsiApi,
   dir: WorkDir,
   transcripts: ClaudeTranscripts,
   { id, dryRun }: MoveOptions & { readonly id: string },
@@ -67,7 +67,7 @@ async function ofLog(dir: WorkDir, id: string): Promise<Omit<SessionExport, 'ses
   return { format: 'ksi-session', v: 1, entries: transcriptOfLog(id, entries) };
 }
 
-async function isThere(client: KsiClient, id: string): Promise<boolean> {
+async function isThere(client: KsiApi, id: string): Promise<boolean> {
   try {
     await client.sessions.get(id);
     return true;
