@@ -122,6 +122,21 @@ export const API_ERRORS = {
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
   },
+  identity_exists: {
+    status: 409,
+    title: 'The agent has an identity already',
+    next: 'Change it with PATCH /identities/:agent_id, or remove it first.',
+  },
+  context_missing: {
+    status: 400,
+    title: 'The context lacks keys that the composition requires',
+    next: 'Give the keys that are named; GET /compositions/:name says what each is.',
+  },
+  composition_invalid: {
+    status: 422,
+    title: 'The composition cannot be composed',
+    next: 'Ask whoever keeps KSI_PROMPTS to correct what is named; POST /compositions/:name/validate tells all.',
+  },
   body_too_large: {
     status: 413,
     title: 'The body is too large',

@@ -44,6 +44,14 @@ const deletedFields = {
   by: Type.String({ description: 'The owner of the token that asked for it.' }),
 };
 
+/** Of changes of shared state. They may come out of order: the one with the higher revision is the later. */
+const sharedFields = {
+  owner: Type.String(),
+  key: Type.String(),
+  revision: Type.Integer(),
+  by: Type.Optional(Type.String({ description: 'The agent that did it, if it was one.' })),
+};
+
 const agentFields = { agent_id: Type.String(), owner: Type.String() };
 const agentShown = {
   ...agentFields,
@@ -161,6 +169,14 @@ export const EVENT_DATA = {
     task_id: Type.String(),
   }),
   SESSION_DELETED: Type.Object(deletedFields),
+  SHARED_SET: Type.Object({
+    ...sharedFields,
+    size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+    value: Type.Optional(
+      Type.Unknown({ description: 'What it is now. Absent when it is too large for a message: GET /shared/:key.' }),
+    ),
+  }),
+  SHARED_DELETED: Type.Object(sharedFields),
   AGENT_REGISTERED: Type.Object(agentShown),
   AGENT_UPDATED: Type.Object(agentShown),
   AGENT_STATUS: Type.Object({

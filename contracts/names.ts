@@ -23,6 +23,9 @@ export const BUCKET = {
   workers: 'ksi_workers',
   tokens: 'ksi_tokens',
   tickets: 'ksi_tickets',
+  identities: 'ksi_identities',
+  profiles: 'ksi_profiles',
+  shared: 'ksi_shared',
   agents: 'ksi_agents',
   /** Up to where each agent has taken its messages. */
   inboxes: 'ksi_inboxes',
@@ -127,6 +130,13 @@ export const SUBJECT = {
   /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
+
+  /** Who an agent is to people, an owner's profile, and an owner's shared state (both by `keyToken`): entries of KV buckets. */
+  identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
+  profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
+  shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
+  /** Changes of shared state. */
+  sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 
   /** A worker's presence: an entry of the KV bucket, below the name of its process, which alone may write there. */
   worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,

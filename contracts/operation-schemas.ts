@@ -9,6 +9,19 @@ import {
   AgentsQuery,
 } from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import {
+  ComponentList,
+  ComponentsQuery,
+  ComposedPrompt,
+  ComposeRequest,
+  CompositionList,
+  CompositionShown,
+  CompositionsQuery,
+  CompositionValidation,
+  PromptParams,
+  SelectAnswer,
+  SelectRequest,
+} from './compositions.js';
 import { DeadLetter } from './dead.js';
 import {
   DeadPage,
@@ -29,6 +42,14 @@ import {
   TasksQuery,
 } from './http.js';
 import {
+  IdentitiesQuery,
+  Identity,
+  IdentityPage,
+  IdentityParams,
+  IdentityRequest,
+  IdentityUpdate,
+} from './identities.js';
+import {
   AddressedMessage,
   Inbox,
   InboxAck,
@@ -38,8 +59,19 @@ import {
   MessageRequest,
 } from './messages.js';
 import type { OperationName } from './operations.js';
+import { Profile, ProfileList, ProfileShown } from './profiles.js';
 import { QueueList } from './queues.js';
 import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from './sessions.js';
+import {
+  SharedDelete,
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedParams,
+  SharedQuery,
+  SharedSet,
+  SharedValue,
+} from './shared.js';
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
@@ -104,6 +136,29 @@ export const OPERATION_SCHEMAS = {
   token_revoke: { request: TokenParams, answer: Nothing },
   ticket: { request: NoFields, answer: TicketCreated },
   owner_delete: { request: OwnerParams, answer: Nothing },
+
+  // Shared state
+  shared_list: { request: SharedListQuery, answer: SharedPage },
+  shared_get: { request: both(SharedParams, SharedQuery), answer: SharedValue },
+  shared_set: { request: both(SharedParams, SharedSet), answer: SharedEntry },
+  shared_delete: { request: both(SharedParams, SharedDelete), answer: Nothing },
+
+  // Identities, profiles and prompts
+  identities: { request: IdentitiesQuery, answer: IdentityPage },
+  identity_create: { request: IdentityRequest, answer: Identity },
+  identity: { request: IdentityParams, answer: Identity },
+  identity_update: { request: both(IdentityParams, IdentityUpdate), answer: Identity },
+  identity_remove: { request: IdentityParams, answer: Nothing },
+  profiles: { request: NoFields, answer: ProfileList },
+  profile: { request: PromptParams, answer: ProfileShown },
+  profile_set: { request: both(PromptParams, Profile), answer: ProfileShown },
+  profile_delete: { request: PromptParams, answer: Nothing },
+  compositions: { request: CompositionsQuery, answer: CompositionList },
+  composition: { request: PromptParams, answer: CompositionShown },
+  composition_validate: { request: both(PromptParams, ComposeRequest), answer: CompositionValidation },
+  composition_compose: { request: both(PromptParams, ComposeRequest), answer: ComposedPrompt },
+  composition_select: { request: SelectRequest, answer: SelectAnswer },
+  components: { request: ComponentsQuery, answer: ComponentList },
 
   // System
   workers: { request: NoFields, answer: WorkerList },

@@ -152,6 +152,9 @@ export const streamSpecs = (
   bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
   watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
   watchedBucket(
@@ -194,6 +197,12 @@ const watchedBucket = (name: string, description: string, ttlS: number, replicas
   republish: { src: SUBJECT.kvAll(name), dest: SUBJECT.kvStored(name) },
   allow_msg_ttl: true,
   subject_delete_marker_ttl: seconds(KV_MARK_S),
+});
+
+/** Of records that come and go without end: the mark of a deletion goes after a while. */
+const ownedBucket = (name: string, description: string, replicas: number): StreamSpec => ({
+  ...bucket(name, description, 0, replicas),
+  allow_msg_ttl: true,
 });
 
 export const BLOB_BUCKETS = [

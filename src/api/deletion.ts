@@ -27,6 +27,8 @@ export interface DeleterOptions {
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
+  /** What else there is of owners. */
+  readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly agents: Pick<AgentRemover, 'owner'>;
   readonly log: Logger;
 }
@@ -84,6 +86,7 @@ export class Deleter {
         }
       }
       for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      for (const each of this.#options.ofOwners) await each.purge(owner);
     });
   }
 

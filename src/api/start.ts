@@ -12,6 +12,7 @@ import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import type { ReadModel } from '../store/read-model.js';
 import { mcpServersFile } from '../mcp-servers.js';
+import { PromptLibrary } from '../prompts/library.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
 import { Workspaces } from '../workspaces.js';
 import { Acceptor } from './accept/accept.js';
@@ -36,8 +37,11 @@ import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
 import { Expirer } from './expirer.js';
+import { Identities } from './identities.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
+import { Profiles } from './profiles.js';
+import { Prompts } from './prompts.js';
 import { buildServer } from './server.js';
 import { SessionRecords } from './sessions/records.js';
 import { Sessions } from './sessions/sessions.js';
@@ -46,6 +50,8 @@ import { Canceller } from './steer/cancel.js';
 import { Inputs } from './steer/input.js';
 import { Interrupter } from './steer/interrupt.js';
 import { Retrier } from './steer/retry.js';
+import { SharedEvents } from './shared/shared-events.js';
+import { SharedState } from './shared/shared-state.js';
 import { Starting } from './starting.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
@@ -141,6 +147,12 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
+    const library = new PromptLibrary({ own: config.KSI_PROMPTS, ownProfiles: config.KSI_PROFILES, log });
+    const sharedEvents = new SharedEvents(broker, blobs, log);
+    stops.push(() => sharedEvents.stop());
+    const shared = new SharedState(broker, blobs, sharedEvents);
+    const identities = new Identities(broker);
+    const profiles = new Profiles(broker, library);
     const agents = new Agents({
       broker,
       blobs,
@@ -175,6 +187,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         canceller,
         tokens,
         records: sessionRecords,
+        ofOwners: [shared, identities, profiles],
         agents: agents.remover,
         log,
       }),
@@ -182,6 +195,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       inputs: new Inputs(broker, tasks),
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
       approvals: new ApprovalDesk(broker, tasks, pending),
+      shared,
+      identities,
+      profiles,
+      prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
       agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),

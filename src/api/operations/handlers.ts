@@ -2,7 +2,9 @@ import { accessHandlers } from './access.js';
 import { agentHandlers } from './agents.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
+import { promptHandlers } from './prompts.js';
 import { sessionHandlers } from './sessions.js';
+import { sharedHandlers } from './shared.js';
 import { systemHandlers } from './system.js';
 import { taskHandlers } from './tasks.js';
 
@@ -13,5 +15,7 @@ export const HANDLERS: Handlers = {
   ...agentHandlers,
   ...deadHandlers,
   ...accessHandlers,
+  ...promptHandlers,
+  ...sharedHandlers,
   ...systemHandlers,
 };
