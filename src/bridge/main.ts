@@ -30,6 +30,7 @@ async function main(): Promise<void> {
       config.KSI_BRIDGE_UPSTREAM === undefined
         ? undefined
         : { path: config.KSI_BRIDGE_UPSTREAM, forward: config.KSI_BRIDGE_FORWARD },
+    prompts: config.KSI_PROMPTS,
     tools: listOf(config.KSI_BRIDGE_TOOLS),
     log,
   });

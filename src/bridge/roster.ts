@@ -2,6 +2,7 @@ import type { AgentShown } from '../../contracts/agents.js';
 import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';
+import { pages } from './pages.js';
 
 const PAGE = 500;
 /** How often a change of an agent is tried again that another one came before. */
@@ -54,12 +55,7 @@ export class Roster {
   }
 
   async *all(): AsyncGenerator<AgentShown> {
-    for (let cursor: string | undefined; ; ) {
-      const page = await this.#ksi.call('agents', { limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
-      yield* page.agents;
-      cursor = page.next_cursor;
-      if (cursor === undefined) return;
-    }
+    yield* pages((cursor) => this.#ksi.call('agents', { limit: PAGE, ...cursor }), ({ agents }) => agents);
   }
 
   async #subscriptions(legacyId: string, change: (before: readonly string[]) => string[]): Promise<void> {

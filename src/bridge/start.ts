@@ -17,6 +17,7 @@ import { RunJournal } from './files/run-journal.js';
 import { SessionLog } from './files/session-log.js';
 import { makeWorkDir, workDir } from './files/work-dir.js';
 import type { BridgeContext } from './handlers/handler.js';
+import { KeptFiles } from './kept-files.js';
 import { LineMemory, Lines } from './lines.js';
 import { listen } from './listener.js';
 import { Observer } from './observer.js';
@@ -38,6 +39,8 @@ export interface BridgeOptions {
   /** Default: `sockets/claude_daemon.sock` in `dir`. */
   readonly socket?: string | undefined;
   readonly upstream?: { readonly path: string; readonly forward: string } | undefined;
+  /** KSI's own folder of prompts (KSI_PROMPTS), if this machine has it. */
+  readonly prompts: string | undefined;
   /** What Claude may use where clients enable tools. */
   readonly tools: readonly string[];
   readonly log: Logger;
@@ -65,6 +68,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const roster = new Roster(ksi);
   const agents = new BridgeAgents({ ksi, roster, log });
   const messageLog = new MessageLog(dir);
+  const keptFiles = new KeptFiles({ ksi, dir, prompts: options.prompts, log });
   const observer = new Observer({ client, messageLog, agents, roster, log });
   const runs = new Runs({
     client,
@@ -88,7 +92,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     counters,
     startedAt: new Date(),
     log,
-    reread: async () => '',
+    reread: () => keptFiles.reread(),
     shutDown: () => void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge did not end in order')),
   };
   const dispatcher = new Dispatcher(context, upstream);
@@ -109,12 +113,14 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     await agents.stop();
     await runs.stop();
     await observer.stop();
+    await keptFiles.stop();
     for (const link of links) link.close();
     await closed;
     await client.close();
     log.info({ stats: counters.line() }, 'the bridge has ended');
     ended();
   };
+  keptFiles.start();
   await observer.start();
   await runs.resume();
   log.info({ socket, dir: dir.root, ...(upstream === undefined ? {} : { upstream: upstream.path }) }, 'the bridge listens');

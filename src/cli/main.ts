@@ -8,6 +8,8 @@ import * as remove from './commands/delete.js';
 import * as doctor from './commands/doctor.js';
 import * as down from './commands/down.js';
 import * as events from './commands/events.js';
+import * as exporting from './commands/export.js';
+import * as importing from './commands/import.js';
 import * as input from './commands/input.js';
 import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
@@ -47,6 +49,8 @@ const COMMANDS = [
   remove,
   tokens,
   bridge,
+  importing,
+  exporting,
 ];
 
 // `ksi events | head`: a reader that has enough is no failure.

@@ -1,7 +1,9 @@
-import type { Identity, IdentityUpdate } from '../../../contracts/identities.js';
+import type { IdentityUpdate } from '../../../contracts/identities.js';
 import { KsiError } from '../../client/errors.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
+import { legacyIdentity } from '../identity.js';
+import { pages } from '../pages.js';
 import { given, type Handler } from './handler.js';
 
 /** What no update changes; the old daemon passed over them, and set the last by itself. */
@@ -11,11 +13,12 @@ const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active',
 export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {
   const { agent_id, display_name, role, personality_traits } = parameters;
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
+  const [name, part] = [given(display_name), given(role)];
   const said = {
-    ...(given(display_name) === undefined ? {} : { display_name: given(display_name) }),
-    ...(given(role) === undefined ? {} : { role: given(role) }),
+    ...(name === undefined ? {} : { display_name: name }),
+    ...(part === undefined ? {} : { role: part }),
     ...(personality_traits === undefined || personality_traits.length === 0 ? {} : { personality_traits }),
-  } as IdentityUpdate;
+  };
   let identity;
   try {
     identity = await ksi.call('identity_create', { agent_id: id, ...said });
@@ -23,25 +26,25 @@ export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { k
     if (!(error instanceof KsiError) || error.status !== 409) throw error;
     identity = await ksi.call('identity_update', { agent_id: id, ...said });
   }
-  return { result: { status: 'identity_created', identity: shown(identity) } };
+  return { result: { status: 'identity_created', identity: legacyIdentity(identity) } };
 };
 
 export const updateIdentity: Handler<'UPDATE_IDENTITY'> = async ({ agent_id, updates }, { ksi }) => {
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
   const change = Object.fromEntries(Object.entries(updates).filter(([name]) => !FIXED.has(name)));
   const identity = await found(agent_id, ksi.call('identity_update', { agent_id: id, ...(change as IdentityUpdate) }));
-  return { result: { status: 'identity_updated', identity: shown(identity) } };
+  return { result: { status: 'identity_updated', identity: legacyIdentity(identity) } };
 };
 
 export const getIdentity: Handler<'GET_IDENTITY'> = async ({ agent_id }, { ksi }) => {
   const identity = await found(agent_id, ksi.call('identity', { agent_id: ksiAgentId(agent_id, 'parameters.agent_id') }));
-  return { result: { status: 'identity_found', identity: shown(identity) } };
+  return { result: { status: 'identity_found', identity: legacyIdentity(identity) } };
 };
 
 export const listIdentities: Handler<'LIST_IDENTITIES'> = async (_parameters, { ksi }) => {
   const identities: Record<string, object> = {};
-  const { identities: all } = await ksi.call('identities', {});
-  for (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
+  const all = pages((cursor) => ksi.call('identities', { limit: 500, ...cursor }), ({ identities: found }) => found);
+  for await (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
     identities[legacyAgentId(agent_id)] = { display_name, role, personality_traits, last_active, stats };
   return { result: { status: 'identities_listed', identities, count: Object.keys(identities).length } };
 };
@@ -59,9 +62,4 @@ async function found<T>(agentId: string, asked: Promise<T>): Promise<T> {
       throw new LegacyError('IDENTITY_NOT_FOUND', `${agentId} has no identity. Make one: CREATE_IDENTITY.`, error);
     throw error;
   }
-}
-
-/** Whose it is was not said in the old protocol. */
-export function shown({ owner: _owner, ...identity }: Identity): object {
-  return { ...identity, agent_id: legacyAgentId(identity.agent_id) };
 }

@@ -54,6 +54,7 @@ async function run(options: Options): Promise<number> {
     dir: options.dir,
     socket: options.socket,
     upstream: upstreamOf(options),
+    prompts: config.KSI_PROMPTS,
     tools: listOf(options.tools ?? config.KSI_BRIDGE_TOOLS),
     log: pino({ level: config.KSI_LOG_LEVEL, base: { process: 'bridge' } }, pino.destination({ fd: 2, sync: true })),
   });
