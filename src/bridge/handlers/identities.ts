@@ -1,5 +1,6 @@
 import type { IdentityUpdate } from '../../../contracts/identities.js';
 import { KsiError } from '../../client/errors.js';
+import { defaultName } from '../../prompts/identity-defaults.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
 import { legacyIdentity } from '../identity.js';
@@ -13,7 +14,9 @@ const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active',
 export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {
   const { agent_id, display_name, role, personality_traits } = parameters;
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
-  const [name, part] = [given(display_name), given(role)];
+  const part = given(role);
+  // Of an id that KSI writes otherwise, it would end otherwise.
+  const name = given(display_name) ?? (id === agent_id ? undefined : defaultName(agent_id, part));
   const said = {
     ...(name === undefined ? {} : { display_name: name }),
     ...(part === undefined ? {} : { role: part }),

@@ -34,6 +34,7 @@ Examples:
   $ ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock
   $ ksi bridge --upstream old/sockets/claude_daemon.sock --forward all,-HEALTH_CHECK,-GET_COMMANDS
   $ ksi bridge stats
+  $ ksi bridge ask GET_SHARED '{"key": "plan"}'
   $ make up BRIDGE=1`,
     )
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
@@ -41,6 +42,30 @@ Examples:
     .command('stats')
     .description('Show what a running bridge has served: how many of which command, here and by the old daemon')
     .action((_options: unknown, command: Command) => runCommand(() => stats(command.optsWithGlobals<Options>())));
+  bridge
+    .command('ask')
+    .description('Send one command as an old client does, to a bridge or an old daemon, and print its result')
+    .argument('<command>', 'as GET_AGENTS')
+    .argument('[parameters]', 'as JSON')
+    .action((name: string, parameters: string | undefined, _options: unknown, command: Command) =>
+      runCommand(() => ask(name, parameters, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function ask(name: string, parameters: string | undefined, options: Options): Promise<number> {
+  const { askLegacy, socketOf } = await import('../../bridge/ask.js');
+  const answer = await askLegacy(socketOf(options.dir, options.socket), name, parsed(parameters));
+  if (answer.status === 'error') throw new CliError(`${answer.error.code}: ${answer.error.message}`);
+  process.stdout.write(`${JSON.stringify(answer.result, undefined, options.output === 'text' ? 2 : undefined)}\n`);
+  return EXIT.ok;
+}
+
+function parsed(parameters = '{}'): object {
+  try {
+    return JSON.parse(parameters) as object;
+  } catch (error) {
+    throw new CliError(`The parameters are not JSON: ${(error as Error).message}`, EXIT.usage);
+  }
 }
 
 async function run(options: Options): Promise<number> {
@@ -73,8 +98,8 @@ function upstreamOf({ upstream, forward }: Options): { path: string; forward: st
 }
 
 async function stats(options: Options): Promise<number> {
-  const { askBridge } = await import('../../bridge/ask.js');
-  const told = await askBridge(options.dir, options.socket);
+  const { askStats, socketOf } = await import('../../bridge/ask.js');
+  const told = await askStats(socketOf(options.dir, options.socket));
   process.stdout.write(options.output === 'text' ? shown(told) : `${JSON.stringify(told)}\n`);
   return EXIT.ok;
 }
