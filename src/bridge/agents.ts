@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { InboxMessage } from '../../contracts/messages.js';
-import type { Transport } from '../client/transport.js';
+import type { KsiClientOptions } from '../client/http.js';
 import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';
-import { attach } from './inbox.js';
+import { readInbox } from './inbox.js';
 import { pushed } from './messages.js';
 import type { Roster } from './roster.js';
 
@@ -20,7 +20,7 @@ interface Connected {
 }
 
 interface Options {
-  readonly ksi: Transport;
+  readonly connection: KsiClientOptions;
   readonly roster: Roster;
   readonly log: Logger;
 }
@@ -62,10 +62,11 @@ export class BridgeAgents {
     this.#connected.set(legacyId, agent);
     if (before !== undefined) this.#end(before, REPLACED);
     if (before !== undefined && before.link !== link) before.link.close();
-    return () => {
-      agent.pumping = this.#pump(agent);
-      link.onGone(() => void this.#leave(agent));
-    };
+    let answered: () => void = () => undefined;
+    const whenAnswered = new Promise<void>((resolve) => (answered = resolve));
+    await this.#attach(agent, whenAnswered);
+    link.onGone(() => void this.#leave(agent));
+    return answered;
   }
 
   /** Ends an agent's inbox here; its client's connection stays as it is. */
@@ -90,31 +91,56 @@ export class BridgeAgents {
     await agent.pumping;
     try {
       await this.#options.roster.unsubscribe(agent.legacyId);
+      await this.#options.roster.untilAway(agent.legacyId);
     } catch (error) {
       // KSI may be away. Its next connection begins with none.
       this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'an agent that left is subscribed still');
     }
   }
 
+  /** Resolves when others see it as connected. @throws {KsiError | KsiUnreachableError} its inbox is not to be had. */
+  #attach(agent: Connected, answered: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let attached = false;
+      const onAttached = (): void => {
+        attached = true;
+        resolve();
+      };
+      const onFailure = (error: unknown): void => {
+        const current = this.#connected.get(agent.legacyId) === agent;
+        if (current) this.#connected.delete(agent.legacyId);
+        if (!attached) return reject(error);
+        this.#options.log.error({ err: error, agent_id: agent.legacyId }, 'its inbox can not be read any more');
+        // Its client connects again, and gets what it has not got.
+        if (current) agent.link.close();
+      };
+      agent.pumping = this.#pump(agent, onAttached, answered).then(resolve, onFailure);
+    });
+  }
+
   #end(agent: Connected, why: Error): void {
     agent.attached.abort(why);
   }
 
-  /** Pushes its messages, each once, and takes those from its inbox that its client was sent. */
-  async #pump(agent: Connected): Promise<void> {
-    const { ksi, log } = this.#options;
-    const { signal } = agent.attached;
-    try {
-      await attach(ksi, agent.id, signal, (message) => agent.link.send(lineOf(message)));
-      if (signal.aborted) return;
-      log.info({ agent_id: agent.legacyId }, 'another connection has taken its inbox');
-      agent.link.close();
-    } catch (error) {
-      if (signal.aborted) return;
-      log.error({ err: error, agent_id: agent.legacyId }, 'its inbox can not be read any more');
-      // Its client connects again, and gets what it has not got.
-      agent.link.close();
-    }
+  /** Pushes its messages, each once, and takes those from its inbox that its client was sent. @throws {KsiError} it was refused. */
+  async #pump(agent: Connected, attached: () => void, answered: Promise<void>): Promise<void> {
+    const { connection, log } = this.#options;
+    const ids = { agent_id: agent.legacyId };
+    const end = await readInbox({
+      connection,
+      agentId: agent.id,
+      attached,
+      // Its client reads the answer to its command first.
+      take: (message) => answered.then(() => agent.link.send(lineOf(message))),
+      signal: agent.attached.signal,
+      onRetry: (error) => log.warn({ err: error, ...ids }, 'its inbox is not to be read at the moment; trying again'),
+    });
+    if (end === 'left') return;
+    log.info({ ...ids, end }, 'its inbox is read no more');
+    // A newer connection here has taken its place, and has seen to this one.
+    if (this.#connected.get(agent.legacyId) !== agent) return;
+    this.#connected.delete(agent.legacyId);
+    agent.link.close();
   }
 }
 

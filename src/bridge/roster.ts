@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentShown } from '../../contracts/agents.js';
 import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
@@ -5,6 +6,8 @@ import { ksiAgentId } from './agent-ids.js';
 import { pages } from './pages.js';
 
 const PAGE = 500;
+const LOOK_MS = 20;
+const MOST_LOOKS = 25;
 /** How often a change of an agent is tried again that another one came before. */
 const MOST_CONFLICTS = 5;
 
@@ -52,6 +55,11 @@ export class Roster {
 
   unsubscribe(legacyId: string): Promise<void> {
     return this.#subscriptions(legacyId, () => []);
+  }
+
+  /** Resolves when others see it as not connected, as they do a moment after it has left; after a while all the same. */
+  async untilAway(legacyId: string): Promise<void> {
+    for (let looks = 0; looks < MOST_LOOKS && (await this.find(legacyId))?.connected === true; looks++) await sleep(LOOK_MS);
   }
 
   async *all(): AsyncGenerator<AgentShown> {

@@ -29,6 +29,7 @@ import { forwarded, strays, Upstream } from './upstream.js';
 const MOST_LINE_BYTES = 64 << 20;
 /** Of lines that are not complete, of all clients together. */
 const MOST_UNFINISHED_BYTES = 256 << 20;
+const CLOSE_WITHIN_MS = 2_000;
 const STATS_EVERY_MS = 10 * 60_000;
 
 export interface BridgeOptions {
@@ -66,7 +67,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const client = new KsiApi(ksi);
   const counters = new Counters();
   const roster = new Roster(ksi);
-  const agents = new BridgeAgents({ ksi, roster, log });
+  const agents = new BridgeAgents({ connection: options.connection, roster, log });
   const messageLog = new MessageLog(dir);
   const keptFiles = new KeptFiles({ ksi, dir, prompts: options.prompts, log });
   const observer = new Observer({ client, messageLog, agents, roster, log });
@@ -115,7 +116,10 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     await observer.stop();
     await keptFiles.stop();
     for (const link of links) link.close();
+    // A client that reads nothing holds nobody up.
+    const forced = setTimeout(() => links.forEach((link) => link.destroy()), CLOSE_WITHIN_MS);
     await closed;
+    clearTimeout(forced);
     await client.close();
     log.info({ stats: counters.line() }, 'the bridge has ended');
     ended();
