@@ -9,7 +9,7 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 describe('access', () => {
   let lab: ApiLab;
@@ -144,6 +144,25 @@ describe('access', () => {
         ['GET', '/agents/scoped/inbox', 'agents'],
         ['POST', '/agents/scoped/inbox/ack', 'agents', { seq: 1 }],
         ['DELETE', '/agents/scoped', 'agents'],
+        ['GET', '/shared', 'read'],
+        ['GET', '/shared/scoped', 'read'],
+        ['PUT', '/shared/scoped', 'agents', { value: 1 }],
+        ['DELETE', '/shared/scoped', 'agents'],
+        ['GET', '/identities', 'read'],
+        ['POST', '/identities', 'agents', { agent_id: 'scoped' }],
+        ['GET', '/identities/scoped', 'read'],
+        ['PATCH', '/identities/scoped', 'agents', { role: 'x' }],
+        ['DELETE', '/identities/scoped', 'agents'],
+        ['GET', '/profiles', 'read'],
+        ['GET', '/profiles/scoped', 'read'],
+        ['PUT', '/profiles/scoped', 'agents', {}],
+        ['DELETE', '/profiles/scoped', 'agents'],
+        ['GET', '/compositions', 'read'],
+        ['GET', '/compositions/scoped', 'read'],
+        ['POST', '/compositions/scoped/validate', 'read', {}],
+        ['POST', '/compositions/scoped/compose', 'read', {}],
+        ['POST', '/compositions/select', 'read', {}],
+        ['GET', '/components', 'read'],
         ['DELETE', `/tasks/${id}`, 'spawn'],
         ['DELETE', `/sessions/${session}`, 'spawn'],
         ['DELETE', '/owners/nobody', 'admin'],
@@ -191,6 +210,9 @@ describe('access', () => {
       const bob = await make(['spawn', 'read', 'approve', 'agents'], { owner: 'bob' });
       const registered = { agent_id: 'ann-agent', capabilities: ['x'] };
       assert.equal((await ask('POST', '/agents/register', ann.token, registered)).status, 201);
+      assert.equal((await ask('PUT', '/shared/ann-key', ann.token, { value: 1 })).status, 200);
+      assert.equal((await ask('POST', '/identities', ann.token, { agent_id: 'ann-agent' })).status, 201);
+      assert.equal((await ask('PUT', '/profiles/ann-profile', ann.token, { role: 'x' })).status, 200);
       assert.equal((await ask('POST', '/agents/register', bob.token, { agent_id: 'bob-agent' })).status, 201);
       const taken = await ask('POST', '/agents/register', bob.token, registered);
       assert.deepEqual([taken.status, taken.body['code']], [409, 'agent_exists']);
@@ -211,6 +233,13 @@ describe('access', () => {
         ['GET', `/dead/${id}`],
         ['DELETE', `/dead/${id}`],
         ['POST', `/dead/${id}/retry`],
+        ['GET', '/shared/ann-key'],
+        ['DELETE', '/shared/ann-key'],
+        ['GET', '/identities/ann-agent'],
+        ['PATCH', '/identities/ann-agent', { role: 'x' }],
+        ['DELETE', '/identities/ann-agent'],
+        ['GET', '/profiles/ann-profile'],
+        ['DELETE', '/profiles/ann-profile'],
         ['GET', '/agents/ann-agent'],
         ['PATCH', '/agents/ann-agent', { role: 'x' }],
         ['DELETE', '/agents/ann-agent'],

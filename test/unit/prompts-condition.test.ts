@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { COMPARISONS, ConditionError, type Condition } from '../../src/prompts/condition/condition.js';
 import { holds } from '../../src/prompts/condition/holds.js';
 import { parseCondition } from '../../src/prompts/condition/parse.js';
@@ -46,7 +46,8 @@ describe('a condition', () => {
   });
 
   it('takes for true what Python does', () => {
-    for (const falsy of [null, false, 0, '', [], {}]) assert.equal(when('{{x}}', { x: falsy }), false, String(falsy));
+    for (const falsy of [null, false, 0, '', [], {}])
+      assert.equal(when('{{x}}', { x: falsy }), false, JSON.stringify(falsy));
     for (const truthy of [true, 1, -0.5, ' ', 'False', '0', [0], { a: 0 }])
       assert.equal(when('{{x}}', { x: truthy }), true, JSON.stringify(truthy));
     assert.equal(when('{{toString}} or {{__proto__}}'), false, 'what every object has is not of the context');

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { keyOfToken, keyToken } from '../../contracts/key-token.js';
 import { ComponentError, readComponent } from '../../src/prompts/component-file.js';
 import { compose, ComposeError, validate } from '../../src/prompts/compose.js';

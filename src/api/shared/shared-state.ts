@@ -144,7 +144,8 @@ export class SharedState {
   }
 
   async #valueOf({ value, ref }: SharedRecord): Promise<unknown> {
-    if (ref === undefined) return value;
+    // A null that may be left out counts as left out to every check.
+    if (ref === undefined) return value ?? null;
     return JSON.parse(new TextDecoder().decode(await this.#blobs.get(ref))) as unknown;
   }
 

@@ -29,7 +29,7 @@ function valueOf(condition: Condition, context: Context): Value {
       const left = valueOf(condition.left, context);
       return truth(left) === (condition.kind === 'and') ? valueOf(condition.right, context) : left;
     }
-    case 'compare':
+    default:
       return COMPARE[condition.by](valueOf(condition.left, context), valueOf(condition.right, context));
   }
 }
