@@ -216,9 +216,10 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     const asked = { mode: 'async', type: 'claude', prompt: '[[sleep:700]] x', agent_id: 'carol' };
     const spawned = JSON.parse((await cluster.ksi(['bridge', 'ask', 'SPAWN', JSON.stringify(asked), '--socket', socket])).stdout) as Told;
     const { pids } = await endpoints();
-    const inode = (await stat(socket)).ino;
-    process.kill(pids['bridge'] ?? 0, 'SIGKILL');
-    while ((await stat(socket).catch(() => undefined))?.ino === inode || !(await accepts(socket)));
+    assert.ok(pids['bridge'] !== undefined);
+    process.kill(pids['bridge'], 'SIGKILL');
+    while ([undefined, pids['bridge']].includes((await endpoints()).pids['bridge'])) await sleep(20);
+    while (!(await accepts(socket))) await sleep(20);
     const carol = new LegacyClient(socket, 'monitor.py', 'BROADCAST', 'carol');
     const { message } = await carol.until((line) => 'message' in line);
     assert.equal((message as Told)['type'], 'PROCESS_COMPLETE');
@@ -295,12 +296,12 @@ metadata:
   role: greeter
 `;
 
-/** Whether somebody listens there; looks a little apart. */
+/** Whether somebody listens there. */
 const accepts = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const client = connect(path, () => {
       client.destroy();
       resolve(true);
     });
-    client.on('error', () => setTimeout(() => resolve(false), 50));
+    client.on('error', () => resolve(false));
   });
