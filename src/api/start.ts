@@ -21,8 +21,10 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError, listOf } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { MailWatch } from './agents/mail-watch.js';
 import { ManagedAgents } from './agents/managed.js';
 import { NativeAgents } from './agents/native.js';
+import { Spawner } from './agents/spawner.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -155,11 +157,13 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const shared = new SharedState(broker, blobs, sharedEvents);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
+    const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
     const agents = new Agents({
       broker,
       blobs,
       hub,
       admit: (request, principal) => acceptor.admit(request, principal),
+      profile: (name, principal) => profiles.get(name, principal),
       log,
       closing: closing.signal,
     });
@@ -200,7 +204,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       shared,
       identities,
       profiles,
-      prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
+      prompts,
+      spawner: new Spawner({ agents, profiles, prompts }),
       agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
@@ -235,6 +240,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => managed.stop());
     managed.start();
+    const mailWatch = new MailWatch(broker, log);
+    stops.push(() => mailWatch.stop());
+    if (config.KSI_NATS_SERVERS > 1) mailWatch.start();
     const native = new NativeAgents({ broker, agents, audit, ids: listOf(config.KSI_NATS_AGENTS), log });
     stops.push(() => native.stop());
     native.start();

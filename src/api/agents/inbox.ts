@@ -4,7 +4,7 @@ import type { Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
 import type { StoredEvent } from '../../../contracts/events.js';
 import { INBOX_PAGE_BYTES, Message, type InboxMessage } from '../../../contracts/messages.js';
-import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
@@ -13,6 +13,7 @@ import { asBrokerError, lastBySubject, type Stored } from '../../broker/read.js'
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
+import { sourceOf } from './mail-watch.js';
 import type { Position, Positions } from './positions.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
@@ -213,9 +214,6 @@ export class Inboxes {
     }
   }
 }
-
-/** `KSI_EVENTS <sequence there> …` */
-const sourceOf = (stored: Stored): number => Number(stored.header(HEADER.source).split(' ')[1] ?? 0);
 
 /** Resolves when `arrived` does, `ms` are over or `signal` aborts. */
 async function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {

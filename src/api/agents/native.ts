@@ -48,7 +48,7 @@ const VERBS: ReadonlyMap<string, Verb> = new Map([
   ['agents', verb(false, AgentsQuery, (query, _agent, as, agents) => agents.page(query, as))],
   [
     'self',
-    verb(false, Type.Object({}, { additionalProperties: false }), ({}, { agent_id: id }, as, agents) =>
+    verb(false, Type.Object({}, { additionalProperties: false }), (_nothing, { agent_id: id }, as, agents) =>
       agents.one(id, as),
     ),
   ],
