@@ -89,7 +89,7 @@ export class Dispatcher implements ClientHandler {
   async #serve(read: ReadLine, link: ClientLink): Promise<Then> {
     const { command, parameters } = checkRequest(read);
     // The table pairs each command with a handler of its own parameters, which were checked above.
-    const handle = HANDLERS[command] as unknown as Handler<LegacyCommand>;
+    const handle = HANDLERS[command] as Handler<LegacyCommand>;
     const answer = await handle(parameters, this.#context, link);
     await link.send(successLine(command, answer.result));
     answer.after?.();

@@ -21,6 +21,8 @@ interface Options {
   readonly messageLog: MessageLog;
   readonly agents: BridgeAgents;
   readonly roster: Roster;
+  /** The process ids of agents that clients had spawned. */
+  readonly spawned: ReadonlyMap<string, string>;
   readonly log: Logger;
 }
 
@@ -77,14 +79,15 @@ export class Observer {
 
   /** Said by the daemon, to those who subscribed and are connected here; other bridges say it to theirs. */
   async #terminated(event: EventEnvelope): Promise<void> {
-    const { messageLog, agents, roster } = this.#options;
-    const agent = legacyAgentId(String(event.data['agent_id']));
+    const { messageLog, agents, roster, spawned } = this.#options;
+    const id = String(event.data['agent_id']);
+    const agent = legacyAgentId(id);
     const message = {
       id: event.id,
       type: TERMINATED,
       from: LEGACY_DAEMON,
       timestamp: event.timestamp,
-      process_id: event.data['task_id'] ?? null,
+      process_id: spawned.get(id) ?? null,
       agent_id: agent,
       returncode: 0,
       terminated_at: event.timestamp,

@@ -70,7 +70,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const agents = new BridgeAgents({ connection: options.connection, roster, log });
   const messageLog = new MessageLog(dir);
   const keptFiles = new KeptFiles({ ksi, dir, prompts: options.prompts, log });
-  const observer = new Observer({ client, messageLog, agents, roster, log });
+  const spawned = new Map<string, string>();
+  const observer = new Observer({ client, messageLog, agents, roster, spawned, log });
   const runs = new Runs({
     client,
     tools,
@@ -88,6 +89,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     roster,
     runs,
     messageLog,
+    spawned,
     dir,
     socket,
     counters,

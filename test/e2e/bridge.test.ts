@@ -89,7 +89,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.equal(changed['agent_id'], 'worker bee.1');
     assert.deepEqual(errors('GET_IDENTITY'), [undefined, 'IDENTITY_NOT_FOUND']);
 
-    const [composition] = results('GET_COMPOSITION').map(({ composition: shown }) => shown as Told);
+    const [composition] = results('GET_COMPOSITION').map((result) => result?.['composition'] as Told);
     assert.deepEqual(composition?.['required_context'], { who: 'whom to greet' });
     assert.deepEqual(errors('GET_COMPOSITION'), [undefined, 'COMPOSITION_NOT_FOUND']);
     assert.deepEqual(results('VALIDATE_COMPOSITION'), [

@@ -18,6 +18,8 @@ export interface BridgeContext {
   readonly roster: Roster;
   readonly runs: Runs;
   readonly messageLog: MessageLog;
+  /** Processes of the agents that were spawned here, by KSI's ids of the agents. */
+  readonly spawned: Map<string, string>;
   readonly dir: WorkDir;
   readonly socket: string;
   readonly counters: Counters;

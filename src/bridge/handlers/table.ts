@@ -1,5 +1,5 @@
 import type { LegacyCommand } from '../../../contracts/legacy.js';
-import { getAgents, registerAgent } from './agents.js';
+import { getAgents, registerAgent, routeTask, spawnAgent } from './agents.js';
 import { agentConnection, messageBusStats, publish, subscribe } from './bus.js';
 import type { Handler } from './handler.js';
 import { createIdentity, getIdentity, listIdentities, removeIdentity, updateIdentity } from './identities.js';
@@ -10,12 +10,14 @@ import { spawn } from './spawn.js';
 import { cleanup, getCommands, healthCheck, reload, reloadDaemon, shutdown } from './system.js';
 
 /** Who serves which command. */
-export const HANDLERS: { readonly [C in LegacyCommand]?: Handler<C> } = {
+export const HANDLERS: { readonly [C in LegacyCommand]: Handler<C> } = {
   SPAWN: spawn,
   CLEANUP: cleanup,
   RELOAD: reload,
   REGISTER_AGENT: registerAgent,
   GET_AGENTS: getAgents,
+  SPAWN_AGENT: spawnAgent,
+  ROUTE_TASK: routeTask,
   SUBSCRIBE: subscribe,
   PUBLISH: publish,
   AGENT_CONNECTION: agentConnection,
