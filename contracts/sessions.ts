@@ -23,6 +23,9 @@ export const SessionsQuery = Type.Object(
   {
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+    imported: Type.Optional(
+      Type.Boolean({ default: false, description: 'Those that were imported and have no task yet, instead of the others.' }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -10,6 +10,9 @@ export const decodePage = (cursor: string): string => decode(cursor, /^[0-9a-f-]
 /** Of a page of agents. @throws {ApiError} invalid_cursor */
 export const decodeAgentPage = (cursor: string): string => decode(cursor, new RegExp(AGENT_PATTERN));
 
+/** Of a page of records: a place in their stream. @throws {ApiError} invalid_cursor */
+export const decodePlace = (cursor: string): number => Number(decode(cursor, /^[0-9]{1,15}$/));
+
 function decode(cursor: string, pattern: RegExp): string {
   const id = Buffer.from(cursor, 'base64url').toString();
   if (!pattern.test(id))

@@ -3,6 +3,7 @@ import type {
   Session,
   SessionExport,
   SessionPage,
+  SessionRecord,
   SessionsQuery,
   TranscriptEntry,
   TranscriptQuery,
@@ -14,7 +15,7 @@ import type { ReadModel } from '../../store/read-model.js';
 import { markdownOf } from '../../transcripts/markdown.js';
 import { chooseSession } from '../accept/session.js';
 import { ApiError, guarded } from '../api-error.js';
-import { decodePage, encodePage } from '../page-cursor.js';
+import { decodePage, decodePlace, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
 import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
@@ -34,7 +35,8 @@ export class Sessions {
   }
 
   /** Those with the newest tasks first. @throws {ApiError} */
-  async page({ limit = DEFAULT_LIMIT, cursor }: SessionsQuery, principal: Principal): Promise<SessionPage> {
+  async page({ limit = DEFAULT_LIMIT, cursor, imported }: SessionsQuery, principal: Principal): Promise<SessionPage> {
+    if (imported === true) return guarded(() => this.#importedOnes(limit, cursor, principal));
     const before = cursor === undefined ? undefined : decodePage(cursor);
     const owner = principal.seesAll ? undefined : principal.owner;
     const { sessions, next } = await this.#model.sessions(owner, limit, before);
@@ -104,10 +106,28 @@ export class Sessions {
     });
   }
 
+  /** Those that have a task are among the others. */
+  async #importedOnes(limit: number, cursor: string | undefined, principal: Principal): Promise<SessionPage> {
+    const sessions: Session[] = [];
+    for await (const { place, record } of this.#records.after(cursor === undefined ? 0 : decodePlace(cursor))) {
+      if (!maySee(principal, record.owner) || (await this.#model.session(record.session_id)) !== undefined) continue;
+      sessions.push(shownOf(record));
+      if (sessions.length >= limit) return { sessions, next_cursor: encodePage(String(place)) };
+    }
+    return { sessions };
+  }
+
   async #imported(sessionId: string): Promise<Session | undefined> {
     const record = await this.#records.find(sessionId);
-    if (record === undefined) return undefined;
-    const { v: _version, ...known } = record;
-    return { ...known, updated_at: known.created_at, tasks: 0, open: 0, last_task_id: '', usage: NO_USAGE };
+    return record === undefined ? undefined : shownOf(record);
   }
 }
+
+const shownOf = ({ v: _version, ...known }: SessionRecord): Session => ({
+  ...known,
+  updated_at: known.created_at,
+  tasks: 0,
+  open: 0,
+  last_task_id: '',
+  usage: NO_USAGE,
+});

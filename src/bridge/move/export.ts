@@ -145,14 +145,17 @@ async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOpti
   }
 }
 
+/** Those that have had tasks, and those that were only imported. */
 async function* exportSessions({ client }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
-  for await (const { session_id: id } of client.sessions.list({ limit: 500 })) {
-    const session = await client.sessions.export(id);
-    yield { kind: 'session', name: id, ...(await exportSession(id, session, dir, options)) };
-    const log = logOfTranscript(id, session.entries as TranscriptEntry[]);
-    if (log.length > 0)
-      yield { kind: 'log', name: `${id}.jsonl`, ...(await putFile(join(dir.logs, `${id}.jsonl`), linesOf(log), { ...options, overwrite: false })) };
-  }
+  for (const imported of [false, true])
+    for await (const { session_id: id } of client.sessions.list({ limit: 500, imported })) {
+      const session = await client.sessions.export(id);
+      yield { kind: 'session', name: id, ...(await exportSession(id, session, dir, options)) };
+      const log = logOfTranscript(id, session.entries as TranscriptEntry[]);
+      if (log.length === 0) continue;
+      const placed = await putFile(join(dir.logs, `${id}.jsonl`), linesOf(log), { ...options, overwrite: false });
+      yield { kind: 'log', name: `${id}.jsonl`, ...placed };
+    }
 }
 
 /** Where Claude looks for it when it works in the old daemon's folder. */
