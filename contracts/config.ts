@@ -214,10 +214,13 @@ export const Config = Type.Object({
   KSI_BRIDGE: Type.Integer({
     enum: [0, 1],
     default: 0,
-    description: 'Whether `make up` runs the bridge for clients of the old daemon (`make up BRIDGE=1`, docs/migration.md).',
+    description:
+      'Whether `make up` runs the bridge for clients of the old daemon (`make up BRIDGE=1`, docs/migration.md).',
   }),
   KSI_BRIDGE_DIR: Type.Optional(
-    Text("The bridge's working folder: where the old daemon's clients find its socket and files. Default: `bridge` in KSI_DIR."),
+    Text(
+      "The bridge's working folder: where the old daemon's clients find its socket and files. Default: `bridge` in KSI_DIR.",
+    ),
   ),
   KSI_BRIDGE_SOCKET: Type.Optional(
     Text("The bridge's Unix socket. Default: `sockets/claude_daemon.sock` in its working folder."),

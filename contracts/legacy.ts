@@ -49,10 +49,7 @@ export const LEGACY_COMMANDS = {
   ),
   CLEANUP: command('system_control', Type.Object({ cleanup_type: Text })),
   RELOAD: command('system_control', Type.Object({ module_name: Text })),
-  REGISTER_AGENT: command(
-    'agent_management',
-    Type.Object({ agent_id: Id, role: Id, capabilities: optional.texts }),
-  ),
+  REGISTER_AGENT: command('agent_management', Type.Object({ agent_id: Id, role: Id, capabilities: optional.texts })),
   GET_AGENTS: command('agent_management', none),
   SPAWN_AGENT: command(
     'agent_management',
@@ -69,10 +66,7 @@ export const LEGACY_COMMANDS = {
     'agent_management',
     Type.Object({ task: Text, required_capabilities: optional.texts, context: optional.text }),
   ),
-  SUBSCRIBE: command(
-    'message_bus',
-    Type.Object({ agent_id: Id, event_types: Type.Array(Id, { minItems: 1 }) }),
-  ),
+  SUBSCRIBE: command('message_bus', Type.Object({ agent_id: Id, event_types: Type.Array(Id, { minItems: 1 }) })),
   PUBLISH: command('message_bus', Type.Object({ from_agent: Id, event_type: Id, payload: Mapping })),
   AGENT_CONNECTION: command('message_bus', Type.Object({ action: Text, agent_id: Id })),
   MESSAGE_BUS_STATS: command('message_bus', none),

@@ -24,7 +24,10 @@ export const SessionsQuery = Type.Object(
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
     imported: Type.Optional(
-      Type.Boolean({ default: false, description: 'Those that were imported and have no task yet, instead of the others.' }),
+      Type.Boolean({
+        default: false,
+        description: 'Those that were imported and have no task yet, instead of the others.',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -12,6 +12,8 @@ export const decodeAgentPage = (cursor: string): string => decode(cursor, new Re
 
 /** Of a page of records: a place in their stream. @throws {ApiError} invalid_cursor */
 export const decodePlace = (cursor: string): number => Number(decode(cursor, /^[0-9]{1,15}$/));
+/** Of a page of conversations: when the last one was made, and its id. @throws {ApiError} invalid_cursor */
+export const decodeConversationPage = (cursor: string): string => decode(cursor, /^[0-9T:.Z-]{24} [0-9a-f-]{36}$/);
 
 function decode(cursor: string, pattern: RegExp): string {
   const id = Buffer.from(cursor, 'base64url').toString();

@@ -18,7 +18,9 @@ export async function askLegacy(path: string, command: string, parameters: objec
   try {
     return JSON.parse(answer) as LegacyAnswer;
   } catch (error) {
-    throw new BridgeError(`What listens on ${path} doesn't speak the protocol: ${answer.slice(0, 200)}`, { cause: error });
+    throw new BridgeError(`What listens on ${path} doesn't speak the protocol: ${answer.slice(0, 200)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -39,7 +41,11 @@ function exchange(path: string, line: string): Promise<string> {
     });
     client.on('close', () => resolve(text));
     client.on('error', (error) =>
-      reject(new BridgeError(`Nobody listens on ${path} (${error.message}). Start a bridge: ksi bridge, or make up BRIDGE=1.`)),
+      reject(
+        new BridgeError(
+          `Nobody listens on ${path} (${error.message}). Start a bridge: ksi bridge, or make up BRIDGE=1.`,
+        ),
+      ),
     );
   });
 }

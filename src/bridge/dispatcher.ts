@@ -105,7 +105,10 @@ export class Dispatcher implements ClientHandler {
     if (error instanceof KsiError || error instanceof KsiUnreachableError)
       return errorLine(`${command}_FAILED` as LegacyErrorCode, error.message);
     this.#log.error({ err: error, command }, 'a command failed unexpectedly');
-    return errorLine('COMMAND_PROCESSING_FAILED', `${command}: ${error instanceof Error ? error.message : String(error)}`);
+    return errorLine(
+      'COMMAND_PROCESSING_FAILED',
+      `${command}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 
   #note(what: { command: string; place: Place; failed: boolean; ms: number }): void {

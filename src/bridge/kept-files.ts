@@ -49,7 +49,11 @@ export class KeptFiles {
       const { ksi, dir } = this.#options;
       const told: string[] = [];
       const changed = async (path: string): Promise<boolean> => !(await this.#mirror.isOwn(path));
-      for await (const { name, outcome, note } of importProfiles(ksi, dir, { dryRun: false, overwrite: true, only: changed }))
+      for await (const { name, outcome, note } of importProfiles(ksi, dir, {
+        dryRun: false,
+        overwrite: true,
+        only: changed,
+      }))
         if (outcome !== 'there') told.push(note === undefined ? name : `${name} (${note})`);
       await this.#write();
       const profiles = told.length === 0 ? 'No profile has changed' : `Profiles taken over: ${told.join(', ')}`;
@@ -61,7 +65,10 @@ export class KeptFiles {
     try {
       await this.#order.do(() => this.#write());
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'profiles and compositions in the working folder could not be brought up to date');
+      this.#options.log.warn(
+        { err: error },
+        'profiles and compositions in the working folder could not be brought up to date',
+      );
     }
   }
 
@@ -71,6 +78,9 @@ export class KeptFiles {
       await this.#mirror.put(path, content);
     if (prompts === undefined || prompts === dir.prompts) return;
     for (const name of await filesBelow(join(prompts, 'components')))
-      await this.#mirror.put(join(dir.prompts, 'components', name), await readFile(join(prompts, 'components', name), 'utf8'));
+      await this.#mirror.put(
+        join(dir.prompts, 'components', name),
+        await readFile(join(prompts, 'components', name), 'utf8'),
+      );
   }
 }

@@ -23,7 +23,9 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
   server.maxConnections = MOST_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? taken(path) : new BridgeError(`${path}: ${error.message}`, { cause: error })),
+      reject(
+        error.code === 'EADDRINUSE' ? taken(path) : new BridgeError(`${path}: ${error.message}`, { cause: error }),
+      ),
     );
     // The socket is made within `listen`, so that nobody else may use it from the first moment on.
     const mask = process.umask(0o177);
@@ -50,7 +52,8 @@ function addressOf(path: string): string {
 async function removeDead(path: string, address: string): Promise<void> {
   const found = await statOf(path);
   if (found === undefined) return;
-  if (!found.isSocket()) throw new BridgeError(`${path} is there and no socket: move it away, or give another --socket.`);
+  if (!found.isSocket())
+    throw new BridgeError(`${path} is there and no socket: move it away, or give another --socket.`);
   if (await answers(address)) throw taken(path);
   // Put aside first: what is removed must be what was found dead, not the socket that another bridge has made since.
   const aside = `${path}.${process.pid}`;

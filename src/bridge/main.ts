@@ -19,7 +19,10 @@ try {
 async function main(): Promise<void> {
   process.umask(0o077);
   const config = readConfig(process.env);
-  const log = pino({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'bridge' } }, pino.destination(2));
+  const log = pino(
+    { level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'bridge' } },
+    pino.destination(2),
+  );
   const tokenFile = config.KSI_BRIDGE_TOKEN_FILE ?? config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
   const { url } = apiUrls(config.KSI_HOST, config.KSI_PORT, config.KSI_TLS_CERT !== undefined);
   const bridge = await startBridge({

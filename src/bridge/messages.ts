@@ -36,7 +36,8 @@ export function messageOf(type: string, payload: Payload): MessageRequest {
   else if (content !== undefined) other['content'] = content;
   if (typeof conversation === 'string' && CONVERSATION.test(conversation)) request.conversation_id = conversation;
   else if (conversation !== undefined) other['conversation_id'] = conversation;
-  if (type === 'TASK_ASSIGNMENT' && request.to === undefined && isTexts(required)) request.required_capabilities = required;
+  if (type === 'TASK_ASSIGNMENT' && request.to === undefined && isTexts(required))
+    request.required_capabilities = required;
   if (required !== undefined) other['required_capabilities'] = required;
   if (Object.keys(other).length > 0) request.payload = other;
   return request;

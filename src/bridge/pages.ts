@@ -7,7 +7,7 @@ export async function* pages<P extends Page, Item>(
   read: (cursor: { cursor?: string }) => Promise<P>,
   items: (page: P) => readonly Item[],
 ): AsyncGenerator<Item> {
-  for (let cursor: string | undefined; ; ) {
+  for (let cursor: string | undefined; ;) {
     const page = await read(cursor === undefined ? {} : { cursor });
     yield* items(page);
     cursor = page.next_cursor;

@@ -59,11 +59,15 @@ export class Roster {
 
   /** Resolves when others see it as not connected, as they do a moment after it has left; after a while all the same. */
   async untilAway(legacyId: string): Promise<void> {
-    for (let looks = 0; looks < MOST_LOOKS && (await this.find(legacyId))?.connected === true; looks++) await sleep(LOOK_MS);
+    for (let looks = 0; looks < MOST_LOOKS && (await this.find(legacyId))?.connected === true; looks++)
+      await sleep(LOOK_MS);
   }
 
   async *all(): AsyncGenerator<AgentShown> {
-    yield* pages((cursor) => this.#ksi.call('agents', { limit: PAGE, ...cursor }), ({ agents }) => agents);
+    yield* pages(
+      (cursor) => this.#ksi.call('agents', { limit: PAGE, ...cursor }),
+      ({ agents }) => agents,
+    );
   }
 
   async #subscriptions(legacyId: string, change: (before: readonly string[]) => string[]): Promise<void> {

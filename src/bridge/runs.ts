@@ -57,8 +57,10 @@ export class Runs {
   /** Takes up those that were pending when the last bridge ended. */
   async resume(): Promise<void> {
     const { journal, log } = this.#options;
-    const pending = await journal.pending((file, error) => log.error({ err: error, file }, 'a pending run is not readable'));
-    for (const run of pending) this.#follow(run);
+    const pending = await journal.pending((file, error) =>
+      log.error({ err: error, file }, 'a pending run is not readable'),
+    );
+    for (const run of pending) void this.#follow(run);
     if (pending.length > 0) log.info({ runs: pending.length }, 'runs of before are followed on');
   }
 
@@ -114,7 +116,8 @@ export class Runs {
     this.#following.set(run.task_id, { run, done });
     void done
       .catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#options.log.error({ err: error, task_id: run.task_id }, 'a run is not followed any more');
+        if (!this.#stopping.signal.aborted)
+          this.#options.log.error({ err: error, task_id: run.task_id }, 'a run is not followed any more');
       })
       .finally(() => this.#following.delete(run.task_id));
     return done;
@@ -154,7 +157,8 @@ export class Runs {
       // A full disk must not keep the answer from its agent.
       log.error({ err: error, task_id: run.task_id }, 'the session log could not be written');
     }
-    if (run.announce) await announce(run, task, uuidv5(`PROCESS_COMPLETE/${run.task_id}`, SESSION_NAMESPACE), this.#stopping.signal);
+    if (run.announce)
+      await announce(run, task, uuidv5(`PROCESS_COMPLETE/${run.task_id}`, SESSION_NAMESPACE), this.#stopping.signal);
     await journal.remove(run.task_id);
   }
 }
@@ -183,4 +187,3 @@ export function resultOf(task: Task): Record<string, unknown> {
   const why = error?.message ?? `The task is ${status}${reason === undefined ? '' : ` (${reason})`}`;
   return { ...output, error: why, error_code: error?.code ?? status, session_id, process_id: task.task_id };
 }
-

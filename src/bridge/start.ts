@@ -129,14 +129,18 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   keptFiles.start();
   await observer.start();
   await runs.resume();
-  log.info({ socket, dir: dir.root, ...(upstream === undefined ? {} : { upstream: upstream.path }) }, 'the bridge listens');
+  log.info(
+    { socket, dir: dir.root, ...(upstream === undefined ? {} : { upstream: upstream.path }) },
+    'the bridge listens',
+  );
   return { socket, ended: whenEnded, stop };
 }
 
 function upstreamOf({ upstream, log }: BridgeOptions, socket: string): Upstream | undefined {
   if (upstream === undefined) return undefined;
   const path = resolve(upstream.path);
-  if (path === socket) throw new BridgeError(`--upstream and --socket are the same, ${path}: the bridge would speak with itself.`);
+  if (path === socket)
+    throw new BridgeError(`--upstream and --socket are the same, ${path}: the bridge would speak with itself.`);
   const choice = forwarded(upstream.forward);
   const apart = strays(choice);
   if (apart.length > 0)
@@ -153,5 +157,7 @@ async function claim(folder: string): Promise<void> {
   if (me === undefined) throw new BridgeError('This system does not tell when a process was started.');
   const holder = await claimCluster(join(folder, 'bridge.lmdb'), me);
   if (holder !== undefined)
-    throw new BridgeError(`Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`);
+    throw new BridgeError(
+      `Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`,
+    );
 }

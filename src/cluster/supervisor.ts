@@ -73,13 +73,7 @@ export class Supervisor {
 
   /** Starts the bridge again that a client has shut down; one that runs is left alone. @throws {ClusterError} */
   bridge(progress: (text: string) => void): Promise<void> {
-    this.#scaling = this.#scaling.then(async () => {
-      const ended = this.#processes.find(({ spec }) => spec.role === 'bridge');
-      if (this.#state !== 'ready' || ended?.status().state !== 'stopped') return;
-      this.#processes.splice(this.#processes.indexOf(ended), 1);
-      await this.#startBridge(AbortSignal.any([AbortSignal.timeout(READY_WITHIN_MS), this.#aborted.signal]), progress);
-      this.#record();
-    });
+    this.#scaling = this.#scaling.then(() => this.#restartBridge(progress));
     return this.#scaling;
   }
 
@@ -136,6 +130,14 @@ export class Supervisor {
     const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
     for (const [index, managed] of started.entries())
       await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal);
+  }
+
+  async #restartBridge(progress: (text: string) => void): Promise<void> {
+    const ended = this.#processes.find(({ spec }) => spec.role === 'bridge');
+    if (this.#state !== 'ready' || ended?.status().state !== 'stopped') return;
+    this.#processes.splice(this.#processes.indexOf(ended), 1);
+    await this.#startBridge(AbortSignal.any([AbortSignal.timeout(READY_WITHIN_MS), this.#aborted.signal]), progress);
+    this.#record();
   }
 
   async #startBridge(signal: AbortSignal, progress: (text: string) => void): Promise<void> {

@@ -23,7 +23,12 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
     home = await mkdtemp(join(tmpdir(), 'ksi-move-'));
     await writeOldFolder(home);
     env = await environment(home);
-    daemon = new LegacyClient('', 'old_daemon.py', join(home, 'old', 'sockets', 'claude_daemon.sock'), join(home, 'old'));
+    daemon = new LegacyClient(
+      '',
+      'old_daemon.py',
+      join(home, 'old', 'sockets', 'claude_daemon.sock'),
+      join(home, 'old'),
+    );
     await daemon.until((line) => 'listening' in line);
   });
   after(async () => {
@@ -90,7 +95,10 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
     const { agents } = (await back('ksi_state.json')) as { agents: Record<string, { role: string }> };
     assert.equal(agents['planner']?.role, 'planner');
     const project = join(home, 'back').replaceAll(/[^A-Za-z0-9]/g, '-');
-    const transcript = await readFile(join(home, 'back', 'claude', 'projects', project, `${WITH_TRANSCRIPT}.jsonl`), 'utf8');
+    const transcript = await readFile(
+      join(home, 'back', 'claude', 'projects', project, `${WITH_TRANSCRIPT}.jsonl`),
+      'utf8',
+    );
     assert.match(transcript.split('\n')[0] ?? '', /KUMQUAT/);
     const part = join(home, 'back', 'claude', 'projects', project, WITH_TRANSCRIPT, 'subagents', 'agent-1.jsonl');
     assert.match(await readFile(part, 'utf8'), /SUBAGENT/);
@@ -132,10 +140,15 @@ async function environment(home: string): Promise<Record<string, string>> {
   };
 }
 
-async function bash(script: string, cwd: string, env: Record<string, string>): Promise<{ code: number; output: string }> {
+async function bash(
+  script: string,
+  cwd: string,
+  env: Record<string, string>,
+): Promise<{ code: number; output: string }> {
   const child = spawn('bash', ['-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   // Not its `close`: bridges that it leaves in the background hold its pipes.
   const [code] = (await once(child, 'exit')) as [number | null];
   return { code: code ?? 128, output };
@@ -200,7 +213,14 @@ async function writeOldFolder(home: string): Promise<void> {
       ),
     );
   const user = { type: 'user', message: { role: 'user', content: 'The word is KUMQUAT' }, timestamp: at };
-  const entry = { parentUuid: null, isSidechain: false, userType: 'external', cwd: '/old', sessionId: WITH_TRANSCRIPT, version: '1.0.0' };
+  const entry = {
+    parentUuid: null,
+    isSidechain: false,
+    userType: 'external',
+    cwd: '/old',
+    sessionId: WITH_TRANSCRIPT,
+    version: '1.0.0',
+  };
   await write(`claude/projects/-old/${WITH_TRANSCRIPT}.jsonl`, lines({ ...entry, ...user, uuid: UUID }));
   await write(
     `claude/projects/-old/${WITH_TRANSCRIPT}/subagents/agent-1.jsonl`,

@@ -28,7 +28,13 @@ export class SessionRecords {
   /** All records after a place in their order, each with its own. @throws {BrokerError} */
   async *after(place: number): AsyncGenerator<{ place: number; record: SessionRecord }> {
     const filter = SUBJECT.sessionRecord('*');
-    for await (const { seq, data } of readStream(this.#broker, STREAM_OF_RECORDS, filter, place, Number.MAX_SAFE_INTEGER)) {
+    for await (const { seq, data } of readStream(
+      this.#broker,
+      STREAM_OF_RECORDS,
+      filter,
+      place,
+      Number.MAX_SAFE_INTEGER,
+    )) {
       const record = check(SessionRecord, parseJson(data));
       if (record.ok) yield { place: seq, record: record.value };
     }

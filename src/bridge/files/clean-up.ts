@@ -36,7 +36,10 @@ async function sessions({ sockets: folder }: WorkDir): Promise<string> {
 /** All of the folder but the socket that this bridge listens on, and what others may listen on. */
 async function sockets({ sockets: folder }: WorkDir, socket: string): Promise<string> {
   const own = dirname(socket) === folder ? basename(socket) : undefined;
-  const count = await removeAll(folder, (name) => name !== own && !name.endsWith('.sock') && name !== 'last_session_id');
+  const count = await removeAll(
+    folder,
+    (name) => name !== own && !name.endsWith('.sock') && name !== 'last_session_id',
+  );
   return `Removed ${count} socket files`;
 }
 

@@ -36,7 +36,9 @@ export class SessionLog {
     const claude = { ...run.result, timestamp: run.endedAt, type: 'claude', ...of };
     const name = `${run.sessionId}.jsonl`;
     return this.#order.do(async () => {
-      await appendFile(join(this.#dir.logs, name), `${JSON.stringify(human)}\n${JSON.stringify(claude)}\n`, { mode: 0o600 });
+      await appendFile(join(this.#dir.logs, name), `${JSON.stringify(human)}\n${JSON.stringify(claude)}\n`, {
+        mode: 0o600,
+      });
       await replaceLink(join(this.#dir.logs, 'latest.jsonl'), name);
       await replaceFile(join(this.#dir.sockets, 'last_session_id'), run.sessionId);
     });

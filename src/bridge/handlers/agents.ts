@@ -67,7 +67,10 @@ export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, clie
 /** A message becomes a task within a moment, unless KSI is in trouble: then the message's id must do. */
 const TASK_WITHIN_MS = 5_000;
 
-async function firstTask(client: KsiApi, { agent_id: id, message_id, since }: AgentSpawned): Promise<string | undefined> {
+async function firstTask(
+  client: KsiApi,
+  { agent_id: id, message_id, since }: AgentSpawned,
+): Promise<string | undefined> {
   if (message_id === undefined) return undefined;
   const signal = AbortSignal.timeout(TASK_WITHIN_MS);
   const subjects = [SUBJECT.agentEvent(id, 'delivered')];
@@ -83,14 +86,23 @@ async function firstTask(client: KsiApi, { agent_id: id, message_id, since }: Ag
  * ROUTE_TASK only chooses, as in the old daemon: whoever asks sends the task himself. An agent suits that has one of the capabilities;
  * the best has the most, and among equals one that is there now.
  */
-export const routeTask: Handler<'ROUTE_TASK'> = async ({ task, required_capabilities: required = [], context }, { roster }) => {
+export const routeTask: Handler<'ROUTE_TASK'> = async (
+  { task, required_capabilities: required = [], context },
+  { roster },
+) => {
   const suitable = [];
   for await (const agent of roster.all()) {
     const match_score = new Set(required.filter((capability) => agent.capabilities.includes(capability))).size;
     if (match_score > 0) suitable.push({ agent, match_score });
   }
   if (suitable.length === 0)
-    return { result: { status: 'no_suitable_agent', required_capabilities: required, suggestion: 'Spawn or register an agent that has one of these capabilities' } };
+    return {
+      result: {
+        status: 'no_suitable_agent',
+        required_capabilities: required,
+        suggestion: 'Spawn or register an agent that has one of these capabilities',
+      },
+    };
   suitable.sort((a, b) => b.match_score - a.match_score || Number(isThere(b.agent)) - Number(isThere(a.agent)));
   const best = suitable.find(({ agent }) => agent.status === 'active');
   if (best === undefined)

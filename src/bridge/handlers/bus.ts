@@ -10,12 +10,19 @@ import type { BridgeContext, Handler } from './handler.js';
 export const agentConnection: Handler<'AGENT_CONNECTION'> = async ({ action, agent_id }, { agents }, link) => {
   switch (action) {
     case 'connect':
-      return { result: { status: 'connected', agent_id, action }, keep: true, after: await agents.connect(agent_id, link) };
+      return {
+        result: { status: 'connected', agent_id, action },
+        keep: true,
+        after: await agents.connect(agent_id, link),
+      };
     case 'disconnect':
       await agents.disconnect(agent_id);
       return { result: { status: 'disconnected', agent_id, action } };
     default:
-      throw new LegacyError('INVALID_ACTION', `parameters.action: must be "connect" or "disconnect", not ${JSON.stringify(action)}`);
+      throw new LegacyError(
+        'INVALID_ACTION',
+        `parameters.action: must be "connect" or "disconnect", not ${JSON.stringify(action)}`,
+      );
   }
 };
 
@@ -69,7 +76,11 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
   }
 }
 
-async function mostCapable({ roster }: BridgeContext, required: readonly string[], sender: string): Promise<string | undefined> {
+async function mostCapable(
+  { roster }: BridgeContext,
+  required: readonly string[],
+  sender: string,
+): Promise<string | undefined> {
   let best: { id: string; score: number } | undefined;
   for await (const { agent_id: id, capabilities } of roster.all()) {
     const score = required.filter((capability) => capabilities.includes(capability)).length;
@@ -82,7 +93,8 @@ async function mostCapable({ roster }: BridgeContext, required: readonly string[
 async function broadcast(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   const { copies } = await send(context, from, message);
   const connected = new Set<string>();
-  if (copies.length > 0) for await (const agent of context.roster.all()) if (agent.connected) connected.add(agent.agent_id);
+  if (copies.length > 0)
+    for await (const agent of context.roster.all()) if (agent.connected) connected.add(agent.agent_id);
   const delivered = copies.filter((id) => connected.has(id)).map(legacyAgentId);
   const failed = copies.filter((id) => !connected.has(id)).map(legacyAgentId);
   return { status: 'broadcast', delivered, failed, total: copies.length };
@@ -93,7 +105,11 @@ async function publishOther(context: BridgeContext, from: string, message: Messa
   const { type: event_type = '' } = message;
   const sender = from === LEGACY_DAEMON ? undefined : await context.roster.find(from, 'parameters.from_agent');
   const own = sender?.subscriptions.includes(event_type) === true;
-  const { copies } = await send(context, from, own && sender !== undefined ? { ...message, to: sender.agent_id } : message);
+  const { copies } = await send(
+    context,
+    from,
+    own && sender !== undefined ? { ...message, to: sender.agent_id } : message,
+  );
   return { status: 'published', event_type, delivered_to: [...(own ? [from] : []), ...copies.map(legacyAgentId)] };
 }
 

@@ -40,13 +40,19 @@ export const updateIdentity: Handler<'UPDATE_IDENTITY'> = async ({ agent_id, upd
 };
 
 export const getIdentity: Handler<'GET_IDENTITY'> = async ({ agent_id }, { ksi }) => {
-  const identity = await found(agent_id, ksi.call('identity', { agent_id: ksiAgentId(agent_id, 'parameters.agent_id') }));
+  const identity = await found(
+    agent_id,
+    ksi.call('identity', { agent_id: ksiAgentId(agent_id, 'parameters.agent_id') }),
+  );
   return { result: { status: 'identity_found', identity: legacyIdentity(identity) } };
 };
 
 export const listIdentities: Handler<'LIST_IDENTITIES'> = async (_parameters, { ksi }) => {
   const identities: Record<string, object> = {};
-  const all = pages((cursor) => ksi.call('identities', { limit: 500, ...cursor }), ({ identities: found }) => found);
+  const all = pages(
+    (cursor) => ksi.call('identities', { limit: 500, ...cursor }),
+    ({ identities: found }) => found,
+  );
   for await (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
     identities[legacyAgentId(agent_id)] = { display_name, role, personality_traits, last_active, stats };
   return { result: { status: 'identities_listed', identities, count: Object.keys(identities).length } };

@@ -19,12 +19,20 @@ export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_met
 export const getComposition: Handler<'GET_COMPOSITION'> = async ({ name }, { ksi }) => {
   const { origin: _origin, components, ...rest } = await found(name, ksi.call('composition', { name }));
   // The old daemon showed all four fields of each.
-  const shown = components.map(({ name: part, source, vars, condition }) => ({ name: part, source, vars, condition: condition ?? null }));
+  const shown = components.map(({ name: part, source, vars, condition }) => ({
+    name: part,
+    source,
+    vars,
+    condition: condition ?? null,
+  }));
   return { result: { composition: { ...rest, components: shown } } };
 };
 
 export const validateComposition: Handler<'VALIDATE_COMPOSITION'> = async ({ name, context }, { ksi }) => {
-  const { unresolved: _unresolved, ...validation } = await found(name, ksi.call('composition_validate', { name, context }));
+  const { unresolved: _unresolved, ...validation } = await found(
+    name,
+    ksi.call('composition_validate', { name, context }),
+  );
   return { result: validation };
 };
 
@@ -42,7 +50,11 @@ async function found<T>(name: string, asked: Promise<T>): Promise<T> {
     return await asked;
   } catch (error) {
     if (error instanceof KsiError && error.status === 404)
-      throw new LegacyError('COMPOSITION_NOT_FOUND', `There is no composition ${JSON.stringify(name)}. GET_COMPOSITIONS lists them.`, error);
+      throw new LegacyError(
+        'COMPOSITION_NOT_FOUND',
+        `There is no composition ${JSON.stringify(name)}. GET_COMPOSITIONS lists them.`,
+        error,
+      );
     if (error instanceof KsiError && error.code === 'context_missing')
       throw new LegacyError('CONTEXT_VALIDATION_ERROR', error.message, error);
     throw error;

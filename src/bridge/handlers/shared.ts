@@ -33,7 +33,9 @@ export const loadState: Handler<'LOAD_STATE'> = async ({ state_data }, context) 
 async function loadShared(shared: Record<string, unknown>, { ksi }: BridgeContext): Promise<string[]> {
   const faults: string[] = [];
   for (const [key, value] of Object.entries(shared))
-    await ksi.call('shared_set', { key, value }).catch((error: unknown) => faults.push(fault(`shared_state.${key}`, error)));
+    await ksi
+      .call('shared_set', { key, value })
+      .catch((error: unknown) => faults.push(fault(`shared_state.${key}`, error)));
   return faults;
 }
 

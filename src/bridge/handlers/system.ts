@@ -11,7 +11,10 @@ export const healthCheck: Handler<'HEALTH_CHECK'> = async (_parameters, { client
 
 export const getCommands: Handler<'GET_COMMANDS'> = async () => {
   const commands = Object.fromEntries(
-    LEGACY_COMMAND_NAMES.map((name) => [name, { type: LEGACY_COMMANDS[name].type, protocol: `JSON v${LEGACY_VERSION}` }]),
+    LEGACY_COMMAND_NAMES.map((name) => [
+      name,
+      { type: LEGACY_COMMANDS[name].type, protocol: `JSON v${LEGACY_VERSION}` },
+    ]),
   );
   return { result: { commands, total_commands: LEGACY_COMMAND_NAMES.length, protocol_version: LEGACY_VERSION } };
 };

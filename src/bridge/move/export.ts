@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { ProfileShown } from '../../../contracts/profiles.js';
-import type { SessionExport, TranscriptEntry } from '../../../contracts/sessions.js';
+import type { SessionExport } from '../../../contracts/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
 import { legacyAgentId } from '../agent-ids.js';
@@ -81,7 +81,10 @@ function oldProfile({ description, role, capabilities = [], composition, options
 
 async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const identities: Record<string, object> = {};
-  const all = pages((cursor) => ksi.call('identities', { limit: 500, ...cursor }), ({ identities: found }) => found);
+  const all = pages(
+    (cursor) => ksi.call('identities', { limit: 500, ...cursor }),
+    ({ identities: found }) => found,
+  );
   for await (const identity of all) identities[legacyAgentId(identity.agent_id)] = legacyIdentity(identity);
   const count = Object.keys(identities).length;
   if (count === 0) return;
@@ -93,7 +96,10 @@ async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportO
 const FILE_NAME = /^[^/\0]{1,200}$/;
 
 async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
-  const all = pages((cursor) => ksi.call('shared_list', { limit: 500, ...cursor }), ({ entries }) => entries);
+  const all = pages(
+    (cursor) => ksi.call('shared_list', { limit: 500, ...cursor }),
+    ({ entries }) => entries,
+  );
   for await (const { key } of all) {
     if (!FILE_NAME.test(key) || key === 'identities') {
       yield { kind: 'shared', name: key, outcome: 'left', note: 'The old daemon could not keep a key of this name.' };
@@ -108,12 +114,25 @@ async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptio
 /** For LOAD_STATE: the old daemon kept agents in memory alone. */
 async function* exportAgents({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const agents: Record<string, object> = {};
-  const all = pages((cursor) => ksi.call('agents', { limit: 500, ...cursor }), ({ agents: found }) => found);
+  const all = pages(
+    (cursor) => ksi.call('agents', { limit: 500, ...cursor }),
+    ({ agents: found }) => found,
+  );
   for await (const { agent_id: id, role, capabilities, status, created_at, session_id } of all)
-    agents[legacyAgentId(id)] = { role, capabilities, status, created_at, sessions: session_id === undefined ? [] : [session_id] };
+    agents[legacyAgentId(id)] = {
+      role,
+      capabilities,
+      status,
+      created_at,
+      sessions: session_id === undefined ? [] : [session_id],
+    };
   const count = Object.keys(agents).length;
   if (count === 0) return;
-  const placed = await putFile(join(dir.root, 'ksi_state.json'), json({ sessions: {}, shared_state: {}, agents }), options);
+  const placed = await putFile(
+    join(dir.root, 'ksi_state.json'),
+    json({ sessions: {}, shared_state: {}, agents }),
+    options,
+  );
   yield { kind: 'agent', name: `ksi_state.json (${count})`, ...placed };
 }
 
@@ -136,7 +155,12 @@ async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOpti
     yield { kind: 'composition', name, ...(await putFile(path, content, options)) };
   if (options.prompts === undefined) {
     if (own.length > 0)
-      yield { kind: 'component', name: 'components/', outcome: 'left', note: 'Give --prompts, the folder that KSI_PROMPTS names, and they are copied.' };
+      yield {
+        kind: 'component',
+        name: 'components/',
+        outcome: 'left',
+        note: 'Give --prompts, the folder that KSI_PROMPTS names, and they are copied.',
+      };
     return;
   }
   for (const name of await filesBelow(join(options.prompts, 'components'))) {
@@ -151,7 +175,7 @@ async function* exportSessions({ client }: Source, dir: WorkDir, options: Export
     for await (const { session_id: id } of client.sessions.list({ limit: 500, imported })) {
       const session = await client.sessions.export(id);
       yield { kind: 'session', name: id, ...(await exportSession(id, session, dir, options)) };
-      const log = logOfTranscript(id, session.entries as TranscriptEntry[]);
+      const log = logOfTranscript(id, session.entries);
       if (log.length === 0) continue;
       const placed = await putFile(join(dir.logs, `${id}.jsonl`), linesOf(log), { ...options, overwrite: false });
       yield { kind: 'log', name: `${id}.jsonl`, ...placed };

@@ -40,7 +40,13 @@ export async function* importProfiles(
 }
 
 /** A profile without what KSI notes of it. */
-function bare({ name: _name, origin: _origin, revision: _revision, updated_at: _at, ...profile }: Profile & {
+function bare({
+  name: _name,
+  origin: _origin,
+  revision: _revision,
+  updated_at: _at,
+  ...profile
+}: Profile & {
   name: string;
   origin: string;
   revision?: number;
@@ -72,7 +78,11 @@ async function placeShared(ksi: Transport, key: string, value: unknown, options:
 }
 
 /** Where the old daemon kept identities, by agent. */
-export async function* importIdentities(ksi: Transport, dir: WorkDir, options: RecordOptions): AsyncGenerator<MovedItem> {
+export async function* importIdentities(
+  ksi: Transport,
+  dir: WorkDir,
+  options: RecordOptions,
+): AsyncGenerator<MovedItem> {
   for (const path of [join(dir.sharedState, IDENTITIES), join(dir.root, IDENTITIES)]) {
     const identities = await readIfThere(path);
     if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
@@ -85,7 +95,9 @@ async function* importEachIdentity(
   options: RecordOptions,
 ): AsyncGenerator<MovedItem> {
   for (const [agentId, identity] of Object.entries(identities))
-    yield await told('identity', agentId, () => placeIdentity(ksi, agentId, isRecord(identity) ? identity : {}, options));
+    yield await told('identity', agentId, () =>
+      placeIdentity(ksi, agentId, isRecord(identity) ? identity : {}, options),
+    );
 }
 
 /** One of that agent, whatever became of it since, is the same one if its uuid is. */
@@ -107,14 +119,16 @@ async function placeIdentity(
     return known.identity_uuid === uuid ? { outcome: 'there' } : { outcome: 'kept', note: KEPT };
   if (dryRun) return { outcome: 'brought', ...note };
   const update = checked.value;
-  if (known === undefined) await ksi.call('identity_create', { agent_id, ...createdAs(uuid, created, update.appearance) });
+  if (known === undefined)
+    await ksi.call('identity_create', { agent_id, ...createdAs(uuid, created, update.appearance) });
   await ksi.call('identity_update', { agent_id, ...update });
   return { outcome: 'brought', ...note };
 }
 
 /** The old daemon wrote times without saying that they are UTC. */
 function createdAs(uuid: unknown, created: unknown, appearance: IdentityUpdate['appearance']) {
-  const at = typeof created === 'string' ? Date.parse(/[zZ]|[+-]\d\d:\d\d$/.test(created) ? created : `${created}Z`) : NaN;
+  const at =
+    typeof created === 'string' ? Date.parse(/[zZ]|[+-]\d\d:\d\d$/.test(created) ? created : `${created}Z`) : NaN;
   return {
     ...(typeof uuid === 'string' ? { identity_uuid: uuid.toLowerCase() } : {}),
     ...(Number.isNaN(at) ? {} : { created_at: new Date(at).toISOString() }),
@@ -123,13 +137,18 @@ function createdAs(uuid: unknown, created: unknown, appearance: IdentityUpdate['
 }
 
 /** What is `{sessions, shared_state, agents}`, as LOAD_STATE takes it, in a file of the working folder: `*state*.json`. */
-export async function* importStateFiles(ksi: Transport, dir: WorkDir, options: RecordOptions): AsyncGenerator<MovedItem> {
+export async function* importStateFiles(
+  ksi: Transport,
+  dir: WorkDir,
+  options: RecordOptions,
+): AsyncGenerator<MovedItem> {
   for (const file of (await namesIn(dir.root)).filter((name) => /state.*\.json$/.test(name))) {
     const state = await readIfThere(join(dir.root, file));
     if (!isRecord(state)) continue;
     const { shared_state: shared, agents, identities } = state;
     if (isRecord(shared))
-      for (const [key, value] of Object.entries(shared)) yield await told('shared', key, () => placeShared(ksi, key, value, options));
+      for (const [key, value] of Object.entries(shared))
+        yield await told('shared', key, () => placeShared(ksi, key, value, options));
     if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
     if (isRecord(agents))
       for (const [id, agent] of Object.entries(agents))
@@ -151,7 +170,8 @@ async function placeAgent(
   const known = await unlessMissing(ksi.call('agent', { id: agent_id }));
   const before = known === undefined ? undefined : { role: known.role, capabilities: known.capabilities };
   return place({
-    known: before === undefined ? undefined : Object.fromEntries(Object.entries(before).filter(([name]) => name in wanted)),
+    known:
+      before === undefined ? undefined : Object.fromEntries(Object.entries(before).filter(([name]) => name in wanted)),
     wanted,
     put: () => ksi.call('agent_register', { agent_id, ...wanted }),
     options,
@@ -160,7 +180,12 @@ async function placeAgent(
 
 type Placed = Pick<MovedItem, 'outcome' | 'note'>;
 
-async function place({ known, wanted, put, options }: {
+async function place({
+  known,
+  wanted,
+  put,
+  options,
+}: {
   known: unknown;
   wanted: unknown;
   put: () => Promise<unknown>;
@@ -196,8 +221,7 @@ async function readIfThere(path: string): Promise<unknown> {
   try {
     return await readJsonFile(path);
   } catch (error) {
-    const { cause } = error as { cause?: unknown };
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Error(`${path}: ${(error as Error).message}`, { cause });
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -26,11 +26,13 @@ export async function* importSessions(
   for (const file of await namesIn(dir.logs)) {
     const [, id] = SESSION_LOG.exec(file) ?? [];
     if (id === undefined) {
-      if (!PASSED_OVER.has(file)) yield { kind: 'log', name: file, outcome: 'left', note: 'It is no log of a session.' };
+      if (!PASSED_OVER.has(file))
+        yield { kind: 'log', name: file, outcome: 'left', note: 'It is no log of a session.' };
       continue;
     }
     try {
-      if ((await lstat(join(dir.logs, file))).isFile()) yield await importSession(client, dir, transcripts, { ...options, id });
+      if ((await lstat(join(dir.logs, file))).isFile())
+        yield await importSession(client, dir, transcripts, { ...options, id });
     } catch (error) {
       yield { kind: 'session', name: id, outcome: 'failed', note: (error as Error).message };
     }
@@ -46,7 +48,8 @@ async function importSession(
   const item = { kind: 'session', name: id } as const;
   const own = await transcripts.read(id);
   const session = own ?? (await ofLog(dir, id));
-  if (session.entries.length === 0) return { ...item, outcome: 'left', note: 'Neither its log nor Claude has anything of it.' };
+  if (session.entries.length === 0)
+    return { ...item, outcome: 'left', note: 'Neither its log nor Claude has anything of it.' };
   const note = own === undefined ? { note: "Of its log, as Claude's transcript is gone: without what tools did." } : {};
   if (await isThere(client, id)) return { ...item, outcome: 'there' };
   if (dryRun) return { ...item, outcome: 'brought', ...note };
@@ -57,7 +60,11 @@ async function importSession(
     if (error instanceof KsiError && error.code === 'session_exists')
       return { ...item, outcome: 'failed', note: 'Somebody else has a session of this id.' };
     if (error instanceof KsiError && error.status === 413)
-      return { ...item, outcome: 'failed', note: 'It is larger than KSI_MAX_BODY_BYTES: start KSI with more, and import again.' };
+      return {
+        ...item,
+        outcome: 'failed',
+        note: 'It is larger than KSI_MAX_BODY_BYTES: start KSI with more, and import again.',
+      };
     throw error;
   }
 }

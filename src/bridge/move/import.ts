@@ -21,7 +21,15 @@ export interface ImportOptions {
 }
 
 /** Files and folders of the old daemon that hold nothing to bring, or what is brought by the name of something else. */
-const KNOWN = new Set(['agent_profiles', 'claude_logs', 'prompts', 'shared_state', 'identities.json', 'sockets', 'logs']);
+const KNOWN = new Set([
+  'agent_profiles',
+  'claude_logs',
+  'prompts',
+  'shared_state',
+  'identities.json',
+  'sockets',
+  'logs',
+]);
 
 /** Brings an old working folder over. Twice is harmless: what is there is left as it is. */
 export async function* importWorkDir(
@@ -41,7 +49,12 @@ export async function* importWorkDir(
 /** What has no place in KSI is named, so that nobody believes it was brought. */
 async function* leftOver(dir: WorkDir): AsyncGenerator<MovedItem> {
   if ((await namesIn(dir.logs)).includes('message_bus.jsonl'))
-    yield { kind: 'log', name: 'message_bus.jsonl', outcome: 'left', note: 'Messages of the past stay a file; KSI keeps its own for 30 days.' };
+    yield {
+      kind: 'log',
+      name: 'message_bus.jsonl',
+      outcome: 'left',
+      note: 'Messages of the past stay a file; KSI keeps its own for 30 days.',
+    };
   for (const name of await namesIn(dir.root)) {
     if (KNOWN.has(name) || name.startsWith('.') || /state.*\.json$/.test(name)) continue;
     const folder = (await lstat(join(dir.root, name))).isDirectory();

@@ -18,7 +18,9 @@ interface Options extends GlobalOptions {
 export function register(program: Command): void {
   const bridge = program
     .command('bridge')
-    .description("Serve clients of the old daemon: speak its protocol on its Unix socket, until Ctrl-C or a client's SHUTDOWN")
+    .description(
+      "Serve clients of the old daemon: speak its protocol on its Unix socket, until Ctrl-C or a client's SHUTDOWN",
+    )
     .option('--dir <folder>', 'its working folder, where clients find its socket and files', '.')
     .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
     .option('--upstream <path>', 'socket of a live old daemon, for the commands of --forward')
@@ -92,7 +94,8 @@ async function run(options: Options): Promise<number> {
 
 function upstreamOf({ upstream, forward }: Options): { path: string; forward: string } | undefined {
   if (upstream === undefined && forward === undefined) return undefined;
-  if (upstream === undefined) throw new CliError('--forward needs --upstream, the socket of the old daemon.', EXIT.usage);
+  if (upstream === undefined)
+    throw new CliError('--forward needs --upstream, the socket of the old daemon.', EXIT.usage);
   if (forward === undefined) throw new CliError('--upstream needs --forward: which commands go to it.', EXIT.usage);
   return { path: upstream, forward };
 }

@@ -22,7 +22,10 @@ export function register(program: Command): void {
     .argument('<workdir>', "the old daemon's working folder")
     .option('-n, --dry-run', 'tell what would be brought, and change nothing')
     .option('--overwrite', 'replace what KSI has and is another (sessions never are)')
-    .option('--claude-dir <folder>', "Claude's folder with its transcripts (default: CLAUDE_CONFIG_DIR, else ~/.claude)")
+    .option(
+      '--claude-dir <folder>',
+      "Claude's folder with its transcripts (default: CLAUDE_CONFIG_DIR, else ~/.claude)",
+    )
     .option('--prompts <folder>', 'where compositions and components are copied to (default: KSI_PROMPTS)')
     .addHelpText(
       'after',

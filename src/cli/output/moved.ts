@@ -17,7 +17,9 @@ export async function printMoved(
   }
   if (format === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
   const told = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
-  process.stderr.write(`${dryRun ? 'Nothing was changed; it would be: ' : ''}${told.join(', ') || 'There is nothing'}\n`);
+  process.stderr.write(
+    `${dryRun ? 'Nothing was changed; it would be: ' : ''}${told.join(', ') || 'There is nothing'}\n`,
+  );
   return counts.failed > 0 ? EXIT.failure : EXIT.ok;
 }
 
