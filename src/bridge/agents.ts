@@ -69,10 +69,25 @@ export class BridgeAgents {
     return answered;
   }
 
-  /** Ends an agent's inbox here; its client's connection stays as it is. */
+  /** Ends an agent's inbox. Its client's connection here stays as it is; one at another bridge is ended. */
   async disconnect(legacyId: string): Promise<void> {
-    const agent = this.#connected.get(legacyId);
-    if (agent !== undefined) await this.#leave(agent);
+    const { connection, roster } = this.#options;
+    const here = this.#connected.get(legacyId);
+    if (here !== undefined) return this.#leave(here);
+    const agent = await roster.find(legacyId);
+    if (agent?.connected !== true) return;
+    // Whoever takes the inbox over ends the other's; and then it is nobody's.
+    const taken = new AbortController();
+    await readInbox({
+      connection,
+      agentId: agent.agent_id,
+      attached: () => taken.abort(new Error('it was only to be taken over')),
+      take: () => Promise.resolve(false),
+      signal: taken.signal,
+      onRetry: () => undefined,
+    });
+    await roster.unsubscribe(legacyId);
+    await roster.untilAway(legacyId);
   }
 
   /** Gives a line to those of these agents that are connected here; for what is no message of KSI's. */

@@ -14,8 +14,10 @@ export function announcer(ksi: Transport, roster: Roster, log: Logger): Announce
     for (let tries = 0; ; tries++) {
       try {
         const to = await roster.ensure(agent);
-        const payload = completion(run, task);
-        await ksi.call('send', { type: 'PROCESS_COMPLETE', to, payload, message_id }, { signal });
+        // To one that KSI runs a letter would be a task; who subscribes hears of it all the same.
+        const reads = (await roster.find(agent))?.kind === 'external';
+        const message = { type: 'PROCESS_COMPLETE', payload: completion(run, task), message_id };
+        await ksi.call('send', reads ? { ...message, to } : message, { signal });
         return;
       } catch (error) {
         signal.throwIfAborted();

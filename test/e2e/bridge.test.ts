@@ -216,7 +216,10 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       );
       assert.equal(sessions.length, 2);
       assert.equal(sessions[0], sessions[1]);
-      await monitor.stop();
+      // At whichever bridge it is asked.
+      const away = JSON.stringify({ action: 'disconnect', agent_id: 'monitor' });
+      assert.equal((await cluster.ksi(['bridge', 'ask', 'AGENT_CONNECTION', away, '--socket', socket])).code, 0);
+      await monitor.all();
     } finally {
       await other.stop();
     }

@@ -104,12 +104,8 @@ async function broadcast(context: BridgeContext, from: string, message: MessageR
 async function publishOther(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   const { type: event_type = '' } = message;
   const sender = from === LEGACY_DAEMON ? undefined : await context.roster.find(from, 'parameters.from_agent');
-  const own = sender?.subscriptions.includes(event_type) === true;
-  const { copies } = await send(
-    context,
-    from,
-    own && sender !== undefined ? { ...message, to: sender.agent_id } : message,
-  );
+  const own = sender?.kind === 'external' && sender.subscriptions.includes(event_type);
+  const { copies } = await send(context, from, own ? { ...message, to: sender.agent_id } : message);
   return { status: 'published', event_type, delivered_to: [...(own ? [from] : []), ...copies.map(legacyAgentId)] };
 }
 
