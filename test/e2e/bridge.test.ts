@@ -227,6 +227,24 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.match(bus, /"content":"Is it tabs\?"/, 'each bridge logs all messages');
   });
 
+  it("see what is their token's owner's, and nothing else", async () => {
+    const made = await cluster.ksi(['tokens', 'create', '--owner', 'ann', '--scope', 'spawn', 'read', 'agents']);
+    const dir = join(cluster.dir, 'ann');
+    const anns = await BridgeProcess.start({ ...cluster.env, KSI_TOKEN: made.stdout.trim() }, dir);
+    try {
+      const ask = (...words: string[]): ReturnType<TestCluster['ksi']> =>
+        cluster.ksi(['bridge', 'ask', ...words, '--socket', anns.socket, '-o', 'json']);
+      assert.deepEqual(JSON.parse((await ask('GET_AGENTS')).stdout), { agents: {} });
+      assert.equal((JSON.parse((await ask('GET_SHARED', '{"key": "loaded"}')).stdout) as Told)['value'], null);
+      const taken = await ask('AGENT_CONNECTION', '{"action": "connect", "agent_id": "alice"}');
+      assert.match(taken.stderr, /AGENT_CONNECTION_FAILED: There is an agent alice already/);
+      const letter = { from_agent: 'ann-1', event_type: 'DIRECT_MESSAGE', payload: { to: 'alice', content: 'x' } };
+      assert.match((await ask('PUBLISH', JSON.stringify(letter))).stderr, /PUBLISH_FAILED/);
+    } finally {
+      await anns.stop();
+    }
+  });
+
   it('harm nobody by garbage, half lines, megabytes, a crowd, or by going away', async () => {
     const told = Object.assign({}, ...(await new LegacyClient(socket, 'abuse.py').all())) as Record<string, unknown>;
     const code = (name: string): string | undefined => (told[name] as [LegacyAnswer])[0].error?.code;
