@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 
 /**
  * What a token may do. `spawn`: run, steer and put back tasks; `read`: see tasks, sessions, events, workers; `approve`: answer
- * approvals; `agents`: agents, messages, shared state; `admin`: tokens and whatever else is the operator's.
+ * approvals; `agents`: agents, messages, shared state (what a managed agent runs takes `spawn` too); `admin`: tokens and whatever else is the operator's.
  */
 export const SCOPES = ['spawn', 'read', 'approve', 'agents', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
