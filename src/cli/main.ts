@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import * as agents from './commands/agents.js';
 import * as approvals from './commands/approvals.js';
 import * as bridge from './commands/bridge.js';
 import * as cancel from './commands/cancel.js';
@@ -14,6 +15,7 @@ import * as input from './commands/input.js';
 import * as interrupt from './commands/interrupt.js';
 import * as logs from './commands/logs.js';
 import * as retry from './commands/retry.js';
+import * as send from './commands/send.js';
 import * as sessions from './commands/sessions.js';
 import * as spawn from './commands/spawn.js';
 import * as status from './commands/status.js';
@@ -42,6 +44,8 @@ const COMMANDS = [
   interrupt,
   input,
   approvals,
+  agents,
+  send,
   sessions,
   usage,
   retry,

@@ -20,6 +20,8 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
   rate_limited: 'Try again later.',
   budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
+  no_suitable_agent: 'Name an agent, or register one: `ksi agents --capability NAME` lists those that have one.',
+  no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
   queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
