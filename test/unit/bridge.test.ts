@@ -4,11 +4,12 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { AGENT_PATTERN } from '../../contracts/agents.js';
 import { check } from '../../contracts/check.js';
 import { LEGACY_COMMAND_NAMES } from '../../contracts/legacy.js';
 import { MessageRequest } from '../../contracts/messages.js';
+import { OPERATIONS } from '../../contracts/operations.js';
 import { ksiAgentId, legacyAgentId } from '../../src/bridge/agent-ids.js';
 import { checkRequest, readLine } from '../../src/bridge/envelope.js';
 import { cleanUp } from '../../src/bridge/files/clean-up.js';
@@ -20,6 +21,8 @@ import { listen } from '../../src/bridge/listener.js';
 import { messageOf, pushed } from '../../src/bridge/messages.js';
 import { logOfTranscript, transcriptOfLog } from '../../src/bridge/move/transcripts.js';
 import { forwarded, strays } from '../../src/bridge/upstream.js';
+import { KsiClient } from '../../src/client/client.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('bridge: ids of agents', () => {
   const legacyIds = fc.oneof(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }), fc.constantFrom('alice', 'a.b', '_', 'legacy-YS5i', 'legacy-x')); // prettier-ignore
@@ -107,7 +110,7 @@ describe('bridge: messages', () => {
     const value = fc.oneof(fc.constantFrom('bob', 'b.c', 'c 1'), fc.jsonValue());
     fc.assert(
       fc.property(type, fc.dictionary(key, value), (kind, payload) => {
-        fc.pre(payload['to'] === undefined || ['bob', 'b.c', 'c 1'].includes(String(payload['to'])));
+        fc.pre(payload['to'] === undefined || ['bob', 'b.c', 'c 1'].some((id) => id === payload['to']));
         const request = messageOf(kind, payload);
         assert.deepEqual(check(MessageRequest, request).ok, true);
         const { id, type: told, from, timestamp, ...rest } = pushed({ ...request, type: kind, message_id: 'm', owner: 'local', from: 'legacy-YS5i', timestamp: 't' }); // prettier-ignore
@@ -237,5 +240,34 @@ describe('bridge: sockets and files', () => {
     assert.deepEqual(entries, transcriptOfLog('s', log));
     assert.equal(entries[1]?.['parentUuid'], entries[0]?.uuid);
     assert.deepEqual(logOfTranscript('s', entries), [log[0], { ...log[1], session_id: 's' }]);
+  });
+});
+
+describe('docs/migration.md: old command, new route', async () => {
+  const text = await readFile(join(REPO_ROOT, 'docs', 'migration.md'), 'utf8');
+  const table = text.slice(text.indexOf('## Old command, new route'), text.indexOf('## What differs'));
+
+  it('names every old command', () => {
+    const named = new Set(table.match(/\b[A-Z][A-Z_]{3,}\b/g));
+    const identities = ['CREATE_', 'UPDATE_', 'GET_', 'REMOVE_'].map((verb) => `${verb}IDENTITY`);
+    const missing = LEGACY_COMMAND_NAMES.filter(
+      (name) => !named.has(name) && ![...identities, 'LIST_IDENTITIES'].includes(name),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  it('names routes that there are, and methods of the client', () => {
+    const routes = new Set(
+      Object.values(OPERATIONS).map(({ method, path }) => `${method} ${path.replace(/\/:.*$/, '')}`),
+    );
+    const others = ['GET /events', 'GET /openapi.json'];
+    for (const [, method = '', path = ''] of table.matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[a-z.]+)/g))
+      assert.ok([...others].includes(`${method} ${path}`) || [...routes].some((route) => route.startsWith(`${method} ${path}`)), `${method} ${path}`); // prettier-ignore
+    const client = new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' }) as unknown as Record<
+      string,
+      Record<string, unknown>
+    >;
+    for (const [, resource = '', method = ''] of table.matchAll(/`(?:await )?ksi\.([a-z]+)(?:\.([a-z]+)\()?/g))
+      assert.ok(client[resource] !== undefined && (method === '' || typeof client[resource][method] === 'function'), `ksi.${resource}.${method}`); // prettier-ignore
   });
 });
