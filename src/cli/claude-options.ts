@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Attachment } from '../../contracts/attachment.js';
 import { EFFORTS, PERMISSION_MODES, type ClaudeOptions, type PermissionMode } from '../../contracts/claude-options.js';
 import type { Metadata } from '../../contracts/metadata.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
+import type { Command } from './command.js';
 import { commaList, positiveNumber, wholeNumber } from './options.js';
 
 /** What a task asks of Claude, as options of a command. */

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Approval, ApprovalAnswer } from '../../../contracts/approvals.js';
 import { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';
@@ -22,16 +22,13 @@ export function register(program: Command): void {
   const approvals = program
     .command('approvals')
     .description('List what Claude wants to be allowed now, allow or refuse it')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ksi spawn --no-wait --approvals "Tidy up the repository"
-  $ ksi approvals
-  $ ksi approvals allow ID
-  $ ksi approvals allow ID --input '{"command": "git status"}'
-  $ ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'
-  $ ksi approvals deny ID --message "Use git mv instead"`,
+    .withExamples(
+      'ksi spawn --no-wait --approvals "Tidy up the repository"',
+      'ksi approvals',
+      'ksi approvals allow ID',
+      `ksi approvals allow ID --input '{"command": "git status"}'`,
+      `ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'`,
+      'ksi approvals deny ID --message "Use git mv instead"',
     );
   approvals
     .command('list', { isDefault: true })

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { forEachOf } from '../each.js';
@@ -12,10 +12,7 @@ export function register(program: Command): void {
     .command('cancel')
     .description('Cancel tasks, whether they run, wait or have not begun')
     .argument('<ids...>', 'the tasks’ ids')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi cancel ID\n  $ ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel',
-    )
+    .withExamples('ksi cancel ID', 'ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => cancel(ids, command.optsWithGlobals<GlobalOptions>())),
     );

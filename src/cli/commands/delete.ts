@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { confirmed, isTerminal } from '../confirm.js';
 import { findConnection } from '../connection.js';
@@ -16,7 +16,7 @@ interface Kind {
   readonly name: 'task' | 'session' | 'owner';
   readonly description: string;
   readonly argument: string;
-  readonly examples: string;
+  readonly examples: readonly string[];
   /** Of its id, in the printed JSON. */
   readonly key: string;
   /** What is asked about; `ids` has one or more. */
@@ -31,7 +31,7 @@ const KINDS: readonly Kind[] = [
     name: 'task',
     description: 'Delete ended tasks: their events, prompts and dead letters',
     argument: 'the tasks’ ids',
-    examples: '  $ ksi delete task ID\n  $ ksi cancel ID && ksi delete task ID',
+    examples: ['ksi delete task ID', 'ksi cancel ID && ksi delete task ID'],
     key: 'task_id',
     what: (ids) => counted(ids, 'task'),
     remove: (client, id) => client.deleteTask(id),
@@ -41,7 +41,7 @@ const KINDS: readonly Kind[] = [
     name: 'session',
     description: 'Delete sessions: their transcripts, working folders and all their tasks, which must have ended',
     argument: 'the sessions’ UUIDs or names',
-    examples: '  $ ksi delete session notes\n  $ ksi delete session --yes ID ID',
+    examples: ['ksi delete session notes', 'ksi delete session --yes ID ID'],
     key: 'session_id',
     what: (ids) => `${counted(ids, 'session')} with all tasks`,
     remove: (client, id) => client.deleteSession(id),
@@ -51,7 +51,7 @@ const KINDS: readonly Kind[] = [
     name: 'owner',
     description: 'Delete all of owners’ tasks and sessions, open ones too, and revoke their tokens (scope admin)',
     argument: 'the owners',
-    examples: '  $ ksi delete owner ann\n  $ ksi delete owner ann --yes',
+    examples: ['ksi delete owner ann', 'ksi delete owner ann --yes'],
     key: 'owner',
     what: (ids) => `all tasks, sessions and tokens of ${ids.join(', ')}`,
     remove: (client, id) => client.deleteOwner(id),
@@ -64,17 +64,14 @@ export function register(program: Command): void {
   const remove = program
     .command('delete')
     .description('Delete tasks, sessions or all that is an owner’s, for good')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi delete task ID\n  $ ksi delete session notes\n  $ ksi delete owner ann --yes\n  $ ksi help delete',
-    );
+    .withExamples('ksi delete task ID', 'ksi delete session notes', 'ksi delete owner ann --yes', 'ksi help delete');
   for (const kind of KINDS)
     remove
       .command(kind.name)
       .description(kind.description)
       .argument('<ids...>', kind.argument)
       .option('-y, --yes', kind.wide ? 'don’t ask; needed where there is no terminal to ask on' : 'don’t ask')
-      .addHelpText('after', `\nExamples:\n${kind.examples}`)
+      .withExamples(...kind.examples)
       .action((ids: string[], _options: unknown, command: Command) =>
         runCommand(() => removeAll(kind, ids, command.optsWithGlobals<Options>())),
       );

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Finding, FindingStatus } from '../../doctor/finding.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
@@ -18,10 +18,8 @@ export function register(program: Command): void {
       'Check the installation, the broker, Claude, clocks, disk, and the invariants over all stored events; changes nothing',
     )
     .option('--no-events', 'leave out the stored events, of which there may be millions')
-    .addHelpText(
-      'after',
-      `\nExit code ${EXIT.failure} when something failed; warnings are none.\n\nExamples:\n  $ ksi doctor\n  $ ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`,
-    )
+    .withNotes(`Exit code ${EXIT.failure} when something failed; warnings are none.`)
+    .withExamples('ksi doctor', `ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`)
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
 }
 

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { runCommand } from '../run.js';
 
 /** `ksi down`: stops the cluster in order. */
@@ -6,6 +6,7 @@ export function register(program: Command): void {
   program
     .command('down')
     .description('Stop the cluster: workers finish their tasks (KSI_DRAIN_S), then the APIs, then the broker')
+    .withExamples('ksi down', 'KSI_DIR=/var/lib/ksi ksi down')
     .action(() =>
       runCommand(async () => {
         const { down } = await import('../../cluster/down.js');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
@@ -26,9 +26,10 @@ export function register(program: Command): void {
       '--since <cursor>',
       '`cursor` of the last event seen: what came after it is printed first; 0: from the beginning',
     )
-    .addHelpText(
-      'after',
-      "\nExamples:\n  $ ksi events --subject 'ksi.events.task.*.state.*'\n  $ ksi events --since 0 | jq -r .type\n  $ ksi events --subject 'ksi.live.>'",
+    .withExamples(
+      "ksi events --subject 'ksi.events.task.*.state.*'",
+      'ksi events --since 0 | jq -r .type',
+      "ksi events --subject 'ksi.live.>'",
     )
     .action((_options: unknown, command: Command) => runCommand(() => follow(command.optsWithGlobals<Options>())));
 }

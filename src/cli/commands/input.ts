@@ -1,5 +1,5 @@
 import { text as readAll } from 'node:stream/consumers';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { CliError, EXIT } from '../exit.js';
@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .description('Say more to Claude while it works at a task')
     .argument('<id>', 'the task’s id')
     .argument('[text...]', 'what Claude is told; nothing with a pipe reads it from stdin')
-    .addHelpText('after', '\nExamples:\n  $ ksi input ID "Leave the tests alone"\n  $ git diff | ksi input ID')
+    .withExamples('ksi input ID "Leave the tests alone"', 'git diff | ksi input ID')
     .action((id: string, words: string[], _options: unknown, command: Command) =>
       runCommand(() => input(id, words, command.optsWithGlobals<GlobalOptions>())),
     );

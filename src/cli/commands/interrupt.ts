@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
@@ -11,7 +11,7 @@ export function register(program: Command): void {
     .command('interrupt')
     .description('Have Claude end the turn of a running task; its session can be continued')
     .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi interrupt ID && ksi logs -f ID')
+    .withExamples('ksi interrupt ID && ksi logs -f ID')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => interrupt(id, command.optsWithGlobals<GlobalOptions>())),
     );

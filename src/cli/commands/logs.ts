@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { EventEnvelope } from '../../../contracts/events.js';
 import { UUID_PATTERN } from '../../../contracts/names.js';
 import { KsiClient } from '../../client/client.js';
@@ -26,7 +26,7 @@ export function register(program: Command): void {
     .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
     .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
     .option('-n, --lines <count>', 'last lines of each process to show', wholeNumber(0), DEFAULT_LINES)
-    .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1')
+    .withExamples('ksi logs -f ID', 'ksi logs -f worker-1')
     .action((names: string[], _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<Options>();

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
 import { makeAndFollow } from '../follow.js';
@@ -16,7 +16,7 @@ export function register(program: Command): void {
     .description('Run an ended task again, as a new task of the same session, and print the new one’s id')
     .argument('<id>', 'the ended task’s id')
     .option('-w, --wait', 'print the answer as it is written, as `ksi spawn` does')
-    .addHelpText('after', '\nExamples:\n  $ ksi retry ID\n  $ ksi retry ID --wait\n  $ ksi task $(ksi retry ID)')
+    .withExamples('ksi retry ID', 'ksi retry ID --wait', 'ksi task $(ksi retry ID)')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => retry(id, command.optsWithGlobals<Options>())),
     );

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Session, SessionExport } from '../../../contracts/sessions.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
@@ -27,16 +27,13 @@ export function register(program: Command): void {
   const sessions = program
     .command('sessions')
     .description('List conversations; show, read, export and import them')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ksi sessions
-  $ ksi sessions show notes
-  $ ksi sessions transcript --markdown notes | less
-  $ ksi sessions export notes > notes.json
-  $ ksi sessions import --as notes-2 notes.json
-  $ ksi delete session notes`,
+    .withExamples(
+      'ksi sessions',
+      'ksi sessions show notes',
+      'ksi sessions transcript --markdown notes | less',
+      'ksi sessions export notes > notes.json',
+      'ksi sessions import --as notes-2 notes.json',
+      'ksi delete session notes',
     );
   sessions
     .command('list', { isDefault: true })

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { text as readAll } from 'node:stream/consumers';
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../command.js';
 import { PRIORITIES, type Priority } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import { KsiClient } from '../../client/client.js';
@@ -37,20 +38,17 @@ export function register(program: Command): void {
     .option('-w, --wait <seconds>', 'wait no longer for the answer; the task goes on', positiveNumber)
     .option('--no-wait', 'print the task’s id and return')
     .option('--idempotency-key <key>', 'however often it is given, there is one task with it (24 h)')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ksi spawn "Say hello"
-  $ git diff | ksi spawn "Review this change:" -
-  $ ksi spawn --session notes "What did I say before?"
-  $ ksi spawn -- "-v is which option of curl?"
-  $ ksi spawn --max-attempts 1 --timeout 600 "Run the tests"
-  $ ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Mend the failing test"
-  $ ksi spawn --session notes --fork "What if we had done it the other way?"
-  $ ksi spawn --attach plan.pdf --output-schema @verdict.json "Is this plan sound?"
-  $ ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"
-  $ ksi logs -f $(ksi spawn --no-wait "Summarise this repository")`,
+    .withExamples(
+      'ksi spawn "Say hello"',
+      'git diff | ksi spawn "Review this change:" -',
+      'ksi spawn --session notes "What did I say before?"',
+      'ksi spawn -- "-v is which option of curl?"',
+      'ksi spawn --max-attempts 1 --timeout 600 "Run the tests"',
+      'ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Mend the failing test"',
+      'ksi spawn --session notes --fork "What if we had done it the other way?"',
+      'ksi spawn --attach plan.pdf --output-schema @verdict.json "Is this plan sound?"',
+      'ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"',
+      'ksi logs -f $(ksi spawn --no-wait "Summarise this repository")',
     )
     .action((words: string[], _options: unknown, command: Command) =>
       runCommand(() => spawn(words, command.optsWithGlobals<Options>())),

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { ProcessStatus } from '../../cluster/managed-process.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
@@ -9,6 +9,7 @@ export function register(program: Command): void {
   program
     .command('status')
     .description(`Show the cluster's processes; exit code ${EXIT.failure} when it doesn't run`)
+    .withExamples('ksi status', 'ksi status --watch', "ksi status -o json | jq '.processes[].state'")
     .action((_options: unknown, command: Command) =>
       runCommand(() => run(command.optsWithGlobals<GlobalOptions>().output !== 'text')),
     );

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Task } from '../../../contracts/http.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
@@ -12,7 +12,7 @@ export function register(program: Command): void {
     .command('task')
     .description('Show one task')
     .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi task ID\n  $ ksi task ID -o json | jq .output.usage')
+    .withExamples('ksi task ID', 'ksi task ID -o json | jq .output.usage')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
     );

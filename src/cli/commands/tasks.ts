@@ -1,4 +1,5 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../command.js';
 import type { Task, TasksQuery } from '../../../contracts/http.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
 import { KsiClient } from '../../client/client.js';
@@ -31,10 +32,7 @@ export function register(program: Command): void {
     .option('-q, --queue <queue>', 'only those of a queue')
     .option('--metadata <name=value>', 'only those with this')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi tasks --status failed\n  $ ksi tasks --session notes -o json | jq -r ".[].task_id"',
-    )
+    .withExamples('ksi tasks --status failed', 'ksi tasks --session notes -o json | jq -r ".[].task_id"')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 

@@ -1,4 +1,5 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from '../command.js';
 import { SCOPES, type Scope, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
@@ -40,9 +41,9 @@ export function register(program: Command): void {
     )
     .option('--rate <rate>', 'spawns that it may ask for, as 60/minute')
     .addOption(new Option('--concurrency <tasks>', 'its tasks that may be open at once').argParser(positiveNumber))
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token\n  $ ksi tokens create --scope read --all-owners --description "the wall"',
+    .withExamples(
+      'ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token',
+      'ksi tokens create --scope read --all-owners --description "the wall"',
     )
     .action((_options: unknown, command: Command) =>
       runCommand(() => create(command.optsWithGlobals<CreateOptions>())),

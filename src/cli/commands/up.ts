@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { relative } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { ClusterStatus } from '../../cluster/supervisor.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
@@ -18,6 +18,7 @@ export function register(program: Command): void {
     .command('up')
     .description('Start nats-server, APIs and workers in the background, and return when they are ready')
     .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
+    .withExamples('ksi up', 'KSI_WORKERS=4 KSI_CONCURRENCY=8 ksi up', 'ksi up --demo')
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
 }
 

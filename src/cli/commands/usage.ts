@@ -1,4 +1,5 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../command.js';
 import type { UsageGroup, UsageQuery, UsageRow } from '../../../contracts/usage.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
@@ -24,7 +25,7 @@ export function register(program: Command): void {
     .option('--from <day>', 'first day, UTC (default: 30 days ago)')
     .option('--to <day>', 'last day, UTC (default: today)')
     .option('--owner <owner>', 'only this owner’s')
-    .addHelpText('after', '\nExamples:\n  $ ksi usage\n  $ ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
+    .withExamples('ksi usage', 'ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
     .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
 }
 

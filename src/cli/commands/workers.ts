@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { WorkerShown } from '../../../contracts/workers.js';
 import { KsiClient } from '../../client/client.js';
 import { findConnection } from '../connection.js';
@@ -14,7 +14,7 @@ export function register(program: Command): void {
   program
     .command('workers')
     .description('List the workers: what they run, which queues they serve, what contains their processes')
-    .addHelpText('after', '\nExamples:\n  $ ksi workers\n  $ ksi workers -o json | jq "map(.running) | add"')
+    .withExamples('ksi workers', 'ksi workers -o json | jq "map(.running) | add"')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
 }
 

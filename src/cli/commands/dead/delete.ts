@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import { KsiClient } from '../../../client/client.js';
 import { confirmed, isTerminal } from '../../confirm.js';
 import { findConnection } from '../../connection.js';
@@ -28,7 +28,7 @@ export function register(dead: Command): void {
       .option('--all', 'all, or all that match'),
   )
     .option('-y, --yes', 'don’t ask; needed for --all where there is no terminal to ask on')
-    .addHelpText('after', '\nExamples:\n  $ ksi dead delete ID\n  $ ksi dead delete --all --queue default --yes')
+    .withExamples('ksi dead delete ID', 'ksi dead delete --all --queue default --yes')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => remove(ids, command.optsWithGlobals<Options>())),
     );

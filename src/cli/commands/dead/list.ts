@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadSummary } from '../../../../contracts/http.js';
 import { KsiClient } from '../../../client/client.js';
 import { findConnection } from '../../connection.js';
@@ -23,10 +23,7 @@ export function register(dead: Command): void {
   withFilter(dead.command('list', { isDefault: true }))
     .description('List tasks that were given up, the oldest first')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi dead\n  $ ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c',
-    )
+    .withExamples('ksi dead', 'ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 

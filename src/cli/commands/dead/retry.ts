@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadRetryAnswer } from '../../../../contracts/http.js';
 import { KsiClient } from '../../../client/client.js';
 import { findConnection } from '../../connection.js';
@@ -35,7 +35,7 @@ export function register(dead: Command): void {
       wholeNumber(1, MOST),
       DEFAULT_LIMIT,
     )
-    .addHelpText('after', '\nExamples:\n  $ ksi dead retry ID\n  $ ksi dead retry --all --queue default --limit 10')
+    .withExamples('ksi dead retry ID', 'ksi dead retry --all --queue default --limit 10')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => retry(ids, command.optsWithGlobals<Options>())),
     );

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadLetter } from '../../../../contracts/dead.js';
 import type { EventEnvelope } from '../../../../contracts/events.js';
 import { KsiClient } from '../../../client/client.js';
@@ -14,7 +14,7 @@ export function register(dead: Command): void {
     .command('show')
     .description('Show one, with its command and history')
     .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi dead show ID\n  $ ksi dead show ID -o json | jq -r .command.prompt')
+    .withExamples('ksi dead show ID', 'ksi dead show ID -o json | jq -r .command.prompt')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
     );

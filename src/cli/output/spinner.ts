@@ -1,0 +1,46 @@
+import { paint } from './colour.js';
+import { duration } from './times.js';
+
+const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/** Often enough to live, and seldom enough for a slow line. */
+const FRAME_MS = 200;
+const CLEAR_LINE = '\r\u001B[2K';
+
+/** A line on a terminal that says what is waited for and since when. It takes no part in what is kept: off a terminal it is nothing. */
+export class Spinner {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #enabled: boolean;
+  readonly #since = Date.now();
+  #label = '';
+  #frame = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param enabled false: it shows nothing, whatever the stream is. */
+  constructor(stream: NodeJS.WriteStream, enabled: boolean) {
+    this.#stream = stream;
+    this.#enabled = enabled && stream.isTTY && process.env['TERM'] !== 'dumb';
+  }
+
+  /** Shows it, with what is going on. */
+  show(label: string): void {
+    this.#label = label;
+    if (!this.#enabled || this.#timer !== undefined) return;
+    this.#timer = setInterval(() => this.#draw(), FRAME_MS);
+    this.#timer.unref();
+    this.#draw();
+  }
+
+  /** Takes it away; `show` brings it back. */
+  clear(): void {
+    if (this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#stream.write(CLEAR_LINE);
+  }
+
+  #draw(): void {
+    const frame = FRAMES[this.#frame++ % FRAMES.length] ?? '';
+    const text = `${frame} ${this.#label} ${duration((Date.now() - this.#since) / 1_000)}`;
+    this.#stream.write(`${CLEAR_LINE}${paint('dim', text, this.#stream)}`);
+  }
+}
