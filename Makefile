@@ -68,6 +68,7 @@ test: build ## All that CI checks
 	@npm run --silent docs:check
 	@npm run --silent dead
 	@node dist/test/advisories.js
+	@node dist/test/tools.js
 	@npm test --silent
 
 bench: build ## Measure, against baselines of the same machine and run

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
-import { TaskErrorBody } from './events.js';
+import { EventEnvelope, TaskErrorBody } from './events.js';
 import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
@@ -69,6 +69,27 @@ export const TaskParams = Type.Object(
   { additionalProperties: false },
 );
 export type TaskParams = Static<typeof TaskParams>;
+
+/** Events of a page when a client doesn't say how many. */
+export const EVENTS_PAGE = 1_000;
+
+export const TaskEventsQuery = Type.Object(
+  {
+    since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 10_000, default: EVENTS_PAGE, description: 'Events of a page; JSON only.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type TaskEventsQuery = Static<typeof TaskEventsQuery>;
+
+/** In their order. */
+export const EventPage = Type.Object({
+  events: Type.Array(EventEnvelope),
+  cursor: Type.Optional(Type.String({ description: 'Give it as `since` for what follows, when there may be more.' })),
+});
+export type EventPage = Static<typeof EventPage>;
 
 export const InputRequest = Type.Object(
   { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'What Claude is told.' }) },

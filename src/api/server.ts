@@ -6,11 +6,13 @@ import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
 import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
+import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
+import { queueRoutes } from './routes/queues.js';
 import { spawnRoutes } from './routes/spawn.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { sessionRoutes } from './routes/sessions.js';
@@ -26,6 +28,7 @@ import { eventsRoute } from './ws/route.js';
 export async function buildServer(context: ApiContext): Promise<FastifyInstance> {
   const app = await buildEdge(context);
   auditHook(app, context.audit);
+  documentOperations(app);
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -61,6 +64,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     deadRoutes,
     deletionRoutes,
     workerRoutes,
+    queueRoutes,
     tokenRoutes,
     taskEventRoutes,
     eventsRoute,

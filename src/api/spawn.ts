@@ -1,3 +1,4 @@
+import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { AcceptedOnce } from './accept/once.js';
 import type { ApiContext } from './context.js';
@@ -36,4 +37,21 @@ export async function spawn(
     metrics.spawns.inc({ result: refused.code });
     throw refused;
   }
+}
+
+/**
+ * Waits for what comes of it.
+ * @param seconds how long. @param gone ends the wait too: nobody is there any more to be told.
+ * @returns the finished task; or what was accepted, with its status now, when the time is up. @throws {ApiError}
+ */
+export async function outcomeWithin(
+  { tasks, closing }: Pick<ApiContext, 'tasks' | 'closing'>,
+  accepted: SpawnAccepted,
+  principal: Principal,
+  seconds: number,
+  gone?: AbortSignal,
+): Promise<Task | SpawnAccepted> {
+  const ends = [AbortSignal.timeout(seconds * 1_000), closing, ...(gone === undefined ? [] : [gone])];
+  const task = await tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
+  return task.ended_at === undefined ? { ...accepted, status: task.status } : task;
 }

@@ -76,7 +76,7 @@ async function follow(
     if (outcome === undefined) continue;
     // The API's read model may be a moment behind the event.
     if (output === 'json')
-      process.stdout.write(`${JSON.stringify({ ...(await client.task(id, { signal })), ...outcome })}\n`);
+      process.stdout.write(`${JSON.stringify({ ...(await client.tasks.get(id, { signal })), ...outcome })}\n`);
     if (outcome.status === 'completed') return EXIT.ok;
     process.stderr.write(`${paint('red', whyEnded(outcome), process.stderr)}\n`);
     return outcome.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;

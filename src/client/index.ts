@@ -1,4 +1,7 @@
 /** KSI's TypeScript client. */
-export { KsiClient, type FollowOptions, type KsiClientOptions, type SpawnOptions } from './client.js';
-export { KsiError, KsiUnreachableError } from './errors.js';
-export type { SocketMessage } from './socket.js';
+export { KsiClient, type KsiClientOptions } from './client.js';
+export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
+export type { EventGap, EventMessage, LiveDelta } from './event-message.js';
+export type { Listing } from './listing.js';
+export type { SpawnedTask, TaskHandle } from './task-handle.js';
+export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, RepeatingOptions } from './transport.js';

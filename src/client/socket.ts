@@ -1,16 +1,13 @@
 import { WebSocket, type RawData } from 'ws';
 import { API_ERRORS } from '../../contracts/errors.js';
-import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
 import type { Problem } from '../../contracts/http.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
 import { pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
+import type { EventMessage } from './event-message.js';
 import { MessageQueue } from './message-queue.js';
 
-/** What comes over the events' WebSocket: an event, a delta, or that retention has taken some. */
-export type SocketMessage = EventEnvelope | (SpawnDelta & { subject: string }) | Extract<ServerFrame, { op: 'gap' }>;
-
-type Received = EventEnvelope | (SpawnDelta & { subject: string }) | ServerFrame;
+type Received = EventMessage | ServerFrame;
 
 interface SocketOptions {
   readonly url: string;
@@ -28,7 +25,7 @@ const SUBSCRIPTION = '1';
 const SILENCE_MS = 75_000;
 
 /** Messages of a WebSocket that is opened again, from the last cursor, when it breaks. Ends when `signal` aborts. */
-export async function* followSocket(options: SocketOptions): AsyncGenerator<SocketMessage> {
+export async function* followSocket(options: SocketOptions): AsyncGenerator<EventMessage> {
   let { since } = options;
   let connected = false;
   const stopped = (): boolean => options.signal?.aborted === true;

@@ -139,6 +139,7 @@ describe('access', () => {
         ['DELETE', `/sessions/${session}`, 'spawn'],
         ['DELETE', '/owners/nobody', 'admin'],
         ['GET', '/workers', 'read'],
+        ['GET', '/queues', 'read'],
         ['GET', '/metrics', 'read'],
         ['GET', '/events', 'read'],
         ['POST', '/tickets', 'read'],

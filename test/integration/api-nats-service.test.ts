@@ -4,24 +4,9 @@ import { Svcm } from '@nats-io/services';
 import type { Msg } from '@nats-io/transport-node';
 import type { DeadPage, Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/http.js';
 import { SUBJECT } from '../../contracts/names.js';
+import { OPERATIONS } from '../../contracts/operations.js';
+import type { QueueList } from '../../contracts/queues.js';
 import { ApiLab } from '../fixtures/api.js';
-
-const VERBS = [
-  'approvals',
-  'approve',
-  'cancel',
-  'dead',
-  'input',
-  'interrupt',
-  'retry',
-  'session',
-  'sessions',
-  'spawn',
-  'task',
-  'tasks',
-  'usage',
-  'workers',
-];
 
 describe('the NATS service', () => {
   let lab: ApiLab;
@@ -35,6 +20,13 @@ describe('the NATS service', () => {
       timeout: 5_000,
     });
 
+  const untilListed = async (session: string): Promise<Task> => {
+    for (;;) {
+      const [task] = (await ask('tasks', { session_id: session })).json<TaskPage>().tasks;
+      if (task !== undefined) return task;
+    }
+  };
+
   it('takes a spawn and shows it, as HTTP does', async () => {
     const accepted = (await ask('spawn', { prompt: 'over NATS', session_id: null })).json<SpawnAccepted>();
     assert.equal(accepted.status, 'queued');
@@ -43,6 +35,26 @@ describe('the NATS service', () => {
     const page = (await ask('tasks', '')).json<TaskPage>();
     assert.equal(page.tasks[0]?.task_id, accepted.task_id);
     assert.deepEqual((await ask('dead', { queue: 'default' })).json<DeadPage>(), { letters: [] });
+  });
+
+  it('waits for an outcome, gives text as it is, and nothing where HTTP gives nothing', async () => {
+    const waited = ask('spawn', { prompt: 'x', wait: 5, session_id: 'for-nats' });
+    const page = await untilListed('for-nats');
+    await lab.finish(page);
+    const done = (await waited).json<Task>();
+    assert.deepEqual([done.status, done.output?.['result']], ['completed', 'done']);
+    assert.match((await ask('session_transcript', { id: 'for-nats', format: 'markdown' })).string(), /^# /);
+    assert.equal((await ask('task_delete', { id: done.task_id })).data.length, 0);
+    const gone = (await ask('task', { id: done.task_id })).json<Problem>();
+    assert.equal(gone.code, 'not_found');
+  });
+
+  it('tells of the queues as HTTP does', async () => {
+    const { queues } = (await ask('queues', '')).json<QueueList>();
+    const [only] = queues;
+    assert.deepEqual(queues, (await lab.request('/queues')).body['queues']);
+    assert.deepEqual([queues.length, only?.queue, only?.workers, only?.running], [1, 'default', [], 0]);
+    assert.ok(only !== undefined && only.lanes.normal > 0 && only.tasks >= only.lanes.normal);
   });
 
   it('refuses with the headers of the protocol and the document of HTTP', async () => {
@@ -80,7 +92,9 @@ describe('the NATS service', () => {
       names.push(name);
       assert.deepEqual(
         endpoints.map(({ subject }) => subject).toSorted(),
-        VERBS.map((verb) => `ksi.api.${verb}`),
+        Object.keys(OPERATIONS)
+          .toSorted()
+          .map((verb) => `ksi.api.${verb}`),
       );
     }
     assert.deepEqual(names, ['ksi']);

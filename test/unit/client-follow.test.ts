@@ -74,7 +74,7 @@ describe('following, over connections that break', () => {
 
   it('gives every event of a task once, to its outcome', async () => {
     const seen: number[] = [];
-    for await (const { seq } of client.taskEvents('t')) seen.push(seq);
+    for await (const { seq } of client.tasks.events('t')) seen.push(seq);
     assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7]);
   });
 
@@ -93,21 +93,21 @@ describe('following, over connections that break', () => {
     await assert.rejects(refused, (error) => error instanceof KsiError && error.code === 'invalid_subject');
     const nobody = new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' });
     await assert.rejects(nobody.events().next(), KsiUnreachableError);
-    await assert.rejects(nobody.taskEvents('t', { since: 'i-1' }).next(), KsiUnreachableError);
+    await assert.rejects(nobody.tasks.events('t', { since: 'i-1' }).next(), KsiUnreachableError);
   });
 
   it('says an error of KSI by its code, a proxy’s by its status, and no answer as that', async () => {
     const { port } = server.address() as AddressInfo;
     const stranger = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'bad' });
     await assert.rejects(
-      stranger.task('t'),
+      stranger.tasks.get('t'),
       (error) => error instanceof KsiError && error.code === 'unauthorized' && error.status === 401,
     );
     await assert.rejects(
-      client.task('t'),
+      client.tasks.get('t'),
       (error) => error instanceof KsiError && error.code === 'http_503' && error.retryAfter === 2,
     );
-    await assert.rejects(new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' }).task('t'), KsiUnreachableError);
+    await assert.rejects(new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' }).tasks.get('t'), KsiUnreachableError);
   });
 });
 

@@ -58,7 +58,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
   app.post<{ Body: DeadRetryRequest }>(
     '/dead/retry',
     {
-      config: { scope: 'spawn', audit: 'dead_retry' },
+      config: { scope: 'spawn', audit: 'dead_retry_all' },
       schema: {
         summary: 'Put back all that match',
         body: DeadRetryRequest,

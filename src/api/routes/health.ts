@@ -2,23 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { Health } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
+import { healthOf } from '../health.js';
 
 const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
 const OPEN = { security: [], tags: ['System'] };
 
 export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
-  app.get('/health', { schema: { ...OPEN, summary: 'How this API is', response: { 200: Health } } }, (): Health => {
-    const connected = context.broker.connected();
-    const position = context.tail.model.position.seq;
-    return {
-      status: connected && context.tail.caughtUp ? 'healthy' : 'degraded',
-      version: context.version,
-      uptime_s: Math.floor(process.uptime()),
-      active_connections: context.metrics.activeConnections,
-      broker: { connected },
-      read_model: { position, behind: context.tail.caughtUp ? 0 : Math.max(0, context.hub.position.seq - position) },
-    };
-  });
+  app.get('/health', { schema: { ...OPEN, summary: 'How this API is', response: { 200: Health } } }, () =>
+    healthOf(context),
+  );
   app.get('/livez', { schema: { ...OPEN, summary: 'Whether the process answers' } }, () => ({ live: true }));
   app.get(
     '/readyz',

@@ -5,10 +5,9 @@ import { SpawnRequest } from '../../../contracts/spawn.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 import { rateHeaders } from '../spawn-rate.js';
-import { spawn, type SpawnHeaders } from '../spawn.js';
+import { outcomeWithin, spawn, type SpawnHeaders } from '../spawn.js';
 
 export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
-  const { tasks, closing } = context;
   app.post<{ Body: SpawnRequest; Querystring: SpawnQuery }>(
     '/spawn',
     {
@@ -34,10 +33,8 @@ export function spawnRoutes(app: FastifyInstance, context: ApiContext): void {
       if (wait > 0) {
         const gone = new AbortController();
         reply.raw.once('close', () => gone.abort());
-        const signal = AbortSignal.any([AbortSignal.timeout(wait * 1_000), closing, gone.signal]);
-        const task = await tasks.ended(accepted.task_id, principal, signal);
-        if (task.ended_at !== undefined) return reply.code(200).send(task);
-        return reply.code(202).send({ ...accepted, status: task.status });
+        const outcome = await outcomeWithin(context, accepted, principal, wait, gone.signal);
+        return reply.code('ended_at' in outcome ? 200 : 202).send(outcome);
       }
       return reply.code(202).send(accepted);
     },

@@ -1,41 +1,22 @@
 import { once } from 'node:events';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { Type, type Static } from 'typebox';
 import { isEnded, statusOfEvent } from '../../../contracts/states.js';
-import { EventEnvelope } from '../../../contracts/events.js';
-import { Problem, TaskParams } from '../../../contracts/http.js';
+import { EventPage, Problem, TaskEventsQuery, TaskParams } from '../../../contracts/http.js';
 import { MAX_BUFFERED_BYTES } from '../../../contracts/ws.js';
 import { SUBJECT } from '../../../contracts/names.js';
 import type { BridgedEvent } from '../../events/bridged.js';
 import { Feed } from '../../events/feed.js';
-import { apiErrorOf } from '../api-error.js';
 import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
+import { eventPage } from '../event-page.js';
 import type { Principal } from '../principal.js';
 import { principalOf } from '../request-principal.js';
-
-/** Events of a page when a client doesn't say how many. */
-const PAGE_EVENTS = 1_000;
-
-const Query = Type.Object(
-  {
-    since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
-    limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 10_000, default: PAGE_EVENTS, description: 'Events of a page; JSON only.' }),
-    ),
-  },
-  { additionalProperties: false },
-);
-const Page = Type.Object({
-  events: Type.Array(EventEnvelope),
-  cursor: Type.Optional(Type.String({ description: 'Give it as `since` for what follows, when there is more.' })),
-});
 
 const HEARTBEAT_MS = 15_000;
 
 export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void {
   const { hub, tasks } = context;
-  app.get<{ Params: TaskParams; Querystring: Static<typeof Query> }>(
+  app.get<{ Params: TaskParams; Querystring: TaskEventsQuery }>(
     '/tasks/:id/events',
     {
       config: { scope: 'read' },
@@ -45,8 +26,8 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
         description:
           'JSON: what there is. With `Accept: text/event-stream` live until the outcome; `Last-Event-ID` resumes.',
         params: TaskParams,
-        querystring: Query,
-        response: { 200: Page, '4xx': Problem },
+        querystring: TaskEventsQuery,
+        response: { 200: EventPage, '4xx': Problem },
       },
     },
     async (request, reply) => {
@@ -59,30 +40,15 @@ export function taskEventRoutes(app: FastifyInstance, context: ApiContext): void
         await new EventStream(context, reply, id, principalOf(request)).run(after, task.ended_at !== undefined);
         return reply;
       }
-      const { limit = PAGE_EVENTS } = request.query;
-      const events = await page(context, id, after, limit);
-      const last = events.length === limit ? events.at(-1) : undefined;
+      const { events, more } = await eventPage(hub, id, after, request.query.limit);
       return reply
         .type('application/json; charset=utf-8')
         .serializer((text: string) => text)
         .send(
-          `{"events":[${events.map(({ envelope }) => envelope).join(',')}]${last === undefined ? '' : `,"cursor":"${last.cursor}"`}}`,
+          `{"events":[${events.map(({ envelope }) => envelope).join(',')}]${more === undefined ? '' : `,"cursor":"${more}"`}}`,
         );
     },
   );
-}
-
-async function page({ hub }: ApiContext, id: string, after: number, limit: number): Promise<BridgedEvent[]> {
-  const events: BridgedEvent[] = [];
-  try {
-    for await (const event of hub.read(SUBJECT.taskAll(id), after, Number.MAX_SAFE_INTEGER)) {
-      events.push(event);
-      if (events.length === limit) break;
-    }
-  } catch (error) {
-    throw apiErrorOf(error);
-  }
-  return events;
 }
 
 /** Server-sent events of one task, which end with its outcome. */

@@ -70,7 +70,7 @@ const DEFAULT_WIDTH = 120;
 
 async function list(options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const approvals = await client.approvals();
+  const { approvals } = await client.approvals.list();
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(approvals)}\n`);
   else if (options.output === 'jsonl') for (const each of approvals) process.stdout.write(`${JSON.stringify(each)}\n`);
   else if (approvals.length === 0) process.stderr.write('Nothing is asked now.\n');
@@ -88,7 +88,7 @@ const row = ({ approval_id: id, tool, requested_at: asked, expires_at: until, ti
 
 async function answerAll(ids: readonly string[], answer: ApprovalAnswer, options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { done, exitCode } = await forEachOf(ids, (id) => client.approve(id, answer));
+  const { done, exitCode } = await forEachOf(ids, (id) => client.approvals.answer(id, answer));
   if (options.output !== 'text') for (const each of done) process.stdout.write(`${JSON.stringify(each)}\n`);
   else for (const { approval_id: id, decision } of done) process.stderr.write(`${id}: ${decision}\n`);
   return exitCode;

@@ -20,7 +20,7 @@ export function register(program: Command): void {
 
 async function cancel(ids: readonly string[], options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { done, exitCode } = await forEachOf(ids, (id) => client.cancel(id));
+  const { done, exitCode } = await forEachOf(ids, (id) => client.tasks.cancel(id));
   writeRecords(done, options.output, (task) => `${task.task_id}  ${task.status}`);
   return exitCode;
 }

@@ -34,7 +34,7 @@ const KINDS: readonly Kind[] = [
     examples: ['ksi delete task ID', 'ksi cancel ID && ksi delete task ID'],
     key: 'task_id',
     what: (ids) => counted(ids, 'task'),
-    remove: (client, id) => client.deleteTask(id),
+    remove: (client, id) => client.tasks.delete(id),
     wide: false,
   },
   {
@@ -44,7 +44,7 @@ const KINDS: readonly Kind[] = [
     examples: ['ksi delete session notes', 'ksi delete session --yes ID ID'],
     key: 'session_id',
     what: (ids) => `${counted(ids, 'session')} with all tasks`,
-    remove: (client, id) => client.deleteSession(id),
+    remove: (client, id) => client.sessions.delete(id),
     wide: false,
   },
   {
@@ -54,7 +54,7 @@ const KINDS: readonly Kind[] = [
     examples: ['ksi delete owner ann', 'ksi delete owner ann --yes'],
     key: 'owner',
     what: (ids) => `all tasks, sessions and tokens of ${ids.join(', ')}`,
-    remove: (client, id) => client.deleteOwner(id),
+    remove: (client, id) => client.owners.delete(id),
     wide: true,
   },
 ];

@@ -23,7 +23,7 @@ async function input(id: string, words: readonly string[], options: GlobalOption
   const text = words.length > 0 || process.stdin.isTTY ? words.join(' ') : await readAll(process.stdin);
   if (text.trim() === '') throw new CliError('There is nothing to say. Give it: ksi input ID "Go on"', EXIT.usage);
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const task = await client.input(id, text);
+  const task = await client.tasks.input(id, text);
   if (options.output !== 'text') process.stdout.write(`${JSON.stringify(task)}\n`);
   process.stderr.write(`Claude is told. See what comes of it: ksi logs -f ${id}\n`);
   return EXIT.ok;

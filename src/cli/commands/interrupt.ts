@@ -19,7 +19,7 @@ export function register(program: Command): void {
 
 async function interrupt(id: string, options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const task = await client.interrupt(id);
+  const task = await client.tasks.interrupt(id);
   if (options.output !== 'text') process.stdout.write(`${JSON.stringify(task)}\n`);
   process.stderr.write(`Claude is told to end its turn. See what comes of it: ksi logs -f ${id}\n`);
   return EXIT.ok;

@@ -43,9 +43,10 @@ async function showTask(id: string, options: Options): Promise<number> {
   const write = (event: EventEnvelope): void =>
     void process.stdout.write(`${options.output === 'text' ? line(event) : JSON.stringify(event)}\n`);
   if (options.follow === true)
-    for await (const event of client.taskEvents(id, { onRetry: retryNotice() })) write(event);
+    for await (const event of client.tasks.events(id, { onRetry: retryNotice() })) write(event);
   else {
-    const events = await client.pastEvents(id);
+    const events: EventEnvelope[] = [];
+    for await (const event of client.tasks.pastEvents(id)) events.push(event);
     if (options.output === 'json') process.stdout.write(`${JSON.stringify(events)}\n`);
     else for (const event of events) write(event);
   }

@@ -24,7 +24,7 @@ export function register(program: Command): void {
 
 async function retry(id: string, options: Options): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  return makeAndFollow(client, (signal) => client.retry(id, { signal }), {
+  return makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
     output: options.output,
     wait: options.wait ?? false,
     ifUnknown: 'it is not known whether there is a new task. See: ksi tasks',

@@ -47,7 +47,7 @@ export function register(program: Command): void {
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<GlobalOptions>();
-        const session = await clientOf(options).session(id);
+        const session = await clientOf(options).sessions.get(id);
         process.stdout.write(options.output === 'text' ? described(session) : `${JSON.stringify(session)}\n`);
         return EXIT.ok;
       }),
@@ -60,7 +60,11 @@ export function register(program: Command): void {
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<TranscriptOptions>();
-        process.stdout.write(await clientOf(options).transcript(id, options.markdown === true ? 'markdown' : 'jsonl'));
+        process.stdout.write(
+          await clientOf(options).sessions.transcript(id, {
+            format: options.markdown === true ? 'markdown' : 'jsonl',
+          }),
+        );
         return EXIT.ok;
       }),
     );
@@ -70,7 +74,7 @@ export function register(program: Command): void {
     .argument('<id>', 'its UUID or name')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
-        const exported = await clientOf(command.optsWithGlobals<GlobalOptions>()).exportSession(id);
+        const exported = await clientOf(command.optsWithGlobals<GlobalOptions>()).sessions.export(id);
         process.stdout.write(`${JSON.stringify(exported)}\n`);
         return EXIT.ok;
       }),
@@ -89,7 +93,7 @@ const HEAD = ['SESSION', 'TASKS', 'OPEN', 'COST', 'UPDATED', 'WORKSPACE'];
 const DEFAULT_WIDTH = 120;
 
 async function list(options: ListOptions): Promise<number> {
-  const { sessions, next_cursor: more } = await clientOf(options).sessions({ limit: options.limit });
+  const { sessions, next_cursor: more } = await clientOf(options).sessions.list({ limit: options.limit });
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(sessions)}\n`);
   else if (options.output === 'jsonl') for (const each of sessions) process.stdout.write(`${JSON.stringify(each)}\n`);
   else if (sessions.length === 0)
@@ -123,7 +127,7 @@ async function bringIn(file: string | undefined, options: ImportOptions): Promis
     throw new CliError(`This is not what \`ksi sessions export\` prints: ${(error as Error).message}`, EXIT.usage);
   }
   const session = options.as === undefined ? exported : { ...exported, session_id: options.as };
-  const made = await clientOf(options).importSession(session);
+  const made = await clientOf(options).sessions.import(session);
   if (options.output !== 'text') process.stdout.write(`${JSON.stringify(made)}\n`);
   const name = made.session_name ?? made.session_id;
   process.stderr.write(`${made.entries} entries. Go on with: ksi spawn --session ${name} "…"\n`);

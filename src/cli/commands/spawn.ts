@@ -60,11 +60,15 @@ async function spawn(words: readonly string[], options: Options): Promise<number
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
   const request = requestOf(await promptOf(words), options);
   const idempotencyKey = options.idempotencyKey ?? randomUUID();
-  return makeAndFollow(client, (signal) => client.spawn(request, { signal, idempotencyKey, onRetry: retryNotice() }), {
-    output: options.output,
-    wait: options.wait ?? true,
-    ifUnknown: `it is not known whether the task was accepted. To make sure, repeat the command with: --idempotency-key ${idempotencyKey}`,
-  });
+  return makeAndFollow(
+    client,
+    async (signal) => (await client.spawn(request, { signal, idempotencyKey, onRetry: retryNotice() })).accepted,
+    {
+      output: options.output,
+      wait: options.wait ?? true,
+      ifUnknown: `it is not known whether the task was accepted. To make sure, repeat the command with: --idempotency-key ${idempotencyKey}`,
+    },
+  );
 }
 
 async function promptOf(words: readonly string[]): Promise<string> {

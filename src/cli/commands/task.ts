@@ -20,7 +20,7 @@ export function register(program: Command): void {
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const task = await client.task(id);
+  const task = await client.tasks.get(id);
   process.stdout.write(options.output === 'text' ? described(task) : `${JSON.stringify(task)}\n`);
   return EXIT.ok;
 }

@@ -45,7 +45,7 @@ async function list(options: Options): Promise<number> {
     ...(options.queue === undefined ? {} : { queue: options.queue }),
     ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
   };
-  const { tasks, next_cursor: more } = await client.tasks(query);
+  const { tasks, next_cursor: more } = await client.tasks.list(query);
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(tasks)}\n`);
   else if (options.output === 'jsonl') for (const task of tasks) process.stdout.write(`${JSON.stringify(task)}\n`);
   else if (tasks.length === 0) process.stderr.write('There are no such tasks. Run one: ksi spawn "Say hello"\n');

@@ -72,7 +72,7 @@ async function create(options: CreateOptions): Promise<number> {
     ...(rate === undefined ? {} : { rate }),
     ...(concurrency === undefined ? {} : { concurrency }),
   };
-  const created = await clientOf(options).createToken(request);
+  const created = await clientOf(options).tokens.create(request);
   if (options.output !== 'text') process.stdout.write(`${JSON.stringify(created)}\n`);
   else {
     process.stdout.write(`${created.token}\n`);
@@ -84,7 +84,7 @@ async function create(options: CreateOptions): Promise<number> {
 }
 
 async function list(options: GlobalOptions): Promise<number> {
-  const { tokens } = await clientOf(options).tokens();
+  const { tokens } = await clientOf(options).tokens.list();
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(tokens)}\n`);
   else if (options.output === 'jsonl') for (const token of tokens) process.stdout.write(`${JSON.stringify(token)}\n`);
   else if (tokens.length === 0) process.stderr.write('There are no tokens but the one of the token file.\n');
@@ -95,7 +95,7 @@ async function list(options: GlobalOptions): Promise<number> {
 async function revoke(ids: readonly string[], options: GlobalOptions): Promise<number> {
   const client = clientOf(options);
   for (const id of ids) {
-    await client.revokeToken(id);
+    await client.tokens.revoke(id);
     process.stderr.write(`Revoked ${id}.\n`);
   }
   return EXIT.ok;

@@ -20,7 +20,7 @@ export function register(program: Command): void {
 
 async function list(options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { workers } = await client.workers();
+  const { workers } = await client.workers.list();
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(workers)}\n`);
   else if (options.output === 'jsonl')
     for (const worker of workers) process.stdout.write(`${JSON.stringify(worker)}\n`);

@@ -1,6 +1,6 @@
 import type { EventEnvelope, SpawnDelta, TaskErrorBody } from '../../../contracts/events.js';
 import { isEnded, statusOfEvent, type TaskStatus } from '../../../contracts/states.js';
-import type { SocketMessage } from '../../client/socket.js';
+import type { EventMessage } from '../../client/event-message.js';
 import { AnswerText, type Piece } from './answer.js';
 
 /** How a task ended, as its last event says; fields as in a task. */
@@ -22,7 +22,7 @@ export class AnswerPrinter {
   }
 
   /** @returns the outcome when `message` is it. */
-  show(message: SocketMessage): TaskOutcome | undefined {
+  show(message: EventMessage): TaskOutcome | undefined {
     if (!('type' in message)) return undefined;
     if (isDelta(message)) {
       this.#out(this.#answer.delta(message));

@@ -51,7 +51,7 @@ async function remove(named: readonly string[], options: Options): Promise<numbe
     return EXIT.failure;
   }
   const { done, exitCode } = await forEachOf(ids, async (id) => {
-    await client.deleteDeadLetter(id);
+    await client.dead.delete(id);
     return { task_id: id };
   });
   writeRecords(done, options.output, ({ task_id }) => task_id);
@@ -64,7 +64,7 @@ async function idsOf(client: KsiClient, filter: Filter): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | undefined;
   do {
-    const page = await client.deadLetters({ ...filter, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
+    const page = await client.dead.list({ ...filter, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
     ids.push(...page.letters.map(({ task_id }) => task_id));
     cursor = page.next_cursor;
   } while (cursor !== undefined);

@@ -29,7 +29,7 @@ export function register(dead: Command): void {
 
 async function list(options: Options): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { letters, next_cursor: more } = await client.deadLetters({ ...filterOf(options), limit: options.limit });
+  const { letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
   if (options.output !== 'text') {
     writeRecords(letters, options.output, JSON.stringify);
     return EXIT.ok;

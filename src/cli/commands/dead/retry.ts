@@ -51,10 +51,10 @@ async function retry(ids: readonly string[], options: Options): Promise<number> 
 
 const one =
   (client: KsiClient) =>
-  async (id: string): Promise<PutBack> => ({ retry_of: id, task_id: (await client.retryDeadLetter(id)).task_id });
+  async (id: string): Promise<PutBack> => ({ retry_of: id, task_id: (await client.dead.retry(id)).task_id });
 
 async function retryAll(client: KsiClient, options: Options): Promise<{ done: readonly PutBack[]; exitCode: number }> {
-  const { put_back: done, refused } = await client.retryDeadLetters({ ...filterOf(options), limit: options.limit });
+  const { put_back: done, refused } = await client.dead.retryAll({ ...filterOf(options), limit: options.limit });
   for (const { task_id, code, detail } of refused) process.stderr.write(`${task_id} (${code}): ${detail}\n`);
   if (done.length + refused.length === 0) process.stderr.write('There are no such dead letters.\n');
   if (done.length + refused.length === options.limit)

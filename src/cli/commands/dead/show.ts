@@ -22,7 +22,7 @@ export function register(dead: Command): void {
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
   const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const letter = await client.deadLetter(id);
+  const letter = await client.dead.get(id);
   process.stdout.write(options.output === 'text' ? described(letter) : `${JSON.stringify(letter)}\n`);
   if (options.output === 'text') process.stderr.write(`\nPut it back: ksi dead retry ${id}\n`);
   return EXIT.ok;

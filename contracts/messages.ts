@@ -1,0 +1,100 @@
+import { Type, type Static } from 'typebox';
+import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
+import { BlobRef } from './blob.js';
+
+/** Message types that KSI gives a meaning. Any other name is a type of the user's own. */
+export const MESSAGE_TYPES = {
+  DIRECT_MESSAGE: 'From one agent or person to another.',
+  BROADCAST: 'To every agent of the owner that has subscribed to it.',
+  TASK_ASSIGNMENT: 'A task; without an addressee it goes to the agent whose capabilities fit best.',
+  CONVERSATION_INVITE: 'An invitation to a conversation.',
+} as const;
+
+/** Signals in an answer's text (LEGACY_PROTOCOL.md, Messages); they are cut from what is sent on. */
+export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RESPONSE]'] } as const;
+
+/** So many answers to answers follow each other without a person's word; then the last one makes no task. */
+export const MOST_HOPS = 50;
+
+/** What a client sends: POST /messages, and with `to` in the path POST /agents/:id/messages. */
+export const MessageRequest = Type.Object(
+  {
+    type: Type.Optional(Type.String({ pattern: MESSAGE_TYPE_PATTERN, default: 'DIRECT_MESSAGE' })),
+    to: Type.Optional(Type.String({ pattern: AGENT_PATTERN })),
+    from: Type.Optional(
+      Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
+    ),
+    conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+    reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
+    content: Type.Optional(Type.String({ description: 'The text.' })),
+    payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
+    required_capabilities: Type.Optional(
+      Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
+    ),
+    message_id: Type.Optional(
+      Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type MessageRequest = Static<typeof MessageRequest>;
+
+/**
+ * A message: `data` of an AGENT_MESSAGE event, on `ksi.events.agent.<to>.message.<type>` (`_`: no addressee). KSI_MESSAGES takes it
+ * from there, so whatever is an event is in the inbox, once (ADR 17). A copy for a subscriber is AGENT_COPY, on `….agent.<subscriber>.copy.<type>`.
+ */
+export const messageFields = {
+  message_id: Type.String(),
+  type: Type.String(),
+  owner: Type.String(),
+  from: Type.Optional(Type.String({ description: 'An agent. Absent: the owner, a person.' })),
+  to: Type.Optional(Type.String()),
+  /** Beside `to`, so that events of an agent are found as those of tasks are. */
+  agent_id: Type.Optional(Type.String({ description: 'The addressee; of a message to nobody the sender.' })),
+  conversation_id: Type.Optional(Type.String()),
+  reply_to: Type.Optional(Type.String()),
+  task_id: Type.Optional(Type.String({ description: 'The task whose answer this is.' })),
+  hops: Type.Integer({
+    minimum: 0,
+    description: 'Answers that led to this one since a person or an external agent spoke.',
+  }),
+  content: Type.Optional(Type.String()),
+  payload: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  ref: Type.Optional(BlobRef),
+};
+
+/** One message as an inbox gives it. */
+export const InboxMessage = Type.Object({
+  ...messageFields,
+  seq: Type.Integer({ description: 'Its place in KSI_MESSAGES: messages come in this order.' }),
+  timestamp: Type.String({ format: 'date-time' }),
+});
+export type InboxMessage = Static<typeof InboxMessage>;
+
+export const MessageAccepted = Type.Object({
+  message_id: Type.String(),
+  status: Type.Enum(['delivered', 'queued', 'published'], {
+    description:
+      '`delivered`: its addressee reads its inbox now, or is managed; `queued`: it waits there; `published`: no addressee.',
+  }),
+  to: Type.Optional(Type.String()),
+  copies: Type.Array(Type.String(), { description: 'Agents that get a copy, as they subscribed to its type.' }),
+  since: Type.String({ description: 'A cursor from before it: what it leads to comes after.' }),
+});
+export type MessageAccepted = Static<typeof MessageAccepted>;
+
+/** GET /agents/:id/inbox: what it has not taken, in order. Waits up to `wait` seconds for the first. */
+export const InboxQuery = Type.Object(
+  {
+    wait: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 0 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+  },
+  { additionalProperties: false },
+);
+export type InboxQuery = Static<typeof InboxQuery>;
+export const Inbox = Type.Object({ messages: Type.Array(InboxMessage) });
+export type Inbox = Static<typeof Inbox>;
+
+/** POST /agents/:id/inbox/ack: all up to `seq` are taken, and never given again. Its receipt is an AGENT_DELIVERED event. */
+export const InboxAck = Type.Object({ seq: Type.Integer({ minimum: 1 }) }, { additionalProperties: false });
+export type InboxAck = Static<typeof InboxAck>;

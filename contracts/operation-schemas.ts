@@ -1,0 +1,86 @@
+import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import { DeadLetter } from './dead.js';
+import {
+  DeadPage,
+  DeadQuery,
+  DeadRetryAnswer,
+  DeadRetryRequest,
+  EventPage,
+  Health,
+  InputRequest,
+  OwnerParams,
+  SessionParams,
+  SpawnAccepted,
+  SpawnQuery,
+  Task,
+  TaskEventsQuery,
+  TaskPage,
+  TaskParams,
+  TasksQuery,
+} from './http.js';
+import type { OperationName } from './operations.js';
+import { QueueList } from './queues.js';
+import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from './sessions.js';
+import { SpawnRequest } from './spawn.js';
+import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
+import { UsageAnswer, UsageQuery } from './usage.js';
+import { WorkerList } from './workers.js';
+
+const NoFields = Type.Object({}, { additionalProperties: false });
+const Nothing = Type.Void();
+
+/** One request of what HTTP has in different places. */
+const both = <A extends TProperties, B extends TProperties>(
+  { properties: a }: TObject<A>,
+  { properties: b }: TObject<B>,
+) => Type.Object({ ...a, ...b }, { additionalProperties: false });
+
+/** What each operation is asked, all its fields in one object, and what it answers. The routes are held against it by a test. */
+export const OPERATION_SCHEMAS = {
+  // Tasks
+  spawn: { request: both(SpawnRequest, SpawnQuery), answer: Type.Union([SpawnAccepted, Task]) },
+  tasks: { request: TasksQuery, answer: TaskPage },
+  task: { request: TaskParams, answer: Task },
+  task_events: { request: both(TaskParams, TaskEventsQuery), answer: EventPage },
+  task_delete: { request: TaskParams, answer: Nothing },
+  cancel: { request: TaskParams, answer: Task },
+  interrupt: { request: TaskParams, answer: Task },
+  input: { request: both(TaskParams, InputRequest), answer: Task },
+  retry: { request: TaskParams, answer: SpawnAccepted },
+
+  // Approvals
+  approvals: { request: NoFields, answer: ApprovalList },
+  approve: { request: both(ApprovalParams, ApprovalAnswer), answer: ApprovalResolved },
+
+  // Sessions, and what they took
+  sessions: { request: SessionsQuery, answer: SessionPage },
+  session: { request: SessionParams, answer: Session },
+  session_transcript: { request: both(SessionParams, TranscriptQuery), answer: Type.String() },
+  session_export: { request: SessionParams, answer: SessionExport },
+  session_import: { request: SessionExport, answer: ImportAnswer },
+  session_delete: { request: SessionParams, answer: Nothing },
+  usage: { request: UsageQuery, answer: UsageAnswer },
+
+  // Dead letters
+  dead: { request: DeadQuery, answer: DeadPage },
+  dead_letter: { request: TaskParams, answer: DeadLetter },
+  dead_retry: { request: TaskParams, answer: SpawnAccepted },
+  dead_retry_all: { request: DeadRetryRequest, answer: DeadRetryAnswer },
+  dead_delete: { request: TaskParams, answer: Nothing },
+
+  // Access
+  tokens: { request: NoFields, answer: TokenList },
+  token_create: { request: TokenRequest, answer: TokenCreated },
+  token_revoke: { request: TokenParams, answer: Nothing },
+  ticket: { request: NoFields, answer: TicketCreated },
+  owner_delete: { request: OwnerParams, answer: Nothing },
+
+  // System
+  workers: { request: NoFields, answer: WorkerList },
+  queues: { request: NoFields, answer: QueueList },
+  health: { request: NoFields, answer: Health },
+} as const satisfies Record<OperationName, { readonly request: TObject; readonly answer: TSchema }>;
+
+export type RequestOf<N extends OperationName> = Static<(typeof OPERATION_SCHEMAS)[N]['request']>;
+export type AnswerOf<N extends OperationName> = Static<(typeof OPERATION_SCHEMAS)[N]['answer']>;

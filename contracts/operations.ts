@@ -1,0 +1,77 @@
+import type { Scope } from './tokens.js';
+
+/** How one operation stands in HTTP and NATS. What it is asked and answers: operation-schemas.ts. */
+export interface Operation {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** `:name` stands for a field of the request. */
+  readonly path: string;
+  /** The fields of the request that are not in the path go into a JSON body; without this they go into the query. */
+  readonly body?: true;
+  /** Those that go into the query beside a body. */
+  readonly query?: readonly string[];
+  /** What a token must be allowed; none is asked for where it is missing. */
+  readonly scope?: Scope;
+  /** It is kept in the audit, under its name. */
+  readonly changes?: true;
+  /**
+   * Doing it twice comes to the same as doing it once, so that a client whose answer was lost may ask again: `keyed` ones by
+   * their idempotency key alone. A deletion done before is then answered 404.
+   */
+  readonly repeatable?: true | 'keyed';
+  /** The answer is text, not JSON. */
+  readonly text?: true;
+}
+
+/**
+ * The operations of the system, by name: `ksi.api.<name>` over NATS, `operationId` of the OpenAPI document. What the HTTP routes, the NATS
+ * service and the clients have in common. Over NATS a request is one JSON object with all its fields, and the answer what HTTP's body is.
+ */
+export const OPERATIONS = {
+  // Tasks
+  spawn: { method: 'POST', path: '/spawn', body: true, query: ['wait'], scope: 'spawn', changes: true, repeatable: 'keyed' }, // prettier-ignore
+  tasks: { method: 'GET', path: '/tasks', scope: 'read', repeatable: true },
+  task: { method: 'GET', path: '/tasks/:id', scope: 'read', repeatable: true },
+  task_events: { method: 'GET', path: '/tasks/:id/events', scope: 'read', repeatable: true },
+  task_delete: { method: 'DELETE', path: '/tasks/:id', scope: 'spawn', changes: true, repeatable: true },
+  cancel: { method: 'POST', path: '/tasks/:id/cancel', scope: 'spawn', changes: true, repeatable: true },
+  interrupt: { method: 'POST', path: '/tasks/:id/interrupt', scope: 'spawn', changes: true },
+  input: { method: 'POST', path: '/tasks/:id/input', body: true, scope: 'spawn', changes: true },
+  retry: { method: 'POST', path: '/tasks/:id/retry', scope: 'spawn', changes: true },
+
+  // Approvals
+  approvals: { method: 'GET', path: '/approvals', scope: 'read', repeatable: true },
+  approve: { method: 'POST', path: '/approvals/:id', body: true, scope: 'approve', changes: true },
+
+  // Sessions, and what they took
+  sessions: { method: 'GET', path: '/sessions', scope: 'read', repeatable: true },
+  session: { method: 'GET', path: '/sessions/:id', scope: 'read', repeatable: true },
+  session_transcript: { method: 'GET', path: '/sessions/:id/transcript', scope: 'read', repeatable: true, text: true },
+  session_export: { method: 'GET', path: '/sessions/:id/export', scope: 'read', repeatable: true },
+  session_import: { method: 'POST', path: '/sessions/import', body: true, scope: 'spawn', changes: true },
+  session_delete: { method: 'DELETE', path: '/sessions/:id', scope: 'spawn', changes: true, repeatable: true },
+  usage: { method: 'GET', path: '/usage', scope: 'read', repeatable: true },
+
+  // Dead letters
+  dead: { method: 'GET', path: '/dead', scope: 'read', repeatable: true },
+  dead_letter: { method: 'GET', path: '/dead/:id', scope: 'read', repeatable: true },
+  dead_retry: { method: 'POST', path: '/dead/:id/retry', scope: 'spawn', changes: true, repeatable: true },
+  dead_retry_all: { method: 'POST', path: '/dead/retry', body: true, scope: 'spawn', changes: true },
+  dead_delete: { method: 'DELETE', path: '/dead/:id', scope: 'spawn', changes: true, repeatable: true },
+
+  // Access
+  tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
+  token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },
+  token_revoke: { method: 'DELETE', path: '/tokens/:id', scope: 'admin', changes: true, repeatable: true },
+  ticket: { method: 'POST', path: '/tickets', scope: 'read', repeatable: true },
+  owner_delete: { method: 'DELETE', path: '/owners/:id', scope: 'admin', changes: true, repeatable: true },
+
+  // System
+  workers: { method: 'GET', path: '/workers', scope: 'read', repeatable: true },
+  queues: { method: 'GET', path: '/queues', scope: 'read', repeatable: true },
+  health: { method: 'GET', path: '/health', repeatable: true },
+} as const satisfies Record<string, Operation>;
+
+export type OperationName = keyof typeof OPERATIONS;
+
+/** The names of the fields that stand in a path template. */
+export const pathFields = (path: string): string[] => [...path.matchAll(/:([a-z_]+)/g)].map(([, name = '']) => name);

@@ -1,0 +1,15 @@
+import { accessHandlers } from './access.js';
+import { deadHandlers } from './dead.js';
+import type { Handlers } from './handler.js';
+import { sessionHandlers } from './sessions.js';
+import { systemHandlers } from './system.js';
+import { taskHandlers } from './tasks.js';
+
+/** What each operation does when it is asked for over NATS; an area is a file. The HTTP routes call the same. */
+export const HANDLERS: Handlers = {
+  ...taskHandlers,
+  ...sessionHandlers,
+  ...deadHandlers,
+  ...accessHandlers,
+  ...systemHandlers,
+};

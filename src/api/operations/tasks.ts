@@ -1,0 +1,30 @@
+import type { EventEnvelope } from '../../../contracts/events.js';
+import { settledSequenceOf } from '../cursors.js';
+import { eventPage } from '../event-page.js';
+import { outcomeWithin, spawn } from '../spawn.js';
+import type { Handlers } from './handler.js';
+
+export const taskHandlers = {
+  spawn: async ({ wait = 0, ...request }, { principal, context, idempotencyKey }) => {
+    const { accepted } = await spawn(context, request, principal, { idempotencyKey, traceparent: undefined });
+    return wait === 0 ? accepted : outcomeWithin(context, accepted, principal, wait);
+  },
+  tasks: (query, { principal, context }) => context.tasks.page(query, principal),
+  task: ({ id }, { principal, context }) => context.tasks.task(id, principal),
+  task_events: async ({ id, since, limit }, { principal, context: { tasks, hub } }) => {
+    await tasks.task(id, principal);
+    const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
+    const { events, more } = await eventPage(hub, id, after, limit);
+    return {
+      events: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
+      ...(more === undefined ? {} : { cursor: more }),
+    };
+  },
+  task_delete: ({ id }, { principal, context }) => context.deleter.task(id, principal),
+  cancel: ({ id }, { principal, context }) => context.canceller.cancel(id, principal),
+  interrupt: ({ id }, { principal, context }) => context.interrupter.interrupt(id, principal),
+  input: ({ id, text }, { principal, context }) => context.inputs.say(id, text, principal),
+  retry: ({ id }, { principal, context }) => context.retrier.retry(id, principal),
+  approvals: (_request, { principal, context }) => ({ approvals: context.approvals.list(principal) }),
+  approve: ({ id, ...answer }, { principal, context }) => context.approvals.answer(id, answer, principal),
+} satisfies Partial<Handlers>;

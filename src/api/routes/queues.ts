@@ -1,0 +1,20 @@
+import type { FastifyInstance } from 'fastify';
+import { Problem } from '../../../contracts/http.js';
+import { QueueList } from '../../../contracts/queues.js';
+import type { ApiContext } from '../context.js';
+import { queuesOf } from '../queues.js';
+
+export function queueRoutes(app: FastifyInstance, context: ApiContext): void {
+  app.get(
+    '/queues',
+    {
+      config: { scope: 'read' },
+      schema: {
+        tags: ['System'],
+        summary: 'The queues: what stands in them, and who serves them',
+        response: { 200: QueueList, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    async () => ({ queues: await queuesOf(context) }),
+  );
+}

@@ -1,0 +1,16 @@
+import type { QueueList, QueueShown } from '../../../contracts/queues.js';
+import { listing, type Listing } from '../listing.js';
+import type { CallOptions, Transport } from '../transport.js';
+
+export class Queues {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Those that the operator has defined: what stands in them, and who serves them. */
+  list(options: CallOptions = {}): Listing<QueueList, QueueShown> {
+    return listing({ read: () => this.#transport.call('queues', {}, options), items: ({ queues }) => queues });
+  }
+}

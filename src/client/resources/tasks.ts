@@ -1,0 +1,75 @@
+import type { EventEnvelope } from '../../../contracts/events.js';
+import type { EventPage, Task, TaskPage, TasksQuery } from '../../../contracts/http.js';
+import { atCursor, listing, type Listing } from '../listing.js';
+import { TaskHandle, type SpawnedTask } from '../task-handle.js';
+import type { CallOptions, FollowOptions, Transport } from '../transport.js';
+
+/** Events of a page: asked for, as only then the answer has the cursor of the next one. */
+const PAGE = 1_000;
+
+export class Tasks {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** @throws {KsiError} `not_found` */
+  get(id: string, options: CallOptions = {}): Promise<Task> {
+    return this.#transport.call('task', { id }, options);
+  }
+
+  /** The newest first. */
+  list(query: TasksQuery = {}, options: CallOptions = {}): Listing<TaskPage, Task> {
+    return listing({
+      read: (cursor) => this.#transport.call('tasks', { ...query, ...atCursor(cursor) }, options),
+      items: ({ tasks }) => tasks,
+      next: ({ next_cursor: next }) => next,
+    });
+  }
+
+  /** To follow and steer one; asks nothing. @param since a cursor from before its first event, if one is known. */
+  handle(id: string, { since }: { readonly since?: string | undefined } = {}): TaskHandle {
+    return new TaskHandle(this.#transport, id, since);
+  }
+
+  /** Cancels a task in any state. @returns it, cancelled. @throws {KsiError} `task_ended`: it has another outcome. */
+  cancel(id: string, options: CallOptions = {}): Promise<Task> {
+    return this.handle(id).cancel(options);
+  }
+
+  /** Has Claude end its turn; the outcome follows. @throws {KsiError} `not_running` */
+  interrupt(id: string, options: CallOptions = {}): Promise<Task> {
+    return this.handle(id).interrupt(options);
+  }
+
+  /** Says more to Claude while it works at a task. @throws {KsiError} `not_running` */
+  input(id: string, text: string, options: CallOptions = {}): Promise<Task> {
+    return this.handle(id).input(text, options);
+  }
+
+  /** Runs an ended task again, as a new one each time; one that has a dead letter is put back. @throws {KsiError} `not_ended`, `not_retryable` */
+  retry(id: string, options: CallOptions = {}): Promise<SpawnedTask> {
+    return this.handle(id).retry(options);
+  }
+
+  /** Deletes an ended task for good. @throws {KsiError} `not_ended`: cancel it first. */
+  delete(id: string, options: CallOptions = {}): Promise<void> {
+    return this.#transport.call('task_delete', { id }, options);
+  }
+
+  /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
+  events(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+    return this.#transport.taskEvents(id, options);
+  }
+
+  /** What has happened to a task so far. */
+  pastEvents(id: string, options: CallOptions = {}): Listing<EventPage, EventEnvelope> {
+    return listing({
+      read: (since) =>
+        this.#transport.call('task_events', { id, limit: PAGE, ...(since === undefined ? {} : { since }) }, options),
+      items: ({ events }) => events,
+      next: ({ cursor }) => cursor,
+    });
+  }
+}

@@ -1,0 +1,27 @@
+import type { TokenCreated, TokenList, TokenRequest, TokenShown } from '../../../contracts/tokens.js';
+import { listing, type Listing } from '../listing.js';
+import type { CallOptions, Transport } from '../transport.js';
+
+/** Who may use the cluster. Scope `admin`. */
+export class Tokens {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Makes one, which the answer holds and nothing else ever will. */
+  create(request: TokenRequest, options: CallOptions = {}): Promise<TokenCreated> {
+    return this.#transport.call('token_create', request, options);
+  }
+
+  /** Without their secrets. */
+  list(options: CallOptions = {}): Listing<TokenList, TokenShown> {
+    return listing({ read: () => this.#transport.call('tokens', {}, options), items: ({ tokens }) => tokens });
+  }
+
+  /** Lets nobody in with it any more, and ends its open connections. @throws {KsiError} `not_found` */
+  revoke(id: string, options: CallOptions = {}): Promise<void> {
+    return this.#transport.call('token_revoke', { id }, options);
+  }
+}
