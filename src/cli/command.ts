@@ -1,6 +1,9 @@
 import { Command as Plain, InvalidArgumentError, type Argument, type Option } from 'commander';
 import { nearest } from './words.js';
 
+/** Of help off a terminal, as commander has it. */
+const USUAL_WIDTH = 80;
+
 /** What a value is one of: what completion looks up, or `files` for the shell's own. */
 export type ValueKind = 'tasks' | 'open tasks' | 'sessions' | 'queues' | 'approvals' | 'dead' | 'files';
 
@@ -70,7 +73,10 @@ export class Command extends Plain {
 
   #after(): string {
     const examples = this.#examples.map((line) => `  $ ${line}`);
-    const parts = [...this.#notes, examples.length === 0 ? '' : `Examples:\n${examples.join('\n')}`];
+    const help = this.createHelp();
+    const width = process.stdout.columns ?? USUAL_WIDTH;
+    const notes = this.#notes.map((note) => (note.includes('\n') ? note : help.boxWrap(note, width)));
+    const parts = [...notes, examples.length === 0 ? '' : `Examples:\n${examples.join('\n')}`];
     return parts
       .filter((part) => part !== '')
       .map((part) => `\n${part}`)
@@ -89,7 +95,7 @@ function suggesting<T extends Option | Argument>(each: T): T {
   if (choices === undefined || parse === undefined) return each;
   each.parseArg = <V>(value: string, previous: V): V => {
     try {
-      return parse.call(each, value, previous);
+      return parse.call(each, value, previous) as V;
     } catch (error) {
       const near = nearest(value, choices);
       if (!(error instanceof InvalidArgumentError) || near === undefined) throw error;

@@ -47,7 +47,7 @@ export const attachmentsOf = (mentions: readonly Mention[]): Attachment[] =>
 
 /** What is told of them: `plan.md (2.1 KB)`. */
 export const describeAttached = (attachments: readonly Attachment[]): string =>
-  attachments.map(({ name, data }) => `${name} (${sizeOf((data.length * 3) / 4)})`).join(', ');
+  attachments.map(({ name, data }) => `${name} (${sizeOf(Buffer.byteLength(data, 'base64'))})`).join(', ');
 
 const sizeOf = (bytes: number): string =>
   bytes < 1_024

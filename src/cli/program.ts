@@ -22,8 +22,10 @@ export function createProgram(): Command {
 }
 
 const ENVIRONMENT_HELP = `Environment:
-  KSI_URL, KSI_TOKEN   the API and who we are; else what \`ksi up\` wrote into KSI_DIR, or the nearest .ksi upward
-  NO_COLOR             no colours; FORCE_COLOR, CLICOLOR_FORCE: colours also off a terminal
+  KSI_URL, KSI_TOKEN  the API and who we are; without them what \`ksi up\` wrote
+                      into KSI_DIR, or into the nearest .ksi upward
+  NO_COLOR            no colours
+  FORCE_COLOR, CLICOLOR_FORCE   colours, also off a terminal
   \`ksi config\` shows all that is set, and from where`;
 
 function version(): string {

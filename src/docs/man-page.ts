@@ -73,7 +73,8 @@ function commandOf(command: Plain): string[] {
   return [...own, ...command.commands.flatMap(commandOf)];
 }
 
-const isShown = (command: Plain): boolean => command.parent?.createHelp().visibleCommands(command.parent).includes(command) === true;
+const isShown = (command: Plain): boolean =>
+  command.parent?.createHelp().visibleCommands(command.parent).includes(command) === true;
 
 const usageOf = (command: Plain): string =>
   [
@@ -106,8 +107,7 @@ const sentence = (text: string): string => {
   return /[.!?]$/.test(whole) || whole === '' ? whole : `${whole}.`;
 };
 
-const noteOf = (note: string): string[] =>
-  note.includes('\n') ? verbatim(note.split('\n')) : ['.PP', escaped(note)];
+const noteOf = (note: string): string[] => (note.includes('\n') ? verbatim(note.split('\n')) : ['.PP', escaped(note)]);
 
 /** Lines such as `  124  the wait timed out` under a heading. */
 const table = (text: string): string[] =>
@@ -132,5 +132,8 @@ const escaped = (text: string): string =>
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
     .replaceAll('"', '\\(dq')
-    .replace(/[^\x00-\x7f]/gu, (char) => `\\[u${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`)
+    .replace(
+      /[^\x00-\x7f]/gu,
+      (char) => `\\[u${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`,
+    )
     .replace(/^([.'])/, '\\&$1');

@@ -58,7 +58,7 @@ describe('ksi', () => {
       'Bash,Read',
     ]);
     assert.equal(out, 'Hello\n\nDone.\n');
-    assert.equal(err, '→ Bash {"command":"ls"}\n');
+    assert.equal(err, '→ Bash ls\n');
     assert.equal(code, 0);
     assert.deepEqual(api.spawned, { prompt: 'Say hello', session_id: 'notes', allowed_tools: ['Bash', 'Read'] });
     assert.deepEqual(api.subscribed.subjects, [`ksi.events.task.${TASK}.>`, `ksi.live.task.${TASK}`]);
@@ -319,7 +319,7 @@ describe('ksi', () => {
       [['tasks', '--limit', 'x'], 2, /whole number/],
       [['tasks', '-o', 'xml'], 2, /Allowed choices are text, json, jsonl/],
       [['tasks'], 4, /unauthorized/, { KSI_TOKEN: 'bad' }],
-      [['spawn', 'hi'], 1, /make up/, { KSI_URL: 'http://127.0.0.1:1' }],
+      [['spawn', 'hi'], 1, /ksi up/, { KSI_URL: 'http://127.0.0.1:1' }],
     ];
     for (const [args, code, says, env] of cases) {
       const ran = await ksi(args, '', env);

@@ -9,6 +9,7 @@ import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { EventMessage } from '../../client/event-message.js';
 import { EXIT } from '../exit.js';
 import { attachmentsOf, describeAttached, findMentions } from '../mentions.js';
+import { paint } from '../output/colour.js';
 import { explain } from '../run.js';
 import { CHAT_HELP, parseEntry, type Entry } from './commands.js';
 import { completeLine } from './complete-line.js';
@@ -16,7 +17,7 @@ import { Editor } from './editor.js';
 import type { History } from './history.js';
 import { questionOf, type Asked, type Question, type Step } from './question.js';
 import { Screen } from './screen.js';
-import { describeCost, describeSession } from './session-lines.js';
+import { describeCost, describeLast, describeSession } from './session-lines.js';
 import { TurnView, type Ended } from './turn-view.js';
 
 export interface ChatOptions {
@@ -33,7 +34,6 @@ export interface ChatOptions {
   readonly output: NodeJS.WriteStream;
 }
 
-const PROMPT = '› ';
 /** Between two Ctrl-C that leave. */
 const TWICE_MS = 3_000;
 const RECONNECT_MS = 2_000;
@@ -56,6 +56,7 @@ interface Asking {
 export class Chat {
   readonly #options: ChatOptions;
   readonly #screen: Screen;
+  readonly #prompt: string;
   readonly #left = new AbortController();
   #editor: Editor | undefined;
   #session: string | undefined;
@@ -69,6 +70,7 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.#options = options;
     this.#screen = new Screen(options.output);
+    this.#prompt = paint('cyan', '› ', options.output);
     this.#session = options.session;
   }
 
@@ -109,11 +111,16 @@ export class Chat {
     const known = session === undefined ? undefined : await this.#find(session);
     if (session === undefined || known === undefined) {
       const which = session === undefined ? 'a new session' : `the new session ${session}`;
-      this.#screen.note(`ksi chat: ${which}. /help says what else there is.`);
+      this.#screen.note(`ksi chat: ${which}\n/help says what else there is.`);
       return undefined;
     }
-    this.#screen.note(`ksi chat: ${describeSession(known)}. /help says what else there is.`);
-    if (known.open === 0) return undefined;
+    this.#screen.note(`ksi chat: ${describeSession(known)}\n/help says what else there is.`);
+    if (known.open === 0) {
+      await this.#told(async () =>
+        this.#screen.note(describeLast(await this.#options.client.tasks.get(known.last_task_id))),
+      );
+      return undefined;
+    }
     const { tasks } = await this.#options.client.tasks.list({ session_id: session, limit: 20 });
     return tasks.filter(({ ended_at: ended }) => ended === undefined).at(-1);
   }
@@ -129,7 +136,7 @@ export class Chat {
 
   #typing(): void {
     this.#screen.hold();
-    this.#editor?.show(PROMPT);
+    this.#editor?.show(this.#prompt);
   }
 
   #emptied(): void {
@@ -182,7 +189,9 @@ export class Chat {
     const known = this.#session === undefined ? undefined : await this.#find(this.#session);
     if (known === undefined)
       return this.#screen.note(`${this.#session ?? 'A new session'}: it begins with what you say next.`);
-    this.#screen.note(`${describeSession(known)}\nElsewhere: ksi chat --session ${known.session_name ?? known.session_id}`);
+    this.#screen.note(
+      `${describeSession(known)}\nElsewhere: ksi chat --session ${known.session_name ?? known.session_id}`,
+    );
   }
 
   async #cost(): Promise<void> {
@@ -258,7 +267,7 @@ export class Chat {
     const next = this.#next.shift();
     if (next !== undefined) void this.#entered(next);
     else if (typed === '') this.#refresh();
-    else this.#editor?.show(PROMPT, typed);
+    else this.#editor?.show(this.#prompt, typed);
   }
 
   async #follow(turn: Turn, id: string, since: string): Promise<void> {
@@ -339,7 +348,9 @@ export class Chat {
     this.#asking = undefined;
     this.#editor?.hide();
     this.#screen.release();
-    this.#screen.note(decision === 'withdrawn' || decision === 'expired' ? decision : `answered elsewhere: ${decision}`);
+    this.#screen.note(
+      decision === 'withdrawn' || decision === 'expired' ? decision : `answered elsewhere: ${decision}`,
+    );
     this.#refresh();
   }
 
@@ -373,7 +384,7 @@ export class Chat {
     }
     if (this.#asking !== undefined) return;
     this.#screen.release();
-    if (this.#turn === undefined) editor.show(PROMPT);
+    if (this.#turn === undefined) editor.show(this.#prompt);
   }
 
   async #interrupt(): Promise<void> {

@@ -128,8 +128,6 @@ export class Editor implements Disposable {
       history.shift();
       return;
     }
-    const entry = this.#keys.textOf(line);
-    history[0] = entry.replaceAll('\n', BREAK);
-    this.#options.onHistory(entry);
+    this.#options.onHistory(this.#keys.textOf(line));
   }
 }

@@ -11,6 +11,8 @@ export class Screen {
   #held: (() => void)[] | undefined;
   /** The last thing written was no whole line. */
   #open = false;
+  /** It was ended by us: its own end may still come. */
+  #ended = false;
 
   constructor(output: NodeJS.WriteStream) {
     this.#output = output;
@@ -64,11 +66,16 @@ export class Screen {
   }
 
   #piece({ to, text }: Piece): void {
+    const late = this.#ended && text === '\n';
+    this.#ended = false;
+    if (late) return;
     this.#put(to === 'stdout' ? printable(text) : paint('dim', printable(text), this.#output));
   }
 
   #endLine(): void {
-    if (this.#open) this.#put('\n');
+    if (!this.#open) return;
+    this.#put('\n');
+    this.#ended = true;
   }
 
   #put(text: string): void {

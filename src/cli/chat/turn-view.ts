@@ -26,12 +26,14 @@ export interface Ended {
 
 /** Turns the events and deltas of a task into what a chat shows of it. */
 export class TurnView {
-  readonly #answer = new AnswerText();
+  readonly #answer: AnswerText;
   readonly #width: () => number;
+  #started: number | undefined;
 
   /** @param width columns of the terminal. */
   constructor(width: () => number) {
     this.#width = width;
+    this.#answer = new AnswerText(width);
   }
 
   show(message: EventEnvelope | (SpawnDelta & { readonly subject: string })): Shown {
@@ -43,6 +45,7 @@ export class TurnView {
       case 'SPAWN_WAITING':
         return { pieces: [], label: 'waiting for what this session is at' };
       case 'SPAWN_START':
+        this.#started ??= Date.parse(message.timestamp);
         return { pieces: this.#answer.start(Number(data['attempt'])), label: 'thinking' };
       case 'SPAWN_RETRY':
         return this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`, 'beginning again');
@@ -71,7 +74,7 @@ export class TurnView {
     return { pieces: [...this.#answer.end(), { to: 'stderr', text: `${text}\n` }], label };
   }
 
-  #end({ type, data }: EventEnvelope): Shown {
+  #end({ type, timestamp, data }: EventEnvelope): Shown {
     const status = statusOfEvent(type);
     if (status === undefined || !isEnded(status)) return { pieces: [] };
     const pieces = this.#answer.end();
@@ -80,25 +83,31 @@ export class TurnView {
       status === 'completed' && !this.#answer.any && typeof result === 'string' && result !== ''
         ? [{ to: 'stdout', text: `${result}\n` }]
         : [];
-    return { pieces: [...pieces, ...words], ended: { status, summary: summaryOf(status, data) } };
+    return {
+      pieces: [...pieces, ...words],
+      ended: { status, summary: summaryOf(status, data, this.#secondsTo(timestamp)) },
+    };
+  }
+
+  #secondsTo(timestamp: string): number | undefined {
+    return this.#started === undefined ? undefined : (Date.parse(timestamp) - this.#started) / 1_000;
   }
 }
 
+/** Below it tenths tell something. */
+const SHORT_S = 10;
+
 const isDelta = (message: EventEnvelope | SpawnDelta): message is SpawnDelta => message.type === 'SPAWN_DELTA';
 
-function summaryOf(status: TaskStatus, data: EventEnvelope['data']): string {
-  const { error, reason, usage, output } = data as {
-    error?: TaskErrorBody;
-    reason?: string;
-    usage?: Usage;
-    output?: { duration_ms?: unknown };
-  };
-  const took = output?.duration_ms;
+function summaryOf(status: TaskStatus, data: EventEnvelope['data'], seconds: number | undefined): string {
+  const { error, reason, usage } = data as { error?: TaskErrorBody; reason?: string; usage?: Usage };
   const figures = [
-    typeof took === 'number' ? duration(took / 1_000) : '',
-    usage === undefined ? '' : `$${usage.cost_usd.toFixed(4)}`,
+    seconds === undefined ? '' : seconds < SHORT_S ? `${seconds.toFixed(1)}s` : duration(seconds),
+    usage === undefined || usage.cost_usd === 0 ? '' : `$${usage.cost_usd.toFixed(4)}`,
   ].filter((figure) => figure !== '');
   if (status === 'completed') return figures.join(', ');
   if (error?.code === 'claude_interrupted') return ['interrupted', ...figures].join(', ');
-  return error === undefined ? `${status}${reason === undefined ? '' : ` (${reason})`}` : `${error.code}: ${error.message}`;
+  return error === undefined
+    ? `${status}${reason === undefined ? '' : ` (${reason})`}`
+    : `${error.code}: ${error.message}`;
 }

@@ -1,11 +1,11 @@
-import type { Command } from '../command.js';
-import { KsiClient } from '../../client/client.js';
-import { confirmed, isTerminal } from '../confirm.js';
-import { findConnection } from '../connection.js';
+import type { Command, ValueKind } from '../command.js';
+import type { KsiClient } from '../../client/client.js';
+import { agreed, mustBeAskable } from '../confirm.js';
+import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
-import { CliError, EXIT } from '../exit.js';
+import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
-import { writeRecords } from '../output/records.js';
+import { printLines } from '../output/print.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -24,6 +24,7 @@ interface Kind {
   readonly remove: (client: KsiClient, id: string) => Promise<void>;
   /** It takes what its name doesn't show: off a terminal, where nobody can be asked, only by `--yes`. */
   readonly wide: boolean;
+  readonly values?: ValueKind;
 }
 
 const KINDS: readonly Kind[] = [
@@ -36,6 +37,7 @@ const KINDS: readonly Kind[] = [
     what: (ids) => counted(ids, 'task'),
     remove: (client, id) => client.tasks.delete(id),
     wide: false,
+    values: 'tasks',
   },
   {
     name: 'session',
@@ -46,6 +48,7 @@ const KINDS: readonly Kind[] = [
     what: (ids) => `${counted(ids, 'session')} with all tasks`,
     remove: (client, id) => client.sessions.delete(id),
     wide: false,
+    values: 'sessions',
   },
   {
     name: 'owner',
@@ -71,30 +74,25 @@ export function register(program: Command): void {
       .description(kind.description)
       .argument('<ids...>', kind.argument)
       .option('-y, --yes', kind.wide ? 'don’t ask; needed where there is no terminal to ask on' : 'don’t ask')
+      .withValues(kind.values === undefined ? {} : { ids: kind.values })
       .withExamples(...kind.examples)
       .action((ids: string[], _options: unknown, command: Command) =>
         runCommand(() => removeAll(kind, ids, command.optsWithGlobals<Options>())),
       );
 }
 
-async function removeAll(kind: Kind, ids: readonly string[], { yes, ...options }: Options): Promise<number> {
-  const terminal = { input: process.stdin, output: process.stderr };
-  const mayAsk = isTerminal(terminal);
-  if (kind.wide && yes !== true && !mayAsk)
-    throw new CliError(`Nobody can be asked here whether to delete ${kind.what(ids)}: give --yes.`, EXIT.usage);
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  if (yes !== true && mayAsk && !(await confirmed(`Delete ${kind.what(ids)} for good?`, terminal))) {
-    process.stderr.write('Nothing was deleted.\n');
-    return EXIT.failure;
-  }
+async function removeAll(kind: Kind, ids: readonly string[], options: Options): Promise<number> {
+  if (kind.wide) mustBeAskable(kind.what(ids), options);
+  await using client = clientOf(options);
+  if (!(await agreed(kind.what(ids), options))) return EXIT.failure;
   const { done, exitCode } = await forEachOf(ids, async (id) => {
     await kind.remove(client, id);
     return { id };
   });
-  writeRecords(
+  printLines(
     done.map(({ id }) => ({ [kind.key]: id })),
-    options.output,
     (record) => record[kind.key] ?? '',
+    options,
   );
   return exitCode;
 }

@@ -4,6 +4,7 @@ import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -29,7 +30,7 @@ async function run(options: Options): Promise<number> {
   const { pino } = await import('pino');
   const findings: Finding[] = [];
   const progress = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[2K${text}`);
+    if (process.stderr.isTTY && options.quiet !== true) process.stderr.write(`\r\u001B[2K${text}`);
   };
   const asked = {
     config: readConfig(process.env),
@@ -47,7 +48,7 @@ async function run(options: Options): Promise<number> {
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(findings)}\n`);
   const failed = findings.filter(({ status }) => status === 'failed').length;
   const warnings = findings.filter(({ status }) => status === 'warning').length;
-  if (options.output === 'text') process.stderr.write(`\n${summary(failed, warnings)}\n`);
+  if (options.output === 'text') say(options, `\n${summary(failed, warnings)}`);
   return failed > 0 ? EXIT.failure : EXIT.ok;
 }
 

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import type { Command } from '../command.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
 import { retryNotice, runCommand } from '../run.js';
@@ -35,7 +34,7 @@ export function register(program: Command): void {
 }
 
 async function follow(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
@@ -43,9 +42,10 @@ async function follow(options: Options): Promise<number> {
     ...(options.subject.length === 0 ? {} : { subjects: options.subject }),
     since: options.since,
     signal: stop.signal,
-    onRetry: retryNotice(),
+    onRetry: retryNotice(options),
   })) {
     // A reader that is slow is waited for; the cluster keeps what it has not read.
+    if (options.output === 'none') continue;
     if (!process.stdout.write(`${JSON.stringify(message)}\n`)) await once(process.stdout, 'drain');
   }
   return EXIT.ok;

@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import * as approvals from './approvals.js';
 import * as cancel from './cancel.js';
+import * as chat from './chat.js';
 import * as completion from './completion.js';
 import * as config from './config.js';
 import * as dead from './dead.js';
@@ -12,6 +13,7 @@ import * as help from './help.js';
 import * as input from './input.js';
 import * as interrupt from './interrupt.js';
 import * as logs from './logs.js';
+import * as queues from './queues.js';
 import * as retry from './retry.js';
 import * as sessions from './sessions.js';
 import * as spawn from './spawn.js';
@@ -38,9 +40,9 @@ interface CommandModule {
  * told, with the next step, by run.ts. What is slow to load and not for every command, it imports itself.
  */
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly commands: readonly CommandModule[] }[] = [
-  { title: 'Ask Claude', commands: [spawn] },
+  { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
   { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
-  { title: 'The cluster', commands: [up, down, status, workers, tokens, config, doctor] },
+  { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
   { title: 'This program', commands: [completion, help] },
 ];

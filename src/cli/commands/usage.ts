@@ -1,11 +1,11 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import type { UsageGroup, UsageQuery, UsageRow } from '../../../contracts/usage.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
-import { renderTable } from '../output/table.js';
+import { printTable } from '../output/print.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions, Omit<UsageQuery, 'by'> {
@@ -30,7 +30,7 @@ export function register(program: Command): void {
 }
 
 async function show(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const { by, from, to, owner } = options;
   const answer = await client.usage({
     by,
@@ -38,17 +38,17 @@ async function show(options: Options): Promise<number> {
     ...(to === undefined ? {} : { to }),
     ...(owner === undefined ? {} : { owner }),
   });
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(answer)}\n`);
-  else if (options.output === 'jsonl')
-    for (const each of answer.rows) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else if (answer.rows.length === 0) process.stderr.write(`No task ended from ${answer.from} to ${answer.to}.\n`);
-  else {
-    const head = [by.toUpperCase(), 'TASKS', 'USD', 'INPUT', 'OUTPUT', 'CACHE READ', 'CACHE WRITTEN', 'TURNS'];
-    const rows = [...answer.rows, { ...answer.total, key: 'total' }].map(row);
-    process.stdout.write(`${renderTable(head, rows, process.stdout.columns ?? 120)}\n`);
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    return EXIT.ok;
   }
+  const rows = [...answer.rows, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];
+  if (answer.rows.length > 0) printTable(rows, { head: [by.toUpperCase(), ...HEAD], row }, options);
+  else if (options.output === 'text') say(options, `No task ended from ${answer.from} to ${answer.to}.`);
   return EXIT.ok;
 }
+
+const HEAD = ['TASKS', 'USD', 'INPUT', 'OUTPUT', 'CACHE READ', 'CACHE WRITTEN', 'TURNS'];
 
 const row = (each: UsageRow): string[] => [
   each.key === '' ? '–' : each.key,

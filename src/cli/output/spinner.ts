@@ -7,7 +7,7 @@ const FRAME_MS = 200;
 const CLEAR_LINE = '\r\u001B[2K';
 
 /** A line on a terminal that says what is waited for and since when. It takes no part in what is kept: off a terminal it is nothing. */
-export class Spinner {
+export class Spinner implements Disposable {
   readonly #stream: NodeJS.WriteStream;
   readonly #enabled: boolean;
   readonly #since = Date.now();
@@ -23,11 +23,16 @@ export class Spinner {
 
   /** Shows it, with what is going on. */
   show(label: string): void {
-    this.#label = label;
+    this.label(label);
     if (!this.#enabled || this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#draw(), FRAME_MS);
     this.#timer.unref();
     this.#draw();
+  }
+
+  /** What is going on; it is not shown for that, if it isn't. */
+  label(text: string): void {
+    this.#label = text;
   }
 
   /** Takes it away; `show` brings it back. */
@@ -36,6 +41,18 @@ export class Spinner {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#stream.write(CLEAR_LINE);
+  }
+
+  /** Writes whole lines to its terminal, above it. */
+  aside(write: () => void): void {
+    const isShown = this.#timer !== undefined;
+    this.clear();
+    write();
+    if (isShown) this.show(this.#label);
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
   }
 
   #draw(): void {

@@ -1,4 +1,3 @@
-import { timesFor } from './times.js';
 import { cut, widthOf } from './width.js';
 
 const GAP = 2;
@@ -32,6 +31,3 @@ export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, '
 
 /** On one line, and no wider than `most`. */
 export const shorten = (text: string, most: number): string => cut(oneLine(text), most);
-
-/** How long ago, as people say it. */
-export const ago = (iso: string, now: number): string => timesFor({}, now)(iso);

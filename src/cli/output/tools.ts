@@ -1,7 +1,8 @@
 import { cut } from './width.js';
 import { oneLine } from './table.js';
 
-const MOST_OF_INPUT = 200;
+/** What it asks is shown as a question, where it can be answered. */
+const QUESTION = 'AskUserQuestion';
 
 /** What a tool is asked for, in its own words: a command, a file, else all of its input. */
 export function detailOf(input: unknown): string {
@@ -11,9 +12,9 @@ export function detailOf(input: unknown): string {
   return Object.keys(input).length === 0 ? '' : JSON.stringify(input);
 }
 
-/** `→ Bash git status` */
-export const toolLine = (name: string, input: unknown): string =>
-  `→ ${`${oneLine(name)} ${cut(oneLine(detailOf(input)), MOST_OF_INPUT)}`.trimEnd()}`;
+/** `→ Bash git status` @param width columns that it may take. */
+export const toolLine = (name: string, input: unknown, width: number): string =>
+  cut(`→ ${oneLine(`${name} ${name === QUESTION ? '' : detailOf(input)}`)}`, width);
 
 /** What a tool answered. */
 export interface ToolResult {
