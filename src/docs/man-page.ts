@@ -43,7 +43,6 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ['NO_COLOR', 'When it is set, nothing is coloured.'],
   ['FORCE_COLOR, CLICOLOR_FORCE', 'When one is set, and not 0, colours are written off a terminal too.'],
   ['XDG_STATE_HOME', 'Where what ksi chat remembers is kept. Default: ~/.local/state'],
-  ['EDITOR, SHELL, TERM', 'As usual.'],
 ];
 
 const FILES: readonly (readonly [string, string])[] = [
@@ -132,8 +131,5 @@ const escaped = (text: string): string =>
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
     .replaceAll('"', '\\(dq')
-    .replace(
-      /[^\x00-\x7f]/gu,
-      (char) => `\\[u${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`,
-    )
+    .replace(/\P{ASCII}/gu, (char) => `\\[u${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`)
     .replace(/^([.'])/, '\\&$1');

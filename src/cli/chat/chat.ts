@@ -37,6 +37,8 @@ export interface ChatOptions {
 /** Between two Ctrl-C that leave. */
 const TWICE_MS = 3_000;
 const RECONNECT_MS = 2_000;
+/** One who leaves waits no longer for Claude to be told. */
+const STOPPING_MS = 2_000;
 
 /** A task that is under way. */
 interface Turn {
@@ -66,6 +68,9 @@ export class Chat {
   #pending: Asked[] = [];
   #asking: Asking | undefined;
   #lastInterrupt = 0;
+  /** Claude is being told to end its turn. */
+  #stopping: Promise<void> | undefined;
+  #exitCode: number = EXIT.ok;
 
   constructor(options: ChatOptions) {
     this.#options = options;
@@ -90,7 +95,7 @@ export class Chat {
         onEntry: (text) => void this.#entered(text),
         onTyping: () => this.#typing(),
         onEmptied: () => this.#emptied(),
-        onInterrupt: () => void this.#interrupt(),
+        onInterrupt: () => this.#interrupt(),
         onEnd: () => this.#leave(),
       },
     );
@@ -102,6 +107,7 @@ export class Chat {
     editor.hide();
     this.#screen.rest();
     this.#screen.release();
+    await Promise.race([this.#stopping, sleep(STOPPING_MS, undefined, { ref: false })]);
     return this.#farewell();
   }
 
@@ -273,7 +279,7 @@ export class Chat {
   async #follow(turn: Turn, id: string, since: string): Promise<void> {
     turn.id = id;
     // Ctrl-C came before it was accepted.
-    if (turn.interrupted) void this.#told(() => this.#stop(id));
+    if (turn.interrupted) this.#stopping = this.#told(() => this.#stop(id));
     const view = new TurnView(() => this.#options.output.columns);
     for await (const message of this.#messages(id, since, turn.stop.signal)) {
       if ('op' in message) {
@@ -387,11 +393,11 @@ export class Chat {
     if (this.#turn === undefined) editor.show(this.#prompt);
   }
 
-  async #interrupt(): Promise<void> {
+  #interrupt(): void {
     const turn = this.#turn;
     const again = Date.now() - this.#lastInterrupt < TWICE_MS;
     this.#lastInterrupt = Date.now();
-    if (again || turn?.interrupted === true) return this.#leave();
+    if (again || turn?.interrupted === true) return this.#leave(turn === undefined ? EXIT.ok : EXIT.interrupted);
     if (turn === undefined) {
       this.#editor?.hide();
       this.#screen.note('Ctrl-C again, or /exit, leaves.');
@@ -403,7 +409,8 @@ export class Chat {
     this.#editor?.hide();
     this.#screen.release();
     this.#screen.note('interrupting Claude; Ctrl-C again leaves');
-    if (turn.id !== undefined) await this.#told(() => this.#stop(turn.id ?? ''));
+    const { id } = turn;
+    if (id !== undefined) this.#stopping = this.#told(() => this.#stop(id));
   }
 
   /** Ends Claude's turn; a task that has none yet is cancelled. */
@@ -419,7 +426,8 @@ export class Chat {
     }
   }
 
-  #leave(): void {
+  #leave(exitCode: number = EXIT.ok): void {
+    this.#exitCode = exitCode;
     this.#left.abort();
     this.#turn?.stop.abort(new Error('left'));
   }
@@ -427,10 +435,9 @@ export class Chat {
   #farewell(): number {
     const turn = this.#turn;
     if (this.#session !== undefined) this.#screen.note(`Go on with: ksi chat --session ${this.#session}`);
-    if (turn?.id === undefined) return EXIT.ok;
-    if (!turn.interrupted)
+    if (turn?.id !== undefined && !turn.interrupted)
       this.#screen.note(`Claude goes on: ksi logs -f ${turn.id}\nCancel it with: ksi cancel ${turn.id}`);
-    return EXIT.interrupted;
+    return this.#exitCode;
   }
 
   /** Says once that a broken connection is being resumed. */

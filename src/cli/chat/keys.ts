@@ -6,8 +6,6 @@ export const BREAK = '↵';
 const CTRL_C = '\u0003';
 const PASTE_BEGIN = '\u001B[200~';
 const PASTE_END = '\u001B[201~';
-/** The beginning of PASTE_BEGIN or PASTE_END at the end of a chunk. */
-const TORN = /\u001B\[(?:2(?:0(?:[01])?)?)?$/;
 /** A longer paste is shown by its size: a line editor would draw it anew for each of its characters. */
 const MOST_SHOWN = 500;
 const MOST_LINES_SHOWN = 5;
@@ -57,7 +55,7 @@ export class Keys extends Transform {
 
   override _transform(chunk: string, _encoding: BufferEncoding, done: TransformCallback): void {
     let rest = this.#torn + chunk;
-    this.#torn = TORN.exec(rest)?.[0] ?? '';
+    this.#torn = tornFrom(rest);
     rest = rest.slice(0, rest.length - this.#torn.length);
     while (rest !== '') rest = this.#paste === undefined ? this.#typed(rest) : this.#pasted(rest, this.#paste);
     done();
@@ -98,7 +96,7 @@ export class Keys extends Transform {
 
   #give(text: string): void {
     if (this.#editing.isShown()) this.push(text);
-    else if (text.includes(CTRL_C)) this.#editing.onInterrupt();
+    else if (text.includes(CTRL_C)) for (let n = text.split(CTRL_C).length - 1; n > 0; n--) this.#editing.onInterrupt();
     else {
       // Keys that move or delete have nothing to do yet, and Enter would only scroll.
       const begin = text.startsWith('\u001B') ? -1 : text.search(/\P{Cc}/u);
@@ -107,6 +105,15 @@ export class Keys extends Transform {
       this.push(text.slice(begin));
     }
   }
+}
+
+/** The beginning of a sign of pastes at the end of a chunk; Escape alone is a key. */
+function tornFrom(chunk: string): string {
+  for (let length = PASTE_BEGIN.length - 1; length > 1; length--) {
+    const end = chunk.slice(-length);
+    if (end.length === length && (PASTE_BEGIN.startsWith(end) || PASTE_END.startsWith(end))) return end;
+  }
+  return '';
 }
 
 const BACKSPACE = '\u007F';

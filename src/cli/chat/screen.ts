@@ -3,6 +3,8 @@ import { paint } from '../output/colour.js';
 import { printable } from '../output/printable.js';
 import { Spinner } from '../output/spinner.js';
 
+type Format = 'dim' | 'red' | 'yellow';
+
 /** What the chat writes above the line that is edited. While that is shown, it is held back, so that nothing is written into it. */
 export class Screen {
   readonly #output: NodeJS.WriteStream;
@@ -23,10 +25,10 @@ export class Screen {
   }
 
   /** A line told beside Claude's words. */
-  note(text: string, format: 'dim' | 'red' | 'yellow' | 'bold' = 'dim'): void {
+  note(text: string, format: Format = 'dim'): void {
     this.#do(() => {
       this.#endLine();
-      this.#put(`${paint(format, printable(text), this.#output)}\n`);
+      this.#put(`${printable(text)}\n`, format);
     });
   }
 
@@ -69,7 +71,7 @@ export class Screen {
     const late = this.#ended && text === '\n';
     this.#ended = false;
     if (late) return;
-    this.#put(to === 'stdout' ? printable(text) : paint('dim', printable(text), this.#output));
+    this.#put(printable(text), to === 'stdout' ? undefined : 'dim');
   }
 
   #endLine(): void {
@@ -78,8 +80,8 @@ export class Screen {
     this.#ended = true;
   }
 
-  #put(text: string): void {
-    this.#output.write(text);
-    this.#open = !/\n(?:\u001B\[\d+m)*$/.test(text);
+  #put(text: string, format?: Format): void {
+    this.#output.write(format === undefined ? text : paint(format, text, this.#output));
+    this.#open = !text.endsWith('\n');
   }
 }

@@ -3,7 +3,7 @@ import { locate, type Found } from '../connection.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
-import { tableOf } from '../output/print.js';
+import { tableOf, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 import { nearest } from '../words.js';
@@ -15,7 +15,7 @@ interface Options extends GlobalOptions {
 interface Setting {
   readonly name: string;
   /** Absent: it has none. */
-  readonly value?: unknown;
+  readonly value?: string | number;
   readonly from: 'environment' | 'default';
 }
 
@@ -41,7 +41,7 @@ async function show(options: Options): Promise<number> {
   const known = await knownNames();
   const settings: Setting[] = known
     .map((name) => ({ name, from: set.has(name) ? ('environment' as const) : ('default' as const) }))
-    .map((each) => (each.name in values ? { ...each, value: withoutPassword(values[each.name]) } : each))
+    .map((each) => (each.name in values ? { ...each, value: shownValue(values[each.name]) } : each))
     .filter(({ from }) => options.changed !== true || from === 'environment');
   const shown = {
     connection: {
@@ -79,19 +79,21 @@ function describe(
 ): void {
   const nothing = 'not known: start a cluster with `ksi up`, or set KSI_URL and KSI_TOKEN';
   const rows = [
-    ['API', url === undefined ? nothing : String(withoutPassword(url.value)), url?.from ?? ''],
+    ['API', url === undefined ? nothing : withoutPassword(url.value), url?.from ?? ''],
     ['token', token === undefined ? 'none' : 'there is one', token?.from ?? ''],
     ['Claude signs in by', signs.length === 0 ? 'nothing that is set here' : signs.join(', '), ''],
   ];
   process.stdout.write(`${tableOf(rows, { head: ['WHAT', 'IS', 'FROM'], row: (cells) => cells })}\n`);
-  if (settings.length > 0)
-    process.stdout.write(
-      `\n${tableOf(settings, { head: ['SETTING', 'FROM', 'VALUE'], row: ({ name, from, value }) => [name, value === undefined ? '' : from, value === undefined ? '' : String(value)] })}\n`,
-    );
+  if (settings.length > 0) process.stdout.write(`\n${tableOf(settings, SETTINGS)}\n`);
   if (faults.length === 0) return say(options, '\nNothing is wrong with it.');
   const text = ['Wrong:', ...faults.map((fault) => `  ${fault}`)].join('\n');
   process.stderr.write(`\n${paint('red', text, process.stderr)}\n`);
 }
+
+const SETTINGS: TableOf<Setting> = {
+  head: ['SETTING', 'FROM', 'VALUE'],
+  row: ({ name, from, value }) => (value === undefined ? [name, '', ''] : [name, from, String(value)]),
+};
 
 /** Variables that look like ours and are not: nobody would be told else that a misspelt one has no effect. */
 function strangers(env: NodeJS.ProcessEnv, known: readonly string[]): string[] {
@@ -103,5 +105,7 @@ function strangers(env: NodeJS.ProcessEnv, known: readonly string[]): string[] {
 }
 
 /** An address may hold a password. */
-const withoutPassword = (value: unknown): unknown =>
-  typeof value === 'string' ? value.replace(/(\w+:\/\/)[^@/\s,]*@/g, '$1***@') : value;
+const withoutPassword = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s,]*@/g, '$1***@');
+
+const shownValue = (value: unknown): string | number =>
+  typeof value === 'number' ? value : withoutPassword(typeof value === 'string' ? value : JSON.stringify(value));

@@ -28,6 +28,7 @@ export function complete(program: Command, words: readonly string[]): Completion
     if (pending !== undefined) pending = undefined;
     else if (word === '--') onlyOperands = true;
     else if (!onlyOperands && word.startsWith('-')) pending = valueOption(command, word);
+    else if (command === program && operands === 0 && word === HELP) continue;
     else {
       const below = operands === 0 ? subcommandOf(command, word) : undefined;
       if (below === undefined) operands += 1;
@@ -43,6 +44,11 @@ export function complete(program: Command, words: readonly string[]): Completion
   const found = argument === undefined ? NOTHING : valuesOf(takes, argument, argument.name(), last);
   return { candidates: [...names, ...found.candidates], values: found.values };
 }
+
+/** What follows it is completed as if it weren't there. */
+const HELP = 'help';
+
+const HELP_OPTION: Candidate = { value: '--help', description: 'what it does, with examples' };
 
 const NOTHING: Completion = { candidates: [], values: undefined };
 
@@ -60,7 +66,7 @@ function optionOrItsValue(command: Command, word: string): Completion {
     value: each.long ?? each.short ?? '',
     description: each.description,
   }));
-  return { candidates: matching(options, word), values: undefined };
+  return { candidates: matching([...options, HELP_OPTION], word), values: undefined };
 }
 
 function valuesOf(command: Command, of: Option | Argument, name: string, word: string): Completion {
