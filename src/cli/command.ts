@@ -17,6 +17,8 @@ export class Command extends Plain {
 
   constructor(name?: string) {
     super(name);
+    // `ksi help GROUP` says the same.
+    this.helpCommand(false);
     this.addHelpText('after', () => this.#after());
     // A group with a default command (`ksi dead` lists) would take a misspelt one for an argument of that.
     this.hook('preSubcommand', (group, chosen) => {

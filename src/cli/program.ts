@@ -10,7 +10,6 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .description('Runs fleets of Claude Code processes behind NATS JetStream. Data goes to stdout, all else to stderr.')
     .version(version(), '-V, --version')
-    .helpCommand(false)
     .withNotes(EXIT_HELP, ENVIRONMENT_HELP)
     .withExamples('ksi up', 'ksi spawn "Say hello"', 'git diff | ksi spawn "Review this" > review.md', 'ksi help spawn')
     .exitOverride();

@@ -14,8 +14,17 @@ export class History {
   constructor(env: Readonly<Record<string, string | undefined>>) {
     this.#file = join(stateFolder(env), 'chat_history');
     const lines = readState(this.#file).split('\n');
-    if (lines.length > 2 * MOST) writeState(this.#file, lines.slice(-MOST).join('\n'));
+    if (lines.length > 2 * MOST) this.#trim(lines);
     this.entries = lines.slice(-MOST).flatMap(textOf).reverse();
+  }
+
+  /** A file that cannot be written is as long as it is. */
+  #trim(lines: readonly string[]): void {
+    try {
+      writeState(this.#file, lines.slice(-MOST).join('\n'));
+    } catch {
+      return;
+    }
   }
 
   /** @throws what the file system does. */

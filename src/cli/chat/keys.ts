@@ -70,14 +70,15 @@ export class Keys extends Transform {
     return text.slice(at + PASTE_BEGIN.length);
   }
 
-  #pasted(text: string, sofar: string): string {
-    const at = text.indexOf(PASTE_END);
+  #pasted(chunk: string, sofar: string): string {
+    const text = sofar + chunk;
+    const at = text.indexOf(PASTE_END, Math.max(0, sofar.length - PASTE_END.length));
     if (at === -1) {
-      this.#paste = sofar + text;
+      this.#paste = text;
       return '';
     }
     this.#paste = undefined;
-    this.#give(this.#shown(sofar + text.slice(0, at)));
+    this.#give(this.#shown(text.slice(0, at)));
     return text.slice(at + PASTE_END.length);
   }
 
