@@ -12,7 +12,7 @@ export KSI_NATS_SERVERS := $(or $(NATS),$(KSI_NATS_SERVERS))
 export KSI_CONCURRENCY := $(or $(CONCURRENCY),$(KSI_CONCURRENCY))
 
 KSI := node dist/src/cli/main.js
-SOURCES := $(shell find contracts src workers test -name '*.ts' 2>/dev/null) package.json tsconfig.json
+SOURCES := $(shell find contracts src workers test -name "*.ts" 2>/dev/null) $(shell find src/prompts/library -type f 2>/dev/null) package.json tsconfig.json
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 

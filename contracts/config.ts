@@ -176,6 +176,12 @@ export const Config = Type.Object({
       'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.',
     ),
   ),
+  KSI_PROMPTS: Type.Optional(
+    Text(
+      'Folder with `compositions/*.yaml`, `components/**/*.md` and `profiles/*.json` of your own, beside those that come with KSI (docs/prompts.md). Read anew when they change.',
+    ),
+  ),
+  KSI_PROFILES: Type.Optional(Text('Folder of profiles, if it is another one than `profiles` in KSI_PROMPTS.')),
   KSI_BUDGETS: Type.Optional(
     Text(
       'JSON file that says what sessions, owners and tokens may cost: `{"owner_usd_per_day": 20}`. Read anew when it changes.',

@@ -97,6 +97,21 @@ export const API_ERRORS = {
     title: 'There is such a session already',
     next: 'Delete it first, or import under another name.',
   },
+  agent_exists: {
+    status: 409,
+    title: 'An agent of this id belongs to another owner',
+    next: 'Register it under another id, or leave `agent_id` out for a new one.',
+  },
+  no_suitable_agent: {
+    status: 409,
+    title: 'No agent has the capabilities that the task needs',
+    next: 'Name an agent in `to`, or register one with a capability of those (GET /agents?capability=…).',
+  },
+  no_available_agent: {
+    status: 409,
+    title: 'No agent with these capabilities is there now',
+    next: 'Name one in `to`: it gets the task when it connects, or is active again.',
+  },
   already_answered: {
     status: 409,
     title: 'This was answered, or is not asked any more',
@@ -106,6 +121,21 @@ export const API_ERRORS = {
     status: 409,
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
+  },
+  identity_exists: {
+    status: 409,
+    title: 'The agent has an identity already',
+    next: 'Change it with PATCH /identities/:agent_id, or remove it first.',
+  },
+  context_missing: {
+    status: 400,
+    title: 'The context lacks keys that the composition requires',
+    next: 'Give the keys that are named; GET /compositions/:name says what each is.',
+  },
+  composition_invalid: {
+    status: 422,
+    title: 'The composition cannot be composed',
+    next: 'Ask whoever keeps KSI_PROMPTS to correct what is named; POST /compositions/:name/validate tells all.',
   },
   body_too_large: {
     status: 413,

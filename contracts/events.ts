@@ -1,15 +1,17 @@
 import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
+import { AGENT_KINDS } from './agents.js';
 import { BlobRef } from './blob.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
+import { messageFields, TaskMessage } from './messages.js';
 import { PRIORITIES } from './names.js';
 import { Usage } from './usage.js';
 
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an AGENT_MESSAGE.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -42,6 +44,24 @@ const deletedFields = {
   by: Type.String({ description: 'The owner of the token that asked for it.' }),
 };
 
+/** Of changes of shared state. They may come out of order: the one with the higher revision is the later. */
+const sharedFields = {
+  owner: Type.String(),
+  key: Type.String(),
+  revision: Type.Integer(),
+  by: Type.Optional(Type.String({ description: 'The agent that did it, if it was one.' })),
+};
+
+const agentFields = { agent_id: Type.String(), owner: Type.String() };
+const agentShown = {
+  ...agentFields,
+  kind: Type.Enum([...AGENT_KINDS]),
+  role: Type.String(),
+  capabilities: Type.Array(Type.String()),
+  subscriptions: Type.Array(Type.String()),
+  session_id: Type.Optional(Type.String()),
+};
+
 export const EVENT_DATA = {
   SPAWN_QUEUED: Type.Object({
     ...taskFields,
@@ -59,6 +79,7 @@ export const EVENT_DATA = {
     metadata: Type.Optional(Metadata),
     fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
+    message: Type.Optional(TaskMessage),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({
@@ -148,6 +169,41 @@ export const EVENT_DATA = {
     task_id: Type.String(),
   }),
   SESSION_DELETED: Type.Object(deletedFields),
+  SHARED_SET: Type.Object({
+    ...sharedFields,
+    size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+    value: Type.Optional(
+      Type.Unknown({ description: 'What it is now. Absent when it is too large for a message: GET /shared/:key.' }),
+    ),
+  }),
+  SHARED_DELETED: Type.Object(sharedFields),
+  AGENT_REGISTERED: Type.Object(agentShown),
+  AGENT_UPDATED: Type.Object(agentShown),
+  AGENT_STATUS: Type.Object({
+    ...agentFields,
+    status: Type.Enum(['active', 'paused', 'ended', 'connected', 'disconnected']),
+    reason: Type.Optional(
+      Type.String({ description: '`signal`: it said so itself; `lost`: its client was not heard of any more.' }),
+    ),
+  }),
+  AGENT_MESSAGE: Type.Object(messageFields),
+  /** As AGENT_MESSAGE, to one that subscribes to its type, whom `agent_id` names. */
+  AGENT_COPY: Type.Object(messageFields),
+  /** The receipt: these were taken from its inbox, or made into a task. */
+  AGENT_DELIVERED: Type.Object({
+    ...agentFields,
+    seq: Type.Integer({ description: 'All of its messages up to this are taken.' }),
+    message_ids: Type.Array(Type.String()),
+    task_id: Type.Optional(Type.String({ description: 'Of a managed agent: the task that the message became.' })),
+    refused: Type.Optional(Type.String({ description: 'The code of the error with which no task was made of it.' })),
+  }),
+  /** It stayed in the inbox until it was too old. */
+  AGENT_MESSAGE_EXPIRED: Type.Object({ ...agentFields, seq: Type.Integer(), message_id: Type.String() }),
+  AGENT_TERMINATED: Type.Object({
+    ...agentFields,
+    reason: Type.Enum(['removed', 'signal'], { description: '`signal`: it said `[END]`, or was told so.' }),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that asked for it.' })),
+  }),
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),

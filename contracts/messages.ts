@@ -16,27 +16,40 @@ export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RE
 /** So many answers to answers follow each other without a person's word; then the last one makes no task. */
 export const MOST_HOPS = 50;
 
+/** Of a message that answers a task's failure or a refusal: no managed agent answers to it. */
+export const MessageError = Type.Object({
+  code: Type.String({ description: "Of the task's error, or of the refusal." }),
+  message: Type.String(),
+});
+export type MessageError = Static<typeof MessageError>;
+
+/** Of the UUIDv5 of what KSI itself sends: of an answer's task, of a copy's message and subscriber. Never changes. */
+export const MESSAGE_NAMESPACE = 'b1a7c0de-3f0e-5d52-8a55-0d7d8a2b9c01';
+
 /** What a client sends: POST /messages, and with `to` in the path POST /agents/:id/messages. */
+const asked = {
+  type: Type.Optional(Type.String({ pattern: MESSAGE_TYPE_PATTERN, default: 'DIRECT_MESSAGE' })),
+  from: Type.Optional(
+    Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
+  ),
+  conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+  reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
+  content: Type.Optional(Type.String({ description: 'The text.' })),
+  payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
+  required_capabilities: Type.Optional(
+    Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
+  ),
+  message_id: Type.Optional(
+    Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
+  ),
+};
 export const MessageRequest = Type.Object(
-  {
-    type: Type.Optional(Type.String({ pattern: MESSAGE_TYPE_PATTERN, default: 'DIRECT_MESSAGE' })),
-    to: Type.Optional(Type.String({ pattern: AGENT_PATTERN })),
-    from: Type.Optional(
-      Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
-    ),
-    conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
-    reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
-    content: Type.Optional(Type.String({ description: 'The text.' })),
-    payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
-    required_capabilities: Type.Optional(
-      Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
-    ),
-    message_id: Type.Optional(
-      Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
-    ),
-  },
+  { to: Type.Optional(Type.String({ pattern: AGENT_PATTERN })), ...asked },
   { additionalProperties: false },
 );
+/** To the agent in the path. */
+export const AddressedMessage = Type.Object(asked, { additionalProperties: false });
+export type AddressedMessage = Static<typeof AddressedMessage>;
 export type MessageRequest = Static<typeof MessageRequest>;
 
 /**
@@ -54,6 +67,11 @@ export const messageFields = {
   conversation_id: Type.Optional(Type.String()),
   reply_to: Type.Optional(Type.String()),
   task_id: Type.Optional(Type.String({ description: 'The task whose answer this is.' })),
+  token_id: Type.Optional(
+    Type.String({ description: 'The token that it began with: what it leads to is charged to it.' }),
+  ),
+  error: Type.Optional(MessageError),
+  signal: Type.Optional(Type.Literal('end', { description: 'The sender has ended: it said `[END]`, which is cut.' })),
   hops: Type.Integer({
     minimum: 0,
     description: 'Answers that led to this one since a person or an external agent spoke.',
@@ -62,6 +80,8 @@ export const messageFields = {
   payload: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   ref: Type.Optional(BlobRef),
 };
+export const Message = Type.Object(messageFields);
+export type Message = Static<typeof Message>;
 
 /** One message as an inbox gives it. */
 export const InboxMessage = Type.Object({
@@ -88,6 +108,9 @@ export const InboxQuery = Type.Object(
   {
     wait: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 0 })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+    after: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'A `seq`: only those after it. Default: all that it has not taken.' }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -96,5 +119,26 @@ export const Inbox = Type.Object({ messages: Type.Array(InboxMessage) });
 export type Inbox = Static<typeof Inbox>;
 
 /** POST /agents/:id/inbox/ack: all up to `seq` are taken, and never given again. Its receipt is an AGENT_DELIVERED event. */
-export const InboxAck = Type.Object({ seq: Type.Integer({ minimum: 1 }) }, { additionalProperties: false });
+export const InboxAck = Type.Object(
+  { seq: Type.Integer({ minimum: 1, description: 'Of the last message that it has taken.' }) },
+  { additionalProperties: false },
+);
 export type InboxAck = Static<typeof InboxAck>;
+export const InboxAcked = Type.Object({
+  seq: Type.Integer({ description: 'All up to it are taken: higher than asked for, if that had been taken already.' }),
+});
+export type InboxAcked = Static<typeof InboxAcked>;
+
+/** An inbox's position: an entry of `ksi_inboxes`, which never goes back. */
+export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
+export type InboxPosition = Static<typeof InboxPosition>;
+
+/** Which message a task is run for. */
+export const TaskMessage = Type.Object({
+  message_id: Type.String(),
+  type: Type.String(),
+  from: Type.Optional(Type.String()),
+  conversation_id: Type.Optional(Type.String()),
+  hops: Type.Integer({ minimum: 0 }),
+});
+export type TaskMessage = Static<typeof TaskMessage>;

@@ -23,6 +23,14 @@ export const BUCKET = {
   workers: 'ksi_workers',
   tokens: 'ksi_tokens',
   tickets: 'ksi_tickets',
+  identities: 'ksi_identities',
+  profiles: 'ksi_profiles',
+  shared: 'ksi_shared',
+  agents: 'ksi_agents',
+  /** Up to where each agent has taken its messages. */
+  inboxes: 'ksi_inboxes',
+  /** External agents whose clients read their inboxes. */
+  agentPresence: 'ksi_agents_present',
   /** Bodies of events, which readers of events may read. */
   blobs: 'ksi_blobs',
   /** Bodies of commands, dead letters and transcripts: KSI's own. */
@@ -36,6 +44,8 @@ export type Priority = (typeof PRIORITIES)[number];
 /** The lanes of a queue, each with a consumer: its priorities, and `next` for tasks promoted from waiting. */
 export const LANES = [...PRIORITIES, 'next'] as const;
 export type Lane = (typeof LANES)[number];
+/** Stands in an addressee's place where there is none. */
+export const NOBODY = '_';
 /** Stands in a lane's place in the subject of a run that waits long for its next attempt: no consumer serves it. */
 export const PARKED = 'parked';
 
@@ -87,6 +97,14 @@ export const SUBJECT = {
   taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
   taskDeleted: (taskId: string) => `${EVENTS}.task.${taskId}.deleted`,
   sessionDeleted: (sessionId: string) => `${EVENTS}.session.${sessionId}.deleted`,
+  /** AGENT_REGISTERED, AGENT_STATUS …; messages have a token more (ADR 17). */
+  agentEvent: (agentId: string, event: string) => `${EVENTS}.agent.${agentId}.${event}`,
+  /** @param to the addressee; NOBODY: none. */
+  agentMessage: (to: string, type: string) => `${EVENTS}.agent.${to}.message.${type}`,
+  agentCopy: (subscriber: string, type: string) => `${EVENTS}.agent.${subscriber}.copy.${type}`,
+  /** All that reaches an agent's inbox, and nothing else. */
+  agentMail: (agentId: string) => `${EVENTS}.agent.${agentId}.*.*`,
+  agentAll: (agentId: string) => `${EVENTS}.agent.${agentId}.>`,
   workerEvent: (workerId: string, event: string) => `${EVENTS}.worker.${workerId}.${event}`,
 
   /** Partial text as it is written: core NATS only, never stored. */
@@ -113,9 +131,35 @@ export const SUBJECT = {
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
 
+  /** Who an agent is to people, an owner's profile, and an owner's shared state (both by `keyToken`): entries of KV buckets. */
+  identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
+  profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
+  shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
+  /** Changes of shared state. */
+  sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
+
   /** A worker's presence: an entry of the KV bucket, below the name of its process, which alone may write there. */
   worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,
   workersAll: `$KV.${BUCKET.workers}.>`,
+
+  /** An agent's record, its inbox's position and its presence: entries of KV buckets. */
+  agent: (agentId: string) => `$KV.${BUCKET.agents}.${agentId}`,
+  inboxPosition: (agentId: string) => `$KV.${BUCKET.inboxes}.${agentId}`,
+  agentPresence: (agentId: string) => `$KV.${BUCKET.agentPresence}.${agentId}`,
+  /** All entries of a bucket. */
+  kvAll: (bucket: string) => `$KV.${bucket}.>`,
+  /** Where the broker republishes what a watched bucket stored. */
+  kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
+
+  messagesAll: 'ksi.messages.>',
+  /** All that is for an agent, of every type. */
+  inbox: (agentId: string) => `ksi.messages.*.${agentId}`,
+  /** Where the broker says that something for an agent was stored: headers only. */
+  mailStored: (agentId: string) => `ksi.mail.*.${agentId}`,
+  mailStoredAll: 'ksi.mail.>',
+
+  /** What an agent asks that connects to the broker itself, which guarantees its id. */
+  nativeAgents: 'ksi.agents.*.*',
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
@@ -140,6 +184,11 @@ export const CONSUMER = {
   parked: (queue: string) => `parked-${queue}`,
   /** Durable pull consumer of what is due, shared by the APIs. */
   due: 'due',
+  /** Durable pull consumers, shared by the APIs: of messages, for managed agents; of tasks' outcomes, for their answers. */
+  router: 'router',
+  answers: 'answers',
+  /** The inbox of an agent that connects to the broker itself. */
+  nativeInbox: (agentId: string) => `inbox-${agentId}`,
 } as const;
 
 /** Ids of schedules. */
@@ -163,6 +212,13 @@ export const HEADER = {
   /** On republished events: the stream's sequence of the stored one. */
   seq: 'Nats-Sequence',
   stream: 'Nats-Stream',
+  /** On what one stream took from another: the other's name, the sequence there … */
+  source: 'Nats-Stream-Source',
+  ttl: 'Nats-TTL',
+  /** On an entry of a KV bucket that is none any more. */
+  kvOperation: 'KV-Operation',
+  /** On what a broker stores itself in an entry's place: why. */
+  kvMarker: 'Nats-Marker-Reason',
   traceparent: 'traceparent',
   /** The command's or event's type. */
   type: 'Ksi-Type',

@@ -1,5 +1,27 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import {
+  AgentChange,
+  AgentPage,
+  AgentParams,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import {
+  ComponentList,
+  ComponentsQuery,
+  ComposedPrompt,
+  ComposeRequest,
+  CompositionList,
+  CompositionShown,
+  CompositionsQuery,
+  CompositionValidation,
+  PromptParams,
+  SelectAnswer,
+  SelectRequest,
+} from './compositions.js';
 import { DeadLetter } from './dead.js';
 import {
   DeadPage,
@@ -19,9 +41,37 @@ import {
   TaskParams,
   TasksQuery,
 } from './http.js';
+import {
+  IdentitiesQuery,
+  Identity,
+  IdentityPage,
+  IdentityParams,
+  IdentityRequest,
+  IdentityUpdate,
+} from './identities.js';
+import {
+  AddressedMessage,
+  Inbox,
+  InboxAck,
+  InboxAcked,
+  InboxQuery,
+  MessageAccepted,
+  MessageRequest,
+} from './messages.js';
 import type { OperationName } from './operations.js';
+import { Profile, ProfileList, ProfileShown } from './profiles.js';
 import { QueueList } from './queues.js';
 import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from './sessions.js';
+import {
+  SharedDelete,
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedParams,
+  SharedQuery,
+  SharedSet,
+  SharedValue,
+} from './shared.js';
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
@@ -69,12 +119,46 @@ export const OPERATION_SCHEMAS = {
   dead_retry_all: { request: DeadRetryRequest, answer: DeadRetryAnswer },
   dead_delete: { request: TaskParams, answer: Nothing },
 
+  // Agents and their messages
+  agents: { request: AgentsQuery, answer: AgentPage },
+  agent: { request: AgentParams, answer: AgentShown },
+  agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
+  agent_remove: { request: AgentParams, answer: Nothing },
+  agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
+  send: { request: MessageRequest, answer: MessageAccepted },
+  inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
+  inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
+
   // Access
   tokens: { request: NoFields, answer: TokenList },
   token_create: { request: TokenRequest, answer: TokenCreated },
   token_revoke: { request: TokenParams, answer: Nothing },
   ticket: { request: NoFields, answer: TicketCreated },
   owner_delete: { request: OwnerParams, answer: Nothing },
+
+  // Shared state
+  shared_list: { request: SharedListQuery, answer: SharedPage },
+  shared_get: { request: both(SharedParams, SharedQuery), answer: SharedValue },
+  shared_set: { request: both(SharedParams, SharedSet), answer: SharedEntry },
+  shared_delete: { request: both(SharedParams, SharedDelete), answer: Nothing },
+
+  // Identities, profiles and prompts
+  identities: { request: IdentitiesQuery, answer: IdentityPage },
+  identity_create: { request: IdentityRequest, answer: Identity },
+  identity: { request: IdentityParams, answer: Identity },
+  identity_update: { request: both(IdentityParams, IdentityUpdate), answer: Identity },
+  identity_remove: { request: IdentityParams, answer: Nothing },
+  profiles: { request: NoFields, answer: ProfileList },
+  profile: { request: PromptParams, answer: ProfileShown },
+  profile_set: { request: both(PromptParams, Profile), answer: ProfileShown },
+  profile_delete: { request: PromptParams, answer: Nothing },
+  compositions: { request: CompositionsQuery, answer: CompositionList },
+  composition: { request: PromptParams, answer: CompositionShown },
+  composition_validate: { request: both(PromptParams, ComposeRequest), answer: CompositionValidation },
+  composition_compose: { request: both(PromptParams, ComposeRequest), answer: ComposedPrompt },
+  composition_select: { request: SelectRequest, answer: SelectAnswer },
+  components: { request: ComponentsQuery, answer: ComponentList },
 
   // System
   workers: { request: NoFields, answer: WorkerList },

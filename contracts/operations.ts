@@ -58,12 +58,47 @@ export const OPERATIONS = {
   dead_retry_all: { method: 'POST', path: '/dead/retry', body: true, scope: 'spawn', changes: true },
   dead_delete: { method: 'DELETE', path: '/dead/:id', scope: 'spawn', changes: true, repeatable: true },
 
+  // Agents and their messages
+  agents: { method: 'GET', path: '/agents', scope: 'read', repeatable: true },
+  agent: { method: 'GET', path: '/agents/:id', scope: 'read', repeatable: true },
+  agent_register: { method: 'POST', path: '/agents/register', body: true, scope: 'agents', changes: true },
+  agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
+  agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
+  agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },
+  send: { method: 'POST', path: '/messages', body: true, scope: 'agents', changes: true },
+  inbox: { method: 'GET', path: '/agents/:id/inbox', scope: 'agents', repeatable: true },
+  // Not in the audit: its receipt is an event.
+  inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
+
   // Access
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
   token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },
   token_revoke: { method: 'DELETE', path: '/tokens/:id', scope: 'admin', changes: true, repeatable: true },
   ticket: { method: 'POST', path: '/tickets', scope: 'read', repeatable: true },
   owner_delete: { method: 'DELETE', path: '/owners/:id', scope: 'admin', changes: true, repeatable: true },
+
+  // Shared state
+  shared_list: { method: 'GET', path: '/shared', scope: 'read', repeatable: true },
+  shared_get: { method: 'GET', path: '/shared/:key', scope: 'read', repeatable: true },
+  shared_set: { method: 'PUT', path: '/shared/:key', body: true, scope: 'agents', changes: true },
+  shared_delete: { method: 'DELETE', path: '/shared/:key', scope: 'agents', changes: true, repeatable: true },
+
+  // Identities, profiles and prompts
+  identities: { method: 'GET', path: '/identities', scope: 'read', repeatable: true },
+  identity_create: { method: 'POST', path: '/identities', body: true, scope: 'agents', changes: true },
+  identity: { method: 'GET', path: '/identities/:agent_id', scope: 'read', repeatable: true },
+  identity_update: { method: 'PATCH', path: '/identities/:agent_id', body: true, scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  identity_remove: { method: 'DELETE', path: '/identities/:agent_id', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  profiles: { method: 'GET', path: '/profiles', scope: 'read', repeatable: true },
+  profile: { method: 'GET', path: '/profiles/:name', scope: 'read', repeatable: true },
+  profile_set: { method: 'PUT', path: '/profiles/:name', body: true, scope: 'agents', changes: true, repeatable: true },
+  profile_delete: { method: 'DELETE', path: '/profiles/:name', scope: 'agents', changes: true, repeatable: true },
+  compositions: { method: 'GET', path: '/compositions', scope: 'read', repeatable: true },
+  composition: { method: 'GET', path: '/compositions/:name', scope: 'read', repeatable: true },
+  composition_validate: { method: 'POST', path: '/compositions/:name/validate', body: true, scope: 'read', repeatable: true }, // prettier-ignore
+  composition_compose: { method: 'POST', path: '/compositions/:name/compose', body: true, scope: 'read', repeatable: true }, // prettier-ignore
+  composition_select: { method: 'POST', path: '/compositions/select', body: true, scope: 'read', repeatable: true },
+  components: { method: 'GET', path: '/components', scope: 'read', repeatable: true },
 
   // System
   workers: { method: 'GET', path: '/workers', scope: 'read', repeatable: true },

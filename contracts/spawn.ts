@@ -4,6 +4,7 @@ import { Attachment } from './attachment.js';
 import { BlobRef } from './blob.js';
 import { ClaudeOptions } from './claude-options.js';
 import { Metadata } from './metadata.js';
+import { TaskMessage } from './messages.js';
 import { Policy } from './policy.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
 
@@ -95,6 +96,8 @@ export const SpawnCommand = Type.Object({
   ),
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
+  agent_id: Type.Optional(Type.String({ description: 'The managed agent whose task it is.' })),
+  message: Type.Optional(TaskMessage),
 });
 export type SpawnCommand = Static<typeof SpawnCommand>;
 

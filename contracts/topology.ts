@@ -1,5 +1,7 @@
 import type { Config } from './config.js';
+import { AGENT_PRESENCE_TTL_S } from './agents.js';
 import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { isEnded, TASK_STATES, TASK_STATUSES } from './states.js';
 import { TICKET_S } from './tokens.js';
 import { PRESENCE_TTL_S } from './workers.js';
 
@@ -7,6 +9,8 @@ import { PRESENCE_TTL_S } from './workers.js';
  * The streams and consumers as they must be, in the field names of the JetStream API (durations in nanoseconds).
  * The broker is strict: a field that it doesn't know is refused (10025).
  */
+const OUTCOMES = TASK_STATUSES.filter((status) => isEnded(status)).map((status) => TASK_STATES[status].token);
+
 const seconds = (n: number): number => n * 1_000_000_000;
 
 export interface StreamSpec {
@@ -68,6 +72,29 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   {
+    name: STREAM.messages,
+    description: 'The inboxes of agents: what KSI_EVENTS stores as a message or a copy, for longer',
+    // Nobody publishes here: a message is an event first (ADR 17).
+    subjects: [],
+    sources: [
+      {
+        name: STREAM.events,
+        subject_transforms: ['message', 'copy'].map((kind) => ({
+          src: `ksi.events.agent.*.${kind}.*`,
+          dest: 'ksi.messages.{{wildcard(2)}}.{{wildcard(1)}}',
+        })),
+      },
+    ],
+    // Says that something came, to who waits for it.
+    republish: { src: SUBJECT.messagesAll, dest: SUBJECT.mailStoredAll, headers_only: true },
+    retention: 'limits',
+    storage: 'file',
+    compression: 's2',
+    num_replicas: config.KSI_NATS_SERVERS,
+    max_age: seconds(MESSAGES_MAX_AGE_S),
+    allow_direct: true,
+  },
+  {
     name: STREAM.dead,
     description: 'Tasks that were given up, each with its whole command and history',
     subjects: [SUBJECT.deadAll],
@@ -125,8 +152,28 @@ export const streamSpecs = (
   bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
+  watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
+  watchedBucket(
+    BUCKET.agentPresence,
+    'External agents whose clients read their inboxes',
+    AGENT_PRESENCE_TTL_S,
+    config.KSI_NATS_SERVERS,
+  ),
+  {
+    ...bucket(BUCKET.inboxes, 'Up to where each agent has taken its messages', 0, config.KSI_NATS_SERVERS),
+    // A deleted one leaves a mark that goes by itself.
+    allow_msg_ttl: true,
+  },
 ];
+
+/** How long an inbox keeps a message that nobody takes. */
+export const MESSAGES_MAX_AGE_S = 30 * 86_400;
+/** How long it is kept that an entry of a watched bucket is none any more, for those who were away. */
+export const KV_MARK_S = 86_400;
 
 /** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again; 0: for ever. */
 const bucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
@@ -142,6 +189,20 @@ const bucket = (name: string, description: string, ttlS: number, replicas: numbe
   allow_rollup_hdrs: true,
   deny_delete: true,
   allow_direct: true,
+});
+
+/** One that is told to whoever watches: each entry once it is stored, and for a day that it went. */
+const watchedBucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
+  ...bucket(name, description, ttlS, replicas),
+  republish: { src: SUBJECT.kvAll(name), dest: SUBJECT.kvStored(name) },
+  allow_msg_ttl: true,
+  subject_delete_marker_ttl: seconds(KV_MARK_S),
+});
+
+/** Of records that come and go without end: the mark of a deletion goes after a while. */
+const ownedBucket = (name: string, description: string, replicas: number): StreamSpec => ({
+  ...bucket(name, description, 0, replicas),
+  allow_msg_ttl: true,
 });
 
 export const BLOB_BUCKETS = [
@@ -185,6 +246,38 @@ export const DUE_CONSUMER = {
   max_ack_pending: -1,
   max_deliver: -1,
 };
+
+/** Says that there are messages for a managed agent; whoever reads its inbox finds them. */
+export const ROUTER_CONSUMER = {
+  durable_name: CONSUMER.router,
+  filter_subject: SUBJECT.messagesAll,
+  ack_policy: 'explicit' as const,
+  ack_wait: seconds(10),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
+
+/** Outcomes, of which those of agents' tasks are answered. */
+export const ANSWERS_CONSUMER = {
+  durable_name: CONSUMER.answers,
+  filter_subjects: OUTCOMES.map((token) => `ksi.events.task.*.state.${token}`),
+  ack_policy: 'explicit' as const,
+  ack_wait: seconds(10),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
+
+/** Of an agent that connects to the broker itself: it pulls and acknowledges there, several at once if it likes. */
+export const nativeInboxConsumer = (agentId: string) => ({
+  durable_name: CONSUMER.nativeInbox(agentId),
+  filter_subject: SUBJECT.inbox(agentId),
+  ack_policy: 'explicit' as const,
+  ack_wait: seconds(30),
+  max_ack_pending: 1_000,
+  max_deliver: -1,
+  // Each acknowledgement is told, so that the sender gets its receipt.
+  sample_freq: '100%',
+});
 
 /** The consumers that together count all that stands in a queue. */
 export const queueConsumers = (queue: string): readonly string[] => [

@@ -9,6 +9,7 @@ import { placeOf } from '../broker/session-queue.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
+import type { AgentRemover } from './agents/removal.js';
 import { ApiError, guarded } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
 import type { SessionRecords } from './sessions/records.js';
@@ -26,6 +27,9 @@ export interface DeleterOptions {
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
+  /** What else there is of owners. */
+  readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
+  readonly agents: Pick<AgentRemover, 'owner'>;
   readonly log: Logger;
 }
 
@@ -34,7 +38,7 @@ const PAGE = 500;
 type Identity = Pick<TaskRow, 'task_id' | 'session_id' | 'owner'>;
 
 /**
- * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts and bodies. What says that
+ * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts, bodies, agents and their messages. What says that
  * something was deleted is written last, so that a deletion that was broken off can be asked for again. The audit stays.
  */
 export class Deleter {
@@ -69,6 +73,8 @@ export class Deleter {
     for (const { token_id: id, owner: holder } of this.#options.tokens.list())
       if (holder === owner) await this.#options.tokens.revoke(id);
     await guarded(async () => {
+      // Before its tasks: an agent would go on making them.
+      await this.#options.agents.owner(owner, principal.owner);
       for (;;) {
         const rows = await this.#rows({ owner });
         if (rows.length === 0) break;
@@ -80,6 +86,7 @@ export class Deleter {
         }
       }
       for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      for (const each of this.#options.ofOwners) await each.purge(owner);
     });
   }
 

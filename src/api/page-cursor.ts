@@ -1,12 +1,18 @@
+import { AGENT_PATTERN } from '../../contracts/agents.js';
 import { ApiError } from './api-error.js';
 
-/** A page ends with a task; its id is where the next one begins. */
+/** A page ends with a task or an agent; its id is where the next one begins. */
 export const encodePage = (id: string): string => Buffer.from(id).toString('base64url');
 
-/** @throws {ApiError} invalid_cursor */
-export function decodePage(cursor: string): string {
+/** Of a page of tasks. @throws {ApiError} invalid_cursor */
+export const decodePage = (cursor: string): string => decode(cursor, /^[0-9a-f-]{36}$/);
+
+/** Of a page of agents. @throws {ApiError} invalid_cursor */
+export const decodeAgentPage = (cursor: string): string => decode(cursor, new RegExp(AGENT_PATTERN));
+
+function decode(cursor: string, pattern: RegExp): string {
   const id = Buffer.from(cursor, 'base64url').toString();
-  if (!/^[0-9a-f-]{36}$/.test(id))
+  if (!pattern.test(id))
     throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {
       faults: [{ field: 'cursor', message: 'is not a `next_cursor`' }],
     });

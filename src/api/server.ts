@@ -8,14 +8,20 @@ import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
+import { agentRoutes } from './routes/agents.js';
+import { compositionRoutes } from './routes/compositions.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
+import { identityRoutes } from './routes/identities.js';
+import { profileRoutes } from './routes/profiles.js';
 import { queueRoutes } from './routes/queues.js';
+import { messageRoutes } from './routes/messages.js';
 import { spawnRoutes } from './routes/spawn.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { sessionRoutes } from './routes/sessions.js';
+import { sharedRoutes } from './routes/shared.js';
 import { usageRoutes } from './routes/usage.js';
 import { steeringRoutes } from './routes/steering.js';
 import { taskEventRoutes } from './routes/task-events.js';
@@ -40,7 +46,18 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
-      tags: [{ name: 'Tasks' }, { name: 'Sessions' }, { name: 'Events' }, { name: 'Access' }, { name: 'System' }],
+      tags: [
+        { name: 'Tasks' },
+        { name: 'Sessions' },
+        { name: 'Agents' },
+        { name: 'Shared state' },
+        { name: 'Identities' },
+        { name: 'Profiles' },
+        { name: 'Prompts' },
+        { name: 'Events' },
+        { name: 'Access' },
+        { name: 'System' },
+      ],
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
@@ -60,11 +77,17 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     steeringRoutes,
     approvalRoutes,
     sessionRoutes,
+    agentRoutes,
+    messageRoutes,
     usageRoutes,
     deadRoutes,
     deletionRoutes,
     workerRoutes,
     queueRoutes,
+    sharedRoutes,
+    identityRoutes,
+    profileRoutes,
+    compositionRoutes,
     tokenRoutes,
     taskEventRoutes,
     eventsRoute,

@@ -12,6 +12,7 @@ import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import type { ReadModel } from '../store/read-model.js';
 import { mcpServersFile } from '../mcp-servers.js';
+import { PromptLibrary } from '../prompts/library.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
 import { Workspaces } from '../workspaces.js';
 import { Acceptor } from './accept/accept.js';
@@ -19,6 +20,7 @@ import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
+import { Agents } from './agents/agents.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -35,8 +37,11 @@ import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
 import { Expirer } from './expirer.js';
+import { Identities } from './identities.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
+import { Profiles } from './profiles.js';
+import { Prompts } from './prompts.js';
 import { buildServer } from './server.js';
 import { SessionRecords } from './sessions/records.js';
 import { Sessions } from './sessions/sessions.js';
@@ -45,6 +50,8 @@ import { Canceller } from './steer/cancel.js';
 import { Inputs } from './steer/input.js';
 import { Interrupter } from './steer/interrupt.js';
 import { Retrier } from './steer/retry.js';
+import { SharedEvents } from './shared/shared-events.js';
+import { SharedState } from './shared/shared-state.js';
 import { Starting } from './starting.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
@@ -140,6 +147,22 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
+    const library = new PromptLibrary({ own: config.KSI_PROMPTS, ownProfiles: config.KSI_PROFILES, log });
+    const sharedEvents = new SharedEvents(broker, blobs, log);
+    stops.push(() => sharedEvents.stop());
+    const shared = new SharedState(broker, blobs, sharedEvents);
+    const identities = new Identities(broker);
+    const profiles = new Profiles(broker, library);
+    const agents = new Agents({
+      broker,
+      blobs,
+      hub,
+      admit: (request, principal) => acceptor.admit(request, principal),
+      log,
+      closing: closing.signal,
+    });
+    stops.push(() => agents.stop());
+    await agents.start();
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -164,12 +187,19 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         canceller,
         tokens,
         records: sessionRecords,
+        ofOwners: [shared, identities, profiles],
+        agents: agents.remover,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
       approvals: new ApprovalDesk(broker, tasks, pending),
+      shared,
+      identities,
+      profiles,
+      prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
+      agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,

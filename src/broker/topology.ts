@@ -4,11 +4,14 @@ import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
 import {
+  ANSWERS_CONSUMER,
   BLOB_BUCKETS,
   countingConsumers,
   DUE_CONSUMER,
   laneConsumer,
   laneSpecs,
+  nativeInboxConsumer,
+  ROUTER_CONSUMER,
   streamSpecs,
 } from '../../contracts/topology.js';
 import { sleep } from '../clock.js';
@@ -53,6 +56,10 @@ async function ensureTopology(broker: Broker, config: Config): Promise<void> {
   for (const queue of listOf(config.KSI_QUEUES))
     for (const consumer of countingConsumers(queue)) await ensureConsumer(broker, STREAM.commands, consumer);
   await ensureConsumer(broker, STREAM.schedules, DUE_CONSUMER);
+  await ensureConsumer(broker, STREAM.messages, ROUTER_CONSUMER);
+  await ensureConsumer(broker, STREAM.events, ANSWERS_CONSUMER);
+  for (const id of listOf(config.KSI_NATS_AGENTS))
+    await ensureConsumer(broker, STREAM.messages, nativeInboxConsumer(id));
   for (const { name, description } of BLOB_BUCKETS) {
     try {
       await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
@@ -79,7 +86,13 @@ async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name
 async function ensureConsumer(
   broker: Broker,
   stream: string,
-  consumer: ReturnType<typeof countingConsumers>[number] | ReturnType<typeof laneConsumer> | typeof DUE_CONSUMER,
+  consumer:
+    | ReturnType<typeof countingConsumers>[number]
+    | ReturnType<typeof laneConsumer>
+    | ReturnType<typeof nativeInboxConsumer>
+    | typeof DUE_CONSUMER
+    | typeof ROUTER_CONSUMER
+    | typeof ANSWERS_CONSUMER,
 ): Promise<void> {
   const { durable_name: name, ...changeable } = consumer;
   try {

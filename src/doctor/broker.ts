@@ -2,7 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { Config } from '../../contracts/config.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { countingConsumers, DUE_CONSUMER, laneConsumer, laneSpecs, streamSpecs } from '../../contracts/topology.js';
+import {
+  ANSWERS_CONSUMER,
+  countingConsumers,
+  DUE_CONSUMER,
+  laneConsumer,
+  laneSpecs,
+  nativeInboxConsumer,
+  ROUTER_CONSUMER,
+  streamSpecs,
+} from '../../contracts/topology.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject, subjectsOf } from '../broker/read.js';
 import { isNewEnough, MIN_VERSION } from '../cluster/nats-server/version.js';
@@ -80,6 +89,9 @@ async function* checkConsumers(broker: Broker, config: Config): AsyncGenerator<F
     ...laneSpecs(queues).map((spec) => ({ stream: STREAM.commands, consumer: laneConsumer(spec, config.KSI_LEASE_S) })),
     ...queues.flatMap((queue) => countingConsumers(queue).map((consumer) => ({ stream: STREAM.commands, consumer }))),
     { stream: STREAM.schedules, consumer: DUE_CONSUMER },
+    { stream: STREAM.messages, consumer: ROUTER_CONSUMER },
+    { stream: STREAM.events, consumer: ANSWERS_CONSUMER },
+    ...listOf(config.KSI_NATS_AGENTS).map((id) => ({ stream: STREAM.messages, consumer: nativeInboxConsumer(id) })),
   ];
   const wrong: string[] = [];
   for (const { stream, consumer } of wanted) {
@@ -129,6 +141,7 @@ export function differences(wanted: object, actual: object): string[] {
 /** The broker leaves out what is false or empty, and fills in objects. */
 function normal(value: unknown): unknown {
   if (value === false || value === '' || value === 0) return undefined;
+  if (Array.isArray(value) && value.length === 0) return undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([, field]) => normal(field) !== undefined));
 }

@@ -203,7 +203,7 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
-    if (event.type === 'TASK_DELETED') this.#forget(event);
+    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED') this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);
@@ -277,7 +277,11 @@ export class EventHub {
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const whole = { ...parsed.event, data: { ...rest, [bodyOf(parsed.event.type)]: body } } as unknown as StoredEvent;
+    const filled = {
+      ...rest,
+      ...(isMessage(parsed.event.type) ? (body as object) : { [bodyOf(parsed.event.type)]: body }),
+    };
+    const whole = { ...parsed.event, data: filled } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
   }
 
@@ -292,6 +296,9 @@ export class EventHub {
     }
   }
 }
+
+/** Of an agent: what is put apart is several of its fields. */
+const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type === 'AGENT_COPY';
 
 /** The field of an event that is put apart when it is too large. */
 function bodyOf(type: string): string {

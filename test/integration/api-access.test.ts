@@ -9,7 +9,7 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 describe('access', () => {
   let lab: ApiLab;
@@ -135,6 +135,34 @@ describe('access', () => {
         ['POST', `/dead/${id}/retry`, 'spawn'],
         ['POST', '/dead/retry', 'spawn', {}],
         ['DELETE', `/dead/${id}`, 'spawn'],
+        ['POST', '/agents/register', 'agents', { agent_id: 'scoped' }],
+        ['GET', '/agents', 'read'],
+        ['GET', '/agents/scoped', 'read'],
+        ['PATCH', '/agents/scoped', 'agents', { role: 'x' }],
+        ['POST', '/agents/scoped/messages', 'agents', { content: 'x' }],
+        ['POST', '/messages', 'agents', { to: 'scoped', content: 'x' }],
+        ['GET', '/agents/scoped/inbox', 'agents'],
+        ['POST', '/agents/scoped/inbox/ack', 'agents', { seq: 1 }],
+        ['DELETE', '/agents/scoped', 'agents'],
+        ['GET', '/shared', 'read'],
+        ['GET', '/shared/scoped', 'read'],
+        ['PUT', '/shared/scoped', 'agents', { value: 1 }],
+        ['DELETE', '/shared/scoped', 'agents'],
+        ['GET', '/identities', 'read'],
+        ['POST', '/identities', 'agents', { agent_id: 'scoped' }],
+        ['GET', '/identities/scoped', 'read'],
+        ['PATCH', '/identities/scoped', 'agents', { role: 'x' }],
+        ['DELETE', '/identities/scoped', 'agents'],
+        ['GET', '/profiles', 'read'],
+        ['GET', '/profiles/scoped', 'read'],
+        ['PUT', '/profiles/scoped', 'agents', {}],
+        ['DELETE', '/profiles/scoped', 'agents'],
+        ['GET', '/compositions', 'read'],
+        ['GET', '/compositions/scoped', 'read'],
+        ['POST', '/compositions/scoped/validate', 'read', {}],
+        ['POST', '/compositions/scoped/compose', 'read', {}],
+        ['POST', '/compositions/select', 'read', {}],
+        ['GET', '/components', 'read'],
         ['DELETE', `/tasks/${id}`, 'spawn'],
         ['DELETE', `/sessions/${session}`, 'spawn'],
         ['DELETE', '/owners/nobody', 'admin'],
@@ -154,7 +182,7 @@ describe('access', () => {
         ),
       );
       const tried = routes.map(
-        ([method, path]) => `${method} ${path.replaceAll(/\/([0-9a-f-]{16,}(\.1\.1)?|nobody)/g, '/:id')}`,
+        ([method, path]) => `${method} ${path.replaceAll(/\/([0-9a-f-]{16,}(\.1\.1)?|nobody|scoped)/g, '/:id')}`,
       );
       assert.deepEqual(
         documented.filter((route) => !tried.includes(route)),
@@ -178,8 +206,16 @@ describe('access', () => {
 
   describe("another owner's", () => {
     it('task, events and dead letters are as unknown as none', async () => {
-      const ann = await make(['spawn', 'read'], { owner: 'ann' });
-      const bob = await make(['spawn', 'read', 'approve'], { owner: 'bob' });
+      const ann = await make(['spawn', 'read', 'agents'], { owner: 'ann' });
+      const bob = await make(['spawn', 'read', 'approve', 'agents'], { owner: 'bob' });
+      const registered = { agent_id: 'ann-agent', capabilities: ['x'] };
+      assert.equal((await ask('POST', '/agents/register', ann.token, registered)).status, 201);
+      assert.equal((await ask('PUT', '/shared/ann-key', ann.token, { value: 1 })).status, 200);
+      assert.equal((await ask('POST', '/identities', ann.token, { agent_id: 'ann-agent' })).status, 201);
+      assert.equal((await ask('PUT', '/profiles/ann-profile', ann.token, { role: 'x' })).status, 200);
+      assert.equal((await ask('POST', '/agents/register', bob.token, { agent_id: 'bob-agent' })).status, 201);
+      const taken = await ask('POST', '/agents/register', bob.token, registered);
+      assert.deepEqual([taken.status, taken.body['code']], [409, 'agent_exists']);
       const all = await make(['read'], { owner: 'eve', all_owners: true });
       const { task_id: id, session_id: session } = await spawnAs(ann.token);
       for (const [method, path, body] of [
@@ -197,8 +233,30 @@ describe('access', () => {
         ['GET', `/dead/${id}`],
         ['DELETE', `/dead/${id}`],
         ['POST', `/dead/${id}/retry`],
+        ['GET', '/shared/ann-key'],
+        ['DELETE', '/shared/ann-key'],
+        ['GET', '/identities/ann-agent'],
+        ['PATCH', '/identities/ann-agent', { role: 'x' }],
+        ['DELETE', '/identities/ann-agent'],
+        ['GET', '/profiles/ann-profile'],
+        ['DELETE', '/profiles/ann-profile'],
+        ['GET', '/agents/ann-agent'],
+        ['PATCH', '/agents/ann-agent', { role: 'x' }],
+        ['DELETE', '/agents/ann-agent'],
+        ['POST', '/agents/ann-agent/messages', { content: 'x' }],
+        ['POST', '/messages', { to: 'ann-agent', content: 'x' }],
+        ['POST', '/messages', { to: 'bob-agent', from: 'ann-agent', content: 'x' }],
+        ['GET', '/agents/ann-agent/inbox'],
+        ['POST', '/agents/ann-agent/inbox/ack', { seq: 1 }],
       ] as const)
         assert.equal((await ask(method, path, bob.token, body)).status, 404, `${method} ${path}`);
+      const agents = (await ask('GET', '/agents', bob.token)).body['agents'] as { agent_id: string }[];
+      assert.deepEqual(
+        agents.map(({ agent_id: each }) => each),
+        ['bob-agent'],
+      );
+      const task = { type: 'TASK_ASSIGNMENT', content: 'x', required_capabilities: ['x'] };
+      assert.equal((await ask('POST', '/messages', bob.token, task)).body['code'], 'no_suitable_agent');
       const joined = await ask('POST', '/spawn', bob.token, { prompt: 'x', session_id: session });
       assert.deepEqual([joined.status, joined.body['code']], [404, 'session_not_found']);
       const listed = async (token: string, query = ''): Promise<boolean> =>

@@ -55,7 +55,7 @@ describe('pages of another origin', () => {
       const { statusCode, headers, body } = await ask('OPTIONS', path, { origin: 'https://two.example.org', ...asks });
       assert.deepEqual([statusCode, body], [204, '']);
       assert.equal(headers['access-control-allow-origin'], 'https://two.example.org');
-      assert.equal(headers['access-control-allow-methods'], 'GET, POST, DELETE');
+      assert.equal(headers['access-control-allow-methods'], 'GET, POST, PATCH, DELETE');
       assert.equal(
         headers['access-control-allow-headers'],
         'authorization, content-type, idempotency-key, last-event-id',

@@ -60,7 +60,7 @@ for (const servers of [1, 3] as const)
       worker = await brokerOf('worker-1');
       observer = await server.connect('observer');
       operator = await server.connect('operator');
-      await makeStreams(api, readConfig({ KSI_NATS_SERVERS: String(servers) }));
+      await makeStreams(api, readConfig({ KSI_NATS_SERVERS: String(servers), KSI_NATS_AGENTS: 'alice,bob' }));
       await publishEvent(api);
     });
     after(async () => {
@@ -236,7 +236,19 @@ for (const servers of [1, 3] as const)
         '_INBOX_observer.x',
         '_INBOX_worker-2.x',
         SUBJECT.worker('worker-2', 'w_x'),
-        ...[BUCKET.tokens, BUCKET.tickets, BUCKET.idempotency, BUCKET.sessions].flatMap((bucket) => [
+        // What agents say, and that something was deleted.
+        SUBJECT.ingest(SUBJECT.agentMessage('bob', 'NOTE')),
+        SUBJECT.ingest(SUBJECT.sessionDeleted(SESSION)),
+        SUBJECT.agent('bob'),
+        ...[
+          BUCKET.tokens,
+          BUCKET.tickets,
+          BUCKET.idempotency,
+          BUCKET.sessions,
+          BUCKET.agents,
+          BUCKET.inboxes,
+          BUCKET.agentPresence,
+        ].flatMap((bucket) => [
           `$JS.API.STREAM.INFO.KV_${bucket}`,
           `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
           `$JS.API.DIRECT.GET.KV_${bucket}`,
@@ -446,19 +458,11 @@ for (const servers of [1, 3] as const)
       before(async () => {
         alice = await server.connect('agent-alice');
         bob = await server.connect('agent-bob');
-        const name = STREAM.messages;
-        await api.jsm.streams.add({ name, subjects: ['ksi.messages.*.*'], num_replicas: servers });
-        for (const agent of ['alice', 'bob'])
-          await api.jsm.consumers.add(name, {
-            durable_name: `inbox-${agent}`,
-            ack_policy: 'explicit',
-            filter_subject: `ksi.messages.${agent}.*`,
-          });
       });
       after(() => Promise.all([alice.close(), bob.close()]));
 
       const send = (to: string, payload: string) =>
-        api.publisher.publish({ subject: `ksi.messages.${to}.local`, payload });
+        api.publisher.publish({ subject: SUBJECT.ingest(SUBJECT.agentMessage(to, 'NOTE')), payload });
 
       it('pulls and acknowledges its own messages', async () => {
         await send('alice', 'for alice');
@@ -485,16 +489,16 @@ for (const servers of [1, 3] as const)
         await alice.flush();
         for (const agent of ['bob', 'alice']) {
           const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
-          await api.publisher.publish(eventPublication(event, `ksi.events.agent.${agent}.message`));
+          await api.publisher.publish(eventPublication(event, `ksi.events.agent.${agent}.status`));
         }
-        for await (const message of events) assert.equal(message.subject, 'ksi.events.agent.alice.message');
+        for await (const message of events) assert.equal(message.subject, 'ksi.events.agent.alice.status');
       });
 
       it("can't forge an event, a command or another agent's word through the reply subject of a request", async () => {
         const listeners = [bob.subscribe('ksi.events.agent.bob.>'), bob.subscribe('_INBOX_agent-bob.>')];
         listeners.push(observer.subscribe('ksi.events.agent.bob.>'), operator.subscribe('_INBOX_operator.x'));
         const forged: string[] = [];
-        const others = /^ksi\.(api|agents|control|commands|ingest)\.|\$KV/;
+        const others = /^ksi\.(api|agents|control|commands|ingest)\.(?!events\.agent\.alice\.message\.NOTE)|\$KV/;
         const all = api.nc.subscribe('ksi.>', {
           callback: (_, { subject }) => void (others.test(subject) ? forged.push(subject) : undefined),
         });
@@ -530,7 +534,8 @@ for (const servers of [1, 3] as const)
       for (const subject of [
         'ksi.agents.bob.send',
         'ksi.api.spawn',
-        'ksi.messages.bob.alice',
+        'ksi.messages.NOTE.bob',
+        'ksi.ingest.events.agent.bob.message.NOTE',
         'ksi.events.agent.alice.x',
         'ksi.ingest.events.agent.alice.x',
         'ksi.control.worker-1.task.x.cancel',
@@ -558,7 +563,9 @@ for (const servers of [1, 3] as const)
         'ksi.events.agent.bob.>',
         'ksi.live.>',
         'ksi.agents.alice.>',
-        'ksi.messages.alice.>',
+        'ksi.messages.*.alice',
+        'ksi.mail.>',
+        'ksi.kv.>',
         'ksi.>',
         '>',
         '_INBOX_agent-bob.>',

@@ -78,6 +78,11 @@ export class Acceptor {
     return acceptedOf(prepared, status);
   }
 
+  /** Whether such a request may be taken, as far as it doesn't depend on the time. @throws {ApiError} */
+  admit(request: SpawnRequest, principal: Principal): Promise<void> {
+    return this.#admission.check(request, principal);
+  }
+
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
   async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
     const { broker, hub, config } = this.#options;

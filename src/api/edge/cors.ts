@@ -3,11 +3,18 @@ import { IDEMPOTENCY_HEADER } from '../../../contracts/idempotency.js';
 import type { Doors } from './doors.js';
 
 /** What a page may read of an answer beside its body. */
-const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location'].join(', ');
+const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ETag'].join(', ');
 
 const PREFLIGHT = {
-  'access-control-allow-methods': 'GET, POST, DELETE',
-  'access-control-allow-headers': ['authorization', 'content-type', IDEMPOTENCY_HEADER, 'last-event-id']
+  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+  'access-control-allow-headers': [
+    'authorization',
+    'content-type',
+    IDEMPOTENCY_HEADER,
+    'last-event-id',
+    'if-match',
+    'if-none-match',
+  ]
     .join(', ')
     .toLowerCase(),
   'access-control-max-age': '600',

@@ -46,6 +46,8 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     logger: undefined,
     // A line per request would cost more than the request; errors are logged below.
     logController: new LogController({ disableRequestLogging: true }),
+    // Keys of shared state have 256 characters, each of which may be percent-encoded as four bytes.
+    routerOptions: { maxParamLength: 3_072 },
     bodyLimit: config.KSI_MAX_BODY_BYTES,
     genReqId: () => uuidv7(),
     requestIdHeader: false,

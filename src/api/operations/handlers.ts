@@ -1,7 +1,10 @@
 import { accessHandlers } from './access.js';
+import { agentHandlers } from './agents.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
+import { promptHandlers } from './prompts.js';
 import { sessionHandlers } from './sessions.js';
+import { sharedHandlers } from './shared.js';
 import { systemHandlers } from './system.js';
 import { taskHandlers } from './tasks.js';
 
@@ -9,7 +12,10 @@ import { taskHandlers } from './tasks.js';
 export const HANDLERS: Handlers = {
   ...taskHandlers,
   ...sessionHandlers,
+  ...agentHandlers,
   ...deadHandlers,
   ...accessHandlers,
+  ...promptHandlers,
+  ...sharedHandlers,
   ...systemHandlers,
 };

@@ -1,0 +1,162 @@
+import type { Logger } from 'pino';
+import type {
+  Agent,
+  AgentChange,
+  AgentPage,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from '../../../contracts/agents.js';
+import type {
+  Inbox,
+  InboxAck,
+  InboxAcked,
+  InboxQuery,
+  MessageAccepted,
+  MessageRequest,
+} from '../../../contracts/messages.js';
+import type { SpawnRequest } from '../../../contracts/spawn.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import type { Cached } from '../../broker/kv-cache.js';
+import type { EventHub } from '../../events/hub.js';
+import { guarded } from '../api-error.js';
+import { decodeAgentPage, encodePage } from '../page-cursor.js';
+import { onBehalfOf, type Principal } from '../principal.js';
+import { Inboxes } from './inbox.js';
+import { Mailer, type FromWithin } from './mailer.js';
+import { Positions } from './positions.js';
+import { Presence } from './presence.js';
+import { AgentRegistry } from './registry.js';
+import { AgentRemover } from './removal.js';
+
+export interface AgentsOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: Pick<EventHub, 'cursor'>;
+  /** Whether tasks with these options may run. @throws {ApiError} */
+  readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  readonly log: Logger;
+  /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
+  readonly closing: AbortSignal;
+}
+
+const DEFAULT_LIMIT = 50;
+const DEFAULT_MESSAGES = 100;
+
+/** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
+export class Agents {
+  readonly registry: AgentRegistry;
+  readonly presence: Presence;
+  readonly positions: Positions;
+  readonly inboxes: Inboxes;
+  readonly mailer: Mailer;
+  readonly remover: AgentRemover;
+  readonly #options: AgentsOptions;
+
+  constructor(options: AgentsOptions) {
+    const { broker, blobs, hub, log } = options;
+    this.#options = options;
+    this.registry = new AgentRegistry(broker, log);
+    this.presence = new Presence(broker, log);
+    this.positions = new Positions(broker);
+    this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
+    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence });
+    const { registry, presence, positions } = this;
+    this.remover = new AgentRemover({ broker, blobs, registry, presence, positions });
+  }
+
+  /** Resolves once the agents are known. @throws {BrokerError} */
+  async start(): Promise<void> {
+    await this.registry.start();
+    await this.presence.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.presence.stop();
+    await this.registry.stop();
+  }
+
+  /** @throws {ApiError} agent_exists, invalid_request */
+  async register(request: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+    await this.#admit(request.options, principal);
+    const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
+      // Nothing that was for an earlier agent of this id is for this one.
+      this.remover.clear(id),
+    );
+    const { agent_id, session_id } = agent;
+    return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
+  }
+
+  /** By their ids. @throws {ApiError} invalid_cursor */
+  page(query: AgentsQuery, principal: Principal): AgentPage {
+    const { connected, cursor, limit = DEFAULT_LIMIT, ...filter } = query;
+    const after = cursor === undefined ? undefined : decodeAgentPage(cursor);
+    const owner = principal.seesAll ? undefined : principal.owner;
+    const fits = ({ agent_id: id }: Agent): boolean =>
+      connected === undefined || this.presence.connected(id) === connected;
+    const { agents, more } = this.registry.page({ ...filter, owner, after, limit }, fits);
+    const last = agents.at(-1);
+    return {
+      agents: agents.map((cached) => this.#shown(cached)),
+      ...(more && last !== undefined ? { next_cursor: encodePage(last.value.agent_id) } : {}),
+    };
+  }
+
+  /** @throws {ApiError} not_found */
+  async one(id: string, principal: Principal): Promise<AgentShown> {
+    const cached = await this.registry.agent(id, principal);
+    return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
+  }
+
+  /** @throws {ApiError} not_found, conflict */
+  async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
+    const { owner } = (await this.registry.agent(id, principal)).value;
+    await this.#admit(change.options, onBehalfOf(principal, owner));
+    return this.#shown(await this.registry.update(id, change, principal));
+  }
+
+  /** With its inbox. @throws {ApiError} not_found */
+  async remove(id: string, principal: Principal): Promise<void> {
+    const { value } = await this.registry.agent(id, principal);
+    await guarded(() => this.remover.remove(value, principal.owner));
+  }
+
+  /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */
+  send(request: MessageRequest, principal: Principal, within?: FromWithin): Promise<MessageAccepted> {
+    return this.mailer.send(request, principal, within);
+  }
+
+  /** What it has not taken; waits for the first if `wait` says so. @throws {ApiError} not_found */
+  async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Inbox> {
+    const { value: agent } = await this.registry.agent(id, principal);
+    const { closing } = this.#options;
+    const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
+    return guarded(async () => {
+      if (agent.kind === 'external') await this.presence.polled(agent);
+      const messages = await this.inboxes.readOrWait(agent, {
+        limit: query.limit ?? DEFAULT_MESSAGES,
+        after: query.after,
+        waitMs: (query.wait ?? 0) * 1_000,
+        signal,
+      });
+      return { messages };
+    });
+  }
+
+  /** @throws {ApiError} not_found, invalid_request */
+  async ack(id: string, { seq }: InboxAck, principal: Principal): Promise<InboxAcked> {
+    const { value: agent } = await this.registry.agent(id, principal);
+    return { seq: await guarded(() => this.inboxes.take(agent, seq)) };
+  }
+
+  #shown({ value, revision }: Cached<Agent>): AgentShown {
+    return { ...value, connected: this.presence.connected(value.agent_id), revision };
+  }
+
+  /** What its tasks would be refused for is told now. */
+  async #admit(options: Agent['options'], principal: Principal): Promise<void> {
+    if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
+  }
+}

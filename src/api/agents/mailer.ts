@@ -1,0 +1,180 @@
+import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
+import type { Agent } from '../../../contracts/agents.js';
+import {
+  MESSAGE_NAMESPACE,
+  type Message,
+  type MessageAccepted,
+  type MessageError,
+  type MessageRequest,
+} from '../../../contracts/messages.js';
+import { FORMAT_VERSION, NOBODY, SUBJECT } from '../../../contracts/names.js';
+import type { EventType, StoredEvent } from '../../../contracts/events.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { eventPublication } from '../../broker/events.js';
+import { MAX_BATCH, type Publication } from '../../broker/publish.js';
+import type { EventHub } from '../../events/hub.js';
+import { Batcher } from '../accept/batcher.js';
+import { ApiError, guarded, invalid } from '../api-error.js';
+import { onBehalfOf, type Principal } from '../principal.js';
+import type { Presence } from './presence.js';
+import type { AgentRegistry } from './registry.js';
+import { routeTask } from './routing.js';
+
+export interface MailerOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: Pick<EventHub, 'cursor'>;
+  readonly registry: Pick<AgentRegistry, 'agent' | 'of' | 'subscribers'>;
+  readonly presence: Pick<Presence, 'connected'>;
+}
+
+/** What only KSI itself says of a message. */
+export interface FromWithin {
+  /** Answers that led to it; 0 when a person or an external agent speaks. */
+  readonly hops?: number;
+  /** The task whose answer it is. */
+  readonly task_id?: string;
+  readonly error?: MessageError;
+  readonly signal?: 'end';
+  readonly traceparent?: string | undefined;
+}
+
+/** What a message may take beside its text: ids, its envelope. */
+const ENVELOPE_BYTES = 4_096;
+
+/** Sends messages: each is an event first, and KSI_MESSAGES takes it from there (ADR 17). Answered once the broker has stored it. */
+export class Mailer {
+  readonly #options: MailerOptions;
+  readonly #batcher: Batcher;
+
+  constructor(options: MailerOptions) {
+    this.#options = options;
+    this.#batcher = new Batcher(options.broker.publisher);
+  }
+
+  /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */
+  async send(request: MessageRequest, principal: Principal, within: FromWithin = {}): Promise<MessageAccepted> {
+    const { broker, hub, registry } = this.#options;
+    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
+    const type = request.type ?? 'DIRECT_MESSAGE';
+    refuseContradictions(request, type);
+    const from = request.from === undefined ? undefined : (await registry.agent(request.from, principal)).value;
+    // Whoever sees all speaks in the name of the owner whose agents he lets speak.
+    const speaker = from === undefined ? principal : onBehalfOf(principal, from.owner);
+    const to = await this.#addressee(request, type, speaker);
+    const owner = to?.owner ?? speaker.owner;
+    const message: Message = {
+      message_id: request.message_id ?? uuidv7(),
+      type,
+      owner,
+      ...(from === undefined ? {} : { from: from.agent_id }),
+      ...(to === undefined ? {} : { to: to.agent_id }),
+      ...agentOf(to ?? from),
+      ...(request.conversation_id === undefined ? {} : { conversation_id: request.conversation_id }),
+      ...(request.reply_to === undefined ? {} : { reply_to: request.reply_to }),
+      ...(within.task_id === undefined ? {} : { task_id: within.task_id }),
+      token_id: principal.tokenId,
+      ...(within.error === undefined ? {} : { error: within.error }),
+      ...(within.signal === undefined ? {} : { signal: within.signal }),
+      hops: within.hops ?? 0,
+      ...(request.content === undefined ? {} : { content: request.content }),
+      ...(request.payload === undefined ? {} : { payload: request.payload }),
+    };
+    const copies = registry.subscribers(owner, type).filter((id) => id !== message.to && id !== message.from);
+    const since = hub.cursor();
+    await guarded(() => this.#store(message, copies, within.traceparent));
+    return {
+      message_id: message.message_id,
+      status: to === undefined ? 'published' : this.#takes(to) ? 'delivered' : 'queued',
+      ...(to === undefined ? {} : { to: to.agent_id }),
+      copies,
+      since,
+    };
+  }
+
+  /** Whether it takes messages now, rather than find them later. */
+  #takes = ({ agent_id: id, kind, status }: Agent): boolean =>
+    status === 'active' && (kind === 'managed' || this.#options.presence.connected(id));
+
+  async #addressee(request: MessageRequest, type: string, speaker: Principal): Promise<Agent | undefined> {
+    const { registry } = this.#options;
+    if (request.to !== undefined) return (await registry.agent(request.to, speaker)).value;
+    if (type !== 'TASK_ASSIGNMENT') return undefined;
+    const candidates = registry.of(speaker.owner).filter(({ agent_id: id }) => id !== request.from);
+    const required = request.required_capabilities ?? [];
+    const route = routeTask(candidates, required, this.#takes);
+    if (route.kind === 'routed') return route.agent;
+    const what = required.length === 0 ? 'of yours' : `of yours with one of ${required.join(', ')}`;
+    if (route.kind === 'no_suitable_agent') throw new ApiError('no_suitable_agent', `There is no agent ${what}`);
+    throw new ApiError('no_available_agent', `${route.suitable.join(', ')} would suit, and take no task now`);
+  }
+
+  /** The message and its copies; all or none, as long as they are no more than a batch holds. @throws {BrokerError} */
+  async #store(message: Message, copies: readonly string[], traceparent: string | undefined): Promise<void> {
+    const { broker, blobs } = this.#options;
+    const { content, payload, ...rest } = message;
+    let small: Message = message;
+    const bytes = Buffer.byteLength(JSON.stringify({ content, payload }));
+    if (blobs.needed(bytes + ENVELOPE_BYTES)) {
+      const body = Buffer.from(JSON.stringify({ content, payload }));
+      small = { ...rest, ref: await blobs.put(blobName(message), body) };
+    }
+    const publications = publicationsOf(small, copies, traceparent);
+    const [only] = publications;
+    if (publications.length === 1 && only !== undefined) {
+      await this.#batcher.publish(only);
+      return;
+    }
+    for (let at = 0; at < publications.length; at += MAX_BATCH) {
+      const batch = publications.slice(at, at + MAX_BATCH);
+      try {
+        await broker.publisher.publishBatch(batch);
+      } catch (error) {
+        // It comes again, and some of it is stored: each is taken once.
+        if (!isBrokerError(error, 'duplicate')) throw error;
+        for (const each of batch) await broker.publisher.publish(each);
+      }
+    }
+  }
+}
+
+function refuseContradictions(request: MessageRequest, type: string): void {
+  if (type === 'BROADCAST' && request.to !== undefined)
+    throw invalid([{ field: 'to', message: 'is not for a BROADCAST, which is for all that subscribe to it' }]);
+  // A person has no inbox: what an agent says to its owner is an event.
+  if (type === 'DIRECT_MESSAGE' && request.to === undefined && request.from === undefined)
+    throw invalid([{ field: 'to', message: 'is required of a DIRECT_MESSAGE, unless an agent speaks to its owner' }]);
+}
+
+const agentOf = (agent: Agent | undefined): Pick<Message, 'agent_id'> =>
+  agent === undefined ? {} : { agent_id: agent.agent_id };
+
+/** Where the body of a message lies that is too large for an event: it goes with its addressee. */
+const blobName = ({ to, message_id: id }: Message): string => `event/agent/${to ?? NOBODY}/${id}`;
+
+function publicationsOf(message: Message, copies: readonly string[], traceparent: string | undefined): Publication[] {
+  const { message_id: id, owner, type, to } = message;
+  const timestamp = new Date().toISOString();
+  const publication = <T extends EventType>(event: StoredEvent<T>, subject: string): Publication => ({
+    ...eventPublication(event, subject, undefined, traceparent),
+    // An id that a client chose is its owner's.
+    msgId: `${owner}/${event.id}`,
+  });
+  const envelope = { v: FORMAT_VERSION, timestamp };
+  return [
+    publication({ ...envelope, id, type: 'AGENT_MESSAGE', data: message }, SUBJECT.agentMessage(to ?? NOBODY, type)),
+    ...copies.map((subscriber) =>
+      publication(
+        {
+          ...envelope,
+          id: uuidv5(`${id}/${subscriber}`, MESSAGE_NAMESPACE),
+          type: 'AGENT_COPY',
+          data: { ...message, agent_id: subscriber },
+        },
+        SUBJECT.agentCopy(subscriber, type),
+      ),
+    ),
+  ];
+}

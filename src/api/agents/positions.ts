@@ -1,0 +1,54 @@
+import { check } from '../../../contracts/check.js';
+import { InboxPosition } from '../../../contracts/messages.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
+import type { Broker } from '../../broker/connect.js';
+import { BrokerError } from '../../broker/errors.js';
+import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { parseJson } from '../../json.js';
+
+const STREAM = `KV_${BUCKET.inboxes}`;
+const MAX_TRIES = 20;
+
+/** Up to where each agent has taken its messages: entries of `ksi_inboxes`, changed by compare-and-set, and never back. */
+export class Positions {
+  readonly #broker: Broker;
+
+  constructor(broker: Broker) {
+    this.#broker = broker;
+  }
+
+  /** 0: it has taken none. @throws {BrokerError} */
+  async of(agentId: string): Promise<number> {
+    return (await this.#read(agentId)).seq;
+  }
+
+  /** @returns where it stands now, and where it stood before: further on, if that was asked for earlier. @throws {BrokerError} */
+  async move(agentId: string, seq: number): Promise<{ before: number; now: number }> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const { revision, seq: before } = await this.#read(agentId);
+      if (before >= seq) return { before, now: before };
+      const position: InboxPosition = { v: FORMAT_VERSION, seq };
+      const written = await putEntry(this.#broker, SUBJECT.inboxPosition(agentId), position, revision);
+      if (written !== undefined) return { before, now: seq };
+    }
+    throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
+  }
+
+  /** @throws {BrokerError} */
+  async remove(agentId: string): Promise<void> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const { revision, seq } = await this.#read(agentId);
+      if (seq === 0) return;
+      if ((await deleteEntry(this.#broker, SUBJECT.inboxPosition(agentId), revision, 1)) !== undefined) return;
+    }
+    throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
+  }
+
+  async #read(agentId: string): Promise<{ revision: number; seq: number }> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId));
+    if (data === undefined) return { revision, seq: 0 };
+    const position = check(InboxPosition, parseJson(data));
+    if (!position.ok) throw new BrokerError('refused', `The position of ${agentId}'s inbox is not one of ours`);
+    return { revision, seq: position.value.seq };
+  }
+}

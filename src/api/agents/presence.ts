@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { AGENT_PRESENCE_TTL_S, AgentPresence, type Agent } from '../../../contracts/agents.js';
+import { check } from '../../../contracts/check.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
+import type { Broker } from '../../broker/connect.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import { deleteEntry, putEntry } from '../../broker/kv.js';
+import { KvCache, type KvChange } from '../../broker/kv-cache.js';
+
+const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
+const MARK_S = 3_600;
+
+type Named = Pick<Agent, 'agent_id' | 'owner'>;
+
+/** A connection that reads an agent's inbox. */
+export interface Held {
+  readonly holder: string;
+  /** It reads no more. Never rejects. */
+  release(): Promise<void>;
+}
+
+/**
+ * Which external agents are connected: entries of a bucket that go unless they are renewed, in memory at every API. One connection at a
+ * time reads an agent's inbox: a newer one takes the entry over, and the older one's API sees that.
+ */
+export class Presence {
+  readonly #broker: Broker;
+  readonly #log: Logger;
+  readonly #cache: KvCache<AgentPresence>;
+  /** Those that this API holds, and what to call when another takes one over. */
+  readonly #held = new Map<string, { holder: string; named: Named; replaced: () => void }>();
+  /** Those that read over HTTP, and when they did last. */
+  readonly #polled = new Map<string, number>();
+  readonly #self = randomUUID();
+  #timer: NodeJS.Timeout | undefined;
+  readonly #working = new Set<Promise<unknown>>();
+
+  constructor(broker: Broker, log: Logger) {
+    this.#broker = broker;
+    this.#log = log;
+    this.#cache = new KvCache<AgentPresence>({
+      broker,
+      bucket: BUCKET.agentPresence,
+      read: (value) => {
+        const presence = check(AgentPresence, value);
+        return presence.ok ? presence.value : undefined;
+      },
+      log,
+    });
+    this.#cache.onChange((change) => this.#onChange(change));
+  }
+
+  /** @throws {BrokerError} */
+  async start(): Promise<void> {
+    await this.#cache.start();
+    this.#timer = setInterval(() => this.#renew(), RENEW_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#held].map(([id, { holder, named }]) => this.#release(id, holder, named)));
+    await Promise.all(this.#working);
+    await this.#cache.stop();
+  }
+
+  connected(agentId: string): boolean {
+    return this.#cache.get(agentId) !== undefined;
+  }
+
+  /** Takes an agent over from whoever reads its inbox. @param replaced called once another does so. @throws {BrokerError} */
+  async hold(named: Named, replaced: () => void): Promise<Held> {
+    const { agent_id: id } = named;
+    const holder = randomUUID();
+    this.#held.get(id)?.replaced();
+    this.#held.set(id, { holder, named, replaced });
+    this.#polled.delete(id);
+    await this.#put(named, holder);
+    return { holder, release: () => this.#release(id, holder, named) };
+  }
+
+  /** It reads its inbox over HTTP: it is there as long as it goes on with that. @throws {BrokerError} */
+  async polled(named: Named): Promise<void> {
+    const { agent_id: id } = named;
+    const now = performance.now();
+    const known = this.#cache.get(id);
+    // A connection that stands is presence enough.
+    if (known !== undefined && !known.value.holder.startsWith('http:')) return;
+    if (known !== undefined && now - (this.#polled.get(id) ?? -Infinity) < RENEW_MS) return;
+    this.#polled.set(id, now);
+    await this.#put(named, `http:${this.#self}`);
+  }
+
+  /** Of an agent that is removed. @throws {BrokerError} */
+  async forget(agentId: string): Promise<void> {
+    const held = this.#held.get(agentId);
+    this.#held.delete(agentId);
+    held?.replaced();
+    const known = this.#cache.get(agentId);
+    if (known === undefined) return;
+    const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(agentId), known.revision, MARK_S);
+    if (marked !== undefined) this.#cache.apply(agentId, undefined, marked);
+  }
+
+  async #put({ agent_id: id, owner }: Named, holder: string): Promise<void> {
+    const subject = SUBJECT.agentPresence(id);
+    const known = this.#cache.get(id);
+    const since = known?.value.holder === holder ? known.value.since : new Date().toISOString();
+    const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, since };
+    const ack = await this.#broker.publisher.publish({ subject, payload: JSON.stringify(presence) });
+    this.#cache.apply(id, presence, ack.seq);
+    if (known === undefined) await this.#tell({ agent_id: id, owner }, 'connected');
+  }
+
+  async #release(id: string, holder: string, named: Named): Promise<void> {
+    if (this.#held.get(id)?.holder === holder) this.#held.delete(id);
+    const known = this.#cache.get(id);
+    if (known?.value.holder !== holder) return;
+    try {
+      // Whoever has taken it over since keeps it.
+      const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(id), known.revision, MARK_S);
+      if (marked === undefined) return;
+      this.#cache.apply(id, undefined, marked);
+      await this.#tell(named, 'disconnected');
+    } catch (error) {
+      this.#log.warn({ err: error, agent_id: id }, 'that an agent went could not be said; it shows in 30 s');
+    }
+  }
+
+  #renew(): void {
+    for (const [id, { holder, named }] of this.#held) {
+      if (this.#cache.get(id)?.value.holder !== holder) continue;
+      this.#work(this.#renewOne(id, holder, named));
+    }
+    const old = performance.now() - AGENT_PRESENCE_TTL_S * 1_000;
+    for (const [id, at] of this.#polled) if (at < old) this.#polled.delete(id);
+  }
+
+  async #renewOne(id: string, holder: string, named: Named): Promise<void> {
+    const known = this.#cache.get(id);
+    if (known === undefined) return;
+    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), known.value, known.revision);
+    if (written !== undefined) this.#cache.apply(id, known.value, written);
+    // It had expired, as the broker was away.
+    else if (this.#held.get(id)?.holder === holder && this.#cache.get(id) === undefined) await this.#put(named, holder);
+  }
+
+  #onChange({ key: id, before, now, revision, expired }: KvChange<AgentPresence>): void {
+    const held = this.#held.get(id);
+    if (now !== undefined && held !== undefined && now.holder !== held.holder && !now.holder.startsWith('http:')) {
+      this.#held.delete(id);
+      held.replaced();
+    }
+    // Every API sees it, and they say it under one id.
+    if (expired && before !== undefined)
+      this.#work(this.#tell({ agent_id: id, owner: before.owner }, 'disconnected', 'lost', `${id}-lost-${revision}`));
+  }
+
+  async #tell(named: Named, status: 'connected' | 'disconnected', reason?: string, msgId?: string): Promise<void> {
+    const { agent_id, owner } = named;
+    const event = newEvent('AGENT_STATUS', { agent_id, owner, status, ...(reason === undefined ? {} : { reason }) });
+    const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'status'));
+    await this.#broker.publisher.publish(msgId === undefined ? publication : { ...publication, msgId });
+  }
+
+  #work(work: Promise<unknown>): void {
+    const done = work
+      .catch((error: unknown) => this.#log.warn({ err: error }, "an agent's presence could not be kept up"))
+      .finally(() => this.#working.delete(done));
+    this.#working.add(done);
+  }
+}

@@ -1,0 +1,98 @@
+import type { Agent } from '../../../contracts/agents.js';
+import type { StoredEvent } from '../../../contracts/events.js';
+import { NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import { asBrokerError, deleteMessage, lastBySubject } from '../../broker/read.js';
+import { readStream } from '../../events/replay.js';
+import { parseJson } from '../../json.js';
+import type { Positions } from './positions.js';
+import type { Presence } from './presence.js';
+import type { AgentRegistry } from './registry.js';
+
+export interface AgentRemoverOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly registry: Pick<AgentRegistry, 'remove' | 'of'>;
+  readonly presence: Pick<Presence, 'forget'>;
+  readonly positions: Pick<Positions, 'remove'>;
+}
+
+/**
+ * Deletes agents: their messages, the events of those, and what is known of them. The record goes between two clearings: what
+ * broke off before it can be asked for again, and what came in meanwhile goes too.
+ */
+export class AgentRemover {
+  readonly #options: AgentRemoverOptions;
+
+  constructor(options: AgentRemoverOptions) {
+    this.#options = options;
+  }
+
+  /** @param by the owner of the token that asked. @throws {BrokerError} */
+  async remove({ agent_id, owner }: Agent, by: string): Promise<void> {
+    const { broker, registry, presence } = this.#options;
+    await this.clear(agent_id);
+    await registry.remove(agent_id);
+    await presence.forget(agent_id);
+    await this.clear(agent_id);
+    const event = newEvent('AGENT_TERMINATED', { agent_id, owner, reason: 'removed', by });
+    await broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated')));
+  }
+
+  /** All of an owner's agents, and what was sent to nobody in particular. @throws {BrokerError} */
+  async owner(owner: string, by: string): Promise<void> {
+    for (const agent of this.#options.registry.of(owner)) await this.remove(agent, by);
+    await this.#deleteOf(owner, STREAM.events, SUBJECT.agentMail(NOBODY));
+    await this.#deleteOf(owner, STREAM.messages, SUBJECT.inbox(NOBODY));
+  }
+
+  /** Nothing is in its inbox any more, nor ever was. @throws {BrokerError} */
+  async clear(agentId: string): Promise<void> {
+    const { broker, positions } = this.#options;
+    const [event, message] = await Promise.all([
+      lastBySubject(broker, STREAM.events, SUBJECT.agentAll(agentId)),
+      lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId)),
+      positions.remove(agentId),
+    ]);
+    if (message !== undefined) await this.#deleteBodies(agentId);
+    // The events first: KSI_MESSAGES takes from them, a moment later.
+    if (event !== undefined) await this.#purge(STREAM.events, SUBJECT.agentAll(agentId));
+    if (event !== undefined || message !== undefined) await this.#purge(STREAM.messages, SUBJECT.inbox(agentId));
+  }
+
+  /** Of its messages; that of one of which it got a copy goes with the addressee. */
+  async #deleteBodies(agentId: string): Promise<void> {
+    const { broker, blobs } = this.#options;
+    for await (const stored of readStream(
+      broker,
+      STREAM.messages,
+      SUBJECT.inbox(agentId),
+      0,
+      Number.MAX_SAFE_INTEGER,
+    )) {
+      const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
+      if (data?.ref !== undefined && data.to === agentId) await blobs.delete(data.ref.name);
+    }
+  }
+
+  async #purge(stream: string, filter: string): Promise<void> {
+    try {
+      await this.#options.broker.jsm.streams.purge(stream, { filter });
+    } catch (error) {
+      throw asBrokerError(error, `deleting ${filter}`);
+    }
+  }
+
+  /** Of a subject that owners share. */
+  async #deleteOf(owner: string, stream: string, filter: string): Promise<void> {
+    const { broker, blobs } = this.#options;
+    for await (const stored of readStream(broker, stream, filter, 0, Number.MAX_SAFE_INTEGER)) {
+      const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
+      if (data?.owner !== owner) continue;
+      if (data.ref !== undefined) await blobs.delete(data.ref.name);
+      await deleteMessage(broker, stream, stored.seq);
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import { isScalar, parseDocument, type Document } from 'yaml';
+import { Type, type Static } from 'typebox';
+import { check } from '../../contracts/check.js';
+import type { Composition } from '../../contracts/compositions.js';
+
+/** A composition is a page; what is longer is a mistake or an attack. */
+export const MOST_COMPOSITION_BYTES = 262_144;
+const MOST_COMPONENTS = 200;
+/** How many nodes aliases may stand for together: a few lines of YAML could stand for gigabytes. */
+const MOST_ALIASES = 100;
+
+/** What is wrong with a composition's file. */
+export class CompositionError extends Error {
+  override readonly name = 'CompositionError';
+}
+
+const anything = Type.Record(Type.String(), Type.Unknown());
+const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) =>
+  Type.Optional(Type.Union([schema, Type.Null()]));
+
+/** As people write it. Further fields are theirs. */
+const File = Type.Object({
+  name: Type.Optional(Type.String()),
+  version: Type.Optional(Type.Union([Type.String(), Type.Number()])),
+  description: orNull(Type.String()),
+  author: orNull(Type.String()),
+  components: Type.Array(
+    Type.Object({
+      name: Type.Optional(Type.String()),
+      source: Type.String({ minLength: 1, maxLength: 512 }),
+      vars: orNull(anything),
+      condition: Type.Optional(Type.Union([Type.String(), Type.Boolean(), Type.Null()])),
+    }),
+    { maxItems: MOST_COMPONENTS },
+  ),
+  required_context: orNull(anything),
+  metadata: orNull(anything),
+});
+type File = Static<typeof File>;
+
+/**
+ * Reads a composition: YAML 1.2 of maps, lists, texts, numbers and booleans, no other types.
+ * @param name of the file, without its ending: a composition goes by it. @throws {CompositionError}
+ */
+export function parseComposition(text: string, name: string): Composition {
+  if (Buffer.byteLength(text) > MOST_COMPOSITION_BYTES)
+    throw new CompositionError(`It has more than ${MOST_COMPOSITION_BYTES} bytes`);
+  const { document, value } = read(text);
+  const file = check(File, value);
+  if (!file.ok)
+    throw new CompositionError(
+      file.faults.map(({ field, message }) => `${field === '' ? 'It' : `\`${field}\``} ${message}`).join('; '),
+    );
+  return compositionOf(file.value, name, document);
+}
+
+function read(text: string): { document: Document; value: unknown } {
+  try {
+    const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: true, merge: false });
+    // Warnings are of what is no plain data: tags of one's own, for example.
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw new CompositionError(fault.message);
+    return { document, value: document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown };
+  } catch (error) {
+    if (error instanceof CompositionError) throw error;
+    // Too many aliases, or nested deeper than can be read.
+    throw new CompositionError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function compositionOf(file: File, name: string, document: Document): Composition {
+  return {
+    name,
+    version: versionOf(file, document),
+    description: file.description ?? '',
+    author: file.author ?? '',
+    components: file.components.map(({ name: part, source, vars, condition }) => ({
+      name: part ?? source,
+      source,
+      vars: vars ?? {},
+      // `condition: true`, and an empty one, which always holds.
+      ...(condition === undefined || condition === null || condition === '' || condition === true
+        ? {}
+        : { condition: condition === false ? 'False' : condition }),
+    })),
+    required_context: file.required_context ?? {},
+    metadata: file.metadata ?? {},
+  };
+}
+
+/** `version: 1.0` is a number to YAML: it is shown as it is written. */
+function versionOf({ version }: File, document: Document): string {
+  if (typeof version !== 'number') return version ?? '';
+  const node = document.get('version', true);
+  return isScalar(node) && typeof node.source === 'string' ? node.source : String(version);
+}

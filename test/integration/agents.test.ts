@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { v4 as uuidv4 } from 'uuid';
+import type { InboxMessage } from '../../contracts/messages.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { AgentsOver } from '../fixtures/agents.js';
+import { ApiLab } from '../fixtures/api.js';
+import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+
+describe('agents', () => {
+  let lab: ApiLab;
+  let second: ApiOn;
+  let here: AgentsOver;
+  let there: AgentsOver;
+  before(async () => {
+    lab = await ApiLab.start();
+    second = await startApiOn(lab.server.url);
+    here = new AgentsOver(() => lab.url);
+    there = new AgentsOver(() => second.url);
+  });
+  after(async () => {
+    await second.stop();
+    await lab.stop();
+  });
+  let made = 0;
+  const name = (): string => `agent-${++made}`;
+  const contents = (messages: readonly InboxMessage[]): unknown[] => messages.map(({ content }) => content);
+
+  describe('the registry', () => {
+    it('registers, shows, changes and removes an agent, at every API, with an event each', async () => {
+      const id = name();
+      const feed = lab.connect(`?since=0&subject=ksi.events.agent.${id}.>`);
+      await feed.opened;
+      const registered = await here.register({
+        agent_id: id,
+        role: 'critic',
+        capabilities: ['review'],
+        kind: 'managed',
+      });
+      assert.equal(registered.status, 'registered');
+      assert.match(registered.session_id ?? '', /^[0-9a-f-]{36}$/);
+      const shown = await there.one(id);
+      assert.deepEqual(
+        [shown.role, shown.status, shown.session_id, shown.unread, shown.revision],
+        ['critic', 'active', registered.session_id, 0, registered.revision],
+      );
+      const changed = await there.update(id, { status: 'paused', revision: registered.revision });
+      assert.deepEqual([changed.status, changed.capabilities], ['paused', ['review']]);
+      const late = await here.ask('PATCH', `/agents/${id}`, { role: 'judge', revision: registered.revision });
+      assert.deepEqual([late.status, late.body['code']], [409, 'conflict']);
+      const again = await here.register({ agent_id: id, capabilities: ['review', 'write'] });
+      assert.equal(again.session_id, registered.session_id, 'who registers again stays who it was');
+      assert.equal((await here.one(id)).role, 'critic');
+      await there.remove(id);
+      for (const api of [here, there]) assert.equal((await api.ask('GET', `/agents/${id}`)).status, 404);
+      await feed.until(({ type }) => type === 'AGENT_TERMINATED');
+      const types = feed.frames.map(({ type }) => type);
+      assert.deepEqual(types, ['AGENT_REGISTERED', 'AGENT_UPDATED', 'AGENT_UPDATED', 'AGENT_TERMINATED']);
+      feed.socket.terminate();
+    });
+
+    it('refuses what its tasks would be refused for', async () => {
+      for (const [options, field] of [
+        [{ queue: 'none' }, 'queue'],
+        [{ no_such: 1 }, 'options.no_such'],
+      ] as const) {
+        const { status, body } = await here.ask('POST', '/agents/register', { kind: 'managed', options });
+        assert.deepEqual([status, (body['errors'] as { field: string }[])[0]?.field], [400, field]);
+      }
+      assert.equal((await here.ask('POST', '/agents/register', { agent_id: '_' })).status, 400);
+      assert.equal((await here.ask('POST', '/agents/register', { agent_id: 'a.b' })).status, 400);
+    });
+
+    it('lists page by page, by role, capability and kind', async () => {
+      const role = uuidv4();
+      const ids = Array.from({ length: 7 }, (_, n) => `page-${n}`);
+      for (const id of ids)
+        await here.register({ agent_id: id, role, capabilities: id === 'page-3' ? ['x', 'y'] : ['y'] });
+      const found: string[] = [];
+      let cursor = '';
+      do {
+        const page = await here.list(`?role=${role}&limit=3${cursor}`);
+        found.push(...page.agents.map(({ agent_id: id }) => id));
+        cursor = page.next_cursor === undefined ? '' : `&cursor=${page.next_cursor}`;
+      } while (cursor !== '');
+      assert.deepEqual(found, ids);
+      const x = await there.list(`?capability=x&role=${role}`);
+      assert.deepEqual(
+        x.agents.map(({ agent_id: id }) => id),
+        ['page-3'],
+      );
+      assert.deepEqual((await there.list(`?kind=managed&role=${role}`)).agents, []);
+      assert.equal((await here.ask('GET', '/agents?cursor=x.y')).body['code'], 'invalid_cursor');
+    });
+
+    it('knows at both APIs after a restart, and only one wins a race for a name', async () => {
+      const id = name();
+      const all = await Promise.all(
+        Array.from({ length: 8 }, (_, n) => (n % 2 === 0 ? here : there).register({ agent_id: id, role: `r${n}` })),
+      );
+      assert.equal(new Set(all.map(({ revision }) => revision)).size, 8);
+      const { role } = await here.one(id);
+      await lab.stopApi();
+      await lab.startApi();
+      assert.deepEqual([(await here.one(id)).role, (await there.one(id)).role], [role, role]);
+    });
+  });
+
+  describe('messages', () => {
+    it('come to an agent that was not there, in order, once, at any API, with receipts', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      const sent: string[] = [];
+      for (let n = 0; n < 5; n++) {
+        const accepted = await (n % 2 === 0 ? here : there).send({ to: id, content: `${n}`, conversation_id: 'c' });
+        assert.deepEqual([accepted.status, accepted.to], ['queued', id]);
+        sent.push(accepted.message_id);
+      }
+      assert.equal((await there.one(id)).unread, 5);
+      const first = await there.inbox(id, '?limit=3');
+      assert.deepEqual(contents(first), ['0', '1', '2']);
+      assert.deepEqual(
+        first.map(({ message_id: each }) => each),
+        sent.slice(0, 3),
+      );
+      assert.deepEqual(contents(await here.inbox(id)), ['0', '1', '2', '3', '4'], 'none is taken by reading it');
+      const third = first[2]?.seq ?? 0;
+      assert.deepEqual(await there.ack(id, third), { seq: third });
+      assert.deepEqual(await here.ack(id, first[0]?.seq ?? 0), { seq: third }, 'a position never goes back');
+      assert.deepEqual(contents(await here.inbox(id)), ['3', '4']);
+      const receipt = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'delivered'));
+      const { data } = JSON.parse(new TextDecoder().decode(receipt?.data)) as { data: Record<string, unknown> };
+      assert.deepEqual([data['seq'], data['message_ids']], [third, sent.slice(0, 3)]);
+      const { status, body } = await here.ask('POST', `/agents/${id}/inbox/ack`, { seq: third + 10_000 });
+      assert.deepEqual([status, body['code']], [400, 'invalid_request'], 'nothing is taken unseen');
+      assert.equal((await here.one(id)).connected, true);
+      assert.equal((await here.send({ to: id, content: '5' })).status, 'delivered');
+    });
+
+    it('are each one event, which one cursor shows, and copies go to those who subscribe', async () => {
+      const [from, to, monitor, stranger] = [name(), name(), name(), name()];
+      for (const id of [from, to, stranger]) await here.register({ agent_id: id, subscriptions: ['NEWS'] });
+      await here.register({ agent_id: monitor, subscriptions: ['DIRECT_MESSAGE', 'BROADCAST', 'NEWS'] });
+      const direct = await there.send({ from, to, content: 'hello', payload: { n: 1 } });
+      assert.deepEqual(direct.copies, [monitor]);
+      const broadcast = await here.send({ from: monitor, type: 'BROADCAST', content: 'all' });
+      assert.deepEqual([broadcast.status, broadcast.copies], ['published', []], 'the sender gets none');
+      const news = await here.send({ from, to, type: 'NEWS', payload: { of: 'today' } });
+      assert.deepEqual(news.copies.toSorted(), [monitor, stranger].toSorted(), 'an addressee gets it once');
+      assert.deepEqual(contents(await here.inbox(to)), ['hello', undefined]);
+      const [copied, , copy] = [...(await here.inbox(monitor)), ...(await here.inbox(stranger))];
+      assert.deepEqual([copied?.to, copied?.agent_id, copied?.message_id], [to, monitor, direct.message_id]);
+      assert.deepEqual(copy?.payload, { of: 'today' });
+      const feed = lab.connect(`?since=${direct.since}`);
+      await feed.until(({ data }) => data?.['message_id'] === news.message_id);
+      const seen = feed.frames.filter(({ type }) => type === 'AGENT_MESSAGE').map(({ data }) => data['message_id']);
+      assert.deepEqual(seen, [direct.message_id, broadcast.message_id, news.message_id]);
+      feed.socket.terminate();
+    });
+
+    it('sent again under its id is the same message', async () => {
+      const [id, monitor] = [name(), name()];
+      await here.register({ agent_id: id });
+      await here.register({ agent_id: monitor, subscriptions: ['TWICE'] });
+      const message = { to: id, type: 'TWICE', message_id: uuidv4(), content: 'once' };
+      await Promise.all([here.send(message), there.send(message), here.send(message)]);
+      await there.send(message);
+      assert.deepEqual(contents(await there.inbox(id)), ['once']);
+      assert.deepEqual(contents(await there.inbox(monitor)), ['once']);
+    });
+
+    it('wait for a reader, and a reader for them', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      const waiting = there.inbox(id, '?wait=20');
+      while (!(await there.one(id)).connected);
+      await here.send({ to: id, content: 'at last' });
+      assert.deepEqual(contents(await waiting), ['at last']);
+    });
+
+    it('may be larger than the broker lets a message be', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      const content = 'x'.repeat(1_500_000);
+      const { since } = await here.send({ to: id, content, payload: { n: 1 } });
+      const [message] = await there.inbox(id);
+      assert.deepEqual([message?.content === content, message?.payload, message?.ref], [true, { n: 1 }, undefined]);
+      const feed = lab.connect(`?since=${since}&subject=ksi.events.agent.${id}.>`);
+      const { data } = await feed.until(({ type }) => type === 'AGENT_MESSAGE');
+      assert.equal(data['content'], content);
+      feed.socket.terminate();
+    });
+
+    it('of a task without an addressee go to whom they fit best', async () => {
+      const [one, two, three] = [name(), name(), name()];
+      const mark = uuidv4();
+      await here.register({ agent_id: one, capabilities: [mark], kind: 'managed' });
+      await here.register({ agent_id: two, capabilities: [mark, 'more'], kind: 'managed' });
+      await here.register({ agent_id: three, capabilities: [mark, 'more', 'most'] });
+      const assign = { type: 'TASK_ASSIGNMENT', content: 'do', required_capabilities: [mark, 'more', 'most'] };
+      assert.equal((await here.send(assign)).to, two, 'who is not there gets none');
+      await here.inbox(three);
+      assert.equal((await there.send(assign)).to, three);
+      const nobody = await here.ask('POST', '/messages', { ...assign, required_capabilities: ['nothing'] });
+      assert.deepEqual([nobody.status, nobody.body['code']], [409, 'no_suitable_agent']);
+      const unaddressed = await here.ask('POST', '/messages', { content: 'x' });
+      assert.equal(unaddressed.status, 400);
+    });
+
+    it('go with their agent', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      await here.send({ to: id, content: 'secret' });
+      await here.inbox(id);
+      await here.remove(id);
+      for (const [stream, subject] of [
+        [STREAM.messages, SUBJECT.inbox(id)],
+        [STREAM.events, SUBJECT.agentMail(id)],
+      ] as const)
+        assert.equal(await lastBySubject(lab.broker, stream, subject), undefined);
+      assert.equal((await here.ask('POST', '/messages', { to: id, content: 'x' })).status, 404);
+      await here.register({ agent_id: id });
+      assert.deepEqual(await here.inbox(id), []);
+    });
+
+    it('and agents go with their owner', async () => {
+      const { body } = await here.ask('POST', '/tokens', { owner: 'gone', scopes: ['agents', 'read'] });
+      const gone = new AgentsOver(() => lab.url, String(body['token']));
+      await gone.register({ agent_id: 'gone-1' });
+      await gone.send({ to: 'gone-1', content: 'x' });
+      await gone.send({ type: 'NEWS', content: 'to nobody' });
+      const kept = await here.send({ type: 'NEWS', content: 'kept' });
+      assert.equal((await here.ask('DELETE', '/owners/gone')).status, 204);
+      assert.equal((await there.ask('GET', '/agents/gone-1')).status, 404);
+      const nobodys = await lastBySubject(lab.broker, STREAM.messages, SUBJECT.inbox('_'));
+      assert.match(new TextDecoder().decode(nobodys?.data), new RegExp(kept.message_id));
+    });
+  });
+
+  it('answer over the NATS service too', async () => {
+    const id = name();
+    const call = async (verb: string, request: object): Promise<Record<string, unknown>> =>
+      (await lab.broker.nc.request(`ksi.api.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();
+    assert.equal((await call('agent_register', { agent_id: id }))['agent_id'], id);
+    assert.equal((await call('send', { to: id, content: 'over NATS' }))['status'], 'queued');
+    const { messages } = (await call('inbox', { id })) as unknown as { messages: InboxMessage[] };
+    assert.deepEqual(contents(messages), ['over NATS']);
+    assert.deepEqual(await call('inbox_ack', { id, seq: messages[0]?.seq }), { seq: messages[0]?.seq });
+    assert.deepEqual((await call('inbox', { id }))['messages'], []);
+  });
+});
