@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { Command, pathOf } from '../../src/cli/command.js';
+import { pathOf, type Command } from '../../src/cli/command.js';
 import { complete } from '../../src/cli/completion/complete.js';
 import { SCRIPTS } from '../../src/cli/completion/scripts.js';
 import { createProgram } from '../../src/cli/program.js';

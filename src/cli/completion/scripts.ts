@@ -34,7 +34,7 @@ _ksi() {
       described+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
     fi
   done
-  (( $#described )) && _describe -t values ksi described
+  (( $#described )) && _describe -V -t values ksi described
 }
 if [[ $funcstack[1] == _ksi ]]; then _ksi "$@"; else compdef _ksi ksi; fi
 `,
