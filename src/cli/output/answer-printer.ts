@@ -15,10 +15,12 @@ export interface TaskOutcome {
 /** Turns a task's events and deltas into what a person reads. */
 export class AnswerPrinter {
   readonly #write: (piece: Piece) => void;
-  readonly #answer = new AnswerText();
+  readonly #answer: AnswerText;
 
-  constructor(write: (piece: Piece) => void) {
+  /** @param width columns that a line about a tool may take. */
+  constructor(write: (piece: Piece) => void, width?: () => number) {
     this.#write = write;
+    this.#answer = new AnswerText(width);
   }
 
   /** @returns the outcome when `message` is it. */
