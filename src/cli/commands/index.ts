@@ -3,6 +3,7 @@ import * as approvals from './approvals.js';
 import * as cancel from './cancel.js';
 import * as chat from './chat.js';
 import * as completion from './completion.js';
+import * as compositions from './compositions.js';
 import * as config from './config.js';
 import * as dead from './dead.js';
 import * as remove from './delete.js';
@@ -13,9 +14,11 @@ import * as help from './help.js';
 import * as input from './input.js';
 import * as interrupt from './interrupt.js';
 import * as logs from './logs.js';
+import * as profiles from './profiles.js';
 import * as queues from './queues.js';
 import * as retry from './retry.js';
 import * as sessions from './sessions.js';
+import * as shared from './shared.js';
 import * as spawn from './spawn.js';
 import * as status from './status.js';
 import * as task from './task.js';
@@ -43,6 +46,7 @@ export const COMMAND_GROUPS: readonly { readonly title: string; readonly command
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
   { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
+  { title: 'Agents, and what they share', commands: [profiles, compositions, shared] },
   { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
   { title: 'This program', commands: [completion, help] },
 ];
