@@ -1,3 +1,4 @@
+export * from './agent-spawn.js';
 export * from './agents.js';
 export * from './attachment.js';
 export * from './approvals.js';

@@ -1,4 +1,5 @@
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
+import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from './agent-spawn.js';
 import {
   AgentChange,
   AgentPage,
@@ -123,6 +124,8 @@ export const OPERATION_SCHEMAS = {
   agents: { request: AgentsQuery, answer: AgentPage },
   agent: { request: AgentParams, answer: AgentShown },
   agent_register: { request: AgentRegistration, answer: AgentRegistered },
+  agent_spawn: { request: AgentSpawnRequest, answer: AgentSpawned },
+  task_route: { request: TaskRouteRequest, answer: TaskRouted },
   agent_update: { request: both(AgentParams, AgentChange), answer: AgentShown },
   agent_remove: { request: AgentParams, answer: Nothing },
   agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },

@@ -62,6 +62,8 @@ export const OPERATIONS = {
   agents: { method: 'GET', path: '/agents', scope: 'read', repeatable: true },
   agent: { method: 'GET', path: '/agents/:id', scope: 'read', repeatable: true },
   agent_register: { method: 'POST', path: '/agents/register', body: true, scope: 'agents', changes: true },
+  agent_spawn: { method: 'POST', path: '/agents/spawn', body: true, scope: 'agents', changes: true },
+  task_route: { method: 'POST', path: '/agents/route', body: true, scope: 'agents', changes: true },
   agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
   agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
   agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },

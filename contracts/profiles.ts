@@ -17,7 +17,7 @@ const profileFields = {
       description: 'The composition of its prompt. Default: the one that fits best.',
     }),
   ),
-  context: Type.Optional(PromptContext),
+  variables: Type.Optional(PromptContext),
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
 };

@@ -9,6 +9,7 @@ import type { Acceptor } from './accept/accept.js';
 import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Agents } from './agents/agents.js';
+import type { Spawner } from './agents/spawner.js';
 import type { ApprovalDesk } from './approvals/approvals.js';
 import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
@@ -53,6 +54,7 @@ export interface ApiContext {
   readonly retrier: Retrier;
   readonly dead: DeadLetters;
   readonly deleter: Deleter;
+  readonly spawner: Spawner;
   readonly shared: SharedState;
   readonly identities: Identities;
   readonly profiles: Profiles;

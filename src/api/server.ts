@@ -8,6 +8,7 @@ import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
+import { agentSpawnRoutes } from './routes/agent-spawn.js';
 import { agentRoutes } from './routes/agents.js';
 import { compositionRoutes } from './routes/compositions.js';
 import { deadRoutes } from './routes/dead.js';
@@ -78,6 +79,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     approvalRoutes,
     sessionRoutes,
     agentRoutes,
+    agentSpawnRoutes,
     messageRoutes,
     usageRoutes,
     deadRoutes,

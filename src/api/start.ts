@@ -21,6 +21,7 @@ import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ConfigError } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { Spawner } from './agents/spawner.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -153,11 +154,13 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const shared = new SharedState(broker, blobs, sharedEvents);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
+    const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
     const agents = new Agents({
       broker,
       blobs,
       hub,
       admit: (request, principal) => acceptor.admit(request, principal),
+      profile: (name, principal) => profiles.get(name, principal),
       log,
       closing: closing.signal,
     });
@@ -198,7 +201,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       shared,
       identities,
       profiles,
-      prompts: new Prompts(library, config.KSI_MAX_PROMPT_CHARS),
+      prompts,
+      spawner: new Spawner({ agents, profiles, prompts }),
       agents,
       gauge,
       authenticator: new Authenticator(options.token, tokens),

@@ -3,10 +3,14 @@ import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Approvals } from './resources/approvals.js';
+import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
+import { Identities } from './resources/identities.js';
 import { Owners } from './resources/owners.js';
+import { Profiles } from './resources/profiles.js';
 import { Queues } from './resources/queues.js';
 import { Sessions } from './resources/sessions.js';
+import { Shared } from './resources/shared.js';
 import { Tasks } from './resources/tasks.js';
 import { Tokens } from './resources/tokens.js';
 import { Workers } from './resources/workers.js';
@@ -26,6 +30,10 @@ export class KsiApi implements AsyncDisposable {
   readonly owners: Owners;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly shared: Shared;
+  readonly identities: Identities;
+  readonly profiles: Profiles;
+  readonly compositions: Compositions;
   readonly #transport: Transport;
 
   constructor(transport: Transport) {
@@ -38,6 +46,10 @@ export class KsiApi implements AsyncDisposable {
     this.owners = new Owners(transport);
     this.workers = new Workers(transport);
     this.queues = new Queues(transport);
+    this.shared = new Shared(transport);
+    this.identities = new Identities(transport);
+    this.profiles = new Profiles(transport);
+    this.compositions = new Compositions(transport);
   }
 
   /** Where it goes. */

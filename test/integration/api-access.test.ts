@@ -136,6 +136,8 @@ describe('access', () => {
         ['POST', '/dead/retry', 'spawn', {}],
         ['DELETE', `/dead/${id}`, 'spawn'],
         ['POST', '/agents/register', 'agents', { agent_id: 'scoped' }],
+        ['POST', '/agents/spawn', 'agents', { agent_id: 'scoped' }],
+        ['POST', '/agents/route', 'agents', { task: 'x' }],
         ['GET', '/agents', 'read'],
         ['GET', '/agents/scoped', 'read'],
         ['PATCH', '/agents/scoped', 'agents', { role: 'x' }],

@@ -16,6 +16,7 @@ import type {
   MessageAccepted,
   MessageRequest,
 } from '../../../contracts/messages.js';
+import type { Profile } from '../../../contracts/profiles.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
@@ -24,6 +25,7 @@ import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { onBehalfOf, type Principal } from '../principal.js';
+import { blend } from './blend.js';
 import { Inboxes } from './inbox.js';
 import { Mailer, type FromWithin } from './mailer.js';
 import { Positions } from './positions.js';
@@ -37,6 +39,8 @@ export interface AgentsOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  /** @throws {ApiError} not_found */
+  readonly profile: (name: string, principal: Principal) => Promise<Profile>;
   readonly log: Logger;
   /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
   readonly closing: AbortSignal;
@@ -79,7 +83,8 @@ export class Agents {
   }
 
   /** @throws {ApiError} agent_exists, invalid_request */
-  async register(request: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+  async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+    const request = await this.#whole(asked, principal);
     await this.#admit(request.options, principal);
     const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
       // Nothing that was for an earlier agent of this id is for this one.
@@ -153,6 +158,12 @@ export class Agents {
 
   #shown({ value, revision }: Cached<Agent>): AgentShown {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
+  }
+
+  /** With what its profile says that it does not say itself. @throws {ApiError} not_found */
+  async #whole(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
+    if (request.profile === undefined) return request;
+    return { ...request, ...blend(request, await this.#options.profile(request.profile, principal)) };
   }
 
   /** What its tasks would be refused for is told now. */

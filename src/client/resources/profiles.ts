@@ -1,0 +1,32 @@
+import type { Profile, ProfileList, ProfileShown } from '../../../contracts/profiles.js';
+import { listing, type Listing } from '../listing.js';
+import type { CallOptions, Transport } from '../transport.js';
+
+/** What agents can be made of. */
+export class Profiles {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Yours, and those that are files, by name. */
+  list(options: CallOptions = {}): Listing<ProfileList, ProfileShown> {
+    return listing({ read: () => this.#transport.call('profiles', {}, options), items: ({ profiles }) => profiles });
+  }
+
+  /** @throws {KsiError} `not_found` */
+  get(name: string, options: CallOptions = {}): Promise<ProfileShown> {
+    return this.#transport.call('profile', { name }, options);
+  }
+
+  /** Keeps one of yours, in the place of what you kept under this name and of a file of it. */
+  set(name: string, profile: Profile, options: CallOptions = {}): Promise<ProfileShown> {
+    return this.#transport.call('profile_set', { name, ...profile }, options);
+  }
+
+  /** One of yours; a file of its name is in force again. @throws {KsiError} `not_found` */
+  delete(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#transport.call('profile_delete', { name }, options);
+  }
+}

@@ -1,0 +1,132 @@
+import { SUBJECT } from '../../../contracts/names.js';
+import { keyToken } from '../../../contracts/key-token.js';
+import type {
+  SharedDelete,
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedQuery,
+  SharedValue,
+} from '../../../contracts/shared.js';
+import { KsiError, KsiGapError } from '../errors.js';
+import { isEvent, isGap } from '../event-message.js';
+import { atCursor, listing, type Listing } from '../listing.js';
+import type { CallOptions, FollowOptions, Transport } from '../transport.js';
+
+/** What became of a key. */
+export interface SharedChange {
+  readonly key: string;
+  readonly owner: string;
+  readonly revision: number;
+  readonly deleted: boolean;
+  /** Undefined: it was deleted, or the value is too large to be told: `get` it. */
+  readonly value?: unknown;
+  /** The agent that did it, if it was one. */
+  readonly by?: string;
+  /** To go on after it: `since` of another `watch`. */
+  readonly cursor: string;
+}
+
+export interface WatchOptions extends FollowOptions {
+  /** This key alone. */
+  readonly key?: string | undefined;
+  /** Keys that begin so. */
+  readonly prefix?: string | undefined;
+}
+
+/** Each try loses to another change of the same key. */
+const MOST_TRIES = 50;
+
+/** State that agents and people share: any JSON, by key. */
+export class Shared {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** @throws {KsiError} `not_found` */
+  get(key: string, query: SharedQuery = {}, options: CallOptions = {}): Promise<SharedValue> {
+    return this.#transport.call('shared_get', { key, ...query }, options);
+  }
+
+  /** @param revision what it must have, 0: it must not be there. Default: whatever it has. @throws {KsiError} `conflict` */
+  set(key: string, value: unknown, { revision, ...options }: CallOptions & SharedDelete = {}): Promise<SharedEntry> {
+    return this.#transport.call('shared_set', { key, value, ...(revision === undefined ? {} : { revision }) }, options);
+  }
+
+  /**
+   * Sets what `change` makes of the value that is there (undefined: none), again as often as somebody else changes it meanwhile: no change is
+   * lost. @throws {KsiError} @throws whatever `change` does.
+   */
+  async update(
+    key: string,
+    change: (value: unknown) => unknown,
+    options: CallOptions = {},
+  ): Promise<SharedEntry & { value: unknown }> {
+    for (let tries = 1; ; tries++) {
+      const found = await this.#found(key, options);
+      const value = await change(found?.value);
+      try {
+        const entry = await this.set(key, value, { ...options, revision: found?.revision ?? 0 });
+        return { ...entry, value };
+      } catch (error) {
+        if (tries >= MOST_TRIES || !(error instanceof KsiError) || error.code !== 'conflict') throw error;
+      }
+    }
+  }
+
+  /** @throws {KsiError} `not_found`, `conflict` */
+  delete(key: string, { revision, ...options }: CallOptions & SharedDelete = {}): Promise<void> {
+    return this.#transport.call('shared_delete', { key, ...(revision === undefined ? {} : { revision }) }, options);
+  }
+
+  /** By key, without the values. */
+  list(query: SharedListQuery = {}, options: CallOptions = {}): Listing<SharedPage, SharedEntry> {
+    return listing({
+      read: (cursor) => this.#transport.call('shared_list', { ...query, ...atCursor(cursor) }, options),
+      items: ({ entries }) => entries,
+      next: ({ next_cursor: next }) => next,
+    });
+  }
+
+  /**
+   * Changes as they are made, from now on or after `since`, until `signal` aborts; of two made at the same time, the earlier one may be left
+   * out. @throws {KsiGapError} changes after `since` are no longer kept: read what there is.
+   */
+  async *watch({ key, prefix = '', ...options }: WatchOptions = {}): AsyncGenerator<SharedChange> {
+    const latest = new Map<string, number>();
+    const subject = SUBJECT.sharedEvent('*', key === undefined ? '*' : keyToken(key));
+    for await (const message of this.#transport.events({ ...options, subjects: [subject] })) {
+      if (isGap(message)) throw new KsiGapError(message);
+      if (!isEvent(message)) continue;
+      const change = changeOf(message.type, message.data, message.cursor);
+      const id = JSON.stringify([change.owner, change.key]);
+      if (!change.key.startsWith(prefix) || change.revision <= (latest.get(id) ?? 0)) continue;
+      latest.set(id, change.revision);
+      yield change;
+    }
+  }
+
+  async #found(key: string, options: CallOptions): Promise<SharedValue | undefined> {
+    try {
+      return await this.get(key, {}, options);
+    } catch (error) {
+      if (error instanceof KsiError && error.code === 'not_found') return undefined;
+      throw error;
+    }
+  }
+}
+
+function changeOf(type: string, data: Readonly<Record<string, unknown>>, cursor: string): SharedChange {
+  const { key, owner, revision, by, value } = data as Omit<SharedChange, 'deleted' | 'cursor'>;
+  return {
+    key,
+    owner,
+    revision,
+    deleted: type === 'SHARED_DELETED',
+    ...('value' in data ? { value } : {}),
+    ...(by === undefined ? {} : { by }),
+    cursor,
+  };
+}
