@@ -1,4 +1,4 @@
-import { Command as Plain, InvalidArgumentError, type Argument, type Option } from 'commander';
+import { Command as Plain, InvalidArgumentError, type Argument, type ErrorOptions, type Option } from 'commander';
 import { nearest } from './words.js';
 
 /** Of help off a terminal, as commander has it. */
@@ -71,6 +71,12 @@ export class Command extends Plain {
 
   override addArgument(argument: Argument): this {
     return super.addArgument(suggesting(argument));
+  }
+
+  /** Of a wrong use, which commander found: says where to look. */
+  override error(message: string, options?: ErrorOptions): never {
+    const next = /Did you mean|See: /.test(message) ? '' : `\n(See: ${pathOf(this)} --help)`;
+    return super.error(`${message}${next}`, options);
   }
 
   #after(): string {

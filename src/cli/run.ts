@@ -1,6 +1,6 @@
 import { ClusterError } from '../cluster/errors.js';
 import { ConfigError } from '../config-error.js';
-import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
 import { CliError, EXIT } from './exit.js';
 import { adviceOn } from './next-steps.js';
 import type { GlobalOptions } from './options.js';
@@ -42,6 +42,11 @@ export function explain(error: unknown): { message: string; exitCode: number } {
     return {
       message: `error: ${error.message}. Is the cluster up? See \`ksi status\`; start it with \`ksi up\`.`,
       exitCode: EXIT.failure,
+    };
+  if (error instanceof KsiTaskError)
+    return {
+      message: `error (${error.code}): ${error.message}. See: ksi task ${error.task.task_id}`,
+      exitCode: error.task.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed,
     };
   if (error instanceof KsiError)
     return { message: `error (${error.code}): ${adviceOn(error)}`, exitCode: exitCodeOf(error) };

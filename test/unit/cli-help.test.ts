@@ -123,8 +123,14 @@ describe('completion', () => {
 
   for (const shell of ['bash', 'zsh', 'fish'] as const)
     it(`is a script that ${shell} takes`, { skip: spawnSync('which', [shell]).status !== 0 }, () => {
-      const { status, stderr } = spawnSync(shell, ['-n'], { input: SCRIPTS[shell], encoding: 'utf8' });
-      assert.deepEqual([status, stderr], [0, '']);
+      const folder = mkdtempSync(join(tmpdir(), 'ksi-completion-'));
+      try {
+        writeFileSync(join(folder, 'ksi'), SCRIPTS[shell]);
+        const { status, stderr } = spawnSync(shell, ['-n', join(folder, 'ksi')], { encoding: 'utf8' });
+        assert.deepEqual([status, stderr], [0, '']);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
     });
 
   it('completes in bash', () => {

@@ -122,12 +122,12 @@ describe('who follows a task', () => {
     const pieces: Piece[] = [];
     const printer = new AnswerPrinter((piece) => pieces.push(piece));
     const event = (type: string, data: object): void =>
-      void printer.show({ type, timestamp: '2026-01-01T00:00:00Z', data } as unknown as EventEnvelope);
+      void printer.show({ type, seq: 1, timestamp: '2026-01-01T00:00:00Z', data } as unknown as EventEnvelope);
     event('APPROVAL_REQUESTED', { approval_id: 'T.1.1', tool: 'Bash', input: { command: 'ls' } });
     event('APPROVAL_RESOLVED', { approval_id: 'T.1.1', decision: 'deny' });
     assert.equal(
       pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
-      'stderr: Claude asks to use Bash: {"command":"ls"}\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
+      'stderr: Claude asks to use Bash: ls\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
     );
   });
 });

@@ -1,6 +1,7 @@
-import type { EventEnvelope, SpawnDelta, TaskErrorBody } from '../../../contracts/events.js';
-import { isEnded, statusOfEvent, type TaskStatus } from '../../../contracts/states.js';
-import type { Usage } from '../../../contracts/usage.js';
+import type { EventEnvelope } from '../../../contracts/events.js';
+import type { TaskStatus } from '../../../contracts/states.js';
+import { isDelta, type LiveDelta } from '../../client/event-message.js';
+import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from '../output/answer.js';
 import { duration } from '../output/times.js';
 import { resultLine, toolResultsOf } from '../output/tools.js';
@@ -36,7 +37,7 @@ export class TurnView {
     this.#answer = new AnswerText(width);
   }
 
-  show(message: EventEnvelope | (SpawnDelta & { readonly subject: string })): Shown {
+  show(message: EventEnvelope | LiveDelta): Shown {
     if (isDelta(message)) return { pieces: this.#answer.delta(message), label: 'writing' };
     const { type, data } = message;
     switch (type) {
@@ -74,19 +75,18 @@ export class TurnView {
     return { pieces: [...this.#answer.end(), { to: 'stderr', text: `${text}\n` }], label };
   }
 
-  #end({ type, timestamp, data }: EventEnvelope): Shown {
-    const status = statusOfEvent(type);
-    if (status === undefined || !isEnded(status)) return { pieces: [] };
+  #end(message: EventEnvelope): Shown {
+    const outcome = outcomeOf(message);
+    if (outcome === undefined) return { pieces: [] };
+    const { status, output } = outcome;
     const pieces = this.#answer.end();
-    const { result } = (data['output'] ?? {}) as { result?: unknown };
+    const result = output?.['result'];
     const words: Piece[] =
       status === 'completed' && !this.#answer.any && typeof result === 'string' && result !== ''
         ? [{ to: 'stdout', text: `${result}\n` }]
         : [];
-    return {
-      pieces: [...pieces, ...words],
-      ended: { status, summary: summaryOf(status, data, this.#secondsTo(timestamp)) },
-    };
+    const summary = summaryOf(outcome, this.#secondsTo(message.timestamp));
+    return { pieces: [...pieces, ...words], ended: { status, summary } };
   }
 
   #secondsTo(timestamp: string): number | undefined {
@@ -97,10 +97,7 @@ export class TurnView {
 /** Below it tenths tell something. */
 const SHORT_S = 10;
 
-const isDelta = (message: EventEnvelope | SpawnDelta): message is SpawnDelta => message.type === 'SPAWN_DELTA';
-
-function summaryOf(status: TaskStatus, data: EventEnvelope['data'], seconds: number | undefined): string {
-  const { error, reason, usage } = data as { error?: TaskErrorBody; reason?: string; usage?: Usage };
+function summaryOf({ status, error, reason, usage }: TaskOutcome, seconds: number | undefined): string {
   const figures = [
     seconds === undefined ? '' : seconds < SHORT_S ? `${seconds.toFixed(1)}s` : duration(seconds),
     usage === undefined || usage.cost_usd === 0 ? '' : `$${usage.cost_usd.toFixed(4)}`,

@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
+import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
 import { runCommand } from '../run.js';
@@ -10,7 +11,7 @@ export function register(program: Command): void {
   program
     .command('cancel')
     .description('Cancel tasks, whether they run, wait or have not begun')
-    .argument('<ids...>', 'the tasks’ ids')
+    .argument('<ids...>', 'the tasks’ ids', taskIds)
     .withValues({ ids: 'open tasks' })
     .withExamples('ksi cancel ID', 'ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel')
     .action((ids: string[], _options: unknown, command: Command) =>

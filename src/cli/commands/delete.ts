@@ -4,6 +4,7 @@ import { agreed, mustBeAskable } from '../confirm.js';
 import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
 import { EXIT } from '../exit.js';
+import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
 import { runCommand } from '../run.js';
@@ -72,7 +73,7 @@ export function register(program: Command): void {
     remove
       .command(kind.name)
       .description(kind.description)
-      .argument('<ids...>', kind.argument)
+      .argument('<ids...>', kind.argument, kind.name === 'task' ? taskIds : several)
       .option('-y, --yes', kind.wide ? 'don’t ask; needed where there is no terminal to ask on' : 'don’t ask')
       .withValues(kind.values === undefined ? {} : { ids: kind.values })
       .withExamples(...kind.examples)
@@ -96,5 +97,7 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
   );
   return exitCode;
 }
+
+const several = (id: string, before: string[] = []): string[] => [...before, id];
 
 const counted = ({ length }: readonly string[], what: string): string => `${length} ${what}${length === 1 ? '' : 's'}`;

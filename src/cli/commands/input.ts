@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
+import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -12,7 +13,7 @@ export function register(program: Command): void {
   program
     .command('input')
     .description('Say more to Claude while it works at a task')
-    .argument('<id>', 'the task’s id')
+    .argument('<id>', 'the task’s id', taskId)
     .argument('[text...]', 'what Claude is told; a pipe or file on stdin is added to it, `-` says where')
     .withValues({ id: 'open tasks' })
     .withExamples('ksi input ID "Leave the tests alone"', 'git diff | ksi input ID')

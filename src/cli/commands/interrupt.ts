@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -11,7 +12,7 @@ export function register(program: Command): void {
   program
     .command('interrupt')
     .description('Have Claude end the turn of a running task; its session can be continued')
-    .argument('<id>', 'the task’s id')
+    .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'open tasks' })
     .withExamples('ksi interrupt ID && ksi logs -f ID')
     .action((id: string, _options: unknown, command: Command) =>

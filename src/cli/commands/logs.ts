@@ -1,8 +1,8 @@
 import type { Command } from '../command.js';
 import type { EventEnvelope } from '../../../contracts/events.js';
-import { UUID_PATTERN } from '../../../contracts/names.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { isTaskId } from '../ids.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
 import { eventLine, eventTimes } from '../output/event-line.js';
 import { printLines, printOne } from '../output/print.js';
@@ -14,7 +14,6 @@ interface Options extends GlobalOptions {
   readonly lines: number;
 }
 
-const UUID = new RegExp(UUID_PATTERN);
 const DEFAULT_LINES = 50;
 
 /** `ksi logs`: a task's events by its id, else what the cluster's processes log. */
@@ -31,7 +30,7 @@ export function register(program: Command): void {
       runCommand(async () => {
         const options = command.optsWithGlobals<Options>();
         const [id] = names;
-        if (names.length === 1 && id !== undefined && UUID.test(id)) return showTask(id, options);
+        if (names.length === 1 && id !== undefined && isTaskId(id)) return showTask(id, options);
         const { showProcessLogs } = await import('../process-logs.js');
         return showProcessLogs(names, options);
       }),

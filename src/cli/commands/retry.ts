@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { makeAndFollow } from '../follow.js';
+import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
@@ -13,7 +14,7 @@ export function register(program: Command): void {
   program
     .command('retry')
     .description('Run an ended task again, as a new task of the same session, and print the new one’s id')
-    .argument('<id>', 'the ended task’s id')
+    .argument('<id>', 'the ended task’s id', taskId)
     .option('-w, --wait', 'print the answer as it is written, as `ksi spawn` does')
     .withValues({ id: 'tasks' })
     .withExamples('ksi retry ID', 'ksi retry ID --wait', 'ksi task $(ksi retry ID)')

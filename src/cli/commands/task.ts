@@ -2,6 +2,7 @@ import type { Command } from '../command.js';
 import type { Task } from '../../../contracts/http.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { taskId } from '../ids.js';
 import { type GlobalOptions } from '../options.js';
 import { factLines } from '../output/facts.js';
 import { printOne } from '../output/print.js';
@@ -13,7 +14,7 @@ export function register(program: Command): void {
   program
     .command('task')
     .description('Show one task')
-    .argument('<id>', 'the task’s id')
+    .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'tasks' })
     .withExamples('ksi task ID', 'ksi task ID -o json | jq .output.usage')
     .action((id: string, _options: unknown, command: Command) =>

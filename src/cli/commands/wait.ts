@@ -4,6 +4,7 @@ import { KsiTaskError } from '../../client/errors.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { EXIT } from '../exit.js';
+import { taskIds } from '../ids.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -20,7 +21,7 @@ export function register(program: Command): void {
   program
     .command('wait')
     .description('Wait until tasks have ended, and print what became of each')
-    .argument('<ids...>', 'the tasks’ ids')
+    .argument('<ids...>', 'the tasks’ ids', taskIds)
     .option('-t, --timeout <seconds>', 'wait no longer; the tasks go on', positiveNumber)
     .option('--any', 'until one of them has ended')
     .withValues({ ids: 'open tasks' })

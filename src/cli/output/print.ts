@@ -1,4 +1,5 @@
 import type { GlobalOptions } from '../options.js';
+import { printable } from './printable.js';
 import { renderTable } from './table.js';
 
 type Format = Pick<GlobalOptions, 'output'>;
@@ -12,7 +13,9 @@ export interface TableOf<T> {
 /** One thing to stdout: as `text` says it (with its last end of line), or as JSON on one line. */
 export function printOne<T>(value: T, text: (value: T) => string, { output }: Format): void {
   if (output === 'none') return;
-  process.stdout.write(output === 'text' ? text(value) : `${JSON.stringify(value)}\n`);
+  const { stdout } = process;
+  if (output !== 'text') stdout.write(`${JSON.stringify(value)}\n`);
+  else stdout.write(stdout.isTTY ? printable(text(value)) : text(value));
 }
 
 /** Several of a kind to stdout: a line each, a JSON array, or a JSON object a line. */
@@ -24,7 +27,11 @@ export const printTable = <T>(records: readonly T[], table: TableOf<T>, format: 
   printAll(records, () => (records.length === 0 ? '' : `${tableOf(records, table)}\n`), format);
 
 export const tableOf = <T>(records: readonly T[], { head, row }: TableOf<T>): string =>
-  renderTable(head, records.map(row), process.stdout.isTTY ? process.stdout.columns : Infinity);
+  renderTable(
+    head,
+    records.map(row),
+    process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity,
+  );
 
 function printAll(records: readonly unknown[], text: () => string, { output }: Format): void {
   if (output === 'json') process.stdout.write(`${JSON.stringify(records)}\n`);

@@ -2,7 +2,7 @@ import { paint } from './colour.js';
 import { duration } from './times.js';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/** Often enough to live, and seldom enough for a slow line. */
+/** Often enough to live, and seldom enough for a slow line; what is done sooner is waited for without one. */
 const FRAME_MS = 200;
 const CLEAR_LINE = '\r\u001B[2K';
 
@@ -14,6 +14,7 @@ export class Spinner implements Disposable {
   #label = '';
   #frame = 0;
   #timer: NodeJS.Timeout | undefined;
+  #drawn = false;
 
   /** @param enabled false: it shows nothing, whatever the stream is. */
   constructor(stream: NodeJS.WriteStream, enabled: boolean) {
@@ -27,7 +28,6 @@ export class Spinner implements Disposable {
     if (!this.#enabled || this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#draw(), FRAME_MS);
     this.#timer.unref();
-    this.#draw();
   }
 
   /** What is going on; it is not shown for that, if it isn't. */
@@ -40,7 +40,8 @@ export class Spinner implements Disposable {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#stream.write(CLEAR_LINE);
+    if (this.#drawn) this.#stream.write(CLEAR_LINE);
+    this.#drawn = false;
   }
 
   /** Writes whole lines to its terminal, above it. */
@@ -56,6 +57,7 @@ export class Spinner implements Disposable {
   }
 
   #draw(): void {
+    this.#drawn = true;
     const frame = FRAMES[this.#frame++ % FRAMES.length] ?? '';
     const text = `${frame} ${this.#label} ${duration((Date.now() - this.#since) / 1_000)}`;
     this.#stream.write(`${CLEAR_LINE}${paint('dim', text, this.#stream)}`);

@@ -4,6 +4,7 @@ import { agreed, mustBeAskable } from '../../confirm.js';
 import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import { EXIT } from '../../exit.js';
+import { taskIds } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { printLines } from '../../output/print.js';
 import { say } from '../../output/say.js';
@@ -25,7 +26,7 @@ export function register(dead: Command): void {
     dead
       .command('delete')
       .description('Delete them for good, and print their ids')
-      .argument('[ids...]', 'the tasks’ ids')
+      .argument('[ids...]', 'the tasks’ ids', taskIds)
       .option('--all', 'all, or all that match'),
   )
     .option('-y, --yes', 'don’t ask; needed for --all where there is no terminal to ask on')

@@ -4,6 +4,7 @@ import type { KsiClient } from '../../../client/client.js';
 import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import { EXIT } from '../../exit.js';
+import { taskIds } from '../../ids.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { runCommand } from '../../run.js';
 import { printLines } from '../../output/print.js';
@@ -27,7 +28,7 @@ export function register(dead: Command): void {
     dead
       .command('retry')
       .description('Put them back: each becomes a new task, whose id stands beside the old one, and the letter is gone')
-      .argument('[ids...]', 'the tasks’ ids')
+      .argument('[ids...]', 'the tasks’ ids', taskIds)
       .option('--all', 'all, or all that match'),
   )
     .option(

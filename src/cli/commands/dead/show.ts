@@ -3,6 +3,7 @@ import type { DeadLetter } from '../../../../contracts/dead.js';
 import type { EventEnvelope } from '../../../../contracts/events.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
+import { taskId } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { eventLine } from '../../output/event-line.js';
 import { factLines } from '../../output/facts.js';
@@ -16,7 +17,7 @@ export function register(dead: Command): void {
   dead
     .command('show')
     .description('Show one, with its command and history')
-    .argument('<id>', 'the task’s id')
+    .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'dead' })
     .withExamples('ksi dead show ID', 'ksi dead show ID -o json | jq -r .command.prompt')
     .action((id: string, _options: unknown, command: Command) =>
