@@ -19,8 +19,11 @@ import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
-import { ConfigError } from '../config.js';
+import { ConfigError, listOf } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { MailWatch } from './agents/mail-watch.js';
+import { ManagedAgents } from './agents/managed.js';
+import { NativeAgents } from './agents/native.js';
 import { Spawner } from './agents/spawner.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
@@ -224,6 +227,25 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await tail.start();
     await pending.start();
     count(context);
+    const managed = new ManagedAgents({
+      broker,
+      blobs,
+      agents,
+      once,
+      tokens,
+      spawnRate,
+      metrics,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      log,
+    });
+    stops.push(() => managed.stop());
+    managed.start();
+    const mailWatch = new MailWatch(broker, log);
+    stops.push(() => mailWatch.stop());
+    if (config.KSI_NATS_SERVERS > 1) mailWatch.start();
+    const native = new NativeAgents({ broker, agents, audit, ids: listOf(config.KSI_NATS_AGENTS), log });
+    stops.push(() => native.stop());
+    native.start();
     const service = await startNatsService(context);
     stops.push(() => service.stop());
     const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });

@@ -13,6 +13,12 @@ const SAME = {
   metadata: true,
 } as const;
 
+/** An agent's task that is run again is the agent's still, and answers the same message. */
+export const ofAgent = ({ agent_id, message }: SpawnCommand): Pick<SpawnCommand, 'agent_id' | 'message'> => ({
+  ...(agent_id === undefined ? {} : { agent_id }),
+  ...(message === undefined ? {} : { message }),
+});
+
 /** The request that makes a task like an earlier one: in the same session, or in another fork of what that went on from. */
 export const requestOf = (command: SpawnCommand): SpawnRequest => ({
   ...taken(command, SAME),
