@@ -25,8 +25,9 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   no_suitable_agent: 'Name an agent, or register one that has a capability of those.',
   no_available_agent: 'Name one: it gets the task when it connects, or is active again.',
   identity_exists: 'Change the one that is there, or remove it first.',
-  context_missing: 'Give the keys that are named.',
-  composition_invalid: 'Ask whoever keeps KSI_PROMPTS to correct what is named.',
+  context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
+  composition_invalid:
+    'Ask whoever keeps KSI_PROMPTS to correct what is named; `ksi compositions validate NAME` tells all.',
   queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
   internal: 'Look for the request in the API’s log: `ksi logs api-1`. Please report it.',
   broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { AgentShown } from '../../contracts/agents.js';
 import type { AgentSpawned, TaskRouted } from '../../contracts/agent-spawn.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { InboxMessage } from '../../contracts/messages.js';
+import { lastBySubject, type Stored } from '../../src/broker/read.js';
 import { KsiClient, KsiError, type SharedChange } from '../../src/client/index.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
@@ -61,6 +64,21 @@ describe('making agents, and giving them tasks', () => {
     const { options, role } = await agent('mine-1');
     assert.equal(role, 'mine');
     assert.match(options?.append_system_prompt ?? '', /^You are `mine-1`[^]*topic: coffee[^]*Be brief\.$/);
+  });
+
+  it('its task becomes a task of its session, with its prompt', async () => {
+    const { session_id: session = '', agent_id: id } = await spawn({
+      profile: 'coder',
+      task: 'Rename it',
+      context: 'x',
+    });
+    let stored: Stored | undefined;
+    while ((stored ??= await lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(session))) === undefined);
+    const command = JSON.parse(new TextDecoder().decode(stored.data)) as SpawnCommand & { agent_id: string };
+    assert.equal(command.agent_id, id);
+    assert.match(command.append_system_prompt ?? '', /^You are `coder_[^]*a software developer/);
+    assert.deepEqual(command.permission_mode, 'acceptEdits');
+    assert.match(command.prompt, /TASK_ASSIGNMENT: Rename it\nCONTEXT: x/);
   });
 
   it('what cannot be made is refused, and nothing is registered', async () => {
