@@ -106,10 +106,7 @@ describe('making agents, and giving them tasks', () => {
     await spawn(request);
     const [only, ...others] = await inbox('scout');
     assert.equal(others.length, 0);
-    assert.deepEqual(
-      [only?.type, only?.content, only?.payload],
-      ['TASK_ASSIGNMENT', 'TASK_ASSIGNMENT: Go\nCONTEXT: north', { task: 'Go', context: 'north' }],
-    );
+    assert.deepEqual([only?.type, only?.content], ['TASK_ASSIGNMENT', 'TASK_ASSIGNMENT: Go\nCONTEXT: north']);
     const registered = await ask('POST', '/agents/register', {
       agent_id: 'scout-2',
       profile: 'outside',
