@@ -26,6 +26,8 @@ export const Task = Type.Object({
   fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   message: Type.Optional(TaskMessage),
+  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
   created_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
     Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),

@@ -51,6 +51,8 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
     ...(data.agent_id === undefined ? {} : { agent_id: data.agent_id }),
     ...(data.message === undefined ? {} : { message: data.message }),
+    ...(data.depth === undefined ? {} : { depth: data.depth }),
+    ...(data.spawned_by === undefined ? {} : { spawned_by: data.spawned_by }),
   }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: (row, { data, timestamp }) => ({
@@ -120,6 +122,8 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
   ...(command.agent_id === undefined ? {} : { agent_id: command.agent_id }),
   ...(command.message === undefined ? {} : { message: command.message }),
+  ...(command.depth === undefined ? {} : { depth: command.depth }),
+  ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
   created_at: command.accepted_at,
   ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
   ...(command.start_by === undefined ? {} : { start_by: command.start_by }),

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Agent } from '../../contracts/agents.js';
 import type { StoredEvent } from '../../contracts/events.js';
 import { MOST_HOPS, type InboxMessage } from '../../contracts/messages.js';
-import { answerOf, promptOf, reactTo } from '../../src/api/agents/decide.js';
+import { answerOf, answerToWord, promptOf, reactTo } from '../../src/api/agents/decide.js';
 import { AgentIndex } from '../../src/api/agents/index-of-agents.js';
 import { routeTask } from '../../src/api/agents/routing.js';
 import { readSignals } from '../../src/api/agents/signals.js';
@@ -70,6 +70,14 @@ describe('what a managed agent does with a message', () => {
       assert.equal(reactTo(one, agent()).kind, kind);
     });
 
+  it('that gives it the word in a conversation is a task, whatever is quoted in it; nobody else can give it', () => {
+    const word = { type: 'CONVERSATION_TURN', conversation_id: 'c', content: 'Say [END] when you are done.' };
+    const reaction = reactTo(message(word), agent());
+    assert.ok(reaction.kind === 'task');
+    assert.equal(reaction.request.prompt, word.content);
+    assert.equal(reactTo(message({ ...word, from: 'ann' }), agent()).kind, 'end');
+  });
+
   it('its task is of its session, with its options, and knows whom it answers', () => {
     const options = { model: 'haiku', append_system_prompt: 'Be brief.', queue: 'slow' };
     const reaction = reactTo(
@@ -100,11 +108,11 @@ describe('what a managed agent answers', () => {
   for (const [what, given, expected] of [
     ['words', complete('yes'), { message: { content: 'yes' }, ends: false }],
     ['its last words', complete('bye [END]'), { message: { content: 'bye', signal: 'end' }, ends: true }],
-    ['only that it ends', complete('[TERMINATE]'), { ends: true }],
-    ['nothing', complete('[NO_RESPONSE]'), { ends: false }],
-    ['nothing, and it ends', complete('x [NO_RESPONSE] [END]'), { ends: true }],
-    ['an empty result', complete(''), { ends: false }],
-    ['no result', complete(undefined), { ends: false }],
+    ['only that it ends', complete('[TERMINATE]'), { ends: true, silent: true }],
+    ['nothing', complete('[NO_RESPONSE]'), { ends: false, silent: true }],
+    ['nothing, and it ends', complete('x [NO_RESPONSE] [END]'), { ends: true, silent: true }],
+    ['an empty result', complete(''), { ends: false, silent: true }],
+    ['no result', complete(undefined), { ends: false, silent: true }],
     [
       'structured output',
       complete('', { structured_output: { a: 1 } }),
@@ -118,6 +126,14 @@ describe('what a managed agent answers', () => {
     ['what was not accepted', outcome('SPAWN_CANCELLED', { reason: 'not_accepted' }), { ends: false }],
   ] as const)
     it(`with ${what}`, () => assert.deepEqual(answerOf(given), expected));
+
+  it('to the word in a conversation, in any case', () => {
+    const said = (given: Parameters<typeof answerOf>[0]): unknown => answerToWord(answerOf(given));
+    assert.deepEqual(said(complete('yes')), { content: 'yes' });
+    assert.deepEqual(said(complete('[NO_RESPONSE]')), { content: '' });
+    assert.deepEqual(said(complete('[END]')), { content: '', signal: 'end' });
+    assert.equal(said(outcome('SPAWN_CANCELLED', { reason: 'not_accepted' })), undefined);
+  });
 
   it('with a cancellation and an expiry', () => {
     assert.equal(answerOf(outcome('SPAWN_CANCELLED', { reason: 'requested' })).message?.error?.code, 'task_cancelled');

@@ -190,6 +190,8 @@ export class Acceptor {
       ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
       ...(command.message === undefined ? {} : { message: command.message }),
+      ...(command.depth === undefined ? {} : { depth: command.depth }),
+      ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
     const queued = { ...event, timestamp: command.accepted_at };

@@ -28,6 +28,9 @@ export const putBackSubject = (taskId: string): string => SUBJECT.idempotency(sh
 export const messageSubject = (agentId: string, messageId: string): string =>
   SUBJECT.idempotency(sha256(`\0message\0${agentId}\0${messageId}`));
 
+/** Where it stands which task an agent's call of a tool made; no client's key can lead there. */
+export const handsSubject = (key: string): string => SUBJECT.idempotency(sha256(`\0hands\0${key}`));
+
 /** The same for requests that differ only in the order of their fields, or in how their JSON was written. */
 export const requestHash = (request: SpawnRequest): string => sha256(JSON.stringify(sorted(request)));
 

@@ -12,6 +12,7 @@ import type { Principal } from '../principal.js';
 import { lastStateOf, type LastState } from '../task-state.js';
 import type { Acceptor } from './accept.js';
 import {
+  handsSubject,
   messageSubject,
   putBackSubject,
   recordSubject,
@@ -96,12 +97,22 @@ export class OnceAcceptor {
   async ofMessage(
     request: SpawnRequest,
     principal: Principal,
-    ofAgent: { readonly agent_id: string; readonly message: TaskMessage },
+    ofAgent: { readonly agent_id: string; readonly message: TaskMessage; readonly hands?: string[] },
     traceparent?: string,
   ): Promise<AcceptedOnce> {
     const { agent_id: agentId, message } = ofAgent;
     const prepared = await this.#acceptor.prepare(request, principal, { ofAgent });
     return this.#accept(messageSubject(agentId, message.message_id), message.message_id, prepared, traceparent);
+  }
+
+  /** Makes the task that an agent asks for by its own hands, as one with the call as its key. @throws {ApiError} */
+  async byHands(
+    request: SpawnRequest,
+    principal: Principal,
+    { key, ofAgent }: { readonly key: string; readonly ofAgent: Origin['ofAgent'] },
+  ): Promise<AcceptedOnce> {
+    const prepared = await this.#acceptor.prepare(request, principal, ofAgent === undefined ? {} : { ofAgent });
+    return this.#accept(handsSubject(key), requestHash(request), prepared, undefined);
   }
 
   async #accept(

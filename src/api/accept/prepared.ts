@@ -27,8 +27,8 @@ export interface Prepared {
 export interface Origin {
   /** The task that it runs again. */
   readonly retryOf?: string;
-  /** The managed agent whose task it is, and the message that it answers. */
-  readonly ofAgent?: Pick<SpawnCommand, 'agent_id' | 'message'>;
+  /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
+  readonly ofAgent?: Pick<SpawnCommand, 'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by'>;
 }
 
 const MESSAGES: Partial<Record<TaskStatus, string>> = {

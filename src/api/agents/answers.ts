@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { v5 as uuidv5 } from 'uuid';
+import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
 import type { EventData, StoredEvent } from '../../../contracts/events.js';
 import { MESSAGE_NAMESPACE, type MessageRequest, type TaskMessage } from '../../../contracts/messages.js';
 import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
@@ -14,7 +15,7 @@ import { Work } from '../../broker/work.js';
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { ApiError } from '../api-error.js';
-import { answerOf, type Answer } from './decide.js';
+import { answerOf, answerToWord, type Answer } from './decide.js';
 import type { Ending } from './ending.js';
 import type { Mailer } from './mailer.js';
 import type { TaskMaker } from './task-maker.js';
@@ -91,11 +92,16 @@ export class Answers {
   async #answer(event: Outcome, delivery: Delivery): Promise<void> {
     const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
     const answer = answerOf(await this.#whole(event));
-    if (answer.message === undefined && !answer.ends) return;
+    if (answer.message === undefined && answer.silent !== true) return;
     const message = await this.#messageOf(event);
+    if (message !== undefined && givesWord(message)) {
+      const word = answerToWord(answer);
+      return word === undefined ? undefined : this.#send(event, word, message, delivery);
+    }
     if (answer.message !== undefined && message !== undefined)
       await this.#send(event, answer.message, message, delivery);
-    if (answer.ends) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
+    // A task that it had done by its own hands answers nobody.
+    if (answer.ends && message !== undefined) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
   }
 
   async #send(
@@ -107,6 +113,7 @@ export class Answers {
     const { mailer, tasks, log } = this.#options;
     const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
     const request: MessageRequest = {
+      ...(givesWord(to) ? { type: ANSWER_MESSAGE } : {}),
       from: agentId,
       ...(to.from === undefined ? {} : { to: to.from }),
       ...(to.conversation_id === undefined ? {} : { conversation_id: to.conversation_id }),
@@ -131,8 +138,11 @@ export class Answers {
   }
 
   /** Looks for it among what came to the addressee after the outcome. @throws {BrokerError} */
-  async #isStored({ to, message_id: id = '' }: MessageRequest, after: number): Promise<boolean> {
-    const filter = SUBJECT.agentMessage(to ?? NOBODY, 'DIRECT_MESSAGE');
+  async #isStored(
+    { type = 'DIRECT_MESSAGE', to, message_id: id = '' }: MessageRequest,
+    after: number,
+  ): Promise<boolean> {
+    const filter = SUBJECT.agentMessage(to ?? NOBODY, type);
     for await (const stored of readStream(
       this.#options.broker,
       STREAM.events,

@@ -1,4 +1,5 @@
 import type { Agent } from '../../../contracts/agents.js';
+import { givesWord, TURN_MESSAGE } from '../../../contracts/conversations.js';
 import type { EventData, StoredEvent } from '../../../contracts/events.js';
 import {
   MOST_HOPS,
@@ -20,11 +21,14 @@ export type Reaction =
 
 /** Pure. @param agent an active managed one. */
 export function reactTo(message: InboxMessage, agent: Agent): Reaction {
+  const task = { kind: 'task', request: requestFor(message, agent), message: taskMessageOf(message) } as const;
+  // Its signals are about the conversation, which has limits of its own.
+  if (givesWord(message)) return task;
   // An answer to an error is the next error: nobody would come to an end.
   if (message.error !== undefined) return { kind: 'none' };
   if (readSignals(message.content ?? '').ends) return { kind: 'end' };
   if (message.hops >= MOST_HOPS) return { kind: 'none', refused: 'hop_limit' };
-  return { kind: 'task', request: requestFor(message, agent), message: taskMessageOf(message) };
+  return task;
 }
 
 const taskMessageOf = ({ message_id, type, from, conversation_id, token_id, hops }: InboxMessage): TaskMessage => ({
@@ -48,11 +52,14 @@ function requestFor(message: InboxMessage, agent: Agent): SpawnRequest {
   };
 }
 
+/** What these say stands in their words. */
+const PLAIN: ReadonlySet<string> = new Set(['DIRECT_MESSAGE', TURN_MESSAGE]);
+
 /** The words of a person as they are; those of an agent with who says them. */
 export function promptOf({ type, from, conversation_id, content, payload }: InboxMessage): string {
   const head = [
     ...(from === undefined ? [] : [`from ${from}`]),
-    ...(from === undefined && type === 'DIRECT_MESSAGE' ? [] : [type]),
+    ...(from === undefined && PLAIN.has(type) ? [] : [type]),
     ...(from === undefined || conversation_id === undefined ? [] : [`conversation ${conversation_id}`]),
   ];
   const parts = [
@@ -81,6 +88,8 @@ export interface Answer {
   };
   /** It takes no more messages. */
   readonly ends: boolean;
+  /** It has answered, though there is nothing to send. */
+  readonly silent?: true;
 }
 
 type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' | 'SPAWN_EXPIRED'>;
@@ -103,7 +112,7 @@ export function answerOf({ type, data }: Outcome): Answer {
 function answerWith({ result, structured_output: structured }: Readonly<Record<string, unknown>>): Answer {
   const { text, ends, silent } = readSignals(typeof result === 'string' ? result : '');
   const payload = structured === undefined || structured === null ? {} : { payload: { structured_output: structured } };
-  if (silent || (text === '' && Object.keys(payload).length === 0)) return { ends };
+  if (silent || (text === '' && Object.keys(payload).length === 0)) return { ends, silent: true };
   return { message: { content: text, ...payload, ...(ends ? { signal: 'end' } : {}) }, ends };
 }
 
@@ -111,3 +120,12 @@ const failed = (code: string, message: string): Answer => ({
   message: { content: message, error: { code, message } },
   ends: false,
 });
+
+/**
+ * Pure: the same of a turn in a conversation, which is told in any case, as everybody waits for it. That its speaker ends is about the
+ * conversation alone.
+ */
+export function answerToWord({ message, ends, silent }: Answer): Answer['message'] {
+  if (message === undefined && silent !== true) return undefined;
+  return { content: '', ...message, ...(ends ? { signal: 'end' } : {}) };
+}

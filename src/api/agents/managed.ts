@@ -4,7 +4,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { Agents } from './agents.js';
 import { Answers } from './answers.js';
 import { Ending } from './ending.js';
-import { Router } from './router.js';
+import { Router, type RouterOptions } from './router.js';
 import { TaskMaker, type TaskMakerOptions } from './task-maker.js';
 
 export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer'> {
@@ -12,6 +12,7 @@ export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer'> {
   readonly blobs: Blobs;
   readonly agents: Agents;
   readonly inboxPrefix: string | undefined;
+  readonly isWaitedFor: RouterOptions['isWaitedFor'];
   readonly log: Logger;
 }
 
@@ -20,11 +21,11 @@ export class ManagedAgents {
   readonly #router: Router;
   readonly #answers: Answers;
 
-  constructor({ broker, blobs, agents, inboxPrefix, log, ...making }: ManagedAgentsOptions) {
+  constructor({ broker, blobs, agents, inboxPrefix, isWaitedFor, log, ...making }: ManagedAgentsOptions) {
     const { registry, inboxes, mailer } = agents;
     const tasks = new TaskMaker({ ...making, mailer });
     const ending = new Ending(broker, registry);
-    this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, log });
+    this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isWaitedFor, log });
     this.#answers = new Answers({ broker, blobs, inboxPrefix, mailer, tasks, ending, log });
   }
 

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
+import { givesWord } from '../../../contracts/conversations.js';
 import type { InboxMessage } from '../../../contracts/messages.js';
 import { CONSUMER, NOBODY, STREAM } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
 import { Work } from '../../broker/work.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
-import { reactTo } from './decide.js';
+import { reactTo, type Reaction } from './decide.js';
 import type { Ending } from './ending.js';
 import type { Inboxes, Taken } from './inbox.js';
 import type { AgentRegistry } from './registry.js';
@@ -19,6 +20,8 @@ export interface RouterOptions {
   readonly inboxes: Pick<Inboxes, 'read' | 'take'>;
   readonly tasks: Pick<TaskMaker, 'make' | 'refuse'>;
   readonly ending: Pick<Ending, 'end'>;
+  /** Whether a turn of a conversation is waited for still. @throws {BrokerError} */
+  readonly isWaitedFor: (message: InboxMessage) => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -173,8 +176,9 @@ export class Router {
 
   /** @returns undefined: it is taken. @throws {BrokerError} */
   async #takeOne(agent: Agent, message: InboxMessage): Promise<End | undefined> {
-    const { ending } = this.#options;
-    const reaction = reactTo(message, agent);
+    const { ending, isWaitedFor } = this.#options;
+    const reaction: Reaction =
+      givesWord(message) && !(await isWaitedFor(message)) ? { kind: 'none' } : reactTo(message, agent);
     let taken: Taken = {};
     if (reaction.kind === 'end') await ending.end(agent, message.message_id);
     else if (reaction.kind === 'none') taken = reaction.refused === undefined ? {} : { refused: reaction.refused };

@@ -1,5 +1,6 @@
 import { v5 as uuidv5 } from 'uuid';
 import type { Agent } from '../../../contracts/agents.js';
+import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
 import { MESSAGE_NAMESPACE, type InboxMessage } from '../../../contracts/messages.js';
 import type { OnceAcceptor } from '../accept/once.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
@@ -31,7 +32,7 @@ export class TaskMaker {
 
   /** @returns the id of its one task; an error for which there is none. */
   async make(
-    { agent_id, owner }: Agent,
+    { agent_id, owner, hands }: Agent,
     message: InboxMessage,
     { request, message: of }: Extract<Reaction, { kind: 'task' }>,
   ): Promise<string | ApiError> {
@@ -39,7 +40,11 @@ export class TaskMaker {
     const principal = this.principal(owner, message.token_id);
     try {
       spawnRate.take(principal);
-      const { accepted, replayed } = await once.ofMessage(request, principal, { agent_id, message: of });
+      const { accepted, replayed } = await once.ofMessage(request, principal, {
+        agent_id,
+        message: of,
+        ...(hands === undefined || hands.length === 0 ? {} : { hands }),
+      });
       metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
       return accepted.task_id;
     } catch (thrown) {
@@ -53,6 +58,7 @@ export class TaskMaker {
   async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
     const { mailer } = this.#options;
     const answer = {
+      ...(givesWord(message) ? { type: ANSWER_MESSAGE } : {}),
       from: agent_id,
       ...(message.from === undefined ? {} : { to: message.from }),
       ...(message.conversation_id === undefined ? {} : { conversation_id: message.conversation_id }),
