@@ -112,6 +112,16 @@ export const API_ERRORS = {
     title: 'No agent with these capabilities is there now',
     next: 'Name one in `to`: it gets the task when it connects, or is active again.',
   },
+  conversation_ended: {
+    status: 409,
+    title: 'The conversation has ended',
+    next: 'Read it at GET /conversations/:id/transcript, or begin another one.',
+  },
+  too_deep: {
+    status: 409,
+    title: 'Tasks have asked for tasks that asked for tasks, and this would be one too many',
+    next: 'Do it in this task, or let a person ask for it.',
+  },
   already_answered: {
     status: 409,
     title: 'This was answered, or is not asked any more',

@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { AGENT_KINDS } from './agents.js';
 import { BlobRef } from './blob.js';
+import { conversationEvents } from './conversation-events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
 import { Metadata } from './metadata.js';
 import { messageFields, TaskMessage } from './messages.js';
@@ -11,7 +12,8 @@ import { Usage } from './usage.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an AGENT_MESSAGE.
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an
+ * AGENT_MESSAGE; of events of conversations it is `data.text`.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -80,6 +82,8 @@ export const EVENT_DATA = {
     fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
     message: Type.Optional(TaskMessage),
+    depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+    spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({
@@ -204,6 +208,7 @@ export const EVENT_DATA = {
     reason: Type.Enum(['removed', 'signal'], { description: '`signal`: it said `[END]`, or was told so.' }),
     by: Type.Optional(Type.String({ description: 'The owner of the token that asked for it.' })),
   }),
+  ...conversationEvents,
   WORKER_ONLINE: Type.Object({
     worker_id: Type.String(),
     host: Type.String(),

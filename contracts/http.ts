@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { EventEnvelope, TaskErrorBody } from './events.js';
+import { TaskMessage } from './messages.js';
 import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
@@ -24,6 +25,9 @@ export const Task = Type.Object({
   usage: Type.Optional(Usage),
   fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
+  message: Type.Optional(TaskMessage),
+  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
   created_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
     Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),

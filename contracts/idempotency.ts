@@ -18,7 +18,7 @@ export const IDEMPOTENCY_KEY_PATTERN = '^[\\x21-\\x7e]{1,255}$';
  */
 export const IdempotencyRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
-  /** SHA-256 of the request. */
+  /** SHA-256 of the request; of a message's task the message's id. */
   body: Type.String(),
   task_id: Type.String({ pattern: UUID_PATTERN }),
   session_id: Type.String({ pattern: UUID_PATTERN }),

@@ -16,6 +16,11 @@ export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RE
 /** So many answers to answers follow each other without a person's word; then the last one makes no task. */
 export const MOST_HOPS = 50;
 
+/** Bytes of a message's content and payload together: more would not fit through a WebSocket with others. */
+export const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Bytes after which an answer with messages holds no further one. */
+export const INBOX_PAGE_BYTES = 8 * 1024 * 1024;
+
 /** Of a message that answers a task's failure or a refusal: no managed agent answers to it. */
 export const MessageError = Type.Object({
   code: Type.String({ description: "Of the task's error, or of the refusal." }),
@@ -134,11 +139,15 @@ export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq:
 export type InboxPosition = Static<typeof InboxPosition>;
 
 /** Which message a task is run for. */
-export const TaskMessage = Type.Object({
-  message_id: Type.String(),
-  type: Type.String(),
-  from: Type.Optional(Type.String()),
-  conversation_id: Type.Optional(Type.String()),
-  hops: Type.Integer({ minimum: 0 }),
-});
+export const TaskMessage = Type.Object(
+  {
+    message_id: Type.String(),
+    type: Type.String(),
+    from: Type.Optional(Type.String()),
+    conversation_id: Type.Optional(Type.String()),
+    token_id: Type.Optional(Type.String()),
+    hops: Type.Integer({ minimum: 0 }),
+  },
+  { description: 'The message that a managed agent answers with it.' },
+);
 export type TaskMessage = Static<typeof TaskMessage>;

@@ -31,6 +31,9 @@ export const BUCKET = {
   inboxes: 'ksi_inboxes',
   /** External agents whose clients read their inboxes. */
   agentPresence: 'ksi_agents_present',
+  conversations: 'ksi_conversations',
+  /** What was said in them. */
+  conversationLines: 'ksi_conversation_lines',
   /** Bodies of events, which readers of events may read. */
   blobs: 'ksi_blobs',
   /** Bodies of commands, dead letters and transcripts: KSI's own. */
@@ -105,6 +108,9 @@ export const SUBJECT = {
   /** All that reaches an agent's inbox, and nothing else. */
   agentMail: (agentId: string) => `${EVENTS}.agent.${agentId}.*.*`,
   agentAll: (agentId: string) => `${EVENTS}.agent.${agentId}.>`,
+  conversationEvent: (conversationId: string, event: string) => `${EVENTS}.conversation.${conversationId}.${event}`,
+  /** The one compare-and-set filter of a conversation's events. */
+  conversationEvents: (conversationId: string) => `${EVENTS}.conversation.${conversationId}.*`,
   workerEvent: (workerId: string, event: string) => `${EVENTS}.worker.${workerId}.${event}`,
 
   /** Partial text as it is written: core NATS only, never stored. */
@@ -113,6 +119,10 @@ export const SUBJECT = {
 
   /** Request/reply to the worker process that runs the task, which alone may listen there. */
   control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
+
+  /** What the agent of a task asks for by itself, from the worker process that runs it, which alone may publish there. */
+  hands: (process: string, taskId: string) => `ksi.hands.${process}.${taskId}`,
+  handsAll: 'ksi.hands.*.*',
 
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
@@ -146,12 +156,18 @@ export const SUBJECT = {
   agent: (agentId: string) => `$KV.${BUCKET.agents}.${agentId}`,
   inboxPosition: (agentId: string) => `$KV.${BUCKET.inboxes}.${agentId}`,
   agentPresence: (agentId: string) => `$KV.${BUCKET.agentPresence}.${agentId}`,
+  /** A conversation's state, and what was said in it: entries of KV buckets. */
+  conversation: (conversationId: string) => `$KV.${BUCKET.conversations}.${conversationId}`,
+  conversationLine: (conversationId: string, lineId: string) =>
+    `$KV.${BUCKET.conversationLines}.${conversationId}.${lineId}`,
+  conversationLines: (conversationId: string) => `$KV.${BUCKET.conversationLines}.${conversationId}.*`,
   /** All entries of a bucket. */
   kvAll: (bucket: string) => `$KV.${bucket}.>`,
   /** Where the broker republishes what a watched bucket stored. */
   kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
 
   messagesAll: 'ksi.messages.>',
+  messageStored: (type: string, to: string) => `ksi.messages.${type}.${to}`,
   /** All that is for an agent, of every type. */
   inbox: (agentId: string) => `ksi.messages.*.${agentId}`,
   /** Where the broker says that something for an agent was stored: headers only. */
@@ -187,6 +203,8 @@ export const CONSUMER = {
   /** Durable pull consumers, shared by the APIs: of messages, for managed agents; of tasks' outcomes, for their answers. */
   router: 'router',
   answers: 'answers',
+  /** Durable pull consumer of what agents answer in conversations, shared by the APIs. */
+  conversations: 'conversations',
   /** The inbox of an agent that connects to the broker itself. */
   nativeInbox: (agentId: string) => `inbox-${agentId}`,
 } as const;

@@ -11,6 +11,16 @@ import {
 } from './agents.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
 import {
+  Conversation,
+  ConversationAccepted,
+  ConversationPage,
+  ConversationParams,
+  ConversationRequest,
+  ConversationsQuery,
+  ConversationTranscriptQuery,
+  SayRequest,
+} from './conversations.js';
+import {
   ComponentList,
   ComponentsQuery,
   ComposedPrompt,
@@ -132,6 +142,17 @@ export const OPERATION_SCHEMAS = {
   send: { request: MessageRequest, answer: MessageAccepted },
   inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
   inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
+
+  // Conversations of agents
+  conversations: { request: ConversationsQuery, answer: ConversationPage },
+  conversation: { request: ConversationParams, answer: Conversation },
+  conversation_create: { request: ConversationRequest, answer: ConversationAccepted },
+  conversation_transcript: { request: both(ConversationParams, ConversationTranscriptQuery), answer: Type.String() },
+  conversation_pause: { request: ConversationParams, answer: Conversation },
+  conversation_resume: { request: ConversationParams, answer: Conversation },
+  conversation_end: { request: ConversationParams, answer: Conversation },
+  conversation_say: { request: both(ConversationParams, SayRequest), answer: Conversation },
+  conversation_delete: { request: ConversationParams, answer: Nothing },
 
   // Access
   tokens: { request: NoFields, answer: TokenList },

@@ -72,6 +72,17 @@ export const OPERATIONS = {
   // Not in the audit: its receipt is an event.
   inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
 
+  // Conversations of agents
+  conversations: { method: 'GET', path: '/conversations', scope: 'read', repeatable: true },
+  conversation: { method: 'GET', path: '/conversations/:id', scope: 'read', repeatable: true },
+  conversation_create: { method: 'POST', path: '/conversations', body: true, scope: 'agents', changes: true },
+  conversation_transcript: { method: 'GET', path: '/conversations/:id/transcript', scope: 'read', repeatable: true, text: true }, // prettier-ignore
+  conversation_pause: { method: 'POST', path: '/conversations/:id/pause', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_resume: { method: 'POST', path: '/conversations/:id/resume', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_end: { method: 'POST', path: '/conversations/:id/end', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+  conversation_say: { method: 'POST', path: '/conversations/:id/say', body: true, scope: 'agents', changes: true },
+  conversation_delete: { method: 'DELETE', path: '/conversations/:id', scope: 'agents', changes: true, repeatable: true }, // prettier-ignore
+
   // Access
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
   token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },

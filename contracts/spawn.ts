@@ -89,6 +89,11 @@ export const SpawnCommand = Type.Object({
     Type.Number({ description: 'What the budgets left for it when it was accepted; an attempt ends at that cost.' }),
   ),
   workspace: Type.Optional(Type.String()),
+  hands: Type.Optional(Type.Array(Type.String(), { description: 'What its agent may do by itself: those of HANDS.' })),
+  depth: Type.Optional(
+    Type.Integer({ minimum: 1, description: 'How many tasks led to it, each by its own hands; absent: none.' }),
+  ),
+  spawned_by: Type.Optional(Type.String({ description: 'The last of them.' })),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
   fork_of: Type.Optional(

@@ -1,6 +1,7 @@
 import type { Config } from './config.js';
 import { AGENT_PRESENCE_TTL_S } from './agents.js';
-import { BUCKET, LANES, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { ANSWER_MESSAGE } from './conversations.js';
+import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
 import { isEnded, TASK_STATES, TASK_STATUSES } from './states.js';
 import { TICKET_S } from './tokens.js';
 import { PRESENCE_TTL_S } from './workers.js';
@@ -163,6 +164,8 @@ export const streamSpecs = (
     AGENT_PRESENCE_TTL_S,
     config.KSI_NATS_SERVERS,
   ),
+  watchedBucket(BUCKET.conversations, 'Conversations of agents', 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.conversationLines, 'What was said in them', 0, config.KSI_NATS_SERVERS),
   {
     ...bucket(BUCKET.inboxes, 'Up to where each agent has taken its messages', 0, config.KSI_NATS_SERVERS),
     // A deleted one leaves a mark that goes by itself.
@@ -261,6 +264,16 @@ export const ROUTER_CONSUMER = {
 export const ANSWERS_CONSUMER = {
   durable_name: CONSUMER.answers,
   filter_subjects: OUTCOMES.map((token) => `ksi.events.task.*.state.${token}`),
+  ack_policy: 'explicit' as const,
+  ack_wait: seconds(10),
+  max_ack_pending: -1,
+  max_deliver: -1,
+};
+
+/** What agents answer in conversations: each answer brings the next turn. */
+export const CONVERSATIONS_CONSUMER = {
+  durable_name: CONSUMER.conversations,
+  filter_subject: SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE),
   ack_policy: 'explicit' as const,
   ack_wait: seconds(10),
   max_ack_pending: -1,

@@ -1,8 +1,21 @@
 import { Type, type Static } from 'typebox';
+import { AGENT_PATTERN } from './agents.js';
 import { ApprovalAnswer, APPROVAL_ID_PATTERN } from './approvals.js';
+import { MessageRequest, type InboxMessage, type MessageAccepted } from './messages.js';
+
+const id = Type.String({ minLength: 1, maxLength: 128 });
 
 /** Frames of `GET /events` (WebSocket). An event itself is an EventEnvelope. Text `ping` is answered `pong`. */
 export const ClientFrame = Type.Union([
+  // What comes for the agent is pushed, in order, from now on: this connection reads its inbox, and no other does any more.
+  Type.Object(
+    { op: Type.Literal('attach'), id, agent_id: Type.String({ pattern: AGENT_PATTERN }) },
+    { additionalProperties: false },
+  ),
+  // All messages of the attachment up to `seq` are taken.
+  Type.Object({ op: Type.Literal('ack'), id, seq: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
+  Type.Object({ op: Type.Literal('detach'), id }, { additionalProperties: false }),
+  Type.Object({ op: Type.Literal('send'), id, message: MessageRequest }, { additionalProperties: false }),
   Type.Object(
     {
       op: Type.Literal('subscribe'),
@@ -32,8 +45,18 @@ export type ServerFrame =
   | { op: 'subscribed'; id: string; seq: number }
   | { op: 'unsubscribed'; id: string }
   | { op: 'approved'; id: string; approval_id: string; decision: string }
+  | { op: 'attached'; id: string; agent_id: string }
+  | { op: 'message'; id: string; message: InboxMessage }
+  | { op: 'acked'; id: string; seq: number }
+  | { op: 'detached'; id: string; reason: DetachReason }
+  | { op: 'sent'; id: string; accepted: MessageAccepted }
   | { op: 'gap'; from: number; to: number; id?: string }
   | { op: 'error'; code: string; message: string; id?: string };
+
+/** `replaced`: another connection reads the inbox now. `asked`: by the client. `removed`: the agent was. */
+export type DetachReason = 'replaced' | 'removed' | 'asked';
+/** So many messages are pushed to an attached client that it has not acknowledged; then the next wait. */
+export const ATTACH_WINDOW = 100;
 
 export const EventsQuery = Type.Object(
   {

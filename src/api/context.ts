@@ -9,6 +9,7 @@ import type { Acceptor } from './accept/accept.js';
 import type { OnceAcceptor } from './accept/once.js';
 import type { QueueGauge } from './accept/queue-gauge.js';
 import type { Agents } from './agents/agents.js';
+import type { Conversations } from './conversations/conversations.js';
 import type { Spawner } from './agents/spawner.js';
 import type { ApprovalDesk } from './approvals/approvals.js';
 import type { Audit } from './audit.js';
@@ -50,6 +51,7 @@ export interface ApiContext {
   readonly inputs: Inputs;
   readonly approvals: ApprovalDesk;
   readonly agents: Agents;
+  readonly conversations: Conversations;
   readonly sessions: Sessions;
   readonly retrier: Retrier;
   readonly dead: DeadLetters;

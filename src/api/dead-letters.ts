@@ -12,7 +12,7 @@ import { readStream } from '../events/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { maySee, onBehalfOf, type Principal } from './principal.js';
-import { requestOf } from './steer/request-of.js';
+import { ofAgent, requestOf } from './steer/request-of.js';
 
 const DEFAULT_PAGE = 50;
 const DEFAULT_RETRIES = 100;
@@ -103,7 +103,12 @@ export class DeadLetters {
     const { command } = await this.#whole(found.body);
     const checked = check(SpawnCommand, command);
     if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
-    const accepted = await this.#once.putBack(requestOf(checked.value), onBehalfOf(principal, owner), id);
+    const accepted = await this.#once.putBack(
+      requestOf(checked.value),
+      onBehalfOf(principal, owner),
+      id,
+      ofAgent(checked.value),
+    );
     await this.#remove(found);
     this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'a dead letter was put back');
     return accepted;

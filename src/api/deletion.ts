@@ -10,6 +10,7 @@ import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { chooseSession } from './accept/session.js';
 import type { AgentRemover } from './agents/removal.js';
+import type { Conversations } from './conversations/conversations.js';
 import { ApiError, guarded } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
 import type { SessionRecords } from './sessions/records.js';
@@ -30,6 +31,7 @@ export interface DeleterOptions {
   /** What else there is of owners. */
   readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly agents: Pick<AgentRemover, 'owner'>;
+  readonly conversations: Pick<Conversations, 'owner'>;
   readonly log: Logger;
 }
 
@@ -74,6 +76,7 @@ export class Deleter {
       if (holder === owner) await this.#options.tokens.revoke(id);
     await guarded(async () => {
       // Before its tasks: an agent would go on making them.
+      await this.#options.conversations.owner(owner, { ...principal, seesAll: true });
       await this.#options.agents.owner(owner, principal.owner);
       for (;;) {
         const rows = await this.#rows({ owner });

@@ -1,18 +1,17 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { check } from '../../contracts/check.js';
-import { API_ERRORS } from '../../contracts/errors.js';
 import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
 import { SERVICE } from '../../contracts/names.js';
 import { OPERATION_SCHEMAS, type AnswerOf, type RequestOf } from '../../contracts/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../contracts/operations.js';
-import { ApiError, invalid } from './api-error.js';
+import { invalid } from './api-error.js';
 import { demand } from './auth.js';
 import type { ApiContext } from './context.js';
+import { refuse, requestIn, respond } from './nats-answer.js';
 import type { Call } from './operations/handler.js';
 import { HANDLERS } from './operations/handlers.js';
 import { LOCAL, type Principal } from './principal.js';
-import { problemOf, toApiError } from './problems.js';
+import { toApiError } from './problems.js';
 
 /** An operation, by its name. */
 interface Verb<N extends OperationName = OperationName> extends Operation {
@@ -68,19 +67,15 @@ async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Pro
   let asked: unknown;
   try {
     if (verb.scope !== undefined) demand(principal, verb.scope);
-    asked = parse(message);
+    asked = requestIn(message);
     const done = await run(verb.name, asked, { principal, context, idempotencyKey: keyOf(message) });
     keep(verb, principal, targetOf(asked, done), 'ok', context);
-    respond(message, bodyOf(verb, done), context);
+    respond(message, bodyOf(verb, done), context.log);
   } catch (thrown) {
     const error = toApiError(thrown);
     keep(verb, principal, targetOf(asked, undefined), error.code, context);
     if (error.status >= 500) context.log.error({ err: error, subject: message.subject }, 'a NATS request failed');
-    // The service protocol's headers, and the problem document that HTTP gives.
-    const reply = headers();
-    reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
-    reply.set('Nats-Service-Error-Code', String(error.status));
-    respond(message, JSON.stringify(problemOf(error)), context, reply);
+    refuse(message, error, context.log);
   }
 }
 
@@ -125,21 +120,3 @@ function keyOf(message: ServiceMsg): string | undefined {
 /** As the body of HTTP: text, JSON or nothing. */
 const bodyOf = ({ text }: Operation, done: unknown): string =>
   text === true ? String(done) : done === undefined ? '' : JSON.stringify(done);
-
-function respond(message: ServiceMsg, body: string, { log }: ApiContext, reply?: MsgHdrs): void {
-  try {
-    message.respond(body, reply === undefined ? {} : { headers: reply });
-  } catch (error) {
-    // The connection is closing, or the answer is larger than a message may be.
-    log.warn({ err: error, subject: message.subject }, 'a NATS request was left without an answer');
-  }
-}
-
-function parse(message: ServiceMsg): unknown {
-  if (message.data.length === 0) return {};
-  try {
-    return message.json();
-  } catch (cause) {
-    throw new ApiError('invalid_json', 'The request is not JSON', { cause });
-  }
-}

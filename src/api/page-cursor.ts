@@ -10,6 +10,9 @@ export const decodePage = (cursor: string): string => decode(cursor, /^[0-9a-f-]
 /** Of a page of agents. @throws {ApiError} invalid_cursor */
 export const decodeAgentPage = (cursor: string): string => decode(cursor, new RegExp(AGENT_PATTERN));
 
+/** Of a page of conversations: when the last one was made, and its id. @throws {ApiError} invalid_cursor */
+export const decodeConversationPage = (cursor: string): string => decode(cursor, /^[0-9T:.Z-]{24} [0-9a-f-]{36}$/);
+
 function decode(cursor: string, pattern: RegExp): string {
   const id = Buffer.from(cursor, 'base64url').toString();
   if (!pattern.test(id))

@@ -11,6 +11,7 @@ import { otherMethods } from './other-methods.js';
 import { agentSpawnRoutes } from './routes/agent-spawn.js';
 import { agentRoutes } from './routes/agents.js';
 import { compositionRoutes } from './routes/compositions.js';
+import { conversationRoutes } from './routes/conversations.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
@@ -81,6 +82,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     agentRoutes,
     agentSpawnRoutes,
     messageRoutes,
+    conversationRoutes,
     usageRoutes,
     deadRoutes,
     deletionRoutes,

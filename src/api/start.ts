@@ -19,8 +19,12 @@ import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
-import { ConfigError } from '../config.js';
+import { ConfigError, listOf } from '../config.js';
 import { Agents } from './agents/agents.js';
+import { Talk } from './conversations/talk.js';
+import { MailWatch } from './agents/mail-watch.js';
+import { ManagedAgents } from './agents/managed.js';
+import { NativeAgents } from './agents/native.js';
 import { Spawner } from './agents/spawner.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
@@ -39,6 +43,7 @@ import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
 import { Expirer } from './expirer.js';
 import { Identities } from './identities.js';
+import { handsDesk } from './hands/start.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { Profiles } from './profiles.js';
@@ -144,7 +149,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
     const tasks = new TaskReader(broker, blobs, hub, tail.model);
-    const once = new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), log);
+    const idempotency = new IdempotencyRecords(broker);
+    const once = new OnceAcceptor(broker, acceptor, idempotency, log);
     const canceller = new Canceller(broker, tasks, log);
     const pending = new PendingApprovals(hub, tail.model, log);
     stops.push(() => pending.stop());
@@ -166,6 +172,22 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => agents.stop());
     await agents.start();
+    const spawner = new Spawner({ agents, profiles, prompts });
+    const talk = new Talk({
+      broker,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      blobs,
+      hub,
+      agents,
+      spawner,
+      profiles,
+      idempotency,
+      canceller,
+      admit: (request, principal) => acceptor.admit(request, principal),
+      deleteSession: (id, principal) => context.deleter.session(id, principal),
+      log,
+    });
+    stops.push(() => talk.stop());
     const dead = new DeadLetters(broker, blobs, once, log);
     const context: ApiContext = {
       config,
@@ -192,6 +214,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         records: sessionRecords,
         ofOwners: [shared, identities, profiles],
         agents: agents.remover,
+        conversations: talk.conversations,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
@@ -202,8 +225,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       identities,
       profiles,
       prompts,
-      spawner: new Spawner({ agents, profiles, prompts }),
+      spawner,
       agents,
+      conversations: talk.conversations,
       gauge,
       authenticator: new Authenticator(options.token, tokens),
       tokens,
@@ -224,8 +248,32 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await tail.start();
     await pending.start();
     count(context);
+    const managed = new ManagedAgents({
+      broker,
+      blobs,
+      agents,
+      once,
+      tokens,
+      spawnRate,
+      metrics,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      isWaitedFor: (message) => talk.isWaitedFor(message),
+      log,
+    });
+    stops.push(() => managed.stop());
+    managed.start();
+    const hands = handsDesk(context);
+    stops.push(() => hands.stop());
+    hands.start();
+    const mailWatch = new MailWatch(broker, log);
+    stops.push(() => mailWatch.stop());
+    if (config.KSI_NATS_SERVERS > 1) mailWatch.start();
+    const native = new NativeAgents({ broker, agents, audit, ids: listOf(config.KSI_NATS_AGENTS), log });
+    stops.push(() => native.stop());
+    native.start();
     const service = await startNatsService(context);
     stops.push(() => service.stop());
+    await talk.start();
     const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });
     stops.push(() => due.stop());
     due.start();

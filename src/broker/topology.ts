@@ -5,6 +5,7 @@ import type { Config } from '../../contracts/config.js';
 import { STREAM } from '../../contracts/names.js';
 import {
   ANSWERS_CONSUMER,
+  CONVERSATIONS_CONSUMER,
   BLOB_BUCKETS,
   countingConsumers,
   DUE_CONSUMER,
@@ -58,6 +59,7 @@ async function ensureTopology(broker: Broker, config: Config): Promise<void> {
   await ensureConsumer(broker, STREAM.schedules, DUE_CONSUMER);
   await ensureConsumer(broker, STREAM.messages, ROUTER_CONSUMER);
   await ensureConsumer(broker, STREAM.events, ANSWERS_CONSUMER);
+  await ensureConsumer(broker, STREAM.events, CONVERSATIONS_CONSUMER);
   for (const id of listOf(config.KSI_NATS_AGENTS))
     await ensureConsumer(broker, STREAM.messages, nativeInboxConsumer(id));
   for (const { name, description } of BLOB_BUCKETS) {
@@ -92,7 +94,8 @@ async function ensureConsumer(
     | ReturnType<typeof nativeInboxConsumer>
     | typeof DUE_CONSUMER
     | typeof ROUTER_CONSUMER
-    | typeof ANSWERS_CONSUMER,
+    | typeof ANSWERS_CONSUMER
+    | typeof CONVERSATIONS_CONSUMER,
 ): Promise<void> {
   const { durable_name: name, ...changeable } = consumer;
   try {

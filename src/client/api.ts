@@ -3,6 +3,7 @@ import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Approvals } from './resources/approvals.js';
+import { Conversations } from './resources/conversations.js';
 import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
 import { Identities } from './resources/identities.js';
@@ -25,6 +26,7 @@ export class KsiApi implements AsyncDisposable {
   readonly tasks: Tasks;
   readonly approvals: Approvals;
   readonly sessions: Sessions;
+  readonly conversations: Conversations;
   readonly dead: DeadLetters;
   readonly tokens: Tokens;
   readonly owners: Owners;
@@ -41,6 +43,7 @@ export class KsiApi implements AsyncDisposable {
     this.tasks = new Tasks(transport);
     this.approvals = new Approvals(transport);
     this.sessions = new Sessions(transport);
+    this.conversations = new Conversations(transport);
     this.dead = new DeadLetters(transport);
     this.tokens = new Tokens(transport);
     this.owners = new Owners(transport);

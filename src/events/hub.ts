@@ -203,7 +203,8 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
-    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED') this.#forget(event);
+    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED' || event.type === 'CONVERSATION_DELETED')
+      this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);
@@ -303,6 +304,7 @@ const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type ==
 /** The field of an event that is put apart when it is too large. */
 function bodyOf(type: string): string {
   if (type === 'SPAWN_MESSAGE') return 'message';
+  if (type.startsWith('CONVERSATION_')) return 'text';
   return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 

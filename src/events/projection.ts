@@ -49,6 +49,10 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     ...(data.metadata === undefined ? {} : { metadata: data.metadata }),
     ...(data.fork_of === undefined ? {} : { fork_of: data.fork_of }),
     ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
+    ...(data.agent_id === undefined ? {} : { agent_id: data.agent_id }),
+    ...(data.message === undefined ? {} : { message: data.message }),
+    ...(data.depth === undefined ? {} : { depth: data.depth }),
+    ...(data.spawned_by === undefined ? {} : { spawned_by: data.spawned_by }),
   }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: (row, { data, timestamp }) => ({
@@ -78,16 +82,18 @@ const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =
 
 /** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
 function unknownTask({ data, timestamp }: StateEvent): TaskRow {
-  const { task_id, session_id, session_name, owner } = data as {
+  const { task_id, session_id, session_name, agent_id, owner } = data as {
     task_id: string;
     session_id: string;
     session_name?: string;
+    agent_id?: string;
     owner: string;
   };
   return {
     task_id,
     session_id,
     ...(session_name === undefined ? {} : { session_name }),
+    ...(agent_id === undefined ? {} : { agent_id }),
     owner,
     status: 'queued',
     queue: DEFAULT_QUEUE,
@@ -114,6 +120,10 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
   ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
   ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
+  ...(command.agent_id === undefined ? {} : { agent_id: command.agent_id }),
+  ...(command.message === undefined ? {} : { message: command.message }),
+  ...(command.depth === undefined ? {} : { depth: command.depth }),
+  ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
   created_at: command.accepted_at,
   ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
   ...(command.start_by === undefined ? {} : { start_by: command.start_by }),

@@ -3,7 +3,7 @@ import { covers, domainOf, namesTool, parseRule, prefixOf, startsWithWords, type
 
 /** What one of those who may say so allows. */
 export interface Layer {
-  readonly of: "the operator's policy" | "the owner's policy" | 'the request';
+  readonly of: "the operator's policy" | "the owner's policy" | 'the request' | 'the task that asks';
   /** Undefined: any. */
   readonly allow: readonly ToolRule[] | undefined;
   readonly deny: readonly ToolRule[];

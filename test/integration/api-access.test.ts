@@ -113,6 +113,7 @@ describe('access', () => {
   describe('scopes', () => {
     it('are asked for by every route', async () => {
       const { task_id: id, session_id: session } = await lab.spawn();
+      const talk = uuidv4();
       const routes: readonly [Method, string, Scope, object?][] = [
         ['POST', '/spawn', 'spawn', { prompt: 'x' }],
         ['GET', '/tasks', 'read'],
@@ -145,6 +146,15 @@ describe('access', () => {
         ['POST', '/messages', 'agents', { to: 'scoped', content: 'x' }],
         ['GET', '/agents/scoped/inbox', 'agents'],
         ['POST', '/agents/scoped/inbox/ack', 'agents', { seq: 1 }],
+        ['POST', '/conversations', 'agents', { topic: 'x', mode: 'debate', conversation_id: talk }],
+        ['GET', '/conversations', 'read'],
+        ['GET', `/conversations/${talk}`, 'read'],
+        ['GET', `/conversations/${talk}/transcript`, 'read'],
+        ['POST', `/conversations/${talk}/pause`, 'agents'],
+        ['POST', `/conversations/${talk}/resume`, 'agents'],
+        ['POST', `/conversations/${talk}/say`, 'agents', { text: 'x' }],
+        ['POST', `/conversations/${talk}/end`, 'agents'],
+        ['DELETE', `/conversations/${talk}`, 'agents'],
         ['DELETE', '/agents/scoped', 'agents'],
         ['GET', '/shared', 'read'],
         ['GET', '/shared/scoped', 'read'],
@@ -218,6 +228,10 @@ describe('access', () => {
       assert.equal((await ask('POST', '/agents/register', bob.token, { agent_id: 'bob-agent' })).status, 201);
       const taken = await ask('POST', '/agents/register', bob.token, registered);
       assert.deepEqual([taken.status, taken.body['code']], [409, 'agent_exists']);
+      const talk = uuidv4();
+      const asked = { topic: 'x', mode: 'debate', conversation_id: talk };
+      assert.equal((await ask('POST', '/conversations', ann.token, asked)).status, 201);
+      assert.equal((await ask('POST', '/conversations', bob.token, asked)).body['code'], 'conflict');
       const all = await make(['read'], { owner: 'eve', all_owners: true });
       const { task_id: id, session_id: session } = await spawnAs(ann.token);
       for (const [method, path, body] of [
@@ -235,6 +249,14 @@ describe('access', () => {
         ['GET', `/dead/${id}`],
         ['DELETE', `/dead/${id}`],
         ['POST', `/dead/${id}/retry`],
+        ['GET', `/conversations/${talk}`],
+        ['GET', `/conversations/${talk}/transcript`],
+        ['POST', `/conversations/${talk}/pause`],
+        ['POST', `/conversations/${talk}/resume`],
+        ['POST', `/conversations/${talk}/say`, { text: 'x' }],
+        ['POST', `/conversations/${talk}/end`],
+        ['DELETE', `/conversations/${talk}`],
+        ['POST', '/conversations', { topic: 'x', mode: 'debate', participants: [{ agent_id: 'ann-agent' }, {}] }],
         ['GET', '/shared/ann-key'],
         ['DELETE', '/shared/ann-key'],
         ['GET', '/identities/ann-agent'],

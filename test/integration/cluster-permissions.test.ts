@@ -219,6 +219,22 @@ for (const servers of [1, 3] as const)
         served.unsubscribe();
       });
 
+      it('asks an API for what agents of its tasks do by themselves, as itself', async () => {
+        const heard: string[] = [];
+        const served = api.nc.subscribe(SUBJECT.handsAll, {
+          queue: 'hands',
+          callback: (_, message) => {
+            heard.push(message.subject);
+            message.respond('done');
+          },
+        });
+        await api.nc.flush();
+        const subject = SUBJECT.hands('worker-1', TASK);
+        assert.equal((await known(() => worker.nc.request(subject, '', { timeout: 5_000 }))).string(), 'done');
+        served.unsubscribe();
+        assert.deepEqual(heard, [subject]);
+      });
+
       for (const subject of [
         SUBJECT.taskState(TASK, 'complete'),
         SUBJECT.run('default', 'high', SESSION),
@@ -236,6 +252,8 @@ for (const servers of [1, 3] as const)
         '_INBOX_observer.x',
         '_INBOX_worker-2.x',
         SUBJECT.worker('worker-2', 'w_x'),
+        SUBJECT.hands('worker-2', TASK),
+        'ksi.hands.worker-1',
         // What agents say, and that something was deleted.
         SUBJECT.ingest(SUBJECT.agentMessage('bob', 'NOTE')),
         SUBJECT.ingest(SUBJECT.sessionDeleted(SESSION)),
@@ -248,6 +266,8 @@ for (const servers of [1, 3] as const)
           BUCKET.agents,
           BUCKET.inboxes,
           BUCKET.agentPresence,
+          BUCKET.conversations,
+          BUCKET.conversationLines,
         ].flatMap((bucket) => [
           `$JS.API.STREAM.INFO.KV_${bucket}`,
           `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
@@ -269,6 +289,8 @@ for (const servers of [1, 3] as const)
         SUBJECT.control('*', TASK, '*'),
         'ksi.agents.>',
         'ksi.api.>',
+        'ksi.hands.>',
+        SUBJECT.hands('worker-1', TASK),
         '$KV.ksi_workers.>',
         '_INBOX_worker-2.>',
         '_INBOX_>',
@@ -332,6 +354,7 @@ for (const servers of [1, 3] as const)
         'ksi.live.task.x',
         'ksi.commands.spawn.default.high.x',
         'ksi.control.worker-1.task.x.cancel',
+        'ksi.hands.worker-1.x',
         'ksi.api.spawn',
         'ksi.transcripts.x',
         '$JS.API.STREAM.CREATE.X',
@@ -539,6 +562,7 @@ for (const servers of [1, 3] as const)
         'ksi.events.agent.alice.x',
         'ksi.ingest.events.agent.alice.x',
         'ksi.control.worker-1.task.x.cancel',
+        'ksi.hands.worker-1.x',
         `$JS.API.CONSUMER.MSG.NEXT.${STREAM.messages}.inbox-bob`,
         `$JS.API.CONSUMER.INFO.${STREAM.messages}.inbox-bob`,
         `$JS.API.CONSUMER.CREATE.${STREAM.messages}.x`,

@@ -17,6 +17,8 @@ import type { Claim } from './claim.js';
 import type { TaskIdentity } from './command.js';
 import type { AttemptEvents } from './events.js';
 import type { Lease } from './lease.js';
+import { Hands } from '../hands/hands.js';
+import { handsServer } from '../hands/server.js';
 import { LiveText } from './live.js';
 import { TaskFault } from './fault.js';
 import { folderOf } from './folder.js';
@@ -141,13 +143,15 @@ export class Attempt {
     this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     const servers = await configureServers(command, mcpServers.current, mcpConfig);
     const tools = toolsFor(command, workspace, toolPolicy.current);
+    const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
+    const hands = await this.#hands(tools, stopping);
     lease.throwIfLost();
     return context.runClaude({
       input: this.#input,
       sessionId,
       resume,
       transcript,
-      options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file }),
+      options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file, hands }),
       ask: this.#asking(tools),
       cwd,
       env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
@@ -166,8 +170,18 @@ export class Attempt {
       onTooMuch: () => this.#stop.abort(new Stopped('output')),
       onStarted: (pid) => memory.watch(pid, limits.memoryBytes, () => this.#stop.abort(new Stopped('memory'))),
       interrupt: this.#interrupt.signal,
-      signal: AbortSignal.any([signal, shutdown, this.#stop.signal]),
+      signal: stopping,
     });
+  }
+
+  #hands(
+    { hands: tools }: ClaudeTools,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<typeof handsServer>> | undefined> {
+    if (tools.length === 0) return Promise.resolve(undefined);
+    const { broker, process, log } = this.#options.context;
+    const { task_id: taskId } = this.#options.command;
+    return handsServer(new Hands({ broker, process, taskId, signal, log }), tools);
   }
 
   #asking(tools: ClaudeTools): Approvals['ask'] | undefined {

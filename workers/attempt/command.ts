@@ -11,6 +11,7 @@ export interface TaskIdentity {
   task_id: string;
   session_id: string;
   session_name?: string;
+  agent_id?: string;
   owner: string;
 }
 
@@ -44,8 +45,14 @@ function interpret(delivery: Delivery, body: unknown): ReadCommand {
     return broken(delivery, body, faults.join('; '));
   }
   const command = checked.value;
-  const { task_id, session_id, session_name, owner } = command;
-  const identity = { task_id, session_id, owner, ...(session_name === undefined ? {} : { session_name }) };
+  const { task_id, session_id, session_name, agent_id, owner } = command;
+  const identity = {
+    task_id,
+    session_id,
+    owner,
+    ...(session_name === undefined ? {} : { session_name }),
+    ...(agent_id === undefined ? {} : { agent_id }),
+  };
   return { kind: 'command', identity, command };
 }
 

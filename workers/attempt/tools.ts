@@ -1,3 +1,4 @@
+import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS, type HandToolName } from '../../contracts/hands.js';
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import { layersOf, type AskedTools, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
@@ -11,6 +12,8 @@ export interface ClaudeTools {
   readonly existing: readonly string[] | undefined;
   readonly allowed: readonly string[] | undefined;
   readonly disallowed: readonly string[];
+  /** Those by which its agent does something by itself. */
+  readonly hands: readonly HandToolName[];
   /** Why a tool may not be used so, before each use; undefined: it may, if Claude's own rules say so too. */
   readonly whyNot: WhyNot | undefined;
   /** The same of an input that a person has edited. */
@@ -25,7 +28,12 @@ const RULE = new RegExp(TOOL_RULE_PATTERN);
  * @throws {TaskFault} naming the rule that can't be had.
  */
 export function toolsFor(
-  { owner, allowed_tools: allowed, disallowed_tools: disallowed = [] }: Pick<SpawnCommand, 'owner' | keyof AskedTools>,
+  {
+    owner,
+    allowed_tools: allowed,
+    disallowed_tools: disallowed = [],
+    hands = [],
+  }: Pick<SpawnCommand, 'owner' | 'hands' | keyof AskedTools>,
   workspace: string | undefined,
   policy: ToolPolicy,
 ): ClaudeTools {
@@ -40,9 +48,14 @@ export function toolsFor(
   const guarded = workspace !== undefined && !asksForGit(allowed ?? []);
   const guard: WhyNot = (tool, input) => (guarded ? whyNotGit(tool, input) : undefined);
   const whyNot: WhyNot = (tool, input) => whyNotUsed(layers, tool, input) ?? guard(tool, input);
+  // Given with the agent, and not asked for: what a policy forbids of them is not there.
+  const handTools = HAND_TOOL_NAMES.filter(
+    (name) => hands.includes(HAND_TOOLS[name].hand) && whyNotUsed(layers, claudeNameOf(name), {}) === undefined,
+  );
   return {
     existing: toolsOf(layers),
-    allowed,
+    allowed: handTools.length === 0 ? allowed : [...(allowed ?? []), ...handTools.map(claudeNameOf)],
+    hands: handTools,
     disallowed: [...new Set(layers.flatMap(({ deny }) => deny.map(({ text }) => text)))],
     whyNot: limited || guarded ? whyNot : undefined,
     whyNotEdited: (tool, input) => whyNotEdited(layers, tool, input) ?? guard(tool, input),

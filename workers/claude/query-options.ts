@@ -1,4 +1,4 @@
-import type { HookCallback, Options } from '@anthropic-ai/claude-agent-sdk';
+import type { HookCallback, McpSdkServerConfigWithInstance, Options } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeOptions } from '../../contracts/claude-options.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeTools } from '../attempt/tools.js';
@@ -10,10 +10,12 @@ export interface QueryOptionsOf {
   readonly tools: ClaudeTools;
   /** File with the MCP servers that the task may use; undefined: none. */
   readonly mcpConfig: string | undefined;
+  /** What its agent's hands are reached by; undefined: it has none. */
+  readonly hands?: McpSdkServerConfigWithInstance | undefined;
 }
 
 /** What a task asks of Claude, in the SDK's words, and what no task can change. */
-export function queryOptions({ asked, defaultModel, tools, mcpConfig }: QueryOptionsOf): Options {
+export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
   return withoutAbsent({
     model: asked.model ?? defaultModel,
@@ -33,6 +35,7 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig }: QueryOpt
     // Nothing from the working folder or the worker's user decides what Claude may do.
     settingSources: [],
     strictMcpConfig: true,
+    mcpServers: hands === undefined ? undefined : { [hands.name]: hands },
     // By a file: arguments are shown to everybody on the machine, and servers have secrets.
     extraArgs: mcpConfig === undefined ? undefined : { 'mcp-config': mcpConfig },
   });

@@ -19,7 +19,7 @@ import type { Budget } from '../budgets.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
-import { acceptedOf, commandFor, identityOf, type Prepared } from './prepared.js';
+import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
 import { chooseFork, chooseSession } from './session.js';
 
@@ -66,9 +66,9 @@ export class Acceptor {
     request: SpawnRequest,
     principal: Principal,
     traceparent?: string,
-    retryOf?: string,
+    origin?: Origin,
   ): Promise<SpawnAccepted> {
-    const prepared = await this.prepare(request, principal, retryOf);
+    const prepared = await this.prepare(request, principal, origin);
     await this.takePlace(prepared);
     const { command } = prepared;
     const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
@@ -84,7 +84,7 @@ export class Acceptor {
   }
 
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
-  async prepare(request: SpawnRequest, principal: Principal, retryOf?: string): Promise<Prepared> {
+  async prepare(request: SpawnRequest, principal: Principal, origin: Origin = {}): Promise<Prepared> {
     const { broker, hub, config } = this.#options;
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
@@ -97,7 +97,7 @@ export class Acceptor {
     const budget = await this.#budget(principal, session.sessionId);
     const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {
-      command: commandFor(request, session, principal, { retryOf, retentionMs, budgetUsd }),
+      command: commandFor(request, session, principal, { origin, retentionMs, budgetUsd }),
       ...(budget instanceof ApiError ? { refused: budget } : {}),
       fresh: session.fresh,
       since: hub.cursor(),
@@ -189,6 +189,9 @@ export class Acceptor {
       ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
       ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
       ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
+      ...(command.message === undefined ? {} : { message: command.message }),
+      ...(command.depth === undefined ? {} : { depth: command.depth }),
+      ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
     const queued = { ...event, timestamp: command.accepted_at };

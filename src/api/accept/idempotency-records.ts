@@ -24,6 +24,13 @@ export const recordSubject = (owner: string, key: string): string => SUBJECT.ide
 /** Where it stands that a dead letter was put back; no client's key can lead there. */
 export const putBackSubject = (taskId: string): string => SUBJECT.idempotency(sha256(`\0dead\0${taskId}`));
 
+/** Where it stands which task a message to a managed agent became; no client's key can lead there. */
+export const messageSubject = (agentId: string, messageId: string): string =>
+  SUBJECT.idempotency(sha256(`\0message\0${agentId}\0${messageId}`));
+
+/** Where it stands which task an agent's call of a tool made; no client's key can lead there. */
+export const handsSubject = (key: string): string => SUBJECT.idempotency(sha256(`\0hands\0${key}`));
+
 /** The same for requests that differ only in the order of their fields, or in how their JSON was written. */
 export const requestHash = (request: SpawnRequest): string => sha256(JSON.stringify(sorted(request)));
 

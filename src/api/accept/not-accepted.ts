@@ -10,6 +10,7 @@ export interface TaskIdentity {
   readonly task_id: string;
   readonly session_id: string;
   readonly session_name?: string;
+  readonly agent_id?: string;
   readonly owner: string;
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { IDEMPOTENCY_KEY_PATTERN, IDEMPOTENCY_HEADER, type IdempotencyRecord } from '../../../contracts/idempotency.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
+import type { TaskMessage } from '../../../contracts/messages.js';
 import { FORMAT_VERSION } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import type { TaskStatus } from '../../../contracts/states.js';
@@ -11,13 +12,15 @@ import type { Principal } from '../principal.js';
 import { lastStateOf, type LastState } from '../task-state.js';
 import type { Acceptor } from './accept.js';
 import {
+  handsSubject,
+  messageSubject,
   putBackSubject,
   recordSubject,
   requestHash,
   type Held,
   type IdempotencyRecords,
 } from './idempotency-records.js';
-import { acceptedOf, identityOf, type Prepared } from './prepared.js';
+import { acceptedOf, identityOf, type Origin, type Prepared } from './prepared.js';
 
 export interface AcceptedOnce {
   readonly accepted: SpawnAccepted;
@@ -76,9 +79,40 @@ export class OnceAcceptor {
   }
 
   /** Puts a dead letter's task back: as one with the letter as its key, so that a crash never puts it back twice. @throws {ApiError} */
-  async putBack(request: SpawnRequest, principal: Principal, taskId: string): Promise<AcceptedOnce> {
-    const prepared = await this.#acceptor.prepare(request, principal, taskId);
+  async putBack(
+    request: SpawnRequest,
+    principal: Principal,
+    taskId: string,
+    ofAgent?: Origin['ofAgent'],
+  ): Promise<AcceptedOnce> {
+    const origin = { retryOf: taskId, ...(ofAgent === undefined ? {} : { ofAgent }) };
+    const prepared = await this.#acceptor.prepare(request, principal, origin);
     return this.#accept(putBackSubject(taskId), requestHash(request), prepared, undefined);
+  }
+
+  /**
+   * Makes the task of a message to a managed agent, as one with both as its key. Whatever the agent's options are by the time it is
+   * tried again: it is the same message. @throws {ApiError}
+   */
+  async ofMessage(
+    request: SpawnRequest,
+    principal: Principal,
+    ofAgent: { readonly agent_id: string; readonly message: TaskMessage; readonly hands?: string[] },
+    traceparent?: string,
+  ): Promise<AcceptedOnce> {
+    const { agent_id: agentId, message } = ofAgent;
+    const prepared = await this.#acceptor.prepare(request, principal, { ofAgent });
+    return this.#accept(messageSubject(agentId, message.message_id), message.message_id, prepared, traceparent);
+  }
+
+  /** Makes the task that an agent asks for by its own hands, as one with the call as its key. @throws {ApiError} */
+  async byHands(
+    request: SpawnRequest,
+    principal: Principal,
+    { key, ofAgent }: { readonly key: string; readonly ofAgent: Origin['ofAgent'] },
+  ): Promise<AcceptedOnce> {
+    const prepared = await this.#acceptor.prepare(request, principal, ofAgent === undefined ? {} : { ofAgent });
+    return this.#accept(handsSubject(key), requestHash(request), prepared, undefined);
   }
 
   async #accept(

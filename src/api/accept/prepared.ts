@@ -23,6 +23,14 @@ export interface Prepared {
   readonly refused?: ApiError;
 }
 
+/** Why it is asked for, beside the request itself. */
+export interface Origin {
+  /** The task that it runs again. */
+  readonly retryOf?: string;
+  /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
+  readonly ofAgent?: Pick<SpawnCommand, 'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by'>;
+}
+
 const MESSAGES: Partial<Record<TaskStatus, string>> = {
   queued: 'Stored; a worker will run it.',
   waiting: 'Stored; it runs when the tasks before it in its session have ended.',
@@ -44,10 +52,10 @@ export const commandFor = (
   session: SessionChoice,
   principal: Principal,
   {
-    retryOf,
+    origin: { retryOf, ofAgent },
     retentionMs,
     budgetUsd,
-  }: { retryOf: string | undefined; retentionMs: number; budgetUsd: number | undefined },
+  }: { origin: Origin; retentionMs: number; budgetUsd: number | undefined },
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
@@ -67,6 +75,7 @@ export const commandFor = (
   ...(session.forkOf === undefined ? {} : { fork_of: session.forkOf }),
   ...policyOf(request),
   ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+  ...ofAgent,
 });
 
 /** No task stays open longer than its events are kept: half of that is for the wait, and half for an attempt. */
@@ -86,9 +95,10 @@ function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
 }
 
 /** What stands in each of the task's events. */
-export const identityOf = ({ task_id, session_id, session_name, owner }: TaskIdentity): TaskIdentity => ({
+export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity => ({
   task_id,
   session_id,
   ...(session_name === undefined ? {} : { session_name }),
+  ...(agent_id === undefined ? {} : { agent_id }),
   owner,
 });

@@ -153,7 +153,8 @@ export class Agents {
   /** @throws {ApiError} not_found, invalid_request */
   async ack(id: string, { seq }: InboxAck, principal: Principal): Promise<InboxAcked> {
     const { value: agent } = await this.registry.agent(id, principal);
-    return { seq: await guarded(() => this.inboxes.take(agent, seq)) };
+    const { now } = await guarded(() => this.inboxes.take(agent, seq));
+    return { seq: now };
   }
 
   #shown({ value, revision }: Cached<Agent>): AgentShown {

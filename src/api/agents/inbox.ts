@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
 import type { StoredEvent } from '../../../contracts/events.js';
-import { Message, type InboxMessage } from '../../../contracts/messages.js';
-import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { INBOX_PAGE_BYTES, Message, type InboxMessage } from '../../../contracts/messages.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
@@ -13,7 +13,8 @@ import { asBrokerError, lastBySubject, type Stored } from '../../broker/read.js'
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
-import type { Positions } from './positions.js';
+import { sourceOf } from './mail-watch.js';
+import type { Position, Positions } from './positions.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
@@ -24,8 +25,10 @@ export interface InboxOptions {
   readonly log: Logger;
 }
 
-/** Of what makes a receipt say more than that it was taken. */
+/** What a receipt says more than that messages were taken. */
 export interface Taken {
+  /** Of the messages, if they are known: then they are there, and nothing is read again. */
+  readonly message_ids?: readonly string[];
   readonly task_id?: string;
   readonly refused?: string;
 }
@@ -49,17 +52,29 @@ export class Inboxes {
    * @throws {BrokerError}
    */
   async read(agent: Named, limit: number, after?: number): Promise<InboxMessage[]> {
-    const { broker, positions } = this.#options;
     await this.#caughtUp(agent.agent_id);
-    const position = await positions.of(agent.agent_id);
-    const found: InboxMessage[] = [];
-    const from = Math.max(position, after ?? 0);
+    const position = await this.#options.positions.of(agent.agent_id);
+    return this.readAfter(agent, limit, Math.max(position, after ?? 0));
+  }
+
+  /** What came after a place in its inbox, as far as it is there by now. @throws {BrokerError} */
+  async readAfter(agent: Named, limit: number, after: number): Promise<InboxMessage[]> {
     const filter = SUBJECT.inbox(agent.agent_id);
-    for await (const stored of readStream(broker, STREAM.messages, filter, from, Number.MAX_SAFE_INTEGER)) {
+    const found: InboxMessage[] = [];
+    let bytes = 0;
+    for await (const stored of readStream(
+      this.#options.broker,
+      STREAM.messages,
+      filter,
+      after,
+      Number.MAX_SAFE_INTEGER,
+    )) {
       const message = await this.#message(stored);
       // Of an earlier agent of this id, if its owner was another.
-      if (message?.owner === agent.owner) found.push(message);
-      if (found.length >= limit) break;
+      if (message?.owner !== agent.owner) continue;
+      found.push(message);
+      bytes += (message.content?.length ?? 0) + stored.data.length;
+      if (found.length >= limit || bytes >= INBOX_PAGE_BYTES) break;
     }
     return found;
   }
@@ -115,29 +130,35 @@ export class Inboxes {
 
   /**
    * All up to `seq` are taken, and a receipt says so; again, if that was asked before and perhaps not told.
-   * @returns where it stands now. @throws {ApiError} invalid_request for one that is not there yet. @throws {BrokerError}
+   * @throws {ApiError} invalid_request for one that is not there yet. @throws {BrokerError}
    */
-  async take(agent: Named, seq: number, { task_id, refused }: Taken = {}): Promise<number> {
+  async take(agent: Named, seq: number, { message_ids, task_id, refused }: Taken = {}): Promise<Position> {
     const { broker, positions } = this.#options;
     const { agent_id: id, owner } = agent;
-    const last = await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(id));
-    // What comes later must not be taken unseen.
-    if (seq > (last?.seq ?? 0) && seq > (await positions.of(id)))
-      throw invalid([{ field: 'seq', message: `is after the last message (${last?.seq ?? 0})` }]);
-    const { before, now } = await positions.move(id, seq);
-    if (now > seq) return now;
-    const ids = await this.#idsBetween(id, before < seq ? before : seq - 1, seq);
+    if (message_ids === undefined) await this.#refuseUnseen(id, seq);
+    const position = await positions.move(id, seq);
+    const { before, now } = position;
+    if (now > seq) return position;
+    const ids = message_ids ?? (await this.#idsBetween(id, before < seq ? before : seq - 1, seq));
     const event = newEvent('AGENT_DELIVERED', {
       agent_id: id,
       owner,
       seq,
-      message_ids: ids,
+      message_ids: [...ids],
       ...(task_id === undefined ? {} : { task_id }),
       ...(refused === undefined ? {} : { refused }),
     });
     const publication = eventPublication(event, SUBJECT.agentEvent(id, 'delivered'));
     await broker.publisher.publish({ ...publication, msgId: `delivered-${id}-${seq}` });
-    return now;
+    return position;
+  }
+
+  /** What comes later must not be taken unseen. */
+  async #refuseUnseen(agentId: string, seq: number): Promise<void> {
+    const { broker, positions } = this.#options;
+    const last = (await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId)))?.seq ?? 0;
+    if (seq > last && seq > (await positions.of(agentId)))
+      throw invalid([{ field: 'seq', message: `is after the last message (${last})` }]);
   }
 
   async #idsBetween(agentId: string, after: number, upTo: number): Promise<string[]> {
@@ -193,9 +214,6 @@ export class Inboxes {
     }
   }
 }
-
-/** `KSI_EVENTS <sequence there> …` */
-const sourceOf = (stored: Stored): number => Number(stored.header(HEADER.source).split(' ')[1] ?? 0);
 
 /** Resolves when `arrived` does, `ms` are over or `signal` aborts. */
 async function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
 import type { Agent } from '../../../contracts/agents.js';
 import {
   MESSAGE_NAMESPACE,
+  MOST_MESSAGE_BYTES,
   type Message,
   type MessageAccepted,
   type MessageError,
@@ -116,9 +117,10 @@ export class Mailer {
     const { broker, blobs } = this.#options;
     const { content, payload, ...rest } = message;
     let small: Message = message;
-    const bytes = Buffer.byteLength(JSON.stringify({ content, payload }));
-    if (blobs.needed(bytes + ENVELOPE_BYTES)) {
-      const body = Buffer.from(JSON.stringify({ content, payload }));
+    const body = Buffer.from(JSON.stringify({ content, payload }));
+    if (body.length > MOST_MESSAGE_BYTES)
+      throw new ApiError('body_too_large', `A message may have ${MOST_MESSAGE_BYTES} bytes, not ${body.length}`);
+    if (blobs.needed(body.length + ENVELOPE_BYTES)) {
       small = { ...rest, ref: await blobs.put(blobName(message), body) };
     }
     const publications = publicationsOf(small, copies, traceparent);

@@ -9,6 +9,12 @@ import { parseJson } from '../../json.js';
 const STREAM = `KV_${BUCKET.inboxes}`;
 const MAX_TRIES = 20;
 
+/** Where an inbox stands now, and where it stood before it was moved. */
+export interface Position {
+  readonly before: number;
+  readonly now: number;
+}
+
 /** Up to where each agent has taken its messages: entries of `ksi_inboxes`, changed by compare-and-set, and never back. */
 export class Positions {
   readonly #broker: Broker;
@@ -22,8 +28,8 @@ export class Positions {
     return (await this.#read(agentId)).seq;
   }
 
-  /** @returns where it stands now, and where it stood before: further on, if that was asked for earlier. @throws {BrokerError} */
-  async move(agentId: string, seq: number): Promise<{ before: number; now: number }> {
+  /** @returns further on, if that was asked for earlier. @throws {BrokerError} */
+  async move(agentId: string, seq: number): Promise<Position> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { revision, seq: before } = await this.#read(agentId);
       if (before >= seq) return { before, now: before };

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { AGENT_PRESENCE_TTL_S, AgentPresence, type Agent } from '../../../contracts/agents.js';
 import { check } from '../../../contracts/check.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
+import type { DetachReason } from '../../../contracts/ws.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { deleteEntry, putEntry } from '../../broker/kv.js';
@@ -12,6 +13,9 @@ const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
 const MARK_S = 3_600;
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
+
+/** Called once a connection reads the inbox no more, as another does or the agent is gone. */
+type Lost = (reason: DetachReason) => void;
 
 /** A connection that reads an agent's inbox. */
 export interface Held {
@@ -28,8 +32,8 @@ export class Presence {
   readonly #broker: Broker;
   readonly #log: Logger;
   readonly #cache: KvCache<AgentPresence>;
-  /** Those that this API holds, and what to call when another takes one over. */
-  readonly #held = new Map<string, { holder: string; named: Named; replaced: () => void }>();
+  /** Those that this API holds, and what to call when one is lost. */
+  readonly #held = new Map<string, { holder: string; named: Named; lost: Lost }>();
   /** Those that read over HTTP, and when they did last. */
   readonly #polled = new Map<string, number>();
   readonly #self = randomUUID();
@@ -68,12 +72,12 @@ export class Presence {
     return this.#cache.get(agentId) !== undefined;
   }
 
-  /** Takes an agent over from whoever reads its inbox. @param replaced called once another does so. @throws {BrokerError} */
-  async hold(named: Named, replaced: () => void): Promise<Held> {
+  /** Takes an agent over from whoever reads its inbox. @throws {BrokerError} */
+  async hold(named: Named, lost: Lost): Promise<Held> {
     const { agent_id: id } = named;
     const holder = randomUUID();
-    this.#held.get(id)?.replaced();
-    this.#held.set(id, { holder, named, replaced });
+    this.#held.get(id)?.lost('replaced');
+    this.#held.set(id, { holder, named, lost });
     this.#polled.delete(id);
     await this.#put(named, holder);
     return { holder, release: () => this.#release(id, holder, named) };
@@ -95,7 +99,7 @@ export class Presence {
   async forget(agentId: string): Promise<void> {
     const held = this.#held.get(agentId);
     this.#held.delete(agentId);
-    held?.replaced();
+    held?.lost('removed');
     const known = this.#cache.get(agentId);
     if (known === undefined) return;
     const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(agentId), known.revision, MARK_S);
@@ -149,7 +153,12 @@ export class Presence {
     const held = this.#held.get(id);
     if (now !== undefined && held !== undefined && now.holder !== held.holder && !now.holder.startsWith('http:')) {
       this.#held.delete(id);
-      held.replaced();
+      held.lost('replaced');
+    }
+    // At another API. What has expired is put there again.
+    if (now === undefined && !expired && held !== undefined && before?.holder === held.holder) {
+      this.#held.delete(id);
+      held.lost('removed');
     }
     // Every API sees it, and they say it under one id.
     if (expired && before !== undefined)

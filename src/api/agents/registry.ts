@@ -96,6 +96,10 @@ export class AgentRegistry {
     return { agents: found, more: false };
   }
 
+  entries(): IterableIterator<[string, Cached<Agent>]> {
+    return this.#cache.entries();
+  }
+
   /** All of an owner's. */
   of(owner: string): Agent[] {
     return this.#index.of(owner).flatMap((id) => this.#cache.get(id)?.value ?? []);

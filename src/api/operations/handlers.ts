@@ -1,5 +1,6 @@
 import { accessHandlers } from './access.js';
 import { agentHandlers } from './agents.js';
+import { conversationHandlers } from './conversations.js';
 import { deadHandlers } from './dead.js';
 import type { Handlers } from './handler.js';
 import { promptHandlers } from './prompts.js';
@@ -13,6 +14,7 @@ export const HANDLERS: Handlers = {
   ...taskHandlers,
   ...sessionHandlers,
   ...agentHandlers,
+  ...conversationHandlers,
   ...deadHandlers,
   ...accessHandlers,
   ...promptHandlers,

@@ -1,5 +1,6 @@
 import { ClaudeOptions } from '../../../contracts/claude-options.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
+import type { Origin } from '../accept/prepared.js';
 import { taken } from '../accept/taken.js';
 
 /** What stands in a command as it stood in the request. */
@@ -12,6 +13,10 @@ const SAME = {
   attachments: true,
   metadata: true,
 } as const;
+
+/** An agent's task that is run again is the agent's still, and answers the same message. */
+export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =>
+  taken(command, { agent_id: true, message: true, hands: true, depth: true, spawned_by: true });
 
 /** The request that makes a task like an earlier one: in the same session, or in another fork of what that went on from. */
 export const requestOf = (command: SpawnCommand): SpawnRequest => ({

@@ -8,7 +8,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { DeadLetters } from '../dead-letters.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
-import { requestOf } from './request-of.js';
+import { ofAgent, requestOf } from './request-of.js';
 import { stateOf } from '../task-state.js';
 
 export interface RetrierOptions {
@@ -38,7 +38,8 @@ export class Retrier {
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
       const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
       if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
-      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, id);
+      const origin = { retryOf: id, ofAgent: ofAgent(command) };
+      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, origin);
     } catch (error) {
       throw apiErrorOf(error);
     }

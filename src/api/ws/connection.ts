@@ -13,6 +13,7 @@ import { demand } from '../auth.js';
 import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
 import { maySee, type Principal } from '../principal.js';
+import { Attachments } from './attachments.js';
 import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
 
@@ -48,6 +49,7 @@ export class EventConnection {
   readonly #live: LiveFeed;
   readonly #log: Logger;
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #attachments: Attachments;
   #lastSent = 0;
   /** Frames are obeyed in their order, though one may have to wait for the hub. */
   #turn: Promise<void> = Promise.resolve();
@@ -59,6 +61,14 @@ export class EventConnection {
     this.#out = options.out;
     this.#live = options.live;
     this.#log = options.context.log;
+    const { context, principal, out } = options;
+    this.#attachments = new Attachments({
+      context,
+      principal,
+      out,
+      send: (frame) => this.#send(frame),
+      fail: (error, id) => this.#sendError(apiErrorOf(error), id),
+    });
   }
 
   /** What the client gets by connecting. `after` undefined: from now on. */
@@ -78,6 +88,7 @@ export class EventConnection {
     this.#stopped = true;
     for (const subscription of this.#subscriptions.values()) subscription.stop();
     this.#subscriptions.clear();
+    this.#attachments.stop();
   }
 
   async #answer(text: string): Promise<void> {
@@ -97,6 +108,7 @@ export class EventConnection {
       return this.#send({ op: 'unsubscribed', id: frame.id });
     }
     if (frame.op === 'approve') return this.#approve(frame);
+    if (frame.op !== 'subscribe') return this.#attachments.obey(frame);
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
@@ -205,6 +217,6 @@ function readFrame(text: string): ClientFrame {
   if (result.ok) return result.value;
   throw new ApiError(
     'invalid_request',
-    'The frame is none of `{"op":"subscribe","id","subjects","since"?}`, `{"op":"unsubscribe","id"}` and `{"op":"approve","id","approval_id","decision"}`',
+    'The frame is none of `{"op":"subscribe","id","subjects","since"?}`, `{"op":"unsubscribe","id"}`, `{"op":"approve","id","approval_id","decision"}`, `{"op":"attach","id","agent_id"}`, `{"op":"ack","id","seq"}`, `{"op":"detach","id"}` and `{"op":"send","id","message"}`',
   );
 }

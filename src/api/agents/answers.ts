@@ -1,0 +1,178 @@
+import type { Logger } from 'pino';
+import { v5 as uuidv5 } from 'uuid';
+import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
+import type { EventData, StoredEvent } from '../../../contracts/events.js';
+import { MESSAGE_NAMESPACE, type MessageRequest, type TaskMessage } from '../../../contracts/messages.js';
+import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { TASK_STATES } from '../../../contracts/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import type { Delivery } from '../../broker/consume.js';
+import { keptCommand } from '../../broker/ended-commands.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { lastBySubject } from '../../broker/read.js';
+import { Work } from '../../broker/work.js';
+import { readStream } from '../../events/replay.js';
+import { parseJson } from '../../json.js';
+import { ApiError } from '../api-error.js';
+import { answerOf, answerToWord, type Answer } from './decide.js';
+import type { Ending } from './ending.js';
+import type { Mailer } from './mailer.js';
+import type { TaskMaker } from './task-maker.js';
+
+export interface AnswersOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly inboxPrefix?: string | undefined;
+  readonly mailer: Pick<Mailer, 'send'>;
+  readonly tasks: Pick<TaskMaker, 'principal'>;
+  readonly ending: Pick<Ending, 'end'>;
+  readonly log: Logger;
+}
+
+const AT_ONCE = 32;
+const AGAIN_MS = 1_000;
+/** Deliveries after which it is given up: what is missing then doesn't come any more. */
+const MOST_TRIES = 20;
+/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether the answer is stored. */
+const CERTAIN_MS = 60_000;
+const MARK = Buffer.from('"agent_id":"');
+
+type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' | 'SPAWN_EXPIRED'>;
+
+/**
+ * Sends what managed agents answer, when their tasks have ended: to whoever wrote to them, in the same conversation, once (ADR 18). The
+ * answer's id is made from the task's: as long as the broker remembers ids it takes it once, and later it is looked for first.
+ */
+export class Answers {
+  readonly #options: AnswersOptions;
+  readonly #work: Work;
+
+  constructor(options: AnswersOptions) {
+    this.#options = options;
+    this.#work = new Work({
+      broker: options.broker,
+      stream: STREAM.events,
+      consumer: CONSUMER.answers,
+      inboxPrefix: options.inboxPrefix,
+      atOnce: AT_ONCE,
+      handle: (delivery) => this.#handle(delivery),
+    });
+  }
+
+  start(): void {
+    this.#work.start();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  stop(): Promise<void> {
+    return this.#work.stop();
+  }
+
+  /** Never rejects. */
+  async #handle(delivery: Delivery): Promise<void> {
+    const { log } = this.#options;
+    try {
+      // Most tasks are nobody's.
+      const event = Buffer.from(delivery.data).includes(MARK) ? (parseJson(delivery.data) as Outcome) : undefined;
+      if (event?.data.agent_id !== undefined) await this.#answer(event, delivery);
+      await delivery.ack();
+    } catch (error) {
+      const about = { err: error, subject: delivery.subject, tries: delivery.count };
+      const mayCome = isBrokerError(error) || (error instanceof ApiError && error.status !== 500);
+      if (!mayCome && delivery.count >= MOST_TRIES) {
+        log.error(about, "an agent's answer is given up");
+        return delivery.ack().catch(() => undefined);
+      }
+      log.warn(about, "an agent's answer could not be sent; trying again");
+      delivery.giveBack(AGAIN_MS);
+    }
+  }
+
+  async #answer(event: Outcome, delivery: Delivery): Promise<void> {
+    const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
+    const answer = answerOf(await this.#whole(event));
+    if (answer.message === undefined && answer.silent !== true) return;
+    const message = await this.#messageOf(event);
+    if (message !== undefined && givesWord(message)) {
+      const word = answerToWord(answer);
+      return word === undefined ? undefined : this.#send(event, word, message, delivery);
+    }
+    if (answer.message !== undefined && message !== undefined)
+      await this.#send(event, answer.message, message, delivery);
+    // A task that it had done by its own hands answers nobody.
+    if (answer.ends && message !== undefined) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
+  }
+
+  async #send(
+    event: Outcome,
+    { error, signal, ...said }: NonNullable<Answer['message']>,
+    to: TaskMessage,
+    delivery: Delivery,
+  ): Promise<void> {
+    const { mailer, tasks, log } = this.#options;
+    const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
+    const request: MessageRequest = {
+      ...(givesWord(to) ? { type: ANSWER_MESSAGE } : {}),
+      from: agentId,
+      ...(to.from === undefined ? {} : { to: to.from }),
+      ...(to.conversation_id === undefined ? {} : { conversation_id: to.conversation_id }),
+      reply_to: to.message_id,
+      message_id: uuidv5(`answer/${taskId}`, MESSAGE_NAMESPACE),
+      ...said,
+    };
+    const old = Date.now() - Date.parse(event.timestamp) > CERTAIN_MS;
+    if ((old || delivery.count > 1) && (await this.#isStored(request, delivery.seq))) return;
+    try {
+      await mailer.send(request, tasks.principal(owner, to.token_id), {
+        hops: to.hops + 1,
+        task_id: taskId,
+        ...(error === undefined ? {} : { error }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (thrown) {
+      // It or whoever wrote to it was removed since.
+      if (!(thrown instanceof ApiError && thrown.code === 'not_found')) throw thrown;
+      log.info({ task_id: taskId, agent_id: agentId }, 'an answer has nobody to go to');
+    }
+  }
+
+  /** Looks for it among what came to the addressee after the outcome. @throws {BrokerError} */
+  async #isStored(
+    { type = 'DIRECT_MESSAGE', to, message_id: id = '' }: MessageRequest,
+    after: number,
+  ): Promise<boolean> {
+    const filter = SUBJECT.agentMessage(to ?? NOBODY, type);
+    for await (const stored of readStream(
+      this.#options.broker,
+      STREAM.events,
+      filter,
+      after,
+      Number.MAX_SAFE_INTEGER,
+    )) {
+      const found = parseJson(stored.data) as Partial<StoredEvent> | undefined;
+      if (found?.id === id) return true;
+    }
+    return false;
+  }
+
+  /** The message that the task answers: its SPAWN_QUEUED says so, or its command, if that was lost with its API. */
+  async #messageOf({ data: { task_id: taskId, session_id: sessionId } }: Outcome): Promise<TaskMessage | undefined> {
+    const { broker, blobs } = this.#options;
+    const subject = SUBJECT.taskState(taskId, TASK_STATES.queued.token);
+    const queued = await lastBySubject(broker, STREAM.events, subject);
+    const event = queued === undefined ? undefined : (parseJson(queued.data) as StoredEvent<'SPAWN_QUEUED'>);
+    if (event !== undefined) return event.data.message;
+    const command = await keptCommand(broker, blobs, { taskId, sessionId });
+    if (command === undefined) throw new Error(`neither SPAWN_QUEUED nor the command of task ${taskId} is there`);
+    return command.message;
+  }
+
+  /** With the body put back that was too large. @throws {BrokerError} */
+  async #whole(event: Outcome): Promise<Outcome> {
+    const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
+    if (ref === undefined) return event;
+    const output = parseJson(await this.#options.blobs.get(ref));
+    return { ...event, data: { ...event.data, output } } as Outcome;
+  }
+}

@@ -1,0 +1,226 @@
+import type { Logger } from 'pino';
+import type { Agent } from '../../../contracts/agents.js';
+import { givesWord } from '../../../contracts/conversations.js';
+import type { InboxMessage } from '../../../contracts/messages.js';
+import { CONSUMER, NOBODY, STREAM } from '../../../contracts/names.js';
+import type { Broker } from '../../broker/connect.js';
+import type { Delivery } from '../../broker/consume.js';
+import { Work } from '../../broker/work.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import { reactTo, type Reaction } from './decide.js';
+import type { Ending } from './ending.js';
+import type { Inboxes, Taken } from './inbox.js';
+import type { AgentRegistry } from './registry.js';
+import type { TaskMaker } from './task-maker.js';
+
+export interface RouterOptions {
+  readonly broker: Broker;
+  readonly inboxPrefix?: string | undefined;
+  readonly registry: Pick<AgentRegistry, 'find' | 'onChange' | 'entries'>;
+  readonly inboxes: Pick<Inboxes, 'read' | 'take'>;
+  readonly tasks: Pick<TaskMaker, 'make' | 'refuse'>;
+  readonly ending: Pick<Ending, 'end'>;
+  /** Whether a turn of a conversation is waited for still. @throws {BrokerError} */
+  readonly isWaitedFor: (message: InboxMessage) => Promise<boolean>;
+  readonly log: Logger;
+}
+
+/** Words of messages that are looked at at once. */
+const AT_ONCE = 64;
+/** Agents at work at once; each is some round trips to the broker at a time. */
+const AGENTS_AT_ONCE = 32;
+const PAGE = 50;
+/** After another API has been found at work on the same inbox. */
+const ANOTHERS_MS = 300;
+const AGAIN_MS = 1_000;
+const LONGEST_AGAIN_MS = 30_000;
+/** A status that changed before this start may have been told to nobody. */
+const RECENT_MS = 600_000;
+
+/** Well within the consumer's `ack_wait`. */
+const RENEW_MS = 3_000;
+
+/** How the work on an inbox ended: nothing is left, or another time, as something is in the way. */
+type End = { readonly kind: 'done' } | { readonly kind: 'later'; readonly ms: number };
+
+interface AtWork {
+  /** The word that is acknowledged only when nothing is left: if this API dies, it comes to another. */
+  held: Delivery | undefined;
+  /** Something came while it was at work. */
+  again: boolean;
+}
+
+/**
+ * Makes the messages of managed agents into tasks, one each, in order (ADR 18). A delivery of the shared consumer is only the word that
+ * something is in an inbox; what is, and up to where it was taken, is read from there. So it doesn't matter which API hears of it, or how often:
+ * a task has its message as its key, and the inbox's position moves only after the task is stored.
+ */
+export class Router {
+  readonly #options: RouterOptions;
+  readonly #work: Work;
+  readonly #atWork = new Map<string, AtWork>();
+  /** Agents whose turn it is not yet. */
+  readonly #queue: string[] = [];
+  readonly #running = new Set<Promise<void>>();
+  #unsubscribe: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    this.#work = new Work({
+      broker: options.broker,
+      stream: STREAM.messages,
+      consumer: CONSUMER.router,
+      inboxPrefix: options.inboxPrefix,
+      atOnce: AT_ONCE,
+      handle: (delivery) => this.#heard(delivery),
+    });
+  }
+
+  start(): void {
+    const { registry } = this.#options;
+    this.#unsubscribe = registry.onChange(({ before, now }) => {
+      if (now !== undefined && takes(now) && before !== undefined && !takes(before)) this.#nudge(now.agent_id);
+    });
+    const since = new Date(Date.now() - RECENT_MS).toISOString();
+    for (const [id, { value }] of registry.entries()) if (takes(value) && value.updated_at > since) this.#nudge(id);
+    this.#work.start();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unsubscribe?.();
+    await this.#work.stop();
+    await Promise.all(this.#running);
+  }
+
+  /** Never rejects. */
+  async #heard(delivery: Delivery): Promise<void> {
+    const id = delivery.subject.slice(delivery.subject.lastIndexOf('.') + 1);
+    const agent = id === NOBODY ? undefined : this.#options.registry.find(id)?.value;
+    // It is taken by its client; or when it is active again, which is told as well.
+    if (agent === undefined || !takes(agent)) {
+      // One that has just been registered may not be known here yet.
+      if (agent === undefined && id !== NOBODY && delivery.count < 3) return delivery.giveBack(AGAIN_MS);
+      return this.#acknowledge(delivery);
+    }
+    this.#nudge(id, delivery);
+  }
+
+  #nudge(id: string, delivery?: Delivery): void {
+    const atWork = this.#atWork.get(id);
+    if (atWork !== undefined) {
+      atWork.again = true;
+      // One word is enough to come back to the inbox.
+      if (atWork.held === undefined) atWork.held = delivery;
+      else if (delivery !== undefined) void this.#acknowledge(delivery);
+      return;
+    }
+    this.#atWork.set(id, { held: delivery, again: false });
+    this.#queue.push(id);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#running.size < AGENTS_AT_ONCE && !this.#stopped) {
+      const id = this.#queue.shift();
+      const atWork = id === undefined ? undefined : this.#atWork.get(id);
+      if (id === undefined || atWork === undefined) return;
+      const running = this.#drain(id, atWork).finally(() => {
+        this.#running.delete(running);
+        this.#next();
+      });
+      this.#running.add(running);
+    }
+  }
+
+  /** Never rejects. */
+  async #drain(id: string, atWork: AtWork): Promise<void> {
+    const renewing = setInterval(() => void atWork.held?.renew().catch(() => undefined), RENEW_MS);
+    let end: End;
+    do {
+      atWork.again = false;
+      end = await this.#takeAll(id).catch((error: unknown) => this.#failed(id, error));
+    } while (end.kind === 'done' && atWork.again && !this.#stopped);
+    clearInterval(renewing);
+    this.#atWork.delete(id);
+    if (end.kind === 'done') {
+      if (atWork.held !== undefined) await this.#acknowledge(atWork.held);
+    } else if (atWork.held === undefined) this.#later(id, end.ms);
+    // It comes again, here or elsewhere.
+    else atWork.held.giveBack(end.ms);
+  }
+
+  #later(id: string, ms: number): void {
+    if (!this.#stopped) this.#options.broker.clock.after(ms, () => void (this.#stopped || this.#nudge(id)));
+  }
+
+  async #takeAll(id: string): Promise<End> {
+    const { registry, inboxes } = this.#options;
+    for (;;) {
+      const found = registry.find(id)?.value;
+      if (found === undefined) return { kind: 'done' };
+      const messages = await inboxes.read(found, PAGE);
+      if (messages.length === 0) return { kind: 'done' };
+      for (const message of messages) {
+        // It may have been paused or changed since.
+        const agent = registry.find(id)?.value;
+        if (agent === undefined || !takes(agent)) return { kind: 'done' };
+        if (this.#stopped) return { kind: 'later', ms: 0 };
+        const end = await this.#takeOne(agent, message);
+        if (end !== undefined) return end;
+      }
+    }
+  }
+
+  /** @returns undefined: it is taken. @throws {BrokerError} */
+  async #takeOne(agent: Agent, message: InboxMessage): Promise<End | undefined> {
+    const { ending, isWaitedFor } = this.#options;
+    const reaction: Reaction =
+      givesWord(message) && !(await isWaitedFor(message)) ? { kind: 'none' } : reactTo(message, agent);
+    let taken: Taken = {};
+    if (reaction.kind === 'end') await ending.end(agent, message.message_id);
+    else if (reaction.kind === 'none') taken = reaction.refused === undefined ? {} : { refused: reaction.refused };
+    else {
+      const made = await this.#options.tasks.make(agent, message, reaction);
+      if (made instanceof ApiError) {
+        if (isTransient(made)) return { kind: 'later', ms: againAfter(made) };
+        await this.#options.tasks.refuse(agent, message, made);
+        taken = { refused: made.code };
+      } else taken = { task_id: made };
+    }
+    const position = await this.#options.inboxes.take(agent, message.seq, {
+      ...taken,
+      message_ids: [message.message_id],
+    });
+    // Another API is at work on the same inbox: one of the two is enough.
+    return position.now > message.seq || position.before === message.seq
+      ? { kind: 'later', ms: ANOTHERS_MS }
+      : undefined;
+  }
+
+  #failed(id: string, thrown: unknown): End {
+    const error = apiErrorOf(thrown);
+    const log = { err: thrown, agent_id: id };
+    if (error.status === 503) this.#options.log.warn(log, "an agent's messages wait for the broker");
+    else this.#options.log.error(log, "an agent's messages could not be made into tasks; trying again");
+    return { kind: 'later', ms: againAfter(error) };
+  }
+
+  /** Never rejects: one that is not acknowledged comes again, and is found to be taken. */
+  async #acknowledge(delivery: Delivery): Promise<void> {
+    await delivery
+      .ack()
+      .catch((error: unknown) => this.#options.log.debug({ err: error }, 'a word of a message comes again'));
+  }
+}
+
+const takes = ({ kind, status }: Agent): boolean => kind === 'managed' && status === 'active';
+
+/** What passes: until then the message stays at the head of its inbox. A budget that is spent for good doesn't. */
+const isTransient = ({ code, status, retryAfter }: ApiError): boolean =>
+  code === 'budget_exceeded' ? retryAfter !== undefined : status === 429 || status >= 500;
+
+const againAfter = ({ retryAfter }: ApiError): number =>
+  Math.min(retryAfter === undefined ? AGAIN_MS : retryAfter * 1_000, LONGEST_AGAIN_MS);

@@ -1,0 +1,90 @@
+import { v5 as uuidv5 } from 'uuid';
+import type { Agent } from '../../../contracts/agents.js';
+import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
+import { MESSAGE_NAMESPACE, type InboxMessage } from '../../../contracts/messages.js';
+import type { OnceAcceptor } from '../accept/once.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
+import type { Metrics } from '../metrics.js';
+import type { Principal } from '../principal.js';
+import type { SpawnRate } from '../spawn-rate.js';
+import type { TokenRegistry } from '../tokens/registry.js';
+import type { Reaction } from './decide.js';
+import type { Mailer } from './mailer.js';
+
+export interface TaskMakerOptions {
+  readonly once: Pick<OnceAcceptor, 'ofMessage'>;
+  readonly mailer: Pick<Mailer, 'send'>;
+  readonly tokens: Pick<TokenRegistry, 'find'>;
+  readonly spawnRate: Pick<SpawnRate, 'take'>;
+  readonly metrics: Pick<Metrics, 'spawns'>;
+}
+
+/** Of messages that no token is known of. */
+const NO_TOKEN = 'agents';
+
+/** Makes tasks of messages to managed agents, at the expense of the token that the exchange began with. */
+export class TaskMaker {
+  readonly #options: TaskMakerOptions;
+
+  constructor(options: TaskMakerOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the id of its one task; an error for which there is none. */
+  async make(
+    { agent_id, owner, hands }: Agent,
+    message: InboxMessage,
+    { request, message: of }: Extract<Reaction, { kind: 'task' }>,
+  ): Promise<string | ApiError> {
+    const { once, spawnRate, metrics } = this.#options;
+    const principal = this.principal(owner, message.token_id);
+    try {
+      spawnRate.take(principal);
+      const { accepted, replayed } = await once.ofMessage(request, principal, {
+        agent_id,
+        message: of,
+        ...(hands === undefined || hands.length === 0 ? {} : { hands }),
+      });
+      metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
+      return accepted.task_id;
+    } catch (thrown) {
+      const error = apiErrorOf(thrown);
+      metrics.spawns.inc({ result: error.code });
+      return error;
+    }
+  }
+
+  /** Tells the sender that no task was made of a message, and why. @throws {ApiError} */
+  async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
+    const { mailer } = this.#options;
+    const answer = {
+      ...(givesWord(message) ? { type: ANSWER_MESSAGE } : {}),
+      from: agent_id,
+      ...(message.from === undefined ? {} : { to: message.from }),
+      ...(message.conversation_id === undefined ? {} : { conversation_id: message.conversation_id }),
+      reply_to: message.message_id,
+      message_id: uuidv5(`refused/${agent_id}/${message.message_id}`, MESSAGE_NAMESPACE),
+      content: why,
+    };
+    try {
+      const within = { hops: message.hops + 1, error: { code, message: why } };
+      await mailer.send(answer, this.principal(owner, message.token_id), within);
+    } catch (error) {
+      // Whoever sent it is there no more.
+      if (!(error instanceof ApiError && error.code === 'not_found')) throw error;
+    }
+  }
+
+  /** Who asks for a managed agent's task. */
+  principal(owner: string, tokenId: string = NO_TOKEN): Principal {
+    const { rate, concurrency } = this.#options.tokens.find(tokenId) ?? {};
+    return {
+      tokenId,
+      owner,
+      scopes: new Set(['spawn', 'agents', 'read']),
+      seesAll: false,
+      ...(rate === undefined ? {} : { rate }),
+      ...(concurrency === undefined ? {} : { concurrency }),
+    };
+  }
+}

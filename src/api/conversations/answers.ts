@@ -1,0 +1,114 @@
+import type { Logger } from 'pino';
+import { check } from '../../../contracts/check.js';
+import { Message } from '../../../contracts/messages.js';
+import { CONSUMER, STREAM, UUID_PATTERN } from '../../../contracts/names.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import type { Delivery } from '../../broker/consume.js';
+import { Work } from '../../broker/work.js';
+import type { Happening } from '../../conversations/decide.js';
+import { nextSignal } from '../../conversations/signals.js';
+import { parseJson } from '../../json.js';
+import type { Conductor } from './conductor.js';
+import type { ConversationLines } from './lines.js';
+import type { ConversationRecords } from './records.js';
+
+export interface AnswersOptions {
+  readonly broker: Broker;
+  readonly inboxPrefix?: string | undefined;
+  readonly blobs: Blobs;
+  readonly records: Pick<ConversationRecords, 'read'>;
+  readonly lines: Pick<ConversationLines, 'textFor'>;
+  readonly conductor: Pick<Conductor, 'happen'>;
+  /** What a task that has ended cost in US dollars. @throws {BrokerError} */
+  readonly costOf: (taskId: string) => Promise<number>;
+  readonly log: Logger;
+}
+
+const AGAIN_MS = 1_000;
+const AT_ONCE = 16;
+const UUID = new RegExp(UUID_PATTERN);
+
+/** Takes what agents answer in conversations to the conversations: each API some of it, and again what one leaves undone. */
+export class ConversationAnswers {
+  readonly #options: AnswersOptions;
+  readonly #work: Work;
+
+  constructor(options: AnswersOptions) {
+    const { broker, inboxPrefix } = options;
+    this.#options = options;
+    this.#work = new Work({
+      broker,
+      stream: STREAM.events,
+      consumer: CONSUMER.conversations,
+      inboxPrefix,
+      atOnce: AT_ONCE,
+      handle: (delivery) => this.#handle(delivery),
+    });
+  }
+
+  start(): void {
+    this.#work.start();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  stop(): Promise<void> {
+    return this.#work.stop();
+  }
+
+  /** Never rejects: what could not be done now comes again. */
+  async #handle(delivery: Delivery): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const { data } = (parseJson(delivery.data) ?? {}) as { data?: unknown };
+      const message = check(Message, data);
+      if (message.ok) await this.#hear(message.value);
+      else log.error({ seq: delivery.seq }, 'an answer is not understood and left out');
+      await delivery.ack();
+    } catch (error) {
+      log.warn({ err: error, seq: delivery.seq }, 'an answer could not be taken to its conversation; trying again');
+      delivery.giveBack(AGAIN_MS);
+    }
+  }
+
+  async #hear(message: Message): Promise<void> {
+    const { records, conductor } = this.#options;
+    const { conversation_id: id = '', owner, from, reply_to: to } = message;
+    if (!UUID.test(id)) return;
+    const record = (await records.read(id))?.record;
+    const turn = record?.floor;
+    const speaker = record?.speakers[turn?.speaker ?? -1];
+    // Who answers must be who has the word, and no other owner's; an external agent need not say what it answers.
+    if (record?.owner !== owner || turn === undefined || speaker?.agent_id !== from) return;
+    if (to !== undefined && to !== turn.message_id) return;
+    const happened = await this.#happened(message, id, turn.message_id, speaker?.part);
+    await conductor.happen(id, happened);
+  }
+
+  async #happened(message: Message, id: string, messageId: string, part?: string): Promise<Happening> {
+    const { lines, costOf } = this.#options;
+    const { task_id: taskId, error, signal } = message;
+    const costUsd = taskId === undefined ? 0 : await costOf(taskId);
+    if (error !== undefined)
+      return { kind: 'failure', messageId, error: `${error.code}: ${error.message}`, taskId, costUsd };
+    const { text, names } = nextSignal(await this.#content(message));
+    return {
+      kind: 'answer',
+      messageId,
+      id: message.message_id,
+      text: await lines.textFor(id, message.message_id, text),
+      ends: signal === 'end',
+      names: part === 'moderator' ? names : undefined,
+      taskId,
+      costUsd,
+    };
+  }
+
+  /** The words; of one that has answered by a schema alone what that is. */
+  async #content({ ref, ...small }: Message): Promise<string> {
+    const whole = ref === undefined ? small : (parseJson(await this.#options.blobs.get(ref)) as Partial<Message>);
+    const { content = '', payload } = whole;
+    const structured = payload?.['structured_output'];
+    return content === '' && structured !== undefined ? JSON.stringify(structured) : content;
+  }
+}

@@ -1,0 +1,112 @@
+import type { Logger } from 'pino';
+import { check } from '../../../contracts/check.js';
+import { ConversationRecord } from '../../../contracts/conversations.js';
+import { BUCKET, SUBJECT } from '../../../contracts/names.js';
+import type { Broker } from '../../broker/connect.js';
+import { BrokerError } from '../../broker/errors.js';
+import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { KvCache, type KvChange } from '../../broker/kv-cache.js';
+import { wakesAt } from '../../conversations/due.js';
+import { parseJson } from '../../json.js';
+
+const STREAM = `KV_${BUCKET.conversations}`;
+/** How long it is kept that one was deleted, for APIs that were away. */
+const MARK_S = 3_600;
+
+/** What every API knows of every conversation. */
+export interface Digest {
+  readonly owner: string;
+  readonly status: ConversationRecord['status'];
+  readonly createdAt: string;
+  /** When it must be looked at although nothing happens, in ms since 1970; 0: something is left to be done. */
+  readonly wakesAt: number | undefined;
+}
+
+export interface Held {
+  readonly record: ConversationRecord;
+  readonly revision: number;
+}
+
+/** The states of conversations, as `ksi_conversations` has them: read from the leader, changed by compare-and-set. */
+export class ConversationRecords {
+  readonly #broker: Broker;
+  readonly #digests: KvCache<Digest>;
+
+  constructor(broker: Broker, log: Logger) {
+    this.#broker = broker;
+    this.#digests = new KvCache<Digest>({
+      broker,
+      bucket: BUCKET.conversations,
+      read: (value) => {
+        const record = check(ConversationRecord, value);
+        return record.ok ? digestOf(record.value) : undefined;
+      },
+      log,
+    });
+  }
+
+  /** Resolves once all are known. @throws {BrokerError} */
+  start(): Promise<void> {
+    return this.#digests.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#digests.stop();
+  }
+
+  /** Those of an owner, or of all; the newest first. */
+  newest(owner: string | undefined): [string, Digest][] {
+    const found: [string, Digest][] = [];
+    for (const [id, { value }] of this.#digests.entries())
+      if (owner === undefined || value.owner === owner) found.push([id, value]);
+    return found.toSorted(([a, { createdAt: at }], [b, { createdAt: bt }]) =>
+      at === bt ? (a < b ? 1 : -1) : at < bt ? 1 : -1,
+    );
+  }
+
+  entries(): IterableIterator<[string, { readonly value: Digest }]> {
+    return this.#digests.entries();
+  }
+
+  onChange(listener: (change: KvChange<Digest>) => void): () => void {
+    return this.#digests.onChange(listener);
+  }
+
+  /** @throws {BrokerError} */
+  async read(id: string): Promise<Held | undefined> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.conversation(id));
+    if (data === undefined) return undefined;
+    const record = check(ConversationRecord, parseJson(data));
+    if (!record.ok) throw new BrokerError('refused', `The record of the conversation ${id} is not one of ours`);
+    return { record: record.value, revision };
+  }
+
+  /** @returns undefined: there is one. @throws {BrokerError} */
+  async create(record: ConversationRecord): Promise<Held | undefined> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.conversation(record.conversation_id));
+    return data === undefined ? this.change(record, revision) : undefined;
+  }
+
+  /** @returns undefined: it has another revision. @throws {BrokerError} */
+  async change(record: ConversationRecord, expected: number): Promise<Held | undefined> {
+    const { conversation_id: id } = record;
+    const revision = await putEntry(this.#broker, SUBJECT.conversation(id), record, expected);
+    if (revision === undefined) return undefined;
+    this.#digests.apply(id, digestOf(record), revision);
+    return { record, revision };
+  }
+
+  /** @returns false: it has another revision. @throws {BrokerError} */
+  async remove(id: string, expected: number): Promise<boolean> {
+    const marked = await deleteEntry(this.#broker, SUBJECT.conversation(id), expected, MARK_S);
+    if (marked !== undefined) this.#digests.apply(id, undefined, marked);
+    return marked !== undefined;
+  }
+}
+
+const digestOf = (record: ConversationRecord): Digest => ({
+  owner: record.owner,
+  status: record.status,
+  createdAt: record.created_at,
+  wakesAt: wakesAt(record),
+});

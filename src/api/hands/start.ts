@@ -1,0 +1,41 @@
+import type { SpawnAccepted } from '../../../contracts/http.js';
+import type { SpawnRequest } from '../../../contracts/spawn.js';
+import { apiErrorOf } from '../api-error.js';
+import type { ApiContext } from '../context.js';
+import type { Principal } from '../principal.js';
+import { Askers } from './asker.js';
+import { Deeds, type DeedsOptions, type Spawned } from './deeds.js';
+import { HandsDesk } from './desk.js';
+
+/** What answers agents' own hands, ready to start. */
+export function handsDesk(context: ApiContext): HandsDesk {
+  const { broker, blobs, agents, shared, tasks, authenticator, audit, log, closing } = context;
+  const spawn: DeedsOptions['spawn'] = (...asked) => spawnByHands(context, ...asked);
+  return new HandsDesk({
+    broker,
+    askers: new Askers({ broker, blobs, registry: agents.registry, authenticator }),
+    deeds: new Deeds({ agents, shared, tasks, spawn, closing }),
+    audit,
+    log,
+  });
+}
+
+/** Taken in as any other spawn, at the expense of the token that the agent's task began with. */
+async function spawnByHands(
+  { once, spawnRate, metrics }: Pick<ApiContext, 'once' | 'spawnRate' | 'metrics'>,
+  request: SpawnRequest,
+  principal: Principal,
+  key: string,
+  ofAgent: Spawned,
+): Promise<SpawnAccepted> {
+  try {
+    spawnRate.take(principal);
+    const { accepted, replayed } = await once.byHands(request, principal, { key, ofAgent });
+    metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
+    return accepted;
+  } catch (thrown) {
+    const error = apiErrorOf(thrown);
+    metrics.spawns.inc({ result: error.code });
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+import type { Agent } from '../../../contracts/agents.js';
+import { ATTACH_WINDOW, type ClientFrame, type DetachReason, type ServerFrame } from '../../../contracts/ws.js';
+import { Attachment } from '../agents/attachment.js';
+import { ApiError, apiErrorOf, guarded } from '../api-error.js';
+import { demand } from '../auth.js';
+import type { ApiContext } from '../context.js';
+import type { Principal } from '../principal.js';
+import type { Outgoing } from './outgoing.js';
+
+type Op = ClientFrame['op'];
+type Frame<O extends Op> = Extract<ClientFrame, { op: O }>;
+
+export interface AttachmentsOptions {
+  readonly context: Pick<ApiContext, 'agents' | 'audit' | 'log'>;
+  readonly principal: Principal;
+  readonly out: Pick<Outgoing, 'drained'>;
+  readonly send: (frame: ServerFrame) => void;
+  readonly fail: (error: unknown, id: string) => void;
+}
+
+const MAX_ATTACHMENTS = 64;
+
+/** The inboxes that a WebSocket client reads, and what it sends: frames `attach`, `ack`, `detach` and `send`. */
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+  readonly #attached = new Map<string, { attachment: Attachment; agent: Agent }>();
+  #stopped = false;
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options;
+  }
+
+  /** What it can't do it says by an error frame. */
+  async obey(frame: Frame<'attach' | 'ack' | 'detach' | 'send'>): Promise<void> {
+    try {
+      demand(this.#options.principal, 'agents');
+      if (frame.op === 'attach') await this.#attach(frame);
+      else if (frame.op === 'ack') await this.#ack(frame);
+      else if (frame.op === 'send') await this.#sendMessage(frame);
+      else await this.#detach(frame.id, 'asked');
+    } catch (error) {
+      this.#options.fail(error, frame.id);
+    }
+  }
+
+  /** The connection is closed. */
+  stop(): void {
+    this.#stopped = true;
+    for (const { attachment } of this.#attached.values()) void attachment.stop();
+    this.#attached.clear();
+  }
+
+  async #attach({ id, agent_id: agentId }: Frame<'attach'>): Promise<void> {
+    const { context, principal, out, send, fail } = this.#options;
+    const { agents, log } = context;
+    if (this.#attached.size >= MAX_ATTACHMENTS)
+      throw new ApiError('invalid_request', `A connection reads at most ${MAX_ATTACHMENTS} inboxes`);
+    const { value: agent } = await agents.registry.agent(agentId, principal);
+    if (agent.kind === 'managed')
+      throw new ApiError('invalid_request', `${agentId} is managed: its messages become tasks`);
+    await this.#attached.get(id)?.attachment.stop();
+    if (this.#stopped) return;
+    const attachment = new Attachment({
+      agents,
+      agent,
+      window: ATTACH_WINDOW,
+      sink: {
+        push: (message) => send({ op: 'message', id, message }),
+        ready: () => out.drained(),
+        lost: (reason) => void this.#detach(id, reason),
+        failed: (error) => fail(error, id),
+      },
+      log,
+    });
+    this.#attached.set(id, { attachment, agent });
+    try {
+      await guarded(() => attachment.hold());
+    } catch (error) {
+      this.#attached.delete(id);
+      throw error;
+    }
+    if (this.#stopped) return void attachment.stop();
+    send({ op: 'attached', id, agent_id: agentId });
+    attachment.start();
+  }
+
+  async #ack({ id, seq }: Frame<'ack'>): Promise<void> {
+    const attached = this.#attached.get(id);
+    if (attached === undefined) throw new ApiError('not_found', `Nothing is attached as ${id}`);
+    const now = await guarded(() => attached.attachment.ack(seq));
+    this.#options.send({ op: 'acked', id, seq: now });
+  }
+
+  async #detach(id: string, reason: DetachReason): Promise<void> {
+    const attached = this.#attached.get(id);
+    if (attached === undefined) return;
+    this.#attached.delete(id);
+    if (!this.#stopped) this.#options.send({ op: 'detached', id, reason });
+    await attached.attachment.stop();
+  }
+
+  async #sendMessage({ id, message }: Frame<'send'>): Promise<void> {
+    const { context, principal, send } = this.#options;
+    const { owner, tokenId } = principal;
+    const keep = (result: string, target?: string): void =>
+      context.audit.record({
+        owner,
+        token_id: tokenId,
+        verb: 'send',
+        ...(target === undefined ? {} : { target }),
+        result,
+        over: 'ws',
+      });
+    try {
+      const accepted = await context.agents.send(message, principal);
+      keep('ok', accepted.message_id);
+      send({ op: 'sent', id, accepted });
+    } catch (error) {
+      keep(apiErrorOf(error).code);
+      throw error;
+    }
+  }
+}

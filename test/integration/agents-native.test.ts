@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { InboxMessage } from '../../contracts/messages.js';
+import { CONSUMER, STREAM } from '../../contracts/names.js';
+import { inboxPrefix } from '../../src/cluster/secrets.js';
+import { AgentsOver } from '../fixtures/agents.js';
+import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
+
+describe('an agent that connects to the broker itself', () => {
+  let server: KsiBroker;
+  let api: ApiOn;
+  let agents: AgentsOver;
+  let alice: NatsConnection;
+  before(async () => {
+    server = await startKsiBroker(1, { KSI_NATS_AGENTS: 'alice,bob' });
+    api = await startApiOn(server.url, {
+      KSI_NATS_CREDENTIALS: server.seed('api'),
+      KSI_NATS_INBOX: inboxPrefix('api'),
+      KSI_NATS_AGENTS: 'alice,bob',
+    });
+    agents = new AgentsOver(() => api.url);
+    alice = await server.connect('agent-alice');
+  });
+  after(async () => {
+    await alice.close();
+    await api.stop();
+    await server.stop();
+  });
+
+  const ask = async (verb: string, request: object = {}): Promise<Record<string, unknown>> =>
+    (await alice.request(`ksi.agents.alice.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();
+
+  it('asks as itself, once it is registered', async () => {
+    assert.equal((await ask('self'))['code'], 'not_found');
+    await agents.register({ agent_id: 'alice' });
+    await agents.register({ agent_id: 'carl' });
+    assert.equal((await ask('self'))['agent_id'], 'alice');
+    assert.equal((await ask('send', { to: 'carl', content: 'hello' }))['status'], 'queued');
+    assert.equal((await agents.inbox('carl'))[0]?.from, 'alice');
+    assert.equal((await ask('send', { from: 'carl', to: 'carl', content: 'x' }))['code'], 'invalid_request');
+    assert.equal((await ask('no_such'))['code'], 'not_found');
+    assert.equal(((await ask('agents'))['agents'] as unknown[]).length, 2);
+    assert.equal((await ask('update', { role: 'native' }))['role'], 'native');
+  });
+
+  it('pulls its messages, and its acknowledgements are receipts', async () => {
+    const sent = [];
+    for (const content of ['0', '1', '2']) sent.push(await agents.send({ to: 'alice', content }));
+    const consumer = await jetstream(alice).consumers.get(STREAM.messages, CONSUMER.nativeInbox('alice'));
+    const receipts = alice.subscribe('ksi.events.agent.alice.delivered', { max: 1 });
+    const contents: unknown[] = [];
+    for await (const message of await consumer.fetch({ max_messages: 3, expires: 5_000 })) {
+      contents.push(message.json<{ data: InboxMessage }>().data.content);
+      await message.ackAck();
+    }
+    assert.deepEqual(contents, ['0', '1', '2']);
+    for await (const receipt of receipts) {
+      const { message_ids: ids } = receipt.json<{ data: { message_ids: string[] } }>().data;
+      assert.equal(ids[0], sent[0]?.message_id);
+    }
+    while ((await agents.one('alice')).unread !== 0);
+  });
+
+  it('may read and acknowledge by requests instead', async () => {
+    await agents.register({ agent_id: 'alice' });
+    await agents.send({ to: 'alice', content: 'asked for' });
+    const { messages } = (await ask('inbox', { wait: 5 })) as unknown as { messages: InboxMessage[] };
+    assert.equal(messages[0]?.content, 'asked for');
+    assert.deepEqual(await ask('ack', { seq: messages[0]?.seq }), { seq: messages[0]?.seq });
+    assert.deepEqual((await ask('inbox'))['messages'], []);
+  });
+});

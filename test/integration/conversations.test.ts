@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { v4 as uuidv4 } from 'uuid';
+import type {
+  Conversation,
+  ConversationAccepted,
+  ConversationPage,
+  ConversationTranscript,
+} from '../../contracts/conversations.js';
+import type { EventEnvelope } from '../../contracts/events.js';
+import { BUCKET, SUBJECT } from '../../contracts/names.js';
+import { subjectsOf } from '../../src/broker/read.js';
+import { AgentsOver, type Said } from '../fixtures/agents.js';
+import { KsiClient } from '../../src/client/index.js';
+import { ApiLab, TOKEN } from '../fixtures/api.js';
+import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+
+describe('conversations of external agents', () => {
+  let lab: ApiLab;
+  let second: ApiOn;
+  let here: AgentsOver;
+  let there: AgentsOver;
+  before(async () => {
+    lab = await ApiLab.start();
+    second = await startApiOn(lab.server.url);
+    here = new AgentsOver(() => lab.url);
+    there = new AgentsOver(() => second.url);
+  });
+  after(async () => {
+    await second.stop();
+    await lab.stop();
+  });
+
+  const must = async <T>(said: Promise<Said>, status = 200): Promise<T> => {
+    const { status: got, body } = await said;
+    assert.equal(got, status, JSON.stringify(body));
+    return body as T;
+  };
+  /** Registers agents with names of their own. */
+  const cast = async (count: number): Promise<string[]> => {
+    const ids = Array.from({ length: count }, (_, n) => `talk-${n + 1}-${uuidv4().slice(0, 8)}`);
+    for (const id of ids) await here.register({ agent_id: id });
+    return ids;
+  };
+  const begin = (ids: readonly string[], more: object = {}): Promise<ConversationAccepted> =>
+    must(
+      here.ask('POST', '/conversations', {
+        topic: 'Tabs or spaces?',
+        mode: 'debate',
+        participants: ids.map((id) => ({ agent_id: id })),
+        ...more,
+      }),
+      201,
+    );
+  const show = (id: string, api = here): Promise<Conversation> => must(api.ask('GET', `/conversations/${id}`));
+  const transcript = (id: string): Promise<ConversationTranscript> =>
+    must(there.ask('GET', `/conversations/${id}/transcript`));
+  /** Takes the next turn that is given to an agent, and answers. @returns what it was told. */
+  const speak = async (agentId: string, content: string, api = there, more: object = {}): Promise<string> => {
+    const [turn] = await api.inbox(agentId, '?wait=20&limit=1');
+    assert.equal(turn?.type, 'CONVERSATION_TURN');
+    await api.send({
+      type: 'CONVERSATION_ANSWER',
+      from: agentId,
+      conversation_id: turn.conversation_id,
+      reply_to: turn.message_id,
+      content,
+      ...more,
+    });
+    await api.ack(agentId, turn.seq);
+    return turn.content ?? '';
+  };
+  const eventsOf = async (since: string, id: string, until: string): Promise<EventEnvelope[]> => {
+    const feed = lab.connect(`?since=${since}&subject=ksi.events.conversation.${id}.>`);
+    await feed.until(({ type }) => type === until);
+    feed.socket.terminate();
+    return feed.frames.filter(({ op }) => op === undefined);
+  };
+
+  it('go by turns to their limit, and are told in order', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const begun = await begin([a, b], { max_turns: 3 });
+    assert.deepEqual([begun.status, begun.speaking?.name, begun.next], ['running', a, b]);
+    const first = await speak(a, 'Tabs.');
+    assert.match(first, /Tabs or spaces\?/);
+    assert.match(await speak(b, 'Spaces.', here), /\(for\) said:\nTabs\./);
+    assert.equal(
+      await speak(a, 'Both.'),
+      `Since your last turn:\n\n${b} (against) said:\nSpaces.\n\nYou have the word, ${a} (turn 3 of 3 at the most).`,
+    );
+    const events = await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
+    assert.deepEqual(
+      events.map(({ type, data }) => [type, data['text'] ?? data['reason'] ?? data['mode']]),
+      [
+        ['CONVERSATION_STARTED', 'debate'],
+        ['CONVERSATION_TURN', 'Tabs.'],
+        ['CONVERSATION_TURN', 'Spaces.'],
+        ['CONVERSATION_TURN', 'Both.'],
+        ['CONVERSATION_ENDED', 'turns'],
+      ],
+    );
+    const ended = await show(begun.conversation_id, there);
+    assert.deepEqual([ended.status, ended.reason, ended.turns, ended.speaking], ['ended', 'turns', 3, undefined]);
+    const { lines } = await transcript(begun.conversation_id);
+    assert.deepEqual(
+      lines.map(({ name, turn, text }) => [name, turn, text]),
+      [
+        [a, 1, 'Tabs.'],
+        [b, 2, 'Spaces.'],
+        [a, 3, 'Both.'],
+      ],
+    );
+    const markdown = await lab.request(`/conversations/${begun.conversation_id}/transcript?format=markdown`);
+    assert.match(String(markdown.body['text']), /^# Tabs or spaces\?[\s\S]*## talk-1-\w+ \(for\)\n\nTabs\./);
+  });
+
+  it('go on through the death of the API that leads them, each turn given once', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const begun = await begin([a, b], { max_turns: 6 });
+    await lab.stopApi();
+    await speak(a, 'one');
+    await speak(b, 'two');
+    await lab.startApi();
+    await speak(a, 'three', here);
+    await speak(b, 'four', here);
+    await Promise.all([lab.stopApi(), speak(a, 'five')]);
+    await speak(b, 'six');
+    await lab.startApi();
+    const events = await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
+    assert.deepEqual(
+      events.flatMap(({ type, data }) => (type === 'CONVERSATION_TURN' ? [data['text']] : [])),
+      ['one', 'two', 'three', 'four', 'five', 'six'],
+    );
+    for (const id of [a, b]) assert.deepEqual(await here.inbox(id), [], 'no turn was given twice');
+  });
+
+  it('hear only who has the word, once', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const begun = await begin([a, b], { max_turns: 2 });
+    const answer = { type: 'CONVERSATION_ANSWER', conversation_id: begun.conversation_id };
+    await here.send({ ...answer, from: b, content: 'out of turn' });
+    await here.send({ ...answer, from: a, reply_to: uuidv4(), content: 'to something else' });
+    const said = { ...answer, from: a, content: 'mine', message_id: uuidv4() };
+    await here.send(said);
+    await here.send(said);
+    await speak(b, 'yours');
+    await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
+    assert.deepEqual(
+      (await transcript(begun.conversation_id)).lines.map(({ text }) => text),
+      ['mine', 'yours'],
+    );
+  });
+
+  it('are paused, joined, resumed and ended by people; asked for twice they are one', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const id = uuidv4();
+    const begun = await begin([a, b], { conversation_id: id });
+    assert.equal((await begin([a, b], { conversation_id: id })).created_at, begun.created_at);
+    const post = (what: string, body?: object): Promise<Said> => here.ask('POST', `/conversations/${id}/${what}`, body);
+    assert.equal((await must<Conversation>(post('pause'))).status, 'paused');
+    const heard = async (lines: number): Promise<Conversation> => {
+      for (;;) {
+        const shown = await show(id);
+        if (shown.lines === lines) return shown;
+      }
+    };
+    await speak(a, 'before the pause');
+    await heard(1);
+    const word = { text: 'Be brief.', next: a, message_id: uuidv4() };
+    await must(post('say', word));
+    await must(post('say', word));
+    assert.equal((await post('say', { text: 'x', next: 'nobody' })).status, 400);
+    assert.deepEqual([(await heard(2)).speaking, (await here.inbox(b)).length], [undefined, 0]);
+    assert.equal((await must<Conversation>(post('resume'))).speaking?.name, a);
+    assert.match(await speak(a, 'again'), /person said:\nBe brief\./);
+    await heard(3);
+    const ended = await must<Conversation>(post('end'));
+    assert.deepEqual([ended.status, ended.reason], ['ended', 'decision']);
+    assert.equal((await must<Conversation>(post('end'))).reason, 'decision');
+    const late = await post('say', { text: 'x' });
+    assert.deepEqual([late.status, late.body['code']], [409, 'conversation_ended']);
+    const types = (await eventsOf(begun.since, id, 'CONVERSATION_ENDED')).map(({ type }) => type);
+    assert.deepEqual(types, [
+      'CONVERSATION_STARTED',
+      'CONVERSATION_PAUSED',
+      'CONVERSATION_TURN',
+      'CONVERSATION_SAID',
+      'CONVERSATION_RESUMED',
+      'CONVERSATION_TURN',
+      'CONVERSATION_ENDED',
+    ]);
+  });
+
+  it('go on without who does not answer, and end when their time is over', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const begun = await begin([a, b], { turn_timeout_s: 1, max_duration_s: 3 });
+    await speak(b, 'I am here.');
+    const events = await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
+    const turns = events
+      .filter(({ type }) => type === 'CONVERSATION_TURN')
+      .map(({ data }) => [data['name'], data['kind']]);
+    assert.deepEqual(turns.slice(0, 2), [
+      [a, 'failed'],
+      [b, 'said'],
+    ]);
+    assert.match(String(events.at(-1)?.data['reason']), /time|failed/);
+  });
+
+  it('are listed page by page, and deleted with all that was said', async () => {
+    const [a = '', b = ''] = await cast(2);
+    const made: string[] = [];
+    for (let n = 0; n < 3; n++) made.push((await begin([a, b])).conversation_id);
+    const page = (query: string): Promise<ConversationPage> => must(there.ask('GET', `/conversations?${query}`));
+    const first = await page('limit=2&status=running');
+    assert.deepEqual(
+      first.conversations.map(({ conversation_id: id }) => id),
+      made.toReversed().slice(0, 2),
+    );
+    const more = await page(`limit=2&status=running&cursor=${first.next_cursor}`);
+    assert.equal(more.conversations[0]?.conversation_id, made[0]);
+    const id = made[0] ?? '';
+    await must(here.ask('POST', `/conversations/${id}/say`, { text: 'secret' }));
+    await must(there.ask('DELETE', `/conversations/${id}`), 204);
+    for (const api of [here, there]) assert.equal((await api.ask('GET', `/conversations/${id}`)).status, 404);
+    const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
+    assert.deepEqual(left, []);
+    const told = await subjectsOf(lab.broker, 'KSI_EVENTS', SUBJECT.conversationEvents(id));
+    assert.deepEqual(told, [SUBJECT.conversationEvent(id, 'deleted')]);
+  });
+
+  it('are led by the client', async () => {
+    const ids = await cast(2);
+    await using client = new KsiClient({ url: lab.url, token: TOKEN });
+    const participants = ids.map((id, n) => ({ agent_id: id, name: `No.${n + 1}` }));
+    const talk = await client.conversations.create({ topic: 'T', mode: 'collaboration', participants, max_turns: 2 });
+    const [a = '', b = ''] = ids;
+    const [seen] = await Promise.all([
+      (async () => {
+        const said: unknown[] = [];
+        for await (const { type, data } of talk.events()) said.push('text' in data ? data.text : type);
+        return said;
+      })(),
+      speak(a, 'first').then(() => speak(b, 'second')),
+    ]);
+    assert.deepEqual(seen, ['CONVERSATION_STARTED', 'first', 'second', 'CONVERSATION_ENDED']);
+    assert.equal((await talk.ended()).reason, 'turns');
+    assert.match(await client.conversations.markdown(talk.id), /## No.2 \(collaborator\)\n\nsecond/);
+    const { lines } = await client.conversations.transcript(talk.id);
+    assert.deepEqual(
+      lines.map(({ name }) => name),
+      ['No.1', 'No.2'],
+    );
+    await client.conversations.delete(talk.id);
+    await assert.rejects(client.conversations.get(talk.id), { code: 'not_found' });
+  });
+
+  it('make their agents, of profiles too, and remove them', async () => {
+    const participants = [{ name: 'ann', profile: 'critic' }, { options: { model: 'haiku' } }];
+    const begun = await must<ConversationAccepted>(
+      here.ask('POST', '/conversations', { topic: 'x', mode: 'collaboration', participants, moderator: true }),
+      201,
+    );
+    const speakers = [...begun.participants, begun.moderator ?? assert.fail('no moderator')];
+    assert.deepEqual(
+      speakers.map(({ name }) => name),
+      ['ann', 'agent-2', 'moderator'],
+    );
+    const agents = await Promise.all(speakers.map(({ agent_id: id }) => there.one(id)));
+    assert.deepEqual(
+      agents.map(({ kind, profile, role }) => [kind, profile, role]),
+      [
+        ['managed', 'critic', 'critic'],
+        ['managed', undefined, 'collaborator'],
+        ['managed', undefined, 'moderator'],
+      ],
+    );
+    assert.match(agents[0]?.options?.append_system_prompt ?? agents[0]?.options?.system_prompt ?? '', /critic/i);
+    assert.equal(agents[1]?.options?.model, 'haiku');
+    await must(there.ask('POST', `/conversations/${begun.conversation_id}/end`));
+    for (const { agent_id: id } of speakers) while ((await here.ask('GET', `/agents/${id}`)).status !== 404);
+    const unknown = await here.ask('POST', '/conversations', { topic: 'x', mode: 'debate', profile: 'no-such' });
+    assert.equal(unknown.status, 404);
+  });
+
+  it('are refused when they are no conversation', async () => {
+    const [a = ''] = await cast(1);
+    const codes = async (body: object): Promise<unknown[]> => {
+      const { status, body: problem } = await here.ask('POST', '/conversations', {
+        topic: 'x',
+        mode: 'debate',
+        ...body,
+      });
+      return [status, problem['code'], (problem['errors'] as { field: string }[] | undefined)?.[0]?.field];
+    };
+    assert.deepEqual(await codes({ agents: 5 }), [400, 'invalid_request', 'agents']);
+    assert.deepEqual(await codes({ mode: 'quarrel' }), [400, 'invalid_request', 'mode']);
+    assert.deepEqual(await codes({ participants: [{ agent_id: a }, { agent_id: 'nobody' }] }), [
+      404,
+      'not_found',
+      undefined,
+    ]);
+    assert.deepEqual((await codes({ options: { queue: 'none' } })).slice(0, 2), [400, 'invalid_request']);
+    assert.equal((await here.ask('GET', `/conversations/${uuidv4()}`)).status, 404);
+  });
+});

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { check } from '../../contracts/check.js';
+import {
+  CONVERSATION_MODES,
+  ConversationRecord,
+  type ConversationRequest,
+  type ConversationMode,
+  type EndReason,
+  type Line,
+} from '../../contracts/conversations.js';
+import { faultsOf, recordFor } from '../../src/conversations/begin.js';
+import { turnText } from '../../src/conversations/brief.js';
+import { decide, turnMessageId, type Happening } from '../../src/conversations/decide.js';
+import { dueOf, wakesAt } from '../../src/conversations/due.js';
+import { conversationMarkdown } from '../../src/conversations/markdown.js';
+import { MODES } from '../../src/conversations/modes.js';
+import { nextSignal } from '../../src/conversations/signals.js';
+
+const ID = '0199a1b2-c3d4-7e5f-8a6b-123456789abc';
+const T0 = Date.parse('2026-01-01T00:00:00Z');
+
+const begun = (request: Partial<ConversationRequest> = {}): ConversationRecord => {
+  const whole: ConversationRequest = { topic: 'Tabs or spaces?', mode: 'debate', ...request };
+  const record = recordFor(whole, { conversationId: ID, owner: 'ann', tokenId: 'local', now: T0 });
+  return after(record, { kind: 'begin' });
+};
+const after = (record: ConversationRecord, happening: Happening, now = T0): ConversationRecord =>
+  decide(record, happening, now)?.record ?? record;
+
+let answers = 0;
+/** What whoever has the word answers. */
+const answered = (record: ConversationRecord, text = 'words', more: object = {}): ConversationRecord =>
+  after(record, {
+    kind: 'answer',
+    messageId: record.floor?.message_id ?? '',
+    id: `answer-${++answers}`,
+    text: text === '' ? {} : { text },
+    ends: text.includes('[END]'),
+    names: undefined,
+    taskId: undefined,
+    costUsd: 0,
+    ...more,
+  });
+const failed = (record: ConversationRecord): ConversationRecord =>
+  after(record, {
+    kind: 'failure',
+    messageId: record.floor?.message_id ?? '',
+    error: 'no',
+    taskId: undefined,
+    costUsd: 0,
+  });
+const speaking = ({ floor, speakers }: ConversationRecord): string | undefined => speakers[floor?.speaker ?? -1]?.name;
+/** Who speaks in `count` turns, each of which brings text. */
+const order = (request: Partial<ConversationRequest>, count: number): string => {
+  const names: string[] = [];
+  for (let record = begun(request); names.length < count; record = answered(record))
+    names.push(speaking(record)?.replace('agent-', '') ?? '-');
+  return names.join(' ');
+};
+
+describe('conversations', () => {
+  it('have an order of turns by mode', () => {
+    const table: readonly [ConversationMode, number, string][] = [
+      ['debate', 3, '1 2 3 1 2 3 1'],
+      ['collaboration', 2, '1 2 1 2 1 2 1'],
+      ['teaching', 3, '1 2 1 3 1 2 1'],
+      ['brainstorm', 4, '1 2 3 1 2 4 1'],
+      ['brainstorm', 2, '1 2 1 2 1 2 1'],
+      ['analysis', 2, '1 2 1 2 1 2 1'],
+    ];
+    for (const [mode, agents, expected] of table) assert.equal(order({ mode, agents }, 7), expected, mode);
+    assert.equal(order({ mode: 'debate', agents: 2, moderator: true }, 6), '1 2 moderator 1 2 moderator');
+  });
+
+  it('have parts by mode', () => {
+    const parts = (mode: ConversationMode, agents: number) => begun({ mode, agents }).speakers.map(({ part }) => part);
+    assert.deepEqual(parts('debate', 3), ['for', 'against', 'third view']);
+    assert.deepEqual(parts('teaching', 3), ['teacher', 'learner', 'learner']);
+    assert.deepEqual(parts('brainstorm', 4), ['creator', 'creator', 'critic', 'critic']);
+    assert.deepEqual(parts('analysis', 2), ['analyst', 'researcher']);
+  });
+
+  it('end by signals as their mode says', () => {
+    // What the speakers answer in turn, and how it ends; '' passes.
+    const table: readonly [ConversationMode, number, string[], EndReason | undefined][] = [
+      ['debate', 3, ['a', 'b [END]', 'c', 'a [END]'], undefined],
+      ['debate', 3, ['a', 'b [END]', 'c', 'a [END]', 'c last'], 'signal'],
+      ['debate', 2, ['a [END]'], undefined],
+      ['debate', 2, ['a [END]', 'b'], 'signal'],
+      ['collaboration', 2, ['a [END]'], 'signal'],
+      ['collaboration', 3, ['a [END]', 'b'], undefined],
+      ['collaboration', 3, ['a [END]', 'b [END]'], 'signal'],
+      ['teaching', 3, ['t', 'l [END]', 't', 'm'], undefined],
+      ['teaching', 3, ['t [END]'], 'signal'],
+      ['teaching', 3, ['t', 'l [END]', 't', 'm [END]'], 'signal'],
+      ['analysis', 2, ['a [END]'], 'signal'],
+      ['debate', 2, ['', ''], 'silence'],
+      ['debate', 2, ['', 'b', ''], undefined],
+    ];
+    for (const [mode, agents, texts, reason] of table) {
+      const record = texts.reduce((sofar, text) => answered(sofar, text), begun({ mode, agents }));
+      assert.equal(record.reason, reason, `${mode} of ${agents}: ${texts.join(', ')}`);
+      assert.equal(record.floor === undefined, reason !== undefined);
+    }
+  });
+
+  it('end by limits and decisions', () => {
+    assert.equal(answered(answered(begun({ max_turns: 2 }))).reason, 'turns');
+    assert.equal(answered(begun({ budget_usd: 0.5 }), 'x', { costUsd: 0.6 }).reason, 'budget');
+    const late = after(begun({ max_duration_s: 60 }), { kind: 'time' }, T0 + 60_000);
+    assert.equal(late.reason, 'time');
+    assert.deepEqual(dueOf({ ...late, speakers: [], pending: [] }), {
+      kind: 'cancel',
+      turn: { message_id: turnMessageId(ID, 1), agent_id: begun().speakers[0]?.agent_id },
+    });
+    assert.equal(after(begun(), { kind: 'end', by: 'ann' }).reason, 'decision');
+    assert.equal(answered(after(begun(), { kind: 'end', by: 'ann' }), 'x', { costUsd: 1 }).cost_usd, 1);
+    assert.equal(decide(answered(begun({ max_turns: 1 })), { kind: 'end', by: 'ann' }, T0), undefined);
+  });
+
+  it('go on without a speaker that fails, and end without enough of them', () => {
+    const once = failed(begun({ agents: 3 }));
+    assert.equal(speaking(once), 'agent-2');
+    const twice = failed(answered(answered(once)));
+    assert.deepEqual([twice.speakers[0]?.ended, twice.reason], ['failed', undefined]);
+    assert.equal(failed(answered(failed(begun()))).reason, 'failed');
+    const timedOut = after(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 5_000);
+    assert.deepEqual([speaking(timedOut), timedOut.abandoned.length], ['agent-2', 1]);
+    assert.equal(decide(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 4_999), undefined);
+  });
+
+  it('are moderated: the moderator names who is next, and ends', () => {
+    const round = answered(answered(begun({ moderator: true })));
+    assert.equal(speaking(round), 'moderator');
+    const named = answered(round, 'go', { names: 'agent-2' });
+    assert.equal(speaking(named), 'agent-2');
+    assert.equal(speaking(answered(named)), 'agent-1');
+    assert.equal(answered(round, 'enough', { ends: true }).reason, 'moderator');
+  });
+
+  it('pause, and let people in', () => {
+    const paused = answered(after(begun({ max_duration_s: 60 }), { kind: 'pause', by: 'ann' }));
+    assert.deepEqual([paused.status, paused.floor, paused.lines.length], ['paused', undefined, 1]);
+    assert.equal(decide(paused, { kind: 'time' }, T0 + 3_600_000), undefined);
+    const say: Happening = { kind: 'say', id: 'word', name: 'person', text: { text: 'Hold on.' }, next: 0 };
+    const said = after(paused, say);
+    assert.equal(decide(said, say, T0), undefined, 'the same word twice');
+    const resumed = after(said, { kind: 'resume', by: 'ann' }, T0 + 10_000);
+    assert.deepEqual([speaking(resumed), resumed.ends_by], ['agent-1', new Date(T0 + 70_000).toISOString()]);
+    assert.deepEqual([resumed.floor?.from_line, resumed.floor?.to_line], [0, 2]);
+  });
+
+  it('tell each speaker what was said since its last turn, and the first time what it is about', () => {
+    const lines: Line[] = [
+      { id: '1', kind: 'said', name: 'agent-1', part: 'for', at: '', text: 'Tabs.' },
+      { id: '2', kind: 'person', name: 'person', at: '', text: 'Why?' },
+      { id: '3', kind: 'passed', name: 'agent-2', at: '', text: '' },
+    ];
+    const second = answered(begun());
+    const text = turnText(second, second.floor ?? assert.fail(), lines);
+    assert.match(text, /debate[\s\S]*Tabs or spaces\?[\s\S]*agent-2 \(against\)[\s\S]*agent-1 \(for\) said:\nTabs\./);
+    const again = answered(second);
+    const later = turnText(again, again.floor ?? assert.fail(), lines.slice(1));
+    assert.equal(
+      later,
+      'Since your last turn:\n\nperson said:\nWhy?\n\nYou have the word, agent-1 (turn 3 of 20 at the most).',
+    );
+    assert.match(
+      conversationMarkdown({ topic: 'Tabs or\nspaces?', mode: 'debate', lines }),
+      /^# Tabs or\n\n\*debate\*\n\nTabs or\nspaces\?\n\n## agent-1 \(for\)\n\nTabs\.\n\n## person\n\nWhy\?\n\n## agent-2\n\n\*lets/,
+    );
+    assert.deepEqual(nextSignal('So far so good. [NEXT: agent-2]'), { text: 'So far so good.', names: 'agent-2' });
+    assert.deepEqual(nextSignal('[NEXT:] [NEXT: a b]'), { text: '[NEXT:] [NEXT: a b]', names: undefined });
+  });
+
+  it('are refused when the request fits no mode', () => {
+    const fields = (request: Partial<ConversationRequest>): string[] =>
+      faultsOf({ topic: 'x', mode: 'debate', ...request }).map(({ field }) => field);
+    assert.deepEqual(fields({}), []);
+    assert.deepEqual(fields({ agents: 5 }), ['agents']);
+    assert.deepEqual(fields({ agents: 2, participants: [{}, {}] }), ['agents']);
+    assert.deepEqual(fields({ participants: [{ agent_id: 'a', role: 'r' }, { agent_id: 'a' }] }), [
+      'participants.0.role',
+      'participants.1.agent_id',
+    ]);
+    assert.deepEqual(fields({ participants: [{ name: 'x' }, {}], moderator: { name: 'x' } }), ['moderator.name']);
+  });
+
+  it('whatever happens: one speaker at a time, nothing twice, and an end within the limits', () => {
+    const happening = fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom('said', 'ends', 'passes', 'fails') },
+      { weight: 1, arbitrary: fc.constantFrom('pause', 'resume', 'say', 'again', 'wait') },
+    );
+    const request = fc.record({
+      mode: fc.constantFrom(...CONVERSATION_MODES),
+      agents: fc.integer({ min: 2, max: 4 }),
+      moderator: fc.boolean(),
+      max_turns: fc.integer({ min: 1, max: 30 }),
+      turn_timeout_s: fc.integer({ min: 1, max: 100 }),
+    });
+    fc.assert(
+      fc.property(request, fc.array(happening, { maxLength: 80 }), (asked, happenings) => {
+        let record = begun(asked);
+        let now = T0;
+        const turns = new Map<string, number>();
+        let before: Happening | undefined;
+        for (const kind of [...happenings, ...Array.from({ length: 90 }, () => 'said')]) {
+          now += 1_000;
+          if (kind === 'again' && before === undefined) continue;
+          if (record.floor !== undefined) turns.set(record.floor.message_id, record.floor.turn);
+          const turn = { messageId: record.floor?.message_id ?? '', taskId: undefined, costUsd: 0.01 };
+          const answer = { kind: 'answer', id: `a${now}`, ends: kind === 'ends', names: undefined, ...turn } as const;
+          const happened: Happening =
+            kind === 'again' && before !== undefined
+              ? before
+              : kind === 'fails'
+                ? { kind: 'failure', error: 'x', ...turn }
+                : kind === 'pause' || kind === 'resume'
+                  ? { kind, by: 'ann' }
+                  : kind === 'say'
+                    ? { kind, id: `s${now}`, name: 'person', text: { text: 'x' }, next: undefined }
+                    : kind === 'wait'
+                      ? { kind: 'time' }
+                      : { ...answer, text: kind === 'passes' ? {} : { text: 'x' } };
+          const decided = decide(record, happened, now);
+          if (kind === 'again' && before?.kind !== 'pause' && before?.kind !== 'resume' && before?.kind !== 'time')
+            assert.equal(decided, undefined, 'what comes again changes nothing');
+          if (kind !== 'again') before = happened;
+          const next = decided?.record ?? record;
+          // The word is given only when nobody has it, and is numbered without a gap.
+          if (next.floor !== undefined && next.floor.turn !== record.floor?.turn)
+            assert.equal(next.floor.turn, record.turns + 1);
+          if (record.floor !== undefined && next.floor !== undefined && next.floor.turn !== record.floor.turn)
+            assert.equal(next.lines.length, record.lines.length + 1, 'a turn ends with a line');
+          assert.ok(next.turns <= asked.max_turns);
+          assert.ok(check(ConversationRecord, next).ok);
+          assert.equal(new Set(next.lines).size, next.lines.length);
+          assert.equal(next.status === 'running' && next.floor === undefined, false, 'somebody has the word');
+          assert.ok(next.status !== 'running' || wakesAt(next) !== undefined);
+          record = next;
+          if (record.status === 'paused' && kind === 'said') record = after(record, { kind: 'resume', by: 'ann' }, now);
+        }
+        assert.equal(record.status, 'ended');
+        assert.ok(record.turns <= MODES[record.mode].most * 100);
+        assert.equal(new Set(turns.values()).size, turns.size, 'one message gives one turn');
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,55 @@
+import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import { check } from '../../contracts/check.js';
+import { HandsAnswer, WAIT_PER_REQUEST_S, type HandsRequest, type HandToolName } from '../../contracts/hands.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { sleep } from '../../src/clock.js';
+import { parseJson } from '../../src/json.js';
+
+export interface AskOptions {
+  readonly broker: Pick<Broker, 'nc' | 'clock'>;
+  /** This worker's name in subjects. */
+  readonly process: string;
+  readonly taskId: string;
+  /** Ends the asking with the attempt. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/** An answer may take a wait, and what a busy broker takes. */
+const ANSWER_MS = (WAIT_PER_REQUEST_S + 10) * 1_000;
+const PAUSE_MS = 1_000;
+/** How long it is tried when no API answers: as long as a restart of one takes. */
+const PATIENCE_MS = 30_000;
+
+const UNREACHABLE = {
+  ok: false as const,
+  code: 'broker_unavailable',
+  message: "KSI's API does not answer now. Try again later.",
+};
+
+/** Asks an API to do something for the task's agent; again while none answers. Never rejects but for `signal`. */
+export async function askApi(tool: HandToolName, input: unknown, options: AskOptions): Promise<HandsAnswer> {
+  const { broker, process, taskId, signal, log } = options;
+  const request: HandsRequest = { v: FORMAT_VERSION, tool, call_id: uuidv7(), input };
+  const until = broker.clock.monotonic() + PATIENCE_MS;
+  for (;;) {
+    signal.throwIfAborted();
+    const answer = await once(broker, SUBJECT.hands(process, taskId), JSON.stringify(request)).catch(
+      (error: unknown): HandsAnswer => {
+        log.debug({ err: error, tool }, 'no API has answered for an agent; asking again');
+        return { ...UNREACHABLE, again: true };
+      },
+    );
+    if (answer.ok || answer.again !== true) return answer;
+    if (broker.clock.monotonic() > until) return UNREACHABLE;
+    await sleep(broker.clock, PAUSE_MS, signal);
+  }
+}
+
+async function once({ nc }: Pick<Broker, 'nc'>, subject: string, request: string): Promise<HandsAnswer> {
+  const { data } = await nc.request(subject, request, { timeout: ANSWER_MS });
+  const answer = check(HandsAnswer, parseJson(data));
+  return answer.ok ? answer.value : { ok: false, code: 'internal', message: 'The answer is none.' };
+}

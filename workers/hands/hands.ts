@@ -1,0 +1,57 @@
+import { check } from '../../contracts/check.js';
+import {
+  DEFAULT_WAIT_S,
+  HAND_TOOLS,
+  HandTask,
+  MOST_DEEDS,
+  MOST_WAIT_S,
+  WAIT_PER_REQUEST_S,
+  type HandsAnswer,
+  type HandToolName,
+} from '../../contracts/hands.js';
+import { askApi, type AskOptions } from './ask.js';
+
+type Ask = (tool: HandToolName, input: unknown) => Promise<HandsAnswer>;
+
+/** What the agent of one attempt does by itself: bounded in number, and in how long it waits. */
+export class Hands {
+  readonly #ask: Ask;
+  readonly #now: () => number;
+  readonly #signal: AbortSignal;
+  #deeds = 0;
+
+  constructor(options: AskOptions, ask: Ask = (tool, input) => askApi(tool, input, options)) {
+    this.#ask = ask;
+    this.#now = () => options.broker.clock.monotonic();
+    this.#signal = options.signal;
+  }
+
+  /** @throws the signal's reason when the attempt ends. */
+  async do(tool: HandToolName, input: Record<string, unknown>): Promise<HandsAnswer> {
+    if ('deed' in HAND_TOOLS[tool] && ++this.#deeds > MOST_DEEDS)
+      return {
+        ok: false,
+        code: 'rate_limited',
+        message: `A task may send messages, set values and have tasks done ${MOST_DEEDS} times at the most.`,
+      };
+    if (tool !== 'task_spawn' && tool !== 'task_wait') return this.#ask(tool, input);
+    const { wait_s: asked, ...rest } = input;
+    const waitS = typeof asked === 'number' ? asked : DEFAULT_WAIT_S[tool];
+    if (waitS > MOST_WAIT_S) return this.#ask(tool, input);
+    return this.#waiting(tool, rest, waitS);
+  }
+
+  /** Asked for piece by piece: nothing waits anywhere for a worker that is dead, and an API may go meanwhile. */
+  async #waiting(tool: HandToolName, input: Record<string, unknown>, waitS: number): Promise<HandsAnswer> {
+    const until = this.#now() + waitS * 1_000;
+    const left = (): number => Math.min(WAIT_PER_REQUEST_S, Math.max(0, until - this.#now()) / 1_000);
+    let answer = await this.#ask(tool, tool === 'task_wait' ? { ...input, wait_s: left() } : input);
+    while (answer.ok) {
+      const task = check(HandTask, answer.result);
+      if (!task.ok || task.value.ended || left() === 0) return answer;
+      this.#signal.throwIfAborted();
+      answer = await this.#ask('task_wait', { task_id: task.value.task_id, wait_s: left() });
+    }
+    return answer;
+  }
+}

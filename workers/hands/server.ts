@@ -1,0 +1,55 @@
+import type { McpSdkServerConfigWithInstance } from '@anthropic-ai/claude-agent-sdk';
+import {
+  HAND_TOOLS,
+  HANDS_SERVER,
+  MOST_WAIT_S,
+  isHandTool,
+  type HandsAnswer,
+  type HandToolName,
+} from '../../contracts/hands.js';
+import type { Hands } from './hands.js';
+
+/** Longer than the longest wait of a tool. */
+const TOOL_TIMEOUT_MS = (MOST_WAIT_S + 60) * 1_000;
+
+/**
+ * The MCP server by which Claude reaches the hands, within this process: over Claude's own pipe, so that there is no address and no
+ * token that anybody else could use. @param tools those that there are for it.
+ */
+export async function handsServer(
+  hands: Pick<Hands, 'do'>,
+  tools: readonly HandToolName[],
+): Promise<McpSdkServerConfigWithInstance> {
+  // Few tasks need them, and they take a fifth of a second.
+  const [{ McpServer }, { CallToolRequestSchema, ListToolsRequestSchema }] = await Promise.all([
+    import('@modelcontextprotocol/sdk/server/mcp.js'),
+    import('@modelcontextprotocol/sdk/types.js'),
+  ]);
+  const instance = new McpServer({ name: HANDS_SERVER, version: '1.0.0' }, { capabilities: { tools: {} } });
+  instance.server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.map(described) }));
+  instance.server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: input = {} } }) =>
+    isHandTool(name) && tools.includes(name)
+      ? said(await hands.do(name, input))
+      : said({ ok: false, code: 'not_found', message: `There is no tool ${name}.` }),
+  );
+  return { type: 'sdk', name: HANDS_SERVER, instance, timeout: TOOL_TIMEOUT_MS };
+}
+
+const described = (name: HandToolName) => {
+  const { description, input } = HAND_TOOLS[name];
+  return {
+    name,
+    description,
+    // A schema of TypeBox is one of JSON Schema.
+    inputSchema: JSON.parse(JSON.stringify(input)) as { type: 'object' },
+    // They are few, and what the agent was given them for.
+    _meta: { 'anthropic/alwaysLoad': true },
+  };
+};
+
+const said = (answer: HandsAnswer) => ({
+  content: [
+    { type: 'text' as const, text: answer.ok ? JSON.stringify(answer.result) : `${answer.code}: ${answer.message}` },
+  ],
+  isError: !answer.ok,
+});
