@@ -10,8 +10,10 @@ for (const stream of [process.stdout, process.stderr])
     throw error;
   });
 
+const program = createProgram();
 try {
-  await createProgram().parseAsync();
+  if (process.argv.length > 2) await program.parseAsync();
+  else program.outputHelp();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   // Help and version are no errors; the rest was said by commander, on stderr.

@@ -79,6 +79,27 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.until(/Go on with: [^]*\$$/);
   });
 
+  it('chats on over an API that dies, and is told what was answered elsewhere', async () => {
+    await terminal.enter('ksi chat --session across');
+    await terminal.until(/the new session across[^]*›$/);
+    await terminal.enter('[[delay:4000]] the gap');
+    await terminal.until(/the gap\n. thinking \d+s$/);
+    const { processes } = JSON.parse((await cluster.ksi(['status', '-o', 'json'])).stdout) as {
+      processes: { name: string; pid: number }[];
+    };
+    const api = processes.find(({ name }) => name === 'api-1');
+    assert.ok(api !== undefined);
+    process.kill(api.pid, 'SIGKILL');
+    await terminal.until(/KSI does not answer at .*; trying again\n[^]*You said: “the gap”[^]*\n›$/);
+    await terminal.enter('[[tool:Bash {"command":"mkdir made"}]] please');
+    await terminal.until(/Claude asks to use Bash: mkdir made\nallow\? .*›$/);
+    const [asked] = JSON.parse((await cluster.ksi(['approvals', '-o', 'json'])).stdout) as { approval_id: string }[];
+    await cluster.ksi(['approvals', 'deny', asked?.approval_id ?? '', '--message', 'by PUMPKIN']);
+    await terminal.until(/answered elsewhere: deny\n[^]*by PUMPKIN[^]*\n›$/);
+    await terminal.press('C-d');
+    await terminal.until(/Go on with: ksi chat --session across\n\$$/);
+  });
+
   it('shows a spinner until Claude writes, and nothing but the answer in a file', async () => {
     await terminal.enter('ksi spawn "[[delay:1500]] one"');
     await terminal.until(/. (queued|running) \d+s$/);

@@ -5,16 +5,17 @@ import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError } from '../../client/errors.js';
 import { EXIT } from '../exit.js';
-import { attachmentsOf, describeAttached, findMentions } from '../mentions.js';
+import { describeAttached, findMentions } from '../mentions.js';
 import { paint } from '../output/colour.js';
-import { explain } from '../run.js';
 import { CHAT_HELP, parseEntry, type Entry } from './commands.js';
 import { completeLine } from './complete-line.js';
 import { CurrentSession } from './current-session.js';
 import { Editor } from './editor.js';
 import type { History } from './history.js';
+import { Notices } from './notices.js';
 import type { Step } from './question.js';
 import { Questions, type Asking } from './questions.js';
+import { readSaid } from './said.js';
 import { Screen } from './screen.js';
 import { isRefusal, Turn } from './turn.js';
 import type { Ended, Shown } from './turn-view.js';
@@ -45,6 +46,7 @@ const SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
 export class Chat {
   readonly #options: ChatOptions;
   readonly #screen: Screen;
+  readonly #notices: Notices;
   readonly #session: CurrentSession;
   readonly #questions = new Questions();
   readonly #prompt: string;
@@ -61,6 +63,7 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.#options = options;
     this.#screen = new Screen(options.output);
+    this.#notices = new Notices(this.#screen);
     this.#session = new CurrentSession(options.client, options.session);
     this.#prompt = paint('cyan', '› ', options.output);
   }
@@ -92,7 +95,7 @@ export class Chat {
         input,
         output,
         history: history.entries,
-        onHistory: (entry) => this.#quietly(() => history.add(entry)),
+        onHistory: (entry) => this.#notices.quietly(() => history.add(entry)),
         complete: (line) => completeLine(line, cwd),
       },
       {
@@ -119,7 +122,7 @@ export class Chat {
   async #entered(text: string): Promise<void> {
     const { asking } = this.#questions;
     if (asking !== undefined) await this.#answered(asking, text);
-    else await this.#told(() => this.#do(parseEntry(text)));
+    else await this.#notices.told(() => this.#do(parseEntry(text)));
     this.#refresh();
   }
 
@@ -146,27 +149,23 @@ export class Chat {
 
   async #say(text: string): Promise<void> {
     const { client, request, cwd } = this.#options;
-    const { text: prompt, mentions } = findMentions(text, cwd);
-    let attachments;
-    try {
-      attachments = attachmentsOf(mentions);
-    } catch (error) {
-      return this.#screen.note(`Not sent: ${(error as Error).message}`, 'red');
-    }
+    const said = readSaid(text, cwd);
+    if (typeof said === 'string') return this.#screen.note(`Not sent: ${said}`, 'red');
+    const { prompt, attachments } = said;
     if (attachments.length > 0) this.#screen.note(`attached: ${describeAttached(attachments)}`);
     const { id } = this.#session;
     const asked = {
       ...request,
       prompt,
       ...(id === undefined ? {} : { session_id: id }),
-      ...(attachments.length === 0 ? {} : { attachments }),
+      ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
     };
     await this.#work('sending', async (turn) => {
-      const options = { idempotencyKey: randomUUID(), signal: turn.signal, onRetry: this.#retryNotice() };
+      const options = { idempotencyKey: randomUUID(), signal: turn.signal, onRetry: this.#notices.retrying() };
       const { accepted } = await client.spawn(asked, options);
       const session = accepted.session_name ?? accepted.session_id;
       this.#session.id = session;
-      this.#quietly(() => this.#options.remember(session));
+      this.#notices.quietly(() => this.#options.remember(session));
       await this.#follow(turn, accepted.task_id, accepted.since);
     });
   }
@@ -177,7 +176,7 @@ export class Chat {
     this.#turn = turn;
     this.#screen.work(label);
     this.#refresh();
-    await this.#told(() => work(turn), turn.signal);
+    await this.#notices.told(() => work(turn), turn.signal);
     if (this.#left.signal.aborted) return;
     this.#turn = undefined;
     this.#questions.clear();
@@ -195,7 +194,7 @@ export class Chat {
   async #follow(turn: Turn, id: string, since: string, isOld = false): Promise<void> {
     const messages = turn.follow(id, since, {
       width: () => this.#options.output.columns,
-      onRetry: this.#retryNotice(),
+      onRetry: this.#notices.retrying(),
     });
     if (turn.isInterrupted) this.#stop(turn); // Ctrl-C came before it was accepted.
     for await (const shown of messages) {
@@ -250,7 +249,7 @@ export class Chat {
     if (step.kind === 'ask') return this.#ask(step);
     this.#questions.done();
     this.#screen.release();
-    await this.#told(async () => {
+    await this.#notices.told(async () => {
       try {
         await this.#options.client.approvals.answer(asked.approval_id, step.answer);
         this.#screen.note(step.said);
@@ -297,7 +296,7 @@ export class Chat {
   }
 
   #stop(turn: Turn): void {
-    this.#stopping = this.#told(() => turn.interrupt());
+    this.#stopping = this.#notices.told(() => turn.interrupt());
   }
 
   #leave(exitCode: number = EXIT.ok): void {
@@ -312,32 +311,5 @@ export class Chat {
     if (id !== undefined && this.#turn?.isInterrupted !== true)
       this.#screen.note(`Claude goes on: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`);
     return this.#exitCode;
-  }
-
-  /** Does what may fail, and says so, unless nobody waits for it any more. */
-  async #told(work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (signal?.aborted !== true) this.#screen.note(explain(error).message, 'red');
-    }
-  }
-
-  /** Says once that a broken connection is being resumed. */
-  #retryNotice(): (error: Error) => void {
-    let said = false;
-    return ({ message }) => {
-      if (!said) this.#screen.note(`${message}; trying again`, 'yellow');
-      said = true;
-    };
-  }
-
-  /** Does what may fail without harm: what is remembered is a convenience. */
-  #quietly(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#screen.note(`It is not remembered: ${(error as Error).message}`, 'yellow');
-    }
   }
 }
