@@ -20,10 +20,11 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
   rate_limited: 'Try again later.',
   budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
+  no_suitable_agent: 'Name an agent, or register one: `ksi agents --capability NAME` lists those that have one.',
+  no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
-  no_suitable_agent: 'Name an agent, or register one that has a capability of those.',
-  no_available_agent: 'Name one: it gets the task when it connects, or is active again.',
+  conversation_ended: 'Read what was said in it, or begin another one.',
   identity_exists: 'Change the one that is there, or remove it first.',
   context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
   composition_invalid:

@@ -67,6 +67,22 @@ describe('ksi shared, profiles and compositions', () => {
     assert.deepEqual((await closed)[0], 0);
   });
 
+  it('makes agents, and gives them tasks', async () => {
+    const made = await ksi(['agents', 'spawn', '--id', 'rev', '--profile', 'reviewer', 'Review', 'it', '--about', 'x']);
+    assert.deepEqual([made.code, made.out], [0, 'rev\n'], made.err);
+    assert.match(made.err, /composition reviewer[^]*message [0-9a-f-]{36}/);
+    const named = await ksi(['agents', 'spawn', '--composition', 'conversation_debate', '--set', 'topic=tea']);
+    assert.equal(named.code, 0, named.err);
+    assert.match(
+      (await ksi(['agents', 'spawn', '--composition', 'conversation_debate'])).err,
+      /context_missing.*topic/,
+    );
+    const routed = await ksi(['agents', 'route', 'Look', '--needs', 'code_review', 'security_review']);
+    assert.deepEqual([routed.out, /has 2 of/.test(routed.err)], ['rev\n', true]);
+    assert.equal((await ksi(['agents', 'route', 'Fly', '--needs', 'wings'])).code, 1);
+    assert.match((await ksi(['agents'])).out, /\nrev +managed +active +reviewer/);
+  });
+
   it('keeps profiles, and composes', async () => {
     const file = join(dir, 'mine.json');
     await writeFile(file, '{"role": "scout", "capabilities": ["maps"]}');

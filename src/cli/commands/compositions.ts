@@ -1,9 +1,8 @@
-import { InvalidArgumentError } from 'commander';
-import type { CompositionList, CompositionValidation, PromptContext } from '../../../contracts/compositions.js';
+import type { CompositionList, CompositionValidation } from '../../../contracts/compositions.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
-import { CliError, EXIT } from '../exit.js';
-import { readJsonFile } from '../json-file.js';
+import { contextOf, withContext, type ContextOptions as Context } from '../context-options.js';
+import { EXIT } from '../exit.js';
 import { commaList, type GlobalOptions } from '../options.js';
 import { factLines } from '../output/facts.js';
 import { printLines, printOne, printTable, type TableOf } from '../output/print.js';
@@ -14,10 +13,7 @@ import { runCommand } from '../run.js';
 interface ListOptions extends GlobalOptions {
   readonly category?: string;
 }
-interface ContextOptions extends GlobalOptions {
-  readonly set?: PromptContext;
-  readonly context?: string;
-}
+interface ContextOptions extends GlobalOptions, Context {}
 interface SelectOptions extends GlobalOptions {
   readonly role?: string;
   readonly capabilities?: string[];
@@ -108,34 +104,6 @@ export function register(program: Command): void {
         return EXIT.ok;
       }),
     );
-}
-
-const withContext = <C extends Command>(command: C): C =>
-  command
-    .option('--set <key=value>', 'of the context; may be given again. JSON, or else a text', contextEntry)
-    .option('--context <file>', 'JSON file with the context')
-    .withValues({ context: 'files' });
-
-function contextEntry(text: string, sofar: PromptContext = {}): PromptContext {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It must be of the form key=value.');
-  return { ...sofar, [text.slice(0, at)]: jsonOrText(text.slice(at + 1)) };
-}
-
-function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
-}
-
-/** @throws {CliError} */
-function contextOf({ set, context: file }: ContextOptions): PromptContext {
-  const context = file === undefined ? {} : readJsonFile(file);
-  if (typeof context !== 'object' || context === null || Array.isArray(context))
-    throw new CliError(`${file ?? ''} is no JSON object`, EXIT.usage);
-  return { ...context, ...set };
 }
 
 async function list(options: ListOptions): Promise<number> {
