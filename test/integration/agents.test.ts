@@ -7,11 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { MessageExpiry } from '../../src/api/agents/expiry.js';
+import { Positions } from '../../src/api/agents/positions.js';
+import { AgentRegistry } from '../../src/api/agents/registry.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { silent } from '../fixtures/connection.js';
 
 const KSI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -213,6 +217,24 @@ describe('agents', () => {
       assert.deepEqual([nobody.status, nobody.body['code']], [409, 'no_suitable_agent']);
       const unaddressed = await here.ask('POST', '/messages', { content: 'x' });
       assert.equal(unaddressed.status, 400);
+    });
+
+    it('that nobody took are told of before they go, once', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      for (const content of ['taken', 'left']) await here.send({ to: id, content });
+      const [taken, left] = await here.inbox(id);
+      await here.ack(id, taken?.seq ?? 0);
+      const positions = new Positions(lab.broker);
+      const registry = new AgentRegistry(lab.broker, silent);
+      await registry.start();
+      const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });
+      assert.ok((await expiry.sweep()) > 0);
+      assert.equal(await expiry.sweep(), 0);
+      await registry.stop();
+      const told = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
+      const { data } = JSON.parse(new TextDecoder().decode(told?.data)) as { data: Record<string, unknown> };
+      assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);
     });
 
     it('go with their agent', async () => {
