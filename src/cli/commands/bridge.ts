@@ -1,8 +1,10 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { findConnection } from '../connection.js';
 import type { BridgeStats } from '../../bridge/dispatcher.js';
 import { CliError, EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { say } from '../output/say.js';
 import { renderTable } from '../output/table.js';
 import { runCommand } from '../run.js';
 
@@ -18,37 +20,34 @@ interface Options extends GlobalOptions {
 export function register(program: Command): void {
   const bridge = program
     .command('bridge')
-    .description(
-      "Serve clients of the old daemon: speak its protocol on its Unix socket, until Ctrl-C or a client's SHUTDOWN",
-    )
+    .description('Serve clients of the old daemon: speak its protocol on its Unix socket')
     .option('--dir <folder>', 'its working folder, where clients find its socket and files', '.')
     .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
     .option('--upstream <path>', 'socket of a live old daemon, for the commands of --forward')
     .option('--forward <commands>', 'what goes to it, by comma; `all`, or `all,-SPAWN` for all but that')
     .option('--tools <rules>', 'what Claude may use where a client enables tools (default: KSI_BRIDGE_TOOLS)')
-    .addHelpText(
-      'after',
-      `
-All that its clients make belongs to the owner of the token that it runs with. See docs/migration.md.
-
-Examples:
-  $ ksi bridge
-  $ ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock
-  $ ksi bridge --upstream old/sockets/claude_daemon.sock --forward all,-HEALTH_CHECK,-GET_COMMANDS
-  $ ksi bridge stats
-  $ ksi bridge ask GET_SHARED '{"key": "plan"}'
-  $ make up BRIDGE=1`,
+    .withValues({ dir: 'files', socket: 'files', upstream: 'files' })
+    .withNotes(
+      'It serves until Ctrl-C or a client’s SHUTDOWN; `make up BRIDGE=1` runs it as a process of the cluster instead.',
+      'All that its clients make belongs to the owner of the token that it runs with. See docs/migration.md.',
+    )
+    .withExamples(
+      'ksi bridge',
+      'ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock',
+      'ksi bridge --dir beside --upstream old/sockets/claude_daemon.sock --forward all,-GET_COMPOSITIONS',
     )
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
   bridge
     .command('stats')
     .description('Show what a running bridge has served: how many of which command, here and by the old daemon')
+    .withExamples('ksi bridge stats', 'ksi bridge stats --dir beside -o json')
     .action((_options: unknown, command: Command) => runCommand(() => stats(command.optsWithGlobals<Options>())));
   bridge
     .command('ask')
     .description('Send one command as an old client does, to a bridge or an old daemon, and print its result')
     .argument('<command>', 'as GET_AGENTS')
     .argument('[parameters]', 'as JSON')
+    .withExamples('ksi bridge ask HEALTH_CHECK', `ksi bridge ask GET_SHARED '{"key": "plan"}' --dir old`)
     .action((name: string, parameters: string | undefined, _options: unknown, command: Command) =>
       runCommand(() => ask(name, parameters, command.optsWithGlobals<Options>())),
     );
@@ -58,7 +57,7 @@ async function ask(name: string, parameters: string | undefined, options: Option
   const { askLegacy, socketOf } = await import('../../bridge/ask.js');
   const answer = await askLegacy(socketOf(options.dir, options.socket), name, parsed(parameters));
   if (answer.status === 'error') throw new CliError(`${answer.error.code}: ${answer.error.message}`);
-  process.stdout.write(`${JSON.stringify(answer.result, undefined, options.output === 'text' ? 2 : undefined)}\n`);
+  printOne(answer.result, (result) => `${JSON.stringify(result, undefined, 2)}\n`, options);
   return EXIT.ok;
 }
 
@@ -85,7 +84,7 @@ async function run(options: Options): Promise<number> {
     tools: listOf(options.tools ?? config.KSI_BRIDGE_TOOLS),
     log: pino({ level: config.KSI_LOG_LEVEL, base: { process: 'bridge' } }, pino.destination({ fd: 2, sync: true })),
   });
-  process.stderr.write(`The bridge listens on ${bridge.socket}\n`);
+  say(options, `The bridge listens on ${bridge.socket}`);
   const stop = (): void => void bridge.stop();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   await bridge.ended;
@@ -103,7 +102,7 @@ function upstreamOf({ upstream, forward }: Options): { path: string; forward: st
 async function stats(options: Options): Promise<number> {
   const { askStats, socketOf } = await import('../../bridge/ask.js');
   const told = await askStats(socketOf(options.dir, options.socket));
-  process.stdout.write(options.output === 'text' ? shown(told) : `${JSON.stringify(told)}\n`);
+  printOne(told, shown, options);
   return EXIT.ok;
 }
 

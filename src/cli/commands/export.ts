@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import { findConnection } from '../connection.js';
 import type { GlobalOptions } from '../options.js';
 import { printMoved } from '../output/moved.js';
@@ -22,14 +22,9 @@ export function register(program: Command): void {
     .option('--overwrite', 'replace files that are there and are others (session logs never are)')
     .option('--claude-dir <folder>', "Claude's folder for its transcripts (default: claude in the working folder)")
     .option('--prompts <folder>', 'KSI’s own folder of prompts, whose components are copied (default: KSI_PROMPTS)')
-    .addHelpText(
-      'after',
-      `
-What belongs to the owner of the token is written. See docs/migration.md.
-
-Example:
-  $ ksi export ~/old-ksi --claude-dir ~/.claude`,
-    )
+    .withValues({ workdir: 'files', 'claude-dir': 'files', prompts: 'files' })
+    .withNotes('What belongs to the owner of the token is written. See docs/migration.md.')
+    .withExamples('ksi export ~/old-ksi --claude-dir ~/.claude', 'ksi export --dry-run back')
     .action((workdir: string, _options: unknown, command: Command) =>
       runCommand(() => run(resolve(workdir), command.optsWithGlobals<Options>())),
     );

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { MovedItem } from '../../bridge/move/item.js';
 import { findConnection } from '../connection.js';
 import type { GlobalOptions } from '../options.js';
@@ -27,16 +27,12 @@ export function register(program: Command): void {
       "Claude's folder with its transcripts (default: CLAUDE_CONFIG_DIR, else ~/.claude)",
     )
     .option('--prompts <folder>', 'where compositions and components are copied to (default: KSI_PROMPTS)')
-    .addHelpText(
-      'after',
-      `
-Twice is harmless: what is there already is left as it is. What can't be brought is named; the exit code is 1 when something failed.
-See docs/migration.md.
-
-Examples:
-  $ ksi import --dry-run ~/old-ksi
-  $ ksi import ~/old-ksi --claude-dir ~/.claude`,
+    .withValues({ workdir: 'files', 'claude-dir': 'files', prompts: 'files' })
+    .withNotes(
+      'Twice is harmless: what is there already is left as it is. What can’t be brought is named; the exit code is 1 when something failed.',
+      'See docs/migration.md.',
     )
+    .withExamples('ksi import --dry-run ~/old-ksi', 'ksi import ~/old-ksi --claude-dir ~/.claude')
     .action((workdir: string, _options: unknown, command: Command) =>
       runCommand(() => run(workdir, command.optsWithGlobals<Options>())),
     );

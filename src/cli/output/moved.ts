@@ -13,7 +13,7 @@ export async function printMoved(
   for await (const item of items) {
     counts[item.outcome] += 1;
     if (format === 'json') all.push(item);
-    else process.stdout.write(format === 'jsonl' ? `${JSON.stringify(item)}\n` : lineOf(item));
+    else if (format !== 'none') process.stdout.write(format === 'jsonl' ? `${JSON.stringify(item)}\n` : lineOf(item));
   }
   if (format === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
   const told = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
