@@ -21,6 +21,8 @@ import { listen } from '../../src/bridge/listener.js';
 import { messageOf, pushed } from '../../src/bridge/messages.js';
 import { logOfTranscript, transcriptOfLog } from '../../src/bridge/move/transcripts.js';
 import { forwarded, strays } from '../../src/bridge/upstream.js';
+import { Command } from '../../src/cli/command.js';
+import { COMMAND_GROUPS } from '../../src/cli/commands/index.js';
 import { KsiClient } from '../../src/client/client.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
@@ -254,6 +256,17 @@ describe('docs/migration.md: old command, new route', async () => {
       (name) => !named.has(name) && ![...identities, 'LIST_IDENTITIES'].includes(name),
     );
     assert.deepEqual(missing, []);
+  });
+
+  it('names commands of ksi', () => {
+    const program = new Command('ksi');
+    for (const { commands } of COMMAND_GROUPS) for (const { register } of commands) register(program);
+    for (const [, name = '', below] of table.matchAll(/`ksi ([a-z]+)(?: ([a-z]+))?/g)) {
+      const command = program.commands.find((each) => each.name() === name);
+      assert.ok(command !== undefined, name);
+      if (below !== undefined && command.commands.length > 0)
+        assert.ok(command.commands.some((each) => each.name() === below), `${name} ${below}`); // prettier-ignore
+    }
   });
 
   it('names routes that there are, and methods of the client', () => {
