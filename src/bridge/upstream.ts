@@ -69,7 +69,6 @@ export class Upstream {
       return false;
     }
     const socket = await this.#connect(command);
-    link.onGone(() => socket.destroy());
     socket.write(Buffer.concat([line, END_OF_LINE]));
     const answer = await this.#firstLine(socket, command);
     await link.send(answer);
@@ -81,6 +80,7 @@ export class Upstream {
   /** What the daemon says goes to the client, as fast as that reads. */
   #keep(socket: Socket, link: ClientLink): void {
     this.#kept.set(link, socket);
+    link.onGone(() => socket.destroy());
     socket.on('data', (part) => {
       socket.pause();
       void link.send(part).then((there) => (there ? socket.resume() : socket.destroy()));

@@ -330,6 +330,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       >;
       assert.equal(told['forwarded']?.result['served_by'], 'the old daemon');
       assert.ok(Number(told['large']?.result['got']) > 3_000_000);
+      assert.equal(told['half_closed']?.result['served_by'], 'the old daemon');
       assert.equal(told['refused']?.error?.code, 'IDENTITY_NOT_FOUND');
       assert.equal(told['here']?.result['status'], 'healthy');
       assert.equal((told['pushed'] as unknown as Told)['content'], 'pushed by the old daemon');
@@ -338,7 +339,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
         (await cluster.ksi(['bridge', 'stats', '--socket', bridge.socket, '-o', 'json'])).stdout,
       ) as Told;
       assert.deepEqual(stats['commands'], {
-        GET_AGENTS: { upstream: { served: 2, failed: 0 } },
+        GET_AGENTS: { upstream: { served: 3, failed: 0 } },
         GET_IDENTITY: { upstream: { served: 1, failed: 1 } },
         HEALTH_CHECK: { ksi: { served: 1, failed: 0 } },
         AGENT_CONNECTION: { upstream: { served: 1, failed: 0 } },
