@@ -74,6 +74,7 @@ function described(status: ClusterStatus, started: boolean): string {
     ...(operator === undefined
       ? []
       : [['NATS, ask', `${short(operator)}   (nkey seed; inbox prefix _INBOX_operator)`]]),
+    ...(endpoints.bridge === undefined ? [] : [['bridge', short(endpoints.bridge)]]),
     ['logs', short(endpoints.logs)],
   ];
   const workers = status.processes.filter(({ role }) => role === 'worker').length;
