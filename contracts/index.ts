@@ -18,6 +18,7 @@ export * from './events.js';
 export * from './hands.js';
 export * from './http.js';
 export * from './idempotency.js';
+export * from './legacy.js';
 export * from './identities.js';
 export * from './key-token.js';
 export * from './mcp-servers.js';
