@@ -120,14 +120,16 @@ const standinEnv = (plan: Plan): Env =>
     ? {}
     : { ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`, ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key' };
 
+/** Variables by which Claude signs in. */
+export const SIGN_INS = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'CLAUDE_CONFIG_DIR',
+  'CLAUDE_CODE_USE_BEDROCK',
+  'CLAUDE_CODE_USE_VERTEX',
+] as const;
+
 /** Whether the worker is told how Claude signs in. */
 export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>
-  [
-    'ANTHROPIC_API_KEY',
-    'ANTHROPIC_AUTH_TOKEN',
-    'CLAUDE_CODE_OAUTH_TOKEN',
-    'CLAUDE_CONFIG_DIR',
-    'CLAUDE_CODE_USE_BEDROCK',
-    'CLAUDE_CODE_USE_VERTEX',
-    ...listOf(config.KSI_CLAUDE_ENV),
-  ].some((name) => (env[name] ?? '') !== '');
+  [...SIGN_INS, ...listOf(config.KSI_CLAUDE_ENV)].some((name) => (env[name] ?? '') !== '');
