@@ -22,6 +22,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
+  conversation_ended: 'Read it with `ksi conversations transcript ID`, or begin another one: `ksi orchestrate`.',
   no_suitable_agent: 'Name an agent, or register one that has a capability of those.',
   no_available_agent: 'Name one: it gets the task when it connects, or is active again.',
   identity_exists: 'Change the one that is there, or remove it first.',

@@ -4,6 +4,7 @@ import * as cancel from './cancel.js';
 import * as chat from './chat.js';
 import * as completion from './completion.js';
 import * as config from './config.js';
+import * as conversations from './conversations.js';
 import * as dead from './dead.js';
 import * as remove from './delete.js';
 import * as doctor from './doctor.js';
@@ -13,6 +14,7 @@ import * as help from './help.js';
 import * as input from './input.js';
 import * as interrupt from './interrupt.js';
 import * as logs from './logs.js';
+import * as orchestrate from './orchestrate.js';
 import * as queues from './queues.js';
 import * as retry from './retry.js';
 import * as sessions from './sessions.js';
@@ -42,6 +44,7 @@ interface CommandModule {
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly commands: readonly CommandModule[] }[] = [
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
+  { title: 'Agents', commands: [orchestrate, conversations] },
   { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
   { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
   { title: 'This program', commands: [completion, help] },
