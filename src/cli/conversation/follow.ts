@@ -34,14 +34,13 @@ export async function followConversation(
       if (event.type !== 'CONVERSATION_ENDED') spinner.show('talking');
     }
     spinner.clear();
-    return ended(await talk.get(), options);
+    if (!stop.signal.aborted) return ended(await talk.get(), options);
   } catch (error) {
     if (!stop.signal.aborted) throw error;
-    spinner.clear();
-    return interrupted(client, talk, options);
   } finally {
     process.removeListener('SIGINT', interrupt);
   }
+  return interrupted(client, talk, options);
 }
 
 function show(event: ConversationEvent): void {
