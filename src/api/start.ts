@@ -157,7 +157,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const library = new PromptLibrary({ own: config.KSI_PROMPTS, ownProfiles: config.KSI_PROFILES, log });
     const sharedEvents = new SharedEvents(broker, blobs, log);
     stops.push(() => sharedEvents.stop());
-    const shared = new SharedState(broker, blobs, sharedEvents);
+    const shared = new SharedState(broker, blobs, sharedEvents, log);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
     const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
