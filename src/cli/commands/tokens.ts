@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from '../command.js';
-import { SCOPES, type Scope, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
+import { SCOPES, type Scope } from '../../../contracts/choices.js';
+import type { TokenRequest, TokenShown } from '../../../contracts/tokens.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';

@@ -79,7 +79,7 @@ function described(status: ClusterStatus, started: boolean): string {
   const workers = status.processes.filter(({ role }) => role === 'worker').length;
   const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API${endpoints.apis.length === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}`;
   const table = rows.map(([name = '', value = '']) => `  ${name.padEnd(11)} ${value}`);
-  return [head, ...table, '', 'Try: npx ksi spawn "Say hello"', 'Stop: make down'].join('\n');
+  return [head, ...table, '', 'Try: npx ksi spawn "Say hello", or talk: npx ksi chat', 'Stop: make down'].join('\n');
 }
 
 /** The newcomer's first spawn, by the same command that we tell people to use. */
