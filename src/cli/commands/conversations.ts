@@ -1,10 +1,6 @@
 import { Option } from 'commander';
-import {
-  CONVERSATION_STATUSES,
-  type Conversation,
-  type ConversationsQuery,
-  type Speaker,
-} from '../../../contracts/conversations.js';
+import { CONVERSATION_STATUSES } from '../../../contracts/choices.js';
+import type { Conversation, ConversationsQuery, Speaker } from '../../../contracts/conversations.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';
