@@ -19,7 +19,8 @@ import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
-import { ConfigError, listOf } from '../config.js';
+import { listOf } from '../config.js';
+import { refusePlaintext } from '../plaintext.js';
 import { Agents } from './agents/agents.js';
 import { Talk } from './conversations/talk.js';
 import { MailWatch } from './agents/mail-watch.js';
@@ -30,7 +31,6 @@ import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
-import { isLoopback } from './edge/doors.js';
 import { Tls } from './edge/tls.js';
 import { SpawnRate } from './spawn-rate.js';
 import { Seal } from './tokens/seal.js';
@@ -91,7 +91,11 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
   try {
-    refusePlaintext(config);
+    if (config.KSI_TLS_CERT === undefined)
+      refusePlaintext(
+        config,
+        'others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.',
+      );
     const tls = Tls.of(config, log);
     stops.push(async () => tls?.stop());
     const early = new Authenticator(options.token);
@@ -157,7 +161,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const library = new PromptLibrary({ own: config.KSI_PROMPTS, ownProfiles: config.KSI_PROFILES, log });
     const sharedEvents = new SharedEvents(broker, blobs, log);
     stops.push(() => sharedEvents.stop());
-    const shared = new SharedState(broker, blobs, sharedEvents);
+    const shared = new SharedState(broker, blobs, sharedEvents, log);
     const identities = new Identities(broker);
     const profiles = new Profiles(broker, library);
     const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
@@ -188,7 +192,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       log,
     });
     stops.push(() => talk.stop());
-    const dead = new DeadLetters(broker, blobs, once, log);
+    const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const context: ApiContext = {
       config,
       log,
@@ -201,7 +205,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       acceptor,
       once,
       dead,
-      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       tasks,
       canceller,
       deleter: new Deleter({
@@ -286,14 +290,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await stop();
     throw error;
   }
-}
-
-/** @throws {ConfigError} */
-function refusePlaintext(config: Config): void {
-  if (isLoopback(config.KSI_HOST) || config.KSI_TLS_CERT !== undefined || config.KSI_ALLOW_PLAINTEXT === 'yes') return;
-  throw new ConfigError([
-    `KSI_HOST="${config.KSI_HOST}": others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.`,
-  ]);
 }
 
 const ended = (model: ReadModel, taskId: string): boolean => {

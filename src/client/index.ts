@@ -4,6 +4,6 @@ export type { ConversationEvent, ConversationHandle } from './conversation-handl
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
 export type { EventGap, EventMessage, LiveDelta } from './event-message.js';
 export type { Listing } from './listing.js';
-export type { SharedChange, WatchOptions } from './resources/shared.js';
+export type { ExpectingOptions, SharedChange, WatchOptions } from './resources/shared.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
 export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, RepeatingOptions } from './transport.js';

@@ -4,6 +4,7 @@ import type { Config } from '../../contracts/config.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import {
   ANSWERS_CONSUMER,
+  CONVERSATIONS_CONSUMER,
   countingConsumers,
   DUE_CONSUMER,
   laneConsumer,
@@ -91,6 +92,7 @@ async function* checkConsumers(broker: Broker, config: Config): AsyncGenerator<F
     { stream: STREAM.schedules, consumer: DUE_CONSUMER },
     { stream: STREAM.messages, consumer: ROUTER_CONSUMER },
     { stream: STREAM.events, consumer: ANSWERS_CONSUMER },
+    { stream: STREAM.events, consumer: CONVERSATIONS_CONSUMER },
     ...listOf(config.KSI_NATS_AGENTS).map((id) => ({ stream: STREAM.messages, consumer: nativeInboxConsumer(id) })),
   ];
   const wrong: string[] = [];

@@ -5,6 +5,7 @@ import type { EventData } from '../../contracts/events.js';
 import { KsiClient } from '../../src/client/index.js';
 import { isEvent } from '../../src/client/event-message.js';
 import { clusterStatus } from '../../src/cluster/status.js';
+import { AgentsOver } from '../fixtures/agents.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 
 describe('agents that talk, with the real claude, in a demo', () => {
@@ -73,8 +74,7 @@ describe('agents that talk, with the real claude, in a demo', () => {
     );
     assert.equal(tried.length, lines.filter((line) => /^\d+ agent-2 /.test(line)).length, 'a task a turn');
     // Its agents go with its end.
-    for (let left = 1; left > 0; await sleep(100))
-      left = (await client.tasks.list({ limit: 1 })).tasks.length === 0 ? 0 : await agentsLeft(cluster, 'debate-');
+    while ((await agentsLeft(cluster, 'debate-')) > 0) await sleep(100);
     assert.match(await client.conversations.markdown(talk.id), /## agent-2 \(against\)\n\nThese are my grounds\./);
     await client.conversations.delete(talk.id);
     assert.deepEqual(
@@ -83,7 +83,38 @@ describe('agents that talk, with the real claude, in a demo', () => {
       'with the sessions that were made for it',
     );
   });
+
+  it('an agent uses the hands that it was given, and no others', async () => {
+    const agents = new AgentsOver(() => cluster.url, cluster.token);
+    await agents.register({ agent_id: 'peer' });
+    await agents.register({ agent_id: 'boss', kind: 'managed', hands: ['messages', 'shared', 'spawn'] });
+    const call = (tool: string, input: object): string => `[[tool:mcp__ksi__${tool} ${JSON.stringify(input)}]]`;
+    const deeds = [
+      call('task_spawn', { prompt: 'Say MANGO', wait_s: 60 }),
+      call('shared_set', { key: 'fruit', value: 'mango' }),
+      call('message_send', { to: 'peer', content: 'It is a mango.' }),
+      call('agents_list', {}),
+    ];
+    await agents.send({ from: 'peer', to: 'boss', content: `Find out. ${deeds.join(' ')}` });
+    const [told, answer] = await untilTwo(() => agents.inbox('peer', '?wait=30'));
+    assert.deepEqual([told?.from, told?.content], ['boss', 'It is a mango.']);
+    // The answers of the tools, as the stand-in quotes them: of the last one that there is none.
+    assert.match(answer?.content ?? '', /"status":"completed","ended":true,"result":"[^]*Say MANGO/);
+    assert.match(answer?.content ?? '', /No such tool available: mcp__ksi__agents_list/);
+    const shared = await agents.ask('GET', '/shared/fruit');
+    assert.deepEqual([shared.body['value'], shared.body['by']], ['mango', 'boss']);
+    const { tasks } = await client.tasks.list({ limit: 100 });
+    const [child] = tasks.filter(({ spawned_by: parent }) => parent !== undefined);
+    assert.deepEqual([child?.status, child?.agent_id, child?.depth], ['completed', 'boss', 1]);
+  });
 });
+
+async function untilTwo<T>(read: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  for (;;) {
+    const found = await read();
+    if (found.length >= 2) return found;
+  }
+}
 
 async function agentsLeft({ url, token }: TestCluster, prefix: string): Promise<number> {
   const answer = await fetch(`${url}/agents?limit=500`, { headers: { authorization: `Bearer ${token}` } });

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { AgentShown } from '../../contracts/agents.js';
 import type { AgentSpawned, TaskRouted } from '../../contracts/agent-spawn.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { InboxMessage } from '../../contracts/messages.js';
+import { lastBySubject, type Stored } from '../../src/broker/read.js';
 import { KsiClient, KsiError, type SharedChange } from '../../src/client/index.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
@@ -63,6 +66,21 @@ describe('making agents, and giving them tasks', () => {
     assert.match(options?.append_system_prompt ?? '', /^You are `mine-1`[^]*topic: coffee[^]*Be brief\.$/);
   });
 
+  it('its task becomes a task of its session, with its prompt', async () => {
+    const { session_id: session = '', agent_id: id } = await spawn({
+      profile: 'coder',
+      task: 'Rename it',
+      context: 'x',
+    });
+    let stored: Stored | undefined;
+    while ((stored ??= await lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(session))) === undefined);
+    const command = JSON.parse(new TextDecoder().decode(stored.data)) as SpawnCommand & { agent_id: string };
+    assert.equal(command.agent_id, id);
+    assert.match(command.append_system_prompt ?? '', /^You are `coder_[^]*a software developer/);
+    assert.deepEqual(command.permission_mode, 'acceptEdits');
+    assert.match(command.prompt, /TASK_ASSIGNMENT: Rename it\nCONTEXT: x/);
+  });
+
   it('what cannot be made is refused, and nothing is registered', async () => {
     for (const [body, status, code] of [
       [{ profile: 'none' }, 404, 'not_found'],
@@ -88,10 +106,7 @@ describe('making agents, and giving them tasks', () => {
     await spawn(request);
     const [only, ...others] = await inbox('scout');
     assert.equal(others.length, 0);
-    assert.deepEqual(
-      [only?.type, only?.content, only?.payload],
-      ['TASK_ASSIGNMENT', 'TASK_ASSIGNMENT: Go\nCONTEXT: north', { task: 'Go', context: 'north' }],
-    );
+    assert.deepEqual([only?.type, only?.content], ['TASK_ASSIGNMENT', 'TASK_ASSIGNMENT: Go\nCONTEXT: north']);
     const registered = await ask('POST', '/agents/register', {
       agent_id: 'scout-2',
       profile: 'outside',

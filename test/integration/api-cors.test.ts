@@ -44,7 +44,7 @@ describe('pages of another origin', () => {
       assert.equal(answer.headers.vary, 'Origin');
       assert.equal(
         answer.headers['access-control-expose-headers'],
-        'RateLimit, RateLimit-Policy, Retry-After, Location',
+        'RateLimit, RateLimit-Policy, Retry-After, Location, ETag',
       );
       assert.equal(answer.headers['access-control-allow-credentials'], undefined);
     }
@@ -55,10 +55,10 @@ describe('pages of another origin', () => {
       const { statusCode, headers, body } = await ask('OPTIONS', path, { origin: 'https://two.example.org', ...asks });
       assert.deepEqual([statusCode, body], [204, '']);
       assert.equal(headers['access-control-allow-origin'], 'https://two.example.org');
-      assert.equal(headers['access-control-allow-methods'], 'GET, POST, PATCH, DELETE');
+      assert.equal(headers['access-control-allow-methods'], 'GET, POST, PUT, PATCH, DELETE');
       assert.equal(
         headers['access-control-allow-headers'],
-        'authorization, content-type, idempotency-key, last-event-id',
+        'authorization, content-type, idempotency-key, last-event-id, if-match, if-none-match',
       );
       assert.equal(headers['access-control-max-age'], '600');
       assert.equal(headers['access-control-allow-credentials'], undefined);

@@ -274,7 +274,10 @@ describe('conversations of external agents', () => {
         ['managed', undefined, 'moderator'],
       ],
     );
-    assert.match(agents[0]?.options?.append_system_prompt ?? agents[0]?.options?.system_prompt ?? '', /critic/i);
+    const prompts = agents.map(({ options }) => options?.append_system_prompt ?? '');
+    assert.match(prompts[0] ?? '', /critic/i);
+    assert.match(prompts[1] ?? '', /topic: x[^]*You speak with ann \(collaborator\), moderator \(moderator\)[^]*leads/);
+    assert.match(prompts[2] ?? '', /moderation[^]*\[END\]/);
     assert.equal(agents[1]?.options?.model, 'haiku');
     await must(there.ask('POST', `/conversations/${begun.conversation_id}/end`));
     for (const { agent_id: id } of speakers) while ((await here.ask('GET', `/agents/${id}`)).status !== 404);

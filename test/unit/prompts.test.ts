@@ -275,6 +275,39 @@ describe('the library', () => {
     assert.equal(choiceOf(ranked(await library.choosable(), { role: 'astronaut', task: 'xyzzy' })).fallback, true);
   });
 
+  it('gives each participant of a conversation its part, by its role or its number', async () => {
+    const library = new PromptLibrary({ own: undefined, ownProfiles: undefined, log: silent });
+    const composing = { component: (source: string) => library.component(source), mostChars: 100_000 };
+    const compositions = await library.compositions();
+    const parts = async (mode: string, context: Record<string, unknown>): Promise<string> => {
+      const found = compositions.get(`conversation_${mode}`);
+      assert.ok(found !== undefined && 'value' in found);
+      const { components } = await compose(found.value, { agent_id: 'a', topic: 't', ...context }, composing);
+      const common = ['identity', 'frame', 'human', 'honesty', 'signals', 'ending', 'debater', 'together'];
+      return components.filter((name) => !common.includes(name)).join(' ');
+    };
+    for (const [mode, expected] of [
+      ['debate', ['for', 'against', 'other', 'other']],
+      ['collaboration', ['', '', '', '']],
+      ['teaching', ['teacher', 'student', 'student', 'student']],
+      ['brainstorm', ['create', 'create', 'criticise', 'criticise']],
+      ['analysis', ['analyst', 'researcher', 'researcher', 'researcher']],
+    ] as const)
+      for (const agent_role of [undefined, 'general'])
+        for (const [index, part] of expected.entries()) {
+          const role = agent_role === undefined ? {} : { agent_role };
+          assert.equal(await parts(mode, { ...role, agent_number: index + 1 }), part, `${mode} ${index + 1}`);
+          assert.equal(await parts(mode, { agent_role: 'moderator', agent_number: index + 1 }), 'moderator', mode);
+        }
+    for (const [mode, agent_role, part] of [
+      ['debate', 'against', 'against'],
+      ['teaching', 'learner', 'student'],
+      ['brainstorm', 'critic', 'criticise'],
+      ['analysis', 'analyst', 'analyst'],
+    ] as const)
+      assert.equal(await parts(mode, { agent_role }), part, `${mode} ${agent_role}`);
+  });
+
   it("gives way to the operator's files, which are read anew when they change", async () => {
     const own = await mkdtemp(join(tmpdir(), 'ksi-prompts-'));
     try {

@@ -23,6 +23,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { Cached } from '../../broker/kv-cache.js';
 import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
+import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import { blend } from './blend.js';
@@ -82,9 +83,10 @@ export class Agents {
     await this.registry.stop();
   }
 
-  /** @throws {ApiError} agent_exists, invalid_request */
+  /** @throws {ApiError} forbidden, agent_exists, invalid_request */
   async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
     const request = await this.#whole(asked, principal);
+    demandFor(request, principal);
     await this.#admit(request.options, principal);
     const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
       // Nothing that was for an earlier agent of this id is for this one.
@@ -115,9 +117,10 @@ export class Agents {
     return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
   }
 
-  /** @throws {ApiError} not_found, conflict */
+  /** @throws {ApiError} forbidden, not_found, conflict */
   async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
     const { owner } = (await this.registry.agent(id, principal)).value;
+    demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
     await this.#admit(change.options, onBehalfOf(principal, owner));
     return this.#shown(await this.registry.update(id, change, principal));
   }
@@ -171,4 +174,12 @@ export class Agents {
   async #admit(options: Agent['options'], principal: Principal): Promise<void> {
     if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
   }
+}
+
+/** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
+function demandFor(
+  { kind, options, hands }: Pick<AgentRegistration, 'kind' | 'options' | 'hands'>,
+  by: Principal,
+): void {
+  if (kind === 'managed' || options !== undefined || hands !== undefined) demand(by, 'spawn');
 }

@@ -72,7 +72,7 @@ export class Spawner {
     const { task, context, required_capabilities: required = [], ...message } = request;
     const content = assignment({ task, context });
     const sent = await agents.send(
-      { ...message, type: 'TASK_ASSIGNMENT', content, payload: payloadOf(request), required_capabilities: required },
+      { ...message, type: 'TASK_ASSIGNMENT', content, required_capabilities: required },
       principal,
     );
     const agent = await agents.one(sent.to ?? '', principal);
@@ -114,7 +114,6 @@ export class Spawner {
         type: 'TASK_ASSIGNMENT',
         to,
         content: assignment({ task, context }),
-        payload: payloadOf({ task, context }),
         ...(conversation_id === undefined ? {} : { conversation_id }),
         ...(message_id === undefined ? {} : { message_id }),
       },
@@ -127,11 +126,6 @@ export class Spawner {
 const withRole = (profile: ProfileShown): ProfileShown => ({
   ...profile,
   role: profile.role ?? profile.name.slice(0, 64),
-});
-
-const payloadOf = ({ task, context }: { task: string; context?: string | undefined }): Record<string, unknown> => ({
-  task,
-  ...(context === undefined ? {} : { context }),
 });
 
 /** The prompt may make them more than a task may have. @throws {ApiError} */

@@ -1,15 +1,16 @@
-import type { Abandoned, SpeakerRecord } from '../../../contracts/conversations.js';
+import type { Abandoned, ConversationRecord, SpeakerRecord } from '../../../contracts/conversations.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Agents } from '../agents/agents.js';
 import type { Spawner } from '../agents/spawner.js';
+import { demand } from '../auth.js';
 import { taken } from '../accept/taken.js';
+import { variablesFor } from '../../conversations/variables.js';
 import type { Profiles } from '../profiles.js';
 import type { Principal } from '../principal.js';
 import { NO_SESSION, type Cast } from './conductor.js';
 
 export interface AgentCastOptions {
-  readonly agents: Pick<Agents, 'register' | 'remove'>;
-  /** Makes those that have a profile. */
+  readonly agents: Pick<Agents, 'remove'>;
   readonly spawner: Pick<Spawner, 'spawn'>;
   readonly profiles: Pick<Profiles, 'get'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
@@ -27,17 +28,29 @@ export class AgentCast implements Cast {
   }
 
   async check({ made: { profile, options } = {} }: SpeakerRecord, principal: Principal): Promise<void> {
+    // Its turns are runs of Claude, as whoever makes it says.
+    demand(principal, 'spawn');
     if (profile !== undefined) await this.#options.profiles.get(profile, principal);
     await this.#options.admit({ prompt: '-', ...options }, principal);
   }
 
-  async register({ agent_id, made: { profile, ...rest } = {} }: SpeakerRecord, principal: Principal): Promise<string> {
-    const { agents, spawner } = this.#options;
-    const asked = { agent_id, ...taken(rest, { role: true, options: true, hands: true }) };
-    const { session_id: sessionId } =
-      profile === undefined
-        ? await agents.register({ ...asked, kind: 'managed' }, principal)
-        : await spawner.spawn({ ...asked, profile }, principal);
+  /** Of its profile, or of the composition for those who talk in this mode. */
+  async register(record: ConversationRecord, place: number, principal: Principal): Promise<string> {
+    const { spawner } = this.#options;
+    const speaker = record.speakers[place];
+    if (speaker?.made === undefined) return NO_SESSION;
+    const { profile, role, options, hands } = speaker.made;
+    const { session_id: sessionId } = await spawner.spawn(
+      {
+        agent_id: speaker.agent_id,
+        ...(profile === undefined ? { composition: `conversation_${record.mode}` } : { profile }),
+        ...(role === undefined ? {} : { role }),
+        ...(options === undefined ? {} : { options }),
+        ...(hands === undefined ? {} : { hands }),
+        variables: variablesFor(record, place),
+      },
+      principal,
+    );
     // One of a profile of external agents has none.
     return sessionId ?? NO_SESSION;
   }

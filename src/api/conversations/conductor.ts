@@ -23,7 +23,7 @@ export interface Cast {
   /** Whether such a one can be made. @throws {ApiError} */
   check(speaker: SpeakerRecord, principal: Principal): Promise<void>;
   /** @returns its session, or NO_SESSION. @throws {ApiError} */
-  register(speaker: SpeakerRecord, principal: Principal): Promise<string>;
+  register(record: ConversationRecord, place: number, principal: Principal): Promise<string>;
   /** @throws {ApiError} */
   remove(agentId: string, principal: Principal): Promise<void>;
   /** Ends the task that a turn's message has become, or becomes. @throws {ApiError} */
@@ -204,7 +204,7 @@ export class Conductor {
           async () => ({
             kind: 'registered',
             speaker: due.speaker,
-            sessionId: await cast.register(speaker, principal),
+            sessionId: await cast.register(record, due.speaker, principal),
           }),
           (error) => ({ kind: 'fail', why: `${speaker.name} could not be made: ${error.message}` }),
         );

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { BlobRef } from '../../../contracts/blob.js';
 import { keyOfToken, keyToken } from '../../../contracts/key-token.js';
@@ -40,11 +41,13 @@ export class SharedState {
   readonly #records: OwnedRecords<typeof SharedRecord>;
   readonly #blobs: Blobs;
   readonly #events: SharedEvents;
+  readonly #log: Logger;
 
-  constructor(broker: Broker, blobs: Blobs, events: SharedEvents) {
+  constructor(broker: Broker, blobs: Blobs, events: SharedEvents, log: Logger) {
     this.#records = new OwnedRecords({ broker, bucket: BUCKET.shared, subject: SUBJECT.shared, schema: SharedRecord });
     this.#blobs = blobs;
     this.#events = events;
+    this.#log = log;
   }
 
   /** As it is now, read from the leader. @throws {ApiError} not_found */
@@ -80,8 +83,8 @@ export class SharedState {
         const { before, at } = await this.#change({ owner, key, revision }, (token, expected) =>
           this.#records.put(owner, token, record, expected),
         );
-        await this.#drop(before?.ref);
         await this.#events.set(record, at);
+        await this.#drop(before?.ref);
         return { key, revision: at, updated_at: record.updated_at, size, ...(by === undefined ? {} : { by }) };
       } catch (error) {
         // Of a write that nobody has an answer of, it is not known whether it holds.
@@ -99,8 +102,8 @@ export class SharedState {
         if (held === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
         return this.#records.remove(owner, token, expected);
       });
-      await this.#drop(before?.ref);
       await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
+      await this.#drop(before?.ref);
     });
   }
 
@@ -154,8 +157,14 @@ export class SharedState {
     return this.#blobs.put(`${blobsOf(owner)}${uuidv7()}`, new TextEncoder().encode(json));
   }
 
+  /** What stands there no more is no reason to call a change that was made a failure: it goes with its owner at the latest. */
   async #drop(ref: BlobRef | undefined): Promise<void> {
-    if (ref !== undefined) await this.#blobs.delete(ref.name);
+    if (ref === undefined) return;
+    try {
+      await this.#blobs.delete(ref.name);
+    } catch (error) {
+      this.#log.warn({ err: error, blob: ref.name }, 'a value that was replaced could not be deleted');
+    }
   }
 }
 

@@ -1,13 +1,6 @@
 import { SUBJECT } from '../../../contracts/names.js';
 import { keyToken } from '../../../contracts/key-token.js';
-import type {
-  SharedDelete,
-  SharedEntry,
-  SharedListQuery,
-  SharedPage,
-  SharedQuery,
-  SharedValue,
-} from '../../../contracts/shared.js';
+import type { SharedEntry, SharedListQuery, SharedPage, SharedQuery, SharedValue } from '../../../contracts/shared.js';
 import { KsiError, KsiGapError } from '../errors.js';
 import { isEvent, isGap } from '../event-message.js';
 import { atCursor, listing, type Listing } from '../listing.js';
@@ -25,6 +18,11 @@ export interface SharedChange {
   readonly by?: string;
   /** To go on after it: `since` of another `watch`. */
   readonly cursor: string;
+}
+
+export interface ExpectingOptions extends CallOptions {
+  /** What the key must have, 0: it must not be there; else `conflict`. Default: whatever it has. */
+  readonly revision?: number | undefined;
 }
 
 export interface WatchOptions extends FollowOptions {
@@ -50,8 +48,8 @@ export class Shared {
     return this.#transport.call('shared_get', { key, ...query }, options);
   }
 
-  /** @param revision what it must have, 0: it must not be there. Default: whatever it has. @throws {KsiError} `conflict` */
-  set(key: string, value: unknown, { revision, ...options }: CallOptions & SharedDelete = {}): Promise<SharedEntry> {
+  /** @throws {KsiError} `conflict` */
+  set(key: string, value: unknown, { revision, ...options }: ExpectingOptions = {}): Promise<SharedEntry> {
     return this.#transport.call('shared_set', { key, value, ...(revision === undefined ? {} : { revision }) }, options);
   }
 
@@ -77,7 +75,7 @@ export class Shared {
   }
 
   /** @throws {KsiError} `not_found`, `conflict` */
-  delete(key: string, { revision, ...options }: CallOptions & SharedDelete = {}): Promise<void> {
+  delete(key: string, { revision, ...options }: ExpectingOptions = {}): Promise<void> {
     return this.#transport.call('shared_delete', { key, ...(revision === undefined ? {} : { revision }) }, options);
   }
 
