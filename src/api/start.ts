@@ -22,6 +22,7 @@ import { QueueGauge } from './accept/queue-gauge.js';
 import { listOf } from '../config.js';
 import { refusePlaintext } from '../plaintext.js';
 import { Agents } from './agents/agents.js';
+import { MessageExpiry } from './agents/expiry.js';
 import { Talk } from './conversations/talk.js';
 import { MailWatch } from './agents/mail-watch.js';
 import { ManagedAgents } from './agents/managed.js';
@@ -266,6 +267,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => managed.stop());
     managed.start();
+    const { registry, positions } = agents;
+    const messageExpiry = new MessageExpiry({ broker, registry, positions, log });
+    stops.push(() => messageExpiry.stop());
+    messageExpiry.start();
     const hands = handsDesk(context);
     stops.push(() => hands.stop());
     hands.start();

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { AGENT_PRESENCE_TTL_S } from '../../../contracts/agents.js';
 import type {
   Agent,
   AgentChange,
@@ -49,6 +50,8 @@ export interface AgentsOptions {
 
 const DEFAULT_LIMIT = 50;
 const DEFAULT_MESSAGES = 100;
+/** Who waits for messages is there: so often that is said again. */
+const STILL_THERE_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
 
 /** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
 export class Agents {
@@ -141,15 +144,16 @@ export class Agents {
     const { value: agent } = await this.registry.agent(id, principal);
     const { closing } = this.#options;
     const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
+    const options = { limit: query.limit ?? DEFAULT_MESSAGES, after: query.after, signal };
+    const until = performance.now() + (query.wait ?? 0) * 1_000;
     return guarded(async () => {
-      if (agent.kind === 'external') await this.presence.polled(agent);
-      const messages = await this.inboxes.readOrWait(agent, {
-        limit: query.limit ?? DEFAULT_MESSAGES,
-        after: query.after,
-        waitMs: (query.wait ?? 0) * 1_000,
-        signal,
-      });
-      return { messages };
+      for (;;) {
+        if (agent.kind === 'external') await this.presence.polled(agent);
+        const left = until - performance.now();
+        const waitMs = Math.max(0, Math.min(left, STILL_THERE_MS));
+        const messages = await this.inboxes.readOrWait(agent, { ...options, waitMs });
+        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted) return { messages };
+      }
     });
   }
 

@@ -3,7 +3,6 @@ import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Agents } from '../agents/agents.js';
 import type { Spawner } from '../agents/spawner.js';
 import { demand } from '../auth.js';
-import { taken } from '../accept/taken.js';
 import { variablesFor } from '../../conversations/variables.js';
 import type { Profiles } from '../profiles.js';
 import type { Principal } from '../principal.js';
