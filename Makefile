@@ -31,10 +31,7 @@ install: node $(INSTALLED) ## Install what package-lock.json says
 
 $(INSTALLED): package-lock.json | node
 	@echo 'npm ci' >&2
-	@# A registry that lacks builds for other platforms yields a lock file that npm ci refuses; npm install takes what it locks, and changes nothing.
-	@npm ci --no-audit --no-fund --loglevel=silent >&2 || { \
-	  echo 'npm ci refused the lock file (builds for other platforms are missing in it); npm install --no-save' >&2; \
-	  npm install --no-save --no-audit --no-fund --loglevel=error >&2; }
+	@npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
 build: install $(BUILT) ## Compile into dist/

@@ -8,7 +8,7 @@ export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 
 /**
  * What a token may do. `spawn`: run, steer and put back tasks; `read`: see tasks, sessions, events, workers; `approve`: answer
- * approvals; `agents`: agents, messages, shared state; `admin`: tokens and whatever else is the operator's.
+ * approvals; `agents`: agents, messages, shared state (what a managed agent runs takes `spawn` too); `admin`: tokens and whatever else is the operator's.
  */
 export const SCOPES = ['spawn', 'read', 'approve', 'agents', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];

@@ -42,8 +42,8 @@ export const API_ERRORS = {
   },
   forbidden: {
     status: 403,
-    title: 'The token lacks the scope for this',
-    next: 'Ask the operator for a token with the scope that is named.',
+    title: 'The token is not enough for this',
+    next: 'Ask the operator for a token with the scope that is named, or for one that sees all owners.',
   },
   host_not_allowed: {
     status: 403,
@@ -131,6 +131,16 @@ export const API_ERRORS = {
     status: 409,
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
+  },
+  request_timeout: {
+    status: 408,
+    title: 'The request came too slowly',
+    next: 'Send the headers within 10 s, and all of it within a minute.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'The headers are too large',
+    next: 'Send less than 16 KiB of them; what is large belongs in the body.',
   },
   identity_exists: {
     status: 409,

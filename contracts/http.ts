@@ -116,8 +116,8 @@ export type OwnerParams = Static<typeof OwnerParams>;
 export const TasksQuery = Type.Object(
   {
     status: Type.Optional(Type.Enum([...TASK_STATUSES])),
-    session_id: Type.Optional(Type.String({ description: "A session's UUID or name." })),
-    queue: Type.Optional(Type.String()),
+    session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
+    queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
     metadata: Type.Optional(
       Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
     ),
@@ -147,7 +147,7 @@ export type DeadSummary = Static<typeof DeadSummary>;
 
 const deadFilter = {
   queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
-  owner: Type.Optional(Type.String()),
+  owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
 };
 
 export const DeadQuery = Type.Object(

@@ -87,7 +87,7 @@ export const OPERATIONS = {
   tokens: { method: 'GET', path: '/tokens', scope: 'admin', repeatable: true },
   token_create: { method: 'POST', path: '/tokens', body: true, scope: 'admin', changes: true },
   token_revoke: { method: 'DELETE', path: '/tokens/:id', scope: 'admin', changes: true, repeatable: true },
-  ticket: { method: 'POST', path: '/tickets', scope: 'read', repeatable: true },
+  ticket: { method: 'POST', path: '/tickets', scope: 'read', changes: true, repeatable: true },
   owner_delete: { method: 'DELETE', path: '/owners/:id', scope: 'admin', changes: true, repeatable: true },
 
   // Shared state

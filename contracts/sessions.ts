@@ -40,6 +40,9 @@ export interface TranscriptEntry {
   readonly [field: string]: unknown;
 }
 
+/** A path below the session's own folder on a worker, where Claude Code puts it: it leads nowhere else. */
+const SUBAGENT_PATTERN = '^(?=.{1,512}$)[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$';
+
 const entries = Type.Array(Type.Object({ type: Type.String() }), { description: 'Lines as Claude Code keeps them.' });
 
 /** A whole session, to keep or to bring elsewhere: GET /sessions/:id/export, POST /sessions/import. */
@@ -51,7 +54,9 @@ export const SessionExport = Type.Object(
       Type.String({ pattern: NAME_PATTERN, description: 'Its UUID, or the name of a new one.' }),
     ),
     entries,
-    subagents: Type.Optional(Type.Record(Type.String({ maxLength: 512 }), entries)),
+    subagents: Type.Optional(
+      Type.Record(Type.String({ pattern: SUBAGENT_PATTERN }), entries, { additionalProperties: false }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs';
 import { destination, pino } from 'pino';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config.js';
+import { refusePlaintext } from '../src/plaintext.js';
 import { findContainment, GROUP_ONLY } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
@@ -34,10 +35,13 @@ async function main(): Promise<void> {
   }
 
   const metrics = workerMetrics(() => worker);
-  const probes =
-    config.KSI_METRICS_PORT === undefined
-      ? undefined
-      : await serveProbes(metrics, () => worker, config.KSI_HOST, config.KSI_METRICS_PORT);
+  const { KSI_METRICS_PORT: port } = config;
+  if (port !== undefined)
+    refusePlaintext(
+      config,
+      "a worker's probes know neither TLS nor tokens. Give KSI_ALLOW_PLAINTEXT=yes if others may see them.",
+    );
+  const probes = port === undefined ? undefined : await serveProbes(metrics, () => worker, config.KSI_HOST, port);
   if (probes !== undefined) log.info({ port: probes.port }, 'probes and metrics');
   let broker: Broker | undefined;
   try {

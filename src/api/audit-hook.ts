@@ -7,8 +7,9 @@ export function auditHook(app: FastifyInstance, audit: Audit): void {
     const { audit: verb } = request.routeOptions.config;
     const { principal, target, problem } = request;
     if (verb === undefined || principal === undefined) return;
-    const { id } = request.params as { id?: string };
-    const about = target ?? id;
+    // The one field of a path, whatever it is called.
+    const [named] = Object.values(request.params as Record<string, string>);
+    const about = target ?? named;
     audit.record({
       owner: principal.owner,
       token_id: principal.tokenId,

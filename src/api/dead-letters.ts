@@ -12,6 +12,7 @@ import { readStream } from '../events/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { maySee, onBehalfOf, type Principal } from './principal.js';
+import type { SpawnRate } from './spawn-rate.js';
 import { ofAgent, requestOf } from './steer/request-of.js';
 
 const DEFAULT_PAGE = 50;
@@ -29,12 +30,14 @@ export class DeadLetters {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
   readonly #once: OnceAcceptor;
+  readonly #rate: Pick<SpawnRate, 'take'>;
   readonly #log: Logger;
 
-  constructor(broker: Broker, blobs: Blobs, once: OnceAcceptor, log: Logger) {
+  constructor(broker: Broker, blobs: Blobs, once: OnceAcceptor, rate: Pick<SpawnRate, 'take'>, log: Logger) {
     this.#broker = broker;
     this.#blobs = blobs;
     this.#once = once;
+    this.#rate = rate;
     this.#log = log;
   }
 
@@ -103,6 +106,8 @@ export class DeadLetters {
     const { command } = await this.#whole(found.body);
     const checked = check(SpawnCommand, command);
     if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
+    // It is a spawn like others.
+    this.#rate.take(principal);
     const accepted = await this.#once.putBack(
       requestOf(checked.value),
       onBehalfOf(principal, owner),

@@ -70,10 +70,12 @@ export class Deleter {
     await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal));
   }
 
-  /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} */
+  /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} forbidden */
   async owner(owner: string, principal: Principal): Promise<void> {
-    for (const { token_id: id, owner: holder } of this.#options.tokens.list())
-      if (holder === owner) await this.#options.tokens.revoke(id);
+    if (!maySee(principal, owner))
+      throw new ApiError('forbidden', 'Another owner can only be deleted with a token that sees all owners');
+    for (const { token_id: id, owner: holder } of this.#options.tokens.list(principal))
+      if (holder === owner) await this.#options.tokens.revoke(id, principal);
     await guarded(async () => {
       // Before its tasks: an agent would go on making them.
       await this.#options.conversations.owner(owner, { ...principal, seesAll: true });

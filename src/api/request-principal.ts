@@ -18,8 +18,12 @@ declare module 'fastify' {
     scope?: Scope;
     /** What it says may be known to every token. */
     anyScope?: boolean;
+    /** Whether a ticket lets in here, in the place of a token. */
+    takesTicket?: boolean;
     /** The verb under which requests of this route are kept in the audit. */
     audit?: string;
+    /** Why not, of a route that is neither GET nor kept in the audit. */
+    unaudited?: string;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { AcceptedOnce } from './accept/once.js';
+import { ApiError } from './api-error.js';
 import type { ApiContext } from './context.js';
 import type { Principal } from './principal.js';
 import { toApiError } from './problems.js';
@@ -45,13 +46,16 @@ export async function spawn(
  * @returns the finished task; or what was accepted, with its status now, when the time is up. @throws {ApiError}
  */
 export async function outcomeWithin(
-  { tasks, closing }: Pick<ApiContext, 'tasks' | 'closing'>,
+  { tasks, closing, authenticator }: Pick<ApiContext, 'tasks' | 'closing' | 'authenticator'>,
   accepted: SpawnAccepted,
   principal: Principal,
   seconds: number,
   gone?: AbortSignal,
 ): Promise<Task | SpawnAccepted> {
-  const ends = [AbortSignal.timeout(seconds * 1_000), closing, ...(gone === undefined ? [] : [gone])];
-  const task = await tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
+  const revoked = new AbortController();
+  const unwatch = authenticator.onEnd(principal, () => revoked.abort());
+  const ends = [AbortSignal.timeout(seconds * 1_000), closing, revoked.signal, ...(gone === undefined ? [] : [gone])];
+  const task = await tasks.ended(accepted.task_id, principal, AbortSignal.any(ends)).finally(unwatch);
+  if (revoked.signal.aborted) throw new ApiError('unauthorized', 'The token was revoked or has expired meanwhile');
   return task.ended_at === undefined ? { ...accepted, status: task.status } : task;
 }

@@ -19,8 +19,10 @@ import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
-import { ConfigError, listOf } from '../config.js';
+import { listOf } from '../config.js';
+import { refusePlaintext } from '../plaintext.js';
 import { Agents } from './agents/agents.js';
+import { MessageExpiry } from './agents/expiry.js';
 import { Talk } from './conversations/talk.js';
 import { MailWatch } from './agents/mail-watch.js';
 import { ManagedAgents } from './agents/managed.js';
@@ -30,7 +32,6 @@ import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
-import { isLoopback } from './edge/doors.js';
 import { Tls } from './edge/tls.js';
 import { SpawnRate } from './spawn-rate.js';
 import { Seal } from './tokens/seal.js';
@@ -91,7 +92,11 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
   try {
-    refusePlaintext(config);
+    if (config.KSI_TLS_CERT === undefined)
+      refusePlaintext(
+        config,
+        'others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.',
+      );
     const tls = Tls.of(config, log);
     stops.push(async () => tls?.stop());
     const early = new Authenticator(options.token);
@@ -188,7 +193,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       log,
     });
     stops.push(() => talk.stop());
-    const dead = new DeadLetters(broker, blobs, once, log);
+    const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const context: ApiContext = {
       config,
       log,
@@ -201,7 +206,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       acceptor,
       once,
       dead,
-      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead }),
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       tasks,
       canceller,
       deleter: new Deleter({
@@ -262,6 +267,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => managed.stop());
     managed.start();
+    const { registry, positions } = agents;
+    const messageExpiry = new MessageExpiry({ broker, registry, positions, log });
+    stops.push(() => messageExpiry.stop());
+    messageExpiry.start();
     const hands = handsDesk(context);
     stops.push(() => hands.stop());
     hands.start();
@@ -286,14 +295,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await stop();
     throw error;
   }
-}
-
-/** @throws {ConfigError} */
-function refusePlaintext(config: Config): void {
-  if (isLoopback(config.KSI_HOST) || config.KSI_TLS_CERT !== undefined || config.KSI_ALLOW_PLAINTEXT === 'yes') return;
-  throw new ConfigError([
-    `KSI_HOST="${config.KSI_HOST}": others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.`,
-  ]);
 }
 
 const ended = (model: ReadModel, taskId: string): boolean => {

@@ -32,6 +32,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 
 function faultsError(faults: readonly Fault[], httpPart: string | undefined): ApiError {
   const [first] = faults;
-  if (httpPart === 'body' && first?.field === '') return invalid([{ field: '', message: 'must be a JSON object' }]);
+  if (httpPart === 'body' && first?.field === '' && first.message === 'must be object')
+    return invalid([{ field: '', message: 'must be a JSON object' }]);
   return invalid(faults);
 }

@@ -2,11 +2,13 @@ import type { Health, SpawnAccepted } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
+import { Agents } from './resources/agents.js';
 import { Approvals } from './resources/approvals.js';
 import { Conversations } from './resources/conversations.js';
 import { Compositions } from './resources/compositions.js';
 import { DeadLetters } from './resources/dead.js';
 import { Identities } from './resources/identities.js';
+import { Messages } from './resources/messages.js';
 import { Owners } from './resources/owners.js';
 import { Profiles } from './resources/profiles.js';
 import { Queues } from './resources/queues.js';
@@ -25,6 +27,8 @@ import type { CallOptions, EventsOptions, KeyedOptions, Transport } from './tran
 export class KsiApi implements AsyncDisposable {
   readonly tasks: Tasks;
   readonly approvals: Approvals;
+  readonly agents: Agents;
+  readonly messages: Messages;
   readonly sessions: Sessions;
   readonly conversations: Conversations;
   readonly dead: DeadLetters;
@@ -42,6 +46,8 @@ export class KsiApi implements AsyncDisposable {
     this.#transport = transport;
     this.tasks = new Tasks(transport);
     this.approvals = new Approvals(transport);
+    this.agents = new Agents(transport);
+    this.messages = new Messages(transport);
     this.sessions = new Sessions(transport);
     this.conversations = new Conversations(transport);
     this.dead = new DeadLetters(transport);

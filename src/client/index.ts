@@ -1,5 +1,6 @@
 /** KSI's TypeScript client. */
 export { KsiClient, type KsiClientOptions } from './client.js';
+export { AgentInbox, type InboxOptions } from './agent-inbox.js';
 export type { ConversationEvent, ConversationHandle } from './conversation-handle.js';
 export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
 export type { EventGap, EventMessage, LiveDelta } from './event-message.js';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { benchOptions, type BenchOptions } from './options.js';
 import { renderTable, type Result } from './result.js';
 import { accept } from './scenarios/accept.js';
+import { agents } from './scenarios/agents.js';
 import { backlog } from './scenarios/backlog.js';
 import { fanOut } from './scenarios/fan-out.js';
 import { latency } from './scenarios/latency.js';
@@ -21,6 +22,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   warm,
   'fan-out': fanOut,
   memory,
+  agents,
   backlog,
 };
 

@@ -11,6 +11,9 @@ export interface BenchOptions {
   throughputTasks: number;
   /** Tasks that stand in the queue in the backlog scenario. */
   backlogTasks: number;
+  /** Agents that are registered and idle, and managed ones that converse at once. */
+  registeredAgents: number;
+  conversingAgents: number;
   /** Resumes of a large session, with the real claude. */
   resumes: number;
   frames: number;
@@ -36,6 +39,8 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 200,
     throughputTasks: 400,
     backlogTasks: 200_000,
+    registeredAgents: 10_000,
+    conversingAgents: 200,
     resumes: 15,
     frames: 5_000,
     clients: 100,
@@ -46,6 +51,8 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 3,
     throughputTasks: 6,
     backlogTasks: 100,
+    registeredAgents: 20,
+    conversingAgents: 4,
     resumes: 1,
     frames: 200,
     clients: 5,

@@ -22,7 +22,15 @@ it('the benchmark runs, small, to its table and its JSON', async () => {
   const { results } = JSON.parse(await readFile(join(out, file), 'utf8')) as {
     results: { name: string; ksi: number }[];
   };
-  for (const scenario of ['accepted spawns', 'POST to outcome', 'tasks', 'frames', 'idle memory']) {
+  for (const scenario of [
+    'accepted spawns',
+    'POST to outcome',
+    'tasks',
+    'frames',
+    'idle memory',
+    'messages between agents',
+    '4 managed agents',
+  ]) {
     const figures = results.filter(({ name }) => name.startsWith(scenario));
     assert.ok(figures.length > 0, `${scenario} is missing`);
     for (const { name, ksi } of figures) assert.ok(ksi > 0, `${name} is ${ksi}`);

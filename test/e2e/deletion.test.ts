@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
+import { connectBroker } from '../../src/broker/connect.js';
+import { inboxPrefix } from '../../src/cluster/secrets.js';
 import type { SpawnAccepted, Task } from '../../contracts/index.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import { silent } from '../fixtures/connection.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 
 const LARGE = 1_200_000;
@@ -22,7 +25,7 @@ describe('deletion', () => {
     await standin.stop();
   });
 
-  const ask = async (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, url = cluster.url) => {
+  const ask = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object, url = cluster.url) => {
     const answer = await request(`${url}${path}`, {
       method,
       headers: {
@@ -80,8 +83,49 @@ describe('deletion', () => {
     while (existsSync(folder));
     assert.equal((await ask('POST', '/spawn', { prompt: 'x', session_id: 'second', resume_only: true })).status, 404);
     assert.equal((await ask('GET', `/tasks/${kept.task_id}`)).status, 200);
+    for (const [method, path, body] of [
+      ['POST', '/agents/register', { agent_id: 'gone', role: 'canary-role' }],
+      ['POST', '/agents/gone/messages', { content: 'canary-message' }],
+      ['POST', '/agents/gone/messages', { content: `canary-large ${'x'.repeat(LARGE)}` }],
+      ['PUT', '/shared/gone', { value: 'canary-shared' }],
+      ['PUT', '/shared/gone', { value: 'canary-shared again' }],
+      ['POST', '/identities', { agent_id: 'gone', display_name: 'canary-identity' }],
+      ['PUT', '/profiles/gone', { role: 'canary-profile' }],
+    ] as const) {
+      const { status, body: said } = await ask(method, path, body);
+      assert.ok(status < 300, `${path}: ${JSON.stringify(said)}`);
+    }
     assert.equal((await ask('DELETE', '/owners/local')).status, 204);
     await gone(`/tasks/${kept.task_id}`);
     assert.deepEqual((await ask('GET', '/tasks')).body['tasks'], []);
+  });
+
+  it('leaves nothing at the broker, nor on the disks of workers', async () => {
+    const canary = 'canary-'; // In each prompt above, and so in each answer.
+    const { credentials } = cluster.endpoints['nats'] as { credentials: { api: string } };
+    const broker = await connectBroker({
+      url: (cluster.endpoints['nats'] as { url: string }).url,
+      name: 'test',
+      credentialsFile: credentials.api,
+      inboxPrefix: inboxPrefix('api'),
+      log: silent,
+    });
+    let looked = 0;
+    const found: string[] = [];
+    for await (const { config, state } of broker.jsm.streams.list())
+      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+        const message = await broker.jsm.streams.getMessage(config.name, { seq }).catch(() => null);
+        looked += 1;
+        if (message?.string().includes(canary) === true) found.push(`${config.name} ${message.subject}`);
+      }
+    await broker.close();
+    assert.ok(looked > 20);
+    assert.deepEqual(found, []);
+    for (const folder of ['workers', 'workspaces'])
+      for (const entry of readdirSync(join(cluster.dir, folder), { recursive: true, withFileTypes: true })) {
+        const file = join(entry.parentPath, entry.name);
+        if (entry.isFile() && !file.includes('.mdb'))
+          assert.equal(readFileSync(file).includes(canary), false, `${file} holds what was deleted`);
+      }
   });
 });

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import type { InboxMessage } from '../../contracts/messages.js';
 import { AgentsOver } from '../fixtures/agents.js';
+import { TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const KSI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 describe('managed agents', () => {
   let lab: WorkerLab;
@@ -148,6 +155,14 @@ describe('managed agents', () => {
     assert.equal(answer?.from, 'hal');
     const [copy] = await received('monitor', 1);
     assert.deepEqual([copy?.message_id, copy?.agent_id, copy?.to], [answer?.message_id, 'monitor', 'ann']);
+  });
+
+  it('whose answers ksi send --wait prints', async () => {
+    const child = spawn(process.execPath, [KSI, 'send', 'bob', 'good', 'day', '--wait', '60'], {
+      env: { ...process.env, KSI_URL: apis[0]?.url, KSI_TOKEN: TOKEN },
+    });
+    const [[code], out] = await Promise.all([once(child, 'close'), text(child.stdout)]);
+    assert.deepEqual([code, out], [0, 'You said: good day\n']);
   });
 
   it('whose task is run again answer again', async () => {

@@ -1,12 +1,23 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { MessageExpiry } from '../../src/api/agents/expiry.js';
+import { Positions } from '../../src/api/agents/positions.js';
+import { AgentRegistry } from '../../src/api/agents/registry.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver } from '../fixtures/agents.js';
-import { ApiLab } from '../fixtures/api.js';
+import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { silent } from '../fixtures/connection.js';
+
+const KSI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 describe('agents', () => {
   let lab: ApiLab;
@@ -208,6 +219,24 @@ describe('agents', () => {
       assert.equal(unaddressed.status, 400);
     });
 
+    it('that nobody took are told of before they go, once', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      for (const content of ['taken', 'left']) await here.send({ to: id, content });
+      const [taken, left] = await here.inbox(id);
+      await here.ack(id, taken?.seq ?? 0);
+      const positions = new Positions(lab.broker);
+      const registry = new AgentRegistry(lab.broker, silent);
+      await registry.start();
+      const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });
+      assert.ok((await expiry.sweep()) > 0);
+      assert.equal(await expiry.sweep(), 0);
+      await registry.stop();
+      const told = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
+      const { data } = JSON.parse(new TextDecoder().decode(told?.data)) as { data: Record<string, unknown> };
+      assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);
+    });
+
     it('go with their agent', async () => {
       const id = name();
       await here.register({ agent_id: id });
@@ -236,6 +265,65 @@ describe('agents', () => {
       const nobodys = await lastBySubject(lab.broker, STREAM.messages, SUBJECT.inbox('_'));
       assert.match(new TextDecoder().decode(nobodys?.data), new RegExp(kept.message_id));
     });
+  });
+
+  it('are read, acknowledged and answered by the client', async () => {
+    const [id, other] = [name(), name()];
+    const client = new KsiClient({ url: lab.url, token: TOKEN });
+    assert.equal((await client.agents.register({ agent_id: id, role: 'reader' })).status, 'registered');
+    await client.agents.register({ agent_id: other });
+    const ids: string[] = [];
+    for await (const agent of client.agents.list({ role: 'reader', limit: 1 })) ids.push(agent.agent_id);
+    assert.deepEqual(ids, [id]);
+    for (const content of ['0', '1'])
+      await client.messages.send({ from: other, to: id, content, conversation_id: 'c' });
+    const ended = new AbortController();
+    const inbox = client.agents.inbox(id, { signal: ended.signal });
+    const read: unknown[] = [];
+    let sent: Promise<unknown> | undefined;
+    for await (const message of inbox) {
+      read.push(message.content);
+      await inbox.reply(message, { content: `not ${message.content}` });
+      // While it waits, as it has taken all.
+      sent ??= client.messages.send({ to: id, content: '2' });
+      if (read.length === 3) ended.abort();
+    }
+    await sent;
+    assert.deepEqual(read, ['0', '1', '2']);
+    const answers = await client.agents.inbox(other).read();
+    assert.deepEqual(
+      answers.map(({ content, from, conversation_id: conversation }) => [content, from, conversation]),
+      [
+        ['not 0', id, 'c'],
+        ['not 1', id, 'c'],
+      ],
+    );
+    assert.deepEqual(contents(await client.agents.inbox(id).read()), ['2'], 'what was not acknowledged stays');
+    assert.equal((await client.agents.update(id, { status: 'paused' })).status, 'paused');
+    await client.agents.remove(id);
+    await assert.rejects(client.agents.get(id), { code: 'not_found' });
+  });
+
+  it('have commands', async () => {
+    const ksi = async (args: readonly string[], input = ''): Promise<string> => {
+      const child = spawn(process.execPath, [KSI, ...args], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+        env: { ...process.env, KSI_URL: lab.url, KSI_TOKEN: TOKEN },
+      });
+      child.stdin.end(input);
+      const [[code], out, err] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
+      return `${out}${err}${code === 0 ? '' : `exit ${String(code)}`}`;
+    };
+    const id = name();
+    assert.equal(await ksi(['agents', 'register', id, '--role', 'teller', '--capability', 'x', 'y']), `${id}\n`);
+    assert.match(await ksi(['agents', '--role', 'teller']), new RegExp(`${id} +external +away +teller`));
+    assert.match(await ksi(['send', id], 'from stdin'), new RegExp(`waits for ${id}`));
+    assert.match(await ksi(['send', id, 'two', 'words', '--type', 'NEWS', '--conversation', 'c']), /waits for/);
+    assert.match(await ksi(['agents', 'show', id]), /unread: +2\n/);
+    const shown = await ksi(['agents', 'inbox', id, '--ack']);
+    assert.match(shown, /its owner {2}DIRECT_MESSAGE\nfrom stdin\n.*its owner {2}NEWS {2}c\ntwo words\n$/);
+    assert.deepEqual(await here.inbox(id), []);
+    assert.equal(await ksi(['agents', 'remove', id]), `Removed ${id}.\n`);
   });
 
   it('answer over the NATS service too', async () => {

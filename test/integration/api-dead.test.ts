@@ -169,6 +169,7 @@ describe('dead letters, and tasks run again', () => {
       broker,
       blobs,
       new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), silent),
+      { take: () => undefined },
       silent,
     );
   };

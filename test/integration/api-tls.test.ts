@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -87,5 +89,24 @@ describe('an API with a certificate', () => {
     await refused({ KSI_TLS_CERT: join(dir, 'none.pem'), KSI_TLS_KEY: join(dir, 'key.pem') }, /none\.pem/);
     await refused({ KSI_HOST: '0.0.0.0' }, /KSI_ALLOW_PLAINTEXT=yes/);
     await (await start({ KSI_HOST: '0.0.0.0', KSI_ALLOW_PLAINTEXT: 'yes' })).stop();
+  });
+
+  it("is not had by a worker's probes, which therefore stay on this machine", async () => {
+    const worker = spawn(process.execPath, [join(REPO_ROOT, 'dist', 'workers', 'main.js')], {
+      env: {
+        KSI_DIR: dir,
+        KSI_NATS_URL: server.url,
+        KSI_HOST: '0.0.0.0',
+        KSI_METRICS_PORT: '0',
+        KSI_TLS_CERT: join(dir, 'cert.pem'),
+        KSI_TLS_KEY: join(dir, 'key.pem'),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    worker.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const [code] = (await once(worker, 'close')) as [number];
+    assert.equal(code, 1);
+    assert.match(said, /KSI_HOST="0\.0\.0\.0".*KSI_ALLOW_PLAINTEXT=yes/);
   });
 });

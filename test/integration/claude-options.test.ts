@@ -131,8 +131,9 @@ describe('what a task asks of the real claude', { skip }, async () => {
       ((init ?? {}) as { mcp_servers: { name: string }[] }).mcp_servers.map(({ name }) => name),
       ['fixture'],
     );
-    assert.match(JSON.stringify(messages), /the server was told: canary/, 'what a tool answers is the conversation');
-    assert.ok(!JSON.stringify(init).includes(SECRET));
+    const events = JSON.stringify([messages, lab.of(taskId)]);
+    assert.match(events, /the server was told: \[redacted\]/);
+    assert.ok(!events.includes(SECRET), 'also where a tool tells it');
     assert.ok(lab.of(taskId).length > 2);
     for (const name of ['foreign', 'none']) {
       const refused = await lab.post('x', { command: { mcp_servers: [name] } });

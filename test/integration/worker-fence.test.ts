@@ -15,6 +15,7 @@ import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { MemoryWatch } from '../../workers/claude/memory.js';
 import { runClaude } from '../../workers/claude/run.js';
+import { Redaction } from '../../workers/claude/redaction.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
 import { Quarantine } from '../../workers/quarantine.js';
@@ -47,7 +48,7 @@ describe('the fence', () => {
       executable: undefined,
       journal: (journal = new Journal(lab.dir)),
       keeper: new Keeper(GROUP_ONLY, 'w_test', log),
-      environment: { env: {}, secrets: [] },
+      environment: { env: {}, secrets: [], credentials: [] },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
@@ -151,7 +152,15 @@ describe('the fence', () => {
     const sessionId = uuidv4();
     const key = { projectKey: '-other', sessionId };
     const transcript = ({ transcript }: Claim): Transcript =>
-      new Transcript({ broker: lab.broker, blobs: context.blobs, sessionId, owner: 'o', signal, ...transcript });
+      new Transcript({
+        broker: lab.broker,
+        blobs: context.blobs,
+        sessionId,
+        owner: 'o',
+        signal,
+        redaction: new Redaction([]),
+        ...transcript,
+      });
     const entry = (uuid: string, text = ''): { type: string; uuid: string; text: string } => ({
       type: 'user',
       uuid,

@@ -71,14 +71,18 @@ export class SimWorker {
       retentionMs: 7 * 86_400_000,
       model: 'none',
       executable: undefined,
-      environment: { env: {}, secrets: [] },
+      environment: { env: {}, secrets: [], credentials: [] },
       quarantine: new Quarantine(() => this.#lanes),
       random: () => scheduler.random(),
       runClaude: async (run: ClaudeRun) => (flaws.ending ?? same)(await this.#runClaude(run)),
       shutdown: this.#shutdown.signal,
     };
     const blobs = { needed: () => false };
-    const folders = { slot: async () => ({ config: '', home: '' }), workspace: async () => '' };
+    const folders = {
+      slot: async () => ({ config: '', home: '', tmp: '' }),
+      clear: async () => undefined,
+      workspace: async () => '',
+    };
     const unlimited = {
       toolPolicy: { current: {} },
       mcpServers: { current: {} },

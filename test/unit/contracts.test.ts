@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Type } from 'typebox';
 import { check } from '../../contracts/check.js';
+import { MAX_DEPTH, MAX_FIELDS } from '../../contracts/extent.js';
 import { SpawnRequest } from '../../contracts/spawn.js';
 import { SUBJECT } from '../../contracts/names.js';
 import {
@@ -38,6 +39,33 @@ describe('check', () => {
 
   it('names a place inside an array by its path', () => {
     assert.deepEqual(fieldsOf({ prompt: 'x', allowed_tools: ['Bash', 1] }), ['allowed_tools.1']);
+  });
+
+  it('names each of many unknown fields', () => {
+    const many = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`unknown${n}`, n]));
+    const named = fieldsOf({ prompt: 'x', metadata: { 'no name': 'x' }, ...many });
+    assert.ok(named.includes('unknown0') && named.length > 1, named.join());
+  });
+
+  it('refuses what is deeper than a stack before anything walks through it', () => {
+    const deep = (levels: number): unknown => JSON.parse(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`);
+    assert.equal(check(SpawnRequest, { prompt: 'x', output_schema: deep(MAX_DEPTH - 1) }).ok, true);
+    for (const levels of [MAX_DEPTH, 1_000_000])
+      assert.deepEqual(check(SpawnRequest, { prompt: 'x', output_schema: deep(levels) }), {
+        ok: false,
+        faults: [{ field: '', message: `is nested more than ${MAX_DEPTH} levels deep` }],
+      });
+  });
+
+  it('tells what is wrong with the beginning of much, and refuses objects of too many fields', () => {
+    const rules = Array.from({ length: 500_000 }, () => '-flag');
+    const begun = performance.now();
+    const faults = fieldsOf({ prompt: 'x', allowed_tools: rules });
+    assert.ok(faults.includes('allowed_tools.0'), faults.join());
+    const wide = Object.fromEntries(Array.from({ length: MAX_FIELDS + 1 }, (_, n) => [`k${n}`, n]));
+    assert.deepEqual(fieldsOf({ prompt: 'x', output_schema: wide }), ['']);
+    // Telling of all of them took the event loop for as many seconds as a body has megabytes.
+    assert.ok(performance.now() - begun < 5_000);
   });
 
   it('is not fooled by keys of Object.prototype', () => {

@@ -30,7 +30,19 @@ interface Locked {
   readonly integrity?: string;
   readonly hasInstallScript?: boolean;
   readonly link?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
+
+/** Where Node looks for what a package asks for: in its own folder, and in those that it lies in. */
+const above = (path: string): string[] => {
+  const folders = [path === '' ? '' : `${path}/`];
+  for (let at = path.lastIndexOf('node_modules/'); at !== -1; at = path.lastIndexOf('node_modules/', at - 1)) {
+    folders.push(path.slice(0, at));
+    if (at === 0) break;
+  }
+  return folders;
+};
 
 const read = (file: string): unknown => JSON.parse(readFileSync(join(REPO_ROOT, file), 'utf8'));
 
@@ -49,6 +61,19 @@ describe('the packages that KSI is made of', () => {
     const { dependencies, devDependencies } = read('package.json') as Record<string, Record<string, string>>;
     for (const [name, range] of Object.entries({ ...dependencies, ...devDependencies }))
       assert.match(range, /^\d+\.\d+\.\d+(-[\w.]+)?$/, `${name} is not exact`);
+  });
+
+  it('are all in the lock file, those of other platforms too: `npm ci` refuses it otherwise', () => {
+    const missing = Object.entries(packages).flatMap(([path, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies })
+        .filter((name) => !above(path).some((folder) => packages[`${folder}node_modules/${name}`] !== undefined))
+        .map((name) => `${name}, which ${path === '' ? 'we' : path} ask for`),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  it('come from whatever registry npm is told: the lock file names none', () => {
+    assert.doesNotMatch(readFileSync(join(REPO_ROOT, 'package-lock.json'), 'utf8'), /"resolved"|https?:\/\/[^"]*\.tgz/);
   });
 
   it('have licences that we may use', () => {

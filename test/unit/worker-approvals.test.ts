@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Approvals, type ApprovalsOptions } from '../../workers/attempt/approvals.js';
+import { Redaction } from '../../workers/claude/redaction.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 
 const ID = '0190a0a0-0000-7000-8000-000000000001';
@@ -24,7 +25,17 @@ function made(options: Partial<ApprovalsOptions> = {}) {
     },
   };
   const tools = { whyNotEdited: () => 'not so' };
-  const approvals = new Approvals({ taskId: ID, attempt: 1, timeoutMs: 1_000, events, clock, tools, ...options });
+  const redaction = new Redaction(['sk-ant-secret']);
+  const approvals = new Approvals({
+    taskId: ID,
+    attempt: 1,
+    timeoutMs: 1_000,
+    events,
+    clock,
+    tools,
+    redaction,
+    ...options,
+  });
   const ask = (signal: AbortSignal, tool = 'Bash', input: Record<string, unknown> = { command: 'ls' }) =>
     approvals.ask(tool, input, { signal, toolUseID: 't', requestId: 'r' });
   return { approvals, ask, told, timers };

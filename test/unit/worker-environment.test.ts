@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { LiveText } from '../../workers/attempt/live.js';
 import { claudeEnvironment, redactor } from '../../workers/claude/environment.js';
+import { Redaction } from '../../workers/claude/redaction.js';
 
 describe("Claude's environment", () => {
   it('counts the keys of other providers among the secrets', () => {
@@ -53,8 +55,53 @@ describe("Claude's environment", () => {
     assert.deepEqual(secrets, ['sk-ant-1', 'aws-secret', 'mine-secret']);
   });
 
+  it('tells the credentials from the rest that the operator adds, which may be ordinary words', () => {
+    const added = {
+      MINE: 'production',
+      NPM_TOKEN: 'npm-secret',
+      DB_PASSWORD: 'db-secret',
+      ANTHROPIC_API_KEY: 'sk-ant-1',
+    };
+    const { credentials } = claudeEnvironment(added, ['MINE', 'NPM_TOKEN', 'DB_PASSWORD']);
+    assert.deepEqual(credentials, ['npm-secret', 'db-secret', 'sk-ant-1']);
+  });
+
   it('is kept out of what Claude wrote, where it is secret', () => {
     const redact = redactor(['sk-ant-1', 'sk-ant-1-longer', 'short']);
     assert.equal(redact('key sk-ant-1-longer, sk-ant-1; short'), 'key [redacted], [redacted]; short');
+  });
+
+  it('is kept out of whatever a message holds, at any depth, and leaves all else as it is', () => {
+    const redaction = new Redaction(['sk-ant-1']);
+    redaction.also(['s"quoted"\\']);
+    const message = {
+      type: 'user',
+      n: 1,
+      none: null,
+      content: [{ text: 'see sk-ant-1' }, { 'sk-ant-1': ['s"quoted"\\'] }],
+    };
+    assert.deepEqual(redaction.in(message), {
+      ...message,
+      content: [{ text: 'see [redacted]' }, { '[redacted]': ['[redacted]'] }],
+    });
+    const plain = { type: 'user', content: [{ text: 'nothing' }] };
+    assert.equal(redaction.in(plain), plain);
+  });
+
+  it('is kept out of partial text, however it is cut', () => {
+    for (let cut = 1; cut < 20; cut++) {
+      const whole = 'the key is sk-ant-123 and more';
+      const sent: string[] = [];
+      const publish = (_subject: string, payload: string): void =>
+        void sent.push((JSON.parse(payload) as { data: { text: string } }).data.text);
+      const broker = { connected: () => true, nc: { publish } } as never;
+      const live = new LiveText(broker, { task_id: 't' } as never, 1, new Redaction(['sk-ant-123']));
+      for (let at = 0; at < whole.length; at += cut) {
+        live.add(whole.slice(at, at + cut));
+        live.flush();
+      }
+      live.complete({});
+      assert.equal(sent.join(''), 'the key is [redacted] and more', `cut at ${cut}`);
+    }
   });
 });

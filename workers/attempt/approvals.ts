@@ -3,6 +3,7 @@ import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sd
 import type { ApprovalAnswer, ApprovalResolved } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
 import type { Clock } from '../../src/clock.js';
+import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';
 import type { ClaudeTools } from './tools.js';
 
@@ -20,6 +21,7 @@ export interface ApprovalsOptions {
   readonly events: Pick<AttemptEvents, 'approvalRequested' | 'approvalResolved'>;
   readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly tools: Pick<ClaudeTools, 'whyNotEdited'>;
+  readonly redaction: Pick<Redaction, 'in'>;
 }
 
 const QUESTION = 'AskUserQuestion';
@@ -40,16 +42,16 @@ export class Approvals {
 
   /** Asks, and waits for the answer as long as it may. */
   readonly ask: CanUseTool = (tool, input, { signal, title, description, decisionReason }) => {
-    const { taskId, attempt, timeoutMs, events, clock } = this.#options;
+    const { taskId, attempt, timeoutMs, events, clock, redaction } = this.#options;
     const id = `${taskId}.${attempt}.${++this.#asked}`;
     const said = title ?? description;
     events.approvalRequested({
       approval_id: id,
       kind: tool === QUESTION ? 'question' : 'tool',
       tool,
-      input,
-      ...(said === undefined ? {} : { title: said }),
-      ...(decisionReason === undefined ? {} : { reason: decisionReason }),
+      input: redaction.in(input),
+      ...(said === undefined ? {} : { title: redaction.in(said) }),
+      ...(decisionReason === undefined ? {} : { reason: redaction.in(decisionReason) }),
       expires_at: new Date(clock.now() + timeoutMs).toISOString(),
     });
     return new Promise((resolve) => {

@@ -6,6 +6,7 @@ import { redactor } from '../claude/environment.js';
 import { costStateOf, usageOf } from '../claude/cost.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
+import { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
 import { whileUnavailable } from '../certain.js';
@@ -48,6 +49,7 @@ export class Attempt {
   readonly #stop = new AbortController();
   readonly #interrupt = new AbortController();
   readonly #input: PromptInput;
+  readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
   /** What Claude had counted in the session. */
   #costBefore: ReturnType<typeof costStateOf>;
@@ -55,6 +57,7 @@ export class Attempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    this.#redaction = new Redaction(options.context.environment.credentials);
     this.#input = new PromptInput(promptContent(options.command.prompt, options.command.attachments));
   }
 
@@ -100,7 +103,7 @@ export class Attempt {
   async run(): Promise<Outcome> {
     const { context, lease, identity, claim, policy } = this.#options;
     const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
-    const live = new LiveText(context.broker, identity, claim.attempt);
+    const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const ending = await this.#runClaude(live);
       if (ending.limitResetsAt !== undefined) context.onUsageLimit(ending.limitResetsAt);
@@ -115,6 +118,20 @@ export class Attempt {
       this.#approvals?.stop();
       forgetTimeout();
       live.stop();
+      await this.#clear();
+    }
+  }
+
+  /** What the run has left on the disk goes with it. Never rejects. */
+  async #clear(): Promise<void> {
+    const { context, slot } = this.#options;
+    try {
+      await context.folders.clear(slot);
+    } catch (error) {
+      context.log.error(
+        { err: error },
+        'what a run has left could not be removed; the next one in its place will try again',
+      );
     }
   }
 
@@ -134,14 +151,16 @@ export class Attempt {
       shutdown,
     } = context;
     const { signal } = lease;
-    const { config, home, mcpConfig } = await folders.slot(slot);
+    const redaction = this.#redaction;
+    const { config, home, tmp, mcpConfig } = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
-    const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, signal });
+    const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, redaction, signal });
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     const servers = await configureServers(command, mcpServers.current, mcpConfig);
+    redaction.also(servers.credentials);
     const tools = toolsFor(command, workspace, toolPolicy.current);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
@@ -154,7 +173,7 @@ export class Attempt {
       options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file, hands }),
       ask: this.#asking(tools),
       cwd,
-      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config },
+      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: tmp },
       executable: context.executable,
       keeper,
       onMessage: (message) => {
@@ -164,6 +183,7 @@ export class Attempt {
       onText: (text) => live.add(text),
       gate: () => events.room(),
       redact: redactor([...environment.secrets, ...servers.secrets]),
+      redaction,
       idleMs: policy.idleTimeoutMs,
       onIdle: () => this.#stop.abort(new Stopped('idle')),
       outputBytes: limits.outputBytes,
@@ -190,7 +210,8 @@ export class Attempt {
     if (!approvals) return undefined;
     const { attempt } = claim;
     const { clock } = context.broker;
-    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools });
+    const redaction = this.#redaction;
+    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools, redaction });
     return this.#approvals.ask;
   }
 
@@ -202,7 +223,15 @@ export class Attempt {
     const { broker, blobs } = context;
     const { signal } = lease;
     const end = await whileUnavailable(broker, signal, () => transcriptEnd(broker, from));
-    const source = new Transcript({ broker, blobs, sessionId: from, owner, ...end, signal });
+    const source = new Transcript({
+      broker,
+      blobs,
+      sessionId: from,
+      owner,
+      ...end,
+      redaction: this.#redaction,
+      signal,
+    });
     await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
     transcript.settle();
     return true;

@@ -2,6 +2,7 @@ import { textOfMessage } from '../../contracts/claude.js';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import type { SpawnDelta } from '../../contracts/events.js';
 import type { Broker } from '../../src/broker/connect.js';
+import type { Redaction } from '../claude/redaction.js';
 import type { TaskIdentity } from './command.js';
 
 /** Deltas come a few characters at a time: what comes within this goes as one. Less than the eye notices. */
@@ -12,36 +13,41 @@ export class LiveText {
   readonly #broker: Broker;
   readonly #identity: TaskIdentity;
   readonly #attempt: number;
+  readonly #redaction: Redaction;
   #text = '';
   #part = 0;
   #offset = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(broker: Broker, identity: TaskIdentity, attempt: number) {
+  constructor(broker: Broker, identity: TaskIdentity, attempt: number, redaction: Redaction) {
     this.#broker = broker;
     this.#identity = identity;
     this.#attempt = attempt;
+    this.#redaction = redaction;
   }
 
   add(text: string): void {
     this.#text += text;
-    this.#timer ??= setTimeout(() => this.#flush(), COALESCE_MS);
+    this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
   }
 
   /** Sends what there is, before the complete message that holds the same text. */
   complete(message: unknown): void {
-    this.#flush();
+    this.flush(true);
     if (textOfMessage(message) === undefined) return;
     this.#part += 1;
     this.#offset = 0;
   }
 
-  #flush(): void {
+  /** Sends what there is. @param all also an end with which a credential may begin, that goes on in what is still to come. */
+  flush(all = false): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const text = this.#text;
+    const clean = this.#redaction.in(this.#text);
+    const end = all ? clean.length : clean.length - this.#redaction.openEnd(clean);
+    const text = clean.slice(0, end);
     const offset = this.#offset;
-    this.#text = '';
+    this.#text = clean.slice(end);
     this.#offset += text.length;
     // May be missed by definition, so it isn't kept for a broker that is away.
     if (text === '' || !this.#broker.connected()) return;

@@ -1,14 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import type { McpServer, McpServers } from '../../contracts/mcp-servers.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
+import { namesCredential } from '../claude/environment.js';
 import { serversFor } from '../../src/mcp-servers.js';
 import { TaskFault } from './fault.js';
 
 export interface ConfiguredServers {
   /** File for claude's --mcp-config; undefined: the task names none. */
   readonly file: string | undefined;
-  /** Values that must not appear in events and logs. */
+  /** As of ClaudeEnvironment. */
   readonly secrets: readonly string[];
+  readonly credentials: readonly string[];
 }
 
 /** Writes what a task's MCP servers are into the file of its place. @throws {TaskFault} naming those that it can't have. */
@@ -17,7 +19,7 @@ export async function configureServers(
   servers: McpServers,
   file: string,
 ): Promise<ConfiguredServers> {
-  if (names.length === 0) return { file: undefined, secrets: [] };
+  if (names.length === 0) return { file: undefined, secrets: [], credentials: [] };
   const { found, missing } = serversFor(servers, names, owner);
   if (missing.length > 0)
     throw new TaskFault(
@@ -28,8 +30,13 @@ export async function configureServers(
     Object.entries(found).map(([name, { owners: _owners, ...server }]) => [name, server]),
   );
   await writeFile(file, JSON.stringify({ mcpServers }), { mode: 0o600 });
-  return { file, secrets: Object.values(found).flatMap(secretsOf) };
+  const secrets = Object.values(found).flatMap(secretsOf);
+  return {
+    file,
+    secrets: secrets.map(([, value]) => value),
+    credentials: secrets.filter(([name]) => namesCredential(name)).map(([, value]) => value),
+  };
 }
 
-const secretsOf = (server: McpServer): string[] =>
-  Object.values('url' in server ? (server.headers ?? {}) : (server.env ?? {}));
+const secretsOf = (server: McpServer): [name: string, value: string][] =>
+  Object.entries('url' in server ? (server.headers ?? {}) : (server.env ?? {}));

@@ -46,9 +46,15 @@ const GIT = Object.fromEntries([
 
 export interface ClaudeEnvironment {
   readonly env: Readonly<Record<string, string>>;
-  /** Values that must not appear in events and logs. */
+  /** Values that must not appear in logs and in what is told of faults. */
   readonly secrets: readonly string[];
+  /** Those of them that let somebody in: not in what Claude says and reads either. Others may be ordinary words. */
+  readonly credentials: readonly string[];
 }
+
+/** Whether a variable or header is named as those that let somebody in are. */
+export const namesCredential = (name: string): boolean =>
+  /KEY|TOKEN|SECRET|PASS(WORD|WD|PHRASE)|CREDENTIAL|AUTH|COOKIE/i.test(name);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -59,6 +65,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function claudeEnvironment(env: Environment, further: readonly string[]): ClaudeEnvironment {
   const seen: Record<string, string> = {};
   const secrets: string[] = [];
+  const credentials: string[] = [];
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value === '') continue;
     const rule = ALLOWED.find(({ pattern }) => pattern.test(name));
@@ -66,6 +73,7 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
     if (rule === undefined && !added) continue;
     seen[name] = value;
     if (added || rule?.secret === true) secrets.push(value);
+    if (rule?.secret === true || (added && namesCredential(name))) credentials.push(value);
   }
   return {
     env: {
@@ -76,6 +84,7 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
       ...GIT,
     },
     secrets,
+    credentials,
   };
 }
 

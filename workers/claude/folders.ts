@@ -8,6 +8,8 @@ import { identify, isAlive, type ProcessIdentity } from '../../src/process/ident
 export interface SlotFolders {
   readonly config: string;
   readonly home: string;
+  /** Where Claude keeps what its background commands write. */
+  readonly tmp: string;
   /** File for the run's MCP servers; there is none yet. */
   readonly mcpConfig: string;
 }
@@ -67,19 +69,23 @@ export class Folders {
     await rm(this.#own, { recursive: true, force: true });
   }
 
-  /** Makes a slot ready for a run. */
+  /** Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's. */
   async slot(index: number): Promise<SlotFolders> {
-    const config = join(this.#own, String(index), 'config');
-    const home = join(this.#own, String(index), 'home');
-    await mkdir(config, { recursive: true, mode: 0o700 });
-    await mkdir(home, { recursive: true, mode: 0o700 });
-    // The truth is the transcript in the broker: what an earlier run left of the session here would be in its way.
-    await rm(join(config, 'projects'), { recursive: true, force: true });
-    // What another task had here holds secrets.
-    const mcpConfig = join(this.#own, String(index), 'mcp.json');
-    await rm(mcpConfig, { force: true });
-    if (this.#login !== undefined) await this.#link(this.#login, config);
-    return { config, home, mcpConfig };
+    await this.clear(index);
+    const [config, home, tmp] = ['config', 'home', 'tmp'].map((name) => join(this.#own, String(index), name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const folder of [config, home, tmp]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    // A link, so that a login renewed by one run is seen by all.
+    if (this.#login !== undefined) await symlink(join(this.#login, CREDENTIALS), join(config, CREDENTIALS));
+    return { config, home, tmp, mcpConfig: join(this.#own, String(index), 'mcp.json') };
+  }
+
+  /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */
+  async clear(index: number): Promise<void> {
+    await rm(join(this.#own, String(index)), { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */
@@ -103,15 +109,6 @@ export class Folders {
   async forget(sessionId: string): Promise<void> {
     if (!UUID.test(sessionId)) return;
     await rm(join(this.#base, 'workspaces', sessionId), { recursive: true, force: true });
-  }
-
-  /** A link, so that a login renewed by one run is seen by all. */
-  async #link(login: string, config: string): Promise<void> {
-    try {
-      await symlink(join(login, CREDENTIALS), join(config, CREDENTIALS));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
   }
 }
 

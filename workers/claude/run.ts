@@ -5,6 +5,7 @@ import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
 import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
+import type { Redaction } from './redaction.js';
 import { StreamReader } from './stream-reader.js';
 
 export interface ClaudeRun {
@@ -28,6 +29,7 @@ export interface ClaudeRun {
   /** What to wait for before more is read from Claude. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
+  readonly redaction: Pick<Redaction, 'in'>;
   /** Longest silence of its stream; `onIdle` is called then. */
   readonly idleMs: number;
   readonly onIdle: () => void;
@@ -94,7 +96,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       // Before its turn has begun there is nothing that it could interrupt.
       if (!begun && run.interrupt.aborted) interrupt();
       begun = true;
-      const next = reader.read(message);
+      const next = reader.read(message.type === 'stream_event' ? message : run.redaction.in(message));
       if (next === 'refused') end();
       // What came in too late for a turn makes another one.
       if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);

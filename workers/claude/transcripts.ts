@@ -20,6 +20,7 @@ import {
   type TranscriptBody,
   type TranscriptMessage,
 } from '../../src/transcripts/fold.js';
+import type { Redaction } from './redaction.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
 
 /** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
@@ -73,6 +74,8 @@ export interface TranscriptOptions {
   from: number;
   /** The transcript's last sequence when the attempt began: `from`, or that of its rewind. */
   last: number;
+  /** What is not to be kept. */
+  redaction: Pick<Redaction, 'in'>;
   /** Ends the attempts to reach the broker. */
   signal: AbortSignal;
 }
@@ -200,7 +203,7 @@ export class Transcript implements SessionStore {
 
   async #append(subject: string, entries: SessionStoreEntry[]): Promise<void> {
     try {
-      for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
+      for (const body of splitEntries(this.#options.redaction.in(entries), MAX_BODY_BYTES)) {
         const msgId = uuidv7();
         const payload = await this.#payload(msgId, body);
         await this.#store(subject, msgId, payload);

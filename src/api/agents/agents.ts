@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { AGENT_PRESENCE_TTL_S } from '../../../contracts/agents.js';
 import type {
   Agent,
   AgentChange,
@@ -23,6 +24,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { Cached } from '../../broker/kv-cache.js';
 import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
+import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import { blend } from './blend.js';
@@ -48,6 +50,8 @@ export interface AgentsOptions {
 
 const DEFAULT_LIMIT = 50;
 const DEFAULT_MESSAGES = 100;
+/** Who waits for messages is there: so often that is said again. */
+const STILL_THERE_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
 
 /** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
 export class Agents {
@@ -82,9 +86,10 @@ export class Agents {
     await this.registry.stop();
   }
 
-  /** @throws {ApiError} agent_exists, invalid_request */
+  /** @throws {ApiError} forbidden, agent_exists, invalid_request */
   async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
     const request = await this.#whole(asked, principal);
+    demandFor(request, principal);
     await this.#admit(request.options, principal);
     const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
       // Nothing that was for an earlier agent of this id is for this one.
@@ -115,9 +120,10 @@ export class Agents {
     return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
   }
 
-  /** @throws {ApiError} not_found, conflict */
+  /** @throws {ApiError} forbidden, not_found, conflict */
   async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
     const { owner } = (await this.registry.agent(id, principal)).value;
+    demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
     await this.#admit(change.options, onBehalfOf(principal, owner));
     return this.#shown(await this.registry.update(id, change, principal));
   }
@@ -138,15 +144,16 @@ export class Agents {
     const { value: agent } = await this.registry.agent(id, principal);
     const { closing } = this.#options;
     const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
+    const options = { limit: query.limit ?? DEFAULT_MESSAGES, after: query.after, signal };
+    const until = performance.now() + (query.wait ?? 0) * 1_000;
     return guarded(async () => {
-      if (agent.kind === 'external') await this.presence.polled(agent);
-      const messages = await this.inboxes.readOrWait(agent, {
-        limit: query.limit ?? DEFAULT_MESSAGES,
-        after: query.after,
-        waitMs: (query.wait ?? 0) * 1_000,
-        signal,
-      });
-      return { messages };
+      for (;;) {
+        if (agent.kind === 'external') await this.presence.polled(agent);
+        const left = until - performance.now();
+        const waitMs = Math.max(0, Math.min(left, STILL_THERE_MS));
+        const messages = await this.inboxes.readOrWait(agent, { ...options, waitMs });
+        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted) return { messages };
+      }
     });
   }
 
@@ -171,4 +178,12 @@ export class Agents {
   async #admit(options: Agent['options'], principal: Principal): Promise<void> {
     if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
   }
+}
+
+/** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
+function demandFor(
+  { kind, options, hands }: Pick<AgentRegistration, 'kind' | 'options' | 'hands'>,
+  by: Principal,
+): void {
+  if (kind === 'managed' || options !== undefined || hands !== undefined) demand(by, 'spawn');
 }

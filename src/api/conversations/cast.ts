@@ -2,6 +2,7 @@ import type { Abandoned, ConversationRecord, SpeakerRecord } from '../../../cont
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Agents } from '../agents/agents.js';
 import type { Spawner } from '../agents/spawner.js';
+import { demand } from '../auth.js';
 import { variablesFor } from '../../conversations/variables.js';
 import type { Profiles } from '../profiles.js';
 import type { Principal } from '../principal.js';
@@ -26,6 +27,8 @@ export class AgentCast implements Cast {
   }
 
   async check({ made: { profile, options } = {} }: SpeakerRecord, principal: Principal): Promise<void> {
+    // Its turns are runs of Claude, as whoever makes it says.
+    demand(principal, 'spawn');
     if (profile !== undefined) await this.#options.profiles.get(profile, principal);
     await this.#options.admit({ prompt: '-', ...options }, principal);
   }

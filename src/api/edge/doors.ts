@@ -47,7 +47,3 @@ function hostOf(host: string | undefined): { name: string; whole: string } | und
     /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,253}))(?::[0-9]{1,5})?$/.exec(host?.toLowerCase() ?? '') ?? [];
   return whole === undefined ? undefined : { name: v6 ?? name ?? '', whole };
 }
-
-/** An address that only this machine can reach. */
-export const isLoopback = (host: string): boolean =>
-  bare(host) === 'localhost' || bare(host) === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host);

@@ -10,6 +10,7 @@ import { principalOf } from '../request-principal.js';
 import type { Tickets } from '../tokens/tickets.js';
 import { rateHeaders } from '../spawn-rate.js';
 import { validatorCompiler } from '../validation.js';
+import { answerClientError } from './client-error.js';
 import { cors } from './cors.js';
 import { Doors } from './doors.js';
 import type { Tls } from './tls.js';
@@ -31,6 +32,8 @@ export interface EdgeOptions {
 /** Whoever sends its header or its body more slowly ties up a connection. */
 const REQUEST_MS = 60_000;
 const LIMITS = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16_384 };
+
+const READING = new Set(['GET', 'HEAD']);
 
 const notFound = ({ method, url }: FastifyRequest): ApiError =>
   new ApiError('not_found', `There is no ${method} ${url.split('?', 1)[0]}`);
@@ -56,11 +59,10 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     // At a shutdown idle keep-alive connections are no reason to wait.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // Faults that Fastify finds before any hook: they too say nothing to one without a token.
-    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
-      const known = authenticator.principalOf(request.headers.authorization) !== undefined;
-      return sendProblem(known ? toApiError(error) : noToken(), request, reply);
-    },
+    // Faults that Fastify finds before any hook: they too say nothing to another name or page, nor to one without a token.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(toApiError(refusalBefore(request, doors, authenticator) ?? error), request, reply),
+    clientErrorHandler: answerClientError,
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
   app.server.maxConnections = config.KSI_MAX_CONNECTIONS;
   // One way in: JSON. Fastify would also take text.
@@ -70,10 +72,14 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
   app.decorateRequest('principal', undefined);
   app.decorateRequest('target', undefined);
   app.decorateRequest('problem', undefined);
-  app.addHook('onRoute', ({ url, config: route }) => {
+  app.addHook('onRoute', ({ url, method, config: route }) => {
     // One that was forgotten would be anybody's who has a token.
     if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
       throw new Error(`The route ${url} has no scope`);
+    // And what it changes, nobody's deed.
+    const told = route?.audit ?? route?.unaudited;
+    if (route?.scope !== undefined && told === undefined && ![method].flat().every((each) => READING.has(each)))
+      throw new Error(`The route ${String(method)} ${url} changes something, and is not kept in the audit`);
   });
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
   app.addHook('onRequest', async ({ headers }) => doors.check(headers.host, headers.origin));
@@ -98,12 +104,23 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
   return app;
 }
 
+/** What a request is refused for before anything else is looked at; undefined: nothing. */
+function refusalBefore({ headers }: FastifyRequest, doors: Doors, authenticator: Authenticator): unknown {
+  try {
+    doors.check(headers.host, headers.origin);
+  } catch (refusal) {
+    return refusal;
+  }
+  return authenticator.principalOf(headers.authorization) === undefined ? noToken() : undefined;
+}
+
 const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
 
 /** Only an upgrade may come with a ticket, as browsers can send no header with one. */
 async function byTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
   const { ticket } = request.query as { ticket?: unknown };
-  if (request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
+  const { takesTicket } = request.routeOptions.config;
+  if (takesTicket !== true || request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
   const tokenId = await tickets.redeem(ticket);
   return tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
 }

@@ -48,7 +48,7 @@ export function compositionRoutes(app: FastifyInstance, { prompts }: ApiContext)
   app.post<{ Params: PromptParams; Body: ComposeRequest }>(
     '/compositions/:name/validate',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', unaudited: 'it only reads' },
       schema: {
         tags: ['Prompts'],
         summary: 'Whether it can be composed with a context, and what is wrong if not',
@@ -62,7 +62,7 @@ export function compositionRoutes(app: FastifyInstance, { prompts }: ApiContext)
   app.post<{ Params: PromptParams; Body: ComposeRequest }>(
     '/compositions/:name/compose',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', unaudited: 'it only reads' },
       schema: {
         tags: ['Prompts'],
         summary: 'Compose a prompt',
@@ -76,7 +76,7 @@ export function compositionRoutes(app: FastifyInstance, { prompts }: ApiContext)
   app.post<{ Body: SelectRequest }>(
     '/compositions/select',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', unaudited: 'it only reads' },
       schema: {
         tags: ['Prompts'],
         summary: 'The composition that fits a role, capabilities and a task best, and why',

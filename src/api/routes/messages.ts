@@ -75,7 +75,7 @@ export function messageRoutes(app: FastifyInstance, { agents }: ApiContext): voi
   app.post<{ Params: AgentParams; Body: InboxAck }>(
     '/agents/:id/inbox/ack',
     {
-      config: { scope: 'agents' },
+      config: { scope: 'agents', unaudited: 'a receipt for each message: KSI_MESSAGES keeps those' },
       schema: {
         tags: ['Agents'],
         summary: 'Say what an agent has taken',

@@ -17,7 +17,7 @@ export function tokenRoutes(app: FastifyInstance, { tokens, tickets }: ApiContex
         response: { 200: TokenList, ...ERRORS },
       },
     },
-    () => ({ tokens: tokens.list() }),
+    (request) => ({ tokens: tokens.list(principalOf(request)) }),
   );
   app.post<{ Body: TokenRequest }>(
     '/tokens',
@@ -26,7 +26,8 @@ export function tokenRoutes(app: FastifyInstance, { tokens, tickets }: ApiContex
       schema: {
         tags: ['Access'],
         summary: 'Make a token',
-        description: 'The token is in this answer and nowhere else: only its hash is kept.',
+        description:
+          'The token is in this answer and nowhere else: only its hash is kept. One of another owner, or that sees all, is made only with one that sees all.',
         body: TokenRequest,
         response: { 201: TokenCreated, ...ERRORS },
       },
@@ -50,14 +51,14 @@ export function tokenRoutes(app: FastifyInstance, { tokens, tickets }: ApiContex
       },
     },
     async (request, reply) => {
-      await tokens.revoke(request.params.id);
+      await tokens.revoke(request.params.id, principalOf(request));
       return reply.code(204).send();
     },
   );
   app.post(
     '/tickets',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', audit: 'ticket' },
       schema: {
         tags: ['Access'],
         summary: 'A ticket for one WebSocket',

@@ -21,6 +21,12 @@ import type { Transcripts } from './transcripts.js';
 
 const DEFAULT_LIMIT = 50;
 
+/**
+ * The entries that an import takes: what was said. In others Claude Code notes for itself where it works (`worktree-state`, `relocated`: it
+ * goes there when it resumes, wherever that is; tried), how, and what it cost; and that is not the importer's word.
+ */
+const CONVERSATION = new Set(['user', 'assistant', 'system', 'attachment', 'summary']);
+
 /** The conversations that a principal may see: what they were, took and said. */
 export class Sessions {
   readonly #model: Pick<ReadModel, 'session' | 'sessions'>;
@@ -79,10 +85,9 @@ export class Sessions {
     const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;
     const name = sessionName === undefined ? {} : { session_name: sessionName };
-    // What it cost is counted where that was spent; and what is to be taken off here is not the importer's word.
     const mine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
       entries
-        .filter(({ type }) => type !== 'cost-state')
+        .filter(({ type }) => CONVERSATION.has(type))
         .map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
     const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, mine(part)] as const);
     const entries = mine(exported.entries);

@@ -8,6 +8,7 @@ import { ApiError, apiErrorOf } from '../api-error.js';
 import type { DeadLetters } from '../dead-letters.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
+import type { SpawnRate } from '../spawn-rate.js';
 import { ofAgent, requestOf } from './request-of.js';
 import { stateOf } from '../task-state.js';
 
@@ -17,6 +18,7 @@ export interface RetrierOptions {
   readonly tasks: Pick<TaskReader, 'task'>;
   readonly acceptor: Pick<Acceptor, 'accept'>;
   readonly dead: Pick<DeadLetters, 'has' | 'putBack'>;
+  readonly spawnRate: Pick<SpawnRate, 'take'>;
 }
 
 /** Runs ended tasks again, each time as a new task. */
@@ -29,7 +31,7 @@ export class Retrier {
 
   /** @throws {ApiError} */
   async retry(id: string, principal: Principal): Promise<SpawnAccepted> {
-    const { broker, blobs, tasks, acceptor, dead } = this.#options;
+    const { broker, blobs, tasks, acceptor, dead, spawnRate } = this.#options;
     const task = await tasks.task(id, principal);
     const { owner, session_id: sessionId } = task;
     try {
@@ -38,6 +40,8 @@ export class Retrier {
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
       const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
       if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
+      // It is a spawn like others.
+      spawnRate.take(principal);
       const origin = { retryOf: id, ofAgent: ofAgent(command) };
       return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, origin);
     } catch (error) {

@@ -6,7 +6,7 @@ import { TokenRecord, type TokenCreated, type TokenRequest, type TokenShown } fr
 import type { Broker } from '../../broker/connect.js';
 import { asBrokerError, lastBySubject, streamPosition } from '../../broker/read.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
-import type { Principal } from '../principal.js';
+import { maySee, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
@@ -57,13 +57,20 @@ export class TokenRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The oldest first. */
-  list(): TokenShown[] {
-    return [...this.#records.values()].map(shownOf).toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
+  /** Those that a principal may see, the oldest first. */
+  list(principal: Principal): TokenShown[] {
+    return [...this.#records.values()]
+      .filter(({ owner }) => maySee(principal, owner))
+      .map(shownOf)
+      .toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
   }
 
-  /** @returns the token, which nobody will see again. @throws {ApiError} */
+  /** @returns the token, which nobody will see again. @throws {ApiError} forbidden: it would see more than who makes it. */
   async create(request: TokenRequest, principal: Principal, now = Date.now()): Promise<TokenCreated> {
+    if (request.all_owners === true && !principal.seesAll)
+      throw new ApiError('forbidden', 'A token that sees all owners can only be made with one that does');
+    if (!maySee(principal, request.owner))
+      throw new ApiError('forbidden', 'A token of another owner can only be made with one that sees all owners');
     const { expires_in_s: expiresIn, owner, all_owners, ...rest } = request;
     if (expiresIn !== undefined && request.expires_at !== undefined)
       throw invalid([{ field: 'expires_in_s', message: 'cannot be given together with `expires_at`' }]);
@@ -83,9 +90,10 @@ export class TokenRegistry {
     return { ...shownOf(record), token };
   }
 
-  /** From now on nobody is let in with it. @throws {ApiError} not_found */
-  async revoke(id: string): Promise<void> {
-    if (this.#records.get(id) === undefined && (await this.#stored(id)) === undefined)
+  /** From now on nobody is let in with it. @throws {ApiError} not_found also for another owner's. */
+  async revoke(id: string, principal: Principal): Promise<void> {
+    const record = this.#records.get(id) ?? (await this.#stored(id));
+    if (record === undefined || !maySee(principal, record.owner))
       throw new ApiError('not_found', `There is no token ${id}`);
     await this.#put(id, '', { 'KV-Operation': 'DEL' });
   }

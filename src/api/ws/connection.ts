@@ -18,9 +18,19 @@ import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
 
 const MAX_SUBSCRIPTIONS = 64;
+/** Frames of a client that may wait for their answer before no more is read of it. */
+const MAX_UNANSWERED = 64;
+
+/** Where a client's frames come from. */
+export interface Incoming {
+  pause(): void;
+  resume(): void;
+}
 
 interface Subscription {
   stop(): void;
+  /** Resolves when what it began has ended, or it has come to the present. */
+  readonly settled: Promise<void>;
 }
 
 /** The patterns of a subscription, by where their messages come from. */
@@ -45,6 +55,7 @@ export function parseSubjects(subjects: readonly string[]): Wanted {
 export class EventConnection {
   readonly #context: ApiContext;
   readonly #principal: Principal;
+  readonly #in: Incoming;
   readonly #out: Outgoing;
   readonly #live: LiveFeed;
   readonly #log: Logger;
@@ -53,11 +64,19 @@ export class EventConnection {
   #lastSent = 0;
   /** Frames are obeyed in their order, though one may have to wait for the hub. */
   #turn: Promise<void> = Promise.resolve();
+  #unanswered = 0;
   #stopped = false;
 
-  constructor(options: { context: ApiContext; principal: Principal; out: Outgoing; live: LiveFeed }) {
+  constructor(options: {
+    context: ApiContext;
+    principal: Principal;
+    incoming: Incoming;
+    out: Outgoing;
+    live: LiveFeed;
+  }) {
     this.#context = options.context;
     this.#principal = options.principal;
+    this.#in = options.incoming;
     this.#out = options.out;
     this.#live = options.live;
     this.#log = options.context.log;
@@ -81,7 +100,13 @@ export class EventConnection {
   onMessage(data: RawData, isBinary: boolean): void {
     if (isBinary) return this.#out.close(CLOSE.unsupported, 'text frames only');
     const text = (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString('utf8');
-    this.#turn = this.#turn.then(() => this.#answer(text));
+    // Whoever asks faster than can be answered waits, and not in our memory.
+    if (++this.#unanswered === MAX_UNANSWERED) this.#in.pause();
+    this.#turn = this.#turn.then(() => this.#answer(text)).finally(() => this.#answered());
+  }
+
+  #answered(): void {
+    if (--this.#unanswered === 0) this.#in.resume();
   }
 
   stop(): void {
@@ -103,8 +128,7 @@ export class EventConnection {
 
   async #obey(frame: ClientFrame): Promise<void> {
     if (frame.op === 'unsubscribe') {
-      this.#subscriptions.get(frame.id)?.stop();
-      this.#subscriptions.delete(frame.id);
+      await this.#drop(frame.id);
       return this.#send({ op: 'unsubscribed', id: frame.id });
     }
     if (frame.op === 'approve') return this.#approve(frame);
@@ -113,8 +137,8 @@ export class EventConnection {
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
     const after = frame.since === undefined ? undefined : await settledSequenceOf(frame.since, this.#context.hub);
+    await this.#drop(frame.id);
     if (this.#stopped) return;
-    this.#subscriptions.get(frame.id)?.stop();
     this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#context.hub.position.seq });
     this.#subscribe(frame.id, wanted, after);
   }
@@ -141,14 +165,30 @@ export class EventConnection {
     }
   }
 
-  #subscribe(id: string, wanted: Wanted, after: number | undefined): void {
-    const stops: (() => void)[] = [];
-    if (wanted.live.length > 0) stops.push(this.#live.subscribe((message) => this.#deliverLive(message, wanted.live)));
-    if (wanted.events.length > 0) stops.push(this.#follow(id, wanted.events, after));
-    this.#subscriptions.set(id, { stop: () => stops.forEach((stop) => stop()) });
+  /** Its replay may be waiting for one of the few turns that all clients share: until it is out of there, nothing new is begun. */
+  async #drop(id: string): Promise<void> {
+    const subscription = this.#subscriptions.get(id);
+    this.#subscriptions.delete(id);
+    subscription?.stop();
+    await subscription?.settled;
   }
 
-  #follow(id: string, patterns: readonly SubjectPattern[], after: number | undefined): () => void {
+  #subscribe(id: string, wanted: Wanted, after: number | undefined): void {
+    const leave =
+      wanted.live.length > 0
+        ? this.#live.subscribe((message) => this.#deliverLive(message, wanted.live))
+        : () => undefined;
+    const feed = wanted.events.length > 0 ? this.#follow(id, wanted.events, after) : undefined;
+    this.#subscriptions.set(id, {
+      stop: () => {
+        leave();
+        feed?.stop();
+      },
+      settled: feed?.settled ?? Promise.resolve(),
+    });
+  }
+
+  #follow(id: string, patterns: readonly SubjectPattern[], after: number | undefined): Subscription {
     const { hub, limit } = this.#context;
     const [only] = patterns;
     const feed = new Feed({
@@ -161,12 +201,12 @@ export class EventConnection {
     // From now on: it joins in this very turn, so that no event is sent again to one who has another subscription.
     const started =
       after === undefined ? feed.start(hub.position.seq) : this.#tellGap(id, after).then(() => feed.start(after));
-    started.catch((error: unknown) => {
+    const settled = started.catch((error: unknown) => {
       this.#log.warn({ err: error }, 'a replay is broken off');
       this.#sendError(apiErrorOf(error), id);
       this.#out.close(CLOSE.restart, 'the replay failed; connect again');
     });
-    return () => feed.stop();
+    return { stop: () => feed.stop(), settled };
   }
 
   /** Says what retention has taken of what the client asks for. */

@@ -18,7 +18,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
-    config: { scope: 'read' },
+    config: { scope: 'read', takesTicket: true },
     schema: { tags: ['Events'], summary: 'Events over WebSocket', querystring: EventsQuery },
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ query: { since, subject } }) => {
@@ -32,7 +32,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
       const { since, subject } = request.query;
       const out = new Outgoing(socket, request.socket);
       const principal = principalOf(request);
-      const connection = new EventConnection({ context, principal, out, live });
+      const connection = new EventConnection({ context, principal, incoming: socket, out, live });
       const left = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;

@@ -1,4 +1,5 @@
 import type { Command } from '../command.js';
+import * as agents from './agents.js';
 import * as approvals from './approvals.js';
 import * as cancel from './cancel.js';
 import * as chat from './chat.js';
@@ -17,6 +18,7 @@ import * as logs from './logs.js';
 import * as orchestrate from './orchestrate.js';
 import * as queues from './queues.js';
 import * as retry from './retry.js';
+import * as send from './send.js';
 import * as sessions from './sessions.js';
 import * as spawn from './spawn.js';
 import * as status from './status.js';
@@ -44,7 +46,7 @@ interface CommandModule {
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly commands: readonly CommandModule[] }[] = [
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
-  { title: 'Agents', commands: [orchestrate, conversations] },
+  { title: 'Agents', commands: [agents, send, orchestrate, conversations] },
   { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
   { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
   { title: 'This program', commands: [completion, help] },

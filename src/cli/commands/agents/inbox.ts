@@ -1,0 +1,60 @@
+import type { Command } from '../../command.js';
+import type { InboxMessage } from '../../../../contracts/messages.js';
+import { clientOf } from '../../client.js';
+import { EXIT } from '../../exit.js';
+import type { GlobalOptions } from '../../options.js';
+import { paint } from '../../output/colour.js';
+import { printable } from '../../output/printable.js';
+import { printLines, printOne } from '../../output/print.js';
+import { say } from '../../output/say.js';
+import { oneLine } from '../../output/table.js';
+import { timesFor } from '../../output/times.js';
+import { retryNotice, runCommand } from '../../run.js';
+
+interface InboxOptions extends GlobalOptions {
+  readonly follow?: boolean;
+  readonly ack?: boolean;
+}
+
+export function register(agents: Command): void {
+  agents
+    .command('inbox')
+    .description("Show an external agent's messages that it has not taken")
+    .argument('<id>', 'its id')
+    .withExamples('ksi agents inbox ann', 'ksi agents inbox ann --follow', 'ksi agents inbox ann --ack -o jsonl')
+    .option('-f, --follow', 'go on with what comes, as its client: each is acknowledged once it is shown')
+    .option('--ack', 'acknowledge what is shown: it is never given again')
+    .action((id: string, _options: unknown, command: Command) =>
+      runCommand(() => inbox(id, command.optsWithGlobals<InboxOptions>())),
+    );
+}
+
+async function inbox(id: string, options: InboxOptions): Promise<number> {
+  await using client = clientOf(options);
+  const ended = new AbortController();
+  process.once('SIGINT', () => ended.abort());
+  const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice(options) });
+  if (options.follow === true) {
+    for await (const message of reader) show(message, options);
+    return EXIT.ok;
+  }
+  const messages = await reader.read();
+  if (options.output === 'json') printLines(messages, () => '', options);
+  else for (const message of messages) show(message, options);
+  const last = messages.at(-1);
+  if (last === undefined) say(options, 'There are no messages.');
+  else if (options.ack === true) await reader.ack(last);
+  return EXIT.ok;
+}
+
+/** A line of JSON, or of who says what, and the text as it is below it. */
+function show(message: InboxMessage, options: GlobalOptions): void {
+  if (options.output !== 'text') return printOne(message, () => '', options);
+  const { timestamp, from = 'its owner', type, conversation_id: conversation, content, payload } = message;
+  const head = [timesFor(options)(timestamp), from, type, ...(conversation === undefined ? [] : [conversation])]
+    .map(oneLine)
+    .join('  ');
+  process.stdout.write(`${paint('dim', head, process.stdout)}\n`);
+  if (content !== undefined && content !== '') process.stdout.write(`${printable(content)}\n`);
+  if (payload !== undefined) process.stdout.write(`${JSON.stringify(payload)}\n`);
+}

@@ -1,0 +1,27 @@
+import type { Command } from '../../command.js';
+import { clientOf } from '../../client.js';
+import { forEachOf } from '../../each.js';
+import type { GlobalOptions } from '../../options.js';
+import { say } from '../../output/say.js';
+import { runCommand } from '../../run.js';
+
+export function register(agents: Command): void {
+  agents
+    .command('remove')
+    .description('Remove agents with their inboxes; tasks and sessions stay')
+    .argument('<ids...>', 'their ids')
+    .withExamples('ksi agents remove critic')
+    .action((ids: string[], _options: unknown, command: Command) =>
+      runCommand(() => remove(ids, command.optsWithGlobals<GlobalOptions>())),
+    );
+}
+
+async function remove(ids: readonly string[], options: GlobalOptions): Promise<number> {
+  await using client = clientOf(options);
+  const { exitCode } = await forEachOf(ids, async (id) => {
+    await client.agents.remove(id);
+    say(options, `Removed ${id}.`);
+    return id;
+  });
+  return exitCode;
+}

@@ -1,0 +1,54 @@
+import type {
+  AgentChange,
+  AgentPage,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from '../../../contracts/agents.js';
+import { AgentInbox, type InboxOptions } from '../agent-inbox.js';
+import { atCursor, listing, type Listing } from '../listing.js';
+import type { CallOptions, Transport } from '../transport.js';
+
+/** Named participants: those that KSI runs, and clients of their own. Scope `agents` to change them. */
+export class Agents {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Makes one, or brings one of yours up to date. @throws {KsiError} `agent_exists`: another owner's. */
+  register(agent: AgentRegistration = {}, options: CallOptions = {}): Promise<AgentRegistered> {
+    return this.#transport.call('agent_register', agent, options);
+  }
+
+  /** By their ids. */
+  list(query: AgentsQuery = {}, options: CallOptions = {}): Listing<AgentPage, AgentShown> {
+    return listing({
+      read: (cursor) => this.#transport.call('agents', { ...query, ...atCursor(cursor) }, options),
+      items: ({ agents }) => agents,
+      next: ({ next_cursor: next }) => next,
+    });
+  }
+
+  /** @throws {KsiError} `not_found` */
+  get(id: string, options: CallOptions = {}): Promise<AgentShown> {
+    return this.#transport.call('agent', { id }, options);
+  }
+
+  /** What is not given stays. @throws {KsiError} `conflict`: `revision` is given, and somebody else has changed it since. */
+  update(id: string, change: AgentChange, options: CallOptions = {}): Promise<AgentShown> {
+    return this.#transport.call('agent_update', { id, ...change }, options);
+  }
+
+  /** Removes one with its inbox. @throws {KsiError} `not_found` */
+  remove(id: string, options: CallOptions = {}): Promise<void> {
+    return this.#transport.call('agent_remove', { id }, options);
+  }
+
+  /** What comes for an agent: to read, to acknowledge, and to answer. Asks nothing yet. */
+  inbox(id: string, options: InboxOptions = {}): AgentInbox {
+    return new AgentInbox(this.#transport, id, options);
+  }
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Folders } from '../../workers/claude/folders.js';
+
+describe('the place of a run', () => {
+  let dir: string;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'ksi-folders-'));
+  });
+  after(() => rm(dir, { recursive: true, force: true }));
+
+  it("holds nothing of the run before it, which may have been another owner's, and nothing after it", async () => {
+    const folders = new Folders(dir, 'w_test', join(dir, 'login'));
+    await folders.start();
+    for (let run = 0; run < 2; run++) {
+      const { config, home, tmp, mcpConfig } = await folders.slot(0);
+      assert.deepEqual(await readdir(config), ['.credentials.json']);
+      assert.equal(await readlink(join(config, '.credentials.json')), join(dir, 'login', '.credentials.json'));
+      for (const folder of [home, tmp]) assert.deepEqual(await readdir(folder), []);
+      for (const folder of [config, home, tmp]) assert.equal((await stat(folder)).mode & 0o777, 0o700);
+      assert.equal(existsSync(mcpConfig), false);
+      for (const file of [join(config, 'settings.json'), join(home, '.gitconfig'), join(tmp, 'x'), mcpConfig])
+        await writeFile(file, '{}');
+      if (run === 1) await folders.clear(0);
+    }
+    assert.deepEqual(await readdir(folders.own), ['owner.json']);
+  });
+});
