@@ -99,9 +99,9 @@ function keep(
 
 /** What a request made or changed, as HTTP's path or its answer say it. */
 function targetOf(asked: unknown, done: unknown): string | undefined {
-  const { task_id, token_id, message_id, agent_id } = (done ?? {}) as Record<string, unknown>;
+  const { task_id, token_id, message_id, conversation_id, agent_id } = (done ?? {}) as Record<string, unknown>;
   const { id, key, name, agent_id: agent } = (asked ?? {}) as Record<string, unknown>;
-  const target = task_id ?? token_id ?? message_id ?? agent_id ?? id ?? key ?? name ?? agent;
+  const target = task_id ?? token_id ?? message_id ?? conversation_id ?? agent_id ?? id ?? key ?? name ?? agent;
   return typeof target === 'string' ? target : undefined;
 }
 
