@@ -173,6 +173,10 @@ describe("the client's shared state", () => {
       assert.ok(names.includes('coder'));
       assert.equal((await client.compositions.select({ role: 'writer' })).composition, 'writer');
       assert.match((await client.compositions.compose('writer', { agent_id: 'w' })).prompt, /`w`/);
+      const made = await client.agents.spawn({ profile: 'writer', agent_id: 'w' });
+      assert.equal(made.composition, 'writer');
+      const routed = await client.agents.route({ task: 'x', required_capabilities: ['writing'] });
+      assert.deepEqual([routed.assigned_agent, routed.match_score], ['w', 1]);
       const { display_name: name } = await client.identities.create({ agent_id: 'w', role: 'writer' });
       assert.equal((await client.identities.update('w', { role: 'poet' })).display_name, name);
     } finally {

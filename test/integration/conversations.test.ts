@@ -8,6 +8,7 @@ import type {
   ConversationTranscript,
 } from '../../contracts/conversations.js';
 import type { EventEnvelope } from '../../contracts/events.js';
+import type { TokenCreated } from '../../contracts/tokens.js';
 import { BUCKET, SUBJECT } from '../../contracts/names.js';
 import { subjectsOf } from '../../src/broker/read.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
@@ -226,6 +227,24 @@ describe('conversations of external agents', () => {
     assert.deepEqual(left, []);
     const told = await subjectsOf(lab.broker, 'KSI_EVENTS', SUBJECT.conversationEvents(id));
     assert.deepEqual(told, [SUBJECT.conversationEvent(id, 'deleted')]);
+  });
+
+  it('go with their owner', async () => {
+    const made = await must<TokenCreated>(
+      here.ask('POST', '/tokens', { owner: 'ann', scopes: ['spawn', 'agents', 'read'] }),
+      201,
+    );
+    const ann = new AgentsOver(() => lab.url, made.token);
+    const { conversation_id: id, participants } = await must<ConversationAccepted>(
+      ann.ask('POST', '/conversations', { topic: 'x', mode: 'debate' }),
+      201,
+    );
+    await must(ann.ask('POST', `/conversations/${id}/say`, { text: 'secret' }));
+    await must(there.ask('DELETE', '/owners/ann'), 204);
+    for (const path of [`/conversations/${id}`, `/agents/${participants[0]?.agent_id}`])
+      for (const api of [here, there]) assert.equal((await api.ask('GET', path)).status, 404, path);
+    const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
+    assert.deepEqual(left, []);
   });
 
   it('are led by the client', async () => {

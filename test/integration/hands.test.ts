@@ -109,7 +109,7 @@ describe('what agents ask for by their own hands', () => {
     const made = await lab.request('/tokens', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ owner: 'ann', scopes: ['agents', 'read'] }),
+      body: JSON.stringify({ owner: 'ann', scopes: ['spawn', 'agents', 'read'] }),
     });
     const { token, token_id } = made.body as unknown as TokenCreated;
     const ann = new AgentsOver(() => lab.url, token);

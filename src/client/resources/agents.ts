@@ -6,6 +6,7 @@ import type {
   AgentShown,
   AgentsQuery,
 } from '../../../contracts/agents.js';
+import type { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../../../contracts/agent-spawn.js';
 import { AgentInbox, type InboxOptions } from '../agent-inbox.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -21,6 +22,19 @@ export class Agents {
   /** Makes one, or brings one of yours up to date. @throws {KsiError} `agent_exists`: another owner's. */
   register(agent: AgentRegistration = {}, options: CallOptions = {}): Promise<AgentRegistered> {
     return this.#transport.call('agent_register', agent, options);
+  }
+
+  /**
+   * Makes one of a profile or a composition, and gives it its task. That is one message however often it is sent, if `message_id` is given.
+   * @throws {KsiError} `not_found`, `context_missing`, `composition_invalid`, `agent_exists`
+   */
+  spawn(request: AgentSpawnRequest = {}, options: CallOptions = {}): Promise<AgentSpawned> {
+    return this.#transport.call('agent_spawn', request, options);
+  }
+
+  /** Gives a task to the agent whose capabilities fit best. @throws {KsiError} `no_suitable_agent`, `no_available_agent` */
+  route(request: TaskRouteRequest, options: CallOptions = {}): Promise<TaskRouted> {
+    return this.#transport.call('task_route', request, options);
   }
 
   /** By their ids. */
