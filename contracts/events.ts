@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
-import { AGENT_KINDS } from './agents.js';
+import { AGENT_KINDS, AGENT_STATUSES } from './agents.js';
 import { BlobRef } from './blob.js';
 import { conversationEvents } from './conversation-events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
@@ -61,6 +61,7 @@ const agentShown = {
   role: Type.String(),
   capabilities: Type.Array(Type.String()),
   subscriptions: Type.Array(Type.String()),
+  status: Type.Enum([...AGENT_STATUSES]),
   session_id: Type.Optional(Type.String()),
 };
 
@@ -185,7 +186,7 @@ export const EVENT_DATA = {
   AGENT_UPDATED: Type.Object(agentShown),
   AGENT_STATUS: Type.Object({
     ...agentFields,
-    status: Type.Enum(['active', 'paused', 'ended', 'connected', 'disconnected']),
+    status: Type.Enum([...AGENT_STATUSES, 'connected', 'disconnected']),
     reason: Type.Optional(
       Type.String({ description: '`signal`: it said so itself; `lost`: its client was not heard of any more.' }),
     ),

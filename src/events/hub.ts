@@ -203,8 +203,7 @@ export class EventHub {
 
   #deliver(event: BridgedEvent): void {
     this.#position = { ...this.#position, seq: event.seq };
-    if (event.type === 'TASK_DELETED' || event.type === 'AGENT_TERMINATED' || event.type === 'CONVERSATION_DELETED')
-      this.#forget(event);
+    if (isDeletion(event)) this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
     if (status !== undefined && isEnded(status)) this.#remember(event);
@@ -297,6 +296,12 @@ export class EventHub {
     }
   }
 }
+
+/** Events before it are gone. */
+const isDeletion = ({ type, data }: BridgedEvent): boolean =>
+  type === 'TASK_DELETED' ||
+  type === 'CONVERSATION_DELETED' ||
+  (type === 'AGENT_TERMINATED' && data['reason'] === 'removed');
 
 /** Of an agent: what is put apart is several of its fields. */
 const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type === 'AGENT_COPY';

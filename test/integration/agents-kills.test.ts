@@ -10,7 +10,10 @@ import { startApiProcess, type ApiProcess } from '../fixtures/api-process.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
-/** The issue's 1,000 take two minutes, as a session runs one task at a time: KSI_TEST_MESSAGES=1000, as `make chaos` has it. */
+/**
+ * More take longer than a file may that the runner starts, as a session runs one task at a time. For 1,000:
+ * `KSI_TEST_MESSAGES=1000 node --test dist/test/integration/agents-kills.test.js`.
+ */
 const MESSAGES = Number(process.env['KSI_TEST_MESSAGES'] ?? 60);
 /** A worker is killed after so many answers, an API after twice as many. */
 const KILL_EVERY = Math.max(20, MESSAGES / 20);

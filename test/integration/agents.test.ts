@@ -67,7 +67,13 @@ describe('agents', () => {
       for (const api of [here, there]) assert.equal((await api.ask('GET', `/agents/${id}`)).status, 404);
       await feed.until(({ type }) => type === 'AGENT_TERMINATED');
       const types = feed.frames.map(({ type }) => type);
-      assert.deepEqual(types, ['AGENT_REGISTERED', 'AGENT_UPDATED', 'AGENT_UPDATED', 'AGENT_TERMINATED']);
+      assert.deepEqual(types, [
+        'AGENT_REGISTERED',
+        'AGENT_UPDATED',
+        'AGENT_STATUS',
+        'AGENT_UPDATED',
+        'AGENT_TERMINATED',
+      ]);
       feed.socket.terminate();
     });
 

@@ -145,18 +145,26 @@ export class AgentRegistry {
   async update(id: string, { revision, ...change }: AgentChange, principal: Principal): Promise<Cached<Agent>> {
     refuseLarge(change.options);
     await this.agent(id, principal);
+    let was: AgentStatus | undefined;
     const changed = await guarded(() =>
       this.#change(
         id,
         (agent) => {
           if (!maySee(principal, agent.owner)) throw noAgent(id);
+          was = agent.status;
           return change;
         },
         revision,
       ),
     );
     if (changed === undefined) throw noAgent(id);
-    await guarded(() => this.#tell('AGENT_UPDATED', changed.value));
+    const { agent_id, owner, status } = changed.value;
+    await guarded(async () => {
+      await this.#tell('AGENT_UPDATED', changed.value);
+      if (was === status) return;
+      const event = newEvent('AGENT_STATUS', { agent_id, owner, status });
+      await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(id, 'status')));
+    });
     return changed;
   }
 
@@ -279,6 +287,7 @@ const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({
   role: agent.role,
   capabilities: agent.capabilities,
   subscriptions: agent.subscriptions,
+  status: agent.status,
   ...(agent.session_id === undefined ? {} : { session_id: agent.session_id }),
 });
 
