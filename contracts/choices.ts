@@ -12,3 +12,13 @@ export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
  */
 export const SCOPES = ['spawn', 'read', 'approve', 'agents', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
+
+/** How agents talk: who has which part, in which order they speak, and when they are done (src/conversations/modes.ts). */
+export const CONVERSATION_MODES = ['debate', 'collaboration', 'teaching', 'brainstorm', 'analysis'] as const;
+export type ConversationMode = (typeof CONVERSATION_MODES)[number];
+
+export const CONVERSATION_STATUSES = ['running', 'paused', 'ended'] as const;
+
+/** In one conversation. */
+export const MOST_PARTICIPANTS = 8;
+export const MOST_TURNS = 500;

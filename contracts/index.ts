@@ -6,6 +6,7 @@ export * from './audit.js';
 export * from './blob.js';
 export * from './budgets.js';
 export * from './check.js';
+export * from './choices.js';
 export * from './claude.js';
 export * from './claude-options.js';
 export * from './compositions.js';

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { LEGACY_SOCKET } from '../../contracts/legacy.js';
 import { KsiApi } from '../client/api.js';
 import { HttpTransport, type KsiClientOptions } from '../client/http.js';
+import { NodePlatform } from '../client/platform/node.js';
 import { claimCluster } from '../cluster/claim.js';
 import { identify } from '../process/identity.js';
 import { BridgeAgents } from './agents.js';

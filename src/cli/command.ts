@@ -5,7 +5,8 @@ import { nearest } from './words.js';
 const USUAL_WIDTH = 80;
 
 /** What a value is one of: what completion looks up, or `files` for the shell's own. */
-export type ValueKind = 'tasks' | 'open tasks' | 'sessions' | 'queues' | 'approvals' | 'dead' | 'files';
+export type ValueKind =
+  'tasks' | 'open tasks' | 'sessions' | 'queues' | 'approvals' | 'dead' | 'conversations' | 'files';
 
 /**
  * A command of `ksi`: commander's, and what help, man page and completion all need of it. A wrong choice is answered with the nearest right one.

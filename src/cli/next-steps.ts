@@ -24,7 +24,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
-  conversation_ended: 'Read what was said in it, or begin another one.',
+  conversation_ended: 'Read it with `ksi conversations transcript ID`, or begin another one: `ksi orchestrate`.',
   identity_exists: 'Change the one that is there, or remove it first.',
   context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
   composition_invalid:

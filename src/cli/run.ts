@@ -37,7 +37,11 @@ export function retryNotice(options: Pick<GlobalOptions, 'quiet'>): (error: Erro
 export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof CliError) return { message: `error: ${error.message}`, exitCode: error.exitCode };
   if (error instanceof BridgeError) return { message: `error: ${error.message}`, exitCode: EXIT.failure };
-  if (error instanceof ConfigError) return { message: `error: ${error.message}`, exitCode: EXIT.usage };
+  if (error instanceof ConfigError)
+    return {
+      message: `error: ${error.message}\nCorrect it in the environment; \`ksi config\` shows all of it.`,
+      exitCode: EXIT.usage,
+    };
   if (error instanceof ClusterError)
     return { message: `error (${error.code}): ${error.message}`, exitCode: EXIT.failure };
   if (error instanceof KsiUnreachableError)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KsiClient } from '../client/client.js';
-import { KsiUnreachableError } from '../client/errors.js';
+import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import { EXIT } from './exit.js';
 import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
@@ -23,7 +23,7 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
   process.once('SIGINT', end);
   process.once('SIGTERM', end);
   // Fails as any command does when it cannot begin.
-  const first = await list.load(stop.signal);
+  const first = await list.load();
   const changes = new Changes();
   if (client !== undefined && list.subjects.length > 0) void follow(client, list.subjects, changes, stop.signal);
   const onScreen = process.stdout.isTTY && options.output === 'text';
@@ -35,6 +35,7 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
     while (!stop.signal.aborted) {
       await Promise.race([changes.next(), sleep(pause, undefined, { signal: stop.signal })]).catch(() => undefined);
       if (stop.signal.aborted) break;
+      changes.seen();
       await again(list, show, stop.signal);
       await sleep(LEAST_PAUSE_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     }
@@ -53,10 +54,13 @@ async function again<T>(list: List<T>, show: Shower<T>, signal: AbortSignal): Pr
     show.records(await list.load(signal));
   } catch (error) {
     if (signal.aborted) return;
-    if (!(error instanceof KsiUnreachableError)) throw error;
+    if (!isPassing(error)) throw error;
     show.trouble(`${error.message}; trying again`);
   }
 }
+
+const isPassing = (error: unknown): error is Error =>
+  error instanceof KsiUnreachableError || (error instanceof KsiError && (error.status === 429 || error.status >= 500));
 
 async function follow(
   client: KsiClient,
@@ -71,7 +75,7 @@ async function follow(
   }
 }
 
-/** That something has changed, however often, since it was last waited for. */
+/** That something has changed, however often, since it was last looked at. */
 class Changes {
   #changed = false;
   #wake: (() => void) | undefined;
@@ -81,10 +85,13 @@ class Changes {
     this.#wake?.();
   };
 
-  async next(): Promise<void> {
-    if (!this.#changed) await new Promise<void>((resolve) => (this.#wake = resolve));
+  next(): Promise<void> {
+    return this.#changed ? Promise.resolve() : new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  /** It is looked at now: what changes from here on is another change. */
+  seen(): void {
     this.#changed = false;
-    this.#wake = undefined;
   }
 }
 

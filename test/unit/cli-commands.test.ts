@@ -114,7 +114,7 @@ describe('ksi', () => {
   });
 
   it('spawn stops to wait by --wait and by Ctrl-C, and says how to follow and cancel the task', async () => {
-    const timedOut = await ksi(['spawn', '--wait', '1', 'hi']);
+    const timedOut = await ksi(['spawn', '--wait', '2', 'hi']);
     assert.equal(timedOut.code, 124);
     assert.match(timedOut.err, new RegExp(`ksi logs -f ${TASK}`));
     const child = start(['spawn', 'hi']);

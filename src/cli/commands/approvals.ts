@@ -88,7 +88,7 @@ const collect = (text: string, before: string[] = []): string[] => [...before, t
 
 async function list(options: ListOptions): Promise<number> {
   await using client = clientOf(options);
-  return showList(
+  return await showList(
     client,
     {
       load: async (signal) => (await client.approvals.list({ signal })).approvals,

@@ -46,7 +46,7 @@ async function chat(options: Options): Promise<number> {
   const { History } = await import('../chat/history.js');
   await using client = clientOf(options);
   const last = new LastSession(process.env, process.cwd(), client.url);
-  return new Chat({
+  return await new Chat({
     client,
     request: {
       ...claudeOptionsOf(options),

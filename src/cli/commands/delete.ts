@@ -14,7 +14,7 @@ interface Options extends GlobalOptions {
 }
 
 interface Kind {
-  readonly name: 'task' | 'session' | 'owner';
+  readonly name: 'task' | 'session' | 'conversation' | 'owner';
   readonly description: string;
   readonly argument: string;
   readonly examples: readonly string[];
@@ -52,6 +52,17 @@ const KINDS: readonly Kind[] = [
     values: 'sessions',
   },
   {
+    name: 'conversation',
+    description: 'Delete conversations of agents, which are ended first, and the agents and sessions made for them',
+    argument: 'the conversations’ ids',
+    examples: ['ksi delete conversation ID'],
+    key: 'conversation_id',
+    what: (ids) => `${counted(ids, 'conversation')} with all that was said`,
+    remove: (client, id) => client.conversations.delete(id),
+    wide: false,
+    values: 'conversations',
+  },
+  {
     name: 'owner',
     description: 'Delete all of owners’ tasks and sessions, open ones too, and revoke their tokens (scope admin)',
     argument: 'the owners',
@@ -63,11 +74,11 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** `ksi delete task|session|owner ID…`: for good, at every API and on workers' disks. */
+/** `ksi delete task|session|conversation|owner ID…`: for good, at every API and on workers' disks. */
 export function register(program: Command): void {
   const remove = program
     .command('delete')
-    .description('Delete tasks, sessions or all that is an owner’s, for good')
+    .description('Delete tasks, sessions, conversations or all that is an owner’s, for good')
     .withExamples('ksi delete task ID', 'ksi delete session notes', 'ksi delete owner ann --yes', 'ksi help delete');
   for (const kind of KINDS)
     remove

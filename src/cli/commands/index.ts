@@ -7,6 +7,7 @@ import * as chat from './chat.js';
 import * as completion from './completion.js';
 import * as compositions from './compositions.js';
 import * as config from './config.js';
+import * as conversations from './conversations.js';
 import * as dead from './dead.js';
 import * as remove from './delete.js';
 import * as doctor from './doctor.js';
@@ -18,6 +19,7 @@ import * as importing from './import.js';
 import * as input from './input.js';
 import * as interrupt from './interrupt.js';
 import * as logs from './logs.js';
+import * as orchestrate from './orchestrate.js';
 import * as profiles from './profiles.js';
 import * as queues from './queues.js';
 import * as retry from './retry.js';
@@ -51,7 +53,10 @@ export const COMMAND_GROUPS: readonly { readonly title: string; readonly command
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
   { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
-  { title: 'Agents, and what they share', commands: [agents, send, profiles, compositions, shared] },
+  {
+    title: 'Agents, and what they share',
+    commands: [agents, send, orchestrate, conversations, profiles, compositions, shared],
+  },
   { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
   { title: 'The old daemon', commands: [bridge, importing, exporting] },
   { title: 'This program', commands: [completion, help] },

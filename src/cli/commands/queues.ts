@@ -18,7 +18,7 @@ export function register(program: Command): void {
 
 async function list(options: ListOptions): Promise<number> {
   await using client = clientOf(options);
-  return showList(
+  return await showList(
     client,
     {
       load: async (signal) => (await client.queues.list({ signal })).queues,

@@ -25,7 +25,7 @@ export function register(program: Command): void {
 
 async function retry(id: string, options: Options): Promise<number> {
   await using client = clientOf(options);
-  return makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
+  return await makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
     ...options,
     wait: options.wait ?? false,
     ifUnknown: 'it is not known whether there is a new task. See: ksi tasks',

@@ -70,7 +70,7 @@ async function send(to: string, words: readonly string[], options: SendOptions):
     },
     { onRetry: retryNotice(options) },
   );
-  if (wait !== undefined) return printAnswer(client, accepted, wait === true ? DEFAULT_WAIT_S : wait, options);
+  if (wait !== undefined) return await printAnswer(client, accepted, wait === true ? DEFAULT_WAIT_S : wait, options);
   printOne(accepted, () => '', options);
   if (options.output === 'text') say(options, sentence(accepted));
   return EXIT.ok;

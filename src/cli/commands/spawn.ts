@@ -69,7 +69,7 @@ async function spawn(words: readonly string[], options: Options): Promise<number
   const request = requestOf(await promptOf(words, options), options);
   const idempotencyKey = options.idempotencyKey ?? randomUUID();
   const onRetry = retryNotice(options);
-  return makeAndFollow(
+  return await makeAndFollow(
     client,
     async (signal) => (await client.spawn(request, { signal, idempotencyKey, onRetry })).accepted,
     {

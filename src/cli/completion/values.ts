@@ -45,6 +45,13 @@ export async function knownValues(
         const { letters } = await client.dead.list({ limit: MOST }, { signal });
         return letters.map(({ task_id: id, error }) => ({ value: id, description: error.code }));
       }
+      case 'conversations': {
+        const { conversations } = await client.conversations.list({ limit: MOST }, { signal });
+        return conversations.map(({ conversation_id: id, status, topic }) => ({
+          value: id,
+          description: `${status}: ${topic}`,
+        }));
+      }
       default:
         return kind satisfies never;
     }
