@@ -145,11 +145,12 @@ describe('one fault stays one', () => {
 
   it('an address that is none is refused with a word, and not without a token', async () => {
     const { port } = new URL(lab.url);
-    const ask = async (headers: string): Promise<string> => {
+    const ask = async (headers: string, host = `127.0.0.1:${port}`): Promise<string> => {
       const socket = connect(Number(port), '127.0.0.1');
-      socket.write(`GET /tasks/%zz HTTP/1.1\r\nHost: x\r\n${headers}Connection: close\r\n\r\n`);
+      socket.write(`GET /tasks/%zz HTTP/1.1\r\nHost: ${host}\r\n${headers}Connection: close\r\n\r\n`);
       return text(socket);
     };
+    assert.match(await ask('', 'x'), /^HTTP\/1\.1 403 [^]*"code":"host_not_allowed"/);
     assert.match(await ask(''), /^HTTP\/1\.1 401 [^]*"code":"unauthorized"/);
     assert.match(
       await ask(`Authorization: Bearer ${TOKEN}\r\n`),
