@@ -1,4 +1,4 @@
-import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
+import { JetStreamApiError, JetStreamError, type StoredMsg } from '@nats-io/jetstream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../broker/errors.js';
 import type { Broker } from '../broker/connect.js';
@@ -55,6 +55,12 @@ export async function* readStream(
   }
 }
 
+/** Of the broker's answer, in an error of one class or, when a replica that lags says it, of another that the client doesn't export. */
+const isNotFound = (error: unknown): boolean =>
+  error instanceof JetStreamApiError
+    ? error.apiError().code === NOT_FOUND
+    : error instanceof JetStreamError && (error as { readonly code?: unknown }).code === NOT_FOUND;
+
 async function page(broker: Broker, stream: string, filter: string, seq: number): Promise<StoredMsg[]> {
   const messages: StoredMsg[] = [];
   try {
@@ -66,7 +72,7 @@ async function page(broker: Broker, stream: string, filter: string, seq: number)
     });
     for await (const message of batch) messages.push(message);
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.apiError().code === NOT_FOUND) return messages;
+    if (isNotFound(error)) return messages;
     throw asBrokerError(error, `replaying ${stream}`);
   }
   return messages;
