@@ -23,6 +23,9 @@ export const MOST_TURNS = 500;
 /** Of everybody together: turns, and what people say. */
 export const MOST_LINES = 1_000;
 
+/** What the record of a conversation may take when it begins: a message of the broker has twice that, as it grows by what happens. */
+export const MOST_RECORD_BYTES = 524_288;
+
 /** Type of the message that gives an agent the word. */
 export const TURN_MESSAGE = 'CONVERSATION_TURN';
 /** Of its answer, which has no addressee; `reply_to` and `conversation_id` say what it answers. */

@@ -59,6 +59,8 @@ export interface Decision {
 
 /** Failures in succession after which a speaker speaks no more. */
 const MOST_FAILURES = 2;
+/** What is kept of an error's text. */
+const MOST_ERROR_CHARS = 2_000;
 /** Never changes: ids of turns and events derive from it. */
 const NAMESPACE = 'd6b3f3f2-6a35-5b0e-8f0c-2b1f5d1c9a77';
 
@@ -115,7 +117,7 @@ function steered(record: ConversationRecord, happening: Steered, now: number): D
     case 'end':
       return { record: ended(record, 'decision', now, by(happening)) };
     case 'fail':
-      return { record: ended({ ...record, why: happening.why }, 'failed', now, { why: happening.why }) };
+      return failedFor(record, cut(happening.why), now);
     case 'say':
       return said(record, happening, now);
     case 'time':
@@ -125,6 +127,10 @@ function steered(record: ConversationRecord, happening: Steered, now: number): D
   }
 }
 
+const failedFor = (record: ConversationRecord, why: string, now: number): Decision => ({
+  record: ended({ ...record, why }, 'failed', now, { why }),
+});
+
 /** Time has passed. */
 function passed(record: ConversationRecord, floor: Floor | undefined, now: number): Decision | undefined {
   if (now >= Date.parse(record.ends_by)) return { record: ended(record, 'time', now) };
@@ -132,6 +138,7 @@ function passed(record: ConversationRecord, floor: Floor | undefined, now: numbe
   return now < Date.parse(floor.until) ? undefined : timedOut(record, floor, now);
 }
 
+const cut = (error: string): string => error.slice(0, MOST_ERROR_CHARS);
 const by = ({ by }: { readonly by: string }): { by: string } => ({ by });
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -250,7 +257,7 @@ function lineOf(
     ...(taskId === undefined ? {} : { task_id: taskId }),
     ...(costUsd === 0 ? {} : { cost_usd: costUsd }),
   };
-  if (happening.kind === 'failure') return { id: message_id, kind: 'failed', ...common, error: happening.error };
+  if (happening.kind === 'failure') return { id: message_id, kind: 'failed', ...common, error: cut(happening.error) };
   const { id, text } = happening;
   const empty = text.ref === undefined && (text.text ?? '').trim() === '';
   return { id, kind: empty ? 'passed' : 'said', ...common, ...(empty ? {} : text) };
@@ -291,8 +298,21 @@ function goOn(record: ConversationRecord, now: number): ConversationRecord {
 
 function ended(record: ConversationRecord, reason: EndReason, now: number, more: object = {}): ConversationRecord {
   const { turns, cost_usd } = record;
-  const over: ConversationRecord = { ...abandon(record), status: 'ended', reason, ended_at: iso(now) };
+  const over: ConversationRecord = {
+    ...abandon(record),
+    speakers: record.speakers.map(withoutOptions),
+    status: 'ended',
+    reason,
+    ended_at: iso(now),
+  };
   return tell(over, 'CONVERSATION_ENDED', now, { reason, turns, total_cost_usd: cost_usd, ...more });
+}
+
+/** No more are made with them. So a record ends with less than it had: that is stored whatever size it was. */
+function withoutOptions({ made, ...speaker }: SpeakerRecord): SpeakerRecord {
+  if (made === undefined) return speaker;
+  const { options: _options, ...rest } = made;
+  return { ...speaker, made: rest };
 }
 
 function tell(

@@ -5,12 +5,16 @@ import type {
   Conversation,
   ConversationAccepted,
   ConversationPage,
+  ConversationRequest,
   ConversationTranscript,
 } from '../../contracts/conversations.js';
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { TokenCreated } from '../../contracts/tokens.js';
 import { BUCKET, SUBJECT } from '../../contracts/names.js';
+import { putEntry } from '../../src/broker/kv.js';
 import { subjectsOf } from '../../src/broker/read.js';
+import { recordFor } from '../../src/conversations/begin.js';
+import { decide } from '../../src/conversations/decide.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { KsiClient } from '../../src/client/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -245,6 +249,33 @@ describe('conversations of external agents', () => {
       for (const api of [here, there]) assert.equal((await api.ask('GET', path)).status, 404, path);
     const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
     assert.deepEqual(left, []);
+  });
+
+  it('are refused when they are too large to be kept; one that is so already is ended and deleted all the same', async () => {
+    const options = { append_system_prompt: 'x'.repeat(174_000) };
+    const request = { topic: 'x', mode: 'brainstorm', participants: Array.from({ length: 6 }, () => ({ options })) };
+    const refused = await here.ask('POST', '/conversations', request);
+    assert.deepEqual(
+      [refused.status, (refused.body['errors'] as { field: string }[] | undefined)?.[0]?.field],
+      [400, 'participants'],
+    );
+    // As an older build has kept one: nothing that happens has room any more.
+    const id = uuidv4();
+    const record = recordFor(request as ConversationRequest, {
+      conversationId: id,
+      owner: 'local',
+      tokenId: 'local',
+      now: Date.now(),
+    });
+    const begun = decide(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
+    const room = 1_048_576 - 300 - JSON.stringify(begun).length;
+    const topic = 'x'.repeat(room);
+    await putEntry(lab.broker, SUBJECT.conversation(id), { ...begun, topic }, 0);
+    const said = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
+    assert.deepEqual([said.status, said.body['code']], [413, 'body_too_large']);
+    assert.equal((await must<Conversation>(there.ask('POST', `/conversations/${id}/end`))).status, 'ended');
+    await must(here.ask('DELETE', `/conversations/${id}`), 204);
+    assert.equal((await there.ask('GET', `/conversations/${id}`)).status, 404);
   });
 
   it('are led by the client', async () => {

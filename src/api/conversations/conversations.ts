@@ -14,7 +14,7 @@ import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { sleep } from '../../clock.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { faultsOf, hasRoom, recordFor } from '../../conversations/begin.js';
+import { faultsOf, hasRoom, recordFor, sizeFaults } from '../../conversations/begin.js';
 import { decide, type Happening } from '../../conversations/decide.js';
 import { conversationMarkdown } from '../../conversations/markdown.js';
 import type { EventHub } from '../../events/hub.js';
@@ -42,6 +42,8 @@ export interface ConversationsOptions {
 const DEFAULT_LIMIT = 50;
 const MAX_TRIES = 20;
 const NOT_ENDED_MS = 250;
+/** Events that are not told yet: the record keeps no more for people. */
+const MOST_PENDING = 64;
 const PERSON = 'person';
 
 /** What may be done with conversations, for a principal: over HTTP and NATS alike. */
@@ -61,9 +63,11 @@ export class Conversations {
     const conversationId = request.conversation_id ?? uuidv7();
     const now = broker.clock.now();
     const record = recordFor(request, { conversationId, owner, tokenId, now });
+    const begun = decide(record, { kind: 'begin' }, now)?.record ?? record;
+    const tooLarge = sizeFaults(request, begun);
+    if (tooLarge.length > 0) throw invalid(tooLarge);
     await this.#checkCast(record, principal);
     const since = hub.cursor();
-    const begun = decide(record, { kind: 'begin' }, now)?.record ?? record;
     const created = await guarded(() => records.create(begun));
     if (created === undefined) {
       const { record: earlier } = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
@@ -197,6 +201,8 @@ export class Conversations {
         refuseEnded(record);
         if (happening.kind === 'say' && !hasRoom(record))
           throw new ApiError('conflict', 'The conversation is so long that nobody can say anything more in it');
+        if (happening.kind !== 'end' && record.pending.length >= MOST_PENDING)
+          throw new ApiError('broker_unavailable', 'The broker has not taken what happened in the conversation before');
       }),
     );
     if (record === undefined) throw noConversation(id);
