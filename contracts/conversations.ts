@@ -202,8 +202,12 @@ export const Floor = Type.Object({
 });
 export type Floor = Static<typeof Floor>;
 
-/** A turn that nobody waits for any more: its task is to be cancelled. */
-export const Abandoned = Type.Object({ message_id: Type.String(), agent_id: Type.String() });
+/** A turn that nobody waits for any more: its task is to be cancelled, and then its outcome to be heard of, as it has cost something. */
+export const Abandoned = Type.Object({
+  message_id: Type.String(),
+  agent_id: Type.String(),
+  cancelled: Type.Optional(Type.Boolean()),
+});
 export type Abandoned = Static<typeof Abandoned>;
 
 /** An event that is decided and perhaps not yet told. */
@@ -216,6 +220,13 @@ export const PendingEvent = Type.Object({
   line: Type.Optional(Type.String()),
 });
 export type PendingEvent = Static<typeof PendingEvent>;
+
+/** The last sequences of KSI_EVENTS and KSI_MESSAGES before a conversation: all that is said in it comes later. */
+export const BeginsAfter = Type.Object({
+  events: Type.Integer({ minimum: 0 }),
+  messages: Type.Integer({ minimum: 0 }),
+});
+export type BeginsAfter = Static<typeof BeginsAfter>;
 
 /** A conversation's state: its entry of `ksi_conversations`, changed by compare-and-set alone. */
 export const ConversationRecord = Type.Object({
@@ -232,6 +243,8 @@ export const ConversationRecord = Type.Object({
   keep: Type.Boolean(),
   ...limits,
   created_at: Type.String({ format: 'date-time' }),
+  /** Absent: of an older build. */
+  begins_after: Type.Optional(BeginsAfter),
   ends_by: Type.String({ format: 'date-time', description: 'Later, by the time that it was paused.' }),
   paused_at: Type.Optional(Type.String({ format: 'date-time' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),

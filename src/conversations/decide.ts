@@ -46,6 +46,8 @@ export type Happening =
   | { readonly kind: 'removed'; readonly speaker: number }
   /** A turn that nobody waits for any more is cancelled, or over. */
   | { readonly kind: 'cancelled'; readonly messageId: string }
+  /** What came of it, too late to be heard. */
+  | { readonly kind: 'late'; readonly messageId: string; readonly costUsd: number }
   /** These events are stored. */
   | { readonly kind: 'told'; readonly events: ReadonlySet<string> }
   /** Time has passed. */
@@ -81,16 +83,21 @@ export function decide(record: ConversationRecord, happening: Happening, now: nu
     case 'told':
       return { record: { ...record, pending: record.pending.filter(({ id }) => !happening.events.has(id)) } };
     case 'registered':
-      return { record: made(record, happening.speaker, { session_id: happening.sessionId }) };
+      // Whoever was ending it may have looked for the agent before it was there.
+      return { record: made(record, happening.speaker, { session_id: happening.sessionId, removed: false }) };
     case 'removed':
       return { record: made(record, happening.speaker, { removed: true }) };
     case 'cancelled':
       return {
         record: {
           ...record,
-          abandoned: record.abandoned.filter(({ message_id }) => message_id !== happening.messageId),
+          abandoned: record.abandoned.map((turn) =>
+            turn.message_id === happening.messageId ? { ...turn, cancelled: true } : turn,
+          ),
         },
       };
+    case 'late':
+      return late(record, happening);
     case 'answer':
     case 'failure':
       return heard(record, happening, now);
@@ -100,7 +107,7 @@ export function decide(record: ConversationRecord, happening: Happening, now: nu
 }
 
 type Turned = Extract<Happening, { kind: 'answer' | 'failure' }>;
-type Steered = Exclude<Happening, Turned | { kind: 'sent' | 'told' | 'registered' | 'removed' | 'cancelled' }>;
+type Steered = Exclude<Happening, Turned | { kind: 'sent' | 'told' | 'registered' | 'removed' | 'cancelled' | 'late' }>;
 
 function steered(record: ConversationRecord, happening: Steered, now: number): Decision | undefined {
   const { status, floor } = record;
@@ -198,13 +205,21 @@ function abandon(record: ConversationRecord): ConversationRecord {
   return { ...record, abandoned: [...abandoned, { message_id: floor.message_id, agent_id: agentId }] };
 }
 
+/** It costs, once, and is not heard any more. The next turn is given by what all have cost. */
+function late(
+  { abandoned, cost_usd, ...record }: ConversationRecord,
+  { messageId, costUsd }: { readonly messageId: string; readonly costUsd: number },
+): Decision | undefined {
+  const left = abandoned.filter(({ message_id }) => message_id !== messageId);
+  if (left.length === abandoned.length) return undefined;
+  return { record: { ...record, abandoned: left, cost_usd: cost_usd + costUsd } };
+}
+
 /** After a speaker's turn. */
 function heard(record: ConversationRecord, happening: Turned, now: number): Decision | undefined {
   const { floor, cost_usd } = record;
-  if (floor?.message_id !== happening.messageId) return undefined;
+  if (record.status === 'ended' || floor?.message_id !== happening.messageId) return late(record, happening);
   const { floor: _floor, ...rest } = { ...record, cost_usd: cost_usd + happening.costUsd };
-  // What comes after the end costs, and is not heard any more.
-  if (record.status === 'ended') return { record: rest };
   const speaker = record.speakers[floor.speaker];
   if (speaker === undefined) return { record: rest };
   const line = lineOf(floor, speaker, happening, now);

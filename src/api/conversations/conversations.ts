@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type {
+  Abandoned,
   Conversation,
   ConversationAccepted,
   ConversationPage,
@@ -34,7 +35,7 @@ export interface ConversationsOptions {
   readonly records: ConversationRecords;
   readonly lines: ConversationLines;
   readonly conductor: Conductor;
-  readonly cast: Pick<Cast, 'remove' | 'check'>;
+  readonly cast: Pick<Cast, 'remove' | 'check' | 'cancel'>;
   /** Deletes the sessions of agents that were made for a conversation. @throws {ApiError} */
   readonly deleteSession: (sessionId: string, principal: Principal) => Promise<void>;
 }
@@ -56,7 +57,7 @@ export class Conversations {
 
   /** Begins one; asked for again under its id it is the same. @throws {ApiError} invalid_request, not_found (an agent), conflict */
   async create(request: ConversationRequest, principal: Principal): Promise<ConversationAccepted> {
-    const { broker, hub, records, conductor } = this.#options;
+    const { broker, hub, records, lines, conductor } = this.#options;
     const faults = faultsOf(request);
     if (faults.length > 0) throw invalid(faults);
     const { owner, tokenId } = principal;
@@ -68,7 +69,7 @@ export class Conversations {
     if (tooLarge.length > 0) throw invalid(tooLarge);
     await this.#checkCast(record, principal);
     const since = hub.cursor();
-    const created = await guarded(() => records.create(begun));
+    const created = await guarded(async () => records.create({ ...begun, begins_after: await lines.beginsAfter() }));
     if (created === undefined) {
       const { record: earlier } = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
         throw new ApiError('conflict', `There is a conversation ${conversationId} already`);
@@ -151,26 +152,26 @@ export class Conversations {
   async delete(id: string, principal: Principal): Promise<void> {
     const { broker, conductor, records, lines, cast } = this.#options;
     const { record } = await this.#held(id, principal);
-    const { owner } = record;
+    const { owner, begins_after: begins } = record;
     if (record.status !== 'ended') await guarded(() => conductor.happen(id, { kind: 'end', by: principal.owner }));
     conductor.drive(id);
     await conductor.settled(id);
     const mine = speakerOf(record);
-    for (const { agent_id: agentId, made } of record.speakers) {
-      if (made === undefined) continue;
-      await cast.remove(agentId, mine).catch(ignoreUnknown);
-      if (made.session_id !== undefined && made.session_id !== NO_SESSION)
-        await this.#deleteSession(made.session_id, mine);
-    }
+    const { speakers, abandoned } = (await guarded(() => records.read(id)))?.record ?? record;
+    for (const { agent_id: agentId, made } of speakers)
+      if (made !== undefined) await cast.remove(agentId, mine).catch(ignoreUnknown);
+    for (const { made } of speakers)
+      if (made?.session_id !== undefined && made.session_id !== NO_SESSION)
+        await this.#deleteSession(made.session_id, mine, abandoned);
     await guarded(async () => {
       for (let tries = 1; ; tries++) {
         const held = await records.read(id);
-        await lines.remove(id);
+        await lines.remove(id, begins);
         if (held === undefined || (await records.remove(id, held.revision))) break;
         if (tries >= MAX_TRIES) throw new ApiError('conflict', `Too many changes of the conversation ${id} at once`);
       }
       // What was on its way when its state went.
-      await lines.remove(id);
+      await lines.remove(id, begins);
       const event = newEvent('CONVERSATION_DELETED', { conversation_id: id, owner, by: principal.owner });
       await broker.publisher.publish(eventPublication(event, SUBJECT.conversationEvent(id, 'deleted')));
     });
@@ -181,15 +182,19 @@ export class Conversations {
     for (const [id] of this.#options.records.newest(owner)) await this.delete(id, principal).catch(ignoreUnknown);
   }
 
-  /** The read model may still show a task as open that has just been cancelled. */
-  async #deleteSession(sessionId: string, principal: Principal): Promise<void> {
-    const { deleteSession, broker } = this.#options;
+  /**
+   * The read model may still show a task as open that has just been cancelled. And a turn that was being taken when it was to be cancelled
+   * may have become a task after that.
+   */
+  async #deleteSession(sessionId: string, principal: Principal, abandoned: readonly Abandoned[]): Promise<void> {
+    const { deleteSession, cast, broker } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
         return await deleteSession(sessionId, principal).catch(ignoreUnknown);
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'not_ended' || tries >= MAX_TRIES) throw error;
       }
+      for (const turn of abandoned) await guarded(() => cast.cancel(turn, principal)).catch(ignoreEnded);
       await sleep(broker.clock, NOT_ENDED_MS);
     }
   }
@@ -230,6 +235,11 @@ const noConversation = (id: string): ApiError => new ApiError('not_found', `Ther
 function refuseEnded({ conversation_id: id, status, reason }: ConversationRecord): void {
   if (status === 'ended')
     throw new ApiError('conversation_ended', `The conversation ${id} has ended (${reason ?? ''})`);
+}
+
+function ignoreEnded(error: unknown): void {
+  if (error instanceof ApiError && error.code === 'task_ended') return;
+  ignoreUnknown(error);
 }
 
 /** What is gone already is no reason to stop. */
