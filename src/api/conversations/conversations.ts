@@ -148,8 +148,16 @@ export class Conversations {
     return this.#happen(id, { kind: 'say', id: lineId, name, text: stored, next: place }, principal);
   }
 
-  /** With all that was said, and the sessions of the agents that were made for it. @throws {ApiError} not_found */
-  async delete(id: string, principal: Principal): Promise<void> {
+  /**
+   * With all that was said, and the sessions of the agents that were made for it.
+   * @throws {ApiError} not_found; not_ended: a task in one of them that is no turn goes on.
+   */
+  delete(id: string, principal: Principal): Promise<void> {
+    return this.#delete(id, principal, MAX_TRIES);
+  }
+
+  /** @param tries undefined: sessions with open tasks are left to whoever deletes all that is the owner's. */
+  async #delete(id: string, principal: Principal, tries?: number): Promise<void> {
     const { broker, conductor, records, lines, cast } = this.#options;
     const { record } = await this.#held(id, principal);
     const { owner, begins_after: begins } = record;
@@ -162,7 +170,7 @@ export class Conversations {
       if (made !== undefined) await cast.remove(agentId, mine).catch(ignoreUnknown);
     for (const { made } of speakers)
       if (made?.session_id !== undefined && made.session_id !== NO_SESSION)
-        await this.#deleteSession(made.session_id, mine, abandoned);
+        await this.#deleteSession(made.session_id, mine, { abandoned, tries });
     await guarded(async () => {
       for (let tries = 1; ; tries++) {
         const held = await records.read(id);
@@ -177,22 +185,28 @@ export class Conversations {
     });
   }
 
-  /** All of an owner's. @throws {ApiError} */
+  /** All of an owner's; sessions in which tasks go on that are no turns are left. @throws {ApiError} */
   async owner(owner: string, principal: Principal): Promise<void> {
-    for (const [id] of this.#options.records.newest(owner)) await this.delete(id, principal).catch(ignoreUnknown);
+    for (const [id] of this.#options.records.newest(owner)) await this.#delete(id, principal).catch(ignoreUnknown);
   }
 
   /**
    * The read model may still show a task as open that has just been cancelled. And a turn that was being taken when it was to be cancelled
    * may have become a task after that.
    */
-  async #deleteSession(sessionId: string, principal: Principal, abandoned: readonly Abandoned[]): Promise<void> {
+  async #deleteSession(
+    sessionId: string,
+    principal: Principal,
+    { abandoned, tries: most }: { readonly abandoned: readonly Abandoned[]; readonly tries: number | undefined },
+  ): Promise<void> {
     const { deleteSession, cast, broker } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
         return await deleteSession(sessionId, principal).catch(ignoreUnknown);
       } catch (error) {
-        if (!(error instanceof ApiError) || error.code !== 'not_ended' || tries >= MAX_TRIES) throw error;
+        if (!(error instanceof ApiError) || error.code !== 'not_ended') throw error;
+        if (most === undefined) return;
+        if (tries >= most) throw error;
       }
       for (const turn of abandoned) await guarded(() => cast.cancel(turn, principal)).catch(ignoreEnded);
       await sleep(broker.clock, NOT_ENDED_MS);
