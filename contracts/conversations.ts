@@ -16,6 +16,9 @@ export type EndReason = (typeof END_REASONS)[number];
 /** Of everybody together: turns, and what people say. */
 export const MOST_LINES = 1_000;
 
+/** What the record of a conversation may take when it begins: a message of the broker has twice that, as it grows by what happens. */
+export const MOST_RECORD_BYTES = 524_288;
+
 /** Type of the message that gives an agent the word. */
 export const TURN_MESSAGE = 'CONVERSATION_TURN';
 /** Of its answer, which has no addressee; `reply_to` and `conversation_id` say what it answers. */
@@ -192,8 +195,12 @@ export const Floor = Type.Object({
 });
 export type Floor = Static<typeof Floor>;
 
-/** A turn that nobody waits for any more: its task is to be cancelled. */
-export const Abandoned = Type.Object({ message_id: Type.String(), agent_id: Type.String() });
+/** A turn that nobody waits for any more: its task is to be cancelled, and then its outcome to be heard of, as it has cost something. */
+export const Abandoned = Type.Object({
+  message_id: Type.String(),
+  agent_id: Type.String(),
+  cancelled: Type.Optional(Type.Boolean()),
+});
 export type Abandoned = Static<typeof Abandoned>;
 
 /** An event that is decided and perhaps not yet told. */
@@ -206,6 +213,13 @@ export const PendingEvent = Type.Object({
   line: Type.Optional(Type.String()),
 });
 export type PendingEvent = Static<typeof PendingEvent>;
+
+/** The last sequences of KSI_EVENTS and KSI_MESSAGES before a conversation: all that is said in it comes later. */
+export const BeginsAfter = Type.Object({
+  events: Type.Integer({ minimum: 0 }),
+  messages: Type.Integer({ minimum: 0 }),
+});
+export type BeginsAfter = Static<typeof BeginsAfter>;
 
 /** A conversation's state: its entry of `ksi_conversations`, changed by compare-and-set alone. */
 export const ConversationRecord = Type.Object({
@@ -222,6 +236,8 @@ export const ConversationRecord = Type.Object({
   keep: Type.Boolean(),
   ...limits,
   created_at: Type.String({ format: 'date-time' }),
+  /** Absent: of an older build. */
+  begins_after: Type.Optional(BeginsAfter),
   ends_by: Type.String({ format: 'date-time', description: 'Later, by the time that it was paused.' }),
   paused_at: Type.Optional(Type.String({ format: 'date-time' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),

@@ -13,7 +13,7 @@ export const MESSAGE_TYPES = {
 /** Signals in an answer's text (LEGACY_PROTOCOL.md, Messages); they are cut from what is sent on. */
 export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RESPONSE]'] } as const;
 
-/** So many answers to answers follow each other without a person's word; then the last one makes no task. */
+/** So many messages and tasks of agents lead to each other without a person's word; then the last one makes no task. */
 export const MOST_HOPS = 50;
 
 /** Bytes of a message's content and payload together: more would not fit through a WebSocket with others. */
@@ -79,7 +79,7 @@ export const messageFields = {
   signal: Type.Optional(Type.Literal('end', { description: 'The sender has ended: it said `[END]`, which is cut.' })),
   hops: Type.Integer({
     minimum: 0,
-    description: 'Answers that led to this one since a person or an external agent spoke.',
+    description: 'Messages and tasks of agents that led to this one since a person or an external agent spoke.',
   }),
   content: Type.Optional(Type.String()),
   payload: Type.Optional(Type.Record(Type.String(), Type.Unknown())),

@@ -94,6 +94,13 @@ export const SpawnCommand = Type.Object({
     Type.Integer({ minimum: 1, description: 'How many tasks led to it, each by its own hands; absent: none.' }),
   ),
   spawned_by: Type.Optional(Type.String({ description: 'The last of them.' })),
+  hops: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description:
+        'Messages and tasks of agents that led to it since a person spoke; absent: what its `message` says, or none.',
+    }),
+  ),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
   fork_of: Type.Optional(

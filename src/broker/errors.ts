@@ -36,6 +36,8 @@ const KINDS: Readonly<Record<number, BrokerErrorKind>> = {
   10176: 'unavailable', // a part of the batch went to a leader that is none any more: nothing is stored
 };
 const SERVICE_UNAVAILABLE = 503;
+/** A message exceeds what a stream takes; of our own: or what the server does. It is not stored, and won't be another time. */
+export const TOO_LARGE = 10054;
 
 /** An error as the JetStream API answers it. */
 export interface ApiFault {
@@ -64,6 +66,9 @@ function kindOf({ err_code: apiCode = 0, code, description = '' }: ApiFault): Br
  * moment, it says for good who was first.
  */
 export const isUndecided = (error: BrokerError): boolean => error.apiCode === 10164 || error.apiCode === 10158;
+
+export const isTooLarge = (error: unknown): error is BrokerError =>
+  error instanceof BrokerError && error.apiCode === TOO_LARGE;
 
 export const isBrokerError = (error: unknown, kind?: BrokerErrorKind): error is BrokerError =>
   error instanceof BrokerError && (kind === undefined || error.kind === kind);

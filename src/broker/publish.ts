@@ -1,6 +1,7 @@
 import {
   createInbox,
   headers as newHeaders,
+  InvalidArgumentError,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
@@ -8,7 +9,7 @@ import {
 import { v7 as uuidv7 } from 'uuid';
 import { HEADER } from '../../contracts/names.js';
 import type { Clock } from '../clock.js';
-import { BrokerError, brokerErrorOf, isUndecided, type ApiFault } from './errors.js';
+import { BrokerError, brokerErrorOf, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
 export interface Expectation {
@@ -148,8 +149,19 @@ export class Publisher {
       pending.send(`${this.#inbox}.${token}`);
     } catch (error) {
       this.#forget(token, pending);
-      pending.reject(new BrokerError('unavailable', 'The message could not be sent to the broker', { cause: error }));
+      pending.reject(this.#notSent(error));
     }
+  }
+
+  /** Of a batch, what went before it is never committed. */
+  #notSent(cause: unknown): BrokerError {
+    if (!(cause instanceof InvalidArgumentError))
+      return new BrokerError('unavailable', 'The message could not be sent to the broker', { cause });
+    const most = this.#nc.info?.max_payload ?? 0;
+    return new BrokerError('refused', `A message may have ${most} bytes, and this one has more`, {
+      apiCode: TOO_LARGE,
+      cause,
+    });
   }
 
   #onReply(error: Error | null, msg: Msg): void {

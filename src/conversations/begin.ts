@@ -1,6 +1,7 @@
 import {
   CONVERSATION_DEFAULTS,
   MOST_LINES,
+  MOST_RECORD_BYTES,
   type ConversationRecord,
   type ConversationRequest,
   type ParticipantRequest,
@@ -130,6 +131,26 @@ function speakerFor(
     },
   };
 }
+
+/** What of a request makes its conversation too large to be kept. Pure. @param begun what it would begin as. */
+export function sizeFaults(request: ConversationRequest, begun: ConversationRecord): Fault[] {
+  const bytes = bytesOf(begun);
+  if (bytes <= MOST_RECORD_BYTES) return [];
+  const { topic, options, participants, moderator } = request;
+  const made = begun.speakers.filter((speaker) => speaker.made !== undefined).length;
+  const shares: [string, number][] = [
+    // It is told too.
+    ['topic', 2 * bytesOf(topic)],
+    ['options', made * bytesOf(options)],
+    ['participants', bytesOf(participants)],
+    ['moderator', bytesOf(moderator)],
+  ];
+  const [[field] = ['']] = shares.toSorted(([, a], [, b]) => b - a);
+  const message = `makes the conversation too large: it would take ${bytes} bytes, and may take ${MOST_RECORD_BYTES}`;
+  return [{ field, message }];
+}
+
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value) ?? '');
 
 /** Whether a person may still say something. */
 export const hasRoom = ({ lines }: Pick<ConversationRecord, 'lines'>): boolean => lines.length < MOST_LINES;

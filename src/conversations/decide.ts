@@ -46,6 +46,8 @@ export type Happening =
   | { readonly kind: 'removed'; readonly speaker: number }
   /** A turn that nobody waits for any more is cancelled, or over. */
   | { readonly kind: 'cancelled'; readonly messageId: string }
+  /** What came of it, too late to be heard. */
+  | { readonly kind: 'late'; readonly messageId: string; readonly costUsd: number }
   /** These events are stored. */
   | { readonly kind: 'told'; readonly events: ReadonlySet<string> }
   /** Time has passed. */
@@ -59,6 +61,8 @@ export interface Decision {
 
 /** Failures in succession after which a speaker speaks no more. */
 const MOST_FAILURES = 2;
+/** What is kept of an error's text. */
+const MOST_ERROR_CHARS = 2_000;
 /** Never changes: ids of turns and events derive from it. */
 const NAMESPACE = 'd6b3f3f2-6a35-5b0e-8f0c-2b1f5d1c9a77';
 
@@ -79,16 +83,21 @@ export function decide(record: ConversationRecord, happening: Happening, now: nu
     case 'told':
       return { record: { ...record, pending: record.pending.filter(({ id }) => !happening.events.has(id)) } };
     case 'registered':
-      return { record: made(record, happening.speaker, { session_id: happening.sessionId }) };
+      // Whoever was ending it may have looked for the agent before it was there.
+      return { record: made(record, happening.speaker, { session_id: happening.sessionId, removed: false }) };
     case 'removed':
       return { record: made(record, happening.speaker, { removed: true }) };
     case 'cancelled':
       return {
         record: {
           ...record,
-          abandoned: record.abandoned.filter(({ message_id }) => message_id !== happening.messageId),
+          abandoned: record.abandoned.map((turn) =>
+            turn.message_id === happening.messageId ? { ...turn, cancelled: true } : turn,
+          ),
         },
       };
+    case 'late':
+      return late(record, happening);
     case 'answer':
     case 'failure':
       return heard(record, happening, now);
@@ -98,7 +107,7 @@ export function decide(record: ConversationRecord, happening: Happening, now: nu
 }
 
 type Turned = Extract<Happening, { kind: 'answer' | 'failure' }>;
-type Steered = Exclude<Happening, Turned | { kind: 'sent' | 'told' | 'registered' | 'removed' | 'cancelled' }>;
+type Steered = Exclude<Happening, Turned | { kind: 'sent' | 'told' | 'registered' | 'removed' | 'cancelled' | 'late' }>;
 
 function steered(record: ConversationRecord, happening: Steered, now: number): Decision | undefined {
   const { status, floor } = record;
@@ -115,7 +124,7 @@ function steered(record: ConversationRecord, happening: Steered, now: number): D
     case 'end':
       return { record: ended(record, 'decision', now, by(happening)) };
     case 'fail':
-      return { record: ended({ ...record, why: happening.why }, 'failed', now, { why: happening.why }) };
+      return failedFor(record, cut(happening.why), now);
     case 'say':
       return said(record, happening, now);
     case 'time':
@@ -125,6 +134,10 @@ function steered(record: ConversationRecord, happening: Steered, now: number): D
   }
 }
 
+const failedFor = (record: ConversationRecord, why: string, now: number): Decision => ({
+  record: ended({ ...record, why }, 'failed', now, { why }),
+});
+
 /** Time has passed. */
 function passed(record: ConversationRecord, floor: Floor | undefined, now: number): Decision | undefined {
   if (now >= Date.parse(record.ends_by)) return { record: ended(record, 'time', now) };
@@ -132,6 +145,7 @@ function passed(record: ConversationRecord, floor: Floor | undefined, now: numbe
   return now < Date.parse(floor.until) ? undefined : timedOut(record, floor, now);
 }
 
+const cut = (error: string): string => error.slice(0, MOST_ERROR_CHARS);
 const by = ({ by }: { readonly by: string }): { by: string } => ({ by });
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -191,13 +205,21 @@ function abandon(record: ConversationRecord): ConversationRecord {
   return { ...record, abandoned: [...abandoned, { message_id: floor.message_id, agent_id: agentId }] };
 }
 
+/** It costs, once, and is not heard any more. The next turn is given by what all have cost. */
+function late(
+  { abandoned, cost_usd, ...record }: ConversationRecord,
+  { messageId, costUsd }: { readonly messageId: string; readonly costUsd: number },
+): Decision | undefined {
+  const left = abandoned.filter(({ message_id }) => message_id !== messageId);
+  if (left.length === abandoned.length) return undefined;
+  return { record: { ...record, abandoned: left, cost_usd: cost_usd + costUsd } };
+}
+
 /** After a speaker's turn. */
 function heard(record: ConversationRecord, happening: Turned, now: number): Decision | undefined {
   const { floor, cost_usd } = record;
-  if (floor?.message_id !== happening.messageId) return undefined;
+  if (record.status === 'ended' || floor?.message_id !== happening.messageId) return late(record, happening);
   const { floor: _floor, ...rest } = { ...record, cost_usd: cost_usd + happening.costUsd };
-  // What comes after the end costs, and is not heard any more.
-  if (record.status === 'ended') return { record: rest };
   const speaker = record.speakers[floor.speaker];
   if (speaker === undefined) return { record: rest };
   const line = lineOf(floor, speaker, happening, now);
@@ -250,7 +272,7 @@ function lineOf(
     ...(taskId === undefined ? {} : { task_id: taskId }),
     ...(costUsd === 0 ? {} : { cost_usd: costUsd }),
   };
-  if (happening.kind === 'failure') return { id: message_id, kind: 'failed', ...common, error: happening.error };
+  if (happening.kind === 'failure') return { id: message_id, kind: 'failed', ...common, error: cut(happening.error) };
   const { id, text } = happening;
   const empty = text.ref === undefined && (text.text ?? '').trim() === '';
   return { id, kind: empty ? 'passed' : 'said', ...common, ...(empty ? {} : text) };
@@ -291,8 +313,21 @@ function goOn(record: ConversationRecord, now: number): ConversationRecord {
 
 function ended(record: ConversationRecord, reason: EndReason, now: number, more: object = {}): ConversationRecord {
   const { turns, cost_usd } = record;
-  const over: ConversationRecord = { ...abandon(record), status: 'ended', reason, ended_at: iso(now) };
+  const over: ConversationRecord = {
+    ...abandon(record),
+    speakers: record.speakers.map(withoutOptions),
+    status: 'ended',
+    reason,
+    ended_at: iso(now),
+  };
   return tell(over, 'CONVERSATION_ENDED', now, { reason, turns, total_cost_usd: cost_usd, ...more });
+}
+
+/** No more are made with them. So a record ends with less than it had: that is stored whatever size it was. */
+function withoutOptions({ made, ...speaker }: SpeakerRecord): SpeakerRecord {
+  if (made === undefined) return speaker;
+  const { options: _options, ...rest } = made;
+  return { ...speaker, made: rest };
 }
 
 function tell(

@@ -19,7 +19,7 @@ export function dueOf({ status, speakers, pending, floor, keep, abandoned }: Con
   const toRegister = status === 'ended' ? -1 : find(({ session_id }) => session_id === undefined);
   if (toRegister !== -1) return { kind: 'register', speaker: toRegister };
   if (pending.length > 0) return { kind: 'tell' };
-  const [turn] = abandoned;
+  const turn = abandoned.find(({ cancelled }) => cancelled !== true);
   if (turn !== undefined) return { kind: 'cancel', turn };
   if (status !== 'ended') return floor?.sent === false ? { kind: 'send' } : undefined;
   const toRemove = keep ? -1 : find(({ removed }) => removed !== true);

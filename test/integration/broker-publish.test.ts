@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { Batcher } from '../../src/api/accept/batcher.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { Blobs } from '../../src/broker/blobs.js';
-import { isBrokerError } from '../../src/broker/errors.js';
+import { isBrokerError, TOO_LARGE } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
@@ -53,6 +54,19 @@ describe('publishing to the broker', () => {
     );
     assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1);
     for (const result of tries) if (result.status === 'rejected') assert.ok(isBrokerError(result.reason, 'conflict'));
+  });
+
+  it('refuses for good what is larger than a message may be, and nothing else for it', async () => {
+    const subject = (n: number): string => SUBJECT.conversationLine(randomUUID(), String(n));
+    const large = { subject: subject(0), payload: 'x'.repeat(broker.nc.info?.max_payload ?? 0), msgId: randomUUID() };
+    await assert.rejects(broker.publisher.publish(large), { kind: 'refused', apiCode: TOO_LARGE });
+    const batcher = new Batcher(broker.publisher);
+    const small = Array.from({ length: 20 }, (_, n) => ({ subject: subject(n), payload: '{}' }));
+    const results = await Promise.allSettled([large, ...small].map((each) => batcher.publish(each)));
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['rejected', ...small.map(() => 'fulfilled')],
+    );
   });
 
   it('stores a batch whole, in order, or not at all', async () => {

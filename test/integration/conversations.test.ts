@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import type {
-  Conversation,
-  ConversationAccepted,
-  ConversationPage,
-  ConversationTranscript,
+import {
+  ANSWER_MESSAGE,
+  type Conversation,
+  type ConversationAccepted,
+  type ConversationPage,
+  type ConversationRequest,
+  type ConversationTranscript,
 } from '../../contracts/conversations.js';
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { TokenCreated } from '../../contracts/tokens.js';
-import { BUCKET, SUBJECT } from '../../contracts/names.js';
-import { subjectsOf } from '../../src/broker/read.js';
+import { BUCKET, HEADER, NOBODY, STREAM, SUBJECT } from '../../contracts/names.js';
+import { TASK_STATES } from '../../contracts/states.js';
+import { NO_USAGE } from '../../contracts/usage.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { readStream } from '../../src/events/replay.js';
+import { putEntry } from '../../src/broker/kv.js';
+import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
+import { recordFor } from '../../src/conversations/begin.js';
+import { decide } from '../../src/conversations/decide.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { KsiClient } from '../../src/client/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -207,6 +216,32 @@ describe('conversations of external agents', () => {
     assert.match(String(events.at(-1)?.data['reason']), /time|failed/);
   });
 
+  it('count what a turn has cost that came to nothing in its time', async () => {
+    const begun = await must<ConversationAccepted>(
+      here.ask('POST', '/conversations', { topic: 'x', mode: 'debate', max_turns: 1, turn_timeout_s: 2 }),
+      201,
+    );
+    const { session_id: sessionId = '' } = begun.participants[0] ?? {};
+    let taskId = '';
+    while (taskId === '') {
+      const run = await lastBySubject(lab.broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
+      taskId = run?.header(HEADER.taskId) ?? '';
+    }
+    // Its first attempt fails, its next one has not begun by then.
+    const data = { task_id: taskId, session_id: sessionId, owner: 'local', attempt: 1, worker_id: 'w_test' };
+    const usage = { ...NO_USAGE, cost_usd: 0.3 };
+    const filter = SUBJECT.taskStates(taskId);
+    const { seq = 0 } = (await lastBySubject(lab.broker, STREAM.events, filter)) ?? {};
+    const retry = newEvent('SPAWN_RETRY', { ...data, usage, reason: 'claude_error' });
+    const subject = SUBJECT.taskState(taskId, TASK_STATES.retrying.token);
+    await lab.broker.publisher.publish(eventPublication(retry, subject, { filter, seq }));
+    await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
+    let shown = await show(begun.conversation_id);
+    while (shown.cost_usd === 0) shown = await show(begun.conversation_id);
+    assert.deepEqual([shown.reason, shown.cost_usd], ['turns', 0.3]);
+    assert.equal((await lab.task(taskId)).status, 'cancelled');
+  });
+
   it('are listed page by page, and deleted with all that was said', async () => {
     const [a = '', b = ''] = await cast(2);
     const made: string[] = [];
@@ -221,7 +256,19 @@ describe('conversations of external agents', () => {
     assert.equal(more.conversations[0]?.conversation_id, made[0]);
     const id = made[0] ?? '';
     await must(here.ask('POST', `/conversations/${id}/say`, { text: 'secret' }));
+    await speak(a, 'gone with it');
+    await speak(a, 'of another');
     await must(there.ask('DELETE', `/conversations/${id}`), 204);
+    for (const [stream, filter] of [
+      [STREAM.events, SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE)],
+      [STREAM.messages, SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY)],
+    ] as const) {
+      let answers = '';
+      while (!answers.includes('of another'))
+        for await (const { data } of readStream(lab.broker, stream, filter, 0, Number.MAX_SAFE_INTEGER))
+          answers += new TextDecoder().decode(data);
+      assert.ok(!answers.includes(id), stream);
+    }
     for (const api of [here, there]) assert.equal((await api.ask('GET', `/conversations/${id}`)).status, 404);
     const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
     assert.deepEqual(left, []);
@@ -240,11 +287,43 @@ describe('conversations of external agents', () => {
       201,
     );
     await must(ann.ask('POST', `/conversations/${id}/say`, { text: 'secret' }));
+    // An agent of it has something else to do too, which is no turn.
+    await ann.send({ to: participants[0]?.agent_id, content: 'And you?' });
+    let tasks: { task_id: string }[] = [];
+    while (tasks.length < 2) ({ tasks } = await must<{ tasks: typeof tasks }>(ann.ask('GET', '/tasks')));
     await must(there.ask('DELETE', '/owners/ann'), 204);
-    for (const path of [`/conversations/${id}`, `/agents/${participants[0]?.agent_id}`])
+    const gone = [`/conversations/${id}`, `/agents/${participants[0]?.agent_id}`];
+    for (const path of [...gone, ...tasks.map(({ task_id: task }) => `/tasks/${task}`)])
       for (const api of [here, there]) assert.equal((await api.ask('GET', path)).status, 404, path);
     const left = await subjectsOf(lab.broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(id));
     assert.deepEqual(left, []);
+  });
+
+  it('are refused when they are too large to be kept; one that is so already is ended and deleted all the same', async () => {
+    const options = { append_system_prompt: 'x'.repeat(174_000) };
+    const request = { topic: 'x', mode: 'brainstorm', participants: Array.from({ length: 6 }, () => ({ options })) };
+    const refused = await here.ask('POST', '/conversations', request);
+    assert.deepEqual(
+      [refused.status, (refused.body['errors'] as { field: string }[] | undefined)?.[0]?.field],
+      [400, 'participants'],
+    );
+    // As an older build has kept one: nothing that happens has room any more.
+    const id = uuidv4();
+    const record = recordFor(request as ConversationRequest, {
+      conversationId: id,
+      owner: 'local',
+      tokenId: 'local',
+      now: Date.now(),
+    });
+    const begun = decide(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
+    const room = 1_048_576 - 300 - JSON.stringify(begun).length;
+    const topic = 'x'.repeat(room);
+    await putEntry(lab.broker, SUBJECT.conversation(id), { ...begun, topic }, 0);
+    const said = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
+    assert.deepEqual([said.status, said.body['code']], [413, 'body_too_large']);
+    assert.equal((await must<Conversation>(there.ask('POST', `/conversations/${id}/end`))).status, 'ended');
+    await must(here.ask('DELETE', `/conversations/${id}`), 204);
+    assert.equal((await there.ask('GET', `/conversations/${id}`)).status, 404);
   });
 
   it('are led by the client', async () => {

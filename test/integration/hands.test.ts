@@ -175,7 +175,9 @@ describe('what agents ask for by their own hands', () => {
   });
 
   it('is refused when tasks have tasks done that have tasks done, for ever', async () => {
-    let { task_id: id } = await running(['spawn']);
+    const peer = `peer-${agent}`;
+    await here.register({ agent_id: peer });
+    let { task_id: id } = await running(['spawn', 'messages']);
     for (let depth = 1; depth <= MOST_DEPTH; depth++) {
       const child = await done<{ task_id: string }>(id, 'task_spawn', { prompt: 'Go on.' });
       const task = await lab.task(child.task_id);
@@ -186,5 +188,8 @@ describe('what agents ask for by their own hands', () => {
     const refused = await ask(id, 'task_spawn', { prompt: 'Go on.' });
     assert.deepEqual([refused.ok, !refused.ok && refused.code], [false, 'too_deep']);
     assert.match(JSON.stringify(refused), /3 deep/);
+    // Nor do messages begin anew: all that led to it is counted.
+    await done(id, 'message_send', { to: peer, content: 'Go on.' });
+    assert.equal((await here.inbox(peer, '?wait=5'))[0]?.hops, MOST_DEPTH + 1);
   });
 });

@@ -115,7 +115,9 @@ describe('conversations', () => {
       turn: { message_id: turnMessageId(ID, 1), agent_id: begun().speakers[0]?.agent_id },
     });
     assert.equal(after(begun(), { kind: 'end', by: 'ann' }).reason, 'decision');
-    assert.equal(answered(after(begun(), { kind: 'end', by: 'ann' }), 'x', { costUsd: 1 }).cost_usd, 1);
+    const cancelled = after(begun(), { kind: 'end', by: 'ann' });
+    const twice = answered(answered(cancelled, 'x', { costUsd: 1 }), 'x', { costUsd: 1 });
+    assert.deepEqual([twice.cost_usd, twice.lines.length], [1, 0]);
     assert.equal(decide(answered(begun({ max_turns: 1 })), { kind: 'end', by: 'ann' }, T0), undefined);
   });
 
@@ -128,6 +130,21 @@ describe('conversations', () => {
     const timedOut = after(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 5_000);
     assert.deepEqual([speaking(timedOut), timedOut.abandoned.length], ['agent-2', 1]);
     assert.equal(decide(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 4_999), undefined);
+  });
+
+  it('count what turns cost that nobody waited for, once, and end by their budget', () => {
+    const messageId = turnMessageId(ID, 1);
+    const timedOut = after(begun({ turn_timeout_s: 5, budget_usd: 0.5 }), { kind: 'time' }, T0 + 5_000);
+    assert.deepEqual(dueOf({ ...timedOut, pending: [], speakers: [] })?.kind, 'cancel');
+    const cancelled = after(timedOut, { kind: 'cancelled', messageId });
+    assert.deepEqual(dueOf({ ...cancelled, pending: [], speakers: [] })?.kind, 'send');
+    const late: Happening = { kind: 'late', messageId, costUsd: 0.6 };
+    const told = after(cancelled, late);
+    assert.deepEqual([told.cost_usd, told.floor, decide(told, late, T0)], [0.6, timedOut.floor, undefined]);
+    assert.equal(answered(told).reason, 'budget');
+    // Of an answer that came just before its time was over, and of one that came when the conversation had ended.
+    const slow = { messageId, costUsd: 0.6, id: 'slow', taskId: undefined };
+    assert.deepEqual([answered(timedOut, 'x', slow).cost_usd, answered(timedOut, 'x', slow).lines.length], [0.6, 1]);
   });
 
   it('are moderated: the moderator names who is next, and ends', () => {

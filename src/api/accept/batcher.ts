@@ -1,4 +1,4 @@
-import { isBrokerError, BrokerError } from '../../broker/errors.js';
+import { isBrokerError, isTooLarge, BrokerError } from '../../broker/errors.js';
 import { MAX_BATCH, type Publication, type PublishAck, type Publisher } from '../../broker/publish.js';
 
 interface Entry {
@@ -16,6 +16,8 @@ const WORTH_A_BATCH = 12;
 const MAX_BYTES = 4 * 1_048_576;
 /** While the broker syncs one batch, the next is made and sent. */
 const MAX_FLIGHTS = 2;
+/** Refusals that one entry may be the reason of: nothing is stored. */
+const ONE_BY_ONE = ['conflict', 'duplicate', 'full'] as const;
 
 /**
  * Publishes to one stream: at once when alone, and what arrives while a batch is under way together in the next. A batch that is
@@ -59,8 +61,7 @@ export class Batcher {
       // Those before the last precede it without a gap.
       entries.forEach((entry, index) => entry.resolve({ ...last, seq: last.seq - (entries.length - 1 - index) }));
     } catch (error) {
-      if (isBrokerError(error, 'conflict') || isBrokerError(error, 'duplicate') || isBrokerError(error, 'full'))
-        return this.#singly(entries);
+      if (isTooLarge(error) || ONE_BY_ONE.some((kind) => isBrokerError(error, kind))) return this.#singly(entries);
       for (const entry of entries) entry.reject(error);
     }
   }

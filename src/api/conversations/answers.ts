@@ -5,6 +5,7 @@ import { CONSUMER, STREAM, UUID_PATTERN } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
+import { isBrokerError } from '../../broker/errors.js';
 import { Work } from '../../broker/work.js';
 import type { Happening } from '../../conversations/decide.js';
 import { nextSignal } from '../../conversations/signals.js';
@@ -27,6 +28,8 @@ export interface AnswersOptions {
 
 const AGAIN_MS = 1_000;
 const AT_ONCE = 16;
+/** Deliveries after which one is given up that no broker can help: others wait behind it. */
+const MOST_TRIES = 20;
 const UUID = new RegExp(UUID_PATTERN);
 
 /** Takes what agents answer in conversations to the conversations: each API some of it, and again what one leaves undone. */
@@ -66,6 +69,11 @@ export class ConversationAnswers {
       else log.error({ seq: delivery.seq }, 'an answer is not understood and left out');
       await delivery.ack();
     } catch (error) {
+      const passes = isBrokerError(error) && error.kind !== 'refused';
+      if (!passes && delivery.count >= MOST_TRIES) {
+        log.error({ err: error, seq: delivery.seq }, 'an answer is given up: its turn ends when its time is over');
+        return delivery.ack().catch(() => undefined);
+      }
       log.warn({ err: error, seq: delivery.seq }, 'an answer could not be taken to its conversation; trying again');
       delivery.giveBack(AGAIN_MS);
     }
@@ -76,19 +84,30 @@ export class ConversationAnswers {
     const { conversation_id: id = '', owner, from, reply_to: to } = message;
     if (!UUID.test(id)) return;
     const record = (await records.read(id))?.record;
-    const turn = record?.floor;
-    const speaker = record?.speakers[turn?.speaker ?? -1];
+    if (record?.owner !== owner) return;
+    if (record.abandoned.some(({ message_id, agent_id }) => message_id === to && agent_id === from))
+      return void (await conductor.happen(id, {
+        kind: 'late',
+        messageId: to ?? '',
+        costUsd: await this.#cost(message),
+      }));
+    const turn = record.floor;
+    const speaker = record.speakers[turn?.speaker ?? -1];
     // Who answers must be who has the word, and no other owner's; an external agent need not say what it answers.
-    if (record?.owner !== owner || turn === undefined || speaker?.agent_id !== from) return;
+    if (turn === undefined || speaker?.agent_id !== from) return;
     if (to !== undefined && to !== turn.message_id) return;
     const happened = await this.#happened(message, id, turn.message_id, speaker?.part);
     await conductor.happen(id, happened);
   }
 
+  async #cost({ task_id: taskId }: Message): Promise<number> {
+    return taskId === undefined ? 0 : this.#options.costOf(taskId);
+  }
+
   async #happened(message: Message, id: string, messageId: string, part?: string): Promise<Happening> {
-    const { lines, costOf } = this.#options;
+    const { lines } = this.#options;
     const { task_id: taskId, error, signal } = message;
-    const costUsd = taskId === undefined ? 0 : await costOf(taskId);
+    const costUsd = await this.#cost(message);
     if (error !== undefined)
       return { kind: 'failure', messageId, error: `${error.code}: ${error.message}`, taskId, costUsd };
     const { text, names } = nextSignal(await this.#content(message));

@@ -146,7 +146,7 @@ export class Conductor {
       }
     for (const [id, at] of this.#wakes)
       if (at <= broker.clock.now()) {
-        this.#wakes.set(id, at + LEFT_MS);
+        this.#wakes.set(id, broker.clock.now() + LEFT_MS);
         void this.happen(id, { kind: 'time' }).catch((error: unknown) => this.#failed(id, error));
       }
   }

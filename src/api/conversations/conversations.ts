@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type {
+  Abandoned,
   Conversation,
   ConversationAccepted,
   ConversationPage,
@@ -14,7 +15,7 @@ import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { sleep } from '../../clock.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { faultsOf, hasRoom, recordFor } from '../../conversations/begin.js';
+import { faultsOf, hasRoom, recordFor, sizeFaults } from '../../conversations/begin.js';
 import { decide, type Happening } from '../../conversations/decide.js';
 import { conversationMarkdown } from '../../conversations/markdown.js';
 import type { EventHub } from '../../events/hub.js';
@@ -34,7 +35,7 @@ export interface ConversationsOptions {
   readonly records: ConversationRecords;
   readonly lines: ConversationLines;
   readonly conductor: Conductor;
-  readonly cast: Pick<Cast, 'remove' | 'check'>;
+  readonly cast: Pick<Cast, 'remove' | 'check' | 'cancel'>;
   /** Deletes the sessions of agents that were made for a conversation. @throws {ApiError} */
   readonly deleteSession: (sessionId: string, principal: Principal) => Promise<void>;
 }
@@ -42,6 +43,8 @@ export interface ConversationsOptions {
 const DEFAULT_LIMIT = 50;
 const MAX_TRIES = 20;
 const NOT_ENDED_MS = 250;
+/** Events that are not told yet: the record keeps no more for people. */
+const MOST_PENDING = 64;
 const PERSON = 'person';
 
 /** What may be done with conversations, for a principal: over HTTP and NATS alike. */
@@ -54,17 +57,19 @@ export class Conversations {
 
   /** Begins one; asked for again under its id it is the same. @throws {ApiError} invalid_request, not_found (an agent), conflict */
   async create(request: ConversationRequest, principal: Principal): Promise<ConversationAccepted> {
-    const { broker, hub, records, conductor } = this.#options;
+    const { broker, hub, records, lines, conductor } = this.#options;
     const faults = faultsOf(request);
     if (faults.length > 0) throw invalid(faults);
     const { owner, tokenId } = principal;
     const conversationId = request.conversation_id ?? uuidv7();
     const now = broker.clock.now();
     const record = recordFor(request, { conversationId, owner, tokenId, now });
+    const begun = decide(record, { kind: 'begin' }, now)?.record ?? record;
+    const tooLarge = sizeFaults(request, begun);
+    if (tooLarge.length > 0) throw invalid(tooLarge);
     await this.#checkCast(record, principal);
     const since = hub.cursor();
-    const begun = decide(record, { kind: 'begin' }, now)?.record ?? record;
-    const created = await guarded(() => records.create(begun));
+    const created = await guarded(async () => records.create({ ...begun, begins_after: await lines.beginsAfter() }));
     if (created === undefined) {
       const { record: earlier } = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
         throw new ApiError('conflict', `There is a conversation ${conversationId} already`);
@@ -143,49 +148,67 @@ export class Conversations {
     return this.#happen(id, { kind: 'say', id: lineId, name, text: stored, next: place }, principal);
   }
 
-  /** With all that was said, and the sessions of the agents that were made for it. @throws {ApiError} not_found */
-  async delete(id: string, principal: Principal): Promise<void> {
+  /**
+   * With all that was said, and the sessions of the agents that were made for it.
+   * @throws {ApiError} not_found; not_ended: a task in one of them that is no turn goes on.
+   */
+  delete(id: string, principal: Principal): Promise<void> {
+    return this.#delete(id, principal, MAX_TRIES);
+  }
+
+  /** @param tries undefined: sessions with open tasks are left to whoever deletes all that is the owner's. */
+  async #delete(id: string, principal: Principal, tries?: number): Promise<void> {
     const { broker, conductor, records, lines, cast } = this.#options;
     const { record } = await this.#held(id, principal);
-    const { owner } = record;
+    const { owner, begins_after: begins } = record;
     if (record.status !== 'ended') await guarded(() => conductor.happen(id, { kind: 'end', by: principal.owner }));
     conductor.drive(id);
     await conductor.settled(id);
     const mine = speakerOf(record);
-    for (const { agent_id: agentId, made } of record.speakers) {
-      if (made === undefined) continue;
-      await cast.remove(agentId, mine).catch(ignoreUnknown);
-      if (made.session_id !== undefined && made.session_id !== NO_SESSION)
-        await this.#deleteSession(made.session_id, mine);
-    }
+    const { speakers, abandoned } = (await guarded(() => records.read(id)))?.record ?? record;
+    for (const { agent_id: agentId, made } of speakers)
+      if (made !== undefined) await cast.remove(agentId, mine).catch(ignoreUnknown);
+    for (const { made } of speakers)
+      if (made?.session_id !== undefined && made.session_id !== NO_SESSION)
+        await this.#deleteSession(made.session_id, mine, { abandoned, tries });
     await guarded(async () => {
       for (let tries = 1; ; tries++) {
         const held = await records.read(id);
-        await lines.remove(id);
+        await lines.remove(id, begins);
         if (held === undefined || (await records.remove(id, held.revision))) break;
         if (tries >= MAX_TRIES) throw new ApiError('conflict', `Too many changes of the conversation ${id} at once`);
       }
       // What was on its way when its state went.
-      await lines.remove(id);
+      await lines.remove(id, begins);
       const event = newEvent('CONVERSATION_DELETED', { conversation_id: id, owner, by: principal.owner });
       await broker.publisher.publish(eventPublication(event, SUBJECT.conversationEvent(id, 'deleted')));
     });
   }
 
-  /** All of an owner's. @throws {ApiError} */
+  /** All of an owner's; sessions in which tasks go on that are no turns are left. @throws {ApiError} */
   async owner(owner: string, principal: Principal): Promise<void> {
-    for (const [id] of this.#options.records.newest(owner)) await this.delete(id, principal).catch(ignoreUnknown);
+    for (const [id] of this.#options.records.newest(owner)) await this.#delete(id, principal).catch(ignoreUnknown);
   }
 
-  /** The read model may still show a task as open that has just been cancelled. */
-  async #deleteSession(sessionId: string, principal: Principal): Promise<void> {
-    const { deleteSession, broker } = this.#options;
+  /**
+   * The read model may still show a task as open that has just been cancelled. And a turn that was being taken when it was to be cancelled
+   * may have become a task after that.
+   */
+  async #deleteSession(
+    sessionId: string,
+    principal: Principal,
+    { abandoned, tries: most }: { readonly abandoned: readonly Abandoned[]; readonly tries: number | undefined },
+  ): Promise<void> {
+    const { deleteSession, cast, broker } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
         return await deleteSession(sessionId, principal).catch(ignoreUnknown);
       } catch (error) {
-        if (!(error instanceof ApiError) || error.code !== 'not_ended' || tries >= MAX_TRIES) throw error;
+        if (!(error instanceof ApiError) || error.code !== 'not_ended') throw error;
+        if (most === undefined) return;
+        if (tries >= most) throw error;
       }
+      for (const turn of abandoned) await guarded(() => cast.cancel(turn, principal)).catch(ignoreEnded);
       await sleep(broker.clock, NOT_ENDED_MS);
     }
   }
@@ -197,6 +220,8 @@ export class Conversations {
         refuseEnded(record);
         if (happening.kind === 'say' && !hasRoom(record))
           throw new ApiError('conflict', 'The conversation is so long that nobody can say anything more in it');
+        if (happening.kind !== 'end' && record.pending.length >= MOST_PENDING)
+          throw new ApiError('broker_unavailable', 'The broker has not taken what happened in the conversation before');
       }),
     );
     if (record === undefined) throw noConversation(id);
@@ -224,6 +249,11 @@ const noConversation = (id: string): ApiError => new ApiError('not_found', `Ther
 function refuseEnded({ conversation_id: id, status, reason }: ConversationRecord): void {
   if (status === 'ended')
     throw new ApiError('conversation_ended', `The conversation ${id} has ended (${reason ?? ''})`);
+}
+
+function ignoreEnded(error: unknown): void {
+  if (error instanceof ApiError && error.code === 'task_ended') return;
+  ignoreUnknown(error);
 }
 
 /** What is gone already is no reason to stop. */

@@ -1,5 +1,5 @@
 import { check } from '../../../contracts/check.js';
-import { ANSWER_MESSAGE, LineRecord, type Line } from '../../../contracts/conversations.js';
+import { ANSWER_MESSAGE, LineRecord, type BeginsAfter, type Line } from '../../../contracts/conversations.js';
 import type { StoredEvent } from '../../../contracts/events.js';
 import { BUCKET, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { BlobRef } from '../../../contracts/blob.js';
@@ -7,7 +7,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 import { readEntry } from '../../broker/kv.js';
-import { asBrokerError, deleteMessage } from '../../broker/read.js';
+import { asBrokerError, deleteMessage, streamPosition } from '../../broker/read.js';
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 
@@ -47,8 +47,16 @@ export class ConversationLines {
     return lines;
   }
 
-  /** All of a conversation, and the messages that were its answers. @throws {BrokerError} */
-  async remove(conversationId: string): Promise<void> {
+  /** Where a conversation that is made now begins. @throws {BrokerError} */
+  async beginsAfter(): Promise<BeginsAfter> {
+    const [events, messages] = await Promise.all(
+      [STREAM.events, STREAM.messages].map(async (stream) => (await streamPosition(this.#broker, stream)).lastSeq),
+    );
+    return { events: events ?? 0, messages: messages ?? 0 };
+  }
+
+  /** All of a conversation, and the messages that were its answers. @param begins undefined: not known. @throws {BrokerError} */
+  async remove(conversationId: string, begins: BeginsAfter = { events: 0, messages: 0 }): Promise<void> {
     try {
       await this.#broker.jsm.streams.purge(`KV_${BUCKET.conversationLines}`, {
         filter: SUBJECT.conversationLines(conversationId),
@@ -57,14 +65,17 @@ export class ConversationLines {
     } catch (error) {
       throw asBrokerError(error, `deleting what was said in ${conversationId}`);
     }
-    for (const [stream, filter] of ANSWERS) await this.#removeAnswers(stream, filter, conversationId);
+    for (const [where, stream, filter] of ANSWERS)
+      await this.#removeAnswers(stream, filter, conversationId, begins[where]);
     await this.#blobs.deleteBelow(blobOf(conversationId, ''));
     await this.#blobs.deleteBelow(eventBlobOf(conversationId, ''));
   }
 
   /** Those of all conversations stand on one subject. */
-  async #removeAnswers(stream: string, filter: string, conversationId: string): Promise<void> {
-    for await (const stored of readStream(this.#broker, stream, filter, 0, Number.MAX_SAFE_INTEGER)) {
+  async #removeAnswers(stream: string, filter: string, conversationId: string, begins: number): Promise<void> {
+    // Of a stream that was made anew, sequences begin again.
+    const after = (await streamPosition(this.#broker, stream)).lastSeq < begins ? 0 : begins;
+    for await (const stored of readStream(this.#broker, stream, filter, after, Number.MAX_SAFE_INTEGER)) {
       const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
       if (data?.conversation_id !== conversationId) continue;
       if (data.ref !== undefined) await this.#blobs.delete(data.ref.name);
@@ -84,8 +95,8 @@ export class ConversationLines {
 
 /** Where answers are stored: first as events. */
 const ANSWERS = [
-  [STREAM.events, SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE)],
-  [STREAM.messages, SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY)],
+  ['events', STREAM.events, SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE)],
+  ['messages', STREAM.messages, SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY)],
 ] as const;
 
 const blobOf = (conversationId: string, lineId: string): string => `conversation/${conversationId}/${lineId}`;

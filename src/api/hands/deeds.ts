@@ -15,7 +15,7 @@ import type { TaskReader } from '../task-reader.js';
 import type { Asker } from './asker.js';
 
 /** What a task that another one asks for has of it. */
-export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by'>;
+export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'hops'>;
 
 export interface DeedsOptions {
   readonly agents: Pick<Agents, 'page' | 'send'>;
@@ -77,9 +77,7 @@ export class Deeds {
   }
 
   async #send(input: HandInput<'message_send'>, { agent, command, principal }: Asker, callId: string): Promise<Done> {
-    const hops = (command.message?.hops ?? 0) + 1;
-    if (hops > MOST_HOPS)
-      throw new ApiError('too_deep', `${MOST_HOPS} messages of agents have led to this one without a person's word`);
+    const hops = hopsAfter(command);
     const message = { ...input, from: agent.agent_id, message_id: callId };
     const { message_id, status } = await this.#options.agents.send(message, principal, { hops });
     return { result: { message_id, status }, target: input.to };
@@ -87,6 +85,7 @@ export class Deeds {
 
   async #spawn(input: HandInput<'task_spawn'>, asker: Asker, callId: string): Promise<Done> {
     const { agent, command, principal } = asker;
+    const hops = hopsAfter(command);
     const depth = (command.depth ?? 0) + 1;
     if (depth > MOST_DEPTH)
       throw new ApiError('too_deep', `Tasks may have others done ${MOST_DEPTH} deep, and this one is so deep`);
@@ -99,6 +98,7 @@ export class Deeds {
         ...(command.hands === undefined ? {} : { hands: command.hands }),
         depth,
         spawned_by: command.task_id,
+        hops,
       },
     );
     return { result: { task_id: taskId, status, ended: false } satisfies HandTask, target: taskId };
@@ -109,6 +109,17 @@ export class Deeds {
     const signal = AbortSignal.any([AbortSignal.timeout(waitS * 1_000), closing]);
     return { result: shownOf(await tasks.ended(id, principal, signal)) };
   }
+}
+
+/**
+ * How many messages and tasks of agents will have led to what a task asks for. Depth begins anew with each message, hops with a person
+ * alone: so no chain of either is longer than MOST_HOPS. @throws {ApiError} too_deep
+ */
+function hopsAfter({ hops, message }: SpawnCommand): number {
+  const after = (hops ?? message?.hops ?? 0) + 1;
+  if (after > MOST_HOPS)
+    throw new ApiError('too_deep', `${MOST_HOPS} messages and tasks of agents led to this without a person's word`);
+  return after;
 }
 
 /** Not its to give away, or what is of the one task alone. */

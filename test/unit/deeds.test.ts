@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { MOST_HOPS } from '../../contracts/messages.js';
+import type { SpawnCommand } from '../../contracts/spawn.js';
+import { Deeds, type DeedsOptions, type Spawned } from '../../src/api/hands/deeds.js';
+import type { Asker } from '../../src/api/hands/asker.js';
+
+describe('what agents do by their own hands', () => {
+  it('comes to an end, however messages and tasks lead to each other', async () => {
+    const spawned: Spawned[] = [];
+    const sent: unknown[] = [];
+    const options = {
+      agents: {
+        send: (_message: unknown, _principal: unknown, { hops }: { hops: number }) => {
+          sent.push(hops);
+          return Promise.resolve({ message_id: 'm', status: 'queued' });
+        },
+      },
+      spawn: (_request: unknown, _principal: unknown, _key: string, of: Spawned) => {
+        spawned.push(of);
+        return Promise.resolve({ task_id: 't', status: 'queued' });
+      },
+    } as unknown as DeedsOptions;
+    const deeds = new Deeds(options);
+    const askerWith = (command: Partial<SpawnCommand>): Asker =>
+      ({ agent: { agent_id: 'a' }, principal: {}, command: { task_id: 'p', ...command } }) as unknown as Asker;
+    const send = (command: Partial<SpawnCommand>): Promise<unknown> =>
+      deeds.do('message_send', { to: 'b', content: 'x' }, askerWith(command), 'c');
+    const spawn = (command: Partial<SpawnCommand>): Promise<unknown> =>
+      deeds.do('task_spawn', { prompt: 'x' }, askerWith(command), 'c');
+    const of = (hops: number): Partial<SpawnCommand> => ({ message: { message_id: 'm', type: 'T', hops } });
+
+    await send(of(MOST_HOPS - 1));
+    await spawn(of(MOST_HOPS - 1));
+    assert.deepEqual([sent, spawned[0]?.hops], [[MOST_HOPS], MOST_HOPS]);
+    for (const command of [of(MOST_HOPS), { ...spawned[0] }]) {
+      await assert.rejects(send(command), { code: 'too_deep' });
+      await assert.rejects(spawn(command), { code: 'too_deep' });
+    }
+  });
+});
