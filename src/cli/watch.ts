@@ -6,6 +6,8 @@ import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
 import { tableOf } from './output/print.js';
 import { timesFor } from './output/times.js';
+import { jsonLine } from './output/printable.js';
+import { oneLine } from './output/table.js';
 
 /** Between two looks, however much happens. */
 const LEAST_PAUSE_MS = 400;
@@ -139,7 +141,7 @@ function appended<T>(list: List<T>, options: ListOptions): Shower<T> {
         const now = JSON.stringify(essence(record));
         if (known.get(list.key(record)) === now) continue;
         known.set(list.key(record), now);
-        write(json ? JSON.stringify(record) : table.row(record).join('  ').trimEnd());
+        write(json ? jsonLine(record).trimEnd() : table.row(record).map(oneLine).join('  ').trimEnd());
       }
       const there = new Set(records.map(list.key));
       for (const key of known.keys()) {

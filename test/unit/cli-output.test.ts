@@ -11,6 +11,7 @@ import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
+import { printable } from '../../src/cli/output/printable.js';
 import { renderTable, shorten } from '../../src/cli/output/table.js';
 import { timesFor } from '../../src/cli/output/times.js';
 import { explain } from '../../src/cli/run.js';
@@ -129,6 +130,14 @@ describe('who follows a task', () => {
       pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
       'stderr: Claude asks to use Bash: ls\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
     );
+  });
+});
+
+describe('text for a terminal', () => {
+  it('has nothing that steers it or turns its order around, and keeps what is written with joiners', () => {
+    assert.equal(printable('a\u001b[2J\u009b\u202eb\u2066\u200f\tc\nd'), 'a[2Jb\tc\nd');
+    assert.equal(printable('👩\u200d💻'), '👩\u200d💻');
+    assert.equal(renderTable(['A', 'B'], [['x\u202e', 'y\u2067\nz']], 80), 'A  B\nx  y z');
   });
 });
 
