@@ -32,9 +32,22 @@ const stdout = (pieces: readonly Piece[]): string =>
     .map((piece) => piece.text)
     .join('');
 
+function begun(): AnswerText {
+  const answer = new AnswerText();
+  assert.deepEqual(answer.start(1), []);
+  return answer;
+}
+
 describe('an answer', () => {
-  it('comes by deltas, and its complete message adds but the end of the line', () => {
+  it('waits for the beginning of its attempt, and writes once what came before that', () => {
     const answer = new AnswerText();
+    assert.deepEqual(answer.delta(delta('Hel', 0)), []);
+    assert.equal(stdout([...answer.start(1), ...answer.delta(delta('lo', 3))]), 'Hello');
+    assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
+  });
+
+  it('comes by deltas, and its complete message adds but the end of the line', () => {
+    const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hel', 0)), ...answer.delta(delta('lo', 3))]), 'Hello');
     assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
   });
@@ -47,14 +60,14 @@ describe('an answer', () => {
       [delta('Hel', 0)],
       [delta('Hello', 0), delta('lo', 3)],
     ]) {
-      const answer = new AnswerText();
+      const answer = begun();
       const pieces = deltas.flatMap((each) => answer.delta(each));
       assert.equal(stdout([...pieces, ...answer.message(assistant(text('Hello')))]), 'Hello\n');
     }
   });
 
   it('keeps a delta that comes before its turn, and takes none of after it, nor of another attempt', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = [
       ...answer.delta(delta('Tw', 0, 1)),
       ...answer.message(assistant(text('One'))),
@@ -67,7 +80,7 @@ describe('an answer', () => {
   });
 
   it('is written as soon as its turn comes, though its deltas overtook the events before', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.equal(stdout(['Tw', 'o'].flatMap((part, n) => answer.delta(delta(part, n * 2, 1)))), '');
     assert.equal(stdout(answer.message(assistant(text('One')))), 'One\n\nTwo');
     assert.equal(stdout(answer.message(assistant(text('Two')))), '\n');
@@ -76,7 +89,7 @@ describe('an answer', () => {
   });
 
   it('begins anew with another attempt', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = [
       ...answer.message(assistant(text('One'))),
       ...answer.delta(delta('Tw', 0, 1)),
@@ -88,19 +101,19 @@ describe('an answer', () => {
   });
 
   it('shows the whole text when Claude began it anew', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hm', 0)), ...answer.message(assistant(text('Hello')))]), 'Hm\nHello\n');
   });
 
   it('tells tools on stderr, and is no answer for them', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = answer.message(assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }));
     assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash ls\n' }]);
     assert.equal(answer.any, false);
   });
 
   it('is not what Claude says of its own failures, nor what is no message', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.deepEqual(
       answer.message({ type: 'assistant', message: { model: '<synthetic>', content: [text('API Error')] } }),
       [],
