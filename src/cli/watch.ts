@@ -24,8 +24,8 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
   const end = (): void => stop.abort();
   process.once('SIGINT', end);
   process.once('SIGTERM', end);
-  // Fails as any command does when it cannot begin.
-  const first = await list.load();
+  const first = await loadFirst(list, stop.signal);
+  if (first === undefined) return EXIT.interrupted;
   const changes = new Changes();
   if (client !== undefined && list.subjects.length > 0) void follow(client, list.subjects, changes, stop.signal);
   const onScreen = process.stdout.isTTY && options.output === 'text';
@@ -48,6 +48,16 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
     process.stdout.removeListener('resize', changes.mark);
   }
   return EXIT.ok;
+}
+
+/** Fails as any command does when it cannot begin. @returns undefined: it was interrupted. */
+async function loadFirst<T>(list: List<T>, signal: AbortSignal): Promise<readonly T[] | undefined> {
+  try {
+    return await list.load(signal);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 /** An API that is away for a while is waited for. */

@@ -30,9 +30,9 @@ export function register(agents: Command): void {
 async function inbox(id: string, options: InboxOptions): Promise<number> {
   await using client = clientOf(options);
   const ended = new AbortController();
-  process.once('SIGINT', () => ended.abort());
   const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice(options) });
   if (options.follow === true) {
+    process.once('SIGINT', () => ended.abort());
     for await (const message of reader) show(message, options);
     return EXIT.ok;
   }
