@@ -60,7 +60,7 @@ export class Runs {
     const pending = await journal.pending((file, error) =>
       log.error({ err: error, file }, 'a pending run is not readable'),
     );
-    for (const run of pending) void this.#follow(run);
+    for (const run of pending) void this.#follow(run, true);
     if (pending.length > 0) log.info({ runs: pending.length }, 'runs of before are followed on');
   }
 
@@ -107,10 +107,11 @@ export class Runs {
     };
   }
 
-  #follow(run: PendingRun): Promise<Task> {
+  /** @param isOld the last bridge may have told some of its end. */
+  #follow(run: PendingRun, isOld = false): Promise<Task> {
     const ended = this.#ended(run);
     const done = ended.then(async (task) => {
-      await this.#tell(run, task);
+      await this.#tell(run, task, isOld);
       return task;
     });
     this.#following.set(run.task_id, { run, done });
@@ -141,18 +142,10 @@ export class Runs {
     }
   }
 
-  async #tell(run: PendingRun, task: Task): Promise<void> {
-    const { sessionLog, journal, announce, log } = this.#options;
+  async #tell(run: PendingRun, task: Task, isOld: boolean): Promise<void> {
+    const { journal, announce, log } = this.#options;
     try {
-      await sessionLog.append({
-        sessionId: run.session_id,
-        prompt: run.prompt,
-        askedAt: run.asked_at,
-        endedAt: task.ended_at ?? new Date().toISOString(),
-        result: resultOf(task),
-        processId: run.task_id,
-        agentId: run.agent_id,
-      });
+      await this.#log(run, task, isOld);
     } catch (error) {
       // A full disk must not keep the answer from its agent.
       log.error({ err: error, task_id: run.task_id }, 'the session log could not be written');
@@ -160,6 +153,20 @@ export class Runs {
     if (run.announce)
       await announce(run, task, uuidv5(`PROCESS_COMPLETE/${run.task_id}`, SESSION_NAMESPACE), this.#stopping.signal);
     await journal.remove(run.task_id);
+  }
+
+  async #log(run: PendingRun, task: Task, isOld: boolean): Promise<void> {
+    const { sessionLog } = this.#options;
+    const of = { sessionId: run.session_id, processId: run.task_id };
+    if (isOld && (await sessionLog.has(of))) return;
+    await sessionLog.append({
+      ...of,
+      prompt: run.prompt,
+      askedAt: run.asked_at,
+      endedAt: task.ended_at ?? new Date().toISOString(),
+      result: resultOf(task),
+      agentId: run.agent_id,
+    });
   }
 }
 

@@ -9,7 +9,7 @@ import type { Piece } from './output/answer.js';
 import { AnswerPrinter } from './output/answer-printer.js';
 import { paint } from './output/colour.js';
 import { printOne } from './output/print.js';
-import { printable } from './output/printable.js';
+import { jsonLine, shownOn } from './output/printable.js';
 import { Spinner } from './output/spinner.js';
 import { reportFailure, retryNotice } from './run.js';
 
@@ -79,7 +79,7 @@ async function follow(
   spinner.show('queued');
   const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
   for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
-    if (output === 'jsonl') process.stdout.write(`${JSON.stringify(message)}\n`);
+    if (output === 'jsonl') process.stdout.write(jsonLine(message));
     // Its outcome may be among what is gone: to wait for it could be for ever.
     if ('op' in message) throw new CliError(`Some of the task's events are no longer kept. See: ksi task ${id}`);
     const label = labelOf(message);
@@ -88,10 +88,9 @@ async function follow(
     if (outcome === undefined) continue;
     spinner.clear();
     // The API's read model may be a moment behind the event.
-    if (output === 'json')
-      process.stdout.write(`${JSON.stringify({ ...(await client.tasks.get(id, { signal })), ...outcome })}\n`);
+    if (output === 'json') process.stdout.write(jsonLine({ ...(await client.tasks.get(id, { signal })), ...outcome }));
     if (outcome.status === 'completed') return EXIT.ok;
-    process.stderr.write(`${paint('red', whyEnded(outcome), process.stderr)}\n`);
+    process.stderr.write(`${paint('red', shownOn(process.stderr, whyEnded(outcome)), process.stderr)}\n`);
     return outcome.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
   }
   throw signal.reason;
@@ -123,8 +122,6 @@ const writer =
     if (process.stdout.isTTY) spinner.clear();
     process.stdout.write(shownOn(process.stdout, text));
   };
-
-const shownOn = (stream: NodeJS.WriteStream, text: string): string => (stream.isTTY ? printable(text) : text);
 
 const whyEnded = ({ status, error, reason }: TaskOutcome): string =>
   error === undefined

@@ -3,6 +3,7 @@ import { readConfig } from '../config.js';
 import { parseJson } from '../json.js';
 import { EXIT } from './exit.js';
 import type { GlobalOptions } from './options.js';
+import { jsonLine, shownOn } from './output/printable.js';
 
 export interface ProcessLogOptions extends Pick<GlobalOptions, 'output'> {
   readonly follow?: boolean;
@@ -25,7 +26,9 @@ export async function showProcessLogs(names: readonly string[], options: Process
   const show = (name: string, line: string): void => {
     if (options.output === 'none') return;
     const text = prefixed ? `${name.padEnd(width)} | ${line}` : line;
-    process.stdout.write(`${options.output === 'text' ? text : JSON.stringify(recordOf(name, line))}\n`);
+    process.stdout.write(
+      options.output === 'text' ? shownOn(process.stdout, `${text}\n`) : jsonLine(recordOf(name, line)),
+    );
   };
   await showLogs(KSI_DIR, wanted, options.lines, show);
   if (options.follow === true)

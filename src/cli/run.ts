@@ -7,6 +7,7 @@ import { adviceOn } from './next-steps.js';
 import type { GlobalOptions } from './options.js';
 import { paint } from './output/colour.js';
 import { say } from './output/say.js';
+import { shownOn } from './output/printable.js';
 
 /** Runs a command; a failure that we know is told in words, and its exit code set. */
 export async function runCommand(command: () => Promise<number>): Promise<void> {
@@ -20,7 +21,7 @@ export async function runCommand(command: () => Promise<number>): Promise<void> 
 /** Tells a failure on stderr. @returns its exit code. */
 export function reportFailure(error: unknown): number {
   const { message, exitCode } = explain(error);
-  process.stderr.write(`${paint('red', message, process.stderr)}\n`);
+  process.stderr.write(`${paint('red', shownOn(process.stderr, message), process.stderr)}\n`);
   return exitCode;
 }
 
@@ -28,7 +29,7 @@ export function reportFailure(error: unknown): number {
 export function retryNotice(options: Pick<GlobalOptions, 'quiet'>): (error: Error) => void {
   let said = false;
   return ({ message }) => {
-    if (!said) say(options, paint('dim', `${message}; trying again`, process.stderr));
+    if (!said) say(options, paint('dim', shownOn(process.stderr, `${message}; trying again`), process.stderr));
     said = true;
   };
 }

@@ -6,6 +6,8 @@ import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
 import { tableOf } from './output/print.js';
 import { timesFor } from './output/times.js';
+import { jsonLine } from './output/printable.js';
+import { oneLine } from './output/table.js';
 
 /** Between two looks, however much happens. */
 const LEAST_PAUSE_MS = 400;
@@ -22,8 +24,8 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
   const end = (): void => stop.abort();
   process.once('SIGINT', end);
   process.once('SIGTERM', end);
-  // Fails as any command does when it cannot begin.
-  const first = await list.load();
+  const first = await loadFirst(list, stop.signal);
+  if (first === undefined) return EXIT.interrupted;
   const changes = new Changes();
   if (client !== undefined && list.subjects.length > 0) void follow(client, list.subjects, changes, stop.signal);
   const onScreen = process.stdout.isTTY && options.output === 'text';
@@ -46,6 +48,16 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
     process.stdout.removeListener('resize', changes.mark);
   }
   return EXIT.ok;
+}
+
+/** Fails as any command does when it cannot begin. @returns undefined: it was interrupted. */
+async function loadFirst<T>(list: List<T>, signal: AbortSignal): Promise<readonly T[] | undefined> {
+  try {
+    return await list.load(signal);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 /** An API that is away for a while is waited for. */
@@ -139,7 +151,7 @@ function appended<T>(list: List<T>, options: ListOptions): Shower<T> {
         const now = JSON.stringify(essence(record));
         if (known.get(list.key(record)) === now) continue;
         known.set(list.key(record), now);
-        write(json ? JSON.stringify(record) : table.row(record).join('  ').trimEnd());
+        write(json ? jsonLine(record).trimEnd() : table.row(record).map(oneLine).join('  ').trimEnd());
       }
       const there = new Set(records.map(list.key));
       for (const key of known.keys()) {

@@ -61,15 +61,15 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
     const stopped = (): boolean => signal?.aborted === true;
     let after: number | undefined;
     while (!stopped()) {
-      const { messages } = await this.#lasting(() => this.#next(after)).catch((error: unknown) => {
-        if (stopped()) return { messages: [] };
-        throw error;
-      });
+      const unlessStopped = (error: unknown): undefined => {
+        if (!stopped()) throw error;
+      };
+      const { messages } = (await this.#lasting(() => this.#next(after)).catch(unlessStopped)) ?? { messages: [] };
       for (const message of messages) {
         after = message.seq;
         yield message;
         if (stopped()) return;
-        if (!manual) await this.ack(message);
+        if (!manual) await this.ack(message).catch(unlessStopped);
       }
     }
   }

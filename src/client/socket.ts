@@ -1,6 +1,6 @@
 import type { Problem } from '../../contracts/http.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
-import { pause, pauseBefore } from './backoff.js';
+import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
 import { MessageQueue } from './message-queue.js';
@@ -45,7 +45,7 @@ export async function* followSocket(options: SocketOptions): AsyncGenerator<Even
       }
     } catch (error) {
       if (signal.aborted) return;
-      const passing = error instanceof KsiError ? error.status >= 500 : error instanceof KsiUnreachableError;
+      const passing = error instanceof KsiError ? isPassing(error) : error instanceof KsiUnreachableError;
       // The first connection must succeed; later ones are worth waiting for.
       if (!passing || !connected) throw error;
       options.onRetry?.(error as Error);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import { checkRequest, readLine } from '../../src/bridge/envelope.js';
 import { cleanUp } from '../../src/bridge/files/clean-up.js';
 import { MessageLog } from '../../src/bridge/files/message-log.js';
 import { Mirror } from '../../src/bridge/files/mirror.js';
+import { SessionLog } from '../../src/bridge/files/session-log.js';
 import { makeWorkDir, workDir } from '../../src/bridge/files/work-dir.js';
 import { LineMemory, Lines } from '../../src/bridge/lines.js';
 import { listen } from '../../src/bridge/listener.js';
@@ -242,6 +243,29 @@ describe('bridge: sockets and files', () => {
     assert.deepEqual(entries, transcriptOfLog('s', log));
     assert.equal(entries[1]?.['parentUuid'], entries[0]?.uuid);
     assert.deepEqual(logOfTranscript('s', entries), [log[0], { ...log[1], session_id: 's' }]);
+  });
+
+  it('a run stands in its session’s log once, though a bridge died before it had told it all', async () => {
+    const dir = workDir(join(root, 'session-log'));
+    await makeWorkDir(dir);
+    const log = new SessionLog(dir);
+    const sessionId = '6b6a7c1e-8a4e-4b52-9f3c-0d9f0e6f1a11';
+    const run = (processId: string) => ({
+      sessionId,
+      processId,
+      prompt: `"process_id":"b"`,
+      askedAt: '',
+      endedAt: '',
+      result: { result: 'x' },
+    });
+    assert.equal(await log.has(run('a')), false);
+    await log.append(run('a'));
+    assert.deepEqual([await log.has(run('a')), await log.has(run('b'))], [true, false]);
+    const file = join(dir.logs, `${sessionId}.jsonl`);
+    await appendFile(file, '{"type":"claude","process_id":"b"');
+    assert.equal(await log.has(run('b')), false);
+    await log.append(run('b'));
+    assert.equal((await readFile(file, 'utf8')).split('\n').filter((line) => line.endsWith('}')).length, 4);
   });
 });
 

@@ -96,6 +96,20 @@ describe('a question about a tool', () => {
     for (const odd of ['', 'yep', 'never', 'perhaps y']) assert.match(String(answerTo(bash, odd)), /^\|allow\?/, odd);
   });
 
+  it('shows what would run, whatever it is called, and all of it: nothing hidden or in disguise', () => {
+    const input = { command: 'ls\n\u202e#\u200b\r; rm x', description: 'Lists', run_in_background: true };
+    const asked = { approval_id: 'A', tool: 'Bash', title: 'List files', input };
+    assert.equal(
+      questionOf(asked).first.text,
+      'Claude asks to use Bash: ls\n    \\u202e#\\u200b\\u000d; rm x\n    {"run_in_background":true}',
+    );
+    const written = questionOf({ ...asked, tool: 'Write', input: { file_path: '/a', content: 'x'.repeat(9_000) } });
+    assert.match(
+      written.first.text,
+      /Write: \/a\n {4}\{"content":"x{1900,}… \d+ more characters: ksi approvals -o json$/,
+    );
+  });
+
   it('lets a command be edited, or any input as JSON', () => {
     assert.equal(answerTo(bash, 'e'), '|run instead › |rm x');
     assert.deepEqual(answerTo(bash, 'e', 'rm y'), { decision: 'allow', input: { command: 'rm y', timeout: 5 } });

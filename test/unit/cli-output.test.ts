@@ -11,6 +11,7 @@ import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
+import { printable } from '../../src/cli/output/printable.js';
 import { renderTable, shorten } from '../../src/cli/output/table.js';
 import { timesFor } from '../../src/cli/output/times.js';
 import { explain } from '../../src/cli/run.js';
@@ -31,9 +32,22 @@ const stdout = (pieces: readonly Piece[]): string =>
     .map((piece) => piece.text)
     .join('');
 
+function begun(): AnswerText {
+  const answer = new AnswerText();
+  assert.deepEqual(answer.start(1), []);
+  return answer;
+}
+
 describe('an answer', () => {
-  it('comes by deltas, and its complete message adds but the end of the line', () => {
+  it('waits for the beginning of its attempt, and writes once what came before that', () => {
     const answer = new AnswerText();
+    assert.deepEqual(answer.delta(delta('Hel', 0)), []);
+    assert.equal(stdout([...answer.start(1), ...answer.delta(delta('lo', 3))]), 'Hello');
+    assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
+  });
+
+  it('comes by deltas, and its complete message adds but the end of the line', () => {
+    const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hel', 0)), ...answer.delta(delta('lo', 3))]), 'Hello');
     assert.equal(stdout(answer.message(assistant(text('Hello')))), '\n');
   });
@@ -46,14 +60,14 @@ describe('an answer', () => {
       [delta('Hel', 0)],
       [delta('Hello', 0), delta('lo', 3)],
     ]) {
-      const answer = new AnswerText();
+      const answer = begun();
       const pieces = deltas.flatMap((each) => answer.delta(each));
       assert.equal(stdout([...pieces, ...answer.message(assistant(text('Hello')))]), 'Hello\n');
     }
   });
 
   it('keeps a delta that comes before its turn, and takes none of after it, nor of another attempt', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = [
       ...answer.delta(delta('Tw', 0, 1)),
       ...answer.message(assistant(text('One'))),
@@ -66,7 +80,7 @@ describe('an answer', () => {
   });
 
   it('is written as soon as its turn comes, though its deltas overtook the events before', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.equal(stdout(['Tw', 'o'].flatMap((part, n) => answer.delta(delta(part, n * 2, 1)))), '');
     assert.equal(stdout(answer.message(assistant(text('One')))), 'One\n\nTwo');
     assert.equal(stdout(answer.message(assistant(text('Two')))), '\n');
@@ -75,7 +89,7 @@ describe('an answer', () => {
   });
 
   it('begins anew with another attempt', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = [
       ...answer.message(assistant(text('One'))),
       ...answer.delta(delta('Tw', 0, 1)),
@@ -87,19 +101,19 @@ describe('an answer', () => {
   });
 
   it('shows the whole text when Claude began it anew', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.equal(stdout([...answer.delta(delta('Hm', 0)), ...answer.message(assistant(text('Hello')))]), 'Hm\nHello\n');
   });
 
   it('tells tools on stderr, and is no answer for them', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     const pieces = answer.message(assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }));
     assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash ls\n' }]);
     assert.equal(answer.any, false);
   });
 
   it('is not what Claude says of its own failures, nor what is no message', () => {
-    const answer = new AnswerText();
+    const answer = begun();
     assert.deepEqual(
       answer.message({ type: 'assistant', message: { model: '<synthetic>', content: [text('API Error')] } }),
       [],
@@ -129,6 +143,14 @@ describe('who follows a task', () => {
       pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
       'stderr: Claude asks to use Bash: ls\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
     );
+  });
+});
+
+describe('text for a terminal', () => {
+  it('has nothing that steers it or turns its order around, and keeps what is written with joiners', () => {
+    assert.equal(printable('a\u001b[2J\u009b\u202eb\u2066\u200f\tc\nd'), 'a[2Jb\tc\nd');
+    assert.equal(printable('👩\u200d💻'), '👩\u200d💻');
+    assert.equal(renderTable(['A', 'B'], [['x\u202e', 'y\u2067\nz']], 80), 'A  B\nx  y z');
   });
 });
 

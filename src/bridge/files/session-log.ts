@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { UUID_PATTERN } from '../../../contracts/names.js';
+import { bytesOf } from '../move/json-file.js';
 import { InOrder } from './in-order.js';
 import { replaceFile, replaceLink } from './replace.js';
 import type { WorkDir } from './work-dir.js';
@@ -30,18 +31,35 @@ export class SessionLog {
 
   /** Both lines of a run at once, so that those of two runs of a session never mix. */
   append(run: LoggedRun): Promise<void> {
-    if (!SESSION.test(run.sessionId)) throw new Error(`${run.sessionId} is no session's id`);
+    const file = this.#file(run.sessionId);
     const of = { process_id: run.processId, ...(run.agentId === undefined ? {} : { agent_id: run.agentId }) };
     const human = { timestamp: run.askedAt, type: 'human', content: run.prompt, ...of };
     const claude = { ...run.result, timestamp: run.endedAt, type: 'claude', ...of };
-    const name = `${run.sessionId}.jsonl`;
     return this.#order.do(async () => {
-      await appendFile(join(this.#dir.logs, name), `${JSON.stringify(human)}\n${JSON.stringify(claude)}\n`, {
+      await appendFile(file, `${JSON.stringify(human)}\n${JSON.stringify(claude)}\n`, {
         mode: 0o600,
       });
-      await replaceLink(join(this.#dir.logs, 'latest.jsonl'), name);
+      await replaceLink(join(this.#dir.logs, 'latest.jsonl'), basename(file));
       await replaceFile(join(this.#dir.sockets, 'last_session_id'), run.sessionId);
     });
+  }
+
+  /** Whether a run is in it, as of before a crash; half a line that this left takes no other with it. */
+  has({ sessionId, processId }: Pick<LoggedRun, 'sessionId' | 'processId'>): Promise<boolean> {
+    const file = this.#file(sessionId);
+    return this.#order.do(async () => {
+      const text = (await bytesOf(file))?.toString('utf8') ?? '';
+      const lines = text.split('\n');
+      if (lines.pop() !== '') await appendFile(file, '\n');
+      // What was said is a text within a line, where these quotes are escaped.
+      const id = `"process_id":${JSON.stringify(processId)}`;
+      return lines.some((line) => line.includes('"type":"claude"') && line.includes(id));
+    });
+  }
+
+  #file(sessionId: string): string {
+    if (!SESSION.test(sessionId)) throw new Error(`${sessionId} is no session's id`);
+    return join(this.#dir.logs, `${sessionId}.jsonl`);
   }
 
   idle(): Promise<void> {

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { check } from '../../../contracts/check.js';
 import type { ProfileShown } from '../../../contracts/profiles.js';
-import type { SessionExport } from '../../../contracts/sessions.js';
+import { SessionExport } from '../../../contracts/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
 import { legacyAgentId } from '../agent-ids.js';
@@ -173,6 +174,11 @@ async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOpti
 async function* exportSessions({ client }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   for await (const { session_id: id } of client.sessions.list({ limit: 500 })) {
     const session = await client.sessions.export(id);
+    // Names in it become names of files.
+    if (!check(SessionExport, session).ok) {
+      yield { kind: 'session', name: id, outcome: 'failed', note: 'It is not in the form of an exported session.' };
+      continue;
+    }
     yield { kind: 'session', name: id, ...(await exportSession(id, session, dir, options)) };
     const log = logOfTranscript(id, session.entries);
     if (log.length === 0) continue;

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { v5 as uuidv5 } from 'uuid';
 import { SESSION_NAMESPACE } from '../../../contracts/names.js';
@@ -43,7 +42,7 @@ export class ClaudeTranscripts {
       for (const name of await namesIn(folder)) {
         const path = join(folder, name);
         if (name.endsWith(ENDING)) found.set(name.slice(0, -ENDING.length), path);
-        else if (deeper > 0 && (await stat(path)).isDirectory()) await look(path, deeper - 1);
+        else if (deeper > 0) await look(path, deeper - 1);
       }
     };
     const projects = join(this.#folder, 'projects');
@@ -55,22 +54,23 @@ export class ClaudeTranscripts {
   /** What lies below `<session>/`, by its path without the ending, as Claude names it. */
   async #subagents(folder: string): Promise<NonNullable<SessionExport['subagents']>> {
     const parts: NonNullable<SessionExport['subagents']> = {};
-    const look = async (at: string): Promise<void> => {
+    const look = async (at: string, deeper: number): Promise<void> => {
       for (const name of await namesIn(at)) {
         const path = join(at, name);
-        if ((await stat(path)).isDirectory()) await look(path);
-        else if (name.endsWith(ENDING)) {
+        if (name.endsWith(ENDING)) {
           const key = relative(folder, path).slice(0, -ENDING.length).split(sep).join('/');
           parts[key] = (await readJsonLines(path)).entries.filter(isEntry);
-        }
+        } else if (deeper > 0) await look(path, deeper - 1);
       }
     };
-    await look(folder);
+    await look(folder, DEEPEST);
     return parts;
   }
 }
 
 const ENDING = '.jsonl';
+/** Folders below a session's that are looked into: links may lead round and round. */
+const DEEPEST = 8;
 const isEntry = (entry: Record<string, unknown>): entry is Record<string, unknown> & TranscriptEntry =>
   typeof entry['type'] === 'string';
 

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { CHAT_COMMANDS } from './commands.js';
+import { printable } from '../output/printable.js';
 
 /** What Tab offers: commands at the start of a line, files after an `@`. @returns them, and what they stand in the place of. */
 export function completeLine(line: string, cwd: string): [string[], string] {
@@ -15,7 +16,10 @@ function filesFrom(path: string, cwd: string): string[] {
   const before = path.slice(0, path.length - beginning.length);
   try {
     return readdirSync(resolve(cwd, before === '' ? '.' : dirname(`${before}x`)), { withFileTypes: true })
-      .filter(({ name }) => name.startsWith(beginning) && (beginning !== '' || !name.startsWith('.')))
+      .filter(
+        ({ name }) =>
+          name.startsWith(beginning) && printable(name) === name && (beginning !== '' || !name.startsWith('.')),
+      )
       .map((entry) => `${before}${entry.name}${entry.isDirectory() ? '/' : ''}`);
   } catch {
     return []; // There is no such folder.

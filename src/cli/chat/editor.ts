@@ -1,5 +1,6 @@
 import { createInterface, type Interface } from 'node:readline';
 import { BREAK, Keys } from './keys.js';
+import { printable } from '../output/printable.js';
 
 export interface EditorEvents {
   /** Something was entered. */
@@ -75,13 +76,14 @@ export class Editor implements Disposable {
     return this.#shown;
   }
 
-  /** Shows it, with something to begin from. @param remembers whether what is entered comes into the history. */
+  /** Shows it, with something to begin from, of which nothing steers the terminal nor enters the line. @param remembers whether what is entered comes into the history. */
   show(prompt: string, begin = '', remembers = true): void {
     this.#shown = true;
     this.#remembers = remembers;
     this.#lines.setPrompt(prompt);
     this.#lines.prompt();
-    if (begin !== '') this.#lines.write(begin.replaceAll('\n', BREAK));
+    if (begin !== '')
+      this.#lines.write(printable(begin.replace(/\r\n?|[\u2028\u2029]/g, '\n')).replaceAll('\n', BREAK));
   }
 
   /** Takes it away, with what stands in it. */

@@ -1,5 +1,6 @@
 import type { ApprovalAnswer } from '../../../contracts/approvals.js';
-import { detailOf } from '../output/tools.js';
+import { revealed } from '../output/printable.js';
+import { whatRuns } from '../output/tools.js';
 
 /** What Claude wants to be allowed, as APPROVAL_REQUESTED says it. */
 export interface Asked {
@@ -7,7 +8,6 @@ export interface Asked {
   readonly kind?: string;
   readonly tool: string;
   readonly input?: Readonly<Record<string, unknown>>;
-  readonly title?: string;
   readonly reason?: string;
 }
 
@@ -38,10 +38,9 @@ class ToolQuestion implements Question {
   }
 
   get first(): Extract<Step, { kind: 'ask' }> {
-    const { tool, title, reason, input } = this.#asked;
-    const what = title ?? detailOf(input);
-    const why = reason === undefined ? '' : `\n  ${reason}`;
-    return { kind: 'ask', text: `Claude asks to use ${tool}: ${what}${why}`, prompt: TOOL_PROMPT };
+    const { tool, reason, input } = this.#asked;
+    const why = reason === undefined ? '' : `\n  ${revealed(reason)}`;
+    return { kind: 'ask', text: `Claude asks to use ${tool}: ${whatRuns(tool, input)}${why}`, prompt: TOOL_PROMPT };
   }
 
   next(entered: string): Step {

@@ -9,7 +9,7 @@ import { showList, withWatch, type ListOptions } from '../list.js';
 import type { GlobalOptions } from '../options.js';
 import { printLines, type TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
-import { detailOf } from '../output/tools.js';
+import { whatRuns } from '../output/tools.js';
 import { runCommand } from '../run.js';
 
 interface AllowOptions extends GlobalOptions {
@@ -37,6 +37,9 @@ export function register(program: Command): void {
     );
   withWatch(approvals.command('list', { isDefault: true }))
     .description('List what is asked now, those asked first first')
+    .withNotes(
+      'WHAT is what would run. Of one that does not fit the terminal the end is cut, by `…`: -o json has all of it.',
+    )
     .withExamples(
       'ksi approvals',
       'ksi approvals list --watch',
@@ -116,7 +119,7 @@ function whatIsAsked(approval: Approval): string {
   const questions = questionsOf(approval).map(({ question, options }) =>
     [question, options.map(({ label }) => label).join(' | ')].filter((part) => part !== '').join(' '),
   );
-  return questions.length > 0 ? questions.join('; ') : (approval.title ?? detailOf(approval.input));
+  return questions.length > 0 ? questions.join('; ') : whatRuns(approval.tool, approval.input);
 }
 
 const questionsOf = ({ kind, input }: Approval): readonly Choice[] => (kind === 'question' ? choicesIn(input) : []);

@@ -7,6 +7,7 @@ import { tableOf, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 import { nearest } from '../words.js';
+import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
   readonly changed?: true;
@@ -54,7 +55,7 @@ async function show(options: Options): Promise<number> {
     faults: [...faults, ...strangers(env, [...known, ...CLIENT])],
   };
   if (options.output === 'text') describe(shown, { url, token }, options);
-  else if (options.output !== 'none') process.stdout.write(`${JSON.stringify(shown)}\n`);
+  else if (options.output !== 'none') process.stdout.write(jsonLine(shown));
   return shown.faults.length === 0 ? EXIT.ok : EXIT.usage;
 }
 

@@ -13,6 +13,7 @@ import { say as tell } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { sayOrRead, withPiped } from '../prompt.js';
 import { runCommand } from '../run.js';
+import { jsonLine, shownOn } from '../output/printable.js';
 
 interface Listing extends ListOptions {
   readonly limit: number;
@@ -160,12 +161,10 @@ async function transcript(id: string, options: TranscriptOptions): Promise<numbe
   await using client = clientOf(options);
   if (options.output === 'none') return EXIT.ok;
   const { json, output } = options;
-  if (json === true || output === 'json')
-    process.stdout.write(`${JSON.stringify(await client.conversations.transcript(id))}\n`);
+  if (json === true || output === 'json') process.stdout.write(jsonLine(await client.conversations.transcript(id)));
   else if (output === 'jsonl')
-    for (const line of (await client.conversations.transcript(id)).lines)
-      process.stdout.write(`${JSON.stringify(line)}\n`);
-  else process.stdout.write(await client.conversations.markdown(id));
+    for (const line of (await client.conversations.transcript(id)).lines) process.stdout.write(jsonLine(line));
+  else process.stdout.write(shownOn(process.stdout, await client.conversations.markdown(id)));
   return EXIT.ok;
 }
 

@@ -6,6 +6,7 @@ import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
 import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
+import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
   readonly events: boolean;
@@ -42,10 +43,10 @@ async function run(options: Options): Promise<number> {
   for await (const finding of examine({ ...asked, log: pino({ level: 'silent' }) })) {
     progress('');
     if (options.output === 'text') print(finding, findings.at(-1));
-    else if (options.output === 'jsonl') process.stdout.write(`${JSON.stringify(finding)}\n`);
+    else if (options.output === 'jsonl') process.stdout.write(jsonLine(finding));
     findings.push(finding);
   }
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(findings)}\n`);
+  if (options.output === 'json') process.stdout.write(jsonLine(findings));
   const failed = findings.filter(({ status }) => status === 'failed').length;
   const warnings = findings.filter(({ status }) => status === 'warning').length;
   if (options.output === 'text') say(options, `\n${summary(failed, warnings)}`);

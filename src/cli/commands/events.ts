@@ -4,6 +4,7 @@ import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
 import { retryNotice, runCommand } from '../run.js';
+import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
   readonly subject: string[];
@@ -46,7 +47,7 @@ async function follow(options: Options): Promise<number> {
   })) {
     // A reader that is slow is waited for; the cluster keeps what it has not read.
     if (options.output === 'none') continue;
-    if (!process.stdout.write(`${JSON.stringify(message)}\n`)) await once(process.stdout, 'drain');
+    if (!process.stdout.write(jsonLine(message))) await once(process.stdout, 'drain');
   }
   return EXIT.ok;
 }

@@ -11,6 +11,7 @@ import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
+import { jsonLine, shownOn } from '../output/printable.js';
 
 interface ListOptions extends GlobalOptions {
   readonly limit: number;
@@ -65,11 +66,9 @@ export function register(program: Command): void {
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<TranscriptOptions>();
-        process.stdout.write(
-          await clientOf(options).sessions.transcript(id, {
-            format: options.markdown === true ? 'markdown' : 'jsonl',
-          }),
-        );
+        await using client = clientOf(options);
+        const format = options.markdown === true ? 'markdown' : 'jsonl';
+        process.stdout.write(shownOn(process.stdout, await client.sessions.transcript(id, { format })));
         return EXIT.ok;
       }),
     );
@@ -81,8 +80,9 @@ export function register(program: Command): void {
     .withExamples('ksi sessions export notes > notes.json')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
-        const exported = await clientOf(command.optsWithGlobals<GlobalOptions>()).sessions.export(id);
-        process.stdout.write(`${JSON.stringify(exported)}\n`);
+        await using client = clientOf(command.optsWithGlobals<GlobalOptions>());
+        const exported = await client.sessions.export(id);
+        process.stdout.write(jsonLine(exported));
         return EXIT.ok;
       }),
     );

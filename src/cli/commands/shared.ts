@@ -12,6 +12,7 @@ import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { retryNotice, runCommand } from '../run.js';
 import { kindOfStdin, readStdin } from '../stdin.js';
+import { jsonLine } from '../output/printable.js';
 
 interface GetOptions extends GlobalOptions {
   readonly owner?: string;
@@ -176,8 +177,7 @@ async function watch(key: string | undefined, options: WatchOptions): Promise<nu
       signal: stop.signal,
       onRetry: retryNotice(options),
     }))
-      if (options.output !== 'none' && !process.stdout.write(`${JSON.stringify(change)}\n`))
-        await once(process.stdout, 'drain');
+      if (options.output !== 'none' && !process.stdout.write(jsonLine(change))) await once(process.stdout, 'drain');
   } catch (error) {
     if (!(error instanceof KsiGapError)) throw error;
     throw new CliError(

@@ -61,6 +61,7 @@ const NO_CREDENTIALS =
 
 function described(status: ClusterStatus, started: boolean): string {
   const { endpoints } = status;
+  const { ksi, stop } = callsOf(process.env);
   const short = (path: string): string => relative(process.cwd(), path) || '.';
   const { observer, operator } = endpoints.nats.credentials;
   const rows = [
@@ -80,16 +81,23 @@ function described(status: ClusterStatus, started: boolean): string {
   const workers = status.processes.filter(({ role }) => role === 'worker').length;
   const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API${endpoints.apis.length === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}`;
   const table = rows.map(([name = '', value = '']) => `  ${name.padEnd(11)} ${value}`);
-  return [head, ...table, '', 'Try: npx ksi spawn "Say hello", or talk: npx ksi chat', 'Stop: make down'].join('\n');
+  return [head, ...table, '', `Try: ${ksi} spawn "Say hello", or talk: ${ksi} chat`, `Stop: ${stop}`].join('\n');
+}
+
+/** How a person who started it so calls `ksi`, and stops it: by make and npx in a clone, else by its name. */
+function callsOf({ MAKELEVEL: make, npm_command: npm }: NodeJS.ProcessEnv): { ksi: string; stop: string } {
+  const ksi = make !== undefined || npm === 'exec' ? 'npx ksi' : 'ksi';
+  return { ksi, stop: make === undefined ? `${ksi} down` : 'make down' };
 }
 
 /** The newcomer's first spawn, by the same command that we tell people to use. */
 async function trySpawn(say: (text: string) => void): Promise<number> {
   const main = process.argv[1];
   if (main === undefined) return EXIT.ok;
-  say('\n$ npx ksi spawn "Say hello"');
+  const { ksi, stop } = callsOf(process.env);
+  say(`\n$ ${ksi} spawn "Say hello"`);
   const child = spawn(process.execPath, [main, 'spawn', 'Say hello'], { stdio: 'inherit' });
   const [code] = (await once(child, 'exit')) as [number | null];
-  say('\nThe cluster goes on running. Stop it with: make down');
+  say(`\nThe cluster goes on running. Stop it with: ${stop}`);
   return code ?? EXIT.failure;
 }

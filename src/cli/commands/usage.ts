@@ -7,6 +7,7 @@ import type { GlobalOptions } from '../options.js';
 import { printTable } from '../output/print.js';
 import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
+import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions, Omit<UsageQuery, 'by'> {
   readonly by: UsageGroup;
@@ -35,7 +36,7 @@ async function show(options: Options): Promise<number> {
     ...(owner === undefined ? {} : { owner }),
   });
   if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    process.stdout.write(jsonLine(answer));
     return EXIT.ok;
   }
   const rows = [...answer.rows, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];

@@ -2,6 +2,7 @@ import type { ValueKind } from '../command.js';
 import { clientOf } from '../client.js';
 import type { ConnectionOptions } from '../connection.js';
 import type { Candidate } from './complete.js';
+import { whatRuns } from '../output/tools.js';
 
 /** A person waits, with a finger on the key. */
 const LONGEST_MS = 1_500;
@@ -36,9 +37,9 @@ export async function knownValues(
       }
       case 'approvals': {
         const { approvals } = await client.approvals.list({ signal });
-        return approvals.map(({ approval_id: id, tool, title }) => ({
+        return approvals.map(({ approval_id: id, tool, input }) => ({
           value: id,
-          description: `${tool}: ${title ?? ''}`,
+          description: `${tool}: ${whatRuns(tool, input)}`,
         }));
       }
       case 'dead': {

@@ -5,7 +5,7 @@ import { confirmed, isTerminal } from '../confirm.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
-import { printable } from '../output/printable.js';
+import { jsonLine, shownOn } from '../output/printable.js';
 import { say } from '../output/say.js';
 import { Spinner } from '../output/spinner.js';
 import { retryNotice } from '../run.js';
@@ -29,7 +29,7 @@ export async function followConversation(
     spinner.show('beginning');
     for await (const event of talk.events({ signal: stop.signal, onRetry: retryNotice(options) })) {
       if (process.stdout.isTTY) spinner.clear();
-      if (output === 'jsonl') process.stdout.write(`${JSON.stringify(event)}\n`);
+      if (output === 'jsonl') process.stdout.write(jsonLine(event));
       else if (output === 'text') show(event);
       if (event.type !== 'CONVERSATION_ENDED') spinner.show('talking');
     }
@@ -46,16 +46,18 @@ export async function followConversation(
 function show(event: ConversationEvent): void {
   if (event.type !== 'CONVERSATION_TURN' && event.type !== 'CONVERSATION_SAID') return;
   const { head, body } = lineText(event.data);
-  // On a terminal nothing that would steer it is written.
-  const text = process.stdout.isTTY ? printable(body) : body;
-  process.stdout.write(`${paint('bold', head, process.stdout)} ${text}\n\n`);
+  const shown = (text: string): string => shownOn(process.stdout, text);
+  process.stdout.write(`${paint('bold', shown(head), process.stdout)} ${shown(body)}\n\n`);
 }
 
 function ended(conversation: Conversation, options: GlobalOptions): number {
   const { status, reason, why, turns, cost_usd: cost } = conversation;
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(conversation)}\n`);
+  if (options.output === 'json') process.stdout.write(jsonLine(conversation));
   const because = reason === undefined ? '' : ` (${reason}${why === undefined ? '' : `: ${why}`})`;
-  say(options, `The conversation is ${status}${because} after ${turns} turns and $${cost.toFixed(4)}.`);
+  say(
+    options,
+    shownOn(process.stderr, `The conversation is ${status}${because} after ${turns} turns and $${cost.toFixed(4)}.`),
+  );
   return reason === 'failed' ? EXIT.taskFailed : EXIT.ok;
 }
 

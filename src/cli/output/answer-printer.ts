@@ -2,7 +2,7 @@ import type { EventEnvelope } from '../../../contracts/events.js';
 import { isDelta, isEvent, type EventMessage } from '../../client/event-message.js';
 import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from './answer.js';
-import { detailOf } from './tools.js';
+import { whatRuns } from './tools.js';
 
 /** Turns a task's events and deltas into what a person reads. */
 export class AnswerPrinter {
@@ -43,8 +43,8 @@ export class AnswerPrinter {
   }
 }
 
-const askedOf = ({ approval_id: id, tool, title, input }: EventEnvelope['data']): string =>
-  `Claude asks to use ${String(tool)}: ${typeof title === 'string' ? title : detailOf(input)}\nAnswer with: ksi approvals allow ${String(id)}, or deny`;
+const askedOf = ({ approval_id: id, tool, input }: EventEnvelope['data']): string =>
+  `Claude asks to use ${String(tool)}: ${whatRuns(String(tool), input as Record<string, unknown>)}\nAnswer with: ksi approvals allow ${String(id)}, or deny`;
 
 function resultOf(output: unknown): string {
   const result = (output as { result?: unknown } | undefined)?.result;

@@ -1,5 +1,6 @@
 import { contentOfMessage, textOfMessage } from '../../../contracts/claude.js';
 import type { SpawnDelta } from '../../../contracts/events.js';
+import { MessageText, type NewText } from '../../client/message-text.js';
 import { toolLine } from './tools.js';
 
 /** What to write, and where. */
@@ -16,26 +17,16 @@ interface ToolUse {
 
 /** Off a terminal. */
 const USUAL_WIDTH = 200;
-/** Deltas kept for their turn: more than one message has. */
-const MOST_EARLY = 10_000;
 /** Claude says its own failures as messages of this model; the task's error says them better. */
 const SYNTHETIC = '<synthetic>';
 
-/**
- * Puts an answer together from deltas, which may be missed, and complete messages, which may not: a delta is written when it goes on
- * where the text ends, and what the deltas of a message didn't bring, the message itself fills in. Nothing is written twice. As deltas
- * are not stored first, they may overtake the event before them: those wait for it.
- */
+/** An answer for a terminal or a file: the text to stdout, each message of whole lines, and a line for each tool beside it. */
 export class AnswerText {
   readonly #width: () => number;
-  #attempt = 1;
-  #part = 0;
-  /** What is written of the message under way. */
-  #written = '';
+  readonly #messages = new MessageText();
   /** The last thing written was text without an end of line. */
   #open = false;
   #any = false;
-  #early: SpawnDelta[] = [];
 
   /** @param width columns that a line about a tool may take. */
   constructor(width: () => number = () => USUAL_WIDTH) {
@@ -49,32 +40,22 @@ export class AnswerText {
 
   /** The attempt says all anew. */
   start(attempt: number): Piece[] {
-    this.#attempt = attempt;
-    this.#part = 0;
-    this.#written = '';
-    return [...this.end(), ...this.#catchUp()];
+    return [...this.end(), ...this.#write(this.#messages.start(attempt))];
   }
 
   delta(delta: SpawnDelta): Piece[] {
-    const { attempt, part, offset, text } = delta.data;
-    if (attempt > this.#attempt || (attempt === this.#attempt && part > this.#part)) {
-      if (this.#early.length < MOST_EARLY) this.#early.push(delta);
-      return [];
-    }
-    if (attempt !== this.#attempt || part !== this.#part || offset !== this.#written.length) return [];
-    return this.#write(text);
+    return this.#write(this.#messages.delta(delta));
   }
 
   /** @param message a complete message of Claude's stream. */
   message(message: unknown): Piece[] {
     const text = textOfMessage(message);
-    const pieces = text === undefined ? [] : this.#complete(text, modelOf(message) === SYNTHETIC);
     return [
-      ...pieces,
+      ...(text === undefined ? [] : this.#complete(text, modelOf(message) === SYNTHETIC)),
       ...contentOfMessage(message)
         .filter(isToolUse)
         .flatMap((tool) => this.#tool(tool)),
-      ...this.#catchUp(),
+      ...this.#write(this.#messages.caughtUp()),
     ];
   }
 
@@ -85,33 +66,20 @@ export class AnswerText {
     return open ? [{ to: 'stdout', text: '\n' }] : [];
   }
 
-  #catchUp(): Piece[] {
-    const early = this.#early;
-    this.#early = [];
-    return early.flatMap((delta) => this.delta(delta));
-  }
-
   #complete(whole: string, isSilent: boolean): Piece[] {
-    const written = this.#written;
-    const pieces = isSilent
-      ? []
-      : // Not so when Claude's own connection broke and it began the message anew: the whole is the one to trust.
-        whole.startsWith(written)
-        ? this.#write(whole.slice(written.length))
-        : [...this.end(), ...this.#write(whole)];
-    this.#part += 1;
-    this.#written = '';
-    return [...pieces, ...this.end()];
+    const rest = this.#messages.complete(whole);
+    return [...(isSilent ? [] : this.#write(rest)), ...this.end()];
   }
 
-  #write(text: string): Piece[] {
-    if (text === '') return [];
-    // Messages stand apart.
-    const apart: Piece[] = this.#any && this.#written === '' && !this.#open ? [{ to: 'stdout', text: '\n' }] : [];
-    this.#written += text;
-    this.#any = true;
-    this.#open = !text.endsWith('\n');
-    return [...apart, { to: 'stdout', text }];
+  #write(texts: readonly NewText[]): Piece[] {
+    return texts.flatMap(({ text, how }) => {
+      const ended = how === 'anew' ? this.end() : [];
+      // Messages stand apart.
+      const apart: Piece[] = this.#any && how === 'begins' && !this.#open ? [{ to: 'stdout', text: '\n' }] : [];
+      this.#any = true;
+      this.#open = !text.endsWith('\n');
+      return [...ended, ...apart, { to: 'stdout' as const, text }];
+    });
   }
 
   #tool({ name = 'tool', input }: ToolUse): Piece[] {

@@ -1,6 +1,7 @@
 import type { MovedItem } from '../../bridge/move/item.js';
 import { EXIT } from '../exit.js';
 import type { OutputFormat } from '../options.js';
+import { jsonLine, shownOn } from './printable.js';
 
 /** Prints what a move comes to, as it goes. @returns the exit code: a failure when something could not be brought. */
 export async function printMoved(
@@ -13,9 +14,10 @@ export async function printMoved(
   for await (const item of items) {
     counts[item.outcome] += 1;
     if (format === 'json') all.push(item);
-    else if (format !== 'none') process.stdout.write(format === 'jsonl' ? `${JSON.stringify(item)}\n` : lineOf(item));
+    else if (format !== 'none')
+      process.stdout.write(format === 'jsonl' ? jsonLine(item) : shownOn(process.stdout, lineOf(item)));
   }
-  if (format === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
+  if (format === 'json') process.stdout.write(jsonLine(all));
   const told = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
   process.stderr.write(
     `${dryRun ? 'Nothing was changed; it would be: ' : ''}${told.join(', ') || 'There is nothing'}\n`,

@@ -1,5 +1,5 @@
 import type { GlobalOptions } from '../options.js';
-import { printable } from './printable.js';
+import { jsonLine, shownOn } from './printable.js';
 import { renderTable } from './table.js';
 
 type Format = Pick<GlobalOptions, 'output'>;
@@ -14,8 +14,8 @@ export interface TableOf<T> {
 export function printOne<T>(value: T, text: (value: T) => string, { output }: Format): void {
   if (output === 'none') return;
   const { stdout } = process;
-  if (output !== 'text') stdout.write(`${JSON.stringify(value)}\n`);
-  else stdout.write(stdout.isTTY ? printable(text(value)) : text(value));
+  if (output !== 'text') stdout.write(jsonLine(value));
+  else stdout.write(shownOn(stdout, text(value)));
 }
 
 /** Several of a kind to stdout: a line each, a JSON array, or a JSON object a line. */
@@ -34,7 +34,7 @@ export const tableOf = <T>(records: readonly T[], { head, row }: TableOf<T>): st
   );
 
 function printAll(records: readonly unknown[], text: () => string, { output }: Format): void {
-  if (output === 'json') process.stdout.write(`${JSON.stringify(records)}\n`);
-  if (output === 'jsonl') process.stdout.write(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
-  if (output === 'text') process.stdout.write(text());
+  if (output === 'json') process.stdout.write(jsonLine(records));
+  if (output === 'jsonl') process.stdout.write(records.map(jsonLine).join(''));
+  if (output === 'text') process.stdout.write(shownOn(process.stdout, text()));
 }

@@ -1,4 +1,5 @@
 import { cut, widthOf } from './width.js';
+import { printable } from './printable.js';
 
 const GAP = 2;
 const LEAST = 8;
@@ -27,7 +28,7 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
 }
 
 /** Without line breaks, nor anything else that would steer a terminal. */
-export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+export const oneLine = (text: string): string => printable(text.replace(/[\s\p{Cc}]+/gu, ' ')).trim();
 
 /** On one line, and no wider than `most`. */
 export const shorten = (text: string, most: number): string => cut(oneLine(text), most);

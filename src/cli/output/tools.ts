@@ -1,5 +1,6 @@
 import { cut } from './width.js';
 import { oneLine } from './table.js';
+import { revealed } from './printable.js';
 
 /** What it asks is shown as a question, where it can be answered. */
 const QUESTION = 'AskUserQuestion';
@@ -11,6 +12,28 @@ export function detailOf(input: unknown): string {
   for (const said of [command, file, pattern, url]) if (typeof said === 'string') return said;
   return Object.keys(input).length === 0 ? '' : JSON.stringify(input);
 }
+
+/** Of the rest of a tool's input; a longer one is cut, and says so. */
+const MOST_REST = 2_000;
+
+/**
+ * What would run, for one who is asked to allow it: its own words and all else of its input, and none of it in disguise. What Claude calls
+ * it (`title`) may be another thing, so it is not shown. Lines after the first stand in from the left, so that none looks like ours.
+ */
+export function whatRuns(tool: string, input: Readonly<Record<string, unknown>> = {}): string {
+  const detail = detailOf(input);
+  const isTold = ([name, value]: [string, unknown]): boolean =>
+    value === detail || (tool === 'Bash' && name === 'description');
+  const rest = Object.entries(input).filter((entry) => !isTold(entry));
+  const all = JSON.stringify(input);
+  const further = detail === all || rest.length === 0 ? '' : `\n${shortened(JSON.stringify(Object.fromEntries(rest)))}`;
+  return revealed(detail + further).replaceAll('\n', '\n    ');
+}
+
+const shortened = (json: string): string =>
+  json.length <= MOST_REST
+    ? json
+    : `${json.slice(0, MOST_REST)}… ${json.length - MOST_REST} more characters: ksi approvals -o json`;
 
 /** `→ Bash git status` @param width columns that it may take. */
 export const toolLine = (name: string, input: unknown, width: number): string =>

@@ -7,6 +7,7 @@ import { paint } from '../../output/colour.js';
 import { say } from '../../output/say.js';
 import { oneLine } from '../../output/table.js';
 import { retryNotice, runCommand } from '../../run.js';
+import { jsonLine, shownOn } from '../../output/printable.js';
 
 interface InboxOptions extends GlobalOptions {
   readonly follow?: boolean;
@@ -29,14 +30,14 @@ export function register(agents: Command): void {
 async function inbox(id: string, options: InboxOptions): Promise<number> {
   await using client = clientOf(options);
   const ended = new AbortController();
-  process.once('SIGINT', () => ended.abort());
   const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice(options) });
   if (options.follow === true) {
+    process.once('SIGINT', () => ended.abort());
     for await (const message of reader) show(message, options);
     return EXIT.ok;
   }
   const messages = await reader.read();
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(messages)}\n`);
+  if (options.output === 'json') process.stdout.write(jsonLine(messages));
   else for (const message of messages) show(message, options);
   const last = messages.at(-1);
   if (last === undefined) say(options, 'There are no messages.');
@@ -48,15 +49,12 @@ async function inbox(id: string, options: InboxOptions): Promise<number> {
 function show(message: InboxMessage, { output }: GlobalOptions): void {
   if (output === 'none') return;
   if (output !== 'text') {
-    process.stdout.write(`${JSON.stringify(message)}\n`);
+    process.stdout.write(jsonLine(message));
     return;
   }
   const { timestamp, from = 'its owner', type, conversation_id: conversation, content, payload } = message;
   const head = [timestamp, from, type, ...(conversation === undefined ? [] : [conversation])].map(oneLine).join('  ');
   process.stdout.write(`${paint('dim', head, process.stdout)}\n`);
-  if (content !== undefined && content !== '') process.stdout.write(`${printable(content)}\n`);
-  if (payload !== undefined) process.stdout.write(`${JSON.stringify(payload)}\n`);
+  if (content !== undefined && content !== '') process.stdout.write(`${shownOn(process.stdout, content)}\n`);
+  if (payload !== undefined) process.stdout.write(jsonLine(payload));
 }
-
-/** Lines stay; nothing steers the terminal. */
-const printable = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, '');
