@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Objm } from '@nats-io/obj';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
 import { MessageExpiry } from '../../src/api/agents/expiry.js';
 import { Positions } from '../../src/api/agents/positions.js';
 import { AgentRegistry } from '../../src/api/agents/registry.js';
@@ -194,6 +195,24 @@ describe('agents', () => {
       while (!(await there.one(id)).connected);
       await here.send({ to: id, content: 'at last' });
       assert.deepEqual(contents(await waiting), ['at last']);
+    });
+
+    it('with many copies are stored once, and nobody replaces the text of another', async () => {
+      const subscribers = Array.from({ length: 12 }, (_, n) => `bulk-${n}`);
+      for (const agent_id of subscribers) await here.register({ agent_id, subscriptions: ['BULK'] });
+      const bytes = async (): Promise<number> => (await lab.broker.jsm.streams.info(STREAM.events)).state.bytes;
+      const before = await bytes();
+      const message = { type: 'BULK', content: 'x'.repeat(900_000), message_id: uuidv4() };
+      assert.equal((await here.send(message)).copies.length, 12);
+      assert.ok((await bytes()) - before < 100_000, `${(await bytes()) - before} bytes of events`);
+      const made = await here.ask('POST', '/tokens', { owner: 'somebody', scopes: ['agents'] });
+      const other = new AgentsOver(() => lab.url, String(made.body['token']));
+      await other.send({ ...message, content: 'y'.repeat(1_200_000) });
+      // Sent again, it is the same message, and its body is the first one's.
+      await there.send({ ...message, content: 'z'.repeat(900_000) });
+      for (const id of ['bulk-0', 'bulk-11']) assert.deepEqual(contents(await there.inbox(id)), [message.content]);
+      const bodies = await (await new Objm(lab.broker.js).open(BUCKET.blobs)).list();
+      assert.equal(bodies.filter(({ name }) => name.includes(message.message_id)).length, 2);
     });
 
     it('may be larger than the broker lets a message be', async () => {

@@ -70,7 +70,7 @@ export class Agents {
     this.presence = new Presence(broker, log);
     this.positions = new Positions(broker);
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
-    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence });
+    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, log });
     const { registry, presence, positions } = this;
     this.remover = new AgentRemover({ broker, blobs, registry, presence, positions });
   }
