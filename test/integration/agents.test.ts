@@ -90,6 +90,36 @@ describe('agents', () => {
       assert.equal((await here.ask('POST', '/agents/register', { agent_id: 'a.b' })).status, 400);
     });
 
+    it('gives a managed agent another session only to who may spawn, and none of another owner', async () => {
+      const id = name();
+      const tokenOf = async (owner: string, ...scopes: string[]): Promise<AgentsOver> => {
+        const { body } = await here.ask('POST', '/tokens', { owner, scopes });
+        return new AgentsOver(() => lab.url, String(body['token']));
+      };
+      const spawns = await tokenOf('sid', 'agents', 'spawn', 'read');
+      const speaks = await tokenOf('sid', 'agents', 'read');
+      const { session_id: session } = await spawns.register({ agent_id: id, kind: 'managed' });
+      const again = await speaks.ask('POST', '/agents/register', { agent_id: id, session_id: uuidv4() });
+      assert.deepEqual([again.status, again.body['code']], [403, 'forbidden']);
+      const foreign = uuidv4();
+      await here.ask('POST', '/spawn', { prompt: 'x', session_id: foreign });
+      const taken = await spawns.ask('POST', '/agents/register', { agent_id: id, session_id: foreign });
+      assert.deepEqual([taken.status, taken.body['code']], [404, 'session_not_found']);
+      assert.equal((await spawns.one(id)).session_id, session);
+      assert.equal((await speaks.register({ agent_id: id, role: 'critic' })).session_id, session);
+    });
+
+    it('ends by each signal once, however often it is told', async () => {
+      const id = name();
+      await here.register({ agent_id: id, kind: 'managed' });
+      const registry = new AgentRegistry(lab.broker, silent);
+      assert.equal(await registry.end(id, 'm1'), true);
+      assert.equal(await registry.end(id, 'm1'), true, 'it broke off before it was told');
+      await here.update(id, { status: 'active' });
+      assert.equal(await registry.end(id, 'm1'), false);
+      assert.equal(await registry.end(id, 'm2'), true);
+    });
+
     it('lists page by page, by role, capability and kind', async () => {
       const role = uuidv4();
       const ids = Array.from({ length: 7 }, (_, n) => `page-${n}`);

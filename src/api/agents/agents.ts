@@ -90,7 +90,8 @@ export class Agents {
   async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
     const request = await this.#whole(asked, principal);
     demandFor(request, principal);
-    await this.#admit(request.options, principal);
+    const { options, session_id: session } = request;
+    await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
     const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
       // Nothing that was for an earlier agent of this id is for this one.
       this.remover.clear(id),
@@ -175,15 +176,15 @@ export class Agents {
   }
 
   /** What its tasks would be refused for is told now. */
-  async #admit(options: Agent['options'], principal: Principal): Promise<void> {
+  async #admit(options: Partial<SpawnRequest> | undefined, principal: Principal): Promise<void> {
     if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
   }
 }
 
 /** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
 function demandFor(
-  { kind, options, hands }: Pick<AgentRegistration, 'kind' | 'options' | 'hands'>,
+  { kind, options, hands, session_id: session }: Pick<AgentRegistration, 'kind' | 'options' | 'hands' | 'session_id'>,
   by: Principal,
 ): void {
-  if (kind === 'managed' || options !== undefined || hands !== undefined) demand(by, 'spawn');
+  if (kind === 'managed' || options !== undefined || hands !== undefined || session !== undefined) demand(by, 'spawn');
 }

@@ -168,14 +168,15 @@ export class AgentRegistry {
     return changed;
   }
 
-  /** Of itself, by a signal. @returns undefined: it is so already, or there is none. @throws {BrokerError} */
-  async setStatus(id: string, status: AgentStatus): Promise<Agent | undefined> {
-    let was: AgentStatus | undefined;
-    const changed = await this.#change(id, (agent) => {
-      was = agent.status;
-      return was === status ? undefined : { status };
-    });
-    return was === status ? undefined : changed?.value;
+  /**
+   * Of itself, by a signal. @param by the message or task that gave it.
+   * @returns whether it is ended by that now; once it was made active again, the same signal ends it no more. @throws {BrokerError}
+   */
+  async end(id: string, by: string): Promise<boolean> {
+    const changed = await this.#change(id, (agent) =>
+      agent.ended_by === by ? undefined : { status: 'ended', ended_by: by },
+    );
+    return changed?.value.status === 'ended';
   }
 
   /** Takes the record away; nothing else of it. @throws {BrokerError} */
