@@ -3,14 +3,19 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Objm } from '@nats-io/obj';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
+import type { Scope } from '../../contracts/tokens.js';
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
 import { MessageExpiry } from '../../src/api/agents/expiry.js';
 import { Positions } from '../../src/api/agents/positions.js';
 import { AgentRegistry } from '../../src/api/agents/registry.js';
+import { AgentRemover } from '../../src/api/agents/removal.js';
+import { Blobs } from '../../src/broker/blobs.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver } from '../fixtures/agents.js';
@@ -118,6 +123,37 @@ describe('agents', () => {
       await here.update(id, { status: 'active' });
       assert.equal(await registry.end(id, 'm1'), false);
       assert.equal(await registry.end(id, 'm2'), true);
+    });
+
+    it('clears nothing of the one that was registered first', async () => {
+      const id = name();
+      const positions = new Positions(lab.broker);
+      const forget = async (): Promise<void> => undefined;
+      const registry = { remove: forget, of: () => [] };
+      const presence = { forget };
+      const blobs = new Blobs(lab.broker);
+      const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions });
+      await lab.broker.publisher.publish(
+        eventPublication(
+          newEvent('AGENT_MESSAGE', { message_id: 'old', type: 'DIRECT_MESSAGE', owner: 'local', to: id, hops: 0 }),
+          SUBJECT.agentMessage(id, 'DIRECT_MESSAGE'),
+        ),
+      );
+      while ((await lastBySubject(lab.broker, STREAM.messages, SUBJECT.inbox(id))) === undefined) await sleep(5);
+      const late = new AgentRegistry(lab.broker, silent);
+      const other = { tokenId: 't', owner: 'other', scopes: new Set<Scope>(), seesAll: false };
+      const registering = late.register({ agent_id: id }, other, async () => {
+        const clear = await remover.look(id);
+        return async () => {
+          await here.register({ agent_id: id });
+          await here.send({ to: id, content: 'first' });
+          await here.send({ to: id, content: 'second' });
+          await here.ack(id, (await here.inbox(id))[0]?.seq ?? 0);
+          await clear();
+        };
+      });
+      await assert.rejects(registering, { code: 'agent_exists' });
+      assert.deepEqual(contents(await here.inbox(id)), ['second']);
     });
 
     it('lists page by page, by role, capability and kind', async () => {

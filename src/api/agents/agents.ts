@@ -92,10 +92,8 @@ export class Agents {
     demandFor(request, principal);
     const { options, session_id: session } = request;
     await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
-    const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
-      // Nothing that was for an earlier agent of this id is for this one.
-      this.remover.clear(id),
-    );
+    // Nothing that was for an earlier agent of this id is for this one.
+    const { agent, revision } = await this.registry.register(request, principal, (id) => this.remover.look(id));
     const { agent_id, session_id } = agent;
     return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
   }

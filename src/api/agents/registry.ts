@@ -115,23 +115,27 @@ export class AgentRegistry {
   }
 
   /**
-   * Makes an agent, or brings one of the same owner up to date. @param prepare done before a new one is told to anybody.
+   * Makes an agent, or brings one of the same owner up to date. @param look sees what is there of an id that no agent has, and gives what
+   * clears it: done before a new one is told to anybody.
    * @throws {ApiError} agent_exists, invalid_request
    */
   async register(
     request: AgentRegistration,
     principal: Principal,
-    prepare: (agent: Agent) => Promise<void>,
+    look: (id: string) => Promise<() => Promise<void>>,
   ): Promise<Registered> {
     refuseLarge(request.options);
     const id = request.agent_id ?? uuidv7();
     return guarded(async () => {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const { revision, agent: stored } = await this.#read(id);
+        const first = await this.#read(id);
+        const clear = first.agent === undefined ? await look(id) : undefined;
+        // Again: what was seen is of nobody only if there is no agent after that.
+        const { revision, agent: stored } = clear === undefined ? first : await this.#read(id);
         if (stored !== undefined && stored.owner !== principal.owner)
           throw new ApiError('agent_exists', `There is an agent ${id} already`);
         const agent = stored === undefined ? made(id, request, principal.owner) : registeredAgain(stored, request);
-        if (stored === undefined) await prepare(agent);
+        if (stored === undefined) await clear?.();
         const written = await this.#put(agent, revision);
         if (written === undefined) continue;
         await this.#tell(stored === undefined ? 'AGENT_REGISTERED' : 'AGENT_UPDATED', agent);
