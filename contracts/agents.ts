@@ -56,7 +56,7 @@ const changeable = {
   capabilities: Type.Optional(capabilities),
   subscriptions: Type.Optional(subscriptions),
   profile: Type.Optional(
-    Type.String({ description: 'Where role, capabilities and options come from that are not given.' }),
+    Type.String({ maxLength: 128, description: 'Where role, capabilities and options come from that are not given.' }),
   ),
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(hands),

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Objm } from '@nats-io/obj';
+import { Type } from 'typebox';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
 import type { Scope } from '../../contracts/tokens.js';
@@ -17,6 +18,7 @@ import { AgentRemover } from '../../src/api/agents/removal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { OwnedRecords } from '../../src/api/records/owned-records.js';
 import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -154,6 +156,33 @@ describe('agents', () => {
       });
       await assert.rejects(registering, { code: 'agent_exists' });
       assert.deepEqual(contents(await here.inbox(id)), ['second']);
+    });
+
+    it('bounds how many an owner has', async () => {
+      const few = new AgentRegistry(lab.broker, silent, 2);
+      await few.start();
+      const owner = { tokenId: 't', owner: 'bounded', scopes: new Set<Scope>(), seesAll: false };
+      const nothing = async (): Promise<() => Promise<void>> => () => Promise.resolve();
+      const [id] = [name(), await few.register({}, owner, nothing)];
+      await few.register({ agent_id: id }, owner, nothing);
+      await assert.rejects(few.register({}, owner, nothing), { code: 'too_many' });
+      await few.register({ agent_id: id, role: 'critic' }, owner, nothing);
+      await few.remove(id);
+      await few.register({}, owner, nothing);
+      await few.stop();
+      const records = new OwnedRecords({
+        broker: lab.broker,
+        bucket: BUCKET.profiles,
+        subject: SUBJECT.profile,
+        schema: Type.Object({}),
+        most: 2,
+      });
+      const first = await records.put('bounded', 'a', {}, 0);
+      await records.put('bounded', 'b', {}, 0);
+      await assert.rejects(records.put('bounded', 'c', {}, 0), { code: 'too_many' });
+      assert.ok(await records.put('bounded', 'a', {}, first ?? 0));
+      await records.purge('bounded');
+      assert.ok(await records.put('bounded', 'c', {}, 0));
     });
 
     it('lists page by page, by role, capability and kind', async () => {

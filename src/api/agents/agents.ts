@@ -26,7 +26,7 @@ import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
 import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
-import { onBehalfOf, type Principal } from '../principal.js';
+import { LOCAL, onBehalfOf, type Principal } from '../principal.js';
 import { blend } from './blend.js';
 import { Inboxes } from './inbox.js';
 import { Mailer, type FromWithin } from './mailer.js';
@@ -43,6 +43,8 @@ export interface AgentsOptions {
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
   /** @throws {ApiError} not_found */
   readonly profile: (name: string, principal: Principal) => Promise<Profile>;
+  /** Of those that connect to the broker themselves. */
+  readonly nativeIds: readonly string[];
   readonly log: Logger;
   /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
   readonly closing: AbortSignal;
@@ -90,6 +92,7 @@ export class Agents {
   async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
     const request = await this.#whole(asked, principal);
     demandFor(request, principal);
+    this.#demandForNative(request.agent_id, principal);
     const { options, session_id: session } = request;
     await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
     // Nothing that was for an earlier agent of this id is for this one.
@@ -161,6 +164,15 @@ export class Agents {
     const { value: agent } = await this.registry.agent(id, principal);
     const { now } = await guarded(() => this.inboxes.take(agent, seq));
     return { seq: now };
+  }
+
+  /**
+   * Whoever has such an id has the agent's user of the broker act for him: so nobody takes it before those whom the operator means do.
+   * @throws {ApiError} forbidden
+   */
+  #demandForNative(id: string | undefined, principal: Principal): void {
+    if (id === undefined || !this.#options.nativeIds.includes(id) || principal.owner === LOCAL.owner) return;
+    if (this.registry.find(id)?.value.owner !== principal.owner) demand(principal, 'admin');
   }
 
   #shown({ value, revision }: Cached<Agent>): AgentShown {
