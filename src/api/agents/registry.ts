@@ -26,7 +26,7 @@ const MAX_TRIES = 20;
 const MARK_S = 3_600;
 const MOST_OPTIONS_BYTES = 400_000;
 /** So many may an owner have. */
-const MOST_AGENTS = 10_000;
+const MOST_AGENTS = 20_000;
 
 /** What an agent becomes; undefined: it stays as it is. */
 type Change = (agent: Agent) => Partial<Agent> | undefined;
