@@ -243,7 +243,7 @@ const takes = ({ kind, status }: Agent): boolean => kind === 'managed' && status
 
 /** What passes: until then the message stays at the head of its inbox. A budget that is spent for good doesn't. */
 const isTransient = ({ code, status, retryAfter }: ApiError): boolean =>
-  code === 'budget_exceeded' ? retryAfter !== undefined : status === 429 || status >= 500;
+  code === 'budget_exceeded' ? retryAfter !== undefined : code === 'conflict' || status === 429 || status >= 500;
 
 const againAfter = ({ retryAfter }: ApiError): number =>
   Math.min(retryAfter === undefined ? AGAIN_MS : retryAfter * 1_000, LONGEST_AGAIN_MS);
