@@ -1,5 +1,5 @@
 # KSI: `make up` and `make test` are the two commands to know; `make` alone lists all.
-# WORKERS= API= NATS= CONCURRENCY= are shorthands for KSI_* variables (README, Configuration), which work as well.
+# WORKERS= API= NATS= CONCURRENCY= BRIDGE= are shorthands for KSI_* variables (README, Configuration), which work as well.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,9 +10,10 @@ export KSI_WORKERS := $(or $(WORKERS),$(KSI_WORKERS))
 export KSI_APIS := $(or $(API),$(KSI_APIS))
 export KSI_NATS_SERVERS := $(or $(NATS),$(KSI_NATS_SERVERS))
 export KSI_CONCURRENCY := $(or $(CONCURRENCY),$(KSI_CONCURRENCY))
+export KSI_BRIDGE := $(or $(BRIDGE),$(KSI_BRIDGE))
 
 KSI := node dist/src/cli/main.js
-SOURCES := $(shell find contracts src workers test -name "*.ts" 2>/dev/null) $(shell find src/prompts/library -type f 2>/dev/null) package.json tsconfig.json
+SOURCES := $(shell find contracts src workers test docs/examples -name "*.ts" 2>/dev/null) $(shell find src/prompts/library -type f 2>/dev/null) package.json tsconfig.json
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
@@ -63,6 +64,7 @@ test: build ## All that CI checks
 	@npm run --silent format:check >/dev/null || { echo 'Some files are not formatted: make format' >&2; exit 1; }
 	@npm run --silent lint
 	@npm run --silent docs:check
+	@npm run --silent docs:sdk
 	@npm run --silent dead
 	@node dist/test/advisories.js
 	@node dist/test/tools.js

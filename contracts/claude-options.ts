@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { EFFORTS, PERMISSION_MODES, type PermissionMode } from './choices.js';
 import { TOOL_RULE_PATTERN } from './tool-policy.js';
 
 /** A value that begins with a dash would be a flag to claude. */
@@ -9,10 +10,7 @@ const MAX_SYSTEM_PROMPT_CHARS = 200_000;
 const rules = (description: string, examples: string[][] = []) =>
   Type.Optional(Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), { maxItems: 256, description, examples }));
 
-/** How Claude may act without being asked. `bypassPermissions` is missing: with it no rule of a policy would hold. */
-export const PERMISSION_MODES = ['default', 'acceptEdits', 'plan', 'dontAsk'] as const;
-
-export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
+export { EFFORTS, PERMISSION_MODES, type PermissionMode };
 
 /** What a task asks of Claude itself: the same at the top of a request and of the command that it becomes. */
 export const ClaudeOptions = Type.Object({
@@ -99,4 +97,3 @@ export const ClaudeOptions = Type.Object({
   ),
 });
 export type ClaudeOptions = Static<typeof ClaudeOptions>;
-export type PermissionMode = (typeof PERMISSION_MODES)[number];

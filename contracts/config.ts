@@ -104,6 +104,12 @@ export const Config = Type.Object({
     1024,
     4,
   ),
+  KSI_WARM: Int(
+    'Processes of Claude that each worker keeps started for tasks of new sessions (docs/sessions.md); each takes 170 to 260 MB.',
+    0,
+    64,
+    0,
+  ),
   KSI_QUEUES: list(
     'default',
     'Queues that exist and that workers serve, by comma.',
@@ -211,6 +217,35 @@ export const Config = Type.Object({
     description:
       "Whether the API logs the prompts of the tasks that it accepts, at `info`: they are their users' own words.",
   }),
+  KSI_BRIDGE: Type.Integer({
+    enum: [0, 1],
+    default: 0,
+    description:
+      'Whether `make up` runs the bridge for clients of the old daemon (`make up BRIDGE=1`, docs/migration.md).',
+  }),
+  KSI_BRIDGE_DIR: Type.Optional(
+    Text(
+      "The bridge's working folder: where the old daemon's clients find its socket and files. Default: `bridge` in KSI_DIR.",
+    ),
+  ),
+  KSI_BRIDGE_SOCKET: Type.Optional(
+    Text("The bridge's Unix socket. Default: `sockets/claude_daemon.sock` in its working folder."),
+  ),
+  KSI_BRIDGE_TOKEN_FILE: Type.Optional(
+    Text("File with the bridge's token: all that its clients make is its owner's. Default: KSI_TOKEN_FILE."),
+  ),
+  KSI_BRIDGE_UPSTREAM: Type.Optional(
+    Text('Unix socket of an old daemon, to which the bridge passes the commands of KSI_BRIDGE_FORWARD.'),
+  ),
+  KSI_BRIDGE_FORWARD: list(
+    '',
+    'Commands that go to the old daemon, by comma; `all`, and `all,-SPAWN` for all but that.',
+    '^(-?[A-Za-z_]+(,-?[A-Za-z_]+)*)?$',
+  ),
+  KSI_BRIDGE_TOOLS: list(
+    'Task,Bash,Glob,Grep,LS,Read,Edit,MultiEdit,Write,WebFetch,WebSearch',
+    'What Claude may use without asking where a client of the bridge enables tools, as the old daemon let it; by comma.',
+  ),
   KSI_METRICS_PORT: Type.Optional(
     Type.Integer({
       minimum: 0,

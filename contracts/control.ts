@@ -22,13 +22,21 @@ export const isControlVerb = (verb: string): verb is ControlVerb => Object.hasOw
 /**
  * `ok` to `cancel`: SPAWN_CANCELLED is stored; to `interrupt` and `input`: Claude is told; to `approve`: APPROVAL_RESOLVED is stored. Else
  * `ended`: the task has its outcome or is to be tried again, or takes no more input; `not_running`: this attempt has lost the
- * task, another one has it or will; `answered`, `unknown_approval`; `not_allowed`: the edited input is against a policy, as `why` says.
+ * task, another one has it or will; `answered`, `unknown_approval`; `not_allowed`: the edited input is against a policy, `no_answer`: the answers are not to what is asked, as `why` says.
  */
 export const ControlAnswer = Type.Union([
   Type.Object({ ok: Type.Literal(true) }),
   Type.Object({
     ok: Type.Literal(false),
-    error: Type.Enum(['ended', 'not_running', 'invalid_request', 'answered', 'unknown_approval', 'not_allowed']),
+    error: Type.Enum([
+      'ended',
+      'not_running',
+      'invalid_request',
+      'answered',
+      'unknown_approval',
+      'not_allowed',
+      'no_answer',
+    ]),
     why: Type.Optional(Type.String()),
   }),
 ]);

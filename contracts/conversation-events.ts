@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { BlobRef } from './blob.js';
-import { CONVERSATION_MODES, END_REASONS, LINE_KINDS } from './conversations.js';
+import { CONVERSATION_MODES } from './choices.js';
+import { END_REASONS, LINE_KINDS } from './conversations.js';
 
 const fields = { conversation_id: Type.String(), owner: Type.String() };
 const by = { by: Type.String({ description: 'The owner of the token that asked for it.' }) };

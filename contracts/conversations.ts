@@ -1,15 +1,10 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, AgentOptions, HANDS } from './agents.js';
 import { BlobRef } from './blob.js';
+import { CONVERSATION_MODES, CONVERSATION_STATUSES, MOST_PARTICIPANTS, MOST_TURNS } from './choices.js';
 import { PROMPT_NAME_PATTERN } from './compositions.js';
 import { UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
-
-/** How agents talk: who has which part, in which order they speak, and when they are done (src/conversations/modes.ts). */
-export const CONVERSATION_MODES = ['debate', 'collaboration', 'teaching', 'brainstorm', 'analysis'] as const;
-export type ConversationMode = (typeof CONVERSATION_MODES)[number];
-
-export const CONVERSATION_STATUSES = ['running', 'paused', 'ended'] as const;
 
 /**
  * Why a conversation ended. `signal`: its speakers said so ([END], [TERMINATE]); `moderator`: the moderator did; `decision`: somebody asked for it;
@@ -18,8 +13,6 @@ export const CONVERSATION_STATUSES = ['running', 'paused', 'ended'] as const;
 export const END_REASONS = ['signal', 'moderator', 'decision', 'turns', 'time', 'budget', 'silence', 'failed'] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
-export const MOST_PARTICIPANTS = 8;
-export const MOST_TURNS = 500;
 /** Of everybody together: turns, and what people say. */
 export const MOST_LINES = 1_000;
 

@@ -167,6 +167,11 @@ export const API_ERRORS = {
     title: 'The body is too large',
     next: 'Send less, or ask the operator to raise KSI_MAX_BODY_BYTES.',
   },
+  answer_too_large: {
+    status: 413,
+    title: 'The answer is larger than a message of the broker may be',
+    next: 'Ask for less at once (`limit`), or ask over HTTP.',
+  },
   unsupported_media_type: {
     status: 415,
     title: 'The body is of another type than JSON',
@@ -335,8 +340,8 @@ export const TASK_ERRORS = {
 } as const satisfies Record<string, TaskErrorEntry>;
 export type TaskErrorCode = keyof typeof TASK_ERRORS;
 
-/** Reasons in SPAWN_CANCELLED. */
-export const CANCEL_REASONS = ['not_accepted', 'requested'] as const;
+/** Reasons in SPAWN_CANCELLED. `budget_exceeded`: while it waited, others spent a budget that it falls under. */
+export const CANCEL_REASONS = ['not_accepted', 'requested', 'budget_exceeded'] as const;
 /**
  * Reasons in SPAWN_RETRY that don't count against a task's attempts; the others are task errors. Each says what its writer saw:
  * - `worker_lost`: the lease ran out, or the worker was found dead, by the one that took the task over. It can't tell

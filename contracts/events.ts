@@ -147,6 +147,7 @@ export const EVENT_DATA = {
   SPAWN_CANCELLED: Type.Object({
     ...taskFields,
     reason: Type.Enum([...CANCEL_REASONS]),
+    usage: Type.Optional(Usage),
     by: Type.Optional(Type.String({ description: 'Who asked for it.' })),
   }),
   SPAWN_EXPIRED: Type.Object({
@@ -281,3 +282,19 @@ export const SpawnDelta = Type.Object({
   }),
 });
 export type SpawnDelta = Static<typeof SpawnDelta>;
+
+/** Of an agent's message what is put apart is several of its fields. */
+const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type === 'AGENT_COPY';
+
+/** The field that is put apart, of other events. */
+function bodyField(type: string): string {
+  if (type === 'SPAWN_MESSAGE') return 'message';
+  if (type.startsWith('CONVERSATION_')) return 'text';
+  return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
+}
+
+/** An event's data, to which `body` is put back: what was too large for a message, and is referred to by its `ref`. */
+export const withBody = (type: string, data: object, body: unknown): Record<string, unknown> => ({
+  ...data,
+  ...(isMessage(type) ? (body as object) : { [bodyField(type)]: body }),
+});

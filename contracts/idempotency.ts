@@ -2,11 +2,6 @@ import { Type, type Static } from 'typebox';
 import { UUID_PATTERN } from './names.js';
 import { TASK_STATUSES } from './states.js';
 
-/** The header of POST /spawn, and of the message to `ksi.api.spawn`. */
-export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
-/** On an answer that speaks of a task which an earlier request with the same key made. */
-export const REPLAYED_HEADER = 'Idempotent-Replayed';
-
 /** Visible ASCII: what a header can carry unchanged. */
 export const IDEMPOTENCY_KEY_PATTERN = '^[\\x21-\\x7e]{1,255}$';
 

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from './agents.js';
+import { UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
 
 const closed = { additionalProperties: false };
@@ -81,6 +82,12 @@ export const IdentityRequest = Type.Object(
     role: Type.Optional(role),
     personality_traits: Type.Optional(traits),
     appearance: Type.Optional(Appearance),
+    identity_uuid: Type.Optional(
+      Type.String({ pattern: UUID_PATTERN, description: 'Of one that is brought from elsewhere. Default: a new one.' }),
+    ),
+    created_at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Of one that is brought from elsewhere. Default: now.' }),
+    ),
   },
   closed,
 );

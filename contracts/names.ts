@@ -246,6 +246,11 @@ export const HEADER = {
   owner: 'Ksi-Owner',
 } as const;
 
+/** The header of POST /spawn, and of the message to `ksi.api.spawn`. */
+export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
+/** On an answer that speaks of a task which an earlier request with the same key made. */
+export const REPLAYED_HEADER = 'Idempotent-Replayed';
+
 /** Namespace of the UUIDv5 that a session's name stands for (of `<owner>/<name>`). Never changes. */
 export const SESSION_NAMESPACE = '6f1c1f6e-0d0e-5c1a-9a3e-6b5c2f7d4a10';
 

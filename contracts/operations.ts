@@ -15,9 +15,9 @@ export interface Operation {
   readonly changes?: true;
   /**
    * Doing it twice comes to the same as doing it once, so that a client whose answer was lost may ask again: `keyed` ones by
-   * their idempotency key alone. A deletion done before is then answered 404.
+   * their idempotency key alone, messages by their `message_id`. A deletion done before is then answered 404.
    */
-  readonly repeatable?: true | 'keyed';
+  readonly repeatable?: true | 'keyed' | 'message_id';
   /** The answer is text, not JSON. */
   readonly text?: true;
 }
@@ -66,8 +66,8 @@ export const OPERATIONS = {
   task_route: { method: 'POST', path: '/agents/route', body: true, scope: 'agents', changes: true },
   agent_update: { method: 'PATCH', path: '/agents/:id', body: true, scope: 'agents', changes: true },
   agent_remove: { method: 'DELETE', path: '/agents/:id', scope: 'agents', changes: true, repeatable: true },
-  agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true },
-  send: { method: 'POST', path: '/messages', body: true, scope: 'agents', changes: true },
+  agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true, repeatable: 'message_id' }, // prettier-ignore
+  send: { method: 'POST', path: '/messages', body: true, scope: 'agents', changes: true, repeatable: 'message_id' },
   inbox: { method: 'GET', path: '/agents/:id/inbox', scope: 'agents', repeatable: true },
   // Not in the audit: its receipt is an event.
   inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },

@@ -1,11 +1,7 @@
 import { Type, type Static } from 'typebox';
+import { SCOPES, type Scope } from './choices.js';
 
-/**
- * What a token may do. `spawn`: run, steer and put back tasks; `read`: see tasks, sessions, events, workers; `approve`: answer
- * approvals; `agents`: agents, messages, shared state (what a managed agent runs takes `spawn` too); `admin`: tokens and whatever else is the operator's.
- */
-export const SCOPES = ['spawn', 'read', 'approve', 'agents', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
+export { SCOPES, type Scope };
 
 /** Owners stand in subjects and in the names of sessions. */
 export const OWNER_PATTERN = '^[A-Za-z0-9_-]{1,64}$';

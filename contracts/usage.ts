@@ -14,7 +14,7 @@ export const Usage = Type.Object({
 });
 export type Usage = Static<typeof Usage>;
 
-const USAGE_GROUPS = ['day', 'owner', 'token', 'session', 'model'] as const;
+export const USAGE_GROUPS = ['day', 'owner', 'token', 'session', 'agent', 'model'] as const;
 export type UsageGroup = (typeof USAGE_GROUPS)[number];
 
 const day = (description: string) => Type.Optional(Type.String({ format: 'date', description }));
@@ -31,7 +31,9 @@ export const UsageQuery = Type.Object(
 export type UsageQuery = Static<typeof UsageQuery>;
 
 export const UsageRow = Type.Object({
-  key: Type.String({ description: 'The day, owner, token id, session id or model.' }),
+  key: Type.String({
+    description: 'The day, owner, token id, session id, agent id or model; empty: tasks that have none.',
+  }),
   tasks: count('Ended tasks.'),
   ...Usage.properties,
 });

@@ -41,6 +41,14 @@ export const ClientFrame = Type.Union([
 ]);
 export type ClientFrame = Static<typeof ClientFrame>;
 
+/** Events that were asked for and are no longer kept: those with a `seq` from `from` to `to`. */
+export interface GapFrame {
+  op: 'gap';
+  from: number;
+  to: number;
+  id?: string;
+}
+
 export type ServerFrame =
   | { op: 'subscribed'; id: string; seq: number }
   | { op: 'unsubscribed'; id: string }
@@ -50,8 +58,8 @@ export type ServerFrame =
   | { op: 'acked'; id: string; seq: number }
   | { op: 'detached'; id: string; reason: DetachReason }
   | { op: 'sent'; id: string; accepted: MessageAccepted }
-  | { op: 'gap'; from: number; to: number; id?: string }
-  | { op: 'error'; code: string; message: string; id?: string };
+  | GapFrame
+  | { op: 'error'; code: string; status?: number; message: string; id?: string };
 
 /** `replaced`: another connection reads the inbox now. `asked`: by the client. `removed`: the agent was. */
 export type DetachReason = 'replaced' | 'removed' | 'asked';

@@ -9,6 +9,7 @@ import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
 import type { MemoryWatch } from './claude/memory.js';
 import type { runClaude } from './claude/run.js';
+import type { WarmPool } from './claude/warm-pool.js';
 import type { Journal } from './journal/journal.js';
 import type { Quarantine } from './quarantine.js';
 
@@ -40,6 +41,8 @@ export interface WorkerContext {
   readonly limits: { readonly memoryBytes: number; readonly outputBytes: number };
   readonly memory: Pick<MemoryWatch, 'watch'>;
   readonly runClaude: typeof runClaude;
+  /** Processes that were started before; undefined: none are kept. */
+  readonly warm?: Pick<WarmPool, 'take'> | undefined;
   /** Between 0 and 1. */
   readonly random: () => number;
   readonly journal: Journal;

@@ -63,6 +63,8 @@ async function main(): Promise<void> {
       onTaskEnd: (end) => metrics.countEnd(end),
       onWornOut: () => stop(false, 'KSI_WORKER_MAX_TASKS'),
     });
+    // The SDK puts transcripts and a copy of the login there, and asks nobody where: a worker that is killed would leave them behind.
+    process.env['TMPDIR'] = worker.temporary;
     await worker.start();
     log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
     await stopped(connecting.signal);

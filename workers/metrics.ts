@@ -7,6 +7,7 @@ import type { TaskEnd } from './attempt/run-task.js';
 export interface Observed {
   readonly slots: number;
   readonly running: number;
+  readonly warm: number;
   readonly ready: boolean;
 }
 
@@ -32,6 +33,7 @@ export function workerMetrics(worker: () => Observed | undefined): WorkerMetrics
     );
   gauge('ksi_worker_running', 'Tasks that the worker runs now.', ({ running }) => running);
   gauge('ksi_worker_slots', 'Tasks that the worker runs at once at the most.', ({ slots }) => slots);
+  gauge('ksi_worker_warm', 'Processes of Claude that wait for tasks of new sessions.', ({ warm }) => warm);
   const attempts = new Counter({
     name: 'ksi_worker_attempts_total',
     help: 'Runs delivered to the worker, by how they ended here.',

@@ -24,6 +24,19 @@ export function outcomeOf(ending: ClaudeEnding): Outcome {
   return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result, retryAt };
 }
 
+/** A rate limit that says no more than that it is one is that of a minute: half of it gives others room. */
+const RATE_PAUSE_MS = 30_000;
+
+/** Until when Claude can be asked for nothing, in ms since 1970; undefined: it can be, as far as this run tells. Pure. */
+export function limitOf(
+  outcome: Outcome,
+  { limitResetsAt }: Pick<ClaudeEnding, 'limitResetsAt'>,
+  now: number,
+): number | undefined {
+  if (outcome.kind === 'completed') return undefined;
+  return limitResetsAt ?? (outcome.error.code === 'claude_rate_limited' ? now + RATE_PAUSE_MS : undefined);
+}
+
 /** The error of a task: what happened, why, and what to do next, in one text. */
 export function taskError(code: TaskErrorCode, what: string, detail: Record<string, unknown> = {}): TaskErrorBody {
   const { title, next, retryable } = TASK_ERRORS[code];
@@ -47,16 +60,20 @@ const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEndi
   verdict !== undefined && interrupted === true ? { ...verdict, code: 'claude_interrupted' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { spawnError, transcriptError, refusedStatus, result, stopped } = ending;
+  const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
-  if (stopped !== undefined && result === undefined) return STOPPED[stopped];
+  if (stopped !== undefined && (result === undefined || unfinished === true)) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.
   if (transcriptError !== undefined) return { code: 'transcript_failed', what: transcriptError };
   if (refusedStatus !== undefined) {
     return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
   }
-  return result === undefined ? withoutResult(ending) : withResult(result, ending);
+  if (result === undefined) return withoutResult(ending);
+  return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : undefined);
 }
+
+/** Its last result is not what it would have come to. */
+const UNFINISHED: Verdict = { code: 'claude_crashed', what: 'it ended while it was still at work' };
 
 const STOPPED = {
   timeout: { code: 'claude_timeout', what: '' },

@@ -17,6 +17,7 @@ import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
+import { NO_LIMITS } from './attempt/tools.js';
 import { whileUnavailable } from './certain.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
@@ -24,7 +25,9 @@ import { DeletedSessions } from './deleted-sessions.js';
 import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
 import { MemoryWatch } from './claude/memory.js';
+import { queryOptions } from './claude/query-options.js';
 import { runClaude } from './claude/run.js';
+import { WarmPool } from './claude/warm-pool.js';
 import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
@@ -77,6 +80,7 @@ export class Worker {
   readonly #presence: Presence;
   readonly #deleted: DeletedSessions;
   readonly #limit: UsageLimit;
+  readonly #warm: WarmPool;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
   #attempts = 0;
   #stopped: Promise<void> | undefined;
@@ -118,6 +122,19 @@ export class Worker {
       random: Math.random,
       log,
     });
+    let places = this.slots;
+    this.#warm = new WarmPool({
+      count: config.KSI_WARM,
+      options: queryOptions({ asked: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
+      env: environment.env,
+      executable: config.KSI_CLAUDE_BIN,
+      keeper: this.#keeper,
+      place: async () => {
+        const index = places++;
+        return { folders: await this.#folders.slot(index), clear: () => this.#folders.clear(index) };
+      },
+      log,
+    });
     const context: WorkerContext = {
       broker,
       blobs: this.#blobs,
@@ -138,6 +155,7 @@ export class Worker {
       limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },
       memory: new MemoryWatch(log),
       runClaude,
+      warm: this.#warm,
       random: Math.random,
       journal: this.#journal,
       quarantine: new Quarantine(() => this.#lanes),
@@ -160,6 +178,16 @@ export class Worker {
       refuse: (delivery) => refuseRun(delivery, context),
       log: context.log,
     });
+  }
+
+  /** A folder of its own for temporary files, once it has started; removed with it, or by the next one on its host. */
+  get temporary(): string {
+    return this.#folders.temporary;
+  }
+
+  /** Processes of Claude that wait for tasks of new sessions. */
+  get warm(): number {
+    return this.#warm.waiting;
   }
 
   /** Tasks that it runs now. */
@@ -193,6 +221,7 @@ export class Worker {
     if (this.#stopping.signal.aborted) return;
     this.#deleted.start();
     if (this.#options.config.KSI_USAGE_LIMIT === 'fleet') await this.#limit.start();
+    this.#warm.start();
     this.#lanes.start();
     this.#presence.start();
     const online = newEvent('WORKER_ONLINE', this.#facts);
@@ -215,6 +244,7 @@ export class Worker {
     // One that failed has told whoever started it.
     await this.#started?.catch(() => undefined);
     await this.#lanes.stop();
+    const cooled = this.#warm.stop();
     this.#presence.say();
     if (this.running > 0)
       await this.#announce(
@@ -228,6 +258,7 @@ export class Worker {
     if (this.#quick.signal.aborted) giveBack();
     await this.#lanes.idle();
     clearTimeout(timeUp);
+    await cooled;
     await this.#keeper.stop();
     await this.#presence.stop();
     await this.#deleted.stop();

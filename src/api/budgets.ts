@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Budgets } from '../../contracts/budgets.js';
 import { OperatorFile } from '../operator-file.js';
 import type { ReadModel } from '../store/read-model.js';
+import type { TaskFilter } from '../store/task-store.js';
 import { ApiError } from './api-error.js';
 import type { Principal } from './principal.js';
 
@@ -15,18 +16,27 @@ const DAY_MS = 86_400_000;
 /** For so long a sum of a day is not made anew. */
 const FRESH_MS = 1_000;
 
+/** Whom a task is for, as far as budgets look at it. */
+export interface Spender {
+  readonly owner: string;
+  readonly tokenId?: string | undefined;
+  readonly sessionId: string;
+}
+
 interface Limit {
   /** For people. */
   readonly what: string;
   readonly usd: number;
   readonly spent: () => Promise<number>;
+  /** The open tasks that fall under it. */
+  readonly scope: TaskFilter;
   /** It begins anew with the next day. */
   readonly daily: boolean;
 }
 
 /**
- * What a task may cost at the most, by the budgets that it falls under. What has ended and isn't deleted counts; tasks that wait or run
- * at the same time don't know of each other, so a budget can be exceeded by what they spend.
+ * What a task may cost at the most, by the budgets that it falls under. What has ended and isn't deleted counts; tasks that run at the
+ * same time don't know of each other, so a budget can be exceeded by what they spend.
  */
 export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;
@@ -39,9 +49,9 @@ export class Budget {
   }
 
   /** @returns US dollars; undefined: any. @throws {ApiError} budget_exceeded */
-  async left(principal: Principal, sessionId: string, now = Date.now()): Promise<number | undefined> {
+  async left({ owner, tokenId }: Principal, sessionId: string, now = Date.now()): Promise<number | undefined> {
     let least: number | undefined;
-    for (const { what, usd, spent, daily } of this.#limits(principal, sessionId, now)) {
+    for (const { what, usd, spent, daily } of this.#limits({ owner, tokenId, sessionId }, now)) {
       const left = usd - (await spent());
       if (left <= 0)
         throw new ApiError(
@@ -54,16 +64,24 @@ export class Budget {
     return least;
   }
 
-  *#limits({ owner, tokenId }: Principal, sessionId: string, now: number): Generator<Limit> {
+  /** What may not be begun any more, since a budget that somebody spent from is spent. */
+  async spent(spender: Spender, now = Date.now()): Promise<TaskFilter[]> {
+    const scopes: TaskFilter[] = [];
+    for (const { usd, spent, scope } of this.#limits(spender, now)) if (usd - (await spent()) <= 0) scopes.push(scope);
+    return scopes;
+  }
+
+  *#limits({ owner, tokenId, sessionId }: Spender, now: number): Generator<Limit> {
     const { session_usd, owner_usd_per_day, token_usd_per_day, owners, tokens } = this.#file.current;
     const ofOwner = owners?.[owner]?.usd_per_day ?? owner_usd_per_day;
-    const ofToken = tokens?.[tokenId]?.usd_per_day ?? token_usd_per_day;
+    const ofToken = tokenId === undefined ? undefined : (tokens?.[tokenId]?.usd_per_day ?? token_usd_per_day);
     const day = new Date(now).toISOString().slice(0, 10);
     if (ofOwner !== undefined)
       yield {
         what: `What ${owner} asks for in a day`,
         usd: ofOwner,
         spent: () => this.#spent(owner, undefined, day, now),
+        scope: { owner },
         daily: true,
       };
     if (ofToken !== undefined)
@@ -71,6 +89,7 @@ export class Budget {
         what: `What the token ${tokenId} asks for in a day`,
         usd: ofToken,
         spent: () => this.#spent(owner, tokenId, day, now),
+        scope: { owner, tokenId },
         daily: true,
       };
     if (session_usd !== undefined)
@@ -78,6 +97,7 @@ export class Budget {
         what: `The session ${sessionId}`,
         usd: session_usd,
         spent: async () => (await this.#model.session(sessionId))?.usage.cost_usd ?? 0,
+        scope: { owner: undefined, sessionId },
         daily: false,
       };
   }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded } from '../../contracts/states.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
@@ -120,6 +120,7 @@ export class Deleter {
 
   async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
     for (const row of rows) await this.#task(row, by);
+    await this.#refuseStanding(sessionId);
     await this.#purge(STREAM.transcripts, SUBJECT.transcript(sessionId));
     await this.#purge(STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
     await this.#options.blobs.deleteBelow(`transcript/${sessionId}/`);
@@ -146,6 +147,13 @@ export class Deleter {
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
     // The other APIs hear of it; here it is gone when it is said to be.
     await model.remove(id);
+  }
+
+  /** Another API may have taken a task in that this one doesn't know of yet: it would run on without its transcript. */
+  async #refuseStanding(sessionId: string): Promise<void> {
+    const standing = await lastBySubject(this.#options.broker, STREAM.commands, SUBJECT.session(sessionId));
+    if (standing === undefined) return;
+    throw new ApiError('not_ended', `Task ${standing.header(HEADER.taskId)} of the session has just been taken in`);
   }
 
   async #purge(stream: string, filter: string): Promise<void> {

@@ -92,14 +92,14 @@ export function newIdentity(request: IdentityRequest, owner: string, now: Date):
   const { agent_id: agentId, role, display_name: name, personality_traits: traits, appearance } = request;
   return {
     v: FORMAT_VERSION,
-    identity_uuid: uuidv4(),
+    identity_uuid: request.identity_uuid ?? uuidv4(),
     agent_id: agentId,
     owner,
     display_name: name ?? defaultName(agentId, role),
     role: role ?? DEFAULT_ROLE,
     personality_traits: traits === undefined || traits.length === 0 ? defaultTraits(role) : traits,
     appearance: appearance ?? defaultAppearance(role),
-    created_at: now.toISOString(),
+    created_at: request.created_at ?? now.toISOString(),
     last_active: now.toISOString(),
     conversation_count: 0,
     sessions: [],

@@ -1,9 +1,9 @@
-import { fstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
 import { ConfigError, readConfig } from '../config.js';
+import { followSupervisor } from '../process/follow-supervisor.js';
 import { startApi, type Api } from './start.js';
 
 /** The API process. SIGTERM or SIGINT, or the end of a supervisor's pipe on stdin, shuts it down; a second signal at once. */
@@ -54,12 +54,4 @@ async function main(): Promise<void> {
   }
   // Asked to stop while it was starting.
   if (stopping.signal.aborted) await api.stop();
-}
-
-/** Whoever started us with a pipe holds the other end of it: its end is ours. */
-function followSupervisor(stop: () => void): void {
-  const stdin = fstatSync(0);
-  if (!stdin.isFIFO() && !stdin.isSocket()) return;
-  process.stdin.on('end', stop).on('error', stop).resume();
-  process.stdin.unref();
 }

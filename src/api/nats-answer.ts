@@ -33,5 +33,6 @@ export function refuse(message: Asked, error: ApiError, log: Logger): void {
   const reply = headers();
   reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
   reply.set('Nats-Service-Error-Code', String(error.status));
+  if (error.retryAfter !== undefined) reply.set('Retry-After', String(error.retryAfter));
   respond(message, JSON.stringify(problemOf(error)), log, reply);
 }

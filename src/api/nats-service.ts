@@ -1,10 +1,9 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
 import { check } from '../../contracts/check.js';
-import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
-import { SERVICE } from '../../contracts/names.js';
+import { IDEMPOTENCY_HEADER, SERVICE } from '../../contracts/names.js';
 import { OPERATION_SCHEMAS, type AnswerOf, type RequestOf } from '../../contracts/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../contracts/operations.js';
-import { invalid } from './api-error.js';
+import { ApiError, invalid } from './api-error.js';
 import { demand } from './auth.js';
 import type { ApiContext } from './context.js';
 import { refuse, requestIn, respond } from './nats-answer.js';
@@ -22,6 +21,9 @@ const VERBS: readonly Verb[] = Object.entries(OPERATIONS).map(([name, operation]
   ...operation,
   name: name as OperationName,
 }));
+
+/** What a message may take beside its body: subject, headers and the protocol's own. */
+const HEADROOM = 4_096;
 
 export interface NatsService {
   /** Takes nothing more; resolves when all that it has taken is answered. */
@@ -70,7 +72,7 @@ async function answer(verb: Verb, message: ServiceMsg, context: ApiContext): Pro
     asked = requestIn(message);
     const done = await run(verb.name, asked, { principal, context, idempotencyKey: keyOf(message) });
     keep(verb, principal, targetOf(asked, done), 'ok', context);
-    respond(message, bodyOf(verb, done), context.log);
+    respond(message, fitting(bodyOf(verb, done), context), context.log);
   } catch (thrown) {
     const error = toApiError(thrown);
     keep(verb, principal, targetOf(asked, undefined), error.code, context);
@@ -120,3 +122,11 @@ function keyOf(message: ServiceMsg): string | undefined {
 /** As the body of HTTP: text, JSON or nothing. */
 const bodyOf = ({ text }: Operation, done: unknown): string =>
   text === true ? String(done) : done === undefined ? '' : JSON.stringify(done);
+
+/** @throws {ApiError} answer_too_large */
+function fitting(body: string, { broker }: ApiContext): string {
+  const most = (broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
+  const bytes = Buffer.byteLength(body);
+  if (bytes > most) throw new ApiError('answer_too_large', `The answer has ${bytes} bytes, a message ${most} at most`);
+  return body;
+}

@@ -4,8 +4,13 @@ import { ApiError } from './api-error.js';
 /** A page ends with a task or an agent; its id is where the next one begins. */
 export const encodePage = (id: string): string => Buffer.from(id).toString('base64url');
 
+const TASK = /^[0-9a-f-]{36}$/;
+const SESSION = /^([0-9a-f-]{36}|taskless:([0-9a-f-]{36})?)$/;
 /** Of a page of tasks. @throws {ApiError} invalid_cursor */
-export const decodePage = (cursor: string): string => decode(cursor, /^[0-9a-f-]{36}$/);
+export const decodePage = (cursor: string): string => decode(cursor, TASK);
+
+/** Of a page of sessions: a task's, or one of those that have none. @throws {ApiError} invalid_cursor */
+export const decodeSessionPage = (cursor: string): string => decode(cursor, SESSION);
 
 /** Of a page of agents. @throws {ApiError} invalid_cursor */
 export const decodeAgentPage = (cursor: string): string => decode(cursor, new RegExp(AGENT_PATTERN));

@@ -37,6 +37,7 @@ import { SpawnRate } from './spawn-rate.js';
 import { Seal } from './tokens/seal.js';
 import { TokenRegistry } from './tokens/registry.js';
 import { Tickets } from './tokens/tickets.js';
+import { BudgetKeeper } from './budget-keeper.js';
 import { Budget, budgetsFile } from './budgets.js';
 import type { ApiContext } from './context.js';
 import { Deleter } from './deletion.js';
@@ -137,6 +138,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
     const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
     const sessionRecords = new SessionRecords(broker);
+    const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model);
     const acceptor = new Acceptor({
       broker,
       blobs,
@@ -144,7 +146,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       model: tail.model,
       gauge,
       records: sessionRecords,
-      budget: new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model),
+      budget,
       workspaces,
       toolPolicy,
       mcpServers,
@@ -290,6 +292,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const sweeper = new Sweeper(broker, new Expirer(broker, tail.model, log), (id) => ended(tail.model, id), log);
     stops.push(() => sweeper.stop());
     sweeper.start();
+    const keeper = new BudgetKeeper({ broker, hub, model: tail.model, budget, log });
+    stops.push(() => keeper.stop());
+    keeper.start();
     log.info({ url }, 'the API is ready');
     return { url, stop };
   } catch (error) {

@@ -50,6 +50,7 @@ const KEYS: Readonly<Record<UsageGroup, (row: TaskRow) => string | undefined>> =
   owner: (row) => row.owner,
   token: (row) => row.token_id,
   session: (row) => row.session_id,
+  agent: (row) => row.agent_id,
   model: (row) => row.model,
 };
 

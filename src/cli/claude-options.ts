@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { basename, extname } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { basename } from 'node:path';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Attachment } from '../../contracts/attachment.js';
-import { EFFORTS, PERMISSION_MODES, type ClaudeOptions, type PermissionMode } from '../../contracts/claude-options.js';
+import { EFFORTS, PERMISSION_MODES, type PermissionMode } from '../../contracts/choices.js';
+import type { ClaudeOptions } from '../../contracts/claude-options.js';
 import type { Metadata } from '../../contracts/metadata.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
+import { attachmentOf } from './attachments.js';
+import type { Command } from './command.js';
 import { commaList, positiveNumber, wholeNumber } from './options.js';
 
 /** What a task asks of Claude, as options of a command. */
@@ -30,7 +33,8 @@ export interface ClaudeCliOptions {
   readonly metadata?: Metadata;
 }
 
-export const withClaudeOptions = (command: Command): Command =>
+/** Those that make sense for all that is said in a conversation. */
+export const withConversationOptions = (command: Command): Command =>
   command
     .option('-m, --model <model>', 'model or alias')
     .option('--fallback-model <model>', 'what answers when that is overloaded')
@@ -44,14 +48,18 @@ export const withClaudeOptions = (command: Command): Command =>
     .option('--append-system-prompt <text>', 'after Claude Code’s own; @FILE reads it from a file', textOrFile)
     .option('--max-turns <count>', 'turns after which it ends', wholeNumber(1))
     .option('--max-budget <usd>', 'cost at which it ends, in US dollars', positiveNumber)
-    .option('--output-schema <schema>', 'JSON Schema of the answer; @FILE reads it from a file', jsonObject)
     .option('--mcp-servers <names>', 'MCP servers that the operator keeps, by comma', commaList)
-    .option('--no-deltas', 'don’t publish partial text as it is written')
-    .option('--approvals', 'ask about what needs permission instead of denying it: `ksi approvals`')
     .option('--approval-timeout <seconds>', 'how long an answer is waited for (600)', wholeNumber(1))
     .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
-    .option('--attach <file>', 'show Claude this file: an image, a PDF or text; may be repeated', attachment)
     .option('--metadata <name=value>', 'to find the task by; may be repeated', metadata);
+
+export const withClaudeOptions = (command: Command): Command =>
+  withConversationOptions(command)
+    .option('--output-schema <schema>', 'JSON Schema of the answer; @FILE reads it from a file', jsonObject)
+    .option('--no-deltas', 'don’t publish partial text as it is written')
+    .option('--approvals', 'ask about what needs permission instead of denying it: `ksi approvals`')
+    .option('--attach <file>', 'show Claude this file: an image, a PDF or text; may be repeated', attachment)
+    .withValues({ attach: 'files' });
 
 export const claudeOptionsOf = (options: ClaudeCliOptions): Omit<SpawnRequest, 'prompt'> =>
   given({
@@ -101,25 +109,12 @@ export function jsonObject(text: string): Record<string, unknown> {
   throw new InvalidArgumentError('It must be a JSON object.');
 }
 
-const MEDIA_TYPES: Readonly<Record<string, Attachment['media_type']>> = {
-  '.png': 'image/png',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.gif': 'image/gif',
-  '.webp': 'image/webp',
-  '.pdf': 'application/pdf',
-  '.md': 'text/markdown',
-  '.csv': 'text/csv',
-  '.html': 'text/html',
-  '.json': 'application/json',
-};
-
 function attachment(file: string, before: Attachment[] = []): Attachment[] {
-  const data = read(file);
-  const known = MEDIA_TYPES[extname(file).toLowerCase()];
-  if (known === undefined && data.includes(0))
-    throw new InvalidArgumentError(`${file} is neither text nor one of ${Object.keys(MEDIA_TYPES).join(' ')}.`);
-  return [...before, { name: basename(file), media_type: known ?? 'text/plain', data: data.toString('base64') }];
+  try {
+    return [...before, attachmentOf(file, basename(file))];
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function metadata(text: string, before: Metadata = {}): Metadata {

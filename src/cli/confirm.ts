@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { CliError, EXIT } from './exit.js';
 
 interface Terminal {
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
@@ -21,4 +22,28 @@ export async function confirmed(question: string, { input, output }: Terminal): 
   } finally {
     lines.close();
   }
+}
+
+interface Agreement {
+  /** `--yes` */
+  readonly yes?: true;
+  /** `--no-input` */
+  readonly noInput?: true;
+}
+
+const onTerminal = (): Terminal => ({ input: process.stdin, output: process.stderr });
+const mayAsk = ({ noInput }: Agreement): boolean => noInput !== true && isTerminal(onTerminal());
+
+/** Before what was not named is done. @throws {CliError} when nobody can be asked, and `--yes` isn't given. */
+export function mustBeAskable(what: string, agreement: Agreement): void {
+  if (agreement.yes !== true && !mayAsk(agreement))
+    throw new CliError(`Nobody can be asked here whether to delete ${what}: give --yes.`, EXIT.usage);
+}
+
+/** Whether it may be deleted: by `--yes`, or a person says so. Where nobody can be asked, naming it was enough. */
+export async function agreed(what: string, agreement: Agreement): Promise<boolean> {
+  if (agreement.yes === true || !mayAsk(agreement)) return true;
+  if (await confirmed(`Delete ${what} for good?`, onTerminal())) return true;
+  process.stderr.write('Nothing was deleted.\n');
+  return false;
 }

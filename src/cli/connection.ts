@@ -11,26 +11,54 @@ export interface ConnectionOptions {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A value, and what says so. */
+export interface Found {
+  readonly value: string;
+  readonly from: string;
+}
+
+export interface Located {
+  readonly url?: Found | undefined;
+  readonly token?: Found | undefined;
+  /** The folder of a cluster that was looked into; undefined: there is none here or above. */
+  readonly folder?: string | undefined;
+}
+
 /**
- * Where the cluster is and who we are: the options, else KSI_URL and KSI_TOKEN, else what `make up` wrote into KSI_DIR or the nearest
- * `.ksi` from the working folder upward. @throws {CliError}
+ * Where the cluster is and who we are: the options, else KSI_URL and KSI_TOKEN, else what `ksi up` wrote into KSI_DIR or the nearest
+ * `.ksi` from the working folder upward. @throws {CliError} when a file cannot be read.
  */
-export function findConnection(options: ConnectionOptions, env: Environment, cwd: string): KsiClientOptions {
-  const url = options.url ?? present(env['KSI_URL']);
-  const token = options.token ?? present(env['KSI_TOKEN']);
+export function locate(options: ConnectionOptions, env: Environment, cwd: string): Located {
+  const url = found(options.url, '--url') ?? found(env['KSI_URL'], 'KSI_URL');
+  const token = found(options.token, '--token') ?? found(env['KSI_TOKEN'], 'KSI_TOKEN');
   if (url !== undefined && token !== undefined) return { url, token };
   const folder = findFolder(env, cwd);
-  const endpoints = folder === undefined ? undefined : read(join(folder, 'endpoints.json'));
+  if (folder === undefined) return { url, token };
+  const file = join(folder, 'endpoints.json');
+  const endpoints = read(file);
   const known = endpoints === undefined ? undefined : (JSON.parse(endpoints) as Endpoints);
-  const foundUrl = url ?? known?.url;
-  if (foundUrl === undefined) {
+  const tokenFile = known?.token_file ?? join(folder, 'token');
+  return {
+    folder,
+    url: url ?? found(known?.url, file),
+    token: token ?? found(read(tokenFile), tokenFile),
+  };
+}
+
+/** The same, for a client. @throws {CliError} when one of them is not to be found. */
+export function findConnection(options: ConnectionOptions, env: Environment, cwd: string): KsiClientOptions {
+  const { url, token, folder } = locate(options, env, cwd);
+  if (url === undefined) {
     const where = folder === undefined ? 'There is no .ksi folder here or above' : `No cluster runs in ${folder}`;
-    throw new CliError(`${where}. Start one with \`make up\`, or set KSI_URL and KSI_TOKEN.`);
+    throw new CliError(`${where}. Start one with \`ksi up\`, or set KSI_URL and KSI_TOKEN.`);
   }
-  const tokenFile = known?.token_file ?? (folder === undefined ? undefined : join(folder, 'token'));
-  const foundToken = token ?? (tokenFile === undefined ? undefined : present(read(tokenFile)?.trim()));
-  if (foundToken === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
-  return { url: foundUrl, token: foundToken };
+  if (token === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
+  return { url: url.value, token: token.value };
+}
+
+function found(text: string | undefined, from: string): Found | undefined {
+  const value = present(text?.trim());
+  return value === undefined ? undefined : { value, from };
 }
 
 const present = (text: string | undefined): string | undefined =>

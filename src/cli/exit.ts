@@ -10,14 +10,13 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-export const EXIT_HELP = `
-Exit codes:
-  0    done; for \`ksi spawn\`: the task completed
+export const EXIT_HELP = `Exit codes:
+  0    done; for \`ksi spawn\` and \`ksi wait\`: completed
   1    failure (no cluster, broker away …)
   2    usage: a wrong word or option, an invalid request
   3    the task was cancelled
   4    no token, a wrong one, or one that may not do this
-  5    the task failed
+  5    the task failed, or expired
   124  the wait timed out; the task goes on
   130  Ctrl-C ended the wait; the task goes on`;
 

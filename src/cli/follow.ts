@@ -1,15 +1,19 @@
 import { SUBJECT } from '../../contracts/names.js';
 import type { SpawnAccepted } from '../../contracts/http.js';
 import type { KsiClient } from '../client/client.js';
+import type { EventMessage } from '../client/event-message.js';
+import type { TaskOutcome } from '../client/outcome.js';
 import { CliError, EXIT } from './exit.js';
-import type { OutputFormat } from './options.js';
+import type { GlobalOptions } from './options.js';
 import type { Piece } from './output/answer.js';
-import { AnswerPrinter, type TaskOutcome } from './output/answer-printer.js';
+import { AnswerPrinter } from './output/answer-printer.js';
 import { paint } from './output/colour.js';
+import { printOne } from './output/print.js';
+import { printable } from './output/printable.js';
+import { Spinner } from './output/spinner.js';
 import { reportFailure, retryNotice } from './run.js';
 
-export interface FollowOptions {
-  readonly output: OutputFormat;
+export interface FollowOptions extends GlobalOptions {
   /** Seconds to wait for the outcome; true: until it is there, false: print the id and return. */
   readonly wait: number | boolean;
   /** Said when the wait ends before KSI's answer. */
@@ -34,7 +38,7 @@ export async function makeAndFollow(
   try {
     accepted = await make(stop.signal);
     if (options.wait !== false) return await follow(client, accepted, options, stop.signal);
-    process.stdout.write(`${options.output === 'text' ? accepted.task_id : JSON.stringify(accepted)}\n`);
+    printOne(accepted, ({ task_id: id }) => `${id}\n`, options);
     return EXIT.ok;
   } catch (error) {
     if (stop.signal.aborted) {
@@ -63,17 +67,26 @@ function stopped(why: Stop, next: string): number {
 async function follow(
   client: KsiClient,
   { task_id: id, since }: SpawnAccepted,
-  { output }: FollowOptions,
+  options: FollowOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const printer = new AnswerPrinter(output === 'text' ? writePiece : () => undefined);
+  const { output } = options;
+  using spinner = new Spinner(process.stderr, output === 'text' && options.quiet !== true);
+  const printer = new AnswerPrinter(
+    output === 'text' ? writer(spinner, options) : () => undefined,
+    process.stderr.isTTY ? () => process.stderr.columns : undefined,
+  );
+  spinner.show('queued');
   const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
-  for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice() })) {
+  for await (const message of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
     if (output === 'jsonl') process.stdout.write(`${JSON.stringify(message)}\n`);
     // Its outcome may be among what is gone: to wait for it could be for ever.
     if ('op' in message) throw new CliError(`Some of the task's events are no longer kept. See: ksi task ${id}`);
+    const label = labelOf(message);
+    if (label !== undefined) spinner.label(label);
     const outcome = printer.show(message);
     if (outcome === undefined) continue;
+    spinner.clear();
     // The API's read model may be a moment behind the event.
     if (output === 'json')
       process.stdout.write(`${JSON.stringify({ ...(await client.tasks.get(id, { signal })), ...outcome })}\n`);
@@ -84,8 +97,34 @@ async function follow(
   throw signal.reason;
 }
 
-const writePiece = ({ to, text }: Piece): void =>
-  void process[to].write(to === 'stderr' ? paint('dim', text, process.stderr) : text);
+/** What a spinner says before Claude does. */
+function labelOf(message: Exclude<EventMessage, { op: string }>): string | undefined {
+  switch (message.type) {
+    case 'SPAWN_WAITING':
+      return 'waiting for the session';
+    case 'SPAWN_START':
+      return 'running';
+    case 'SPAWN_RETRY':
+      return 'waiting to run again';
+    default:
+      return undefined;
+  }
+}
+
+/** To a terminal nothing that would steer it is written. Text for a file leaves the spinner where it is, on the terminal. */
+const writer =
+  (spinner: Spinner, { quiet }: FollowOptions) =>
+  ({ to, text }: Piece): void => {
+    if (to === 'stderr') {
+      if (quiet !== true)
+        spinner.aside(() => process.stderr.write(paint('dim', shownOn(process.stderr, text), process.stderr)));
+      return;
+    }
+    if (process.stdout.isTTY) spinner.clear();
+    process.stdout.write(shownOn(process.stdout, text));
+  };
+
+const shownOn = (stream: NodeJS.WriteStream, text: string): string => (stream.isTTY ? printable(text) : text);
 
 const whyEnded = ({ status, error, reason }: TaskOutcome): string =>
   error === undefined

@@ -24,6 +24,11 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
+  conversation_ended: 'Read it with `ksi conversations transcript ID`, or begin another one: `ksi orchestrate`.',
+  identity_exists: 'Change the one that is there, or remove it first.',
+  context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
+  composition_invalid:
+    'Ask whoever keeps KSI_PROMPTS to correct what is named; `ksi compositions validate NAME` tells all.',
   queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
   internal: 'Look for the request in the API’s log: `ksi logs api-1`. Please report it.',
   broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',

@@ -1,22 +1,35 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from './command.js';
 import type { ConnectionOptions } from './connection.js';
 
-export type OutputFormat = 'text' | 'json' | 'jsonl';
+export const OUTPUT_FORMATS = ['text', 'json', 'jsonl', 'none'] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Of every command; it reads them, with its own, by `command.optsWithGlobals()`. */
 export interface GlobalOptions extends ConnectionOptions {
   readonly output: OutputFormat;
+  /** Nothing to stderr but failures and questions. */
+  readonly quiet?: true;
+  /** Nobody is asked. */
+  readonly noInput?: true;
+  /** Times are absolute. */
+  readonly utc?: true;
 }
 
-export const withGlobalOptions = (program: Command): Command =>
-  program
+export function withGlobalOptions<C extends Command>(program: C): C {
+  const noInput = new Option('--no-input', 'ask nothing; stdin is read only where `-` says so');
+  // Else it would be a default of `input`, which is the name of a command's own option.
+  noInput.negate = false;
+  return program
     .addOption(
-      new Option('-o, --output <format>', 'how data is written to stdout')
-        .choices(['text', 'json', 'jsonl'])
-        .default('text'),
+      new Option('-o, --output <format>', 'how data is written to stdout').choices([...OUTPUT_FORMATS]).default('text'),
     )
+    .option('--quiet', 'write nothing to stderr but failures')
+    .addOption(noInput)
+    .option('--utc', 'times as they are, in UTC, in the place of how long ago')
     .option('--url <url>', 'address of an API (default: KSI_URL, else that of KSI_DIR or the nearest .ksi upward)')
     .option('--token <token>', 'bearer token (default: KSI_TOKEN, else the cluster’s); others see it here by `ps`');
+}
 
 export function positiveNumber(text: string): number {
   const number = Number(text);

@@ -1,6 +1,6 @@
-import type { Command } from 'commander';
 import type { Policy } from '../../contracts/policy.js';
 import type { TaskErrorCode } from '../../contracts/errors.js';
+import type { Command } from './command.js';
 import { commaList, wholeNumber } from './options.js';
 
 /** What a task allows, as options of a command. */

@@ -1,7 +1,10 @@
 import { followLogs, loggedProcesses, showLogs } from '../cluster/logs.js';
 import { readConfig } from '../config.js';
+import { parseJson } from '../json.js';
+import { EXIT } from './exit.js';
+import type { GlobalOptions } from './options.js';
 
-export interface ProcessLogOptions {
+export interface ProcessLogOptions extends Pick<GlobalOptions, 'output'> {
   readonly follow?: boolean;
   readonly lines: number;
 }
@@ -14,18 +17,26 @@ export async function showProcessLogs(names: readonly string[], options: Process
   if (logged.length === 0 || unknown.length > 0) {
     const there = logged.length === 0 ? `There are no logs in ${KSI_DIR}.` : `There are logs of: ${logged.join(', ')}.`;
     process.stderr.write(`${unknown.length === 0 ? '' : `No process ${unknown.join(', ')}. `}${there}\n`);
-    return 1;
+    return EXIT.failure;
   }
   const wanted = names.length === 0 ? logged : names;
   const width = Math.max(...wanted.map((name) => name.length));
-  const show = (name: string, line: string): void =>
-    void process.stdout.write(
-      `${wanted.length === 1 && names.length === 1 ? '' : `${name.padEnd(width)} | `}${line}\n`,
-    );
+  const prefixed = wanted.length > 1 || names.length === 0;
+  const show = (name: string, line: string): void => {
+    if (options.output === 'none') return;
+    const text = prefixed ? `${name.padEnd(width)} | ${line}` : line;
+    process.stdout.write(`${options.output === 'text' ? text : JSON.stringify(recordOf(name, line))}\n`);
+  };
   await showLogs(KSI_DIR, wanted, options.lines, show);
   if (options.follow === true)
     await untilInterrupted((signal) => followLogs(KSI_DIR, names.length === 0 ? undefined : names, show, signal));
-  return 0;
+  return EXIT.ok;
+}
+
+/** A line is JSON, or what something printed that is not ours. */
+function recordOf(process: string, line: string): Record<string, unknown> {
+  const logged = parseJson(Buffer.from(line));
+  return typeof logged === 'object' && logged !== null ? { process, ...logged } : { process, msg: line };
 }
 
 async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {

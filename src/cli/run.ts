@@ -1,9 +1,12 @@
+import { BridgeError } from '../bridge/errors.js';
 import { ClusterError } from '../cluster/errors.js';
 import { ConfigError } from '../config-error.js';
-import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
 import { CliError, EXIT } from './exit.js';
 import { adviceOn } from './next-steps.js';
+import type { GlobalOptions } from './options.js';
 import { paint } from './output/colour.js';
+import { say } from './output/say.js';
 
 /** Runs a command; a failure that we know is told in words, and its exit code set. */
 export async function runCommand(command: () => Promise<number>): Promise<void> {
@@ -22,10 +25,10 @@ export function reportFailure(error: unknown): number {
 }
 
 /** Says once that a broken connection is being resumed, as nothing else would tell a person why nothing comes. */
-export function retryNotice(): (error: Error) => void {
+export function retryNotice(options: Pick<GlobalOptions, 'quiet'>): (error: Error) => void {
   let said = false;
   return ({ message }) => {
-    if (!said) process.stderr.write(`${paint('dim', `${message}; trying again`, process.stderr)}\n`);
+    if (!said) say(options, paint('dim', `${message}; trying again`, process.stderr));
     said = true;
   };
 }
@@ -33,13 +36,23 @@ export function retryNotice(): (error: Error) => void {
 /** What a person is told of a failure. An unexpected one is told whole. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof CliError) return { message: `error: ${error.message}`, exitCode: error.exitCode };
-  if (error instanceof ConfigError) return { message: `error: ${error.message}`, exitCode: EXIT.usage };
+  if (error instanceof BridgeError) return { message: `error: ${error.message}`, exitCode: EXIT.failure };
+  if (error instanceof ConfigError)
+    return {
+      message: `error: ${error.message}\nCorrect it in the environment; \`ksi config\` shows all of it.`,
+      exitCode: EXIT.usage,
+    };
   if (error instanceof ClusterError)
     return { message: `error (${error.code}): ${error.message}`, exitCode: EXIT.failure };
   if (error instanceof KsiUnreachableError)
     return {
-      message: `error: ${error.message}. Is the cluster up? See \`ksi status\`; start it with \`make up\`.`,
+      message: `error: ${error.message}. Is the cluster up? See \`ksi status\`; start it with \`ksi up\`.`,
       exitCode: EXIT.failure,
+    };
+  if (error instanceof KsiTaskError)
+    return {
+      message: `error (${error.code}): ${error.message}. See: ksi task ${error.task.task_id}`,
+      exitCode: error.task.status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed,
     };
   if (error instanceof KsiError)
     return { message: `error (${error.code}): ${adviceOn(error)}`, exitCode: exitCodeOf(error) };

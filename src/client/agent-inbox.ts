@@ -2,9 +2,9 @@ import type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { Messages } from './resources/messages.js';
-import type { RepeatingOptions, Transport } from './transport.js';
+import type { CallOptions, Transport } from './transport.js';
 
-export interface InboxOptions extends RepeatingOptions {
+export interface InboxOptions extends CallOptions {
   /** Leave it to the reader to acknowledge (`ack`). Default: a message is, when the next one is asked for. */
   readonly manual?: boolean | undefined;
 }

@@ -11,7 +11,8 @@ const MOST_EARLY = 10_000;
  * may overtake the event before them: those wait for it. Messages stand apart by an empty line.
  */
 export class AnswerText {
-  #attempt = 1;
+  /** 0: none has begun, and what was written is of one whose beginning is still to come. */
+  #attempt = 0;
   #part = 0;
   /** What was given of the message under way. */
   #given = '';

@@ -3,6 +3,7 @@ import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';
+import { newKey } from './random.js';
 import { Approvals } from './resources/approvals.js';
 import { Conversations } from './resources/conversations.js';
 import { Compositions } from './resources/compositions.js';
@@ -102,7 +103,3 @@ export class KsiApi implements AsyncDisposable {
     return this.close();
   }
 }
-
-/** 128 random bits. */
-const newKey = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,11 +1,18 @@
 import { KsiApi } from './api.js';
 import { HttpTransport, type KsiClientOptions } from './http.js';
+import { NodePlatform } from './platform/node.js';
 
 export type { KsiClientOptions };
 
-/** A client of KSI's HTTP and WebSocket API. */
+/**
+ * A client of KSI's HTTP and WebSocket API. Its connections are its own, and pooled: keep one for all you do.
+ * @example
+ * ```ts
+ * await using client = new KsiClient({ url: 'http://127.0.0.1:8000', token });
+ * ```
+ */
 export class KsiClient extends KsiApi {
   constructor(options: KsiClientOptions) {
-    super(new HttpTransport(options));
+    super(new HttpTransport(options, new NodePlatform()));
   }
 }

@@ -5,7 +5,8 @@ import { KsiGapError } from './errors.js';
 import { isEvent, isGap } from './event-message.js';
 import type { CallOptions, FollowOptions, Transport } from './transport.js';
 
-type ConversationEventType = Extract<EventType, `CONVERSATION_${string}`>;
+/** The types of events that a conversation has. */
+export type ConversationEventType = Extract<EventType, `CONVERSATION_${string}`>;
 /** An event of a conversation: what was said, that it was paused, that it has ended. */
 export type ConversationEvent = {
   [T in ConversationEventType]: Omit<EventEnvelope, 'type' | 'data'> & {

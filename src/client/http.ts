@@ -1,13 +1,15 @@
 import type { EventEnvelope } from '../../contracts/events.js';
 import type { Problem } from '../../contracts/http.js';
-import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
-import { SUBJECT } from '../../contracts/names.js';
+import { IDEMPOTENCY_HEADER, SUBJECT } from '../../contracts/names.js';
 import type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../contracts/operations.js';
+import { closed } from './closed.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
 import { httpRequestOf } from './http-request.js';
-import { repeated } from './repeat.js';
+import { linked } from './linked.js';
+import type { Platform } from './platform/platform.js';
+import { DEFAULT_RETRIES, repeated } from './repeat.js';
 import { followSocket } from './socket.js';
 import { followTask } from './task-events.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
@@ -16,54 +18,111 @@ export interface KsiClientOptions {
   /** An API's address, as `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly token: string;
+  /** How often a request is repeated at the most: one that is refused for a time (429), or whose answer is lost. Default: 5. */
+  readonly retries?: number | undefined;
 }
 
 /** KSI's HTTP and WebSocket API. */
 export class HttpTransport implements Transport {
   readonly url: string;
   readonly #token: string;
+  readonly #retries: number;
+  readonly #platform: Platform;
+  readonly #closing = new AbortController();
 
-  constructor({ url, token }: KsiClientOptions) {
+  constructor({ url, token, retries = DEFAULT_RETRIES }: KsiClientOptions, platform: Platform) {
     this.url = url.replace(/\/+$/, '');
     this.#token = token;
+    this.#retries = retries;
+    this.#platform = platform;
   }
 
-  call<N extends OperationName>(name: N, request: RequestOf<N>, options: KeyedOptions = {}): Promise<AnswerOf<N>> {
+  async call<N extends OperationName>(
+    name: N,
+    request: RequestOf<N>,
+    options: KeyedOptions = {},
+  ): Promise<AnswerOf<N>> {
     const operation: Operation = OPERATIONS[name];
+    const { signal, release } = linked(options.signal, this.#closing.signal);
+    try {
+      const ask = (): Promise<AnswerOf<N>> => this.#ask(operation, request, options.idempotencyKey, signal);
+      return await repeated(ask, { operation, request, options: { ...options, signal }, retries: this.#retries });
+    } finally {
+      release();
+    }
+  }
+
+  async *taskEvents(id: string, { since, signal: given, onRetry }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+    const { signal, release } = linked(given, this.#closing.signal);
+    const { path } = httpRequestOf(OPERATIONS.task_events, { id });
+    try {
+      yield* followTask({
+        url: this.url,
+        open: (headers, signal) => this.#request(path, { headers, signal }),
+        task: (signal) => this.call('task', { id }, { signal }),
+        since,
+        signal,
+        onRetry,
+      });
+    } finally {
+      release();
+    }
+  }
+
+  async *events(options: EventsOptions = {}): AsyncGenerator<EventMessage> {
+    const { subjects = [SUBJECT.eventsAll], since, onRetry } = options;
+    const { signal, release } = linked(options.signal, this.#closing.signal);
+    try {
+      yield* followSocket({
+        platform: this.#platform,
+        url: this.url,
+        token: this.#token,
+        ticket: async () => (await this.call('ticket', {}, { signal })).ticket,
+        subjects,
+        since,
+        signal,
+        onRetry,
+      });
+    } finally {
+      release();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(closed());
+    await this.#platform.close();
+  }
+
+  async #ask<A>(operation: Operation, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
     const { method, path, body } = httpRequestOf(operation, request);
-    const init: RequestInit = {
-      method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(options.idempotencyKey === undefined ? {} : { [IDEMPOTENCY_HEADER]: options.idempotencyKey }),
-      },
-      ...(body === undefined ? {} : { body }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    const headers = {
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(key === undefined ? {} : { [IDEMPOTENCY_HEADER]: key }),
     };
-    const ask = async (): Promise<AnswerOf<N>> => this.#read(await this.request(path, init), operation, init);
-    return options.idempotencyKey === undefined ? ask() : repeated(ask, options);
+    const answer = await this.#request(path, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+    try {
+      if (operation.text === true) return (await answer.text()) as A;
+      if (answer.status !== 204) return (await answer.json()) as A;
+      await answer.body?.cancel();
+      return undefined as A;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new KsiUnreachableError(this.url, error); // Broken off within the answer, or not one of KSI's.
+    }
   }
-
-  taskEvents(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
-    return followTask(this, id, options);
-  }
-
-  events({ subjects = [SUBJECT.eventsAll], since, signal, onRetry }: EventsOptions = {}): AsyncGenerator<EventMessage> {
-    return followSocket({ url: this.url, token: this.#token, subjects, since, signal, onRetry });
-  }
-
-  async close(): Promise<void> {}
 
   /** @throws {KsiError} @throws {KsiUnreachableError} @throws the signal's reason. */
-  async request(path: string, init: RequestInit): Promise<Response> {
+  async #request(
+    path: string,
+    init: Omit<RequestInit, 'headers'> & { readonly headers: Record<string, string>; readonly signal: AbortSignal },
+  ): Promise<Response> {
     let answer: Response;
     try {
-      answer = await fetch(`${this.url}${path}`, {
-        ...init,
-        headers: { ...(init.headers as Record<string, string> | undefined), authorization: `Bearer ${this.#token}` },
-      });
+      init.signal.throwIfAborted();
+      const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
+      answer = await this.#platform.fetch(`${this.url}${path}`, { ...init, headers });
     } catch (error) {
-      init.signal?.throwIfAborted();
+      init.signal.throwIfAborted();
       throw new KsiUnreachableError(this.url, error);
     }
     if (answer.ok) return answer;
@@ -71,19 +130,15 @@ export class HttpTransport implements Transport {
       (body) => body as Problem,
       () => undefined,
     );
-    const retryAfter = Number(answer.headers.get('retry-after'));
-    throw new KsiError(answer.status, problem, Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined);
+    throw new KsiError(answer.status, problem, secondsIn(answer.headers.get('retry-after')));
   }
+}
 
-  async #read<A>(answer: Response, { text }: Operation, { signal }: RequestInit): Promise<A> {
-    try {
-      if (text === true) return (await answer.text()) as A;
-      if (answer.status !== 204) return (await answer.json()) as A;
-      await answer.body?.cancel();
-      return undefined as A;
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw new KsiUnreachableError(this.url, error); // Broken off within the answer, or not one of KSI's.
-    }
-  }
+/** `Retry-After`: seconds, or a date as a proxy may write it. */
+function secondsIn(retryAfter: string | null): number | undefined {
+  if (retryAfter === null) return undefined;
+  const seconds = /^\d+$/.test(retryAfter)
+    ? Number(retryAfter)
+    : Math.ceil((Date.parse(retryAfter) - Date.now()) / 1_000);
+  return seconds > 0 ? seconds : undefined;
 }

@@ -1,44 +1,79 @@
+import type { Operation } from '../../contracts/operations.js';
 import { pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
+import type { KeyedOptions } from './transport.js';
 
-const MOST_REPEATS = 5;
+/** How often a request is repeated at the most, unless a client says otherwise. */
+export const DEFAULT_RETRIES = 5;
 /** A longer wait is the caller's to decide on. */
 const MOST_RETRY_AFTER_S = 30;
 /** KSI, or a proxy before it, has no answer to give; what became of the request is not known. */
 const NO_ANSWER = new Set([502, 503, 504]);
 
 interface Repeating {
-  readonly signal?: AbortSignal | undefined;
-  readonly onRetry?: ((error: Error) => void) | undefined;
+  readonly operation: Pick<Operation, 'method' | 'repeatable'>;
+  readonly request: object;
+  readonly options: KeyedOptions;
+  /** So often at the most. */
+  readonly retries: number;
 }
 
-/** Makes a request, which must be safe to repeat, again while its answer is lost. @throws its last error, or the signal's reason. */
-export async function repeated<T>(request: () => Promise<T>, { signal, onRetry }: Repeating): Promise<T> {
+/**
+ * Makes a request again while it is refused for a time, or its answer is lost and it is safe to repeat.
+ * @throws its last error, or the signal's reason.
+ */
+export async function repeated<T>(
+  request: () => Promise<T>,
+  { operation, request: asked, options, retries }: Repeating,
+): Promise<T> {
+  const safe = isSafe(operation, asked, options);
   for (let repeats = 0; ; repeats++) {
     try {
       return await request();
     } catch (error) {
-      const ms = pauseAfter(error, repeats);
+      // It was deleted by the request whose answer was lost.
+      if (repeats > 0 && operation.method === 'DELETE' && error instanceof KsiError && error.status === 404)
+        return undefined as T;
+      const ms = repeats < retries ? pauseAfter(error, repeats, safe) : undefined;
       if (ms === undefined) throw error;
-      onRetry?.(error as Error);
-      await pause(ms, signal);
+      options.onRetry?.(error as Error);
+      await pause(ms, options.signal);
     }
   }
 }
 
+const isSafe = (
+  { repeatable }: Pick<Operation, 'repeatable'>,
+  request: object,
+  { idempotencyKey }: KeyedOptions,
+): boolean =>
+  repeatable === 'keyed'
+    ? idempotencyKey !== undefined
+    : repeatable === 'message_id'
+      ? 'message_id' in request
+      : repeatable === true;
+
 /**
  * How long to wait after an error until the request is repeated.
- * @param repeats made so far.
+ * @param repeats made so far. @param safe doing it twice comes to the same as doing it once.
  * @returns milliseconds; undefined when the error is final.
  */
-export function pauseAfter(error: unknown, repeats: number, random: () => number = Math.random): number | undefined {
-  if (repeats >= MOST_REPEATS) return undefined;
+export function pauseAfter(
+  error: unknown,
+  repeats: number,
+  safe: boolean,
+  random: () => number = Math.random,
+): number | undefined {
   const pause = pauseBefore(repeats, random);
   // Nobody listened from the beginning: there is no answer to be lost. Later it is an API that starts again.
-  if (error instanceof KsiUnreachableError) return repeats === 0 && isRefused(error) ? undefined : pause;
-  if (!(error instanceof KsiError) || !NO_ANSWER.has(error.status)) return undefined;
-  const { retryAfter = 0 } = error;
-  return retryAfter > MOST_RETRY_AFTER_S ? undefined : Math.max(pause, retryAfter * 1_000);
+  if (error instanceof KsiUnreachableError) return !safe || (repeats === 0 && isRefused(error)) ? undefined : pause;
+  if (!(error instanceof KsiError)) return undefined;
+  const { status, code, retryAfter } = error;
+  // Refused before anything was done. A spent budget without a time is spent for good.
+  const forNow = status === 429 && (retryAfter !== undefined || code !== 'budget_exceeded');
+  if (!forNow && !(safe && NO_ANSWER.has(status))) return undefined;
+  if (retryAfter !== undefined && retryAfter > MOST_RETRY_AFTER_S) return undefined;
+  return Math.max(pause, (retryAfter ?? 0) * 1_000);
 }
 
 const isRefused = ({ cause }: Error): boolean =>

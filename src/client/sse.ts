@@ -4,13 +4,20 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** Reads `text/event-stream` (WHATWG HTML, Server-sent events) as KSI writes it; comments and other fields are passed over. */
-export async function* readServerSentEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
+/**
+ * Reads `text/event-stream` (WHATWG HTML, Server-sent events) as KSI writes it; comments and other fields are passed over.
+ * @param heard called for whatever comes, heartbeats too.
+ */
+export async function* readServerSentEvents(
+  body: ReadableStream<Uint8Array>,
+  heard: () => void = () => undefined,
+): AsyncGenerator<ServerSentEvent> {
   let rest = '';
   let id: string | undefined;
   let data: string[] = [];
   const decoder = new TextDecoder();
-  for await (const chunk of body) {
+  for await (const chunk of chunksOf(body)) {
+    heard();
     // Only what is new is split: a line may be megabytes, in many chunks.
     const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
     const lines = [rest + first, ...others];
@@ -22,5 +29,19 @@ export async function* readServerSentEvents(body: ReadableStream<Uint8Array>): A
       } else if (line.startsWith('id:')) id = line.slice(3).trim();
       else if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''));
     }
+  }
+}
+
+/** Not every browser iterates over a stream by itself. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined); // It broke, or is at its end.
   }
 }

@@ -3,10 +3,11 @@ import type { EventEnvelope } from '../../contracts/events.js';
 import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import { SUBJECT } from '../../contracts/names.js';
 import { AnswerText } from './answer-text.js';
+import { closed } from './closed.js';
 import { KsiError, KsiGapError } from './errors.js';
 import { isEvent, isGap, type EventMessage } from './event-message.js';
 import { completed, outcomeOf } from './outcome.js';
-import type { CallOptions, FollowOptions, RepeatingOptions, Transport } from './transport.js';
+import type { CallOptions, FollowOptions, Transport } from './transport.js';
 
 /** From the beginning of all that is kept. */
 const BEGINNING = '0';
@@ -46,7 +47,7 @@ export class TaskHandle implements AsyncDisposable {
    * attempt, what that one had written first.
    * @throws {KsiTaskError} at its end: the task is not completed. @throws {KsiGapError} its text is no longer kept. @throws {KsiError}
    */
-  async *text(options: RepeatingOptions = {}): AsyncGenerator<string> {
+  async *text(options: CallOptions = {}): AsyncGenerator<string> {
     if (this.since === undefined) await this.get(options);
     const answer = new AnswerText();
     const messages = this.#toOutcome([SUBJECT.taskAll(this.task_id), SUBJECT.live(this.task_id)], options);
@@ -75,7 +76,7 @@ export class TaskHandle implements AsyncDisposable {
    * @returns the completed task. @throws {KsiTaskError} it is failed, cancelled or expired; the error has the task.
    * @throws {KsiError} @throws the signal's reason.
    */
-  async result(options: RepeatingOptions = {}): Promise<Task> {
+  async result(options: CallOptions = {}): Promise<Task> {
     const task = this.since === undefined ? await this.get(options) : undefined;
     if (task?.ended_at !== undefined) return completed(task);
     const messages = this.#toOutcome([SUBJECT.taskStates(this.task_id), SUBJECT.taskDeleted(this.task_id)], options);
@@ -131,7 +132,7 @@ export class TaskHandle implements AsyncDisposable {
   }
 
   /** Follows subjects of it. @returns the task once it has ended. */
-  async *#toOutcome(subjects: readonly string[], options: RepeatingOptions): AsyncGenerator<EventMessage, Task> {
+  async *#toOutcome(subjects: readonly string[], options: CallOptions): AsyncGenerator<EventMessage, Task> {
     const since = this.since ?? BEGINNING;
     for await (const message of this.#transport.events({ ...options, subjects, since })) {
       const outcome = isEvent(message) ? outcomeOf(message) : undefined;
@@ -147,7 +148,7 @@ export class TaskHandle implements AsyncDisposable {
       if (task?.ended_at !== undefined) return task;
     }
     options.signal?.throwIfAborted();
-    throw new Error('the transport ended its events unasked');
+    throw closed();
   }
 }
 

@@ -6,19 +6,16 @@ import type { EventMessage } from './event-message.js';
 export interface CallOptions {
   /** Ends the wait for the answer, with its reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface RepeatingOptions extends CallOptions {
-  /** Told of each failure in vain, before the same is tried again. */
+  /** Told of each failure that is met by trying the same again, before that. */
   readonly onRetry?: ((error: Error) => void) | undefined;
 }
 
-export interface KeyedOptions extends RepeatingOptions {
+export interface KeyedOptions extends CallOptions {
   /** 1 to 255 visible ASCII characters. Requests with the same one and the same body make one task, within 24 h. Default: a new one. */
   readonly idempotencyKey?: string | undefined;
 }
 
-export interface FollowOptions extends RepeatingOptions {
+export interface FollowOptions extends CallOptions {
   /** Cursor of the last event seen: what came after it is given first. */
   readonly since?: string | undefined;
 }

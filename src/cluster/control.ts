@@ -12,6 +12,8 @@ export type ControlRequest =
   /** Answered once the start has succeeded or failed. */
   | { readonly op: 'ready' }
   | { readonly op: 'scale'; readonly workers: number }
+  /** Answered when the bridge listens that was shut down. */
+  | { readonly op: 'bridge' }
   /** Answered when everything but the supervisor itself has ended. */
   | { readonly op: 'down' };
 
@@ -74,6 +76,7 @@ function parseRequest(line: string): ControlRequest {
   switch (value.op) {
     case 'status':
     case 'ready':
+    case 'bridge':
     case 'down':
       return { op: value.op };
     case 'scale':

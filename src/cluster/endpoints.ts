@@ -21,6 +21,8 @@ export interface Endpoints {
     readonly ca?: string;
     readonly inboxes: Readonly<Partial<Record<NatsUser, string>>>;
   };
+  /** The Unix socket for clients of the old daemon. */
+  readonly bridge?: string;
   /** The stand-in for the Messages API that `make demo` uses in the place of a model. */
   readonly standin?: string;
   readonly logs: string;

@@ -86,6 +86,9 @@ async function answer(
     case 'scale':
       await supervisor.scale(request.workers, progress);
       break;
+    case 'bridge':
+      await supervisor.bridge(progress);
+      break;
     case 'down':
       await supervisor.stop(progress);
       end();

@@ -24,6 +24,9 @@ export interface ProcessStatus {
   readonly log: string;
 }
 
+const exitCode = (code: number | string): string => `exit code ${code}`;
+const ENDED_WELL = exitCode(0);
+
 /** A log that is longer when its process starts is put aside, over the one that was put aside before. */
 const LOG_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -122,6 +125,12 @@ export class ManagedProcess {
         this.#onChange();
         return;
       }
+      if (this.spec.mayEnd === true && end === ENDED_WELL) {
+        this.#log.info({ end }, 'has ended, as it was asked to');
+        this.#stopping.abort();
+        this.#onChange();
+        return;
+      }
       pause = restartPause(pause, ranMs, this.#longestPauseMs);
       this.#restarts += 1;
       this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
@@ -157,7 +166,7 @@ export class ManagedProcess {
     await this.#untilEnd(child);
     this.#child = undefined;
     this.#identity = undefined;
-    return child.signalCode === null ? `exit code ${child.exitCode ?? '?'}` : `signal ${child.signalCode}`;
+    return child.signalCode === null ? exitCode(child.exitCode ?? '?') : `signal ${child.signalCode}`;
   }
 
   /** Waits for its end, and sees to it when asked to stop. */

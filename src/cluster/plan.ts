@@ -1,11 +1,13 @@
+import { join, resolve } from 'node:path';
 import { listOf } from '../config.js';
 import type { Config } from '../../contracts/config.js';
+import { LEGACY_SOCKET } from '../../contracts/legacy.js';
 import { natsUrl, type NatsServer } from './broker.js';
 import { common, isInherited, pick } from './environment.js';
 import { inboxPrefix, type NATS_USERS } from './secrets.js';
 import type { ClusterPaths } from './paths.js';
 
-export type Role = 'broker' | 'standin' | 'api' | 'worker';
+export type Role = 'broker' | 'standin' | 'api' | 'worker' | 'bridge';
 
 /** A process as the supervisor starts it. */
 export interface ProcessSpec {
@@ -18,12 +20,15 @@ export interface ProcessSpec {
   readonly address?: string;
   /** How long it may take to end after SIGTERM; past it, its group is killed. */
   readonly graceMs: number;
+  /** Its end with exit code 0 is what somebody asked it for: it is not started again. */
+  readonly mayEnd?: true;
 }
 
 /** The scripts that the processes run. */
 export interface Entries {
   readonly api: string;
   readonly worker: string;
+  readonly bridge: string;
   readonly standin: string;
   readonly natsConf: string;
 }
@@ -91,6 +96,30 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   graceMs: (plan.config.KSI_DRAIN_S + 15) * 1000,
 });
 
+/** The bridge for clients of the old daemon, where one is asked for: a client of the first API. */
+export function bridgeSpec(plan: Plan): ProcessSpec | undefined {
+  const { config, paths, env, entries } = plan;
+  if (config.KSI_BRIDGE === 0) return undefined;
+  const dir = resolve(config.KSI_BRIDGE_DIR ?? join(paths.dir, 'bridge'));
+  const socket = resolve(config.KSI_BRIDGE_SOCKET ?? join(dir, LEGACY_SOCKET));
+  return {
+    name: 'bridge',
+    role: 'bridge',
+    command: process.execPath,
+    args: ['--enable-source-maps', entries.bridge],
+    env: {
+      ...common(env),
+      KSI_DIR: paths.dir,
+      KSI_PROCESS: 'bridge',
+      KSI_BRIDGE_DIR: dir,
+      KSI_BRIDGE_SOCKET: socket,
+    },
+    address: socket,
+    graceMs: 10_000,
+    mayEnd: true,
+  };
+}
+
 function ksiEnv(plan: Plan, role: 'api' | 'worker', n: number): Env {
   const { config, paths } = plan;
   const user = role === 'api' ? role : (`worker-${n}` as const);
@@ -120,14 +149,16 @@ const standinEnv = (plan: Plan): Env =>
     ? {}
     : { ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`, ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key' };
 
+/** Variables by which Claude signs in. */
+export const SIGN_INS = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'CLAUDE_CONFIG_DIR',
+  'CLAUDE_CODE_USE_BEDROCK',
+  'CLAUDE_CODE_USE_VERTEX',
+] as const;
+
 /** Whether the worker is told how Claude signs in. */
 export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>
-  [
-    'ANTHROPIC_API_KEY',
-    'ANTHROPIC_AUTH_TOKEN',
-    'CLAUDE_CODE_OAUTH_TOKEN',
-    'CLAUDE_CONFIG_DIR',
-    'CLAUDE_CODE_USE_BEDROCK',
-    'CLAUDE_CODE_USE_VERTEX',
-    ...listOf(config.KSI_CLAUDE_ENV),
-  ].some((name) => (env[name] ?? '') !== '');
+  [...SIGN_INS, ...listOf(config.KSI_CLAUDE_ENV)].some((name) => (env[name] ?? '') !== '');

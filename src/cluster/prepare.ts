@@ -28,6 +28,7 @@ export function builtEntries(): Entries {
   return {
     api: join(here, '..', 'api', 'main.js'),
     worker: join(here, '..', '..', 'workers', 'main.js'),
+    bridge: join(here, '..', 'bridge', 'main.js'),
     standin: join(here, '..', 'standin', 'messages', 'main.js'),
     natsConf: findUpwards(here, 'nats.conf'),
   };

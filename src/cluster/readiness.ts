@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 
@@ -33,4 +35,20 @@ export async function untilReady(url: string, signal: AbortSignal): Promise<{ re
     await sleep(ASK_EVERY_MS, undefined, { signal }).catch(() => undefined);
   }
   return { ready: false, said };
+}
+
+/** Resolves when a process listens on a Unix socket. @returns false on abort. */
+export async function untilListening(path: string, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    const listening = await new Promise<boolean>((resolve) => {
+      // The system takes short paths only.
+      const short = relative(process.cwd(), path);
+      const socket = connect(short.length < path.length ? short : path, () => resolve(true));
+      socket.once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (listening) return true;
+    await sleep(ASK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return false;
 }

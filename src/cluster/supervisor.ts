@@ -8,8 +8,8 @@ import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
 import { recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
-import { apiPort, apiSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
-import { untilReady } from './readiness.js';
+import { apiPort, apiSpec, bridgeSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
+import { untilListening, untilReady } from './readiness.js';
 import { agentsOf, ensureWorkerSeed, inboxPrefix, NATS_USERS } from './secrets.js';
 
 export interface ClusterStatus {
@@ -29,7 +29,7 @@ const READY_WITHIN_MS = 60_000;
 const ENDS_BEFORE_GIVING_UP = 2;
 const LOG_LINES_SHOWN = 12;
 
-/** Runs the processes of one cluster: broker, stand-in, APIs, workers. */
+/** Runs the processes of one cluster: broker, stand-in, APIs, workers, the bridge. */
 export class Supervisor {
   readonly #plan: Plan;
   readonly #log: Logger;
@@ -68,6 +68,12 @@ export class Supervisor {
   /** Starts or stops workers until `count` run. */
   scale(count: number, progress: (text: string) => void): Promise<void> {
     this.#scaling = this.#scaling.then(() => this.#scale(count, progress));
+    return this.#scaling;
+  }
+
+  /** Starts the bridge again that a client has shut down; one that runs is left alone. @throws {ClusterError} */
+  bridge(progress: (text: string) => void): Promise<void> {
+    this.#scaling = this.#scaling.then(() => this.#restartBridge(progress));
     return this.#scaling;
   }
 
@@ -112,6 +118,7 @@ export class Supervisor {
       progress(`waiting for ${url}/readyz`);
       await this.#untilReady(api, `${url}/readyz`, signal);
     }
+    await this.#startBridge(signal, progress);
   }
 
   /** All servers at once: one of a cluster is ready only when most of them are there and have elected a leader. */
@@ -123,6 +130,25 @@ export class Supervisor {
     const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
     for (const [index, managed] of started.entries())
       await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal);
+  }
+
+  async #restartBridge(progress: (text: string) => void): Promise<void> {
+    const ended = this.#processes.find(({ spec }) => spec.role === 'bridge');
+    if (this.#state !== 'ready' || ended?.status().state !== 'stopped') return;
+    this.#processes.splice(this.#processes.indexOf(ended), 1);
+    await this.#startBridge(AbortSignal.any([AbortSignal.timeout(READY_WITHIN_MS), this.#aborted.signal]), progress);
+    this.#record();
+  }
+
+  async #startBridge(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
+    const spec = bridgeSpec(this.#plan);
+    if (spec === undefined) return;
+    const bridge = this.#run(spec);
+    const { address = '' } = spec;
+    progress(`waiting for the bridge at ${address}`);
+    if (await untilListening(address, signal)) return;
+    if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
+    throw new ClusterError('not_ready', `The bridge does not listen at ${address}.\n${await logOf(bridge)}`);
   }
 
   async #untilReady(managed: ManagedProcess, url: string, signal: AbortSignal): Promise<void> {
@@ -173,6 +199,8 @@ export class Supervisor {
       progress(what(ending.map(({ spec }) => spec.name).join(', ')));
       await Promise.all(ending.map((managed) => managed.stop()));
     };
+    // A client of the others.
+    await stopAll('bridge', (names) => `stopping ${names}`);
     const drain = this.#plan.config.KSI_DRAIN_S;
     await stopAll('worker', (names) => `stopping ${names}; running tasks may finish for up to ${drain} s`);
     await stopAll('api', (names) => `stopping ${names}`);
@@ -244,11 +272,17 @@ export class Supervisor {
         credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
         inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
       },
+      ...bridgeOf(this.#plan),
       ...(standinPort === undefined ? {} : { standin: `http://127.0.0.1:${standinPort}` }),
       logs: paths.logs,
       pids: Object.fromEntries([['supervisor', process.pid], ...pids]),
     };
   }
+}
+
+function bridgeOf(plan: Plan): Pick<Endpoints, 'bridge'> {
+  const address = bridgeSpec(plan)?.address;
+  return address === undefined ? {} : { bridge: address };
 }
 
 const range = (from: number, to: number): number[] =>

@@ -101,6 +101,9 @@ async function adapt(
       'needs_restart',
       `The cluster runs already, and can't change to ${differences.join(', ')} while it does. \`make down\` first.`,
     );
+  const bridge = running.processes.find(({ role }) => role === 'bridge');
+  if (config.KSI_BRIDGE === 1 && bridge?.state === 'stopped')
+    await askSupervisor(paths.socket, { op: 'bridge' }, options);
   const workers = running.processes.filter(({ role }) => role === 'worker').length;
   const wanted = (options.env['KSI_WORKERS'] ?? '') === '' ? workers : config.KSI_WORKERS;
   return wanted === workers ? running : askSupervisor(paths.socket, { op: 'scale', workers: wanted }, options);

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { BlobRef } from '../../contracts/blob.js';
-import type { StoredEvent } from '../../contracts/events.js';
+import { withBody, type StoredEvent } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
@@ -277,10 +277,7 @@ export class EventHub {
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const filled = {
-      ...rest,
-      ...(isMessage(parsed.event.type) ? (body as object) : { [bodyOf(parsed.event.type)]: body }),
-    };
+    const filled = withBody(parsed.event.type, rest, body);
     const whole = { ...parsed.event, data: filled } as unknown as StoredEvent;
     return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
   }
@@ -302,16 +299,6 @@ const isDeletion = ({ type, data }: BridgedEvent): boolean =>
   type === 'TASK_DELETED' ||
   type === 'CONVERSATION_DELETED' ||
   (type === 'AGENT_TERMINATED' && data['reason'] === 'removed');
-
-/** Of an agent: what is put apart is several of its fields. */
-const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type === 'AGENT_COPY';
-
-/** The field of an event that is put apart when it is too large. */
-function bodyOf(type: string): string {
-  if (type === 'SPAWN_MESSAGE') return 'message';
-  if (type.startsWith('CONVERSATION_')) return 'text';
-  return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
-}
 
 interface Parsed {
   readonly text: string;

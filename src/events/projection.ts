@@ -73,7 +73,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     error: data.error,
     ...(data.output === undefined ? {} : { output: data.output }),
   }),
-  SPAWN_CANCELLED: (row, { data }) => ({ ...row, reason: data.reason }),
+  SPAWN_CANCELLED: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
 };
 
 /** Of all attempts together. */

@@ -13,6 +13,8 @@ export interface TaskFilter {
   readonly status?: TaskStatus | undefined;
   readonly sessionId?: string | undefined;
   readonly queue?: string | undefined;
+  /** The token that asked for it. */
+  readonly tokenId?: string | undefined;
   readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
@@ -198,12 +200,13 @@ const metadataKeys = (row: TaskRow): Key[] =>
 
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
 function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
-  const { owner, status, sessionId, queue, metadata } = filter;
+  const { owner, status, sessionId, queue, tokenId, metadata } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
     (status === undefined || row.status === status) &&
     (sessionId === undefined || row.session_id === sessionId) &&
     (queue === undefined || row.queue === queue) &&
+    (tokenId === undefined || row.token_id === tokenId) &&
     (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
   if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
   if (metadata !== undefined) return { prefix: ['metadata', owner ?? ALL, metadata.name, metadata.value], rest };

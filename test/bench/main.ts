@@ -7,6 +7,7 @@ import { accept } from './scenarios/accept.js';
 import { agents } from './scenarios/agents.js';
 import { backlog } from './scenarios/backlog.js';
 import { fanOut } from './scenarios/fan-out.js';
+import { handOver } from './scenarios/hand-over.js';
 import { latency } from './scenarios/latency.js';
 import { memory } from './scenarios/memory.js';
 import { resume } from './scenarios/resume.js';
@@ -17,6 +18,7 @@ import { warm } from './scenarios/warm.js';
 const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Result[]>>> = {
   accept,
   latency,
+  'hand-over': handOver,
   throughput,
   resume,
   warm,

@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_HEADER } from '../../contracts/idempotency.js';
+import { IDEMPOTENCY_HEADER } from '../../contracts/names.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { Cancel, Post } from './history.js';
 

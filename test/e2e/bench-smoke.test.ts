@@ -25,6 +25,7 @@ it('the benchmark runs, small, to its table and its JSON', async () => {
   for (const scenario of [
     'accepted spawns',
     'POST to outcome',
+    'from the end',
     'tasks',
     'frames',
     'idle memory',

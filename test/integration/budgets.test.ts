@@ -56,6 +56,21 @@ describe('budgets, with the real claude', { skip }, async () => {
     assert.equal((await api.post({ prompt: 'x', session_id: 'other' })).status, 202);
   });
 
+  it('stop what waits when what ran before it has spent them, and leave what runs', async () => {
+    const ask = (prompt: string) => api.spawn({ prompt, session_id: 'crowded' });
+    const first = await ask(`${READ}${READ}${READ} dear`);
+    const running = await ask('[[hang]]');
+    const waiting = [await ask('third'), await ask('fourth')];
+    dataOf('SPAWN_ERROR', await lab.outcome(first.task_id));
+    for (const { task_id: id } of waiting) {
+      assert.equal(dataOf('SPAWN_CANCELLED', await lab.outcome(id)).reason, 'budget_exceeded');
+      await known(id);
+      assert.equal((await api.task(id)).reason, 'budget_exceeded');
+    }
+    assert.equal((await api.task(running.task_id)).status, 'running');
+    assert.equal((await api.request(`/tasks/${running.task_id}/cancel`, { method: 'POST' })).status, 200);
+  });
+
   it('refuse an owner who has spent the day’s, until the next one', async () => {
     const made = await api.request('/tokens', {
       method: 'POST',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Approval } from '../../contracts/approvals.js';
@@ -160,6 +160,9 @@ describe('steering the real claude', { skip }, async () => {
     });
     const approval = await asked(task.task_id);
     assert.equal(approval.kind, 'question');
+    const mistyped = await answer(one, approval.approval_id, { decision: 'allow', answers: { 'Which?': 'Plum' } });
+    assert.deepEqual([mistyped.status, mistyped.body['code']], [400, 'invalid_request']);
+    assert.match(JSON.stringify(mistyped.body['errors']), /Which fruit/);
     const answers = { 'Which fruit?': 'Plum' };
     assert.equal((await answer(one, approval.approval_id, { decision: 'allow', answers })).status, 200);
     await lab.outcome(task.task_id);
@@ -234,10 +237,46 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual(await made(task.session_id), ['other-turn']);
   });
 
+  describe('with a subagent at work in the background', () => {
+    const begin = async (delayMs: number): Promise<string> => {
+      const agent = { description: 'look', prompt: `[[delay:${delayMs}]] SUB`, subagent_type: 'general-purpose' };
+      const { task_id: id } = await one.spawn({ prompt: `[[tool:Task ${JSON.stringify(agent)}]] MAIN` });
+      const launched = ({ type, data }: StoredEvent): boolean =>
+        type === 'SPAWN_MESSAGE' && /"type":"assistant".*launched successfully/s.test(JSON.stringify(data));
+      await lab.until(() => (lab.of(id).some(launched) ? true : undefined));
+      return id;
+    };
+
+    // Longer than a process may take to exit after its last turn.
+    it('waits for it, and hears what is said meanwhile', async () => {
+      const id = await begin(7_000);
+      const body = JSON.stringify({ text: 'MEANWHILE' });
+      assert.equal((await one.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
+      const { n, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+      assert.equal(lab.of(id).length - 1, n, 'SPAWN_QUEUED has no number');
+      const said = JSON.stringify(lab.of(id).map(({ data }) => data));
+      assert.match(said, /"subtype":"task_notification".*"status":"completed"/);
+      assert.match(said, /You said: “MEANWHILE”/);
+      assert.ok((usage?.turns ?? 0) >= 3);
+    });
+
+    it('is interrupted', async () => {
+      const id = await begin(60_000);
+      assert.equal((await one.request(`/tasks/${id}/interrupt`, { method: 'POST' })).status, 202);
+      assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(id)).error.code, 'claude_interrupted');
+    });
+  });
+
   it('asks again when the worker is lost', async () => {
-    const worker = { KSI_QUEUES: 'doomed', KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_LEASE_S: '3', ...env() };
+    const temporary = join(lab.dir, 'tmp');
+    await mkdir(temporary);
+    const claude = { KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', TMPDIR: temporary, ...env() };
+    const worker = { KSI_QUEUES: 'doomed', KSI_LEASE_S: '3', ...claude };
     const doomed = workerProcess(lab, worker);
-    const task = await one.spawn({ prompt: BASH('mkdir again'), approvals: true, queue: 'doomed' });
+    const before = await one.spawn({ prompt: 'before', queue: 'doomed', session_id: 'doomed' });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(before.task_id));
+    const prompt = BASH('mkdir again');
+    const task = await one.spawn({ prompt, approvals: true, queue: 'doomed', session_id: 'doomed' });
     const first = await asked(task.task_id);
     doomed.kill('SIGKILL');
     workerProcess(lab, worker);
@@ -249,6 +288,10 @@ describe('steering the real claude', { skip }, async () => {
     assert.equal((await answer(one, second.approval_id, { decision: 'allow' })).status, 200);
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
     assert.ok(existsSync(join(lab.dir, 'workspaces', task.session_id, 'again')));
+    // The transcript that it had resumed from, and what else is put aside, is gone with it.
+    assert.deepEqual(await readdir(temporary), []);
+    const { data } = await lab.event('SPAWN_START', task.task_id);
+    assert.ok(!existsSync(join(lab.dir, 'workers', data.worker_id)));
     assert.deepEqual((await other.request('/approvals')).body, { approvals: [] });
   });
 });

@@ -63,6 +63,7 @@ describe('the supervisor', () => {
   const entries = (over: Partial<Entries> = {}): Entries => ({
     api: join(root, 'api.mjs'),
     worker: join(root, 'worker.mjs'),
+    bridge: '',
     standin: '',
     natsConf: join(REPO_ROOT, 'nats.conf'),
     ...over,

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Session, SessionExport } from '../../contracts/sessions.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Session, SessionExport, SessionPage, TranscriptEntry } from '../../contracts/sessions.js';
 import type { UsageAnswer } from '../../contracts/usage.js';
+import { SessionRecords } from '../../src/api/sessions/records.js';
+import { Transcripts } from '../../src/api/sessions/transcripts.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { Blobs } from '../../src/broker/blobs.js';
+import { directRun } from '../../src/broker/session-queue.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
@@ -17,11 +27,14 @@ describe('sessions with the real claude', { skip }, async () => {
   let lab: WorkerLab;
   let api: ApiLab;
   let messages: MessagesStandin;
+  let site: string;
   let first: Awaited<ReturnType<WorkerLab['worker']>>;
   before(async () => {
     messages = await startMessagesStandin({ deltaMs: 1 });
-    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
-    api = await ApiLab.start({}, { ...lab.server, stop: () => Promise.resolve() });
+    site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-site-')));
+    const workspaces = { KSI_WORKSPACES: `site=${site}` };
+    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', ...workspaces });
+    api = await ApiLab.start(workspaces, { ...lab.server, stop: () => Promise.resolve() });
     first = await lab.worker({
       env: { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
       containment,
@@ -31,6 +44,7 @@ describe('sessions with the real claude', { skip }, async () => {
     await api.stop();
     await lab.stop();
     await messages.stop();
+    await rm(site, { recursive: true, force: true });
   });
 
   /** Until the API has seen the outcome too. */
@@ -64,6 +78,53 @@ describe('sessions with the real claude', { skip }, async () => {
       [[session.session_id, 2]],
     );
     assert.ok(Math.abs(usage.total.cost_usd - second.total) < 1e-9);
+  });
+
+  describe('cost what Claude did for them, however that ended:', () => {
+    const costly = '[[chars:20000]] [[tool:Bash {"command":"python3 -c \\"import time; time.sleep(60)\\""}]] on';
+    const begin = async (session_id: string, more: object = {}): Promise<string> => {
+      const { task_id: id } = await api.spawn({ prompt: costly, session_id, allowed_tools: ['Bash'], ...more });
+      return id;
+    };
+    const asked = (id: string): Promise<unknown> =>
+      lab.until(() => lab.of(id).find((event) => JSON.stringify(event.data).includes('"tool_use"')));
+    /** The tasks' costs are the session's, and what the next one has Claude count from. */
+    const holds = async (session_id: string, ids: readonly string[]): Promise<void> => {
+      const before = await Promise.all(ids.map(async (id) => (await api.task(id)).usage?.cost_usd ?? 0));
+      assert.ok(before.every((cost) => cost > 0));
+      const last = await run({ prompt: 'and now?', session_id });
+      const sum = before.reduce((sofar, cost) => sofar + cost, last.cost);
+      assert.ok(Math.abs(sum - last.total) < 1e-9, `${sum} is not ${last.total}`);
+      assert.ok(Math.abs((await get<Session>(`/sessions/${session_id}`)).usage.cost_usd - sum) < 1e-9);
+    };
+
+    it('past its time', async () => {
+      const id = await begin('late', { timeout_s: 4, max_attempts: 1 });
+      assert.equal(dataOf('SPAWN_ERROR', await outcome(id)).error.code, 'claude_timeout');
+      await holds('late', [id]);
+    });
+
+    it('cancelled', async () => {
+      // Its last figures are waited for for a moment, and a busy machine may take longer.
+      for (let tries = 1; ; tries++) {
+        const id = await begin(`cancelled-${tries}`);
+        await asked(id);
+        const answer = await api.request(`/tasks/${id}/cancel`, { method: 'POST' });
+        assert.deepEqual([answer.status, answer.body['status']], [200, 'cancelled']);
+        await outcome(id);
+        if ((await api.task(id)).usage !== undefined || tries === 3) return holds(`cancelled-${tries}`, [id]);
+      }
+    });
+
+    it('with the conversation cleared in the middle, and in several turns', async () => {
+      const { task_id: id } = await api.spawn({ prompt: '[[delay:1500]] [[chars:20000]]', session_id: 'cleared' });
+      await lab.until(() => lab.of(id).find(({ type }) => type === 'SPAWN_MESSAGE'));
+      const body = JSON.stringify({ text: '/clear' });
+      assert.equal((await api.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
+      const { usage, output } = dataOf('SPAWN_COMPLETE', await outcome(id));
+      assert.equal(output?.['total_cost_usd'], 0, 'Claude counts from zero again');
+      assert.ok((usage?.cost_usd ?? 0) > 0.01 && usage?.turns === 1);
+    });
   });
 
   it('can be read, as lines and as Markdown', async () => {
@@ -132,6 +193,70 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual(kept.body['entries'], [line('a')]);
   });
 
+  it('that were imported are listed, page by page, after those with tasks', async () => {
+    const line = { type: 'user', uuid: 'a' };
+    const ids: string[] = [];
+    for (let n = 1; n <= 3; n++) {
+      const made = await put({ format: 'ksi-session', v: 1, session_id: `listed-${n}`, entries: [line] });
+      ids.push(String(made.body['session_id']));
+    }
+    const listed: Session[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = cursor === undefined ? '' : `&cursor=${cursor}`;
+      const page = await get<SessionPage>(`/sessions?limit=2${query}`);
+      assert.ok(page.sessions.length <= 2);
+      listed.push(...page.sessions);
+      cursor = page.next_cursor;
+    } while (cursor !== undefined);
+    const all = listed.map(({ session_id: id }) => id);
+    assert.equal(new Set(all).size, all.length);
+    assert.ok(ids.every((id) => all.includes(id)));
+    const tasks = listed.map((each) => Math.min(1, each.tasks));
+    assert.deepEqual(
+      tasks,
+      tasks.toSorted((a, b) => b - a),
+    );
+    for (const id of ids) assert.equal((await api.request(`/sessions/${id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await api.request('/sessions?cursor=dGFza2xlc3M6Lg')).status, 400);
+  });
+
+  it('are imported whole or not at all, and an import that was broken off can be made again', async () => {
+    const line = (uuid: string, text = uuid): TranscriptEntry => ({ type: 'user', uuid, message: { content: text } });
+    const entries = ['a', 'b', 'c'].map((uuid) => line(uuid, uuid.repeat(400_000)));
+    const subagents = { 'subagents/agent-1': [line('d')] };
+    const id = '0197c1de-0000-7000-8000-00000000cafe';
+    const transcripts = new Transcripts(lab.broker, new Blobs(lab.broker));
+    const store = (): Promise<void> => transcripts.store({ session_id: id, owner: 'local' }, { entries, subagents });
+    // Somebody's task was quicker.
+    await transcripts.store({ session_id: id, owner: 'bob' }, { entries: [line('first')], subagents: {} });
+    await assert.rejects(store(), { kind: 'conflict' });
+    assert.deepEqual(await transcripts.whole(id), { entries: [line('first')], subagents: {} });
+    await lab.broker.jsm.streams.purge(STREAM.transcripts, { filter: SUBJECT.transcript(id) });
+    // The API died when it had only said whose it is.
+    const created_at = new Date().toISOString();
+    await new SessionRecords(lab.broker).claim({ v: 1, session_id: id, owner: 'local', created_at });
+    const exported = { format: 'ksi-session', v: 1, session_id: id, entries, subagents };
+    assert.equal((await put(exported)).status, 201);
+    assert.deepEqual((await get<SessionExport>(`/sessions/${id}/export`)).entries, entries);
+    assert.equal((await put(exported)).status, 409);
+    assert.equal((await api.request(`/sessions/${id}`, { method: 'DELETE' })).status, 204);
+  });
+
+  it('are not deleted while a task stands in them, though it is another API that took it in', async () => {
+    const { task_id: id, session_id: sessionId } = await api.spawn({ prompt: 'x', session_id: 'busy' });
+    await outcome(id);
+    while ((await lastBySubject(lab.broker, STREAM.commands, SUBJECT.session(sessionId))) !== undefined)
+      await sleep(10);
+    const unheard = { taskId: randomUUID(), sessionId, queue: 'nobody', payload: '{}', headers: {} };
+    const ack = await lab.broker.publisher.publish(directRun(unheard, 'normal'));
+    const refused = await api.request('/sessions/busy', { method: 'DELETE' });
+    assert.deepEqual([refused.status, refused.body['code']], [409, 'not_ended']);
+    assert.match(JSON.stringify((await api.request('/sessions/busy/export')).body), /"x"/);
+    await lab.broker.jsm.streams.deleteMessage(STREAM.commands, ack.seq);
+    assert.equal((await api.request('/sessions/busy', { method: 'DELETE' })).status, 204);
+  });
+
   it('go with their owner, also when they have no task', async () => {
     const made = await api.request('/tokens', {
       method: 'POST',
@@ -175,8 +300,9 @@ describe('sessions with the real claude', { skip }, async () => {
     const { id } = await run({ prompt: 'the word is QUINCE', session_id: 'kept' });
     const { session_id: session } = await get<Session>('/sessions/kept');
     assert.equal((await api.request(`/tasks/${id}`, { method: 'DELETE' })).status, 204);
-    while ((await api.request(`/sessions/${session}`)).status !== 404)
-      await new Promise((next) => setTimeout(next, 10));
+    const left = await get<Session>(`/sessions/${session}`);
+    assert.deepEqual([left.tasks, left.owner], [0, 'local'], 'what was said is still there');
+    assert.match(JSON.stringify((await api.request('/sessions/kept/export')).body), /QUINCE/);
     const made = await api.request('/tokens', {
       method: 'POST',
       headers: json,
@@ -242,6 +368,15 @@ describe('sessions with the real claude', { skip }, async () => {
     const later = await get<SessionExport>('/sessions/with-subagent/export');
     assert.match(JSON.stringify(later.subagents ?? {}), /SUB-PROMPT/);
     first = elsewhere;
+  });
+
+  it('fork in the workspace of their origin', async () => {
+    const { task_id: origin } = await api.spawn({ prompt: 'x', session_id: 'on-site', workspace: 'site' });
+    dataOf('SPAWN_COMPLETE', await outcome(origin));
+    const { task_id: id, session_id: fork } = await api.spawn({ prompt: 'y', session_id: 'on-site', fork: true });
+    dataOf('SPAWN_COMPLETE', await outcome(id));
+    assert.match(JSON.stringify(lab.of(id)), new RegExp(`"cwd":"${site}"`));
+    assert.equal((await get<Session>(`/sessions/${fork}`)).workspace, 'site');
   });
 
   it('fork over HTTP, and tasks are found by their metadata', async () => {

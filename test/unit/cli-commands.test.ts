@@ -58,7 +58,7 @@ describe('ksi', () => {
       'Bash,Read',
     ]);
     assert.equal(out, 'Hello\n\nDone.\n');
-    assert.equal(err, '→ Bash {"command":"ls"}\n');
+    assert.equal(err, '→ Bash ls\n');
     assert.equal(code, 0);
     assert.deepEqual(api.spawned, { prompt: 'Say hello', session_id: 'notes', allowed_tools: ['Bash', 'Read'] });
     assert.deepEqual(api.subscribed.subjects, [`ksi.events.task.${TASK}.>`, `ksi.live.task.${TASK}`]);
@@ -114,7 +114,7 @@ describe('ksi', () => {
   });
 
   it('spawn stops to wait by --wait and by Ctrl-C, and says how to follow and cancel the task', async () => {
-    const timedOut = await ksi(['spawn', '--wait', '0.3', 'hi']);
+    const timedOut = await ksi(['spawn', '--wait', '2', 'hi']);
     assert.equal(timedOut.code, 124);
     assert.match(timedOut.err, new RegExp(`ksi logs -f ${TASK}`));
     const child = start(['spawn', 'hi']);
@@ -317,9 +317,9 @@ describe('ksi', () => {
     const cases: [string[], number, RegExp, Record<string, string>?][] = [
       [['taks'], 2, /Did you mean.*tasks/],
       [['tasks', '--limit', 'x'], 2, /whole number/],
-      [['tasks', '-o', 'xml'], 2, /Allowed choices are text, json, jsonl/],
+      [['tasks', '-o', 'xml'], 2, /Allowed choices are text, json, jsonl, none/],
       [['tasks'], 4, /unauthorized/, { KSI_TOKEN: 'bad' }],
-      [['spawn', 'hi'], 1, /make up/, { KSI_URL: 'http://127.0.0.1:1' }],
+      [['spawn', 'hi'], 1, /ksi up/, { KSI_URL: 'http://127.0.0.1:1' }],
     ];
     for (const [args, code, says, env] of cases) {
       const ran = await ksi(args, '', env);
@@ -329,15 +329,101 @@ describe('ksi', () => {
     }
   });
 
-  it('has a help with the exit codes and an example for every command', async () => {
+  it('writes no data with -o none, and no words with --quiet', async () => {
+    api.plays = [
+      api.event('SPAWN_START', { attempt: 1, n: 1 }),
+      api.assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }),
+      api.event('SPAWN_COMPLETE', { output: { result: '42' } }),
+    ];
+    assert.deepEqual(await ksi(['spawn', '-o', 'none', '--quiet', 'hi']), { code: 0, out: '', err: '' });
+    assert.deepEqual(await ksi(['spawn', '--quiet', 'hi']), { code: 0, out: '42\n', err: '' });
+    assert.deepEqual(await ksi(['tasks', '-o', 'none']), { code: 0, out: '', err: '' });
+    assert.deepEqual(await ksi(['interrupt', '--quiet', TASK]), { code: 0, out: '', err: '' });
+  });
+
+  it('spawn adds what is piped to the words, and reads nothing with --no-input', async () => {
+    await ksi(['spawn', '--no-wait', 'Review', 'this'], 'a diff\n');
+    assert.deepEqual(api.spawned, { prompt: 'Review this\n\na diff' });
+    await ksi(['spawn', '--no-wait', 'Review'], '');
+    assert.deepEqual(api.spawned, { prompt: 'Review' });
+    await ksi(['spawn', '--no-wait', '--no-input', 'Review'], 'a diff\n');
+    assert.deepEqual(api.spawned, { prompt: 'Review' });
+    await ksi(['spawn', '--no-wait', 'mail bob@package.json about @types/node'], '');
+    assert.deepEqual(api.spawned, { prompt: 'mail bob@package.json about @types/node' });
+  });
+
+  it('shows times as long ago, and with --utc as they are', async () => {
+    assert.match((await ksi(['tasks'])).out, /\d+[sm] ago/);
+    assert.match((await ksi(['tasks', '--utc'])).out, / \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ /);
+    api.plays = [api.event('SPAWN_START', { attempt: 1, n: 1, worker_id: 'w' })];
+    assert.match((await ksi(['logs', TASK])).out, /^\+0\.000s +SPAWN_START/);
+    assert.match((await ksi(['logs', '--utc', TASK])).out, /^\d{4}-\d\d-\d\dT\S+Z +SPAWN_START/);
+  });
+
+  it('wait ends with what became of the tasks, or when its time is up', async () => {
+    api.plays = [api.event('SPAWN_COMPLETE', { output: { result: 'x' } })];
+    assert.deepEqual(await ksi(['wait', TASK]), { code: 0, out: `${TASK}  completed\n`, err: '' });
+    api.plays = [api.event('SPAWN_ERROR', { error: { code: 'claude_crashed', message: 'It died.', retryable: true } })];
+    const failed = await ksi(['wait', TASK, '-o', 'json']);
+    assert.equal(failed.code, 5);
+    assert.equal((JSON.parse(failed.out) as { status: string }[])[0]?.status, 'failed');
+    api.plays = [api.event('SPAWN_CANCELLED', { reason: 'requested' })];
+    assert.equal((await ksi(['wait', TASK])).code, 3);
+    const unknown = await ksi(['wait', OTHER, TASK]);
+    assert.deepEqual([unknown.code, unknown.out], [1, `${TASK}  cancelled (requested)\n`]);
+    api.plays = [];
+    const late = await ksi(['wait', '--timeout', '0.3', TASK]);
+    assert.deepEqual([late.code, late.out], [124, '']);
+    assert.match(late.err, /not done in time; the tasks go on/);
+  });
+
+  it('tasks --watch appends what is another, off a terminal', async () => {
+    const child = start(['tasks', '--watch', '-o', 'jsonl']);
+    const ran = finish(child);
+    const status = (): Promise<unknown> => once(child.stdout ?? child, 'data');
+    await status();
+    await api.subscriptions(1);
+    api.task = { status: 'running' };
+    const next = status();
+    api.tell(api.event('SPAWN_START', { attempt: 1, n: 1 }));
+    await next;
+    child.kill('SIGINT');
+    const { code, out } = await ran;
+    assert.equal(code, 0);
+    const seen = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { status: string }).status);
+    assert.deepEqual(seen, ['queued', 'running']);
+  });
+
+  it('config says what holds, from where, and what is wrong, and no secret', async () => {
+    const env = { KSI_NATS_URL: 'nats://ann:hunter2@h:4222', KSI_CONCURENCY: '3', KSI_PORT: 'x' };
+    const { code, out, err } = await ksi(['config'], '', env);
+    assert.equal(code, 2);
+    assert.match(out, /API +http:\/\/127\.0\.0\.1:\d+ +KSI_URL\n/);
+    assert.match(out, /KSI_NATS_URL +environment +nats:\/\/\*\*\*@h:4222\n/);
+    assert.match(out, /KSI_LEASE_S +default +15\n/);
+    assert.match(err, /KSI_PORT="x": .*\n +KSI_CONCURENCY is not known\. Did you mean KSI_CONCURRENCY\?/);
+    assert.doesNotMatch(out + err + (await ksi(['config', '-o', 'json'], '', env)).out, /hunter2|good/);
+    const { connection } = JSON.parse((await ksi(['config', '-o', 'json'])).out) as { connection: unknown };
+    assert.deepEqual(connection, {
+      url: { value: api.url, from: 'KSI_URL' },
+      token: { from: 'KSI_TOKEN' },
+      folder: null,
+    });
+  });
+
+  it('chat needs a terminal, and says what to do without', async () => {
+    const { code, err } = await ksi(['chat']);
+    assert.equal(code, 2);
+    assert.match(err, /ksi spawn --session/);
+  });
+
+  it('has a help with the exit codes and examples', async () => {
     const { code, out } = await ksi(['--help']);
     assert.equal(code, 0);
     assert.match(out, /124 +the wait timed out/);
-    for (const name of ['spawn', 'tasks', 'task', 'logs', 'events', 'cancel', 'interrupt', 'retry', 'dead'])
-      assert.match((await ksi([name, '--help'])).out, /Examples:/);
-    for (const name of ['list', 'show', 'retry', 'delete'])
-      assert.match((await ksi(['dead', name, '--help'])).out, /Examples:/);
-    for (const args of [['delete'], ['delete', 'task'], ['delete', 'session'], ['delete', 'owner']])
-      assert.match((await ksi([...args, '--help'])).out, /Examples:/);
+    assert.match((await ksi(['help', 'dead', 'retry'])).out, /Examples:\n  \$ ksi dead retry ID/);
   });
 });

@@ -64,12 +64,15 @@ export class FakeApi {
   faults: (Problem | 'lost')[] = [];
   dead = new Set<string>();
   asked = '';
+  /** What is another of the task than it was. */
+  task: Record<string, unknown> = {};
   /** Methods and addresses of all requests, in order. */
   requests: string[] = [];
   subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
   readonly #server = createServer((request, answer) => void this.#answer(request, answer));
   readonly #sockets = new WebSocketServer({ server: this.#server });
   readonly #told = new EventEmitter();
+  readonly #subscribed = new Set<WebSocket>();
   #seq = 0;
 
   static async start(): Promise<FakeApi> {
@@ -99,8 +102,19 @@ export class FakeApi {
     this.keys = [];
     this.faults = [];
     this.requests = [];
+    this.task = {};
     this.dead = new Set([TASK, OTHER]);
     this.#seq = 0;
+  }
+
+  /** Waits until there are so many connections with a subscription. */
+  async subscriptions(count: number): Promise<void> {
+    while (this.#subscribed.size < count) await once(this.#told, 'subscribed');
+  }
+
+  /** Tells all subscribers. */
+  tell(event: EventEnvelope): void {
+    for (const socket of this.#subscribed) socket.send(JSON.stringify(event));
   }
 
   async nextSubscription(): Promise<void> {
@@ -141,6 +155,8 @@ export class FakeApi {
       return socket.send(JSON.stringify({ op: 'error', id: frame.id, code: this.refuses, message: 'It is so.' }));
     const after = Number(frame.since?.split('-').at(-1) ?? this.#seq);
     socket.send(JSON.stringify({ op: 'subscribed', id: frame.id, seq: after }));
+    this.#subscribed.add(socket);
+    socket.once('close', () => this.#subscribed.delete(socket));
     this.#told.emit('subscribed');
     const cut = this.plays.indexOf('break');
     const now = cut === -1 ? this.plays : this.plays.splice(0, cut + 1);
@@ -173,7 +189,7 @@ export class FakeApi {
     if (method === 'POST' && url === `/tasks/${TASK}/retry`) return json(202, { ...ACCEPTED, task_id: AGAIN });
     if (method === 'DELETE' && [`/tasks/${TASK}`, '/sessions/notes', '/owners/ann'].includes(url)) return json(204, '');
     if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
-    if (url.startsWith('/tasks?')) return json(200, { tasks: [TASK_BODY] });
+    if (url.startsWith('/tasks?')) return json(200, { tasks: [{ ...TASK_BODY, ...this.task }] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
     const events = this.plays.filter((play): play is EventEnvelope => play !== 'break' && 'seq' in play);
     const isEvents = url.startsWith(`/tasks/${TASK}/events`);

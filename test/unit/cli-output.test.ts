@@ -11,7 +11,8 @@ import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
-import { ago, renderTable, shorten } from '../../src/cli/output/table.js';
+import { renderTable, shorten } from '../../src/cli/output/table.js';
+import { timesFor } from '../../src/cli/output/times.js';
 import { explain } from '../../src/cli/run.js';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
 import { problemOf } from './cli-fake-api.js';
@@ -93,7 +94,7 @@ describe('an answer', () => {
   it('tells tools on stderr, and is no answer for them', () => {
     const answer = new AnswerText();
     const pieces = answer.message(assistant({ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }));
-    assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash {"command":"ls"}\n' }]);
+    assert.deepEqual(pieces, [{ to: 'stderr', text: '→ Bash ls\n' }]);
     assert.equal(answer.any, false);
   });
 
@@ -121,12 +122,12 @@ describe('who follows a task', () => {
     const pieces: Piece[] = [];
     const printer = new AnswerPrinter((piece) => pieces.push(piece));
     const event = (type: string, data: object): void =>
-      void printer.show({ type, timestamp: '2026-01-01T00:00:00Z', data } as unknown as EventEnvelope);
+      void printer.show({ type, seq: 1, timestamp: '2026-01-01T00:00:00Z', data } as unknown as EventEnvelope);
     event('APPROVAL_REQUESTED', { approval_id: 'T.1.1', tool: 'Bash', input: { command: 'ls' } });
     event('APPROVAL_RESOLVED', { approval_id: 'T.1.1', decision: 'deny' });
     assert.equal(
       pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
-      'stderr: Claude asks to use Bash: {"command":"ls"}\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
+      'stderr: Claude asks to use Bash: ls\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
     );
   });
 });
@@ -172,8 +173,8 @@ describe('a table', () => {
         '2026-01-01T20:00:00Z',
         '2025-12-30T00:00:00Z',
         '2026-01-02T00:00:05Z',
-      ].map((at) => ago(at, now)),
-      ['10s ago', '30m ago', '4h ago', '3d ago', '0s ago'],
+      ].map(timesFor({}, now)),
+      ['10s ago', '30m ago', '4h ago', '3d ago', 'in 5s'],
     );
   });
 });
@@ -207,7 +208,7 @@ describe('the connection', () => {
   it('says what to do when there is none', () => {
     assert.throws(
       () => findConnection({}, { KSI_DIR: join(folder, 'nowhere') }, folder),
-      (error) => error instanceof CliError && /make up/.test(error.message),
+      (error) => error instanceof CliError && /ksi up/.test(error.message),
     );
     assert.throws(
       () => findConnection({ url: 'http://a' }, { KSI_DIR: join(folder, 'nowhere') }, folder),

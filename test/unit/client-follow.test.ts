@@ -64,7 +64,8 @@ describe('following, over connections that break', () => {
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    client = new KsiClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'good' });
+    const { port } = server.address() as AddressInfo;
+    client = new KsiClient({ url: `http://127.0.0.1:${port}`, token: 'good', retries: 0 });
   });
   after(() => {
     sockets.close();

@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
+import { OPERATIONS, type Operation } from '../../contracts/operations.js';
 import { pauseAfter, repeated } from '../../src/client/repeat.js';
+import { problemOf } from './cli-fake-api.js';
 
 const most = (): number => 1;
 const broken = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } }));
 const refused = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }));
+const read = { operation: OPERATIONS.task, request: {}, options: {}, retries: 2 };
 const answered = (status: number, retryAfter?: number) => new KsiError(status, undefined, retryAfter);
 
 describe('a request whose answer is lost', () => {
   it('is repeated after a pause that grows and is no shorter than Retry-After', () => {
-    const cases: [unknown, number, number | undefined][] = [
+    const cases: [unknown, number, number | undefined, boolean?][] = [
       [broken, 0, 200],
       [broken, 4, 3_200],
-      [broken, 5, undefined],
       [refused, 0, undefined],
       [refused, 1, 400],
       [answered(503), 0, 200],
@@ -23,12 +25,17 @@ describe('a request whose answer is lost', () => {
       [answered(502), 0, 200],
       [answered(504), 0, 200],
       [answered(500), 0, undefined],
-      [answered(429, 1), 0, undefined],
+      [broken, 0, undefined, false],
+      [answered(503, 2), 0, undefined, false],
+      [answered(429, 1), 0, 1_000, false],
+      [answered(429, 31), 0, undefined],
+      [answered(429), 0, 200],
+      [new KsiError(429, { ...problemOf('budget_exceeded', 'Spent') }), 0, undefined],
       [answered(409), 0, undefined],
       [new Error('another'), 0, undefined],
     ];
-    for (const [error, repeats, expected] of cases)
-      assert.equal(pauseAfter(error, repeats, most), expected, `${String(error)} ${repeats}`);
+    for (const [error, repeats, expected, safe = true] of cases)
+      assert.equal(pauseAfter(error, repeats, safe, most), expected, `${String(error)} ${repeats} ${safe}`);
   });
 
   it('is given up with the last error, or the reason of the signal', async () => {
@@ -38,12 +45,43 @@ describe('a request whose answer is lost', () => {
       tries += 1;
       throw broken;
     };
-    const retries = repeated(failing, { signal: stop.signal, onRetry: () => stop.abort(new Error('enough')) });
+    const retries = repeated(failing, {
+      ...read,
+      options: { signal: stop.signal, onRetry: () => stop.abort(new Error('enough')) },
+    });
     await assert.rejects(retries, { message: 'enough' });
     assert.equal(tries, 1);
     await assert.rejects(
-      repeated(async () => Promise.reject(refused), {}),
+      repeated(async () => Promise.reject(refused), read),
       refused,
     );
+  });
+
+  it('is repeated only where that is safe, and so often', async () => {
+    const tries = async (
+      operation: Operation,
+      options: { idempotencyKey?: string } = {},
+      more: unknown[] = [],
+      request: object = {},
+    ) => {
+      const errors: unknown[] = [answered(429), ...more];
+      let asked = 0;
+      await repeated(
+        async () => {
+          asked += 1;
+          if (errors.length > 0) throw errors.shift();
+        },
+        { operation, request, options, retries: 2 },
+      ).catch(() => (asked = -asked));
+      return asked;
+    };
+    assert.equal(await tries(OPERATIONS.input), 2);
+    assert.equal(await tries(OPERATIONS.input, {}, [broken]), -2);
+    assert.equal(await tries(OPERATIONS.spawn, {}, [broken]), -2);
+    assert.equal(await tries(OPERATIONS.spawn, { idempotencyKey: 'k' }, [broken]), 3);
+    assert.equal(await tries(OPERATIONS.send, {}, [broken]), -2);
+    assert.equal(await tries(OPERATIONS.send, {}, [broken], { message_id: 'm' }), 3);
+    assert.equal(await tries(OPERATIONS.task, {}, [broken, broken]), -3);
+    assert.equal(await tries(OPERATIONS.task_delete, {}, [answered(404)]), 2, 'it was deleted by the first');
   });
 });

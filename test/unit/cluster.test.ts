@@ -175,7 +175,7 @@ describe("a cluster's processes", () => {
     config: readConfig(env),
     env,
     paths: clusterPaths('/k'),
-    entries: { api: 'api.js', worker: 'worker.js', standin: 'standin.js', natsConf: 'nats.conf' },
+    entries: { api: 'api.js', worker: 'worker.js', bridge: 'bridge.js', standin: 'standin.js', natsConf: 'nats.conf' },
     ...(env['KSI_NATS_URL'] === undefined
       ? {
           broker: {

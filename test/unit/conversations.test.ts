@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { check } from '../../contracts/check.js';
+import { CONVERSATION_MODES, type ConversationMode } from '../../contracts/choices.js';
 import {
-  CONVERSATION_MODES,
   ConversationRecord,
   type ConversationRequest,
-  type ConversationMode,
   type EndReason,
   type Line,
 } from '../../contracts/conversations.js';

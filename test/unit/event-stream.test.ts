@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
+import { NO_USAGE } from '../../contracts/usage.js';
 import { BridgedEvent } from '../../src/events/bridged.js';
 import { decodeCursor, encodeCursor, incarnationOf } from '../../src/events/cursor.js';
 import { ReplayLimit } from '../../src/events/feed.js';
@@ -175,6 +176,12 @@ describe('the projection', () => {
   it('knows a task whose first event was lost', () => {
     const row = fold(life.slice(2));
     assert.deepEqual([row?.status, row?.queue, row?.attempt], ['completed', 'default', 2]);
+  });
+
+  it('has what a cancelled one took', () => {
+    const usage = { ...NO_USAGE, cost_usd: 0.5 };
+    const row = fold([...life.slice(0, 1), event(4, 'SPAWN_CANCELLED', { reason: 'requested', usage })]);
+    assert.deepEqual(row?.usage, usage);
   });
 
   it('keeps the error of a failed task, and why one was cancelled', () => {

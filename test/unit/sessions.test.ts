@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Session, TranscriptEntry } from '../../contracts/sessions.js';
-import { NO_USAGE, type Usage } from '../../contracts/usage.js';
+import { NO_USAGE, type Usage, type UsageGroup } from '../../contracts/usage.js';
 import type { TaskRow } from '../../src/events/projection.js';
 import { sessionAfter } from '../../src/store/session-row.js';
 import { markdownOf } from '../../src/transcripts/markdown.js';
 import { usageOf as usageOfRows } from '../../src/api/usage.js';
 import { LOCAL } from '../../src/api/principal.js';
-import { costStateOf, usageOf } from '../../workers/claude/cost.js';
+import { CostMeter, costStateOf, type Counted } from '../../workers/claude/cost.js';
+import type { ClaudeMessage } from '../../workers/claude/ending.js';
 
 const took = (cost_usd: number, turns = 1): Usage => ({ ...NO_USAGE, cost_usd, turns });
 const row = (fields: Partial<TaskRow> = {}): TaskRow => ({
@@ -65,20 +66,29 @@ describe('a session', () => {
 });
 
 describe('what a run took', () => {
-  const result = (total: number, input: number): { type: string; [field: string]: unknown } => ({
-    type: 'result',
-    total_cost_usd: total,
-    num_turns: 2,
-    modelUsage: { a: { inputTokens: input, outputTokens: 10 }, b: { inputTokens: 1, cacheReadInputTokens: 5 } },
+  const models = (input: number): object => ({
+    a: { inputTokens: input, outputTokens: 10 },
+    b: { inputTokens: 1, cacheReadInputTokens: 5 },
   });
+  const result = (total: number, input: number, turns = 2, session_id = 's'): ClaudeMessage => ({
+    type: 'result',
+    session_id,
+    total_cost_usd: total,
+    num_turns: turns,
+    modelUsage: models(input),
+  });
+  const state = (total: number, sessionId = 's'): Counted => ({ type: 'cost-state', sessionId, totalCostUSD: total });
+  const cost = (meter: CostMeter): number | undefined => meter.usage()?.cost_usd;
 
   it('is what Claude counts, less what the session took before', () => {
     const before = costStateOf([
-      { type: 'cost-state', totalCostUSD: 0.1 },
+      state(0.1),
       { type: 'user' },
-      { type: 'cost-state', totalCostUSD: 0.5, modelUsage: { a: { inputTokens: 100, outputTokens: 4 } } },
-    ] as { type: string }[]);
-    assert.deepEqual(usageOf(result(0.75, 150), before), {
+      { ...state(0.5), modelUsage: { a: { inputTokens: 100, outputTokens: 4 } } },
+    ]);
+    const meter = new CostMeter('s', before);
+    meter.result(result(0.75, 150));
+    assert.deepEqual(meter.usage(), {
       cost_usd: 0.25,
       input_tokens: 51,
       output_tokens: 6,
@@ -86,19 +96,42 @@ describe('what a run took', () => {
       cache_write_tokens: 0,
       turns: 2,
     });
-    assert.equal(usageOf(result(0.75, 150), undefined)?.cost_usd, 0.75);
   });
 
-  it('is unknown without a result', () => {
-    assert.equal(usageOf(undefined, undefined), undefined);
-    assert.equal(usageOf({ type: 'result' }, undefined), undefined);
+  it('counts the turns of each result, and all else of the last', () => {
+    const meter = new CostMeter('s', undefined);
+    for (const each of [result(0.25, 1, 2), result(0.5, 2, 1), result(0, 0, 0)]) meter.result(each);
+    assert.deepEqual([cost(meter), meter.usage()?.turns], [0.5, 3]);
+  });
+
+  it('is what Claude noted last, when it ended without a result', () => {
+    const meter = new CostMeter('s', state(0.5));
+    meter.entries([{ type: 'user' }, state(0.625)]);
+    meter.entries([state(0.75)]);
+    assert.equal(cost(meter), 0.25);
+  });
+
+  // `/clear`: Claude counts from zero again, and notes the end of the other one late.
+  it('adds up the sessions that Claude made of one', () => {
+    const meter = new CostMeter('s', state(0.5));
+    meter.result(result(0.75, 1));
+    meter.result(result(0.125, 1, 1, 'another'));
+    meter.entries([state(0.75), state(0.125, 'another')]);
+    assert.equal(cost(meter), 0.375);
+  });
+
+  it('is unknown as long as Claude says nothing of it', () => {
+    const meter = new CostMeter('s', state(0.5));
+    meter.result({ type: 'result' });
+    meter.entries([{ type: 'user' }]);
+    assert.equal(meter.usage(), undefined);
   });
 });
 
 describe('usage', () => {
   const rows = [
     ended({ usage: took(1), token_id: 'x' }),
-    ended({ usage: took(2), token_id: 'y', owner: 'bob', ended_at: '2026-01-02T10:00:00.000Z' }),
+    ended({ usage: took(2), token_id: 'y', owner: 'bob', agent_id: 'a1', ended_at: '2026-01-02T10:00:00.000Z' }),
     ended({ token_id: 'x' }),
   ];
   const model = {
@@ -106,7 +139,7 @@ describe('usage', () => {
   };
 
   it('is summed up by what is asked for', async () => {
-    const by = async (what: 'day' | 'token' | 'owner'): Promise<unknown[][]> =>
+    const by = async (what: UsageGroup): Promise<unknown[][]> =>
       (await usageOfRows(model, { by: what }, LOCAL)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
     assert.deepEqual(await by('day'), [
       ['2026-01-01', 2, 1],
@@ -115,6 +148,10 @@ describe('usage', () => {
     assert.deepEqual(await by('token'), [
       ['y', 1, 2],
       ['x', 2, 1],
+    ]);
+    assert.deepEqual(await by('agent'), [
+      ['a1', 1, 2],
+      ['', 2, 1],
     ]);
     assert.deepEqual((await usageOfRows(model, {}, LOCAL)).total, { tasks: 3, ...took(3, 2) });
   });

@@ -69,6 +69,27 @@ describe('approvals of an attempt', () => {
     assert.deepEqual(told.slice(1), ['allow']);
   });
 
+  it('take for an answer only what is one', async () => {
+    const tools = { whyNotEdited: () => undefined };
+    const { approvals, ask, told } = made({ tools });
+    const questions = [{ question: 'Which fruit?' }, { question: 'How many?' }];
+    const asked = ask(new AbortController().signal, 'AskUserQuestion', { questions });
+    const id = `${ID}.1.1`;
+    for (const answers of [undefined, {}, { 'Which?': 'Plum' }, { 'Which fruit?': 'Plum', more: 'x' }]) {
+      const given = await approvals.answer(id, { decision: 'allow', ...(answers && { answers }) }, 'ann');
+      assert.ok(!given.ok && given.error === 'no_answer', JSON.stringify(answers));
+      assert.match(given.why ?? '', /Asked is "Which fruit\?", "How many\?"/);
+    }
+    assert.equal(told.length, 1);
+    const answers = { 'Which fruit?': 'Plum' };
+    assert.deepEqual(await approvals.answer(id, { decision: 'allow', answers }, 'ann'), { ok: true });
+    assert.deepEqual(await asked, { behavior: 'allow', updatedInput: { questions, answers } });
+    const tool = ask(new AbortController().signal);
+    assert.ok(!(await approvals.answer(`${ID}.1.2`, { decision: 'allow', answers }, 'ann')).ok);
+    await approvals.answer(`${ID}.1.2`, { decision: 'deny' }, 'ann');
+    assert.equal((await tool)?.behavior, 'deny');
+  });
+
   // A rejection that nobody handles ends the worker, with all its other tasks.
   it('end quietly with an attempt that may tell nothing more', async () => {
     const { ask, timers } = made({ events: fenced });

@@ -27,6 +27,6 @@ describe('the place of a run', () => {
         await writeFile(file, '{}');
       if (run === 1) await folders.clear(0);
     }
-    assert.deepEqual(await readdir(folders.own), ['owner.json']);
+    assert.deepEqual(await readdir(folders.own), ['owner.json', 'tmp']);
   });
 });

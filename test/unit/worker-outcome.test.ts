@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ClaudeEnding, ClaudeMessage } from '../../workers/claude/ending.js';
 import { StreamReader } from '../../workers/claude/stream-reader.js';
-import { outcomeOf } from '../../workers/outcome.js';
+import { limitOf, outcomeOf } from '../../workers/outcome.js';
 
 const result = (fields: Record<string, unknown>): ClaudeMessage => ({
   type: 'result',
@@ -95,6 +95,21 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
   ['a run stopped as it took too long', { stopped: 'timeout', exit: { code: 143, signal: null } }, 'claude_timeout'],
   ['a silent run', { stopped: 'idle', exit: { code: null, signal: 'SIGKILL' } }, 'claude_idle'],
   ['a result that came before the stop', { stopped: 'timeout', result: result({}) }, 'completed'],
+  [
+    'a result after which subagents were still at work when its time was up',
+    { result: result({}), stopped: 'timeout', unfinished: true, exit: { code: 143, signal: null } },
+    'claude_timeout',
+  ],
+  [
+    'a result after which another turn was cut off',
+    { result: result({}), unfinished: true, exit: { code: null, signal: 'SIGKILL' } },
+    'claude_crashed',
+  ],
+  [
+    'subagents that were interrupted after a result',
+    { result: result({}), interrupted: true, unfinished: true },
+    'claude_interrupted',
+  ],
   ['nothing', {}, 'claude_bad_output'],
   ['garbage', { stdout: 'xx' }, 'claude_bad_output'],
 ];
@@ -124,6 +139,14 @@ describe('outcomeOf', () => {
     const [limited, overloaded] = [at(429), at(529)];
     assert.ok(limited.kind === 'failed' && overloaded.kind === 'failed');
     assert.deepEqual([limited.retryAt, overloaded.retryAt], [1_000, undefined]);
+  });
+
+  it('holds the fleet back for what Claude could not do, and not for what it did all the same', () => {
+    const until = (fields: Partial<ClaudeEnding>) => limitOf(outcomeOf(ending(fields)), ending(fields), 1_000);
+    assert.equal(until({ ...status(429), limitResetsAt: 5_000 }), 5_000);
+    assert.equal(until(status(429)), 31_000);
+    assert.equal(until(status(529)), undefined);
+    assert.equal(until({ result: result({}), limitResetsAt: 5_000 }), undefined);
   });
 
   it('says what to do next', () => {
@@ -156,11 +179,45 @@ describe('StreamReader', () => {
     assert.deepEqual(stored, [unknown, unknown, first]);
     assert.deepEqual(texts, ['a']);
     assert.equal(reader.summary().result?.['result'], '2');
-    assert.deepEqual(next, ['go_on', 'go_on', 'result', 'go_on', 'result']);
+    assert.deepEqual(next, ['go_on', 'go_on', 'over', 'go_on', 'over']);
+  });
+
+  it('waits for what runs in the background, and for the turn that it makes', () => {
+    const background = (...tasks: object[]): ClaudeMessage => ({
+      type: 'system',
+      subtype: 'background_tasks_changed',
+      tasks,
+    });
+    const init = { type: 'system', subtype: 'init' };
+    const agent = { task_type: 'local_agent' };
+    const shell = { task_type: 'local_bash' };
+    const watcher = { task_type: 'monitor', ambient: true };
+    const first = [init, background(agent, watcher), result({})];
+    assert.deepEqual(read(first).next.at(-1), 'go_on');
+    assert.equal(read(first).reader.unfinished, true);
+    const ended = [...first, background(watcher)];
+    assert.deepEqual(read(ended).next.at(-1), 'settled');
+    assert.equal(read(ended).reader.unfinished, false);
+    assert.deepEqual(read([...ended, init]).reader.unfinished, true);
+    assert.deepEqual(read([...ended, init, result({})]).next.at(-1), 'over');
+    // A command that never ends is nothing that is cut off.
+    const server = read([init, background(shell), result({})]);
+    assert.deepEqual([server.next.at(-1), server.reader.unfinished], ['go_on', false]);
   });
 
   it('shows no deltas of subagents', () => {
     assert.deepEqual(read([delta({ parent_tool_use_id: 'toolu_1' })]).texts, []);
+  });
+
+  it('tells a limit that ends work from one that is paid beyond, and from one that is over', () => {
+    const limit = (info: object): ClaudeMessage => ({
+      type: 'rate_limit_event',
+      rate_limit_info: { status: 'rejected', resetsAt: 2, ...info },
+    });
+    const until = (...events: ClaudeMessage[]) => read(events).reader.summary().limitResetsAt;
+    assert.equal(until(limit({})), 2_000);
+    assert.equal(until(limit({ isUsingOverage: true })), undefined);
+    assert.equal(until(limit({}), limit({ status: 'allowed' })), undefined);
   });
 
   it('ends the repetition of a refused authentication, and of that only', () => {

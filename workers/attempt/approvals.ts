@@ -5,6 +5,7 @@ import type { ControlAnswer } from '../../contracts/control.js';
 import type { Clock } from '../../src/clock.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';
+import { QUESTION, whyNoAnswer } from './questions.js';
 import type { ClaudeTools } from './tools.js';
 
 interface Pending {
@@ -23,8 +24,6 @@ export interface ApprovalsOptions {
   readonly tools: Pick<ClaudeTools, 'whyNotEdited'>;
   readonly redaction: Pick<Redaction, 'in'>;
 }
-
-const QUESTION = 'AskUserQuestion';
 
 /**
  * What Claude wants to be allowed in this attempt, and who allowed it: one process decides, so the first answer is the only one. The
@@ -79,6 +78,8 @@ export class Approvals {
   async answer(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
+    const nothing = whyNoAnswer(pending.tool, pending.input, answer);
+    if (nothing !== undefined) return { ok: false, error: 'no_answer', why: nothing };
     const { decision, message } = answer;
     if (decision === 'deny') {
       await this.#resolve(id, 'deny', deny(message ?? 'The user does not want this.'), by);

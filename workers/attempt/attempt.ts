@@ -3,15 +3,17 @@ import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
-import { costStateOf, usageOf } from '../claude/cost.js';
+import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
+import { environmentOf } from '../claude/warm.js';
+import { sleep } from '../../src/clock.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
-import { outcomeOf, taskError, type Outcome } from '../outcome.js';
+import { limitOf, outcomeOf, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
 import { Approvals } from './approvals.js';
 import type { Claim } from './claim.js';
@@ -39,6 +41,9 @@ export interface AttemptOptions {
   readonly events: AttemptEvents;
 }
 
+/** How long a cancelled attempt waits for what Claude says at its end that it took: shorter than an API waits for the worker. */
+const LAST_FIGURES_MS = 400;
+
 const FAULTS = ['timeout', 'idle', 'memory', 'output'] as const;
 const isFault = (reason: StopReason): reason is (typeof FAULTS)[number] =>
   (FAULTS as readonly string[]).includes(reason);
@@ -48,11 +53,13 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #stop = new AbortController();
   readonly #interrupt = new AbortController();
+  /** Aborts when Claude has ended. */
+  readonly #over = new AbortController();
   readonly #input: PromptInput;
   readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
-  /** What Claude had counted in the session. */
-  #costBefore: ReturnType<typeof costStateOf>;
+  /** Undefined: Claude has not been started. */
+  #cost: CostMeter | undefined;
   #cancelled: Promise<void> | undefined;
 
   constructor(options: AttemptOptions) {
@@ -67,36 +74,48 @@ export class Attempt {
   }
 
   /**
-   * Makes SPAWN_CANCELLED the outcome, at once, and then ends the processes: nobody waits for those to hear of it.
+   * Ends the processes and makes SPAWN_CANCELLED the outcome. Claude has a moment to say what it took; those that take longer to end
+   * are not waited for.
    * @returns false when there was an outcome already. @throws {Stopped} when the attempt has lost its lease.
    */
   async cancel(by: string | undefined): Promise<boolean> {
     if (this.#cancelled === undefined) {
       if (this.#options.events.ended) return false;
-      this.#cancelled = this.#options.events.cancelled(by);
-      this.#stop.abort(new Stopped('cancelled'));
+      this.#cancelled = this.#cancel(by);
     }
     await this.#cancelled;
     return true;
   }
 
+  async #cancel(by: string | undefined): Promise<void> {
+    this.#stop.abort(new Stopped('cancelled'));
+    const { context, events } = this.#options;
+    await sleep(context.broker.clock, LAST_FIGURES_MS, this.#over.signal).catch(() => undefined); // It is over.
+    await events.cancelled(by, this.#cost?.usage());
+  }
+
   /** Asks Claude to end its turn, in its own way. @returns false when there was an outcome already. */
   interrupt(): boolean {
-    if (this.#options.events.ended) return false;
+    if (this.#closed) return false;
     this.#interrupt.abort(new Stopped('interrupted'));
     return true;
   }
 
   /** Says more to Claude while it works. @returns false when its last turn is over. */
   input(text: string): boolean {
-    return !this.#options.events.ended && this.#input.say(text);
+    return !this.#closed && this.#input.say(text);
   }
 
   /** Answers what Claude wants to be allowed. @throws {Stopped} when the attempt has lost its lease. */
   approve(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
-    if (this.#options.events.ended) return Promise.resolve({ ok: false, error: 'ended' });
+    if (this.#closed) return Promise.resolve({ ok: false, error: 'ended' });
     const unknown = { ok: false, error: 'unknown_approval' } as const;
     return this.#approvals?.answer(id, answer, by) ?? Promise.resolve(unknown);
+  }
+
+  /** It has its outcome, or is about to. */
+  get #closed(): boolean {
+    return this.#options.events.ended || this.#cancelled !== undefined;
   }
 
   /** Runs Claude. @throws when the lease is lost. */
@@ -106,15 +125,18 @@ export class Attempt {
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const ending = await this.#runClaude(live);
-      if (ending.limitResetsAt !== undefined) context.onUsageLimit(ending.limitResetsAt);
       const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
-      return { ...outcome, usage: usageOf(ending.result, this.#costBefore) };
+      const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
+      if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);
+      if (ending.result !== undefined) this.#cost?.result(ending.result);
+      return { ...outcome, usage: this.#cost?.usage() };
     } catch (error) {
       lease.signal.throwIfAborted();
       if (error instanceof TaskFault) return { kind: 'failed', error: taskError(error.code, error.message) };
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
+      this.#over.abort();
       this.#approvals?.stop();
       forgetTimeout();
       live.stop();
@@ -152,31 +174,41 @@ export class Attempt {
     } = context;
     const { signal } = lease;
     const redaction = this.#redaction;
-    const { config, home, tmp, mcpConfig } = await folders.slot(slot);
+    const place = await folders.slot(slot);
     const { session_id: sessionId, owner } = command;
-    const transcript = new Transcript({ broker, blobs, sessionId, owner, ...claim.transcript, redaction, signal });
+    const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
+    const from = { sessionId, owner, ...claim.transcript };
+    const transcript = new Transcript({ broker, blobs, ...from, redaction, signal, onAppend });
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
-    this.#costBefore = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
-    const servers = await configureServers(command, mcpServers.current, mcpConfig);
+    this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
+    const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     redaction.also(servers.credentials);
     const tools = toolsFor(command, workspace, toolPolicy.current);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
+    const asked = { asked: command, defaultModel: context.model, tools, mcpConfig: servers.file, hands };
+    const options = queryOptions(asked);
+    const ask = this.#asking(tools);
     lease.throwIfLost();
+    const warm = resume || ask !== undefined ? undefined : context.warm?.take(options);
     return context.runClaude({
       input: this.#input,
       sessionId,
       resume,
       transcript,
-      options: queryOptions({ asked: command, defaultModel: context.model, tools, mcpConfig: servers.file, hands }),
-      ask: this.#asking(tools),
+      options,
+      ask,
+      warm,
+      onWarmRefused: (error) => context.log.warn({ err: error }, 'a process that was started before is not used'),
       cwd,
-      env: { ...environment.env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: tmp },
+      env: environmentOf(environment.env, place),
       executable: context.executable,
       keeper,
       onMessage: (message) => {
+        // Of an earlier turn.
+        if (message.type === 'result') this.#cost?.result(message);
         live.complete(message);
         events.message(message);
       },

@@ -102,17 +102,18 @@ export class AttemptEvents {
   }
 
   /** The task is not wanted any more. As `outcome`. */
-  cancelled(by: string | undefined): Promise<void> {
+  cancelled(by: string | undefined, usage?: Usage): Promise<void> {
     return this.#end('SPAWN_CANCELLED', TASK_STATES.cancelled.token, {
       ...this.#options.identity,
       reason: 'requested',
       ...(by === undefined ? {} : { by }),
+      ...(usage && { usage }),
     });
   }
 
   /** Gives the task back because this worker stops. As `outcome`. */
-  drained(): Promise<void> {
-    return this.#retrying({ reason: 'worker_drained', counted: false });
+  drained(usage?: Usage): Promise<void> {
+    return this.#retrying({ reason: 'worker_drained', counted: false, ...(usage && { usage }) });
   }
 
   /** The attempt has failed, and another one follows. As `outcome`. */

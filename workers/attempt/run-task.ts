@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { HEADER } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { Usage } from '../../contracts/usage.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
@@ -189,7 +190,7 @@ class TaskRun {
         return await this.#release(identity, 'cancelled');
       }
       // A result that came before the stop still counts.
-      if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events);
+      if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events, outcome.usage);
       const decision = decide(outcome, claim.failures + 1, policy, context.random(), context.broker.clock.now());
       if (decision.kind === 'retry' && outcome.kind === 'failed')
         return await this.#retry(outcome, decision.afterMs, events, identity);
@@ -222,9 +223,9 @@ class TaskRun {
     return 'retrying';
   }
 
-  async #giveBack(events: AttemptEvents): Promise<TaskEnd> {
+  async #giveBack(events: AttemptEvents, usage?: Usage): Promise<TaskEnd> {
     // Stored only while our start was the last state: so the run that is given back is ours.
-    await events.drained();
+    await events.drained(usage);
     await this.#lease.stop();
     this.#delivery.giveBack(0);
     this.#log.info('attempt given back, as the worker stops');

@@ -20,6 +20,16 @@ export interface ClaudeTools {
   readonly whyNotEdited: WhyNot;
 }
 
+/** Of a task that asks for no tools where no policy has a word to say. */
+export const NO_LIMITS: ClaudeTools = {
+  existing: undefined,
+  allowed: undefined,
+  disallowed: [],
+  hands: [],
+  whyNot: undefined,
+  whyNotEdited: () => undefined,
+};
+
 const RULE = new RegExp(TOOL_RULE_PATTERN);
 
 /**

@@ -1,8 +1,11 @@
 import type { Usage } from '../../contracts/usage.js';
 import type { ClaudeMessage } from './ending.js';
 
-/** What Claude has counted in a session so far. */
-type Counted = Readonly<Record<string, unknown>> | undefined;
+/** What Claude has counted in a session so far, as a transcript keeps it. */
+export interface Counted {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
 
 const KINDS = {
   input_tokens: 'inputTokens',
@@ -11,31 +14,69 @@ const KINDS = {
   cache_write_tokens: 'cacheCreationInputTokens',
 } as const;
 
+type Sums = Pick<Usage, 'cost_usd' | keyof typeof KINDS>;
+
 /** The last of a transcript's `cost-state` entries: from there Claude counts on when it resumes (tried, 0.3.330). */
-export const costStateOf = (entries: readonly { readonly type: string }[]): Counted =>
+export const costStateOf = (entries: readonly Counted[]): Counted | undefined =>
   entries.findLast(({ type }) => type === 'cost-state');
 
 /**
- * What a run took, by its result: Claude's figures are the session's, so what stood there before is taken off.
- * @returns undefined when the result has none.
+ * What a run of Claude takes, by Claude's own figures: its results', and those that it notes in the transcript when it ends without one.
+ * They are sums over a session, so what stood there before is taken off. `/clear` begins another session in the middle of a run, at zero:
+ * what each had counted last is added up.
  */
-export function usageOf(result: ClaudeMessage | undefined, before: Counted): Usage | undefined {
-  const total = result?.['total_cost_usd'];
-  if (result === undefined || typeof total !== 'number') return undefined;
-  const earlier = Number(before?.['totalCostUSD'] ?? 0);
-  const tokens = (kind: string): number => sumOf(result['modelUsage'], kind) - sumOf(before?.['modelUsage'], kind);
-  const counts = Object.fromEntries(
-    Object.entries(KINDS).map(([name, kind]) => [name, Math.max(0, Math.round(tokens(kind)))]),
-  ) as Record<keyof typeof KINDS, number>;
-  return {
-    cost_usd: Math.max(0, total - earlier),
-    ...counts,
-    turns: typeof result['num_turns'] === 'number' ? result['num_turns'] : 0,
-  };
+export class CostMeter {
+  readonly #sessionId: string;
+  readonly #before: Sums;
+  readonly #sessions = new Map<string, Sums>();
+  #turns = 0;
+
+  /** @param before what Claude had counted in the session before the run. */
+  constructor(sessionId: string, before: Counted | undefined) {
+    this.#sessionId = sessionId;
+    this.#before = sumsOf(before?.['totalCostUSD'], before);
+  }
+
+  /** A result of Claude's; one of a run may say what another one said. */
+  result(result: ClaudeMessage): void {
+    // Of its turn alone, unlike all else.
+    if (typeof result['num_turns'] === 'number') this.#turns += result['num_turns'];
+    this.#counted(result['session_id'], result['total_cost_usd'], result);
+  }
+
+  /** What Claude adds to the transcript. */
+  entries(entries: readonly Counted[]): void {
+    for (const entry of entries)
+      if (entry.type === 'cost-state') this.#counted(entry['sessionId'], entry['totalCostUSD'], entry);
+  }
+
+  /** Undefined: Claude has said nothing of it. */
+  usage(): Usage | undefined {
+    if (this.#sessions.size === 0) return undefined;
+    const all = [...this.#sessions.values()].reduce(add, NOTHING);
+    const own = this.#sessions.has(this.#sessionId) ? less(all, this.#before) : all;
+    return { ...own, turns: this.#turns };
+  }
+
+  /** They come out of order, and a result that failed at its start has zeros: the most is the last. */
+  #counted(session: unknown, total: unknown, models: Counted): void {
+    if (typeof total !== 'number') return;
+    const id = typeof session === 'string' ? session : this.#sessionId;
+    this.#sessions.set(id, most(this.#sessions.get(id) ?? NOTHING, sumsOf(total, models)));
+  }
 }
 
-const sumOf = (models: unknown, kind: string): number =>
-  Object.values((models ?? {}) as Record<string, Record<string, unknown>>).reduce(
-    (sum, model) => sum + (typeof model[kind] === 'number' ? model[kind] : 0),
-    0,
-  );
+const NOTHING: Sums = { cost_usd: 0, input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
+
+const each = (of: (kind: keyof Sums) => number): Sums =>
+  Object.fromEntries((Object.keys(NOTHING) as (keyof Sums)[]).map((kind) => [kind, of(kind)])) as unknown as Sums;
+const add = (a: Sums, b: Sums): Sums => each((kind) => a[kind] + b[kind]);
+const most = (a: Sums, b: Sums): Sums => each((kind) => Math.max(a[kind], b[kind]));
+const less = (a: Sums, b: Sums): Sums => each((kind) => Math.max(0, a[kind] - b[kind]));
+
+function sumsOf(total: unknown, counted: Counted | undefined): Sums {
+  const models = Object.values((counted?.['modelUsage'] ?? {}) as Record<string, Record<string, unknown>>);
+  const sum = (name: string): number =>
+    models.reduce((sofar, { [name]: count }) => sofar + (typeof count === 'number' ? count : 0), 0);
+  return each((kind) => (kind === 'cost_usd' ? Number(total ?? 0) : Math.round(sum(KINDS[kind]))));
+}

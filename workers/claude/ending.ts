@@ -8,6 +8,8 @@ export interface ClaudeMessage {
 export interface ClaudeEnding {
   /** The last `result` message; absent when the run ended before there was one. */
   readonly result?: ClaudeMessage | undefined;
+  /** It was ended, or crashed, when it was in another turn after that result, or had subagents at work. */
+  readonly unfinished?: boolean | undefined;
   /** `error` of the last assistant message that stands for a failed request: `rate_limit`, `authentication_failed` … */
   readonly assistantError?: string | undefined;
   /** `apiKeySource` of the first message: `none` when Claude found no credentials. */

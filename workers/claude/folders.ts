@@ -37,7 +37,7 @@ export class Folders {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#own, { recursive: true, mode: 0o700 });
+    await mkdir(this.temporary, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
     // At once or not at all: others read it.
     await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
@@ -63,6 +63,11 @@ export class Folders {
   /** What is this worker's alone. */
   get own(): string {
     return this.#own;
+  }
+
+  /** For temporary files of the process itself: they go with it, however it ends. */
+  get temporary(): string {
+    return join(this.#own, 'tmp');
   }
 
   async stop(): Promise<void> {

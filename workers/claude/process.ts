@@ -40,6 +40,8 @@ export class ClaudeProcess implements SpawnedProcess {
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(cwd === undefined ? {} : { cwd }),
     });
+    // The SDK alone has eight on one that it starts ahead of its task.
+    this.#child.setMaxListeners(32);
     this.stdin = this.#child.stdin;
     // A write to a process that is gone: its exit says so better.
     this.stdin.on('error', () => undefined);
@@ -83,7 +85,9 @@ export class ClaudeProcess implements SpawnedProcess {
     try {
       return process.kill(-pid, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      const { code } = error as NodeJS.ErrnoException;
+      // EPERM: what is left of the group is another user's (it ran sudo), and nothing that a worker should fail for.
+      if (code === 'ESRCH' || code === 'EPERM') return false;
       throw error;
     }
   }

@@ -1,5 +1,12 @@
 import { access, constants } from 'node:fs/promises';
-import { query, type CanUseTool, type Options, type SessionStore } from '@anthropic-ai/claude-agent-sdk';
+import {
+  query,
+  type CanUseTool,
+  type Options,
+  type Query,
+  type SDKMessage,
+  type SessionStore,
+} from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper } from './keeper.js';
 import { IdleWatch } from './idle.js';
@@ -7,6 +14,7 @@ import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
 import { StreamReader } from './stream-reader.js';
+import type { WarmClaude } from './warm.js';
 
 export interface ClaudeRun {
   readonly input: PromptInput;
@@ -23,6 +31,10 @@ export interface ClaudeRun {
   /** Default: the one that the SDK brings. */
   readonly executable: string | undefined;
   readonly keeper: Keeper;
+  /** One that was started before, for a session that it begins. */
+  readonly warm?: WarmClaude | undefined;
+  /** Called when that one can't be had after all: another one is started. */
+  readonly onWarmRefused?: (error: unknown) => void;
   /** Each complete message but the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
@@ -52,7 +64,10 @@ const EXIT_GRACE_MS = 5_000;
 /** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. */
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
-  if (missing !== undefined) return { spawnError: missing, stderr: '', stdout: '' };
+  if (missing !== undefined) {
+    await run.warm?.close();
+    return { spawnError: missing, stderr: '', stdout: '' };
+  }
   const { input } = run;
   const reader = new StreamReader(run.onMessage, run.onText);
   const abort = new AbortController();
@@ -68,8 +83,12 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   let lingering: NodeJS.Timeout | undefined;
   let lingered = false;
   let begun = false;
+  let cutShort: boolean | undefined;
   const end = (): void => {
+    // At its end Claude lets go of what runs in the background.
+    cutShort ??= reader.unfinished;
     abort.abort(run.signal.reason);
+    run.warm?.abort.abort(run.signal.reason);
     void child?.terminate(KILL_GRACE_MS);
   };
   run.signal.addEventListener('abort', end);
@@ -77,36 +96,55 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   let notFound: ClaudeEnding['spawnError'];
   try {
     run.signal.throwIfAborted();
-    const messages = query({
-      prompt: input.messages(),
-      options: {
-        ...optionsOf(run, idle),
-        abortController: abort,
-        spawnClaudeCodeProcess: (options) => {
-          child = new ClaudeProcess(options, run.keeper, watched);
-          if (child.pid !== undefined) void child.exited.then(run.onStarted(child.pid));
-          return child;
+    const began = (started: ClaudeProcess): ClaudeProcess => {
+      child = started;
+      if (child.pid !== undefined) void child.exited.then(run.onStarted(child.pid));
+      return child;
+    };
+    const warm = await claimed(run, watched);
+    if (warm !== undefined) began(warm.claude.process);
+    // It may have been asked to end while it was claimed.
+    run.signal.throwIfAborted();
+    const messages =
+      warm?.messages ??
+      query({
+        prompt: input.messages(),
+        options: {
+          ...optionsOf(run, idle),
+          abortController: abort,
+          spawnClaudeCodeProcess: (options) => began(new ClaudeProcess(options, run.keeper, watched)),
         },
-      },
-    });
-    // One that can't be told is ended.
-    const interrupt = (): void => void messages.interrupt().catch(end);
-    run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
-    for await (const message of messages) {
-      // Before its turn has begun there is nothing that it could interrupt.
-      if (!begun && run.interrupt.aborted) interrupt();
-      begun = true;
-      const next = reader.read(message.type === 'stream_event' ? message : run.redaction.in(message));
-      if (next === 'refused') end();
-      // What came in too late for a turn makes another one.
-      if (message.type === 'system' && message.subtype === 'init') clearTimeout(lingering);
-      if (next !== 'result') continue;
+      });
+    // One that can't be told is ended; so is one that only waits for what runs in the background.
+    const interrupt = (): void => {
+      // With its turn Claude ends what runs in the background, and may call the turn a success.
+      if (reader.working) cutShort = true;
+      if (reader.between) end();
+      else void messages.interrupt().catch(end);
+    };
+    const linger = (): void => {
       input.end();
-      clearTimeout(lingering);
       lingering = setTimeout(() => {
         lingered = true;
         end();
       }, EXIT_GRACE_MS);
+    };
+    run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
+    for await (const said of messages) {
+      const mine = warm === undefined ? said : ofSession(said, run.sessionId);
+      const message: ClaudeMessage = mine.type === 'stream_event' ? mine : run.redaction.in(mine);
+      // Before its turn has begun there is nothing that it could interrupt.
+      if (!begun && run.interrupt.aborted) interrupt();
+      begun = true;
+      const next = reader.read(message);
+      // Who interrupts it doesn't want what runs in the background either.
+      if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();
+      // What came in too late for a turn makes another one; so does what ended in the background.
+      if (message.type === 'system' && message['subtype'] === 'init') clearTimeout(lingering);
+      if (next !== 'over' && next !== 'settled') continue;
+      clearTimeout(lingering);
+      if (next === 'over') linger();
+      else lingering = setTimeout(linger, EXIT_GRACE_MS);
     }
   } catch (error) {
     // After a result it only repeats that (the SDK throws for its exit code).
@@ -119,12 +157,14 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     idle.stop();
     clearTimeout(lingering);
     run.signal.removeEventListener('abort', end);
+    await run.warm?.close();
     await child?.terminate(KILL_GRACE_MS);
   }
   const exit = await child?.exited;
   const { spawnError } = child ?? {};
   return {
     ...reader.summary(),
+    unfinished: cutShort ?? (reader.unfinished && exit?.code !== 0),
     transcriptError: run.transcript.failure ?? reader.mirrorError,
     spawnError:
       spawnError === undefined
@@ -137,6 +177,26 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     stdout: run.redact(child?.stdoutTail.text() ?? '').slice(-2_000),
   };
 }
+
+/** The process that was started before, at work; undefined: there is none that would. */
+async function claimed(
+  run: ClaudeRun,
+  gate: (bytes: number) => Promise<void> | undefined,
+): Promise<{ claude: WarmClaude; messages: Query } | undefined> {
+  const { warm, input, cwd, options, sessionId, transcript, onWarmRefused } = run;
+  if (warm === undefined) return undefined;
+  try {
+    const prompt = input.messages();
+    return { claude: warm, messages: await warm.claim({ prompt, cwd, options, sessionId, transcript, gate }) };
+  } catch (error) {
+    onWarmRefused?.(error);
+    await warm.close();
+    return undefined;
+  }
+}
+
+/** It began under an id of its own. */
+const ofSession = (message: SDKMessage, sessionId: string): ClaudeMessage => ({ ...message, session_id: sessionId });
 
 const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
   ...run.options,

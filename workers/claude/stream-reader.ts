@@ -1,7 +1,11 @@
+import { Background } from './background.js';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 
-/** What the one who reads the stream is to do next. */
-export type Next = 'go_on' | 'result' | 'refused';
+/**
+ * What the one who reads the stream is to do next. `over`: nothing more is to come. `settled`: what ran in the background has ended; Claude
+ * will have another turn for that, if it has anything to say to it.
+ */
+export type Next = 'go_on' | 'over' | 'settled' | 'refused';
 
 /** Claude itself repeats a refused authentication for three minutes: so many tries are enough. */
 const REFUSALS = 2;
@@ -10,7 +14,9 @@ const REFUSALS = 2;
 export class StreamReader {
   readonly #onMessage: (message: ClaudeMessage) => void;
   readonly #onText: (text: string) => void;
+  readonly #background = new Background();
   #result: ClaudeMessage | undefined;
+  #inTurn = false;
   #assistantError: string | undefined;
   #apiKeySource: string | undefined;
   #refusedStatus: number | undefined;
@@ -32,10 +38,27 @@ export class StreamReader {
       // Only the last one is the outcome; of an earlier turn it is a message like others.
       if (this.#result !== undefined) this.#onMessage(this.#result);
       this.#result = message;
-      return 'result';
+      this.#inTurn = false;
+      return this.#background.running ? 'go_on' : 'over';
     }
     this.#onMessage(message);
+    if (this.#background.heard(message)) return this.between && !this.#background.running ? 'settled' : 'go_on';
     return this.#note(message);
+  }
+
+  /** It has ended a turn and not begun another one. */
+  get between(): boolean {
+    return this.#result !== undefined && !this.#inTurn;
+  }
+
+  /** It has subagents at work in the background. */
+  get working(): boolean {
+    return this.#background.working;
+  }
+
+  /** It is in a turn, or has subagents at work. */
+  get unfinished(): boolean {
+    return this.#inTurn || this.working;
   }
 
   summary(): Pick<ClaudeEnding, 'result' | 'assistantError' | 'apiKeySource' | 'refusedStatus' | 'limitResetsAt'> {
@@ -53,6 +76,7 @@ export class StreamReader {
     if (message.type === 'rate_limit_event') this.#limitResetsAt = resetOf(message);
     if (message.type !== 'system') return 'go_on';
     const { subtype, error, error_status: status, attempt, apiKeySource } = message;
+    if (subtype === 'init') this.#inTurn = true;
     if (subtype === 'init' && typeof apiKeySource === 'string') this.#apiKeySource ??= apiKeySource;
     if (subtype === 'mirror_error') this.mirrorError ??= String(error);
     if (subtype === 'api_retry' && (status === 401 || status === 403) && Number(attempt) >= REFUSALS) {
@@ -67,9 +91,12 @@ const LATEST_MS = 8.64e15;
 
 /** Undefined while requests are allowed. */
 function resetOf(message: ClaudeMessage): number | undefined {
-  const info = message['rate_limit_info'] as { status?: unknown; resetsAt?: unknown } | undefined;
+  const info = message['rate_limit_info'] as
+    { status?: unknown; resetsAt?: unknown; isUsingOverage?: unknown } | undefined;
+  // Rejected by the plan, and paid for beyond it: work goes on.
+  if (info?.status !== 'rejected' || info.isUsingOverage === true) return undefined;
   // In seconds, as the Messages API gives it.
-  if (info?.status !== 'rejected' || typeof info.resetsAt !== 'number') return undefined;
+  if (typeof info.resetsAt !== 'number') return undefined;
   const ms = info.resetsAt * 1_000;
   // Beyond it there are no dates.
   return Math.abs(ms) <= LATEST_MS ? ms : undefined;

@@ -78,6 +78,8 @@ export interface TranscriptOptions {
   redaction: Pick<Redaction, 'in'>;
   /** Ends the attempts to reach the broker. */
   signal: AbortSignal;
+  /** Told what Claude appends, before it is stored. */
+  onAppend?: (entries: readonly SessionStoreEntry[]) => void;
 }
 
 /**
@@ -145,6 +147,7 @@ export class Transcript implements SessionStore {
 
   /** Appends in the order of the calls, also when those overlap. */
   append(key: SessionKey, entries: SessionStoreEntry[]): Promise<void> {
+    this.#options.onAppend?.(entries);
     const done = this.#appends.then(() => this.#append(this.#subject(key.subpath), entries));
     // The caller hears of a failure; the next append is not its consequence.
     this.#appends = done.catch(() => undefined);

@@ -94,12 +94,14 @@ export class Acceptor {
     const { session_id: asked, fork } = request;
     const forks = fork === true && asked !== undefined;
     const session = forks ? chooseFork(asked, principal.owner) : chooseSession(asked, principal.owner);
-    if (session.forkOf !== undefined) await this.#admission.checkFork(session.forkOf, principal);
+    let { workspace } = request;
+    // What was said in a fork's origin is of the files there.
+    if (session.forkOf !== undefined) workspace ??= await this.#admission.checkFork(session.forkOf, principal);
     else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
     const budget = await this.#budget(principal, session.sessionId);
     const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {
-      command: commandFor(request, session, principal, { origin, retentionMs, budgetUsd }),
+      command: commandFor(request, session, principal, { workspace, origin, retentionMs, budgetUsd }),
       ...(budget instanceof ApiError ? { refused: budget } : {}),
       fresh: session.fresh,
       since: hub.cursor(),

@@ -94,27 +94,37 @@ export class Admission {
     throw new ApiError('session_not_found', `There is no session ${request.session_id}`);
   }
 
-  /** @param sessionId of the session to go on from. @throws {ApiError} session_not_found */
-  async checkFork(sessionId: string, principal: Principal): Promise<void> {
+  /**
+   * @param sessionId of the session to go on from.
+   * @returns the workspace that it works in; undefined: a folder of its own.
+   * @throws {ApiError} session_not_found
+   */
+  async checkFork(sessionId: string, principal: Principal): Promise<string | undefined> {
     const known = await this.#ownerOf(sessionId);
     const mine = known === undefined ? principal.seesAll : maySee(principal, known);
     const stands = mine && (await guarded(() => this.#stands(sessionId)));
     if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to go on from`);
+    return guarded(() => this.#folderOf(sessionId));
   }
 
   /** The worker decides, when the session begins; what has begun is told here already. */
   async #checkFolder(sessionId: string, asked: string): Promise<void> {
-    const { broker } = this.#options;
-    const [bound, transcript] = await Promise.all([
-      lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId)),
-      lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
+    const [folder, transcript] = await Promise.all([
+      this.#folderOf(sessionId),
+      lastBySubject(this.#options.broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
     ]);
-    const folder = bound === undefined ? undefined : workspaceOf(bound);
-    if (folder === asked || (bound === undefined && transcript === undefined)) return;
+    if (folder === asked || (folder === undefined && transcript === undefined)) return;
     throw new ApiError(
       'workspace_mismatch',
       `The session works in ${folder ?? 'a folder of its own'}, not in ${asked}`,
     );
+  }
+
+  /** The workspace that a session works in. @throws {BrokerError} */
+  async #folderOf(sessionId: string): Promise<string | undefined> {
+    const { broker } = this.#options;
+    const bound = await lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId));
+    return bound === undefined ? undefined : workspaceOf(bound);
   }
 
   /** Whose a session is; undefined: nobody's yet. @throws {ApiError} */

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
-import { IDEMPOTENCY_KEY_PATTERN, IDEMPOTENCY_HEADER, type IdempotencyRecord } from '../../../contracts/idempotency.js';
+import { IDEMPOTENCY_KEY_PATTERN, type IdempotencyRecord } from '../../../contracts/idempotency.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
 import type { TaskMessage } from '../../../contracts/messages.js';
-import { FORMAT_VERSION } from '../../../contracts/names.js';
+import { FORMAT_VERSION, IDEMPOTENCY_HEADER } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import type { TaskStatus } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';

@@ -46,16 +46,20 @@ export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): Sp
   since,
 });
 
+interface MadeWith {
+  /** The request's, or what its fork goes on in. */
+  readonly workspace: string | undefined;
+  readonly origin: Origin;
+  readonly retentionMs: number;
+  readonly budgetUsd: number | undefined;
+}
+
 /** The command that a request becomes: a task with an id of its own. */
 export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
   principal: Principal,
-  {
-    origin: { retryOf, ofAgent },
-    retentionMs,
-    budgetUsd,
-  }: { origin: Origin; retentionMs: number; budgetUsd: number | undefined },
+  { workspace, origin: { retryOf, ofAgent }, retentionMs, budgetUsd }: MadeWith,
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
   task_id: uuidv7(),
@@ -68,7 +72,7 @@ export const commandFor = (
   ...acceptedAt(Date.now(), request, retentionMs),
   prompt: request.prompt,
   ...taken(request, ClaudeOptions.properties),
-  ...(request.workspace === undefined ? {} : { workspace: request.workspace }),
+  ...(workspace === undefined ? {} : { workspace }),
   ...(request.attachments === undefined ? {} : { attachments: request.attachments }),
   ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
   ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }),

@@ -25,7 +25,7 @@ export class ApprovalDesk {
 
   /**
    * Resolves once the decision is stored. The task's worker decides whose answer was the first.
-   * @throws {ApiError} already_answered, also when it ended with its attempt; tool_not_allowed
+   * @throws {ApiError} already_answered, also when it ended with its attempt; tool_not_allowed; invalid_request
    */
   async answer(id: string, answer: ApprovalAnswer, principal: Principal): Promise<ApprovalResolved> {
     refuseNonsense(answer);
@@ -53,6 +53,9 @@ function refuseNonsense({ decision, input, answers, message }: ApprovalAnswer): 
 
 function refusalOf(id: string, { error, why }: Extract<ControlAnswer, { ok: false }>): ApiError {
   if (error === 'not_allowed') return new ApiError('tool_not_allowed', why ?? 'A policy does not allow this input');
+  if (error === 'no_answer') return invalid([{ field: 'answers', message: why ?? 'are not to what is asked' }]);
+  if (error === 'not_running')
+    return new ApiError('already_answered', 'The attempt that asked has lost its task; the next one asks again');
   if (error === 'unknown_approval')
     return new ApiError('not_found', `Approval ${id} is not asked by the attempt that runs now`);
   return new ApiError('already_answered', `Approval ${id} was answered before`);

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { IDEMPOTENCY_HEADER } from '../../../contracts/idempotency.js';
+import { IDEMPOTENCY_HEADER } from '../../../contracts/names.js';
 import type { Doors } from './doors.js';
 
 /** What a page may read of an answer beside its body. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Problem, SpawnAccepted, SpawnQuery, Task } from '../../../contracts/http.js';
-import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../contracts/idempotency.js';
+import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../contracts/names.js';
 import { SpawnRequest } from '../../../contracts/spawn.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';

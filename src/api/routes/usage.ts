@@ -12,7 +12,7 @@ export function usageRoutes(app: FastifyInstance, { tail }: ApiContext): void {
       config: { scope: 'read' },
       schema: {
         tags: ['Tasks'],
-        summary: 'Tokens and US dollars, by day, owner, token, session or model',
+        summary: 'Tokens and US dollars, by day, owner, token, session, agent or model',
         description: "From Claude's own figures; a task counts on the day (UTC) on which it ends.",
         querystring: UsageQuery,
         response: { 200: UsageAnswer, '4xx': Problem },

@@ -3,7 +3,7 @@ import { BUCKET, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { SessionRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
-import { lastBySubject, nextBySubject } from '../../broker/read.js';
+import { lastBySubject, nextBySubject, subjectsOf } from '../../broker/read.js';
 
 /** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
 export class SessionRecords {
@@ -21,14 +21,25 @@ export class SessionRecords {
     return record.ok ? record.value : undefined;
   }
 
+  /** The sessions that have one, and those that had one, in no order. @throws {BrokerError} */
+  async ids(): Promise<string[]> {
+    const subjects = await subjectsOf(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord('*'));
+    return subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1));
+  }
+
   /** By its record, or who began its transcript; undefined: there is none, or nobody knows. @throws {BrokerError} */
   async ownerOf(sessionId: string): Promise<string | undefined> {
-    const [record, first] = await Promise.all([
-      this.find(sessionId),
-      nextBySubject(this.#broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
-    ]);
-    const owner = record?.owner ?? first?.header(HEADER.owner);
-    return owner === '' ? undefined : owner;
+    const [record, begun] = await Promise.all([this.find(sessionId), this.begun(sessionId)]);
+    return record?.owner ?? begun?.owner;
+  }
+
+  /** Who began its transcript, and when; undefined: there is none, or nobody knows. @throws {BrokerError} */
+  async begun(sessionId: string): Promise<Pick<SessionRecord, 'owner' | 'created_at'> | undefined> {
+    const first = await nextBySubject(this.#broker, STREAM.transcripts, SUBJECT.transcript(sessionId));
+    const owner = first?.header(HEADER.owner) ?? '';
+    return first === undefined || owner === ''
+      ? undefined
+      : { owner, created_at: new Date(first.time()).toISOString() };
   }
 
   /** Writes one where there is none. @returns false: there is one, or somebody else was first. @throws {BrokerError} */

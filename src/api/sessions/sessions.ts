@@ -3,6 +3,7 @@ import type {
   Session,
   SessionExport,
   SessionPage,
+  SessionRecord,
   SessionsQuery,
   TranscriptEntry,
   TranscriptQuery,
@@ -14,7 +15,7 @@ import type { ReadModel } from '../../store/read-model.js';
 import { markdownOf } from '../../transcripts/markdown.js';
 import { chooseSession } from '../accept/session.js';
 import { ApiError, guarded } from '../api-error.js';
-import { decodePage, encodePage } from '../page-cursor.js';
+import { decodeSessionPage, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
 import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
@@ -39,18 +40,33 @@ export class Sessions {
     this.#records = records;
   }
 
-  /** Those with the newest tasks first. @throws {ApiError} */
+  /** Those with the newest tasks first, and then those that were imported and have none. @throws {ApiError} */
   async page({ limit = DEFAULT_LIMIT, cursor }: SessionsQuery, principal: Principal): Promise<SessionPage> {
-    const before = cursor === undefined ? undefined : decodePage(cursor);
+    const before = cursor === undefined ? undefined : decodeSessionPage(cursor);
+    if (before?.startsWith(TASKLESS) === true)
+      return pageOf([], await this.#taskless(principal, before.slice(TASKLESS.length), limit + 1), limit);
     const owner = principal.seesAll ? undefined : principal.owner;
     const { sessions, next } = await this.#model.sessions(owner, limit, before);
-    return { sessions, ...(next === undefined ? {} : { next_cursor: encodePage(next) }) };
+    if (next !== undefined) return { sessions, next_cursor: encodePage(next) };
+    return pageOf(sessions, await this.#taskless(principal, '', limit - sessions.length + 1), limit);
+  }
+
+  /** By their ids, those after `after`. */
+  async #taskless(principal: Principal, after: string, limit: number): Promise<Session[]> {
+    const found: Session[] = [];
+    for (const id of (await guarded(() => this.#records.ids())).toSorted()) {
+      if (found.length === limit) break;
+      if (id <= after || (await this.#model.session(id)) !== undefined) continue;
+      const record = await guarded(() => this.#records.find(id));
+      if (record !== undefined && maySee(principal, record.owner)) found.push(withoutTasks(record));
+    }
+    return found;
   }
 
   /** @param asked its UUID or name. @throws {ApiError} session_not_found */
   async one(asked: string, principal: Principal): Promise<Session> {
     const { sessionId } = chooseSession(asked, principal.owner);
-    const session = (await this.#model.session(sessionId)) ?? (await guarded(() => this.#imported(sessionId)));
+    const session = (await this.#model.session(sessionId)) ?? (await guarded(() => this.#withoutTasks(sessionId)));
     if (session === undefined || !maySee(principal, session.owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     return session;
@@ -85,34 +101,60 @@ export class Sessions {
     const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;
     const name = sessionName === undefined ? {} : { session_name: sessionName };
-    const mine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
+    const asMine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
       entries
         .filter(({ type }) => CONVERSATION.has(type))
         .map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
-    const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, mine(part)] as const);
-    const entries = mine(exported.entries);
+    const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, asMine(part)] as const);
+    const entries = asMine(exported.entries);
     return guarded(async () => {
       if ((await this.#transcripts.main(sessionId)).length > 0) throw taken;
       const created_at = new Date(now).toISOString();
       const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
-      if (!(await this.#records.claim(record))) throw taken;
+      // One of mine without a transcript is an import that was broken off.
+      const mine = (await this.#records.claim(record)) || (await this.#records.ownerOf(sessionId)) === principal.owner;
+      if (!mine) throw taken;
       try {
         const transcript = { entries, subagents: Object.fromEntries(subagents) };
         await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);
       } catch (error) {
         if (!isBrokerError(error, 'conflict')) throw error;
-        // A task began it in between: it is its owner's.
-        await this.#records.remove(sessionId);
+        // Begun by a task in between it is its owner's.
+        if ((await this.#records.begun(sessionId))?.owner !== principal.owner) await this.#records.remove(sessionId);
         throw taken;
       }
       return { session_id: sessionId, ...name, entries: entries.length };
     });
   }
 
-  async #imported(sessionId: string): Promise<Session | undefined> {
-    const record = await this.#records.find(sessionId);
-    if (record === undefined) return undefined;
-    const { v: _version, ...known } = record;
-    return { ...known, updated_at: known.created_at, tasks: 0, open: 0, last_task_id: '', usage: NO_USAGE };
+  /** Imported, or begun by tasks that were deleted. */
+  async #withoutTasks(sessionId: string): Promise<Session | undefined> {
+    const known = (await this.#records.find(sessionId)) ?? (await this.#records.begun(sessionId));
+    return known === undefined ? undefined : withoutTasks({ ...known, session_id: sessionId });
   }
+}
+
+type Known = Pick<SessionRecord, 'session_id' | 'session_name' | 'owner' | 'created_at'>;
+
+const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): Session => ({
+  session_id,
+  ...(session_name === undefined ? {} : { session_name }),
+  owner,
+  created_at,
+  updated_at: created_at,
+  tasks: 0,
+  open: 0,
+  last_task_id: '',
+  usage: NO_USAGE,
+});
+
+/** A page that ends among the sessions without tasks ends with this and the last one's id. */
+const TASKLESS = 'taskless:';
+
+/** @param taskless one more than there is room for, if there are so many. */
+function pageOf(sessions: readonly Session[], taskless: readonly Session[], limit: number): SessionPage {
+  const page = [...sessions, ...taskless].slice(0, limit);
+  const [last] = taskless.slice(0, limit - sessions.length).slice(-1);
+  const more = sessions.length + taskless.length > limit;
+  return { sessions: page, ...(more ? { next_cursor: encodePage(TASKLESS + (last?.session_id ?? '')) } : {}) };
 }

@@ -3,6 +3,7 @@ import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/name
 import type { Session, TranscriptEntry } from '../../../contracts/sessions.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
+import { MAX_BATCH, type Publication } from '../../broker/publish.js';
 import { streamPosition, subjectsOf } from '../../broker/read.js';
 import {
   foldPart,
@@ -13,6 +14,10 @@ import {
   type TranscriptMessage,
 } from '../../transcripts/fold.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../transcripts/read.js';
+import { invalid } from '../api-error.js';
+
+/** For as much as the body of a request may hold. */
+const STORE_TIMEOUT_MS = 30_000;
 
 type Whose = Pick<Session, 'session_id' | 'owner'>;
 
@@ -51,28 +56,31 @@ export class Transcripts {
     return { entries: foldTranscript(main), subagents };
   }
 
-  /** Stores one of a session that has none. The main part comes last: until then it is none. @throws {BrokerError} conflict */
-  async store({ session_id: sessionId, owner }: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
+  /** Stores one of a session that has none, all of it or nothing. @throws {BrokerError} conflict. @throws {ApiError} invalid_request */
+  async store(whose: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
+    const { session_id: sessionId } = whose;
+    const parts: Publication[] = [];
     for (const [subkey, part] of Object.entries(subagents))
-      await this.#append(
-        { session_id: sessionId, owner },
-        SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)),
-        part,
-      );
-    await this.#append({ session_id: sessionId, owner }, SUBJECT.transcript(sessionId), entries);
+      parts.push(...(await this.#publications(whose, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part)));
+    const filter = SUBJECT.transcript(sessionId);
+    const [first, ...rest] = await this.#publications(whose, filter, entries);
+    // Without it nothing says that there is none yet, and it would be none.
+    if (first === undefined) return;
+    const all = [{ ...first, expect: { filter, seq: 0 } }, ...rest, ...parts];
+    if (all.length > MAX_BATCH) throw invalid([{ field: 'subagents', message: 'are too many' }]);
+    await this.#broker.publisher.publishBatch(all, STORE_TIMEOUT_MS);
   }
 
-  async #append(
+  async #publications(
     { session_id: sessionId, owner }: Whose,
     subject: string,
     entries: readonly TranscriptEntry[],
-  ): Promise<void> {
+  ): Promise<Publication[]> {
     const headers = { [HEADER.owner]: owner };
-    let seq = 0;
-    for (const body of splitEntries(entries, MAX_BODY_BYTES)) {
-      const payload = await this.#payload(sessionId, body);
-      ({ seq } = await this.#broker.publisher.publish({ subject, payload, headers, expect: { filter: subject, seq } }));
-    }
+    const publications: Publication[] = [];
+    for (const body of splitEntries(entries, MAX_BODY_BYTES))
+      publications.push({ subject, payload: await this.#payload(sessionId, body), headers });
+    return publications;
   }
 
   async #payload(sessionId: string, body: string): Promise<string> {

@@ -5,8 +5,8 @@ import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 
-/** A worker answers from memory, and for a cancel after one publication: more is a worker that stands still. */
-const TIMEOUT_MS = 500;
+/** A worker answers from memory, or after one publication: more is a worker that stands still. To cancel it waits for Claude's last figures. */
+const timeoutMs = (verb: ControlVerb): number => (verb === 'cancel' ? 600 : 500);
 
 /**
  * Asks the worker that runs a task for something.
@@ -23,7 +23,7 @@ export async function askWorker<V extends ControlVerb>(
   if (process === undefined) return undefined;
   const subject = SUBJECT.control(process, taskId, verb);
   try {
-    const reply = await broker.nc.request(subject, JSON.stringify(request), { timeout: TIMEOUT_MS });
+    const reply = await broker.nc.request(subject, JSON.stringify(request), { timeout: timeoutMs(verb) });
     const answer = check(ControlAnswer, reply.json());
     return answer.ok ? answer.value : { ok: false, error: 'not_running' };
   } catch (error) {

@@ -4,7 +4,8 @@ import { check } from '../../../contracts/check.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import { TokenRecord, type TokenCreated, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
 import type { Broker } from '../../broker/connect.js';
-import { asBrokerError, lastBySubject, streamPosition } from '../../broker/read.js';
+import { lastBySubject, streamPosition, type Stored } from '../../broker/read.js';
+import { readStream } from '../../events/replay.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';
@@ -141,40 +142,24 @@ export class TokenRegistry {
   async #load(): Promise<void> {
     const { lastSeq } = await streamPosition(this.#broker, STREAM);
     const records = new Map<string, TokenRecord>();
-    if (lastSeq > 0)
-      for (const entry of await this.#entries()) {
-        const record = this.#recordIn(entry);
-        if (record !== undefined) records.set(record.token_id, record);
-      }
+    // Page by page: there may be more than one answer of the broker can hold.
+    for await (const entry of readStream(this.#broker, STREAM, SUBJECT.token('*'), 0, lastSeq)) {
+      const record = this.#recordIn(entry);
+      if (record !== undefined) records.set(record.token_id, record);
+    }
     this.#records = records;
     this.#seen = lastSeq;
     for (const listener of this.#listeners) listener();
   }
 
   /** Undefined: a deletion, or nothing of ours. */
-  #recordIn({ subject, data }: Entry): TokenRecord | undefined {
+  #recordIn({ subject, data }: Stored): TokenRecord | undefined {
     if (data.length === 0) return undefined;
     const record = check(TokenRecord, this.#seal.open(subject, data));
     if (record.ok) return record.value;
     this.#log.error({ subject }, 'a token that no API has made is not let in; see docs/security.md');
     return undefined;
   }
-
-  async #entries(): Promise<Entry[]> {
-    try {
-      const entries = await this.#broker.jsm.direct.getLastMessagesFor(STREAM, { multi_last: [SUBJECT.token('*')] });
-      const found: Entry[] = [];
-      for await (const { subject, data } of entries) found.push({ subject, data });
-      return found;
-    } catch (error) {
-      throw asBrokerError(error, 'reading the tokens');
-    }
-  }
-}
-
-interface Entry {
-  readonly subject: string;
-  readonly data: Uint8Array;
 }
 
 function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {

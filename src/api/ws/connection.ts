@@ -237,6 +237,7 @@ export class EventConnection {
     this.#send({
       op: 'error',
       code: error.code,
+      status: error.status,
       message: explain(error.code, error.message),
       ...(id === undefined || id === '' ? {} : { id }),
     });

@@ -1,17 +1,21 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Approval, ApprovalAnswer } from '../../../contracts/approvals.js';
-import { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
+import { choicesIn, type Choice } from '../chat/question.js';
 import { forEachOf } from '../each.js';
-import { EXIT } from '../exit.js';
+import { CliError, EXIT } from '../exit.js';
+import { showList, withWatch, type ListOptions } from '../list.js';
 import type { GlobalOptions } from '../options.js';
-import { ago, renderTable } from '../output/table.js';
+import { printLines, type TableOf } from '../output/print.js';
+import type { ShowTime } from '../output/times.js';
+import { detailOf } from '../output/tools.js';
 import { runCommand } from '../run.js';
 
 interface AllowOptions extends GlobalOptions {
   readonly input?: Record<string, unknown>;
   readonly answers?: Record<string, unknown>;
+  readonly answer?: string[];
 }
 interface DenyOptions extends GlobalOptions {
   readonly message?: string;
@@ -22,27 +26,37 @@ export function register(program: Command): void {
   const approvals = program
     .command('approvals')
     .description('List what Claude wants to be allowed now, allow or refuse it')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ksi spawn --no-wait --approvals "Tidy up the repository"
-  $ ksi approvals
-  $ ksi approvals allow ID
-  $ ksi approvals allow ID --input '{"command": "git status"}'
-  $ ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'
-  $ ksi approvals deny ID --message "Use git mv instead"`,
+    .withExamples(
+      'ksi spawn --no-wait --approvals "Tidy up the repository"',
+      'ksi approvals',
+      'ksi approvals allow ID',
+      `ksi approvals allow ID --input '{"command": "git status"}'`,
+      'ksi approvals allow ID --answer PostgreSQL',
+      `ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'`,
+      'ksi approvals deny ID --message "Use git mv instead"',
     );
-  approvals
-    .command('list', { isDefault: true })
+  withWatch(approvals.command('list', { isDefault: true }))
     .description('List what is asked now, those asked first first')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
+    .withExamples(
+      'ksi approvals',
+      'ksi approvals list --watch',
+      'ksi approvals -o json | jq -r ".[].approval_id" | xargs ksi approvals allow',
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
   approvals
     .command('allow')
     .description('Allow it; the first answer holds')
     .argument('<ids...>', 'their ids')
     .option('--input <json>', 'run the tool with this input; @FILE reads it from a file', jsonObject)
+    .option('--answer <text>', 'to a question; may be repeated, in the order of the questions', collect)
     .option('--answers <json>', 'to a question: the answer to each, by its text', jsonObject)
+    .withValues({ ids: 'approvals' })
+    .withExamples(
+      'ksi approvals allow ID',
+      `ksi approvals allow ID --input '{"command": "git status"}'`,
+      'ksi approvals allow ID --answer PostgreSQL',
+      `ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'`,
+    )
     .action((ids: string[], _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<AllowOptions>();
       const answer = {
@@ -51,13 +65,15 @@ Examples:
         // The API checks that they are texts.
         ...(options.answers === undefined ? {} : { answers: options.answers as Record<string, string> }),
       };
-      return runCommand(() => answerAll(ids, answer, options));
+      return runCommand(() => answerAll(ids, answer, options, options.answer));
     });
   approvals
     .command('deny')
     .description('Refuse it; the first answer holds')
     .argument('<ids...>', 'their ids')
     .option('-m, --message <text>', 'what Claude is told, so that it can do otherwise')
+    .withValues({ ids: 'approvals' })
+    .withExamples('ksi approvals deny ID', 'ksi approvals deny ID --message "Use git mv instead"')
     .action((ids: string[], _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<DenyOptions>();
       const answer = {
@@ -68,31 +84,64 @@ Examples:
     });
 }
 
-const HEAD = ['APPROVAL', 'TOOL', 'ASKED', 'UNTIL', 'WHAT'];
-const DEFAULT_WIDTH = 120;
+const collect = (text: string, before: string[] = []): string[] => [...before, text];
 
-async function list(options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { approvals } = await client.approvals.list();
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(approvals)}\n`);
-  else if (options.output === 'jsonl') for (const each of approvals) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else if (approvals.length === 0) process.stderr.write('Nothing is asked now.\n');
-  else process.stdout.write(`${renderTable(HEAD, approvals.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
-  return EXIT.ok;
+async function list(options: ListOptions): Promise<number> {
+  await using client = clientOf(options);
+  return await showList(
+    client,
+    {
+      load: async (signal) => (await client.approvals.list({ signal })).approvals,
+      key: ({ approval_id: id }) => id,
+      table,
+      empty: 'Nothing is asked now.',
+      subjects: ['ksi.events.task.*.approval'],
+    },
+    options,
+  );
 }
 
-const row = ({ approval_id: id, tool, requested_at: asked, expires_at: until, title, input }: Approval): string[] => [
-  id,
-  tool,
-  ago(asked, Date.now()),
-  `${Math.max(0, Math.round((Date.parse(until) - Date.now()) / 1_000))} s`,
-  title ?? JSON.stringify(input ?? {}),
-];
+const table = (when: ShowTime): TableOf<Approval> => ({
+  head: ['APPROVAL', 'TOOL', 'ASKED', 'ENDS', 'WHAT'],
+  row: (approval) => [
+    approval.approval_id,
+    approval.tool,
+    when(approval.requested_at),
+    when(approval.expires_at),
+    whatIsAsked(approval),
+  ],
+});
 
-async function answerAll(ids: readonly string[], answer: ApprovalAnswer, options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { done, exitCode } = await forEachOf(ids, (id) => client.approvals.answer(id, answer));
-  if (options.output !== 'text') for (const each of done) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else for (const { approval_id: id, decision } of done) process.stderr.write(`${id}: ${decision}\n`);
+function whatIsAsked(approval: Approval): string {
+  const questions = questionsOf(approval).map(({ question, options }) =>
+    [question, options.map(({ label }) => label).join(' | ')].filter((part) => part !== '').join(' '),
+  );
+  return questions.length > 0 ? questions.join('; ') : (approval.title ?? detailOf(approval.input));
+}
+
+const questionsOf = ({ kind, input }: Approval): readonly Choice[] => (kind === 'question' ? choicesIn(input) : []);
+
+/** @param inOrder answers to its questions, instead of `answer.answers`. */
+async function answerAll(
+  ids: readonly string[],
+  answer: ApprovalAnswer,
+  options: GlobalOptions,
+  inOrder?: readonly string[],
+): Promise<number> {
+  await using client = clientOf(options);
+  const open = inOrder === undefined ? [] : (await client.approvals.list()).approvals;
+  const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
+    if (inOrder === undefined) return {};
+    const asked = open.find(({ approval_id: each }) => each === id);
+    // Of one that is open no more the API says so.
+    const questions = asked === undefined ? inOrder.map((question) => ({ question })) : questionsOf(asked);
+    if (questions.length !== inOrder.length)
+      throw new CliError(`${id} asks ${questions.length} questions; give --answer for each`, EXIT.usage);
+    return { answers: Object.fromEntries(questions.map(({ question }, n) => [question, inOrder[n] ?? ''])) };
+  };
+  const { done, exitCode } = await forEachOf(ids, async (id) =>
+    client.approvals.answer(id, { ...answer, ...answers(id) }),
+  );
+  printLines(done, ({ approval_id: id, decision }) => `${id}  ${decision}`, options);
   return exitCode;
 }

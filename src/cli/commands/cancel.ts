@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import type { Command } from '../command.js';
+import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
+import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
-import { writeRecords } from '../output/records.js';
+import { printLines } from '../output/print.js';
 import { runCommand } from '../run.js';
 
 /** `ksi cancel ID…`: ends tasks, whatever state they are in. */
@@ -11,19 +11,17 @@ export function register(program: Command): void {
   program
     .command('cancel')
     .description('Cancel tasks, whether they run, wait or have not begun')
-    .argument('<ids...>', 'the tasks’ ids')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi cancel ID\n  $ ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel',
-    )
+    .argument('<ids...>', 'the tasks’ ids', taskIds)
+    .withValues({ ids: 'open tasks' })
+    .withExamples('ksi cancel ID', 'ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => cancel(ids, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function cancel(ids: readonly string[], options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const { done, exitCode } = await forEachOf(ids, (id) => client.tasks.cancel(id));
-  writeRecords(done, options.output, (task) => `${task.task_id}  ${task.status}`);
+  printLines(done, (task) => `${task.task_id}  ${task.status}`, options);
   return exitCode;
 }

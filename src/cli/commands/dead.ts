@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import * as remove from './dead/delete.js';
 import * as list from './dead/list.js';
 import * as retry from './dead/retry.js';
@@ -9,9 +9,6 @@ export function register(program: Command): void {
   const dead = program
     .command('dead')
     .description('Tasks that were given up: list, show, put back or delete them')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi dead\n  $ ksi dead show ID\n  $ ksi dead retry --all --queue default\n  $ ksi help dead',
-    );
+    .withExamples('ksi dead', 'ksi dead show ID', 'ksi dead retry --all --queue default', 'ksi help dead');
   for (const { register: add } of [list, show, retry, remove]) add(dead);
 }

@@ -1,11 +1,12 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../client/client.js';
-import { confirmed, isTerminal } from '../confirm.js';
-import { findConnection } from '../connection.js';
+import type { Command, ValueKind } from '../command.js';
+import type { KsiClient } from '../../client/client.js';
+import { agreed, mustBeAskable } from '../confirm.js';
+import { clientOf } from '../client.js';
 import { forEachOf } from '../each.js';
-import { CliError, EXIT } from '../exit.js';
+import { EXIT } from '../exit.js';
+import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
-import { writeRecords } from '../output/records.js';
+import { printLines } from '../output/print.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -13,10 +14,10 @@ interface Options extends GlobalOptions {
 }
 
 interface Kind {
-  readonly name: 'task' | 'session' | 'owner';
+  readonly name: 'task' | 'session' | 'conversation' | 'owner';
   readonly description: string;
   readonly argument: string;
-  readonly examples: string;
+  readonly examples: readonly string[];
   /** Of its id, in the printed JSON. */
   readonly key: string;
   /** What is asked about; `ids` has one or more. */
@@ -24,6 +25,7 @@ interface Kind {
   readonly remove: (client: KsiClient, id: string) => Promise<void>;
   /** It takes what its name doesn't show: off a terminal, where nobody can be asked, only by `--yes`. */
   readonly wide: boolean;
+  readonly values?: ValueKind;
 }
 
 const KINDS: readonly Kind[] = [
@@ -31,27 +33,40 @@ const KINDS: readonly Kind[] = [
     name: 'task',
     description: 'Delete ended tasks: their events, prompts and dead letters',
     argument: 'the tasks’ ids',
-    examples: '  $ ksi delete task ID\n  $ ksi cancel ID && ksi delete task ID',
+    examples: ['ksi delete task ID', 'ksi cancel ID && ksi delete task ID'],
     key: 'task_id',
     what: (ids) => counted(ids, 'task'),
     remove: (client, id) => client.tasks.delete(id),
     wide: false,
+    values: 'tasks',
   },
   {
     name: 'session',
     description: 'Delete sessions: their transcripts, working folders and all their tasks, which must have ended',
     argument: 'the sessions’ UUIDs or names',
-    examples: '  $ ksi delete session notes\n  $ ksi delete session --yes ID ID',
+    examples: ['ksi delete session notes', 'ksi delete session --yes ID ID'],
     key: 'session_id',
     what: (ids) => `${counted(ids, 'session')} with all tasks`,
     remove: (client, id) => client.sessions.delete(id),
     wide: false,
+    values: 'sessions',
+  },
+  {
+    name: 'conversation',
+    description: 'Delete conversations of agents, which are ended first, and the agents and sessions made for them',
+    argument: 'the conversations’ ids',
+    examples: ['ksi delete conversation ID'],
+    key: 'conversation_id',
+    what: (ids) => `${counted(ids, 'conversation')} with all that was said`,
+    remove: (client, id) => client.conversations.delete(id),
+    wide: false,
+    values: 'conversations',
   },
   {
     name: 'owner',
     description: 'Delete all of owners’ tasks and sessions, open ones too, and revoke their tokens (scope admin)',
     argument: 'the owners',
-    examples: '  $ ksi delete owner ann\n  $ ksi delete owner ann --yes',
+    examples: ['ksi delete owner ann', 'ksi delete owner ann --yes'],
     key: 'owner',
     what: (ids) => `all tasks, sessions and tokens of ${ids.join(', ')}`,
     remove: (client, id) => client.owners.delete(id),
@@ -59,47 +74,41 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** `ksi delete task|session|owner ID…`: for good, at every API and on workers' disks. */
+/** `ksi delete task|session|conversation|owner ID…`: for good, at every API and on workers' disks. */
 export function register(program: Command): void {
   const remove = program
     .command('delete')
-    .description('Delete tasks, sessions or all that is an owner’s, for good')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi delete task ID\n  $ ksi delete session notes\n  $ ksi delete owner ann --yes\n  $ ksi help delete',
-    );
+    .description('Delete tasks, sessions, conversations or all that is an owner’s, for good')
+    .withExamples('ksi delete task ID', 'ksi delete session notes', 'ksi delete owner ann --yes', 'ksi help delete');
   for (const kind of KINDS)
     remove
       .command(kind.name)
       .description(kind.description)
-      .argument('<ids...>', kind.argument)
+      .argument('<ids...>', kind.argument, kind.name === 'task' ? taskIds : several)
       .option('-y, --yes', kind.wide ? 'don’t ask; needed where there is no terminal to ask on' : 'don’t ask')
-      .addHelpText('after', `\nExamples:\n${kind.examples}`)
+      .withValues(kind.values === undefined ? {} : { ids: kind.values })
+      .withExamples(...kind.examples)
       .action((ids: string[], _options: unknown, command: Command) =>
         runCommand(() => removeAll(kind, ids, command.optsWithGlobals<Options>())),
       );
 }
 
-async function removeAll(kind: Kind, ids: readonly string[], { yes, ...options }: Options): Promise<number> {
-  const terminal = { input: process.stdin, output: process.stderr };
-  const mayAsk = isTerminal(terminal);
-  if (kind.wide && yes !== true && !mayAsk)
-    throw new CliError(`Nobody can be asked here whether to delete ${kind.what(ids)}: give --yes.`, EXIT.usage);
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  if (yes !== true && mayAsk && !(await confirmed(`Delete ${kind.what(ids)} for good?`, terminal))) {
-    process.stderr.write('Nothing was deleted.\n');
-    return EXIT.failure;
-  }
+async function removeAll(kind: Kind, ids: readonly string[], options: Options): Promise<number> {
+  if (kind.wide) mustBeAskable(kind.what(ids), options);
+  await using client = clientOf(options);
+  if (!(await agreed(kind.what(ids), options))) return EXIT.failure;
   const { done, exitCode } = await forEachOf(ids, async (id) => {
     await kind.remove(client, id);
     return { id };
   });
-  writeRecords(
+  printLines(
     done.map(({ id }) => ({ [kind.key]: id })),
-    options.output,
     (record) => record[kind.key] ?? '',
+    options,
   );
   return exitCode;
 }
+
+const several = (id: string, before: string[] = []): string[] => [...before, id];
 
 const counted = ({ length }: readonly string[], what: string): string => `${length} ${what}${length === 1 ? '' : 's'}`;

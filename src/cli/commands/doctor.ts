@@ -1,9 +1,10 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Finding, FindingStatus } from '../../doctor/finding.js';
 import { findConnection } from '../connection.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -18,10 +19,8 @@ export function register(program: Command): void {
       'Check the installation, the broker, Claude, clocks, disk, and the invariants over all stored events; changes nothing',
     )
     .option('--no-events', 'leave out the stored events, of which there may be millions')
-    .addHelpText(
-      'after',
-      `\nExit code ${EXIT.failure} when something failed; warnings are none.\n\nExamples:\n  $ ksi doctor\n  $ ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`,
-    )
+    .withNotes(`Exit code ${EXIT.failure} when something failed; warnings are none.`)
+    .withExamples('ksi doctor', `ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`)
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
 }
 
@@ -31,7 +30,7 @@ async function run(options: Options): Promise<number> {
   const { pino } = await import('pino');
   const findings: Finding[] = [];
   const progress = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[2K${text}`);
+    if (process.stderr.isTTY && options.quiet !== true) process.stderr.write(`\r\u001B[2K${text}`);
   };
   const asked = {
     config: readConfig(process.env),
@@ -49,7 +48,7 @@ async function run(options: Options): Promise<number> {
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(findings)}\n`);
   const failed = findings.filter(({ status }) => status === 'failed').length;
   const warnings = findings.filter(({ status }) => status === 'warning').length;
-  if (options.output === 'text') process.stderr.write(`\n${summary(failed, warnings)}\n`);
+  if (options.output === 'text') say(options, `\n${summary(failed, warnings)}`);
   return failed > 0 ? EXIT.failure : EXIT.ok;
 }
 

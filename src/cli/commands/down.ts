@@ -1,4 +1,7 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
+import { EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 /** `ksi down`: stops the cluster in order. */
@@ -6,14 +9,14 @@ export function register(program: Command): void {
   program
     .command('down')
     .description('Stop the cluster: workers finish their tasks (KSI_DRAIN_S), then the APIs, then the broker')
-    .action(() =>
-      runCommand(async () => {
-        const { down } = await import('../../cluster/down.js');
-        const { readConfig } = await import('../../config.js');
-        const say = (text: string): void => void process.stderr.write(`${text}\n`);
-        const ran = await down(readConfig(process.env).KSI_DIR, say);
-        say(ran ? 'KSI is down.' : 'KSI was not running.');
-        return 0;
-      }),
-    );
+    .withExamples('ksi down', 'KSI_DIR=/var/lib/ksi ksi down')
+    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<GlobalOptions>())));
+}
+
+async function run(options: GlobalOptions): Promise<number> {
+  const { down } = await import('../../cluster/down.js');
+  const { readConfig } = await import('../../config.js');
+  const ran = await down(readConfig(process.env).KSI_DIR, (text) => say(options, text));
+  say(options, ran ? 'KSI is down.' : 'KSI was not running.');
+  return EXIT.ok;
 }

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import type { Command } from 'commander';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import type { Command } from '../command.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
 import { retryNotice, runCommand } from '../run.js';
@@ -26,15 +25,16 @@ export function register(program: Command): void {
       '--since <cursor>',
       '`cursor` of the last event seen: what came after it is printed first; 0: from the beginning',
     )
-    .addHelpText(
-      'after',
-      "\nExamples:\n  $ ksi events --subject 'ksi.events.task.*.state.*'\n  $ ksi events --since 0 | jq -r .type\n  $ ksi events --subject 'ksi.live.>'",
+    .withExamples(
+      "ksi events --subject 'ksi.events.task.*.state.*'",
+      'ksi events --since 0 | jq -r .type',
+      "ksi events --subject 'ksi.live.>'",
     )
     .action((_options: unknown, command: Command) => runCommand(() => follow(command.optsWithGlobals<Options>())));
 }
 
 async function follow(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
@@ -42,9 +42,10 @@ async function follow(options: Options): Promise<number> {
     ...(options.subject.length === 0 ? {} : { subjects: options.subject }),
     since: options.since,
     signal: stop.signal,
-    onRetry: retryNotice(),
+    onRetry: retryNotice(options),
   })) {
     // A reader that is slow is waited for; the cluster keeps what it has not read.
+    if (options.output === 'none') continue;
     if (!process.stdout.write(`${JSON.stringify(message)}\n`)) await once(process.stdout, 'drain');
   }
   return EXIT.ok;

@@ -1,8 +1,10 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import type { Command } from '../command.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 /** `ksi interrupt ID`: Claude ends its turn, as by Esc in a terminal. */
@@ -10,17 +12,18 @@ export function register(program: Command): void {
   program
     .command('interrupt')
     .description('Have Claude end the turn of a running task; its session can be continued')
-    .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi interrupt ID && ksi logs -f ID')
+    .argument('<id>', 'the task’s id', taskId)
+    .withValues({ id: 'open tasks' })
+    .withExamples('ksi interrupt ID && ksi logs -f ID')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => interrupt(id, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function interrupt(id: string, options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const task = await client.tasks.interrupt(id);
-  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(task)}\n`);
-  process.stderr.write(`Claude is told to end its turn. See what comes of it: ksi logs -f ${id}\n`);
+  printOne(task, () => '', options);
+  say(options, `Claude is told to end its turn. See what comes of it: ksi logs -f ${id}`);
   return EXIT.ok;
 }

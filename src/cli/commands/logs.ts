@@ -1,11 +1,11 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { EventEnvelope } from '../../../contracts/events.js';
-import { UUID_PATTERN } from '../../../contracts/names.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { isTaskId } from '../ids.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
-import { eventLine } from '../output/event-line.js';
+import { eventLine, eventTimes } from '../output/event-line.js';
+import { printLines, printOne } from '../output/print.js';
 import { shorten } from '../output/table.js';
 import { retryNotice, runCommand } from '../run.js';
 
@@ -14,8 +14,6 @@ interface Options extends GlobalOptions {
   readonly lines: number;
 }
 
-const UUID = new RegExp(UUID_PATTERN);
-const DEFAULT_WIDTH = 160;
 const DEFAULT_LINES = 50;
 
 /** `ksi logs`: a task's events by its id, else what the cluster's processes log. */
@@ -26,12 +24,13 @@ export function register(program: Command): void {
     .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
     .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
     .option('-n, --lines <count>', 'last lines of each process to show', wholeNumber(0), DEFAULT_LINES)
-    .addHelpText('after', '\nExamples:\n  $ ksi logs -f ID\n  $ ksi logs -f worker-1')
+    .withValues({ names: 'tasks' })
+    .withExamples('ksi logs ID', 'ksi logs -f ID', 'ksi logs -f worker-1')
     .action((names: string[], _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<Options>();
         const [id] = names;
-        if (names.length === 1 && id !== undefined && UUID.test(id)) return showTask(id, options);
+        if (names.length === 1 && id !== undefined && isTaskId(id)) return showTask(id, options);
         const { showProcessLogs } = await import('../process-logs.js');
         return showProcessLogs(names, options);
       }),
@@ -39,21 +38,18 @@ export function register(program: Command): void {
 }
 
 async function showTask(id: string, options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const write = (event: EventEnvelope): void =>
-    void process.stdout.write(`${options.output === 'text' ? line(event) : JSON.stringify(event)}\n`);
-  if (options.follow === true)
-    for await (const event of client.tasks.events(id, { onRetry: retryNotice() })) write(event);
-  else {
-    const events: EventEnvelope[] = [];
-    for await (const event of client.tasks.pastEvents(id)) events.push(event);
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify(events)}\n`);
-    else for (const event of events) write(event);
+  await using client = clientOf(options);
+  const when = eventTimes(options);
+  const line = (event: EventEnvelope): string => fitted(eventLine(event, when(event.timestamp)));
+  if (options.follow === true) {
+    for await (const event of client.tasks.events(id, { onRetry: retryNotice(options) }))
+      printOne(event, (each) => `${line(each)}\n`, options);
+    return EXIT.ok;
   }
+  const events: EventEnvelope[] = [];
+  for await (const event of client.tasks.pastEvents(id)) events.push(event);
+  printLines(events, line, options);
   return EXIT.ok;
 }
 
-function line(event: EventEnvelope): string {
-  const text = eventLine(event);
-  return process.stdout.isTTY ? shorten(text, process.stdout.columns ?? DEFAULT_WIDTH) : text;
-}
+const fitted = (line: string): string => (process.stdout.isTTY ? shorten(line, process.stdout.columns) : line);

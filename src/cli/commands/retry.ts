@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import type { Command } from '../command.js';
+import { clientOf } from '../client.js';
 import { makeAndFollow } from '../follow.js';
+import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { runCommand } from '../run.js';
 
@@ -14,18 +14,19 @@ export function register(program: Command): void {
   program
     .command('retry')
     .description('Run an ended task again, as a new task of the same session, and print the new one’s id')
-    .argument('<id>', 'the ended task’s id')
+    .argument('<id>', 'the ended task’s id', taskId)
     .option('-w, --wait', 'print the answer as it is written, as `ksi spawn` does')
-    .addHelpText('after', '\nExamples:\n  $ ksi retry ID\n  $ ksi retry ID --wait\n  $ ksi task $(ksi retry ID)')
+    .withValues({ id: 'tasks' })
+    .withExamples('ksi retry ID', 'ksi retry ID --wait', 'ksi task $(ksi retry ID)')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => retry(id, command.optsWithGlobals<Options>())),
     );
 }
 
 async function retry(id: string, options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  return makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
-    output: options.output,
+  await using client = clientOf(options);
+  return await makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
+    ...options,
     wait: options.wait ?? false,
     ifUnknown: 'it is not known whether there is a new task. See: ksi tasks',
   });

@@ -1,12 +1,15 @@
 import { text } from 'node:stream/consumers';
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../command.js';
 import type { InboxMessage, Message, MessageAccepted } from '../../../contracts/messages.js';
 import { SUBJECT, NOBODY } from '../../../contracts/names.js';
-import { KsiClient } from '../../client/client.js';
+import type { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { say } from '../output/say.js';
 import { retryNotice, runCommand } from '../run.js';
 
 interface SendOptions extends GlobalOptions {
@@ -40,9 +43,10 @@ export function register(program: Command): void {
         `print the answer to it, if it comes within ${DEFAULT_WAIT_S} s or the time given`,
       ).argParser(positiveNumber),
     )
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi send critic "What do you think?" --wait\n  $ ksi send - "Lunch!" --type BROADCAST --from ann\n  $ git diff | ksi send reviewer',
+    .withExamples(
+      'ksi send critic "What do you think?" --wait',
+      'ksi send - "Lunch!" --type BROADCAST --from ann',
+      'git diff | ksi send reviewer',
     )
     .action((to: string, words: string[], _options: unknown, command: Command) =>
       runCommand(() => send(to, words, command.optsWithGlobals<SendOptions>())),
@@ -52,7 +56,7 @@ export function register(program: Command): void {
 async function send(to: string, words: readonly string[], options: SendOptions): Promise<number> {
   const { from, type, conversation, replyTo, payload, needs, wait } = options;
   const content = words.length > 0 ? words.join(' ') : payload === undefined ? await text(process.stdin) : undefined;
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const accepted = await client.messages.send(
     {
       ...(to === '-' ? {} : { to }),
@@ -64,11 +68,11 @@ async function send(to: string, words: readonly string[], options: SendOptions):
       ...(needs === undefined ? {} : { required_capabilities: needs }),
       ...(content === undefined ? {} : { content }),
     },
-    { onRetry: retryNotice() },
+    { onRetry: retryNotice(options) },
   );
-  if (wait !== undefined) return printAnswer(client, accepted, wait === true ? DEFAULT_WAIT_S : wait, options);
-  if (options.output === 'text') process.stderr.write(`${sentence(accepted)}\n`);
-  else process.stdout.write(`${JSON.stringify(accepted)}\n`);
+  if (wait !== undefined) return await printAnswer(client, accepted, wait === true ? DEFAULT_WAIT_S : wait, options);
+  printOne(accepted, () => '', options);
+  if (options.output === 'text') say(options, sentence(accepted));
   return EXIT.ok;
 }
 
@@ -83,17 +87,18 @@ async function printAnswer(
   client: KsiClient,
   { message_id: id, since, to = '' }: MessageAccepted,
   seconds: number,
-  { from, output }: SendOptions,
+  options: SendOptions,
 ): Promise<number> {
+  const { from } = options;
   const subjects = [SUBJECT.agentMessage(from ?? NOBODY, 'DIRECT_MESSAGE'), SUBJECT.agentEvent(to, 'delivered')];
   const signal = AbortSignal.timeout(seconds * 1_000);
-  for await (const event of client.events({ subjects, since, signal, onRetry: retryNotice() })) {
+  for await (const event of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
     if (!('type' in event) || event.type === 'SPAWN_DELTA') continue;
     const data = event.data as Partial<Message> & { refused?: string; message_ids?: string[] };
     if (data.refused !== undefined && data.message_ids?.includes(id) === true && data.refused === 'hop_limit')
       throw new CliError('It was taken, and no task was made of it: too many answers led to it.', EXIT.failure);
     if (data.reply_to !== id) continue;
-    process.stdout.write(output === 'text' ? `${data.content ?? ''}\n` : `${JSON.stringify(data)}\n`);
+    printOne(data, ({ content = '' }) => `${content}\n`, options);
     if (data.error === undefined) return EXIT.ok;
     throw new CliError(`${(data as InboxMessage).from ?? to} could not answer (${data.error.code})`, EXIT.taskFailed);
   }

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Session, SessionExport } from '../../../contracts/sessions.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
-import { ago, renderTable } from '../output/table.js';
+import { factLines } from '../output/facts.js';
+import { moreThere } from '../output/more.js';
+import { printOne, printTable, type TableOf } from '../output/print.js';
+import { say } from '../output/say.js';
+import { timesFor, type ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
 
 interface ListOptions extends GlobalOptions {
@@ -19,39 +22,36 @@ interface ImportOptions extends GlobalOptions {
   readonly as?: string;
 }
 
-const clientOf = (options: GlobalOptions): KsiClient =>
-  new KsiClient(findConnection(options, process.env, process.cwd()));
-
 /** `ksi sessions`: the conversations, what was said in them, and how they come and go. */
 export function register(program: Command): void {
   const sessions = program
     .command('sessions')
     .description('List conversations; show, read, export and import them')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ ksi sessions
-  $ ksi sessions show notes
-  $ ksi sessions transcript --markdown notes | less
-  $ ksi sessions export notes > notes.json
-  $ ksi sessions import --as notes-2 notes.json
-  $ ksi delete session notes`,
+    .withExamples(
+      'ksi sessions',
+      'ksi sessions show notes',
+      'ksi sessions transcript --markdown notes | less',
+      'ksi sessions export notes > notes.json',
+      'ksi sessions import --as notes-2 notes.json',
+      'ksi delete session notes',
     );
   sessions
     .command('list', { isDefault: true })
     .description('List them, those with the newest tasks first')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, 500), 20)
+    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
+    .withExamples('ksi sessions', 'ksi sessions list --limit 100 -o json')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
   sessions
     .command('show')
     .description('Show one: its tasks counted, and what they took')
     .argument('<id>', 'its UUID or name')
+    .withValues({ id: 'sessions' })
+    .withExamples('ksi sessions show notes', 'ksi sessions show notes -o json | jq .usage.cost_usd')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<GlobalOptions>();
         const session = await clientOf(options).sessions.get(id);
-        process.stdout.write(options.output === 'text' ? described(session) : `${JSON.stringify(session)}\n`);
+        printOne(session, ({ usage, ...facts }) => factLines({ ...facts, ...usage }, timesFor(options)), options);
         return EXIT.ok;
       }),
     );
@@ -60,6 +60,8 @@ Examples:
     .description('Print what was said, as lines of JSON')
     .argument('<id>', 'its UUID or name')
     .option('--markdown', 'to read')
+    .withValues({ id: 'sessions' })
+    .withExamples('ksi sessions transcript --markdown notes | less', 'ksi sessions transcript notes | jq -r .type')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const options = command.optsWithGlobals<TranscriptOptions>();
@@ -75,6 +77,8 @@ Examples:
     .command('export')
     .description('Print the whole conversation as JSON, subagents included')
     .argument('<id>', 'its UUID or name')
+    .withValues({ id: 'sessions' })
+    .withExamples('ksi sessions export notes > notes.json')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(async () => {
         const exported = await clientOf(command.optsWithGlobals<GlobalOptions>()).sessions.export(id);
@@ -87,39 +91,39 @@ Examples:
     .description('Make a session of what was exported')
     .argument('[file]', 'the file; without one, stdin')
     .option('--as <session>', 'its UUID or name here (default: as it was)')
+    .withValues({ file: 'files' })
+    .withExamples(
+      'ksi sessions import --as notes-2 notes.json',
+      'ssh there ksi sessions export notes | ksi sessions import',
+    )
     .action((file: string | undefined, _options: unknown, command: Command) =>
       runCommand(() => bringIn(file, command.optsWithGlobals<ImportOptions>())),
     );
 }
 
-const HEAD = ['SESSION', 'TASKS', 'OPEN', 'COST', 'UPDATED', 'WORKSPACE'];
-const DEFAULT_WIDTH = 120;
+const MOST = 500;
 
 async function list(options: ListOptions): Promise<number> {
-  const { sessions, next_cursor: more } = await clientOf(options).sessions.list({ limit: options.limit });
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(sessions)}\n`);
-  else if (options.output === 'jsonl') for (const each of sessions) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else if (sessions.length === 0)
-    process.stderr.write('There are no sessions. Begin one: ksi spawn --session notes "Say hello"\n');
-  else process.stdout.write(`${renderTable(HEAD, sessions.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
-  if (options.output === 'text' && more !== undefined)
-    process.stderr.write(`There are more: --limit ${Math.min(500, options.limit * 5)}\n`);
+  await using client = clientOf(options);
+  const { sessions, next_cursor: more } = await client.sessions.list({ limit: options.limit });
+  printTable(sessions, table(timesFor(options)), options);
+  if (options.output !== 'text') return EXIT.ok;
+  if (sessions.length === 0) say(options, 'There are no sessions. Begin one: ksi spawn --session notes "Say hello"');
+  if (more !== undefined) say(options, moreThere(options.limit, MOST, 'no more than that'));
   return EXIT.ok;
 }
 
-const row = (session: Session): string[] => [
-  session.session_name ?? session.session_id,
-  String(session.tasks),
-  String(session.open),
-  `$${session.usage.cost_usd.toFixed(2)}`,
-  ago(session.updated_at, Date.now()),
-  session.workspace ?? '',
-];
-
-function described({ usage, ...session }: Session): string {
-  const facts = Object.entries({ ...session, ...usage });
-  return facts.map(([name, value]) => `${name.padEnd(18)} ${String(value)}\n`).join('');
-}
+const table = (when: ShowTime): TableOf<Session> => ({
+  head: ['SESSION', 'TASKS', 'OPEN', 'COST', 'UPDATED', 'WORKSPACE'],
+  row: (session) => [
+    session.session_name ?? session.session_id,
+    String(session.tasks),
+    String(session.open),
+    `$${session.usage.cost_usd.toFixed(2)}`,
+    when(session.updated_at),
+    session.workspace ?? '',
+  ],
+});
 
 async function bringIn(file: string | undefined, options: ImportOptions): Promise<number> {
   const text = file === undefined ? await readAll(process.stdin) : readText(file);
@@ -131,9 +135,9 @@ async function bringIn(file: string | undefined, options: ImportOptions): Promis
   }
   const session = options.as === undefined ? exported : { ...exported, session_id: options.as };
   const made = await clientOf(options).sessions.import(session);
-  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(made)}\n`);
+  printOne(made, () => '', options);
   const name = made.session_name ?? made.session_id;
-  process.stderr.write(`${made.entries} entries. Go on with: ksi spawn --session ${name} "…"\n`);
+  say(options, `${made.entries} entries. Go on with: ksi spawn --session ${name} "…"`);
   return EXIT.ok;
 }
 

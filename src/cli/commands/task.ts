@@ -1,9 +1,12 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { Task } from '../../../contracts/http.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
+import { taskId } from '../ids.js';
 import { type GlobalOptions } from '../options.js';
+import { factLines } from '../output/facts.js';
+import { printOne } from '../output/print.js';
+import { timesFor, type ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
 
 /** `ksi task ID`: one task, whole. */
@@ -11,26 +14,23 @@ export function register(program: Command): void {
   program
     .command('task')
     .description('Show one task')
-    .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi task ID\n  $ ksi task ID -o json | jq .output.usage')
+    .argument('<id>', 'the task’s id', taskId)
+    .withValues({ id: 'tasks' })
+    .withExamples('ksi task ID', 'ksi task ID -o json | jq .output.usage')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const task = await client.tasks.get(id);
-  process.stdout.write(options.output === 'text' ? described(task) : `${JSON.stringify(task)}\n`);
+  printOne(task, (each) => described(each, timesFor(options)), options);
   return EXIT.ok;
 }
 
-function described({ output, error, ...task }: Task): string {
-  const lines = Object.entries(task).map(
-    ([name, value]) => `${name.padEnd(15)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-  );
-  if (error !== undefined) lines.push(`${'error'.padEnd(15)} ${error.code}: ${error.message}`);
+function described({ output, error, ...task }: Task, when: ShowTime): string {
+  const failed = error === undefined ? {} : { error: `${error.code}: ${error.message}` };
   const result = output?.['result'];
-  if (typeof result === 'string') lines.push('', result);
-  return `${lines.join('\n')}\n`;
+  return `${factLines({ ...task, ...failed }, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
 }

@@ -1,14 +1,17 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../command.js';
 import type { Task, TasksQuery } from '../../../contracts/http.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
-import { EXIT } from '../exit.js';
-import { wholeNumber, type GlobalOptions } from '../options.js';
-import { ago, renderTable } from '../output/table.js';
+import { clientOf } from '../client.js';
+import { showList, withWatch, type ListOptions } from '../list.js';
+import { wholeNumber } from '../options.js';
+import { moreThere } from '../output/more.js';
+import type { TableOf } from '../output/print.js';
+import { say } from '../output/say.js';
+import type { ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
 
-interface Options extends GlobalOptions {
+interface Options extends ListOptions {
   readonly status?: TaskStatus;
   readonly session?: string;
   readonly queue?: string;
@@ -19,27 +22,27 @@ interface Options extends GlobalOptions {
 const DEFAULT_LIMIT = 20;
 /** Of one answer of the API. */
 const MOST = 500;
-const DEFAULT_WIDTH = 120;
 
 /** `ksi tasks`: the newest tasks. */
 export function register(program: Command): void {
-  program
-    .command('tasks')
+  withWatch(program.command('tasks'))
     .description('List tasks, the newest first')
     .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
     .option('-q, --queue <queue>', 'only those of a queue')
     .option('--metadata <name=value>', 'only those with this')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi tasks --status failed\n  $ ksi tasks --session notes -o json | jq -r ".[].task_id"',
+    .withValues({ session: 'sessions', queue: 'queues' })
+    .withExamples(
+      'ksi tasks --watch',
+      'ksi tasks --status failed',
+      'ksi tasks --session notes -o json | jq -r ".[].task_id"',
     )
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 
 async function list(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const query: TasksQuery = {
     limit: options.limit,
     ...(options.status === undefined ? {} : { status: options.status }),
@@ -47,26 +50,34 @@ async function list(options: Options): Promise<number> {
     ...(options.queue === undefined ? {} : { queue: options.queue }),
     ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
   };
-  const { tasks, next_cursor: more } = await client.tasks.list(query);
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(tasks)}\n`);
-  else if (options.output === 'jsonl') for (const task of tasks) process.stdout.write(`${JSON.stringify(task)}\n`);
-  else if (tasks.length === 0) process.stderr.write('There are no such tasks. Run one: ksi spawn "Say hello"\n');
-  else process.stdout.write(`${renderTable(HEAD, tasks.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
-  if (options.output === 'text' && more !== undefined)
-    process.stderr.write(
-      options.limit === MOST
-        ? 'There are more; filter them by --status, --session or --queue\n'
-        : `There are more: --limit ${Math.min(MOST, options.limit * 5)}\n`,
-    );
-  return EXIT.ok;
+  let more = false;
+  const exitCode = await showList(
+    client,
+    {
+      load: async (signal) => {
+        const { tasks, next_cursor: next } = await client.tasks.list(query, { signal });
+        more = next !== undefined;
+        return tasks;
+      },
+      key: ({ task_id: id }) => id,
+      table,
+      empty: 'There are no such tasks. Run one: ksi spawn "Say hello"',
+      subjects: ['ksi.events.task.*.state.*', 'ksi.events.task.*.deleted'],
+    },
+    options,
+  );
+  if (more && options.output === 'text' && options.watch !== true)
+    say(options, moreThere(options.limit, MOST, '--status, --session or --queue'));
+  return exitCode;
 }
 
-const HEAD = ['TASK', 'STATUS', 'SESSION', 'CREATED', 'PROMPT'];
-
-const row = (task: Task): string[] => [
-  task.task_id,
-  task.status,
-  task.session_name ?? `…${task.session_id.slice(-8)}`,
-  ago(task.created_at, Date.now()),
-  task.prompt_preview,
-];
+const table = (when: ShowTime): TableOf<Task> => ({
+  head: ['TASK', 'STATUS', 'SESSION', 'CREATED', 'PROMPT'],
+  row: (task) => [
+    task.task_id,
+    task.status,
+    task.session_name ?? `…${task.session_id.slice(-8)}`,
+    when(task.created_at),
+    task.prompt_preview,
+  ],
+});

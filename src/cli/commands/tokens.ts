@@ -1,10 +1,13 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import { SCOPES, type Scope, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from '../command.js';
+import { SCOPES, type Scope } from '../../../contracts/choices.js';
+import type { TokenRequest, TokenShown } from '../../../contracts/tokens.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
-import { ago, renderTable } from '../output/table.js';
+import { printOne, printTable, type TableOf } from '../output/print.js';
+import { say } from '../output/say.js';
+import { timesFor, type ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
 
 interface CreateOptions extends GlobalOptions {
@@ -17,13 +20,19 @@ interface CreateOptions extends GlobalOptions {
   readonly concurrency?: number;
 }
 
-const DEFAULT_WIDTH = 120;
 const DEFAULT_SCOPES: readonly Scope[] = ['spawn', 'read'];
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 /** `ksi tokens`: who may use the cluster. */
 export function register(program: Command): void {
-  const tokens = program.command('tokens').description('Make, list and revoke tokens (scope admin)');
+  const tokens = program
+    .command('tokens')
+    .description('Make, list and revoke tokens (scope admin)')
+    .withExamples(
+      'ksi tokens',
+      'ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token',
+      'ksi tokens revoke ID',
+    );
   tokens
     .command('create')
     .description('Make a token; it is printed once, to stdout, and kept nowhere')
@@ -40,21 +49,23 @@ export function register(program: Command): void {
     )
     .option('--rate <rate>', 'spawns that it may ask for, as 60/minute')
     .addOption(new Option('--concurrency <tasks>', 'its tasks that may be open at once').argParser(positiveNumber))
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token\n  $ ksi tokens create --scope read --all-owners --description "the wall"',
+    .withExamples(
+      'ksi tokens create --owner ann --scope spawn read --expires 30d > ann.token',
+      'ksi tokens create --scope read --all-owners --description "the wall"',
     )
     .action((_options: unknown, command: Command) =>
       runCommand(() => create(command.optsWithGlobals<CreateOptions>())),
     );
   tokens
-    .command('list')
+    .command('list', { isDefault: true })
     .description('List the tokens, without their secrets')
+    .withExamples('ksi tokens', "ksi tokens -o json | jq -r '.[].owner' | sort -u")
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
   tokens
     .command('revoke')
     .argument('<id...>', 'ids, as `ksi tokens list` shows them')
     .description('Let nobody in any more with these tokens, and end their open connections')
+    .withExamples('ksi tokens revoke ID')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => revoke(ids, command.optsWithGlobals<GlobalOptions>())),
     );
@@ -72,22 +83,17 @@ async function create(options: CreateOptions): Promise<number> {
     ...(concurrency === undefined ? {} : { concurrency }),
   };
   const created = await clientOf(options).tokens.create(request);
-  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(created)}\n`);
-  else {
-    process.stdout.write(`${created.token}\n`);
-    process.stderr.write(
-      `Token ${created.token_id} of ${created.owner}. It is shown this once; use it as KSI_TOKEN.\n`,
-    );
-  }
+  printOne(created, ({ token }) => `${token}\n`, options);
+  if (options.output === 'text')
+    say(options, `Token ${created.token_id} of ${created.owner}. It is shown this once; use it as KSI_TOKEN.`);
   return EXIT.ok;
 }
 
 async function list(options: GlobalOptions): Promise<number> {
   const { tokens } = await clientOf(options).tokens.list();
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(tokens)}\n`);
-  else if (options.output === 'jsonl') for (const token of tokens) process.stdout.write(`${JSON.stringify(token)}\n`);
-  else if (tokens.length === 0) process.stderr.write('There are no tokens but the one of the token file.\n');
-  else process.stdout.write(`${renderTable(HEAD, tokens.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
+  printTable(tokens, table(timesFor(options)), options);
+  if (tokens.length === 0 && options.output === 'text')
+    say(options, 'There are no tokens but the one of the token file.');
   return EXIT.ok;
 }
 
@@ -95,7 +101,7 @@ async function revoke(ids: readonly string[], options: GlobalOptions): Promise<n
   const client = clientOf(options);
   for (const id of ids) {
     await client.tokens.revoke(id);
-    process.stderr.write(`Revoked ${id}.\n`);
+    say(options, `Revoked ${id}.`);
   }
   return EXIT.ok;
 }
@@ -108,17 +114,15 @@ function secondsOf(text: string): number {
   return Number(count) * (SECONDS[unit] ?? 1);
 }
 
-const clientOf = (options: GlobalOptions): KsiClient =>
-  new KsiClient(findConnection(options, process.env, process.cwd()));
-
-const HEAD = ['TOKEN', 'OWNER', 'SCOPES', 'SEES', 'CREATED', 'EXPIRES', 'DESCRIPTION'];
-
-const row = (token: TokenShown): string[] => [
-  token.token_id,
-  token.owner,
-  token.scopes.join(','),
-  token.all_owners ? 'all' : 'its own',
-  ago(token.created_at, Date.now()),
-  token.expires_at ?? 'never',
-  token.description ?? '',
-];
+const table = (when: ShowTime): TableOf<TokenShown> => ({
+  head: ['TOKEN', 'OWNER', 'SCOPES', 'SEES', 'CREATED', 'ENDS', 'DESCRIPTION'],
+  row: (token) => [
+    token.token_id,
+    token.owner,
+    token.scopes.join(','),
+    token.all_owners ? 'all' : 'its own',
+    when(token.created_at),
+    token.expires_at === undefined ? 'never' : when(token.expires_at),
+    token.description ?? '',
+  ],
+});

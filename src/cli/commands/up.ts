@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { relative } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { ClusterStatus } from '../../cluster/supervisor.js';
+import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { say as tell } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -18,10 +21,12 @@ export function register(program: Command): void {
     .command('up')
     .description('Start nats-server, APIs and workers in the background, and return when they are ready')
     .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
+    .withExamples('ksi up', 'KSI_WORKERS=4 KSI_CONCURRENCY=8 ksi up', 'ksi up --demo')
     .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
 }
 
 async function run(options: Options): Promise<number> {
+  const say = (text: string): void => tell(options, text);
   const { hasClaudeCredentials } = await import('../../cluster/plan.js');
   const { up } = await import('../../cluster/up.js');
   const { readConfig } = await import('../../config.js');
@@ -36,26 +41,23 @@ async function run(options: Options): Promise<number> {
   try {
     result = await up({ env: process.env, demo, progress: say, signal: interrupted.signal });
   } catch (error) {
-    if (interrupted.signal.aborted) return 130;
+    if (interrupted.signal.aborted) return EXIT.interrupted;
     throw error;
   } finally {
     for (const name of SIGNALS) process.removeListener(name, interrupt);
   }
   const { status, started } = result;
-  if (options.output !== 'text') process.stdout.write(`${JSON.stringify(status)}\n`);
-  else process.stdout.write(`${described(status, started)}\n`);
+  printOne(status, (each) => `${described(each, started)}\n`, options);
   const config = readConfig(process.env);
   if (status.demo) say(DEMO);
   else if (!hasClaudeCredentials(process.env, config)) say(NO_CREDENTIALS);
-  return demo ? trySpawn() : 0;
+  return demo && options.output === 'text' ? trySpawn(say) : EXIT.ok;
 }
 
 const DEMO =
   'This is a demo: the answers come from a small stand-in for the Messages API, not from a model. All else is real, the claude executable too.';
 const NO_CREDENTIALS =
   'Warning: nothing says how Claude signs in, so spawns will fail. Set ANTHROPIC_API_KEY (or CLAUDE_CONFIG_DIR to a logged-in configuration) and do `make down up`; or try `make demo`, which needs neither.';
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 function described(status: ClusterStatus, started: boolean): string {
   const { endpoints } = status;
@@ -72,21 +74,22 @@ function described(status: ClusterStatus, started: boolean): string {
     ...(operator === undefined
       ? []
       : [['NATS, ask', `${short(operator)}   (nkey seed; inbox prefix _INBOX_operator)`]]),
+    ...(endpoints.bridge === undefined ? [] : [['bridge', short(endpoints.bridge)]]),
     ['logs', short(endpoints.logs)],
   ];
   const workers = status.processes.filter(({ role }) => role === 'worker').length;
   const head = `KSI is ${started ? 'up' : 'up already'}: ${endpoints.apis.length} API${endpoints.apis.length === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}`;
   const table = rows.map(([name = '', value = '']) => `  ${name.padEnd(11)} ${value}`);
-  return [head, ...table, '', 'Try: npx ksi spawn "Say hello"', 'Stop: make down'].join('\n');
+  return [head, ...table, '', 'Try: npx ksi spawn "Say hello", or talk: npx ksi chat', 'Stop: make down'].join('\n');
 }
 
 /** The newcomer's first spawn, by the same command that we tell people to use. */
-async function trySpawn(): Promise<number> {
+async function trySpawn(say: (text: string) => void): Promise<number> {
   const main = process.argv[1];
-  if (main === undefined) return 0;
+  if (main === undefined) return EXIT.ok;
   say('\n$ npx ksi spawn "Say hello"');
   const child = spawn(process.execPath, [main, 'spawn', 'Say hello'], { stdio: 'inherit' });
   const [code] = (await once(child, 'exit')) as [number | null];
   say('\nThe cluster goes on running. Stop it with: make down');
-  return code ?? 1;
+  return code ?? EXIT.failure;
 }

@@ -1,10 +1,11 @@
-import { Option, type Command } from 'commander';
-import type { UsageGroup, UsageQuery, UsageRow } from '../../../contracts/usage.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
+import { Option } from 'commander';
+import { USAGE_GROUPS, type UsageGroup, type UsageQuery, type UsageRow } from '../../../contracts/usage.js';
+import type { Command } from '../command.js';
+import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
-import { renderTable } from '../output/table.js';
+import { printTable } from '../output/print.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions, Omit<UsageQuery, 'by'> {
@@ -16,20 +17,16 @@ export function register(program: Command): void {
   program
     .command('usage')
     .description('Tokens and US dollars that ended tasks took, as Claude counts them')
-    .addOption(
-      new Option('--by <what>', 'what is summed up together')
-        .choices(['day', 'owner', 'token', 'session', 'model'])
-        .default('day'),
-    )
+    .addOption(new Option('--by <what>', 'what is summed up together').choices([...USAGE_GROUPS]).default('day'))
     .option('--from <day>', 'first day, UTC (default: 30 days ago)')
     .option('--to <day>', 'last day, UTC (default: today)')
     .option('--owner <owner>', 'only this owner’s')
-    .addHelpText('after', '\nExamples:\n  $ ksi usage\n  $ ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
+    .withExamples('ksi usage', 'ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
     .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
 }
 
 async function show(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const { by, from, to, owner } = options;
   const answer = await client.usage({
     by,
@@ -37,17 +34,17 @@ async function show(options: Options): Promise<number> {
     ...(to === undefined ? {} : { to }),
     ...(owner === undefined ? {} : { owner }),
   });
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(answer)}\n`);
-  else if (options.output === 'jsonl')
-    for (const each of answer.rows) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else if (answer.rows.length === 0) process.stderr.write(`No task ended from ${answer.from} to ${answer.to}.\n`);
-  else {
-    const head = [by.toUpperCase(), 'TASKS', 'USD', 'INPUT', 'OUTPUT', 'CACHE READ', 'CACHE WRITTEN', 'TURNS'];
-    const rows = [...answer.rows, { ...answer.total, key: 'total' }].map(row);
-    process.stdout.write(`${renderTable(head, rows, process.stdout.columns ?? 120)}\n`);
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    return EXIT.ok;
   }
+  const rows = [...answer.rows, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];
+  if (answer.rows.length > 0) printTable(rows, { head: [by.toUpperCase(), ...HEAD], row }, options);
+  else if (options.output === 'text') say(options, `No task ended from ${answer.from} to ${answer.to}.`);
   return EXIT.ok;
 }
+
+const HEAD = ['TASKS', 'USD', 'INPUT', 'OUTPUT', 'CACHE READ', 'CACHE WRITTEN', 'TURNS'];
 
 const row = (each: UsageRow): string[] => [
   each.key === '' ? '–' : each.key,

@@ -1,44 +1,46 @@
-import type { Command } from 'commander';
+import type { Command } from '../command.js';
 import type { WorkerShown } from '../../../contracts/workers.js';
-import { KsiClient } from '../../client/client.js';
-import { findConnection } from '../connection.js';
-import { EXIT } from '../exit.js';
-import type { GlobalOptions } from '../options.js';
-import { ago, renderTable } from '../output/table.js';
+import { clientOf } from '../client.js';
+import { showList, withWatch, type ListOptions } from '../list.js';
+import type { TableOf } from '../output/print.js';
+import type { ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
-
-const DEFAULT_WIDTH = 120;
 
 /** `ksi workers`: who takes tasks. */
 export function register(program: Command): void {
-  program
-    .command('workers')
+  withWatch(program.command('workers'))
     .description('List the workers: what they run, which queues they serve, what contains their processes')
-    .addHelpText('after', '\nExamples:\n  $ ksi workers\n  $ ksi workers -o json | jq "map(.running) | add"')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
+    .withExamples('ksi workers', 'ksi workers --watch', 'ksi workers -o json | jq "map(.running) | add"')
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
 }
 
-async function list(options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
-  const { workers } = await client.workers.list();
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(workers)}\n`);
-  else if (options.output === 'jsonl')
-    for (const worker of workers) process.stdout.write(`${JSON.stringify(worker)}\n`);
-  else if (workers.length === 0)
-    process.stderr.write('No worker is there; tasks wait. Look at the processes: ksi status\n');
-  else process.stdout.write(`${renderTable(HEAD, workers.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
-  return EXIT.ok;
+async function list(options: ListOptions): Promise<number> {
+  await using client = clientOf(options);
+  return await showList(
+    client,
+    {
+      load: async (signal) => (await client.workers.list({ signal })).workers,
+      key: ({ worker_id: id }) => id,
+      table,
+      empty: 'No worker is there; tasks wait. Look at the processes: ksi status',
+      subjects: ['ksi.events.worker.>', 'ksi.events.task.*.state.*'],
+      // Each says every few seconds that it is there.
+      essence: ({ seen_at: _seen, ...worker }) => worker,
+    },
+    options,
+  );
 }
 
-const HEAD = ['WORKER', 'STATE', 'RUNS', 'QUEUES', 'CONTAINMENT', 'STARTED', 'SEEN', 'HOST'];
-
-const row = (worker: WorkerShown): string[] => [
-  worker.worker_id,
-  worker.limited_until === undefined ? worker.state : `limited ${worker.limited_until}`,
-  `${worker.running}/${worker.concurrency}`,
-  worker.queues.join(','),
-  worker.containment,
-  ago(worker.started_at, Date.now()),
-  ago(worker.seen_at, Date.now()),
-  `${worker.host} (${worker.pid})`,
-];
+const table = (when: ShowTime): TableOf<WorkerShown> => ({
+  head: ['WORKER', 'STATE', 'RUNS', 'QUEUES', 'CONTAINMENT', 'STARTED', 'SEEN', 'HOST'],
+  row: (worker) => [
+    worker.worker_id,
+    worker.limited_until === undefined ? worker.state : `limited, ends ${when(worker.limited_until)}`,
+    `${worker.running}/${worker.concurrency}`,
+    worker.queues.join(','),
+    worker.containment,
+    when(worker.started_at),
+    when(worker.seen_at),
+    `${worker.host} (${worker.pid})`,
+  ],
+});

@@ -1,33 +1,24 @@
-import type { EventEnvelope, SpawnDelta, TaskErrorBody } from '../../../contracts/events.js';
-import { isEnded, statusOfEvent, type TaskStatus } from '../../../contracts/states.js';
-import type { EventMessage } from '../../client/event-message.js';
+import type { EventEnvelope } from '../../../contracts/events.js';
+import { isDelta, isEvent, type EventMessage } from '../../client/event-message.js';
+import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from './answer.js';
-
-/** How a task ended, as its last event says; fields as in a task. */
-export interface TaskOutcome {
-  readonly status: TaskStatus;
-  readonly ended_at: string;
-  readonly output?: Readonly<Record<string, unknown>>;
-  readonly error?: TaskErrorBody;
-  readonly reason?: string;
-}
+import { detailOf } from './tools.js';
 
 /** Turns a task's events and deltas into what a person reads. */
 export class AnswerPrinter {
   readonly #write: (piece: Piece) => void;
-  readonly #answer = new AnswerText();
+  readonly #answer: AnswerText;
 
-  constructor(write: (piece: Piece) => void) {
+  /** @param width columns that a line about a tool may take. */
+  constructor(write: (piece: Piece) => void, width?: () => number) {
     this.#write = write;
+    this.#answer = new AnswerText(width);
   }
 
   /** @returns the outcome when `message` is it. */
   show(message: EventMessage): TaskOutcome | undefined {
-    if (!('type' in message)) return undefined;
-    if (isDelta(message)) {
-      this.#out(this.#answer.delta(message));
-      return undefined;
-    }
+    if (isDelta(message)) this.#out(this.#answer.delta(message));
+    if (!isEvent(message)) return undefined;
     const { type, data } = message;
     if (type === 'SPAWN_START') this.#out(this.#answer.start(Number(data['attempt'])));
     if (type === 'SPAWN_MESSAGE') this.#out(this.#answer.message(data['message']));
@@ -35,12 +26,12 @@ export class AnswerPrinter {
     if (type === 'APPROVAL_RESOLVED') this.#note(`answered: ${String(data['decision'])}`);
     if (type === 'SPAWN_WAITING') this.#note('waiting: the session is busy with another task');
     if (type === 'SPAWN_RETRY') this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`);
-    const status = statusOfEvent(type);
-    if (status === undefined || !isEnded(status)) return undefined;
+    const outcome = outcomeOf(message);
+    if (outcome === undefined) return undefined;
     this.#out(this.#answer.end());
-    if (status === 'completed' && !this.#answer.any)
-      this.#out([{ to: 'stdout', text: `${resultOf(data['output'])}\n` }]);
-    return outcomeOf(status, message);
+    if (outcome.status === 'completed' && !this.#answer.any)
+      this.#out([{ to: 'stdout', text: `${resultOf(outcome.output)}\n` }]);
+    return outcome;
   }
 
   #note(text: string): void {
@@ -52,23 +43,10 @@ export class AnswerPrinter {
   }
 }
 
-const isDelta = (message: EventEnvelope | SpawnDelta): message is SpawnDelta => message.type === 'SPAWN_DELTA';
-
 const askedOf = ({ approval_id: id, tool, title, input }: EventEnvelope['data']): string =>
-  `Claude asks to use ${String(tool)}: ${typeof title === 'string' ? title : JSON.stringify(input ?? {})}\nAnswer with: ksi approvals allow ${String(id)}, or deny`;
+  `Claude asks to use ${String(tool)}: ${typeof title === 'string' ? title : detailOf(input)}\nAnswer with: ksi approvals allow ${String(id)}, or deny`;
 
 function resultOf(output: unknown): string {
   const result = (output as { result?: unknown } | undefined)?.result;
   return typeof result === 'string' ? result : JSON.stringify(output ?? {});
 }
-
-const BODY = ['output', 'error', 'reason'] as const;
-
-const outcomeOf = (status: TaskStatus, { timestamp, data }: EventEnvelope): TaskOutcome => ({
-  status,
-  ended_at: timestamp,
-  ...(Object.fromEntries(BODY.filter((name) => name in data).map((name) => [name, data[name]])) as Pick<
-    TaskOutcome,
-    (typeof BODY)[number]
-  >),
-});

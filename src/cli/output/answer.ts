@@ -1,5 +1,6 @@
 import { contentOfMessage, textOfMessage } from '../../../contracts/claude.js';
 import type { SpawnDelta } from '../../../contracts/events.js';
+import { toolLine } from './tools.js';
 
 /** What to write, and where. */
 export interface Piece {
@@ -13,7 +14,8 @@ interface ToolUse {
   readonly input?: unknown;
 }
 
-const MOST_OF_INPUT = 200;
+/** Off a terminal. */
+const USUAL_WIDTH = 200;
 /** Deltas kept for their turn: more than one message has. */
 const MOST_EARLY = 10_000;
 /** Claude says its own failures as messages of this model; the task's error says them better. */
@@ -25,6 +27,7 @@ const SYNTHETIC = '<synthetic>';
  * are not stored first, they may overtake the event before them: those wait for it.
  */
 export class AnswerText {
+  readonly #width: () => number;
   #attempt = 1;
   #part = 0;
   /** What is written of the message under way. */
@@ -33,6 +36,11 @@ export class AnswerText {
   #open = false;
   #any = false;
   #early: SpawnDelta[] = [];
+
+  /** @param width columns that a line about a tool may take. */
+  constructor(width: () => number = () => USUAL_WIDTH) {
+    this.#width = width;
+  }
 
   /** Whether any text of the answer was written. */
   get any(): boolean {
@@ -106,10 +114,8 @@ export class AnswerText {
     return [...apart, { to: 'stdout', text }];
   }
 
-  #tool({ name = 'tool', input = {} }: ToolUse): Piece[] {
-    const shown = JSON.stringify(input);
-    const cut = shown.length > MOST_OF_INPUT ? `${shown.slice(0, MOST_OF_INPUT)}…` : shown;
-    return [...this.end(), { to: 'stderr', text: `→ ${name} ${cut}\n` }];
+  #tool({ name = 'tool', input }: ToolUse): Piece[] {
+    return [...this.end(), { to: 'stderr', text: `${toolLine(name, input, this.#width())}\n` }];
   }
 }
 

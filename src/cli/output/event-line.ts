@@ -1,9 +1,19 @@
 import type { EventEnvelope } from '../../../contracts/events.js';
 import { oneLine } from './table.js';
 
-/** An event on one line: when, what, and of it what a person looks for first. */
-export const eventLine = ({ type, timestamp, data }: Pick<EventEnvelope, 'type' | 'timestamp' | 'data'>): string =>
-  oneLine(`${timestamp}  ${type.padEnd(15)}  ${summary(type, data)}`);
+/** An event on one line: when, what, and of it what a person looks for first. @param at when it was, as it is to be shown. */
+export const eventLine = ({ type, data }: Pick<EventEnvelope, 'type' | 'data'>, at: string): string =>
+  oneLine(`${at}  ${type.padEnd(18)}  ${summary(type, data)}`);
+
+/** When events happened: seconds since the first of them, or their time. */
+export function eventTimes({ utc }: { readonly utc?: true }): (iso: string) => string {
+  let first: number | undefined;
+  return (iso) => {
+    if (utc === true) return iso;
+    first ??= Date.parse(iso);
+    return `+${((Date.parse(iso) - first) / 1_000).toFixed(3)}s`.padEnd(9);
+  };
+}
 
 function summary(type: string, data: Readonly<Record<string, unknown>>): string {
   switch (type) {

@@ -1,6 +1,6 @@
 import type { MessageAccepted, MessageRequest } from '../../../contracts/messages.js';
-import type { KeyedOptions, Transport } from '../transport.js';
-import { repeated } from '../repeat.js';
+import { newUuid } from '../random.js';
+import type { CallOptions, Transport } from '../transport.js';
 
 /** What agents and people say to each other. */
 export class Messages {
@@ -14,8 +14,7 @@ export class Messages {
    * Resolves once the broker has stored it. It has an id from the start, so that it is one message however often it is sent: when its answer is
    * lost it is repeated, as a spawn is. @throws {KsiError} `not_found`, `no_suitable_agent`, `no_available_agent`
    */
-  send(message: MessageRequest, options: Omit<KeyedOptions, 'idempotencyKey'> = {}): Promise<MessageAccepted> {
-    const named = { message_id: crypto.randomUUID(), ...message };
-    return repeated(() => this.#transport.call('send', named, options), options);
+  send(message: MessageRequest, options: CallOptions = {}): Promise<MessageAccepted> {
+    return this.#transport.call('send', { message_id: newUuid(), ...message }, options);
   }
 }

@@ -1,10 +1,10 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { InboxMessage } from '../../../../contracts/messages.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { paint } from '../../output/colour.js';
+import { say } from '../../output/say.js';
 import { oneLine } from '../../output/table.js';
 import { retryNotice, runCommand } from '../../run.js';
 
@@ -20,16 +20,17 @@ export function register(agents: Command): void {
     .argument('<id>', 'its id')
     .option('-f, --follow', 'go on with what comes, as its client: each is acknowledged once it is shown')
     .option('--ack', 'acknowledge what is shown: it is never given again')
+    .withExamples('ksi agents inbox ann', 'ksi agents inbox ann --follow -o jsonl | jq -r .content')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => inbox(id, command.optsWithGlobals<InboxOptions>())),
     );
 }
 
 async function inbox(id: string, options: InboxOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const ended = new AbortController();
   process.once('SIGINT', () => ended.abort());
-  const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice() });
+  const reader = client.agents.inbox(id, { signal: ended.signal, onRetry: retryNotice(options) });
   if (options.follow === true) {
     for await (const message of reader) show(message, options);
     return EXIT.ok;
@@ -38,13 +39,14 @@ async function inbox(id: string, options: InboxOptions): Promise<number> {
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(messages)}\n`);
   else for (const message of messages) show(message, options);
   const last = messages.at(-1);
-  if (last === undefined) process.stderr.write('There are no messages.\n');
+  if (last === undefined) say(options, 'There are no messages.');
   else if (options.ack === true) await reader.ack(last);
   return EXIT.ok;
 }
 
 /** A line of JSON, or of who says what, and the text as it is below it. */
 function show(message: InboxMessage, { output }: GlobalOptions): void {
+  if (output === 'none') return;
   if (output !== 'text') {
     process.stdout.write(`${JSON.stringify(message)}\n`);
     return;

@@ -1,17 +1,18 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../../command.js';
 import { AGENT_KINDS, AGENT_STATUSES, type AgentShown, type AgentsQuery } from '../../../../contracts/agents.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
-import { ago, renderTable } from '../../output/table.js';
+import { printTable, type TableOf } from '../../output/print.js';
+import { say } from '../../output/say.js';
+import { timesFor, type ShowTime } from '../../output/times.js';
 import { runCommand } from '../../run.js';
 
 interface ListOptions extends GlobalOptions, Omit<AgentsQuery, 'cursor' | 'limit'> {
   readonly limit: number;
 }
 
-const DEFAULT_WIDTH = 120;
 const DEFAULT_LIMIT = 100;
 const PAGE = 500;
 
@@ -27,11 +28,12 @@ export function register(agents: Command): void {
     .addOption(
       new Option('-n, --limit <count>', 'so many at the most').argParser(wholeNumber(1)).default(DEFAULT_LIMIT),
     )
+    .withExamples('ksi agents', 'ksi agents list --capability review --connected')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
 }
 
 async function list({ role, capability, kind, status, connected, limit, ...options }: ListOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const query: AgentsQuery = {
     limit: Math.min(limit, PAGE),
     ...(role === undefined ? {} : { role }),
@@ -45,21 +47,20 @@ async function list({ role, capability, kind, status, connected, limit, ...optio
     found.push(agent);
     if (found.length >= limit) break;
   }
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(found)}\n`);
-  else if (options.output === 'jsonl') for (const each of found) process.stdout.write(`${JSON.stringify(each)}\n`);
-  else if (found.length === 0) process.stderr.write('There are no such agents.\n');
-  else process.stdout.write(`${renderTable(HEAD, found.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
+  printTable(found, table(timesFor(options)), options);
+  if (found.length === 0 && options.output === 'text') say(options, 'There are no such agents.');
   return EXIT.ok;
 }
 
-const HEAD = ['AGENT', 'KIND', 'STATUS', 'ROLE', 'OWNER', 'CHANGED', 'CAPABILITIES'];
-
-const row = (agent: AgentShown): string[] => [
-  agent.agent_id,
-  agent.kind,
-  agent.kind === 'external' && agent.status === 'active' ? (agent.connected ? 'connected' : 'away') : agent.status,
-  agent.role,
-  agent.owner,
-  ago(agent.updated_at, Date.now()),
-  agent.capabilities.join(', '),
-];
+const table = (when: ShowTime): TableOf<AgentShown> => ({
+  head: ['AGENT', 'KIND', 'STATUS', 'ROLE', 'OWNER', 'CHANGED', 'CAPABILITIES'],
+  row: (agent) => [
+    agent.agent_id,
+    agent.kind,
+    agent.kind === 'external' && agent.status === 'active' ? (agent.connected ? 'connected' : 'away') : agent.status,
+    agent.role,
+    agent.owner,
+    when(agent.updated_at),
+    agent.capabilities.join(', '),
+  ],
+});

@@ -1,10 +1,12 @@
-import { Option, type Command } from 'commander';
+import { Option } from 'commander';
+import type { Command } from '../../command.js';
 import { AGENT_STATUSES, type AgentChange, type AgentStatus } from '../../../../contracts/agents.js';
-import { KsiClient } from '../../../client/client.js';
 import { jsonObject } from '../../claude-options.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { CliError, EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
+import { printOne } from '../../output/print.js';
+import { say } from '../../output/say.js';
 import { runCommand } from '../../run.js';
 
 interface ChangeOptions extends GlobalOptions {
@@ -40,6 +42,7 @@ export function register(agents: Command): void {
   )
     .option('--managed', 'KSI runs it: each message becomes a task; without it a client reads its inbox')
     .option('--session <id>', 'the session that a managed agent goes on in')
+    .withExamples('ksi agents register ann', 'ksi agents register critic --managed --role reviewer --capability review')
     .action((id: string | undefined, _options: unknown, command: Command) =>
       runCommand(() => registerOne(id, command.optsWithGlobals<RegisterOptions>())),
     );
@@ -50,6 +53,7 @@ export function register(agents: Command): void {
     .addOption(
       new Option('--revision <revision>', 'refuse unless this is its revision still').argParser(wholeNumber(1)),
     )
+    .withExamples('ksi agents update critic --status paused')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => update(id, command.optsWithGlobals<UpdateOptions>())),
     );
@@ -64,9 +68,6 @@ const changesOf = ({ role, capability, subscribe, profile, options }: ChangeOpti
   ...(options === undefined ? {} : { options }),
 });
 
-const clientOf = (options: GlobalOptions): KsiClient =>
-  new KsiClient(findConnection(options, process.env, process.cwd()));
-
 async function registerOne(id: string | undefined, options: RegisterOptions): Promise<number> {
   const { managed, session } = options;
   const registered = await clientOf(options).agents.register({
@@ -75,7 +76,7 @@ async function registerOne(id: string | undefined, options: RegisterOptions): Pr
     ...(session === undefined ? {} : { session_id: session }),
     ...changesOf(options),
   });
-  process.stdout.write(options.output === 'text' ? `${registered.agent_id}\n` : `${JSON.stringify(registered)}\n`);
+  printOne(registered, ({ agent_id: made }) => `${made}\n`, options);
   return EXIT.ok;
 }
 
@@ -87,7 +88,7 @@ async function update(id: string, options: UpdateOptions): Promise<number> {
     ...change,
     ...(revision === undefined ? {} : { revision }),
   });
-  if (options.output === 'text') process.stderr.write(`${id} is ${agent.status}, at revision ${agent.revision}.\n`);
-  else process.stdout.write(`${JSON.stringify(agent)}\n`);
+  printOne(agent, () => '', options);
+  if (options.output === 'text') say(options, `${id} is ${agent.status}, at revision ${agent.revision}.`);
   return EXIT.ok;
 }

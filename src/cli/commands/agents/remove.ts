@@ -1,8 +1,8 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import type { Command } from '../../command.js';
+import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import type { GlobalOptions } from '../../options.js';
+import { say } from '../../output/say.js';
 import { runCommand } from '../../run.js';
 
 export function register(agents: Command): void {
@@ -10,16 +10,17 @@ export function register(agents: Command): void {
     .command('remove')
     .description('Remove agents with their inboxes; tasks and sessions stay')
     .argument('<ids...>', 'their ids')
+    .withExamples('ksi agents remove critic')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => remove(ids, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function remove(ids: readonly string[], options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  const client = clientOf(options);
   const { exitCode } = await forEachOf(ids, async (id) => {
     await client.agents.remove(id);
-    process.stderr.write(`Removed ${id}.\n`);
+    say(options, `Removed ${id}.`);
     return id;
   });
   return exitCode;

@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { AgentShown } from '../../../../contracts/agents.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
+import { printOne } from '../../output/print.js';
 import { oneLine } from '../../output/table.js';
 import { runCommand } from '../../run.js';
 
@@ -12,14 +12,15 @@ export function register(agents: Command): void {
     .command('show')
     .description('Show one agent, and how many messages it has not taken')
     .argument('<id>', 'its id')
+    .withExamples('ksi agents show critic', 'ksi agents show critic -o json | jq .options')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
-  const agent = await new KsiClient(findConnection(options, process.env, process.cwd())).agents.get(id);
-  process.stdout.write(options.output === 'text' ? textOf(agent) : `${JSON.stringify(agent)}\n`);
+  const agent = await clientOf(options).agents.get(id);
+  printOne(agent, textOf, options);
   return EXIT.ok;
 }
 

@@ -1,11 +1,13 @@
-import type { Command } from 'commander';
-import { KsiClient } from '../../../client/client.js';
-import { confirmed, isTerminal } from '../../confirm.js';
-import { findConnection } from '../../connection.js';
+import type { Command } from '../../command.js';
+import type { KsiClient } from '../../../client/client.js';
+import { agreed, mustBeAskable } from '../../confirm.js';
+import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
-import { CliError, EXIT } from '../../exit.js';
+import { EXIT } from '../../exit.js';
+import { taskIds } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
-import { writeRecords } from '../../output/records.js';
+import { printLines } from '../../output/print.js';
+import { say } from '../../output/say.js';
 import { runCommand } from '../../run.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 import { eitherOr } from './which.js';
@@ -24,11 +26,12 @@ export function register(dead: Command): void {
     dead
       .command('delete')
       .description('Delete them for good, and print their ids')
-      .argument('[ids...]', 'the tasks’ ids')
+      .argument('[ids...]', 'the tasks’ ids', taskIds)
       .option('--all', 'all, or all that match'),
   )
     .option('-y, --yes', 'don’t ask; needed for --all where there is no terminal to ask on')
-    .addHelpText('after', '\nExamples:\n  $ ksi dead delete ID\n  $ ksi dead delete --all --queue default --yes')
+    .withValues({ ids: 'dead', queue: 'queues' })
+    .withExamples('ksi dead delete ID', 'ksi dead delete --all --queue default --yes')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => remove(ids, command.optsWithGlobals<Options>())),
     );
@@ -36,25 +39,19 @@ export function register(dead: Command): void {
 
 async function remove(named: readonly string[], options: Options): Promise<number> {
   const which = eitherOr(named, options);
-  const terminal = { input: process.stdin, output: process.stderr };
-  const mayAsk = isTerminal(terminal);
-  if (which === 'all' && options.yes !== true && !mayAsk)
-    throw new CliError('Nobody can be asked here whether to delete all that match: give --yes.', EXIT.usage);
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  if (which === 'all') mustBeAskable('all that match', options);
+  await using client = clientOf(options);
   const ids = which === 'all' ? await idsOf(client, filterOf(options)) : named;
   if (ids.length === 0) {
-    process.stderr.write('There are no such dead letters.\n');
+    say(options, 'There are no such dead letters.');
     return EXIT.ok;
   }
-  if (options.yes !== true && mayAsk && !(await confirmed(`Delete ${counted(ids.length)} for good?`, terminal))) {
-    process.stderr.write('Nothing was deleted.\n');
-    return EXIT.failure;
-  }
+  if (!(await agreed(counted(ids.length), options))) return EXIT.failure;
   const { done, exitCode } = await forEachOf(ids, async (id) => {
     await client.dead.delete(id);
     return { task_id: id };
   });
-  writeRecords(done, options.output, ({ task_id }) => task_id);
+  printLines(done, ({ task_id }) => task_id, options);
   return exitCode;
 }
 

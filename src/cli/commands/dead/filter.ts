@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 
 /** Which dead letters are meant. */
 export interface Filter {

@@ -1,11 +1,12 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadSummary } from '../../../../contracts/http.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
-import { writeRecords } from '../../output/records.js';
-import { ago, renderTable } from '../../output/table.js';
+import { moreThere } from '../../output/more.js';
+import { printTable, type TableOf } from '../../output/print.js';
+import { say } from '../../output/say.js';
+import { timesFor, type ShowTime } from '../../output/times.js';
 import { runCommand } from '../../run.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 
@@ -16,45 +17,34 @@ interface Options extends GlobalOptions, Filter {
 const DEFAULT_LIMIT = 20;
 /** Of one answer of the API. */
 const MOST = 500;
-const DEFAULT_WIDTH = 120;
 
 /** `ksi dead list`, or `ksi dead` alone. */
 export function register(dead: Command): void {
   withFilter(dead.command('list', { isDefault: true }))
     .description('List tasks that were given up, the oldest first')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  $ ksi dead\n  $ ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c',
-    )
+    .withExamples('ksi dead', 'ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 
 async function list(options: Options): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const { letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
-  if (options.output !== 'text') {
-    writeRecords(letters, options.output, JSON.stringify);
-    return EXIT.ok;
-  }
-  if (letters.length === 0) process.stderr.write('No task was given up.\n');
-  else process.stdout.write(`${renderTable(HEAD, letters.map(row), process.stdout.columns ?? DEFAULT_WIDTH)}\n`);
-  if (more !== undefined)
-    process.stderr.write(
-      options.limit === MOST
-        ? 'There are more; filter them by --queue or --owner\n'
-        : `There are more: --limit ${Math.min(MOST, options.limit * 5)}\n`,
-    );
+  printTable(letters, table(timesFor(options)), options);
+  if (options.output !== 'text') return EXIT.ok;
+  if (letters.length === 0) say(options, 'No task was given up.');
+  if (more !== undefined) say(options, moreThere(options.limit, MOST, '--queue or --owner'));
   return EXIT.ok;
 }
 
-const HEAD = ['TASK', 'QUEUE', 'OWNER', 'GIVEN UP', 'BECAUSE', 'ERROR'];
-
-const row = (letter: DeadSummary): string[] => [
-  letter.task_id,
-  letter.queue,
-  letter.owner,
-  ago(letter.timestamp, Date.now()),
-  letter.given_up,
-  `${letter.error.code}: ${letter.error.message}`,
-];
+const table = (when: ShowTime): TableOf<DeadSummary> => ({
+  head: ['TASK', 'QUEUE', 'OWNER', 'GIVEN UP', 'BECAUSE', 'ERROR'],
+  row: (letter) => [
+    letter.task_id,
+    letter.queue,
+    letter.owner,
+    when(letter.timestamp),
+    letter.given_up,
+    `${letter.error.code}: ${letter.error.message}`,
+  ],
+});

@@ -1,12 +1,14 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadRetryAnswer } from '../../../../contracts/http.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import type { KsiClient } from '../../../client/client.js';
+import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import { EXIT } from '../../exit.js';
+import { taskIds } from '../../ids.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { runCommand } from '../../run.js';
-import { writeRecords } from '../../output/records.js';
+import { printLines } from '../../output/print.js';
+import { say } from '../../output/say.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 import { eitherOr } from './which.js';
 
@@ -26,7 +28,7 @@ export function register(dead: Command): void {
     dead
       .command('retry')
       .description('Put them back: each becomes a new task, whose id stands beside the old one, and the letter is gone')
-      .argument('[ids...]', 'the tasks’ ids')
+      .argument('[ids...]', 'the tasks’ ids', taskIds)
       .option('--all', 'all, or all that match'),
   )
     .option(
@@ -35,7 +37,8 @@ export function register(dead: Command): void {
       wholeNumber(1, MOST),
       DEFAULT_LIMIT,
     )
-    .addHelpText('after', '\nExamples:\n  $ ksi dead retry ID\n  $ ksi dead retry --all --queue default --limit 10')
+    .withValues({ ids: 'dead', queue: 'queues' })
+    .withExamples('ksi dead retry ID', 'ksi dead retry --all --queue default --limit 10')
     .action((ids: string[], _options: unknown, command: Command) =>
       runCommand(() => retry(ids, command.optsWithGlobals<Options>())),
     );
@@ -43,9 +46,9 @@ export function register(dead: Command): void {
 
 async function retry(ids: readonly string[], options: Options): Promise<number> {
   const which = eitherOr(ids, options);
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const { done, exitCode } = which === 'all' ? await retryAll(client, options) : await forEachOf(ids, one(client));
-  writeRecords(done, options.output, ({ retry_of, task_id }) => `${retry_of}  ${task_id}`);
+  printLines(done, ({ retry_of, task_id }) => `${retry_of}  ${task_id}`, options);
   return exitCode;
 }
 
@@ -56,8 +59,8 @@ const one =
 async function retryAll(client: KsiClient, options: Options): Promise<{ done: readonly PutBack[]; exitCode: number }> {
   const { put_back: done, refused } = await client.dead.retryAll({ ...filterOf(options), limit: options.limit });
   for (const { task_id, code, detail } of refused) process.stderr.write(`${task_id} (${code}): ${detail}\n`);
-  if (done.length + refused.length === 0) process.stderr.write('There are no such dead letters.\n');
+  if (done.length + refused.length === 0) say(options, 'There are no such dead letters.');
   if (done.length + refused.length === options.limit)
-    process.stderr.write(`There may be more: that was the limit of ${options.limit}.\n`);
+    say(options, `There may be more: that was the limit of ${options.limit}.`);
   return { done, exitCode: refused.length === 0 ? EXIT.ok : EXIT.failure };
 }

@@ -1,11 +1,15 @@
-import type { Command } from 'commander';
+import type { Command } from '../../command.js';
 import type { DeadLetter } from '../../../../contracts/dead.js';
 import type { EventEnvelope } from '../../../../contracts/events.js';
-import { KsiClient } from '../../../client/client.js';
-import { findConnection } from '../../connection.js';
+import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
+import { taskId } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { eventLine } from '../../output/event-line.js';
+import { factLines } from '../../output/facts.js';
+import { printOne } from '../../output/print.js';
+import { say } from '../../output/say.js';
+import { timesFor, type ShowTime } from '../../output/times.js';
 import { runCommand } from '../../run.js';
 
 /** `ksi dead show ID`: what was asked, what happened, and why it was given up. */
@@ -13,28 +17,27 @@ export function register(dead: Command): void {
   dead
     .command('show')
     .description('Show one, with its command and history')
-    .argument('<id>', 'the task’s id')
-    .addHelpText('after', '\nExamples:\n  $ ksi dead show ID\n  $ ksi dead show ID -o json | jq -r .command.prompt')
+    .argument('<id>', 'the task’s id', taskId)
+    .withValues({ id: 'dead' })
+    .withExamples('ksi dead show ID', 'ksi dead show ID -o json | jq -r .command.prompt')
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
     );
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
-  const client = new KsiClient(findConnection(options, process.env, process.cwd()));
+  await using client = clientOf(options);
   const letter = await client.dead.get(id);
-  process.stdout.write(options.output === 'text' ? described(letter) : `${JSON.stringify(letter)}\n`);
-  if (options.output === 'text') process.stderr.write(`\nPut it back: ksi dead retry ${id}\n`);
+  printOne(letter, (each) => described(each, timesFor(options)), options);
+  if (options.output === 'text') say(options, `\nPut it back: ksi dead retry ${id}`);
   return EXIT.ok;
 }
 
-function described({ command, history, error, ...identity }: DeadLetter): string {
-  const lines = Object.entries({ ...identity, error: `${error.code}: ${error.message}` }).map(
-    ([name, value]) => `${name.padEnd(15)} ${String(value)}`,
-  );
+function described({ command, history, error, ...identity }: DeadLetter, when: ShowTime): string {
+  const facts = factLines({ ...identity, error: `${error.code}: ${error.message}` }, when);
   const events = history.map(({ type, timestamp, data }) =>
-    eventLine({ type, timestamp, data: data as EventEnvelope['data'] }),
+    eventLine({ type, data: data as EventEnvelope['data'] }, when(timestamp)),
   );
   const asked = typeof command === 'string' ? command : JSON.stringify(command, undefined, 2);
-  return `${[...lines, '', 'command', asked, '', 'history', ...events].join('\n')}\n`;
+  return `${[facts, 'command', asked, '', 'history', ...events].join('\n')}\n`;
 }

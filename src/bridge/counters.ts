@@ -1,0 +1,42 @@
+/** Where a command was served. */
+export type Place = 'ksi' | 'upstream';
+
+interface Count {
+  served: number;
+  failed: number;
+}
+
+/** What BRIDGE_STATS shows: by command, how many went where, and how many of those were answered with an error. */
+export type CommandCounts = Record<string, Partial<Record<Place, Count>>>;
+
+/** Counts what went where. */
+export class Counters {
+  readonly #counts: CommandCounts = {};
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  count(command: string, place: Place, failed: boolean): void {
+    const count = ((this.#counts[command] ??= {})[place] ??= { served: 0, failed: 0 });
+    count.served += 1;
+    if (failed) count.failed += 1;
+    this.#total += 1;
+  }
+
+  counts(): CommandCounts {
+    return structuredClone(this.#counts);
+  }
+
+  /** `SPAWN ksi 3, upstream 1 (1 failed); PUBLISH ksi 7` */
+  line(): string {
+    const told = Object.entries(this.#counts).map(([command, places]) => {
+      const parts = Object.entries(places).map(
+        ([place, { served, failed }]) => `${place} ${served}${failed > 0 ? ` (${failed} failed)` : ''}`,
+      );
+      return `${command} ${parts.join(', ')}`;
+    });
+    return told.length === 0 ? 'no commands yet' : told.join('; ');
+  }
+}

@@ -1,0 +1,124 @@
+import type { Logger } from 'pino';
+import type { LegacyCommand, LegacyErrorCode } from '../../contracts/legacy.js';
+import { isLegacyCommand } from '../../contracts/legacy.js';
+import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import type { ClientHandler, ClientLink } from './client-link.js';
+import type { CommandCounts, Place } from './counters.js';
+import { checkRequest, errorLine, readLine, successLine, type ReadLine } from './envelope.js';
+import { LegacyError } from './errors.js';
+import type { BridgeContext, Handler } from './handlers/handler.js';
+import { HANDLERS } from './handlers/table.js';
+import type { LineTooLongError } from './lines.js';
+import type { Upstream } from './upstream.js';
+
+/** Beside those of the old protocol, for operators of the bridge: never passed on. */
+export const STATS_COMMAND = 'BRIDGE_STATS';
+/** In the place of a command that is none, in counts and logs: what strangers send must not fill them. */
+const NO_COMMAND = 'INVALID';
+
+type Then = 'keep' | 'close';
+
+/** What BRIDGE_STATS answers. */
+export interface BridgeStats {
+  readonly started_at: string;
+  readonly commands: CommandCounts;
+  readonly total: number;
+  readonly connected_agents: readonly string[];
+  readonly upstream?: string;
+}
+
+/** Takes each line to where its command is served, and its answer back. */
+export class Dispatcher implements ClientHandler {
+  readonly #context: BridgeContext;
+  readonly #upstream: Upstream | undefined;
+  readonly #log: Logger;
+
+  constructor(context: BridgeContext, upstream: Upstream | undefined) {
+    this.#context = context;
+    this.#upstream = upstream;
+    this.#log = context.log;
+  }
+
+  async line(line: Buffer, link: ClientLink): Promise<Then> {
+    const began = performance.now();
+    let command = NO_COMMAND;
+    let place: Place = 'ksi';
+    let failed = true;
+    let then: Then = this.#isKept(link) ? 'keep' : 'close';
+    try {
+      const read = readLine(line);
+      if (read.command === STATS_COMMAND) command = STATS_COMMAND;
+      if (command === STATS_COMMAND) {
+        await link.send(successLine(STATS_COMMAND, this.stats()));
+        return then;
+      }
+      if (read.command !== undefined && isLegacyCommand(read.command)) command = read.command;
+      if (this.#upstream?.serves(command) === true) {
+        place = 'upstream';
+        const keep = connects(read);
+        failed = await this.#upstream.pass(line, link, { command: command as LegacyCommand, keep });
+        if (keep) then = 'keep';
+      } else {
+        then = await this.#serve(read, link);
+        failed = false;
+      }
+    } catch (error) {
+      await link.send(this.#told(error, command));
+    } finally {
+      if (command !== STATS_COMMAND) this.#note({ command, place, failed, ms: Math.round(performance.now() - began) });
+    }
+    return then;
+  }
+
+  tooLong(error: LineTooLongError): string {
+    this.#note({ command: NO_COMMAND, place: 'ksi', failed: true, ms: 0 });
+    return errorLine('INVALID_COMMAND', error.message);
+  }
+
+  stats(): BridgeStats {
+    const { counters, startedAt, agents } = this.#context;
+    return {
+      started_at: startedAt.toISOString(),
+      commands: counters.counts(),
+      total: counters.total,
+      connected_agents: agents.connected(),
+      ...(this.#upstream === undefined ? {} : { upstream: this.#upstream.path }),
+    };
+  }
+
+  async #serve(read: ReadLine, link: ClientLink): Promise<Then> {
+    const { command, parameters } = checkRequest(read);
+    // The table pairs each command with a handler of its own parameters, which were checked above.
+    const handle = HANDLERS[command] as Handler<LegacyCommand>;
+    const answer = await handle(parameters, this.#context, link);
+    await link.send(successLine(command, answer.result));
+    answer.after?.();
+    return answer.keep === true || this.#isKept(link) ? 'keep' : 'close';
+  }
+
+  #isKept(link: ClientLink): boolean {
+    return this.#context.agents.owns(link) || this.#upstream?.keeps(link) === true;
+  }
+
+  #told(error: unknown, command: string): string {
+    if (error instanceof LegacyError) return errorLine(error.code, error.message);
+    if (error instanceof KsiError || error instanceof KsiUnreachableError)
+      return errorLine(`${command}_FAILED` as LegacyErrorCode, error.message);
+    this.#log.error({ err: error, command }, 'a command failed unexpectedly');
+    return errorLine(
+      'COMMAND_PROCESSING_FAILED',
+      `${command}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+
+  #note(what: { command: string; place: Place; failed: boolean; ms: number }): void {
+    this.#context.counters.count(what.command, what.place, what.failed);
+    this.#log.info(what, 'command');
+  }
+}
+
+/** Whether a line connects an agent, whose connection is kept. */
+function connects({ command, object }: ReadLine): boolean {
+  const { action } = (object['parameters'] ?? {}) as { action?: unknown };
+  return command === 'AGENT_CONNECTION' && action === 'connect';
+}

@@ -1,0 +1,53 @@
+import { readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { UUID_PATTERN } from '../../../contracts/names.js';
+import type { WorkDir } from './work-dir.js';
+
+const KINDS = ['logs', 'sessions', 'sockets'] as const;
+const SESSION_LOG = new RegExp(`${UUID_PATTERN.slice(0, -1)}\\.jsonl$`);
+
+/** CLEANUP. @returns what was done, in words. */
+export async function cleanUp(kind: string, dir: WorkDir, socket: string): Promise<string> {
+  switch (kind) {
+    case 'logs':
+      return logs(dir);
+    case 'sessions':
+      return sessions(dir);
+    case 'sockets':
+      return sockets(dir, socket);
+    case 'all':
+      return [await logs(dir), await sessions(dir), await sockets(dir, socket)].join('; ');
+    default:
+      return `Unknown cleanup type ${JSON.stringify(kind)}. Valid ones: ${[...KINDS, 'all'].join(', ')}`;
+  }
+}
+
+/** Session logs; the message bus's goes on. */
+async function logs({ logs: folder }: WorkDir): Promise<string> {
+  return `Removed ${await removeAll(folder, (name) => SESSION_LOG.test(name) || name === 'latest.jsonl')} log files`;
+}
+
+/** Which session was the last; KSI keeps the sessions themselves. */
+async function sessions({ sockets: folder }: WorkDir): Promise<string> {
+  const count = await removeAll(folder, (name) => name === 'last_session_id');
+  return `Forgot ${count === 0 ? 'no' : 'the last'} session; KSI keeps its sessions (ksi sessions)`;
+}
+
+/** All of the folder but the socket that this bridge listens on, and what others may listen on. */
+async function sockets({ sockets: folder }: WorkDir, socket: string): Promise<string> {
+  const own = dirname(socket) === folder ? basename(socket) : undefined;
+  const count = await removeAll(
+    folder,
+    (name) => name !== own && !name.endsWith('.sock') && name !== 'last_session_id',
+  );
+  return `Removed ${count} socket files`;
+}
+
+/** Files only: folders are none of what the daemon wrote there. */
+async function removeAll(folder: string, matches: (name: string) => boolean): Promise<number> {
+  const found = (await readdir(folder, { withFileTypes: true })).filter(
+    (entry) => !entry.isDirectory() && matches(entry.name),
+  );
+  for (const { name } of found) await rm(join(folder, name), { force: true });
+  return found.length;
+}

@@ -1,0 +1,32 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The old daemon's working folder: where clients find what. */
+export interface WorkDir {
+  readonly root: string;
+  readonly logs: string;
+  readonly sockets: string;
+  readonly profiles: string;
+  readonly prompts: string;
+  readonly sharedState: string;
+  /** What the bridge itself must not forget; clients know nothing of it. */
+  readonly own: string;
+}
+
+export function workDir(root: string): WorkDir {
+  return {
+    root,
+    logs: join(root, 'claude_logs'),
+    sockets: join(root, 'sockets'),
+    profiles: join(root, 'agent_profiles'),
+    prompts: join(root, 'prompts'),
+    sharedState: join(root, 'shared_state'),
+    own: join(root, '.ksi-bridge'),
+  };
+}
+
+/** The folders that the old daemon made at its start. */
+export async function makeWorkDir(dir: WorkDir): Promise<void> {
+  for (const folder of [dir.root, dir.logs, dir.sockets, dir.profiles, dir.own, join(dir.own, 'runs')])
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+}

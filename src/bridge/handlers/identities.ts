@@ -1,0 +1,74 @@
+import type { IdentityUpdate } from '../../../contracts/identities.js';
+import { KsiError } from '../../client/errors.js';
+import { defaultName } from '../../prompts/identity-defaults.js';
+import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
+import { LegacyError } from '../errors.js';
+import { legacyIdentity } from '../identity.js';
+import { pages } from '../pages.js';
+import { given, type Handler } from './handler.js';
+
+/** What no update changes; the old daemon passed over them, and set the last by itself. */
+const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active', 'owner']);
+
+/** For an agent that has one it changes what is given: the old daemon made it anew, with another uuid. */
+export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {
+  const { agent_id, display_name, role, personality_traits } = parameters;
+  const id = ksiAgentId(agent_id, 'parameters.agent_id');
+  const part = given(role);
+  // Of an id that KSI writes otherwise, it would end otherwise.
+  const name = given(display_name) ?? (id === agent_id ? undefined : defaultName(agent_id, part));
+  const said = {
+    ...(name === undefined ? {} : { display_name: name }),
+    ...(part === undefined ? {} : { role: part }),
+    ...(personality_traits === undefined || personality_traits.length === 0 ? {} : { personality_traits }),
+  };
+  let identity;
+  try {
+    identity = await ksi.call('identity_create', { agent_id: id, ...said });
+  } catch (error) {
+    if (!(error instanceof KsiError) || error.status !== 409) throw error;
+    identity = await ksi.call('identity_update', { agent_id: id, ...said });
+  }
+  return { result: { status: 'identity_created', identity: legacyIdentity(identity) } };
+};
+
+export const updateIdentity: Handler<'UPDATE_IDENTITY'> = async ({ agent_id, updates }, { ksi }) => {
+  const id = ksiAgentId(agent_id, 'parameters.agent_id');
+  const change = Object.fromEntries(Object.entries(updates).filter(([name]) => !FIXED.has(name)));
+  const identity = await found(agent_id, ksi.call('identity_update', { agent_id: id, ...(change as IdentityUpdate) }));
+  return { result: { status: 'identity_updated', identity: legacyIdentity(identity) } };
+};
+
+export const getIdentity: Handler<'GET_IDENTITY'> = async ({ agent_id }, { ksi }) => {
+  const identity = await found(
+    agent_id,
+    ksi.call('identity', { agent_id: ksiAgentId(agent_id, 'parameters.agent_id') }),
+  );
+  return { result: { status: 'identity_found', identity: legacyIdentity(identity) } };
+};
+
+export const listIdentities: Handler<'LIST_IDENTITIES'> = async (_parameters, { ksi }) => {
+  const identities: Record<string, object> = {};
+  const all = pages(
+    (cursor) => ksi.call('identities', { limit: 500, ...cursor }),
+    ({ identities: found }) => found,
+  );
+  for await (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
+    identities[legacyAgentId(agent_id)] = { display_name, role, personality_traits, last_active, stats };
+  return { result: { status: 'identities_listed', identities, count: Object.keys(identities).length } };
+};
+
+export const removeIdentity: Handler<'REMOVE_IDENTITY'> = async ({ agent_id }, { ksi }) => {
+  await found(agent_id, ksi.call('identity_remove', { agent_id: ksiAgentId(agent_id, 'parameters.agent_id') }));
+  return { result: { status: 'identity_removed', agent_id } };
+};
+
+async function found<T>(agentId: string, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof KsiError && error.status === 404)
+      throw new LegacyError('IDENTITY_NOT_FOUND', `${agentId} has no identity. Make one: CREATE_IDENTITY.`, error);
+    throw error;
+  }
+}

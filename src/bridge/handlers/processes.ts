@@ -1,0 +1,26 @@
+import type { Task } from '../../../contracts/http.js';
+import { TASK_STATUSES, isEnded } from '../../../contracts/states.js';
+import { legacyAgentId } from '../agent-ids.js';
+import { AGENT_METADATA } from '../runs.js';
+import type { Handler } from './handler.js';
+
+const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
+const PAGE = 500;
+
+/** GET_PROCESSES: a process is a task that has not ended, whoever asked for it. */
+export const getProcesses: Handler<'GET_PROCESSES'> = async (_parameters, { client, runs }) => {
+  const processes: Record<string, object> = {};
+  for (const status of OPEN)
+    for await (const task of client.tasks.list({ status, limit: PAGE }))
+      processes[task.task_id] = {
+        agent_id: runs.known(task.task_id)?.agent_id ?? agentOf(task),
+        model: task.model ?? null,
+        started_at: task.started_at ?? task.created_at,
+        session_id: task.session_id,
+      };
+  return { result: { processes } };
+};
+
+function agentOf({ agent_id: id, metadata }: Task): string | null {
+  return metadata?.[AGENT_METADATA] ?? (id === undefined ? null : legacyAgentId(id));
+}

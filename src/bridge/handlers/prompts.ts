@@ -1,0 +1,62 @@
+import { KsiError } from '../../client/errors.js';
+import { LegacyError } from '../errors.js';
+import type { Handler } from './handler.js';
+
+export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_metadata = true, category }, { ksi }) => {
+  const { compositions: found } = await ksi.call('compositions', {
+    metadata: include_metadata,
+    ...(category === undefined || category === '' ? {} : { category }),
+  });
+  const compositions = Object.fromEntries(
+    found.map(({ name, version, description, author, required_context, metadata }) => [
+      name,
+      include_metadata ? { name, version, description, author, required_context, metadata } : { name },
+    ]),
+  );
+  return { result: { compositions, total: found.length } };
+};
+
+export const getComposition: Handler<'GET_COMPOSITION'> = async ({ name }, { ksi }) => {
+  const { origin: _origin, components, ...rest } = await found(name, ksi.call('composition', { name }));
+  // The old daemon showed all four fields of each.
+  const shown = components.map(({ name: part, source, vars, condition }) => ({
+    name: part,
+    source,
+    vars,
+    condition: condition ?? null,
+  }));
+  return { result: { composition: { ...rest, components: shown } } };
+};
+
+export const validateComposition: Handler<'VALIDATE_COMPOSITION'> = async ({ name, context }, { ksi }) => {
+  const { unresolved: _unresolved, ...validation } = await found(
+    name,
+    ksi.call('composition_validate', { name, context }),
+  );
+  return { result: validation };
+};
+
+export const listComponents: Handler<'LIST_COMPONENTS'> = async ({ directory }, { ksi }) => ({
+  result: await ksi.call('components', directory === undefined || directory === '' ? {} : { directory }),
+});
+
+export const composePrompt: Handler<'COMPOSE_PROMPT'> = async ({ composition, context }, { ksi }) => {
+  const { prompt, length } = await found(composition, ksi.call('composition_compose', { name: composition, context }));
+  return { result: { prompt, length, composition } };
+};
+
+async function found<T>(name: string, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof KsiError && error.status === 404)
+      throw new LegacyError(
+        'COMPOSITION_NOT_FOUND',
+        `There is no composition ${JSON.stringify(name)}. GET_COMPOSITIONS lists them.`,
+        error,
+      );
+    if (error instanceof KsiError && error.code === 'context_missing')
+      throw new LegacyError('CONTEXT_VALIDATION_ERROR', error.message, error);
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import { LEGACY_COMMANDS, LEGACY_COMMAND_NAMES, LEGACY_VERSION } from '../../../contracts/legacy.js';
+import { cleanUp } from '../files/clean-up.js';
+import type { Handler } from './handler.js';
+
+export const healthCheck: Handler<'HEALTH_CHECK'> = async (_parameters, { client, startedAt }) => {
+  const { status, version, uptime_s, broker } = await client.health();
+  const own = Math.floor((Date.now() - startedAt.getTime()) / 1000);
+  const uptime_info = `Bridge up ${own} s; KSI ${version} up ${uptime_s} s, ${status}, broker ${broker.connected ? 'connected' : 'away'}`;
+  return { result: { status: 'healthy', message: 'HEALTHY', uptime_info } };
+};
+
+export const getCommands: Handler<'GET_COMMANDS'> = async () => {
+  const commands = Object.fromEntries(
+    LEGACY_COMMAND_NAMES.map((name) => [
+      name,
+      { type: LEGACY_COMMANDS[name].type, protocol: `JSON v${LEGACY_VERSION}` },
+    ]),
+  );
+  return { result: { commands, total_commands: LEGACY_COMMAND_NAMES.length, protocol_version: LEGACY_VERSION } };
+};
+
+/** What clients read is deleted here, in the working folder; what KSI keeps has commands of its own (`ksi delete`). */
+export const cleanup: Handler<'CLEANUP'> = async ({ cleanup_type }, { dir, socket }) => {
+  const details = await cleanUp(cleanup_type, dir, socket);
+  return { result: { status: 'cleaned', cleanup_type, details } };
+};
+
+/** Profiles come from the working folder, as they did; KSI reads its files of prompts anew by itself. */
+export const reload: Handler<'RELOAD'> = async ({ module_name }, { reread }) => {
+  const message = await reread();
+  return { result: { status: 'reloaded', module: module_name, message } };
+};
+
+export const reloadDaemon: Handler<'RELOAD_DAEMON'> = async (_parameters, { reread }) => {
+  const message = await reread();
+  return { result: { status: 'reloaded', message: `The state is KSI's, and stays. ${message}` } };
+};
+
+export const shutdown: Handler<'SHUTDOWN'> = async (_parameters, { shutDown }) => ({
+  result: {
+    status: 'shutting_down',
+    message: 'SHUTTING DOWN',
+    details: 'The bridge ends. KSI goes on, and so do the runs under way: `make down` ends those.',
+  },
+  after: shutDown,
+});

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Transport } from '../client/transport.js';
+import { InOrder } from './files/in-order.js';
+import { Mirror } from './files/mirror.js';
+import type { WorkDir } from './files/work-dir.js';
+import { compositionFiles, profileFiles } from './move/export.js';
+import { importProfiles } from './move/import-records.js';
+import { filesBelow } from './move/json-file.js';
+
+/** Nothing tells of changes of profiles and compositions. */
+const LOOK_EVERY_MS = 60_000;
+
+interface Options {
+  readonly ksi: Transport;
+  readonly dir: WorkDir;
+  /** KSI's own folder of prompts, if it is known: components are copied from there. */
+  readonly prompts: string | undefined;
+  readonly log: Logger;
+}
+
+/** `agent_profiles/` and `prompts/` of the working folder: as KSI has them, and, by RELOAD, what people have changed there. */
+export class KeptFiles {
+  readonly #options: Options;
+  readonly #mirror: Mirror;
+  readonly #order = new InOrder();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#mirror = new Mirror(options.dir);
+  }
+
+  start(): void {
+    void this.#keep();
+    this.#timer = setInterval(() => void this.#keep(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#order.idle();
+  }
+
+  /** Takes changed profiles over. @returns what was done, in words. */
+  reread(): Promise<string> {
+    return this.#order.do(async () => {
+      const { ksi, dir } = this.#options;
+      const told: string[] = [];
+      const changed = async (path: string): Promise<boolean> => !(await this.#mirror.isOwn(path));
+      for await (const { name, outcome, note } of importProfiles(ksi, dir, {
+        dryRun: false,
+        overwrite: true,
+        only: changed,
+      }))
+        if (outcome !== 'there') told.push(note === undefined ? name : `${name} (${note})`);
+      await this.#write();
+      const profiles = told.length === 0 ? 'No profile has changed' : `Profiles taken over: ${told.join(', ')}`;
+      return `${profiles}. KSI reads compositions and components anew by itself.`;
+    });
+  }
+
+  async #keep(): Promise<void> {
+    try {
+      await this.#order.do(() => this.#write());
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error },
+        'profiles and compositions in the working folder could not be brought up to date',
+      );
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { ksi, dir, prompts } = this.#options;
+    for (const { path, content } of [...(await profileFiles(ksi, dir)), ...(await compositionFiles(ksi, dir))])
+      await this.#mirror.put(path, content);
+    if (prompts === undefined || prompts === dir.prompts) return;
+    for (const name of await filesBelow(join(prompts, 'components')))
+      await this.#mirror.put(
+        join(dir.prompts, 'components', name),
+        await readFile(join(prompts, 'components', name), 'utf8'),
+      );
+  }
+}

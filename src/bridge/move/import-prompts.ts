@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { WorkDir } from '../files/work-dir.js';
+import type { MovedItem, MoveOptions } from './item.js';
+import { filesBelow } from './json-file.js';
+import { putFile } from './put-file.js';
+
+/** Compositions and components, as files below a folder of prompts. */
+const KINDS = [
+  { kind: 'composition', folder: 'compositions', endings: ['.yaml', '.yml'] },
+  { kind: 'component', folder: 'components', endings: ['.md'] },
+] as const;
+
+/**
+ * Copies the old daemon's compositions and components into KSI's own folder of prompts (KSI_PROMPTS of its APIs), which reads them as they
+ * are. @param target undefined: it isn't known.
+ */
+export async function* importPrompts(
+  dir: WorkDir,
+  target: string | undefined,
+  options: MoveOptions & { readonly overwrite: boolean },
+): AsyncGenerator<MovedItem> {
+  for (const { kind, folder, endings } of KINDS) {
+    for (const name of await filesBelow(join(dir.prompts, folder))) {
+      if (!endings.some((ending) => name.endsWith(ending))) continue;
+      const item = { kind, name };
+      if (target === undefined)
+        yield { ...item, outcome: 'left', note: `KSI reads it where it is: start it with KSI_PROMPTS=${dir.prompts}` };
+      else if (resolve(target) === dir.prompts) yield { ...item, outcome: 'there' };
+      else {
+        const content = await readFile(join(dir.prompts, folder, name));
+        yield { ...item, ...(await putFile(join(target, folder, name), content, options)) };
+      }
+    }
+  }
+}

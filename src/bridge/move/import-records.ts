@@ -1,0 +1,227 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { check } from '../../../contracts/check.js';
+import { Appearance, IdentityUpdate, type Identity } from '../../../contracts/identities.js';
+import type { Profile } from '../../../contracts/profiles.js';
+import { KsiError, KsiUnreachableError } from '../../client/errors.js';
+import type { Transport } from '../../client/transport.js';
+import { parseProfile } from '../../prompts/profile-file.js';
+import { ksiAgentId } from '../agent-ids.js';
+import type { WorkDir } from '../files/work-dir.js';
+import type { MovedItem, MoveOptions } from './item.js';
+import { isRecord, namesIn, readJsonFile } from './json-file.js';
+
+const IDENTITIES = 'identities.json';
+const KEPT = 'KSI has another, which stays; --overwrite replaces it.';
+
+/** How records are imported. */
+export interface RecordOptions extends MoveOptions {
+  /** Whether what is there and differs is replaced. */
+  readonly overwrite: boolean;
+}
+
+/** `agent_profiles/<name>.json`. @param options.only which files; all unless it is given. */
+export async function* importProfiles(
+  ksi: Transport,
+  dir: WorkDir,
+  options: RecordOptions & { readonly only?: (path: string) => Promise<boolean> },
+): AsyncGenerator<MovedItem> {
+  for (const file of (await namesIn(dir.profiles)).filter((name) => name.endsWith('.json'))) {
+    const name = file.slice(0, -'.json'.length);
+    if (options.only !== undefined && !(await options.only(join(dir.profiles, file)))) continue;
+    yield await told('profile', name, async () => {
+      const profile = parseProfile(await readFile(join(dir.profiles, file), 'utf8'));
+      const known = await unlessMissing(ksi.call('profile', { name }));
+      const put = (): Promise<unknown> => ksi.call('profile_set', { name, ...profile });
+      return place({ known: known === undefined ? undefined : bare(known), wanted: profile, put, options });
+    });
+  }
+}
+
+/** A profile without what KSI notes of it. */
+function bare({
+  name: _name,
+  origin: _origin,
+  revision: _revision,
+  updated_at: _at,
+  ...profile
+}: Profile & {
+  name: string;
+  origin: string;
+  revision?: number;
+  updated_at?: string;
+}): Profile {
+  return profile;
+}
+
+/** `shared_state/<key>.json`, each with its `value`. */
+export async function* importShared(ksi: Transport, dir: WorkDir, options: RecordOptions): AsyncGenerator<MovedItem> {
+  const files = (await namesIn(dir.sharedState)).filter((name) => name.endsWith('.json') && name !== IDENTITIES);
+  for (const file of files) {
+    const key = file.slice(0, -'.json'.length);
+    yield await told('shared', key, async () => {
+      const content = await readJsonFile(join(dir.sharedState, file));
+      return placeShared(ksi, key, isRecord(content) && 'value' in content ? content['value'] : content, options);
+    });
+  }
+}
+
+async function placeShared(ksi: Transport, key: string, value: unknown, options: RecordOptions): Promise<Placed> {
+  const known = await unlessMissing(ksi.call('shared_get', { key }));
+  return place({
+    known: known === undefined ? undefined : { value: known.value },
+    wanted: { value },
+    put: () => ksi.call('shared_set', { key, value }),
+    options,
+  });
+}
+
+/** Where the old daemon kept identities, by agent. */
+export async function* importIdentities(
+  ksi: Transport,
+  dir: WorkDir,
+  options: RecordOptions,
+): AsyncGenerator<MovedItem> {
+  for (const path of [join(dir.sharedState, IDENTITIES), join(dir.root, IDENTITIES)]) {
+    const identities = await readIfThere(path);
+    if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
+  }
+}
+
+async function* importEachIdentity(
+  ksi: Transport,
+  identities: Record<string, unknown>,
+  options: RecordOptions,
+): AsyncGenerator<MovedItem> {
+  for (const [agentId, identity] of Object.entries(identities))
+    yield await told('identity', agentId, () =>
+      placeIdentity(ksi, agentId, isRecord(identity) ? identity : {}, options),
+    );
+}
+
+/** One of that agent, whatever became of it since, is the same one if its uuid is. */
+async function placeIdentity(
+  ksi: Transport,
+  agentId: string,
+  old: Record<string, unknown>,
+  { dryRun, overwrite }: RecordOptions,
+): Promise<Placed> {
+  const agent_id = ksiAgentId(agentId, 'agent_id');
+  const { identity_uuid: uuid, created_at: created, last_active: _active, agent_id: _id, ...said } = old;
+  const fields = Object.fromEntries(Object.entries(said).filter(([name]) => name in IdentityUpdate.properties));
+  const further = Object.keys(said).filter((name) => !(name in IdentityUpdate.properties));
+  const checked = check(IdentityUpdate, fields);
+  if (!checked.ok) throw new Error(checked.faults.map(({ field, message }) => `${field} ${message}`).join('; '));
+  const note = further.length === 0 ? {} : { note: `Without ${further.join(', ')}, which KSI has no place for.` };
+  const known = await unlessMissing(ksi.call('identity', { agent_id }));
+  if (known !== undefined && !overwrite)
+    return known.identity_uuid === uuid ? { outcome: 'there' } : { outcome: 'kept', note: KEPT };
+  if (dryRun) return { outcome: 'brought', ...note };
+  const update = checked.value;
+  if (known === undefined)
+    await ksi.call('identity_create', { agent_id, ...createdAs(uuid, created, update.appearance) });
+  await ksi.call('identity_update', { agent_id, ...update });
+  return { outcome: 'brought', ...note };
+}
+
+/** The old daemon wrote times without saying that they are UTC. */
+function createdAs(uuid: unknown, created: unknown, appearance: IdentityUpdate['appearance']) {
+  const at =
+    typeof created === 'string' ? Date.parse(/[zZ]|[+-]\d\d:\d\d$/.test(created) ? created : `${created}Z`) : NaN;
+  return {
+    ...(typeof uuid === 'string' ? { identity_uuid: uuid.toLowerCase() } : {}),
+    ...(Number.isNaN(at) ? {} : { created_at: new Date(at).toISOString() }),
+    ...(check(Appearance, appearance).ok ? { appearance: appearance as Identity['appearance'] } : {}),
+  };
+}
+
+/** What is `{sessions, shared_state, agents}`, as LOAD_STATE takes it, in a file of the working folder: `*state*.json`. */
+export async function* importStateFiles(
+  ksi: Transport,
+  dir: WorkDir,
+  options: RecordOptions,
+): AsyncGenerator<MovedItem> {
+  for (const file of (await namesIn(dir.root)).filter((name) => /state.*\.json$/.test(name))) {
+    const state = await readIfThere(join(dir.root, file));
+    if (!isRecord(state)) continue;
+    const { shared_state: shared, agents, identities } = state;
+    if (isRecord(shared))
+      for (const [key, value] of Object.entries(shared))
+        yield await told('shared', key, () => placeShared(ksi, key, value, options));
+    if (isRecord(identities)) yield* importEachIdentity(ksi, identities, options);
+    if (isRecord(agents))
+      for (const [id, agent] of Object.entries(agents))
+        yield await told('agent', id, () => placeAgent(ksi, id, isRecord(agent) ? agent : {}, options));
+  }
+}
+
+async function placeAgent(
+  ksi: Transport,
+  legacyId: string,
+  { role, capabilities }: Record<string, unknown>,
+  options: RecordOptions,
+): Promise<Placed> {
+  const agent_id = ksiAgentId(legacyId, 'agent_id');
+  const wanted = {
+    ...(typeof role === 'string' && role !== '' ? { role } : {}),
+    ...(Array.isArray(capabilities) ? { capabilities: capabilities.map(String) } : {}),
+  };
+  const known = await unlessMissing(ksi.call('agent', { id: agent_id }));
+  const before = known === undefined ? undefined : { role: known.role, capabilities: known.capabilities };
+  return place({
+    known:
+      before === undefined ? undefined : Object.fromEntries(Object.entries(before).filter(([name]) => name in wanted)),
+    wanted,
+    put: () => ksi.call('agent_register', { agent_id, ...wanted }),
+    options,
+  });
+}
+
+type Placed = Pick<MovedItem, 'outcome' | 'note'>;
+
+async function place({
+  known,
+  wanted,
+  put,
+  options,
+}: {
+  known: unknown;
+  wanted: unknown;
+  put: () => Promise<unknown>;
+  options: RecordOptions;
+}): Promise<Placed> {
+  if (known !== undefined && isDeepStrictEqual(known, wanted)) return { outcome: 'there' };
+  if (known !== undefined && !options.overwrite) return { outcome: 'kept', note: KEPT };
+  if (!options.dryRun) await put();
+  return { outcome: 'brought' };
+}
+
+/** One that fails is told, and the others go on; that KSI is away ends all. */
+async function told(kind: MovedItem['kind'], name: string, action: () => Promise<Placed>): Promise<MovedItem> {
+  try {
+    return { kind, name, ...(await action()) };
+  } catch (error) {
+    if (error instanceof KsiError && error.status >= 500) throw error;
+    if (error instanceof KsiUnreachableError || !(error instanceof Error)) throw error;
+    return { kind, name, outcome: 'failed', note: error.message };
+  }
+}
+
+async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof KsiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function readIfThere(path: string): Promise<unknown> {
+  try {
+    return await readJsonFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}

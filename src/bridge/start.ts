@@ -1,0 +1,164 @@
+import type { Server } from 'node:net';
+import { join, resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { LEGACY_SOCKET } from '../../contracts/legacy.js';
+import { KsiApi } from '../client/api.js';
+import { HttpTransport, type KsiClientOptions } from '../client/http.js';
+import { NodePlatform } from '../client/platform/node.js';
+import { claimCluster } from '../cluster/claim.js';
+import { identify } from '../process/identity.js';
+import { BridgeAgents } from './agents.js';
+import { announcer } from './announce.js';
+import { ClientLink } from './client-link.js';
+import { Counters } from './counters.js';
+import { Dispatcher } from './dispatcher.js';
+import { BridgeError } from './errors.js';
+import { MessageLog } from './files/message-log.js';
+import { RunJournal } from './files/run-journal.js';
+import { SessionLog } from './files/session-log.js';
+import { makeWorkDir, workDir } from './files/work-dir.js';
+import type { BridgeContext } from './handlers/handler.js';
+import { KeptFiles } from './kept-files.js';
+import { LineMemory, Lines } from './lines.js';
+import { listen } from './listener.js';
+import { Observer } from './observer.js';
+import { Roster } from './roster.js';
+import { Runs } from './runs.js';
+import { forwarded, strays, Upstream } from './upstream.js';
+
+/** A whole prompt of 4,000,000 characters as JSON, however it is escaped. */
+const MOST_LINE_BYTES = 64 << 20;
+/** Of lines that are not complete, of all clients together. */
+const MOST_UNFINISHED_BYTES = 256 << 20;
+const CLOSE_WITHIN_MS = 2_000;
+const STATS_EVERY_MS = 10 * 60_000;
+
+export interface BridgeOptions {
+  /** The cluster, and the token whose owner's all is that clients make. */
+  readonly connection: KsiClientOptions;
+  /** The old daemon's working folder, or one like it. */
+  readonly dir: string;
+  /** Default: `sockets/claude_daemon.sock` in `dir`. */
+  readonly socket?: string | undefined;
+  readonly upstream?: { readonly path: string; readonly forward: string } | undefined;
+  /** KSI's own folder of prompts (KSI_PROMPTS), if this machine has it. */
+  readonly prompts: string | undefined;
+  /** What Claude may use where clients enable tools. */
+  readonly tools: readonly string[];
+  readonly log: Logger;
+}
+
+export interface Bridge {
+  readonly socket: string;
+  /** Resolves when it has ended, by `stop` or a client's SHUTDOWN. */
+  readonly ended: Promise<void>;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts the bridge and resolves when clients may connect. @throws {BridgeError} */
+export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+  const { log, tools } = options;
+  const dir = workDir(resolve(options.dir));
+  const socket = resolve(options.socket ?? join(dir.root, LEGACY_SOCKET));
+  const upstream = upstreamOf(options, socket);
+  await makeWorkDir(dir);
+  await claim(dir.own);
+  const ksi = new HttpTransport(options.connection, new NodePlatform());
+  const client = new KsiApi(ksi);
+  const counters = new Counters();
+  const roster = new Roster(ksi);
+  const agents = new BridgeAgents({ connection: options.connection, roster, log });
+  const messageLog = new MessageLog(dir);
+  const keptFiles = new KeptFiles({ ksi, dir, prompts: options.prompts, log });
+  const spawned = new Map<string, string>();
+  const observer = new Observer({ client, messageLog, agents, roster, spawned, log });
+  const runs = new Runs({
+    client,
+    tools,
+    journal: new RunJournal(dir),
+    sessionLog: new SessionLog(dir),
+    announce: announcer(ksi, roster, log),
+    log,
+  });
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= stopAll());
+  const context: BridgeContext = {
+    ksi,
+    client,
+    agents,
+    roster,
+    runs,
+    messageLog,
+    spawned,
+    dir,
+    socket,
+    counters,
+    startedAt: new Date(),
+    log,
+    reread: () => keptFiles.reread(),
+    shutDown: () => void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge did not end in order')),
+  };
+  const dispatcher = new Dispatcher(context, upstream);
+  const memory = new LineMemory(MOST_UNFINISHED_BYTES);
+  const links = new Set<ClientLink>();
+  const server: Server = await listen(socket, (connection) => {
+    const link = new ClientLink(connection, new Lines(MOST_LINE_BYTES, memory), dispatcher);
+    links.add(link);
+    connection.once('close', () => links.delete(link));
+  });
+  const stats = setInterval(() => log.info({ stats: counters.line() }, 'served so far'), STATS_EVERY_MS);
+  stats.unref();
+  let ended: () => void = () => undefined;
+  const whenEnded = new Promise<void>((resolve) => (ended = resolve));
+  const stopAll = async (): Promise<void> => {
+    clearInterval(stats);
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    await agents.stop();
+    await runs.stop();
+    await observer.stop();
+    await keptFiles.stop();
+    for (const link of links) link.close();
+    // A client that reads nothing holds nobody up.
+    const forced = setTimeout(() => links.forEach((link) => link.destroy()), CLOSE_WITHIN_MS);
+    await closed;
+    clearTimeout(forced);
+    await client.close();
+    log.info({ stats: counters.line() }, 'the bridge has ended');
+    ended();
+  };
+  keptFiles.start();
+  await observer.start();
+  await runs.resume();
+  log.info(
+    { socket, dir: dir.root, ...(upstream === undefined ? {} : { upstream: upstream.path }) },
+    'the bridge listens',
+  );
+  return { socket, ended: whenEnded, stop };
+}
+
+function upstreamOf({ upstream, log }: BridgeOptions, socket: string): Upstream | undefined {
+  if (upstream === undefined) return undefined;
+  const path = resolve(upstream.path);
+  if (path === socket)
+    throw new BridgeError(`--upstream and --socket are the same, ${path}: the bridge would speak with itself.`);
+  const choice = forwarded(upstream.forward);
+  const apart = strays(choice);
+  if (apart.length > 0)
+    log.warn(
+      { commands: apart },
+      'these commands of the message bus are served at another place than AGENT_CONNECTION: forward all four, or none',
+    );
+  return new Upstream(path, choice);
+}
+
+/** Two bridges that write the same files would each write every line. */
+async function claim(folder: string): Promise<void> {
+  const me = identify(process.pid);
+  if (me === undefined) throw new BridgeError('This system does not tell when a process was started.');
+  const holder = await claimCluster(join(folder, 'bridge.lmdb'), me);
+  if (holder !== undefined)
+    throw new BridgeError(
+      `Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`,
+    );
+}

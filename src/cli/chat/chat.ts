@@ -1,0 +1,315 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SpawnRequest } from '../../../contracts/spawn.js';
+import type { KsiClient } from '../../client/client.js';
+import { KsiError } from '../../client/errors.js';
+import { EXIT } from '../exit.js';
+import { describeAttached, findMentions } from '../mentions.js';
+import { paint } from '../output/colour.js';
+import { CHAT_HELP, parseEntry, type Entry } from './commands.js';
+import { completeLine } from './complete-line.js';
+import { CurrentSession } from './current-session.js';
+import { Editor } from './editor.js';
+import type { History } from './history.js';
+import { Notices } from './notices.js';
+import type { Step } from './question.js';
+import { Questions, type Asking } from './questions.js';
+import { readSaid } from './said.js';
+import { Screen } from './screen.js';
+import { isRefusal, Turn } from './turn.js';
+import type { Ended, Shown } from './turn-view.js';
+
+export interface ChatOptions {
+  readonly client: KsiClient;
+  /** Of each thing said; the session and the attachments are the chat's. */
+  readonly request: Omit<SpawnRequest, 'prompt'>;
+  /** The session to go on with: a UUID or a name; undefined begins one. */
+  readonly session: string | undefined;
+  /** Told of each session that something was said in. */
+  readonly remember: (session: string) => void;
+  readonly history: History;
+  readonly cwd: string;
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+}
+
+/** Between two Ctrl-C that leave. */
+const TWICE_MS = 3_000;
+/** One who leaves waits no longer for Claude to be told. */
+const STOPPING_MS = 2_000;
+/** What a task that is gone on with asked before may have been answered: that comes at once. */
+const SETTLED_MS = 300;
+const SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
+
+/** A conversation with Claude on a terminal: what is entered goes to Claude, what comes of it is shown, what is asked is answered in place. */
+export class Chat {
+  readonly #options: ChatOptions;
+  readonly #screen: Screen;
+  readonly #notices: Notices;
+  readonly #session: CurrentSession;
+  readonly #questions = new Questions();
+  readonly #prompt: string;
+  readonly #left = new AbortController();
+  #editor: Editor | undefined;
+  #turn: Turn | undefined;
+  /** Said while Claude could not be told: next. */
+  readonly #next: string[] = [];
+  #lastInterrupt = 0;
+  /** Claude is being told to end its turn. */
+  #stopping: Promise<void> | undefined;
+  #exitCode: number = EXIT.ok;
+
+  constructor(options: ChatOptions) {
+    this.#options = options;
+    this.#screen = new Screen(options.output);
+    this.#notices = new Notices(this.#screen);
+    this.#session = new CurrentSession(options.client, options.session);
+    this.#prompt = paint('cyan', '› ', options.output);
+  }
+
+  /** To its end. @returns the exit code. @throws {KsiError} @throws {KsiUnreachableError} when it cannot begin. */
+  async run(): Promise<number> {
+    const { lines, open } = await this.#session.greet();
+    this.#screen.note(lines.join('\n'));
+    const left = once(this.#left.signal, 'abort');
+    const end = (): void => this.#leave(EXIT.interrupted);
+    for (const signal of SIGNALS) process.once(signal, end);
+    using editor = this.#open();
+    this.#editor = editor;
+    if (open === undefined) this.#refresh();
+    else void this.#work(open.status, (turn) => this.#follow(turn, open.task_id, '0', true));
+    await left;
+    for (const signal of SIGNALS) process.removeListener(signal, end);
+    editor.hide();
+    this.#screen.rest();
+    this.#screen.release();
+    await Promise.race([this.#stopping, sleep(STOPPING_MS, undefined, { ref: false })]);
+    return this.#farewell();
+  }
+
+  #open(): Editor {
+    const { input, output, history, cwd } = this.#options;
+    return new Editor(
+      {
+        input,
+        output,
+        history: history.entries,
+        onHistory: (entry) => this.#notices.quietly(() => history.add(entry)),
+        complete: (line) => completeLine(line, cwd),
+      },
+      {
+        onEntry: (text) => void this.#entered(text),
+        onTyping: () => this.#typing(),
+        onEmptied: () => this.#emptied(),
+        onInterrupt: () => this.#interrupt(),
+        onEnd: () => this.#leave(),
+      },
+    );
+  }
+
+  #typing(): void {
+    this.#screen.hold();
+    this.#editor?.show(this.#prompt);
+  }
+
+  #emptied(): void {
+    if (this.#turn === undefined || this.#questions.asking !== undefined) return;
+    this.#editor?.hide();
+    this.#refresh();
+  }
+
+  async #entered(text: string): Promise<void> {
+    const { asking } = this.#questions;
+    if (asking !== undefined) await this.#answered(asking, text);
+    else await this.#notices.told(() => this.#do(parseEntry(text)));
+    this.#refresh();
+  }
+
+  async #do(entry: Entry): Promise<void> {
+    if (entry.kind === 'unknown') {
+      const near = entry.near === undefined ? '' : ` Did you mean /${entry.near}?`;
+      this.#screen.note(`There is no /${entry.name}.${near} /help lists what there is.`, 'yellow');
+    } else if (entry.kind === 'command') {
+      await this.#command(entry.name, entry.argument);
+    } else if (entry.text.trim() !== '') {
+      await (this.#turn === undefined ? this.#say(entry.text) : this.#sayMore(this.#turn, entry.text));
+    }
+  }
+
+  async #command(name: Extract<Entry, { kind: 'command' }>['name'], argument: string): Promise<void> {
+    if (name === 'help') this.#screen.note(CHAT_HELP);
+    else if (name === 'exit') this.#leave();
+    else if (name === 'cost') this.#screen.note(await this.#session.cost());
+    else if (name === 'session' && argument === '') this.#screen.note(await this.#session.describe());
+    else if (this.#turn === undefined)
+      this.#screen.note(await this.#session.go(argument === '' ? undefined : argument));
+    else this.#screen.note('Claude is at work in this session: wait, or interrupt it with Ctrl-C.', 'yellow');
+  }
+
+  async #say(text: string): Promise<void> {
+    const { client, request, cwd } = this.#options;
+    const said = readSaid(text, cwd);
+    if (typeof said === 'string') return this.#screen.note(`Not sent: ${said}`, 'red');
+    const { prompt, attachments } = said;
+    if (attachments.length > 0) this.#screen.note(`attached: ${describeAttached(attachments)}`);
+    const { id } = this.#session;
+    const asked = {
+      ...request,
+      prompt,
+      ...(id === undefined ? {} : { session_id: id }),
+      ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
+    };
+    await this.#work('sending', async (turn) => {
+      const options = { idempotencyKey: randomUUID(), signal: turn.signal, onRetry: this.#notices.retrying() };
+      const { accepted } = await client.spawn(asked, options);
+      const session = accepted.session_name ?? accepted.session_id;
+      this.#session.id = session;
+      this.#notices.quietly(() => this.#options.remember(session));
+      await this.#follow(turn, accepted.task_id, accepted.since);
+    });
+  }
+
+  /** Has Claude at work, to the end of it. */
+  async #work(label: string, work: (turn: Turn) => Promise<void>): Promise<void> {
+    const turn = new Turn(this.#options.client);
+    this.#turn = turn;
+    this.#screen.work(label);
+    this.#refresh();
+    await this.#notices.told(() => work(turn), turn.signal);
+    if (this.#left.signal.aborted) return;
+    this.#turn = undefined;
+    this.#questions.clear();
+    this.#screen.rest();
+    // What was being typed is kept, below what came meanwhile.
+    const typed = this.#editor?.take() ?? '';
+    this.#screen.release();
+    const next = this.#next.shift();
+    if (next !== undefined) void this.#entered(next);
+    else if (typed === '') this.#refresh();
+    else this.#editor?.show(this.#prompt, typed);
+  }
+
+  /** @param isOld it has been under way for a while. */
+  async #follow(turn: Turn, id: string, since: string, isOld = false): Promise<void> {
+    const messages = turn.follow(id, since, {
+      width: () => this.#options.output.columns,
+      onRetry: this.#notices.retrying(),
+    });
+    if (turn.isInterrupted) this.#stop(turn); // Ctrl-C came before it was accepted.
+    for await (const shown of messages) {
+      this.#show(shown);
+      if (shown.asked !== undefined) this.#questions.add(shown.asked);
+      if (shown.asked === undefined) continue;
+      if (isOld) setTimeout(() => this.#refresh(), SETTLED_MS);
+      else this.#refresh();
+    }
+  }
+
+  #show({ pieces, label, resolved, ended }: Shown): void {
+    this.#screen.write(pieces);
+    if (label !== undefined) this.#screen.work(label);
+    if (resolved !== undefined && this.#questions.close(resolved.id)) this.#answeredElsewhere(resolved.decision);
+    if (ended !== undefined) this.#ended(ended);
+  }
+
+  #ended({ status, summary }: Ended): void {
+    const good = status === 'completed' || status === 'cancelled' || this.#turn?.isInterrupted === true;
+    if (summary !== '') this.#screen.note(summary, good ? 'dim' : 'red');
+  }
+
+  /** Says to Claude, while it works, what was typed; where that cannot be, it is said next. */
+  async #sayMore(turn: Turn, text: string): Promise<void> {
+    const { client, cwd } = this.#options;
+    const { text: words, mentions } = findMentions(text, cwd);
+    if (mentions.length > 0 || turn.id === undefined) return this.#sayNext(text);
+    try {
+      await client.tasks.input(turn.id, words);
+    } catch (error) {
+      if (!isRefusal(error, 'not_running')) throw error;
+      this.#sayNext(text);
+    }
+  }
+
+  #sayNext(text: string): void {
+    this.#next.push(text);
+    if (this.#turn === undefined) void this.#entered(this.#next.shift() ?? '');
+    else this.#screen.note('It is said when Claude is done.');
+  }
+
+  #ask({ text, prompt, begin = '' }: Extract<Step, { kind: 'ask' }>): void {
+    this.#screen.release();
+    if (text !== '') this.#screen.note(text, 'yellow');
+    this.#screen.hold();
+    this.#editor?.show(prompt, begin, false);
+  }
+
+  async #answered({ asked, question }: Asking, text: string): Promise<void> {
+    const step = question.next(text);
+    if (step.kind === 'ask') return this.#ask(step);
+    this.#questions.done();
+    this.#screen.release();
+    await this.#notices.told(async () => {
+      try {
+        await this.#options.client.approvals.answer(asked.approval_id, step.answer);
+        this.#screen.note(step.said);
+      } catch (error) {
+        const isGone = error instanceof KsiError && (error.status === 404 || error.status === 409);
+        if (!isGone) this.#questions.again(asked);
+        throw error;
+      }
+    });
+  }
+
+  #answeredElsewhere(decision: string): void {
+    this.#editor?.hide();
+    this.#screen.release();
+    this.#screen.note(['allow', 'deny'].includes(decision) ? `answered elsewhere: ${decision}` : decision);
+    this.#refresh();
+  }
+
+  /** Shows the line, or what was held back while it was shown, whichever it is time for. */
+  #refresh(): void {
+    const editor = this.#editor;
+    if (editor === undefined || this.#left.signal.aborted || editor.isShown) return;
+    const asking = this.#questions.next();
+    if (asking !== undefined) return this.#ask(asking.question.first);
+    if (this.#questions.asking !== undefined) return;
+    this.#screen.release();
+    if (this.#turn === undefined) editor.show(this.#prompt);
+  }
+
+  #interrupt(): void {
+    const turn = this.#turn;
+    const again = Date.now() - this.#lastInterrupt < TWICE_MS;
+    this.#lastInterrupt = Date.now();
+    if (again || turn?.isInterrupted === true) return this.#leave(turn === undefined ? EXIT.ok : EXIT.interrupted);
+    this.#editor?.hide();
+    if (turn === undefined) {
+      this.#screen.note('Ctrl-C again, or /exit, leaves.');
+      return this.#refresh();
+    }
+    this.#questions.clear();
+    this.#screen.release();
+    this.#screen.note('interrupting Claude; Ctrl-C again leaves');
+    this.#stop(turn);
+  }
+
+  #stop(turn: Turn): void {
+    this.#stopping = this.#notices.told(() => turn.interrupt());
+  }
+
+  #leave(exitCode: number = EXIT.ok): void {
+    this.#exitCode = exitCode;
+    this.#left.abort();
+    this.#turn?.leave();
+  }
+
+  #farewell(): number {
+    const { id } = this.#turn ?? {};
+    if (this.#session.id !== undefined) this.#screen.note(`Go on with: ksi chat --session ${this.#session.id}`);
+    if (id !== undefined && this.#turn?.isInterrupted !== true)
+      this.#screen.note(`Claude goes on: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`);
+    return this.#exitCode;
+  }
+}

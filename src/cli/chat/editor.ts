@@ -1,0 +1,133 @@
+import { createInterface, type Interface } from 'node:readline';
+import { BREAK, Keys } from './keys.js';
+
+export interface EditorEvents {
+  /** Something was entered. */
+  readonly onEntry: (text: string) => void;
+  /** The first key while no line is shown: call `show`. */
+  readonly onTyping: () => void;
+  /** The line was made empty again. */
+  readonly onEmptied: () => void;
+  /** Ctrl-C on an empty line, or on none. */
+  readonly onInterrupt: () => void;
+  /** Ctrl-D on an empty line, or the terminal is gone. */
+  readonly onEnd: () => void;
+}
+
+export interface EditorOptions {
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+  /** The newest first. */
+  readonly history: readonly string[];
+  readonly onHistory: (entry: string) => void;
+  /** What may stand in the place of the end of a line, and that end. */
+  readonly complete: (line: string) => [string[], string];
+}
+
+const BRACKETED_PASTE = { on: '\u001B[?2004h', off: '\u001B[?2004l' };
+
+/** The line at the bottom of a chat: shown, or hidden while there is nothing to type. */
+export class Editor implements Disposable {
+  readonly #options: EditorOptions;
+  readonly #events: EditorEvents;
+  readonly #keys: Keys;
+  readonly #lines: Interface;
+  #shown = false;
+  /** Whether what is entered is worth remembering: answers to questions are not. */
+  #remembers = true;
+  #closed = false;
+
+  constructor(options: EditorOptions, events: EditorEvents) {
+    this.#options = options;
+    this.#events = events;
+    const { input, output } = options;
+    this.#keys = new Keys(input, {
+      isShown: () => this.#shown,
+      beforeCursor: () => this.#lines.line.slice(0, this.#lines.cursor),
+      onTyping: events.onTyping,
+      onInterrupt: events.onInterrupt,
+    });
+    input.setEncoding('utf8');
+    input.pipe(this.#keys);
+    this.#lines = createInterface({
+      input: this.#keys,
+      output,
+      terminal: true,
+      history: options.history.map((entry) => entry.replaceAll('\n', BREAK)),
+      historySize: 1_000,
+      removeHistoryDuplicates: true,
+      completer: options.complete,
+      escapeCodeTimeout: 100,
+    });
+    this.#lines.on('line', (line) => this.#entered(line));
+    this.#lines.on('SIGINT', () => this.#interrupted());
+    this.#lines.on('history', (history) => this.#changed(history));
+    this.#lines.on('close', () => {
+      if (!this.#closed) events.onEnd();
+    });
+    this.#keys.on('keypress', () => {
+      if (this.#shown && this.#lines.line === '') events.onEmptied();
+    });
+    output.write(BRACKETED_PASTE.on);
+  }
+
+  get isShown(): boolean {
+    return this.#shown;
+  }
+
+  /** Shows it, with something to begin from. @param remembers whether what is entered comes into the history. */
+  show(prompt: string, begin = '', remembers = true): void {
+    this.#shown = true;
+    this.#remembers = remembers;
+    this.#lines.setPrompt(prompt);
+    this.#lines.prompt();
+    if (begin !== '') this.#lines.write(begin.replaceAll('\n', BREAK));
+  }
+
+  /** Takes it away, with what stands in it. */
+  hide(): void {
+    if (!this.#shown) return;
+    this.#shown = false;
+    if (this.#lines.line !== '') this.#lines.write(null, { ctrl: true, name: 'e' });
+    if (this.#lines.line !== '') this.#lines.write(null, { ctrl: true, name: 'u' });
+    this.#options.output.write('\r\u001B[2K');
+  }
+
+  /** Takes it away. @returns what stood in it. */
+  take(): string {
+    const text = this.#shown ? this.#keys.textOf(this.#lines.line) : '';
+    this.hide();
+    return text;
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#options.output.write(BRACKETED_PASTE.off);
+    this.#lines.close();
+    this.#options.input.unpipe(this.#keys);
+    this.#options.input.pause();
+  }
+
+  #entered(line: string): void {
+    this.#shown = false;
+    this.#events.onEntry(this.#keys.textOf(line));
+  }
+
+  #interrupted(): void {
+    if (this.#lines.line === '') return this.#events.onInterrupt();
+    this.#lines.write(null, { ctrl: true, name: 'e' });
+    this.#lines.write(null, { ctrl: true, name: 'u' });
+    this.#events.onEmptied();
+  }
+
+  /** readline has put the line in front. */
+  #changed(history: string[]): void {
+    const [line] = history;
+    if (line === undefined) return;
+    if (!this.#remembers) {
+      history.shift();
+      return;
+    }
+    this.#options.onHistory(this.#keys.textOf(line));
+  }
+}

@@ -1,0 +1,169 @@
+import type { ApprovalAnswer } from '../../../contracts/approvals.js';
+import { detailOf } from '../output/tools.js';
+
+/** What Claude wants to be allowed, as APPROVAL_REQUESTED says it. */
+export interface Asked {
+  readonly approval_id: string;
+  readonly kind?: string;
+  readonly tool: string;
+  readonly input?: Readonly<Record<string, unknown>>;
+  readonly title?: string;
+  readonly reason?: string;
+}
+
+/** What is to be done with what was entered to a question. */
+export type Step =
+  | { readonly kind: 'answer'; readonly answer: ApprovalAnswer; readonly said: string }
+  /** Asked on: with another prompt, and something to begin from. */
+  | { readonly kind: 'ask'; readonly text: string; readonly prompt: string; readonly begin?: string };
+
+/** A question in the chat: what it says first, and what becomes of each thing entered. */
+export interface Question {
+  readonly first: Extract<Step, { kind: 'ask' }>;
+  next(entered: string): Step;
+}
+
+export const questionOf = (asked: Asked): Question =>
+  asked.kind === 'question' && choicesIn(asked.input).length > 0 ? new ChoiceQuestion(asked) : new ToolQuestion(asked);
+
+const TOOL_PROMPT = 'allow? y, n, n WHY, or e to edit › ';
+
+/** May a tool be used: yes, no (and why), or with another input. */
+class ToolQuestion implements Question {
+  readonly #asked: Asked;
+  #editing = false;
+
+  constructor(asked: Asked) {
+    this.#asked = asked;
+  }
+
+  get first(): Extract<Step, { kind: 'ask' }> {
+    const { tool, title, reason, input } = this.#asked;
+    const what = title ?? detailOf(input);
+    const why = reason === undefined ? '' : `\n  ${reason}`;
+    return { kind: 'ask', text: `Claude asks to use ${tool}: ${what}${why}`, prompt: TOOL_PROMPT };
+  }
+
+  next(entered: string): Step {
+    if (this.#editing) return this.#edited(entered);
+    const [, word = '', why = ''] = /^\s*(\S*)\s*([^]*)$/.exec(entered) ?? [];
+    switch (word.toLowerCase()) {
+      case 'y':
+      case 'yes':
+      case 'a':
+      case 'allow':
+        return { kind: 'answer', answer: { decision: 'allow' }, said: 'allowed' };
+      case 'n':
+      case 'no':
+      case 'd':
+      case 'deny': {
+        const message = why.trim();
+        return {
+          kind: 'answer',
+          answer: { decision: 'deny', ...(message === '' ? {} : { message }) },
+          said: 'denied',
+        };
+      }
+      case 'e':
+      case 'edit':
+        this.#editing = true;
+        return this.#edit();
+      default:
+        return { kind: 'ask', text: '', prompt: TOOL_PROMPT };
+    }
+  }
+
+  #edit(text = ''): Step {
+    const { input = {} } = this.#asked;
+    const { command } = input;
+    const begin = typeof command === 'string' ? command : JSON.stringify(input);
+    return { kind: 'ask', text, prompt: 'run instead › ', begin };
+  }
+
+  #edited(entered: string): Step {
+    const { input = {} } = this.#asked;
+    const answered = (changed: Record<string, unknown>): Step => ({
+      kind: 'answer',
+      answer: { decision: 'allow', input: changed },
+      said: 'allowed as edited',
+    });
+    if (entered.trim() === '') {
+      this.#editing = false;
+      return { kind: 'ask', text: '', prompt: TOOL_PROMPT };
+    }
+    if (typeof input['command'] === 'string') return answered({ ...input, command: entered });
+    try {
+      const changed: unknown = JSON.parse(entered);
+      if (typeof changed === 'object' && changed !== null && !Array.isArray(changed))
+        return answered(changed as Record<string, unknown>);
+    } catch (error) {
+      return this.#edit(`It must be a JSON object: ${(error as Error).message}`);
+    }
+    return this.#edit('It must be a JSON object.');
+  }
+}
+
+export interface Choice {
+  readonly question: string;
+  readonly multiSelect?: boolean;
+  readonly options: readonly { readonly label: string; readonly description?: string }[];
+}
+
+/** Claude's own questions, one after the other: answered by numbers of what it offers, or in words. */
+class ChoiceQuestion implements Question {
+  readonly #choices: readonly Choice[];
+  readonly #answers: Record<string, string> = {};
+  #at = 0;
+
+  constructor({ input }: Asked) {
+    this.#choices = choicesIn(input);
+  }
+
+  get first(): Extract<Step, { kind: 'ask' }> {
+    return this.#ask();
+  }
+
+  next(entered: string): Step {
+    const choice = this.#choices[this.#at];
+    const answer = choice === undefined ? undefined : answerOf(entered, choice);
+    if (choice === undefined || answer === undefined) return { ...this.#ask(), text: '' };
+    this.#answers[choice.question] = answer;
+    this.#at += 1;
+    if (this.#at < this.#choices.length) return this.#ask();
+    return { kind: 'answer', answer: { decision: 'allow', answers: this.#answers }, said: 'answered' };
+  }
+
+  #ask(): Extract<Step, { kind: 'ask' }> {
+    const { question = '', options = [], multiSelect } = this.#choices[this.#at] ?? {};
+    const offered = options.map(
+      ({ label, description }, index) =>
+        `\n  ${index + 1}  ${label}${description === undefined || description === '' ? '' : `: ${description}`}`,
+    );
+    const many = multiSelect === true ? 'numbers by comma' : 'a number';
+    return {
+      kind: 'ask',
+      text: `Claude asks: ${question}${offered.join('')}`,
+      prompt: offered.length === 0 ? 'answer › ' : `${many}, or your own words › `,
+    };
+  }
+}
+
+function answerOf(entered: string, { options, multiSelect }: Choice): string | undefined {
+  const text = entered.trim();
+  if (text === '') return undefined;
+  if (!/^\d+(\s*,\s*\d+)*$/.test(text)) return text;
+  const labels = text.split(',').map((number) => options[Number(number) - 1]?.label);
+  if (labels.some((label) => label === undefined) || (labels.length > 1 && multiSelect !== true)) return undefined;
+  return labels.join(', ');
+}
+
+/** As Claude Code's own tool has them. */
+export function choicesIn(input: Asked['input']): Choice[] {
+  const questions = input?.['questions'];
+  if (!Array.isArray(questions)) return [];
+  return (questions as Partial<Choice>[]).flatMap(({ question, multiSelect, options }) =>
+    typeof question === 'string'
+      ? [{ question, multiSelect: multiSelect === true, options: Array.isArray(options) ? options : [] }]
+      : [],
+  );
+}

@@ -1,0 +1,110 @@
+import type { EventEnvelope } from '../../../contracts/events.js';
+import type { TaskStatus } from '../../../contracts/states.js';
+import { isDelta, type LiveDelta } from '../../client/event-message.js';
+import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
+import { AnswerText, type Piece } from '../output/answer.js';
+import { duration } from '../output/times.js';
+import { resultLine, toolResultsOf } from '../output/tools.js';
+import type { Asked } from './question.js';
+
+/** What one message of a task means for the chat. */
+export interface Shown {
+  /** To `stdout`: Claude's words; to `stderr`: what is told beside them. */
+  readonly pieces: readonly Piece[];
+  /** What is going on now. */
+  readonly label?: string;
+  readonly asked?: Asked;
+  /** An approval that is no longer open, and how it came to its end. */
+  readonly resolved?: { readonly id: string; readonly decision: string };
+  readonly ended?: Ended;
+}
+
+export interface Ended {
+  readonly status: TaskStatus | 'deleted';
+  /** `3s, $0.0123`; why, where it isn't completed. */
+  readonly summary: string;
+}
+
+/** Turns the events and deltas of a task into what a chat shows of it. */
+export class TurnView {
+  readonly #answer: AnswerText;
+  readonly #width: () => number;
+  #started: number | undefined;
+
+  /** @param width columns of the terminal. */
+  constructor(width: () => number) {
+    this.#width = width;
+    this.#answer = new AnswerText(width);
+  }
+
+  show(message: EventEnvelope | LiveDelta): Shown {
+    if (isDelta(message)) return { pieces: this.#answer.delta(message), label: 'writing' };
+    const { type, data } = message;
+    switch (type) {
+      case 'SPAWN_QUEUED':
+        return { pieces: [], label: 'queued' };
+      case 'SPAWN_WAITING':
+        return { pieces: [], label: 'waiting for what this session is at' };
+      case 'SPAWN_START':
+        this.#started ??= Date.parse(message.timestamp);
+        return { pieces: this.#answer.start(Number(data['attempt'])), label: 'thinking' };
+      case 'SPAWN_RETRY':
+        return this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`, 'beginning again');
+      case 'SPAWN_MESSAGE':
+        return this.#message(data['message']);
+      case 'APPROVAL_REQUESTED':
+        return { pieces: this.#answer.end(), asked: data as unknown as Asked };
+      case 'APPROVAL_RESOLVED':
+        return { pieces: [], resolved: { id: String(data['approval_id']), decision: String(data['decision']) } };
+      case 'TASK_DELETED':
+        return { pieces: this.#answer.end(), ended: { status: 'deleted', summary: 'the task was deleted' } };
+      default:
+        return this.#end(message);
+    }
+  }
+
+  #message(message: unknown): Shown {
+    const pieces = this.#answer.message(message);
+    const results = toolResultsOf(message);
+    const lines = results.map((result) => ({ to: 'stderr' as const, text: `${resultLine(result, this.#width())}\n` }));
+    const tools = pieces.filter(({ to }) => to === 'stderr').length;
+    return { pieces: [...pieces, ...lines], ...(tools > 0 ? { label: 'using a tool' } : { label: 'thinking' }) };
+  }
+
+  #note(text: string, label: string): Shown {
+    return { pieces: [...this.#answer.end(), { to: 'stderr', text: `${text}\n` }], label };
+  }
+
+  #end(message: EventEnvelope): Shown {
+    const outcome = outcomeOf(message);
+    if (outcome === undefined) return { pieces: [] };
+    const { status, output } = outcome;
+    const pieces = this.#answer.end();
+    const result = output?.['result'];
+    const words: Piece[] =
+      status === 'completed' && !this.#answer.any && typeof result === 'string' && result !== ''
+        ? [{ to: 'stdout', text: `${result}\n` }]
+        : [];
+    const summary = summaryOf(outcome, this.#secondsTo(message.timestamp));
+    return { pieces: [...pieces, ...words], ended: { status, summary } };
+  }
+
+  #secondsTo(timestamp: string): number | undefined {
+    return this.#started === undefined ? undefined : (Date.parse(timestamp) - this.#started) / 1_000;
+  }
+}
+
+/** Below it tenths tell something. */
+const SHORT_S = 10;
+
+function summaryOf({ status, error, reason, usage }: TaskOutcome, seconds: number | undefined): string {
+  const figures = [
+    seconds === undefined ? '' : seconds < SHORT_S ? `${seconds.toFixed(1)}s` : duration(seconds),
+    usage === undefined || usage.cost_usd === 0 ? '' : `$${usage.cost_usd.toFixed(4)}`,
+  ].filter((figure) => figure !== '');
+  if (status === 'completed') return figures.join(', ');
+  if (error?.code === 'claude_interrupted') return ['interrupted', ...figures].join(', ');
+  return error === undefined
+    ? `${status}${reason === undefined ? '' : ` (${reason})`}`
+    : `${error.code}: ${error.message}`;
+}

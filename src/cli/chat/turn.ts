@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SUBJECT } from '../../../contracts/names.js';
+import type { KsiClient } from '../../client/client.js';
+import { KsiError, KsiUnreachableError } from '../../client/errors.js';
+import type { EventMessage } from '../../client/event-message.js';
+import { TurnView, type Shown } from './turn-view.js';
+
+const RECONNECT_MS = 2_000;
+
+interface FollowOptions {
+  /** Columns of the terminal. */
+  readonly width: () => number;
+  /** Told of each attempt in vain to connect. */
+  readonly onRetry: (error: Error) => void;
+}
+
+/** A task that is under way: what it comes to, and how it is ended. */
+export class Turn {
+  readonly #client: KsiClient;
+  readonly #left = new AbortController();
+  #id: string | undefined;
+  #interrupted = false;
+
+  constructor(client: KsiClient) {
+    this.#client = client;
+  }
+
+  /** Known once it is accepted. */
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  get isInterrupted(): boolean {
+    return this.#interrupted;
+  }
+
+  /** Aborts when it is no longer followed. */
+  get signal(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  /** Claude goes on. */
+  leave(): void {
+    this.#left.abort(new Error('left'));
+  }
+
+  /**
+   * What is shown of it, to its end; a connection that cannot be made is tried again, as one that breaks.
+   * @throws {KsiError} @throws the signal's reason.
+   */
+  follow(id: string, since: string, options: FollowOptions): AsyncGenerator<Shown> {
+    this.#id = id;
+    return this.#shown(id, since, options);
+  }
+
+  async *#shown(id: string, since: string, { width, onRetry }: FollowOptions): AsyncGenerator<Shown> {
+    const view = new TurnView(width);
+    for await (const message of this.#messages(id, since, onRetry)) {
+      const shown = 'op' in message ? await this.#afterGap(id) : view.show(message);
+      yield shown;
+      if (shown.ended !== undefined) return;
+    }
+  }
+
+  /** Ends Claude's turn, at once or as soon as the task is known; one that has not begun is cancelled. @throws {KsiError} */
+  async interrupt(): Promise<void> {
+    this.#interrupted = true;
+    if (this.#id === undefined) return;
+    const { tasks } = this.#client;
+    try {
+      await tasks.interrupt(this.#id);
+    } catch (error) {
+      if (!isRefusal(error, 'not_running')) throw error;
+      await tasks.cancel(this.#id).catch((failure: unknown) => {
+        if (!isRefusal(failure, 'task_ended')) throw failure;
+      });
+    }
+  }
+
+  async *#messages(id: string, since: string, onRetry: (error: Error) => void): AsyncGenerator<EventMessage> {
+    const { signal } = this;
+    const subjects = [SUBJECT.taskAll(id), SUBJECT.live(id)];
+    for (;;) {
+      try {
+        return yield* this.#client.events({ subjects, since, signal, onRetry });
+      } catch (error) {
+        if (!(error instanceof KsiUnreachableError) || signal.aborted) throw error;
+        onRetry(error);
+        await sleep(RECONNECT_MS, undefined, { signal });
+      }
+    }
+  }
+
+  /** Some events are no longer kept: its outcome may be among them. */
+  async #afterGap(id: string): Promise<Shown> {
+    const gone = { to: 'stderr' as const, text: 'Some of what Claude said is no longer kept.\n' };
+    const { status, ended_at: ended, output } = await this.#client.tasks.get(id, { signal: this.signal });
+    if (ended === undefined) return { pieces: [gone] };
+    const result = output?.['result'];
+    const words = typeof result === 'string' ? [{ to: 'stdout' as const, text: `${result}\n` }] : [];
+    return { pieces: [gone, ...words], ended: { status, summary: status } };
+  }
+}
+
+/** KSI answered so. */
+export const isRefusal = (error: unknown, code: string): boolean => error instanceof KsiError && error.code === code;

@@ -1,0 +1,124 @@
+import type { Command } from '../command.js';
+import { findConnection } from '../connection.js';
+import type { BridgeStats } from '../../bridge/dispatcher.js';
+import { CliError, EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { say } from '../output/say.js';
+import { renderTable } from '../output/table.js';
+import { runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly dir: string;
+  readonly socket?: string;
+  readonly upstream?: string;
+  readonly forward?: string;
+  readonly tools?: string;
+}
+
+/** `ksi bridge`: the old daemon's socket, in front of KSI. */
+export function register(program: Command): void {
+  const bridge = program
+    .command('bridge')
+    .description('Serve clients of the old daemon: speak its protocol on its Unix socket')
+    .option('--dir <folder>', 'its working folder, where clients find its socket and files', '.')
+    .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
+    .option('--upstream <path>', 'socket of a live old daemon, for the commands of --forward')
+    .option('--forward <commands>', 'what goes to it, by comma; `all`, or `all,-SPAWN` for all but that')
+    .option('--tools <rules>', 'what Claude may use where a client enables tools (default: KSI_BRIDGE_TOOLS)')
+    .withValues({ dir: 'files', socket: 'files', upstream: 'files' })
+    .withNotes(
+      'It serves until Ctrl-C or a client’s SHUTDOWN; `make up BRIDGE=1` runs it as a process of the cluster instead.',
+      'All that its clients make belongs to the owner of the token that it runs with. See docs/migration.md.',
+    )
+    .withExamples(
+      'ksi bridge',
+      'ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock',
+      'ksi bridge --dir beside --upstream old/sockets/claude_daemon.sock --forward all,-GET_COMPOSITIONS',
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+  bridge
+    .command('stats')
+    .description('Show what a running bridge has served: how many of which command, here and by the old daemon')
+    .withExamples('ksi bridge stats', 'ksi bridge stats --dir beside -o json')
+    .action((_options: unknown, command: Command) => runCommand(() => stats(command.optsWithGlobals<Options>())));
+  bridge
+    .command('ask')
+    .description('Send one command as an old client does, to a bridge or an old daemon, and print its result')
+    .argument('<command>', 'as GET_AGENTS')
+    .argument('[parameters]', 'as JSON')
+    .withExamples('ksi bridge ask HEALTH_CHECK', `ksi bridge ask GET_SHARED '{"key": "plan"}' --dir old`)
+    .action((name: string, parameters: string | undefined, _options: unknown, command: Command) =>
+      runCommand(() => ask(name, parameters, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function ask(name: string, parameters: string | undefined, options: Options): Promise<number> {
+  const { askLegacy, socketOf } = await import('../../bridge/ask.js');
+  const answer = await askLegacy(socketOf(options.dir, options.socket), name, parsed(parameters));
+  if (answer.status === 'error') throw new CliError(`${answer.error.code}: ${answer.error.message}`);
+  printOne(answer.result, (result) => `${JSON.stringify(result, undefined, 2)}\n`, options);
+  return EXIT.ok;
+}
+
+function parsed(parameters = '{}'): object {
+  try {
+    return JSON.parse(parameters) as object;
+  } catch (error) {
+    throw new CliError(`The parameters are not JSON: ${(error as Error).message}`, EXIT.usage);
+  }
+}
+
+async function run(options: Options): Promise<number> {
+  const { pino } = await import('pino');
+  const { listOf, readConfig } = await import('../../config.js');
+  const { startBridge } = await import('../../bridge/start.js');
+  process.umask(0o077);
+  const config = readConfig(process.env);
+  const bridge = await startBridge({
+    connection: findConnection(options, process.env, process.cwd()),
+    dir: options.dir,
+    socket: options.socket,
+    upstream: upstreamOf(options),
+    prompts: config.KSI_PROMPTS,
+    tools: listOf(options.tools ?? config.KSI_BRIDGE_TOOLS),
+    log: pino({ level: config.KSI_LOG_LEVEL, base: { process: 'bridge' } }, pino.destination({ fd: 2, sync: true })),
+  });
+  say(options, `The bridge listens on ${bridge.socket}`);
+  const stop = (): void => void bridge.stop();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  await bridge.ended;
+  return EXIT.ok;
+}
+
+function upstreamOf({ upstream, forward }: Options): { path: string; forward: string } | undefined {
+  if (upstream === undefined && forward === undefined) return undefined;
+  if (upstream === undefined)
+    throw new CliError('--forward needs --upstream, the socket of the old daemon.', EXIT.usage);
+  if (forward === undefined) throw new CliError('--upstream needs --forward: which commands go to it.', EXIT.usage);
+  return { path: upstream, forward };
+}
+
+async function stats(options: Options): Promise<number> {
+  const { askStats, socketOf } = await import('../../bridge/ask.js');
+  const told = await askStats(socketOf(options.dir, options.socket));
+  printOne(told, shown, options);
+  return EXIT.ok;
+}
+
+const HEAD = ['COMMAND', 'KSI', 'UPSTREAM', 'FAILED'];
+
+function shown({ started_at, commands, connected_agents, upstream }: BridgeStats): string {
+  const rows = Object.entries(commands).map(([name, { ksi, upstream: old }]) => [
+    name,
+    String(ksi?.served ?? 0),
+    String(old?.served ?? 0),
+    String((ksi?.failed ?? 0) + (old?.failed ?? 0)),
+  ]);
+  const head = [
+    `since ${started_at}`,
+    `agents connected: ${connected_agents.length === 0 ? 'none' : connected_agents.join(', ')}`,
+    ...(upstream === undefined ? [] : [`upstream: ${upstream}`]),
+  ];
+  return `${head.join('\n')}\n${renderTable(HEAD, rows, process.stdout.columns ?? 120)}\n`;
+}

@@ -1,0 +1,111 @@
+import type { Command } from '../command.js';
+import { locate, type Found } from '../connection.js';
+import { EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { paint } from '../output/colour.js';
+import { tableOf, type TableOf } from '../output/print.js';
+import { say } from '../output/say.js';
+import { runCommand } from '../run.js';
+import { nearest } from '../words.js';
+
+interface Options extends GlobalOptions {
+  readonly changed?: true;
+}
+
+interface Setting {
+  readonly name: string;
+  /** Absent: it has none. */
+  readonly value?: string | number;
+  readonly from: 'environment' | 'default';
+}
+
+/** `ksi config`: what holds here, and who says so. */
+export function register(program: Command): void {
+  program
+    .command('config')
+    .description('Show the configuration that holds here, where each value comes from, and what is wrong with it')
+    .option('--changed', 'only what is not the default')
+    .withNotes(
+      `The settings are those that \`ksi up\` would start a cluster with from this shell; one that runs keeps those that it was started with. Secrets are not shown. Exit code ${EXIT.usage} when something is wrong.`,
+    )
+    .withExamples('ksi config', 'ksi config --changed', "ksi config -o json | jq -r '.connection.url.value'")
+    .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
+}
+
+async function show(options: Options): Promise<number> {
+  const { examineConfig } = await import('../../config.js');
+  const { SIGN_INS } = await import('../../cluster/plan.js');
+  const { env } = process;
+  const { url, token, folder } = locate(options, env, process.cwd());
+  const { values, set, faults } = examineConfig(env);
+  const known = await knownNames();
+  const settings: Setting[] = known
+    .map((name) => ({ name, from: set.has(name) ? ('environment' as const) : ('default' as const) }))
+    .map((each) => (each.name in values ? { ...each, value: shownValue(values[each.name]) } : each))
+    .filter(({ from }) => options.changed !== true || from === 'environment');
+  const shown = {
+    connection: {
+      url: url === undefined ? null : { ...url, value: withoutPassword(url.value) },
+      token: token === undefined ? null : { from: token.from },
+      folder: folder ?? null,
+    },
+    claude_signs_in_by: SIGN_INS.filter((name) => (env[name] ?? '') !== ''),
+    settings,
+    faults: [...faults, ...strangers(env, [...known, ...CLIENT])],
+  };
+  if (options.output === 'text') describe(shown, { url, token }, options);
+  else if (options.output !== 'none') process.stdout.write(`${JSON.stringify(shown)}\n`);
+  return shown.faults.length === 0 ? EXIT.ok : EXIT.usage;
+}
+
+/** What clients read, and no cluster. */
+const CLIENT = ['KSI_URL', 'KSI_TOKEN'];
+
+async function knownNames(): Promise<string[]> {
+  const { Config } = await import('../../../contracts/config.js');
+  return Object.keys(Config.properties);
+}
+
+interface Shown {
+  readonly claude_signs_in_by: readonly string[];
+  readonly settings: readonly Setting[];
+  readonly faults: readonly string[];
+}
+
+function describe(
+  { claude_signs_in_by: signs, settings, faults }: Shown,
+  { url, token }: { readonly url: Found | undefined; readonly token: Found | undefined },
+  options: Options,
+): void {
+  const nothing = 'not known: start a cluster with `ksi up`, or set KSI_URL and KSI_TOKEN';
+  const rows = [
+    ['API', url === undefined ? nothing : withoutPassword(url.value), url?.from ?? ''],
+    ['token', token === undefined ? 'none' : 'there is one', token?.from ?? ''],
+    ['Claude signs in by', signs.length === 0 ? 'nothing that is set here' : signs.join(', '), ''],
+  ];
+  process.stdout.write(`${tableOf(rows, { head: ['WHAT', 'IS', 'FROM'], row: (cells) => cells })}\n`);
+  if (settings.length > 0) process.stdout.write(`\n${tableOf(settings, SETTINGS)}\n`);
+  if (faults.length === 0) return say(options, '\nNothing is wrong with it.');
+  const text = ['Wrong:', ...faults.map((fault) => `  ${fault}`)].join('\n');
+  process.stderr.write(`\n${paint('red', text, process.stderr)}\n`);
+}
+
+const SETTINGS: TableOf<Setting> = {
+  head: ['SETTING', 'FROM', 'VALUE'],
+  row: ({ name, from, value }) => (value === undefined ? [name, '', ''] : [name, from, String(value)]),
+};
+
+/** Variables that look like ours and are not: nobody would be told else that a misspelt one has no effect. */
+function strangers(env: NodeJS.ProcessEnv, known: readonly string[]): string[] {
+  const unknown = Object.keys(env).filter((name) => name.startsWith('KSI_') && !known.includes(name));
+  return unknown.flatMap((name) => {
+    const near = nearest(name, known);
+    return near === undefined ? [] : [`${name} is not known. Did you mean ${near}?`];
+  });
+}
+
+/** An address may hold a password. */
+const withoutPassword = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s,]*@/g, '$1***@');
+
+const shownValue = (value: unknown): string | number =>
+  typeof value === 'number' ? value : withoutPassword(typeof value === 'string' ? value : JSON.stringify(value));

@@ -1,0 +1,195 @@
+import { Option } from 'commander';
+import { CONVERSATION_STATUSES } from '../../../contracts/choices.js';
+import type { Conversation, ConversationsQuery, Speaker } from '../../../contracts/conversations.js';
+import { clientOf } from '../client.js';
+import type { Command } from '../command.js';
+import { followConversation } from '../conversation/follow.js';
+import { CliError, EXIT } from '../exit.js';
+import { showList, withWatch, type ListOptions } from '../list.js';
+import { wholeNumber, type GlobalOptions } from '../options.js';
+import { factLines } from '../output/facts.js';
+import { printOne, type TableOf } from '../output/print.js';
+import { say as tell } from '../output/say.js';
+import { timesFor, type ShowTime } from '../output/times.js';
+import { sayOrRead, withPiped } from '../prompt.js';
+import { runCommand } from '../run.js';
+
+interface Listing extends ListOptions {
+  readonly limit: number;
+  readonly status?: ConversationsQuery['status'];
+}
+interface TranscriptOptions extends GlobalOptions {
+  readonly json?: true;
+}
+interface SayOptions extends GlobalOptions {
+  readonly name?: string;
+  readonly next?: string;
+}
+
+const MOST = 500;
+
+/** `ksi conversations`: what agents talk about, and how to join in. */
+export function register(program: Command): void {
+  const conversations = program
+    .command('conversations')
+    .description('List conversations of agents; show, read, follow, pause, resume, join and end them')
+    .withExamples(
+      'ksi conversations',
+      'ksi conversations follow ID',
+      'ksi conversations say ID "Mind the cost." --next agent-2',
+      'ksi conversations transcript ID | less',
+    );
+  withWatch(conversations.command('list', { isDefault: true }))
+    .description('List them, the newest first')
+    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
+    .addOption(new Option('--status <status>', 'only those').choices([...CONVERSATION_STATUSES]))
+    .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Listing>())));
+  one(conversations, 'show', 'Show one: who takes part, who has the word and who is next, what it cost', show);
+  conversations
+    .command('transcript')
+    .description('Print what was said, to read')
+    .argument('<id>', 'its id')
+    .option('--json', 'as JSON')
+    .withValues({ id: 'conversations' })
+    .withExamples(
+      'ksi conversations transcript ID | less',
+      "ksi conversations transcript --json ID | jq '.lines[].text'",
+    )
+    .action((id: string, _options: unknown, command: Command) =>
+      runCommand(() => transcript(id, command.optsWithGlobals<TranscriptOptions>())),
+    );
+  one(conversations, 'follow', 'Print what was said, and what is being said, to its end', async (id, options) => {
+    await using client = clientOf(options);
+    return await followConversation(client, client.conversations.handle(id), options);
+  });
+  one(conversations, 'pause', 'Give nobody the word for now; a turn under way is heard', steer('pause'));
+  one(conversations, 'resume', 'Let one go on', steer('resume'));
+  one(conversations, 'end', 'End one; a turn under way is cancelled', steer('end'));
+  conversations
+    .command('say')
+    .description('Join in: the agents hear it at their next turns')
+    .argument('<id>', 'its id')
+    .argument('[text...]', 'what you say; `-` stands for what is piped')
+    .option('--name <name>', 'what the agents call you (person)')
+    .option('--next <name>', 'who is to answer')
+    .withValues({ id: 'conversations' })
+    .withExamples('ksi conversations say ID "Mind the cost."', 'ksi conversations say ID --next agent-2 "Is that so?"')
+    .action((id: string, text: string[], _options: unknown, command: Command) =>
+      runCommand(() => say(id, text, command.optsWithGlobals<SayOptions>())),
+    );
+}
+
+type OnOne = (id: string, options: GlobalOptions) => Promise<number>;
+
+const one = (group: Command, name: string, description: string, run: OnOne): void => {
+  group
+    .command(name)
+    .description(description)
+    .argument('<id>', 'its id')
+    .withValues({ id: 'conversations' })
+    .withExamples(`ksi conversations ${name} ID`)
+    .action((id: string, _options: unknown, command: Command) =>
+      runCommand(() => run(id, command.optsWithGlobals<GlobalOptions>())),
+    );
+};
+
+async function list(options: Listing): Promise<number> {
+  await using client = clientOf(options);
+  const { limit, status } = options;
+  return await showList(
+    client,
+    {
+      load: async (signal) =>
+        (await client.conversations.list({ limit, ...(status === undefined ? {} : { status }) }, { signal }))
+          .conversations,
+      key: ({ conversation_id: id }) => id,
+      table,
+      empty: 'There are no conversations. Begin one: ksi orchestrate "Tabs or spaces?" --agents 3',
+      subjects: ['ksi.events.conversation.>'],
+    },
+    options,
+  );
+}
+
+const table = (when: ShowTime): TableOf<Conversation> => ({
+  head: ['CONVERSATION', 'MODE', 'STATUS', 'TURNS', 'COST', 'BEGUN', 'TOPIC'],
+  row: ({
+    conversation_id: id,
+    mode,
+    status,
+    reason,
+    turns,
+    max_turns: most,
+    cost_usd: cost,
+    created_at: at,
+    topic,
+  }) => [
+    id,
+    mode,
+    reason === undefined ? status : `${status} (${reason})`,
+    `${turns}/${most}`,
+    `$${cost.toFixed(2)}`,
+    when(at),
+    topic,
+  ],
+});
+
+async function show(id: string, options: GlobalOptions): Promise<number> {
+  await using client = clientOf(options);
+  printOne(await client.conversations.get(id), (conversation) => described(conversation, timesFor(options)), options);
+  return EXIT.ok;
+}
+
+function described({ participants, moderator, speaking, ...facts }: Conversation, when: ShowTime): string {
+  const speakers = [...participants, ...(moderator === undefined ? [] : [moderator])];
+  return factLines(
+    {
+      ...facts,
+      ...(speaking === undefined ? {} : { speaking: `${speaking.name}, turn ${speaking.turn}` }),
+      ...Object.fromEntries(speakers.map((speaker) => [speaker.name, speakerText(speaker)])),
+    },
+    when,
+  );
+}
+
+const speakerText = ({ part, agent_id: id, turns, ended }: Speaker): string =>
+  `${part}, agent ${id}, ${turns} turns${ended === undefined ? '' : `, ended (${ended})`}`;
+
+async function transcript(id: string, options: TranscriptOptions): Promise<number> {
+  await using client = clientOf(options);
+  if (options.output === 'none') return EXIT.ok;
+  const { json, output } = options;
+  if (json === true || output === 'json')
+    process.stdout.write(`${JSON.stringify(await client.conversations.transcript(id))}\n`);
+  else if (output === 'jsonl')
+    for (const line of (await client.conversations.transcript(id)).lines)
+      process.stdout.write(`${JSON.stringify(line)}\n`);
+  else process.stdout.write(await client.conversations.markdown(id));
+  return EXIT.ok;
+}
+
+const steer =
+  (verb: 'pause' | 'resume' | 'end'): OnOne =>
+  async (id, options) => {
+    await using client = clientOf(options);
+    printOne(await client.conversations[verb](id), ({ status }) => `${id}  ${status}\n`, options);
+    return EXIT.ok;
+  };
+
+async function say(id: string, words: readonly string[], options: SayOptions): Promise<number> {
+  const { words: said, piped } = await sayOrRead(words, options);
+  const text = withPiped(said, piped);
+  if (text.trim() === '') throw new CliError('Say something: ksi conversations say ID "…"', EXIT.usage);
+  const { name, next } = options;
+  await using client = clientOf(options);
+  const heard = await client.conversations.say(id, {
+    text,
+    message_id: crypto.randomUUID(),
+    ...(name === undefined ? {} : { name }),
+    ...(next === undefined ? {} : { next }),
+  });
+  if (options.output === 'text') tell(options, heard.next === undefined ? 'said' : `said; ${heard.next} is next`);
+  else printOne(heard, () => '', options);
+  return EXIT.ok;
+}

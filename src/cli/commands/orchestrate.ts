@@ -1,0 +1,100 @@
+import { Option } from 'commander';
+import {
+  CONVERSATION_MODES,
+  MOST_PARTICIPANTS,
+  MOST_TURNS,
+  type ConversationMode,
+} from '../../../contracts/choices.js';
+import type { ConversationRequest, ParticipantRequest } from '../../../contracts/conversations.js';
+import { clientOf } from '../client.js';
+import type { Command } from '../command.js';
+import { followConversation } from '../conversation/follow.js';
+import { CliError, EXIT } from '../exit.js';
+import { commaList, positiveNumber, wholeNumber, type GlobalOptions } from '../options.js';
+import { printOne } from '../output/print.js';
+import { sayOrRead, withPiped } from '../prompt.js';
+import { runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly mode: ConversationMode;
+  readonly agents?: number;
+  readonly participants?: string[];
+  readonly profile?: string;
+  readonly model?: string;
+  readonly moderator?: true;
+  readonly moderatedBy?: string;
+  readonly maxTurns?: number;
+  readonly maxDuration?: number;
+  readonly turnTimeout?: number;
+  readonly budget?: number;
+  readonly keep?: true;
+  /** `--no-wait` is false. */
+  readonly wait: boolean;
+}
+
+/** `ksi orchestrate TOPIC…`: a conversation of agents, from its beginning to its end. */
+export function register(program: Command): void {
+  program
+    .command('orchestrate')
+    .description('Have agents talk about a topic, and print what they say as they say it')
+    .argument('[topic...]', 'what they talk about; `-` stands for what is piped')
+    .addOption(new Option('--mode <mode>', 'how they talk').choices([...CONVERSATION_MODES]).default('debate'))
+    .option('-a, --agents <count>', 'so many are made for it (2)', wholeNumber(2, MOST_PARTICIPANTS))
+    .option('--participants <ids>', 'agents of yours instead, by comma, in the order of their parts', commaList)
+    .option('--profile <profile>', 'of those that are made')
+    .option('-m, --model <model>', 'of those that are made')
+    .option('--moderator', 'one more has the word after each round, and may end it')
+    .option('--moderated-by <agent>', 'an agent of yours has')
+    .option('--max-turns <count>', 'turns of all together (20)', wholeNumber(1, MOST_TURNS))
+    .option('--max-duration <seconds>', 'how long it may take (3600)', wholeNumber(1))
+    .option('--turn-timeout <seconds>', 'how long a turn may take (900)', wholeNumber(1))
+    .option('--budget <usd>', 'what it may cost, in US dollars', positiveNumber)
+    .option('--keep', 'keep the agents that are made for it')
+    .option('--no-wait', 'print its id and return')
+    .withNotes(
+      'Ctrl-C asks whether to end it; where nobody can be asked, or a second time, the conversation goes on: `ksi conversations`.',
+    )
+    .withExamples(
+      'ksi orchestrate "Tabs or spaces?" --agents 3',
+      'ksi orchestrate --mode analysis --moderator --budget 2 "Why did the nightly build slow down?"',
+      'ksi orchestrate --mode teaching --participants ann,bob "How does a B-tree work?" -o jsonl',
+      'git diff | ksi orchestrate --mode brainstorm "What could go wrong with this change?" -',
+    )
+    .action((topic: string[], _options: unknown, command: Command) =>
+      runCommand(() => orchestrate(topic, command.optsWithGlobals<Options>())),
+    );
+}
+
+async function orchestrate(words: readonly string[], options: Options): Promise<number> {
+  const { words: said, piped } = await sayOrRead(words, options);
+  const topic = withPiped(said, piped);
+  if (topic.trim() === '') throw new CliError('Say what they are to talk about: ksi orchestrate "TOPIC"', EXIT.usage);
+  await using client = clientOf(options);
+  const talk = await client.conversations.create(requestOf(topic, options));
+  if (options.wait) return await followConversation(client, talk, options);
+  printOne(await talk.get(), ({ conversation_id: id }) => `${id}\n`, options);
+  return EXIT.ok;
+}
+
+function requestOf(topic: string, options: Options): ConversationRequest {
+  const { mode, agents, participants, profile, model, moderatedBy, keep } = options;
+  const moderator = moderatedBy === undefined ? options.moderator : existing(moderatedBy);
+  const { maxTurns, maxDuration, turnTimeout, budget } = options;
+  return {
+    conversation_id: crypto.randomUUID(),
+    topic,
+    mode,
+    ...(agents === undefined ? {} : { agents }),
+    ...(participants === undefined ? {} : { participants: participants.map(existing) }),
+    ...(profile === undefined ? {} : { profile }),
+    ...(model === undefined ? {} : { options: { model } }),
+    ...(moderator === undefined ? {} : { moderator }),
+    ...(maxTurns === undefined ? {} : { max_turns: maxTurns }),
+    ...(maxDuration === undefined ? {} : { max_duration_s: maxDuration }),
+    ...(turnTimeout === undefined ? {} : { turn_timeout_s: turnTimeout }),
+    ...(budget === undefined ? {} : { budget_usd: budget }),
+    ...(keep === undefined ? {} : { keep }),
+  };
+}
+
+const existing = (agentId: string): ParticipantRequest => ({ agent_id: agentId });

@@ -1,0 +1,104 @@
+import { check } from '../../../contracts/check.js';
+import { Profile, type ProfileShown } from '../../../contracts/profiles.js';
+import { clientOf } from '../client.js';
+import type { Command } from '../command.js';
+import { agreed } from '../confirm.js';
+import { CliError, EXIT } from '../exit.js';
+import { readJsonFile } from '../json-file.js';
+import type { GlobalOptions } from '../options.js';
+import { factLines } from '../output/facts.js';
+import { printOne, printTable, type TableOf } from '../output/print.js';
+import { say } from '../output/say.js';
+import { timesFor } from '../output/times.js';
+import { runCommand } from '../run.js';
+
+interface DeleteOptions extends GlobalOptions {
+  readonly yes?: true;
+}
+
+/** `ksi profiles`: what agents can be made of. */
+export function register(program: Command): void {
+  const profiles = program
+    .command('profiles')
+    .description('List, show, set and delete profiles: what agents can be made of')
+    .withExamples('ksi profiles', 'ksi profiles show reviewer', 'ksi profiles set mine mine.json');
+  profiles
+    .command('list', { isDefault: true })
+    .description('List yours, and those that are files')
+    .withExamples('ksi profiles', "ksi profiles -o json | jq -r '.[].role' | sort -u")
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
+  profiles
+    .command('show')
+    .description('Show one')
+    .argument('<name>', 'its name')
+    .withExamples('ksi profiles show reviewer', 'ksi profiles show reviewer -o json | jq .options')
+    .action((name: string, _options: unknown, command: Command) =>
+      runCommand(async () => {
+        const options = command.optsWithGlobals<GlobalOptions>();
+        const profile = await clientOf(options).profiles.get(name);
+        printOne(profile, (shown) => factLines(shown, timesFor(options)), options);
+        return EXIT.ok;
+      }),
+    );
+  profiles
+    .command('set')
+    .description('Keep a profile of yours, in the place of a file of its name')
+    .argument('<name>', 'its name')
+    .argument('<file>', 'JSON: {"role": …, "capabilities": […], "composition": …, "options": {…}}')
+    .withValues({ file: 'files' })
+    .withExamples(
+      'ksi profiles set mine mine.json',
+      "ksi profiles show reviewer -o json | jq '{role, options}' > mine.json && ksi profiles set mine mine.json",
+    )
+    .action((name: string, file: string, _options: unknown, command: Command) =>
+      runCommand(() => set(name, file, command.optsWithGlobals<GlobalOptions>())),
+    );
+  profiles
+    .command('delete')
+    .description('Delete a profile of yours; a file of its name is in force again')
+    .argument('<name>', 'its name')
+    .option('--yes', 'without asking')
+    .withExamples('ksi profiles delete mine --yes')
+    .action((name: string, _options: unknown, command: Command) =>
+      runCommand(() => remove(name, command.optsWithGlobals<DeleteOptions>())),
+    );
+}
+
+async function list(options: GlobalOptions): Promise<number> {
+  const { profiles, broken } = await clientOf(options).profiles.list();
+  printTable(profiles, TABLE, options);
+  for (const { name, problem } of broken) say(options, `The file of ${name} is no profile: ${problem}`);
+  return EXIT.ok;
+}
+
+const TABLE: TableOf<ProfileShown> = {
+  head: ['PROFILE', 'FROM', 'ROLE', 'COMPOSITION', 'CAPABILITIES', 'DESCRIPTION'],
+  row: ({ name, origin, role, composition, capabilities = [], description }) => [
+    name,
+    origin,
+    role ?? '',
+    composition ?? '',
+    capabilities.join(','),
+    description ?? '',
+  ],
+};
+
+async function set(name: string, file: string, options: GlobalOptions): Promise<number> {
+  const profile = check(Profile, readJsonFile(file));
+  if (!profile.ok)
+    throw new CliError(
+      `${file}: ${profile.faults.map(({ field, message }) => `\`${field}\` ${message}`).join('; ')}`,
+      EXIT.usage,
+    );
+  const kept = await clientOf(options).profiles.set(name, profile.value);
+  printOne(kept, () => '', options);
+  if (options.output === 'text') say(options, `Kept ${name}.`);
+  return EXIT.ok;
+}
+
+async function remove(name: string, options: DeleteOptions): Promise<number> {
+  if (!(await agreed(`the profile ${name}`, options))) return EXIT.failure;
+  await clientOf(options).profiles.delete(name);
+  say(options, `Deleted ${name}.`);
+  return EXIT.ok;
+}

@@ -1,0 +1,49 @@
+import type { QueueShown } from '../../../contracts/queues.js';
+import { clientOf } from '../client.js';
+import type { Command } from '../command.js';
+import { showList, withWatch, type ListOptions } from '../list.js';
+import type { TableOf } from '../output/print.js';
+import { runCommand } from '../run.js';
+
+/** `ksi queues`: the classes of work. */
+export function register(program: Command): void {
+  withWatch(program.command('queues'))
+    .description('List the queues: what stands in them, by priority, and how many workers serve them')
+    .withNotes(
+      'READY is what a worker may take at once (high, normal, low, and those whose session has become free); WAITING for their session, PARKED for the time of their next attempt.',
+    )
+    .withExamples('ksi queues', 'ksi queues --watch', "ksi queues -o json | jq '.[] | select(.workers == [])'")
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+}
+
+async function list(options: ListOptions): Promise<number> {
+  await using client = clientOf(options);
+  return await showList(
+    client,
+    {
+      load: async (signal) => (await client.queues.list({ signal })).queues,
+      key: ({ queue }) => queue,
+      table: () => TABLE,
+      empty: 'There are no queues. Name some in KSI_QUEUES, and start the cluster anew.',
+      subjects: ['ksi.events.task.*.state.*', 'ksi.events.worker.>'],
+    },
+    options,
+  );
+}
+
+const TABLE: TableOf<QueueShown> = {
+  head: ['QUEUE', 'TASKS', 'RUNNING', 'READY', 'WAITING', 'PARKED', 'LIMIT', 'WORKERS'],
+  row: ({ queue, tasks, running, lanes, waiting, parked, limit, workers }) => [
+    queue,
+    String(tasks),
+    String(running),
+    Object.entries(lanes)
+      .filter(([, count]) => count > 0)
+      .map(([lane, count]) => `${lane} ${count}`)
+      .join(', ') || '0',
+    String(waiting),
+    String(parked),
+    String(limit),
+    workers.length === 0 ? 'none: tasks wait' : String(workers.length),
+  ],
+};

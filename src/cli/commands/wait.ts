@@ -1,0 +1,106 @@
+import type { Task } from '../../../contracts/http.js';
+import type { KsiClient } from '../../client/client.js';
+import { KsiTaskError } from '../../client/errors.js';
+import { clientOf } from '../client.js';
+import type { Command } from '../command.js';
+import { EXIT } from '../exit.js';
+import { taskIds } from '../ids.js';
+import { positiveNumber, type GlobalOptions } from '../options.js';
+import { printLines } from '../output/print.js';
+import { say } from '../output/say.js';
+import { Spinner } from '../output/spinner.js';
+import { reportFailure, retryNotice, runCommand } from '../run.js';
+
+interface Options extends GlobalOptions {
+  readonly timeout?: number;
+  readonly any?: true;
+}
+
+/** `ksi wait ID…`: returns when tasks have ended, with what became of them as the exit code. */
+export function register(program: Command): void {
+  program
+    .command('wait')
+    .description('Wait until tasks have ended, and print what became of each')
+    .argument('<ids...>', 'the tasks’ ids', taskIds)
+    .option('-t, --timeout <seconds>', 'wait no longer; the tasks go on', positiveNumber)
+    .option('--any', 'until one of them has ended')
+    .withValues({ ids: 'open tasks' })
+    .withNotes(
+      `The exit code is ${EXIT.ok} when all are completed, ${EXIT.taskFailed} when one failed or expired, else ${EXIT.cancelled} when one was cancelled.`,
+    )
+    .withExamples(
+      'ksi wait ID && echo done',
+      'ksi wait --timeout 60 ID ID',
+      'ksi spawn --no-wait "Run the tests" | xargs ksi wait',
+      "ksi wait ID -o json | jq -r '.[].output.result'",
+    )
+    .action((ids: string[], _options: unknown, command: Command) =>
+      runCommand(() => waitFor(ids, command.optsWithGlobals<Options>())),
+    );
+}
+
+/** Why the wait ended before they did. */
+type Stop = 'timeout' | 'interrupted' | 'enough';
+
+async function waitFor(ids: readonly string[], options: Options): Promise<number> {
+  await using client = clientOf(options);
+  const stop = new AbortController();
+  const because = (why: Stop) => () => stop.abort(why);
+  const interrupt = because('interrupted');
+  const timer = options.timeout === undefined ? undefined : setTimeout(because('timeout'), options.timeout * 1_000);
+  process.once('SIGINT', interrupt);
+  const spinner = new Spinner(process.stderr, options.quiet !== true);
+  const ended: Task[] = [];
+  const codes: number[] = [];
+  const left = (): string => `waiting for ${ids.length - codes.length} of ${ids.length}`;
+  spinner.show(left());
+  try {
+    await Promise.all(
+      ids.map(async (id) => {
+        try {
+          const task = await outcomeOf(client, id, stop.signal);
+          ended.push(task);
+          codes.push(exitCodeOf(task));
+          spinner.clear();
+          if (options.output === 'text' || options.output === 'jsonl') printLines([task], line, options);
+        } catch (error) {
+          if (stop.signal.aborted) return;
+          spinner.clear();
+          codes.push(reportFailure(error));
+        }
+        if (options.any === true) stop.abort('enough' satisfies Stop);
+        else if (codes.length < ids.length) spinner.show(left());
+      }),
+    );
+  } finally {
+    spinner.clear();
+    clearTimeout(timer);
+    process.removeListener('SIGINT', interrupt);
+  }
+  if (options.output === 'json') printLines(ended, line, options);
+  const why = stop.signal.aborted ? (stop.signal.reason as Stop) : undefined;
+  if (why === 'timeout' || why === 'interrupted') {
+    say(options, `${why === 'timeout' ? 'not done in time' : 'interrupted'}; the tasks go on`);
+    return why === 'timeout' ? EXIT.timeout : EXIT.interrupted;
+  }
+  return WORST.find((code) => codes.includes(code)) ?? EXIT.ok;
+}
+
+/** Whatever it is. @throws {KsiError} @throws the signal's reason. */
+async function outcomeOf(client: KsiClient, id: string, signal: AbortSignal): Promise<Task> {
+  try {
+    return await client.tasks.handle(id).result({ signal, onRetry: retryNotice({}) });
+  } catch (error) {
+    if (error instanceof KsiTaskError) return error.task;
+    throw error;
+  }
+}
+
+const exitCodeOf = ({ status }: Task): number =>
+  status === 'completed' ? EXIT.ok : status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
+
+/** Of several the first of these is told. */
+const WORST: readonly number[] = [EXIT.auth, EXIT.usage, EXIT.failure, EXIT.taskFailed, EXIT.cancelled];
+
+const line = ({ task_id: id, status, error, reason }: Task): string =>
+  `${id}  ${status}${error === undefined ? (reason === undefined ? '' : ` (${reason})`) : `  ${error.code}: ${error.message}`}`;

@@ -1,0 +1,74 @@
+import type { Conversation } from '../../../contracts/conversations.js';
+import type { KsiClient } from '../../client/client.js';
+import type { ConversationEvent, ConversationHandle } from '../../client/conversation-handle.js';
+import { confirmed, isTerminal } from '../confirm.js';
+import { EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { paint } from '../output/colour.js';
+import { printable } from '../output/printable.js';
+import { say } from '../output/say.js';
+import { Spinner } from '../output/spinner.js';
+import { retryNotice } from '../run.js';
+import { lineText } from './line.js';
+
+/**
+ * Prints a conversation as it happens, to its end. Ctrl-C asks whether to end it; it goes on if nobody says so.
+ * @returns the exit code.
+ */
+export async function followConversation(
+  client: KsiClient,
+  talk: ConversationHandle,
+  options: GlobalOptions,
+): Promise<number> {
+  const { output } = options;
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt);
+  using spinner = new Spinner(process.stderr, output === 'text' && options.quiet !== true);
+  try {
+    spinner.show('beginning');
+    for await (const event of talk.events({ signal: stop.signal, onRetry: retryNotice(options) })) {
+      if (process.stdout.isTTY) spinner.clear();
+      if (output === 'jsonl') process.stdout.write(`${JSON.stringify(event)}\n`);
+      else if (output === 'text') show(event);
+      if (event.type !== 'CONVERSATION_ENDED') spinner.show('talking');
+    }
+    spinner.clear();
+    if (!stop.signal.aborted) return ended(await talk.get(), options);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+  }
+  return await interrupted(client, talk, options);
+}
+
+function show(event: ConversationEvent): void {
+  if (event.type !== 'CONVERSATION_TURN' && event.type !== 'CONVERSATION_SAID') return;
+  const { head, body } = lineText(event.data);
+  // On a terminal nothing that would steer it is written.
+  const text = process.stdout.isTTY ? printable(body) : body;
+  process.stdout.write(`${paint('bold', head, process.stdout)} ${text}\n\n`);
+}
+
+function ended(conversation: Conversation, options: GlobalOptions): number {
+  const { status, reason, why, turns, cost_usd: cost } = conversation;
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(conversation)}\n`);
+  const because = reason === undefined ? '' : ` (${reason}${why === undefined ? '' : `: ${why}`})`;
+  say(options, `The conversation is ${status}${because} after ${turns} turns and $${cost.toFixed(4)}.`);
+  return reason === 'failed' ? EXIT.taskFailed : EXIT.ok;
+}
+
+async function interrupted(client: KsiClient, { id }: ConversationHandle, options: GlobalOptions): Promise<number> {
+  const terminal = { input: process.stdin, output: process.stderr };
+  const ask = options.noInput !== true && isTerminal(terminal);
+  process.stderr.write('\n');
+  if (ask && (await confirmed('End the conversation?', terminal))) {
+    ended(await client.conversations.end(id), options);
+    return EXIT.interrupted;
+  }
+  process.stderr.write(
+    `the conversation goes on. Follow it with: ksi conversations follow ${id}\nEnd it with: ksi conversations end ${id}\n`,
+  );
+  return EXIT.interrupted;
+}

@@ -1,0 +1,35 @@
+import type { GlobalOptions } from './options.js';
+import { say } from './output/say.js';
+import { kindOfStdin, readStdin } from './stdin.js';
+
+/** What was given as words, where `-` stands for what is piped, and what was piped. */
+export interface Said {
+  /** Undefined: none. */
+  readonly words: string | undefined;
+  readonly piped: string | undefined;
+}
+
+/** Takes words from the command line, and what stands on stdin to be read. @throws {CliError} when that is no text. */
+export async function sayOrRead(words: readonly string[], options: GlobalOptions): Promise<Said> {
+  const kind = kindOfStdin();
+  // Without a word nothing else can be meant.
+  const asked = words.includes('-') || (words.length === 0 && kind !== 'none');
+  const others = words.filter((word) => word !== '-');
+  const text =
+    asked && others.length > 0 ? words.map((word) => (word === '-' ? HERE : word)).join(' ') : others.join(' ');
+  const piped =
+    options.noInput === true && !asked
+      ? undefined
+      : await readStdin(process.stdin, kind, { asked, notice: (notice) => say(options, notice) });
+  return { words: text === '' ? undefined : text, piped };
+}
+
+/** Stands in the words for what is piped; no shell can give it in a word. */
+const HERE = '\u0000';
+
+/** Both together: what is piped where `-` was, else after the words; alone it is as it is. */
+export function withPiped(words: string | undefined, piped: string | undefined): string {
+  if (words === undefined) return piped ?? '';
+  if (words.includes(HERE)) return words.replaceAll(HERE, `\n\n${piped ?? ''}`).trim();
+  return piped === undefined || piped.trim() === '' ? words : `${words}\n\n${piped}`.trim();
+}

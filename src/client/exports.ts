@@ -1,0 +1,65 @@
+/** What the clients of Node and of browsers have in common. */
+export type { AgentInbox, InboxOptions } from './agent-inbox.js';
+export type { KsiApi } from './api.js';
+export type { ConversationEvent, ConversationEventType, ConversationHandle } from './conversation-handle.js';
+export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './errors.js';
+export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
+export type { KsiClientOptions } from './http.js';
+export type { Listing } from './listing.js';
+export type { Agents } from './resources/agents.js';
+export type { Approvals } from './resources/approvals.js';
+export type { Compositions } from './resources/compositions.js';
+export type { Conversations } from './resources/conversations.js';
+export type { DeadLetters } from './resources/dead.js';
+export type { Identities } from './resources/identities.js';
+export type { Messages } from './resources/messages.js';
+export type { Owners } from './resources/owners.js';
+export type { Profiles } from './resources/profiles.js';
+export type { Queues } from './resources/queues.js';
+export type { Sessions } from './resources/sessions.js';
+export type { ExpectingOptions, Shared, SharedChange, WatchOptions } from './resources/shared.js';
+export type { Tasks } from './resources/tasks.js';
+export type { Tokens } from './resources/tokens.js';
+export type { Workers } from './resources/workers.js';
+export type { SpawnedTask, TaskHandle } from './task-handle.js';
+export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
+// What goes in and comes out.
+export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/approvals.js';
+export type { Attachment } from '../../contracts/attachment.js';
+export type { PromptContext } from '../../contracts/compositions.js';
+export type { DeadLetter } from '../../contracts/dead.js';
+export type { EventData, EventEnvelope, EventType, SpawnDelta, TaskErrorBody } from '../../contracts/events.js';
+export type {
+  DeadPage,
+  DeadQuery,
+  DeadRetryAnswer,
+  DeadRetryRequest,
+  DeadSummary,
+  EventPage,
+  Health,
+  Problem,
+  SpawnAccepted,
+  Task,
+  TaskPage,
+  TasksQuery,
+} from '../../contracts/http.js';
+export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/messages.js';
+export type { Metadata } from '../../contracts/metadata.js';
+export type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
+export type { OperationName } from '../../contracts/operations.js';
+export { PRIORITIES, type Priority } from '../../contracts/names.js';
+export type { QueueList, QueueShown } from '../../contracts/queues.js';
+export type {
+  ImportAnswer,
+  Session,
+  SessionExport,
+  SessionPage,
+  SessionsQuery,
+  TranscriptQuery,
+} from '../../contracts/sessions.js';
+export type { SpawnRequest } from '../../contracts/spawn.js';
+export { TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
+export type { GapFrame } from '../../contracts/ws.js';
+export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/tokens.js';
+export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/usage.js';
+export type { WorkerList, WorkerShown } from '../../contracts/workers.js';

@@ -1,0 +1,17 @@
+/** Signals as one, until it is released: unlike with `AbortSignal.any`, nothing stays with those of them that live on. */
+export interface Linked {
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+}
+
+export function linked(...signals: readonly (AbortSignal | undefined)[]): Linked {
+  const both = new AbortController();
+  const sources = signals.filter((signal) => signal !== undefined);
+  const listeners = sources.map((signal) => {
+    const abort = (): void => both.abort(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    return () => signal.removeEventListener('abort', abort);
+  });
+  return { signal: both.signal, release: () => listeners.forEach((remove) => remove()) };
+}

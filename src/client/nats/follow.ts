@@ -1,0 +1,138 @@
+import { DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
+import { API_ERRORS, type ApiErrorCode } from '../../../contracts/errors.js';
+import { STREAM } from '../../../contracts/names.js';
+import { decodeCursor, incarnationOf } from '../../events/cursor.js';
+import { KsiError } from '../errors.js';
+import type { EventMessage, LiveDelta } from '../event-message.js';
+import { MessageQueue } from '../message-queue.js';
+import type { Connected } from './connection.js';
+import { envelopeOf } from './envelope.js';
+
+interface FollowedSubjects {
+  readonly subjects: readonly string[];
+  readonly since: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+const isLive = (subject: string): boolean => subject.startsWith('ksi.live.');
+
+/**
+ * Events by an ordered consumer, which the broker's client makes anew from the last one when it breaks; and partial text as it is
+ * published. Ends when `signal` aborts. @throws {KsiError} `invalid_cursor`, `cursor_gone`
+ */
+export async function* followSubjects(
+  connected: Connected,
+  { subjects, since, signal }: FollowedSubjects,
+): AsyncGenerator<EventMessage> {
+  if (signal.aborted) return;
+  const gate = new Gate();
+  const queue = new MessageQueue<EventMessage>({ full: () => gate.shut(), emptied: () => gate.open() });
+  const stops: (() => void)[] = [];
+  const end = (): void => queue.end();
+  signal.addEventListener('abort', end, { once: true });
+  stops.push(() => signal.removeEventListener('abort', end));
+  try {
+    for (const subject of subjects.filter(isLive)) {
+      const live = connected.nc.subscribe(subject, {
+        callback: (error, msg) => {
+          if (error === null) queue.push({ ...msg.json<Omit<LiveDelta, 'subject'>>(), subject: msg.subject });
+        },
+      });
+      stops.push(() => live.unsubscribe());
+    }
+    const stored = subjects.filter((subject) => !isLive(subject));
+    if (stored.length > 0) stops.push(await pump(connected, { subjects: stored, since, signal }, queue, gate));
+    yield* queue.messages();
+  } finally {
+    for (const stop of stops) stop();
+  }
+}
+
+/** Fills the queue with events. @returns how to stop that. */
+async function pump(
+  connected: Connected,
+  { subjects, since }: FollowedSubjects,
+  queue: MessageQueue<EventMessage>,
+  gate: Gate,
+): Promise<() => void> {
+  const { created, state } = await connected.jsm.streams.info(STREAM.events);
+  const incarnation = incarnationOf(created);
+  const after = since === undefined ? state.last_seq : sequenceOf(since, { incarnation, seq: state.last_seq });
+  if (after + 1 < state.first_seq) queue.push({ op: 'gap', from: after + 1, to: state.first_seq - 1 });
+  const consumer = await connected.js.consumers.get(STREAM.events, {
+    filter_subjects: [...subjects],
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: after + 1,
+  });
+  const messages = await consumer.consume();
+  const stopWatching = watchStream(connected, incarnation, queue);
+  void fill(messages, incarnation, connected, queue, gate);
+  return () => {
+    stopWatching();
+    gate.open();
+    void messages.close();
+  };
+}
+
+async function fill(
+  messages: ConsumerMessages,
+  incarnation: string,
+  connected: Connected,
+  queue: MessageQueue<EventMessage>,
+  gate: Gate,
+): Promise<void> {
+  try {
+    for await (const message of messages) {
+      queue.push(await envelopeOf(message, incarnation, connected));
+      await gate.passed();
+    }
+    queue.end();
+  } catch (error) {
+    queue.end(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+/** After an outage the stream may be another one: to wait in it for what comes after our place could be for ever. */
+function watchStream({ nc, jsm }: Connected, incarnation: string, queue: MessageQueue<EventMessage>): () => void {
+  const statuses = nc.status();
+  void (async () => {
+    for await (const { type } of statuses) {
+      if (type !== 'reconnect') continue;
+      // One that can't be had is asked for again after the next outage.
+      const info = await jsm.streams.info(STREAM.events).catch(() => undefined);
+      if (info !== undefined && incarnationOf(info.created) !== incarnation)
+        queue.end(refusal('cursor_gone', 'The event stream was made anew'));
+    }
+  })();
+  return () => (statuses as unknown as { stop(): void }).stop();
+}
+
+function sequenceOf(cursor: string, position: { incarnation: string; seq: number }): number {
+  const seq = decodeCursor(cursor, position);
+  if (typeof seq === 'number') return seq;
+  throw refusal(seq, `\`${cursor.slice(0, 64)}\` cannot be gone on from`);
+}
+
+function refusal(code: ApiErrorCode, what: string): KsiError {
+  const { status, title, next } = API_ERRORS[code];
+  return new KsiError(status, { type: `urn:ksi:error:${code}`, title, status, code, detail: `${what}. ${next}` });
+}
+
+/** Holds up whoever passes while it is shut. */
+class Gate {
+  #open: Promise<void> | undefined;
+  #release: (() => void) | undefined;
+
+  shut(): void {
+    this.#open ??= new Promise((resolve) => (this.#release = resolve));
+  }
+
+  open(): void {
+    this.#release?.();
+    this.#open = undefined;
+  }
+
+  async passed(): Promise<void> {
+    await this.#open;
+  }
+}

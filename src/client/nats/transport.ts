@@ -1,0 +1,161 @@
+import { errors, headers, type Msg, type MsgHdrs } from '@nats-io/transport-node';
+import type { EventEnvelope } from '../../../contracts/events.js';
+import type { Problem } from '../../../contracts/http.js';
+import { IDEMPOTENCY_HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import type { AnswerOf, RequestOf } from '../../../contracts/operation-schemas.js';
+import { OPERATIONS, type Operation, type OperationName } from '../../../contracts/operations.js';
+import { closed } from '../closed.js';
+import { KsiError, KsiUnreachableError } from '../errors.js';
+import { isEvent, type EventMessage } from '../event-message.js';
+import { linked } from '../linked.js';
+import { outcomeOf } from '../outcome.js';
+import { DEFAULT_RETRIES, repeated } from '../repeat.js';
+import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from '../transport.js';
+import { openConnection, type Connected, type NatsConnectionOptions } from './connection.js';
+import { followSubjects } from './follow.js';
+
+export interface KsiNatsOptions extends NatsConnectionOptions {
+  /** How often a request is repeated at the most: one that is refused for a time (429), or whose answer is lost. Default: 5. */
+  readonly retries?: number | undefined;
+  /** How long an answer may take, in ms; beside what a spawn's own `wait` says. Default: 30,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const TIMEOUT_MS = 30_000;
+/** From the beginning of all that is kept. */
+const BEGINNING = '0';
+
+/** KSI's NATS service and its event stream. */
+export class NatsTransport implements Transport {
+  readonly url: string;
+  readonly #options: KsiNatsOptions;
+  readonly #closing = new AbortController();
+  #connected: Promise<Connected> | undefined;
+
+  constructor(options: KsiNatsOptions) {
+    this.#options = options;
+    this.url = String(options.servers);
+  }
+
+  async call<N extends OperationName>(
+    name: N,
+    request: RequestOf<N>,
+    options: KeyedOptions = {},
+  ): Promise<AnswerOf<N>> {
+    const operation: Operation = OPERATIONS[name];
+    const { retries = DEFAULT_RETRIES } = this.#options;
+    const { signal, release } = linked(options.signal, this.#closing.signal);
+    try {
+      const ask = async (): Promise<AnswerOf<N>> =>
+        answerIn(operation, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
+      return await repeated(ask, { operation, request, options: { ...options, signal }, retries });
+    } finally {
+      release();
+    }
+  }
+
+  async *taskEvents(id: string, options: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
+    const subject = SUBJECT.taskAll(id);
+    const task = await this.call('task', { id }, options);
+    // Of a task that has ended there is nothing to wait for beyond what is stored.
+    const last = task.ended_at === undefined ? Infinity : await this.#lastOf(subject);
+    const since = options.since ?? BEGINNING;
+    if (last <= Number(since.split('-').at(-1))) return;
+    for await (const message of this.events({ ...options, subjects: [subject], since })) {
+      if (!isEvent(message)) continue;
+      yield message;
+      if (outcomeOf(message) !== undefined || message.seq >= last) return;
+    }
+    options.signal?.throwIfAborted();
+    throw closed();
+  }
+
+  async *events(options: EventsOptions = {}): AsyncGenerator<EventMessage> {
+    const { subjects = [SUBJECT.eventsAll], since } = options;
+    const { signal, release } = linked(options.signal, this.#closing.signal);
+    try {
+      yield* followSubjects(await this.#connect(), { subjects, since, signal });
+    } catch (error) {
+      if (!signal.aborted) throw this.#asOurs(error, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(closed());
+    const connected = await this.#connected?.catch(() => undefined); // It was told to whoever waited for it.
+    await connected?.nc.close();
+  }
+
+  async #ask(name: OperationName, request: object, key: string | undefined, signal: AbortSignal): Promise<Msg> {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    const { wait = 0 } = request as { readonly wait?: number };
+    const aborted = new AbortController();
+    try {
+      signal.throwIfAborted();
+      const { nc } = await this.#connect();
+      const answer = nc.request(SUBJECT.apiVerb(name), JSON.stringify(request), {
+        timeout: timeoutMs + wait * 1_000,
+        ...(key === undefined ? {} : { headers: headersWith(key) }),
+      });
+      return await Promise.race([answer, rejectionBy(signal, aborted.signal)]);
+    } catch (error) {
+      throw this.#asOurs(error, signal);
+    } finally {
+      aborted.abort();
+    }
+  }
+
+  #connect(): Promise<Connected> {
+    if (this.#closing.signal.aborted) return Promise.reject(closed());
+    this.#connected ??= openConnection(this.#options).catch((error: unknown) => {
+      this.#connected = undefined;
+      throw error;
+    });
+    return this.#connected;
+  }
+
+  async #lastOf(subject: string): Promise<number> {
+    const { jsm } = await this.#connect();
+    const last = await jsm.streams.getMessage(STREAM.events, { last_by_subj: subject });
+    return last?.seq ?? 0;
+  }
+
+  #asOurs(error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    if (error instanceof KsiError) return error;
+    if (error instanceof errors.PermissionViolationError)
+      return new KsiError(403, {
+        type: 'urn:ksi:error:forbidden',
+        title: 'The user may not do this',
+        status: 403,
+        code: 'forbidden',
+        detail: `${error.message}. Connect as the operator.`,
+      });
+    return new KsiUnreachableError(this.url, error);
+  }
+}
+
+function headersWith(key: string): MsgHdrs {
+  const all = headers();
+  all.set(IDEMPOTENCY_HEADER, key);
+  return all;
+}
+
+/** Rejects with the signal's reason, unless it is too late for that. */
+const rejectionBy = (signal: AbortSignal, over: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: over }),
+  );
+
+/** @throws {KsiError} that the message says. */
+function answerIn({ text }: Operation, message: Msg): unknown {
+  const status = Number(message.headers?.get('Nats-Service-Error-Code') ?? 0);
+  if (status === 0) {
+    if (text === true) return message.string();
+    return message.data.length === 0 ? undefined : message.json();
+  }
+  const retryAfter = Number(message.headers?.get('Retry-After') ?? 0);
+  throw new KsiError(status, message.json<Problem>(), retryAfter > 0 ? retryAfter : undefined);
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { SUBJECT } from '../../contracts/names.js';
+import { Seal } from '../../src/api/tokens/seal.js';
+import { TokenRegistry } from '../../src/api/tokens/registry.js';
+import { LOCAL } from '../../src/api/principal.js';
+import { ApiLab } from '../fixtures/api.js';
+import { silent } from '../fixtures/connection.js';
+
+/** More than the broker answers at once about the last message of each of many subjects (1,024). */
+const MANY = 1_100;
+
+describe('many tokens', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+  });
+  after(() => lab.stop());
+
+  it('are all known to an API that starts', async (t) => {
+    const { publisher } = lab.broker;
+    const one = new TokenRegistry(lab.broker, new Seal(undefined), silent);
+    t.after(() => one.stop());
+    await one.start();
+    const first = await one.create({ owner: 'ann', scopes: ['read'] }, LOCAL);
+    const { token: _token, ...shown } = first;
+    const record = { ...shown, v: 1, hash: 'x'.repeat(43) };
+    const id = (n: number): string => n.toString(16).padStart(16, '0');
+    await Promise.all(
+      Array.from({ length: MANY }, (_, n) =>
+        publisher.publish({
+          subject: SUBJECT.token(id(n)),
+          payload: JSON.stringify({ record: { ...record, token_id: id(n) } }),
+        }),
+      ),
+    );
+    const last = await one.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
+    assert.equal(one.list(LOCAL).length, MANY + 2);
+    assert.equal(one.find(last.token_id)?.owner, 'bob');
+    await lab.stopApi();
+    await lab.startApi();
+    const { token } = last;
+    const answer = await fetch(`${lab.url}/tasks`, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(answer.status, 200);
+    await answer.body?.cancel();
+  });
+});

@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { AGENT_PATTERN } from '../../contracts/agents.js';
+import { check } from '../../contracts/check.js';
+import { LEGACY_COMMAND_NAMES } from '../../contracts/legacy.js';
+import { MessageRequest } from '../../contracts/messages.js';
+import { OPERATIONS } from '../../contracts/operations.js';
+import { ksiAgentId, legacyAgentId } from '../../src/bridge/agent-ids.js';
+import { checkRequest, readLine } from '../../src/bridge/envelope.js';
+import { cleanUp } from '../../src/bridge/files/clean-up.js';
+import { MessageLog } from '../../src/bridge/files/message-log.js';
+import { Mirror } from '../../src/bridge/files/mirror.js';
+import { makeWorkDir, workDir } from '../../src/bridge/files/work-dir.js';
+import { LineMemory, Lines } from '../../src/bridge/lines.js';
+import { listen } from '../../src/bridge/listener.js';
+import { messageOf, pushed } from '../../src/bridge/messages.js';
+import { logOfTranscript, transcriptOfLog } from '../../src/bridge/move/transcripts.js';
+import { forwarded, strays } from '../../src/bridge/upstream.js';
+import { Command } from '../../src/cli/command.js';
+import { COMMAND_GROUPS } from '../../src/cli/commands/index.js';
+import { KsiClient } from '../../src/client/client.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+
+describe('bridge: ids of agents', () => {
+  const legacyIds = fc.oneof(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }), fc.constantFrom('alice', 'a.b', '_', 'legacy-YS5i', 'legacy-x')); // prettier-ignore
+
+  it('are valid in KSI, and come back as they were', () => {
+    fc.assert(
+      fc.property(legacyIds, (legacy) => {
+        fc.pre(Buffer.byteLength(legacy) <= 42);
+        const id = ksiAgentId(legacy, 'agent_id');
+        assert.match(id, new RegExp(AGENT_PATTERN));
+        assert.equal(legacyAgentId(id), legacy);
+      }),
+    );
+  });
+
+  it('are one each, and stay as they are where they can', () => {
+    assert.equal(ksiAgentId('worker_1-a', 'agent_id'), 'worker_1-a');
+    assert.notEqual(ksiAgentId('a.b', 'agent_id'), ksiAgentId(ksiAgentId('a.b', 'agent_id'), 'agent_id'));
+    assert.throws(() => ksiAgentId('ü'.repeat(22), 'parameters.agent_id'), /parameters\.agent_id/);
+  });
+});
+
+describe('bridge: lines', () => {
+  const push = (lines: Lines, ...chunks: string[]): string[] =>
+    chunks.flatMap((chunk) => lines.push(Buffer.from(chunk)).map(String));
+
+  it('are the same however they are cut', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string()), fc.array(fc.nat(20)), (texts, cuts) => {
+        const all = Buffer.from(texts.map((text) => text.replaceAll('\n', ' ')).join('\n'));
+        const lines = new Lines(1_000, new LineMemory(10_000));
+        const got: string[] = [];
+        let at = 0;
+        for (const cut of [...cuts, all.length]) {
+          got.push(...lines.push(all.subarray(at, at + cut)).map(String));
+          at += cut;
+        }
+        assert.equal([...got, String(lines.rest())].join('\n'), all.toString());
+      }),
+    );
+  });
+
+  it('have a limit, each and together', () => {
+    const memory = new LineMemory(10);
+    const [one, other] = [new Lines(8, memory), new Lines(8, memory)];
+    assert.deepEqual(push(one, 'abcdefg', 'h\n'), ['abcdefgh']);
+    assert.throws(() => push(one, 'abcdefghi'), /longer than 8/);
+    push(one, 'abcdef');
+    assert.throws(() => push(other, 'ghijk'), /too many/);
+    one.rest();
+    assert.deepEqual(push(other, 'ghijk\n'), ['ghijk']);
+  });
+});
+
+describe('bridge: requests', () => {
+  const checked = (object: object) => checkRequest(readLine(Buffer.from(JSON.stringify(object))));
+
+  it('may have null for what is optional, and parameters that nobody knows', () => {
+    const asked = { command: 'SPAWN', version: '2.0', parameters: { mode: 'sync', type: 'claude', prompt: 'x', session_id: null, extra: 1 }, metadata: null }; // prettier-ignore
+    assert.deepEqual(checked(asked).parameters, { mode: 'sync', type: 'claude', prompt: 'x', extra: 1 });
+    assert.deepEqual(checked({ command: 'SET_SHARED', version: '2.0', parameters: { key: 'k', value: null } }).parameters, { key: 'k', value: null }); // prettier-ignore
+  });
+
+  it('are refused by the name of what is wrong', () => {
+    for (const [object, named] of [
+      [{ command: 'GET_AGENTS' }, /version/],
+      [{ command: 'GET_AGENTS', version: '1.0' }, /version/],
+      [{ version: '2.0' }, /command/],
+      [{ command: 'get_agents', version: '2.0' }, /command: "get_agents"/],
+      [{ command: 'toString', version: '2.0' }, /command: "toString"/],
+      [{ command: 'GET_AGENTS', version: '2.0', more: 1 }, /more/],
+      [
+        { command: 'SUBSCRIBE', version: '2.0', parameters: { agent_id: 'a', event_types: [] } },
+        /parameters\.event_types/,
+      ],
+    ] as const)
+      assert.throws(() => checked(object), { code: 'INVALID_COMMAND', message: named });
+  });
+});
+
+describe('bridge: messages', () => {
+  it('come out as they went in, but for the envelope', () => {
+    const key = fc.constantFrom('to', 'content', 'conversation_id', 'task', 'required_capabilities', 'reply_to', 'x');
+    const type = fc.constantFrom('DIRECT_MESSAGE', 'TASK_ASSIGNMENT', 'BROADCAST', 'TOOL_CALL');
+    const value = fc.oneof(fc.constantFrom('bob', 'b.c', 'c 1'), fc.jsonValue());
+    fc.assert(
+      fc.property(type, fc.dictionary(key, value), (kind, payload) => {
+        fc.pre(payload['to'] === undefined || ['bob', 'b.c', 'c 1'].some((id) => id === payload['to']));
+        const request = messageOf(kind, payload);
+        assert.deepEqual(check(MessageRequest, request).ok, true);
+        const { id, type: told, from, timestamp, ...rest } = pushed({ ...request, type: kind, message_id: 'm', owner: 'local', from: 'legacy-YS5i', timestamp: 't' }); // prettier-ignore
+        assert.deepEqual([id, told, from, timestamp], ['m', kind, 'a.b', 't']);
+        assert.deepEqual(JSON.parse(JSON.stringify(rest)), JSON.parse(JSON.stringify(payload)));
+      }),
+    );
+  });
+
+  it('of no agent are the daemon’s or the owner’s', () => {
+    const message = { message_id: 'm', owner: 'ann', timestamp: 't', payload: { from: 'forged', process_id: 'p' } };
+    assert.equal(pushed({ ...message, type: 'PROCESS_COMPLETE' })['from'], 'daemon');
+    assert.equal(pushed({ ...message, type: 'DIRECT_MESSAGE' })['from'], 'ann');
+  });
+});
+
+describe('bridge: what goes to an old daemon', () => {
+  it('is chosen by name', () => {
+    assert.deepEqual([...forwarded('SPAWN, GET_AGENTS')], ['SPAWN', 'GET_AGENTS']);
+    const most = forwarded('all,-SPAWN');
+    assert.deepEqual(
+      LEGACY_COMMAND_NAMES.filter((name) => !most.has(name)),
+      ['SPAWN', 'RELOAD_DAEMON', 'SHUTDOWN'],
+    );
+    assert.ok(forwarded('all,SHUTDOWN').has('SHUTDOWN'));
+    assert.throws(() => forwarded('SPAWNN'), /"SPAWNN" is no command/);
+    assert.deepEqual(strays(forwarded('all')), []);
+    assert.deepEqual(strays(forwarded('PUBLISH')), ['PUBLISH']);
+  });
+});
+
+describe('bridge: sockets and files', () => {
+  let root: string;
+  before(async () => {
+    root = await mkdtemp(join(tmpdir(), 'ksi-bridge-'));
+  });
+  after(() => rm(root, { recursive: true, force: true }));
+
+  it('replaces a dead socket, and nothing else', async () => {
+    const path = join(root, 'made', 'a.sock');
+    const first = await listen(path, (socket) => socket.end());
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    assert.equal((await stat(join(root, 'made'))).mode & 0o777, 0o700);
+    await assert.rejects(
+      listen(path, () => undefined),
+      /listens on .* already/,
+    );
+    await new Promise((resolve) => first.close(resolve));
+    // As a killed process leaves it: a server in a child would do the same, slower.
+    const dead = createServer().listen(join(root, 'dead.sock'));
+    await new Promise((resolve) => dead.once('listening', resolve));
+    await rename(join(root, 'dead.sock'), path);
+    await new Promise((resolve) => dead.close(resolve));
+    const second = await listen(path, (socket) => socket.end());
+    await new Promise((resolve) => second.close(resolve));
+    await writeFile(path, 'precious');
+    await assert.rejects(
+      listen(path, () => undefined),
+      /no socket/,
+    );
+    assert.equal(await readFile(path, 'utf8'), 'precious');
+    await assert.rejects(
+      listen(join(root, 'x'.repeat(120)), () => undefined),
+      /too long/,
+    );
+  });
+
+  it('writes each message once, though it was killed in between', async () => {
+    const dir = workDir(join(root, 'log'));
+    await makeWorkDir(dir);
+    const first = new MessageLog(dir);
+    assert.equal(await first.open(), undefined);
+    await first.append({ id: 'a', n: 1 }, '1');
+    await first.keep();
+    await first.append({ id: 'b', n: 2 }, '2');
+    const file = join(dir.logs, 'message_bus.jsonl');
+    // … and in the middle of a line.
+    await writeFile(file, `${await readFile(file, 'utf8')}{"id":"c","n"`);
+    const second = new MessageLog(dir);
+    assert.equal(await second.open(), '1');
+    await second.append({ id: 'b', n: 2 }, '2');
+    await second.append({ id: 'd', n: 4 }, '3');
+    const lines = (await readFile(file, 'utf8')).trim().split('\n');
+    assert.deepEqual(lines, ['{"id":"a","n":1}', '{"id":"b","n":2}', '{"id":"c","n"', '{"id":"d","n":4}']);
+  });
+
+  it('leaves alone what people have changed', async () => {
+    const dir = workDir(join(root, 'mirror'));
+    await makeWorkDir(dir);
+    const path = join(dir.profiles, 'p.json');
+    assert.equal(await new Mirror(dir).put(path, 'one'), true);
+    assert.equal(await new Mirror(dir).put(path, 'two'), true);
+    await writeFile(path, 'mine');
+    const mirror = new Mirror(dir);
+    assert.equal(await mirror.put(path, 'three'), false);
+    assert.equal(await mirror.isOwn(path), false);
+    assert.equal(await readFile(path, 'utf8'), 'mine');
+  });
+
+  it('cleans up its files alone', async () => {
+    const dir = workDir(join(root, 'clean'));
+    await makeWorkDir(dir);
+    const session = `${'1'.repeat(8)}-1111-4111-8111-${'1'.repeat(12)}.jsonl`;
+    for (const path of [
+      join(dir.logs, session),
+      join(dir.logs, 'message_bus.jsonl'),
+      join(dir.logs, 'notes.txt'),
+      join(dir.sockets, 'claude_last_output.json'),
+    ])
+      await writeFile(path, 'x');
+    assert.match(
+      await cleanUp('all', dir, join(dir.sockets, 'claude_daemon.sock')),
+      /Removed 1 log files.*Removed 1 socket files/,
+    );
+    assert.equal(await readFile(join(dir.logs, 'notes.txt'), 'utf8'), 'x');
+    assert.equal(await readFile(join(dir.logs, 'message_bus.jsonl'), 'utf8'), 'x');
+    assert.match(await cleanUp('nothing', dir, ''), /logs, sessions, sockets, all/);
+  });
+
+  it('makes a transcript of a log, the same each time, and a log of a transcript', () => {
+    const log = [
+      { timestamp: '2025-01-01T00:00:00Z', type: 'human', content: 'hi' },
+      { timestamp: '2025-01-01T00:00:01Z', type: 'claude', result: 'hello' },
+      { timestamp: '2025-01-01T00:00:02Z', type: 'claude', error: 'it failed' },
+    ];
+    const entries = transcriptOfLog('s', log);
+    assert.deepEqual(entries, transcriptOfLog('s', log));
+    assert.equal(entries[1]?.['parentUuid'], entries[0]?.uuid);
+    assert.deepEqual(logOfTranscript('s', entries), [log[0], { ...log[1], session_id: 's' }]);
+  });
+});
+
+describe('docs/migration.md: old command, new route', async () => {
+  const text = await readFile(join(REPO_ROOT, 'docs', 'migration.md'), 'utf8');
+  const table = text.slice(text.indexOf('## Old command, new route'), text.indexOf('## What differs'));
+
+  it('names every old command', () => {
+    const named = new Set(table.match(/\b[A-Z][A-Z_]{3,}\b/g));
+    const identities = ['CREATE_', 'UPDATE_', 'GET_', 'REMOVE_'].map((verb) => `${verb}IDENTITY`);
+    const missing = LEGACY_COMMAND_NAMES.filter(
+      (name) => !named.has(name) && ![...identities, 'LIST_IDENTITIES'].includes(name),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  it('names commands of ksi', () => {
+    const program = new Command('ksi');
+    for (const { commands } of COMMAND_GROUPS) for (const { register } of commands) register(program);
+    for (const [, name = '', below] of table.matchAll(/`ksi ([a-z]+)(?: ([a-z]+))?/g)) {
+      const command = program.commands.find((each) => each.name() === name);
+      assert.ok(command !== undefined, name);
+      if (below !== undefined && command.commands.length > 0)
+        assert.ok(command.commands.some((each) => each.name() === below), `${name} ${below}`); // prettier-ignore
+    }
+  });
+
+  it('names routes that there are, and methods of the client', () => {
+    const routes = new Set(
+      Object.values(OPERATIONS).map(({ method, path }) => `${method} ${path.replace(/\/:.*$/, '')}`),
+    );
+    const others = ['GET /events', 'GET /openapi.json'];
+    for (const [, method = '', path = ''] of table.matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[a-z.]+)/g))
+      assert.ok([...others].includes(`${method} ${path}`) || [...routes].some((route) => route.startsWith(`${method} ${path}`)), `${method} ${path}`); // prettier-ignore
+    const client = new KsiClient({ url: 'http://127.0.0.1:1', token: 'x' }) as unknown as Record<
+      string,
+      Record<string, unknown>
+    >;
+    for (const [, resource = '', method = ''] of table.matchAll(/`(?:await )?ksi\.([a-z]+)(?:\.([a-z]+)\()?/g))
+      assert.ok(client[resource] !== undefined && (method === '' || typeof client[resource][method] === 'function'), `ksi.${resource}.${method}`); // prettier-ignore
+  });
+});

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseEntry } from '../../src/cli/chat/commands.js';
+import { completeLine } from '../../src/cli/chat/complete-line.js';
+import { Keys } from '../../src/cli/chat/keys.js';
+import { questionOf, type Asked } from '../../src/cli/chat/question.js';
+import { Questions } from '../../src/cli/chat/questions.js';
+import { TurnView } from '../../src/cli/chat/turn-view.js';
+import type { EventEnvelope } from '../../contracts/events.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+
+describe('keys', () => {
+  /** What readline is given of chunks that a terminal sends. */
+  function given(chunks: readonly string[], { shown = true, before = '' } = {}) {
+    const told: string[] = [];
+    let isShown = shown;
+    const keys = new Keys(process.stdin, {
+      isShown: () => isShown,
+      beforeCursor: () => before,
+      onTyping: () => {
+        told.push('typing');
+        isShown = true;
+      },
+      onInterrupt: () => told.push('interrupt'),
+    });
+    for (const chunk of chunks) keys.write(chunk);
+    return { text: String(keys.read() ?? ''), told, keys };
+  }
+
+  it('pass as they are', () => {
+    assert.equal(given(['a', '\u001b[A', 'é\r']).text, 'a\u001b[Aé\r');
+  });
+
+  it('make a line break of a backslash and Enter, in one chunk or two', () => {
+    assert.equal(given(['one\\\rtwo']).text, 'one↵two');
+    assert.equal(given(['\rtwo'], { before: 'one\\' }).text, '\u007f↵two');
+    assert.equal(given(['\rtwo'], { before: 'one' }).text, '\rtwo');
+  });
+
+  it('take a paste as text, however it is torn', () => {
+    const paste = '\u001b[200~one\r\ntwo\tx\u0003\n\u001b[201~';
+    // A terminal's Escape alone is a key.
+    for (let at = 2; at <= paste.length; at++)
+      assert.equal(given([paste.slice(0, at), paste.slice(at)]).text, 'one↵two  x', String(at));
+  });
+
+  it('show a long paste by its size, and give all of it', () => {
+    const long = Array.from({ length: 40 }, (_, n) => `line ${n}`).join('\n');
+    const { text, keys } = given([`see \u001b[200~${long}\u001b[201~ ok`]);
+    assert.equal(text, 'see [pasted 1: 40 lines] ok');
+    assert.equal(keys.textOf(text), `see ${long} ok`);
+  });
+
+  it('begin a line when none is shown, or interrupt, and do nothing else', () => {
+    assert.deepEqual(
+      [given(['\r', '\u001b[A', '\u007f'], { shown: false })].map(({ text, told }) => [text, told]),
+      [['', []]],
+    );
+    const typed = given(['\rhi\r'], { shown: false });
+    assert.deepEqual([typed.text, typed.told], ['hi\r', ['typing']]);
+    assert.deepEqual(given(['\u0003\u0003'], { shown: false }).told, ['interrupt', 'interrupt']);
+  });
+});
+
+describe('what is entered', () => {
+  it('is for Claude unless it is a slash and a word', () => {
+    assert.deepEqual(parseEntry('/etc/hosts is wrong'), { kind: 'say', text: '/etc/hosts is wrong' });
+    assert.deepEqual(parseEntry(' /cost '), { kind: 'command', name: 'cost', argument: '' });
+    assert.deepEqual(parseEntry('/session my notes'), { kind: 'command', name: 'session', argument: 'my notes' });
+    assert.deepEqual(parseEntry('/quit'), { kind: 'command', name: 'exit', argument: '' });
+    assert.deepEqual(parseEntry('/hepl'), { kind: 'unknown', name: 'hepl', near: 'help' });
+  });
+
+  it('is completed: commands, and files after an @', () => {
+    assert.deepEqual(completeLine('/s', '/'), [['/session'], '/s']);
+    assert.deepEqual(completeLine('see @src/cli/chat/ke', REPO_ROOT), [['src/cli/chat/keys.ts'], 'src/cli/chat/ke']);
+    assert.ok(completeLine('see @src/cl', REPO_ROOT)[0].includes('src/client/'));
+    assert.deepEqual(completeLine('bob@src', REPO_ROOT), [[], 'bob@src']);
+  });
+});
+
+describe('a question about a tool', () => {
+  const bash: Asked = { approval_id: 'A', tool: 'Bash', input: { command: 'rm x', timeout: 5 } };
+  const answerTo = (asked: Asked, ...entered: string[]): unknown => {
+    const question = questionOf(asked);
+    let step = question.next(entered[0] ?? '');
+    for (const text of entered.slice(1)) step = question.next(text);
+    return step.kind === 'answer' ? step.answer : `${step.text}|${step.prompt}|${step.begin ?? ''}`;
+  };
+
+  it('is answered by yes, by no, and by no with a reason; all else is asked again', () => {
+    assert.deepEqual(answerTo(bash, 'y'), { decision: 'allow' });
+    assert.deepEqual(answerTo(bash, ' Allow '), { decision: 'allow' });
+    assert.deepEqual(answerTo(bash, 'n'), { decision: 'deny' });
+    assert.deepEqual(answerTo(bash, 'no  use git rm\nplease'), { decision: 'deny', message: 'use git rm\nplease' });
+    for (const odd of ['', 'yep', 'never', 'perhaps y']) assert.match(String(answerTo(bash, odd)), /^\|allow\?/, odd);
+  });
+
+  it('lets a command be edited, or any input as JSON', () => {
+    assert.equal(answerTo(bash, 'e'), '|run instead › |rm x');
+    assert.deepEqual(answerTo(bash, 'e', 'rm y'), { decision: 'allow', input: { command: 'rm y', timeout: 5 } });
+    assert.match(String(answerTo(bash, 'e', ' ')), /^\|allow\?/);
+    const other: Asked = { approval_id: 'A', tool: 'T', input: { a: 1 } };
+    assert.match(String(answerTo(other, 'e', '{')), /^It must be a JSON object: .*\{"a":1\}$/);
+    assert.deepEqual(answerTo(other, 'e', '[]', '{"a": 2}'), { decision: 'allow', input: { a: 2 } });
+  });
+
+  it('of Claude’s own is answered by numbers or words, one after the other', () => {
+    const asked: Asked = {
+      approval_id: 'A',
+      kind: 'question',
+      tool: 'AskUserQuestion',
+      input: {
+        questions: [
+          { question: 'Which?', options: [{ label: 'One', description: 'first' }, { label: 'Two' }] },
+          { question: 'Whom?', multiSelect: true, options: [{ label: 'Ann' }, { label: 'Bob' }] },
+        ],
+      },
+    };
+    assert.match(questionOf(asked).first.text, /Which\?\n {2}1 {2}One: first\n {2}2 {2}Two$/);
+    assert.match(String(answerTo(asked, '3')), /a number, or/);
+    assert.match(String(answerTo(asked, '1,2')), /a number, or/);
+    assert.match(String(answerTo(asked, '2')), /Whom\?/);
+    assert.deepEqual(answerTo(asked, '2', '1, 2'), {
+      decision: 'allow',
+      answers: { 'Which?': 'Two', 'Whom?': 'Ann, Bob' },
+    });
+    assert.deepEqual(answerTo(asked, 'neither', '2'), {
+      decision: 'allow',
+      answers: { 'Which?': 'neither', 'Whom?': 'Bob' },
+    });
+  });
+
+  it('is asked in its turn, and not when it was answered elsewhere', () => {
+    const questions = new Questions();
+    for (const id of ['1', '2', '3']) questions.add({ ...bash, approval_id: id });
+    assert.equal(questions.next()?.asked.approval_id, '1');
+    assert.equal(questions.next(), undefined);
+    assert.equal(questions.close('2'), false);
+    assert.equal(questions.close('1'), true);
+    assert.equal(questions.next()?.asked.approval_id, '3');
+  });
+});
+
+describe('what a chat shows of a task', () => {
+  const event = (type: string, data: object, seconds = 0): EventEnvelope =>
+    ({ type, timestamp: new Date(seconds * 1_000).toISOString(), data }) as unknown as EventEnvelope;
+  const shownOf = (...events: EventEnvelope[]): string => {
+    const view = new TurnView(() => 60);
+    return events
+      .map((each) => view.show(each))
+      .map(
+        ({ pieces, ended }) =>
+          `${pieces.map(({ text }) => text).join('')}${ended === undefined ? '' : `[${ended.summary}]`}`,
+      )
+      .join('');
+  };
+  const start = event('SPAWN_START', { attempt: 1 });
+
+  it('is text, tools and their results on a line each, and what it took', () => {
+    const said = (content: unknown[], type = 'assistant') =>
+      event('SPAWN_MESSAGE', { message: { type, message: { content } } });
+    assert.equal(
+      shownOf(
+        start,
+        said([{ type: 'text', text: 'I look.' }]),
+        said([{ type: 'tool_use', name: 'Bash', input: { command: 'ls' } }]),
+        said([{ type: 'tool_result', content: [{ type: 'text', text: 'a\nb' }] }], 'user'),
+        event('SPAWN_COMPLETE', { usage: { cost_usd: 0.5 }, output: { result: 'I look.' } }, 3.2),
+      ),
+      'I look.\n→ Bash ls\n  ⎿ a (+1 line)\n[3.2s, $0.5000]',
+    );
+  });
+
+  it('is the result where no message had words, and why it failed', () => {
+    assert.equal(shownOf(start, event('SPAWN_COMPLETE', { output: { result: '42' } }, 61)), '42\n[1m1s]');
+    const failed = { error: { code: 'claude_crashed', message: 'It died.', retryable: true } };
+    assert.equal(shownOf(start, event('SPAWN_ERROR', failed)), '[claude_crashed: It died.]');
+    assert.equal(shownOf(start, event('SPAWN_CANCELLED', { reason: 'requested' })), '[cancelled (requested)]');
+  });
+});

@@ -1,0 +1,30 @@
+import type { ApprovalAnswer } from '../../contracts/approvals.js';
+
+/** The tool by which Claude asks its user something. */
+export const QUESTION = 'AskUserQuestion';
+
+type Input = Readonly<Record<string, unknown>>;
+
+/**
+ * Why an answer says nothing that Claude could use, which it would take for a refusal to answer. Pure.
+ * @param input what Claude wants the tool to do. @returns undefined: it does.
+ */
+export function whyNoAnswer(
+  tool: string,
+  input: Input,
+  { decision, input: edited, answers }: ApprovalAnswer,
+): string | undefined {
+  if (decision === 'deny') return undefined;
+  if (tool !== QUESTION) return answers === undefined ? undefined : `are for questions, and this asks to use ${tool}`;
+  const given = Object.keys(answers ?? (edited?.['answers'] as object | undefined) ?? {});
+  const asked = textsOf((edited ?? input)['questions']);
+  const unknown = given.find((text) => !asked.includes(text));
+  if (given.length > 0 && unknown === undefined) return undefined;
+  const why = unknown === undefined ? 'are missing' : `answer ${JSON.stringify(unknown)}, which is not asked`;
+  return `${why}. Asked is ${asked.map((text) => JSON.stringify(text)).join(', ')}`;
+}
+
+const textsOf = (questions: unknown): string[] =>
+  (Array.isArray(questions) ? questions : [])
+    .map((each: unknown) => ((each ?? {}) as { question?: unknown }).question)
+    .filter((text) => typeof text === 'string');
