@@ -56,7 +56,7 @@ const changeable = {
   capabilities: Type.Optional(capabilities),
   subscriptions: Type.Optional(subscriptions),
   profile: Type.Optional(
-    Type.String({ description: 'Where role, capabilities and options come from that are not given.' }),
+    Type.String({ maxLength: 128, description: 'Where role, capabilities and options come from that are not given.' }),
   ),
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(hands),
@@ -107,6 +107,9 @@ export const Agent = Type.Object({
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
   status: Type.Enum([...AGENT_STATUSES]),
+  ended_by: Type.Optional(
+    Type.String({ description: 'The message or task by whose signal it ended last: it ends by each once.' }),
+  ),
   session_id: Type.Optional(Type.String({ description: "A managed agent's conversation with Claude." })),
   created_at: Type.String({ format: 'date-time' }),
   updated_at: Type.String({ format: 'date-time' }),

@@ -117,6 +117,11 @@ export const API_ERRORS = {
     title: 'The conversation has ended',
     next: 'Read it at GET /conversations/:id/transcript, or begin another one.',
   },
+  too_many: {
+    status: 409,
+    title: 'There are as many of your own as an owner may have',
+    next: 'Delete what is not needed any more, or use another owner.',
+  },
   too_deep: {
     status: 409,
     title: 'Tasks have asked for tasks that asked for tasks, and this would be one too many',

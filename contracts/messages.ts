@@ -38,11 +38,14 @@ const asked = {
     Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
   ),
   conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
-  reply_to: Type.Optional(Type.String({ description: 'The message_id that this answers.' })),
+  reply_to: Type.Optional(Type.String({ maxLength: 256, description: 'The message_id that this answers.' })),
   content: Type.Optional(Type.String({ description: 'The text.' })),
   payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),
   required_capabilities: Type.Optional(
-    Type.Array(Type.String(), { description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.' }),
+    Type.Array(Type.String({ maxLength: 64 }), {
+      maxItems: 64,
+      description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.',
+    }),
   ),
   message_id: Type.Optional(
     Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),

@@ -174,6 +174,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       hub,
       admit: (request, principal) => acceptor.admit(request, principal),
       profile: (name, principal) => profiles.get(name, principal),
+      nativeIds: listOf(config.KSI_NATS_AGENTS),
       log,
       closing: closing.signal,
     });

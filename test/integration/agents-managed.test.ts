@@ -125,6 +125,7 @@ describe('managed agents', () => {
     await here.send({ from: 'ann', to: 'gil', content: 'it is over [TERMINATE]' });
     await lab.until(() => lab.seen.find(({ subject }) => subject === 'ksi.events.agent.gil.terminated'));
     assert.equal((await here.one('gil')).status, 'ended');
+    assert.match((await here.one('gil')).ended_by ?? '', /^[0-9a-f-]{36}$/);
     assert.deepEqual(await here.inbox('ann'), []);
     await there.register({ agent_id: 'fay' });
     assert.match((await received('ann', 1))[0]?.content ?? '', /still there\?$/);
@@ -144,6 +145,20 @@ describe('managed agents', () => {
       .map(({ event }) => dataOf('AGENT_DELIVERED', event))
       .find((data) => data.refused !== undefined);
     assert.deepEqual([refused?.message_ids, refused?.refused], [[long.message_id], 'invalid_request']);
+  });
+
+  it('do nothing more for a token that was revoked, whose limits would be gone', async () => {
+    await here.register({ agent_id: 'rex', kind: 'managed' });
+    const made = await here.ask('POST', '/tokens', { scopes: ['agents', 'read'], concurrency: 1 });
+    const holder = new AgentsOver(() => apis[0]?.url ?? '', String(made.body['token']));
+    await holder.send({ from: 'ann', to: 'rex', content: 'still let in' });
+    assert.equal((await received('ann', 1))[0]?.error, undefined);
+    await there.update('rex', { status: 'paused' });
+    await holder.send({ from: 'ann', to: 'rex', content: 'too late' });
+    assert.equal((await there.ask('DELETE', `/tokens/${String(made.body['token_id'])}`)).status, 204);
+    await there.update('rex', { status: 'active' });
+    assert.equal((await received('ann', 1))[0]?.error?.code, 'unauthorized');
+    assert.equal((await here.one('rex')).unread, 0);
   });
 
   it('talk to each other, and what they say is theirs', async () => {

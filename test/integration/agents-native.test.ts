@@ -33,8 +33,16 @@ describe('an agent that connects to the broker itself', () => {
   const ask = async (verb: string, request: object = {}): Promise<Record<string, unknown>> =>
     (await alice.request(`ksi.agents.alice.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();
 
-  it('asks as itself, once it is registered', async () => {
+  it('asks as itself, once it is registered, which only the operator lets anybody do', async () => {
     assert.equal((await ask('self'))['code'], 'not_found');
+    for (const [scopes, status] of [
+      [['agents'], 403],
+      [['agents', 'admin'], 201],
+    ] as const) {
+      const made = await agents.ask('POST', '/tokens', { owner: 'carol', scopes });
+      const other = new AgentsOver(() => api.url, String(made.body['token']));
+      assert.equal((await other.ask('POST', '/agents/register', { agent_id: 'bob' })).status, status);
+    }
     await agents.register({ agent_id: 'alice' });
     await agents.register({ agent_id: 'carl' });
     assert.equal((await ask('self'))['agent_id'], 'alice');
@@ -42,7 +50,7 @@ describe('an agent that connects to the broker itself', () => {
     assert.equal((await agents.inbox('carl'))[0]?.from, 'alice');
     assert.equal((await ask('send', { from: 'carl', to: 'carl', content: 'x' }))['code'], 'invalid_request');
     assert.equal((await ask('no_such'))['code'], 'not_found');
-    assert.equal(((await ask('agents'))['agents'] as unknown[]).length, 2);
+    assert.equal(((await ask('agents'))['agents'] as unknown[]).length, 2, 'those of its owner');
     assert.equal((await ask('update', { role: 'native' }))['role'], 'native');
   });
 

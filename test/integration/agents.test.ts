@@ -3,14 +3,22 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Objm } from '@nats-io/obj';
+import { Type } from 'typebox';
 import { v4 as uuidv4 } from 'uuid';
 import type { InboxMessage } from '../../contracts/messages.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Scope } from '../../contracts/tokens.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
 import { MessageExpiry } from '../../src/api/agents/expiry.js';
 import { Positions } from '../../src/api/agents/positions.js';
 import { AgentRegistry } from '../../src/api/agents/registry.js';
+import { AgentRemover } from '../../src/api/agents/removal.js';
+import { Blobs } from '../../src/broker/blobs.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { OwnedRecords } from '../../src/api/records/owned-records.js';
 import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -87,6 +95,94 @@ describe('agents', () => {
       }
       assert.equal((await here.ask('POST', '/agents/register', { agent_id: '_' })).status, 400);
       assert.equal((await here.ask('POST', '/agents/register', { agent_id: 'a.b' })).status, 400);
+    });
+
+    it('gives a managed agent another session only to who may spawn, and none of another owner', async () => {
+      const id = name();
+      const tokenOf = async (owner: string, ...scopes: string[]): Promise<AgentsOver> => {
+        const { body } = await here.ask('POST', '/tokens', { owner, scopes });
+        return new AgentsOver(() => lab.url, String(body['token']));
+      };
+      const spawns = await tokenOf('sid', 'agents', 'spawn', 'read');
+      const speaks = await tokenOf('sid', 'agents', 'read');
+      const { session_id: session } = await spawns.register({ agent_id: id, kind: 'managed' });
+      const again = await speaks.ask('POST', '/agents/register', { agent_id: id, session_id: uuidv4() });
+      assert.deepEqual([again.status, again.body['code']], [403, 'forbidden']);
+      const foreign = uuidv4();
+      await here.ask('POST', '/spawn', { prompt: 'x', session_id: foreign });
+      const taken = await spawns.ask('POST', '/agents/register', { agent_id: id, session_id: foreign });
+      assert.deepEqual([taken.status, taken.body['code']], [404, 'session_not_found']);
+      assert.equal((await spawns.one(id)).session_id, session);
+      assert.equal((await speaks.register({ agent_id: id, role: 'critic' })).session_id, session);
+    });
+
+    it('ends by each signal once, however often it is told', async () => {
+      const id = name();
+      await here.register({ agent_id: id, kind: 'managed' });
+      const registry = new AgentRegistry(lab.broker, silent);
+      assert.equal(await registry.end(id, 'm1'), true);
+      assert.equal(await registry.end(id, 'm1'), true, 'it broke off before it was told');
+      await here.update(id, { status: 'active' });
+      assert.equal(await registry.end(id, 'm1'), false);
+      assert.equal(await registry.end(id, 'm2'), true);
+    });
+
+    it('clears nothing of the one that was registered first', async () => {
+      const id = name();
+      const positions = new Positions(lab.broker);
+      const forget = async (): Promise<void> => undefined;
+      const registry = { remove: forget, of: () => [] };
+      const presence = { forget };
+      const blobs = new Blobs(lab.broker);
+      const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions });
+      await lab.broker.publisher.publish(
+        eventPublication(
+          newEvent('AGENT_MESSAGE', { message_id: 'old', type: 'DIRECT_MESSAGE', owner: 'local', to: id, hops: 0 }),
+          SUBJECT.agentMessage(id, 'DIRECT_MESSAGE'),
+        ),
+      );
+      while ((await lastBySubject(lab.broker, STREAM.messages, SUBJECT.inbox(id))) === undefined) await sleep(5);
+      const late = new AgentRegistry(lab.broker, silent);
+      const other = { tokenId: 't', owner: 'other', scopes: new Set<Scope>(), seesAll: false };
+      const registering = late.register({ agent_id: id }, other, async () => {
+        const clear = await remover.look(id);
+        return async () => {
+          await here.register({ agent_id: id });
+          await here.send({ to: id, content: 'first' });
+          await here.send({ to: id, content: 'second' });
+          await here.ack(id, (await here.inbox(id))[0]?.seq ?? 0);
+          await clear();
+        };
+      });
+      await assert.rejects(registering, { code: 'agent_exists' });
+      assert.deepEqual(contents(await here.inbox(id)), ['second']);
+    });
+
+    it('bounds how many an owner has', async () => {
+      const few = new AgentRegistry(lab.broker, silent, 2);
+      await few.start();
+      const owner = { tokenId: 't', owner: 'bounded', scopes: new Set<Scope>(), seesAll: false };
+      const nothing = async (): Promise<() => Promise<void>> => () => Promise.resolve();
+      const [id] = [name(), await few.register({}, owner, nothing)];
+      await few.register({ agent_id: id }, owner, nothing);
+      await assert.rejects(few.register({}, owner, nothing), { code: 'too_many' });
+      await few.register({ agent_id: id, role: 'critic' }, owner, nothing);
+      await few.remove(id);
+      await few.register({}, owner, nothing);
+      await few.stop();
+      const records = new OwnedRecords({
+        broker: lab.broker,
+        bucket: BUCKET.profiles,
+        subject: SUBJECT.profile,
+        schema: Type.Object({}),
+        most: 2,
+      });
+      const first = await records.put('bounded', 'a', {}, 0);
+      await records.put('bounded', 'b', {}, 0);
+      await assert.rejects(records.put('bounded', 'c', {}, 0), { code: 'too_many' });
+      assert.ok(await records.put('bounded', 'a', {}, first ?? 0));
+      await records.purge('bounded');
+      assert.ok(await records.put('bounded', 'c', {}, 0));
     });
 
     it('lists page by page, by role, capability and kind', async () => {
@@ -194,6 +290,24 @@ describe('agents', () => {
       while (!(await there.one(id)).connected);
       await here.send({ to: id, content: 'at last' });
       assert.deepEqual(contents(await waiting), ['at last']);
+    });
+
+    it('with many copies are stored once, and nobody replaces the text of another', async () => {
+      const subscribers = Array.from({ length: 12 }, (_, n) => `bulk-${n}`);
+      for (const agent_id of subscribers) await here.register({ agent_id, subscriptions: ['BULK'] });
+      const bytes = async (): Promise<number> => (await lab.broker.jsm.streams.info(STREAM.events)).state.bytes;
+      const before = await bytes();
+      const message = { type: 'BULK', content: 'x'.repeat(900_000), message_id: uuidv4() };
+      assert.equal((await here.send(message)).copies.length, 12);
+      assert.ok((await bytes()) - before < 100_000, `${(await bytes()) - before} bytes of events`);
+      const made = await here.ask('POST', '/tokens', { owner: 'somebody', scopes: ['agents'] });
+      const other = new AgentsOver(() => lab.url, String(made.body['token']));
+      await other.send({ ...message, content: 'y'.repeat(1_200_000) });
+      // Sent again, it is the same message, and its body is the first one's.
+      await there.send({ ...message, content: 'z'.repeat(900_000) });
+      for (const id of ['bulk-0', 'bulk-11']) assert.deepEqual(contents(await there.inbox(id)), [message.content]);
+      const bodies = await (await new Objm(lab.broker.js).open(BUCKET.blobs)).list();
+      assert.equal(bodies.filter(({ name }) => name.includes(message.message_id)).length, 2);
     });
 
     it('may be larger than the broker lets a message be', async () => {

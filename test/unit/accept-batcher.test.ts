@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Batcher, batchLength } from '../../src/api/accept/batcher.js';
+import { Batcher, batchesOf, batchLength } from '../../src/api/accept/batcher.js';
 import { chooseSession } from '../../src/api/accept/session.js';
 import { isOpen } from '../../src/api/auth.js';
 import { BrokerError } from '../../src/broker/errors.js';
@@ -73,6 +73,15 @@ describe('the batcher', () => {
     const { batcher } = lab();
     await assert.rejects(batcher.publish(publication('bad')));
     assert.equal((await batcher.publish(publication())).seq, 1);
+  });
+
+  it('cuts what is made on demand by number and bytes', () => {
+    const of = (count: number, bytes: number): number[] =>
+      [...batchesOf(Array.from({ length: count }, () => ({ subject: 's', payload: new Uint8Array(bytes) })))].map(
+        ({ length }) => length,
+      );
+    assert.deepEqual([of(0, 1), of(1, 9_000_000), of(1_200, 1)], [[], [1], [500, 500, 200]]);
+    assert.deepEqual(of(10, 1_000_000), [4, 4, 2]);
   });
 
   it('bounds a batch in count and bytes, and takes at least one', () => {

@@ -79,8 +79,10 @@ export class Acceptor {
   }
 
   /** Whether such a request may be taken, as far as it doesn't depend on the time. @throws {ApiError} */
-  admit(request: SpawnRequest, principal: Principal): Promise<void> {
-    return this.#admission.check(request, principal);
+  async admit(request: SpawnRequest, principal: Principal): Promise<void> {
+    await this.#admission.check(request, principal);
+    if (request.session_id === undefined) return;
+    await this.#admission.checkSession(chooseSession(request.session_id, principal.owner), request, principal);
   }
 
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */

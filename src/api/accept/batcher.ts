@@ -92,3 +92,20 @@ export function batchLength(entries: readonly { bytes: number }[]): number {
   });
   return end === -1 ? entries.length : end;
 }
+
+/** Cuts publications as `batchLength` does, and asks for each only when its batch is due. */
+export function* batchesOf(publications: Iterable<Publication>): Generator<Publication[]> {
+  let batch: Publication[] = [];
+  let bytes = 0;
+  for (const publication of publications) {
+    const more = publication.payload.length;
+    if (batch.length > 0 && (batch.length >= MAX_BATCH || bytes + more > MAX_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(publication);
+    bytes += more;
+  }
+  if (batch.length > 0) yield batch;
+}

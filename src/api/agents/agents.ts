@@ -26,7 +26,7 @@ import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
 import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
-import { onBehalfOf, type Principal } from '../principal.js';
+import { LOCAL, onBehalfOf, type Principal } from '../principal.js';
 import { blend } from './blend.js';
 import { Inboxes } from './inbox.js';
 import { Mailer, type FromWithin } from './mailer.js';
@@ -43,6 +43,8 @@ export interface AgentsOptions {
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
   /** @throws {ApiError} not_found */
   readonly profile: (name: string, principal: Principal) => Promise<Profile>;
+  /** Of those that connect to the broker themselves. */
+  readonly nativeIds: readonly string[];
   readonly log: Logger;
   /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
   readonly closing: AbortSignal;
@@ -70,7 +72,7 @@ export class Agents {
     this.presence = new Presence(broker, log);
     this.positions = new Positions(broker);
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
-    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence });
+    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, log });
     const { registry, presence, positions } = this;
     this.remover = new AgentRemover({ broker, blobs, registry, presence, positions });
   }
@@ -90,11 +92,11 @@ export class Agents {
   async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
     const request = await this.#whole(asked, principal);
     demandFor(request, principal);
-    await this.#admit(request.options, principal);
-    const { agent, revision } = await this.registry.register(request, principal, ({ agent_id: id }) =>
-      // Nothing that was for an earlier agent of this id is for this one.
-      this.remover.clear(id),
-    );
+    this.#demandForNative(request.agent_id, principal);
+    const { options, session_id: session } = request;
+    await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
+    // Nothing that was for an earlier agent of this id is for this one.
+    const { agent, revision } = await this.registry.register(request, principal, (id) => this.remover.look(id));
     const { agent_id, session_id } = agent;
     return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
   }
@@ -164,6 +166,15 @@ export class Agents {
     return { seq: now };
   }
 
+  /**
+   * Whoever has such an id has the agent's user of the broker act for him: so nobody takes it before those whom the operator means do.
+   * @throws {ApiError} forbidden
+   */
+  #demandForNative(id: string | undefined, principal: Principal): void {
+    if (id === undefined || !this.#options.nativeIds.includes(id) || principal.owner === LOCAL.owner) return;
+    if (this.registry.find(id)?.value.owner !== principal.owner) demand(principal, 'admin');
+  }
+
   #shown({ value, revision }: Cached<Agent>): AgentShown {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
   }
@@ -175,15 +186,15 @@ export class Agents {
   }
 
   /** What its tasks would be refused for is told now. */
-  async #admit(options: Agent['options'], principal: Principal): Promise<void> {
+  async #admit(options: Partial<SpawnRequest> | undefined, principal: Principal): Promise<void> {
     if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
   }
 }
 
 /** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
 function demandFor(
-  { kind, options, hands }: Pick<AgentRegistration, 'kind' | 'options' | 'hands'>,
+  { kind, options, hands, session_id: session }: Pick<AgentRegistration, 'kind' | 'options' | 'hands' | 'session_id'>,
   by: Principal,
 ): void {
-  if (kind === 'managed' || options !== undefined || hands !== undefined) demand(by, 'spawn');
+  if (kind === 'managed' || options !== undefined || hands !== undefined || session !== undefined) demand(by, 'spawn');
 }

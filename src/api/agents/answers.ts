@@ -12,12 +12,12 @@ import { keptCommand } from '../../broker/ended-commands.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { lastBySubject } from '../../broker/read.js';
 import { Work } from '../../broker/work.js';
-import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { ApiError } from '../api-error.js';
 import { answerOf, answerToWord, type Answer } from './decide.js';
 import type { Ending } from './ending.js';
-import type { Mailer } from './mailer.js';
+import type { FromWithin, Mailer } from './mailer.js';
+import { StoredIds } from './stored-ids.js';
 import type { TaskMaker } from './task-maker.js';
 
 export interface AnswersOptions {
@@ -47,9 +47,11 @@ type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' 
 export class Answers {
   readonly #options: AnswersOptions;
   readonly #work: Work;
+  readonly #stored: StoredIds;
 
   constructor(options: AnswersOptions) {
     this.#options = options;
+    this.#stored = new StoredIds(options.broker, STREAM.events);
     this.#work = new Work({
       broker: options.broker,
       stream: STREAM.events,
@@ -79,7 +81,7 @@ export class Answers {
       await delivery.ack();
     } catch (error) {
       const about = { err: error, subject: delivery.subject, tries: delivery.count };
-      const mayCome = isBrokerError(error) || (error instanceof ApiError && error.status !== 500);
+      const mayCome = isBrokerError(error) ? error.kind !== 'refused' : isTransient(error);
       if (!mayCome && delivery.count >= MOST_TRIES) {
         log.error(about, "an agent's answer is given up");
         return delivery.ack().catch(() => undefined);
@@ -122,13 +124,23 @@ export class Answers {
       ...said,
     };
     const old = Date.now() - Date.parse(event.timestamp) > CERTAIN_MS;
-    if ((old || delivery.count > 1) && (await this.#isStored(request, delivery.seq))) return;
+    if ((old || delivery.count > 1) && (await this.#isStored(request, owner, delivery.seq))) return;
+    const by = tasks.principal(owner, to.token_id);
+    const within: FromWithin = {
+      hops: to.hops + 1,
+      task_id: taskId,
+      ...(error === undefined ? {} : { error }),
+      ...(signal === undefined ? {} : { signal }),
+    };
     try {
-      await mailer.send(request, tasks.principal(owner, to.token_id), {
-        hops: to.hops + 1,
-        task_id: taskId,
-        ...(error === undefined ? {} : { error }),
-        ...(signal === undefined ? {} : { signal }),
+      await mailer.send(request, by, within).catch(async (thrown: unknown) => {
+        if (!isForGood(thrown)) throw thrown;
+        // Whoever waits for it is told why it doesn't come.
+        log.warn({ err: thrown, task_id: taskId, agent_id: agentId }, "an agent's answer was refused");
+        const { content: _content, payload: _payload, ...rest } = request;
+        const { code, message } = thrown;
+        const why = `The answer could not be sent: ${message}`;
+        await mailer.send({ ...rest, content: why }, by, { ...within, error: { code, message: why } });
       });
     } catch (thrown) {
       // It or whoever wrote to it was removed since.
@@ -138,22 +150,12 @@ export class Answers {
   }
 
   /** Looks for it among what came to the addressee after the outcome. @throws {BrokerError} */
-  async #isStored(
+  #isStored(
     { type = 'DIRECT_MESSAGE', to, message_id: id = '' }: MessageRequest,
+    owner: string,
     after: number,
   ): Promise<boolean> {
-    const filter = SUBJECT.agentMessage(to ?? NOBODY, type);
-    for await (const stored of readStream(
-      this.#options.broker,
-      STREAM.events,
-      filter,
-      after,
-      Number.MAX_SAFE_INTEGER,
-    )) {
-      const found = parseJson(stored.data) as Partial<StoredEvent> | undefined;
-      if (found?.id === id) return true;
-    }
-    return false;
+    return this.#stored.has(SUBJECT.agentMessage(to ?? NOBODY, type), owner, id, after);
   }
 
   /** The message that the task answers: its SPAWN_QUEUED says so, or its command, if that was lost with its API. */
@@ -176,3 +178,11 @@ export class Answers {
     return { ...event, data: { ...event.data, output } } as Outcome;
   }
 }
+
+/** What passes: the broker is away, or has no room for now. */
+const isTransient = (error: unknown): boolean =>
+  error instanceof ApiError && (error.status === 429 || error.status === 503 || error.code === 'conflict');
+
+/** It would be refused again, however often it is sent; whom nobody finds is no error. */
+const isForGood = (error: unknown): error is ApiError =>
+  error instanceof ApiError && error.status < 500 && !isTransient(error) && error.code !== 'not_found';

@@ -7,16 +7,16 @@ import type { AgentRegistry } from './registry.js';
 /** Ends an agent by a signal: from now on its messages wait, until somebody makes it active again. */
 export class Ending {
   readonly #broker: Broker;
-  readonly #registry: Pick<AgentRegistry, 'setStatus'>;
+  readonly #registry: Pick<AgentRegistry, 'end'>;
 
-  constructor(broker: Broker, registry: Pick<AgentRegistry, 'setStatus'>) {
+  constructor(broker: Broker, registry: Pick<AgentRegistry, 'end'>) {
     this.#broker = broker;
     this.#registry = registry;
   }
 
   /** @param by what makes it one ending, however often it is tried: the message or the task. @throws {BrokerError} */
   async end({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
-    await this.#registry.setStatus(agent_id, 'ended');
+    if (!(await this.#registry.end(agent_id, by))) return;
     const event = newEvent('AGENT_TERMINATED', { agent_id, owner, reason: 'signal' });
     const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated'));
     await this.#broker.publisher.publish({ ...publication, msgId: `ended-${agent_id}-${by}` });

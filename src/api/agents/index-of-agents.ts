@@ -27,6 +27,10 @@ export class AgentIndex {
     return [...(this.#byOwner.get(owner) ?? [])].toSorted();
   }
 
+  count(owner: string): number {
+    return this.#byOwner.get(owner)?.size ?? 0;
+  }
+
   subscribers(owner: string, type: string): string[] {
     return [...(this.#subscribers.get(`${owner} ${type}`) ?? [])].toSorted();
   }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
 import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
 import type { Agent } from '../../../contracts/agents.js';
 import {
@@ -14,9 +16,9 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication } from '../../broker/events.js';
-import { MAX_BATCH, type Publication } from '../../broker/publish.js';
+import type { Publication } from '../../broker/publish.js';
 import type { EventHub } from '../../events/hub.js';
-import { Batcher } from '../accept/batcher.js';
+import { Batcher, batchesOf } from '../accept/batcher.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { Presence } from './presence.js';
@@ -29,6 +31,7 @@ export interface MailerOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly registry: Pick<AgentRegistry, 'agent' | 'of' | 'subscribers'>;
   readonly presence: Pick<Presence, 'connected'>;
+  readonly log: Logger;
 }
 
 /** What only KSI itself says of a message. */
@@ -44,6 +47,8 @@ export interface FromWithin {
 
 /** What a message may take beside its text: ids, its envelope. */
 const ENVELOPE_BYTES = 4_096;
+/** A body that takes more with all its copies is stored once, and the copies name it. */
+const MOST_INLINE_BYTES = 1_048_576;
 
 /** Sends messages: each is an event first, and KSI_MESSAGES takes it from there (ADR 17). Answered once the broker has stored it. */
 export class Mailer {
@@ -114,31 +119,57 @@ export class Mailer {
 
   /** The message and its copies; all or none, as long as they are no more than a batch holds. @throws {BrokerError} */
   async #store(message: Message, copies: readonly string[], traceparent: string | undefined): Promise<void> {
-    const { broker, blobs } = this.#options;
+    const { blobs } = this.#options;
     const { content, payload, ...rest } = message;
-    let small: Message = message;
     const body = Buffer.from(JSON.stringify({ content, payload }));
     if (body.length > MOST_MESSAGE_BYTES)
       throw new ApiError('body_too_large', `A message may have ${MOST_MESSAGE_BYTES} bytes, not ${body.length}`);
-    if (blobs.needed(body.length + ENVELOPE_BYTES)) {
-      small = { ...rest, ref: await blobs.put(blobName(message), body) };
+    const small = body.length * (1 + copies.length) <= MOST_INLINE_BYTES;
+    if (small && !blobs.needed(body.length + ENVELOPE_BYTES))
+      return this.#publish(publicationsOf(message, copies, traceparent));
+    const ref = await blobs.put(blobName(message), body);
+    const progress = { named: false };
+    try {
+      await this.#publish(publicationsOf({ ...rest, ref }, copies, traceparent), progress);
+    } catch (error) {
+      // Without an answer it may be stored all the same.
+      progress.named ||= isBrokerError(error, 'unavailable');
+      throw error;
+    } finally {
+      // What was stored before names the body that came with it then.
+      if (!progress.named) await this.#deleteUnused(ref.name);
     }
-    const publications = publicationsOf(small, copies, traceparent);
-    const [only] = publications;
-    if (publications.length === 1 && only !== undefined) {
-      await this.#batcher.publish(only);
-      return;
-    }
-    for (let at = 0; at < publications.length; at += MAX_BATCH) {
-      const batch = publications.slice(at, at + MAX_BATCH);
+  }
+
+  /** @param progress says whether any was stored that had not been before. @throws {BrokerError} */
+  async #publish(publications: Iterable<Publication>, progress = { named: false }): Promise<void> {
+    const { publisher } = this.#options.broker;
+    for (const batch of batchesOf(publications)) {
+      const [only] = batch;
+      if (batch.length === 1 && only !== undefined) {
+        const { duplicate } = await this.#batcher.publish(only);
+        progress.named ||= !duplicate;
+        continue;
+      }
       try {
-        await broker.publisher.publishBatch(batch);
+        await publisher.publishBatch(batch);
+        progress.named = true;
       } catch (error) {
         // It comes again, and some of it is stored: each is taken once.
         if (!isBrokerError(error, 'duplicate')) throw error;
-        for (const each of batch) await broker.publisher.publish(each);
+        for (const each of batch) {
+          const { duplicate } = await publisher.publish(each);
+          progress.named ||= !duplicate;
+        }
       }
     }
+  }
+
+  async #deleteUnused(blob: string): Promise<void> {
+    const { blobs, log } = this.#options;
+    await blobs
+      .delete(blob)
+      .catch((error: unknown) => log.warn({ err: error, blob }, 'a body that nothing names could not be deleted'));
   }
 }
 
@@ -153,10 +184,16 @@ function refuseContradictions(request: MessageRequest, type: string): void {
 const agentOf = (agent: Agent | undefined): Pick<Message, 'agent_id'> =>
   agent === undefined ? {} : { agent_id: agent.agent_id };
 
-/** Where the body of a message lies that is too large for an event: it goes with its addressee. */
-const blobName = ({ to, message_id: id }: Message): string => `event/agent/${to ?? NOBODY}/${id}`;
+/** Where the body of a message lies apart: nobody else's goes there, nor the same one sent again. Whoever reads or deletes it has its name from `ref`. */
+const blobName = ({ to, owner, message_id: id }: Message): string =>
+  `event/agent/${to ?? NOBODY}/${owner}/${id}/${randomUUID()}`;
 
-function publicationsOf(message: Message, copies: readonly string[], traceparent: string | undefined): Publication[] {
+/** Made one by one, as they are sent: together they may be large. */
+function* publicationsOf(
+  message: Message,
+  copies: readonly string[],
+  traceparent: string | undefined,
+): Generator<Publication> {
   const { message_id: id, owner, type, to } = message;
   const timestamp = new Date().toISOString();
   const publication = <T extends EventType>(event: StoredEvent<T>, subject: string): Publication => ({
@@ -165,18 +202,18 @@ function publicationsOf(message: Message, copies: readonly string[], traceparent
     msgId: `${owner}/${event.id}`,
   });
   const envelope = { v: FORMAT_VERSION, timestamp };
-  return [
-    publication({ ...envelope, id, type: 'AGENT_MESSAGE', data: message }, SUBJECT.agentMessage(to ?? NOBODY, type)),
-    ...copies.map((subscriber) =>
-      publication(
-        {
-          ...envelope,
-          id: uuidv5(`${id}/${subscriber}`, MESSAGE_NAMESPACE),
-          type: 'AGENT_COPY',
-          data: { ...message, agent_id: subscriber },
-        },
-        SUBJECT.agentCopy(subscriber, type),
-      ),
-    ),
-  ];
+  yield publication(
+    { ...envelope, id, type: 'AGENT_MESSAGE', data: message },
+    SUBJECT.agentMessage(to ?? NOBODY, type),
+  );
+  for (const subscriber of copies)
+    yield publication(
+      {
+        ...envelope,
+        id: uuidv5(`${id}/${subscriber}`, MESSAGE_NAMESPACE),
+        type: 'AGENT_COPY',
+        data: { ...message, agent_id: subscriber },
+      },
+      SUBJECT.agentCopy(subscriber, type),
+    );
 }

@@ -1,13 +1,15 @@
 import type { Logger } from 'pino';
+import { STREAM } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Agents } from './agents.js';
 import { Answers } from './answers.js';
 import { Ending } from './ending.js';
 import { Router, type RouterOptions } from './router.js';
+import { StoredIds } from './stored-ids.js';
 import { TaskMaker, type TaskMakerOptions } from './task-maker.js';
 
-export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer'> {
+export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 'stored'> {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly agents: Agents;
@@ -23,7 +25,7 @@ export class ManagedAgents {
 
   constructor({ broker, blobs, agents, inboxPrefix, isWaitedFor, log, ...making }: ManagedAgentsOptions) {
     const { registry, inboxes, mailer } = agents;
-    const tasks = new TaskMaker({ ...making, mailer });
+    const tasks = new TaskMaker({ ...making, mailer, stored: new StoredIds(broker, STREAM.messages) });
     const ending = new Ending(broker, registry);
     this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isWaitedFor, log });
     this.#answers = new Answers({ broker, blobs, inboxPrefix, mailer, tasks, ending, log });

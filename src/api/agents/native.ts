@@ -168,7 +168,9 @@ export class NativeAgents {
 /** Whose it is, the registry says. */
 const ANYBODY: Principal = { tokenId: '', owner: '', scopes: new Set(), seesAll: true };
 
-const tokenOf = (id: string): string => `agent-${id}`;
+/** What stands for a token's id before an agent's. */
+export const NATIVE_TOKEN = 'agent-';
+const tokenOf = (id: string): string => NATIVE_TOKEN + id;
 
 const asAgent = ({ agent_id: id, owner }: Agent): Principal => ({
   tokenId: tokenOf(id),

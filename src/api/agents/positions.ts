@@ -40,6 +40,16 @@ export class Positions {
     throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
   }
 
+  /** Of its entry, for `removeAt`. @throws {BrokerError} */
+  async revisionOf(agentId: string): Promise<number> {
+    return (await this.#read(agentId)).revision;
+  }
+
+  /** Unless it was moved since. @throws {BrokerError} */
+  async removeAt(agentId: string, revision: number): Promise<void> {
+    if (revision > 0) await deleteEntry(this.#broker, SUBJECT.inboxPosition(agentId), revision, 1);
+  }
+
   /** @throws {BrokerError} */
   async remove(agentId: string): Promise<void> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {

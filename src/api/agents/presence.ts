@@ -6,16 +6,26 @@ import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import type { DetachReason } from '../../../contracts/ws.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { deleteEntry, putEntry } from '../../broker/kv.js';
+import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
 import { KvCache, type KvChange } from '../../broker/kv-cache.js';
+import { parseJson } from '../../json.js';
 
 const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
 const MARK_S = 3_600;
+const STREAM = `KV_${BUCKET.agentPresence}`;
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
 /** Called once a connection reads the inbox no more, as another does or the agent is gone. */
 type Lost = (reason: DetachReason) => void;
+
+interface Holding {
+  readonly holder: string;
+  readonly named: Named;
+  readonly lost: Lost;
+  /** Of its entry; undefined until the broker has acknowledged it: nothing tells before that who was later. */
+  revision: number | undefined;
+}
 
 /** A connection that reads an agent's inbox. */
 export interface Held {
@@ -33,15 +43,17 @@ export class Presence {
   readonly #log: Logger;
   readonly #cache: KvCache<AgentPresence>;
   /** Those that this API holds, and what to call when one is lost. */
-  readonly #held = new Map<string, { holder: string; named: Named; lost: Lost }>();
+  readonly #held = new Map<string, Holding>();
   /** Those that read over HTTP, and when they did last. */
   readonly #polled = new Map<string, number>();
   readonly #self = randomUUID();
+  readonly #renewMs: number;
   #timer: NodeJS.Timeout | undefined;
   readonly #working = new Set<Promise<unknown>>();
 
-  constructor(broker: Broker, log: Logger) {
+  constructor(broker: Broker, log: Logger, renewMs = RENEW_MS) {
     this.#broker = broker;
+    this.#renewMs = renewMs;
     this.#log = log;
     this.#cache = new KvCache<AgentPresence>({
       broker,
@@ -58,7 +70,7 @@ export class Presence {
   /** @throws {BrokerError} */
   async start(): Promise<void> {
     await this.#cache.start();
-    this.#timer = setInterval(() => this.#renew(), RENEW_MS);
+    this.#timer = setInterval(() => this.#renew(), this.#renewMs);
   }
 
   async stop(): Promise<void> {
@@ -76,10 +88,20 @@ export class Presence {
   async hold(named: Named, lost: Lost): Promise<Held> {
     const { agent_id: id } = named;
     const holder = randomUUID();
-    this.#held.get(id)?.lost('replaced');
-    this.#held.set(id, { holder, named, lost });
+    const holding: Holding = { holder, named, lost, revision: undefined };
+    const before = this.#held.get(id);
+    this.#held.set(id, holding);
+    before?.lost('replaced');
     this.#polled.delete(id);
-    await this.#put(named, holder);
+    try {
+      holding.revision = await this.#put(named, holder);
+    } catch (error) {
+      if (this.#held.get(id) === holding) this.#held.delete(id);
+      // It may be stored all the same.
+      this.#work(this.#takeBack(id, holder));
+      throw error;
+    }
+    this.#judge(id, holding);
     return { holder, release: () => this.#release(id, holder, named) };
   }
 
@@ -106,14 +128,32 @@ export class Presence {
     if (marked !== undefined) this.#cache.apply(agentId, undefined, marked);
   }
 
-  async #put({ agent_id: id, owner }: Named, holder: string): Promise<void> {
+  /** @returns its revision. */
+  async #put({ agent_id: id, owner }: Named, holder: string): Promise<number> {
     const subject = SUBJECT.agentPresence(id);
     const known = this.#cache.get(id);
     const since = known?.value.holder === holder ? known.value.since : new Date().toISOString();
     const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, since };
     const ack = await this.#broker.publisher.publish({ subject, payload: JSON.stringify(presence) });
     this.#cache.apply(id, presence, ack.seq);
-    if (known === undefined) await this.#tell({ agent_id: id, owner }, 'connected');
+    if (known === undefined) this.#work(this.#tell({ agent_id: id, owner }, 'connected'));
+    return ack.seq;
+  }
+
+  /** What others wrote while it was put: who was later has it. */
+  #judge(id: string, holding: Holding): void {
+    const now = this.#cache.get(id);
+    if (this.#held.get(id) !== holding || (now !== undefined && !replaces(now.value, holding))) return;
+    this.#held.delete(id);
+    holding.lost(now === undefined ? 'removed' : 'replaced');
+  }
+
+  /** @throws {BrokerError} */
+  async #takeBack(id: string, holder: string): Promise<void> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agentPresence(id));
+    if (data === undefined || (parseJson(data) as Partial<AgentPresence> | undefined)?.holder !== holder) return;
+    const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(id), revision, MARK_S);
+    if (marked !== undefined) this.#cache.apply(id, undefined, marked);
   }
 
   async #release(id: string, holder: string, named: Named): Promise<void> {
@@ -132,31 +172,49 @@ export class Presence {
   }
 
   #renew(): void {
-    for (const [id, { holder, named }] of this.#held) {
-      if (this.#cache.get(id)?.value.holder !== holder) continue;
-      this.#work(this.#renewOne(id, holder, named));
-    }
+    for (const [id, holding] of this.#held) if (holding.revision !== undefined) this.#work(this.#renewOne(id, holding));
     const old = performance.now() - AGENT_PRESENCE_TTL_S * 1_000;
     for (const [id, at] of this.#polled) if (at < old) this.#polled.delete(id);
   }
 
-  async #renewOne(id: string, holder: string, named: Named): Promise<void> {
+  async #renewOne(id: string, holding: Holding): Promise<void> {
     const known = this.#cache.get(id);
-    if (known === undefined) return;
+    if (known === undefined) return this.#putAgain(id, holding);
+    // Over HTTP it is read besides: that entry is renewed by who reads.
+    if (known.value.holder !== holding.holder) return;
     const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), known.value, known.revision);
-    if (written !== undefined) this.#cache.apply(id, known.value, written);
-    // It had expired, as the broker was away.
-    else if (this.#held.get(id)?.holder === holder && this.#cache.get(id) === undefined) await this.#put(named, holder);
+    if (written !== undefined) this.#renewed(id, holding, known.value, written);
+  }
+
+  /** Its entry had expired, as the broker was away for long; unless somebody has put another there. */
+  async #putAgain(id: string, holding: Holding): Promise<void> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agentPresence(id));
+    if (data !== undefined || this.#held.get(id) !== holding) return;
+    const { named, holder } = holding;
+    const since = new Date().toISOString();
+    const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, since };
+    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), presence, revision);
+    if (written === undefined) return;
+    this.#renewed(id, holding, presence, written);
+    await this.#tell(named, 'connected');
+  }
+
+  #renewed(id: string, holding: Holding, presence: AgentPresence, revision: number): void {
+    holding.revision = revision;
+    this.#cache.apply(id, presence, revision);
+    // Released meanwhile.
+    if (!this.#held.has(id)) this.#work(this.#takeBack(id, holding.holder));
   }
 
   #onChange({ key: id, before, now, revision, expired }: KvChange<AgentPresence>): void {
     const held = this.#held.get(id);
-    if (now !== undefined && held !== undefined && now.holder !== held.holder && !now.holder.startsWith('http:')) {
+    const later = held?.revision !== undefined && revision > held.revision;
+    if (held !== undefined && later && now !== undefined && replaces(now, held)) {
       this.#held.delete(id);
       held.lost('replaced');
     }
     // At another API. What has expired is put there again.
-    if (now === undefined && !expired && held !== undefined && before?.holder === held.holder) {
+    if (held !== undefined && later && now === undefined && !expired && before?.holder === held.holder) {
       this.#held.delete(id);
       held.lost('removed');
     }
@@ -179,3 +237,7 @@ export class Presence {
     this.#working.add(done);
   }
 }
+
+/** Who reads over HTTP replaces no connection. */
+const replaces = ({ holder }: AgentPresence, held: Holding): boolean =>
+  holder !== held.holder && !holder.startsWith('http:');

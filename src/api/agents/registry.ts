@@ -24,7 +24,9 @@ const STREAM = `KV_${BUCKET.agents}`;
 const MAX_TRIES = 20;
 /** How long it is kept that an agent was removed, for APIs that were away. */
 const MARK_S = 3_600;
-const MOST_OPTIONS_CHARS = 400_000;
+const MOST_OPTIONS_BYTES = 400_000;
+/** So many may an owner have. */
+const MOST_AGENTS = 20_000;
 
 /** What an agent becomes; undefined: it stays as it is. */
 type Change = (agent: Agent) => Partial<Agent> | undefined;
@@ -41,9 +43,11 @@ export class AgentRegistry {
   readonly #broker: Broker;
   readonly #cache: KvCache<Agent>;
   readonly #index = new AgentIndex();
+  readonly #most: number;
 
-  constructor(broker: Broker, log: Logger) {
+  constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
     this.#broker = broker;
+    this.#most = most;
     this.#cache = new KvCache<Agent>({
       broker,
       bucket: BUCKET.agents,
@@ -115,23 +119,30 @@ export class AgentRegistry {
   }
 
   /**
-   * Makes an agent, or brings one of the same owner up to date. @param prepare done before a new one is told to anybody.
-   * @throws {ApiError} agent_exists, invalid_request
+   * Makes an agent, or brings one of the same owner up to date. @param look sees what is there of an id that no agent has, and gives what
+   * clears it: done before a new one is told to anybody.
+   * @throws {ApiError} agent_exists, too_many, invalid_request
    */
   async register(
     request: AgentRegistration,
     principal: Principal,
-    prepare: (agent: Agent) => Promise<void>,
+    look: (id: string) => Promise<() => Promise<void>>,
   ): Promise<Registered> {
     refuseLarge(request.options);
     const id = request.agent_id ?? uuidv7();
     return guarded(async () => {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const { revision, agent: stored } = await this.#read(id);
+        const first = await this.#read(id);
+        const clear = first.agent === undefined ? await look(id) : undefined;
+        // Again: what was seen is of nobody only if there is no agent after that.
+        const { revision, agent: stored } = clear === undefined ? first : await this.#read(id);
         if (stored !== undefined && stored.owner !== principal.owner)
           throw new ApiError('agent_exists', `There is an agent ${id} already`);
         const agent = stored === undefined ? made(id, request, principal.owner) : registeredAgain(stored, request);
-        if (stored === undefined) await prepare(agent);
+        if (stored === undefined) {
+          this.#refuseTooMany(principal.owner);
+          await clear?.();
+        }
         const written = await this.#put(agent, revision);
         if (written === undefined) continue;
         await this.#tell(stored === undefined ? 'AGENT_REGISTERED' : 'AGENT_UPDATED', agent);
@@ -168,14 +179,15 @@ export class AgentRegistry {
     return changed;
   }
 
-  /** Of itself, by a signal. @returns undefined: it is so already, or there is none. @throws {BrokerError} */
-  async setStatus(id: string, status: AgentStatus): Promise<Agent | undefined> {
-    let was: AgentStatus | undefined;
-    const changed = await this.#change(id, (agent) => {
-      was = agent.status;
-      return was === status ? undefined : { status };
-    });
-    return was === status ? undefined : changed?.value;
+  /**
+   * Of itself, by a signal. @param by the message or task that gave it.
+   * @returns whether it is ended by that now; once it was made active again, the same signal ends it no more. @throws {BrokerError}
+   */
+  async end(id: string, by: string): Promise<boolean> {
+    const changed = await this.#change(id, (agent) =>
+      agent.ended_by === by ? undefined : { status: 'ended', ended_by: by },
+    );
+    return changed?.value.status === 'ended';
   }
 
   /** Takes the record away; nothing else of it. @throws {BrokerError} */
@@ -187,6 +199,11 @@ export class AgentRegistry {
       if (marked !== undefined) return this.#cache.apply(id, undefined, marked);
     }
     throw tooMany(id);
+  }
+
+  /** As far as this API knows. @throws {ApiError} too_many */
+  #refuseTooMany(owner: string): void {
+    if (this.#index.count(owner) >= this.#most) throw new ApiError('too_many', `${owner} has ${this.#most} agents`);
   }
 
   async #change(id: string, change: Change, expected?: number): Promise<Cached<Agent> | undefined> {
@@ -276,8 +293,8 @@ function registeredAgain(stored: Agent, request: AgentRegistration): Agent {
 }
 
 function refuseLarge(options: unknown): void {
-  if (JSON.stringify(options ?? {}).length > MOST_OPTIONS_CHARS)
-    throw invalid([{ field: 'options', message: `is longer than ${MOST_OPTIONS_CHARS} characters` }]);
+  if (Buffer.byteLength(JSON.stringify(options ?? {})) > MOST_OPTIONS_BYTES)
+    throw invalid([{ field: 'options', message: `is longer than ${MOST_OPTIONS_BYTES} bytes` }]);
 }
 
 const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({

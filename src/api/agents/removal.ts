@@ -16,7 +16,7 @@ export interface AgentRemoverOptions {
   readonly blobs: Blobs;
   readonly registry: Pick<AgentRegistry, 'remove' | 'of'>;
   readonly presence: Pick<Presence, 'forget'>;
-  readonly positions: Pick<Positions, 'remove'>;
+  readonly positions: Pick<Positions, 'remove' | 'revisionOf' | 'removeAt'>;
 }
 
 /**
@@ -48,38 +48,58 @@ export class AgentRemover {
     await this.#deleteOf(owner, STREAM.messages, SUBJECT.inbox(NOBODY));
   }
 
+  /**
+   * Sees what there is of an id that is to become a new agent's. @returns what clears that, and nothing that came later: it would be of another
+   * agent, which was registered first. @throws {BrokerError}
+   */
+  async look(agentId: string): Promise<() => Promise<void>> {
+    const { positions } = this.#options;
+    const [revision, { event, message }] = await Promise.all([positions.revisionOf(agentId), this.#last(agentId)]);
+    return async () => {
+      await positions.removeAt(agentId, revision);
+      await this.#clear(agentId, event, message);
+    };
+  }
+
   /** Nothing is in its inbox any more, nor ever was. @throws {BrokerError} */
   async clear(agentId: string): Promise<void> {
-    const { broker, positions } = this.#options;
+    const [{ event, message }] = await Promise.all([this.#last(agentId), this.#options.positions.remove(agentId)]);
+    // What is an event may be a message a moment later.
+    if (event > 0 || message > 0) await this.#clear(agentId, event > 0 ? Infinity : 0, Infinity);
+  }
+
+  /** Of its events and messages: 0 where there is none. */
+  async #last(agentId: string): Promise<{ event: number; message: number }> {
+    const { broker } = this.#options;
     const [event, message] = await Promise.all([
       lastBySubject(broker, STREAM.events, SUBJECT.agentAll(agentId)),
       lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId)),
-      positions.remove(agentId),
     ]);
-    if (message !== undefined) await this.#deleteBodies(agentId);
+    return { event: event?.seq ?? 0, message: message?.seq ?? 0 };
+  }
+
+  /** Up to a place among its events, and one among its messages; 0: there is none. */
+  async #clear(agentId: string, event: number, message: number): Promise<void> {
+    if (message > 0) await this.#deleteBodies(agentId, message);
     // The events first: KSI_MESSAGES takes from them, a moment later.
-    if (event !== undefined) await this.#purge(STREAM.events, SUBJECT.agentAll(agentId));
-    if (event !== undefined || message !== undefined) await this.#purge(STREAM.messages, SUBJECT.inbox(agentId));
+    if (event > 0) await this.#purge(STREAM.events, SUBJECT.agentAll(agentId), event);
+    if (message > 0) await this.#purge(STREAM.messages, SUBJECT.inbox(agentId), message);
   }
 
   /** Of its messages; that of one of which it got a copy goes with the addressee. */
-  async #deleteBodies(agentId: string): Promise<void> {
+  async #deleteBodies(agentId: string, upTo: number): Promise<void> {
     const { broker, blobs } = this.#options;
-    for await (const stored of readStream(
-      broker,
-      STREAM.messages,
-      SUBJECT.inbox(agentId),
-      0,
-      Number.MAX_SAFE_INTEGER,
-    )) {
+    for await (const stored of readStream(broker, STREAM.messages, SUBJECT.inbox(agentId), 0, upTo)) {
       const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
       if (data?.ref !== undefined && data.to === agentId) await blobs.delete(data.ref.name);
     }
   }
 
-  async #purge(stream: string, filter: string): Promise<void> {
+  /** @param upTo the last that goes; Infinity: all. */
+  async #purge(stream: string, filter: string, upTo: number): Promise<void> {
+    const range = upTo === Infinity ? { filter } : { filter, seq: upTo + 1 };
     try {
-      await this.#options.broker.jsm.streams.purge(stream, { filter });
+      await this.#options.broker.jsm.streams.purge(stream, range);
     } catch (error) {
       throw asBrokerError(error, `deleting ${filter}`);
     }

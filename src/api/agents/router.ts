@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Agent } from '../../../contracts/agents.js';
 import { givesWord } from '../../../contracts/conversations.js';
 import type { InboxMessage } from '../../../contracts/messages.js';
-import { CONSUMER, NOBODY, STREAM } from '../../../contracts/names.js';
+import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
 import { Work } from '../../broker/work.js';
@@ -16,7 +16,7 @@ import type { TaskMaker } from './task-maker.js';
 export interface RouterOptions {
   readonly broker: Broker;
   readonly inboxPrefix?: string | undefined;
-  readonly registry: Pick<AgentRegistry, 'find' | 'onChange' | 'entries'>;
+  readonly registry: Pick<AgentRegistry, 'find' | 'onChange'>;
   readonly inboxes: Pick<Inboxes, 'read' | 'take'>;
   readonly tasks: Pick<TaskMaker, 'make' | 'refuse'>;
   readonly ending: Pick<Ending, 'end'>;
@@ -34,14 +34,11 @@ const PAGE = 50;
 const ANOTHERS_MS = 300;
 const AGAIN_MS = 1_000;
 const LONGEST_AGAIN_MS = 30_000;
-/** A status that changed before this start may have been told to nobody. */
-const RECENT_MS = 600_000;
-
 /** Well within the consumer's `ack_wait`. */
 const RENEW_MS = 3_000;
 
-/** How the work on an inbox ended: nothing is left, or another time, as something is in the way. */
-type End = { readonly kind: 'done' } | { readonly kind: 'later'; readonly ms: number };
+/** How the work on an inbox ended: nothing is left, there may be more, or another time, as something is in the way. */
+type End = { readonly kind: 'done' } | { readonly kind: 'more' } | { readonly kind: 'later'; readonly ms: number };
 
 interface AtWork {
   /** The word that is acknowledged only when nothing is left: if this API dies, it comes to another. */
@@ -62,6 +59,7 @@ export class Router {
   /** Agents whose turn it is not yet. */
   readonly #queue: string[] = [];
   readonly #running = new Set<Promise<void>>();
+  #renewing: NodeJS.Timeout | undefined;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
 
@@ -82,8 +80,11 @@ export class Router {
     this.#unsubscribe = registry.onChange(({ before, now }) => {
       if (now !== undefined && takes(now) && before !== undefined && !takes(before)) this.#nudge(now.agent_id);
     });
-    const since = new Date(Date.now() - RECENT_MS).toISOString();
-    for (const [id, { value }] of registry.entries()) if (takes(value) && value.updated_at > since) this.#nudge(id);
+    void this.#lookAround();
+    // Of agents at work, and of those that wait for their turn.
+    this.#renewing = setInterval(() => {
+      for (const { held } of this.#atWork.values()) void held?.renew().catch(() => undefined);
+    }, RENEW_MS);
     this.#work.start();
   }
 
@@ -91,13 +92,34 @@ export class Router {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#unsubscribe?.();
+    clearInterval(this.#renewing);
     await this.#work.stop();
     await Promise.all(this.#running);
+    // Those whose turn has not come: to another API.
+    for (const { held } of this.#atWork.values()) held?.giveBack(0);
+    this.#atWork.clear();
+  }
+
+  /** That an agent was made active again may have been told to nobody, or to an API that died of it. Never rejects. */
+  async #lookAround(): Promise<void> {
+    const { broker, registry, log } = this.#options;
+    try {
+      const { state } = await broker.jsm.streams.info(STREAM.messages, { subjects_filter: SUBJECT.messagesAll });
+      const ids = new Set(Object.keys(state.subjects ?? {}).map(agentIn));
+      for (const id of ids) {
+        const agent = registry.find(id)?.value;
+        if (agent !== undefined && takes(agent) && !this.#stopped) this.#nudge(id);
+      }
+    } catch (error) {
+      if (this.#stopped) return;
+      log.warn({ err: error }, 'the inboxes that have messages could not be listed; trying again');
+      broker.clock.after(AGAIN_MS, () => void (this.#stopped || this.#lookAround()));
+    }
   }
 
   /** Never rejects. */
   async #heard(delivery: Delivery): Promise<void> {
-    const id = delivery.subject.slice(delivery.subject.lastIndexOf('.') + 1);
+    const id = agentIn(delivery.subject);
     const agent = id === NOBODY ? undefined : this.#options.registry.find(id)?.value;
     // It is taken by its client; or when it is active again, which is told as well.
     if (agent === undefined || !takes(agent)) {
@@ -112,8 +134,8 @@ export class Router {
     const atWork = this.#atWork.get(id);
     if (atWork !== undefined) {
       atWork.again = true;
-      // One word is enough to come back to the inbox.
-      if (atWork.held === undefined) atWork.held = delivery;
+      // One word is enough to come back to the inbox. The same one again, as its lease had run out, must not be acknowledged: it is the one.
+      if (atWork.held === undefined || delivery?.seq === atWork.held.seq) atWork.held = delivery ?? atWork.held;
       else if (delivery !== undefined) void this.#acknowledge(delivery);
       return;
     }
@@ -137,13 +159,13 @@ export class Router {
 
   /** Never rejects. */
   async #drain(id: string, atWork: AtWork): Promise<void> {
-    const renewing = setInterval(() => void atWork.held?.renew().catch(() => undefined), RENEW_MS);
-    let end: End;
-    do {
-      atWork.again = false;
-      end = await this.#takeAll(id).catch((error: unknown) => this.#failed(id, error));
-    } while (end.kind === 'done' && atWork.again && !this.#stopped);
-    clearInterval(renewing);
+    atWork.again = false;
+    const end = await this.#takeSome(id).catch((error: unknown) => this.#failed(id, error));
+    if (end.kind === 'more' || (end.kind === 'done' && atWork.again)) {
+      // Others have their turn meanwhile.
+      this.#queue.push(id);
+      return;
+    }
     this.#atWork.delete(id);
     if (end.kind === 'done') {
       if (atWork.held !== undefined) await this.#acknowledge(atWork.held);
@@ -156,22 +178,21 @@ export class Router {
     if (!this.#stopped) this.#options.broker.clock.after(ms, () => void (this.#stopped || this.#nudge(id)));
   }
 
-  async #takeAll(id: string): Promise<End> {
+  /** A page of its messages. */
+  async #takeSome(id: string): Promise<End> {
     const { registry, inboxes } = this.#options;
-    for (;;) {
-      const found = registry.find(id)?.value;
-      if (found === undefined) return { kind: 'done' };
-      const messages = await inboxes.read(found, PAGE);
-      if (messages.length === 0) return { kind: 'done' };
-      for (const message of messages) {
-        // It may have been paused or changed since.
-        const agent = registry.find(id)?.value;
-        if (agent === undefined || !takes(agent)) return { kind: 'done' };
-        if (this.#stopped) return { kind: 'later', ms: 0 };
-        const end = await this.#takeOne(agent, message);
-        if (end !== undefined) return end;
-      }
+    const found = registry.find(id)?.value;
+    if (found === undefined) return { kind: 'done' };
+    const messages = await inboxes.read(found, PAGE);
+    for (const message of messages) {
+      // It may have been paused or changed since.
+      const agent = registry.find(id)?.value;
+      if (agent === undefined || !takes(agent)) return { kind: 'done' };
+      if (this.#stopped) return { kind: 'later', ms: 0 };
+      const end = await this.#takeOne(agent, message);
+      if (end !== undefined) return end;
     }
+    return { kind: messages.length === 0 ? 'done' : 'more' };
   }
 
   /** @returns undefined: it is taken. @throws {BrokerError} */
@@ -216,11 +237,13 @@ export class Router {
   }
 }
 
+const agentIn = (subject: string): string => subject.slice(subject.lastIndexOf('.') + 1);
+
 const takes = ({ kind, status }: Agent): boolean => kind === 'managed' && status === 'active';
 
 /** What passes: until then the message stays at the head of its inbox. A budget that is spent for good doesn't. */
 const isTransient = ({ code, status, retryAfter }: ApiError): boolean =>
-  code === 'budget_exceeded' ? retryAfter !== undefined : status === 429 || status >= 500;
+  code === 'budget_exceeded' ? retryAfter !== undefined : code === 'conflict' || status === 429 || status >= 500;
 
 const againAfter = ({ retryAfter }: ApiError): number =>
   Math.min(retryAfter === undefined ? AGAIN_MS : retryAfter * 1_000, LONGEST_AGAIN_MS);

@@ -3,24 +3,31 @@ import type { Agent } from '../../../contracts/agents.js';
 import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
 import { MESSAGE_NAMESPACE, type InboxMessage } from '../../../contracts/messages.js';
 import type { OnceAcceptor } from '../accept/once.js';
+import { NOBODY, SUBJECT } from '../../../contracts/names.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Metrics } from '../metrics.js';
-import type { Principal } from '../principal.js';
+import { LOCAL, type Principal } from '../principal.js';
 import type { SpawnRate } from '../spawn-rate.js';
 import type { TokenRegistry } from '../tokens/registry.js';
 import type { Reaction } from './decide.js';
 import type { Mailer } from './mailer.js';
+import { NATIVE_TOKEN } from './native.js';
+import type { StoredIds } from './stored-ids.js';
 
 export interface TaskMakerOptions {
   readonly once: Pick<OnceAcceptor, 'ofMessage'>;
   readonly mailer: Pick<Mailer, 'send'>;
-  readonly tokens: Pick<TokenRegistry, 'find'>;
+  readonly tokens: Pick<TokenRegistry, 'find' | 'isValid'>;
   readonly spawnRate: Pick<SpawnRate, 'take'>;
+  /** Of KSI_MESSAGES. */
+  readonly stored: Pick<StoredIds, 'has'>;
   readonly metrics: Pick<Metrics, 'spawns'>;
 }
 
 /** Of messages that no token is known of. */
 const NO_TOKEN = 'agents';
+/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether a refusal is stored. */
+const CERTAIN_MS = 60_000;
 
 /** Makes tasks of messages to managed agents, at the expense of the token that the exchange began with. */
 export class TaskMaker {
@@ -39,6 +46,7 @@ export class TaskMaker {
     const { once, spawnRate, metrics } = this.#options;
     const principal = this.principal(owner, message.token_id);
     try {
+      await this.#refuseRevoked(principal.tokenId);
       spawnRate.take(principal);
       const { accepted, replayed } = await once.ofMessage(request, principal, {
         agent_id,
@@ -56,7 +64,7 @@ export class TaskMaker {
 
   /** Tells the sender that no task was made of a message, and why. @throws {ApiError} */
   async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
-    const { mailer } = this.#options;
+    const { mailer, stored } = this.#options;
     const answer = {
       ...(givesWord(message) ? { type: ANSWER_MESSAGE } : {}),
       from: agent_id,
@@ -66,6 +74,13 @@ export class TaskMaker {
       message_id: uuidv5(`refused/${agent_id}/${message.message_id}`, MESSAGE_NAMESPACE),
       content: why,
     };
+    const subject = SUBJECT.messageStored(
+      givesWord(message) ? ANSWER_MESSAGE : 'DIRECT_MESSAGE',
+      message.from ?? NOBODY,
+    );
+    // Its agent was about to be refused it when its API died.
+    const old = Date.now() - Date.parse(message.timestamp) > CERTAIN_MS;
+    if (old && (await stored.has(subject, owner, answer.message_id, message.seq))) return;
     try {
       const within = { hops: message.hops + 1, error: { code, message: why } };
       await mailer.send(answer, this.principal(owner, message.token_id), within);
@@ -73,6 +88,14 @@ export class TaskMaker {
       // Whoever sent it is there no more.
       if (!(error instanceof ApiError && error.code === 'not_found')) throw error;
     }
+  }
+
+  /** What a token began ends with it: without its limits nothing goes on. @throws {ApiError} unauthorized */
+  async #refuseRevoked(tokenId: string): Promise<void> {
+    // The operator's own, an agent's at the broker, none: these are no records.
+    if (tokenId === LOCAL.tokenId || tokenId === NO_TOKEN || tokenId.startsWith(NATIVE_TOKEN)) return;
+    if (!(await this.#options.tokens.isValid(tokenId)))
+      throw new ApiError('unauthorized', 'The token with which this began was revoked, or has expired');
   }
 
   /** Who asks for a managed agent's task. */

@@ -28,6 +28,8 @@ export interface OwnedRecordsOptions<S extends TSchema> {
   /** Where a record stands; `*` as the id: all of the owner's. */
   readonly subject: (owner: string, id: string) => string;
   readonly schema: S;
+  /** So many may an owner have. Default: 20,000. */
+  readonly most?: number;
 }
 
 export interface PageOf<R> {
@@ -53,18 +55,25 @@ const MARK_S = 86_400;
 /** The broker answers for so many subjects at once. */
 const AT_ONCE = 250;
 
+const MOST = 20_000;
+/** How long a count holds, with what was added here since; other APIs may add some meanwhile. */
+const COUNT_MS = 60_000;
+
 /** Records of owners in a KV bucket, each by an id; changed by compare-and-set. */
 export class OwnedRecords<S extends TSchema> {
   readonly #broker: Broker;
   readonly #stream: string;
   readonly #subject: (owner: string, id: string) => string;
   readonly #schema: S;
+  readonly #most: number;
+  readonly #counts = new Map<string, { count: number; readonly at: number }>();
 
-  constructor({ broker, bucket, subject, schema }: OwnedRecordsOptions<S>) {
+  constructor({ broker, bucket, subject, schema, most = MOST }: OwnedRecordsOptions<S>) {
     this.#broker = broker;
     this.#stream = `KV_${bucket}`;
     this.#subject = subject;
     this.#schema = schema;
+    this.#most = most;
   }
 
   /** As the leader has it. @throws {BrokerError} */
@@ -78,8 +87,12 @@ export class OwnedRecords<S extends TSchema> {
     return (await this.entry(owner, id)).held;
   }
 
-  /** @returns the new revision; undefined: the entry has another one than `expected`. @throws {BrokerError} */
-  put(owner: string, id: string, record: Static<S>, expected: number): Promise<number | undefined> {
+  /**
+   * @returns the new revision; undefined: the entry has another one than `expected`.
+   * @throws {ApiError} too_many; marks of what was deleted within a day are counted. @throws {BrokerError}
+   */
+  async put(owner: string, id: string, record: Static<S>, expected: number): Promise<number | undefined> {
+    if (expected === 0) await this.#takePlace(owner);
     return putEntry(this.#broker, this.#subject(owner, id), record, expected);
   }
 
@@ -114,11 +127,23 @@ export class OwnedRecords<S extends TSchema> {
 
   /** Deletes all that is an owner's, marks included. @throws {BrokerError} */
   async purge(owner: string): Promise<void> {
+    this.#counts.delete(owner);
     try {
       await this.#broker.jsm.streams.purge(this.#stream, { filter: this.#subject(owner, '*') });
     } catch (error) {
       throw asBrokerError(error, `deleting what ${owner} has in ${this.#stream}`);
     }
+  }
+
+  async #takePlace(owner: string): Promise<void> {
+    const known = this.#counts.get(owner);
+    const now = performance.now();
+    const holds = known !== undefined && now - known.at < COUNT_MS;
+    const counted = holds ? known : { count: (await this.#ids(owner)).length, at: now };
+    this.#counts.set(owner, counted);
+    if (counted.count >= this.#most)
+      throw new ApiError('too_many', `${owner} has ${this.#most} of these, those deleted within a day counted`);
+    counted.count++;
   }
 
   async #ids(owner: string): Promise<string[]> {

@@ -52,6 +52,12 @@ export class TokenRegistry {
     return this.#records.get(id);
   }
 
+  /** Whether it lets in now; one that another API has just made is looked for at the broker. @throws {BrokerError} */
+  async isValid(id: string, now = Date.now()): Promise<boolean> {
+    const record = this.#records.get(id) ?? (await this.#stored(id));
+    return record !== undefined && (record.expires_at === undefined || Date.parse(record.expires_at) > now);
+  }
+
   /** Calls `listener` after changes. Returns how to stop that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);

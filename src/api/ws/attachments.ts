@@ -76,10 +76,11 @@ export class Attachments {
     try {
       await guarded(() => attachment.hold());
     } catch (error) {
-      this.#attached.delete(id);
+      if (this.#attached.get(id)?.attachment === attachment) this.#attached.delete(id);
       throw error;
     }
-    if (this.#stopped) return void attachment.stop();
+    // Replaced or called off meanwhile, as was said.
+    if (this.#stopped || this.#attached.get(id)?.attachment !== attachment) return void attachment.stop();
     send({ op: 'attached', id, agent_id: agentId });
     attachment.start();
   }
@@ -87,7 +88,12 @@ export class Attachments {
   async #ack({ id, seq }: Frame<'ack'>): Promise<void> {
     const attached = this.#attached.get(id);
     if (attached === undefined) throw new ApiError('not_found', `Nothing is attached as ${id}`);
-    const now = await guarded(() => attached.attachment.ack(seq));
+    const { agent, attachment } = attached;
+    const { agents } = this.#options.context;
+    // It may have been removed, and its id be another's.
+    const { value } = await agents.registry.agent(agent.agent_id, this.#options.principal);
+    if (value.owner !== agent.owner) throw new ApiError('not_found', `There is no agent ${agent.agent_id} of yours`);
+    const now = await guarded(() => attachment.ack(seq));
     this.#options.send({ op: 'acked', id, seq: now });
   }
 

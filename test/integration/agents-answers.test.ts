@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessageRequest } from '../../contracts/messages.js';
+import { CONSUMER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { TASK_STATES } from '../../contracts/states.js';
+import { Answers } from '../../src/api/agents/answers.js';
+import type { FromWithin } from '../../src/api/agents/mailer.js';
+import { StoredIds } from '../../src/api/agents/stored-ids.js';
+import { ApiError } from '../../src/api/api-error.js';
+import { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
+import { connectTest, silent } from '../fixtures/connection.js';
+
+describe('answers of managed agents', () => {
+  let server: TestBroker;
+  let broker: Broker;
+  before(async () => {
+    server = await startTestBroker();
+    broker = await connectTest(server.url);
+  });
+  after(async () => {
+    await broker.close();
+    await server.stop();
+  });
+
+  it('that are refused for good are told of, under the same id, and not tried for ever', async () => {
+    const sent: { request: MessageRequest; within: FromWithin | undefined }[] = [];
+    const answers = new Answers({
+      broker,
+      blobs: new Blobs(broker),
+      mailer: {
+        send: (request, _by, within) => {
+          sent.push({ request, within });
+          if (sent.length === 1) return Promise.reject(new ApiError('body_too_large', 'It is too long'));
+          return Promise.resolve({ message_id: '', status: 'queued', copies: [], since: '' });
+        },
+      },
+      tasks: { principal: (owner) => ({ owner, tokenId: 't', scopes: new Set(), seesAll: false }) },
+      ending: { end: () => Promise.resolve() },
+      log: silent,
+    });
+    const task = { task_id: 'task', session_id: 'session', owner: 'local', agent_id: 'bob' };
+    const message = { message_id: 'm', type: 'DIRECT_MESSAGE', from: 'ann', hops: 0 };
+    const about = { ...task, queue: 'default', priority: 'normal', prompt_preview: '' } as const;
+    for (const [event, { token }] of [
+      [newEvent('SPAWN_QUEUED', { ...about, message }), TASK_STATES.queued],
+      [newEvent('SPAWN_CANCELLED', { ...task, reason: 'requested' }), TASK_STATES.cancelled],
+    ] as const)
+      await broker.publisher.publish(eventPublication(event, SUBJECT.taskState('task', token)));
+    answers.start();
+    const info = (): ReturnType<Broker['jsm']['consumers']['info']> =>
+      broker.jsm.consumers.info(STREAM.events, CONSUMER.answers);
+    for (let { ack_floor: floor } = await info(); floor.consumer_seq < 1; { ack_floor: floor } = await info())
+      await sleep(20);
+    await answers.stop();
+    assert.equal(sent.length, 2);
+    const [refused, told] = sent;
+    assert.equal(told?.request.message_id, refused?.request.message_id);
+    assert.deepEqual([told?.request.to, told?.request.reply_to], ['ann', 'm']);
+    assert.match(told?.request.content ?? '', /could not be sent: It is too long/);
+    assert.equal(told?.within?.error?.code, 'body_too_large');
+  });
+
+  it('are looked for among what was read already, and only in what came since', async () => {
+    const subject = SUBJECT.agentMessage('ann', 'DIRECT_MESSAGE');
+    const send = async (id: string, owner = 'local'): Promise<number> => {
+      const event = { ...newEvent('AGENT_MESSAGE', { message_id: id, type: 'DIRECT_MESSAGE', owner, hops: 0 }), id };
+      return (await broker.publisher.publish(eventPublication(event, subject))).seq;
+    };
+    const first = await send('first');
+    for (let n = 0; n < 20; n++) await send(`m${n}`);
+    let pages = 0;
+    const { direct } = broker.jsm;
+    const counting = Object.create(direct, {
+      getBatch: {
+        value: (...args: Parameters<typeof direct.getBatch>) => {
+          pages++;
+          return direct.getBatch(...args);
+        },
+      },
+    }) as typeof direct;
+    const jsm = Object.create(broker.jsm, { direct: { value: counting } }) as Broker['jsm'];
+    const stored = new StoredIds(Object.create(broker, { jsm: { value: jsm } }) as Broker, STREAM.events);
+    const has = (id: string, after = first, owner = 'local'): Promise<boolean> => stored.has(subject, owner, id, after);
+    const found = await Promise.all(Array.from({ length: 25 }, (_, n) => has(`m${n}`)));
+    assert.equal(found.filter(Boolean).length, 20);
+    assert.equal(await has('first'), false, 'it is from before');
+    assert.equal(await has('m7', first, 'another'), false);
+    assert.equal(pages, 1);
+    pages = 0;
+    for (let n = 0; n < 20; n++) assert.ok(await has(`m${n}`));
+    assert.equal(pages, 0);
+    await send('later');
+    assert.ok(await has('later'));
+    assert.ok(await has('first', first - 1));
+  });
+});
