@@ -5,6 +5,7 @@ import { EXIT } from './exit.js';
 import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
 import { tableOf } from './output/print.js';
+import { oneLine } from './output/table.js';
 import { timesFor } from './output/times.js';
 
 /** Between two looks, however much happens. */
@@ -139,7 +140,7 @@ function appended<T>(list: List<T>, options: ListOptions): Shower<T> {
         const now = JSON.stringify(essence(record));
         if (known.get(list.key(record)) === now) continue;
         known.set(list.key(record), now);
-        write(json ? JSON.stringify(record) : table.row(record).join('  ').trimEnd());
+        write(json ? JSON.stringify(record) : table.row(record).map(oneLine).join('  ').trimEnd());
       }
       const there = new Set(records.map(list.key));
       for (const key of known.keys()) {
