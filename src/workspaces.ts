@@ -36,7 +36,9 @@ export class Workspaces {
     // Commands come from the broker, whose writers are not this process.
     if (!PATTERN.test(workspace)) return refused(`${JSON.stringify(workspace)} is not of the form name/folder`);
     if (configured === undefined)
-      return refused(`there is no root ${name}: there is ${[...this.#roots.keys()].join(', ') || 'none'}`);
+      return refused(
+        `there is no root ${name}: ${this.#roots.size === 0 ? 'the operator has set none in KSI_WORKSPACES' : `there is ${[...this.#roots.keys()].join(', ')}`}`,
+      );
     try {
       const root = await realpath(configured);
       const path = join(root, ...folders);

@@ -77,7 +77,7 @@ export class Command extends Plain {
   /** Of a wrong use, which commander found: says where to look. */
   override error(message: string, options?: ErrorOptions): never {
     const next = /Did you mean|See: /.test(message) ? '' : `\n(See: ${pathOf(this)} --help)`;
-    return super.error(`${message}${next}`, options);
+    return super.error(`${message.replace('command-argument value', 'the value')}${next}`, options);
   }
 
   #after(): string {

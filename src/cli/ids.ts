@@ -6,9 +6,16 @@ const UUID = new RegExp(UUID_PATTERN);
 export const isTaskId = (text: string): boolean => UUID.test(text);
 
 /** The parser of an argument that is a task's id: what it is not is said here in words, and not by the API in a pattern. */
-export function taskId(text: string): string {
-  if (isTaskId(text)) return text;
-  throw new InvalidArgumentError('It must be the whole id of a task, as `ksi tasks` lists them.');
+export const taskId = wholeId('a task, as `ksi tasks` lists them');
+
+/** The same of a conversation. */
+export const conversationId = wholeId('a conversation, as `ksi conversations` lists them');
+
+function wholeId(what: string): (text: string) => string {
+  return (text) => {
+    if (UUID.test(text)) return text;
+    throw new InvalidArgumentError(`It must be the whole id of ${what}.`);
+  };
 }
 
 /** Of one that may be given again. */

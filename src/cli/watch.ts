@@ -5,9 +5,9 @@ import { EXIT } from './exit.js';
 import type { List, ListOptions } from './list.js';
 import { paint } from './output/colour.js';
 import { tableOf } from './output/print.js';
+import { oneLine } from './output/table.js';
 import { timesFor } from './output/times.js';
 import { jsonLine } from './output/printable.js';
-import { oneLine } from './output/table.js';
 
 /** Between two looks, however much happens. */
 const LEAST_PAUSE_MS = 400;

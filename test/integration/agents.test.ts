@@ -439,7 +439,7 @@ describe('agents', () => {
     assert.match(await ksi(['agents', '--role', 'teller']), new RegExp(`${id} +external +away +teller`));
     assert.match(await ksi(['send', id], 'from stdin'), new RegExp(`waits for ${id}`));
     assert.match(await ksi(['send', id, 'two', 'words', '--type', 'NEWS', '--conversation', 'c']), /waits for/);
-    assert.match(await ksi(['agents', 'show', id]), /unread: +2\n/);
+    assert.match(await ksi(['agents', 'show', id]), /unread +2\n/);
     const shown = await ksi(['agents', 'inbox', id, '--ack']);
     assert.match(shown, /its owner {2}DIRECT_MESSAGE\nfrom stdin\n.*its owner {2}NEWS {2}c\ntwo words\n$/);
     assert.deepEqual(await here.inbox(id), []);

@@ -397,6 +397,17 @@ describe('ksi', () => {
     assert.deepEqual(seen, ['queued', 'running']);
   });
 
+  it('tasks --watch as text has a line for each, whatever lines a prompt has', async () => {
+    api.task = { prompt_preview: 'Review this\n\n+++ b/made\u001B[2J' };
+    const child = start(['tasks', '--watch']);
+    const ran = finish(child);
+    await api.subscriptions(1);
+    child.kill('SIGINT');
+    const { code, out } = await ran;
+    assert.equal(code, 0);
+    assert.match(out, /^TASK {2}[^\n]*\n\S+ {2}queued {2}[^\n]* {2}Review this \+\+\+ b\/made \[2J\n$/);
+  });
+
   it('config says what holds, from where, and what is wrong, and no secret', async () => {
     const env = { KSI_NATS_URL: 'nats://ann:hunter2@h:4222', KSI_CONCURENCY: '3', KSI_PORT: 'x' };
     const { code, out, err } = await ksi(['config'], '', env);

@@ -10,6 +10,7 @@ export function approvalRoutes(app: FastifyInstance, { approvals }: ApiContext):
     {
       config: { scope: 'read' },
       schema: {
+        tags: ['Approvals'],
         summary: 'What Claude wants to be allowed now',
         description: 'Of tasks that were spawned with `approvals: true`; those asked first come first.',
         response: { 200: ApprovalList, '4xx': Problem, '5xx': Problem },
@@ -22,7 +23,8 @@ export function approvalRoutes(app: FastifyInstance, { approvals }: ApiContext):
     {
       config: { scope: 'approve', audit: 'approve' },
       schema: {
-        summary: 'Allow or refuse it',
+        tags: ['Approvals'],
+        summary: 'Allow or refuse what Claude asked for',
         description:
           'The first answer holds: 409 for others, and for one that ended with its attempt. `input` runs the tool with another input than Claude wrote.',
         params: ApprovalParams,

@@ -14,7 +14,7 @@ import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
 const ERRORS = { '4xx': Problem, '5xx': Problem };
-const tags = ['Agents'];
+const tags = ['Conversations'];
 
 export function conversationRoutes(app: FastifyInstance, { conversations }: ApiContext): void {
   app.post<{ Body: ConversationRequest }>(
@@ -68,7 +68,7 @@ export function conversationRoutes(app: FastifyInstance, { conversations }: ApiC
       config: { scope: 'read' },
       schema: {
         tags,
-        summary: 'What was said',
+        summary: 'What was said in a conversation',
         description: 'JSON (`{conversation_id, topic, mode, lines}`), or Markdown to read.',
         params: ConversationParams,
         querystring: ConversationTranscriptQuery,
@@ -102,7 +102,7 @@ export function conversationRoutes(app: FastifyInstance, { conversations }: ApiC
       config: { scope: 'agents', audit: 'conversation_say' },
       schema: {
         tags,
-        summary: 'Join in',
+        summary: 'Say something in a conversation',
         description: 'The agents hear it at their next turns; `next` says who is to answer.',
         params: ConversationParams,
         body: SayRequest,

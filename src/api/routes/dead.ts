@@ -20,6 +20,7 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
     {
       config: { scope: 'read' },
       schema: {
+        tags: ['Dead letters'],
         summary: 'Tasks that were given up, the oldest first',
         querystring: DeadQuery,
         response: { 200: DeadPage, ...ERRORS },
@@ -32,7 +33,8 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
     {
       config: { scope: 'read' },
       schema: {
-        summary: 'One of them, with its command and history',
+        tags: ['Dead letters'],
+        summary: 'One task that was given up, with its command and history',
         params: TaskParams,
         response: { 200: DeadLetter, ...ERRORS },
       },
@@ -44,7 +46,8 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
     {
       config: { scope: 'spawn', audit: 'dead_retry' },
       schema: {
-        summary: 'Put it back, as a new task',
+        tags: ['Dead letters'],
+        summary: 'Put a task that was given up back, as a new one',
         description: '202 as from POST /spawn; the new task names the old one in `retry_of`, and the letter is gone.',
         params: TaskParams,
         response: { 202: SpawnAccepted, ...ERRORS },
@@ -60,7 +63,8 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
     {
       config: { scope: 'spawn', audit: 'dead_retry_all' },
       schema: {
-        summary: 'Put back all that match',
+        tags: ['Dead letters'],
+        summary: 'Put back all tasks that were given up and match',
         body: DeadRetryRequest,
         response: { 200: DeadRetryAnswer, ...ERRORS },
       },
@@ -71,7 +75,12 @@ export function deadRoutes(app: FastifyInstance, { dead }: ApiContext): void {
     '/dead/:id',
     {
       config: { scope: 'spawn', audit: 'dead_delete' },
-      schema: { summary: 'Delete it', params: TaskParams, response: ERRORS },
+      schema: {
+        tags: ['Dead letters'],
+        summary: 'Delete a task that was given up',
+        params: TaskParams,
+        response: ERRORS,
+      },
     },
     async (request, reply) => {
       await dead.delete(request.params.id, principalOf(request));

@@ -29,7 +29,7 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
     {
       config: { scope: 'spawn', audit: 'session_delete' },
       schema: {
-        tags: ['Tasks'],
+        tags: ['Sessions'],
         summary: 'Delete a session, with its transcript, its working folders and all its tasks',
         params: SessionParams,
         response: ERRORS,

@@ -8,8 +8,16 @@ const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.St
 const OPEN = { security: [], tags: ['System'] };
 
 export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
-  app.get('/health', { schema: { ...OPEN, summary: 'How this API is', response: { 200: Health } } }, () =>
-    healthOf(context),
+  app.get(
+    '/health',
+    {
+      schema: {
+        ...OPEN,
+        summary: 'The state of this API, and of its connection to the broker',
+        response: { 200: Health },
+      },
+    },
+    () => healthOf(context),
   );
   app.get('/livez', { schema: { ...OPEN, summary: 'Whether the process answers' } }, () => ({ live: true }));
   app.get(

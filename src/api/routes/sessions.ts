@@ -20,7 +20,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       config: { scope: 'read' },
       schema: {
         tags: ['Sessions'],
-        summary: 'Conversations, those with the newest tasks first',
+        summary: 'Sessions, those with the newest tasks first',
         querystring: SessionsQuery,
         response: { 200: SessionPage, ...ERRORS },
       },
@@ -33,7 +33,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       config: { scope: 'read' },
       schema: {
         tags: ['Sessions'],
-        summary: 'One conversation: its tasks counted, and what they took',
+        summary: 'One session: its tasks counted, and what they took',
         params: SessionParams,
         response: { 200: Session, ...ERRORS },
       },
@@ -46,7 +46,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       config: { scope: 'read' },
       schema: {
         tags: ['Sessions'],
-        summary: 'What was said',
+        summary: 'What was said in a session',
         description: 'Lines of JSON as Claude Code keeps them (`application/x-ndjson`), or Markdown.',
         params: SessionParams,
         querystring: TranscriptQuery,
@@ -66,7 +66,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       config: { scope: 'read' },
       schema: {
         tags: ['Sessions'],
-        summary: 'The whole conversation, subagents included, to keep or to import elsewhere',
+        summary: 'The whole session, subagents included, to keep or to import elsewhere',
         params: SessionParams,
         response: { 200: SessionExport, ...ERRORS },
       },
@@ -79,7 +79,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       config: { scope: 'spawn', audit: 'session_import' },
       schema: {
         tags: ['Sessions'],
-        summary: 'Bring a conversation in',
+        summary: 'Bring an exported session in',
         description: 'It is yours then. 409 when there is a session of that id or name.',
         body: SessionExport,
         response: { 201: ImportAnswer, ...ERRORS },

@@ -9,6 +9,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, i
     {
       config: { scope: 'spawn', audit: 'cancel' },
       schema: {
+        tags: ['Tasks'],
         summary: 'Cancel a task',
         description:
           '200 and the cancelled task, whatever state it was in; again for one that is cancelled already. 409 for one with another outcome.',
@@ -23,6 +24,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, i
     {
       config: { scope: 'spawn', audit: 'interrupt' },
       schema: {
+        tags: ['Tasks'],
         summary: 'Interrupt a running task',
         description: '202 once Claude is told to end its turn; the outcome follows. 409 for a task that does not run.',
         params: TaskParams,
@@ -37,6 +39,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, i
     {
       config: { scope: 'spawn', audit: 'input' },
       schema: {
+        tags: ['Tasks'],
         summary: 'Say more to Claude while it works',
         description:
           '202 once Claude is told; it reads it before its next step, or as another turn of the same task. 409 for a task that does not run, or whose last turn is over.',
@@ -53,6 +56,7 @@ export function steeringRoutes(app: FastifyInstance, { canceller, interrupter, i
     {
       config: { scope: 'spawn', audit: 'retry' },
       schema: {
+        tags: ['Tasks'],
         summary: 'Run an ended task again, as a new one',
         description:
           '202 as from POST /spawn; the new task, of the same session, names the old one in `retry_of`. One that has a dead letter is put back.',

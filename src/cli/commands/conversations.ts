@@ -5,6 +5,7 @@ import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';
 import { CliError, EXIT } from '../exit.js';
+import { conversationId } from '../ids.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
 import { factLines } from '../output/facts.js';
@@ -50,7 +51,7 @@ export function register(program: Command): void {
   conversations
     .command('transcript')
     .description('Print what was said, to read')
-    .argument('<id>', 'its id')
+    .argument('<id>', 'its id', conversationId)
     .option('--json', 'as JSON')
     .withValues({ id: 'conversations' })
     .withExamples(
@@ -70,7 +71,7 @@ export function register(program: Command): void {
   conversations
     .command('say')
     .description('Join in: the agents hear it at their next turns')
-    .argument('<id>', 'its id')
+    .argument('<id>', 'its id', conversationId)
     .argument('[text...]', 'what you say; `-` stands for what is piped')
     .option('--name <name>', 'what the agents call you (person)')
     .option('--next <name>', 'who is to answer')
@@ -87,7 +88,7 @@ const one = (group: Command, name: string, description: string, run: OnOne): voi
   group
     .command(name)
     .description(description)
-    .argument('<id>', 'its id')
+    .argument('<id>', 'its id', conversationId)
     .withValues({ id: 'conversations' })
     .withExamples(`ksi conversations ${name} ID`)
     .action((id: string, _options: unknown, command: Command) =>
@@ -147,6 +148,7 @@ function described({ participants, moderator, speaking, ...facts }: Conversation
   return factLines(
     {
       ...facts,
+      ...(facts.ended_at === undefined ? {} : { ends_by: undefined }),
       ...(speaking === undefined ? {} : { speaking: `${speaking.name}, turn ${speaking.turn}` }),
       ...Object.fromEntries(speakers.map((speaker) => [speaker.name, speakerText(speaker)])),
     },

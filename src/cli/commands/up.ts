@@ -62,7 +62,10 @@ const NO_CREDENTIALS =
 function described(status: ClusterStatus, started: boolean): string {
   const { endpoints } = status;
   const { ksi, stop } = callsOf(process.env);
-  const short = (path: string): string => relative(process.cwd(), path) || '.';
+  const short = (path: string): string => {
+    const below = relative(process.cwd(), path);
+    return below.startsWith('..') ? path : below || '.';
+  };
   const { observer, operator } = endpoints.nats.credentials;
   const rows = [
     ...endpoints.apis.map(({ name, url }) => [name, `${url}   (docs at ${url}/docs)`]),

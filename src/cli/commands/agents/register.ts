@@ -30,7 +30,7 @@ const withChanges = (command: Command): Command =>
     .option('--role <role>', 'what it is')
     .option('--capability <capability...>', 'what it can do')
     .option('--subscribe <type...>', 'types of messages that it gets copies of; BROADCAST is one')
-    .option('--profile <name>', 'where comes from what is not given')
+    .option('--profile <name>', 'what is not given comes from it')
     .option('--options <json>', "how a managed agent's tasks run, as in POST /spawn; @FILE reads it", jsonObject);
 
 export function register(agents: Command): void {

@@ -4,7 +4,8 @@ import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
-import { oneLine } from '../../output/table.js';
+import { factLines } from '../../output/facts.js';
+import { timesFor, type ShowTime } from '../../output/times.js';
 import { runCommand } from '../../run.js';
 
 export function register(agents: Command): void {
@@ -20,13 +21,15 @@ export function register(agents: Command): void {
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
   const agent = await clientOf(options).agents.get(id);
-  printOne(agent, textOf, options);
+  printOne(agent, (each) => described(each, timesFor(options)), options);
   return EXIT.ok;
 }
 
-/** A field a line, those that it has. */
-const textOf = ({ v: _version, options, ...fields }: AgentShown): string =>
-  Object.entries({ ...fields, ...(options === undefined ? {} : { options: JSON.stringify(options) }) })
-    .filter(([, value]) => !Array.isArray(value) || value.length > 0)
-    .map(([name, value]) => `${`${name}:`.padEnd(15)} ${oneLine(String(value))}\n`)
-    .join('');
+/** Those of its fields that say something. */
+function described({ v: _version, ...fields }: AgentShown, when: ShowTime): string {
+  const said = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
+  return factLines(
+    Object.fromEntries(said.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
+    when,
+  );
+}

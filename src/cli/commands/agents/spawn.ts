@@ -21,7 +21,7 @@ export function register(agents: Command): void {
     .description('Make an agent of a profile or a composition, and give it its first task')
     .argument('[task...]', 'what it has to do; without it the agent waits for messages')
     .option('--id <id>', 'its id; default: its profile or role, and 8 random digits')
-    .option('--profile <name>', 'where comes from what is not given (`ksi profiles`)')
+    .option('--profile <name>', 'what is not given comes from it (`ksi profiles`)')
     .option('--composition <name>', "of its prompt; default: the profile's, or the one that fits best")
     .option('--role <role>', 'what it is')
     .option('--capability <capability...>', 'what it can do')
@@ -53,7 +53,9 @@ async function spawn(words: readonly string[], options: SpawnOptions): Promise<n
   say(options, `Made with the composition ${used}${fallback ? ', as none fits' : ''}.`);
   say(
     options,
-    told === undefined ? `Give it something to do: ksi send ${made} "…" --wait` : `It has its task: message ${told}.`,
+    told === undefined
+      ? `Give it something to do: ksi send ${made} "…" --wait`
+      : `It has its task, message ${told}. What comes of it: ksi tasks`,
   );
   return EXIT.ok;
 }
