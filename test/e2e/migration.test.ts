@@ -133,7 +133,7 @@ async function environment(home: string): Promise<Record<string, string>> {
     ...testEnvironment(),
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     KSI_DIR: join(home, '.ksi'),
-    KSI_PORT: String(await freePort()),
+    KSI_PORT: String(await freePort(4)),
     KSI_NATS_PORT: String(await freePort()),
     KSI_LOG_LEVEL: 'warn',
     NO_COLOR: '1',

@@ -61,7 +61,7 @@ describe('one fault stays one', () => {
     const { config } = await lab.broker.jsm.streams.info(STREAM.commands);
     await lab.broker.jsm.streams.update(STREAM.commands, { ...config, max_msg_size: 1_000 });
     try {
-      assert.equal((await lab.post({ prompt: 'x'.repeat(5_000) })).status, 500);
+      assert.equal((await lab.post({ prompt: 'x'.repeat(5_000) })).status, 413);
     } finally {
       await lab.broker.jsm.streams.update(STREAM.commands, { ...config, max_msg_size: -1 });
     }

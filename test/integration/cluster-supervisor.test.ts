@@ -88,7 +88,7 @@ describe('the supervisor', () => {
     const all = {
       PATH: process.env['PATH'] ?? '',
       KSI_DIR: dir,
-      KSI_PORT: String(await freePort()),
+      KSI_PORT: String(await freePort(4)),
       KSI_DRAIN_S: '1',
       ...env,
     };
@@ -159,7 +159,7 @@ describe('the supervisor', () => {
     assert.ok(back.ready, back.said);
     await supervisor.stop(quiet);
     assert.deepEqual(await leftovers(plan.paths), []);
-    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort()) });
+    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort(4)) });
     await assert.rejects(prepare({ config, env: {}, entries: entries(), natsServer: 'x', demo: false }), {
       code: 'other_broker',
       message: /make up NATS=3/,
@@ -220,7 +220,7 @@ describe('the supervisor', () => {
     });
     const port = first.broker?.servers[0]?.port ?? 0;
     dir = join(root, 'other');
-    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort()), KSI_NATS_PORT: String(port) });
+    const config = readConfig({ KSI_DIR: dir, KSI_PORT: String(await freePort(4)), KSI_NATS_PORT: String(port) });
     const plan = await prepare({ config, env: {}, entries: entries(), natsServer: 'x', demo: false });
     assert.ok(plan.broker !== undefined && plan.broker.servers[0]?.port !== port);
   });
