@@ -8,7 +8,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   unauthorized:
     'Set KSI_TOKEN, or run `ksi` where the cluster’s `.ksi` folder is: `make up` wrote the token to `.ksi/token`.',
   method_not_allowed: 'The API is of another version than this `ksi`: update the older one.',
-  not_found: 'Check its name or id: `ksi tasks`, `dead`, `agents`, `profiles` … list what there is.',
+  not_found: 'Check its name or id: `ksi tasks`, `ksi dead`, `ksi agents`, `ksi profiles` … list what there is.',
   session_not_found: 'Leave out --resume-only to begin it, or check its id: `ksi tasks` lists them.',
   workspace_mismatch: 'Leave out --workspace to continue where the session works, or begin another with --session.',
   task_ended: 'See its outcome with `ksi task ID`, or run it again with `ksi retry ID`.',
