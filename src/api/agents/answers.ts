@@ -9,7 +9,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
 import { keptCommand } from '../../broker/ended-commands.js';
-import { isBrokerError } from '../../broker/errors.js';
+import { handled } from '../../broker/handled.js';
 import { lastBySubject } from '../../broker/read.js';
 import { Work } from '../../broker/work.js';
 import { parseJson } from '../../json.js';
@@ -31,9 +31,6 @@ export interface AnswersOptions {
 }
 
 const AT_ONCE = 32;
-const AGAIN_MS = 1_000;
-/** Deliveries after which it is given up: what is missing then doesn't come any more. */
-const MOST_TRIES = 20;
 /** Well within the broker's window of de-duplication, 2 min: further on it is looked whether the answer is stored. */
 const CERTAIN_MS = 60_000;
 const MARK = Buffer.from('"agent_id":"');
@@ -71,24 +68,21 @@ export class Answers {
     return this.#work.stop();
   }
 
-  /** Never rejects. */
-  async #handle(delivery: Delivery): Promise<void> {
-    const { log } = this.#options;
-    try {
-      // Most tasks are nobody's.
-      const event = Buffer.from(delivery.data).includes(MARK) ? (parseJson(delivery.data) as Outcome) : undefined;
-      if (event?.data.agent_id !== undefined) await this.#answer(event, delivery);
-      await delivery.ack();
-    } catch (error) {
-      const about = { err: error, subject: delivery.subject, tries: delivery.count };
-      const mayCome = isBrokerError(error) ? error.kind !== 'refused' : isTransient(error);
-      if (!mayCome && delivery.count >= MOST_TRIES) {
-        log.error(about, "an agent's answer is given up");
-        return delivery.ack().catch(() => undefined);
-      }
-      log.warn(about, "an agent's answer could not be sent; trying again");
-      delivery.giveBack(AGAIN_MS);
-    }
+  #handle(delivery: Delivery): Promise<void> {
+    return handled({
+      delivery,
+      handle: async () => {
+        // Most tasks are nobody's.
+        const event = Buffer.from(delivery.data).includes(MARK) ? (parseJson(delivery.data) as Outcome) : undefined;
+        if (event?.data.agent_id !== undefined) await this.#answer(event, delivery);
+      },
+      passes: isTransient,
+      says: {
+        again: "an agent's answer could not be sent; trying again",
+        givenUp: "an agent's answer is given up",
+      },
+      log: this.#options.log,
+    });
   }
 
   async #answer(event: Outcome, delivery: Delivery): Promise<void> {

@@ -5,7 +5,7 @@ import { CONSUMER, STREAM, UUID_PATTERN } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
-import { isBrokerError } from '../../broker/errors.js';
+import { handled } from '../../broker/handled.js';
 import { Work } from '../../broker/work.js';
 import type { Happening } from '../../conversations/decide.js';
 import { nextSignal } from '../../conversations/signals.js';
@@ -26,10 +26,7 @@ export interface AnswersOptions {
   readonly log: Logger;
 }
 
-const AGAIN_MS = 1_000;
 const AT_ONCE = 16;
-/** Deliveries after which one is given up that no broker can help: others wait behind it. */
-const MOST_TRIES = 20;
 const UUID = new RegExp(UUID_PATTERN);
 
 /** Takes what agents answer in conversations to the conversations: each API some of it, and again what one leaves undone. */
@@ -59,24 +56,22 @@ export class ConversationAnswers {
     return this.#work.stop();
   }
 
-  /** Never rejects: what could not be done now comes again. */
-  async #handle(delivery: Delivery): Promise<void> {
+  #handle(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
-    try {
-      const { data } = (parseJson(delivery.data) ?? {}) as { data?: unknown };
-      const message = check(Message, data);
-      if (message.ok) await this.#hear(message.value);
-      else log.error({ seq: delivery.seq }, 'an answer is not understood and left out');
-      await delivery.ack();
-    } catch (error) {
-      const passes = isBrokerError(error) && error.kind !== 'refused';
-      if (!passes && delivery.count >= MOST_TRIES) {
-        log.error({ err: error, seq: delivery.seq }, 'an answer is given up: its turn ends when its time is over');
-        return delivery.ack().catch(() => undefined);
-      }
-      log.warn({ err: error, seq: delivery.seq }, 'an answer could not be taken to its conversation; trying again');
-      delivery.giveBack(AGAIN_MS);
-    }
+    return handled({
+      delivery,
+      handle: async () => {
+        const { data } = (parseJson(delivery.data) ?? {}) as { data?: unknown };
+        const message = check(Message, data);
+        if (message.ok) await this.#hear(message.value);
+        else log.error({ seq: delivery.seq }, 'an answer is not understood and left out');
+      },
+      says: {
+        again: 'an answer could not be taken to its conversation; trying again',
+        givenUp: 'an answer is given up: its turn ends when its time is over',
+      },
+      log,
+    });
   }
 
   async #hear(message: Message): Promise<void> {

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Command } from '../command.js';
-import { findConnection } from '../connection.js';
+import { clientAndTransportOf } from '../client.js';
 import type { GlobalOptions } from '../options.js';
 import { printMoved } from '../output/moved.js';
 import { runCommand } from '../run.js';
@@ -31,18 +31,16 @@ export function register(program: Command): void {
 }
 
 async function run(workdir: string, options: Options): Promise<number> {
-  const { KsiApi } = await import('../../client/api.js');
-  const { HttpTransport } = await import('../../client/http.js');
-  const { NodePlatform } = await import('../../client/platform/node.js');
   const { workDir } = await import('../../bridge/files/work-dir.js');
   const { exportWorkDir } = await import('../../bridge/move/export.js');
-  const ksi = new HttpTransport(findConnection(options, process.env, process.cwd()), new NodePlatform());
+  const { client: connected, ksi } = clientAndTransportOf(options);
+  await using client = connected;
   const prompts = options.prompts ?? process.env['KSI_PROMPTS'];
-  const items = exportWorkDir({ ksi, client: new KsiApi(ksi) }, workDir(workdir), {
+  const items = exportWorkDir({ ksi, client }, workDir(workdir), {
     dryRun: options.dryRun === true,
     overwrite: options.overwrite === true,
     claudeDir: options.claudeDir ?? join(workdir, 'claude'),
     prompts: prompts === '' ? undefined : prompts,
   });
-  return printMoved(items, options.output, options.dryRun === true);
+  return await printMoved(items, options.output, options.dryRun === true);
 }

@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from '../command.js';
 import type { MovedItem } from '../../bridge/move/item.js';
-import { findConnection } from '../connection.js';
+import { clientAndTransportOf } from '../client.js';
 import type { GlobalOptions } from '../options.js';
 import { printMoved } from '../output/moved.js';
 import { runCommand } from '../run.js';
@@ -39,19 +39,17 @@ export function register(program: Command): void {
 }
 
 async function run(workdir: string, options: Options): Promise<number> {
-  const { KsiApi } = await import('../../client/api.js');
-  const { HttpTransport } = await import('../../client/http.js');
-  const { NodePlatform } = await import('../../client/platform/node.js');
   const { workDir } = await import('../../bridge/files/work-dir.js');
   const { importWorkDir } = await import('../../bridge/move/import.js');
-  const ksi = new HttpTransport(findConnection(options, process.env, process.cwd()), new NodePlatform());
-  const items: AsyncIterable<MovedItem> = importWorkDir({ ksi, client: new KsiApi(ksi) }, workDir(resolve(workdir)), {
+  const { client: connected, ksi } = clientAndTransportOf(options);
+  await using client = connected;
+  const items: AsyncIterable<MovedItem> = importWorkDir({ ksi, client }, workDir(resolve(workdir)), {
     dryRun: options.dryRun === true,
     overwrite: options.overwrite === true,
     claudeDir: options.claudeDir ?? present(process.env['CLAUDE_CONFIG_DIR']) ?? join(homedir(), '.claude'),
     prompts: options.prompts ?? present(process.env['KSI_PROMPTS']),
   });
-  return printMoved(items, options.output, options.dryRun === true);
+  return await printMoved(items, options.output, options.dryRun === true);
 }
 
 const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
