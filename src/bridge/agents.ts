@@ -32,6 +32,7 @@ const REPLACED = new Error('a newer connection of the agent has taken its inbox'
 export class BridgeAgents {
   readonly #options: Options;
   readonly #connected = new Map<string, Connected>();
+  readonly #departures = new Set<Promise<void>>();
 
   constructor(options: Options) {
     this.#options = options;
@@ -40,6 +41,14 @@ export class BridgeAgents {
   /** Their ids as their clients write them. */
   connected(): string[] {
     return [...this.#connected.keys()];
+  }
+
+  /**
+   * Resolves when KSI shows no agent as connected whose client left this bridge before the call. A command that reads or changes connections
+   * waits for this, or it would see agents that have gone, and a new connection could lose its subscriptions to the end of the previous one.
+   */
+  async departed(): Promise<void> {
+    await Promise.all(this.#departures);
   }
 
   /** Whether an agent is connected over it. */
@@ -102,6 +111,12 @@ export class BridgeAgents {
   async #leave(agent: Connected): Promise<void> {
     if (this.#connected.get(agent.legacyId) !== agent) return;
     this.#connected.delete(agent.legacyId);
+    const departure = this.#depart(agent).finally(() => this.#departures.delete(departure));
+    this.#departures.add(departure);
+    await departure;
+  }
+
+  async #depart(agent: Connected): Promise<void> {
     this.#end(agent, new Error('the agent has left'));
     await agent.pumping;
     try {

@@ -16,6 +16,16 @@ export const STATS_COMMAND = 'BRIDGE_STATS';
 /** In the place of a command that is none, in counts and logs: what strangers send must not fill them. */
 const NO_COMMAND = 'INVALID';
 
+/** Their answers depend on which agents are connected. */
+const CONNECTION_COMMANDS: ReadonlySet<LegacyCommand> = new Set([
+  'AGENT_CONNECTION',
+  'GET_AGENTS',
+  'MESSAGE_BUS_STATS',
+  'PUBLISH',
+  'ROUTE_TASK',
+  'SUBSCRIBE',
+]);
+
 type Then = 'keep' | 'close';
 
 /** What BRIDGE_STATS answers. */
@@ -90,6 +100,7 @@ export class Dispatcher implements ClientHandler {
     const { command, parameters } = checkRequest(read);
     // The table pairs each command with a handler of its own parameters, which were checked above.
     const handle = HANDLERS[command] as Handler<LegacyCommand>;
+    if (CONNECTION_COMMANDS.has(command)) await this.#context.agents.departed();
     const answer = await handle(parameters, this.#context, link);
     await link.send(successLine(command, answer.result));
     answer.after?.();

@@ -7,7 +7,8 @@ import { pages } from './pages.js';
 
 const PAGE = 500;
 const LOOK_MS = 20;
-const MOST_LOOKS = 25;
+/** Well below the old clients' limit of 30 s for an answer. */
+const AWAY_WITHIN_MS = 10_000;
 /** How often a change of an agent is tried again that another one came before. */
 const MOST_CONFLICTS = 5;
 
@@ -57,10 +58,10 @@ export class Roster {
     return this.#subscriptions(legacyId, () => []);
   }
 
-  /** Resolves when others see it as not connected, as they do a moment after it has left; after a while all the same. */
+  /** Resolves when KSI shows the agent as not connected, or after 10 s: another bridge may have connected it again. */
   async untilAway(legacyId: string): Promise<void> {
-    for (let looks = 0; looks < MOST_LOOKS && (await this.find(legacyId))?.connected === true; looks++)
-      await sleep(LOOK_MS);
+    const deadline = performance.now() + AWAY_WITHIN_MS;
+    while ((await this.find(legacyId))?.connected === true && performance.now() < deadline) await sleep(LOOK_MS);
   }
 
   async *all(): AsyncGenerator<AgentShown> {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -16,6 +18,47 @@ interface LegacyAnswer {
   command?: string;
   result: Told;
   error?: { code: string; message: string; timestamp: string };
+}
+
+/** A connection of an old client, kept open. */
+class LegacyConnection {
+  readonly #socket: Socket;
+  readonly #lines: Interface;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#lines = createInterface({ input: socket });
+  }
+
+  static async open(path: string): Promise<LegacyConnection> {
+    const socket = connect(path);
+    await once(socket, 'connect');
+    return new LegacyConnection(socket);
+  }
+
+  async ask(command: string, parameters: object): Promise<LegacyAnswer> {
+    this.#socket.write(`${JSON.stringify({ command, version: '2.0', parameters })}\n`);
+    const [line] = (await once(this.#lines, 'line')) as [string];
+    const answer = JSON.parse(line) as LegacyAnswer;
+    assert.equal(answer.status, 'success', line);
+    return answer;
+  }
+
+  /** Resolves when the bridge has closed its side too. */
+  async close(): Promise<void> {
+    const closed = once(this.#socket, 'close');
+    this.#socket.end();
+    await closed;
+  }
+}
+
+async function askOnce(path: string, command: string, parameters: object): Promise<LegacyAnswer> {
+  const connection = await LegacyConnection.open(path);
+  try {
+    return await connection.ask(command, parameters);
+  } finally {
+    await connection.close();
+  }
 }
 
 describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip: without('python3') }, () => {
@@ -168,6 +211,26 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
     assert.equal(agent?.['status'], 'spawned');
     assert.equal(agent?.['agent_id'], 'helper-1');
     assert.match(String(agent?.['process_id']), /^[0-9a-f-]{36}$/);
+  });
+
+  it('see no agent as connected once its client has gone, and a new connection keeps its subscriptions', async () => {
+    for (let round = 0; round < 20; round++) {
+      const first = await LegacyConnection.open(socket);
+      await first.ask('AGENT_CONNECTION', { action: 'connect', agent_id: 'restless' });
+      await first.close();
+      const stats = await askOnce(socket, 'MESSAGE_BUS_STATS', {});
+      assert.deepEqual(stats.result['connected_agents'], [], `round ${round}`);
+
+      const leaving = await LegacyConnection.open(socket);
+      await leaving.ask('AGENT_CONNECTION', { action: 'connect', agent_id: 'restless' });
+      const staying = await LegacyConnection.open(socket);
+      await leaving.close();
+      await staying.ask('AGENT_CONNECTION', { action: 'connect', agent_id: 'restless' });
+      await askOnce(socket, 'SUBSCRIBE', { agent_id: 'restless', event_types: ['BROADCAST'] });
+      const after = await askOnce(socket, 'MESSAGE_BUS_STATS', {});
+      assert.deepEqual(after.result['subscriptions'], { BROADCAST: ['restless'] }, `round ${round}`);
+      await staying.close();
+    }
   });
 
   it('find their files in the working folder', async () => {

@@ -101,8 +101,9 @@ export class Attachments {
     const attached = this.#attached.get(id);
     if (attached === undefined) return;
     this.#attached.delete(id);
-    if (!this.#stopped) this.#options.send({ op: 'detached', id, reason });
+    // A client that reads `detached` may rely on the agent being shown as not connected.
     await attached.attachment.stop();
+    if (!this.#stopped) this.#options.send({ op: 'detached', id, reason });
   }
 
   async #sendMessage({ id, message }: Frame<'send'>): Promise<void> {
