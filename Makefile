@@ -17,7 +17,7 @@ SOURCES := $(shell find contracts src workers test docs/examples -name "*.ts" 2>
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node install build up down status logs demo test bench chaos audit lint format
+.PHONY: help node install build up down status logs demo test bench chaos soak audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ logs: build ## Follow the processes' logs
 
 demo: build ## The same cluster with a stand-in for the Messages API: no key, no cost, no model
 	@$(KSI) up --demo
+
+soak: build ## Use a cluster in every way for MINUTES=20 and check that nothing grows (RATE=)
+	@node --enable-source-maps dist/test/soak/main.js --minutes $(or $(MINUTES),20) $(if $(RATE),--rate $(RATE))
 
 audit: build ## Ask for advisories about the packages that KSI ships
 	@node dist/test/advisories.js
