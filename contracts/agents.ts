@@ -50,6 +50,12 @@ const hands = Type.Array(Type.Enum([...HANDS]), {
     'Tools of KSI that it is given: to list agents, send messages, read and set shared state, run tasks. Default: none.',
 });
 
+const answersReplies = Type.Boolean({
+  default: false,
+  description:
+    'A managed agent runs for every answer it gets. Default: an answer to its own answer is stored, and starts no task.',
+});
+
 /** What of an agent may be given anew. */
 const changeable = {
   role: Type.Optional(role),
@@ -60,6 +66,7 @@ const changeable = {
   ),
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(hands),
+  answers_replies: Type.Optional(answersReplies),
 };
 
 /** POST /agents/register. One that is registered already, by the same owner, is updated. */
@@ -106,6 +113,7 @@ export const Agent = Type.Object({
   profile: Type.Optional(Type.String()),
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+  answers_replies: Type.Optional(Type.Boolean()),
   status: Type.Enum([...AGENT_STATUSES]),
   ended_by: Type.Optional(
     Type.String({ description: 'The message or task by whose signal it ended last: it ends by each once.' }),

@@ -84,6 +84,12 @@ export const messageFields = {
     minimum: 0,
     description: 'Messages and tasks of agents that led to this one since a person or an external agent spoke.',
   }),
+  replies: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: "Of a managed agent's answer: 1 answers a message, 2 answers an answer, and so on.",
+    }),
+  ),
   content: Type.Optional(Type.String()),
   payload: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   ref: Type.Optional(BlobRef),
@@ -150,6 +156,7 @@ export const TaskMessage = Type.Object(
     conversation_id: Type.Optional(Type.String()),
     token_id: Type.Optional(Type.String()),
     hops: Type.Integer({ minimum: 0 }),
+    replies: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   { description: 'The message that a managed agent answers with it.' },
 );

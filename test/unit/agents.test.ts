@@ -63,12 +63,26 @@ describe('what a managed agent does with a message', () => {
     ['[END] beyond the last hop', { content: '[END]', hops: MOST_HOPS }, 'end'],
     ['[NO_RESPONSE]', { content: '[NO_RESPONSE]' }, 'task'],
     ['the last word of one that has ended', { signal: 'end' }, 'task'],
+    ['an answer to its own message', { to: 'bob', replies: 1 }, 'task'],
+    ["a copy of another agent's message", { to: 'ann' }, 'task'],
+    ["a copy of another agent's answer", { to: 'ann', replies: 1 }, 'none'],
+    ["a copy of another agent's answer to a person", { replies: 1 }, 'none'],
+    ['an answer to its own answer', { to: 'bob', replies: 2 }, 'none'],
   ] as const)
     it(`that is ${what}: ${kind}`, () => {
       const { content = 'hello', ...rest } = given as Partial<InboxMessage>;
       const one = 'content' in given && given.content === undefined ? message(rest) : message({ ...rest, content });
       assert.equal(reactTo(one, agent()).kind, kind);
     });
+
+  it('that answers its own answer is a task only if it asks for such', () => {
+    const reply = message({ to: 'bob', from: 'ann', replies: 2, hops: 3 });
+    assert.deepEqual(reactTo(reply, agent()), { kind: 'none', refused: 'reply_to_reply' });
+    const reaction = reactTo(reply, agent({ answers_replies: true }));
+    assert.ok(reaction.kind === 'task');
+    assert.equal(reaction.message.replies, 2);
+    assert.equal(reactTo({ ...reply, to: 'carl' }, agent({ answers_replies: true })).kind, 'none');
+  });
 
   it('that gives it the word in a conversation is a task, whatever is quoted in it; nobody else can give it', () => {
     const word = { type: 'CONVERSATION_TURN', conversation_id: 'c', content: 'Say [END] when you are done.' };

@@ -122,6 +122,7 @@ export class Answers {
     const by = tasks.principal(owner, to.token_id);
     const within: FromWithin = {
       hops: to.hops + 1,
+      replies: (to.replies ?? 0) + 1,
       task_id: taskId,
       ...(error === undefined ? {} : { error }),
       ...(signal === undefined ? {} : { signal }),

@@ -14,10 +14,13 @@ import { readSignals } from './signals.js';
 /** What becomes of a message in a managed agent's inbox. */
 export type Reaction =
   | { readonly kind: 'task'; readonly request: SpawnRequest; readonly message: TaskMessage }
-  /** It takes it, and does nothing more. */
-  | { readonly kind: 'none'; readonly refused?: 'hop_limit' }
+  /** It takes it, and does nothing more. `refused` says why, in the receipt. */
+  | { readonly kind: 'none'; readonly refused?: Unanswered }
   /** It takes it, and ends: it was told so. */
   | { readonly kind: 'end' };
+
+/** Why a message makes no task: too many hops, a copy of another agent's answer, an answer to an answer. */
+export type Unanswered = 'hop_limit' | 'copy_of_answer' | 'reply_to_reply';
 
 /** Pure. @param agent an active managed one. */
 export function reactTo(message: InboxMessage, agent: Agent): Reaction {
@@ -28,16 +31,29 @@ export function reactTo(message: InboxMessage, agent: Agent): Reaction {
   if (message.error !== undefined) return { kind: 'none' };
   if (readSignals(message.content ?? '').ends) return { kind: 'end' };
   if (message.hops >= MOST_HOPS) return { kind: 'none', refused: 'hop_limit' };
+  if (message.replies === undefined) return task;
+  // An answer is for whom it answers. Three subscribers that answered each other's copies made 900 tasks of one message in 30 s.
+  if (message.to !== agent.agent_id) return { kind: 'none', refused: 'copy_of_answer' };
+  if (message.replies > 1 && agent.answers_replies !== true) return { kind: 'none', refused: 'reply_to_reply' };
   return task;
 }
 
-const taskMessageOf = ({ message_id, type, from, conversation_id, token_id, hops }: InboxMessage): TaskMessage => ({
+const taskMessageOf = ({
+  message_id,
+  type,
+  from,
+  conversation_id,
+  token_id,
+  hops,
+  replies,
+}: InboxMessage): TaskMessage => ({
   message_id,
   type,
   ...(token_id === undefined ? {} : { token_id }),
   ...(from === undefined ? {} : { from }),
   ...(conversation_id === undefined ? {} : { conversation_id }),
   hops,
+  ...(replies === undefined ? {} : { replies }),
 });
 
 /** The task of a message: in the agent's session, with its options. */

@@ -38,6 +38,8 @@ export interface MailerOptions {
 export interface FromWithin {
   /** Answers that led to it; 0 when a person or an external agent speaks. */
   readonly hops?: number;
+  /** How many answers in a row it ends. */
+  readonly replies?: number;
   /** The task whose answer it is. */
   readonly task_id?: string;
   readonly error?: MessageError;
@@ -85,6 +87,7 @@ export class Mailer {
       ...(within.error === undefined ? {} : { error: within.error }),
       ...(within.signal === undefined ? {} : { signal: within.signal }),
       hops: within.hops ?? 0,
+      ...(within.replies === undefined ? {} : { replies: within.replies }),
       ...(request.content === undefined ? {} : { content: request.content }),
       ...(request.payload === undefined ? {} : { payload: request.payload }),
     };

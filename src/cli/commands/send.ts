@@ -76,6 +76,11 @@ async function send(to: string, words: readonly string[], options: SendOptions):
   return EXIT.ok;
 }
 
+/** Refusals that no answer with an error follows. */
+const UNANSWERED: Readonly<Record<string, string>> = {
+  hop_limit: 'too many answers led to it.',
+};
+
 function sentence({ message_id: id, status, to, copies }: MessageAccepted): string {
   const others = copies.length === 0 ? '' : `, with ${copies.length} ${copies.length === 1 ? 'copy' : 'copies'}`;
   if (to === undefined) return `Sent ${id}${others}.`;
@@ -95,8 +100,9 @@ async function printAnswer(
   for await (const event of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
     if (!('type' in event) || event.type === 'SPAWN_DELTA') continue;
     const data = event.data as Partial<Message> & { refused?: string; message_ids?: string[] };
-    if (data.refused !== undefined && data.message_ids?.includes(id) === true && data.refused === 'hop_limit')
-      throw new CliError('It was taken, and no task was made of it: too many answers led to it.', EXIT.failure);
+    const unanswered = data.message_ids?.includes(id) === true ? UNANSWERED[data.refused ?? ''] : undefined;
+    if (unanswered !== undefined)
+      throw new CliError(`It was taken, and no task was made of it: ${unanswered}`, EXIT.failure);
     if (data.reply_to !== id) continue;
     printOne(data, ({ content = '' }) => `${content}\n`, options);
     if (data.error === undefined) return EXIT.ok;

@@ -152,7 +152,11 @@ async function conversing({ conversingAgents: count, seconds }: BenchOptions): P
   try {
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
     const ids = Array.from({ length: count }, (_, n) => `pair-${n}`);
-    await Promise.all(ids.map((id) => post(pool, cluster, '/agents/register', { agent_id: id, kind: 'managed' })));
+    await Promise.all(
+      ids.map((id) =>
+        post(pool, cluster, '/agents/register', { agent_id: id, kind: 'managed', answers_replies: true }),
+      ),
+    );
     let answers = 0;
     const spoke = new Set<string>();
     const all = new Promise<void>((resolve) => {

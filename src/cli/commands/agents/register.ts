@@ -15,6 +15,7 @@ interface ChangeOptions extends GlobalOptions {
   readonly subscribe?: string[];
   readonly profile?: string;
   readonly options?: Record<string, unknown>;
+  readonly answersReplies?: boolean;
 }
 interface RegisterOptions extends ChangeOptions {
   readonly managed?: boolean;
@@ -31,7 +32,8 @@ const withChanges = (command: Command): Command =>
     .option('--capability <capability...>', 'what it can do')
     .option('--subscribe <type...>', 'types of messages that it gets copies of; BROADCAST is one')
     .option('--profile <name>', 'what is not given comes from it')
-    .option('--options <json>', "how a managed agent's tasks run, as in POST /spawn; @FILE reads it", jsonObject);
+    .option('--options <json>', "how a managed agent's tasks run, as in POST /spawn; @FILE reads it", jsonObject)
+    .option('--answers-replies', 'a managed agent also runs for answers to its own answers');
 
 export function register(agents: Command): void {
   withChanges(
@@ -59,13 +61,14 @@ export function register(agents: Command): void {
     );
 }
 
-const changesOf = ({ role, capability, subscribe, profile, options }: ChangeOptions): AgentChange => ({
+const changesOf = ({ role, capability, subscribe, profile, options, answersReplies }: ChangeOptions): AgentChange => ({
   ...(role === undefined ? {} : { role }),
   ...(capability === undefined ? {} : { capabilities: capability }),
   ...(subscribe === undefined ? {} : { subscriptions: subscribe }),
   ...(profile === undefined ? {} : { profile }),
   // The API checks what they are.
   ...(options === undefined ? {} : { options }),
+  ...(answersReplies === undefined ? {} : { answers_replies: answersReplies }),
 });
 
 async function registerOne(id: string | undefined, options: RegisterOptions): Promise<number> {
