@@ -115,16 +115,6 @@ describe('sessions with the real claude', { skip }, async () => {
         if ((await api.task(id)).usage !== undefined || tries === 3) return holds(`cancelled-${tries}`, [id]);
       }
     });
-
-    it('with the conversation cleared in the middle, and in several turns', async () => {
-      const { task_id: id } = await api.spawn({ prompt: '[[delay:1500]] [[chars:20000]]', session_id: 'cleared' });
-      await lab.until(() => lab.of(id).find(({ type }) => type === 'SPAWN_MESSAGE'));
-      const body = JSON.stringify({ text: '/clear' });
-      assert.equal((await api.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
-      const { usage, output } = dataOf('SPAWN_COMPLETE', await outcome(id));
-      assert.equal(output?.['total_cost_usd'], 0, 'Claude counts from zero again');
-      assert.ok((usage?.cost_usd ?? 0) > 0.01 && usage?.turns === 1);
-    });
   });
 
   it('can be read, as lines and as Markdown', async () => {

@@ -81,6 +81,10 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
       // Nothing but the Messages API is asked, and the executable stays the one that was installed.
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       DISABLE_AUTOUPDATER: '1',
+      // `verbatimPrompts` (query-options.ts) already does this for prompts; these also cover what Claude Code adds between tool calls.
+      CLAUDE_CODE_DISABLE_FILE_MENTIONS: '1',
+      CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
+      CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
       ...GIT,
     },
     secrets,

@@ -32,6 +32,8 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: Q
     // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
     permissionMode: asked.permission_mode ?? 'default',
     includePartialMessages: asked.include_deltas ?? true,
+    // Claude Code would otherwise replace `@path` by the file and run slash commands before it checks any permission.
+    verbatimPrompts: true,
     // Nothing from the working folder or the worker's user decides what Claude may do.
     settingSources: [],
     strictMcpConfig: true,
