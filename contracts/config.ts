@@ -160,11 +160,14 @@ export const Config = Type.Object({
     Number.MAX_SAFE_INTEGER,
     10_737_418_240,
   ),
-  KSI_CONTAINMENT: Type.Enum(['auto', 'process_group'], {
+  KSI_CONTAINMENT: Type.Enum(['auto', 'sandbox', 'process_group'], {
     default: 'auto',
     description:
-      'What keeps processes of Claude from outliving their worker: `auto` tries PID namespaces first, `process_group` always uses the portable guard process.',
+      "What holds Claude's processes: `sandbox` (bubblewrap; the worker does not start without it), `auto` (the sandbox, or else a PID namespace, or else a guard process), or `process_group` (always the guard process).",
   }),
+  KSI_BWRAP: Type.Optional(
+    Text('The bubblewrap executable. Default: the one on PATH; on Debian `make up` fetches it if there is none.'),
+  ),
   KSI_CLAUDE_BIN: Type.Optional(Text('The claude executable. Default: the one that the Agent SDK brings.')),
   KSI_CLAUDE_ENV: list('', 'Names of further environment variables that Claude may see, by comma.'),
   KSI_WORKSPACES: list(

@@ -1,3 +1,4 @@
+import { CONTAINMENTS } from './workers.js';
 import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { AGENT_KINDS, AGENT_STATUSES } from './agents.js';
@@ -218,7 +219,7 @@ export const EVENT_DATA = {
     concurrency: Type.Integer(),
     queues: Type.Array(Type.String()),
     containment: Type.Optional(
-      Type.Enum(['pid_namespace', 'process_group'], {
+      Type.Enum([...CONTAINMENTS], {
         description: 'What keeps processes of Claude from outliving the worker: the kernel, or a guard process.',
       }),
     ),

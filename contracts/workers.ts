@@ -6,6 +6,9 @@ export const PRESENCE_S = 5;
 export const LOST_AFTER_S = 3 * PRESENCE_S;
 export const PRESENCE_TTL_S = 12 * PRESENCE_S;
 
+/** From the strongest to the weakest. */
+export const CONTAINMENTS = ['sandbox', 'pid_namespace', 'process_group'] as const;
+
 const fields = {
   worker_id: Type.String(),
   host: Type.String(),
@@ -13,8 +16,9 @@ const fields = {
   concurrency: Type.Integer({ description: 'Runs at once.' }),
   running: Type.Integer({ description: 'Runs under way.' }),
   queues: Type.Array(Type.String()),
-  containment: Type.Enum(['pid_namespace', 'process_group'], {
-    description: 'What keeps processes of Claude from outliving the worker: the kernel, or a guard process.',
+  containment: Type.Enum([...CONTAINMENTS], {
+    description:
+      "What holds Claude's processes: a sandbox that ends with the run and hides KSI's files; a PID namespace, which hides nothing; a process group with a guard process.",
   }),
   started_at: Type.String({ format: 'date-time' }),
 };

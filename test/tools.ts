@@ -9,6 +9,7 @@ const TOOLS = [
   { command: 'tmux', debian: 'tmux' },
   { command: 'python3', debian: 'python3' },
   { command: 'man', debian: 'man-db' },
+  { command: 'bwrap', debian: 'bubblewrap' },
 ] as const;
 
 const succeeds = (command: string, args: readonly string[]): boolean =>

@@ -1,9 +1,10 @@
 import { fstatSync } from 'node:fs';
 import { destination, pino } from 'pino';
+import type { Config } from '../contracts/config.js';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config.js';
 import { refusePlaintext } from '../src/plaintext.js';
-import { findContainment, GROUP_ONLY } from './claude/containment.js';
+import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
 
@@ -59,7 +60,7 @@ async function main(): Promise<void> {
       config,
       env: process.env,
       log,
-      containment: config.KSI_CONTAINMENT === 'auto' ? await findContainment() : GROUP_ONLY,
+      containment: await containmentOf(config),
       onTaskEnd: (end) => metrics.countEnd(end),
       onWornOut: () => stop(false, 'KSI_WORKER_MAX_TASKS'),
     });
@@ -76,6 +77,17 @@ async function main(): Promise<void> {
     await probes?.stop();
     process.stdin.destroy();
   }
+}
+
+/** @throws {ConfigError} the sandbox is required, and this host allows none. */
+async function containmentOf({ KSI_CONTAINMENT: wanted, KSI_BWRAP: bubblewrap }: Config): Promise<Containment> {
+  if (wanted === 'process_group') return GROUP_ONLY;
+  const found = await findContainment(bubblewrap);
+  if (wanted === 'sandbox' && found.kind !== 'sandbox')
+    throw new ConfigError([
+      `KSI_CONTAINMENT=sandbox: bubblewrap (${bubblewrap ?? 'bwrap on PATH'}) cannot make a sandbox here. Install it (Debian: apt install bubblewrap) and allow user namespaces, or use auto.`,
+    ]);
+  return found;
 }
 
 const stopped = (signal: AbortSignal): Promise<void> =>

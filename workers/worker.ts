@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../contracts/config.js';
 import type { EventData, StoredEvent } from '../contracts/events.js';
@@ -58,6 +59,18 @@ const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
 /** How long a broker that is away is waited for with what a stopping worker has to say. */
 const FAREWELL_MS = 1_500;
 
+/** Files of the operator that hold keys, wherever they are. */
+const secretFiles = (config: Config): string[] =>
+  [
+    config.KSI_NATS_CREDENTIALS,
+    config.KSI_NATS_ENCRYPTION_KEY_FILE,
+    config.KSI_NATS_TLS_KEY,
+    config.KSI_TLS_KEY,
+    config.KSI_TOKEN_FILE,
+    config.KSI_BRIDGE_TOKEN_FILE,
+    config.KSI_MCP_SERVERS,
+  ].flatMap((file) => (file === undefined ? [] : resolve(file)));
+
 /** Takes tasks from the broker and runs Claude. `stop` is the slow way and `stop({quick: true})` the fast one; both give back what is not finished. */
 export class Worker {
   readonly id = `w_${randomBytes(6).toString('hex')}`;
@@ -93,7 +106,12 @@ export class Worker {
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
     this.#blobs = new Blobs(broker);
     this.#journal = new Journal(this.#folders.own);
-    this.#keeper = new Keeper(options.containment, this.id, log);
+    this.#keeper = new Keeper(
+      options.containment,
+      this.id,
+      { ksiDir: this.#folders.base, hidden: secretFiles(config) },
+      log,
+    );
     this.#facts = {
       worker_id: this.id,
       host: hostname(),

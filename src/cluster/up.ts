@@ -9,6 +9,7 @@ import { readConfig } from '../config.js';
 import { endOfFile } from '../process/file-end.js';
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
+import { resolveBubblewrap } from './bubblewrap.js';
 import { resolveNatsServer } from './nats-server/resolve.js';
 import { clusterPaths, type ClusterPaths } from './paths.js';
 import { makeFolders } from './secrets.js';
@@ -43,9 +44,11 @@ export async function up(options: UpOptions): Promise<UpResult> {
   const { env, progress, signal } = options;
   const server =
     config.KSI_NATS_URL === undefined ? (await resolveNatsServer({ env, progress, signal })).path : undefined;
+  const bubblewrap =
+    config.KSI_CONTAINMENT === 'process_group' ? undefined : await resolveBubblewrap({ env, progress, signal });
   await makeFolders(paths);
   signal.throwIfAborted();
-  const status = await launch(paths, server, options);
+  const status = await launch(paths, { KSI_NATS_SERVER: server, KSI_BWRAP: bubblewrap }, options);
   if (status !== undefined) return { status, started: true };
   // Another `up` was faster by a moment.
   const other = await othersCluster(paths, options);
@@ -112,7 +115,7 @@ async function adapt(
 /** Starts the supervisor and sees it through its start. @returns undefined when another one runs the cluster. */
 async function launch(
   paths: ClusterPaths,
-  natsServer: string | undefined,
+  executables: Readonly<Record<string, string | undefined>>,
   options: UpOptions,
 ): Promise<ClusterStatus | undefined> {
   const main = join(dirname(fileURLToPath(import.meta.url)), 'main.js');
@@ -120,7 +123,7 @@ async function launch(
   const child = spawn(process.execPath, ['--enable-source-maps', main, ...(options.demo ? ['--demo'] : [])], {
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
-    env: { ...options.env, KSI_DIR: paths.dir, ...(natsServer === undefined ? {} : { KSI_NATS_SERVER: natsServer }) },
+    env: { ...options.env, KSI_DIR: paths.dir, ...executables },
   });
   closeSync(log);
   const gone = once(child, 'exit');

@@ -1,4 +1,5 @@
 import { request } from 'undici';
+import { CONTAINMENTS } from '../../contracts/workers.js';
 import type { ClusterStatus } from '../cluster/supervisor.js';
 import { findingsOf, saying, type Finding } from './finding.js';
 
@@ -47,15 +48,27 @@ export async function* checkCluster(
         'workers',
         there.map(({ worker_id: id, running, concurrency }) => `${id} runs ${running} of ${concurrency}`).join('; '),
       );
-  const kinds = new Set(there.map(({ containment }) => containment));
-  if (kinds.has('process_group'))
-    yield warning(
-      'containment',
-      'a guard process ends what a killed worker leaves; what calls setsid and changes its environment may escape it',
-      'Allow unprivileged user namespaces, or run workers where PID namespaces may be made.',
-    );
-  else if (kinds.size > 0) yield ok('containment', [...kinds].join(', '));
+  const weakest = CONTAINMENTS.findLast((kind) => there.some(({ containment }) => containment === kind));
+  if (weakest !== undefined) yield EXPOSED[weakest];
 }
+
+const SANDBOX =
+  'Install bubblewrap (Debian: apt install bubblewrap), allow user namespaces, and run `make down`, then `make up`.';
+
+/** By the weakest containment of the workers. */
+const EXPOSED: Readonly<Record<(typeof CONTAINMENTS)[number], Finding>> = {
+  sandbox: ok('containment', "sandbox: Claude's processes end with their run and do not see KSI's files"),
+  pid_namespace: warning(
+    'containment',
+    "no sandbox: a run that may use Bash can read what the worker's user can read: keys and logs in KSI_DIR, other sessions' workspaces",
+    SANDBOX,
+  ),
+  process_group: warning(
+    'containment',
+    "no sandbox and no PID namespace: a run that may use Bash can read what the worker's user can read, and see and signal that user's processes; a process that calls setsid and changes its environment may outlive a killed worker",
+    SANDBOX,
+  ),
+};
 
 /** @returns without a status what went wrong. */
 async function get(url: string, token?: string): Promise<{ status?: number; body: string }> {

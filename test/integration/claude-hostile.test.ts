@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,5 +135,26 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     assert.match(guarded.told, /git would run programs/);
     const moved = await lab.post('elsewhere', { sessionId, command: { workspace: 'site/docs' } });
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(moved.taskId)).error.code, 'workspace_mismatch');
+  });
+});
+
+describe("the real claude in a session's own folder", { skip }, () => {
+  it('does not find the repository that contains KSI_DIR', async () => {
+    const api = await startMessagesStandin({ deltaMs: 1 });
+    const lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
+    try {
+      execFileSync('git', ['init', '-q'], { cwd: lab.dir });
+      // Without a sandbox the folders above the workspace can be seen.
+      await lab.worker({ env: { ANTHROPIC_BASE_URL: api.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' } });
+      const { taskId } = await lab.post('[[tool:Bash {"command":"git rev-parse --show-toplevel || true"}]] where', {
+        allowedTools: ['Bash'],
+      });
+      await lab.outcome(taskId);
+      const asked = JSON.stringify(api.requests.map(({ body }) => body));
+      assert.match(asked, /not a git repository/);
+    } finally {
+      await lab.stop();
+      await api.stop();
+    }
   });
 });

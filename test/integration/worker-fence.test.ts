@@ -47,7 +47,7 @@ describe('the fence', () => {
       model: 'm',
       executable: undefined,
       journal: (journal = new Journal(lab.dir)),
-      keeper: new Keeper(GROUP_ONLY, 'w_test', log),
+      keeper: new Keeper(GROUP_ONLY, 'w_test', { ksiDir: lab.dir }, log),
       environment: { env: {}, secrets: [], credentials: [] },
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -28,5 +28,22 @@ describe('the place of a run', () => {
       if (run === 1) await folders.clear(0);
     }
     assert.deepEqual(await readdir(folders.own), ['owner.json', 'tmp']);
+  });
+
+  it('is never outside KSI_DIR, whatever a run has put in the place of its workspace', async () => {
+    const folders = new Folders(dir, 'w_test');
+    const session = '01890a5d-ac96-774b-bcce-b302099a8057';
+    const outside = await mkdtemp(join(tmpdir(), 'ksi-outside-'));
+    const workspace = await folders.workspace(session);
+    await writeFile(join(outside, 'kept'), '');
+    for (const replace of [() => symlink(outside, workspace), () => writeFile(workspace, '')]) {
+      await rm(workspace, { recursive: true });
+      await replace();
+      assert.equal(await folders.workspace(session), workspace);
+      assert.deepEqual(await readdir(workspace), []);
+      assert.ok((await lstat(workspace)).isDirectory());
+    }
+    assert.deepEqual(await readdir(outside), ['kept'], 'the link was removed, not what it led to');
+    await rm(outside, { recursive: true });
   });
 });

@@ -12,7 +12,7 @@ it('a process that leaves something of another user’s behind ends like others,
     throw Object.assign(new Error('not yours'), { code: 'EPERM' });
   });
   const options = { command: 'true', args: [], env: {}, signal: new AbortController().signal };
-  const claude = new ClaudeProcess(options, keeper, () => undefined);
+  const claude = new ClaudeProcess(options, keeper, { cwd: '/', visible: [] }, () => undefined);
   assert.deepEqual(await claude.exited, { code: 0, signal: null });
   await claude.terminate(10);
 });

@@ -203,6 +203,7 @@ export class Attempt {
       warm,
       onWarmRefused: (error) => context.log.warn({ err: error }, 'a process that was started before is not used'),
       cwd,
+      visible: place.visible,
       env: environmentOf(environment.env, place),
       executable: context.executable,
       keeper,

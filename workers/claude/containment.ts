@@ -1,5 +1,10 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { CONTAINMENTS } from '../../contracts/workers.js';
+import { sandboxArguments, type Place } from './sandbox.js';
 
 /** A program and its arguments, as `spawn` takes them. */
 export interface Invocation {
@@ -8,27 +13,38 @@ export interface Invocation {
 }
 
 /**
- * What makes sure that no process of an attempt outlives it.
- * - `pid_namespace`: each run is a PID namespace, tied to its worker by the parent-death signal: when the run or the
- *   worker ends in any way, the kernel kills all that is in it, what called `setsid` included.
- * - `process_group`: the run's process group is killed at its end. What left the group, or a worker killed
- *   outright, is the guard's job (guard.ts).
+ * What keeps an attempt's processes from outliving it, and from reaching what is not theirs.
+ * - `sandbox`: bubblewrap. Each run has a PID and a mount namespace: when the run or the worker ends in any way, the kernel kills everything in
+ *   it, and nothing in it sees KSI's own files (sandbox.ts).
+ * - `pid_namespace`: the same without the mounts. Claude's processes can read what the worker's user can read.
+ * - `process_group`: the run's process group is killed at its end. What left the group, or a worker killed outright, is the guard's job (guard.ts).
  */
 export interface Containment {
-  readonly kind: 'pid_namespace' | 'process_group';
-  wrap(invocation: Invocation): Invocation;
+  readonly kind: (typeof CONTAINMENTS)[number];
+  wrap(invocation: Invocation, place: Place): Invocation;
 }
 
 export const GROUP_ONLY: Containment = { kind: 'process_group', wrap: (invocation) => invocation };
 
+/** SIGTERM to the run's process group is for Claude, which ends in order. bubblewrap would end everything in it at once. */
+const [IGNORE_SIGTERM, DEFAULT_SIGTERM] = ['env --ignore-signal=TERM,INT', 'env --default-signal=TERM,INT'].map(
+  (line) => line.split(' '),
+) as [string[], string[]];
+
+const inSandbox = (bubblewrap: string): Containment => ({
+  kind: 'sandbox',
+  wrap: ({ command, args }, place) =>
+    invocation([...IGNORE_SIGTERM, bubblewrap, ...sandboxArguments(place), '--', ...DEFAULT_SIGTERM, command, ...args]),
+});
+
 /** A shell stays the namespace's first process: it reaps orphans, and its end, which is the run's, takes the rest along. */
 const FIRST_PROCESS = ['sh', '-c', '"$@"; exit $?', 'sh'];
 
-const inNamespace = (options: readonly string[]): Containment => ({
+const inPidNamespace = (options: readonly string[]): Containment => ({
   kind: 'pid_namespace',
-  wrap: ({ command, args }) => ({
-    command: 'setpriv',
-    args: [
+  wrap: ({ command, args }) =>
+    invocation([
+      'setpriv',
       '--pdeathsig',
       'KILL',
       'unshare',
@@ -41,30 +57,44 @@ const inNamespace = (options: readonly string[]): Containment => ({
       ...FIRST_PROCESS,
       command,
       ...args,
-    ],
-  }),
+    ]),
 });
 
-/** With the right to make namespaces, and without it by a user namespace where the kernel allows those to everyone. */
-const CANDIDATES = [inNamespace([]), inNamespace(['--user', '--map-current-user'])];
+function invocation([command = '', ...args]: readonly string[]): Invocation {
+  return { command, args };
+}
 
 const PROBE: Invocation = { command: 'sh', args: ['-c', 'exit 42'] };
 const PROBE_EXIT = 42;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Finds, by trying, the strongest containment that this host allows. */
-export async function findContainment(): Promise<Containment> {
-  for (const candidate of CANDIDATES) if (await works(candidate)) return candidate;
-  return GROUP_ONLY;
+/**
+ * Finds, by trying, the strongest containment that this host allows.
+ * @param bubblewrap the executable. Default: `bwrap` on PATH.
+ */
+export async function findContainment(bubblewrap = 'bwrap'): Promise<Containment> {
+  const candidates = [
+    inSandbox(bubblewrap),
+    // With the right to make namespaces; without it, by a user namespace where the kernel allows those to everyone.
+    inPidNamespace([]),
+    inPidNamespace(['--user', '--map-current-user']),
+  ];
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'ksi-probe-')));
+  try {
+    for (const candidate of candidates) if (await works(candidate, folder)) return candidate;
+    return GROUP_ONLY;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
-async function works(candidate: Containment): Promise<boolean> {
-  const { command, args } = candidate.wrap(PROBE);
+async function works(candidate: Containment, folder: string): Promise<boolean> {
+  const { command, args } = candidate.wrap(PROBE, { ksiDir: folder, cwd: folder, visible: [] });
   try {
     await promisify(execFile)(command, [...args], { timeout: PROBE_TIMEOUT_MS });
     return false;
   } catch (error) {
-    // The probe's own exit code came through; anything else (no such program, not permitted) is a no.
+    // The probe's own exit code came through. Any other failure (no such program, not permitted) means no.
     return (error as { code?: unknown }).code === PROBE_EXIT;
   }
 }

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UUID_PATTERN } from '../../contracts/names.js';
@@ -12,6 +13,10 @@ export interface SlotFolders {
   readonly tmp: string;
   /** File for the run's MCP servers; there is none yet. */
   readonly mcpConfig: string;
+  /** What a run in this place may write, beside its workspace: the place itself, and the operator's login. */
+  readonly visible: readonly string[];
+  /** The folder of all sessions' workspaces. A process that is started ahead of its task sees all of it. */
+  readonly workspaces: string;
 }
 
 const CREDENTIALS = '.credentials.json';
@@ -31,13 +36,15 @@ export class Folders {
 
   /** @param login a logged-in Claude configuration that the operator named to the worker (CLAUDE_CONFIG_DIR). */
   constructor(ksiDir: string, workerId: string, login?: string) {
-    this.#base = resolve(ksiDir);
+    // Mounts and Claude's project folders are named by real paths.
+    this.#base = realFolder(ksiDir);
     this.#own = join(this.#base, 'workers', workerId);
     this.#login = login === undefined || login === '' ? undefined : resolve(login);
   }
 
   async start(): Promise<void> {
     await mkdir(this.temporary, { recursive: true, mode: 0o700 });
+    await mkdir(this.#workspaces, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
     // At once or not at all: others read it.
     await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
@@ -58,6 +65,15 @@ export class Folders {
       await inherit(workerId, mine);
       await rm(mine, { recursive: true, force: true });
     }
+  }
+
+  get #workspaces(): string {
+    return join(this.#base, 'workspaces');
+  }
+
+  /** KSI_DIR. */
+  get base(): string {
+    return this.#base;
   }
 
   /** What is this worker's alone. */
@@ -85,7 +101,9 @@ export class Folders {
     for (const folder of [config, home, tmp]) await mkdir(folder, { recursive: true, mode: 0o700 });
     // A link, so that a login renewed by one run is seen by all.
     if (this.#login !== undefined) await symlink(join(this.#login, CREDENTIALS), join(config, CREDENTIALS));
-    return { config, home, tmp, mcpConfig: join(this.#own, String(index), 'mcp.json') };
+    const place = join(this.#own, String(index));
+    const visible = [place, ...(this.#login === undefined ? [] : [join(this.#login, CREDENTIALS)])];
+    return { config, home, tmp, mcpConfig: join(place, 'mcp.json'), visible, workspaces: this.#workspaces };
   }
 
   /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */
@@ -95,15 +113,17 @@ export class Folders {
 
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */
   async workspace(sessionId: string): Promise<string> {
-    const folder = join(this.#base, 'workspaces', sessionId);
+    const folder = join(this.#workspaces, sessionId);
+    // A run may have put a link in its place, which would lead the next one out of here, or a file.
+    if ((await typeOf(folder)) === 'other') await rm(folder, { recursive: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return realpath(folder);
+    return folder;
   }
 
   /** The sessions that have a working folder here. */
   async sessions(): Promise<string[]> {
     try {
-      return await readdir(join(this.#base, 'workspaces'));
+      return await readdir(this.#workspaces);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;
@@ -113,7 +133,26 @@ export class Folders {
   /** Removes the working folder of a session that was deleted. */
   async forget(sessionId: string): Promise<void> {
     if (!UUID.test(sessionId)) return;
-    await rm(join(this.#base, 'workspaces', sessionId), { recursive: true, force: true });
+    await rm(join(this.#workspaces, sessionId), { recursive: true, force: true });
+  }
+}
+
+async function typeOf(path: string): Promise<'folder' | 'other' | 'missing'> {
+  try {
+    return (await lstat(path)).isDirectory() ? 'folder' : 'other';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+    throw error;
+  }
+}
+
+/** @returns the real path; of a folder that is still to be made, the one that was given. */
+function realFolder(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return resolve(path);
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Guard } from '../guard/guard.js';
 import type { Containment, Invocation } from './containment.js';
+import type { Place } from './sandbox.js';
 
 /** In the environment of all that a worker's Claude processes start, by which it is found wherever it went. */
 export const workerMarker = (workerId: string): string => `${WORKER_VARIABLE}=${workerId}`;
@@ -15,14 +16,20 @@ export interface KeptInvocation extends Invocation {
   begun(group: number): () => void;
 }
 
+/** Where a run takes place: its workspace, and the further paths that it may write. */
+export type RunPlace = Pick<Place, 'cwd' | 'visible'>;
+
 /** Keeps what a worker starts from outliving it and the task it was started for, by the containment that the host allows. */
 export class Keeper {
   readonly kind: Containment['kind'];
   readonly #containment: Containment;
   readonly #workerId: string;
   readonly #guard: Guard | undefined;
+  readonly #hiding: Pick<Place, 'ksiDir' | 'hidden'>;
 
-  constructor(containment: Containment, workerId: string, log: Logger) {
+  /** @param hiding what no run may see. */
+  constructor(containment: Containment, workerId: string, hiding: Pick<Place, 'ksiDir' | 'hidden'>, log: Logger) {
+    this.#hiding = hiding;
     this.kind = containment.kind;
     this.#containment = containment;
     this.#workerId = workerId;
@@ -38,10 +45,10 @@ export class Keeper {
     await this.#guard?.stop();
   }
 
-  keep(invocation: Invocation, env: KeptInvocation['env']): KeptInvocation {
+  keep(invocation: Invocation, env: KeptInvocation['env'], place: RunPlace): KeptInvocation {
     const run = randomUUID();
     return {
-      ...this.#containment.wrap(invocation),
+      ...this.#containment.wrap(invocation, { ...this.#hiding, ...place }),
       env: { ...env, [WORKER_VARIABLE]: this.#workerId, [RUN_VARIABLE]: run },
       begun: (group) => {
         this.#guard?.begin(group);

@@ -1,7 +1,8 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
-import type { Keeper } from './keeper.js';
+import { noFurtherDescriptors } from './descriptors.js';
+import type { Keeper, RunPlace } from './keeper.js';
 import { Tail } from './tail.js';
 
 export interface Exit {
@@ -29,17 +30,24 @@ export class ClaudeProcess implements SpawnedProcess {
   #ending: Promise<void> | undefined;
 
   /** @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing. */
-  constructor(options: SpawnOptions, keeper: Keeper, gate: (bytes: number) => Promise<void> | undefined) {
+  constructor(
+    options: SpawnOptions,
+    keeper: Keeper,
+    place: RunPlace,
+    gate: (bytes: number) => Promise<void> | undefined,
+  ) {
     const { args, cwd } = options;
     // The `node` that runs a script is this one: Claude's PATH may hold none.
     const command = options.command === 'node' ? process.execPath : options.command;
-    const kept = keeper.keep({ command, args }, options.env);
+    const kept = keeper.keep({ command, args }, options.env, place);
+    const further = noFurtherDescriptors();
     this.#child = spawn(kept.command, kept.args, {
       env: kept.env,
       detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...further.stdio],
       ...(cwd === undefined ? {} : { cwd }),
-    });
+    }) as ChildProcessByStdio<Writable, Readable, Readable>;
+    further.close();
     // The SDK alone has eight on one that it starts ahead of its task.
     this.#child.setMaxListeners(32);
     this.stdin = this.#child.stdin;

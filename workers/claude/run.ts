@@ -27,6 +27,8 @@ export interface ClaudeRun {
   /** Asked for what needs permission; undefined: it is denied at once. */
   readonly ask: CanUseTool | undefined;
   readonly cwd: string;
+  /** Paths beside `cwd` that Claude may write: its slot, its login. */
+  readonly visible: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
   readonly executable: string | undefined;
@@ -112,7 +114,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
         options: {
           ...optionsOf(run, idle),
           abortController: abort,
-          spawnClaudeCodeProcess: (options) => began(new ClaudeProcess(options, run.keeper, watched)),
+          spawnClaudeCodeProcess: (options) => began(new ClaudeProcess(options, run.keeper, run, watched)),
         },
       });
     // One that can't be told is ended; so is one that only waits for what runs in the background.

@@ -93,7 +93,12 @@ export class WarmClaude {
           sessionStore,
           ...(executable === undefined ? {} : { pathToClaudeCodeExecutable: executable }),
           spawnClaudeCodeProcess: (spawned) => {
-            claude = new ClaudeProcess(spawned, keeper, (bytes) => bound.gate?.(bytes));
+            claude = new ClaudeProcess(
+              spawned,
+              keeper,
+              { cwd: folders.home, visible: [...folders.visible, folders.workspaces] },
+              (bytes) => bound.gate?.(bytes),
+            );
             return claude;
           },
         },
@@ -158,8 +163,15 @@ export class WarmClaude {
 /** What of the environment is a place's own. */
 export const environmentOf = (
   env: Readonly<Record<string, string>>,
-  { home, config, tmp }: SlotFolders,
-): Record<string, string> => ({ ...env, HOME: home, CLAUDE_CONFIG_DIR: config, CLAUDE_CODE_TMPDIR: tmp });
+  { home, config, tmp, workspaces }: SlotFolders,
+): Record<string, string> => ({
+  ...env,
+  HOME: home,
+  CLAUDE_CONFIG_DIR: config,
+  CLAUDE_CODE_TMPDIR: tmp,
+  // Git in a session's own folder must not find a repository that contains KSI_DIR.
+  GIT_CEILING_DIRECTORIES: workspaces,
+});
 
 const fixedOf = (options: Options): object =>
   Object.fromEntries(Object.entries(options).filter(([name]) => !CLAIMED.some((each) => each === name)));

@@ -3,48 +3,57 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mirrorOf, parseDeb822, parseList, type AptSource } from './apt-sources.js';
 import { run } from './run.js';
-import { isNewEnough, MIN_VERSION, versionIn } from './version.js';
+import { versionIn } from './version.js';
 
-/** Suites that may have a nats-server new enough, the one nearest to a stable machine first. */
-const SUITES = ['trixie-backports', 'forky', 'sid'];
+/** An executable that is taken from a Debian package. */
+export interface DebianPackage {
+  readonly name: string;
+  readonly executable: string;
+  /** The suites that are asked, in order. @param codename of the machine's own. */
+  readonly suites: (codename: string) => readonly string[];
+  readonly isNewEnough: (version: string) => boolean;
+}
+
 const UPDATE_TIMEOUT_MS = 120_000;
 const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
- * Gets nats-server out of Debian's package, from a newer suite of the machine's own mirror, without root and without touching the machine's
+ * Gets an executable out of its Debian package, from the machine's own mirror, without root and without touching the machine's
  * apt: lists, cache and sources are in a temporary folder. apt checks the archive's signature and the package's hash as ever.
  * @param target where the executable is put.
  * @throws when this isn't a Debian or no suite has one; the message says what was tried.
  */
 export async function fetchFromDebian(
+  wanted: DebianPackage,
   target: (executable: string) => Promise<void>,
   progress: (text: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const mirror = await findMirror();
+  const { mirror, codename } = await findMirror();
+  const { name } = wanted;
   const work = await mkdtemp(join(tmpdir(), 'ksi-apt-'));
   try {
     const tried: string[] = [];
-    for (const suite of SUITES) {
-      progress(`asking ${mirror.uri} for the nats-server package of ${suite}`);
+    for (const suite of wanted.suites(codename)) {
+      progress(`asking ${mirror.uri} for the ${name} package of ${suite}`);
       try {
-        const version = await offered(work, mirror, suite, signal);
-        if (version === undefined || !isNewEnough(version)) {
+        const version = await offered(work, mirror, suite, name, signal);
+        if (version === undefined || !wanted.isNewEnough(version)) {
           tried.push(`${suite} has ${version ?? 'none'}`);
           continue;
         }
         const apt = aptOptions(work);
-        await run('apt-get', [...apt, 'download', 'nats-server'], { timeoutMs: UPDATE_TIMEOUT_MS, cwd: work, signal });
-        const deb = (await readdir(work)).find((name) => name.endsWith('.deb'));
+        await run('apt-get', [...apt, 'download', name], { timeoutMs: UPDATE_TIMEOUT_MS, cwd: work, signal });
+        const deb = (await readdir(work)).find((file) => file.endsWith('.deb'));
         if (deb === undefined) throw new Error('apt-get download left no package');
         await run('dpkg-deb', ['-x', join(work, deb), join(work, 'root')], { timeoutMs: 60_000, signal });
-        return await target(await executableIn(join(work, 'root')));
+        return await target(await executableIn(join(work, 'root'), wanted.executable));
       } catch (error) {
         signal?.throwIfAborted();
         tried.push(`${suite}: ${(error as Error).message}`);
       }
     }
-    throw new Error(`${mirror.uri} has no nats-server ≥ ${MIN_VERSION} (${tried.join('; ')})`);
+    throw new Error(`${mirror.uri} has no ${name} that is new enough (${tried.join('; ')})`);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -55,6 +64,7 @@ async function offered(
   work: string,
   mirror: AptSource,
   suite: string,
+  name: string,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   await rm(join(work, 'lists'), { recursive: true, force: true });
@@ -64,7 +74,7 @@ async function offered(
   await writeFile(join(work, 'sources.list'), `deb [signed-by=${signedBy}] ${mirror.uri} ${suite} main\n`);
   const apt = aptOptions(work);
   await run('apt-get', [...apt, 'update'], { timeoutMs: UPDATE_TIMEOUT_MS, signal });
-  const listed = await run('apt-cache', [...apt, 'madison', 'nats-server'], { timeoutMs: 60_000, signal });
+  const listed = await run('apt-cache', [...apt, 'madison', name], { timeoutMs: 60_000, signal });
   return versionIn(listed);
 }
 
@@ -86,15 +96,15 @@ const aptOptions = (work: string): string[] =>
     'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false',
   ].flatMap((option) => ['-o', option]);
 
-async function executableIn(root: string): Promise<string> {
+async function executableIn(root: string, executable: string): Promise<string> {
   for (const folder of ['usr/sbin', 'usr/bin']) {
     const names = await namesIn(join(root, folder));
-    if (names.includes('nats-server')) return join(root, folder, 'nats-server');
+    if (names.includes(executable)) return join(root, folder, executable);
   }
-  throw new Error('the package holds no nats-server executable');
+  throw new Error(`the package holds no ${executable} executable`);
 }
 
-async function findMirror(): Promise<AptSource> {
+async function findMirror(): Promise<{ mirror: AptSource; codename: string }> {
   const release = await textOf('/etc/os-release');
   if (!/^ID(_LIKE)?=.*debian/m.test(release)) throw new Error('this machine is no Debian (/etc/os-release)');
   const codename = /^VERSION_CODENAME=["']?([a-z]+)/m.exec(release)?.[1] ?? '';
@@ -106,7 +116,7 @@ async function findMirror(): Promise<AptSource> {
   }
   const mirror = mirrorOf(sources, codename);
   if (mirror === undefined) throw new Error('/etc/apt names no mirror of Debian');
-  return mirror;
+  return { mirror, codename };
 }
 
 /** None when there is no such folder. */

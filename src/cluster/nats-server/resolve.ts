@@ -2,10 +2,18 @@ import { access, chmod, constants, copyFile, mkdir, rename, rm } from 'node:fs/p
 import { homedir } from 'node:os';
 import { delimiter, join, resolve as absolute } from 'node:path';
 import { ClusterError } from '../errors.js';
-import { fetchFromDebian } from './debian.js';
+import { fetchFromDebian, type DebianPackage } from './debian.js';
 import { fetchRelease } from './release.js';
 import { run } from './run.js';
 import { isNewEnough, MIN_VERSION, versionIn } from './version.js';
+
+/** Suites that may have a nats-server new enough, the one nearest to a stable machine first. */
+const NATS_SERVER: DebianPackage = {
+  name: 'nats-server',
+  executable: 'nats-server',
+  suites: () => ['trixie-backports', 'forky', 'sid'],
+  isNewEnough,
+};
 
 export interface NatsServer {
   readonly path: string;
@@ -40,9 +48,13 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<NatsSe
   const cached = cachePath(env);
   const fetched = await look(cached);
   if (fetched !== undefined && isNewEnough(fetched.version)) return fetched;
-  for (const fetchFrom of [fetchRelease, fetchFromDebian]) {
+  const put = (executable: string): Promise<void> => install(executable, cached);
+  for (const fetch of [
+    () => fetchRelease(put, progress, signal),
+    () => fetchFromDebian(NATS_SERVER, put, progress, signal),
+  ]) {
     try {
-      await fetchFrom((executable) => install(executable, cached), progress, signal);
+      await fetch();
       const server = await look(cached);
       if (server === undefined) throw new Error('what was fetched does not run on this machine');
       progress(`nats-server ${server.version} is now at ${server.path}`);
@@ -60,10 +72,10 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<NatsSe
 }
 
 /** Where the fetched one is kept: a cache folder of the user's, so that all clusters and checkouts share it. */
-export function cachePath(env: ResolveOptions['env']): string {
+export function cachePath(env: ResolveOptions['env'], name = 'nats-server'): string {
   const xdg = env['XDG_CACHE_HOME'];
   const base = xdg?.startsWith('/') === true ? xdg : join(env['HOME'] ?? homedir(), '.cache');
-  return join(base, 'ksi', 'nats-server');
+  return join(base, 'ksi', name);
 }
 
 async function checkNamed(path: string): Promise<NatsServer> {
@@ -93,7 +105,7 @@ async function look(path: string): Promise<NatsServer | undefined> {
 }
 
 /** Puts it in place by a rename: two that fetch at once do no harm, and nobody starts half of it. */
-async function install(executable: string, target: string): Promise<void> {
+export async function install(executable: string, target: string): Promise<void> {
   const draft = `${target}.${process.pid}`;
   await mkdir(join(target, '..'), { recursive: true });
   try {

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { findContainment } from '../../workers/claude/containment.js';
+import { sandboxArguments } from '../../workers/claude/sandbox.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+import { WorkerLab } from '../fixtures/worker.js';
+
+const NOBODY = 65_534;
+/** CAP_CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID and SETUID. */
+const CONTAINER_CAPABILITIES = [0, 1, 3, 4, 6, 7].reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+const run = promisify(execFile);
+const root = process.getuid?.() === 0;
+const { kind } = await findContainment();
+const skip = kind !== 'sandbox' && 'bubblewrap makes no sandbox on this host';
+
+describe('a run in a sandbox', { skip }, () => {
+  let base: string;
+  let ksiDir: string;
+  let own: string;
+  before(async () => {
+    base = await realpath(await mkdtemp(join(tmpdir(), 'ksi-sandbox-')));
+    ksiDir = join(base, 'repository', '.ksi');
+    own = join(ksiDir, 'workspaces', 'own');
+    for (const folder of [own, join(ksiDir, 'workspaces', 'other'), join(ksiDir, 'workers', 'w_1', '0', 'home')])
+      await mkdir(folder, { recursive: true });
+    await run('git', ['init', '-q', join(base, 'repository')]);
+    await writeFile(join(ksiDir, 'token'), 'SECRET');
+    await writeFile(join(base, 'outside.nk'), 'SECRET');
+    await writeFile(join(ksiDir, 'workspaces', 'other', 'file'), 'SECRET');
+    await symlink(join(ksiDir, 'token'), join(own, 'link'));
+    await chmod(base, 0o755);
+    if (root) for (const path of [base, ...(await everythingBelow(base))]) await chown(path, NOBODY, NOBODY);
+  });
+  after(() => rm(base, { recursive: true, force: true }));
+
+  /** @returns the output of a shell in the sandbox, errors included. */
+  async function inside(script: string, user: 'root' | 'ordinary', cwd = own): Promise<string> {
+    const visible = [join(ksiDir, 'workers', 'w_1', '0')];
+    const hidden = [join(base, 'outside.nk')];
+    // The arguments of root differ: they are made for who runs this.
+    const args = ['bwrap', ...sandboxArguments({ ksiDir, cwd, visible, hidden }, user === 'root'), '--'];
+    const become =
+      user === 'ordinary' && root ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+    const [command, ...rest] = [...become, ...args, 'sh', '-c', `{ ${script}\n} 2>&1 || true`];
+    const { stdout } = await run(command, rest, { cwd: '/' });
+    return stdout;
+  }
+
+  for (const user of root ? (['root', 'ordinary'] as const) : (['ordinary'] as const)) {
+    describe(`as ${user === 'root' ? 'root' : 'an ordinary user'}`, () => {
+      it('sees of KSI_DIR its own workspace and slot only', async () => {
+        const seen = await inside(
+          `find ${ksiDir}; cat ${ksiDir}/token link ../../token ${base}/outside.nk; ls ..`,
+          user,
+        );
+        assert.ok(!seen.includes('SECRET') && !seen.includes('other'), seen);
+        assert.match(seen, /workers\/w_1\/0\/home/);
+      });
+
+      it('sees none of it when the workspace contains KSI_DIR', async () => {
+        const seen = await inside(`find .; cat .ksi/token`, user, join(base, 'repository'));
+        assert.ok(!seen.includes('SECRET') && !seen.includes('workspaces/other'), seen);
+      });
+
+      it('finds no repository that contains KSI_DIR', async () => {
+        const told = await inside(
+          `git status; git -C ${join(base, 'repository')} log; ls -A ${base}/repository/.git`,
+          user,
+        );
+        assert.equal(told.match(/not a git repository/g)?.length, 2, told);
+      });
+
+      it('writes its workspace and slot', async () => {
+        const told = await inside(`touch made-${user} ${ksiDir}/workers/w_1/0/home/made-${user} && ls`, user);
+        assert.match(told, new RegExp(`^made-${user}$`, 'm'));
+      });
+
+      it('cannot undo a mount, enter another namespace, or look into another process', async () => {
+        const told = await inside(
+          [
+            `umount ${ksiDir}; umount -l ${ksiDir}; umount /proc`,
+            `mount -t tmpfs none /mnt && echo MOUNTED`,
+            `nsenter -t ${process.pid} -m cat ${ksiDir}/token`,
+            `tr '\\0' '\\n' < /proc/${process.pid}/environ && echo READ`,
+            `cat /proc/1/root${ksiDir}/token`,
+            // A user namespace of its own gives it rights over nothing that it got.
+            `unshare -Urm sh -c 'umount ${ksiDir}; umount -l ${ksiDir}; cat ${ksiDir}/token'`,
+            `unshare -Urm sh -c 'mount --bind / /mnt; cat /mnt${ksiDir}/token'`,
+            `grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status`,
+          ].join('\n'),
+          user,
+        );
+        assert.ok(!/SECRET|MOUNTED|READ/.test(told), told);
+        const capabilities = BigInt(`0x${/CapEff:\s+([0-9a-f]+)/.exec(told)?.[1]}`);
+        assert.equal(capabilities & ~(user === 'root' ? CONTAINER_CAPABILITIES : 0n), 0n, told);
+        assert.match(told, /NoNewPrivs:\s+1/);
+      });
+
+      it("cannot write KSI's code or its packages", async () => {
+        const told = await inside(
+          `for f in ${REPO_ROOT}/made ${REPO_ROOT}/dist/made ${REPO_ROOT}/node_modules/made; do touch "$f" && echo MADE; done`,
+          user,
+        );
+        assert.ok(!told.includes('MADE'), told);
+      });
+    });
+  }
+
+  it('as root writes no profile, no device and no setting of the kernel', { skip: !root && 'needs root' }, async () => {
+    const told = await inside(
+      [
+        'touch "$HOME/.profile-made" && echo MADE',
+        'ls /dev',
+        'cat /proc/sys/kernel/core_pattern > /tmp/ksi-pattern; cat /tmp/ksi-pattern > /proc/sys/kernel/core_pattern && echo SET; rm /tmp/ksi-pattern',
+        'touch /sys/kernel/mm/ksm/run && echo TOUCHED',
+      ].join('\n'),
+      'root',
+    );
+    assert.ok(!/MADE|SET|TOUCHED|[sv]da/.test(told), told);
+  });
+});
+
+describe('a process of Claude', () => {
+  it(
+    'gets no descriptor of its worker but 0, 1 and 2',
+    { skip: process.platform !== 'linux' && 'reads /proc' },
+    async () => {
+      const lab = await WorkerLab.start();
+      try {
+        await lab.worker();
+        const { taskId } = await lab.post('[[descriptors]]');
+        const { message } = (await lab.event('SPAWN_MESSAGE', taskId, (data) => JSON.stringify(data).includes('fd 0')))
+          .data;
+        const listed = JSON.stringify(message);
+        assert.ok(!listed.includes('.mdb') && listed.includes('fd 2'), listed);
+        await lab.outcome(taskId);
+      } finally {
+        await lab.stop();
+      }
+    },
+  );
+});
+
+async function everythingBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name));
+}
