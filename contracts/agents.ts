@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { ClaudeOptions } from './claude-options.js';
+import { ExchangeLimits } from './exchanges.js';
 import { QUEUE_PATTERN, DEFAULT_QUEUE, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
@@ -67,6 +68,7 @@ const changeable = {
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(hands),
   answers_replies: Type.Optional(answersReplies),
+  exchange_limits: Type.Optional(ExchangeLimits),
 };
 
 /** POST /agents/register. One that is registered already, by the same owner, is updated. */
@@ -114,6 +116,7 @@ export const Agent = Type.Object({
   options: Type.Optional(AgentOptions),
   hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
   answers_replies: Type.Optional(Type.Boolean()),
+  exchange_limits: Type.Optional(ExchangeLimits),
   status: Type.Enum([...AGENT_STATUSES]),
   ended_by: Type.Optional(
     Type.String({ description: 'The message or task by whose signal it ended last: it ends by each once.' }),

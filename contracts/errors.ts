@@ -122,6 +122,11 @@ export const API_ERRORS = {
     title: 'There are as many of your own as an owner may have',
     next: 'Delete what is not needed any more, or use another owner.',
   },
+  exchange_limit: {
+    status: 409,
+    title: 'The exchange of agents has reached one of its limits',
+    next: 'See what it has had with GET /exchanges/:id. Begin another exchange, or give the message or the agent higher `exchange_limits`.',
+  },
   too_deep: {
     status: 409,
     title: 'Tasks have asked for tasks that asked for tasks, and this would be one too many',

@@ -86,6 +86,9 @@ export const EVENT_DATA = {
     message: Type.Optional(TaskMessage),
     depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
     spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
+    exchange_id: Type.Optional(
+      Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
+    ),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
   SPAWN_START: Type.Object({

@@ -28,6 +28,9 @@ export const Task = Type.Object({
   message: Type.Optional(TaskMessage),
   depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
   spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
+  exchange_id: Type.Optional(
+    Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
+  ),
   created_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
     Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
@@ -118,6 +121,10 @@ export const TasksQuery = Type.Object(
     status: Type.Optional(Type.Enum([...TASK_STATUSES])),
     session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
     queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+    spawned_by: Type.Optional(
+      Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
+    ),
+    exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
     metadata: Type.Optional(
       Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
     ),
@@ -129,7 +136,20 @@ export const TasksQuery = Type.Object(
 export type TasksQuery = Static<typeof TasksQuery>;
 
 /** Newest first. */
-export const TaskPage = Type.Object({ tasks: Type.Array(Task), next_cursor: Type.Optional(Type.String()) });
+export const TaskPage = Type.Object({
+  tasks: Type.Array(Task),
+  next_cursor: Type.Optional(Type.String()),
+  total: Type.Optional(
+    Type.Object(
+      {
+        tasks: Type.Integer({ minimum: 0 }),
+        open: Type.Integer({ minimum: 0, description: 'Those that have not ended.' }),
+        usage: Usage,
+      },
+      { description: 'With `spawned_by` or `exchange_id`: of all that fit, not of this page alone.' },
+    ),
+  ),
+});
 export type TaskPage = Static<typeof TaskPage>;
 
 /** A dead letter in a list: without its command and history. */

@@ -16,6 +16,7 @@ export * from './control.js';
 export * from './dead.js';
 export * from './errors.js';
 export * from './events.js';
+export * from './exchanges.js';
 export * from './hands.js';
 export * from './http.js';
 export * from './idempotency.js';

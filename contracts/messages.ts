@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { BlobRef } from './blob.js';
+import { ExchangeLimits } from './exchanges.js';
 
 /** Message types that KSI gives a meaning. Any other name is a type of the user's own. */
 export const MESSAGE_TYPES = {
@@ -47,6 +48,7 @@ const asked = {
       description: 'TASK_ASSIGNMENT without `to`: the agent must have one of them.',
     }),
   ),
+  exchange_limits: Type.Optional(ExchangeLimits),
   message_id: Type.Optional(
     Type.String({ format: 'uuid', description: 'Of yours: sent again, it is the same message. Default: a new one.' }),
   ),
@@ -84,6 +86,9 @@ export const messageFields = {
     minimum: 0,
     description: 'Messages and tasks of agents that led to this one since a person or an external agent spoke.',
   }),
+  exchange_id: Type.Optional(
+    Type.String({ description: 'The message that it all began with: its own id, if that is this one.' }),
+  ),
   replies: Type.Optional(
     Type.Integer({
       minimum: 1,
@@ -156,6 +161,7 @@ export const TaskMessage = Type.Object(
     conversation_id: Type.Optional(Type.String()),
     token_id: Type.Optional(Type.String()),
     hops: Type.Integer({ minimum: 0 }),
+    exchange_id: Type.Optional(Type.String()),
     replies: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   { description: 'The message that a managed agent answers with it.' },

@@ -27,6 +27,8 @@ export const BUCKET = {
   profiles: 'ksi_profiles',
   shared: 'ksi_shared',
   agents: 'ksi_agents',
+  /** What exchanges of agents have had of their limits. */
+  exchanges: 'ksi_exchanges',
   /** Up to where each agent has taken its messages. */
   inboxes: 'ksi_inboxes',
   /** External agents whose clients read their inboxes. */
@@ -145,6 +147,8 @@ export const SUBJECT = {
   identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
   profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
+  /** What an exchange of an owner's agents has had: an entry of a KV bucket. `*` for the owner: whose it is. */
+  exchange: (owner: string, exchangeId: string) => `$KV.${BUCKET.exchanges}.${owner}.${exchangeId}`,
   /** Changes of shared state. */
   sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 

@@ -69,6 +69,7 @@ import {
   MessageAccepted,
   MessageRequest,
 } from './messages.js';
+import { ExchangeParams, ExchangeShown } from './exchanges.js';
 import type { OperationName } from './operations.js';
 import { Profile, ProfileList, ProfileShown } from './profiles.js';
 import { QueueList } from './queues.js';
@@ -140,6 +141,7 @@ export const OPERATION_SCHEMAS = {
   agent_remove: { request: AgentParams, answer: Nothing },
   agent_send: { request: both(AgentParams, AddressedMessage), answer: MessageAccepted },
   send: { request: MessageRequest, answer: MessageAccepted },
+  exchange: { request: ExchangeParams, answer: ExchangeShown },
   inbox: { request: both(AgentParams, InboxQuery), answer: Inbox },
   inbox_ack: { request: both(AgentParams, InboxAck), answer: InboxAcked },
 

@@ -69,6 +69,7 @@ export const OPERATIONS = {
   agent_send: { method: 'POST', path: '/agents/:id/messages', body: true, scope: 'agents', changes: true, repeatable: 'message_id' }, // prettier-ignore
   send: { method: 'POST', path: '/messages', body: true, scope: 'agents', changes: true, repeatable: 'message_id' },
   inbox: { method: 'GET', path: '/agents/:id/inbox', scope: 'agents', repeatable: true },
+  exchange: { method: 'GET', path: '/exchanges/:id', scope: 'read', repeatable: true },
   // Not in the audit: its receipt is an event.
   inbox_ack: { method: 'POST', path: '/agents/:id/inbox/ack', body: true, scope: 'agents', repeatable: true },
 

@@ -101,6 +101,9 @@ export const SpawnCommand = Type.Object({
         'Messages and tasks of agents that led to it since a person spoke; absent: what its `message` says, or none.',
     }),
   ),
+  exchange_id: Type.Optional(
+    Type.String({ description: 'The message of a person or an external agent that led to it, by agents.' }),
+  ),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
   fork_of: Type.Optional(

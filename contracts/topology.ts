@@ -1,4 +1,5 @@
 import type { Config } from './config.js';
+import { EXCHANGE_TTL_S } from './exchanges.js';
 import { AGENT_PRESENCE_TTL_S } from './agents.js';
 import { ANSWER_MESSAGE } from './conversations.js';
 import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
@@ -157,6 +158,12 @@ export const streamSpecs = (
   ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
   ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
+  bucket(
+    BUCKET.exchanges,
+    'What exchanges of agents have had of their limits',
+    EXCHANGE_TTL_S,
+    config.KSI_NATS_SERVERS,
+  ),
   watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
   watchedBucket(
     BUCKET.agentPresence,

@@ -55,8 +55,9 @@ export class BudgetKeeper {
   #heard({ data }: BridgedEvent): void {
     const { usage, task_id: id, session_id: sessionId, owner } = data;
     if (usage === undefined || typeof sessionId !== 'string' || typeof owner !== 'string') return;
-    const tokenId = typeof id === 'string' ? this.#options.model.get(id)?.token_id : undefined;
-    this.#spenders.set(`${owner} ${tokenId} ${sessionId}`, { owner, tokenId, sessionId });
+    const { token_id: tokenId, exchange_id: exchangeId } =
+      (typeof id === 'string' ? this.#options.model.get(id) : undefined) ?? {};
+    this.#spenders.set(`${owner} ${tokenId} ${sessionId} ${exchangeId}`, { owner, tokenId, sessionId, exchangeId });
     this.#lookLater();
   }
 

@@ -4,7 +4,7 @@ import { OperatorFile } from '../operator-file.js';
 import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
 import { ApiError } from './api-error.js';
-import type { Principal } from './principal.js';
+import type { Exchanges } from './exchanges.js';
 
 export type BudgetsFile = OperatorFile<typeof Budgets>;
 
@@ -21,6 +21,8 @@ export interface Spender {
   readonly owner: string;
   readonly tokenId?: string | undefined;
   readonly sessionId: string;
+  /** Of an agent's task. */
+  readonly exchangeId?: string | undefined;
 }
 
 interface Limit {
@@ -41,17 +43,23 @@ interface Limit {
 export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;
   readonly #model: Pick<ReadModel, 'session' | 'forEachEnded'>;
+  readonly #exchanges: Pick<Exchanges, 'budget'>;
   readonly #sums = new Map<string, { at: number; usd: Promise<number> }>();
 
-  constructor(file: Pick<BudgetsFile, 'current'>, model: Pick<ReadModel, 'session' | 'forEachEnded'>) {
+  constructor(
+    file: Pick<BudgetsFile, 'current'>,
+    model: Pick<ReadModel, 'session' | 'forEachEnded'>,
+    exchanges: Pick<Exchanges, 'budget'>,
+  ) {
     this.#file = file;
     this.#model = model;
+    this.#exchanges = exchanges;
   }
 
   /** @returns US dollars; undefined: any. @throws {ApiError} budget_exceeded */
-  async left({ owner, tokenId }: Principal, sessionId: string, now = Date.now()): Promise<number | undefined> {
+  async left(spender: Spender, now = Date.now()): Promise<number | undefined> {
     let least: number | undefined;
-    for (const { what, usd, spent, daily } of this.#limits({ owner, tokenId, sessionId }, now)) {
+    for await (const { what, usd, spent, daily } of this.#limits(spender, now)) {
       const left = usd - (await spent());
       if (left <= 0)
         throw new ApiError(
@@ -67,15 +75,25 @@ export class Budget {
   /** What may not be begun any more, since a budget that somebody spent from is spent. */
   async spent(spender: Spender, now = Date.now()): Promise<TaskFilter[]> {
     const scopes: TaskFilter[] = [];
-    for (const { usd, spent, scope } of this.#limits(spender, now)) if (usd - (await spent()) <= 0) scopes.push(scope);
+    for await (const { usd, spent, scope } of this.#limits(spender, now))
+      if (usd - (await spent()) <= 0) scopes.push(scope);
     return scopes;
   }
 
-  *#limits({ owner, tokenId, sessionId }: Spender, now: number): Generator<Limit> {
+  async *#limits({ owner, tokenId, sessionId, exchangeId }: Spender, now: number): AsyncGenerator<Limit> {
     const { session_usd, owner_usd_per_day, token_usd_per_day, owners, tokens } = this.#file.current;
     const ofOwner = owners?.[owner]?.usd_per_day ?? owner_usd_per_day;
     const ofToken = tokenId === undefined ? undefined : (tokens?.[tokenId]?.usd_per_day ?? token_usd_per_day);
     const day = new Date(now).toISOString().slice(0, 10);
+    const ofExchange = exchangeId === undefined ? undefined : await this.#exchanges.budget(owner, exchangeId);
+    if (ofExchange !== undefined)
+      yield {
+        what: `The exchange ${exchangeId}`,
+        usd: ofExchange.usd,
+        spent: () => Promise.resolve(ofExchange.spent),
+        scope: { owner, exchangeId },
+        daily: false,
+      };
     if (ofOwner !== undefined)
       yield {
         what: `What ${owner} asks for in a day`,

@@ -14,6 +14,7 @@ import type { Spawner } from './agents/spawner.js';
 import type { ApprovalDesk } from './approvals/approvals.js';
 import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
+import type { Exchanges } from './exchanges.js';
 import type { Identities } from './identities.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
@@ -46,6 +47,7 @@ export interface ApiContext {
   /** For requests with an idempotency key. */
   readonly once: OnceAcceptor;
   readonly tasks: TaskReader;
+  readonly exchanges: Exchanges;
   readonly canceller: Canceller;
   readonly interrupter: Interrupter;
   readonly inputs: Inputs;

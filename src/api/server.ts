@@ -15,6 +15,7 @@ import { conversationRoutes } from './routes/conversations.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
 import { documentRoutes } from './routes/documents.js';
+import { exchangeRoutes } from './routes/exchanges.js';
 import { healthRoutes } from './routes/health.js';
 import { identityRoutes } from './routes/identities.js';
 import { profileRoutes } from './routes/profiles.js';
@@ -85,6 +86,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     agentRoutes,
     agentSpawnRoutes,
     messageRoutes,
+    exchangeRoutes,
     conversationRoutes,
     usageRoutes,
     deadRoutes,

@@ -43,6 +43,7 @@ import type { ApiContext } from './context.js';
 import { Deleter } from './deletion.js';
 import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
+import { Exchanges } from './exchanges.js';
 import { Expirer } from './expirer.js';
 import { Identities } from './identities.js';
 import { handsDesk } from './hands/start.js';
@@ -138,7 +139,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
     const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
     const sessionRecords = new SessionRecords(broker);
-    const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model);
+    const exchanges = new Exchanges(broker, tail.model);
+    const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model, exchanges);
     const acceptor = new Acceptor({
       broker,
       blobs,
@@ -147,6 +149,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       gauge,
       records: sessionRecords,
       budget,
+      exchanges,
       workspaces,
       toolPolicy,
       mcpServers,
@@ -172,6 +175,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       broker,
       blobs,
       hub,
+      exchanges,
       admit: (request, principal) => acceptor.admit(request, principal),
       profile: (name, principal) => profiles.get(name, principal),
       nativeIds: listOf(config.KSI_NATS_AGENTS),
@@ -211,6 +215,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       dead,
       retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       tasks,
+      exchanges,
       canceller,
       deleter: new Deleter({
         broker,
@@ -261,6 +266,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       blobs,
       agents,
       once,
+      exchanges,
       tokens,
       spawnRate,
       metrics,

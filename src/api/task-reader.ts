@@ -49,12 +49,19 @@ export class TaskReader {
       owner: principal.seesAll ? undefined : principal.owner,
       status: query.status,
       queue: query.queue,
+      spawnedBy: query.spawned_by,
+      exchangeId: query.exchange_id,
       metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
       sessionId:
         query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,
     };
     const { rows, next } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
-    return { tasks: rows.map(taskOf), ...(next === undefined ? {} : { next_cursor: encodePage(next) }) };
+    const summed = query.spawned_by !== undefined || query.exchange_id !== undefined;
+    return {
+      tasks: rows.map(taskOf),
+      ...(next === undefined ? {} : { next_cursor: encodePage(next) }),
+      ...(summed ? { total: await this.#model.sum(filter) } : {}),
+    };
   }
 
   /** Resolves with the task once it has ended, or as it is when `signal` aborts. @throws {ApiError} */

@@ -22,6 +22,8 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
   no_suitable_agent: 'Name an agent, or register one: `ksi agents --capability NAME` lists those that have one.',
   no_available_agent: 'Name one of them: it gets the message when it is there. `ksi agents` shows which are.',
+  exchange_limit:
+    'See its tasks and their cost with `ksi tasks --exchange MESSAGE`; send a new message to begin another exchange.',
   already_answered: 'See what is open now with `ksi approvals`.',
   session_exists: 'Delete it first with `ksi delete session`, or import under another name: --as NAME.',
   conversation_ended: 'Read it with `ksi conversations transcript ID`, or begin another one: `ksi orchestrate`.',

@@ -61,5 +61,6 @@ export type { SpawnRequest } from '../../contracts/spawn.js';
 export { TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
 export type { GapFrame } from '../../contracts/ws.js';
 export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/tokens.js';
+export type { ExchangeLimits, ExchangeShown } from '../../contracts/exchanges.js';
 export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/usage.js';
 export type { WorkerList, WorkerShown } from '../../contracts/workers.js';

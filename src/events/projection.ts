@@ -53,6 +53,7 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     ...(data.message === undefined ? {} : { message: data.message }),
     ...(data.depth === undefined ? {} : { depth: data.depth }),
     ...(data.spawned_by === undefined ? {} : { spawned_by: data.spawned_by }),
+    ...(data.exchange_id === undefined ? {} : { exchange_id: data.exchange_id }),
   }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: (row, { data, timestamp }) => ({
@@ -124,6 +125,7 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
   ...(command.message === undefined ? {} : { message: command.message }),
   ...(command.depth === undefined ? {} : { depth: command.depth }),
   ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
+  ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
   created_at: command.accepted_at,
   ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
   ...(command.start_by === undefined ? {} : { start_by: command.start_by }),

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Session } from '../../contracts/sessions.js';
 import { isEnded } from '../../contracts/states.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { Position } from '../events/cursor.js';
 import { applyEvent, type TaskRow } from '../events/projection.js';
@@ -92,6 +93,20 @@ export class ReadModel {
       }
       if (looked < LOOKED_AT_ONCE) return { rows, next: undefined };
     }
+  }
+
+  /** How many tasks fit a filter, how many of them have not ended, and what all took. */
+  async sum(filter: TaskFilter): Promise<{ tasks: number; open: number; usage: Usage }> {
+    let [tasks, open, usage] = [0, 0, NO_USAGE];
+    let before: string | undefined;
+    do {
+      const page = await this.list(filter, LOOKED_AT_ONCE, before);
+      tasks += page.rows.length;
+      open += page.rows.filter(({ status }) => !isEnded(status)).length;
+      usage = page.rows.reduce((sum, row) => (row.usage === undefined ? sum : addUsage(sum, row.usage)), usage);
+      before = page.next;
+    } while (before !== undefined);
+    return { tasks, open, usage };
   }
 
   /** A session with the sums of its tasks. */

@@ -6,7 +6,7 @@ import type { TaskRow } from '../events/projection.js';
 import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 4;
+const SCHEMA = 5;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
@@ -15,6 +15,8 @@ export interface TaskFilter {
   readonly queue?: string | undefined;
   /** The token that asked for it. */
   readonly tokenId?: string | undefined;
+  readonly spawnedBy?: string | undefined;
+  readonly exchangeId?: string | undefined;
   readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
@@ -66,7 +68,7 @@ export class TaskStore {
     await this.#root.transaction(() => {
       const row = this.#tasks.get(id);
       if (row === undefined) return;
-      for (const key of [...lastingKeys(row), ...passingKeys(row), ...metadataKeys(row)])
+      for (const key of [...lastingKeys(row), ...passingKeys(row), ...knownKeys(row)])
         void this.#index.remove([...key]);
       void this.#tasks.remove(id);
       this.#account(row, undefined);
@@ -155,7 +157,9 @@ export class TaskStore {
       for (const key of passingKeys(row)) void this.#index.put([...key], row.task_id);
     }
     // Known with its SPAWN_QUEUED, which may come after the first word of it.
-    if (old?.metadata === undefined) for (const key of metadataKeys(row)) void this.#index.put([...key], row.task_id);
+    const known = knownKeys(row);
+    if (old === undefined || knownKeys(old).length < known.length)
+      for (const key of known) void this.#index.put([...key], row.task_id);
     void this.#tasks.put(row.task_id, row);
     this.#account(old, row);
   }
@@ -192,23 +196,30 @@ const passingKeys = (row: TaskRow): Key[] => [
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 
-const metadataKeys = (row: TaskRow): Key[] =>
-  Object.entries(row.metadata ?? {}).flatMap(([name, value]) => [
+const knownKeys = (row: TaskRow): Key[] => [
+  ...Object.entries(row.metadata ?? {}).flatMap(([name, value]) => [
     ['metadata', ALL, name, value, row.task_id],
     ['metadata', row.owner, name, value, row.task_id],
-  ]);
+  ]),
+  ...(row.spawned_by === undefined ? [] : [['spawned_by', row.spawned_by, row.task_id]]),
+  ...(row.exchange_id === undefined ? [] : [['exchange', row.exchange_id, row.task_id]]),
+];
 
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
 function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
-  const { owner, status, sessionId, queue, tokenId, metadata } = filter;
+  const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, metadata } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
     (status === undefined || row.status === status) &&
     (sessionId === undefined || row.session_id === sessionId) &&
     (queue === undefined || row.queue === queue) &&
     (tokenId === undefined || row.token_id === tokenId) &&
+    (spawnedBy === undefined || row.spawned_by === spawnedBy) &&
+    (exchangeId === undefined || row.exchange_id === exchangeId) &&
     (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
   if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
+  if (spawnedBy !== undefined) return { prefix: ['spawned_by', spawnedBy], rest };
+  if (exchangeId !== undefined) return { prefix: ['exchange', exchangeId], rest };
   if (metadata !== undefined) return { prefix: ['metadata', owner ?? ALL, metadata.name, metadata.value], rest };
   if (status !== undefined) return { prefix: ['status', owner ?? ALL, status], rest };
   return { prefix: ['all', owner ?? ALL], rest };

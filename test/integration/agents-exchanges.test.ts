@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { v4 as uuidv4 } from 'uuid';
 import type { EventData } from '../../contracts/events.js';
+import type { ExchangeShown } from '../../contracts/exchanges.js';
+import { NO_USAGE } from '../../contracts/usage.js';
+import type { ApiError } from '../../src/api/api-error.js';
+import { Exchanges } from '../../src/api/exchanges.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { connectTest } from '../fixtures/connection.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 describe('an exchange of managed agents', () => {
@@ -54,5 +60,60 @@ describe('an exchange of managed agents', () => {
     await there.send({ from: 'talk-a', to: 'talk-b', content: 'once more' });
     assert.deepEqual(refusals((await receipts('talk-b', 4)).slice(2)), ['task', 'task']);
     assert.deepEqual(refusals((await receipts('talk-a', 3)).slice(1)), ['reply_to_reply', 'task']);
+  });
+
+  const exchange = async (api: AgentsOver, id: string): Promise<ExchangeShown> => {
+    const { status, body } = await api.ask('GET', `/exchanges/${id}`);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body as unknown as ExchangeShown;
+  };
+
+  it('has as many tasks as its limits allow, over all APIs, and tells whoever sent the message that is one too many', async () => {
+    const ids = ['loop-a', 'loop-b'];
+    for (const agent_id of ids) await here.register({ agent_id, kind: 'managed', answers_replies: true });
+    const sent = await there.send({ from: 'loop-a', to: 'loop-b', content: 'hello', exchange_limits: { tasks: 5 } });
+    // The sixth message is refused, to its receiver: b, a, b, a, b, and then a.
+    assert.deepEqual(refusals(await receipts('loop-a', 3)), ['exchange_limit', 'task', 'task']);
+    await lab.until(() =>
+      lab.seen.find(
+        ({ event }) =>
+          event.type === 'AGENT_MESSAGE' && dataOf('AGENT_MESSAGE', event).error?.code === 'exchange_limit',
+      ),
+    );
+    for (const api of [here, there]) {
+      const shown = await exchange(api, sent.message_id);
+      assert.deepEqual([shown.tasks, shown.limits.tasks, shown.tool_calls], [5, 5, 0]);
+      assert.ok(shown.messages >= 5, `${shown.messages} messages`);
+    }
+    const { body } = await there.ask('GET', `/tasks?exchange_id=${sent.message_id}&limit=2`);
+    const { tasks, total } = body as { tasks: unknown[]; total: { tasks: number; open: number } };
+    assert.deepEqual([tasks.length, total.tasks, total.open], [2, 5, 0]);
+    assert.equal((await here.ask('GET', `/exchanges/${uuidv4()}`)).status, 404);
+  });
+
+  it('is held to the limits of an agent in it, of which the lowest holds', async () => {
+    await here.register({ agent_id: 'low-a', kind: 'managed', answers_replies: true, exchange_limits: { tasks: 2 } });
+    await here.register({ agent_id: 'low-b', kind: 'managed', answers_replies: true, exchange_limits: { tasks: 500 } });
+    const sent = await here.send({ from: 'low-a', to: 'low-b', content: 'hello', exchange_limits: { tasks: 300 } });
+    await receipts('low-a', 1);
+    assert.deepEqual(refusals(await receipts('low-b', 2)), ['exchange_limit', 'task']);
+    const { tasks, limits } = await exchange(there, sent.message_id);
+    assert.deepEqual([tasks, limits.tasks], [2, 2]);
+  });
+
+  it('has no task more than its limit when many are asked for at once, at several APIs', async () => {
+    const brokers = await Promise.all([1, 2, 3].map(() => connectTest(lab.server.url)));
+    const none = { sum: () => Promise.resolve({ tasks: 0, open: 0, usage: NO_USAGE }) };
+    const counters = brokers.map((broker) => new Exchanges(broker, none));
+    const id = uuidv4();
+    await counters[0]?.limit('local', id, { tasks: 12 });
+    const asked = counters.flatMap((counter) => Array.from({ length: 8 }, () => counter.count('local', id, 'tasks')));
+    const results = await Promise.allSettled(asked);
+    const codes = results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as ApiError).code] : []));
+    assert.deepEqual([results.length - codes.length, new Set(codes)], [12, new Set(['exchange_limit'])]);
+    // Another one, as after a restart, knows what was counted.
+    const again = new Exchanges(brokers[1] ?? assert.fail(), none);
+    await assert.rejects(again.count('local', id, 'tasks'), { code: 'exchange_limit' });
+    for (const broker of brokers) await broker.close();
   });
 });

@@ -37,6 +37,7 @@ function acceptorOn(
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
     gauge: { take: () => true },
+    exchanges: { count: () => Promise.resolve() },
     budget: { left },
     records: { ownerOf: () => Promise.resolve(undefined) },
     workspaces: new Workspaces(''),

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
+import type { ExchangeShown } from '../../contracts/exchanges.js';
+import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
@@ -69,6 +71,27 @@ describe('budgets, with the real claude', { skip }, async () => {
     }
     assert.equal((await api.task(running.task_id)).status, 'running');
     assert.equal((await api.request(`/tasks/${running.task_id}/cancel`, { method: 'POST' })).status, 200);
+  });
+
+  it('of an exchange of agents bound its tasks, and its cost so far is shown', async () => {
+    const here = new AgentsOver(() => api.url);
+    await here.register({ agent_id: 'spender', kind: 'managed' });
+    const exchange_limits = { budget_usd: 0.0008 };
+    const sent = await here.send({ to: 'spender', content: `${READ}${READ}${READ} dear`, exchange_limits });
+    const { task_id: id } = await lab.until(() =>
+      lab.seen
+        .map(({ event }) => event.data as { agent_id?: string; task_id?: string; seq?: number })
+        .find(({ agent_id, task_id, seq }) => agent_id === 'spender' && task_id !== undefined && seq !== undefined),
+    );
+    assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(id ?? '')).error.code, 'claude_max_budget');
+    await known(id ?? '');
+    const { body } = await here.ask('GET', `/exchanges/${sent.message_id}`);
+    const { tasks, limits, usage } = body as unknown as ExchangeShown;
+    assert.deepEqual([tasks, limits.budget_usd], [1, 0.0008]);
+    assert.ok(usage.cost_usd >= 0.0008, `$${usage.cost_usd}`);
+    const retry = await here.ask('POST', `/tasks/${id}/retry`);
+    assert.deepEqual([retry.status, retry.body['code']], [429, 'budget_exceeded']);
+    assert.match(String(retry.body['detail']), /The exchange .* may cost \$0.0008/);
   });
 
   it('refuse an owner who has spent the day’s, until the next one', async () => {

@@ -104,7 +104,7 @@ describe('what a managed agent does with a message', () => {
     assert.deepEqual([session_id, model, queue], [agent().session_id, 'haiku', 'slow']);
     assert.match(about ?? '', /^Be brief\.\n\nYou are the agent "bob", whose role is "critic"/);
     const to = { message_id: 'm1', type: 'DIRECT_MESSAGE', from: 'ann', conversation_id: 'c', hops: 3, token_id: 't' };
-    assert.deepEqual(reaction.message, to);
+    assert.deepEqual(reaction.message, { ...to, exchange_id: 'm1' });
   });
 
   it('its prompt is what a person says, and what an agent says with its name', () => {

@@ -16,6 +16,7 @@ describe('what agents do by their own hands', () => {
           return Promise.resolve({ message_id: 'm', status: 'queued' });
         },
       },
+      exchanges: { count: () => Promise.resolve(), limit: () => Promise.resolve() },
       spawn: (_request: unknown, _principal: unknown, _key: string, of: Spawned) => {
         spawned.push(of);
         return Promise.resolve({ task_id: 't', status: 'queued' });

@@ -16,6 +16,7 @@ import type { ReadModel } from '../../store/read-model.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { Budget } from '../budgets.js';
+import type { Exchanges } from '../exchanges.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
@@ -29,6 +30,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly model: Pick<ReadModel, 'accept' | 'session' | 'openOf'>;
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
+  readonly exchanges: Pick<Exchanges, 'count'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
   readonly log: Logger;
 }
@@ -98,7 +100,7 @@ export class Acceptor {
     // What was said in a fork's origin is of the files there.
     if (session.forkOf !== undefined) workspace ??= await this.#admission.checkFork(session.forkOf, principal);
     else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
-    const budget = await this.#budget(principal, session.sessionId);
+    const budget = await this.#budget(principal, session.sessionId, origin.ofAgent?.exchange_id);
     const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {
       command: commandFor(request, session, principal, { workspace, origin, retentionMs, budgetUsd }),
@@ -110,17 +112,30 @@ export class Acceptor {
   }
 
   /** What is left, or that nothing is. */
-  async #budget(principal: Principal, sessionId: string): Promise<number | ApiError | undefined> {
+  async #budget(
+    principal: Principal,
+    sessionId: string,
+    exchangeId: string | undefined,
+  ): Promise<number | ApiError | undefined> {
     try {
-      return await this.#options.budget.left(principal, sessionId);
+      return await this.#options.budget.left({
+        owner: principal.owner,
+        tokenId: principal.tokenId,
+        sessionId,
+        exchangeId,
+      });
     } catch (error) {
       if (error instanceof ApiError && error.code === 'budget_exceeded') return error;
       throw error;
     }
   }
 
-  /** Counts one more task in its queue. @throws {ApiError} budget_exceeded, queue_full, rate_limited */
-  async takePlace({ command: { queue, prompt }, principal, refused }: Prepared): Promise<void> {
+  /** Counts one more task in its queue and its exchange. @throws {ApiError} budget_exceeded, exchange_limit, queue_full, rate_limited */
+  async takePlace({
+    command: { owner, queue, prompt, exchange_id: exchangeId },
+    principal,
+    refused,
+  }: Prepared): Promise<void> {
     const { tokenId, concurrency } = principal;
     if (refused !== undefined) throw refused;
     if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
@@ -128,6 +143,7 @@ export class Acceptor {
     const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
     if (room !== true && !(await room))
       throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
+    if (exchangeId !== undefined) await this.#options.exchanges.count(owner, exchangeId, 'tasks');
   }
 
   /**
@@ -196,6 +212,7 @@ export class Acceptor {
       ...(command.message === undefined ? {} : { message: command.message }),
       ...(command.depth === undefined ? {} : { depth: command.depth }),
       ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
+      ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
     });
     // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
     const queued = { ...event, timestamp: command.accepted_at };

@@ -97,7 +97,12 @@ export class OnceAcceptor {
   async ofMessage(
     request: SpawnRequest,
     principal: Principal,
-    ofAgent: { readonly agent_id: string; readonly message: TaskMessage; readonly hands?: string[] },
+    ofAgent: {
+      readonly agent_id: string;
+      readonly message: TaskMessage;
+      readonly hands?: string[];
+      readonly exchange_id: string;
+    },
     traceparent?: string,
   ): Promise<AcceptedOnce> {
     const { agent_id: agentId, message } = ofAgent;

@@ -28,7 +28,10 @@ export interface Origin {
   /** The task that it runs again. */
   readonly retryOf?: string;
   /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
-  readonly ofAgent?: Pick<SpawnCommand, 'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'hops'>;
+  readonly ofAgent?: Pick<
+    SpawnCommand,
+    'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'hops' | 'exchange_id'
+  >;
 }
 
 const MESSAGES: Partial<Record<TaskStatus, string>> = {

@@ -28,6 +28,7 @@ import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { LOCAL, onBehalfOf, type Principal } from '../principal.js';
 import { blend } from './blend.js';
+import type { Exchanges } from '../exchanges.js';
 import { Inboxes } from './inbox.js';
 import { Mailer, type FromWithin } from './mailer.js';
 import { Positions } from './positions.js';
@@ -39,6 +40,7 @@ export interface AgentsOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
+  readonly exchanges: Pick<Exchanges, 'limit' | 'count' | 'note'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
   /** @throws {ApiError} not_found */
@@ -66,13 +68,13 @@ export class Agents {
   readonly #options: AgentsOptions;
 
   constructor(options: AgentsOptions) {
-    const { broker, blobs, hub, log } = options;
+    const { broker, blobs, hub, exchanges, log } = options;
     this.#options = options;
     this.registry = new AgentRegistry(broker, log);
     this.presence = new Presence(broker, log);
     this.positions = new Positions(broker);
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
-    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, log });
+    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, exchanges, log });
     const { registry, presence, positions } = this;
     this.remover = new AgentRemover({ broker, blobs, registry, presence, positions });
   }

@@ -123,6 +123,7 @@ export class Answers {
     const within: FromWithin = {
       hops: to.hops + 1,
       replies: (to.replies ?? 0) + 1,
+      exchange_id: to.exchange_id ?? to.message_id,
       task_id: taskId,
       ...(error === undefined ? {} : { error }),
       ...(signal === undefined ? {} : { signal }),

@@ -46,6 +46,7 @@ const taskMessageOf = ({
   token_id,
   hops,
   replies,
+  exchange_id,
 }: InboxMessage): TaskMessage => ({
   message_id,
   type,
@@ -54,6 +55,7 @@ const taskMessageOf = ({
   ...(conversation_id === undefined ? {} : { conversation_id }),
   hops,
   ...(replies === undefined ? {} : { replies }),
+  exchange_id: exchange_id ?? message_id,
 });
 
 /** The task of a message: in the agent's session, with its options. */

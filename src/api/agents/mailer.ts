@@ -20,6 +20,7 @@ import type { Publication } from '../../broker/publish.js';
 import type { EventHub } from '../../events/hub.js';
 import { Batcher, batchesOf } from '../accept/batcher.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
+import type { Exchanges } from '../exchanges.js';
 import { onBehalfOf, type Principal } from '../principal.js';
 import type { Presence } from './presence.js';
 import type { AgentRegistry } from './registry.js';
@@ -31,6 +32,7 @@ export interface MailerOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly registry: Pick<AgentRegistry, 'agent' | 'of' | 'subscribers'>;
   readonly presence: Pick<Presence, 'connected'>;
+  readonly exchanges: Pick<Exchanges, 'limit' | 'count' | 'note'>;
   readonly log: Logger;
 }
 
@@ -38,6 +40,8 @@ export interface MailerOptions {
 export interface FromWithin {
   /** Answers that led to it; 0 when a person or an external agent speaks. */
   readonly hops?: number;
+  /** The exchange that it belongs to; absent: it begins one. */
+  readonly exchange_id?: string | undefined;
   /** How many answers in a row it ends. */
   readonly replies?: number;
   /** The task whose answer it is. */
@@ -73,8 +77,9 @@ export class Mailer {
     const speaker = from === undefined ? principal : onBehalfOf(principal, from.owner);
     const to = await this.#addressee(request, type, speaker);
     const owner = to?.owner ?? speaker.owner;
+    const id = request.message_id ?? uuidv7();
     const message: Message = {
-      message_id: request.message_id ?? uuidv7(),
+      message_id: id,
       type,
       owner,
       ...(from === undefined ? {} : { from: from.agent_id }),
@@ -87,11 +92,13 @@ export class Mailer {
       ...(within.error === undefined ? {} : { error: within.error }),
       ...(within.signal === undefined ? {} : { signal: within.signal }),
       hops: within.hops ?? 0,
+      exchange_id: within.exchange_id ?? id,
       ...(within.replies === undefined ? {} : { replies: within.replies }),
       ...(request.content === undefined ? {} : { content: request.content }),
       ...(request.payload === undefined ? {} : { payload: request.payload }),
     };
     const copies = registry.subscribers(owner, type).filter((id) => id !== message.to && id !== message.from);
+    await this.#countIn(within, request, message);
     const since = hub.cursor();
     await guarded(() => this.#store(message, copies, within.traceparent));
     return {
@@ -101,6 +108,18 @@ export class Mailer {
       copies,
       since,
     };
+  }
+
+  /** An answer is sent, whatever the limit is: its task has been paid for. @throws {ApiError} exchange_limit */
+  async #countIn(
+    { exchange_id: exchangeId, task_id: taskId, error }: FromWithin,
+    { exchange_limits: limits }: MessageRequest,
+    { owner, message_id: id }: Message,
+  ): Promise<void> {
+    const { exchanges } = this.#options;
+    if (exchangeId === undefined) await exchanges.limit(owner, id, limits);
+    else if (taskId === undefined && error === undefined) await exchanges.count(owner, exchangeId, 'messages');
+    else await exchanges.note(owner, exchangeId, 'messages');
   }
 
   /** Whether it takes messages now, rather than find them later. */

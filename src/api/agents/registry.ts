@@ -252,7 +252,16 @@ export class AgentRegistry {
 const noAgent = (id: string): ApiError => new ApiError('not_found', `There is no agent ${id}`);
 const tooMany = (id: string): ApiError => new ApiError('conflict', `Too many changes of the agent ${id} at once`);
 
-const kept = ['role', 'capabilities', 'subscriptions', 'profile', 'options', 'hands', 'answers_replies'] as const;
+const kept = [
+  'role',
+  'capabilities',
+  'subscriptions',
+  'profile',
+  'options',
+  'hands',
+  'answers_replies',
+  'exchange_limits',
+] as const;
 const given = (request: AgentRegistration): Partial<Agent> =>
   Object.fromEntries(kept.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])));
 

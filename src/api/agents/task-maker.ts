@@ -5,6 +5,7 @@ import { MESSAGE_NAMESPACE, type InboxMessage } from '../../../contracts/message
 import type { OnceAcceptor } from '../accept/once.js';
 import { NOBODY, SUBJECT } from '../../../contracts/names.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
+import type { Exchanges } from '../exchanges.js';
 import type { Metrics } from '../metrics.js';
 import { LOCAL, type Principal } from '../principal.js';
 import type { SpawnRate } from '../spawn-rate.js';
@@ -19,6 +20,7 @@ export interface TaskMakerOptions {
   readonly mailer: Pick<Mailer, 'send'>;
   readonly tokens: Pick<TokenRegistry, 'find' | 'isValid'>;
   readonly spawnRate: Pick<SpawnRate, 'take'>;
+  readonly exchanges: Pick<Exchanges, 'limit'>;
   /** Of KSI_MESSAGES. */
   readonly stored: Pick<StoredIds, 'has'>;
   readonly metrics: Pick<Metrics, 'spawns'>;
@@ -39,18 +41,21 @@ export class TaskMaker {
 
   /** @returns the id of its one task; an error for which there is none. */
   async make(
-    { agent_id, owner, hands }: Agent,
+    { agent_id, owner, hands, exchange_limits: limits }: Agent,
     message: InboxMessage,
     { request, message: of }: Extract<Reaction, { kind: 'task' }>,
   ): Promise<string | ApiError> {
-    const { once, spawnRate, metrics } = this.#options;
+    const { once, spawnRate, metrics, exchanges } = this.#options;
+    const exchangeId = message.exchange_id ?? message.message_id;
     const principal = this.principal(owner, message.token_id);
     try {
       await this.#refuseRevoked(principal.tokenId);
       spawnRate.take(principal);
+      await exchanges.limit(owner, exchangeId, limits);
       const { accepted, replayed } = await once.ofMessage(request, principal, {
         agent_id,
         message: of,
+        exchange_id: exchangeId,
         ...(hands === undefined || hands.length === 0 ? {} : { hands }),
       });
       metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
@@ -82,7 +87,11 @@ export class TaskMaker {
     const old = Date.now() - Date.parse(message.timestamp) > CERTAIN_MS;
     if (old && (await stored.has(subject, owner, answer.message_id, message.seq))) return;
     try {
-      const within = { hops: message.hops + 1, error: { code, message: why } };
+      const within = {
+        hops: message.hops + 1,
+        exchange_id: message.exchange_id ?? message.message_id,
+        error: { code, message: why },
+      };
       await mailer.send(answer, this.principal(owner, message.token_id), within);
     } catch (error) {
       // Whoever sent it is there no more.

@@ -9,18 +9,20 @@ import { whyNotAsked } from '../../tools/limits.js';
 import { taken } from '../accept/taken.js';
 import type { Agents } from '../agents/agents.js';
 import { ApiError } from '../api-error.js';
+import { exchangeOf, type Exchanges } from '../exchanges.js';
 import type { Principal } from '../principal.js';
 import type { SharedState } from '../shared/shared-state.js';
 import type { TaskReader } from '../task-reader.js';
 import type { Asker } from './asker.js';
 
 /** What a task that another one asks for has of it. */
-export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'hops'>;
+export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'hops' | 'exchange_id'>;
 
 export interface DeedsOptions {
   readonly agents: Pick<Agents, 'page' | 'send'>;
   readonly shared: Pick<SharedState, 'get' | 'set'>;
   readonly tasks: Pick<TaskReader, 'ended'>;
+  readonly exchanges: Pick<Exchanges, 'count' | 'limit'>;
   /** @param key asked for again with it, it is the same task. @throws {ApiError} */
   readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;
   /** Aborts when the API begins to shut down. */
@@ -56,7 +58,11 @@ export class Deeds {
   }
 
   /** @param callId done again with it, it is done once. @throws {ApiError} */
-  do<N extends HandToolName>(tool: N, input: HandInput<N>, asker: Asker, callId: string): Promise<Done> {
+  async do<N extends HandToolName>(tool: N, input: HandInput<N>, asker: Asker, callId: string): Promise<Done> {
+    const exchangeId = exchangeOf(asker.command);
+    // A wait is asked for piece by piece, and makes nothing.
+    if (exchangeId !== undefined && tool !== 'task_wait')
+      await this.#options.exchanges.count(asker.principal.owner, exchangeId, 'tool_calls');
     return this.#deeds[tool](input, asker, callId);
   }
 
@@ -79,7 +85,10 @@ export class Deeds {
   async #send(input: HandInput<'message_send'>, { agent, command, principal }: Asker, callId: string): Promise<Done> {
     const hops = hopsAfter(command);
     const message = { ...input, from: agent.agent_id, message_id: callId };
-    const { message_id, status } = await this.#options.agents.send(message, principal, { hops });
+    const { message_id, status } = await this.#options.agents.send(message, principal, {
+      hops,
+      exchange_id: exchangeOf(command),
+    });
     return { result: { message_id, status }, target: input.to };
   }
 
@@ -89,6 +98,9 @@ export class Deeds {
     const depth = (command.depth ?? 0) + 1;
     if (depth > MOST_DEPTH)
       throw new ApiError('too_deep', `Tasks may have others done ${MOST_DEPTH} deep, and this one is so deep`);
+    const exchangeId = exchangeOf(command);
+    if (exchangeId !== undefined)
+      await this.#options.exchanges.limit(principal.owner, exchangeId, agent.exchange_limits);
     const { task_id: taskId, status } = await this.#options.spawn(
       requestOf(input, command),
       principal,
@@ -99,6 +111,7 @@ export class Deeds {
         depth,
         spawned_by: command.task_id,
         hops,
+        ...(exchangeId === undefined ? {} : { exchange_id: exchangeId }),
       },
     );
     return { result: { task_id: taskId, status, ended: false } satisfies HandTask, target: taskId };

@@ -9,12 +9,12 @@ import { HandsDesk } from './desk.js';
 
 /** What answers agents' own hands, ready to start. */
 export function handsDesk(context: ApiContext): HandsDesk {
-  const { broker, blobs, agents, shared, tasks, authenticator, audit, log, closing } = context;
+  const { broker, blobs, agents, shared, tasks, exchanges, authenticator, audit, log, closing } = context;
   const spawn: DeedsOptions['spawn'] = (...asked) => spawnByHands(context, ...asked);
   return new HandsDesk({
     broker,
     askers: new Askers({ broker, blobs, registry: agents.registry, authenticator }),
-    deeds: new Deeds({ agents, shared, tasks, spawn, closing }),
+    deeds: new Deeds({ agents, shared, tasks, exchanges, spawn, closing }),
     audit,
     log,
   });

@@ -10,6 +10,7 @@ export const agentHandlers = {
   agent_remove: ({ id }, { principal, context }) => context.agents.remove(id, principal),
   agent_send: ({ id, ...message }, { principal, context }) => context.agents.send({ ...message, to: id }, principal),
   send: (message, { principal, context }) => context.agents.send(message, principal),
+  exchange: ({ id }, { principal, context }) => context.exchanges.one(id, principal),
   inbox: ({ id, ...query }, { principal, context }) => context.agents.inbox(id, query, principal),
   inbox_ack: ({ id, ...ack }, { principal, context }) => context.agents.ack(id, ack, principal),
 } satisfies Partial<Handlers>;

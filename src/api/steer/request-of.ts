@@ -16,7 +16,15 @@ const SAME = {
 
 /** An agent's task that is run again is the agent's still, and answers the same message. */
 export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =>
-  taken(command, { agent_id: true, message: true, hands: true, depth: true, spawned_by: true, hops: true });
+  taken(command, {
+    agent_id: true,
+    message: true,
+    hands: true,
+    depth: true,
+    spawned_by: true,
+    hops: true,
+    exchange_id: true,
+  });
 
 /** The request that makes a task like an earlier one: in the same session, or in another fork of what that went on from. */
 export const requestOf = (command: SpawnCommand): SpawnRequest => ({

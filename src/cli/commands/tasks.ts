@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import type { Task, TasksQuery } from '../../../contracts/http.js';
+import type { Task, TaskPage, TasksQuery } from '../../../contracts/http.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
@@ -16,6 +16,8 @@ interface Options extends ListOptions {
   readonly session?: string;
   readonly queue?: string;
   readonly metadata?: string;
+  readonly spawnedBy?: string;
+  readonly exchange?: string;
   readonly limit: number;
 }
 
@@ -31,6 +33,8 @@ export function register(program: Command): void {
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
     .option('-q, --queue <queue>', 'only those of a queue')
     .option('--metadata <name=value>', 'only those with this')
+    .option('--spawned-by <task>', 'only those that a task asked for by itself, and their cost')
+    .option('--exchange <message>', 'only those that a message to an agent led to, and their cost')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples(
@@ -48,14 +52,19 @@ async function list(options: Options): Promise<number> {
     ...(options.status === undefined ? {} : { status: options.status }),
     ...(options.session === undefined ? {} : { session_id: options.session }),
     ...(options.queue === undefined ? {} : { queue: options.queue }),
+    ...(options.spawnedBy === undefined ? {} : { spawned_by: options.spawnedBy }),
+    ...(options.exchange === undefined ? {} : { exchange_id: options.exchange }),
     ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
   };
   let more = false;
+  let total: TaskPage['total'];
   const exitCode = await showList(
     client,
     {
       load: async (signal) => {
-        const { tasks, next_cursor: next } = await client.tasks.list(query, { signal });
+        const page = await client.tasks.list(query, { signal });
+        const { tasks, next_cursor: next } = page;
+        ({ total } = page);
         more = next !== undefined;
         return tasks;
       },
@@ -66,6 +75,8 @@ async function list(options: Options): Promise<number> {
     },
     options,
   );
+  if (total !== undefined && options.output === 'text' && options.watch !== true)
+    say(options, `${total.tasks} tasks, ${total.open} of them open: $${total.usage.cost_usd.toFixed(4)}`);
   if (more && options.output === 'text' && options.watch !== true)
     say(options, moreThere(options.limit, MOST, '--status, --session or --queue'));
   return exitCode;

@@ -1,3 +1,4 @@
+import type { ExchangeShown } from '../../../contracts/exchanges.js';
 import type { MessageAccepted, MessageRequest } from '../../../contracts/messages.js';
 import { newUuid } from '../random.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -16,5 +17,10 @@ export class Messages {
    */
   send(message: MessageRequest, options: CallOptions = {}): Promise<MessageAccepted> {
     return this.#transport.call('send', { message_id: newUuid(), ...message }, options);
+  }
+
+  /** What a message has led to so far, among agents, and what that cost. @throws {KsiError} `not_found` */
+  exchange(id: string, options: CallOptions = {}): Promise<ExchangeShown> {
+    return this.#transport.call('exchange', { id }, options);
   }
 }
