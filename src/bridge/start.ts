@@ -5,7 +5,7 @@ import { LEGACY_SOCKET } from '../../contracts/legacy.js';
 import { KsiApi } from '../client/api.js';
 import { HttpTransport, type KsiClientOptions } from '../client/http.js';
 import { NodePlatform } from '../client/platform/node.js';
-import { claimCluster } from '../cluster/claim.js';
+import { claimFolder } from '../process/claim.js';
 import { identify } from '../process/identity.js';
 import { BridgeAgents } from './agents.js';
 import { announcer } from './announce.js';
@@ -63,7 +63,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const socket = resolve(options.socket ?? join(dir.root, LEGACY_SOCKET));
   const upstream = upstreamOf(options, socket);
   await makeWorkDir(dir);
-  await claim(dir.own);
+  claim(dir.own);
   const ksi = new HttpTransport(options.connection, new NodePlatform());
   const client = new KsiApi(ksi);
   const counters = new Counters();
@@ -153,10 +153,10 @@ function upstreamOf({ upstream, log }: BridgeOptions, socket: string): Upstream 
 }
 
 /** Two bridges that write the same files would each write every line. */
-async function claim(folder: string): Promise<void> {
+function claim(folder: string): void {
   const me = identify(process.pid);
   if (me === undefined) throw new BridgeError('This system does not tell when a process was started.');
-  const holder = await claimCluster(join(folder, 'bridge.lmdb'), me);
+  const holder = claimFolder(join(folder, 'bridge.claim'), me);
   if (holder !== undefined)
     throw new BridgeError(
       `Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { KsiClientOptions } from '../client/client.js';
+import { folderId } from '../process/folder-id.js';
 import type { Endpoints } from '../cluster/endpoints.js';
 import { CliError, EXIT } from './exit.js';
 
@@ -35,8 +36,7 @@ export function locate(options: ConnectionOptions, env: Environment, cwd: string
   const folder = findFolder(env, cwd);
   if (folder === undefined) return { url, token };
   const file = join(folder, 'endpoints.json');
-  const endpoints = read(file);
-  const known = endpoints === undefined ? undefined : (JSON.parse(endpoints) as Endpoints);
+  const known = endpointsIn(folder, file);
   const tokenFile = known?.token_file ?? join(folder, 'token');
   return {
     folder,
@@ -54,6 +54,14 @@ export function findConnection(options: ConnectionOptions, env: Environment, cwd
   }
   if (token === undefined) throw new CliError('There is no token. Set KSI_TOKEN, or give --token.', EXIT.auth);
   return { url: url.value, token: token.value };
+}
+
+/** @returns undefined when no cluster runs there: those that a copied folder brought along are of the original's. */
+function endpointsIn(folder: string, file: string): Endpoints | undefined {
+  const text = read(file);
+  if (text === undefined) return undefined;
+  const endpoints = JSON.parse(text) as Endpoints;
+  return endpoints.folder === folderId(folder) ? endpoints : undefined;
 }
 
 function found(text: string | undefined, from: string): Found | undefined {

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { folderId } from '../process/folder-id.js';
 import { ClusterError, sentError, type SentError } from './errors.js';
 import { socketAddress } from './paths.js';
 import type { ClusterStatus } from './supervisor.js';
@@ -39,7 +41,7 @@ export class ControlServer {
       // A client that goes away early has no use for the answer.
       socket.on('error', () => undefined);
       socket.on('close', () => this.#sockets.delete(socket));
-      createInterface({ input: socket }).once('line', (line) => void answer(socket, line, handler));
+      createInterface({ input: socket }).once('line', (line) => void answer(socket, line, dirname(path), handler));
     });
   }
 
@@ -61,18 +63,20 @@ export class ControlServer {
   }
 }
 
-async function answer(socket: Socket, line: string, handler: ControlHandler): Promise<void> {
+async function answer(socket: Socket, line: string, dir: string, handler: ControlHandler): Promise<void> {
   const send = (value: ControlAnswer): void => void socket.write(`${JSON.stringify(value)}\n`);
   try {
-    send({ status: await handler(parseRequest(line), (progress) => send({ progress })) });
+    send({ status: await handler(parseRequest(line, dir), (progress) => send({ progress })) });
   } catch (error) {
     send({ error: sentError(error) });
   }
   socket.end();
 }
 
-function parseRequest(line: string): ControlRequest {
-  const value = JSON.parse(line) as { op?: unknown; workers?: unknown };
+function parseRequest(line: string, dir: string): ControlRequest {
+  const value = JSON.parse(line) as { op?: unknown; workers?: unknown; folder?: unknown };
+  // A copy of the folder made of hard links has this very socket.
+  if (value.folder !== folderId(dir)) throw notRunning();
   switch (value.op) {
     case 'status':
     case 'ready':
@@ -101,12 +105,12 @@ export async function askSupervisor(
   try {
     await once(socket, 'connect');
   } catch (cause) {
-    throw new ClusterError('not_running', 'No cluster is running here. Start one with `make up`.', { cause });
+    throw notRunning(cause);
   }
   const abort = (): void => void socket.destroy();
   options.signal?.addEventListener('abort', abort, { once: true });
   socket.on('error', () => undefined); // The end of the lines says it.
-  socket.write(`${JSON.stringify(request)}\n`);
+  socket.write(`${JSON.stringify({ ...request, folder: folderId(dirname(path)) })}\n`);
   try {
     for await (const line of createInterface({ input: socket })) {
       const answer = JSON.parse(line) as ControlAnswer;
@@ -124,3 +128,6 @@ export async function askSupervisor(
     'The supervisor ended before it answered. See `make logs`, and run `make down` to end what it left.',
   );
 }
+
+const notRunning = (cause?: unknown): ClusterError =>
+  new ClusterError('not_running', 'No cluster is running here. Start one with `make up`.', { cause });

@@ -1,12 +1,15 @@
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
+import { claimHolder } from '../process/claim.js';
 import { endStranger } from '../process/end.js';
 import { identify } from '../process/identity.js';
 import { endLeftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
 
-/** What a supervisor may take to end once it has stopped everything. */
+/** How long a supervisor may take to end once it has stopped everything. */
 const SUPERVISOR_GRACE_MS = 10_000;
+/** The same for a supervisor that still has to stop everything. */
+const STOP_GRACE_MS = 300_000;
 
 /**
  * Stops the cluster of a folder, in order, and resolves when all of it is gone, also what a supervisor that was killed has left.
@@ -24,6 +27,12 @@ export async function down(dir: string, progress: (text: string) => void): Promi
   } catch (error) {
     if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
   }
+  // A supervisor whose socket is lost would start again what we end.
+  const holder = claimHolder(paths.claim);
+  if (holder !== undefined) {
+    progress(`stopping the supervisor (${holder.pid}), which does not answer at ${paths.socket}`);
+    await endStranger(holder, STOP_GRACE_MS);
+  }
   const left = await endLeftovers(paths, progress);
-  return ran || left.length > 0;
+  return ran || holder !== undefined || left.length > 0;
 }

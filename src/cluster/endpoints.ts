@@ -5,6 +5,8 @@ import type { NatsUser } from './secrets.js';
 /** `<KSI_DIR>/endpoints.json`: every address and credentials file that a cluster uses. Clients and tools read it. */
 export interface Endpoints {
   readonly dir: string;
+  /** The id of that folder: a copy of the folder has another one, and this file does not count there. */
+  readonly folder: string;
   /** The first API's; the others are in `apis`. */
   readonly url: string;
   readonly ws: string;

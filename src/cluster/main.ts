@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { destination, pino } from 'pino';
 import { readConfig } from '../config.js';
+import { claimFolder } from '../process/claim.js';
 import { identify } from '../process/identity.js';
-import { claimCluster } from './claim.js';
 import { ControlServer, type ControlRequest } from './control.js';
 import { ClusterError, sentError } from './errors.js';
 import { endLeftovers } from './leftovers.js';
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   await makeFolders(paths);
   const me = identify(process.pid);
   if (me === undefined) throw new ClusterError('internal', 'This system does not tell when a process was started.');
-  const holder = await claimCluster(paths.claim, me);
+  const holder = claimFolder(paths.claim, me);
   if (holder !== undefined) return tell({ taken: holder.pid });
 
   const progress = (text: string): void => {

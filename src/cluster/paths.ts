@@ -6,7 +6,7 @@ export interface ClusterPaths {
   readonly dir: string;
   readonly token: string;
   readonly endpoints: string;
-  /** Who runs the cluster: a record that processes take turns to write. */
+  /** Names the process that runs the cluster; a number follows (`claimFolder`). */
   readonly claim: string;
   /** The supervisor's Unix socket. */
   readonly socket: string;
@@ -31,7 +31,7 @@ export function clusterPaths(dir: string): ClusterPaths {
     dir: root,
     token: join(root, 'token'),
     endpoints: join(root, 'endpoints.json'),
-    claim: join(root, 'supervisor.lmdb'),
+    claim: join(root, 'supervisor.claim'),
     socket: join(root, 'supervisor.sock'),
     processes: join(root, 'processes.json'),
     logs,

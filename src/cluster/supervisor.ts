@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { endOfFile } from '../process/file-end.js';
+import { folderId } from '../process/folder-id.js';
 import { brokerSpecs, hasTls, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
 import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
-import { recordProcesses, type RecordedProcess } from './leftovers.js';
+import { membership, recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
 import { apiPort, apiSpec, bridgeSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
 import { untilListening, untilReady } from './readiness.js';
@@ -32,6 +33,8 @@ const LOG_LINES_SHOWN = 12;
 /** Runs the processes of one cluster: broker, stand-in, APIs, workers, the bridge. */
 export class Supervisor {
   readonly #plan: Plan;
+  /** The id of the cluster's folder. */
+  readonly #folder: string;
   readonly #log: Logger;
   readonly #startedAt = performance.now();
   readonly #aborted = new AbortController();
@@ -44,6 +47,7 @@ export class Supervisor {
 
   constructor(plan: Plan, log: Logger) {
     this.#plan = plan;
+    this.#folder = folderId(plan.paths.dir);
     this.#log = log;
   }
 
@@ -166,7 +170,7 @@ export class Supervisor {
 
   #run(spec: ProcessSpec): ManagedProcess {
     const managed = new ManagedProcess({
-      spec,
+      spec: { ...spec, env: { ...spec.env, ...membership(this.#folder, spec.name) } },
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
       longestPauseMs: this.#plan.config.KSI_RESTART_MAX_S * 1_000,
@@ -233,7 +237,7 @@ export class Supervisor {
 
   #record(): void {
     const recorded = this.#processes.flatMap(({ spec, identity }): RecordedProcess[] =>
-      identity === undefined ? [] : [{ ...identity, name: spec.name, role: spec.role }],
+      identity === undefined ? [] : [{ ...identity, name: spec.name }],
     );
     try {
       recordProcesses(this.#plan.paths, recorded);
@@ -258,6 +262,7 @@ export class Supervisor {
     );
     return {
       dir: paths.dir,
+      folder: this.#folder,
       ...first,
       apis,
       token_file: config.KSI_TOKEN_FILE ?? paths.token,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 
 /** How often the processes are looked at: the system tells nobody but a parent of an end. */
 const LOOK_MS = 50;

@@ -6,7 +6,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { readJson, type Endpoints } from '../../src/cluster/endpoints.js';
 import { signal as sendSignal } from '../../src/process/end.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { seededRandom } from '../fixtures/random.js';

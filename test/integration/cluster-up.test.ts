@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
 import type { ClusterStatus } from '../../src/cluster/supervisor.js';
 import { identify, isAlive } from '../../src/process/identity.js';
+import { freePort } from '../fixtures/broker.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 
 /** `ksi up` and `ksi down` as people use and misuse them, with the real processes. */
@@ -87,6 +90,49 @@ describe('ksi up', () => {
     const up = await cluster.ksi(['up']);
     assert.equal(up.code, 1);
     assert.match(up.stderr, /process_failed.*nats-1 does not stay up[\s\S]*nats-1\.log/);
-    assert.equal(await readFile(join(cluster.dir, 'processes.json'), 'utf8'), '[]\n');
+    const recorded = JSON.parse(await readFile(join(cluster.dir, 'processes.json'), 'utf8')) as { processes: unknown };
+    assert.deepEqual(recorded.processes, []);
+  });
+
+  it('leaves a cluster alone whose folder was copied: no command with the copy reaches it', async () => {
+    cluster = await startCluster();
+    const { pids } = await endpointsOf(cluster.dir);
+    const running = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
+    // One copy as `cp -a` makes it, and one of hard links, which has the very socket of the supervisor.
+    for (const how of ['-a', '-al']) {
+      const copy: string = `${cluster.dir}-copy${how}`;
+      const env: Record<string, string> = {
+        KSI_DIR: copy,
+        KSI_PORT: String(await freePort()),
+        KSI_NATS_PORT: String(await freePort()),
+      };
+      try {
+        await promisify(execFile)('cp', [how, cluster.dir, copy]);
+        assert.match((await cluster.ksi(['down'], { env })).stderr, /was not running/);
+        assert.equal((await cluster.ksi(['status'], { env })).code, 1);
+        const spawned = await cluster.ksi(['spawn', 'hello'], { env });
+        assert.match(spawned.stderr, /No cluster runs in/);
+        if (how === '-al') continue; // Its broker would write into the original's files.
+        const up = await cluster.ksi(['up'], { env });
+        assert.equal(up.code, 0, up.stderr);
+        assert.match((await cluster.ksi(['down'], { env })).stderr, /KSI is down/);
+      } finally {
+        await rm(copy, { recursive: true, force: true });
+      }
+    }
+    assert.deepEqual(running.filter(isAlive), running);
+    assert.equal((await statusOf(cluster)).state, 'ready');
+  });
+
+  it('ends a supervisor whose socket was deleted, and starts over a stale one', async () => {
+    cluster = await startCluster();
+    const { pids } = await endpointsOf(cluster.dir);
+    const running = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
+    await rm(join(cluster.dir, 'supervisor.sock'));
+    assert.match((await cluster.ksi(['down'])).stderr, /KSI is down/);
+    assert.deepEqual(running.filter(isAlive), []);
+    await writeFile(join(cluster.dir, 'supervisor.sock'), 'stale');
+    const up = await cluster.ksi(['up']);
+    assert.equal(up.code, 0, up.stderr);
   });
 });

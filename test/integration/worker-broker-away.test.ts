@@ -3,7 +3,7 @@ import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { assertGapless, storedEvents } from '../fixtures/stored-events.js';
 import { workerProcess } from '../fixtures/worker-process.js';

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events.js';
 import { findContainment, GROUP_ONLY } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { WorkerLab } from '../fixtures/worker.js';
 

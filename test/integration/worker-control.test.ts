@@ -8,7 +8,7 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 const PROCESS = 'worker-1';

@@ -11,7 +11,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { OutboxItem } from '../../workers/attempt/outbox.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { workerProcess } from '../fixtures/worker-process.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 

@@ -7,7 +7,7 @@ import type { StoredEvent } from '../../contracts/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../workers/guard/marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 

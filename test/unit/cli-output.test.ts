@@ -7,6 +7,7 @@ import { after, describe, it } from 'node:test';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
 import type { EventEnvelope } from '../../contracts/events.js';
 import { confirmed, isTerminal } from '../../src/cli/confirm.js';
+import { folderId } from '../../src/process/folder-id.js';
 import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
@@ -220,7 +221,8 @@ describe('the connection', () => {
     mkdirSync(join(folder, '.ksi'));
     mkdirSync(join(folder, 'deep', 'er'), { recursive: true });
     writeFileSync(join(folder, '.ksi', 'token'), 'secret\n');
-    writeFileSync(join(folder, '.ksi', 'endpoints.json'), '{"url":"http://127.0.0.1:1"}');
+    const endpoints = { url: 'http://127.0.0.1:1', folder: folderId(join(folder, '.ksi')) };
+    writeFileSync(join(folder, '.ksi', 'endpoints.json'), JSON.stringify(endpoints));
     assert.deepEqual(findConnection({}, {}, join(folder, 'deep', 'er')), {
       url: 'http://127.0.0.1:1',
       token: 'secret',

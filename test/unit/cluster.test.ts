@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -7,15 +9,40 @@ import { mirrorOf, parseDeb822, parseList } from '../../src/cluster/nats-server/
 import { archiveName, sumIn } from '../../src/cluster/nats-server/release.js';
 import { cachePath, resolveNatsServer } from '../../src/cluster/nats-server/resolve.js';
 import { compareVersions, isNewEnough, versionIn } from '../../src/cluster/nats-server/version.js';
-import { claimCluster } from '../../src/cluster/claim.js';
 import { apiUrls } from '../../src/cluster/endpoints.js';
 import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
 import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
 import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
+import { claimFolder, claimHolder } from '../../src/process/claim.js';
+import { folderId } from '../../src/process/folder-id.js';
 import { identify, isAlive } from '../../src/process/identity.js';
 import { restartPause } from '../../src/process/restart-pause.js';
+
+/** `count` processes that claim at the same moment; none ends before all have answered. @returns `mine` or `taken` of each. */
+async function contenders(path: string, count: number): Promise<string[]> {
+  const url = (module: string): string =>
+    JSON.stringify(new URL(`../../src/process/${module}.js`, import.meta.url).href);
+  const script = `
+    const { claimFolder } = await import(${url('claim')});
+    const { identify } = await import(${url('identity')});
+    console.log(claimFolder(process.argv[1], identify(process.pid)) === undefined ? 'mine' : 'taken');
+    process.stdin.resume();`;
+  const children = Array.from({ length: count }, () =>
+    spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] }),
+  );
+  const said = await Promise.all(
+    children.map(async ({ stdout }) => String(((await once(stdout, 'data')) as [Buffer])[0])),
+  );
+  await Promise.all(
+    children.map((child) => {
+      child.stdin.end();
+      return once(child, 'exit');
+    }),
+  );
+  return said.map((line) => line.trim());
+}
 
 describe('versions of nats-server', () => {
   it('are read from what it and package lists print', () => {
@@ -304,12 +331,37 @@ describe("a cluster's folder", () => {
   });
 
   it('is claimed by one living process at a time', async () => {
-    const file = join(dir, 'claim.lmdb');
+    const file = join(dir, 'claim');
     const me = identify(process.pid);
     const parent = identify(process.ppid);
     assert.ok(me !== undefined && parent !== undefined);
-    assert.equal(await claimCluster(file, { pid: process.ppid, started: 'before the reboot' }), undefined);
-    assert.equal(await claimCluster(file, parent), undefined);
-    assert.deepEqual(await claimCluster(file, me), parent);
+    assert.equal(claimFolder(file, { pid: process.ppid, started: 'before the reboot' }), undefined);
+    assert.equal(claimFolder(file, parent), undefined);
+    assert.deepEqual(claimFolder(file, me), parent);
+    assert.deepEqual(claimHolder(file), parent);
+  });
+
+  it('is not claimed by the holder of the folder that it is a copy of', async () => {
+    const [original, copy] = [join(dir, 'original'), join(dir, 'copy')];
+    await mkdir(original);
+    const parent = identify(process.ppid);
+    const me = identify(process.pid);
+    assert.ok(me !== undefined && parent !== undefined);
+    claimFolder(join(original, 'claim'), parent);
+    await cp(original, copy, { recursive: true });
+    assert.equal(claimHolder(join(copy, 'claim')), undefined);
+    assert.equal(claimFolder(join(copy, 'claim'), me), undefined);
+    assert.deepEqual(claimHolder(join(original, 'claim')), parent);
+  });
+
+  it('is claimed by one of many that find a dead or damaged claim at the same moment', async () => {
+    const folder = join(dir, 'contended');
+    await mkdir(folder);
+    const claim = join(folder, 'claim');
+    for (const damage of ['', '{"pid":', JSON.stringify({ pid: 1, started: 'long ago', folder: folderId(folder) })]) {
+      for (const name of await readdir(folder)) await writeFile(join(folder, name), damage);
+      const said = await contenders(claim, 6);
+      assert.equal(said.filter((line) => line === 'mine').length, 1, said.join(', '));
+    }
   });
 });

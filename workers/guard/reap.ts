@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/process/end.js';
-import { processesMarked } from './marked.js';
+import { processesMarked } from '../../src/process/marked.js';
 
 /** What a run of Claude may have left: its process group, and whatever carries its marker in the environment. */
 export interface Leftovers {
