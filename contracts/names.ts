@@ -246,6 +246,8 @@ export const HEADER = {
   type: 'Ksi-Type',
   /** On a command: its task, so that it can be told without reading the body (which may be in the object store). */
   taskId: 'Ksi-Task-Id',
+  /** On a command: how many tasks led to it, each by its own hands; absent: none. */
+  depth: 'Ksi-Depth',
   /** On a session's transcript: whose task wrote it. Its first message says whose the session is. */
   owner: 'Ksi-Owner',
 } as const;

@@ -47,6 +47,8 @@ export interface WorkerContext {
   readonly random: () => number;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
+  /** Lends an attempt's slot while it waits for another task. @returns what ends that. */
+  readonly lend: (slot: number) => () => void;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

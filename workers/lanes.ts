@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { STREAM } from '../contracts/names.js';
+import { MOST_DEPTH } from '../contracts/hands.js';
+import { HEADER, STREAM } from '../contracts/names.js';
 import { laneSpecs, type LaneSpec } from '../contracts/topology.js';
 import type { Broker } from '../src/broker/connect.js';
 import { Puller, type Delivery, type PullEnd } from '../src/broker/consume.js';
@@ -8,13 +9,13 @@ import { laneOrder } from './lane-order.js';
 export interface LanesOptions {
   readonly broker: Broker;
   readonly queues: readonly string[];
-  /** Runs at once. */
+  /** Runs at work at once. With those that wait for tasks of their own it holds at most `placesFor(slots)`. */
   readonly slots: number;
   readonly inboxPrefix?: string | undefined;
   /** Takes a run to its end, in the slot of this number. Must not reject. */
   readonly run: (delivery: Delivery, slot: number) => Promise<void>;
-  /** Gives back one for which there is no slot. Must not reject. */
-  readonly refuse: (delivery: Delivery) => Promise<void>;
+  /** Gives back one for which there is no room here, to be delivered again after `ms`. Must not reject. */
+  readonly refuse: (delivery: Delivery, ms: number) => Promise<void>;
   readonly log: Logger;
 }
 
@@ -23,9 +24,24 @@ const PARK_MS = 20_000;
 /** After a pull that had no answer: the topology is not there yet, or the broker is away. */
 const UNAVAILABLE_PAUSE_MS = 500;
 
+/** While only deeper runs have room here, a run without room is put off, so that others are delivered: longer each time, as there may be many. */
+const putOffMs = ({ count }: Delivery): number => Math.min(5_000, 250 * count);
+const DEPTHS = Array.from({ length: MOST_DEPTH + 1 }, (_, depth) => depth);
+
+/** How many runs a worker may hold, those included that wait for tasks of their own. */
+export const placesFor = (slots: number): number => slots * DEPTHS.length;
+
+interface Run {
+  readonly depth: number;
+  /** Calls of its agent that wait for another task. */
+  waits: number;
+}
+
 /**
  * Takes one run per free slot from the lanes of the queues, and holds no more. While there may be something it looks in
- * lane order; when all lanes are empty it waits at all of them at once.
+ * lane order; when all lanes are empty it waits at all of them at once. A run that waits for a task of its own lends its slot to tasks
+ * that were asked for by agents. Of runs up to depth d it holds at most (d + 1) times its slots, so a task that others wait for always
+ * finds room (ADR 39).
  */
 export class Lanes {
   readonly #options: LanesOptions;
@@ -33,6 +49,8 @@ export class Lanes {
   readonly #pullers: ReadonlyMap<LaneSpec, Puller>;
   readonly #freeSlots: number[];
   readonly #running = new Set<Promise<void>>();
+  /** By slot. */
+  readonly #runs = new Map<number, Run>();
   readonly #refusing = new Set<Promise<void>>();
   #turn = 0;
   #stopping = false;
@@ -48,7 +66,8 @@ export class Lanes {
   constructor(options: LanesOptions) {
     this.#options = options;
     this.#specs = laneSpecs(options.queues);
-    this.#freeSlots = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index);
+    const places = placesFor(options.slots);
+    this.#freeSlots = Array.from({ length: places }, (_, index) => places - 1 - index);
     this.#pullers = new Map(this.#specs.map((spec) => [spec, this.#puller(spec)]));
   }
 
@@ -78,6 +97,17 @@ export class Lanes {
     return () => {
       this.#holds.delete(hold);
       this.#notify();
+    };
+  }
+
+  /** Lends a run's slot while the run waits for a task. @returns what ends that, to be called once. */
+  lend(slot: number): () => void {
+    const run = this.#runs.get(slot);
+    if (run === undefined) return () => undefined;
+    run.waits += 1;
+    this.#notify();
+    return () => {
+      run.waits -= 1;
     };
   }
 
@@ -112,8 +142,21 @@ export class Lanes {
     });
   }
 
+  /** Whether a run of this depth may begin. */
+  #hasRoom(depth: number): boolean {
+    const { slots } = this.#options;
+    const runs = [...this.#runs.values()];
+    if (this.#holds.size > 0 || this.#stopping || runs.filter(({ waits }) => waits === 0).length >= slots) return false;
+    return DEPTHS.slice(depth).every((d) => runs.filter((run) => run.depth <= d).length < slots * (d + 1));
+  }
+
+  /** What agents asked for is in the lane `next`. */
+  #takes({ lane }: LaneSpec): boolean {
+    return lane === 'next' ? DEPTHS.some((depth) => this.#hasRoom(depth)) : this.#hasRoom(0);
+  }
+
   get #mayTake(): boolean {
-    return this.#freeSlots.length > 0 && this.#holds.size === 0 && !this.#stopping;
+    return DEPTHS.some((depth) => this.#hasRoom(depth));
   }
 
   async #take(): Promise<void> {
@@ -128,7 +171,7 @@ export class Lanes {
   async #tryLanes(): Promise<boolean> {
     for (const spec of laneOrder(this.#specs, this.#turn)) {
       const puller = this.#pullers.get(spec);
-      if (puller === undefined || puller.busy || this.#stopping) continue;
+      if (puller === undefined || puller.busy || !this.#takes(spec)) continue;
       const end = await puller.tryNow();
       if (end === 'message') return true;
       this.#onPullEnd(spec, end);
@@ -139,7 +182,7 @@ export class Lanes {
 
   #parkLanes(): void {
     if (this.#unavailable || this.#stopping) return;
-    for (const puller of this.#pullers.values()) if (!puller.busy) puller.park(PARK_MS);
+    for (const [spec, puller] of this.#pullers) if (!puller.busy && this.#takes(spec)) puller.park(PARK_MS);
   }
 
   #onPullEnd(spec: LaneSpec, end: PullEnd): void {
@@ -156,12 +199,15 @@ export class Lanes {
   }
 
   #onDelivery(delivery: Delivery): void {
-    const slot = this.#mayTake ? this.#freeSlots.pop() : undefined;
+    const depth = depthOf(delivery);
+    const slot = this.#hasRoom(depth) ? this.#freeSlots.pop() : undefined;
     // Others may have room for it now.
-    if (slot === undefined) return this.#refuse(delivery);
+    if (slot === undefined) return this.#refuse(delivery, this.#mayTake ? putOffMs(delivery) : 0);
+    this.#runs.set(slot, { depth, waits: 0 });
     this.#turn += 1;
     const run = this.#options.run(delivery, slot).finally(() => {
       this.#running.delete(run);
+      this.#runs.delete(slot);
       this.#freeSlots.push(slot);
       for (const listener of this.#endListeners) listener();
       this.#notify();
@@ -170,8 +216,8 @@ export class Lanes {
     this.#notify();
   }
 
-  #refuse(delivery: Delivery): void {
-    const refusing = this.#options.refuse(delivery).finally(() => this.#refusing.delete(refusing));
+  #refuse(delivery: Delivery, ms: number): void {
+    const refusing = this.#options.refuse(delivery, ms).finally(() => this.#refusing.delete(refusing));
     this.#refusing.add(refusing);
   }
 
@@ -186,3 +232,7 @@ export class Lanes {
     this.#woken = false;
   }
 }
+
+/** Nobody but KSI writes it; one that is no depth counts as the deepest or none. */
+const depthOf = (delivery: Delivery): number =>
+  Math.min(MOST_DEPTH, Math.max(0, Math.trunc(Number(delivery.header(HEADER.depth)) || 0)));

@@ -33,7 +33,7 @@ import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
 import { Journal } from './journal/journal.js';
 import { recover } from './journal/recover.js';
-import { Lanes } from './lanes.js';
+import { Lanes, placesFor } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
 import { UsageLimit } from './usage-limit.js';
@@ -140,7 +140,7 @@ export class Worker {
       random: Math.random,
       log,
     });
-    let places = this.slots;
+    let places = placesFor(this.slots);
     this.#warm = new WarmPool({
       count: config.KSI_WARM,
       options: queryOptions({ asked: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
@@ -177,6 +177,7 @@ export class Worker {
       random: Math.random,
       journal: this.#journal,
       quarantine: new Quarantine(() => this.#lanes),
+      lend: (slot) => this.#lanes.lend(slot),
       environment,
       onUsageLimit: (resetsAt) => {
         if (config.KSI_USAGE_LIMIT === 'fleet') void this.#limit.reached(resetsAt).then(() => this.#presence.say());
@@ -193,7 +194,7 @@ export class Worker {
         options.onTaskEnd?.(end);
         this.#count(end);
       },
-      refuse: (delivery) => refuseRun(delivery, context),
+      refuse: (delivery, ms) => refuseRun(delivery, context, ms),
       log: context.log,
     });
   }

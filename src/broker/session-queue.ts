@@ -1,4 +1,4 @@
-import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type Lane } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
@@ -28,7 +28,7 @@ export interface TaskMessage {
 }
 
 /** The direct run of a task: refused (`conflict`) when anything of its session stands or waits. */
-export const directRun = (task: TaskMessage, lane: 'high' | 'normal' | 'low'): Publication => ({
+export const directRun = (task: TaskMessage, lane: Lane): Publication => ({
   subject: SUBJECT.run(task.queue, lane, task.sessionId),
   payload: task.payload,
   msgId: task.taskId,
@@ -129,7 +129,7 @@ export const asRun = (stored: StandingTask, subject: string, expect: Publication
   );
   return { subject, payload: stored.data, headers, expect };
 };
-const FORWARDED = [HEADER.taskId, HEADER.type, HEADER.traceparent];
+const FORWARDED = [HEADER.taskId, HEADER.depth, HEADER.type, HEADER.traceparent];
 
 export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
 

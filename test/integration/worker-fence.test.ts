@@ -42,6 +42,7 @@ describe('the fence', () => {
       host: 'h',
       leaseMs: 60_000,
       longestNakMs: 55_000,
+      lend: () => () => undefined,
       quarantine: new Quarantine(() => assert.fail('nothing here is suspect')),
       retentionMs: 3_600_000,
       model: 'm',

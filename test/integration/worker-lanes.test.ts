@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { EventEmitter } from 'node:events';
 import { pino } from 'pino';
+import { v4 as uuidv4 } from 'uuid';
+import { MOST_DEPTH } from '../../contracts/hands.js';
+import { HEADER, SUBJECT, type Lane } from '../../contracts/names.js';
 import { connectBroker } from '../../src/broker/connect.js';
 import { readConfig } from '../../src/config.js';
-import { Lanes } from '../../workers/lanes.js';
+import { Lanes, placesFor } from '../../workers/lanes.js';
 import { startTestBroker } from '../fixtures/broker.js';
 import { WorkerLab } from '../fixtures/worker.js';
 import { makeStreams } from '../fixtures/connection.js';
@@ -73,6 +77,73 @@ describe('lanes', () => {
   });
 });
 
+describe('lanes of runs that wait for runs of their own', () => {
+  it('come to an end with one slot, hold a bounded number of runs, and work at one at a time', async () => {
+    const server = await startTestBroker();
+    const log = pino({ level: 'silent' });
+    const broker = await connectBroker({ url: server.url, name: 'test', log });
+    await makeStreams(broker, readConfig({}));
+    const ended = new EventEmitter().setMaxListeners(0);
+    const publish = async (lane: Lane, depth: number): Promise<string> => {
+      const id = uuidv4();
+      const headers = depth === 0 ? {} : { [HEADER.depth]: String(depth) };
+      await broker.publisher.publish({ subject: SUBJECT.run('default', lane, id), payload: '{}', headers });
+      return id;
+    };
+    let [held, working, mostHeld, mostWorking, done] = [0, 0, 0, 0, 0];
+    let allDone: () => void = () => undefined;
+    const everything = new Promise<void>((resolve) => (allDone = resolve));
+    const ROOTS = 3;
+    const work = (change: number): void => void (mostWorking = Math.max(mostWorking, (working += change)));
+    const lanes: Lanes = new Lanes({
+      refuse: async (delivery, ms) => delivery.giveBack(ms),
+      broker,
+      queues: ['default'],
+      slots: 1,
+      log,
+      run: async (delivery, slot) => {
+        mostHeld = Math.max(mostHeld, (held += 1));
+        work(1);
+        const depth = Number(delivery.header(HEADER.depth) || 0);
+        // Two each, as an agent may ask for several before it waits.
+        const children = depth === MOST_DEPTH ? [] : await Promise.all([1, 2].map(() => publish('next', depth + 1)));
+        const left = new Set(children);
+        await new Promise<void>((resolve) => {
+          if (left.size === 0) return resolve();
+          work(-1);
+          const back = lanes.lend(slot);
+          const heard = (id: string): void => {
+            if (!left.delete(id) || left.size > 0) return;
+            ended.off('run', heard);
+            back();
+            work(1);
+            resolve();
+          };
+          ended.on('run', heard);
+        });
+        await delivery.ack();
+        held -= 1;
+        work(-1);
+        ended.emit('run', delivery.subject.split('.').at(-1));
+        if (depth === 0 && ++done === ROOTS) allDone();
+      },
+    });
+    try {
+      // Some among the promoted ones, which must not take the room of what others wait for.
+      for (let n = 0; n < ROOTS; n++) await publish(n % 2 === 0 ? 'normal' : 'next', 0);
+      lanes.start();
+      await everything;
+      assert.ok(mostHeld <= placesFor(1), `${mostHeld} held`);
+      // The one that goes on, and the one whose end let it.
+      assert.ok(mostWorking <= 2, `${mostWorking} at work`);
+    } finally {
+      await lanes.stop();
+      await broker.close();
+      await server.stop();
+    }
+  });
+});
+
 describe('lanes before the topology is there', () => {
   it('wait for it', async () => {
     const server = await startTestBroker();
@@ -81,7 +152,7 @@ describe('lanes before the topology is there', () => {
     let taken: (() => void) | undefined;
     const gotOne = new Promise<void>((resolve) => (taken = resolve));
     const lanes = new Lanes({
-      refuse: async (delivery) => delivery.giveBack(0),
+      refuse: async (delivery, ms) => delivery.giveBack(ms),
       broker,
       queues: ['default'],
       slots: 1,

@@ -84,6 +84,7 @@ export class SimWorker {
       workspace: async () => '',
     };
     const unlimited = {
+      lend: () => () => undefined,
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
       onUsageLimit: () => undefined,
@@ -106,7 +107,7 @@ export class SimWorker {
         const end = await runTask(taken, slot, this.#context);
         record.say(() => `${id} is done with run #${delivery.seq}: ${end}`);
       },
-      refuse: (delivery) => refuseRun(delivery, this.#context),
+      refuse: (delivery, ms) => refuseRun(delivery, this.#context, ms),
       log,
     });
   }

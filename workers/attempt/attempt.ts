@@ -232,9 +232,10 @@ export class Attempt {
     signal: AbortSignal,
   ): Promise<Awaited<ReturnType<typeof handsServer>> | undefined> {
     if (tools.length === 0) return Promise.resolve(undefined);
-    const { broker, process, log } = this.#options.context;
-    const { task_id: taskId } = this.#options.command;
-    return handsServer(new Hands({ broker, process, taskId, signal, log }), tools);
+    const { context, command, slot } = this.#options;
+    const { broker, process, log } = context;
+    const onWait = (): (() => void) => context.lend(slot);
+    return handsServer(new Hands({ broker, process, taskId: command.task_id, signal, log, onWait }), tools);
   }
 
   #asking(tools: ClaudeTools): Approvals['ask'] | undefined {

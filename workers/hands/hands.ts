@@ -11,6 +11,11 @@ import {
 } from '../../contracts/hands.js';
 import { askApi, type AskOptions } from './ask.js';
 
+export interface HandsOptions extends AskOptions {
+  /** Called when it begins to wait for a task. @returns what is called when the wait is over. */
+  readonly onWait?: () => () => void;
+}
+
 type Ask = (tool: HandToolName, input: unknown) => Promise<HandsAnswer>;
 
 /** What the agent of one attempt does by itself: bounded in number, and in how long it waits. */
@@ -18,12 +23,14 @@ export class Hands {
   readonly #ask: Ask;
   readonly #now: () => number;
   readonly #signal: AbortSignal;
+  readonly #onWait: () => () => void;
   #deeds = 0;
 
-  constructor(options: AskOptions, ask: Ask = (tool, input) => askApi(tool, input, options)) {
+  constructor(options: HandsOptions, ask: Ask = (tool, input) => askApi(tool, input, options)) {
     this.#ask = ask;
     this.#now = () => options.broker.clock.monotonic();
     this.#signal = options.signal;
+    this.#onWait = options.onWait ?? (() => () => undefined);
   }
 
   /** @throws the signal's reason when the attempt ends. */
@@ -38,7 +45,13 @@ export class Hands {
     const { wait_s: asked, ...rest } = input;
     const waitS = typeof asked === 'number' ? asked : DEFAULT_WAIT_S[tool];
     if (waitS > MOST_WAIT_S) return this.#ask(tool, input);
-    return this.#waiting(tool, rest, waitS);
+    if (waitS === 0) return this.#waiting(tool, rest, 0);
+    const waited = this.#onWait();
+    try {
+      return await this.#waiting(tool, rest, waitS);
+    } finally {
+      waited();
+    }
   }
 
   /** Asked for piece by piece: nothing waits anywhere for a worker that is dead, and an API may go meanwhile. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../../contracts/config.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
-import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT, type Lane } from '../../../contracts/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import { TASK_STATES, type TaskStatus } from '../../../contracts/states.js';
 import type { Blobs } from '../../broker/blobs.js';
@@ -45,6 +45,9 @@ export interface StoreOnceOptions<T> {
 
 /** About what a command takes beside its prompt. */
 const ENVELOPE_BYTES = 600;
+
+/** A task may be waiting for one that it asked for: that one must not stand behind a long queue, and a worker looks for it there (ADR 39). */
+const laneOf = ({ depth, priority }: SpawnCommand): Lane => (depth === undefined ? priority : 'next');
 
 /** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
 export class Acceptor {
@@ -228,7 +231,7 @@ export class Acceptor {
   }
 
   async #storeFresh(message: TaskMessage, command: SpawnCommand): Promise<TaskStatus> {
-    await this.#runs.publish(directRun(message, command.priority));
+    await this.#runs.publish(directRun(message, laneOf(command)));
     return 'queued';
   }
 
@@ -242,7 +245,7 @@ export class Acceptor {
     // The run goes alone and would overtake it in its batch; refused as late, nobody would hear of the prompt, the queue or `retry_of`.
     await announced.catch(() => undefined);
     try {
-      await broker.publisher.publish(directRun(message, command.priority));
+      await broker.publisher.publish(directRun(message, laneOf(command)));
       return 'queued';
     } catch (error) {
       if (!isBrokerError(error, 'conflict')) throw error;
@@ -303,6 +306,7 @@ export class Acceptor {
     }
     const headers = {
       [HEADER.type]: 'SPAWN',
+      ...(command.depth === undefined ? {} : { [HEADER.depth]: String(command.depth) }),
       ...(traceparent === undefined ? {} : { [HEADER.traceparent]: traceparent }),
     };
     return { taskId: task_id, sessionId: session_id, queue, payload, headers };
