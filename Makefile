@@ -58,7 +58,7 @@ demo: build ## The same cluster with a stand-in for the Messages API: no key, no
 	@$(KSI) up --demo
 
 soak: build ## Use a cluster in every way for MINUTES=20 and check that nothing grows (RATE=)
-	@node --enable-source-maps dist/test/soak/main.js --minutes $(or $(MINUTES),20) $(if $(RATE),--rate $(RATE))
+	@node --enable-source-maps dist/test/soak/main.js --minutes $(or $(MINUTES),20) $(if $(RATE),--rate $(RATE)) $(if $(NATS),--servers $(NATS))
 
 audit: build ## Ask for advisories about the packages that KSI ships
 	@node dist/test/advisories.js
@@ -76,8 +76,8 @@ test: build ## All that CI checks
 bench: build ## Measure, against baselines of the same machine and run
 	@node dist/test/bench/main.js
 
-chaos: build ## Kill and freeze processes at random under load, and check that nothing was lost (SECONDS= SEED= RATE=)
-	@node --enable-source-maps dist/test/chaos/main.js --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
+chaos: build ## Kill and freeze processes at random under load, and check that nothing was lost (SECONDS= SEED= RATE= NATS=)
+	@node --enable-source-maps dist/test/chaos/main.js --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(NATS),--servers $(NATS))
 
 lint: install ## Static checks
 	@npm run --silent lint

@@ -15,6 +15,10 @@ const OUTCOMES = TASK_STATUSES.filter((status) => isEnded(status)).map((status) 
 
 const seconds = (n: number): number => n * 1_000_000_000;
 
+/** A killed leader of a compressed stream with replicas damages its last block (docs/adr/0023). */
+const compressionOf = ({ KSI_NATS_SERVERS }: Pick<Config, 'KSI_NATS_SERVERS'>): 's2' | 'none' =>
+  KSI_NATS_SERVERS > 1 ? 'none' : 's2';
+
 export interface StreamSpec {
   readonly name: string;
   readonly subjects: readonly string[];
@@ -65,7 +69,7 @@ export const streamSpecs = (
     republish: { src: SUBJECT.eventsAll, dest: SUBJECT.eventsAll },
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
@@ -91,7 +95,7 @@ export const streamSpecs = (
     republish: { src: SUBJECT.messagesAll, dest: SUBJECT.mailStoredAll, headers_only: true },
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     max_age: seconds(MESSAGES_MAX_AGE_S),
     allow_direct: true,
@@ -102,7 +106,7 @@ export const streamSpecs = (
     subjects: [SUBJECT.deadAll],
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(30 * 86_400),
@@ -115,7 +119,7 @@ export const streamSpecs = (
     subjects: [SUBJECT.endedAll],
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     // A convenience: it must never hold up the end of a task.
     discard: 'old',
@@ -129,7 +133,7 @@ export const streamSpecs = (
     subjects: ['ksi.transcripts.>'],
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     allow_direct: true,
@@ -141,7 +145,7 @@ export const streamSpecs = (
     subjects: [SUBJECT.auditAll],
     retention: 'limits',
     storage: 'file',
-    compression: 's2',
+    compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(365 * 86_400),

@@ -40,7 +40,7 @@ export async function makeTopology(
 ): Promise<void> {
   for (;;) {
     try {
-      return await ensureTopology(broker, config);
+      return await ensureTopology(broker, config, log);
     } catch (error) {
       log.warn({ err: error }, 'the streams cannot be made yet; trying on');
     }
@@ -49,9 +49,9 @@ export async function makeTopology(
 }
 
 /** @throws {BrokerError} */
-async function ensureTopology(broker: Broker, config: Config): Promise<void> {
+async function ensureTopology(broker: Broker, config: Config, log: Logger): Promise<void> {
   for (const spec of streamSpecs(config))
-    await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string });
+    await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string }, log);
   for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
     await ensureConsumer(broker, STREAM.commands, laneConsumer(spec, config.KSI_LEASE_S));
   for (const queue of listOf(config.KSI_QUEUES))
@@ -71,10 +71,19 @@ async function ensureTopology(broker: Broker, config: Config): Promise<void> {
   }
 }
 
-async function ensureStream(broker: Broker, spec: Partial<StreamConfig> & { name: string }): Promise<void> {
+async function ensureStream(
+  broker: Broker,
+  spec: Partial<StreamConfig> & { name: string },
+  log: Logger,
+): Promise<void> {
   try {
-    await broker.jsm.streams.info(spec.name);
+    const { config } = await broker.jsm.streams.info(spec.name);
     await broker.jsm.streams.update(spec.name, spec);
+    if (spec.compression === 'none' && (config.compression ?? 'none') !== 'none')
+      log.warn(
+        { stream: spec.name },
+        'the stream is no longer to be compressed, which nats-server heeds when it starts again: run `make down`, then `make up` (docs/adr/0023)',
+      );
   } catch (error) {
     if (!isCode(error, NOT_FOUND)) throw asBrokerError(error, `updating the stream ${spec.name}`);
     try {

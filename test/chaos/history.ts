@@ -11,6 +11,8 @@ export interface History {
   readonly leftovers: readonly Leftover[];
   /** Subjects that KSI_COMMANDS still holds in the end. */
   readonly commandsLeft: readonly string[];
+  /** Lines of the nats-servers' logs that tell of a damaged stream. */
+  readonly damage: readonly string[];
 }
 
 /** One POST /spawn and what came of it. */

@@ -20,7 +20,9 @@ async function chaos(options: ChaosOptions, signal: AbortSignal): Promise<number
   if (failed || options.keep) {
     const folder = join(options.out, `chaos-${options.seed}`);
     await recorder.write(folder, join(cluster.dir, 'logs'), report);
-    say(`The history is in ${folder}. The same again: make chaos SECONDS=${options.seconds} SEED=${options.seed}`);
+    say(
+      `The history is in ${folder}. The same again: make chaos SECONDS=${options.seconds} SEED=${options.seed} NATS=${options.servers}`,
+    );
   }
   await cluster.stop();
   return failed ? 1 : 0;

@@ -9,6 +9,8 @@ export interface ChaosOptions {
   readonly rate: number;
   readonly workers: number;
   readonly apis: number;
+  /** nats-servers: 1 or 3. */
+  readonly servers: number;
   readonly leaseS: number;
   /** KSI_CONTAINMENT. */
   readonly containment: string;
@@ -18,7 +20,7 @@ export interface ChaosOptions {
   readonly keep: boolean;
 }
 
-export const HELP = `make chaos [SECONDS=60] [SEED=N], or: node dist/test/chaos/main.js [OPTIONS]
+export const HELP = `make chaos [SECONDS=60] [SEED=N] [NATS=3], or: node dist/test/chaos/main.js [OPTIONS]
 
 Kills (SIGKILL) and freezes (SIGSTOP for twice the lease) the processes of a cluster of its own at random moments under
 steady load, lets all tasks end, and checks that nothing was lost, doubled, reordered or left behind.
@@ -28,6 +30,7 @@ Exit code 0: no violation; 1: violations, and the history is kept; 2: it could n
   --seed N      the same faults again, though what they meet differs (random, and printed)
   --rate N      tasks asked for per second (3)
   --workers N   workers (3)      --apis N   APIs (2)      --lease N   lease in seconds (3)
+  --servers N   nats-servers, 1 or 3 (1)
   --containment KIND  KSI_CONTAINMENT (auto)
   --out DIR     where the history of a failure goes, in chaos-SEED (bench-results)
   --keep        keep the history of a run without violations too
@@ -45,6 +48,7 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined 
       workers: { type: 'string', default: '3' },
       apis: { type: 'string', default: '2' },
       lease: { type: 'string', default: '3' },
+      servers: { type: 'string', default: '1' },
       containment: { type: 'string', default: 'auto' },
       out: { type: 'string', default: 'bench-results' },
       keep: { type: 'boolean', default: false },
@@ -52,7 +56,8 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined 
     },
   });
   if (values.help) return undefined;
-  const { seed, seconds, rate, workers, apis, lease, containment, out, keep } = values;
+  const { seed, seconds, rate, workers, apis, lease, servers, containment, out, keep } = values;
+  if (servers !== '1' && servers !== '3') throw new Error(`--servers ${servers}: 1 or 3 is wanted`);
   const numbers = { seed, seconds, rate, workers, apis, lease };
   for (const [name, text] of Object.entries(numbers)) {
     const value = Number(text);
@@ -67,6 +72,7 @@ export function chaosOptions(argv: readonly string[]): ChaosOptions | undefined 
     workers: Number(workers),
     apis: Number(apis),
     leaseS: Number(lease),
+    servers: Number(servers),
     containment,
     out,
     keep,

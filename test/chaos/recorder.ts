@@ -18,12 +18,22 @@ export class Recorder {
   readonly readers: Reader[] = [];
   readonly leftovers: Leftover[] = [];
   readonly commandsLeft: string[] = [];
+  readonly damage: string[] = [];
   readonly events: WholeEvent[] = [];
 
   history(): History {
-    const { posts, cancels, faults, readers, leftovers, commandsLeft, events } = this;
+    const { posts, cancels, faults, readers, leftovers, commandsLeft, damage, events } = this;
     const stored = events.map(({ seq, subject, event }) => rowOf(seq, subject, event));
-    return { posts, cancels, faults: faults.toSorted((a, b) => a.at - b.at), readers, leftovers, commandsLeft, stored };
+    return {
+      posts,
+      cancels,
+      faults: faults.toSorted((a, b) => a.at - b.at),
+      readers,
+      leftovers,
+      commandsLeft,
+      damage,
+      stored,
+    };
   }
 
   /** Writes all of it to a folder: the events as they are stored, JSON lines of the rest, and the processes' logs. */

@@ -7,9 +7,12 @@ const SHOWN = 10;
 
 /** The figures of a run and what its checks found, as tables of Markdown. Pure. */
 export function renderReport(options: ChaosOptions, figures: Figures, findings: readonly Finding[]): string {
-  const { seed, seconds, rate, workers, apis, leaseS } = options;
+  const { seed, seconds, rate, workers, apis, servers, leaseS } = options;
   const rows: [string, string][] = [
-    ['cluster', `${apis} APIs, ${workers} workers, 1 broker; lease ${leaseS} s`],
+    [
+      'cluster',
+      `${apis} APIs, ${workers} workers, ${servers} nats-server${servers === 1 ? '' : 's'}; lease ${leaseS} s`,
+    ],
     ['run', `seed ${seed}, ${seconds} s of faults, ${rate} tasks asked for per second`],
     ['faults', counts(figures.faults)],
     ['requests', counts(figures.posts)],

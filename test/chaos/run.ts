@@ -10,6 +10,7 @@ import { processesMarked } from '../../src/process/marked.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { seededRandom } from '../fixtures/random.js';
+import { damageIn } from './broker-logs.js';
 import { planFaults } from './fault-plan.js';
 import { Faults } from './faults.js';
 import { Load } from './load.js';
@@ -37,7 +38,7 @@ const MARKER = 'KSI_CHAOS_RUN';
 export async function runChaos(options: RunOptions): Promise<TestCluster> {
   const { recorder, say } = options;
   const id = randomUUID();
-  const cluster = await startCluster(clusterEnv(options, id, await freePortsInRow(options.apis + 1)));
+  const cluster = await startCluster(clusterEnv(options, id, await freePortsInRow(options.apis + options.servers)));
   try {
     const endpoints = cluster.endpoints as unknown as Endpoints;
     const operator = await connectAsOperator(endpoints, options.signal);
@@ -55,6 +56,7 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
     const down = await cluster.ksi(['down']);
     if (down.code !== 0) say(`ksi down ended with ${down.code}: ${down.stderr}`);
   }
+  recorder.damage.push(...(await damageIn(join(cluster.dir, 'logs'))));
   const pids = processesMarked(`${MARKER}=${id}`);
   if (pids.length > 0) recorder.leftovers.push({ what: 'processes after `ksi down`', pids });
   for (const pid of pids) sendSignal(pid, 'SIGKILL');
@@ -62,12 +64,13 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
 }
 
 const clusterEnv = (
-  { workers, apis, leaseS, containment }: ChaosOptions,
+  { workers, apis, servers, leaseS, containment }: ChaosOptions,
   id: string,
   firstPort: number,
 ): Record<string, string> => ({
   KSI_NATS_PORT: String(firstPort),
-  KSI_PORT: String(firstPort + 1),
+  KSI_NATS_SERVERS: String(servers),
+  KSI_PORT: String(firstPort + servers),
   KSI_WORKERS: String(workers),
   KSI_APIS: String(apis),
   KSI_CONCURRENCY: '4',

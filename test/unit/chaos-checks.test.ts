@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { tellsOfDamage } from '../chaos/broker-logs.js';
 import { CHECKS } from '../chaos/checks/index.js';
 import { planFaults } from '../chaos/fault-plan.js';
 import { figuresOf } from '../chaos/figures.js';
@@ -85,6 +86,7 @@ function history(rows: readonly Row[] = ROWS, further: Partial<History> = {}): H
     faults: [],
     leftovers: [],
     commandsLeft: [],
+    damage: [],
     ...further,
   };
 }
@@ -102,7 +104,19 @@ const readBy = (change: (seqs: readonly number[]) => number[]): Partial<History>
   readers: [{ name: 'all', connections: 2, complaints: [], seqs: change(all?.seqs ?? []) }],
 });
 
+/** As nats-server 2.15.1 logs it. */
+const DAMAGE = '[ERR] Error recreating stream "KSI_ENDED": s2: corrupt/unsupported input';
+
 describe('chaos: the checks', () => {
+  it("know a damaged stream by the broker's log", () => {
+    assert.equal(tellsOfDamage(DAMAGE), true);
+    assert.equal(
+      tellsOfDamage("[WRN] Error applying entries to 'KSI > KSI_EVENTS': s2: corrupt/unsupported input"),
+      true,
+    );
+    assert.equal(tellsOfDamage("[INF] Restored 3,000 messages for stream 'KSI > KSI_EVENTS' in 3ms"), false);
+  });
+
   it('find nothing where all is well', () => {
     assert.deepEqual(failing(history()), []);
   });
@@ -213,6 +227,7 @@ describe('chaos: the checks', () => {
       ['failedAnyway'],
     ],
     ['a process left', history(ROWS, { leftovers: [{ what: 'after the end', pids: [1] }] }), ['leftProcesses']],
+    ['a damaged stream', history(ROWS, { damage: [`nats-1.log: ${DAMAGE}`] }), ['damagedStreams']],
   ];
   for (const [what, of, expected] of CASES)
     it(`find ${what}`, () => {
@@ -254,6 +269,7 @@ describe('chaos: plan, figures and options', () => {
   it('options out of bounds are refused in words', () => {
     assert.throws(() => chaosOptions(['--seconds', '1']), /--seconds 1/);
     assert.throws(() => chaosOptions(['--seed', 'x']), /--seed x/);
+    assert.throws(() => chaosOptions(['--servers', '2']), /--servers 2/);
     assert.throws(() => chaosOptions(['--nonsense']), /nonsense/);
     assert.equal(chaosOptions(['--help']), undefined);
     assert.deepEqual(chaosOptions(['--seed', '7'])?.seed, 7);

@@ -1,6 +1,7 @@
 import type { History } from '../history.js';
 import { disorder, gapsInAttempts, overlaps, staleWrites } from './attempts.js';
 import type { Check } from './check.js';
+import { damagedStreams } from './broker.js';
 import { leftProcesses } from './processes.js';
 import { readersMissNothing } from './readers.js';
 import { cancelledAnyway, doubled, failedAnyway, lost, twoOutcomes, unfinished, wrongAnswers } from './tasks.js';
@@ -19,6 +20,7 @@ export const CHECKS = {
   cancelledAnyway,
   failedAnyway,
   leftProcesses,
+  damagedStreams,
   unfinished,
 } as const satisfies Record<string, Check>;
 
