@@ -40,7 +40,9 @@ export const Task = Type.Object({
   attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),
   worker_id: Type.Optional(Type.String({ description: 'The worker of the latest attempt.' })),
   output: Type.Optional(
-    Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object, once completed." }),
+    Type.Record(Type.String(), Type.Unknown(), {
+      description: "Claude's result object, once completed. Lists contain it only with `include=output`.",
+    }),
   ),
   error: Type.Optional(TaskErrorBody),
   reason: Type.Optional(Type.String({ description: 'Why it was cancelled, expired or is being retried.' })),
@@ -130,6 +132,12 @@ export const TasksQuery = Type.Object(
     ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+    include: Type.Optional(
+      Type.Enum(['output'], {
+        description:
+          'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -15,6 +15,8 @@ import { decodePage, encodePage } from './page-cursor.js';
 import { maySee, type Principal } from './principal.js';
 
 const DEFAULT_LIMIT = 50;
+/** Of outputs on one page, over HTTP. */
+const MAX_OUTPUT_BYTES = 4 * 1_048_576;
 /** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
 const COMMAND_WINDOW_MS = 10_000;
 const MAX_LOOKED_AT = 10_000;
@@ -39,11 +41,11 @@ export class TaskReader {
   async task(id: string, principal: Principal): Promise<Task> {
     const row = this.#model.get(id) ?? (await this.#fromBroker(id));
     if (row === undefined || !maySee(principal, row.owner)) throw new ApiError('not_found', `There is no task ${id}`);
-    return taskOf(row);
+    return this.#whole(row);
   }
 
-  /** Newest first. @throws {ApiError} */
-  async page(query: TasksQuery, principal: Principal): Promise<TaskPage> {
+  /** Newest first. @param maxOutputBytes of a page with outputs; one task is on it whatever its size. @throws {ApiError} */
+  async page(query: TasksQuery, principal: Principal, maxOutputBytes = MAX_OUTPUT_BYTES): Promise<TaskPage> {
     const before = query.cursor === undefined ? undefined : decodePage(query.cursor);
     const filter = {
       owner: principal.seesAll ? undefined : principal.owner,
@@ -55,10 +57,12 @@ export class TaskReader {
       sessionId:
         query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,
     };
-    const { rows, next } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
+    const { rows, next: following } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
+    const tasks = query.include === 'output' ? this.#withOutputs(rows, maxOutputBytes) : rows.map(taskOf);
+    const next = tasks.length < rows.length ? tasks.at(-1)?.task_id : following;
     const summed = query.spawned_by !== undefined || query.exchange_id !== undefined;
     return {
-      tasks: rows.map(taskOf),
+      tasks,
       ...(next === undefined ? {} : { next_cursor: encodePage(next) }),
       ...(summed ? { total: await this.#model.sum(filter) } : {}),
     };
@@ -80,7 +84,25 @@ export class TaskReader {
       // The read model may have come to its end while the broker was asked for it.
       if (this.#model.get(id)?.ended_at !== undefined) giveUp();
     });
-    return row === undefined ? this.task(id, principal) : taskOf(row);
+    return row === undefined ? this.task(id, principal) : this.#whole(row);
+  }
+
+  #whole(row: TaskRow): Task {
+    const output = row.output === undefined ? this.#model.output(row.task_id) : undefined;
+    return { ...taskOf(row), ...(output === undefined ? {} : { output: outputIn(output) }) };
+  }
+
+  /** The first of the rows, with their outputs, up to `maxBytes` of them but at least one row. */
+  #withOutputs(rows: readonly TaskRow[], maxBytes: number): Task[] {
+    const tasks: Task[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      const output = this.#model.output(row.task_id);
+      bytes += output === undefined ? 0 : Buffer.byteLength(output);
+      if (tasks.length > 0 && bytes > maxBytes) break;
+      tasks.push({ ...taskOf(row), ...(output === undefined ? {} : { output: outputIn(output) }) });
+    }
+    return tasks;
   }
 
   async #fromBroker(id: string): Promise<TaskRow | undefined> {
@@ -136,6 +158,8 @@ export class TaskReader {
     return undefined;
   }
 }
+
+const outputIn = (text: string): NonNullable<Task['output']> => JSON.parse(text) as NonNullable<Task['output']>;
 
 /** Milliseconds since the epoch in a UUIDv7; undefined for another UUID. */
 function timeOf(id: string): number | undefined {

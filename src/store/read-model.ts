@@ -6,7 +6,7 @@ import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { Position } from '../events/cursor.js';
 import { applyEvent, type TaskRow } from '../events/projection.js';
-import type { TaskFilter, TaskStore } from './task-store.js';
+import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js';
 
 /** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */
 const FLUSH_MS = 10;
@@ -39,8 +39,15 @@ export class ReadModel {
     return this.#position;
   }
 
+  /** The output may be absent: use `output`. */
   get(id: string): TaskRow | undefined {
     return this.#dirty.get(id) ?? this.#store.get(id);
+  }
+
+  /** A task's output as JSON. */
+  output(id: string): string | undefined {
+    const output = this.#dirty.get(id)?.output;
+    return output === undefined ? this.#store.output(id) : JSON.stringify(output);
   }
 
   /** A task that was just accepted: shown at once; what its events say comes over it. */
@@ -75,7 +82,7 @@ export class ReadModel {
     };
   }
 
-  /** Newest first; `next` is where the following page begins. */
+  /** Newest first and without outputs; `next` is where the following page begins. */
   async list(
     filter: TaskFilter,
     limit: number,
@@ -87,7 +94,7 @@ export class ReadModel {
       let looked = 0;
       for (const { id, row } of this.#store.list(filter, at)) {
         if (row !== undefined && rows.length === limit) return { rows, next: rows.at(-1)?.task_id };
-        if (row !== undefined) rows.push(this.#dirty.get(id) ?? row);
+        if (row !== undefined) rows.push(withoutOutput(this.#dirty.get(id) ?? row));
         at = id;
         if (++looked === LOOKED_AT_ONCE) break;
       }

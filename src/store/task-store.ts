@@ -6,7 +6,7 @@ import type { TaskRow } from '../events/projection.js';
 import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 5;
+const SCHEMA = 6;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
@@ -34,13 +34,16 @@ const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 export class TaskStore {
   readonly #root: RootDatabase<unknown, string>;
   readonly #tasks: Database<TaskRow, string>;
+  /** Outputs as JSON, apart from the rows: a list of tasks must not read them. */
+  readonly #outputs: Database<string, string>;
   readonly #index: Database<string, string[]>;
   readonly #sessions: Database<Session, string>;
 
   /** @param path of the file; made if there is none. */
   constructor(path: string) {
-    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 5 });
+    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 6 });
     this.#tasks = this.#root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
+    this.#outputs = this.#root.openDB<string, string>({ name: 'outputs', encoding: 'string' });
     this.#index = this.#root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
     this.#sessions = this.#root.openDB<Session, string>({ name: 'sessions', encoding: 'msgpack' });
   }
@@ -51,8 +54,14 @@ export class TaskStore {
     return meta?.schema === SCHEMA ? meta.position : undefined;
   }
 
+  /** Without its output, like all rows that are read from here. */
   get(id: string): TaskRow | undefined {
     return this.#tasks.get(id);
+  }
+
+  /** A task's output as JSON. */
+  output(id: string): string | undefined {
+    return this.#outputs.get(id);
   }
 
   /** Writes rows and the position that they bring the file to, in one transaction. */
@@ -71,6 +80,7 @@ export class TaskStore {
       for (const key of [...lastingKeys(row), ...passingKeys(row), ...knownKeys(row)])
         void this.#index.remove([...key]);
       void this.#tasks.remove(id);
+      void this.#outputs.remove(id);
       this.#account(row, undefined);
     });
   }
@@ -139,6 +149,7 @@ export class TaskStore {
   async clear(): Promise<void> {
     await Promise.all([
       this.#tasks.clearAsync(),
+      this.#outputs.clearAsync(),
       this.#index.clearAsync(),
       this.#sessions.clearAsync(),
       this.#root.remove('meta'),
@@ -160,7 +171,8 @@ export class TaskStore {
     const known = knownKeys(row);
     if (old === undefined || knownKeys(old).length < known.length)
       for (const key of known) void this.#index.put([...key], row.task_id);
-    void this.#tasks.put(row.task_id, row);
+    if (row.output !== undefined) void this.#outputs.put(row.task_id, JSON.stringify(row.output));
+    void this.#tasks.put(row.task_id, withoutOutput(row));
     this.#account(old, row);
   }
 
@@ -178,6 +190,11 @@ export class TaskStore {
       if (next !== undefined) void this.#index.put(['sessions', whose, next.last_task_id], id);
     }
   }
+}
+
+/** A row as it is stored and listed. */
+export function withoutOutput({ output: _output, ...row }: TaskRow): TaskRow {
+  return row;
 }
 
 const lastingKeys = (row: TaskRow): Key[] => [

@@ -224,6 +224,30 @@ describe('HTTP', () => {
       assert.deepEqual(none, { tasks: [] });
     });
 
+    it('has no outputs but those asked for, and a page of those is bounded in bytes', async () => {
+      const result = 'x'.repeat(900_000);
+      const ids: string[] = [];
+      for (let n = 0; n < 6; n++) {
+        const task = await lab.spawn({ prompt: 'x', session_id: 'long', metadata: { kind: 'long' } });
+        await lab.finish(task, 0, { result });
+        ids.push(task.task_id);
+        while ((await lab.task(task.task_id)).output?.['result'] !== result);
+      }
+      const list = async (more: string): Promise<TaskPage> =>
+        (await lab.request(`/tasks?metadata=kind:long${more}`)).body as unknown as TaskPage;
+      const bare = await list('');
+      assert.deepEqual([bare.tasks.length, bare.tasks.filter(({ output }) => output).length], [6, 0]);
+      const first = await list('&include=output');
+      assert.equal(first.tasks.length, 4);
+      const second = await list(`&include=output&cursor=${first.next_cursor}`);
+      assert.deepEqual([second.tasks.length, second.next_cursor], [2, undefined]);
+      const all = [...first.tasks, ...second.tasks];
+      assert.deepEqual(
+        all.map(({ task_id: id, output }) => [id, output?.['result'] === result]),
+        ids.toReversed().map((id) => [id, true]),
+      );
+    });
+
     it('says what is wrong with a query', async () => {
       assert.deepEqual(fields(await lab.request('/tasks?limit=x&status=done&zz=1')), ['limit', 'status', 'zz']);
       assertProblem(await lab.request('/tasks?cursor=%FF%00'), 400, 'invalid_cursor');

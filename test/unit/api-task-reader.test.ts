@@ -29,6 +29,7 @@ describe('waiting for the end of a task', () => {
     const listeners = new Set<(row: TaskRow) => void>();
     const model = {
       get: () => ROW,
+      output: () => undefined,
       onEnded: (_id: string, listener: (row: TaskRow) => void) => {
         listeners.add(listener);
         return () => listeners.delete(listener);
@@ -50,7 +51,7 @@ describe('waiting for the end of a task', () => {
 
   it('sees one that ends while the broker is asked for it', async () => {
     let row: TaskRow | undefined;
-    const model = { get: () => row, onEnded: () => () => undefined } as unknown as ReadModel;
+    const model = { get: () => row, output: () => undefined, onEnded: () => () => undefined } as unknown as ReadModel;
     const hub = {
       read: async function* () {
         yield {

@@ -64,6 +64,31 @@ describe('the list of tasks', () => {
   });
 });
 
+describe('outputs of tasks', () => {
+  it('are not in lists, and are read one by one, before and after they are in the file', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
+    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    try {
+      const command = { v: 1, session_id: idOf(1), owner: 'o', priority: 'normal', prompt: 'x' } as const;
+      const row = acceptedRow(
+        { ...command, task_id: idOf(1), queue: 'default', accepted_at: new Date(1).toISOString() },
+        'queued',
+      );
+      model.accept({ ...row, output: { result: 'said' } });
+      assert.equal(model.output(idOf(1)), '{"result":"said"}');
+      assert.equal((await model.list({ owner: 'o' }, 1)).rows[0]?.output, undefined);
+      await model.flush();
+      assert.equal(model.output(idOf(1)), '{"result":"said"}');
+      assert.equal((await model.list({ owner: 'o' }, 1)).rows[0]?.output, undefined);
+      await model.remove(idOf(1));
+      assert.equal(model.output(idOf(1)), undefined);
+    } finally {
+      await model.stop();
+      await rm(dir, { recursive: true });
+    }
+  });
+});
+
 describe('the list of sessions', () => {
   it('shows one that somebody else went on with to its owner alone, once', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));

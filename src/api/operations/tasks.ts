@@ -1,15 +1,19 @@
 import type { EventEnvelope } from '../../../contracts/events.js';
+import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
 import { eventPage } from '../event-page.js';
 import { outcomeWithin, spawn } from '../spawn.js';
 import type { Handlers } from './handler.js';
+
+/** What a page's outputs may take of an answer; the tasks' other fields take the rest. */
+const halfMessage = ({ broker }: ApiContext): number => (broker.nc.info?.max_payload ?? 1_048_576) / 2;
 
 export const taskHandlers = {
   spawn: async ({ wait = 0, ...request }, { principal, context, idempotencyKey }) => {
     const { accepted } = await spawn(context, request, principal, { idempotencyKey, traceparent: undefined });
     return wait === 0 ? accepted : outcomeWithin(context, accepted, principal, wait);
   },
-  tasks: (query, { principal, context }) => context.tasks.page(query, principal),
+  tasks: (query, { principal, context }) => context.tasks.page(query, principal, halfMessage(context)),
   task: ({ id }, { principal, context }) => context.tasks.task(id, principal),
   task_events: async ({ id, since, limit }, { principal, context: { tasks, hub } }) => {
     await tasks.task(id, principal);

@@ -11,6 +11,7 @@ export function taskRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
       schema: {
         tags: ['Tasks'],
         summary: 'Tasks, the newest first',
+        description: 'Without their outputs, unless `include=output` asks for them.',
         querystring: TasksQuery,
         response: { 200: TaskPage, '4xx': Problem },
       },

@@ -19,6 +19,7 @@ interface Options extends ListOptions {
   readonly spawnedBy?: string;
   readonly exchange?: string;
   readonly limit: number;
+  readonly include?: 'output';
 }
 
 const DEFAULT_LIMIT = 20;
@@ -36,6 +37,7 @@ export function register(program: Command): void {
     .option('--spawned-by <task>', 'only those that a task asked for by itself, and their cost')
     .option('--exchange <message>', 'only those that a message to an agent led to, and their cost')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .addOption(new Option('--include <field>', 'with -o json: also their outputs').choices(['output']))
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples(
       'ksi tasks --watch',
@@ -54,6 +56,7 @@ async function list(options: Options): Promise<number> {
     ...(options.queue === undefined ? {} : { queue: options.queue }),
     ...(options.spawnedBy === undefined ? {} : { spawned_by: options.spawnedBy }),
     ...(options.exchange === undefined ? {} : { exchange_id: options.exchange }),
+    ...(options.include === undefined ? {} : { include: options.include }),
     ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
   };
   let more = false;
