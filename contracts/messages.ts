@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { BlobRef } from './blob.js';
+import { NAME_PATTERN } from './names.js';
 import { ExchangeLimits } from './exchanges.js';
 
 /** Message types that KSI gives a meaning. Any other name is a type of the user's own. */
@@ -38,7 +39,7 @@ const asked = {
   from: Type.Optional(
     Type.String({ pattern: AGENT_PATTERN, description: 'One of your agents. Absent: you, the owner of the token.' }),
   ),
-  conversation_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+  conversation_id: Type.Optional(Type.String({ pattern: NAME_PATTERN })),
   reply_to: Type.Optional(Type.String({ maxLength: 256, description: 'The message_id that this answers.' })),
   content: Type.Optional(Type.String({ description: 'The text.' })),
   payload: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Anything else, as JSON.' })),

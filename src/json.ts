@@ -1,7 +1,18 @@
-/** What a message holds; undefined when that is no JSON, which every check refuses. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
+/** @returns undefined when the bytes are not UTF-8. */
+export function textOf(data: Uint8Array): string | undefined {
+  try {
+    return UTF8.decode(data);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The value that a message holds; undefined when it is not JSON in UTF-8, which every check refuses. */
 export function parseJson(data: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(data));
+    return JSON.parse(UTF8.decode(data));
   } catch {
     return undefined;
   }

@@ -33,6 +33,24 @@ export class Authenticator {
     return record === undefined ? undefined : valid(record);
   }
 
+  /**
+   * Waits on a principal's behalf for as long as the token holds.
+   * @param wait is given a signal that aborts when the token ends.
+   * @throws {ApiError} unauthorized: the token ended before the wait did, whatever `wait` found.
+   */
+  async whileValid<T>(principal: Principal, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const ended = new AbortController();
+    const unwatch = this.onEnd(principal, () => ended.abort());
+    try {
+      const found = await wait(ended.signal);
+      if (ended.signal.aborted || this.holderOf(principal.tokenId) === undefined)
+        throw new ApiError('unauthorized', 'The token was revoked or has expired meanwhile');
+      return found;
+    } finally {
+      unwatch();
+    }
+  }
+
   /** Calls `ended` once when a token is revoked or expires. Returns how to stop that. */
   onEnd({ tokenId, expiresAt }: Principal, ended: () => void): () => void {
     const look = (): void => {

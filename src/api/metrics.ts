@@ -4,6 +4,8 @@ import type { Usage } from '../../contracts/usage.js';
 /** The API's Prometheus metrics, in a registry of their own. */
 export class Metrics {
   readonly registry = new Registry();
+  /** What names owners: for tokens that see all of them. */
+  readonly #ofOwners = new Registry();
   readonly spawns = new Counter({
     name: 'ksi_spawn_requests_total',
     help: 'Spawn requests by how they were answered: accepted, or the code of the error.',
@@ -27,13 +29,13 @@ export class Metrics {
     name: 'ksi_cost_usd_total',
     help: "What tasks cost in US dollars, by Claude's own figures; every API counts every task.",
     labelNames: ['owner'],
-    registers: [this.registry],
+    registers: [this.#ofOwners],
   });
   readonly tokens = new Counter({
     name: 'ksi_tokens_total',
     help: 'Tokens that tasks took, by kind; every API counts every task.',
     labelNames: ['owner', 'kind'],
-    registers: [this.registry],
+    registers: [this.#ofOwners],
   });
   readonly connections = new Gauge({
     name: 'ksi_active_connections',
@@ -54,6 +56,11 @@ export class Metrics {
         this.set(queueLength());
       },
     });
+  }
+
+  /** In Prometheus' text format. @param allOwners with the figures that name owners. */
+  text(allOwners: boolean): Promise<string> {
+    return (allOwners ? Registry.merge([this.registry, this.#ofOwners]) : this.registry).metrics();
   }
 
   get activeConnections(): number {

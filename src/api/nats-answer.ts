@@ -1,18 +1,21 @@
 import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { API_ERRORS } from '../../contracts/errors.js';
+import { textOf } from '../json.js';
 import { ApiError } from './api-error.js';
 import { problemOf } from './problems.js';
 
-type Asked = Pick<Msg, 'data' | 'json' | 'subject'> & {
+type Asked = Pick<Msg, 'data' | 'subject'> & {
   respond(data: string, options?: { headers: MsgHdrs }): unknown;
 };
 
 /** What a NATS request asks; no body is a request without fields. @throws {ApiError} invalid_json */
 export function requestIn(message: Asked): unknown {
   if (message.data.length === 0) return {};
+  const text = textOf(message.data);
+  if (text === undefined) throw new ApiError('invalid_json', 'The request is not valid UTF-8');
   try {
-    return message.json();
+    return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new ApiError('invalid_json', 'The request is not JSON', { cause });
   }

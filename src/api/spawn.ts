@@ -1,7 +1,6 @@
 import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
 import type { AcceptedOnce } from './accept/once.js';
-import { ApiError } from './api-error.js';
 import type { ApiContext } from './context.js';
 import type { Principal } from './principal.js';
 import { toApiError } from './problems.js';
@@ -52,10 +51,9 @@ export async function outcomeWithin(
   seconds: number,
   gone?: AbortSignal,
 ): Promise<Task | SpawnAccepted> {
-  const revoked = new AbortController();
-  const unwatch = authenticator.onEnd(principal, () => revoked.abort());
-  const ends = [AbortSignal.timeout(seconds * 1_000), closing, revoked.signal, ...(gone === undefined ? [] : [gone])];
-  const task = await tasks.ended(accepted.task_id, principal, AbortSignal.any(ends)).finally(unwatch);
-  if (revoked.signal.aborted) throw new ApiError('unauthorized', 'The token was revoked or has expired meanwhile');
+  const task = await authenticator.whileValid(principal, (valid) => {
+    const ends = [AbortSignal.timeout(seconds * 1_000), closing, valid, ...(gone === undefined ? [] : [gone])];
+    return tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
+  });
   return task.ended_at === undefined ? { ...accepted, status: task.status } : task;
 }

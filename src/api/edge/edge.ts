@@ -13,6 +13,8 @@ import { validatorCompiler } from '../validation.js';
 import { answerClientError } from './client-error.js';
 import { cors } from './cors.js';
 import { Doors } from './doors.js';
+import { takeJsonOnly } from './json-body.js';
+import { endUpgradesWithAnswer, refuseStrayUpgrades } from './upgrades.js';
 import type { Tls } from './tls.js';
 
 export interface EdgeOptions {
@@ -65,8 +67,7 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     clientErrorHandler: answerClientError,
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
   app.server.maxConnections = config.KSI_MAX_CONNECTIONS;
-  // One way in: JSON. Fastify would also take text.
-  app.removeContentTypeParser('text/plain');
+  takeJsonOnly(app);
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.decorateRequest('principal', undefined);
@@ -81,8 +82,14 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     if (route?.scope !== undefined && told === undefined && ![method].flat().every((each) => READING.has(each)))
       throw new Error(`The route ${String(method)} ${url} changes something, and is not kept in the audit`);
   });
+  endUpgradesWithAnswer(app);
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
-  app.addHook('onRequest', async ({ headers }) => doors.check(headers.host, headers.origin));
+  app.addHook('onRequest', async ({ headers, raw }) => {
+    // Node keeps the first of several; a proxy before us may have gone by another.
+    if (raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+      throw new ApiError('invalid_request', 'The request has more than one Host header');
+    doors.check(headers.host, headers.origin);
+  });
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': tls === undefined ? null : [] } },
     strictTransportSecurity: tls !== undefined,
@@ -99,6 +106,7 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) demand(principalOf(request), scope);
   });
+  refuseStrayUpgrades(app);
   app.setErrorHandler((error, request, reply) => sendProblem(toApiError(error), request, reply));
   app.setNotFoundHandler((request, reply) => sendProblem(unknown(request), request, reply));
   return app;
@@ -134,9 +142,6 @@ function problem(log: Logger, error: ApiError, request: FastifyRequest, reply: F
     );
   // Its words may be the client's own.
   else log.debug({ code: error.code, request_id: request.id }, 'request refused');
-  // A refused upgrade has left Node's HTTP server, which would not end its connection any more, not even at a shutdown.
-  if (request.headers.upgrade !== undefined)
-    reply.header('connection', 'close').raw.once('finish', () => request.socket.end());
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
   if (error.rate !== undefined) reply.headers(rateHeaders(error.rate));
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');

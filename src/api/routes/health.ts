@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { Health } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
+import { principalOf } from '../request-principal.js';
 import { healthOf } from '../health.js';
 
 const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
@@ -32,10 +33,19 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
   );
   app.get(
     '/metrics',
-    { config: { scope: 'read' }, schema: { tags: ['System'], summary: 'Prometheus metrics' } },
-    async (_request, reply) => {
+    {
+      config: { scope: 'read' },
+      schema: {
+        tags: ['System'],
+        summary: 'Prometheus metrics',
+        description: 'What tasks cost and took is by owner, and only shown to a token that sees all owners.',
+      },
+    },
+    async (request, reply) => {
       await context.gauge.refresh().catch(() => undefined); // The last figure then.
-      return reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
+      return reply
+        .type(context.metrics.registry.contentType)
+        .send(await context.metrics.text(principalOf(request).seesAll));
     },
   );
 }

@@ -15,7 +15,7 @@ import { principalOf } from '../request-principal.js';
 
 const ERRORS = { '4xx': Problem, '5xx': Problem };
 
-export function messageRoutes(app: FastifyInstance, { agents }: ApiContext): void {
+export function messageRoutes(app: FastifyInstance, { agents, authenticator }: ApiContext): void {
   app.post<{ Body: MessageRequest }>(
     '/messages',
     {
@@ -69,7 +69,10 @@ export function messageRoutes(app: FastifyInstance, { agents }: ApiContext): voi
     async (request, reply) => {
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      return agents.inbox(request.params.id, request.query, principalOf(request), gone.signal);
+      const principal = principalOf(request);
+      return authenticator.whileValid(principal, (valid) =>
+        agents.inbox(request.params.id, request.query, principal, AbortSignal.any([gone.signal, valid])),
+      );
     },
   );
   app.post<{ Params: AgentParams; Body: InboxAck }>(

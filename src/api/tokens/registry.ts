@@ -81,6 +81,8 @@ export class TokenRegistry {
     const { expires_in_s: expiresIn, owner, all_owners, ...rest } = request;
     if (expiresIn !== undefined && request.expires_at !== undefined)
       throw invalid([{ field: 'expires_in_s', message: 'cannot be given together with `expires_at`' }]);
+    if (request.expires_at !== undefined && Date.parse(request.expires_at) <= now)
+      throw invalid([{ field: 'expires_at', message: 'is in the past' }]);
     const { id, token, hash } = newToken();
     const record: TokenRecord = {
       v: FORMAT_VERSION,
