@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { addUsd } from './money.js';
 import { OWNER_PATTERN } from './tokens.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
@@ -59,7 +60,7 @@ export const NO_USAGE: Usage = {
 
 /** @param sign -1 takes `more` away. */
 export const addUsage = (sum: Usage, more: Usage, sign: 1 | -1 = 1): Usage => ({
-  cost_usd: sum.cost_usd + sign * more.cost_usd,
+  cost_usd: addUsd(sum.cost_usd, sign * more.cost_usd),
   input_tokens: sum.input_tokens + sign * more.input_tokens,
   output_tokens: sum.output_tokens + sign * more.output_tokens,
   cache_read_tokens: sum.cache_read_tokens + sign * more.cache_read_tokens,

@@ -17,3 +17,6 @@ export function parseJson(data: Uint8Array): unknown {
     return undefined;
   }
 }
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

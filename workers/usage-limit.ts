@@ -8,6 +8,7 @@ import type { Broker } from '../src/broker/connect.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { lastBySubject } from '../src/broker/read.js';
 import { parseJson } from '../src/json.js';
+import { plausibleReset } from './outcome.js';
 import type { Pausable } from './quarantine.js';
 
 type Limit = EventData<'WORKER_LIMITED'>;
@@ -97,11 +98,15 @@ export class UsageLimit {
 
   #hold({ account, resets_at: resetsAt }: Limit): void {
     const { broker, lanes, random, log } = this.#options;
-    const until = Date.parse(resetsAt);
+    // Another worker's word, or one from before an update, may name any time.
+    const until = plausibleReset(Date.parse(resetsAt), broker.clock.now());
     if (account !== this.#account || until <= broker.clock.now() || until <= this.#until) return;
     this.#until = until;
     this.#release ??= lanes().pause();
-    log.warn({ resets_at: resetsAt }, 'a usage limit of Claude is reached; no more tasks are taken until it is reset');
+    log.warn(
+      { resets_at: new Date(until).toISOString() },
+      'a usage limit of Claude is reached; no more tasks are taken until it is reset',
+    );
     this.#wait(until + random() * JITTER_MS);
   }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { Budgets } from '../../contracts/budgets.js';
+import { addUsd } from '../../contracts/money.js';
 import { OperatorFile } from '../operator-file.js';
 import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
@@ -60,7 +61,7 @@ export class Budget {
   async left(spender: Spender, now = Date.now()): Promise<number | undefined> {
     let least: number | undefined;
     for await (const { what, usd, spent, daily } of this.#limits(spender, now)) {
-      const left = usd - (await spent());
+      const left = addUsd(usd, -(await spent()));
       if (left <= 0)
         throw new ApiError(
           'budget_exceeded',
@@ -134,7 +135,7 @@ export class Budget {
   async #sum(owner: string, tokenId: string | undefined, day: string): Promise<number> {
     let usd = 0;
     await this.#model.forEachEnded({ owner, from: day, to: day }, (row) => {
-      if (tokenId === undefined || row.token_id === tokenId) usd += row.usage?.cost_usd ?? 0;
+      if (tokenId === undefined || row.token_id === tokenId) usd = addUsd(usd, row.usage?.cost_usd ?? 0);
     });
     return usd;
   }

@@ -1,5 +1,6 @@
 import { v5 as uuidv5 } from 'uuid';
 import type { ConversationRecord, EndReason, Floor, LineRecord, SpeakerRecord } from '../../contracts/conversations.js';
+import { addUsd } from '../../contracts/money.js';
 import { endOf, moderatorOf, nextOf } from './turns.js';
 
 /** What has happened to a conversation. */
@@ -212,14 +213,14 @@ function late(
 ): Decision | undefined {
   const left = abandoned.filter(({ message_id }) => message_id !== messageId);
   if (left.length === abandoned.length) return undefined;
-  return { record: { ...record, abandoned: left, cost_usd: cost_usd + costUsd } };
+  return { record: { ...record, abandoned: left, cost_usd: addUsd(cost_usd, costUsd) } };
 }
 
 /** After a speaker's turn. */
 function heard(record: ConversationRecord, happening: Turned, now: number): Decision | undefined {
   const { floor, cost_usd } = record;
   if (record.status === 'ended' || floor?.message_id !== happening.messageId) return late(record, happening);
-  const { floor: _floor, ...rest } = { ...record, cost_usd: cost_usd + happening.costUsd };
+  const { floor: _floor, ...rest } = { ...record, cost_usd: addUsd(cost_usd, happening.costUsd) };
   const speaker = record.speakers[floor.speaker];
   if (speaker === undefined) return { record: rest };
   const line = lineOf(floor, speaker, happening, now);

@@ -1,5 +1,5 @@
 import { request } from 'undici';
-import { CONTAINMENTS } from '../../contracts/workers.js';
+import { CONTAINMENTS, type WorkerShown } from '../../contracts/workers.js';
 import type { ClusterStatus } from '../cluster/supervisor.js';
 import { findingsOf, saying, type Finding } from './finding.js';
 
@@ -39,7 +39,7 @@ export async function* checkCluster(
   }
   const shown = await get(`${status.endpoints.url}/workers`, token);
   const { workers } = (shown.status === 200 ? JSON.parse(shown.body) : { workers: [] }) as {
-    workers: { worker_id: string; state: string; containment: string; running: number; concurrency: number }[];
+    workers: WorkerShown[];
   };
   const there = workers.filter(({ state }) => state !== 'lost');
   yield there.length === 0
@@ -48,9 +48,13 @@ export async function* checkCluster(
         'workers',
         there.map(({ worker_id: id, running, concurrency }) => `${id} runs ${running} of ${concurrency}`).join('; '),
       );
+  for (const { worker_id: id, limited_until: until } of there)
+    if (until !== undefined) yield warning('usage limit', `Claude's usage limit stops ${id} until ${until}`, LIMITED);
   const weakest = CONTAINMENTS.findLast((kind) => there.some(({ containment }) => containment === kind));
   if (weakest !== undefined) yield EXPOSED[weakest];
 }
+
+const LIMITED = 'Wait for the reset. KSI_USAGE_LIMIT=task limits a single task only.';
 
 const SANDBOX =
   'Install bubblewrap (Debian: apt install bubblewrap), allow user namespaces, and run `make down`, then `make up`.';

@@ -1,6 +1,7 @@
 import type { BlobRef } from '../../contracts/blob.js';
 import { FORMAT_VERSION } from '../../contracts/names.js';
 import type { TranscriptEntry } from '../../contracts/sessions.js';
+import { isRecord } from '../json.js';
 
 /** What a message of KSI_TRANSCRIPTS holds. */
 export interface TranscriptBody {
@@ -28,6 +29,7 @@ export function foldTranscript(messages: readonly TranscriptMessage[]): Transcri
   const seen = new Set<string>();
   return kept
     .flatMap(({ body }) => body.entries ?? [])
+    .filter(isRecord)
     .filter(({ uuid }) => {
       if (uuid === undefined) return true;
       if (seen.has(uuid)) return false;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Session, TranscriptEntry } from '../../contracts/sessions.js';
-import { NO_USAGE, type Usage, type UsageGroup } from '../../contracts/usage.js';
+import { addUsage, NO_USAGE, type Usage, type UsageGroup } from '../../contracts/usage.js';
 import type { TaskRow } from '../../src/events/projection.js';
 import { sessionAfter } from '../../src/store/session-row.js';
 import { markdownOf } from '../../src/transcripts/markdown.js';
@@ -118,6 +118,14 @@ describe('what a run took', () => {
     meter.result(result(0.125, 1, 1, 'another'));
     meter.entries([state(0.75), state(0.125, 'another')]);
     assert.equal(cost(meter), 0.375);
+  });
+
+  it('is exact in decimal', () => {
+    const meter = new CostMeter('s', state(0.1));
+    meter.result(result(0.30000000000000004, 1));
+    assert.equal(cost(meter), 0.2);
+    const sum = Array.from({ length: 3 }, () => ({ ...NO_USAGE, cost_usd: 0.0001 })).reduce((a, b) => addUsage(a, b));
+    assert.equal(sum.cost_usd, 0.0003);
   });
 
   it('is unknown as long as Claude says nothing of it', () => {

@@ -31,7 +31,7 @@ describe('a usage limit', () => {
       random: () => 0,
       log: pino({ level: 'silent' }),
     });
-    await limit.reached(31 * DAY);
+    await limit.reached(7 * DAY);
     while (timer !== undefined) {
       const { ms, call } = timer;
       assert.ok(ms < 2 ** 31);
@@ -40,6 +40,8 @@ describe('a usage limit', () => {
       now += ms;
       call();
     }
-    assert.deepEqual([now, held, limit.until], [31 * DAY, 0, undefined]);
+    assert.deepEqual([now, held, limit.until], [7 * DAY, 0, undefined]);
+    await limit.reached(Date.parse('+113000-01-01T00:00:00Z'));
+    assert.equal(limit.until, now + 8 * DAY, 'an absurd time is cut to the longest that a limit of Claude lasts');
   });
 });

@@ -13,7 +13,7 @@ import { environmentOf } from '../claude/warm.js';
 import { sleep } from '../../src/clock.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
-import { limitOf, outcomeOf, taskError, type Outcome } from '../outcome.js';
+import { limitOf, outcomeOf, plausibleReset, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
 import { Approvals } from './approvals.js';
 import type { Claim } from './claim.js';
@@ -124,7 +124,8 @@ export class Attempt {
     const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
-      const ending = await this.#runClaude(live);
+      const told = await this.#runClaude(live);
+      const ending = { ...told, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
       const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
       const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
       if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);

@@ -1,4 +1,6 @@
+import { addUsd } from '../../contracts/money.js';
 import type { Usage } from '../../contracts/usage.js';
+import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
 
 /** What Claude has counted in a session so far, as a transcript keeps it. */
@@ -34,13 +36,13 @@ export class CostMeter {
   /** @param before what Claude had counted in the session before the run. */
   constructor(sessionId: string, before: Counted | undefined) {
     this.#sessionId = sessionId;
-    this.#before = sumsOf(before?.['totalCostUSD'], before);
+    this.#before = sumsOf(amount(before?.['totalCostUSD']) ?? 0, before);
   }
 
   /** A result of Claude's; one of a run may say what another one said. */
   result(result: ClaudeMessage): void {
     // Of its turn alone, unlike all else.
-    if (typeof result['num_turns'] === 'number') this.#turns += result['num_turns'];
+    this.#turns += Math.round(amount(result['num_turns']) ?? 0);
     this.#counted(result['session_id'], result['total_cost_usd'], result);
   }
 
@@ -59,8 +61,9 @@ export class CostMeter {
   }
 
   /** They come out of order, and a result that failed at its start has zeros: the most is the last. */
-  #counted(session: unknown, total: unknown, models: Counted): void {
-    if (typeof total !== 'number') return;
+  #counted(session: unknown, asTotal: unknown, models: Counted): void {
+    const total = amount(asTotal);
+    if (total === undefined) return;
     const id = typeof session === 'string' ? session : this.#sessionId;
     this.#sessions.set(id, most(this.#sessions.get(id) ?? NOTHING, sumsOf(total, models)));
   }
@@ -70,13 +73,19 @@ const NOTHING: Sums = { cost_usd: 0, input_tokens: 0, output_tokens: 0, cache_re
 
 const each = (of: (kind: keyof Sums) => number): Sums =>
   Object.fromEntries((Object.keys(NOTHING) as (keyof Sums)[]).map((kind) => [kind, of(kind)])) as unknown as Sums;
-const add = (a: Sums, b: Sums): Sums => each((kind) => a[kind] + b[kind]);
+const add = (a: Sums, b: Sums): Sums =>
+  each((kind) => (kind === 'cost_usd' ? addUsd(a[kind], b[kind]) : a[kind] + b[kind]));
 const most = (a: Sums, b: Sums): Sums => each((kind) => Math.max(a[kind], b[kind]));
-const less = (a: Sums, b: Sums): Sums => each((kind) => Math.max(0, a[kind] - b[kind]));
+const less = (a: Sums, b: Sums): Sums =>
+  each((kind) => Math.max(0, kind === 'cost_usd' ? addUsd(a[kind], -b[kind]) : a[kind] - b[kind]));
 
-function sumsOf(total: unknown, counted: Counted | undefined): Sums {
-  const models = Object.values((counted?.['modelUsage'] ?? {}) as Record<string, Record<string, unknown>>);
-  const sum = (name: string): number =>
-    models.reduce((sofar, { [name]: count }) => sofar + (typeof count === 'number' ? count : 0), 0);
-  return each((kind) => (kind === 'cost_usd' ? Number(total ?? 0) : Math.round(sum(KINDS[kind]))));
+/** Claude's stream may hold any JSON: 1e999 is Infinity, which no event can carry. */
+const amount = (value: unknown): number | undefined =>
+  typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
+
+function sumsOf(totalUsd: number, counted: Counted | undefined): Sums {
+  const modelUsage = counted?.['modelUsage'];
+  const models = isRecord(modelUsage) ? Object.values(modelUsage).filter(isRecord) : [];
+  const sum = (name: string): number => models.reduce((sofar, model) => sofar + (amount(model[name]) ?? 0), 0);
+  return each((kind) => (kind === 'cost_usd' ? addUsd(totalUsd) : Math.round(sum(KINDS[kind]))));
 }

@@ -3,6 +3,7 @@ import { Transform, type Readable, type TransformCallback, type Writable } from 
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
 import { noFurtherDescriptors } from './descriptors.js';
 import type { Keeper, RunPlace } from './keeper.js';
+import { ObjectLines } from './object-lines.js';
 import { Tail } from './tail.js';
 
 export interface Exit {
@@ -136,9 +137,10 @@ export class ClaudeProcess implements SpawnedProcess {
 
   #gated(gate: (bytes: number) => Promise<void> | undefined): Transform {
     const tail = this.stdoutTail;
+    const lines = new ObjectLines();
     const pass = async (chunk: Buffer, done: TransformCallback): Promise<void> => {
       await gate(chunk.length);
-      done(null, chunk);
+      done(null, lines.filter(chunk));
     };
     return new Transform({
       transform(chunk: Buffer, _encoding, done) {

@@ -83,6 +83,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     return idle.heard(run.gate());
   };
   let lingering: NodeJS.Timeout | undefined;
+  let closed: NodeJS.Timeout | undefined;
   let lingered = false;
   let begun = false;
   let cutShort: boolean | undefined;
@@ -93,6 +94,10 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     run.warm?.abort.abort(run.signal.reason);
     void child?.terminate(KILL_GRACE_MS);
   };
+  const tooLong = (): void => {
+    lingered = true;
+    end();
+  };
   run.signal.addEventListener('abort', end);
   let failure: string | undefined;
   let notFound: ClaudeEnding['spawnError'];
@@ -100,6 +105,9 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     run.signal.throwIfAborted();
     const began = (started: ClaudeProcess): ClaudeProcess => {
       child = started;
+      // Nothing more can come from it: its exit is waited for as after its result.
+      child.stdout.once('end', () => (closed = setTimeout(tooLong, EXIT_GRACE_MS)));
+      void child.exited.then(() => clearTimeout(closed));
       if (child.pid !== undefined) void child.exited.then(run.onStarted(child.pid));
       return child;
     };
@@ -126,10 +134,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     };
     const linger = (): void => {
       input.end();
-      lingering = setTimeout(() => {
-        lingered = true;
-        end();
-      }, EXIT_GRACE_MS);
+      lingering = setTimeout(tooLong, EXIT_GRACE_MS);
     };
     run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
     for await (const said of messages) {

@@ -1,3 +1,4 @@
+import { isRecord } from '../../src/json.js';
 import { Background } from './background.js';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 
@@ -88,16 +89,17 @@ export class StreamReader {
 }
 
 const LATEST_MS = 8.64e15;
+/** As seconds the year 5138, as milliseconds 1973. */
+const EARLIEST_AS_MS = 1e11;
 
 /** Undefined while requests are allowed. */
 function resetOf(message: ClaudeMessage): number | undefined {
-  const info = message['rate_limit_info'] as
-    { status?: unknown; resetsAt?: unknown; isUsingOverage?: unknown } | undefined;
+  const info = message['rate_limit_info'];
   // Rejected by the plan, and paid for beyond it: work goes on.
-  if (info?.status !== 'rejected' || info.isUsingOverage === true) return undefined;
-  // In seconds, as the Messages API gives it.
-  if (typeof info.resetsAt !== 'number') return undefined;
-  const ms = info.resetsAt * 1_000;
+  if (!isRecord(info) || info['status'] !== 'rejected' || info['isUsingOverage'] === true) return undefined;
+  // In seconds, as the Messages API gives it. A number this large can only be milliseconds.
+  if (typeof info['resetsAt'] !== 'number') return undefined;
+  const ms = info['resetsAt'] * (info['resetsAt'] < EARLIEST_AS_MS ? 1_000 : 1);
   // Beyond it there are no dates.
   return Math.abs(ms) <= LATEST_MS ? ms : undefined;
 }
@@ -105,7 +107,8 @@ function resetOf(message: ClaudeMessage): number | undefined {
 /** The text that a delta of the main conversation adds; '' for all else. */
 function textOfDelta(message: ClaudeMessage): string {
   if (typeof message['parent_tool_use_id'] === 'string') return '';
-  const event = message['event'] as { type?: unknown; delta?: { type?: unknown; text?: unknown } } | undefined;
-  if (event?.type !== 'content_block_delta' || event.delta?.type !== 'text_delta') return '';
-  return typeof event.delta.text === 'string' ? event.delta.text : '';
+  const { event } = message;
+  const delta = isRecord(event) && event['type'] === 'content_block_delta' ? event['delta'] : undefined;
+  if (!isRecord(delta) || delta['type'] !== 'text_delta') return '';
+  return typeof delta['text'] === 'string' ? delta['text'] : '';
 }

@@ -11,6 +11,7 @@ import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.j
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
+import { isRecord } from '../../src/json.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
 import {
   foldPart,
@@ -146,7 +147,9 @@ export class Transcript implements SessionStore {
   }
 
   /** Appends in the order of the calls, also when those overlap. */
-  append(key: SessionKey, entries: SessionStoreEntry[]): Promise<void> {
+  append(key: SessionKey, given: SessionStoreEntry[]): Promise<void> {
+    // Claude's mirror may hold any JSON. An entry that is no object says nothing and would break every reader.
+    const entries = given.filter(isRecord);
     this.#options.onAppend?.(entries);
     const done = this.#appends.then(() => this.#append(this.#subject(key.subpath), entries));
     // The caller hears of a failure; the next append is not its consequence.

@@ -1,6 +1,6 @@
 import { KsiError } from '../../client/errors.js';
 import { LegacyError } from '../errors.js';
-import { isRecord } from '../move/json-file.js';
+import { isRecord } from '../../json.js';
 import { ksiAgentId } from '../agent-ids.js';
 import type { BridgeContext, Handler } from './handler.js';
 

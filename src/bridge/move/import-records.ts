@@ -10,7 +10,8 @@ import { parseProfile } from '../../prompts/profile-file.js';
 import { ksiAgentId } from '../agent-ids.js';
 import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
-import { isRecord, namesIn, readJsonFile } from './json-file.js';
+import { isRecord } from '../../json.js';
+import { namesIn, readJsonFile } from './json-file.js';
 
 const IDENTITIES = 'identities.json';
 const KEPT = 'KSI has another, which stays; --overwrite replaces it.';

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { isRecord } from '../../json.js';
 
 /** @throws {Error} that says what is wrong with the file, without its name. */
 export async function readJsonFile(path: string): Promise<unknown> {
@@ -10,9 +11,6 @@ export async function readJsonFile(path: string): Promise<unknown> {
     throw new Error(`It is not JSON: ${(error as Error).message}`, { cause: error });
   }
 }
-
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Lines of JSON objects; what is none is counted. The last line of a file that is being written may be half. */
 export async function readJsonLines(path: string): Promise<{ entries: Record<string, unknown>[]; broken: number }> {
