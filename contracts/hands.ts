@@ -126,6 +126,11 @@ export const isHandTool = (name: string): name is HandToolName => Object.hasOwn(
 /** As Claude names it. */
 export const claudeNameOf = (name: HandToolName): string => `mcp__${HANDS_SERVER}__${name}`;
 
+/** In a request's place of a tool: what the budgets leave for the task as it starts. A worker asks it, no agent. */
+export const BUDGET_QUESTION = 'budget';
+export const BudgetLeft = Type.Object({ usd: Type.Optional(Type.Number({ description: 'Absent: no limit.' })) });
+export type BudgetLeft = Static<typeof BudgetLeft>;
+
 /** On `ksi.hands.<process>.<task_id>`, from the worker that runs the task. */
 export const HandsRequest = Type.Object({
   v: Type.Integer({ minimum: 1 }),

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { SUBJECT } from '../../contracts/names.js';
+import type { Usage } from '../../contracts/usage.js';
 import { TASK_STATES, type TaskStatus } from '../../contracts/states.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
@@ -18,7 +19,7 @@ export interface BudgetKeeperOptions {
   readonly broker: Broker;
   readonly hub: Pick<EventHub, 'subscribe'>;
   readonly model: Pick<ReadModel, 'get' | 'list'>;
-  readonly budget: Pick<Budget, 'spent'>;
+  readonly budget: Pick<Budget, 'note' | 'spent'>;
   readonly log: Logger;
 }
 
@@ -57,7 +58,10 @@ export class BudgetKeeper {
     if (usage === undefined || typeof sessionId !== 'string' || typeof owner !== 'string') return;
     const { token_id: tokenId, exchange_id: exchangeId } =
       (typeof id === 'string' ? this.#options.model.get(id) : undefined) ?? {};
-    this.#spenders.set(`${owner} ${tokenId} ${sessionId} ${exchangeId}`, { owner, tokenId, sessionId, exchangeId });
+    const spender = { owner, tokenId, sessionId, exchangeId };
+    // An attempt that starts now is told what is left by sums that may be a second old.
+    this.#options.budget.note(spender, (usage as Usage).cost_usd);
+    this.#spenders.set(`${owner} ${tokenId} ${sessionId} ${exchangeId}`, spender);
     this.#lookLater();
   }
 

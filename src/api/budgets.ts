@@ -26,6 +26,8 @@ export interface Spender {
   readonly exchangeId?: string | undefined;
 }
 
+const keyOf = (day: string, owner: string, tokenId: string | undefined): string => `${day} ${owner} ${tokenId ?? ''}`;
+
 interface Limit {
   /** For people. */
   readonly what: string;
@@ -71,6 +73,19 @@ export class Budget {
       least = Math.min(least ?? left, left);
     }
     return least;
+  }
+
+  /** Adds what has just been spent to the sums of a day that are known already. */
+  note({ owner, tokenId }: Spender, spent: number, now = Date.now()): void {
+    const day = new Date(now).toISOString().slice(0, 10);
+    for (const key of [keyOf(day, owner, undefined), ...(tokenId === undefined ? [] : [keyOf(day, owner, tokenId)])]) {
+      const known = this.#sums.get(key);
+      if (known === undefined) continue;
+      const usd = known.usd.then((sum) => sum + spent);
+      // Whoever asks for it next is told.
+      usd.catch(() => undefined);
+      this.#sums.set(key, { at: known.at, usd });
+    }
   }
 
   /** What may not be begun any more, since a budget that somebody spent from is spent. */
@@ -122,7 +137,7 @@ export class Budget {
   }
 
   #spent(owner: string, tokenId: string | undefined, day: string, now: number): Promise<number> {
-    const key = `${day} ${owner} ${tokenId ?? ''}`;
+    const key = keyOf(day, owner, tokenId);
     const known = this.#sums.get(key);
     if (known !== undefined && now - known.at < FRESH_MS) return known.usd;
     // Sums of other days, and of who asks no more.

@@ -280,7 +280,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const messageExpiry = new MessageExpiry({ broker, registry, positions, log });
     stops.push(() => messageExpiry.stop());
     messageExpiry.start();
-    const hands = handsDesk(context);
+    const hands = handsDesk(context, budget);
     stops.push(() => hands.stop());
     hands.start();
     const mailWatch = new MailWatch(broker, log);

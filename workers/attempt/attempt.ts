@@ -16,6 +16,7 @@ import type { WorkerContext } from '../context.js';
 import { limitOf, outcomeOf, plausibleReset, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
 import { Approvals } from './approvals.js';
+import { budgetNow } from './budget.js';
 import type { Claim } from './claim.js';
 import type { TaskIdentity } from './command.js';
 import type { AttemptEvents } from './events.js';
@@ -184,12 +185,18 @@ export class Attempt {
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
+    const budget = await budgetNow(command, context);
+    if (budget.kind === 'spent') {
+      this.#cancelled ??= events.cancelled(undefined, undefined, 'budget_exceeded');
+      throw new TaskFault('claude_max_budget', 'A budget was spent before the attempt began');
+    }
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     redaction.also(servers.credentials);
     const tools = toolsFor(command, workspace, toolPolicy.current);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
-    const asked = { asked: command, defaultModel: context.model, tools, mcpConfig: servers.file, hands };
+    const within = budget.usd === undefined ? command : { ...command, budget_usd: budget.usd };
+    const asked = { asked: within, defaultModel: context.model, tools, mcpConfig: servers.file, hands };
     const options = queryOptions(asked);
     const ask = this.#asking(tools);
     lease.throwIfLost();

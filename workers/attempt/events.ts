@@ -101,11 +101,15 @@ export class AttemptEvents {
     return this.#end('SPAWN_ERROR', TASK_STATES.failed.token, data);
   }
 
-  /** The task is not wanted any more. As `outcome`. */
-  cancelled(by: string | undefined, usage?: Usage): Promise<void> {
+  /** The task is not wanted any more, or may cost nothing more. As `outcome`. */
+  cancelled(
+    by: string | undefined,
+    usage?: Usage,
+    reason: EventData<'SPAWN_CANCELLED'>['reason'] = 'requested',
+  ): Promise<void> {
     return this.#end('SPAWN_CANCELLED', TASK_STATES.cancelled.token, {
       ...this.#options.identity,
-      reason: 'requested',
+      reason,
       ...(by === undefined ? {} : { by }),
       ...(usage && { usage }),
     });

@@ -44,7 +44,7 @@ export class Askers {
    */
   async find(process: string, taskId: string, tool: HandToolName): Promise<Asker> {
     const { authenticator, registry } = this.#options;
-    const command = await this.#running(process, taskId);
+    const command = await this.running(process, taskId);
     const { agent_id: agentId, owner, hands = [], token_id: tokenId } = command;
     const { hand } = HAND_TOOLS[tool];
     if (agentId === undefined) throw new ApiError('forbidden', 'The task is no agent’s');
@@ -57,7 +57,8 @@ export class Askers {
     return { agent, command, principal };
   }
 
-  async #running(process: string, taskId: string): Promise<SpawnCommand> {
+  /** The command of a task that the process runs now. @throws {ApiError} forbidden */
+  async running(process: string, taskId: string): Promise<SpawnCommand> {
     const { broker, blobs } = this.#options;
     const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
     const { data } = (parseJson(last?.data ?? new Uint8Array()) ?? {}) as Partial<StoredEvent<'SPAWN_START'>>;

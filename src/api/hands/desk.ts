@@ -1,19 +1,29 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { check } from '../../../contracts/check.js';
-import { HAND_TOOLS, HandsRequest, isHandTool, type HandsAnswer, type HandToolName } from '../../../contracts/hands.js';
+import {
+  BUDGET_QUESTION,
+  HAND_TOOLS,
+  HandsRequest,
+  isHandTool,
+  type HandsAnswer,
+  type HandToolName,
+} from '../../../contracts/hands.js';
 import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { parseJson } from '../../json.js';
 import { ApiError, invalid } from '../api-error.js';
 import type { Audit } from '../audit.js';
+import type { Budget } from '../budgets.js';
+import { exchangeOf } from '../exchanges.js';
 import { problemOf, toApiError } from '../problems.js';
 import type { Asker, Askers } from './asker.js';
 import type { Deeds, Done } from './deeds.js';
 
 export interface HandsDeskOptions {
   readonly broker: Broker;
-  readonly askers: Pick<Askers, 'find'>;
+  readonly askers: Pick<Askers, 'find' | 'running'>;
+  readonly budget: Pick<Budget, 'left'>;
   readonly deeds: Deeds;
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Logger;
@@ -61,9 +71,10 @@ export class HandsDesk {
     const [, , process = '', taskId = ''] = message.subject.split('.');
     const request = check(HandsRequest, parseJson(message.data));
     const tool = request.ok ? request.value.tool : '';
-    const answer = await (request.ok && isHandTool(tool)
-      ? this.#do(process, taskId, tool, request.value)
-      : Promise.resolve(refusal(new ApiError('invalid_request', 'This API knows no such tool'))));
+    const unknown = refusal(new ApiError('invalid_request', 'This API knows no such tool'));
+    let answer = unknown;
+    if (tool === BUDGET_QUESTION) answer = await this.#budgetOf(process, taskId);
+    else if (request.ok && isHandTool(tool)) answer = await this.#do(process, taskId, tool, request.value);
     const { log } = this.#options;
     try {
       message.respond(JSON.stringify(answer));
@@ -72,6 +83,21 @@ export class HandsDesk {
       message.respond(
         JSON.stringify(refusal(new ApiError('body_too_large', 'The answer is larger than a message may be'))),
       );
+    }
+  }
+
+  /** Never rejects. */
+  async #budgetOf(process: string, taskId: string): Promise<HandsAnswer> {
+    const { askers, budget, log } = this.#options;
+    try {
+      const command = await askers.running(process, taskId);
+      const { owner, token_id: tokenId, session_id: sessionId } = command;
+      const usd = await budget.left({ owner, tokenId, sessionId, exchangeId: exchangeOf(command) });
+      return { ok: true, result: usd === undefined ? {} : { usd } };
+    } catch (thrown) {
+      const error = toApiError(thrown);
+      if (error.status >= 500) log.error({ err: error, task_id: taskId }, 'what is left of a budget is not known');
+      return refusal(error);
     }
   }
 

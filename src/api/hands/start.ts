@@ -5,14 +5,15 @@ import type { ApiContext } from '../context.js';
 import type { Principal } from '../principal.js';
 import { Askers } from './asker.js';
 import { Deeds, type DeedsOptions, type Spawned } from './deeds.js';
-import { HandsDesk } from './desk.js';
+import { HandsDesk, type HandsDeskOptions } from './desk.js';
 
 /** What answers agents' own hands, ready to start. */
-export function handsDesk(context: ApiContext): HandsDesk {
+export function handsDesk(context: ApiContext, budget: HandsDeskOptions['budget']): HandsDesk {
   const { broker, blobs, agents, shared, tasks, exchanges, authenticator, audit, log, closing } = context;
   const spawn: DeedsOptions['spawn'] = (...asked) => spawnByHands(context, ...asked);
   return new HandsDesk({
     broker,
+    budget,
     askers: new Askers({ broker, blobs, registry: agents.registry, authenticator }),
     deeds: new Deeds({ agents, shared, tasks, exchanges, spawn, closing }),
     audit,
