@@ -187,7 +187,8 @@ export class Attempt {
     this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
     const budget = await budgetNow(command, context);
     if (budget.kind === 'spent') {
-      this.#cancelled ??= events.cancelled(undefined, undefined, 'budget_exceeded');
+      // Awaited here: a refusal of it must not stay unheard when the lease is lost meanwhile.
+      await (this.#cancelled ??= events.cancelled(undefined, undefined, 'budget_exceeded'));
       throw new TaskFault('claude_max_budget', 'A budget was spent before the attempt began');
     }
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
