@@ -11,6 +11,8 @@ export const STREAM = {
   schedules: 'KSI_SCHEDULES',
   events: 'KSI_EVENTS',
   messages: 'KSI_MESSAGES',
+  /** Outcomes of tasks, where readers of events cannot reach KSI's consumer of them. */
+  outcomes: 'KSI_OUTCOMES',
   dead: 'KSI_DEAD',
   ended: 'KSI_ENDED',
   transcripts: 'KSI_TRANSCRIPTS',
@@ -169,6 +171,10 @@ export const SUBJECT = {
   kvAll: (bucket: string) => `$KV.${bucket}.>`,
   /** Where the broker republishes what a watched bucket stored. */
   kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
+
+  /** An outcome as KSI_OUTCOMES stores it. */
+  outcome: (token: string) => `ksi.outcomes.${token}`,
+  outcomesAll: 'ksi.outcomes.*',
 
   messagesAll: 'ksi.messages.>',
   messageStored: (type: string, to: string) => `ksi.messages.${type}.${to}`,

@@ -74,6 +74,8 @@ export const streamSpecs = (
     discard: 'new',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
     max_bytes: config.KSI_EVENTS_MAX_BYTES,
+    // All of them are readers': KSI has no consumer here (docs/adr/0024).
+    max_consumers: READERS_CONSUMERS,
     allow_direct: true,
     allow_atomic: true,
   },
@@ -98,6 +100,31 @@ export const streamSpecs = (
     compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
     max_age: seconds(MESSAGES_MAX_AGE_S),
+    allow_direct: true,
+  },
+  {
+    name: STREAM.outcomes,
+    description:
+      'Outcomes of tasks, taken from KSI_EVENTS: readers of that stream cannot reach the consumer of this one',
+    subjects: [],
+    sources: [
+      {
+        name: STREAM.events,
+        subject_transforms: OUTCOMES.map((token) => ({
+          src: SUBJECT.taskState('*', token),
+          // Without the task's id: each distinct subject costs the broker memory.
+          dest: SUBJECT.outcome(token),
+        })),
+      },
+    ],
+    retention: 'limits',
+    storage: 'file',
+    compression: compressionOf(config),
+    num_replicas: config.KSI_NATS_SERVERS,
+    // At least as long and as much as KSI_EVENTS: a stream that is empty takes everything from its source anew.
+    max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
+    max_bytes: config.KSI_EVENTS_MAX_BYTES,
+    discard: 'old',
     allow_direct: true,
   },
   {
@@ -184,6 +211,8 @@ export const streamSpecs = (
   },
 ];
 
+/** Consumers of events that readers may have at a time, all together. Many of them slow down publishing. */
+export const READERS_CONSUMERS = 500;
 /** How long an inbox keeps a message that nobody takes. */
 export const MESSAGES_MAX_AGE_S = 30 * 86_400;
 /** How long it is kept that an entry of a watched bucket is none any more, for those who were away. */
@@ -238,7 +267,7 @@ export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
  * Count the tasks of a queue that no lane has, for whoever asks after them: the stream's own figures know no queues, and
  * listing the subjects of a long queue takes long.
  */
-export const countingConsumers = (queue: string) => [
+const countingConsumers = (queue: string) => [
   {
     durable_name: CONSUMER.waiting(queue),
     filter_subject: SUBJECT.queueWaiting(queue),
@@ -252,7 +281,7 @@ export const countingConsumers = (queue: string) => [
 ];
 
 /** Of what is due: an API that dies with it, or can't do it now, leaves it to another after 30 s. */
-export const DUE_CONSUMER = {
+const DUE_CONSUMER = {
   durable_name: CONSUMER.due,
   filter_subject: SUBJECT.dueAll,
   ack_policy: 'explicit' as const,
@@ -262,7 +291,7 @@ export const DUE_CONSUMER = {
 };
 
 /** Says that there are messages for a managed agent; whoever reads its inbox finds them. */
-export const ROUTER_CONSUMER = {
+const ROUTER_CONSUMER = {
   durable_name: CONSUMER.router,
   filter_subject: SUBJECT.messagesAll,
   ack_policy: 'explicit' as const,
@@ -272,9 +301,9 @@ export const ROUTER_CONSUMER = {
 };
 
 /** Outcomes, of which those of agents' tasks are answered. */
-export const ANSWERS_CONSUMER = {
+const ANSWERS_CONSUMER = {
   durable_name: CONSUMER.answers,
-  filter_subjects: OUTCOMES.map((token) => `ksi.events.task.*.state.${token}`),
+  filter_subject: SUBJECT.outcomesAll,
   ack_policy: 'explicit' as const,
   ack_wait: seconds(10),
   max_ack_pending: -1,
@@ -282,9 +311,9 @@ export const ANSWERS_CONSUMER = {
 };
 
 /** What agents answer in conversations: each answer brings the next turn. */
-export const CONVERSATIONS_CONSUMER = {
+const CONVERSATIONS_CONSUMER = {
   durable_name: CONSUMER.conversations,
-  filter_subject: SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE),
+  filter_subject: SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY),
   ack_policy: 'explicit' as const,
   ack_wait: seconds(10),
   max_ack_pending: -1,
@@ -292,7 +321,7 @@ export const CONVERSATIONS_CONSUMER = {
 };
 
 /** Of an agent that connects to the broker itself: it pulls and acknowledges there, several at once if it likes. */
-export const nativeInboxConsumer = (agentId: string) => ({
+const nativeInboxConsumer = (agentId: string) => ({
   durable_name: CONSUMER.nativeInbox(agentId),
   filter_subject: SUBJECT.inbox(agentId),
   ack_policy: 'explicit' as const,
@@ -310,7 +339,7 @@ export const queueConsumers = (queue: string): readonly string[] => [
   CONSUMER.parked(queue),
 ];
 
-export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
+const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
   durable_name: spec.name,
   filter_subject: SUBJECT.laneRuns(spec.queue, spec.lane),
   ack_policy: 'explicit' as const,
@@ -320,3 +349,39 @@ export const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
   max_ack_pending: -1,
   max_deliver: -1,
 });
+
+export interface ConsumerSpec {
+  readonly stream: string;
+  readonly consumer: {
+    readonly durable_name: string;
+    readonly filter_subject: string;
+    readonly ack_policy: 'explicit';
+  };
+}
+
+/** Every durable consumer of KSI. None may be on a stream from which readers may consume (docs/adr/0024). */
+export const consumerSpecs = (
+  config: Pick<Config, 'KSI_QUEUES' | 'KSI_LEASE_S' | 'KSI_NATS_AGENTS'>,
+): readonly ConsumerSpec[] => {
+  const queues = itemsOf(config.KSI_QUEUES);
+  return [
+    ...laneSpecs(queues)
+      .map((spec) => laneConsumer(spec, config.KSI_LEASE_S))
+      .map(on(STREAM.commands)),
+    ...queues.flatMap(countingConsumers).map(on(STREAM.commands)),
+    ...[DUE_CONSUMER].map(on(STREAM.schedules)),
+    ...[ROUTER_CONSUMER, CONVERSATIONS_CONSUMER].map(on(STREAM.messages)),
+    ...[ANSWERS_CONSUMER].map(on(STREAM.outcomes)),
+    ...itemsOf(config.KSI_NATS_AGENTS).map(nativeInboxConsumer).map(on(STREAM.messages)),
+  ];
+};
+
+const on =
+  (stream: string) =>
+  (consumer: ConsumerSpec['consumer']): ConsumerSpec => ({ stream, consumer });
+
+const itemsOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');

@@ -1,4 +1,5 @@
 import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
+import { HEADER } from '../../contracts/names.js';
 import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
 
@@ -11,6 +12,10 @@ export interface Stored {
   time(): number;
   header(name: string): string;
 }
+
+/** The sequence in KSI_EVENTS of what another stream took from it: `KSI_EVENTS <sequence> …`. 0: it took nothing. */
+export const sourceOf = (taken: Pick<Stored, 'header'> | undefined): number =>
+  Number(taken?.header(HEADER.source).split(' ')[1] ?? 0);
 
 const NO_MESSAGE = 10037;
 

@@ -2,21 +2,8 @@ import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
-import { STREAM } from '../../contracts/names.js';
-import {
-  ANSWERS_CONSUMER,
-  CONVERSATIONS_CONSUMER,
-  BLOB_BUCKETS,
-  countingConsumers,
-  DUE_CONSUMER,
-  laneConsumer,
-  laneSpecs,
-  nativeInboxConsumer,
-  ROUTER_CONSUMER,
-  streamSpecs,
-} from '../../contracts/topology.js';
+import { BLOB_BUCKETS, consumerSpecs, streamSpecs, type ConsumerSpec } from '../../contracts/topology.js';
 import { sleep } from '../clock.js';
-import { listOf } from '../config.js';
 import type { Broker } from './connect.js';
 import { asBrokerError } from './read.js';
 
@@ -52,16 +39,7 @@ export async function makeTopology(
 async function ensureTopology(broker: Broker, config: Config, log: Logger): Promise<void> {
   for (const spec of streamSpecs(config))
     await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string }, log);
-  for (const spec of laneSpecs(listOf(config.KSI_QUEUES)))
-    await ensureConsumer(broker, STREAM.commands, laneConsumer(spec, config.KSI_LEASE_S));
-  for (const queue of listOf(config.KSI_QUEUES))
-    for (const consumer of countingConsumers(queue)) await ensureConsumer(broker, STREAM.commands, consumer);
-  await ensureConsumer(broker, STREAM.schedules, DUE_CONSUMER);
-  await ensureConsumer(broker, STREAM.messages, ROUTER_CONSUMER);
-  await ensureConsumer(broker, STREAM.events, ANSWERS_CONSUMER);
-  await ensureConsumer(broker, STREAM.events, CONVERSATIONS_CONSUMER);
-  for (const id of listOf(config.KSI_NATS_AGENTS))
-    await ensureConsumer(broker, STREAM.messages, nativeInboxConsumer(id));
+  for (const spec of consumerSpecs(config)) await ensureConsumer(broker, spec);
   for (const { name, description } of BLOB_BUCKETS) {
     try {
       await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
@@ -94,18 +72,7 @@ async function ensureStream(
   }
 }
 
-async function ensureConsumer(
-  broker: Broker,
-  stream: string,
-  consumer:
-    | ReturnType<typeof countingConsumers>[number]
-    | ReturnType<typeof laneConsumer>
-    | ReturnType<typeof nativeInboxConsumer>
-    | typeof DUE_CONSUMER
-    | typeof ROUTER_CONSUMER
-    | typeof ANSWERS_CONSUMER
-    | typeof CONVERSATIONS_CONSUMER,
-): Promise<void> {
+async function ensureConsumer(broker: Broker, { stream, consumer }: ConsumerSpec): Promise<void> {
   const { durable_name: name, ...changeable } = consumer;
   try {
     await broker.jsm.consumers.add(stream, consumer);

@@ -2,21 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import type { Config } from '../../contracts/config.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
-import {
-  ANSWERS_CONSUMER,
-  CONVERSATIONS_CONSUMER,
-  countingConsumers,
-  DUE_CONSUMER,
-  laneConsumer,
-  laneSpecs,
-  nativeInboxConsumer,
-  ROUTER_CONSUMER,
-  streamSpecs,
-} from '../../contracts/topology.js';
+import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject, subjectsOf } from '../broker/read.js';
 import { isNewEnough, MIN_VERSION } from '../cluster/nats-server/version.js';
-import { listOf } from '../config.js';
 import { findingsOf, type Finding } from './finding.js';
 import { monitored, type Monitored } from './monitor.js';
 
@@ -85,16 +74,7 @@ async function* checkStreams(broker: Broker, config: Config): AsyncGenerator<Fin
 }
 
 async function* checkConsumers(broker: Broker, config: Config): AsyncGenerator<Finding> {
-  const queues = listOf(config.KSI_QUEUES);
-  const wanted = [
-    ...laneSpecs(queues).map((spec) => ({ stream: STREAM.commands, consumer: laneConsumer(spec, config.KSI_LEASE_S) })),
-    ...queues.flatMap((queue) => countingConsumers(queue).map((consumer) => ({ stream: STREAM.commands, consumer }))),
-    { stream: STREAM.schedules, consumer: DUE_CONSUMER },
-    { stream: STREAM.messages, consumer: ROUTER_CONSUMER },
-    { stream: STREAM.events, consumer: ANSWERS_CONSUMER },
-    { stream: STREAM.events, consumer: CONVERSATIONS_CONSUMER },
-    ...listOf(config.KSI_NATS_AGENTS).map((id) => ({ stream: STREAM.messages, consumer: nativeInboxConsumer(id) })),
-  ];
+  const wanted = consumerSpecs(config);
   const wrong: string[] = [];
   for (const { stream, consumer } of wanted) {
     const info = await orMissing(broker.jsm.consumers.info(stream, consumer.durable_name));

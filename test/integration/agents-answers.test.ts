@@ -52,7 +52,7 @@ describe('answers of managed agents', () => {
       await broker.publisher.publish(eventPublication(event, SUBJECT.taskState('task', token)));
     answers.start();
     const info = (): ReturnType<Broker['jsm']['consumers']['info']> =>
-      broker.jsm.consumers.info(STREAM.events, CONSUMER.answers);
+      broker.jsm.consumers.info(STREAM.outcomes, CONSUMER.answers);
     for (let { ack_floor: floor } = await info(); floor.consumer_seq < 1; { ack_floor: floor } = await info())
       await sleep(20);
     await answers.stop();

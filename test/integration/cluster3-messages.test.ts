@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { MailWatch, sourceOf } from '../../src/api/agents/mail-watch.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';
-import { lastBySubject, type Stored } from '../../src/broker/read.js';
+import { lastBySubject, sourceOf, type Stored } from '../../src/broker/read.js';
+import { SourceWatch } from '../../src/broker/source-watch.js';
 import { readStream } from '../../src/events/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
@@ -20,11 +20,11 @@ const TAKEN_WITHIN_MS = 60_000;
 describe('inboxes take messages from the events, in a cluster of three', () => {
   let cluster: TestBrokerCluster;
   let broker: Broker;
-  let watch: MailWatch;
+  let watch: SourceWatch;
   before(async () => {
     cluster = await startTestCluster();
     broker = await connectTest(cluster.url, { KSI_NATS_SERVERS: '3' });
-    watch = new MailWatch(broker, silent);
+    watch = new SourceWatch(broker, silent);
     watch.start();
   });
   after(async () => {

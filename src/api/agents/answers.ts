@@ -10,7 +10,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
 import { keptCommand } from '../../broker/ended-commands.js';
 import { handled } from '../../broker/handled.js';
-import { lastBySubject } from '../../broker/read.js';
+import { lastBySubject, sourceOf } from '../../broker/read.js';
 import { Work } from '../../broker/work.js';
 import { parseJson } from '../../json.js';
 import { ApiError } from '../api-error.js';
@@ -51,7 +51,7 @@ export class Answers {
     this.#stored = new StoredIds(options.broker, STREAM.events);
     this.#work = new Work({
       broker: options.broker,
-      stream: STREAM.events,
+      stream: STREAM.outcomes,
       consumer: CONSUMER.answers,
       inboxPrefix: options.inboxPrefix,
       atOnce: AT_ONCE,
@@ -118,7 +118,7 @@ export class Answers {
       ...said,
     };
     const old = Date.now() - Date.parse(event.timestamp) > CERTAIN_MS;
-    if ((old || delivery.count > 1) && (await this.#isStored(request, owner, delivery.seq))) return;
+    if ((old || delivery.count > 1) && (await this.#isStored(request, owner, sourceOf(delivery)))) return;
     const by = tasks.principal(owner, to.token_id);
     const within: FromWithin = {
       hops: to.hops + 1,

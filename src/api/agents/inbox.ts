@@ -9,11 +9,10 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { asBrokerError, lastBySubject, type Stored } from '../../broker/read.js';
+import { asBrokerError, lastBySubject, type Stored, sourceOf } from '../../broker/read.js';
 import { readStream } from '../../events/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
-import { sourceOf } from './mail-watch.js';
 import type { Position, Positions } from './positions.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;

@@ -39,7 +39,7 @@ export class ConversationAnswers {
     this.#options = options;
     this.#work = new Work({
       broker,
-      stream: STREAM.events,
+      stream: STREAM.messages,
       consumer: CONSUMER.conversations,
       inboxPrefix,
       atOnce: AT_ONCE,
