@@ -290,7 +290,7 @@ export class Worker {
       AbortSignal.timeout(FAREWELL_MS),
     );
     await this.#journal.close();
-    await this.#folders.stop();
+    await this.#folders.stop().catch((error: unknown) => this.#notRemoved(error));
   }
 
   #count(end: TaskEnd): void {
@@ -303,13 +303,19 @@ export class Worker {
     onWornOut?.();
   }
 
+  /** The next start on this host tries again. */
+  #notRemoved(error: unknown): void {
+    this.#options.log.error({ err: error }, "a worker's folder cannot be removed; is a file in it immutable (lsattr)?");
+  }
+
   /** What workers of this host that died left: their processes, their tasks and what those had still to say. */
   async #inherit(): Promise<void> {
     const { broker, config, log } = this.#options;
     const stopping = this.#stopping.signal;
     const signal = AbortSignal.any([AbortSignal.timeout(config.KSI_LEASE_S * 1_000), stopping]);
     const options = { broker, blobs: this.#blobs, workerId: this.id, log, signal };
-    await this.#folders.inherit(async (deadId, folder) => {
+    const onLeft = (error: unknown): void => this.#notRemoved(error);
+    await this.#folders.inherit(onLeft, async (deadId, folder) => {
       await reap({ groups: [], marker: workerMarker(deadId) });
       const journal = new Journal(folder);
       try {

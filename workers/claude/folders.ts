@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UUID_PATTERN } from '../../contracts/names.js';
+import { removeAll } from './remove.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 
 /** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (FACTS). */
@@ -51,8 +52,11 @@ export class Folders {
     await rename(join(this.#own, `${OWNER_FILE}.new`), join(this.#own, OWNER_FILE));
   }
 
-  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and removes it. */
-  async inherit(inherit: (workerId: string, folder: string) => Promise<void>): Promise<void> {
+  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and removes it; `onLeft` hears why one stays. */
+  async inherit(
+    onLeft: (error: unknown) => void,
+    inherit: (workerId: string, folder: string) => Promise<void>,
+  ): Promise<void> {
     const workers = join(this.#base, 'workers');
     for (const name of await readdir(workers)) {
       if (!name.startsWith('w_')) continue;
@@ -63,7 +67,7 @@ export class Folders {
       const mine = join(workers, `${workerId}.${basename(this.#own)}`);
       if (!(await takeOver(join(workers, name), mine))) continue;
       await inherit(workerId, mine);
-      await rm(mine, { recursive: true, force: true });
+      await removeAll(mine).catch(onLeft);
     }
   }
 
@@ -87,7 +91,7 @@ export class Folders {
   }
 
   async stop(): Promise<void> {
-    await rm(this.#own, { recursive: true, force: true });
+    await removeAll(this.#own);
   }
 
   /** Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's. */
@@ -108,7 +112,7 @@ export class Folders {
 
   /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */
   async clear(index: number): Promise<void> {
-    await rm(join(this.#own, String(index)), { recursive: true, force: true, maxRetries: 3 });
+    await removeAll(join(this.#own, String(index)));
   }
 
   /** The one working folder of a session, by its real path: Claude files transcripts under it. */
@@ -133,7 +137,7 @@ export class Folders {
   /** Removes the working folder of a session that was deleted. */
   async forget(sessionId: string): Promise<void> {
     if (!UUID.test(sessionId)) return;
-    await rm(join(this.#workspaces, sessionId), { recursive: true, force: true });
+    await removeAll(join(this.#workspaces, sessionId));
   }
 }
 

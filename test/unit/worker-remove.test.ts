@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { it } from 'node:test';
+import { removeAll } from '../../workers/claude/remove.js';
+
+const ROOT = process.getuid?.() === 0;
+const NOBODY = 65_534;
+
+/** Removes `path` as an ordinary user: root may write into any folder. */
+async function removeAsUser(path: string): Promise<void> {
+  if (!ROOT) return removeAll(path);
+  // That user may not read this checkout.
+  const copy = join(path, '..', 'remove.mjs');
+  await copyFile(join(import.meta.dirname, '../../workers/claude/remove.js'), copy);
+  const module = pathToFileURL(copy).href;
+  const script = `import(${JSON.stringify(module)}).then(({ removeAll }) => removeAll(${JSON.stringify(path)}))`;
+  const user = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
+  const { status, stderr } = spawnSync('setpriv', [...user, process.execPath, '-e', script], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+}
+
+/** Whatever a run may leave behind, below `place`, which links to `outside`. */
+async function leaveAll(place: string, outside: string): Promise<void> {
+  const cache = join(place, 'go/pkg/mod/x');
+  await mkdir(cache, { recursive: true });
+  await writeFile(join(cache, 'f'), '');
+  await symlink(outside, join(cache, 'link'));
+  spawnSync('mkfifo', [join(place, 'fifo')]);
+  // A path longer than the kernel takes can be made only piece by piece.
+  spawnSync('sh', ['-c', 'n=$(printf "%0200d" 0); for i in $(seq 40); do mkdir $n; cd -P $n; done'], { cwd: place });
+  if (ROOT) spawnSync('chown', ['-Rh', `${NOBODY}:${NOBODY}`, place]);
+  await chmod(cache, 0o500);
+  await chmod(join(place, 'go'), 0);
+}
+
+for (const [who, remove] of [
+  ['as it runs', removeAll],
+  ['as an ordinary user', removeAsUser],
+] as const)
+  it(`what a run has left is removed, ${who}`, async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-remove-'));
+    const outside = await mkdtemp(join(tmpdir(), 'ksi-outside-'));
+    try {
+      await writeFile(join(outside, 'kept'), '');
+      await chmod(outside, 0o755);
+      if (ROOT) await chown(dir, NOBODY, NOBODY);
+      const place = join(dir, 'home');
+      await mkdir(place);
+      await leaveAll(place, outside);
+      await remove(place);
+      assert.equal(existsSync(place), false);
+      assert.deepEqual(await readdir(outside), ['kept'], 'links are not followed');
+    } finally {
+      spawnSync('rm', ['-rf', dir, outside]);
+      await rm(outside, { recursive: true, force: true });
+    }
+  });
