@@ -85,6 +85,8 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
       CLAUDE_CODE_DISABLE_FILE_MENTIONS: '1',
       CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+      // Also removes the `loop` skill, which promises the same as the tools (unavailable-tools.ts).
+      CLAUDE_CODE_DISABLE_CRON: '1',
       ...GIT,
     },
     secrets,

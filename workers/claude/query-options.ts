@@ -2,6 +2,7 @@ import type { HookCallback, McpSdkServerConfigWithInstance, Options } from '@ant
 import type { ClaudeOptions } from '../../contracts/claude-options.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeTools } from '../attempt/tools.js';
+import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 
 export interface QueryOptionsOf {
   readonly asked: ClaudeOptions & Pick<SpawnCommand, 'budget_usd'>;
@@ -27,7 +28,7 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: Q
     outputFormat: asked.output_schema === undefined ? undefined : { type: 'json_schema', schema: asked.output_schema },
     tools: existing === undefined ? undefined : [...existing],
     allowedTools: allowed === undefined ? undefined : [...allowed],
-    disallowedTools: disallowed.length === 0 ? undefined : [...disallowed],
+    disallowedTools: [...UNAVAILABLE_TOOLS, ...disallowed],
     hooks: whyNot === undefined ? undefined : { PreToolUse: [{ hooks: [denying(whyNot)] }] },
     // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
     permissionMode: asked.permission_mode ?? 'default',
