@@ -4,6 +4,9 @@ import { BlobRef } from './blob.js';
 import { NAME_PATTERN } from './names.js';
 import { ExchangeLimits } from './exchanges.js';
 
+/** The highest sequence that a number of JSON names exactly. */
+export const MOST_SEQ = Number.MAX_SAFE_INTEGER;
+
 /** Message types that KSI gives a meaning. Any other name is a type of the user's own. */
 export const MESSAGE_TYPES = {
   DIRECT_MESSAGE: 'From one agent or person to another.',
@@ -129,7 +132,11 @@ export const InboxQuery = Type.Object(
     wait: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 0 })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
     after: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'A `seq`: only those after it. Default: all that it has not taken.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: MOST_SEQ,
+        description: 'A `seq`: only those after it. Default: all that it has not taken.',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -140,7 +147,7 @@ export type Inbox = Static<typeof Inbox>;
 
 /** POST /agents/:id/inbox/ack: all up to `seq` are taken, and never given again. Its receipt is an AGENT_DELIVERED event. */
 export const InboxAck = Type.Object(
-  { seq: Type.Integer({ minimum: 1, description: 'Of the last message that it has taken.' }) },
+  { seq: Type.Integer({ minimum: 1, maximum: MOST_SEQ, description: 'Of the last message that it has taken.' }) },
   { additionalProperties: false },
 );
 export type InboxAck = Static<typeof InboxAck>;

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from './agents.js';
 import { ApprovalAnswer, APPROVAL_ID_PATTERN } from './approvals.js';
-import { MessageRequest, type InboxMessage, type MessageAccepted } from './messages.js';
+import { MessageRequest, MOST_SEQ, type InboxMessage, type MessageAccepted } from './messages.js';
 
 const id = Type.String({ minLength: 1, maxLength: 128 });
 
@@ -13,7 +13,10 @@ export const ClientFrame = Type.Union([
     { additionalProperties: false },
   ),
   // All messages of the attachment up to `seq` are taken.
-  Type.Object({ op: Type.Literal('ack'), id, seq: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
+  Type.Object(
+    { op: Type.Literal('ack'), id, seq: Type.Integer({ minimum: 1, maximum: MOST_SEQ }) },
+    { additionalProperties: false },
+  ),
   Type.Object({ op: Type.Literal('detach'), id }, { additionalProperties: false }),
   Type.Object({ op: Type.Literal('send'), id, message: MessageRequest }, { additionalProperties: false }),
   Type.Object(

@@ -10,15 +10,21 @@ export interface Clock {
   deadline(ms: number): AbortSignal;
 }
 
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A duration as every timer takes it: whole, as `AbortSignal.timeout` refuses fractions, and rounded up, so that no wait is cut short. */
+export const timerMs = (ms: number): number => Math.min(Math.ceil(ms), LONGEST_TIMER_MS);
+
 /** The machine's. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after: (ms, call) => {
-    const timer = setTimeout(call, ms);
+    const timer = setTimeout(call, timerMs(ms));
     return () => clearTimeout(timer);
   },
-  deadline: (ms) => AbortSignal.timeout(ms),
+  deadline: (ms) => AbortSignal.timeout(timerMs(ms)),
 };
 
 /** Resolves after `ms`. @throws the signal's reason once that aborts. */

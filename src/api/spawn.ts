@@ -1,5 +1,6 @@
 import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
+import { timerMs } from '../clock.js';
 import type { AcceptedOnce } from './accept/once.js';
 import type { ApiContext } from './context.js';
 import type { Principal } from './principal.js';
@@ -52,7 +53,7 @@ export async function outcomeWithin(
   gone?: AbortSignal,
 ): Promise<Task | SpawnAccepted> {
   const task = await authenticator.whileValid(principal, (valid) => {
-    const ends = [AbortSignal.timeout(seconds * 1_000), closing, valid, ...(gone === undefined ? [] : [gone])];
+    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, ...(gone === undefined ? [] : [gone])];
     return tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
   });
   return task.ended_at === undefined ? { ...accepted, status: task.status } : task;

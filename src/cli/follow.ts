@@ -1,5 +1,6 @@
 import { SUBJECT } from '../../contracts/names.js';
 import type { SpawnAccepted } from '../../contracts/http.js';
+import { timerMs } from '../clock.js';
 import type { KsiClient } from '../client/client.js';
 import type { EventMessage } from '../client/event-message.js';
 import type { TaskOutcome } from '../client/outcome.js';
@@ -32,7 +33,8 @@ export async function makeAndFollow(
   const stop = new AbortController();
   const because = (why: Stop) => () => stop.abort(why);
   const interrupt = because('interrupted');
-  const timer = typeof options.wait === 'number' ? setTimeout(because('timeout'), options.wait * 1_000) : undefined;
+  const timer =
+    typeof options.wait === 'number' ? setTimeout(because('timeout'), timerMs(options.wait * 1_000)) : undefined;
   process.once('SIGINT', interrupt);
   let accepted: SpawnAccepted | undefined;
   try {

@@ -20,7 +20,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { OwnedRecords } from '../../src/api/records/owned-records.js';
 import { KsiClient } from '../../src/client/index.js';
-import { AgentsOver } from '../fixtures/agents.js';
+import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
@@ -281,6 +281,15 @@ describe('agents', () => {
       await there.send(message);
       assert.deepEqual(contents(await there.inbox(id)), ['once']);
       assert.deepEqual(contents(await there.inbox(monitor)), ['once']);
+    });
+
+    it('are read after any place that a number can name, and after no other', async () => {
+      const id = name();
+      await here.register({ agent_id: id });
+      const after = (seq: string): Promise<Said> => here.ask('GET', `/agents/${id}/inbox?wait=0.0001&after=${seq}`);
+      const last = await after(String(Number.MAX_SAFE_INTEGER));
+      assert.deepEqual([last.status, last.body], [200, { messages: [] }]);
+      for (const seq of ['1e300', '9007199254740992']) assert.equal((await after(seq)).status, 400, seq);
     });
 
     it('wait for a reader, and a reader for them', async () => {

@@ -68,6 +68,13 @@ describe('HTTP', () => {
       client.socket.terminate();
     });
 
+    it('takes a wait of any fraction of a second', async () => {
+      for (const wait of ['0.99999', '0.0000001', '0.0005']) {
+        const answer = await lab.post({ prompt: 'x' }, `?wait=${wait}`);
+        assert.equal(answer.status, 202, `${wait}: ${JSON.stringify(answer.body)}`);
+      }
+    });
+
     it('lets a name stand for a session, whose tasks wait for each other', async () => {
       const first = await lab.spawn({ prompt: '1', session_id: 'my.notes' });
       const second = await lab.spawn({ prompt: '2', session_id: 'my.notes' });

@@ -39,4 +39,14 @@ describe('what agents do by their own hands', () => {
       await assert.rejects(spawn(command), { code: 'too_deep' });
     }
   });
+
+  it('wait for any fraction of a second', async () => {
+    const deeds = new Deeds({
+      closing: new AbortController().signal,
+      tasks: { ended: (id: string) => Promise.resolve({ task_id: id, status: 'completed' }) },
+    } as unknown as DeedsOptions);
+    const asker = { agent: { agent_id: 'a' }, principal: {}, command: { task_id: 'p' } } as unknown as Asker;
+    const { result } = await deeds.do('task_wait', { task_id: 't', wait_s: 0.99999 }, asker, 'c');
+    assert.deepEqual(result, { task_id: 't', status: 'completed', ended: true });
+  });
 });

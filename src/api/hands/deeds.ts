@@ -4,6 +4,7 @@ import type { SpawnAccepted, Task } from '../../../contracts/http.js';
 import { MOST_HOPS } from '../../../contracts/messages.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import { isEnded } from '../../../contracts/states.js';
+import { timerMs } from '../../clock.js';
 import { parseRule } from '../../tools/rule.js';
 import { whyNotAsked } from '../../tools/limits.js';
 import { taken } from '../accept/taken.js';
@@ -119,7 +120,7 @@ export class Deeds {
 
   async #wait({ task_id: id, wait_s: waitS = 0 }: HandInput<'task_wait'>, { principal }: Asker): Promise<Done> {
     const { tasks, closing } = this.#options;
-    const signal = AbortSignal.any([AbortSignal.timeout(waitS * 1_000), closing]);
+    const signal = AbortSignal.any([AbortSignal.timeout(timerMs(waitS * 1_000)), closing]);
     return { result: shownOf(await tasks.ended(id, principal, signal)) };
   }
 }

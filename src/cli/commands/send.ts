@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import type { Command } from '../command.js';
 import type { InboxMessage, Message, MessageAccepted } from '../../../contracts/messages.js';
 import { SUBJECT, NOBODY } from '../../../contracts/names.js';
+import { timerMs } from '../../clock.js';
 import type { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';
 import { clientOf } from '../client.js';
@@ -96,7 +97,7 @@ async function printAnswer(
 ): Promise<number> {
   const { from } = options;
   const subjects = [SUBJECT.agentMessage(from ?? NOBODY, 'DIRECT_MESSAGE'), SUBJECT.agentEvent(to, 'delivered')];
-  const signal = AbortSignal.timeout(seconds * 1_000);
+  const signal = AbortSignal.timeout(timerMs(seconds * 1_000));
   for await (const event of client.events({ subjects, since, signal, onRetry: retryNotice(options) })) {
     if (!('type' in event) || event.type === 'SPAWN_DELTA') continue;
     const data = event.data as Partial<Message> & { refused?: string; message_ids?: string[] };

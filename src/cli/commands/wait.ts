@@ -1,4 +1,5 @@
 import type { Task } from '../../../contracts/http.js';
+import { timerMs } from '../../clock.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiTaskError } from '../../client/errors.js';
 import { clientOf } from '../client.js';
@@ -47,7 +48,8 @@ async function waitFor(ids: readonly string[], options: Options): Promise<number
   const stop = new AbortController();
   const because = (why: Stop) => () => stop.abort(why);
   const interrupt = because('interrupted');
-  const timer = options.timeout === undefined ? undefined : setTimeout(because('timeout'), options.timeout * 1_000);
+  const timer =
+    options.timeout === undefined ? undefined : setTimeout(because('timeout'), timerMs(options.timeout * 1_000));
   process.once('SIGINT', interrupt);
   const spinner = new Spinner(process.stderr, options.quiet !== true);
   const ended: Task[] = [];
