@@ -198,6 +198,11 @@ export const API_ERRORS = {
     title: 'The queue is full',
     next: 'Wait as long as `Retry-After` says, or ask the operator for more workers or a longer queue.',
   },
+  record_unreadable: {
+    status: 500,
+    title: 'A stored record does not match its schema',
+    next: "Delete it, or ask the operator to restore the record that the API's log names.",
+  },
   internal: { status: 500, title: 'KSI failed', next: "Look in the API's log for the request id; please report it." },
   broker_unavailable: {
     status: 503,

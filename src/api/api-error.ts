@@ -45,6 +45,7 @@ export function apiErrorOf(error: unknown): ApiError {
   if (isBrokerError(error, 'full'))
     return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
   if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });
+  if (isBrokerError(error, 'unreadable')) return new ApiError('record_unreadable', error.message, { cause: error });
   if (isTooLarge(error)) return new ApiError('body_too_large', error.message, { cause: error });
   if (isBrokerError(error, 'unavailable')) return new ApiError('broker_unavailable', error.message, { cause: error });
   return new ApiError('internal', 'An unexpected failure', { cause: error });

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check } from '../../contracts/check.js';
 import {
   EXCHANGE_COUNTS,
   ExchangeRecord,
@@ -12,8 +11,7 @@ import {
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Broker } from '../broker/connect.js';
-import { putEntry, readEntry } from '../broker/kv.js';
-import { parseJson } from '../json.js';
+import { putEntry, readEntry, recordIn } from '../broker/kv.js';
 import type { ReadModel } from '../store/read-model.js';
 import { ApiError, guarded } from './api-error.js';
 import type { Principal } from './principal.js';
@@ -96,7 +94,8 @@ export class Exchanges {
         const { record = NOTHING, revision } = await this.#read(owner, id);
         const next = change(record);
         if (JSON.stringify(next) === JSON.stringify(record)) return;
-        if ((await putEntry(this.#broker, SUBJECT.exchange(owner, id), next, revision)) !== undefined) return;
+        const written = { schema: ExchangeRecord, record: next };
+        if ((await putEntry(this.#broker, SUBJECT.exchange(owner, id), written, revision)) !== undefined) return;
         await sleep(Math.random() * LONGEST_PAUSE_MS);
       }
       throw new ApiError('conflict', `Too many changes of the exchange ${id} at once`);
@@ -106,8 +105,6 @@ export class Exchanges {
   async #read(owner: string, id: string): Promise<{ record: ExchangeRecord | undefined; revision: number }> {
     const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.exchange(owner, id));
     if (data === undefined) return { record: undefined, revision };
-    const record = check(ExchangeRecord, parseJson(data));
-    if (!record.ok) throw new ApiError('internal', `The record of the exchange ${id} is not one of ours`);
-    return { record: record.value, revision };
+    return { record: recordIn(ExchangeRecord, data, SUBJECT.exchange(owner, id)), revision };
   }
 }

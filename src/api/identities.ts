@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { v4 as uuidv4 } from 'uuid';
 import {
   IdentityRecord,
@@ -20,12 +21,13 @@ const DEFAULT_LIMIT = 100;
 export class Identities {
   readonly #records: OwnedRecords<typeof IdentityRecord>;
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, log: Logger) {
     this.#records = new OwnedRecords({
       broker,
       bucket: BUCKET.identities,
       subject: SUBJECT.identity,
       schema: IdentityRecord,
+      log,
     });
   }
 
@@ -65,9 +67,9 @@ export class Identities {
   async remove(agentId: string, { owner }: Principal): Promise<void> {
     await guarded(() =>
       changing(async () => {
-        const held = await this.#records.find(owner, agentId);
-        if (held === undefined) throw unknown(agentId);
-        return this.#records.remove(owner, agentId, held.revision);
+        const { isThere, revision } = await this.#records.standing(owner, agentId);
+        if (!isThere) throw unknown(agentId);
+        return this.#records.remove(owner, agentId, revision);
       }),
     );
   }

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { keyToken } from '../../contracts/key-token.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import { ProfileRecord, type Profile, type ProfileList, type ProfileShown } from '../../contracts/profiles.js';
@@ -12,12 +13,13 @@ export class Profiles {
   readonly #records: OwnedRecords<typeof ProfileRecord>;
   readonly #library: Pick<PromptLibrary, 'profiles'>;
 
-  constructor(broker: Broker, library: Pick<PromptLibrary, 'profiles'>) {
+  constructor(broker: Broker, library: Pick<PromptLibrary, 'profiles'>, log: Logger) {
     this.#records = new OwnedRecords({
       broker,
       bucket: BUCKET.profiles,
       subject: SUBJECT.profile,
       schema: ProfileRecord,
+      log,
     });
     this.#library = library;
   }
@@ -54,7 +56,9 @@ export class Profiles {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: new Date().toISOString() };
     const token = keyToken(name);
     const revision = await guarded(() =>
-      changing(async () => this.#records.put(owner, token, record, (await this.#records.entry(owner, token)).revision)),
+      changing(async () =>
+        this.#records.put(owner, token, record, (await this.#records.standing(owner, token)).revision),
+      ),
     );
     return ofApi({ id: name, record, revision });
   }
@@ -63,9 +67,9 @@ export class Profiles {
   async delete(name: string, { owner }: Principal): Promise<void> {
     await guarded(() =>
       changing(async () => {
-        const held = await this.#records.find(owner, keyToken(name));
-        if (held === undefined) throw unknown(name);
-        return this.#records.remove(owner, held.id, held.revision);
+        const { isThere, revision } = await this.#records.standing(owner, keyToken(name));
+        if (!isThere) throw unknown(name);
+        return this.#records.remove(owner, keyToken(name), revision);
       }),
     );
   }

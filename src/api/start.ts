@@ -168,8 +168,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const sharedEvents = new SharedEvents(broker, blobs, log);
     stops.push(() => sharedEvents.stop());
     const shared = new SharedState(broker, blobs, sharedEvents, log);
-    const identities = new Identities(broker);
-    const profiles = new Profiles(broker, library);
+    const identities = new Identities(broker, log);
+    const profiles = new Profiles(broker, library, log);
     const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
     const agents = new Agents({
       broker,

@@ -4,6 +4,7 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { statusOfSubject, type TaskStatus } from '../../contracts/states.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject } from '../broker/read.js';
+import { parseJson } from '../json.js';
 
 /** A task's last state, and the sequence that the next one must expect. */
 export interface LastState {
@@ -19,8 +20,8 @@ export interface LastState {
 export async function lastStateOf(broker: Broker, taskId: string): Promise<LastState> {
   const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
   if (last === undefined) return { status: 'queued', seq: 0, reason: undefined, process: undefined };
-  const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent;
-  const { reason, process } = data as { reason?: string; process?: string };
+  const { data } = (parseJson(last.data) ?? {}) as Partial<StoredEvent>;
+  const { reason, process } = (data ?? {}) as { reason?: string; process?: string };
   return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, reason, process };
 }
 

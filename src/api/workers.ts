@@ -2,6 +2,7 @@ import { check } from '../../contracts/check.js';
 import { BUCKET, SUBJECT } from '../../contracts/names.js';
 import { LOST_AFTER_S, WorkerPresence, type WorkerShown } from '../../contracts/workers.js';
 import type { Broker } from '../broker/connect.js';
+import { parseJson } from '../json.js';
 import { asBrokerError } from '../broker/read.js';
 import { apiErrorOf } from './api-error.js';
 
@@ -14,7 +15,7 @@ export async function workersOf(broker: Broker, now = Date.now()): Promise<Worke
     });
     for await (const { data, time } of entries) {
       // An empty one is a deletion.
-      const entry = data.length === 0 ? undefined : check(WorkerPresence, JSON.parse(new TextDecoder().decode(data)));
+      const entry = data.length === 0 ? undefined : check(WorkerPresence, parseJson(data));
       if (entry?.ok !== true) continue;
       const { v: _version, state, ...shown } = entry.value;
       const lost = now - time.getTime() > LOST_AFTER_S * 1_000;

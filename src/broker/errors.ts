@@ -4,9 +4,10 @@
  * - `duplicate`: an atomic batch held a message id that is stored already.
  * - `full`: a stream is at its limit.
  * - `unavailable`: no answer, or no connection. Whether it was stored is unknown.
+ * - `unreadable`: what is stored does not match its schema.
  * - `refused`: anything else; `apiCode` says what.
  */
-export type BrokerErrorKind = 'conflict' | 'duplicate' | 'full' | 'unavailable' | 'refused';
+export type BrokerErrorKind = 'conflict' | 'duplicate' | 'full' | 'unavailable' | 'unreadable' | 'refused';
 
 export class BrokerError extends Error {
   override readonly name = 'BrokerError';

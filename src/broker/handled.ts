@@ -23,7 +23,7 @@ export async function handled({ delivery, handle, passes = () => false, says, lo
     await delivery.ack();
   } catch (error) {
     const about = { err: error, subject: delivery.subject, seq: delivery.seq, tries: delivery.count };
-    const mayHelp = isBrokerError(error) ? error.kind !== 'refused' : passes(error);
+    const mayHelp = isBrokerError(error) ? error.kind !== 'refused' && error.kind !== 'unreadable' : passes(error);
     if (!mayHelp && delivery.count >= MOST_TRIES) {
       log.error(about, says.givenUp);
       // Otherwise it comes once more, and is given up then.

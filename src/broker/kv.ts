@@ -1,6 +1,9 @@
+import type { Static, TSchema } from 'typebox';
+import { check, type Checked } from '../../contracts/check.js';
 import { HEADER } from '../../contracts/names.js';
 import type { Broker } from './connect.js';
-import { isBrokerError } from './errors.js';
+import { isRecord, parseJson } from '../json.js';
+import { BrokerError, isBrokerError } from './errors.js';
 import { lastBySubject } from './read.js';
 
 /** An entry of a KV bucket as it stands. */
@@ -18,17 +21,31 @@ export async function readEntry(broker: Broker, stream: string, subject: string)
   return { revision: stored.seq, data: stored.data.length === 0 ? undefined : stored.data };
 }
 
+/** The record in an entry. @throws {BrokerError} unreadable */
+export function recordIn<S extends TSchema>(schema: S, data: Uint8Array, subject: string): Static<S> {
+  const record = check(schema, parseJson(data));
+  if (!record.ok) throw new BrokerError('unreadable', `The record ${subject} is not valid: ${faultsIn(record)}`);
+  return record.value;
+}
+
+/** Whose a record is, good or bad; '': it does not say, so it is nobody's but those who see all. */
+export const ownerIn = (record: unknown): string =>
+  isRecord(record) && typeof record['owner'] === 'string' ? record['owner'] : '';
+
 /**
- * Writes an entry by compare-and-set. @param expected the revision that it must have; 0: it must not be there.
+ * Writes a record by compare-and-set, if it is one that its readers take: a bad record would fail every reader. @param expected the revision that it must have; 0: it must not be there.
  * @returns its new revision; undefined: somebody else was first. @throws {BrokerError}
  */
 export async function putEntry(
   broker: Broker,
   subject: string,
-  value: unknown,
+  { schema, record }: { readonly schema: TSchema; readonly record: unknown },
   expected: number,
 ): Promise<number | undefined> {
-  return write(broker, { subject, payload: JSON.stringify(value), expect: { filter: subject, seq: expected } });
+  const checked = check(schema, record);
+  if (!checked.ok)
+    throw new BrokerError('refused', `The record ${subject} was not written, as it is not valid: ${faultsIn(checked)}`);
+  return write(broker, { subject, payload: JSON.stringify(record), expect: { filter: subject, seq: expected } });
 }
 
 /** Leaves a mark, which goes by itself. @param ttlS seconds that it stays. @returns as `putEntry`. @throws {BrokerError} */
@@ -41,6 +58,9 @@ export async function deleteEntry(
   const headers = { [HEADER.kvOperation]: 'DEL', [HEADER.ttl]: `${ttlS}s` };
   return write(broker, { subject, payload: '', headers, expect: { filter: subject, seq: expected } });
 }
+
+const faultsIn = ({ faults }: Checked<unknown> & { ok: false }): string =>
+  faults.map(({ field, message }) => `${field} ${message}`.trim()).join('; ');
 
 async function write(
   { publisher }: Broker,

@@ -1,6 +1,7 @@
 import type { EventData, StoredEvent } from '../../contracts/events.js';
 import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';
 import { bySequence, deleteMessage, lastBySubject, subjectsOf, type Stored } from './read.js';
@@ -125,11 +126,12 @@ async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<n
   const status = last === undefined ? undefined : statusOfSubject(last.subject);
   if (last === undefined || status === undefined) return 0;
   if (isEnded(status)) return 'ended';
-  const { data } = JSON.parse(new TextDecoder().decode(last.data)) as StoredEvent;
-  if (status === 'retrying') return Date.parse((data as EventData<'SPAWN_RETRY'>).retry_at ?? '') || 0;
+  // A bad event must not hold its session up for ever: the run is woken, and its attempt decides.
+  const { data = {} } = (parseJson(last.data) ?? {}) as Partial<StoredEvent>;
+  if (status === 'retrying') return Date.parse((data as Partial<EventData<'SPAWN_RETRY'>>).retry_at ?? '') || 0;
   if (status !== 'running') return 0;
-  const { run } = data as EventData<'SPAWN_START'>;
-  return run.seq < parked.seq && (await isThere(broker, run.seq)) ? 'running' : 0;
+  const { run } = data as Partial<EventData<'SPAWN_START'>>;
+  return run !== undefined && run.seq < parked.seq && (await isThere(broker, run.seq)) ? 'running' : 0;
 }
 
 const isThere = async (broker: Broker, seq: number): Promise<boolean> =>

@@ -7,6 +7,7 @@ import {
   type ParticipantRequest,
   type SpeakerRecord,
 } from '../../contracts/conversations.js';
+import { MOST_RUN_USD } from '../../contracts/claude-options.js';
 import type { Fault } from '../../contracts/check.js';
 import { FORMAT_VERSION } from '../../contracts/names.js';
 import { MODERATOR, MODES, partOf } from './modes.js';
@@ -116,7 +117,7 @@ function speakerFor(
   const profile = asked.profile ?? profileOfAll;
   // No turn may cost more than all of them together.
   const options = {
-    ...(budget === undefined ? {} : { max_budget_usd: budget }),
+    ...(budget === undefined ? {} : { max_budget_usd: Math.min(budget, MOST_RUN_USD) }),
     ...optionsOfAll,
     ...asked.options,
   };

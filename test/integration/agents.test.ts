@@ -131,7 +131,7 @@ describe('agents', () => {
       const id = name();
       const positions = new Positions(lab.broker);
       const forget = async (): Promise<void> => undefined;
-      const registry = { remove: forget, of: () => [] };
+      const registry = { remove: forget, allNamed: () => Promise.resolve([]) };
       const presence = { forget };
       const blobs = new Blobs(lab.broker);
       const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions });
@@ -176,6 +176,7 @@ describe('agents', () => {
         subject: SUBJECT.profile,
         schema: Type.Object({}),
         most: 2,
+        log: silent,
       });
       const first = await records.put('bounded', 'a', {}, 0);
       await records.put('bounded', 'b', {}, 0);

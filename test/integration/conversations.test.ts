@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
 import {
   ANSWER_MESSAGE,
+  ConversationRecord,
   type Conversation,
   type ConversationAccepted,
   type ConversationPage,
@@ -318,7 +319,12 @@ describe('conversations of external agents', () => {
     const begun = decide(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
     const room = 1_048_576 - 300 - JSON.stringify(begun).length;
     const topic = 'x'.repeat(room);
-    await putEntry(lab.broker, SUBJECT.conversation(id), { ...begun, topic }, 0);
+    await putEntry(
+      lab.broker,
+      SUBJECT.conversation(id),
+      { schema: ConversationRecord, record: { ...begun, topic } },
+      0,
+    );
     const said = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
     assert.deepEqual([said.status, said.body['code']], [413, 'body_too_large']);
     assert.equal((await must<Conversation>(there.ask('POST', `/conversations/${id}/end`))).status, 'ended');

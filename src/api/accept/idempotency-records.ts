@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { check } from '../../../contracts/check.js';
 import { IdempotencyRecord } from '../../../contracts/idempotency.js';
 import { BUCKET, SUBJECT } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
 import type { Broker } from '../../broker/connect.js';
-import { BrokerError, isBrokerError } from '../../broker/errors.js';
+import { putEntry, recordIn } from '../../broker/kv.js';
 import { lastBySubject } from '../../broker/read.js';
 
 const STREAM = `KV_${BUCKET.idempotency}`;
@@ -58,9 +57,7 @@ export class IdempotencyRecords {
     const stored = await lastBySubject(this.#broker, STREAM, subject);
     // An empty one is a KV client's deletion.
     if (stored === undefined || stored.data.length === 0) return undefined;
-    const record = check(IdempotencyRecord, JSON.parse(new TextDecoder().decode(stored.data)));
-    if (!record.ok) throw new BrokerError('refused', `The idempotency record ${subject} is not one of ours`);
-    return { subject, seq: stored.seq, record: record.value };
+    return { subject, seq: stored.seq, record: recordIn(IdempotencyRecord, stored.data, subject) };
   }
 
   /** @returns undefined when there is one already. @throws {BrokerError} */
@@ -81,13 +78,7 @@ export class IdempotencyRecords {
   }
 
   async #put(subject: string, record: IdempotencyRecord, seq: number): Promise<Held | undefined> {
-    try {
-      const payload = JSON.stringify(record);
-      const stored = await this.#broker.publisher.publish({ subject, payload, expect: { filter: subject, seq } });
-      return { subject, seq: stored.seq, record };
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      return undefined;
-    }
+    const written = await putEntry(this.#broker, subject, { schema: IdempotencyRecord, record }, seq);
+    return written === undefined ? undefined : { subject, seq: written, record };
   }
 }

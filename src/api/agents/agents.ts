@@ -134,8 +134,8 @@ export class Agents {
 
   /** With its inbox. @throws {ApiError} not_found */
   async remove(id: string, principal: Principal): Promise<void> {
-    const { value } = await this.registry.agent(id, principal);
-    await guarded(() => this.remover.remove(value, principal.owner));
+    const agent = await this.registry.named(id, principal);
+    await guarded(() => this.remover.remove(agent, principal.owner));
   }
 
   /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */

@@ -1,10 +1,8 @@
-import { check } from '../../../contracts/check.js';
 import { InboxPosition } from '../../../contracts/messages.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
-import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
-import { parseJson } from '../../json.js';
+import { deleteEntry, putEntry, readEntry, recordIn } from '../../broker/kv.js';
 
 const STREAM = `KV_${BUCKET.inboxes}`;
 const MAX_TRIES = 20;
@@ -34,7 +32,12 @@ export class Positions {
       const { revision, seq: before } = await this.#read(agentId);
       if (before >= seq) return { before, now: before };
       const position: InboxPosition = { v: FORMAT_VERSION, seq };
-      const written = await putEntry(this.#broker, SUBJECT.inboxPosition(agentId), position, revision);
+      const written = await putEntry(
+        this.#broker,
+        SUBJECT.inboxPosition(agentId),
+        { schema: InboxPosition, record: position },
+        revision,
+      );
       if (written !== undefined) return { before, now: seq };
     }
     throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
@@ -42,7 +45,7 @@ export class Positions {
 
   /** Of its entry, for `removeAt`. @throws {BrokerError} */
   async revisionOf(agentId: string): Promise<number> {
-    return (await this.#read(agentId)).revision;
+    return (await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId))).revision;
   }
 
   /** Unless it was moved since. @throws {BrokerError} */
@@ -53,8 +56,9 @@ export class Positions {
   /** @throws {BrokerError} */
   async remove(agentId: string): Promise<void> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { revision, seq } = await this.#read(agentId);
-      if (seq === 0) return;
+      // A bad one goes too.
+      const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId));
+      if (data === undefined) return;
       if ((await deleteEntry(this.#broker, SUBJECT.inboxPosition(agentId), revision, 1)) !== undefined) return;
     }
     throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
@@ -63,8 +67,6 @@ export class Positions {
   async #read(agentId: string): Promise<{ revision: number; seq: number }> {
     const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId));
     if (data === undefined) return { revision, seq: 0 };
-    const position = check(InboxPosition, parseJson(data));
-    if (!position.ok) throw new BrokerError('refused', `The position of ${agentId}'s inbox is not one of ours`);
-    return { revision, seq: position.value.seq };
+    return { revision, seq: recordIn(InboxPosition, data, SUBJECT.inboxPosition(agentId)).seq };
   }
 }

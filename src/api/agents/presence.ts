@@ -182,7 +182,7 @@ export class Presence {
     if (known === undefined) return this.#putAgain(id, holding);
     // Over HTTP it is read besides: that entry is renewed by who reads.
     if (known.value.holder !== holding.holder) return;
-    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), known.value, known.revision);
+    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), recordOf(known.value), known.revision);
     if (written !== undefined) this.#renewed(id, holding, known.value, written);
   }
 
@@ -193,7 +193,7 @@ export class Presence {
     const { named, holder } = holding;
     const since = new Date().toISOString();
     const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, since };
-    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), presence, revision);
+    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), recordOf(presence), revision);
     if (written === undefined) return;
     this.#renewed(id, holding, presence, written);
     await this.#tell(named, 'connected');
@@ -241,3 +241,8 @@ export class Presence {
 /** Who reads over HTTP replaces no connection. */
 const replaces = ({ holder }: AgentPresence, held: Holding): boolean =>
   holder !== held.holder && !holder.startsWith('http:');
+
+const recordOf = (record: AgentPresence): { schema: typeof AgentPresence; record: AgentPresence } => ({
+  schema: AgentPresence,
+  record,
+});

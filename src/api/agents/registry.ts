@@ -13,8 +13,9 @@ import type { EventData } from '../../../contracts/events.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { deleteEntry, ownerIn, putEntry, readEntry, recordIn } from '../../broker/kv.js';
 import { KvCache, type Cached, type KvChange } from '../../broker/kv-cache.js';
+import { parseJson } from '../../json.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import { AgentIndex } from './index-of-agents.js';
@@ -44,6 +45,8 @@ export class AgentRegistry {
   readonly #cache: KvCache<Agent>;
   readonly #index = new AgentIndex();
   readonly #most: number;
+  /** Agents whose records cannot be read, only removed. */
+  readonly #bad = new Set<string>();
 
   constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
     this.#broker = broker;
@@ -51,8 +54,10 @@ export class AgentRegistry {
     this.#cache = new KvCache<Agent>({
       broker,
       bucket: BUCKET.agents,
-      read: (value) => {
+      read: (value, id) => {
         const agent = check(Agent, value);
+        if (agent.ok) this.#bad.delete(id);
+        else this.#bad.add(id);
         return agent.ok ? agent.value : undefined;
       },
       log,
@@ -107,6 +112,25 @@ export class AgentRegistry {
   /** All of an owner's. */
   of(owner: string): Agent[] {
     return this.#index.of(owner).flatMap((id) => this.#cache.get(id)?.value ?? []);
+  }
+
+  /** An agent to be removed: its record may be bad. @throws {ApiError} not_found also for another owner's. */
+  async named(id: string, principal: Principal): Promise<Pick<Agent, 'agent_id' | 'owner'>> {
+    const { data } = await guarded(() => readEntry(this.#broker, STREAM, SUBJECT.agent(id)));
+    const owner = data === undefined ? undefined : ownerIn(parseJson(data));
+    if (owner === undefined || !maySee(principal, owner)) throw noAgent(id);
+    return { agent_id: id, owner };
+  }
+
+  /** The same of all of an owner's. @throws {BrokerError} */
+  async allNamed(owner: string): Promise<Pick<Agent, 'agent_id' | 'owner'>[]> {
+    const ids = this.#index.of(owner);
+    for (const id of this.#bad) {
+      const { data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
+      if (data === undefined) this.#bad.delete(id);
+      else if (ownerIn(parseJson(data)) === owner && !ids.includes(id)) ids.push(id);
+    }
+    return ids.map((id) => ({ agent_id: id, owner }));
   }
 
   /** Those of an owner that get copies of messages of this type. */
@@ -193,8 +217,8 @@ export class AgentRegistry {
   /** Takes the record away; nothing else of it. @throws {BrokerError} */
   async remove(id: string): Promise<void> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { revision, agent } = await this.#read(id);
-      if (agent === undefined) return this.#cache.apply(id, undefined, revision);
+      const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
+      if (data === undefined) return this.#cache.apply(id, undefined, revision);
       const marked = await deleteEntry(this.#broker, SUBJECT.agent(id), revision, MARK_S);
       if (marked !== undefined) return this.#cache.apply(id, undefined, marked);
     }
@@ -222,7 +246,12 @@ export class AgentRegistry {
   }
 
   async #put(agent: Agent, revision: number): Promise<number | undefined> {
-    const written = await putEntry(this.#broker, SUBJECT.agent(agent.agent_id), agent, revision);
+    const written = await putEntry(
+      this.#broker,
+      SUBJECT.agent(agent.agent_id),
+      { schema: Agent, record: agent },
+      revision,
+    );
     if (written !== undefined) this.#cache.apply(agent.agent_id, agent, written);
     return written;
   }
@@ -237,9 +266,7 @@ export class AgentRegistry {
   async #read(id: string): Promise<{ revision: number; agent: Agent | undefined }> {
     const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
     if (data === undefined) return { revision, agent: undefined };
-    const agent = check(Agent, JSON.parse(new TextDecoder().decode(data)));
-    if (!agent.ok) throw new ApiError('internal', `The record of the agent ${id} is not one of ours`);
-    return { revision, agent: agent.value };
+    return { revision, agent: recordIn(Agent, data, SUBJECT.agent(id)) };
   }
 
   async #tell(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {

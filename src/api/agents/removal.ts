@@ -14,7 +14,7 @@ import type { AgentRegistry } from './registry.js';
 export interface AgentRemoverOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly registry: Pick<AgentRegistry, 'remove' | 'of'>;
+  readonly registry: Pick<AgentRegistry, 'remove' | 'allNamed'>;
   readonly presence: Pick<Presence, 'forget'>;
   readonly positions: Pick<Positions, 'remove' | 'revisionOf' | 'removeAt'>;
 }
@@ -31,7 +31,7 @@ export class AgentRemover {
   }
 
   /** @param by the owner of the token that asked. @throws {BrokerError} */
-  async remove({ agent_id, owner }: Agent, by: string): Promise<void> {
+  async remove({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
     const { broker, registry, presence } = this.#options;
     await this.clear(agent_id);
     await registry.remove(agent_id);
@@ -43,7 +43,7 @@ export class AgentRemover {
 
   /** All of an owner's agents, and what was sent to nobody in particular. @throws {BrokerError} */
   async owner(owner: string, by: string): Promise<void> {
-    for (const agent of this.#options.registry.of(owner)) await this.remove(agent, by);
+    for (const agent of await this.#options.registry.allNamed(owner)) await this.remove(agent, by);
     await this.#deleteOf(owner, STREAM.events, SUBJECT.agentMail(NOBODY));
     await this.#deleteOf(owner, STREAM.messages, SUBJECT.inbox(NOBODY));
   }

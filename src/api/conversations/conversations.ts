@@ -94,14 +94,14 @@ export class Conversations {
     const { records } = this.#options;
     const all = records
       .newest(principal.seesAll ? undefined : principal.owner)
-      .filter(([, digest]) => status === undefined || digest.status === status);
+      .filter(([, digest]) => digest.status !== 'bad' && (status === undefined || digest.status === status));
     const before = cursor === undefined ? undefined : decodeConversationPage(cursor);
     const from = before === undefined ? 0 : all.findIndex(([id, { createdAt }]) => `${createdAt} ${id}` < before);
     const page = from === -1 ? [] : all.slice(from, from + limit);
     const last = page.at(-1);
-    const held = await guarded(() => Promise.all(page.map(([id]) => records.read(id))));
+    const held = await guarded(() => records.readable(page.map(([id]) => id)));
     return {
-      conversations: held.flatMap((each) => (each === undefined ? [] : [shownOf(each.record)])),
+      conversations: held.map(({ record }) => shownOf(record)),
       ...(last !== undefined && from + limit < all.length
         ? { next_cursor: encodePage(`${last[1].createdAt} ${last[0]}`) }
         : {}),
@@ -158,9 +158,11 @@ export class Conversations {
 
   /** @param tries undefined: sessions with open tasks are left to whoever deletes all that is the owner's. */
   async #delete(id: string, principal: Principal, tries?: number): Promise<void> {
-    const { broker, conductor, records, lines, cast } = this.#options;
+    const { conductor, records, cast } = this.#options;
+    const ownerOfBad = await guarded(() => records.ownerOfBad(id));
+    if (ownerOfBad !== undefined && maySee(principal, ownerOfBad))
+      return this.#remove({ conversation_id: id, owner: ownerOfBad }, principal);
     const { record } = await this.#held(id, principal);
-    const { owner, begins_after: begins } = record;
     if (record.status !== 'ended') await guarded(() => conductor.happen(id, { kind: 'end', by: principal.owner }));
     conductor.drive(id);
     await conductor.settled(id);
@@ -171,12 +173,24 @@ export class Conversations {
     for (const { made } of speakers)
       if (made?.session_id !== undefined && made.session_id !== NO_SESSION)
         await this.#deleteSession(made.session_id, mine, { abandoned, tries });
+    await this.#remove(record, principal);
+  }
+
+  /** What was said, and then its record, whether that is good or bad. @throws {ApiError} */
+  async #remove(
+    {
+      conversation_id: id,
+      owner,
+      begins_after: begins,
+    }: Pick<ConversationRecord, 'conversation_id' | 'owner' | 'begins_after'>,
+    principal: Principal,
+  ): Promise<void> {
+    const { broker, records, lines } = this.#options;
     await guarded(async () => {
-      for (let tries = 1; ; tries++) {
-        const held = await records.read(id);
-        await lines.remove(id, begins);
-        if (held === undefined || (await records.remove(id, held.revision))) break;
+      await lines.remove(id, begins);
+      for (let tries = 1; !(await records.discard(id)); tries++) {
         if (tries >= MAX_TRIES) throw new ApiError('conflict', `Too many changes of the conversation ${id} at once`);
+        await lines.remove(id, begins);
       }
       // What was on its way when its state went.
       await lines.remove(id, begins);

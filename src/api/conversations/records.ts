@@ -3,8 +3,8 @@ import { check } from '../../../contracts/check.js';
 import { ConversationRecord } from '../../../contracts/conversations.js';
 import { BUCKET, SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
-import { BrokerError } from '../../broker/errors.js';
-import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { deleteEntry, ownerIn, putEntry, readEntry, recordIn } from '../../broker/kv.js';
 import { KvCache, type KvChange } from '../../broker/kv-cache.js';
 import { wakesAt } from '../../conversations/due.js';
 import { parseJson } from '../../json.js';
@@ -16,7 +16,8 @@ const MARK_S = 3_600;
 /** What every API knows of every conversation. */
 export interface Digest {
   readonly owner: string;
-  readonly status: ConversationRecord['status'];
+  /** `bad`: its record cannot be read, only removed. */
+  readonly status: ConversationRecord['status'] | 'bad';
   readonly createdAt: string;
   /** When it must be looked at although nothing happens, in ms since 1970; 0: something is left to be done. */
   readonly wakesAt: number | undefined;
@@ -31,15 +32,20 @@ export interface Held {
 export class ConversationRecords {
   readonly #broker: Broker;
   readonly #digests: KvCache<Digest>;
+  readonly #log: Logger;
 
   constructor(broker: Broker, log: Logger) {
     this.#broker = broker;
+    this.#log = log;
     this.#digests = new KvCache<Digest>({
       broker,
       bucket: BUCKET.conversations,
-      read: (value) => {
+      read: (value, key) => {
         const record = check(ConversationRecord, value);
-        return record.ok ? digestOf(record.value) : undefined;
+        if (record.ok) return digestOf(record.value);
+        log.error({ conversation_id: key, faults: record.faults }, 'the record of a conversation is bad');
+        // Enough for its owner, or whoever sees all, to find and remove it.
+        return { owner: ownerIn(value), status: 'bad', createdAt: '', wakesAt: undefined };
       },
       log,
     });
@@ -72,13 +78,38 @@ export class ConversationRecords {
     return this.#digests.onChange(listener);
   }
 
-  /** @throws {BrokerError} */
+  /** Whose a bad record is; undefined: it is good, or there is none. @throws {BrokerError} */
+  async ownerOfBad(id: string): Promise<string | undefined> {
+    const { data } = await readEntry(this.#broker, STREAM, SUBJECT.conversation(id));
+    const value = data === undefined ? undefined : parseJson(data);
+    return data === undefined || check(ConversationRecord, value).ok ? undefined : ownerIn(value);
+  }
+
+  /** @throws {BrokerError} unreadable: the record is bad. */
   async read(id: string): Promise<Held | undefined> {
     const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.conversation(id));
     if (data === undefined) return undefined;
-    const record = check(ConversationRecord, parseJson(data));
-    if (!record.ok) throw new BrokerError('refused', `The record of the conversation ${id} is not one of ours`);
-    return { record: record.value, revision };
+    return { record: recordIn(ConversationRecord, data, SUBJECT.conversation(id)), revision };
+  }
+
+  /** Those that can be read: one that is bad is left out. @throws {BrokerError} */
+  async readable(ids: readonly string[]): Promise<Held[]> {
+    const held = await Promise.all(
+      ids.map((id) =>
+        this.read(id).catch((error: unknown) => {
+          if (!isBrokerError(error, 'unreadable')) throw error;
+          this.#log.error({ err: error, conversation_id: id }, 'a bad record is left out of a list');
+          return undefined;
+        }),
+      ),
+    );
+    return held.filter((each) => each !== undefined);
+  }
+
+  /** Removes a record, good or bad, as it stands now. @throws {BrokerError} */
+  async discard(id: string): Promise<boolean> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.conversation(id));
+    return data === undefined || (await this.remove(id, revision));
   }
 
   /** @returns undefined: there is one. @throws {BrokerError} */
@@ -90,7 +121,12 @@ export class ConversationRecords {
   /** @returns undefined: it has another revision. @throws {BrokerError} */
   async change(record: ConversationRecord, expected: number): Promise<Held | undefined> {
     const { conversation_id: id } = record;
-    const revision = await putEntry(this.#broker, SUBJECT.conversation(id), record, expected);
+    const revision = await putEntry(
+      this.#broker,
+      SUBJECT.conversation(id),
+      { schema: ConversationRecord, record },
+      expected,
+    );
     if (revision === undefined) return undefined;
     this.#digests.apply(id, digestOf(record), revision);
     return { record, revision };

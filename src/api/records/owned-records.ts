@@ -1,10 +1,8 @@
+import type { Logger } from 'pino';
 import type { Static, TSchema } from 'typebox';
-import { check } from '../../../contracts/check.js';
 import type { Broker } from '../../broker/connect.js';
-import { BrokerError } from '../../broker/errors.js';
-import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
+import { deleteEntry, putEntry, readEntry, recordIn } from '../../broker/kv.js';
 import { asBrokerError, subjectsOf } from '../../broker/read.js';
-import { parseJson } from '../../json.js';
 import { ApiError } from '../api-error.js';
 
 /** A record as it stands. */
@@ -30,6 +28,7 @@ export interface OwnedRecordsOptions<S extends TSchema> {
   readonly schema: S;
   /** So many may an owner have. Default: 20,000. */
   readonly most?: number;
+  readonly log: Logger;
 }
 
 export interface PageOf<R> {
@@ -66,23 +65,35 @@ export class OwnedRecords<S extends TSchema> {
   readonly #subject: (owner: string, id: string) => string;
   readonly #schema: S;
   readonly #most: number;
+  readonly #log: Logger;
   readonly #counts = new Map<string, { count: number; readonly at: number }>();
 
-  constructor({ broker, bucket, subject, schema, most = MOST }: OwnedRecordsOptions<S>) {
+  constructor({ broker, bucket, subject, schema, most = MOST, log }: OwnedRecordsOptions<S>) {
     this.#broker = broker;
     this.#stream = `KV_${bucket}`;
     this.#subject = subject;
     this.#schema = schema;
     this.#most = most;
+    this.#log = log;
   }
 
-  /** As the leader has it. @throws {BrokerError} */
+  /** As the leader has it. @throws {BrokerError} unreadable: the record is bad. */
   async entry(owner: string, id: string): Promise<Entry<Static<S>>> {
-    const { data, revision } = await readEntry(this.#broker, this.#stream, this.#subject(owner, id));
-    return { held: data === undefined ? undefined : this.#heldOf(id, data, revision), revision };
+    const subject = this.#subject(owner, id);
+    const { data, revision } = await readEntry(this.#broker, this.#stream, subject);
+    if (data === undefined) return { held: undefined, revision };
+    return { held: { id, record: recordIn(this.#schema, data, subject), revision }, revision };
   }
 
-  /** @throws {BrokerError} */
+  /** The same, for a change that a bad record must not prevent. @throws {BrokerError} */
+  async standing(owner: string, id: string): Promise<Entry<Static<S>> & { readonly isThere: boolean }> {
+    const subject = this.#subject(owner, id);
+    const { data, revision } = await readEntry(this.#broker, this.#stream, subject);
+    const held = data === undefined ? undefined : this.#readable(id, data, revision, subject);
+    return { held, revision, isThere: data !== undefined };
+  }
+
+  /** @throws {BrokerError} as of `entry`. */
   async find(owner: string, id: string): Promise<Held<Static<S>> | undefined> {
     return (await this.entry(owner, id)).held;
   }
@@ -93,7 +104,7 @@ export class OwnedRecords<S extends TSchema> {
    */
   async put(owner: string, id: string, record: Static<S>, expected: number): Promise<number | undefined> {
     if (expected === 0) await this.#takePlace(owner);
-    return putEntry(this.#broker, this.#subject(owner, id), record, expected);
+    return putEntry(this.#broker, this.#subject(owner, id), { schema: this.#schema, record }, expected);
   }
 
   /** Leaves a mark that it was deleted. @returns the mark's revision; undefined: as of `put`. @throws {BrokerError} */
@@ -160,7 +171,8 @@ export class OwnedRecords<S extends TSchema> {
       });
       for await (const { subject, data, seq } of stored) {
         const id = subject.slice(this.#subject(owner, '').length);
-        if (data.length > 0) found.set(id, this.#heldOf(id, data, seq));
+        const held = data.length === 0 ? undefined : this.#readable(id, data, seq, subject);
+        if (held !== undefined) found.set(id, held);
       }
     } catch (error) {
       throw asBrokerError(error, `reading ${this.#stream}`);
@@ -168,10 +180,14 @@ export class OwnedRecords<S extends TSchema> {
     return ids.flatMap((id) => found.get(id) ?? []);
   }
 
-  #heldOf(id: string, data: Uint8Array, revision: number): Held<Static<S>> {
-    const record = check(this.#schema, parseJson(data));
-    if (!record.ok) throw new BrokerError('refused', `The entry ${id} of ${this.#stream} is not one of ours`);
-    return { id, record: record.value, revision };
+  /** Undefined: the record is bad, which must not sink a list or keep the record from being removed. */
+  #readable(id: string, data: Uint8Array, revision: number, subject: string): Held<Static<S>> | undefined {
+    try {
+      return { id, record: recordIn(this.#schema, data, subject), revision };
+    } catch (error) {
+      this.#log.error({ err: error, subject }, 'a bad record is passed over');
+      return undefined;
+    }
   }
 }
 

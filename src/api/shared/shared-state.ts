@@ -44,7 +44,13 @@ export class SharedState {
   readonly #log: Logger;
 
   constructor(broker: Broker, blobs: Blobs, events: SharedEvents, log: Logger) {
-    this.#records = new OwnedRecords({ broker, bucket: BUCKET.shared, subject: SUBJECT.shared, schema: SharedRecord });
+    this.#records = new OwnedRecords({
+      broker,
+      bucket: BUCKET.shared,
+      subject: SUBJECT.shared,
+      schema: SharedRecord,
+      log,
+    });
     this.#blobs = blobs;
     this.#events = events;
     this.#log = log;
@@ -98,8 +104,8 @@ export class SharedState {
   async delete({ key, revision, by }: SharedChange, principal: Principal): Promise<void> {
     const { owner } = principal;
     await guarded(async () => {
-      const { before, at } = await this.#change({ owner, key, revision }, async (token, expected, held) => {
-        if (held === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
+      const { before, at } = await this.#change({ owner, key, revision }, async (token, expected, isThere) => {
+        if (!isThere) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
         return this.#records.remove(owner, token, expected);
       });
       await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
@@ -135,13 +141,14 @@ export class SharedState {
    */
   async #change(
     { owner, key, revision }: { owner: string; key: string; revision: number | undefined },
-    make: (token: string, expected: number, held: Held<SharedRecord> | undefined) => Promise<number | undefined>,
+    make: (token: string, expected: number, isThere: boolean) => Promise<number | undefined>,
   ): Promise<{ at: number; before: SharedRecord | undefined }> {
     const token = keyToken(key);
     return changing(async () => {
-      const { held, revision: stands } = await this.#records.entry(owner, token);
-      if (revision !== undefined && revision !== (held?.revision ?? 0)) throw changed(key, held);
-      const at = await make(token, stands, held);
+      const { held, revision: stands, isThere } = await this.#records.standing(owner, token);
+      if (revision !== undefined && revision !== (isThere ? stands : 0))
+        throw changed(key, isThere ? stands : undefined);
+      const at = await make(token, stands, isThere);
       return at === undefined ? undefined : { at, before: held?.record };
     });
   }
@@ -176,12 +183,12 @@ const entryOf = ({ record, revision }: Held<SharedRecord>): SharedEntry => ({
   size: record.size,
 });
 
-const changed = (key: string, now: Held<SharedRecord> | undefined): ApiError =>
+const changed = (key: string, now: number | undefined): ApiError =>
   new ApiError(
     'conflict',
     now === undefined
       ? `Nothing is shared as ${JSON.stringify(key)} now`
-      : `${JSON.stringify(key)} has revision ${now.revision} now`,
+      : `${JSON.stringify(key)} has revision ${now} now`,
   );
 
 /** Whose is read. @throws {ApiError} not_found: others' are as unknown as none. */
