@@ -1,12 +1,14 @@
 /**
  * Every error that KSI can answer with. The code is the contract, the text is not (NATS ADR-7).
- * `status` is the HTTP status of a request's error; errors of a task have none, `retryable` says whether another try may help.
+ * `status` is the HTTP status of a request's error; errors of a task have none. `retryable` says whether another try may help: nothing else judges that.
  */
 interface ErrorEntry {
   readonly status: number;
   readonly title: string;
   /** What the person should do next. */
   readonly next: string;
+  /** The same request may succeed later, as it is. Absent: it would be refused again. */
+  readonly retryable?: true;
 }
 
 export const API_ERRORS = {
@@ -139,11 +141,13 @@ export const API_ERRORS = {
   },
   conflict: {
     status: 409,
+    retryable: true,
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
   },
   request_timeout: {
     status: 408,
+    retryable: true,
     title: 'The request came too slowly',
     next: 'Send the headers within 10 s, and all of it within a minute.',
   },
@@ -187,14 +191,21 @@ export const API_ERRORS = {
     title: 'The idempotency key was used for another request',
     next: 'Use a key of its own for each request; repeat one only with the same body.',
   },
-  rate_limited: { status: 429, title: 'Too many requests', next: 'Wait as long as `Retry-After` says.' },
+  rate_limited: {
+    status: 429,
+    retryable: true,
+    title: 'Too many requests',
+    next: 'Wait as long as `Retry-After` says.',
+  },
   budget_exceeded: {
     status: 429,
+    retryable: true,
     title: 'A budget is spent',
     next: 'Wait as long as `Retry-After` says, if it does, or ask the operator to raise it in KSI_BUDGETS.',
   },
   queue_full: {
     status: 429,
+    retryable: true,
     title: 'The queue is full',
     next: 'Wait as long as `Retry-After` says, or ask the operator for more workers or a longer queue.',
   },
@@ -203,24 +214,33 @@ export const API_ERRORS = {
     title: 'A stored record does not match its schema',
     next: "Delete it, or ask the operator to restore the record that the API's log names.",
   },
-  internal: { status: 500, title: 'KSI failed', next: "Look in the API's log for the request id; please report it." },
+  internal: {
+    status: 500,
+    retryable: true,
+    title: 'KSI failed',
+    next: "Look in the API's log for the request id; please report it.",
+  },
   broker_unavailable: {
     status: 503,
+    retryable: true,
     title: 'The message broker is not reachable',
     next: 'Repeat the request after `Retry-After` seconds; nothing was started. Operators: `make status`.',
   },
   worker_unreachable: {
     status: 503,
+    retryable: true,
     title: 'The worker that runs the task does not answer',
     next: 'Repeat the request after `Retry-After` seconds; a lost worker is replaced within its lease. A cancel needs no worker.',
   },
   shutting_down: {
     status: 503,
+    retryable: true,
     title: 'This API is shutting down',
     next: 'Repeat the request; another API or the next start will take it.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 export type ApiErrorCode = keyof typeof API_ERRORS;
+export const isRetryable = (code: ApiErrorCode): boolean => 'retryable' in API_ERRORS[code];
 
 interface TaskErrorEntry {
   readonly title: string;

@@ -1,4 +1,4 @@
-import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import { API_ERRORS, isRetryable, type ApiErrorCode } from '../../contracts/errors.js';
 import type { Fault } from '../../contracts/check.js';
 import type { RateState } from './spawn-rate.js';
 import { isBrokerError, isTooLarge } from '../broker/errors.js';
@@ -13,17 +13,32 @@ export class ApiError extends Error {
   /** Of the token's rate, when that was the reason. */
   readonly rate: RateState | undefined;
 
-  /** @param what the specifics of this case; the code's own text goes with it. */
+  readonly #final: boolean;
+
+  /** @param what the specifics of this case; the code's own text goes with it. `final`: the same would be refused again, although most errors of the code pass. */
   constructor(
     code: ApiErrorCode,
     what: string,
-    options: { faults?: readonly Fault[]; retryAfter?: number; rate?: RateState; cause?: unknown } = {},
+    options: {
+      faults?: readonly Fault[];
+      retryAfter?: number;
+      rate?: RateState;
+      final?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(what, { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
     this.rate = options.rate;
+    this.#final = options.final ?? false;
     this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
+  }
+
+  /** The same may succeed later. A budget that names no time is spent for good. */
+  get retryable(): boolean {
+    if (this.code === 'budget_exceeded' && this.retryAfter === undefined) return false;
+    return isRetryable(this.code) && !this.#final;
   }
 
   get status(): number {

@@ -89,7 +89,7 @@ export class DeadLetters {
           const error = apiErrorOf(thrown);
           answer.refused.push({ task_id: id, code: error.code, detail: error.message });
           // Those behind it would meet the same.
-          if (error.status >= 429) break;
+          if (error.retryable) break;
         }
       }
       return answer;

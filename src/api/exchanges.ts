@@ -62,6 +62,11 @@ export class Exchanges {
     });
   }
 
+  /** Takes back what was counted, as it did not happen. @throws {ApiError} */
+  async uncount(owner: string, id: string, what: ExchangeCount): Promise<void> {
+    await this.#change(owner, id, (record) => ({ ...record, [what]: Math.max(0, record[what] - 1) }));
+  }
+
   /** Counts one more that has happened, whatever the limit is. @throws {ApiError} */
   async note(owner: string, id: string, what: ExchangeCount): Promise<void> {
     await this.#change(owner, id, (record) => ({ ...record, [what]: record[what] + 1 }));

@@ -3,8 +3,14 @@ import { markdownTable } from './region.js';
 
 export const apiErrorTable = (): string =>
   markdownTable(
-    ['code', 'HTTP', 'what happened', 'what to do'],
-    Object.entries(API_ERRORS).map(([code, { status, title, next }]) => [`\`${code}\``, String(status), title, next]),
+    ['code', 'HTTP', 'again?', 'what happened', 'what to do'],
+    Object.entries(API_ERRORS).map(([code, { status, title, next, ...entry }]) => [
+      `\`${code}\``,
+      String(status),
+      'retryable' in entry ? 'may help' : 'no',
+      title,
+      next,
+    ]),
   );
 
 export const taskErrorTable = (): string =>

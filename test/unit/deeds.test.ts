@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MOST_HOPS } from '../../contracts/messages.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
+import { ApiError } from '../../src/api/api-error.js';
 import { Deeds, type DeedsOptions, type Spawned } from '../../src/api/hands/deeds.js';
 import type { Asker } from '../../src/api/hands/asker.js';
 
@@ -38,6 +39,33 @@ describe('what agents do by their own hands', () => {
       await assert.rejects(send(command), { code: 'too_deep' });
       await assert.rejects(spawn(command), { code: 'too_deep' });
     }
+  });
+
+  it('count a call once that is asked for again as its refusal may pass', async () => {
+    let counted = 0;
+    const refusals = [new ApiError('queue_full', 'x'), new ApiError('conflict', 'x'), undefined];
+    const deeds = new Deeds({
+      exchanges: {
+        count: async () => void counted++,
+        uncount: async () => void counted--,
+        limit: async () => undefined,
+      },
+      agents: {
+        send: () => {
+          const refusal = refusals.shift();
+          return refusal === undefined
+            ? Promise.resolve({ message_id: 'm', status: 'queued' })
+            : Promise.reject(refusal);
+        },
+      },
+    } as unknown as DeedsOptions);
+    const command = { task_id: 'p', exchange_id: 'e' };
+    const asker = { agent: { agent_id: 'a' }, principal: { owner: 'o' }, command } as unknown as Asker;
+    const send = (): Promise<unknown> => deeds.do('message_send', { to: 'b', content: 'x' }, asker, 'c');
+    await assert.rejects(send(), { code: 'queue_full' });
+    await assert.rejects(send(), { code: 'conflict' });
+    await send();
+    assert.equal(counted, 1);
   });
 
   it('wait for any fraction of a second', async () => {

@@ -29,7 +29,7 @@ const UNREACHABLE = {
   message: "KSI's API does not answer now. Try again later.",
 };
 
-/** Asks an API to do something for the task's agent; again while none answers. Never rejects but for `signal`. */
+/** Asks an API to do something for the task's agent; again while none answers, or its refusal may pass. Never rejects but for `signal`. */
 export async function askApi(tool: HandToolName, input: unknown, options: AskOptions): Promise<HandsAnswer> {
   const { broker, process, taskId, signal, log } = options;
   const request: HandsRequest = { v: FORMAT_VERSION, tool, call_id: uuidv7(), input };
@@ -43,7 +43,7 @@ export async function askApi(tool: HandToolName, input: unknown, options: AskOpt
       },
     );
     if (answer.ok || answer.again !== true) return answer;
-    if (broker.clock.monotonic() > until) return UNREACHABLE;
+    if (broker.clock.monotonic() > until) return answer;
     await sleep(broker.clock, PAUSE_MS, signal);
   }
 }

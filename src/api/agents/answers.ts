@@ -175,10 +175,10 @@ export class Answers {
   }
 }
 
-/** What passes: the broker is away, or has no room for now. */
+/** An unexpected failure may pass too, but must not hold the answers behind it up for ever: it has a bounded number of tries. */
 const isTransient = (error: unknown): boolean =>
-  error instanceof ApiError && (error.status === 429 || error.status === 503 || error.code === 'conflict');
+  error instanceof ApiError && error.retryable && error.code !== 'internal';
 
 /** It would be refused again, however often it is sent; whom nobody finds is no error. */
 const isForGood = (error: unknown): error is ApiError =>
-  error instanceof ApiError && error.status < 500 && !isTransient(error) && error.code !== 'not_found';
+  error instanceof ApiError && error.status < 500 && !error.retryable && error.code !== 'not_found';

@@ -235,7 +235,7 @@ export class AgentRegistry {
       const { revision, agent } = await this.#read(id);
       if (agent === undefined) return undefined;
       if (expected !== undefined && expected !== revision)
-        throw new ApiError('conflict', `The agent ${id} is at revision ${revision}, not ${expected}`);
+        throw new ApiError('conflict', `The agent ${id} is at revision ${revision}, not ${expected}`, { final: true });
       const changes = change(agent);
       if (changes === undefined) return { value: agent, revision };
       const next = { ...agent, ...changes, updated_at: new Date().toISOString() };

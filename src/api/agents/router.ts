@@ -206,7 +206,8 @@ export class Router {
     else {
       const made = await this.#options.tasks.make(agent, message, reaction);
       if (made instanceof ApiError) {
-        if (isTransient(made)) return { kind: 'later', ms: againAfter(made) };
+        // Until then the message stays at the head of its inbox.
+        if (made.retryable) return { kind: 'later', ms: againAfter(made) };
         await this.#options.tasks.refuse(agent, message, made);
         taken = { refused: made.code };
       } else taken = { task_id: made };
@@ -240,10 +241,6 @@ export class Router {
 const agentIn = (subject: string): string => subject.slice(subject.lastIndexOf('.') + 1);
 
 const takes = ({ kind, status }: Agent): boolean => kind === 'managed' && status === 'active';
-
-/** What passes: until then the message stays at the head of its inbox. A budget that is spent for good doesn't. */
-const isTransient = ({ code, status, retryAfter }: ApiError): boolean =>
-  code === 'budget_exceeded' ? retryAfter !== undefined : code === 'conflict' || status === 429 || status >= 500;
 
 const againAfter = ({ retryAfter }: ApiError): number =>
   Math.min(retryAfter === undefined ? AGAIN_MS : retryAfter * 1_000, LONGEST_AGAIN_MS);

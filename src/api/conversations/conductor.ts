@@ -12,7 +12,7 @@ import { turnText } from '../../conversations/brief.js';
 import { decide, type Happening } from '../../conversations/decide.js';
 import { dueOf, type Due } from '../../conversations/due.js';
 import type { Mailer } from '../agents/mailer.js';
-import { ApiError, apiErrorOf } from '../api-error.js';
+import { ApiError } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { ConversationLines } from './lines.js';
 import type { ConversationRecords, Digest, Held } from './records.js';
@@ -264,8 +264,7 @@ async function permanent(work: () => Promise<Happening>, refused: (error: ApiErr
   try {
     return await work();
   } catch (error) {
-    const { status } = apiErrorOf(error);
-    if (!(error instanceof ApiError) || status >= 500 || status === 429) throw error;
+    if (!(error instanceof ApiError) || error.retryable) throw error;
     return refused(error);
   }
 }

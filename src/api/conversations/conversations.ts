@@ -72,7 +72,7 @@ export class Conversations {
     const created = await guarded(async () => records.create({ ...begun, begins_after: await lines.beginsAfter() }));
     if (created === undefined) {
       const { record: earlier } = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
-        throw new ApiError('conflict', `There is a conversation ${conversationId} already`);
+        throw new ApiError('conflict', `There is a conversation ${conversationId} already`, { final: true });
       });
       return { ...shownOf(earlier), since };
     }
@@ -233,7 +233,9 @@ export class Conversations {
         if (!maySee(principal, record.owner)) throw noConversation(id);
         refuseEnded(record);
         if (happening.kind === 'say' && !hasRoom(record))
-          throw new ApiError('conflict', 'The conversation is so long that nobody can say anything more in it');
+          throw new ApiError('conflict', 'The conversation is so long that nobody can say anything more in it', {
+            final: true,
+          });
         if (happening.kind !== 'end' && record.pending.length >= MOST_PENDING)
           throw new ApiError('broker_unavailable', 'The broker has not taken what happened in the conversation before');
       }),

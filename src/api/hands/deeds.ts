@@ -9,7 +9,7 @@ import { parseRule } from '../../tools/rule.js';
 import { whyNotAsked } from '../../tools/limits.js';
 import { taken } from '../accept/taken.js';
 import type { Agents } from '../agents/agents.js';
-import { ApiError } from '../api-error.js';
+import { ApiError, apiErrorOf } from '../api-error.js';
 import { exchangeOf, type Exchanges } from '../exchanges.js';
 import type { Principal } from '../principal.js';
 import type { SharedState } from '../shared/shared-state.js';
@@ -23,7 +23,7 @@ export interface DeedsOptions {
   readonly agents: Pick<Agents, 'page' | 'send'>;
   readonly shared: Pick<SharedState, 'get' | 'set'>;
   readonly tasks: Pick<TaskReader, 'ended'>;
-  readonly exchanges: Pick<Exchanges, 'count' | 'limit'>;
+  readonly exchanges: Pick<Exchanges, 'count' | 'uncount' | 'limit'>;
   /** @param key asked for again with it, it is the same task. @throws {ApiError} */
   readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;
   /** Aborts when the API begins to shut down. */
@@ -62,9 +62,17 @@ export class Deeds {
   async do<N extends HandToolName>(tool: N, input: HandInput<N>, asker: Asker, callId: string): Promise<Done> {
     const exchangeId = exchangeOf(asker.command);
     // A wait is asked for piece by piece, and makes nothing.
-    if (exchangeId !== undefined && tool !== 'task_wait')
-      await this.#options.exchanges.count(asker.principal.owner, exchangeId, 'tool_calls');
-    return this.#deeds[tool](input, asker, callId);
+    if (exchangeId === undefined || tool === 'task_wait') return this.#deeds[tool](input, asker, callId);
+    const { exchanges } = this.#options;
+    const { owner } = asker.principal;
+    await exchanges.count(owner, exchangeId, 'tool_calls');
+    try {
+      return await this.#deeds[tool](input, asker, callId);
+    } catch (error) {
+      // The worker asks again by itself: that is one call still.
+      if (apiErrorOf(error).retryable) await exchanges.uncount(owner, exchangeId, 'tool_calls');
+      throw error;
+    }
   }
 
   #agents(input: HandInput<'agents_list'>, { agent, principal }: Asker): Promise<Done> {

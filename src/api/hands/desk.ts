@@ -31,8 +31,6 @@ export interface HandsDeskOptions {
 
 /** The APIs share the requests. */
 const QUEUE = 'hands';
-/** What may go another time, as it is. */
-const PASSING = new Set(['broker_unavailable', 'shutting_down']);
 
 /** Answers what agents ask for by their own hands, from the workers that run them. */
 export class HandsDesk {
@@ -139,5 +137,5 @@ const refusal = (error: ApiError): HandsAnswer => ({
   ok: false,
   code: error.code,
   message: problemOf(error).detail,
-  ...(PASSING.has(error.code) ? { again: true } : {}),
+  ...(error.retryable ? { again: true } : {}),
 });

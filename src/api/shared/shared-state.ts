@@ -189,6 +189,7 @@ const changed = (key: string, now: number | undefined): ApiError =>
     now === undefined
       ? `Nothing is shared as ${JSON.stringify(key)} now`
       : `${JSON.stringify(key)} has revision ${now} now`,
+    { final: true },
   );
 
 /** Whose is read. @throws {ApiError} not_found: others' are as unknown as none. */
