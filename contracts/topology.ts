@@ -320,13 +320,14 @@ const CONVERSATIONS_CONSUMER = {
   max_deliver: -1,
 };
 
-/** Of an agent that connects to the broker itself: it pulls and acknowledges there, several at once if it likes. */
+/** Of an agent that connects to the broker itself: it pulls and acknowledges there. */
 const nativeInboxConsumer = (agentId: string) => ({
   durable_name: CONSUMER.nativeInbox(agentId),
   filter_subject: SUBJECT.inbox(agentId),
   ack_policy: 'explicit' as const,
   ack_wait: seconds(30),
-  max_ack_pending: 1_000,
+  // Order: what is unacknowledged is delivered again before anything newer (ADR 41).
+  max_ack_pending: 1,
   max_deliver: -1,
   // Each acknowledgement is told, so that the sender gets its receipt.
   sample_freq: '100%',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { jetstream } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { InboxMessage } from '../../contracts/messages.js';
 import { CONSUMER, STREAM } from '../../contracts/names.js';
 import { inboxPrefix } from '../../src/cluster/secrets.js';
@@ -69,6 +69,32 @@ describe('an agent that connects to the broker itself', () => {
       const { message_ids: ids } = receipt.json<{ data: { message_ids: string[] } }>().data;
       assert.equal(ids[0], sent[0]?.message_id);
     }
+    while ((await agents.one('alice')).unread !== 0);
+  });
+
+  it('gets what it had not acknowledged before anything newer when it connects again', async () => {
+    const name = CONSUMER.nativeInbox('alice');
+    const operator = await server.connect('api');
+    // Its lease would take the test 30 s.
+    await (await jetstreamManager(operator)).consumers.update(STREAM.messages, name, { ack_wait: nanos(1_000) });
+    await operator.close();
+    for (const content of ['3', '4']) await agents.send({ to: 'alice', content });
+    const fetched = async (count: number, acknowledge: boolean): Promise<unknown[]> => {
+      const connection = await server.connect('agent-alice');
+      try {
+        const consumer = await jetstream(connection).consumers.get(STREAM.messages, name);
+        const contents: unknown[] = [];
+        for await (const message of await consumer.fetch({ max_messages: count, expires: 10_000 })) {
+          contents.push(message.json<{ data: InboxMessage }>().data.content);
+          if (acknowledge) await message.ackAck();
+        }
+        return contents;
+      } finally {
+        await connection.close();
+      }
+    };
+    assert.deepEqual(await fetched(1, false), ['3']);
+    assert.deepEqual(await fetched(2, true), ['3', '4']);
     while ((await agents.one('alice')).unread !== 0);
   });
 
