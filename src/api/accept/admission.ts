@@ -14,6 +14,7 @@ import type { Workspaces } from '../../workspaces.js';
 import { ApiError, apiErrorOf, guarded, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import type { SessionRecords } from '../sessions/records.js';
+import { faultsOfAttachments } from './attachments.js';
 import type { SessionChoice } from './session.js';
 
 export interface AdmissionOptions {
@@ -64,6 +65,7 @@ export class Admission {
       if (request[field] === true && request.session_id === undefined) yield { field, message: 'needs a `session_id`' };
     if (JSON.stringify(request.output_schema ?? {}).length > MAX_SCHEMA_CHARS)
       yield { field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` };
+    yield* faultsOfAttachments(request.attachments);
     const { missing } = serversFor(mcpServers.current, request.mcp_servers ?? [], owner);
     if (missing.length > 0)
       yield {
