@@ -133,9 +133,9 @@ export const TasksQuery = Type.Object(
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
     include: Type.Optional(
-      Type.Enum(['output'], {
+      Type.Enum(['output', 'not_accepted'], {
         description:
-          'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`.',
+          'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`. With `not_accepted`, tasks that nobody was told of are listed too: the broker failed while they were made, and they are deleted after an hour.',
       }),
     ),
   },

@@ -62,6 +62,7 @@ import { Retrier } from './steer/retry.js';
 import { SharedEvents } from './shared/shared-events.js';
 import { SharedState } from './shared/shared-state.js';
 import { Starting } from './starting.js';
+import { forgetNotAccepted } from './accept/forget-not-accepted.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
@@ -295,7 +296,13 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });
     stops.push(() => due.stop());
     due.start();
-    const sweeper = new Sweeper(broker, new Expirer(broker, tail.model, log), (id) => ended(tail.model, id), log);
+    const sweeper = new Sweeper(
+      broker,
+      new Expirer(broker, tail.model, log),
+      (id) => ended(tail.model, id),
+      (until) => forgetNotAccepted({ model: tail.model, deleter: context.deleter, log }, broker.clock.now(), until),
+      log,
+    );
     stops.push(() => sweeper.stop());
     sweeper.start();
     const keeper = new BudgetKeeper({ broker, hub, model: tail.model, budget, log });

@@ -14,16 +14,24 @@ export class Sweeper {
   readonly #broker: Broker;
   readonly #expirer: Pick<Expirer, 'sweep'>;
   readonly #hasEnded: (taskId: string) => boolean;
+  readonly #forget: (signal: AbortSignal) => Promise<number>;
   readonly #log: Logger;
   readonly #stop = new AbortController();
   #sweeping: Promise<void> | undefined;
   #forgetNext: (() => void) | undefined;
 
-  /** @param hasEnded by the read model: it may be behind. */
-  constructor(broker: Broker, expirer: Pick<Expirer, 'sweep'>, hasEnded: (taskId: string) => boolean, log: Logger) {
+  /** @param hasEnded by the read model: it may be behind. @param forget deletes tasks that need not be kept. */
+  constructor(
+    broker: Broker,
+    expirer: Pick<Expirer, 'sweep'>,
+    hasEnded: (taskId: string) => boolean,
+    forget: (signal: AbortSignal) => Promise<number>,
+    log: Logger,
+  ) {
     this.#broker = broker;
     this.#expirer = expirer;
     this.#hasEnded = hasEnded;
+    this.#forget = forget;
     this.#log = log;
   }
 
@@ -51,6 +59,7 @@ export class Sweeper {
       sweepParked(this.#broker, this.#hasEnded, signal),
     );
     await this.#try('ended tasks that had not started in their time', () => this.#expirer.sweep(signal));
+    await this.#try('deleted tasks that had not been accepted', () => this.#forget(signal));
   }
 
   /** Never rejects. */

@@ -53,6 +53,7 @@ export class TaskReader {
       queue: query.queue,
       spawnedBy: query.spawned_by,
       exchangeId: query.exchange_id,
+      accepted: query.include !== 'not_accepted',
       metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
       sessionId:
         query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,

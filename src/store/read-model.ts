@@ -166,11 +166,13 @@ export class ReadModel {
   /** Tasks that should have started before `now`, at most `limit`, those due first. */
   async overdue(now: Date, limit: number): Promise<TaskRow[]> {
     await this.flush();
-    const rows: TaskRow[] = [];
-    for (const row of this.#store.overdue(now.toISOString())) {
-      if (rows.push(row) === limit) break;
-    }
-    return rows;
+    return first(limit, this.#store.overdue(now.toISOString()));
+  }
+
+  /** Tasks that were cancelled before a time as they had not been accepted, at most `limit`. */
+  async notAccepted(before: Date, limit: number): Promise<TaskRow[]> {
+    await this.flush();
+    return first(limit, this.#store.notAccepted(before.toISOString()));
   }
 
   /** Forgets a task that was deleted. */
@@ -226,4 +228,10 @@ export class ReadModel {
     this.#ended.delete(row.task_id);
     for (const listener of listeners ?? []) listener(row);
   }
+}
+
+function first(limit: number, found: Iterable<TaskRow>): TaskRow[] {
+  const rows: TaskRow[] = [];
+  for (const row of found) if (rows.push(row) === limit) break;
+  return rows;
 }

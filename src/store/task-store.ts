@@ -6,7 +6,7 @@ import type { TaskRow } from '../events/projection.js';
 import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 6;
+const SCHEMA = 7;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
@@ -17,6 +17,8 @@ export interface TaskFilter {
   readonly tokenId?: string | undefined;
   readonly spawnedBy?: string | undefined;
   readonly exchangeId?: string | undefined;
+  /** Without the tasks that nobody was told of, as they were not accepted. */
+  readonly accepted?: boolean | undefined;
   readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
@@ -135,6 +137,14 @@ export class TaskStore {
     }
   }
 
+  /** Tasks that were cancelled before `before` (ISO 8601) as they had not been accepted. */
+  *notAccepted(before: string): Generator<TaskRow> {
+    for (const { value: id } of this.#index.getRange({ start: ['not_accepted'], end: ['not_accepted', before] })) {
+      const row = this.#tasks.get(id);
+      if (row !== undefined) yield row;
+    }
+  }
+
   /** Whether a task is there that has no outcome. */
   hasOpen(): boolean {
     return OPEN.some((status) => {
@@ -197,6 +207,8 @@ export function withoutOutput({ output: _output, ...row }: TaskRow): TaskRow {
   return row;
 }
 
+const wasNotAccepted = ({ status, reason }: TaskRow): boolean => status === 'cancelled' && reason === 'not_accepted';
+
 const lastingKeys = (row: TaskRow): Key[] => [
   ['all', ALL, row.task_id],
   ['all', row.owner, row.task_id],
@@ -210,6 +222,7 @@ const passingKeys = (row: TaskRow): Key[] => [
   ...(row.ended_at === undefined
     ? []
     : [ALL, row.owner].map((whose) => ['ended', whose, row.ended_at?.slice(0, 10) ?? '', row.task_id])),
+  ...(wasNotAccepted(row) ? [['not_accepted', row.ended_at ?? '', row.task_id]] : []),
   ...(row.start_by === undefined || !mayFollow(row.status, 'expired') ? [] : [['due', row.start_by, row.task_id]]),
 ];
 
@@ -224,7 +237,7 @@ const knownKeys = (row: TaskRow): Key[] => [
 
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
 function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
-  const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, metadata } = filter;
+  const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, accepted, metadata } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
     (status === undefined || row.status === status) &&
@@ -233,6 +246,7 @@ function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) =
     (tokenId === undefined || row.token_id === tokenId) &&
     (spawnedBy === undefined || row.spawned_by === spawnedBy) &&
     (exchangeId === undefined || row.exchange_id === exchangeId) &&
+    (accepted !== true || !wasNotAccepted(row)) &&
     (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
   if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
   if (spawnedBy !== undefined) return { prefix: ['spawned_by', spawnedBy], rest };

@@ -25,7 +25,13 @@ describe('the sweeper', () => {
           return 0;
         },
       };
-      new Sweeper(broker, expirer, () => false, silent).start();
+      new Sweeper(
+        broker,
+        expirer,
+        () => false,
+        () => Promise.resolve(0),
+        silent,
+      ).start();
     });
     await swept;
   });

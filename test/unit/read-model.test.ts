@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { acceptedRow } from '../../src/events/projection.js';
+import { forgetNotAccepted } from '../../src/api/accept/forget-not-accepted.js';
+import { acceptedRow, type TaskRow } from '../../src/events/projection.js';
 import { ReadModel } from '../../src/store/read-model.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { silent } from '../fixtures/connection.js';
@@ -47,6 +48,36 @@ describe('the list of tasks', () => {
     );
     const all = await model.list({ owner: undefined }, TASKS);
     assert.deepEqual([all.rows.length, all.next], [TASKS, undefined]);
+  });
+
+  it('leaves out what was not accepted, which goes after an hour', async () => {
+    const at = Date.parse('2026-01-01T00:00:00Z');
+    const none = new ReadModel(new TaskStore(join(dir, 'n.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    const command = { v: 1, session_id: idOf(0), owner: 'o', priority: 'normal', prompt: 'x', queue: 'q' } as const;
+    const row = (n: number): TaskRow =>
+      acceptedRow({ ...command, task_id: idOf(n), accepted_at: new Date(at).toISOString() }, 'queued');
+    const cancelled = { status: 'cancelled', ended_at: new Date(at).toISOString() } as const;
+    none.accept(row(0));
+    none.accept({ ...row(1), ...cancelled, reason: 'requested' });
+    none.accept({ ...row(2), ...cancelled, reason: 'not_accepted' });
+    const ids = async (accepted: boolean): Promise<string[]> =>
+      (await none.list({ owner: 'o', accepted }, 10)).rows.map(({ task_id }) => task_id);
+    assert.deepEqual(await ids(true), [idOf(1), idOf(0)]);
+    assert.deepEqual(await ids(false), [idOf(2), idOf(1), idOf(0)]);
+    const deleted: string[] = [];
+    const deleter = {
+      task: async (id: string) => {
+        deleted.push(id);
+        await none.remove(id);
+      },
+    };
+    const forget = (now: number): Promise<number> =>
+      forgetNotAccepted({ model: none, deleter, log: silent }, now, new AbortController().signal);
+    assert.equal(await forget(at + 3_599_000), 0);
+    assert.equal(await forget(at + 3_601_000), 1);
+    assert.equal(await forget(at + 3_602_000), 0);
+    assert.deepEqual([deleted, await ids(false)], [[idOf(2)], [idOf(1), idOf(0)]]);
+    await none.stop();
   });
 
   it('lets others have their turn while it looks for few among many', async () => {

@@ -19,7 +19,7 @@ interface Options extends ListOptions {
   readonly spawnedBy?: string;
   readonly exchange?: string;
   readonly limit: number;
-  readonly include?: 'output';
+  readonly include?: 'output' | 'not_accepted';
 }
 
 const DEFAULT_LIMIT = 20;
@@ -37,7 +37,11 @@ export function register(program: Command): void {
     .option('--spawned-by <task>', 'only those that a task asked for by itself, and their cost')
     .option('--exchange <message>', 'only those that a message to an agent led to, and their cost')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
-    .addOption(new Option('--include <field>', 'with -o json: also their outputs').choices(['output']))
+    .addOption(
+      new Option('--include <field>', 'with -o json: also their outputs; or also tasks that were not accepted').choices(
+        ['output', 'not_accepted'],
+      ),
+    )
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples(
       'ksi tasks --watch',
