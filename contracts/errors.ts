@@ -82,7 +82,7 @@ export const API_ERRORS = {
   not_ended: {
     status: 409,
     title: 'The task has not ended',
-    next: 'Wait for its outcome or cancel it; then it can be run again.',
+    next: 'Wait for its outcome or cancel it, then ask again.',
   },
   not_retryable: {
     status: 409,

@@ -8,7 +8,7 @@ import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import { parseJson } from '../json.js';
 import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
-import { readStream } from '../events/replay.js';
+import { readStream } from '../broker/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { maySee, onBehalfOf, type Principal } from './principal.js';

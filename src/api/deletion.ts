@@ -27,7 +27,7 @@ export interface DeleterOptions {
   readonly model: Pick<ReadModel, 'list' | 'remove' | 'session'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
-  readonly records: Pick<SessionRecords, 'ownerOf' | 'remove'>;
+  readonly records: Pick<SessionRecords, 'find' | 'ownerOf' | 'remove'>;
   /** What else there is of owners. */
   readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly agents: Pick<AgentRemover, 'owner'>;
@@ -50,10 +50,13 @@ export class Deleter {
     this.#options = options;
   }
 
-  /** @throws {ApiError} not_ended: cancel it first. */
+  /** Its session goes with it when no other task and no import is in that. @throws {ApiError} not_ended: cancel it first. */
   async task(id: string, principal: Principal): Promise<void> {
     const task = await this.#options.tasks.task(id, principal);
-    await guarded(() => this.#task(task, principal));
+    await guarded(async () => {
+      await this.#task(task, principal);
+      await this.#emptySession(task, principal);
+    });
   }
 
   /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
@@ -66,7 +69,8 @@ export class Deleter {
     if (owner === undefined ? !kept || !principal.seesAll : !maySee(principal, owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     const open = rows.find(({ status }) => !isEnded(status));
-    if (open !== undefined) throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}`);
+    if (open !== undefined)
+      throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}, so the session stays`);
     await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal));
   }
 
@@ -127,6 +131,16 @@ export class Deleter {
     await this.#options.records.remove(sessionId);
     const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
     await this.#options.broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
+  }
+
+  /** Deletes the session of a deleted task, which would still tell what the task was asked and answered. */
+  async #emptySession({ session_id: sessionId, owner }: Identity, by: Principal): Promise<void> {
+    const { broker, model, records } = this.#options;
+    const others = await model.list({ owner: undefined, sessionId }, 1);
+    if (others.rows.length > 0 || (await records.find(sessionId)) !== undefined) return;
+    // Another API may have just taken a task in: the session goes on.
+    if ((await lastBySubject(broker, STREAM.commands, SUBJECT.session(sessionId))) !== undefined) return;
+    await this.#session(sessionId, [], owner, by);
   }
 
   async #task(task: Identity, by: Principal): Promise<void> {

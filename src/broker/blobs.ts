@@ -1,16 +1,29 @@
+import { createHash } from 'node:crypto';
 import { Objm, type ObjectStore } from '@nats-io/obj';
 import type { BlobRef } from '../../contracts/blob.js';
 import { BUCKET } from '../../contracts/names.js';
+import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
-import { asBrokerError } from './read.js';
 import { BrokerError } from './errors.js';
+import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
+import { readStream } from './replay.js';
 
 /** What a message may take beside its body: subject, headers and the protocol's own. */
 const HEADROOM = 16_384;
 /** What the names of events' bodies begin with. */
 const OF_EVENTS = 'event/';
 
-/** Bodies too large for a message, in object stores: those of events in one that their readers read too, all others in KSI's own. */
+/** What an object store keeps of an object beside its chunks. */
+interface Info {
+  readonly nuid: string;
+  readonly digest: string;
+  readonly deleted?: boolean;
+}
+
+/**
+ * Bodies too large for a message, in object stores: those of events in one that their readers read too, all others in KSI's own.
+ * The library's own reads, lists and deletions each make a consumer, which the broker keeps for five minutes. Here none does.
+ */
 export class Blobs {
   readonly #broker: Broker;
   readonly #stores = new Map<string, Promise<ObjectStore>>();
@@ -37,37 +50,62 @@ export class Blobs {
 
   /** @throws {BrokerError} also when there is none. */
   async get(ref: BlobRef): Promise<Uint8Array> {
-    let body: Uint8Array | null;
-    try {
-      const store = await this.#open(ref.name);
-      body = await store.getBlob(ref.name);
-    } catch (error) {
-      throw asBrokerError(error, `reading the blob ${ref.name}`);
-    }
-    if (body === null) throw new BrokerError('refused', `The blob ${ref.name} is not in the object store any more`);
-    return body;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.chunks(ref)) chunks.push(chunk);
+    const { buffer, byteOffset, length } = Buffer.concat(chunks);
+    return new Uint8Array(buffer, byteOffset, length);
   }
 
+  /** A blob piece by piece, read as fast as the pieces are taken. @throws {BrokerError} also when there is none, or not all of it. */
+  async *chunks({ name }: BlobRef): AsyncGenerator<Uint8Array> {
+    const bucket = bucketOf(name);
+    const info = await this.#info(bucket, metaSubject(bucket, name));
+    if (info === undefined) throw gone(name);
+    const digest = createHash('sha256');
+    const subject = chunkSubject(bucket, info.nuid);
+    for await (const { data } of readStream(this.#broker, streamOf(bucket), subject, 0, Number.MAX_SAFE_INTEGER)) {
+      digest.update(data);
+      yield data;
+    }
+    // It was deleted meanwhile, or replaced.
+    if (digest.digest('base64url') !== info.digest.replace(/^SHA-256=|=+$/g, '')) throw gone(name);
+  }
+
+  /** Leaves nothing of it, not even its name. @throws {BrokerError} */
   async delete(name: string): Promise<void> {
-    try {
-      await (await this.#open(name)).delete(name);
-    } catch (error) {
-      throw asBrokerError(error, `deleting the blob ${name}`);
+    const bucket = bucketOf(name);
+    await this.#remove(bucket, metaSubject(bucket, name));
+  }
+
+  /** Deletes all whose name begins with one of these, which are all of events or all not. @throws {BrokerError} */
+  async deleteBelow(...prefixes: readonly string[]): Promise<void> {
+    const bucket = bucketOf(prefixes[0] ?? '');
+    for (const subject of await subjectsOf(this.#broker, streamOf(bucket), `$O.${bucket}.M.*`)) {
+      const name = Buffer.from(subject.slice(subject.lastIndexOf('.') + 1), 'base64url').toString();
+      if (prefixes.some((prefix) => name.startsWith(prefix))) await this.#remove(bucket, subject);
     }
   }
 
-  /** Deletes all whose name begins so. @throws {BrokerError} */
-  async deleteBelow(prefix: string): Promise<void> {
-    try {
-      const store = await this.#open(prefix);
-      for (const { name } of await store.list()) if (name.startsWith(prefix)) await store.delete(name);
-    } catch (error) {
-      throw asBrokerError(error, `deleting the blobs below ${prefix}`);
-    }
+  /** The chunks first: what is broken off can still be found. */
+  async #remove(bucket: string, subject: string): Promise<void> {
+    const info = await this.#info(bucket, subject, true);
+    if (info === undefined) return;
+    for (const filter of [chunkSubject(bucket, info.nuid), subject])
+      try {
+        await this.#broker.jsm.streams.purge(streamOf(bucket), { filter });
+      } catch (error) {
+        throw asBrokerError(error, `deleting a blob of ${bucket}`);
+      }
+  }
+
+  async #info(bucket: string, subject: string, deleted = false): Promise<Info | undefined> {
+    const stored = await lastBySubject(this.#broker, streamOf(bucket), subject);
+    const info = stored === undefined ? undefined : (parseJson(stored.data) as Info | undefined);
+    return info?.deleted === true && !deleted ? undefined : info;
   }
 
   #open(name: string): Promise<ObjectStore> {
-    const bucket = name.startsWith(OF_EVENTS) ? BUCKET.blobs : BUCKET.privateBlobs;
+    const bucket = bucketOf(name);
     const store =
       this.#stores.get(bucket) ??
       new Objm(this.#broker.js).open(bucket, false).catch((error: unknown) => {
@@ -78,3 +116,14 @@ export class Blobs {
     return store;
   }
 }
+
+const bucketOf = (name: string): string => (name.startsWith(OF_EVENTS) ? BUCKET.blobs : BUCKET.privateBlobs);
+
+// As object stores have it (ADR-20 of NATS): other clients read them too.
+const streamOf = (bucket: string): string => `OBJ_${bucket}`;
+const chunkSubject = (bucket: string, nuid: string): string => `$O.${bucket}.C.${nuid}`;
+const metaSubject = (bucket: string, name: string): string =>
+  `$O.${bucket}.M.${Buffer.from(name).toString('base64').replaceAll('+', '-').replaceAll('/', '_')}`;
+
+const gone = (name: string): BrokerError =>
+  new BrokerError('refused', `The blob ${name} is not in the object store any more`);

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { HEADER, SUBJECT } from '../../contracts/names.js';
-import { readStream } from '../events/replay.js';
+import { readStream } from './replay.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { streamPosition } from './read.js';

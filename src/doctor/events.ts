@@ -3,7 +3,7 @@ import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject, streamPosition } from '../broker/read.js';
 import { placeOf } from '../broker/session-queue.js';
-import { readStream } from '../events/replay.js';
+import { readStream } from '../broker/replay.js';
 import { findingsOf, type Finding } from './finding.js';
 import { Invariants, type SeenEvent } from './invariants.js';
 

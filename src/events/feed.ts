@@ -1,6 +1,6 @@
 import type { BridgedEvent } from './bridged.js';
 import type { EventHub } from './hub.js';
-import type { PageGate } from './replay.js';
+import type { PageGate } from '../broker/replay.js';
 
 /** Where a feed delivers to. */
 export interface FeedSink {

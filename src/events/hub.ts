@@ -11,7 +11,7 @@ import { isBrokerError } from '../broker/errors.js';
 import { streamPosition } from '../broker/read.js';
 import { BridgedEvent } from './bridged.js';
 import { encodeCursor, incarnationOf, type Position } from './cursor.js';
-import { readStream, type PageGate } from './replay.js';
+import { readStream, type PageGate } from '../broker/replay.js';
 import { EventRing } from './ring.js';
 
 export type EventListener = (event: BridgedEvent) => void;

@@ -15,7 +15,7 @@ import type { Position } from './cursor.js';
 import { Feed, type ReplayLimit } from './feed.js';
 import type { EventHub } from './hub.js';
 import { acceptedRow } from './projection.js';
-import { readStream } from './replay.js';
+import { readStream } from '../broker/replay.js';
 
 export interface TailOptions {
   readonly broker: Broker;

@@ -5,7 +5,7 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import type { WholeEvent } from './recorder.js';
 
 /** As the operator, who may read what is stored. */

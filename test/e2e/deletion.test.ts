@@ -59,6 +59,20 @@ describe('deletion', () => {
     assert.equal((await ask('GET', `/tasks/${two.task_id}`)).status, 200);
   });
 
+  it('of the only task of a session takes the session', async () => {
+    const { status, body } = await ask('POST', '/spawn?wait=60', { prompt: 'canary-alone' });
+    assert.equal(status, 200);
+    const { task_id: id, session_id: session } = body as unknown as Task;
+    const folder = join(cluster.dir, 'workspaces', session);
+    assert.ok(existsSync(folder));
+    assert.equal((await ask('DELETE', `/tasks/${id}`)).status, 204);
+    await gone(`/tasks/${id}`);
+    await gone(`/sessions/${session}`);
+    while (existsSync(folder));
+    const resumed = await ask('POST', '/spawn', { prompt: 'x', session_id: session, resume_only: true });
+    assert.deepEqual([resumed.status, resumed.body['code']], [404, 'session_not_found']);
+  });
+
   it('is refused while a task is open', async () => {
     const { body } = await ask('POST', '/spawn', { prompt: 'x [[delay:20000]]', session_id: 'busy' });
     const { task_id: id } = body as unknown as SpawnAccepted;

@@ -15,7 +15,7 @@ import type { Publication } from '../../src/broker/publish.js';
 import { encodeCursor } from '../../src/events/cursor.js';
 import { ReplayLimit } from '../../src/events/feed.js';
 import { EventHub } from '../../src/events/hub.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import type { ReadModel } from '../../src/store/read-model.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { Objm } from '@nats-io/obj';
 import { Batcher } from '../../src/api/accept/batcher.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { Blobs } from '../../src/broker/blobs.js';
@@ -111,6 +112,26 @@ describe('publishing to the broker', () => {
     assert.deepEqual(Buffer.from(await blobs.get(ref)), Buffer.from(body));
     await blobs.delete(ref.name);
     await assert.rejects(blobs.get(ref), /not in the object store/);
+  });
+
+  it('reads and deletes blobs without a consumer, and leaves nothing of those deleted', async () => {
+    const blobs = new Blobs(broker);
+    const body = new Uint8Array(300_000).fill(7);
+    const put = (name: string): Promise<unknown> => blobs.put(name, body);
+    for (const name of ['event/a/1', 'event/a/2', 'event/b/1', 'event/c/1']) await put(name);
+    assert.equal((await blobs.get({ name: 'event/a/1', size: body.length })).length, body.length);
+    await blobs.delete('event/c/1');
+    await blobs.delete('event/never');
+    await blobs.deleteBelow('event/a/');
+    await assert.rejects(blobs.get({ name: 'event/a/2', size: body.length }), /not in the object store/);
+    const { state } = await broker.jsm.streams.info('OBJ_ksi_blobs', { subjects_filter: '>' });
+    assert.equal(state.consumer_count, 0);
+    assert.equal(Object.keys(state.subjects ?? {}).length, 2, 'the chunks and the name of the one that is left');
+    // Readers of events use the library.
+    const store = await new Objm(broker.js).open('ksi_blobs');
+    assert.equal((await store.getBlob('event/b/1'))?.length, body.length);
+    await blobs.delete('event/b/1');
+    assert.equal(await store.getBlob('event/b/1').catch(() => null), null);
   });
 
   it('rejects at once what is under way when the broker dies, and works again when it is back', async () => {

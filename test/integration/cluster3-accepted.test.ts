@@ -9,7 +9,7 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { StoredEvent } from '../../contracts/events.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { readConfig } from '../../src/config.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';

@@ -7,7 +7,7 @@ import { streamSpecs } from '../../contracts/topology.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readConfig } from '../../src/config.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { makeStreams, silent } from '../fixtures/connection.js';

@@ -6,7 +6,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { newEvent, eventPublication } from '../../src/broker/events.js';
 import { lastBySubject, streamPosition } from '../../src/broker/read.js';
 import { EventHub } from '../../src/events/hub.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';

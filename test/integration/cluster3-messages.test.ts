@@ -7,7 +7,7 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, sourceOf, type Stored } from '../../src/broker/read.js';
 import { SourceWatch } from '../../src/broker/source-watch.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';

@@ -16,7 +16,7 @@ import { BUCKET, HEADER, NOBODY, STREAM, SUBJECT } from '../../contracts/names.j
 import { TASK_STATES } from '../../contracts/states.js';
 import { NO_USAGE } from '../../contracts/usage.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
-import { readStream } from '../../src/events/replay.js';
+import { readStream } from '../../src/broker/replay.js';
 import { putEntry } from '../../src/broker/kv.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { recordFor } from '../../src/conversations/begin.js';

@@ -4,7 +4,7 @@ import { NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { MESSAGES_MAX_AGE_S } from '../../../contracts/topology.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 import type { Positions } from './positions.js';
 import type { AgentRegistry } from './registry.js';

@@ -10,7 +10,7 @@ import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { asBrokerError, lastBySubject, type Stored, sourceOf } from '../../broker/read.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 import { invalid } from '../api-error.js';
 import type { Position, Positions } from './positions.js';

@@ -5,7 +5,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { asBrokerError, deleteMessage, lastBySubject } from '../../broker/read.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 import type { Positions } from './positions.js';
 import type { Presence } from './presence.js';

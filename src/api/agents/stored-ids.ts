@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../../../contracts/events.js';
 import type { Broker } from '../../broker/connect.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 
 interface Read {

@@ -8,7 +8,7 @@ import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 import { readEntry } from '../../broker/kv.js';
 import { asBrokerError, deleteMessage, streamPosition } from '../../broker/read.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 
 /** What a line takes beside its text. */

@@ -14,7 +14,7 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
         tags: ['Tasks'],
         summary: 'Delete an ended task',
         description:
-          'Its events, its prompt, its dead letter: everywhere. What its session remembers of it goes with the session.',
+          'Removes its events, prompt, answer and dead letter everywhere. A session with no other task goes with it, transcript and working folder included. A session with other tasks keeps its transcript until it is deleted itself.',
         params: TaskParams,
         response: ERRORS,
       },

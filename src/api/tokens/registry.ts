@@ -5,7 +5,7 @@ import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/names.js';
 import { TokenRecord, type TokenCreated, type TokenRequest, type TokenShown } from '../../../contracts/tokens.js';
 import type { Broker } from '../../broker/connect.js';
 import { lastBySubject, streamPosition, type Stored } from '../../broker/read.js';
-import { readStream } from '../../events/replay.js';
+import { readStream } from '../../broker/replay.js';
 import { ApiError, apiErrorOf, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';

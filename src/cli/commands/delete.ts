@@ -31,7 +31,8 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   {
     name: 'task',
-    description: 'Delete ended tasks: their events, prompts and dead letters',
+    description:
+      'Delete ended tasks: their events, prompts, answers and dead letters, and a session with no other task',
     argument: 'the tasks’ ids',
     examples: ['ksi delete task ID', 'ksi cancel ID && ksi delete task ID'],
     key: 'task_id',

@@ -1,8 +1,8 @@
 import { JetStreamApiError, JetStreamError, type StoredMsg } from '@nats-io/jetstream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerError } from '../broker/errors.js';
-import type { Broker } from '../broker/connect.js';
-import { asBrokerError, asStored, lastBySubject, type Stored } from '../broker/read.js';
+import { BrokerError } from './errors.js';
+import type { Broker } from './connect.js';
+import { asBrokerError, asStored, lastBySubject, type Stored } from './read.js';
 
 const PAGE_MESSAGES = 1_000;
 const PAGE_BYTES = 4 * 1_048_576;
