@@ -140,6 +140,8 @@ export const SUBJECT = {
 
   /** Whose an imported session is: an entry of the KV bucket. */
   sessionRecord: (sessionId: string) => `$KV.${BUCKET.sessions}.${sessionId}`,
+  /** The session that an owner's name stands for. @param token of the name (`keyToken`). */
+  sessionName: (owner: string, token: string) => `$KV.${BUCKET.sessions}.name.${owner}.${token}`,
 
   /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
@@ -173,8 +175,8 @@ export const SUBJECT = {
   kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
 
   /** An outcome as KSI_OUTCOMES stores it. */
-  outcome: (token: string) => `ksi.outcomes.${token}`,
-  outcomesAll: 'ksi.outcomes.*',
+  outcome: (taskId: string, token: string) => `ksi.outcomes.${taskId}.${token}`,
+  outcomesAll: 'ksi.outcomes.*.*',
 
   messagesAll: 'ksi.messages.>',
   messageStored: (type: string, to: string) => `ksi.messages.${type}.${to}`,
@@ -263,7 +265,7 @@ export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
 /** On an answer that speaks of a task which an earlier request with the same key made. */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
 
-/** Namespace of the UUIDv5 that a session's name stands for (of `<owner>/<name>`). Never changes. */
+/** Namespace of UUIDv5 ids that KSI derives from a session's id. Never changes. */
 export const SESSION_NAMESPACE = '6f1c1f6e-0d0e-5c1a-9a3e-6b5c2f7d4a10';
 
 /** Names a client may give: sessions, queues' tokens. Safe as a subject's token except for `.`, which a queue may not hold. */

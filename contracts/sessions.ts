@@ -79,6 +79,15 @@ export const TranscriptQuery = Type.Object(
 );
 export type TranscriptQuery = Static<typeof TranscriptQuery>;
 
+/** The session that an owner's name stands for: an entry of `ksi_sessions`. */
+export const SessionNameRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  session_id: Type.String(),
+  session_name: Type.String(),
+  owner: Type.String(),
+});
+export type SessionNameRecord = Static<typeof SessionNameRecord>;
+
 /** Whose a session is that has no task: its entry in `ksi_sessions`. */
 export const SessionRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),

@@ -112,8 +112,8 @@ export const streamSpecs = (
         name: STREAM.events,
         subject_transforms: OUTCOMES.map((token) => ({
           src: SUBJECT.taskState('*', token),
-          // Without the task's id: each distinct subject costs the broker memory.
-          dest: SUBJECT.outcome(token),
+          // With the task's id, so that a task can be deleted.
+          dest: SUBJECT.outcome('{{wildcard(1)}}', token),
         })),
       },
     ],
@@ -182,7 +182,7 @@ export const streamSpecs = (
     allow_atomic: true,
   },
   bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.sessions, 'Sessions that were imported, and whose they are', 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.sessions, 'Names of sessions, and owners of sessions that have no task', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
   ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),

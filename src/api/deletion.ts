@@ -8,11 +8,11 @@ import { asBrokerError, lastBySubject, subjectsOf } from '../broker/read.js';
 import { placeOf } from '../broker/session-queue.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
-import { chooseSession } from './accept/session.js';
 import type { AgentRemover } from './agents/removal.js';
 import type { Conversations } from './conversations/conversations.js';
 import { ApiError, guarded } from './api-error.js';
 import { maySee, type Principal } from './principal.js';
+import type { SessionNames } from './sessions/names.js';
 import type { SessionRecords } from './sessions/records.js';
 import type { Canceller } from './steer/cancel.js';
 import { lastStateOf } from './task-state.js';
@@ -28,6 +28,7 @@ export interface DeleterOptions {
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'find' | 'ownerOf' | 'remove'>;
+  readonly names: Pick<SessionNames, 'find' | 'release'>;
   /** What else there is of owners. */
   readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
   readonly agents: Pick<AgentRemover, 'owner'>;
@@ -61,7 +62,8 @@ export class Deleter {
 
   /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
   async session(asked: string, principal: Principal): Promise<void> {
-    const { sessionId } = chooseSession(asked, principal.owner);
+    const sessionId = (await guarded(() => this.#options.names.find(asked, principal.owner)))?.sessionId;
+    if (sessionId === undefined) throw new ApiError('session_not_found', `There is no session ${asked}`);
     const rows = await this.#rows({ owner: undefined, sessionId });
     const kept = await guarded(() => this.#hasTranscript(sessionId));
     const owner = rows.at(-1)?.owner ?? (await guarded(() => this.#options.records.ownerOf(sessionId)));
@@ -128,7 +130,10 @@ export class Deleter {
     await this.#purge(STREAM.transcripts, SUBJECT.transcript(sessionId));
     await this.#purge(STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
     await this.#options.blobs.deleteBelow(`transcript/${sessionId}/`);
-    await this.#options.records.remove(sessionId);
+    const { records, names } = this.#options;
+    const name = rows.at(-1)?.session_name ?? (await records.find(sessionId))?.session_name;
+    await records.remove(sessionId);
+    if (name !== undefined) await names.release(name, owner, sessionId);
     const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
     await this.#options.broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
   }
@@ -157,6 +162,7 @@ export class Deleter {
     for (const name of [`command/${id}`, `dead/${id}`]) await blobs.delete(name);
     await blobs.deleteBelow(`event/${id}/`);
     await this.#purge(STREAM.events, SUBJECT.taskAll(id));
+    await this.#purge(STREAM.outcomes, SUBJECT.outcome(id, '*'));
     const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
     // The other APIs hear of it; here it is gone when it is said to be.

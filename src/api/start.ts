@@ -52,6 +52,7 @@ import { startNatsService } from './nats-service.js';
 import { Profiles } from './profiles.js';
 import { Prompts } from './prompts.js';
 import { buildServer } from './server.js';
+import { SessionNames } from './sessions/names.js';
 import { SessionRecords } from './sessions/records.js';
 import { Sessions } from './sessions/sessions.js';
 import { Transcripts } from './sessions/transcripts.js';
@@ -140,6 +141,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
     const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
     const sessionRecords = new SessionRecords(broker);
+    const sessionNames = new SessionNames(broker);
     const exchanges = new Exchanges(broker, tail.model);
     const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model, exchanges);
     const acceptor = new Acceptor({
@@ -149,6 +151,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       model: tail.model,
       gauge,
       records: sessionRecords,
+      names: sessionNames,
       budget,
       exchanges,
       workspaces,
@@ -159,7 +162,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => acceptor.stop());
     const metrics = new Metrics(() => gauge.standing);
-    const tasks = new TaskReader(broker, blobs, hub, tail.model);
+    const tasks = new TaskReader(broker, blobs, hub, tail.model, sessionNames);
     const idempotency = new IdempotencyRecords(broker);
     const once = new OnceAcceptor(broker, acceptor, idempotency, log);
     const canceller = new Canceller(broker, tasks, log);
@@ -226,14 +229,15 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         canceller,
         tokens,
         records: sessionRecords,
-        ofOwners: [shared, identities, profiles],
+        names: sessionNames,
+        ofOwners: [shared, identities, profiles, sessionNames],
         agents: agents.remover,
         conversations: talk.conversations,
         log,
       }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
-      sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords),
+      sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords, sessionNames),
       approvals: new ApprovalDesk(broker, tasks, pending),
       shared,
       identities,

@@ -9,10 +9,10 @@ import { asBrokerError, asStored, nextBySubject, streamPosition, type Stored } f
 import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/projection.js';
 import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
-import { chooseSession } from './accept/session.js';
-import { ApiError, apiErrorOf } from './api-error.js';
+import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { decodePage, encodePage } from './page-cursor.js';
 import { maySee, type Principal } from './principal.js';
+import type { SessionNames } from './sessions/names.js';
 
 const DEFAULT_LIMIT = 50;
 /** Of outputs on one page, over HTTP. */
@@ -30,7 +30,10 @@ export class TaskReader {
   readonly #hub: EventHub;
   readonly #model: ReadModel;
 
-  constructor(broker: Broker, blobs: Blobs, hub: EventHub, model: ReadModel) {
+  readonly #names: Pick<SessionNames, 'find'>;
+
+  constructor(broker: Broker, blobs: Blobs, hub: EventHub, model: ReadModel, names: Pick<SessionNames, 'find'>) {
+    this.#names = names;
     this.#broker = broker;
     this.#blobs = blobs;
     this.#hub = hub;
@@ -47,6 +50,11 @@ export class TaskReader {
   /** Newest first. @param maxOutputBytes of a page with outputs; one task is on it whatever its size. @throws {ApiError} */
   async page(query: TasksQuery, principal: Principal, maxOutputBytes = MAX_OUTPUT_BYTES): Promise<TaskPage> {
     const before = query.cursor === undefined ? undefined : decodePage(query.cursor);
+    const session =
+      query.session_id === undefined
+        ? undefined
+        : await guarded(() => this.#names.find(query.session_id ?? '', principal.owner));
+    if (query.session_id !== undefined && session === undefined) return { tasks: [] };
     const filter = {
       owner: principal.seesAll ? undefined : principal.owner,
       status: query.status,
@@ -55,8 +63,7 @@ export class TaskReader {
       exchangeId: query.exchange_id,
       accepted: query.include !== 'not_accepted',
       metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
-      sessionId:
-        query.session_id === undefined ? undefined : chooseSession(query.session_id, principal.owner).sessionId,
+      sessionId: session?.sessionId,
     };
     const { rows, next: following } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
     const tasks = query.include === 'output' ? this.#withOutputs(rows, maxOutputBytes) : rows.map(taskOf);

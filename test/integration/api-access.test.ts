@@ -256,6 +256,7 @@ describe('access', () => {
       409,
       { topic: 'x', mode: 'debate', conversation_id: mine.talk },
     ],
+    'GET /exchanges/:id': ['read', `/exchanges/${mine.task}`, 404],
     'GET /workers': ['read', '/workers', 200],
     'GET /queues': ['read', '/queues', 200],
     'GET /metrics': ['read', '/metrics', 200],

@@ -7,6 +7,7 @@ import { LOCAL } from '../../src/api/principal.js';
 import { Canceller } from '../../src/api/steer/cancel.js';
 import { EventHub } from '../../src/events/hub.js';
 import { TaskReader } from '../../src/api/task-reader.js';
+import { SessionNames } from '../../src/api/sessions/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
@@ -192,9 +193,16 @@ describe('cancelling what does not run', () => {
         const first = await lab.workers.post('x');
         const second = await lab.workers.post('y', { sessionId: first.sessionId });
         const rows = { task: (id: string) => reader.task(id, LOCAL), ended: (id: string) => reader.task(id, LOCAL) };
-        const reader = new TaskReader(broker, new Blobs(broker), new EventHub(broker, new Blobs(broker), silent), {
-          get: () => undefined,
-        } as never);
+        const reader = new TaskReader(
+          broker,
+          new Blobs(broker),
+          new EventHub(broker, new Blobs(broker), silent),
+          {
+            get: () => undefined,
+            output: () => undefined,
+          } as never,
+          new SessionNames(broker),
+        );
         const faulty = faultyBroker(broker, at, fault);
         const dying = new Canceller(faulty.broker, rows, silent).cancel(first.taskId, LOCAL);
         await Promise.race([dying, faulty.happened]);

@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { DeadLetter } from '../../contracts/dead.js';
 import type { DeadPage, DeadRetryAnswer, Task } from '../../contracts/http.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { SessionNames } from '../../src/api/sessions/names.js';
 import { Acceptor } from '../../src/api/accept/accept.js';
 import { IdempotencyRecords } from '../../src/api/accept/idempotency-records.js';
 import { OnceAcceptor } from '../../src/api/accept/once.js';
@@ -155,6 +156,7 @@ describe('dead letters, and tasks run again', () => {
       exchanges: { count: () => Promise.resolve() },
       budget: { left: () => Promise.resolve(undefined) },
       records: { ownerOf: () => Promise.resolve(undefined) },
+      names: new SessionNames(broker),
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },

@@ -7,6 +7,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { settledSequenceOf } from '../../src/api/cursors.js';
 import { TaskReader } from '../../src/api/task-reader.js';
+import { SessionNames } from '../../src/api/sessions/names.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -123,7 +124,10 @@ describe('one fault stays one', () => {
       const complete = newEvent('SPAWN_COMPLETE', { ...ids, attempt: 1, n: 2, ref });
       await lab.broker.publisher.publish(eventPublication(complete, SUBJECT.taskState(ids.task_id, 'complete')));
       const nothing = { get: () => undefined } as unknown as ReadModel;
-      const task = await new TaskReader(lab.broker, blobs, hub, nothing).task(ids.task_id, LOCAL);
+      const task = await new TaskReader(lab.broker, blobs, hub, nothing, new SessionNames(lab.broker)).task(
+        ids.task_id,
+        LOCAL,
+      );
       assert.deepEqual(task.output, { result: 'large' });
     } finally {
       await hub.stop();

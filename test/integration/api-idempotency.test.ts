@@ -5,6 +5,7 @@ import { headers } from '@nats-io/transport-node';
 import type { SpawnAccepted } from '../../contracts/http.js';
 import { BUCKET, SUBJECT } from '../../contracts/names.js';
 import type { SpawnRequest } from '../../contracts/spawn.js';
+import { SessionNames } from '../../src/api/sessions/names.js';
 import { Acceptor } from '../../src/api/accept/accept.js';
 import { IdempotencyRecords } from '../../src/api/accept/idempotency-records.js';
 import { OnceAcceptor, type AcceptedOnce } from '../../src/api/accept/once.js';
@@ -40,6 +41,7 @@ function acceptorOn(
     exchanges: { count: () => Promise.resolve() },
     budget: { left },
     records: { ownerOf: () => Promise.resolve(undefined) },
+    names: new SessionNames(broker),
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
     mcpServers: { current: {} },

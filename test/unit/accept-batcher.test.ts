@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Batcher, batchesOf, batchLength } from '../../src/api/accept/batcher.js';
-import { chooseSession } from '../../src/api/accept/session.js';
 import { isOpen } from '../../src/api/auth.js';
 import { BrokerError } from '../../src/broker/errors.js';
 import type { Publication, PublishAck, Publisher } from '../../src/broker/publish.js';
@@ -89,18 +88,6 @@ describe('the batcher', () => {
     assert.equal(batchLength([{ bytes: 9_000_000 }, { bytes: 1 }]), 1);
     assert.equal(batchLength([{ bytes: 3_000_000 }, { bytes: 3_000_000 }]), 1);
     assert.equal(batchLength([]), 0);
-  });
-});
-
-describe('the session of a request', () => {
-  it('is a new one, a UUID, or what a name of the owner stands for', () => {
-    assert.equal(chooseSession(undefined, 'a').fresh, true);
-    const id = 'A1A20820-6481-721D-9F79-DB9F581717F0';
-    assert.deepEqual(chooseSession(id, 'a'), { sessionId: id.toLowerCase(), fresh: false });
-    const mine = chooseSession('notes', 'a');
-    assert.deepEqual(chooseSession('notes', 'a'), mine);
-    assert.equal(mine.sessionName, 'notes');
-    assert.notEqual(chooseSession('notes', 'b').sessionId, mine.sessionId);
   });
 });
 

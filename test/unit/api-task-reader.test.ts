@@ -9,6 +9,8 @@ import { acceptedRow, type TaskRow } from '../../src/events/projection.js';
 import type { EventHub } from '../../src/events/hub.js';
 import type { ReadModel } from '../../src/store/read-model.js';
 
+const NO_NAMES = { find: () => Promise.resolve(undefined) };
+
 const ID = '01a20820-0000-7000-8000-000000000000';
 const ROW = acceptedRow(
   {
@@ -35,7 +37,7 @@ describe('waiting for the end of a task', () => {
         return () => listeners.delete(listener);
       },
     } as unknown as ReadModel;
-    const reader = new TaskReader({} as Broker, {} as Blobs, {} as EventHub, model);
+    const reader = new TaskReader({} as Broker, {} as Blobs, {} as EventHub, model, NO_NAMES);
     const giveUp = new AbortController();
     const first = reader.ended(ID, LOCAL, giveUp.signal);
     const second = reader.ended(ID, LOCAL, giveUp.signal);
@@ -63,7 +65,7 @@ describe('waiting for the end of a task', () => {
         row = { ...ROW, status: 'completed', ended_at: ROW.created_at };
       },
     } as unknown as EventHub;
-    const reader = new TaskReader({} as Broker, {} as Blobs, hub, model);
+    const reader = new TaskReader({} as Broker, {} as Blobs, hub, model, NO_NAMES);
     assert.equal((await reader.ended(ID, LOCAL, new AbortController().signal)).status, 'completed');
   });
 });

@@ -8,13 +8,13 @@ import type { Blobs } from '../../broker/blobs.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import type { PublishAck } from '../../broker/publish.js';
-import { deleteMessage } from '../../broker/read.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
 import type { EventHub } from '../../events/hub.js';
 import { acceptedRow, previewOf } from '../../events/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
-import { ApiError, apiErrorOf } from '../api-error.js';
-import type { Principal } from '../principal.js';
+import { ApiError, apiErrorOf, guarded } from '../api-error.js';
+import { maySee, type Principal } from '../principal.js';
 import type { Budget } from '../budgets.js';
 import type { Exchanges } from '../exchanges.js';
 import { Admission, type AdmissionOptions } from './admission.js';
@@ -22,7 +22,8 @@ import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
 import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
-import { chooseFork, chooseSession } from './session.js';
+import type { SessionNames } from '../sessions/names.js';
+import type { SessionChoice } from './session.js';
 
 export interface AcceptorOptions extends AdmissionOptions {
   readonly blobs: Blobs;
@@ -31,6 +32,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
   readonly exchanges: Pick<Exchanges, 'count'>;
+  readonly names: Pick<SessionNames, 'find' | 'choose'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
   readonly log: Logger;
 }
@@ -48,6 +50,9 @@ const ENVELOPE_BYTES = 600;
 
 /** A task may be waiting for one that it asked for: that one must not stand behind a long queue, and a worker looks for it there (ADR 39). */
 const laneOf = ({ depth, priority }: SpawnCommand): Lane => (depth === undefined ? priority : 'next');
+
+const noSession = (asked: string | undefined): ApiError =>
+  new ApiError('session_not_found', asked === undefined ? 'There is no such session' : `There is no session ${asked}`);
 
 /** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
 export class Acceptor {
@@ -87,7 +92,9 @@ export class Acceptor {
   async admit(request: SpawnRequest, principal: Principal): Promise<void> {
     await this.#admission.check(request, principal);
     if (request.session_id === undefined) return;
-    await this.#admission.checkSession(chooseSession(request.session_id, principal.owner), request, principal);
+    const session = await guarded(() => this.#options.names.find(request.session_id ?? '', principal.owner));
+    if (session !== undefined) await this.#admission.checkSession(session, request, principal);
+    else if (request.resume_only === true) throw noSession(request.session_id);
   }
 
   /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
@@ -96,9 +103,7 @@ export class Acceptor {
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
-    const { session_id: asked, fork } = request;
-    const forks = fork === true && asked !== undefined;
-    const session = forks ? chooseFork(asked, principal.owner) : chooseSession(asked, principal.owner);
+    const session = await guarded(() => this.#sessionOf(request, principal));
     let { workspace } = request;
     // What was said in a fork's origin is of the files there.
     if (session.forkOf !== undefined) workspace ??= await this.#admission.checkFork(session.forkOf, principal);
@@ -112,6 +117,18 @@ export class Acceptor {
       since: hub.cursor(),
       principal,
     };
+  }
+
+  /** @throws {BrokerError} @throws {ApiError} session_not_found */
+  async #sessionOf(
+    { session_id: asked, fork, resume_only: resumeOnly }: SpawnRequest,
+    { owner }: Principal,
+  ): Promise<SessionChoice> {
+    const { names } = this.#options;
+    if (asked === undefined || (fork !== true && resumeOnly !== true)) return names.choose(asked, owner);
+    const found = await names.find(asked, owner);
+    if (found === undefined) throw noSession(asked);
+    return fork === true ? { ...(await names.choose(undefined, owner)), forkOf: found.sessionId } : found;
   }
 
   /** What is left, or that nothing is. */
@@ -159,7 +176,7 @@ export class Acceptor {
     const identity = identityOf(command);
     try {
       const message = await this.#message(command, options.traceparent);
-      const status = await this.#storeInSession(message, command, this.#announce(command, options.traceparent), true);
+      const status = await this.#storeInSession(message, prepared, this.#announce(command, options.traceparent), true);
       const confirmed = await options.confirm(status);
       this.#accepted(command, status);
       return confirmed;
@@ -186,13 +203,14 @@ export class Acceptor {
   }
 
   /** @returns the task's true status. @throws {BrokerError | ApiError} */
-  async #store({ command, fresh }: Prepared, traceparent: string | undefined): Promise<TaskStatus> {
+  async #store(prepared: Prepared, traceparent: string | undefined): Promise<TaskStatus> {
+    const { command, fresh } = prepared;
     const message = await this.#message(command, traceparent);
     const announced = this.#announce(command, traceparent);
     try {
       return fresh
         ? await this.#storeFresh(message, command)
-        : await this.#storeInSession(message, command, announced, false);
+        : await this.#storeInSession(message, prepared, announced, false);
     } catch (error) {
       if (await this.#turnedOutAccepted(identityOf(command), error)) return 'running';
       throw error;
@@ -237,7 +255,7 @@ export class Acceptor {
 
   async #storeInSession(
     message: TaskMessage,
-    command: SpawnCommand,
+    { command, principal }: Prepared,
     announced: Promise<PublishAck>,
     again: boolean,
   ): Promise<TaskStatus> {
@@ -251,6 +269,10 @@ export class Acceptor {
       if (!isBrokerError(error, 'conflict')) throw error;
     }
     if (again && (await placeOf(broker, message))?.kind === 'run') return 'queued';
+    // Another owner's API may have begun the session a moment ago.
+    const standing = await lastBySubject(broker, STREAM.commands, SUBJECT.session(message.sessionId));
+    const owner = standing?.header(HEADER.owner) ?? '';
+    if (owner !== '' && !maySee(principal, owner)) throw noSession(undefined);
     await storeWaiting(broker, message, again);
     // From here on it is accepted; what follows only speeds it up, and the sweeper does it too.
     try {
@@ -306,6 +328,7 @@ export class Acceptor {
     }
     const headers = {
       [HEADER.type]: 'SPAWN',
+      [HEADER.owner]: command.owner,
       ...(command.depth === undefined ? {} : { [HEADER.depth]: String(command.depth) }),
       ...(traceparent === undefined ? {} : { [HEADER.traceparent]: traceparent }),
     };

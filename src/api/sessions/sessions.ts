@@ -13,10 +13,10 @@ import { NO_USAGE } from '../../../contracts/usage.js';
 import { isBrokerError } from '../../broker/errors.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { markdownOf } from '../../transcripts/markdown.js';
-import { chooseSession } from '../accept/session.js';
 import { ApiError, guarded } from '../api-error.js';
 import { decodeSessionPage, encodePage } from '../page-cursor.js';
 import { maySee, type Principal } from '../principal.js';
+import type { SessionNames } from './names.js';
 import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
 
@@ -33,8 +33,15 @@ export class Sessions {
   readonly #model: Pick<ReadModel, 'session' | 'sessions'>;
   readonly #transcripts: Transcripts;
   readonly #records: SessionRecords;
+  readonly #names: SessionNames;
 
-  constructor(model: Pick<ReadModel, 'session' | 'sessions'>, transcripts: Transcripts, records: SessionRecords) {
+  constructor(
+    model: Pick<ReadModel, 'session' | 'sessions'>,
+    transcripts: Transcripts,
+    records: SessionRecords,
+    names: SessionNames,
+  ) {
+    this.#names = names;
     this.#model = model;
     this.#transcripts = transcripts;
     this.#records = records;
@@ -65,8 +72,11 @@ export class Sessions {
 
   /** @param asked its UUID or name. @throws {ApiError} session_not_found */
   async one(asked: string, principal: Principal): Promise<Session> {
-    const { sessionId } = chooseSession(asked, principal.owner);
-    const session = (await this.#model.session(sessionId)) ?? (await guarded(() => this.#withoutTasks(sessionId)));
+    const sessionId = (await guarded(() => this.#names.find(asked, principal.owner)))?.sessionId;
+    const session =
+      sessionId === undefined
+        ? undefined
+        : ((await this.#model.session(sessionId)) ?? (await guarded(() => this.#withoutTasks(sessionId))));
     if (session === undefined || !maySee(principal, session.owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     return session;
@@ -97,7 +107,7 @@ export class Sessions {
 
   /** Makes a session of the principal's out of what was exported. @throws {ApiError} session_exists */
   async import(exported: SessionExport, principal: Principal, now = Date.now()): Promise<ImportAnswer> {
-    const { sessionId, sessionName } = chooseSession(exported.session_id, principal.owner);
+    const { sessionId, sessionName } = await guarded(() => this.#names.choose(exported.session_id, principal.owner));
     const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;
     const name = sessionName === undefined ? {} : { session_name: sessionName };
