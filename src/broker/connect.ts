@@ -4,6 +4,7 @@ import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManage
 import { connect, nkeyAuthenticator, type NatsConnection, type TlsOptions } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { systemClock, type Clock } from '../clock.js';
+import { OptionalWrites } from './optional-writes.js';
 import { Publisher } from './publish.js';
 
 export interface BrokerOptions {
@@ -28,6 +29,7 @@ export interface Broker {
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
   readonly publisher: Publisher;
+  readonly optional: OptionalWrites;
   /** By which it is waited for. */
   readonly clock: Clock;
   /** False between a loss of the connection and its return. */
@@ -73,12 +75,14 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     if (!to) publisher.connectionLost();
     for (const listener of listeners) listener(to);
   };
+  const optional = new OptionalWrites({ clock: systemClock, connected: () => connected, log });
   const watching = watchStatus(nc, change, log);
   return {
     nc,
     js,
     jsm,
     publisher,
+    optional,
     clock: systemClock,
     connected: () => connected,
     onConnection: (listener) => {
@@ -86,6 +90,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       return () => listeners.delete(listener);
     },
     close: async () => {
+      optional.stop();
       publisher.stop();
       await nc.close();
       await watching;

@@ -7,19 +7,22 @@ import { isBrokerError } from './errors.js';
 import { lastBySubject, type Stored } from './read.js';
 
 /**
- * Keeps the command of an ended task, whose events don't hold its prompt, so that it can be run again. Safe to repeat.
+ * Keeps the command of an ended task, whose events don't hold its prompt, so that it can be run again. Safe to repeat. Nothing waits
+ * for a stream that does not take it.
  * @param payload of its run or waiting entry, as it stands there.
- * @throws {BrokerError}
+ * @throws {BrokerError} `unavailable` while the connection is lost.
  */
 export async function keepCommand(broker: Broker, taskId: string, payload: Uint8Array): Promise<void> {
   const subject = SUBJECT.ended(taskId);
-  try {
-    const headers = { [HEADER.taskId]: taskId };
-    await broker.publisher.publish({ subject, payload, headers, expect: { filter: subject, seq: 0 } });
-  } catch (error) {
-    // It is there; or there is no room for it, which must not keep its session from going on.
-    if (!isBrokerError(error, 'conflict') && !isBrokerError(error, 'full')) throw error;
-  }
+  const headers = { [HEADER.taskId]: taskId };
+  await broker.optional.store('ended_command', taskId, payload.byteLength, async () => {
+    try {
+      await broker.publisher.publish({ subject, payload, headers, expect: { filter: subject, seq: 0 } });
+    } catch (error) {
+      // It is there.
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+  });
 }
 
 /** @returns undefined when it isn't kept (any more), or isn't one that this build understands. @throws {BrokerError} */

@@ -13,10 +13,24 @@ export class BrokerError extends Error {
   override readonly name = 'BrokerError';
   readonly kind: BrokerErrorKind;
   readonly apiCode: number | undefined;
-  constructor(kind: BrokerErrorKind, message: string, options: { apiCode?: number; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
+  /** The subject of the write that failed. */
+  readonly subject: string | undefined;
+  constructor(
+    kind: BrokerErrorKind,
+    message: string,
+    options: { apiCode?: number | undefined; cause?: unknown; subject?: string } = {},
+  ) {
+    super(options.subject === undefined ? message : `${message} (subject ${options.subject})`, {
+      cause: options.cause,
+    });
     this.kind = kind;
     this.apiCode = options.apiCode;
+    this.subject = options.subject;
+  }
+
+  /** The same error, naming the subject of the write that it is about. */
+  of(subject: string): BrokerError {
+    return new BrokerError(this.kind, this.message, { apiCode: this.apiCode, cause: this.cause, subject });
   }
 }
 

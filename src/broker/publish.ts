@@ -76,7 +76,7 @@ export class Publisher {
   /** Stores one message. @throws {BrokerError} */
   publish(publication: Publication, timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {
     const headers = headersOf(publication);
-    return this.#send(timeoutMs, (reply) =>
+    return this.#send(publication.subject, timeoutMs, (reply) =>
       this.#nc.publish(
         publication.subject,
         publication.payload,
@@ -96,7 +96,7 @@ export class Publisher {
     if (only === undefined || publications.length > MAX_BATCH)
       throw new RangeError(`a batch has 1 to ${MAX_BATCH} messages`);
     if (publications.length === 1) return this.publish(only, timeoutMs);
-    return this.#send(timeoutMs, (reply) => {
+    return this.#send(only.subject, timeoutMs, (reply) => {
       const batchId = uuidv7();
       publications.forEach((publication, index) => {
         const last = index === publications.length - 1;
@@ -131,9 +131,10 @@ export class Publisher {
     pending.forgetAgain?.();
   }
 
-  #send(timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
+  #send(subject: string, timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
     const token = (this.#next++).toString(36);
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve, rejectWith) => {
+      const reject = (error: BrokerError): void => rejectWith(error.of(subject));
       const forgetTimeout = this.#clock.after(timeoutMs, () => {
         this.#forget(token, pending);
         reject(new BrokerError('unavailable', `The broker did not acknowledge within ${timeoutMs} ms`));

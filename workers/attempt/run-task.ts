@@ -234,7 +234,7 @@ class TaskRun {
 
   /**
    * After the outcome. Safe to repeat, and a redelivery repeats it if this doesn't come to its end.
-   * @param givenUp the task may have been given up: then its dead letter comes before all else.
+   * @param givenUp the task may have been given up: its dead letter then comes first, but does not hold up the release.
    */
   async #release(identity: TaskIdentity, end: TaskEnd, givenUp?: GivenUp): Promise<TaskEnd> {
     await this.#lease.stop();
@@ -245,7 +245,10 @@ class TaskRun {
       if (givenUp !== undefined) {
         const [, , , queue = ''] = this.#delivery.subject.split('.');
         const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
-        await whileUnavailable(broker, patience, () => postDeadLetter(broker, blobs, letter));
+        const bytes = Buffer.byteLength(JSON.stringify(letter));
+        await whileUnavailable(broker, patience, () =>
+          broker.optional.store('dead_letter', identity.task_id, bytes, () => postDeadLetter(broker, blobs, letter)),
+        );
       }
       await whileUnavailable(broker, patience, () =>
         releaseSession(broker, identity.session_id, identity.task_id, ack),

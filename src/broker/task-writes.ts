@@ -1,0 +1,29 @@
+import { BUCKET, STREAM } from '../../contracts/names.js';
+
+export interface TaskWrite {
+  readonly stream: string;
+  /** The task cannot go on without it. A write that is not essential holds nothing up (optional-writes.ts). */
+  readonly essential: boolean;
+  readonly purpose: string;
+}
+
+/** Every stream that a task is written to between its acceptance and its release. docs/reliability.md shows the same table. */
+export const TASK_WRITES = {
+  idempotency_key: { stream: `KV_${BUCKET.idempotency}`, essential: true, purpose: 'one task for each key' },
+  command_body: { stream: `OBJ_${BUCKET.privateBlobs}`, essential: true, purpose: 'a prompt too large for a message' },
+  run: { stream: STREAM.commands, essential: true, purpose: 'the run, waiting entries, promotions' },
+  event: { stream: STREAM.events, essential: true, purpose: 'states, outputs and the outcome' },
+  event_body: { stream: `OBJ_${BUCKET.blobs}`, essential: true, purpose: 'an output too large for a message' },
+  transcript: { stream: STREAM.transcripts, essential: true, purpose: 'the session continues from it' },
+  retry_schedule: { stream: STREAM.schedules, essential: true, purpose: 'wakes a run that waits long for a retry' },
+  presence: { stream: `KV_${BUCKET.workers}`, essential: false, purpose: 'shows which worker runs the task' },
+  dead_letter: { stream: STREAM.dead, essential: false, purpose: 'lists a task that was given up' },
+  ended_command: { stream: STREAM.ended, essential: false, purpose: 'lets an ended task be run again' },
+} as const satisfies Record<string, TaskWrite>;
+
+type Writes = typeof TASK_WRITES;
+
+/** The writes that may be stored later. */
+export type OptionalWrite = {
+  [Name in keyof Writes]: Writes[Name]['essential'] extends false ? Name : never;
+}[keyof Writes];
