@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,9 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { findContainment } from '../../workers/claude/containment.js';
 import { sandboxArguments } from '../../workers/claude/sandbox.js';
-import { REPO_ROOT } from '../fixtures/paths.js';
+import { startMessagesStandin } from '../../src/standin/messages/server.js';
+import { CLAUDE_REAL, REPO_ROOT } from '../fixtures/paths.js';
+import { workerProcess } from '../fixtures/worker-process.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
 const NOBODY = 65_534;
@@ -150,3 +153,29 @@ async function everythingBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name));
 }
+
+describe(
+  'a session in a sandbox',
+  { skip: skip || (CLAUDE_REAL === undefined && 'there is no claude executable') },
+  () => {
+    it('is resumed by a worker process of its own, whose temporary folder is below KSI_DIR', async () => {
+      const api = await startMessagesStandin({ deltaMs: 1 });
+      const lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
+      const env = { ANTHROPIC_BASE_URL: api.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' };
+      const child = workerProcess(lab, { KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', ...env });
+      try {
+        const { taskId, sessionId } = await lab.post('the word is KUMQUAT');
+        assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
+        const second = await lab.post('go on', { sessionId });
+        const outcome = await lab.outcome(second.taskId);
+        assert.equal(outcome.type, 'SPAWN_COMPLETE', JSON.stringify(outcome.data).slice(0, 500));
+        assert.match(JSON.stringify(api.requests.at(-1)?.body), /KUMQUAT/);
+      } finally {
+        child.kill();
+        await once(child, 'exit');
+        await lab.stop();
+        await api.stop();
+      }
+    });
+  },
+);

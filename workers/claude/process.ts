@@ -40,7 +40,10 @@ export class ClaudeProcess implements SpawnedProcess {
     const { args, cwd } = options;
     // The `node` that runs a script is this one: Claude's PATH may hold none.
     const command = options.command === 'node' ? process.execPath : options.command;
-    const kept = keeper.keep({ command, args }, options.env, place);
+    // To resume a session the SDK puts its transcript into a configuration folder of its own, outside the run's place.
+    const { CLAUDE_CONFIG_DIR: config } = options.env;
+    const visible = config === undefined ? place.visible : [...place.visible, config];
+    const kept = keeper.keep({ command, args }, options.env, { cwd: place.cwd, visible });
     const further = noFurtherDescriptors();
     this.#child = spawn(kept.command, kept.args, {
       env: kept.env,
