@@ -62,10 +62,16 @@ export class Authenticator {
     // A longer timer would overflow; by then it is set again, or the connection gone.
     const left = expiresAt === undefined ? undefined : Math.min(expiresAt - Date.now(), MAX_TIMER_MS);
     const timer = left === undefined ? undefined : setTimeout(look, left + 1);
+    let stopped = false;
     const stop = (): void => {
+      stopped = true;
       forget?.();
       clearTimeout(timer);
     };
+    // It may have ended since the request was let in.
+    queueMicrotask(() => {
+      if (!stopped) look();
+    });
     return stop;
   }
 }

@@ -38,7 +38,7 @@ export interface DeleterOptions {
 
 const PAGE = 500;
 
-type Identity = Pick<TaskRow, 'task_id' | 'session_id' | 'owner'>;
+type Identity = Pick<TaskRow, 'task_id' | 'session_id' | 'session_name' | 'owner'>;
 
 /**
  * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts, bodies, agents and their messages. What says that
@@ -124,14 +124,20 @@ export class Deleter {
     return found;
   }
 
-  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
+  async #session(
+    sessionId: string,
+    rows: readonly TaskRow[],
+    owner: string,
+    by: Principal,
+    named = rows.at(-1)?.session_name,
+  ): Promise<void> {
     for (const row of rows) await this.#task(row, by);
     await this.#refuseStanding(sessionId);
     await this.#purge(STREAM.transcripts, SUBJECT.transcript(sessionId));
     await this.#purge(STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
     await this.#options.blobs.deleteBelow(`transcript/${sessionId}/`);
     const { records, names } = this.#options;
-    const name = rows.at(-1)?.session_name ?? (await records.find(sessionId))?.session_name;
+    const name = named ?? (await records.find(sessionId))?.session_name;
     await records.remove(sessionId);
     if (name !== undefined) await names.release(name, owner, sessionId);
     const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
@@ -139,13 +145,13 @@ export class Deleter {
   }
 
   /** Deletes the session of a deleted task, which would still tell what the task was asked and answered. */
-  async #emptySession({ session_id: sessionId, owner }: Identity, by: Principal): Promise<void> {
+  async #emptySession({ session_id: sessionId, session_name: name, owner }: Identity, by: Principal): Promise<void> {
     const { broker, model, records } = this.#options;
     const others = await model.list({ owner: undefined, sessionId }, 1);
     if (others.rows.length > 0 || (await records.find(sessionId)) !== undefined) return;
     // Another API may have just taken a task in: the session goes on.
     if ((await lastBySubject(broker, STREAM.commands, SUBJECT.session(sessionId))) !== undefined) return;
-    await this.#session(sessionId, [], owner, by);
+    await this.#session(sessionId, [], owner, by, name);
   }
 
   async #task(task: Identity, by: Principal): Promise<void> {

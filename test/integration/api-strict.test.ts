@@ -66,6 +66,7 @@ describe('an API takes a request at its word or refuses it', () => {
     const upgrade = 'Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
     assert.match(await raw(`GET /tasks HTTP/1.1\r\n${upgrade}\r\n`), /^HTTP\/1\.1 401 /);
     assert.match(await raw(`GET /health HTTP/1.1\r\n${upgrade}\r\n`), /^HTTP\/1\.1 400 .*invalid_request/s);
+    assert.match(await raw(`GET /%ff HTTP/1.1\r\n${upgrade}\r\n`), /^HTTP\/1\.1 40[01] /);
     assert.match(await raw(`GET /nowhere HTTP/1.1\r\n${upgrade}\r\n`), /^HTTP\/1\.1 401 /);
     assert.match(
       await raw(`POST /spawn HTTP/1.1\r\n${upgrade}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n`),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v5 as uuidv5 } from 'uuid';
 import { SESSION_NAMESPACE } from '../../contracts/names.js';
@@ -10,7 +11,7 @@ describe('the name of a session', () => {
   let ann: string;
   let eve: string;
   before(async () => {
-    lab = await ApiLab.start();
+    lab = await ApiLab.start({ KSI_WORKSPACES: `site=${tmpdir()}` });
     [ann, eve] = await Promise.all([tokenOf('ann'), tokenOf('eve')]);
   });
   after(() => lab.stop());
@@ -89,6 +90,12 @@ describe('the name of a session', () => {
     } finally {
       await other.stop();
     }
+  });
+
+  it("opens another owner's conversation to no fork, with a workspace or without", async () => {
+    const mine = String((await spawn(ann, 'forked')).body['session_id']);
+    for (const more of [{}, { workspace: 'site' }])
+      assert.equal((await spawn(eve, mine, { fork: true, ...more })).status, 404, JSON.stringify(more));
   });
 
   it('is reserved by no request that only asks for it', async () => {

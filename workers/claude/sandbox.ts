@@ -18,6 +18,12 @@ export interface Place {
 /** What root needs to work with files of other users and to install packages, as in a container. None of these undoes a mount. */
 const ROOT_CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_SETGID', 'CAP_SETUID'];
 
+/** As root a run could otherwise replace programs that the worker starts outside the sandbox. */
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc', '/opt', '/boot', dirname(process.execPath)];
+
+/** Sockets by which the user's service manager starts programs outside the sandbox. */
+const BUSES = ['/run/dbus', '/run/systemd', `/run/user/${process.getuid?.() ?? 0}`];
+
 /** The folder of package.json: KSI's code and its packages. */
 const CODE = installation(dirname(fileURLToPath(import.meta.url)));
 
@@ -47,6 +53,8 @@ export function sandboxArguments(
     '--proc',
     '/proc',
     ...(asRoot ? ['sys', 'sysrq-trigger'].flatMap((name) => ['--ro-bind-try', `/proc/${name}`, `/proc/${name}`]) : []),
+    ...(asRoot ? SYSTEM.flatMap((path) => ['--ro-bind-try', path, path]) : []),
+    ...BUSES.filter((path) => existsSync(path)).flatMap((path) => ['--tmpfs', path]),
     ...(home === undefined ? [] : ['--ro-bind-try', home, home]),
     '--ro-bind',
     CODE,

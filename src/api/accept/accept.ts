@@ -106,8 +106,10 @@ export class Acceptor {
     const session = await guarded(() => this.#sessionOf(request, principal));
     let { workspace } = request;
     // What was said in a fork's origin is of the files there.
-    if (session.forkOf !== undefined) workspace ??= await this.#admission.checkFork(session.forkOf, principal);
-    else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
+    if (session.forkOf !== undefined) {
+      const origin = await this.#admission.checkFork(session.forkOf, principal);
+      workspace ??= origin;
+    } else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
     const budget = await this.#budget(principal, session.sessionId, origin.ofAgent?.exchange_id);
     const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {

@@ -14,7 +14,7 @@ import { answerClientError } from './client-error.js';
 import { cors } from './cors.js';
 import { Doors } from './doors.js';
 import { takeJsonOnly } from './json-body.js';
-import { endUpgradesWithAnswer, refuseStrayUpgrades } from './upgrades.js';
+import { endUpgradesWithAnswer, endWithAnswer, refuseStrayUpgrades } from './upgrades.js';
 import type { Tls } from './tls.js';
 
 export interface EdgeOptions {
@@ -62,8 +62,10 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     // Faults that Fastify finds before any hook: they too say nothing to another name or page, nor to one without a token.
-    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(toApiError(refusalBefore(request, doors, authenticator) ?? error), request, reply),
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      endWithAnswer(request, reply);
+      return sendProblem(toApiError(refusalBefore(request, doors, authenticator) ?? error), request, reply);
+    },
     clientErrorHandler: answerClientError,
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
   app.server.maxConnections = config.KSI_MAX_CONNECTIONS;

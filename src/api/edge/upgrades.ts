@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../api-error.js';
 
 /**
@@ -6,10 +6,12 @@ import { ApiError } from '../api-error.js';
  * answer. The WebSocket route takes its connection over and sends none. To be registered before any hook that refuses requests.
  */
 export function endUpgradesWithAnswer(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ headers, socket }, reply) => {
-    if (headers.upgrade !== undefined)
-      reply.header('connection', 'close').raw.once('finish', () => socket.destroySoon());
-  });
+  app.addHook('onRequest', async (request, reply) => endWithAnswer(request, reply));
+}
+
+/** Also for the faults that Fastify finds before any hook. */
+export function endWithAnswer({ headers, socket }: FastifyRequest, reply: FastifyReply): void {
+  if (headers.upgrade !== undefined) reply.header('connection', 'close').raw.once('finish', () => socket.destroySoon());
 }
 
 /**
