@@ -21,7 +21,7 @@ const STREAMS = [...streamSpecs(CONFIG).map(({ name }) => name), ...BLOB_BUCKETS
 /** From these, readers make consumers. */
 const READABLE: readonly string[] = [STREAM.events, `OBJ_${BUCKET.blobs}`];
 /** In these, workers make consumers of their own. */
-const WORKERS: readonly string[] = [STREAM.transcripts, ...BLOB_BUCKETS.map(({ name }) => `OBJ_${name}`)];
+const WORKERS: readonly string[] = [STREAM.transcripts];
 
 /** One request of the JetStream API, and who may make it. */
 interface Verb {
