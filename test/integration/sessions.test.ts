@@ -286,12 +286,13 @@ describe('sessions with the real claude', { skip }, async () => {
     assert.deepEqual(((await api.request('/usage', { headers })).body as UsageAnswer).rows, []);
   });
 
-  it('stay their owner’s when their tasks are deleted', async () => {
-    const { id } = await run({ prompt: 'the word is QUINCE', session_id: 'kept' });
+  it('stay their owner’s when one of their tasks is deleted', async () => {
+    await run({ prompt: 'the word is QUINCE', session_id: 'kept' });
+    const { id } = await run({ prompt: 'go on', session_id: 'kept' });
     const { session_id: session } = await get<Session>('/sessions/kept');
     assert.equal((await api.request(`/tasks/${id}`, { method: 'DELETE' })).status, 204);
     const left = await get<Session>(`/sessions/${session}`);
-    assert.deepEqual([left.tasks, left.owner], [0, 'local'], 'what was said is still there');
+    assert.deepEqual([left.tasks, left.owner], [1, 'local'], 'what was said is still there');
     assert.match(JSON.stringify((await api.request('/sessions/kept/export')).body), /QUINCE/);
     const made = await api.request('/tokens', {
       method: 'POST',
