@@ -46,6 +46,7 @@ describe("Claude's environment", () => {
       CLAUDE_CODE_DISABLE_FILE_MENTIONS: '1',
       CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+      CLAUDE_CODE_DISABLE_CRON: '1',
       DISABLE_AUTOUPDATER: '1',
       GIT_CONFIG_COUNT: '3',
       GIT_CONFIG_KEY_0: 'core.fsmonitor',
