@@ -66,7 +66,7 @@ export const ClaudeOptions = Type.Object({
   output_schema: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {
       description:
-        "A JSON Schema (an object's) for the answer, which is then in `output.structured_output`. At most 64 KiB.",
+        'A JSON Schema (draft 7, `type: "object"`, no references to elsewhere) for the answer, which is then in `output.structured_output`. An answer that does not fit fails the task with `output_mismatch`. At most 64 KiB.',
       examples: [{ type: 'object', properties: { verdict: { type: 'string' } }, required: ['verdict'] }],
     }),
   ),

@@ -287,6 +287,11 @@ export const TASK_ERRORS = {
     title: 'Claude reached the budget of this task',
     next: 'Raise the budget, or continue the session with another task.',
   },
+  output_mismatch: {
+    retryable: false,
+    title: "Claude's answer does not fit `output_schema`",
+    next: 'See `detail` and `output`. Ask more plainly or make the schema easier to meet; with `retry_on: ["output_mismatch"]` it is tried again.',
+  },
   claude_error: {
     retryable: true,
     title: 'Claude ended with an error of its own',

@@ -76,7 +76,16 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
     return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
   }
   if (result === undefined) return withoutResult(ending);
-  return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : undefined);
+  return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : mismatchOf(ending));
+}
+
+/** The places that the text names; `detail` has all. */
+const PLACES_NAMED = 5;
+
+function mismatchOf({ mismatches = [] }: ClaudeEnding): Verdict | undefined {
+  if (mismatches.length === 0) return undefined;
+  const named = mismatches.slice(0, PLACES_NAMED).map(({ path, message }) => `${path} ${message}`.trim());
+  return { code: 'output_mismatch', what: named.join('; ') };
 }
 
 /** Its last result is not what it would have come to. */
@@ -101,6 +110,7 @@ function withoutResult({ exit, failure, stdout }: ClaudeEnding): Verdict {
 const SUBTYPES: Readonly<Record<string, TaskErrorCode>> = {
   error_max_turns: 'claude_max_turns',
   error_max_budget_usd: 'claude_max_budget',
+  error_max_structured_output_retries: 'output_mismatch',
 };
 
 /** `error` of Claude's synthetic assistant message, for failures that have no HTTP status. */
@@ -176,6 +186,7 @@ function detailOf(ending: ClaudeEnding): Record<string, unknown> {
     spawn_code: spawnError?.code,
     api_error_status: typeof status === 'number' ? status : undefined,
     subtype: typeof result?.['subtype'] === 'string' ? result['subtype'] : undefined,
+    mismatches: ending.mismatches?.length === 0 ? undefined : ending.mismatches,
     lingered: lingered === true ? true : undefined,
     failure: result === undefined ? failure : undefined,
     limit_resets_at: ending.limitResetsAt === undefined ? undefined : new Date(ending.limitResetsAt).toISOString(),

@@ -87,6 +87,20 @@ describe('an API takes a request at its word or refuses it', () => {
     assert.match(JSON.stringify(body), /expires_at/);
   });
 
+  it('an output_schema that is no schema, naming the place', async () => {
+    const fieldsOf = async (output_schema: object): Promise<string[]> => {
+      const { status, body } = await ask('POST', '/spawn', TOKEN, { prompt: 'x', output_schema });
+      assert.deepEqual([status, body['code']], [400, 'invalid_request']);
+      return (body['errors'] as { field: string }[]).map(({ field }) => field);
+    };
+    assert.deepEqual(await fieldsOf({ type: 'objekt' }), ['output_schema.type']);
+    const properties = { a: { $ref: '#/$defs/none' } };
+    assert.deepEqual(await fieldsOf({ type: 'object', properties }), ['output_schema.properties.a.$ref']);
+    assert.deepEqual(await fieldsOf({ type: 'object', title: 'x'.repeat(65_536) }), ['output_schema']);
+    const fine = { prompt: 'x', output_schema: { type: 'object' } };
+    assert.equal((await ask('POST', '/spawn', TOKEN, fine)).status, 202);
+  });
+
   it('names that are a step in a path', async () => {
     for (const name of ['.', '..'])
       assert.equal((await ask('POST', '/spawn', TOKEN, { prompt: 'x', session_id: name })).status, 400, name);

@@ -123,6 +123,22 @@ describe('what a task asks of the real claude', { skip }, async () => {
     assert.deepEqual(output['structured_output'], { verdict: 'sound' });
   });
 
+  it('fails with an answer that does not fit the schema', async () => {
+    const schema = { type: 'object', properties: { verdict: { type: 'string' } }, required: ['verdict'] };
+    const wrong = '[[tool:StructuredOutput {"verdict":7}]]'.repeat(5);
+    for (const [prompt, why] of [
+      ['[[say:It is sound.]] IN WORDS', /no structured output/],
+      [`${wrong} WRONG`, /5 attempts.*verdict: must be string/],
+    ] as const) {
+      const { taskId } = await lab.post(prompt, { command: { output_schema: schema } });
+      const { error, attempt, output } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
+      assert.equal(error.code, 'output_mismatch');
+      assert.match(error.message, why);
+      assert.equal(attempt, 1, 'it is not tried again by itself');
+      assert.equal(output?.['type'], 'result');
+    }
+  });
+
   it('uses the servers that the operator keeps, whose secrets nobody sees', async () => {
     const asked = { mcp_servers: ['fixture'], allowed_tools: ['mcp__fixture__secret'] };
     const { messages, taskId } = await complete('[[tool:mcp__fixture__secret {}]] SERVER', asked);

@@ -28,6 +28,16 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
     'completed',
   ],
   [
+    'an answer that does not fit its schema',
+    { result: result({}), mismatches: [{ path: '/a', message: 'must be string' }] },
+    'output_mismatch',
+  ],
+  [
+    'no answer that fits its schema, in all of its tries',
+    { result: failed({ subtype: 'error_max_structured_output_retries', errors: ['5 attempts'] }) },
+    'output_mismatch',
+  ],
+  [
     'no executable',
     { spawnError: { code: 'ENOENT', message: 'gone', path: '/x' }, exit: undefined },
     'claude_not_found',
@@ -77,11 +87,6 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
     'an overload that ended a turn half-way',
     { result: failed({ subtype: 'error_during_execution' }), assistantError: 'overloaded' },
     'claude_overloaded',
-  ],
-  [
-    'output that never fitted its schema',
-    { result: failed({ subtype: 'error_max_structured_output_retries' }) },
-    'claude_error',
   ],
   ['an error of no known kind', { result: failed({}) }, 'claude_error'],
   ['too many turns', { result: failed({ subtype: 'error_max_turns', errors: ['Reached 1'] }) }, 'claude_max_turns'],

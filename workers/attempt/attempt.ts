@@ -27,6 +27,7 @@ import { LiveText } from './live.js';
 import { TaskFault } from './fault.js';
 import { folderOf } from './folder.js';
 import { forkTranscript } from './fork.js';
+import { outputMismatches } from './output-mismatch.js';
 import { configureServers } from './servers.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
@@ -121,13 +122,15 @@ export class Attempt {
 
   /** Runs Claude. @throws when the lease is lost. */
   async run(): Promise<Outcome> {
-    const { context, lease, identity, claim, policy } = this.#options;
+    const { context, lease, identity, claim, policy, command } = this.#options;
     const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const told = await this.#runClaude(live);
       const ending = { ...told, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
-      const outcome = outcomeOf({ ...ending, stopped: this.#fault(), interrupted: this.#interrupt.signal.aborted });
+      const mismatches = await outputMismatches(command.output_schema, ending.result);
+      const interrupted = this.#interrupt.signal.aborted;
+      const outcome = outcomeOf({ ...ending, mismatches, stopped: this.#fault(), interrupted });
       const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
       if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);
       if (ending.result !== undefined) this.#cost?.result(ending.result);

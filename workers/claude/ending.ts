@@ -1,3 +1,5 @@
+import type { Mismatch } from '../../src/output-schema/verdict.js';
+
 /** A message of Claude's stream, as Claude wrote it. Unknown types are passed through. */
 export interface ClaudeMessage {
   readonly type: string;
@@ -20,6 +22,8 @@ export interface ClaudeEnding {
   readonly limitResetsAt?: number | undefined;
   /** Somebody asked it to end its turn. */
   readonly interrupted?: boolean | undefined;
+  /** Of a result that was to fit a schema: where its answer does not. */
+  readonly mismatches?: readonly Mismatch[] | undefined;
   /** Why it was stopped, if that was its own fault. */
   readonly stopped?: 'timeout' | 'idle' | 'memory' | 'output' | undefined;
   /** Why the process could not be started. */

@@ -7,6 +7,7 @@ import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
 import { listOf } from '../../config.js';
 import type { ReadModel } from '../../store/read-model.js';
+import { judge } from '../../output-schema/judge.js';
 import { serversFor, type McpServersFile } from '../../mcp-servers.js';
 import { layersOf, whyNotAsked } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
@@ -29,6 +30,19 @@ export interface AdmissionOptions {
 
 const MAX_SCHEMA_CHARS = 65_536;
 
+/** Claude's process would end at its start with what is no schema. */
+async function faultsOfSchema({ output_schema: schema }: SpawnRequest): Promise<Fault[]> {
+  if (schema === undefined) return [];
+  if (JSON.stringify(schema).length > MAX_SCHEMA_CHARS)
+    return [{ field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` }];
+  const verdict = await judge({ schema });
+  if (verdict.kind === 'fits') return [];
+  return verdict.mismatches.map(({ path, message }) => ({ field: `output_schema${dotted(path)}`, message }));
+}
+
+const dotted = (path: string): string => path.split('/').map(unescaped).join('.');
+const unescaped = (step: string): string => step.replaceAll('~1', '/').replaceAll('~0', '~');
+
 /** Whether a request may become a task: what its schema can't tell. A worker checks again what it alone can be sure of. */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -41,7 +55,11 @@ export class Admission {
 
   /** @throws {ApiError} invalid_request with all faults, tool_not_allowed */
   async check(request: SpawnRequest, { owner }: Principal): Promise<void> {
-    const faults = [...this.#faults(request, owner), ...(await this.#faultsOfWorkspace(request))];
+    const faults = [
+      ...this.#faults(request, owner),
+      ...(await this.#faultsOfWorkspace(request)),
+      ...(await faultsOfSchema(request)),
+    ];
     if (faults.length > 0) throw invalid(faults);
     const { allowed_tools: allowed = [] } = request;
     if (allowed.length === 0) return;
@@ -63,8 +81,6 @@ export class Admission {
       yield { field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` };
     for (const field of ['resume_only', 'fork'] as const)
       if (request[field] === true && request.session_id === undefined) yield { field, message: 'needs a `session_id`' };
-    if (JSON.stringify(request.output_schema ?? {}).length > MAX_SCHEMA_CHARS)
-      yield { field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` };
     yield* faultsOfAttachments(request.attachments);
     const { missing } = serversFor(mcpServers.current, request.mcp_servers ?? [], owner);
     if (missing.length > 0)

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { judge } from '../../src/output-schema/judge.js';
+
+const of = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
+  type: 'object',
+  properties,
+  ...more,
+});
+const verdict = of({ verdict: { enum: ['sound', 'unsound'] }, points: { type: 'array', items: { type: 'integer' } } });
+
+const NO_SCHEMAS: readonly [string, Record<string, unknown>, path: string, RegExp][] = [
+  ['a root that is no object', { type: 'objekt' }, '/type', /"object"/],
+  ['a root of another type', { type: 'array', items: {} }, '/type', /"object"/],
+  ['an unknown type', of({ a: { type: 'strin' } }), '/properties/a/type', /allowed values: \["array",/],
+  ['a bound that is no number', of({ a: { minLength: 'x' } }), '/properties/a/minLength', /integer/],
+  ['a reference to nothing', of({ a: { $ref: '#/$defs/b' } }), '/properties/a/$ref', /names nothing.*\$defs\/b/],
+  ['a remote reference', of({ a: { $ref: 'https://example.org/s' } }), '/properties/a/$ref', /not fetched/],
+  ['a pattern that is none', of({ a: { pattern: '(' } }), '/properties/a/pattern', /Invalid regular expression/],
+  ['an unknown keyword', of({ a: { 'x/y': 1 } }), '/properties/a/x~1y', /unknown keyword/],
+  ['a later draft', { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'object' }, '/$schema', /draft/],
+];
+
+describe('the judge of output_schema', () => {
+  for (const [what, schema, path, message] of NO_SCHEMAS)
+    it(`refuses ${what}`, async () => {
+      const judged = await judge({ schema });
+      assert.ok(judged.kind === 'no_schema');
+      assert.equal(judged.mismatches[0]?.path, path);
+      assert.match(judged.mismatches[0]?.message ?? '', message);
+    });
+
+  it('takes what Claude takes', async () => {
+    const recursive = of({ next: { $ref: '#' }, when: { format: 'date' } }, { $defs: {}, required: ['next'] });
+    for (const schema of [verdict, recursive, { ...verdict, $schema: 'http://json-schema.org/draft-07/schema#' }])
+      assert.deepEqual(await judge({ schema }), { kind: 'fits' });
+  });
+
+  it('says where an answer does not fit, and what was expected', async () => {
+    const schema = { ...verdict, required: ['verdict', 'reason'], additionalProperties: false };
+    const judged = await judge({ schema, answer: { value: { verdict: 'so', points: [1, 'x'], more: 1 } } });
+    assert.ok(judged.kind === 'mismatch');
+    assert.deepEqual(
+      judged.mismatches.map(({ path, message }) => `${path} ${message}`),
+      [
+        " must have required property 'reason'",
+        ' must NOT have additional properties: "more"',
+        '/verdict must be equal to one of the allowed values: ["sound","unsound"]',
+        '/points/1 must be integer',
+      ],
+    );
+    assert.deepEqual(await judge({ schema: verdict, answer: { value: { verdict: 'sound' } } }), { kind: 'fits' });
+  });
+
+  it('is not held up by a pattern that takes for ever', async () => {
+    const schema = of({ a: { pattern: '^(a+)+$' } });
+    let turns = 0;
+    const turning = setInterval(() => (turns += 1), 50);
+    const judged = await judge({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 500);
+    clearInterval(turning);
+    assert.ok(judged.kind === 'no_schema');
+    assert.match(judged.mismatches[0]?.message ?? '', /takes longer/);
+    assert.ok(turns > 5, 'the event loop goes on meanwhile');
+  });
+});
