@@ -16,7 +16,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A duration as every timer takes it: whole, as `AbortSignal.timeout` refuses fractions, and rounded up, so that no wait is cut short. */
 export const timerMs = (ms: number): number => Math.min(Math.ceil(ms), LONGEST_TIMER_MS);
 
-/** The machine's. */
+/** The machine's. Only here is its wall clock read (test/unit/clock.test.ts): other hosts' timestamps are compared with the broker's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -26,6 +26,9 @@ export const systemClock: Clock = {
   },
   deadline: (ms) => AbortSignal.timeout(timerMs(ms)),
 };
+
+/** A clock's time as records and events carry it. */
+export const timestampOf = (clock: Pick<Clock, 'now'>): string => new Date(clock.now()).toISOString();
 
 /** Resolves after `ms`. @throws the signal's reason once that aborts. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {

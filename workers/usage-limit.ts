@@ -85,7 +85,7 @@ export class UsageLimit {
     this.#hold(limit);
     try {
       const subject = SUBJECT.workerEvent(workerId, 'limited');
-      await broker.publisher.publish(eventPublication(newEvent('WORKER_LIMITED', limit), subject));
+      await broker.publisher.publish(eventPublication(newEvent(broker.clock, 'WORKER_LIMITED', limit), subject));
     } catch (error) {
       log.warn({ err: error }, 'the other workers could not be told of the usage limit');
     }

@@ -37,6 +37,7 @@ import { Lanes, placesFor } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
 import { UsageLimit } from './usage-limit.js';
+import { timestampOf } from '../src/clock.js';
 
 export interface WorkerOptions {
   readonly broker: Broker;
@@ -95,6 +96,8 @@ export class Worker {
   readonly #limit: UsageLimit;
   readonly #warm: WarmPool;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
+  /** Empty until the broker's time is known: before, it has told nobody of itself. */
+  #startedAt = '';
   #attempts = 0;
   #stopped: Promise<void> | undefined;
 
@@ -120,13 +123,12 @@ export class Worker {
       queues: listOf(config.KSI_QUEUES),
       containment: this.#keeper.kind,
     };
-    const startedAt = new Date().toISOString();
     const presence = (): WorkerPresence => ({
       v: FORMAT_VERSION,
       ...this.#facts,
       running: this.running,
       ...(this.#limit.until === undefined ? {} : { limited_until: new Date(this.#limit.until).toISOString() }),
-      started_at: startedAt,
+      started_at: this.#startedAt,
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
@@ -226,10 +228,12 @@ export class Worker {
   }
 
   async #start(): Promise<void> {
-    const { log } = this.#options;
+    const { broker, log } = this.#options;
     log.info({ containment: this.#keeper.kind }, 'what keeps processes from outliving this worker');
     this.#keeper.start();
     try {
+      await broker.clock.known(this.#stopping.signal);
+      this.#startedAt = timestampOf(broker.clock);
       await this.#folders.start();
       await this.#inherit();
     } catch (error) {
@@ -243,7 +247,7 @@ export class Worker {
     this.#warm.start();
     this.#lanes.start();
     this.#presence.start();
-    const online = newEvent('WORKER_ONLINE', this.#facts);
+    const online = newEvent(this.#options.broker.clock, 'WORKER_ONLINE', this.#facts);
     // At the first start of a cluster the stream is made while the workers wait for it.
     this.#online = this.#announce(online, 'online', this.#offline.signal);
   }
@@ -264,10 +268,11 @@ export class Worker {
     await this.#started?.catch(() => undefined);
     await this.#lanes.stop();
     const cooled = this.#warm.stop();
-    this.#presence.say();
+    const told = this.#startedAt !== '';
+    if (told) this.#presence.say();
     if (this.running > 0)
       await this.#announce(
-        newEvent('WORKER_DRAINING', { worker_id: this.id, running: this.running }),
+        newEvent(this.#options.broker.clock, 'WORKER_DRAINING', { worker_id: this.id, running: this.running }),
         'draining',
         AbortSignal.timeout(FAREWELL_MS),
       );
@@ -284,11 +289,12 @@ export class Worker {
     this.#limit.stop();
     this.#offline.abort();
     await this.#online;
-    await this.#announce(
-      newEvent('WORKER_OFFLINE', { worker_id: this.id }),
-      'offline',
-      AbortSignal.timeout(FAREWELL_MS),
-    );
+    if (told)
+      await this.#announce(
+        newEvent(this.#options.broker.clock, 'WORKER_OFFLINE', { worker_id: this.id }),
+        'offline',
+        AbortSignal.timeout(FAREWELL_MS),
+      );
     await this.#journal.close();
     await this.#folders.stop().catch((error: unknown) => this.#notRemoved(error));
   }

@@ -5,6 +5,7 @@ import type { AuditEntry } from '../../contracts/audit.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { Batcher } from './accept/batcher.js';
+import { timestampOf } from '../clock.js';
 
 /** So many entries wait for a broker that is away; while it is, nothing can be changed, so they are refusals. */
 const MAX_WAITING = 10_000;
@@ -13,17 +14,19 @@ const RETRY_MS = 1_000;
 /** Keeps who changed what, with what result, in KSI_AUDIT. Nobody waits for it; it waits for the broker. */
 export class Audit {
   readonly #batcher: Batcher;
+  readonly #clock: Broker['clock'];
   readonly #log: Logger;
   readonly #pending = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
 
   constructor(broker: Broker, log: Logger) {
     this.#batcher = new Batcher(broker.publisher);
+    this.#clock = broker.clock;
     this.#log = log;
   }
 
   record(entry: Omit<AuditEntry, 'v' | 'id' | 'at'>): void {
-    const whole: AuditEntry = { v: FORMAT_VERSION, id: uuidv7(), at: new Date().toISOString(), ...entry };
+    const whole: AuditEntry = { v: FORMAT_VERSION, id: uuidv7(), at: timestampOf(this.#clock), ...entry };
     if (this.#pending.size >= MAX_WAITING) {
       this.#log.error({ audit: whole }, 'the audit stream cannot be written; this entry stands only here');
       return;

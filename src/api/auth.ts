@@ -1,18 +1,28 @@
 import type { Scope, TokenRecord } from '../../contracts/tokens.js';
+import type { Clock } from '../clock.js';
 import { ApiError } from './api-error.js';
 import { LOCAL, type Principal } from './principal.js';
 import { hashOf, matches, partsOf } from './tokens/secret.js';
 import type { TokenRegistry } from './tokens/registry.js';
 
+interface KnownTokens {
+  readonly tokens: Pick<TokenRegistry, 'find' | 'onChange'>;
+  /** The broker's time, by which tokens expire. */
+  readonly clock: Pick<Clock, 'now' | 'after'>;
+}
+
+/** A token's end is looked at again after this: the broker's clock may have been corrected. */
+const LOOK_AGAIN_MS = 60_000;
+
 /** Tells whom a bearer token belongs to. */
 export class Authenticator {
   readonly #localHash: string;
-  readonly #tokens: Pick<TokenRegistry, 'find' | 'onChange'> | undefined;
+  readonly #known: KnownTokens | undefined;
 
-  /** @param localToken the one in the token file. @param tokens undefined: no other token is known (yet). */
-  constructor(localToken: string, tokens?: Pick<TokenRegistry, 'find' | 'onChange'>) {
+  /** @param localToken the one in the token file. @param known undefined: no other token is known (yet). */
+  constructor(localToken: string, known?: KnownTokens) {
     this.#localHash = hashOf(localToken);
-    this.#tokens = tokens;
+    this.#known = known;
   }
 
   /** @param authorization the header, as it came. Undefined: it names nobody, or nobody any more. */
@@ -21,16 +31,16 @@ export class Authenticator {
     if (token === undefined) return undefined;
     if (matches(token, this.#localHash)) return LOCAL;
     const parts = partsOf(token);
-    const record = parts === undefined ? undefined : this.#tokens?.find(parts.id);
+    const record = parts === undefined ? undefined : this.#known?.tokens.find(parts.id);
     if (parts === undefined || record === undefined || !matches(parts.secret, record.hash)) return undefined;
-    return valid(record);
+    return this.#valid(record);
   }
 
   /** The holder of a token that was shown before, if it still holds. */
   holderOf(tokenId: string): Principal | undefined {
     if (tokenId === LOCAL.tokenId) return LOCAL;
-    const record = this.#tokens?.find(tokenId);
-    return record === undefined ? undefined : valid(record);
+    const record = this.#known?.tokens.find(tokenId);
+    return record === undefined ? undefined : this.#valid(record);
   }
 
   /**
@@ -53,20 +63,23 @@ export class Authenticator {
 
   /** Calls `ended` once when a token is revoked or expires. Returns how to stop that. */
   onEnd({ tokenId, expiresAt }: Principal, ended: () => void): () => void {
-    const look = (): void => {
-      if (this.holderOf(tokenId) !== undefined) return;
-      stop();
-      ended();
-    };
-    const forget = this.#tokens?.onChange(look);
-    // A longer timer would overflow; by then it is set again, or the connection gone.
-    const left = expiresAt === undefined ? undefined : Math.min(expiresAt - Date.now(), MAX_TIMER_MS);
-    const timer = left === undefined ? undefined : setTimeout(look, left + 1);
+    const { tokens, clock } = this.#known ?? {};
     let stopped = false;
+    let forgetTimer: (() => void) | undefined;
+    const look = (): void => {
+      if (this.holderOf(tokenId) === undefined) {
+        stop();
+        ended();
+      } else if (expiresAt !== undefined && clock !== undefined) {
+        forgetTimer?.();
+        forgetTimer = clock.after(Math.min(expiresAt - clock.now() + 1, LOOK_AGAIN_MS), look);
+      }
+    };
+    const forget = tokens?.onChange(look);
     const stop = (): void => {
       stopped = true;
       forget?.();
-      clearTimeout(timer);
+      forgetTimer?.();
     };
     // It may have ended since the request was let in.
     queueMicrotask(() => {
@@ -74,22 +87,20 @@ export class Authenticator {
     });
     return stop;
   }
-}
 
-const MAX_TIMER_MS = 2_147_483_000;
-
-function valid(record: TokenRecord): Principal | undefined {
-  const expiresAt = record.expires_at === undefined ? undefined : Date.parse(record.expires_at);
-  if (expiresAt !== undefined && Date.now() >= expiresAt) return undefined;
-  return {
-    tokenId: record.token_id,
-    owner: record.owner,
-    scopes: new Set(record.scopes),
-    seesAll: record.all_owners,
-    rate: record.rate,
-    concurrency: record.concurrency,
-    expiresAt,
-  };
+  #valid(record: TokenRecord): Principal | undefined {
+    const expiresAt = record.expires_at === undefined ? undefined : Date.parse(record.expires_at);
+    if (expiresAt !== undefined && (this.#known?.clock.now() ?? Infinity) >= expiresAt) return undefined;
+    return {
+      tokenId: record.token_id,
+      owner: record.owner,
+      scopes: new Set(record.scopes),
+      seesAll: record.all_owners,
+      rate: record.rate,
+      concurrency: record.concurrency,
+      expiresAt,
+    };
+  }
 }
 
 /** @throws {ApiError} forbidden */

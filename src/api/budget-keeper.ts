@@ -112,7 +112,7 @@ export class BudgetKeeper {
     const { broker } = this.#options;
     const { status, seq } = await lastStateOf(broker, row.task_id);
     if (!NOT_BEGUN.includes(status)) return false;
-    const event = newEvent('SPAWN_CANCELLED', { ...identityOf(row), reason: 'budget_exceeded' });
+    const event = newEvent(broker.clock, 'SPAWN_CANCELLED', { ...identityOf(row), reason: 'budget_exceeded' });
     const expect = { filter: SUBJECT.taskStates(row.task_id), seq };
     const subject = SUBJECT.taskState(row.task_id, TASK_STATES.cancelled.token);
     try {

@@ -6,6 +6,7 @@ import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
 import { ApiError } from './api-error.js';
 import type { Exchanges } from './exchanges.js';
+import type { Clock } from '../clock.js';
 
 export type BudgetsFile = OperatorFile<typeof Budgets>;
 
@@ -47,20 +48,23 @@ export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;
   readonly #model: Pick<ReadModel, 'session' | 'forEachEnded'>;
   readonly #exchanges: Pick<Exchanges, 'budget'>;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #sums = new Map<string, { at: number; usd: Promise<number> }>();
 
   constructor(
     file: Pick<BudgetsFile, 'current'>,
     model: Pick<ReadModel, 'session' | 'forEachEnded'>,
     exchanges: Pick<Exchanges, 'budget'>,
+    clock: Pick<Clock, 'now'>,
   ) {
     this.#file = file;
     this.#model = model;
     this.#exchanges = exchanges;
+    this.#clock = clock;
   }
 
   /** @returns US dollars; undefined: any. @throws {ApiError} budget_exceeded */
-  async left(spender: Spender, now = Date.now()): Promise<number | undefined> {
+  async left(spender: Spender, now = this.#clock.now()): Promise<number | undefined> {
     let least: number | undefined;
     for await (const { what, usd, spent, daily } of this.#limits(spender, now)) {
       const left = addUsd(usd, -(await spent()));
@@ -76,7 +80,7 @@ export class Budget {
   }
 
   /** Adds what has just been spent to the sums of a day that are known already. */
-  note({ owner, tokenId }: Spender, spent: number, now = Date.now()): void {
+  note({ owner, tokenId }: Spender, spent: number, now = this.#clock.now()): void {
     const day = new Date(now).toISOString().slice(0, 10);
     for (const key of [keyOf(day, owner, undefined), ...(tokenId === undefined ? [] : [keyOf(day, owner, tokenId)])]) {
       const known = this.#sums.get(key);
@@ -89,7 +93,7 @@ export class Budget {
   }
 
   /** What may not be begun any more, since a budget that somebody spent from is spent. */
-  async spent(spender: Spender, now = Date.now()): Promise<TaskFilter[]> {
+  async spent(spender: Spender, now = this.#clock.now()): Promise<TaskFilter[]> {
     const scopes: TaskFilter[] = [];
     for await (const { usd, spent, scope } of this.#limits(spender, now))
       if (usd - (await spent()) <= 0) scopes.push(scope);

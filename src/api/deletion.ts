@@ -140,7 +140,11 @@ export class Deleter {
     const name = named ?? (await records.find(sessionId))?.session_name;
     await records.remove(sessionId);
     if (name !== undefined) await names.release(name, owner, sessionId);
-    const event = newEvent('SESSION_DELETED', { session_id: sessionId, owner, by: by.owner });
+    const event = newEvent(this.#options.broker.clock, 'SESSION_DELETED', {
+      session_id: sessionId,
+      owner,
+      by: by.owner,
+    });
     await this.#options.broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
   }
 
@@ -169,7 +173,12 @@ export class Deleter {
     await blobs.deleteBelow(`event/${id}/`);
     await this.#purge(STREAM.events, SUBJECT.taskAll(id));
     await this.#purge(STREAM.outcomes, SUBJECT.outcome(id, '*'));
-    const event = newEvent('TASK_DELETED', { task_id: id, session_id: sessionId, owner, by: by.owner });
+    const event = newEvent(this.#options.broker.clock, 'TASK_DELETED', {
+      task_id: id,
+      session_id: sessionId,
+      owner,
+      by: by.owner,
+    });
     await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
     // The other APIs hear of it; here it is gone when it is said to be.
     await model.remove(id);

@@ -28,7 +28,7 @@ export class Expirer {
   /** @returns how many it ended. @throws {BrokerError} */
   async sweep(signal: AbortSignal): Promise<number> {
     let expired = 0;
-    for (const row of await this.#model.overdue(new Date(), AT_ONCE)) {
+    for (const row of await this.#model.overdue(new Date(this.#broker.clock.now()), AT_ONCE)) {
       if (signal.aborted) break;
       if (!(await this.#expire(row))) continue;
       expired++;
@@ -41,7 +41,7 @@ export class Expirer {
   async #expire(row: TaskRow): Promise<boolean> {
     const { status, seq } = await lastStateOf(this.#broker, row.task_id);
     if (row.start_by === undefined || !mayFollow(status, 'expired')) return false;
-    const event = newEvent('SPAWN_EXPIRED', {
+    const event = newEvent(this.#broker.clock, 'SPAWN_EXPIRED', {
       ...identityOf(row),
       queue_timeout_s: (Date.parse(row.start_by) - Date.parse(row.created_at)) / 1_000,
     });

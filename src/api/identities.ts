@@ -20,8 +20,10 @@ const DEFAULT_LIMIT = 100;
 /** Who the agents of an owner are to people. */
 export class Identities {
   readonly #records: OwnedRecords<typeof IdentityRecord>;
+  readonly #clock: Broker['clock'];
 
   constructor(broker: Broker, log: Logger) {
+    this.#clock = broker.clock;
     this.#records = new OwnedRecords({
       broker,
       bucket: BUCKET.identities,
@@ -34,7 +36,7 @@ export class Identities {
   /** What is not said goes by the role. @throws {ApiError} identity_exists */
   async create(request: IdentityRequest, { owner }: Principal): Promise<Identity> {
     const { agent_id: agentId } = request;
-    const record = newIdentity(request, owner, new Date());
+    const record = newIdentity(request, owner, new Date(this.#clock.now()));
     return guarded(async () => {
       const { held, revision } = await this.#records.entry(owner, agentId);
       if (held !== undefined) throw exists(agentId);
@@ -56,7 +58,7 @@ export class Identities {
       changing(async () => {
         const held = await this.#records.find(owner, agentId);
         if (held === undefined) throw unknown(agentId);
-        const next = updated(held.record, update, new Date());
+        const next = updated(held.record, update, new Date(this.#clock.now()));
         const revision = await this.#records.put(owner, agentId, next, held.revision);
         return revision === undefined ? undefined : shownOf(next);
       }),

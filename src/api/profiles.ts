@@ -7,13 +7,16 @@ import type { Found, PromptLibrary } from '../prompts/library.js';
 import { ApiError, guarded } from './api-error.js';
 import type { Principal } from './principal.js';
 import { changing, OwnedRecords, type Held } from './records/owned-records.js';
+import { timestampOf } from '../clock.js';
 
 /** What agents of a kind are and how they run: an owner's own, kept here, and files, which are everybody's. An own one wins. */
 export class Profiles {
   readonly #records: OwnedRecords<typeof ProfileRecord>;
+  readonly #clock: Broker['clock'];
   readonly #library: Pick<PromptLibrary, 'profiles'>;
 
   constructor(broker: Broker, library: Pick<PromptLibrary, 'profiles'>, log: Logger) {
+    this.#clock = broker.clock;
     this.#records = new OwnedRecords({
       broker,
       bucket: BUCKET.profiles,
@@ -53,7 +56,7 @@ export class Profiles {
 
   /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
   async set(name: string, profile: Profile, { owner }: Principal): Promise<ProfileShown> {
-    const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: new Date().toISOString() };
+    const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
     const token = keyToken(name);
     const revision = await guarded(() =>
       changing(async () =>

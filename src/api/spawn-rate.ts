@@ -15,10 +15,10 @@ export interface RateState {
 }
 
 /**
- * Spawns that each token may ask all APIs of the cluster for, in a second, minute or hour of the wall clock. Nobody asks the broker
+ * Spawns that each token may ask all APIs of the cluster for, in a second, minute or hour of the broker's time. Nobody asks the broker
  * before a spawn is taken: each API counts, and tells the others up to five times a second. So the rate may be overshot by what all
  * APIs take within 0.2 s and a message's way. No API alone takes more than the quota: all that holds while they can't hear of each
- * other, or as far as their clocks differ.
+ * other.
  */
 export class SpawnRate {
   readonly #default: string;

@@ -118,6 +118,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     });
     stops.push(() => broker.close());
     await makeTopology(broker, config, { log, signal });
+    await broker.clock.known(signal);
     const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
     const tokens = new TokenRegistry(broker, seal, log);
     stops.push(() => tokens.stop());
@@ -143,7 +144,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const sessionRecords = new SessionRecords(broker);
     const sessionNames = new SessionNames(broker);
     const exchanges = new Exchanges(broker, tail.model);
-    const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model, exchanges);
+    const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model, exchanges, broker.clock);
     const acceptor = new Acceptor({
       broker,
       blobs,
@@ -247,7 +248,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       agents,
       conversations: talk.conversations,
       gauge,
-      authenticator: new Authenticator(options.token, tokens),
+      authenticator: new Authenticator(options.token, { tokens, clock: broker.clock }),
       tokens,
       tickets: new Tickets(broker, seal),
       tls,

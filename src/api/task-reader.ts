@@ -133,7 +133,7 @@ export class TaskReader {
   async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
     const made = timeOf(id);
     // An id of the future is nobody's, and its time may be one that the broker can't read.
-    if (made === undefined || made > Date.now() + COMMAND_WINDOW_MS) return undefined;
+    if (made === undefined || made > this.#broker.clock.now() + COMMAND_WINDOW_MS) return undefined;
     const { lastSeq } = await streamPosition(this.#broker, STREAM.commands);
     const found = await this.#storedCommand(id, made, lastSeq);
     const command = found === undefined ? undefined : await commandOf(found, this.#blobs);

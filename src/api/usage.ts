@@ -22,7 +22,7 @@ export async function usageOf(
   model: Pick<ReadModel, 'forEachEnded'>,
   { from: asked, to: until, by = 'day', owner: of }: UsageQuery,
   principal: Principal,
-  now = Date.now(),
+  now: number,
 ): Promise<UsageAnswer> {
   const to = until ?? dayOf(now);
   const from = asked ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);

@@ -7,7 +7,7 @@ import { asBrokerError } from '../broker/read.js';
 import { apiErrorOf } from './api-error.js';
 
 /** The workers that there are, as they say themselves; those started first come first. @throws {ApiError} */
-export async function workersOf(broker: Broker, now = Date.now()): Promise<WorkerShown[]> {
+export async function workersOf(broker: Broker, now = broker.clock.now()): Promise<WorkerShown[]> {
   const workers: WorkerShown[] = [];
   try {
     const entries = await broker.jsm.direct.getLastMessagesFor(`KV_${BUCKET.workers}`, {

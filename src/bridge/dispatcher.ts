@@ -88,7 +88,7 @@ export class Dispatcher implements ClientHandler {
   stats(): BridgeStats {
     const { counters, startedAt, agents } = this.#context;
     return {
-      started_at: startedAt.toISOString(),
+      started_at: startedAt,
       commands: counters.counts(),
       total: counters.total,
       connected_agents: agents.connected(),

@@ -9,6 +9,7 @@ import {
   type LegacyParameters,
 } from '../../contracts/legacy.js';
 import { LegacyError } from './errors.js';
+import { systemClock, timestampOf, type Clock } from '../clock.js';
 
 /** A line as far as it is understood: enough to know where it belongs. */
 export interface ReadLine {
@@ -64,5 +65,5 @@ function invalid(faults: readonly Fault[], below = ''): LegacyError {
 export const successLine = (command: string, result: unknown): string =>
   `${JSON.stringify({ status: 'success', command, result })}\n`;
 
-export const errorLine = (code: LegacyErrorCode, message: string, now = new Date()): string =>
-  `${JSON.stringify({ status: 'error', error: { code, message, timestamp: now.toISOString() } })}\n`;
+export const errorLine = (code: LegacyErrorCode, message: string, clock: Pick<Clock, 'now'> = systemClock): string =>
+  `${JSON.stringify({ status: 'error', error: { code, message, timestamp: timestampOf(clock) } })}\n`;

@@ -8,6 +8,7 @@ import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
 import type { RunJournal, PendingRun } from './files/run-journal.js';
 import type { SessionLog } from './files/session-log.js';
+import { systemClock, timestampOf } from '../clock.js';
 
 /** What a client asks for. */
 export interface AskedRun {
@@ -67,7 +68,7 @@ export class Runs {
   /** @returns once the task is stored. @throws {KsiError | KsiUnreachableError} it was not taken. */
   async start(asked: AskedRun): Promise<StartedRun> {
     const { client, journal } = this.#options;
-    const asked_at = new Date().toISOString();
+    const asked_at = timestampOf(systemClock);
     const task = await client.spawn(this.#request(asked), { signal: this.#stopping.signal });
     const pending: PendingRun = {
       task_id: task.task_id,
@@ -163,7 +164,7 @@ export class Runs {
       ...of,
       prompt: run.prompt,
       askedAt: run.asked_at,
-      endedAt: task.ended_at ?? new Date().toISOString(),
+      endedAt: task.ended_at ?? timestampOf(systemClock),
       result: resultOf(task),
       agentId: run.agent_id,
     });

@@ -25,6 +25,7 @@ import { Observer } from './observer.js';
 import { Roster } from './roster.js';
 import { Runs } from './runs.js';
 import { forwarded, strays, Upstream } from './upstream.js';
+import { systemClock, timestampOf } from '../clock.js';
 
 /** A whole prompt of 4,000,000 characters as JSON, however it is escaped. */
 const MOST_LINE_BYTES = 64 << 20;
@@ -94,7 +95,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     dir,
     socket,
     counters,
-    startedAt: new Date(),
+    startedAt: timestampOf(systemClock),
+    began: performance.now(),
     log,
     reread: () => keptFiles.reread(),
     shutDown: () => void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge did not end in order')),

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, nkeyAuthenticator, type NatsConnection, type TlsOptions } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { systemClock, type Clock } from '../clock.js';
+import { systemClock } from '../clock.js';
+import { BrokerClock, type SharedClock } from './broker-clock.js';
 import { OptionalWrites } from './optional-writes.js';
 import { Publisher } from './publish.js';
 
@@ -30,8 +31,8 @@ export interface Broker {
   readonly jsm: JetStreamManager;
   readonly publisher: Publisher;
   readonly optional: OptionalWrites;
-  /** By which it is waited for. */
-  readonly clock: Clock;
+  /** The broker's time, and what is waited by. Processes that decide by it wait for `clock.known()` first. */
+  readonly clock: SharedClock;
   /** False between a loss of the connection and its return. */
   connected(): boolean;
   /** Calls `listener` at each loss and return of the connection. Returns how to stop that. */
@@ -64,6 +65,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   );
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
+  const clock = new BrokerClock(jsm.streams, systemClock, log);
   const publisher = new Publisher(nc, systemClock, options.inboxPrefix);
   const listeners = new Set<(connected: boolean) => void>();
   let connected = true;
@@ -72,7 +74,8 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     connected = to;
     if (to) log.info({ server: nc.getServer() }, 'broker connection is back');
     else log.warn('broker connection lost; reconnecting');
-    if (!to) publisher.connectionLost();
+    if (to) clock.again();
+    else publisher.connectionLost();
     for (const listener of listeners) listener(to);
   };
   const optional = new OptionalWrites({ clock: systemClock, connected: () => connected, log });
@@ -83,7 +86,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     jsm,
     publisher,
     optional,
-    clock: systemClock,
+    clock,
     connected: () => connected,
     onConnection: (listener) => {
       listeners.add(listener);
@@ -92,7 +95,9 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     close: async () => {
       optional.stop();
       publisher.stop();
+      const stopped = clock.stop();
       await nc.close();
+      await stopped;
       await watching;
     },
   };

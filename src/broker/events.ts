@@ -1,14 +1,19 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
 import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/names.js';
+import { timestampOf, type Clock } from '../clock.js';
 import type { Expectation, Publication } from './publish.js';
 
-/** A new event, ready to be published once or many times under the one id. */
-export const newEvent = <T extends EventType>(type: T, data: EventData<T>): StoredEvent<T> => ({
+/** A new event, ready to be published once or many times under the one id. @param clock the broker's time. */
+export const newEvent = <T extends EventType>(
+  clock: Pick<Clock, 'now'>,
+  type: T,
+  data: EventData<T>,
+): StoredEvent<T> => ({
   v: FORMAT_VERSION,
   id: uuidv7(),
   type,
-  timestamp: new Date().toISOString(),
+  timestamp: timestampOf(clock),
   data,
 });
 

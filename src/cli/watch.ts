@@ -9,6 +9,7 @@ import { tableOf } from './output/print.js';
 import { oneLine } from './output/table.js';
 import { timesFor } from './output/times.js';
 import { jsonLine } from './output/printable.js';
+import { systemClock, timestampOf } from '../clock.js';
 
 /** Between two looks, however much happens. */
 const LEAST_PAUSE_MS = 400;
@@ -131,7 +132,7 @@ function screen<T>(list: List<T>, options: ListOptions): Shower<T> {
   return {
     records: (records) => {
       last = records;
-      draw(paint('dim', `${new Date().toISOString().slice(11, 19)}Z   Ctrl-C ends`, out));
+      draw(paint('dim', `${timestampOf(systemClock).slice(11, 19)}Z   Ctrl-C ends`, out));
     },
     trouble: (said) => draw(paint('red', said, out)),
     end: () => out.write(`${drawn ? ALTERNATE_SCREEN.off : ''}${text()}\n`),

@@ -130,15 +130,17 @@ export class HttpTransport implements Transport {
       (body) => body as Problem,
       () => undefined,
     );
-    throw new KsiError(answer.status, problem, secondsIn(answer.headers.get('retry-after')));
+    throw new KsiError(answer.status, problem, retryAfterOf(answer.headers));
   }
 }
 
 /** `Retry-After`: seconds, or a date as a proxy may write it. */
-function secondsIn(retryAfter: string | null): number | undefined {
+function retryAfterOf(headers: Headers): number | undefined {
+  const retryAfter = headers.get('retry-after');
   if (retryAfter === null) return undefined;
+  // By the clock of whoever wrote the date, not by this machine's.
   const seconds = /^\d+$/.test(retryAfter)
     ? Number(retryAfter)
-    : Math.ceil((Date.parse(retryAfter) - Date.now()) / 1_000);
+    : Math.ceil((Date.parse(retryAfter) - Date.parse(headers.get('date') ?? '')) / 1_000);
   return seconds > 0 ? seconds : undefined;
 }

@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.js';
 import { findingsOf, type Finding } from './finding.js';
 import { monitored } from './monitor.js';
 
@@ -11,9 +12,9 @@ export async function* checkClocks(monitors: readonly string[]): AsyncGenerator<
   if (monitors.length === 0)
     yield skipped('broker', 'its clock is not known', 'Look at its monitoring, if it has one.');
   for (const url of monitors) {
-    const asked = Date.now();
+    const asked = systemClock.now();
     const server = await monitored(url);
-    const answered = Date.now();
+    const answered = systemClock.now();
     if (server !== undefined) yield clockFinding(server.server_name, asked, Date.parse(server.now), answered);
   }
 }

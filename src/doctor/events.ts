@@ -10,6 +10,7 @@ import { Invariants, type SeenEvent } from './invariants.js';
 const { ok, warning, failed } = findingsOf('events');
 /** What an API or a worker is about to do, it has done by then. */
 const GRACE_MS = 60_000;
+const CLOCK_WITHIN_MS = 5_000;
 const SHOWN = 5;
 const EVERY = 10_000;
 
@@ -17,8 +18,10 @@ const EVERY = 10_000;
 export async function* checkEvents(
   broker: Broker,
   progress: (text: string) => void,
-  now = Date.now(),
+  at?: number,
 ): AsyncGenerator<Finding> {
+  await broker.clock.known(AbortSignal.timeout(CLOCK_WITHIN_MS));
+  const now = at ?? broker.clock.now();
   const { lastSeq } = await streamPosition(broker, STREAM.events);
   const seen = new Invariants();
   for await (const { seq, subject, data } of readStream(broker, STREAM.events, 'ksi.events.task.>', 0, lastSeq)) {

@@ -16,6 +16,7 @@ import { Feed, type ReplayLimit } from './feed.js';
 import type { EventHub } from './hub.js';
 import { acceptedRow } from './projection.js';
 import { readStream } from '../broker/replay.js';
+import { systemClock } from '../clock.js';
 
 export interface TailOptions {
   readonly broker: Broker;
@@ -188,7 +189,7 @@ const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.inca
 async function openStore(path: string, log: Logger): Promise<TaskStore> {
   // Asked first: LMDB doesn't refuse a file that is none, it crashes the process.
   if (await isDatabase(path)) return new TaskStore(path);
-  const aside = `${path}.broken-${Date.now()}`;
+  const aside = `${path}.broken-${systemClock.now()}`;
   log.error({ aside }, 'the read model is no LMDB file; it is set aside and rebuilt');
   await rename(path, aside);
   await rm(`${path}-lock`, { force: true });

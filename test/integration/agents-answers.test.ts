@@ -13,6 +13,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { connectTest, silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 describe('answers of managed agents', () => {
   let server: TestBroker;
@@ -46,8 +47,8 @@ describe('answers of managed agents', () => {
     const message = { message_id: 'm', type: 'DIRECT_MESSAGE', from: 'ann', hops: 0 };
     const about = { ...task, queue: 'default', priority: 'normal', prompt_preview: '' } as const;
     for (const [event, { token }] of [
-      [newEvent('SPAWN_QUEUED', { ...about, message }), TASK_STATES.queued],
-      [newEvent('SPAWN_CANCELLED', { ...task, reason: 'requested' }), TASK_STATES.cancelled],
+      [newEvent(systemClock, 'SPAWN_QUEUED', { ...about, message }), TASK_STATES.queued],
+      [newEvent(systemClock, 'SPAWN_CANCELLED', { ...task, reason: 'requested' }), TASK_STATES.cancelled],
     ] as const)
       await broker.publisher.publish(eventPublication(event, SUBJECT.taskState('task', token)));
     answers.start();
@@ -67,7 +68,10 @@ describe('answers of managed agents', () => {
   it('are looked for among what was read already, and only in what came since', async () => {
     const subject = SUBJECT.agentMessage('ann', 'DIRECT_MESSAGE');
     const send = async (id: string, owner = 'local'): Promise<number> => {
-      const event = { ...newEvent('AGENT_MESSAGE', { message_id: id, type: 'DIRECT_MESSAGE', owner, hops: 0 }), id };
+      const event = {
+        ...newEvent(systemClock, 'AGENT_MESSAGE', { message_id: id, type: 'DIRECT_MESSAGE', owner, hops: 0 }),
+        id,
+      };
       return (await broker.publisher.publish(eventPublication(event, subject))).seq;
     };
     const first = await send('first');

@@ -10,6 +10,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { connectTest, silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 /** One more than have their turn at once. */
 const AGENTS = 33;
@@ -51,7 +52,7 @@ describe('the router', () => {
     await broker.jsm.consumers.update(STREAM.messages, CONSUMER.router, { ack_wait: nanos(500) });
     for (const id of IDS) {
       const said = { message_id: id, type: 'DIRECT_MESSAGE', owner: 'local', to: id, agent_id: id, hops: 0 };
-      const event = newEvent('AGENT_MESSAGE', said);
+      const event = newEvent(systemClock, 'AGENT_MESSAGE', said);
       await broker.publisher.publish(eventPublication(event, SUBJECT.agentMessage(id, 'DIRECT_MESSAGE')));
     }
   });

@@ -24,6 +24,7 @@ import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 const KSI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -137,7 +138,13 @@ describe('agents', () => {
       const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions });
       await lab.broker.publisher.publish(
         eventPublication(
-          newEvent('AGENT_MESSAGE', { message_id: 'old', type: 'DIRECT_MESSAGE', owner: 'local', to: id, hops: 0 }),
+          newEvent(systemClock, 'AGENT_MESSAGE', {
+            message_id: 'old',
+            type: 'DIRECT_MESSAGE',
+            owner: 'local',
+            to: id,
+            hops: 0,
+          }),
           SUBJECT.agentMessage(id, 'DIRECT_MESSAGE'),
         ),
       );

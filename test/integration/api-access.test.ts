@@ -17,6 +17,7 @@ import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
+import { systemClock } from '../../src/clock.js';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -144,7 +145,11 @@ describe('access', () => {
     });
     const approval = `${task}.1.1`;
     const asked = { task_id: task, session_id: session, owner, approval_id: approval, attempt: 1, kind: 'tool' };
-    const request = newEvent('APPROVAL_REQUESTED', { ...asked, tool: secret, expires_at: timestamp } as never);
+    const request = newEvent(systemClock, 'APPROVAL_REQUESTED', {
+      ...asked,
+      tool: secret,
+      expires_at: timestamp,
+    } as never);
     await lab.broker.publisher.publish(eventPublication(request, SUBJECT.taskApproval(task)));
     const entry = { type: 'user', message: { role: 'user', content: secret } };
     await lab.broker.publisher.publish({

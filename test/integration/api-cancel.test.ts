@@ -17,6 +17,7 @@ import { startApiOn, type ApiBody, type ApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
 import { faultyBroker } from '../fixtures/faulty-broker.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+import { systemClock } from '../../src/clock.js';
 
 const isOutcome = (type: string): boolean => /^SPAWN_(COMPLETE|ERROR|CANCELLED|EXPIRED)$/.test(type);
 
@@ -118,10 +119,14 @@ describe('cancelling what does not run', () => {
     const last = await lastBySubject(lab.workers.broker, STREAM.events, filter);
     const data = { task_id: taskId, session_id: sessionId, owner: 'local', reason: 'requested' as const };
     await lab.workers.broker.publisher.publish(
-      eventPublication(newEvent('SPAWN_CANCELLED', data), SUBJECT.taskState(taskId, TASK_STATES.cancelled.token), {
-        filter,
-        seq: last?.seq ?? 0,
-      }),
+      eventPublication(
+        newEvent(systemClock, 'SPAWN_CANCELLED', data),
+        SUBJECT.taskState(taskId, TASK_STATES.cancelled.token),
+        {
+          filter,
+          seq: last?.seq ?? 0,
+        },
+      ),
     );
     await lab.ask('cancel', first.taskId);
     assert.equal(await lab.inQueue(sessionId), undefined);
@@ -162,7 +167,7 @@ describe('cancelling what does not run', () => {
       const { publisher, nc } = lab.workers.broker;
       const filter = SUBJECT.taskStates(taskId);
       const data = { task_id: taskId, session_id: sessionId, owner: 'local', attempt: 1 };
-      const start = newEvent('SPAWN_START', {
+      const start = newEvent(systemClock, 'SPAWN_START', {
         ...data,
         n: 1,
         worker_id: 'w_lost',
@@ -179,7 +184,7 @@ describe('cancelling what does not run', () => {
       const interrupted = await lab.ask('interrupt', taskId);
       assert.deepEqual([interrupted.status, interrupted.body.code], [503, 'worker_unreachable']);
       assert.equal((await lab.ask('cancel', taskId, 1)).body.status, 'cancelled');
-      const complete = newEvent('SPAWN_COMPLETE', { ...data, n: 2 });
+      const complete = newEvent(systemClock, 'SPAWN_COMPLETE', { ...data, n: 2 });
       const late = eventPublication(complete, SUBJECT.taskState(taskId, 'complete'), { filter, seq });
       await assert.rejects(publisher.publish(late), (error) => isBrokerError(error, 'conflict'));
       assert.notEqual(await lab.inQueue(sessionId), undefined, 'its attempt may be alive until its lease ends');

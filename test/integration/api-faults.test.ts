@@ -20,10 +20,18 @@ import { readStream } from '../../src/broker/replay.js';
 import type { ReadModel } from '../../src/store/read-model.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 const message = (taskId: string, n: number): Publication =>
   eventPublication(
-    newEvent('SPAWN_MESSAGE', { task_id: taskId, session_id: taskId, owner: 'local', attempt: 1, n, message: n }),
+    newEvent(systemClock, 'SPAWN_MESSAGE', {
+      task_id: taskId,
+      session_id: taskId,
+      owner: 'local',
+      attempt: 1,
+      n,
+      message: n,
+    }),
     SUBJECT.taskOutput(taskId),
   );
 
@@ -121,7 +129,7 @@ describe('one fault stays one', () => {
       const blobs = new Blobs(lab.broker);
       const ids = { task_id: uuidv7(), session_id: uuidv7(), owner: 'local' };
       const ref = await blobs.put(`test/${ids.task_id}`, Buffer.from('{"result":"large"}'));
-      const complete = newEvent('SPAWN_COMPLETE', { ...ids, attempt: 1, n: 2, ref });
+      const complete = newEvent(systemClock, 'SPAWN_COMPLETE', { ...ids, attempt: 1, n: 2, ref });
       await lab.broker.publisher.publish(eventPublication(complete, SUBJECT.taskState(ids.task_id, 'complete')));
       const nothing = { get: () => undefined } as unknown as ReadModel;
       const task = await new TaskReader(lab.broker, blobs, hub, nothing, new SessionNames(lab.broker)).task(

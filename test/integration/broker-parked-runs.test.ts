@@ -27,6 +27,7 @@ import { directRun, releaseSession, storeWaiting } from '../../src/broker/sessio
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 import { FAULTS, faultyBroker } from '../fixtures/faulty-broker.js';
+import { systemClock } from '../../src/clock.js';
 
 const HOUR_MS = 3_600_000;
 const LATER = Date.now() + HOUR_MS;
@@ -76,7 +77,7 @@ describe('a run that waits long', () => {
   }
 
   async function put(task: TaskRef, seq: number, type: string, token: string, data: object): Promise<number> {
-    const event = newEvent(type as 'SPAWN_RETRY', { task_id: task.taskId, ...data } as never);
+    const event = newEvent(systemClock, type as 'SPAWN_RETRY', { task_id: task.taskId, ...data } as never);
     const expect = { filter: SUBJECT.taskStates(task.taskId), seq };
     return (await broker.publisher.publish(eventPublication(event, SUBJECT.taskState(task.taskId, token), expect))).seq;
   }

@@ -12,6 +12,7 @@ import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { connectTest } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 describe('publishing to the broker', () => {
   let server: TestBroker;
@@ -29,8 +30,8 @@ describe('publishing to the broker', () => {
     const data = { task_id: taskId, session_id: taskId, owner: 'local' };
     const event =
       token === 'queued'
-        ? newEvent('SPAWN_QUEUED', { ...data, queue: 'default', priority: 'normal', prompt_preview: '' })
-        : newEvent('SPAWN_COMPLETE', { ...data, attempt: 1, n: 2, output: {} });
+        ? newEvent(systemClock, 'SPAWN_QUEUED', { ...data, queue: 'default', priority: 'normal', prompt_preview: '' })
+        : newEvent(systemClock, 'SPAWN_COMPLETE', { ...data, attempt: 1, n: 2, output: {} });
     return eventPublication(event, SUBJECT.taskState(taskId, token), { filter: SUBJECT.taskStates(taskId), seq });
   };
 
@@ -75,7 +76,14 @@ describe('publishing to the broker', () => {
     const { seq } = await broker.publisher.publish(stateEvent(taskId, 'queued', 0));
     const output = (n: number, expected: number): Publication =>
       eventPublication(
-        newEvent('SPAWN_MESSAGE', { task_id: taskId, session_id: taskId, owner: 'local', attempt: 1, n, message: n }),
+        newEvent(systemClock, 'SPAWN_MESSAGE', {
+          task_id: taskId,
+          session_id: taskId,
+          owner: 'local',
+          attempt: 1,
+          n,
+          message: n,
+        }),
         SUBJECT.taskOutput(taskId),
         { filter: SUBJECT.taskStates(taskId), seq: expected },
       );

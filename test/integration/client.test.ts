@@ -14,6 +14,7 @@ import {
 } from '../../src/client/index.js';
 import { KsiNatsClient } from '../../src/client/nats/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
+import { systemClock } from '../../src/clock.js';
 
 /** The ways to a cluster: which client, and how what it is connected to goes away and comes back. */
 const WAYS = [
@@ -58,7 +59,7 @@ for (const { name, make, breakOff } of WAYS)
       return {
         start: () =>
           publish(
-            newEvent('SPAWN_START', {
+            newEvent(systemClock, 'SPAWN_START', {
               ...attempt(),
               worker_id: 'w',
               host: 'h',
@@ -79,7 +80,7 @@ for (const { name, make, breakOff } of WAYS)
         },
         say: (text: string) =>
           publish(
-            newEvent('SPAWN_MESSAGE', {
+            newEvent(systemClock, 'SPAWN_MESSAGE', {
               ...attempt(),
               message: { type: 'assistant', message: { content: [{ type: 'text', text }] } },
             }),
@@ -87,7 +88,7 @@ for (const { name, make, breakOff } of WAYS)
           ),
         complete: (result: string) =>
           publish(
-            newEvent('SPAWN_COMPLETE', { ...attempt(), output: { result } }),
+            newEvent(systemClock, 'SPAWN_COMPLETE', { ...attempt(), output: { result } }),
             SUBJECT.taskState(task.task_id, 'complete'),
           ),
       };

@@ -22,6 +22,7 @@ import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
 import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
+import { systemClock } from '../../src/clock.js';
 
 const TASK = '0190c0de-0000-7000-8000-000000000001';
 const SESSION = '0190c0de-0000-4000-8000-000000000002';
@@ -61,6 +62,7 @@ for (const servers of [1, 3] as const)
       observer = await server.connect('observer');
       operator = await server.connect('operator');
       await makeStreams(api, readConfig({ KSI_NATS_SERVERS: String(servers), KSI_NATS_AGENTS: 'alice,bob' }));
+      await worker.clock.known();
       await publishEvent(api);
     });
     after(async () => {
@@ -69,7 +71,7 @@ for (const servers of [1, 3] as const)
     });
 
     const publishEvent = async (broker: Broker): Promise<void> => {
-      const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
+      const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: TASK } as never);
       await broker.publisher.publish(eventPublication(event, SUBJECT.workerEvent(TASK, 'online')));
     };
 
@@ -136,12 +138,12 @@ for (const servers of [1, 3] as const)
         const run = await lastBySubject(worker, STREAM.commands, SUBJECT.sessionRuns(SESSION));
         assert.ok(run);
         const retry = { task_id: TASK, retry_at: new Date(Date.now() + 3_600_000).toISOString() } as never;
-        const state = eventPublication(newEvent('SPAWN_RETRY', retry), SUBJECT.taskState(TASK, 'retry'));
+        const state = eventPublication(newEvent(systemClock, 'SPAWN_RETRY', retry), SUBJECT.taskState(TASK, 'retry'));
         await worker.publisher.publish(state);
         assert.equal(await park(worker, task, run), true);
         await deleteMessage(worker, STREAM.commands, run.seq);
         assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 1);
-        const ended = eventPublication(newEvent('SPAWN_ERROR', retry), SUBJECT.taskState(TASK, 'error'));
+        const ended = eventPublication(newEvent(systemClock, 'SPAWN_ERROR', retry), SUBJECT.taskState(TASK, 'error'));
         await worker.publisher.publish(ended);
         assert.equal((await wakeParked(worker, task)).kind, 'released');
         assert.equal((await subjectsOf(api, STREAM.schedules, SUBJECT.schedulesAll)).length, 0);
@@ -150,7 +152,7 @@ for (const servers of [1, 3] as const)
       it('publishes events, deltas and transcripts, in batches too, and watches states', async () => {
         const feed = worker.nc.subscribe(SUBJECT.taskStates(TASK));
         await worker.nc.flush();
-        const event = newEvent('SPAWN_START', { task_id: TASK } as never);
+        const event = newEvent(systemClock, 'SPAWN_START', { task_id: TASK } as never);
         await worker.publisher.publish(eventPublication(event, SUBJECT.taskState(TASK, 'start')));
         for await (const message of feed) {
           assert.equal(message.subject, SUBJECT.taskState(TASK, 'start'));
@@ -511,7 +513,7 @@ for (const servers of [1, 3] as const)
         const events = alice.subscribe('ksi.events.agent.alice.>', { max: 1 });
         await alice.flush();
         for (const agent of ['bob', 'alice']) {
-          const event = newEvent('WORKER_ONLINE', { worker_id: TASK } as never);
+          const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: TASK } as never);
           await api.publisher.publish(eventPublication(event, `ksi.events.agent.${agent}.status`));
         }
         for await (const message of events) assert.equal(message.subject, 'ksi.events.agent.alice.status');

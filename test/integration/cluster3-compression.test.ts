@@ -11,6 +11,7 @@ import { readStream } from '../../src/broker/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 const CONFIG = readConfig({ KSI_NATS_SERVERS: '3' });
 const KILLS = 2;
@@ -39,7 +40,7 @@ describe('streams that an earlier KSI compressed, in a cluster of three', () => 
     for (let n = 0; n < count; n++) {
       // Half of it can be compressed.
       const text = randomBytes(BYTES / 4).toString('hex') + 'x'.repeat(BYTES / 2);
-      const event = newEvent('WORKER_ONLINE', { worker_id: 'w', text } as never);
+      const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: 'w', text } as never);
       const publication = eventPublication(event, SUBJECT.workerEvent('w', 'online'));
       await whileUnavailable(broker, signal, () => broker.publisher.publish(publication));
     }

@@ -10,6 +10,7 @@ import { readStream } from '../../src/broker/replay.js';
 import { whileUnavailable } from '../../workers/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
+import { systemClock } from '../../src/clock.js';
 
 describe('events, in a cluster of three', () => {
   let cluster: TestBrokerCluster;
@@ -36,7 +37,7 @@ describe('events, in a cluster of three', () => {
     const stored: number[] = [];
     const signal = AbortSignal.timeout(60_000);
     for (let n = 0; n < count; n++) {
-      const event = newEvent('WORKER_ONLINE', { worker_id: `w_${n}` } as never);
+      const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: `w_${n}` } as never);
       const publication = eventPublication(event, SUBJECT.workerEvent(`w_${n}`, 'online'));
       // Under one message id: what was stored, though the acknowledgement was lost, is not stored again.
       stored.push((await whileUnavailable(broker, signal, () => broker.publisher.publish(publication))).seq);
@@ -132,7 +133,7 @@ describe('events, in a cluster of three', () => {
 
   it('are read from the leader where a procedure depends on them, and replayed to the end though replicas lag', async () => {
     for (let round = 0; round < 100; round++) {
-      const event = newEvent('WORKER_ONLINE', { worker_id: 'w_last' } as never);
+      const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: 'w_last' } as never);
       const subject = SUBJECT.workerEvent('w_last', 'online');
       const { seq } = await broker.publisher.publish(eventPublication(event, subject));
       const last = await lastBySubject(broker, STREAM.events, subject);

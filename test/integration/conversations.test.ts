@@ -25,6 +25,7 @@ import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { KsiClient } from '../../src/client/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { systemClock } from '../../src/clock.js';
 
 describe('conversations of external agents', () => {
   let lab: ApiLab;
@@ -233,7 +234,7 @@ describe('conversations of external agents', () => {
     const usage = { ...NO_USAGE, cost_usd: 0.3 };
     const filter = SUBJECT.taskStates(taskId);
     const { seq = 0 } = (await lastBySubject(lab.broker, STREAM.events, filter)) ?? {};
-    const retry = newEvent('SPAWN_RETRY', { ...data, usage, reason: 'claude_error' });
+    const retry = newEvent(systemClock, 'SPAWN_RETRY', { ...data, usage, reason: 'claude_error' });
     const subject = SUBJECT.taskState(taskId, TASK_STATES.retrying.token);
     await lab.broker.publisher.publish(eventPublication(retry, subject, { filter, seq }));
     await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');

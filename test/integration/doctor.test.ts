@@ -8,6 +8,7 @@ import { checkBroker } from '../../src/doctor/broker.js';
 import { checkEvents } from '../../src/doctor/events.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import { ApiLab } from '../fixtures/api.js';
+import { systemClock } from '../../src/clock.js';
 
 const HOUR = 3_600_000;
 
@@ -71,7 +72,7 @@ describe('ksi doctor, at a broker', () => {
     await lab.finish(twice);
     const data = { task_id: twice.task_id, session_id: twice.session_id, owner: 'local', attempt: 1, n: 3, output: {} };
     await lab.broker.publisher.publish(
-      eventPublication(newEvent('SPAWN_COMPLETE', data), SUBJECT.taskState(twice.task_id, 'complete')),
+      eventPublication(newEvent(systemClock, 'SPAWN_COMPLETE', data), SUBJECT.taskState(twice.task_id, 'complete')),
     );
     assert.match(
       failures(await events()).join('\n'),

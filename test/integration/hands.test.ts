@@ -13,6 +13,7 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { parseJson } from '../../src/json.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab } from '../fixtures/api.js';
+import { systemClock } from '../../src/clock.js';
 
 const ALL = ['agents', 'messages', 'shared', 'spawn'];
 const PROCESS = 'worker-1';
@@ -42,7 +43,7 @@ describe('what agents ask for by their own hands', () => {
   const start = async ({ task_id, session_id, owner, agent_id }: SpawnCommand, process = PROCESS): Promise<void> => {
     const filter = SUBJECT.taskStates(task_id);
     const seq = (await lastBySubject(lab.broker, STREAM.events, filter))?.seq ?? 0;
-    const begun = newEvent('SPAWN_START', {
+    const begun = newEvent(systemClock, 'SPAWN_START', {
       task_id,
       session_id,
       owner,

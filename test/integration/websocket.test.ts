@@ -5,13 +5,14 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { ApiLab, type SocketClient } from '../fixtures/api.js';
+import { systemClock } from '../../src/clock.js';
 
 const TASK = '01a20820-0000-7000-8000-000000000000';
 
 /** An event of nobody's task, large or small. */
 const noise = (n: number, bytes = 10): Publication =>
   eventPublication(
-    newEvent('SPAWN_MESSAGE', {
+    newEvent(systemClock, 'SPAWN_MESSAGE', {
       task_id: TASK,
       session_id: TASK,
       owner: 'local',

@@ -10,6 +10,7 @@ import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../src/process/marked.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+import { systemClock } from '../../src/clock.js';
 
 const PROCESS = 'worker-1';
 const isOutcome = (type: string): boolean => /^SPAWN_(COMPLETE|ERROR|CANCELLED|EXPIRED)$/.test(type);
@@ -117,7 +118,7 @@ describe('a task that an API cancelled while no worker ran it', () => {
   const cancel = async (taskId: string, sessionId: string): Promise<void> => {
     for (;;) {
       const last = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(taskId));
-      const event = newEvent('SPAWN_CANCELLED', {
+      const event = newEvent(systemClock, 'SPAWN_CANCELLED', {
         task_id: taskId,
         session_id: sessionId,
         owner: 'local',

@@ -88,7 +88,7 @@ describe('a task that was given up', () => {
       lab.of(taskId).length === 0 ? 0 : (lab.seen.findLast(({ subject }) => subject.includes(taskId))?.seq ?? 0);
     return async (type: EventType, token: string, data: object): Promise<void> => {
       const expect = { filter: SUBJECT.taskStates(taskId), seq };
-      const event = newEvent(type, { ...identity, ...data } as EventData<EventType>);
+      const event = newEvent(systemClock, type, { ...identity, ...data } as EventData<EventType>);
       const publication = eventPublication(event, SUBJECT.taskState(taskId, token), expect);
       ({ seq } = await lab.broker.publisher.publish(publication));
     };

@@ -15,6 +15,7 @@ import { processesMarked } from '../../src/process/marked.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { workerProcess } from '../fixtures/worker-process.js';
+import { systemClock } from '../../src/clock.js';
 
 /** So long that nothing here can come from a lease that has run out. */
 const LEASE_S = '120';
@@ -72,7 +73,7 @@ describe('the journal of a dead worker', () => {
     const identity = { task_id: taskId, session_id: sessionId, owner: 'local' };
     let seq = (await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(taskId)))?.seq ?? 0;
     const item = (type: EventType, subject: string, data: object): OutboxItem => {
-      const event = newEvent(type, { ...identity, ...data } as EventData<EventType>);
+      const event = newEvent(systemClock, type, { ...identity, ...data } as EventData<EventType>);
       const publication = eventPublication(event, subject, { filter: SUBJECT.taskStates(taskId), seq });
       return { event, publication, bytes: publication.payload.length };
     };

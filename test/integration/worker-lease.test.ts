@@ -9,6 +9,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { assertGapless, storedEvents } from '../fixtures/stored-events.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+import { systemClock } from '../../src/clock.js';
 
 const LEASE_S = 2;
 
@@ -63,7 +64,7 @@ describe('the lease', () => {
     let seq = lab.seen.find(({ subject }) => subject.includes(taskId))?.seq ?? 0;
     const put = async <T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> => {
       const expect = { filter: SUBJECT.taskStates(taskId), seq };
-      const event = eventPublication(newEvent(type, data), SUBJECT.taskState(taskId, token), expect);
+      const event = eventPublication(newEvent(systemClock, type, data), SUBJECT.taskState(taskId, token), expect);
       ({ seq } = await lab.broker.publisher.publish(event));
     };
     const run = { seq: 1, delivery: 1 };

@@ -14,6 +14,7 @@ import { simBroker } from './connection.js';
 import { Link } from './link.js';
 import { SimProcess } from './process.js';
 import type { World } from './world.js';
+import { systemClock } from '../../src/clock.js';
 
 export interface ApiFlaws {
   readonly broker?: (broker: Broker) => Broker;
@@ -108,7 +109,7 @@ export class SimApi {
   }
 
   async #state(type: 'SPAWN_QUEUED' | 'SPAWN_WAITING', taskId: string, seq: number, data: object): Promise<number> {
-    const event = newEvent(type, { ...this.#identity(taskId), ...data } as never);
+    const event = newEvent(systemClock, type, { ...this.#identity(taskId), ...data } as never);
     const token = type === 'SPAWN_QUEUED' ? TASK_STATES.queued.token : TASK_STATES.waiting.token;
     const expect = { filter: SUBJECT.taskStates(taskId), seq };
     const publication = eventPublication(event, SUBJECT.taskState(taskId, token), expect);

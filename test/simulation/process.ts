@@ -1,14 +1,14 @@
-import type { Clock } from '../../src/clock.js';
+import type { SharedClock } from '../../src/broker/broker-clock.js';
 import type { Scheduler } from './scheduler.js';
 
 /** 2026-01-01, when every world begins. */
 export const EPOCH = 1_767_225_600_000;
-/** Clocks of hosts are kept together by NTP, not better than this; in ms. */
+/** Measurements of the broker's time differ by as much; in ms. */
 export const MAX_SKEW_MS = 40;
 const MAX_DRIFT = 1e-4;
 
 /** A process as far as time goes: it has a clock of its own, may stand still for a while, and may die at any moment. */
-export class SimProcess implements Clock {
+export class SimProcess implements SharedClock {
   readonly name: string;
   readonly #scheduler: Scheduler;
   readonly #skew: number;
@@ -36,6 +36,14 @@ export class SimProcess implements Clock {
 
   now(): number {
     return Math.round(EPOCH + this.#skew + this.#scheduler.now);
+  }
+
+  known(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  ahead(): number {
+    return 0;
   }
 
   monotonic(): number {

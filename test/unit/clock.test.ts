@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { systemClock, timerMs } from '../../src/clock.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('the clock', () => {
   it('makes a whole number of milliseconds of every duration, and never shortens a wait', () => {
@@ -16,4 +19,37 @@ describe('the clock', () => {
     stop();
     assert.deepEqual([early, deadline.aborted], [[], false]);
   });
+
+  it("of the machine is read in one place, so that no other host's timestamp is compared with it", async () => {
+    const sources = await allSources();
+    const matching = (pattern: RegExp): string[] =>
+      sources.filter(({ text }) => pattern.test(text)).map(({ name }) => name);
+    assert.deepEqual(matching(/\bDate\.now\b|\bnew Date\(\)/), ['src/clock.ts'], SEE);
+    assert.deepEqual(matching(/\bsystemClock\b/), DECIDE_NOTHING_BY_IT, SEE);
+  });
 });
+
+const SEE = "use the broker's clock, or performance.now() for durations (ADR 33)";
+
+/** They show the machine's time, or examine it. */
+const DECIDE_NOTHING_BY_IT = [
+  'src/bridge/envelope.ts',
+  'src/bridge/runs.ts',
+  'src/bridge/start.ts',
+  'src/broker/connect.ts',
+  'src/cli/output/times.ts',
+  'src/cli/watch.ts',
+  'src/clock.ts',
+  'src/doctor/clocks.ts',
+  'src/events/tail.ts',
+];
+
+async function allSources(): Promise<{ name: string; text: string }[]> {
+  const sources = [];
+  for (const folder of ['contracts', 'src', 'workers'])
+    for (const path of await readdir(join(REPO_ROOT, folder), { recursive: true })) {
+      const name = join(folder, path);
+      if (name.endsWith('.ts')) sources.push({ name, text: await readFile(join(REPO_ROOT, name), 'utf8') });
+    }
+  return sources.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}

@@ -148,7 +148,7 @@ describe('usage', () => {
 
   it('is summed up by what is asked for', async () => {
     const by = async (what: UsageGroup): Promise<unknown[][]> =>
-      (await usageOfRows(model, { by: what }, LOCAL)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
+      (await usageOfRows(model, { by: what }, LOCAL, 0)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
     assert.deepEqual(await by('day'), [
       ['2026-01-01', 2, 1],
       ['2026-01-02', 1, 2],
@@ -161,13 +161,13 @@ describe('usage', () => {
       ['a1', 1, 2],
       ['', 2, 1],
     ]);
-    assert.deepEqual((await usageOfRows(model, {}, LOCAL)).total, { tasks: 3, ...took(3, 2) });
+    assert.deepEqual((await usageOfRows(model, {}, LOCAL, 0)).total, { tasks: 3, ...took(3, 2) });
   });
 
   it('of others is for those who see all', async () => {
     const ann = { ...LOCAL, owner: 'ann', seesAll: false };
-    await assert.rejects(usageOfRows(model, { owner: 'bob' }, ann), { code: 'forbidden' });
-    await assert.rejects(usageOfRows(model, { from: '2026-02-01', to: '2026-01-01' }, LOCAL), {
+    await assert.rejects(usageOfRows(model, { owner: 'bob' }, ann, 0), { code: 'forbidden' });
+    await assert.rejects(usageOfRows(model, { from: '2026-02-01', to: '2026-01-01' }, LOCAL, 0), {
       code: 'invalid_request',
     });
   });

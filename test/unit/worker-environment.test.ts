@@ -1,3 +1,4 @@
+import { systemClock } from '../../src/clock.js';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LiveText } from '../../workers/attempt/live.js';
@@ -98,7 +99,7 @@ describe("Claude's environment", () => {
       const sent: string[] = [];
       const publish = (_subject: string, payload: string): void =>
         void sent.push((JSON.parse(payload) as { data: { text: string } }).data.text);
-      const broker = { connected: () => true, nc: { publish } } as never;
+      const broker = { clock: systemClock, connected: () => true, nc: { publish } } as never;
       const live = new LiveText(broker, { task_id: 't' } as never, 1, new Redaction(['sk-ant-123']));
       for (let at = 0; at < whole.length; at += cut) {
         live.add(whole.slice(at, at + cut));

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { newEvent } from '../../src/broker/events.js';
 import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/attempt/outbox.js';
+import { systemClock } from '../../src/clock.js';
 
 const item = (name: string, bytes = 1): OutboxItem => ({
-  event: newEvent('WORKER_OFFLINE', { worker_id: name }),
+  event: newEvent(systemClock, 'WORKER_OFFLINE', { worker_id: name }),
   publication: { subject: name, payload: '' },
   bytes,
 });

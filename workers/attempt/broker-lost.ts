@@ -24,7 +24,13 @@ export async function tellBrokerLost(
   const signal = AbortSignal.any([shutdown, broker.clock.deadline(LONGEST_OUTAGE_MS)]);
   const { task_id: taskId } = identity;
   const reason = 'broker_lost' as const;
-  const event = newEvent('SPAWN_RETRY', { ...identity, attempt, reason, worker_id: workerId, counted: false });
+  const event = newEvent(broker.clock, 'SPAWN_RETRY', {
+    ...identity,
+    attempt,
+    reason,
+    worker_id: workerId,
+    counted: false,
+  });
   const expect = { filter: SUBJECT.taskStates(taskId), seq: startSeq };
   const publication = eventPublication(event, SUBJECT.taskState(taskId, TASK_STATES.retrying.token), expect);
   try {

@@ -99,7 +99,7 @@ function publisherOf(
   signal: AbortSignal,
 ): PublishState {
   return async (type, token, data, expectSeq) => {
-    const event = newEvent(type, { ...identity, ...data } as EventData<typeof type>);
+    const event = newEvent(broker.clock, type, { ...identity, ...data } as EventData<typeof type>);
     const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: expectSeq };
     const publication = eventPublication(event, SUBJECT.taskState(identity.task_id, token), expect, traceparent);
     const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId: event.id, expect }, signal);

@@ -166,7 +166,7 @@ export class AttemptEvents {
 
   #add<T extends EventType>(type: T, subject: string, data: EventData<T>): string {
     const { identity, claim, traceparent } = this.#options;
-    const event = newEvent(type, data);
+    const event = newEvent(this.#options.broker.clock, type, data);
     const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: claim.startSeq };
     const publication = eventPublication(event, subject, expect, traceparent);
     this.#outbox.add({ event, publication, bytes: Buffer.byteLength(publication.payload) });

@@ -4,6 +4,7 @@ import type { SpawnDelta } from '../../contracts/events.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { TaskIdentity } from './command.js';
+import { timestampOf } from '../../src/clock.js';
 
 /** Deltas come a few characters at a time: what comes within this goes as one. Less than the eye notices. */
 const COALESCE_MS = 30;
@@ -55,7 +56,7 @@ export class LiveText {
     const delta: SpawnDelta = {
       v: FORMAT_VERSION,
       type: 'SPAWN_DELTA',
-      timestamp: new Date().toISOString(),
+      timestamp: timestampOf(this.#broker.clock),
       data: { task_id, session_id, owner, attempt: this.#attempt, part: this.#part, offset, text },
     };
     this.#broker.nc.publish(SUBJECT.live(task_id), JSON.stringify(delta));

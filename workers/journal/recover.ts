@@ -88,7 +88,13 @@ async function finishOutbox(
     if (isState) return 'ended';
   }
   const reason = 'worker_lost' as const;
-  const retry = newEvent('SPAWN_RETRY', { ...identity, attempt, reason, worker_id: workerId, counted: false });
+  const retry = newEvent(broker.clock, 'SPAWN_RETRY', {
+    ...identity,
+    attempt,
+    reason,
+    worker_id: workerId,
+    counted: false,
+  });
   const subject = SUBJECT.taskState(taskId, TASK_STATES.retrying.token);
   const publication = { ...eventPublication(retry, subject, expect), msgId: retry.id, expect };
   return (await publishCertainly(broker, STREAM.events, publication, signal)) === undefined ? undefined : 'given_back';

@@ -20,6 +20,7 @@ import type { Exchanges } from '../exchanges.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from './batcher.js';
 import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
+import { TaskIds } from './task-ids.js';
 import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
 import type { SessionNames } from '../sessions/names.js';
@@ -62,13 +63,19 @@ export class Acceptor {
   readonly #runs: Batcher;
   readonly #queuedEvents: Batcher;
   readonly #notAccepted: NotAccepted;
+  readonly #ids: TaskIds;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
+    this.#ids = new TaskIds(options.broker.clock);
     this.#admission = new Admission(options);
     this.#runs = new Batcher(options.broker.publisher);
     this.#queuedEvents = new Batcher(options.broker.publisher);
     this.#notAccepted = new NotAccepted(options.broker, options.log);
+  }
+
+  newId(): string {
+    return this.#ids.next();
   }
 
   /** @throws {ApiError} */
@@ -113,7 +120,14 @@ export class Acceptor {
     const budget = await this.#budget(principal, session.sessionId, origin.ofAgent?.exchange_id);
     const budgetUsd = typeof budget === 'number' ? budget : undefined;
     return {
-      command: commandFor(request, session, principal, { workspace, origin, retentionMs, budgetUsd }),
+      command: commandFor(request, session, principal, {
+        workspace,
+        origin,
+        retentionMs,
+        budgetUsd,
+        taskId: this.#ids.next(),
+        now: broker.clock.now(),
+      }),
       ...(budget instanceof ApiError ? { refused: budget } : {}),
       fresh: session.fresh,
       since: hub.cursor(),
@@ -220,7 +234,7 @@ export class Acceptor {
   }
 
   #announce(command: SpawnCommand, traceparent: string | undefined): Promise<PublishAck> {
-    const event = newEvent('SPAWN_QUEUED', {
+    const event = newEvent(this.#options.broker.clock, 'SPAWN_QUEUED', {
       ...identityOf(command),
       queue: command.queue,
       priority: command.priority,
@@ -291,7 +305,11 @@ export class Acceptor {
   }
 
   async #sayWaiting(command: SpawnCommand, queuedSeq: number): Promise<void> {
-    const event = newEvent('SPAWN_WAITING', { ...identityOf(command), queue: command.queue, reason: 'session_busy' });
+    const event = newEvent(this.#options.broker.clock, 'SPAWN_WAITING', {
+      ...identityOf(command),
+      queue: command.queue,
+      reason: 'session_busy',
+    });
     const expect = { filter: SUBJECT.taskStates(command.task_id), seq: queuedSeq };
     try {
       await this.#options.broker.publisher.publish(

@@ -52,7 +52,7 @@ export class NotAccepted {
   async cancel(task: TaskIdentity, abandon?: Abandon): Promise<boolean> {
     if (abandon !== undefined && !(await abandon())) return false;
     const filter = SUBJECT.taskStates(task.task_id);
-    const event = newEvent('SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
+    const event = newEvent(this.#broker.clock, 'SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
     for (let tries = 1; ; tries++) {
       const { status, seq } = await lastStateOf(this.#broker, task.task_id);
       if (status !== 'queued' && status !== 'waiting') return status === 'cancelled';

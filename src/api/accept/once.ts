@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
 import { IDEMPOTENCY_KEY_PATTERN, type IdempotencyRecord } from '../../../contracts/idempotency.js';
 import type { SpawnAccepted } from '../../../contracts/http.js';
 import type { TaskMessage } from '../../../contracts/messages.js';
@@ -162,7 +161,7 @@ export class OnceAcceptor {
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
       await this.#acceptor.takePlace(prepared);
       // Not the id that was made for this request: a turn before may have used that up.
-      const another = { ...prepared, command: { ...prepared.command, task_id: uuidv7() } };
+      const another = { ...prepared, command: { ...prepared.command, task_id: this.#acceptor.newId() } };
       const made = await this.#records.change(held, recordOf(another, body));
       return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }

@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { SpawnAccepted } from '../../../contracts/http.js';
 import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/names.js';
 import { ClaudeOptions } from '../../../contracts/claude-options.js';
@@ -55,24 +54,27 @@ interface MadeWith {
   readonly origin: Origin;
   readonly retentionMs: number;
   readonly budgetUsd: number | undefined;
+  readonly taskId: string;
+  /** In ms since 1970, by the broker's time. */
+  readonly now: number;
 }
 
-/** The command that a request becomes: a task with an id of its own. */
+/** The command that a request becomes. */
 export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
   principal: Principal,
-  { workspace, origin: { retryOf, ofAgent }, retentionMs, budgetUsd }: MadeWith,
+  { workspace, origin: { retryOf, ofAgent }, retentionMs, budgetUsd, taskId, now }: MadeWith,
 ): SpawnCommand => ({
   v: FORMAT_VERSION,
-  task_id: uuidv7(),
+  task_id: taskId,
   session_id: session.sessionId,
   ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
   owner: principal.owner,
   token_id: principal.tokenId,
   queue: request.queue ?? DEFAULT_QUEUE,
   priority: request.priority ?? 'normal',
-  ...acceptedAt(Date.now(), request, retentionMs),
+  ...acceptedAt(now, request, retentionMs),
   prompt: request.prompt,
   ...taken(request, ClaudeOptions.properties),
   ...(workspace === undefined ? {} : { workspace }),

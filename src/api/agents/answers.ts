@@ -117,7 +117,7 @@ export class Answers {
       message_id: uuidv5(`answer/${taskId}`, MESSAGE_NAMESPACE),
       ...said,
     };
-    const old = Date.now() - Date.parse(event.timestamp) > CERTAIN_MS;
+    const old = this.#options.broker.clock.now() - Date.parse(event.timestamp) > CERTAIN_MS;
     if ((old || delivery.count > 1) && (await this.#isStored(request, owner, sourceOf(delivery)))) return;
     const by = tasks.principal(owner, to.token_id);
     const within: FromWithin = {

@@ -17,7 +17,7 @@ export class Ending {
   /** @param by what makes it one ending, however often it is tried: the message or the task. @throws {BrokerError} */
   async end({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
     if (!(await this.#registry.end(agent_id, by))) return;
-    const event = newEvent('AGENT_TERMINATED', { agent_id, owner, reason: 'signal' });
+    const event = newEvent(this.#broker.clock, 'AGENT_TERMINATED', { agent_id, owner, reason: 'signal' });
     const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated'));
     await this.#broker.publisher.publish({ ...publication, msgId: `ended-${agent_id}-${by}` });
   }

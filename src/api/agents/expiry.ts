@@ -54,7 +54,7 @@ export class MessageExpiry {
   /** @returns how many it told of. @throws {BrokerError} */
   async sweep(): Promise<number> {
     const { broker, positions, ageMs = MESSAGES_MAX_AGE_S * 1_000 - HOUR_MS } = this.#options;
-    const before = Date.now() - ageMs;
+    const before = broker.clock.now() - ageMs;
     const known = new Map<string, number>();
     let told = 0;
     let last = 0;
@@ -80,7 +80,7 @@ export class MessageExpiry {
     const agent = registry.find(agentId)?.value;
     if (agent === undefined || data?.owner !== agent.owner) return false;
     const about = { agent_id: agentId, owner: agent.owner, seq, message_id: data.message_id };
-    const event = newEvent('AGENT_MESSAGE_EXPIRED', about);
+    const event = newEvent(broker.clock, 'AGENT_MESSAGE_EXPIRED', about);
     const publication = eventPublication(event, SUBJECT.agentEvent(agentId, 'expired'));
     await broker.publisher.publish({ ...publication, msgId: `expired-${seq}` });
     return true;

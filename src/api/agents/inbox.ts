@@ -139,7 +139,7 @@ export class Inboxes {
     const { before, now } = position;
     if (now > seq) return position;
     const ids = message_ids ?? (await this.#idsBetween(id, before < seq ? before : seq - 1, seq));
-    const event = newEvent('AGENT_DELIVERED', {
+    const event = newEvent(broker.clock, 'AGENT_DELIVERED', {
       agent_id: id,
       owner,
       seq,

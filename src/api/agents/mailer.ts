@@ -25,6 +25,7 @@ import { onBehalfOf, type Principal } from '../principal.js';
 import type { Presence } from './presence.js';
 import type { AgentRegistry } from './registry.js';
 import { routeTask } from './routing.js';
+import { timestampOf } from '../../clock.js';
 
 export interface MailerOptions {
   readonly broker: Broker;
@@ -141,18 +142,19 @@ export class Mailer {
 
   /** The message and its copies; all or none, as long as they are no more than a batch holds. @throws {BrokerError} */
   async #store(message: Message, copies: readonly string[], traceparent: string | undefined): Promise<void> {
-    const { blobs } = this.#options;
+    const { blobs, broker } = this.#options;
+    const timestamp = timestampOf(broker.clock);
     const { content, payload, ...rest } = message;
     const body = Buffer.from(JSON.stringify({ content, payload }));
     if (body.length > MOST_MESSAGE_BYTES)
       throw new ApiError('body_too_large', `A message may have ${MOST_MESSAGE_BYTES} bytes, not ${body.length}`);
     const small = body.length * (1 + copies.length) <= MOST_INLINE_BYTES;
     if (small && !blobs.needed(body.length + ENVELOPE_BYTES))
-      return this.#publish(publicationsOf(message, copies, traceparent));
+      return this.#publish(publicationsOf(timestamp, message, copies, traceparent));
     const ref = await blobs.put(blobName(message), body);
     const progress = { named: false };
     try {
-      await this.#publish(publicationsOf({ ...rest, ref }, copies, traceparent), progress);
+      await this.#publish(publicationsOf(timestamp, { ...rest, ref }, copies, traceparent), progress);
     } catch (error) {
       // Without an answer it may be stored all the same.
       progress.named ||= isBrokerError(error, 'unavailable');
@@ -212,12 +214,12 @@ const blobName = ({ to, owner, message_id: id }: Message): string =>
 
 /** Made one by one, as they are sent: together they may be large. */
 function* publicationsOf(
+  timestamp: string,
   message: Message,
   copies: readonly string[],
   traceparent: string | undefined,
 ): Generator<Publication> {
   const { message_id: id, owner, type, to } = message;
-  const timestamp = new Date().toISOString();
   const publication = <T extends EventType>(event: StoredEvent<T>, subject: string): Publication => ({
     ...eventPublication(event, subject, undefined, traceparent),
     // An id that a client chose is its owner's.

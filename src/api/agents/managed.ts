@@ -9,7 +9,7 @@ import { Router, type RouterOptions } from './router.js';
 import { StoredIds } from './stored-ids.js';
 import { TaskMaker, type TaskMakerOptions } from './task-maker.js';
 
-export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 'stored'> {
+export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 'stored' | 'clock'> {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly agents: Agents;
@@ -25,7 +25,12 @@ export class ManagedAgents {
 
   constructor({ broker, blobs, agents, inboxPrefix, isWaitedFor, log, ...making }: ManagedAgentsOptions) {
     const { registry, inboxes, mailer } = agents;
-    const tasks = new TaskMaker({ ...making, mailer, stored: new StoredIds(broker, STREAM.messages) });
+    const tasks = new TaskMaker({
+      ...making,
+      mailer,
+      stored: new StoredIds(broker, STREAM.messages),
+      clock: broker.clock,
+    });
     const ending = new Ending(broker, registry);
     this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isWaitedFor, log });
     this.#answers = new Answers({ broker, blobs, inboxPrefix, mailer, tasks, ending, log });

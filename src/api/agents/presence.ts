@@ -9,6 +9,7 @@ import { eventPublication, newEvent } from '../../broker/events.js';
 import { deleteEntry, putEntry, readEntry } from '../../broker/kv.js';
 import { KvCache, type KvChange } from '../../broker/kv-cache.js';
 import { parseJson } from '../../json.js';
+import { timestampOf } from '../../clock.js';
 
 const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
 const MARK_S = 3_600;
@@ -132,7 +133,7 @@ export class Presence {
   async #put({ agent_id: id, owner }: Named, holder: string): Promise<number> {
     const subject = SUBJECT.agentPresence(id);
     const known = this.#cache.get(id);
-    const since = known?.value.holder === holder ? known.value.since : new Date().toISOString();
+    const since = known?.value.holder === holder ? known.value.since : timestampOf(this.#broker.clock);
     const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, since };
     const ack = await this.#broker.publisher.publish({ subject, payload: JSON.stringify(presence) });
     this.#cache.apply(id, presence, ack.seq);
@@ -191,7 +192,7 @@ export class Presence {
     const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agentPresence(id));
     if (data !== undefined || this.#held.get(id) !== holding) return;
     const { named, holder } = holding;
-    const since = new Date().toISOString();
+    const since = timestampOf(this.#broker.clock);
     const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, since };
     const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), recordOf(presence), revision);
     if (written === undefined) return;
@@ -225,7 +226,12 @@ export class Presence {
 
   async #tell(named: Named, status: 'connected' | 'disconnected', reason?: string, msgId?: string): Promise<void> {
     const { agent_id, owner } = named;
-    const event = newEvent('AGENT_STATUS', { agent_id, owner, status, ...(reason === undefined ? {} : { reason }) });
+    const event = newEvent(this.#broker.clock, 'AGENT_STATUS', {
+      agent_id,
+      owner,
+      status,
+      ...(reason === undefined ? {} : { reason }),
+    });
     const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'status'));
     await this.#broker.publisher.publish(msgId === undefined ? publication : { ...publication, msgId });
   }

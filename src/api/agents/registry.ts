@@ -19,6 +19,7 @@ import { parseJson } from '../../json.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import { AgentIndex } from './index-of-agents.js';
+import { timestampOf } from '../../clock.js';
 
 const STREAM = `KV_${BUCKET.agents}`;
 /** Each try loses to another change of the same agent, which gets somewhere. */
@@ -162,7 +163,9 @@ export class AgentRegistry {
         const { revision, agent: stored } = clear === undefined ? first : await this.#read(id);
         if (stored !== undefined && stored.owner !== principal.owner)
           throw new ApiError('agent_exists', `There is an agent ${id} already`);
-        const agent = stored === undefined ? made(id, request, principal.owner) : registeredAgain(stored, request);
+        const now = timestampOf(this.#broker.clock);
+        const agent =
+          stored === undefined ? made(id, request, principal.owner, now) : registeredAgain(stored, request, now);
         if (stored === undefined) {
           this.#refuseTooMany(principal.owner);
           await clear?.();
@@ -197,7 +200,7 @@ export class AgentRegistry {
     await guarded(async () => {
       await this.#tell('AGENT_UPDATED', changed.value);
       if (was === status) return;
-      const event = newEvent('AGENT_STATUS', { agent_id, owner, status });
+      const event = newEvent(this.#broker.clock, 'AGENT_STATUS', { agent_id, owner, status });
       await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(id, 'status')));
     });
     return changed;
@@ -238,7 +241,7 @@ export class AgentRegistry {
         throw new ApiError('conflict', `The agent ${id} is at revision ${revision}, not ${expected}`, { final: true });
       const changes = change(agent);
       if (changes === undefined) return { value: agent, revision };
-      const next = { ...agent, ...changes, updated_at: new Date().toISOString() };
+      const next = { ...agent, ...changes, updated_at: timestampOf(this.#broker.clock) };
       const written = await this.#put(next, revision);
       if (written !== undefined) return { value: next, revision: written };
     }
@@ -270,7 +273,7 @@ export class AgentRegistry {
   }
 
   async #tell(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
-    const event = newEvent(type, shownOf(agent));
+    const event = newEvent(this.#broker.clock, type, shownOf(agent));
     const subject = SUBJECT.agentEvent(agent.agent_id, type === 'AGENT_REGISTERED' ? 'registered' : 'updated');
     await this.#broker.publisher.publish(eventPublication(event, subject));
   }
@@ -292,11 +295,10 @@ const kept = [
 const given = (request: AgentRegistration): Partial<Agent> =>
   Object.fromEntries(kept.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])));
 
-function made(id: string, request: AgentRegistration, owner: string): Agent {
+function made(id: string, request: AgentRegistration, owner: string, now: string): Agent {
   const kind: AgentKind = request.kind ?? 'external';
   if (kind === 'external' && request.session_id !== undefined)
     throw invalid([{ field: 'session_id', message: 'is for managed agents alone' }]);
-  const now = new Date().toISOString();
   return {
     v: FORMAT_VERSION,
     agent_id: id,
@@ -313,7 +315,7 @@ function made(id: string, request: AgentRegistration, owner: string): Agent {
   };
 }
 
-function registeredAgain(stored: Agent, request: AgentRegistration): Agent {
+function registeredAgain(stored: Agent, request: AgentRegistration, now: string): Agent {
   const kind = request.kind ?? stored.kind;
   const sessionId = kind === 'managed' ? (request.session_id ?? stored.session_id ?? uuidv7()) : undefined;
   const { session_id: _before, ...rest } = stored;
@@ -324,7 +326,7 @@ function registeredAgain(stored: Agent, request: AgentRegistration): Agent {
     // Who registers again is there again.
     status: stored.status === 'ended' ? 'active' : stored.status,
     ...(sessionId === undefined ? {} : { session_id: sessionId }),
-    updated_at: new Date().toISOString(),
+    updated_at: now,
   };
 }
 

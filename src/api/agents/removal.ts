@@ -37,7 +37,7 @@ export class AgentRemover {
     await registry.remove(agent_id);
     await presence.forget(agent_id);
     await this.clear(agent_id);
-    const event = newEvent('AGENT_TERMINATED', { agent_id, owner, reason: 'removed', by });
+    const event = newEvent(broker.clock, 'AGENT_TERMINATED', { agent_id, owner, reason: 'removed', by });
     await broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated')));
   }
 

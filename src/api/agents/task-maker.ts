@@ -7,6 +7,7 @@ import { NOBODY, SUBJECT } from '../../../contracts/names.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Exchanges } from '../exchanges.js';
 import type { Metrics } from '../metrics.js';
+import type { Clock } from '../../clock.js';
 import { LOCAL, type Principal } from '../principal.js';
 import type { SpawnRate } from '../spawn-rate.js';
 import type { TokenRegistry } from '../tokens/registry.js';
@@ -24,6 +25,7 @@ export interface TaskMakerOptions {
   /** Of KSI_MESSAGES. */
   readonly stored: Pick<StoredIds, 'has'>;
   readonly metrics: Pick<Metrics, 'spawns'>;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** Of messages that no token is known of. */
@@ -84,7 +86,7 @@ export class TaskMaker {
       message.from ?? NOBODY,
     );
     // Its agent was about to be refused it when its API died.
-    const old = Date.now() - Date.parse(message.timestamp) > CERTAIN_MS;
+    const old = this.#options.clock.now() - Date.parse(message.timestamp) > CERTAIN_MS;
     if (old && (await stored.has(subject, owner, answer.message_id, message.seq))) return;
     try {
       const within = {

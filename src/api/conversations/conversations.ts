@@ -194,7 +194,7 @@ export class Conversations {
       }
       // What was on its way when its state went.
       await lines.remove(id, begins);
-      const event = newEvent('CONVERSATION_DELETED', { conversation_id: id, owner, by: principal.owner });
+      const event = newEvent(broker.clock, 'CONVERSATION_DELETED', { conversation_id: id, owner, by: principal.owner });
       await broker.publisher.publish(eventPublication(event, SUBJECT.conversationEvent(id, 'deleted')));
     });
   }

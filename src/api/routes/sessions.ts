@@ -13,7 +13,7 @@ import { principalOf } from '../request-principal.js';
 
 const ERRORS = { '4xx': Problem, '5xx': Problem };
 
-export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): void {
+export function sessionRoutes(app: FastifyInstance, { sessions, broker }: ApiContext): void {
   app.get<{ Querystring: SessionsQuery }>(
     '/sessions',
     {
@@ -86,7 +86,7 @@ export function sessionRoutes(app: FastifyInstance, { sessions }: ApiContext): v
       },
     },
     async (request, reply) => {
-      const made = await sessions.import(request.body, principalOf(request));
+      const made = await sessions.import(request.body, principalOf(request), broker.clock.now());
       return reply.code(201).header('location', `/sessions/${made.session_id}`).send(made);
     },
   );

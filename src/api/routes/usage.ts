@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 import { usageOf } from '../usage.js';
 
-export function usageRoutes(app: FastifyInstance, { tail }: ApiContext): void {
+export function usageRoutes(app: FastifyInstance, { tail, broker }: ApiContext): void {
   app.get<{ Querystring: UsageQuery }>(
     '/usage',
     {
@@ -18,6 +18,6 @@ export function usageRoutes(app: FastifyInstance, { tail }: ApiContext): void {
         response: { 200: UsageAnswer, '4xx': Problem },
       },
     },
-    (request) => usageOf(tail.model, request.query, principalOf(request)),
+    (request) => usageOf(tail.model, request.query, principalOf(request), broker.clock.now()),
   );
 }

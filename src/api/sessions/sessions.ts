@@ -106,7 +106,7 @@ export class Sessions {
   }
 
   /** Makes a session of the principal's out of what was exported. @throws {ApiError} session_exists */
-  async import(exported: SessionExport, principal: Principal, now = Date.now()): Promise<ImportAnswer> {
+  async import(exported: SessionExport, principal: Principal, now: number): Promise<ImportAnswer> {
     const { sessionId, sessionName } = await guarded(() => this.#names.choose(exported.session_id, principal.owner));
     const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;

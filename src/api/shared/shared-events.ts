@@ -42,13 +42,17 @@ export class SharedEvents {
   set({ owner, key, by, size, value, ref }: SharedRecord, revision: number): Promise<void> {
     const whole = ref === undefined && !this.#blobs.needed(size + EVENT_BYTES);
     const common = { owner, key, revision, ...(by === undefined ? {} : { by }) };
-    return this.#tell(newEvent('SHARED_SET', { ...common, size, ...(whole ? { value } : {}) }), owner, key);
+    return this.#tell(
+      newEvent(this.#broker.clock, 'SHARED_SET', { ...common, size, ...(whole ? { value } : {}) }),
+      owner,
+      key,
+    );
   }
 
   /** Never rejects. */
   deleted({ owner, key, by }: Pick<SharedRecord, 'owner' | 'key' | 'by'>, revision: number): Promise<void> {
     const data = { owner, key, revision, ...(by === undefined ? {} : { by }) };
-    return this.#tell(newEvent('SHARED_DELETED', data), owner, key);
+    return this.#tell(newEvent(this.#broker.clock, 'SHARED_DELETED', data), owner, key);
   }
 
   /** Deletes those of an owner: they hold the values. @throws {BrokerError} */

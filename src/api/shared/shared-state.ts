@@ -18,6 +18,7 @@ import { ApiError, guarded, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import { changing, OwnedRecords, type Held } from '../records/owned-records.js';
 import type { SharedEvents } from './shared-events.js';
+import { timestampOf } from '../../clock.js';
 
 export interface SharedChange {
   readonly key: string;
@@ -39,11 +40,13 @@ const blobsOf = (owner: string): string => `shared/${owner}/`;
 /** State that the agents of an owner share: any JSON, by key. */
 export class SharedState {
   readonly #records: OwnedRecords<typeof SharedRecord>;
+  readonly #clock: Broker['clock'];
   readonly #blobs: Blobs;
   readonly #events: SharedEvents;
   readonly #log: Logger;
 
   constructor(broker: Broker, blobs: Blobs, events: SharedEvents, log: Logger) {
+    this.#clock = broker.clock;
     this.#records = new OwnedRecords({
       broker,
       bucket: BUCKET.shared,
@@ -83,7 +86,7 @@ export class SharedState {
       try {
         const record = {
           ...common,
-          updated_at: new Date().toISOString(),
+          updated_at: timestampOf(this.#clock),
           ...(ref === undefined ? { value } : { ref }),
         };
         const { before, at } = await this.#change({ owner, key, revision }, (token, expected) =>

@@ -64,7 +64,7 @@ export class Canceller {
 
   async #store(task: Task, by: string, seq: number): Promise<boolean> {
     const { task_id } = task;
-    const event = newEvent('SPAWN_CANCELLED', { ...identityOf(task), reason: 'requested', by });
+    const event = newEvent(this.#broker.clock, 'SPAWN_CANCELLED', { ...identityOf(task), reason: 'requested', by });
     const expect = { filter: SUBJECT.taskStates(task_id), seq };
     try {
       await this.#broker.publisher.publish(

@@ -53,7 +53,7 @@ export class TokenRegistry {
   }
 
   /** Whether it lets in now; one that another API has just made is looked for at the broker. @throws {BrokerError} */
-  async isValid(id: string, now = Date.now()): Promise<boolean> {
+  async isValid(id: string, now = this.#broker.clock.now()): Promise<boolean> {
     const record = this.#records.get(id) ?? (await this.#stored(id));
     return record !== undefined && (record.expires_at === undefined || Date.parse(record.expires_at) > now);
   }
@@ -73,7 +73,7 @@ export class TokenRegistry {
   }
 
   /** @returns the token, which nobody will see again. @throws {ApiError} forbidden: it would see more than who makes it. */
-  async create(request: TokenRequest, principal: Principal, now = Date.now()): Promise<TokenCreated> {
+  async create(request: TokenRequest, principal: Principal, now = this.#broker.clock.now()): Promise<TokenCreated> {
     if (request.all_owners === true && !principal.seesAll)
       throw new ApiError('forbidden', 'A token that sees all owners can only be made with one that does');
     if (!maySee(principal, request.owner))

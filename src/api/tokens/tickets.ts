@@ -21,7 +21,7 @@ export class Tickets {
   }
 
   /** @throws {ApiError} */
-  async create({ tokenId }: Principal, now = Date.now()): Promise<TicketCreated> {
+  async create({ tokenId }: Principal, now = this.#broker.clock.now()): Promise<TicketCreated> {
     const ticket = randomSecret();
     const expires = now + TICKET_S * 1_000;
     const subject = SUBJECT.ticket(hashOf(ticket));
@@ -35,7 +35,7 @@ export class Tickets {
   }
 
   /** Uses a ticket up. @returns the id of the token that it was made with; undefined: it is none, used or too old. @throws {ApiError} */
-  async redeem(ticket: string, now = Date.now()): Promise<string | undefined> {
+  async redeem(ticket: string, now = this.#broker.clock.now()): Promise<string | undefined> {
     if (!FORM.test(ticket)) return undefined;
     const subject = SUBJECT.ticket(hashOf(ticket));
     try {

@@ -23,7 +23,9 @@ export interface BridgeContext {
   readonly dir: WorkDir;
   readonly socket: string;
   readonly counters: Counters;
-  readonly startedAt: Date;
+  readonly startedAt: string;
+  /** By `performance.now()`. */
+  readonly began: number;
   readonly log: Logger;
   /** Brings what may have changed in the working folder into KSI. @returns what was done, in words. */
   readonly reread: () => Promise<string>;

@@ -2,9 +2,9 @@ import { LEGACY_COMMANDS, LEGACY_COMMAND_NAMES, LEGACY_VERSION } from '../../../
 import { cleanUp } from '../files/clean-up.js';
 import type { Handler } from './handler.js';
 
-export const healthCheck: Handler<'HEALTH_CHECK'> = async (_parameters, { client, startedAt }) => {
+export const healthCheck: Handler<'HEALTH_CHECK'> = async (_parameters, { client, began }) => {
   const { status, version, uptime_s, broker } = await client.health();
-  const own = Math.floor((Date.now() - startedAt.getTime()) / 1000);
+  const own = Math.floor((performance.now() - began) / 1000);
   const uptime_info = `Bridge up ${own} s; KSI ${version} up ${uptime_s} s, ${status}, broker ${broker.connected ? 'connected' : 'away'}`;
   return { result: { status: 'healthy', message: 'HEALTHY', uptime_info } };
 };

@@ -55,7 +55,7 @@ export class Chat {
   #turn: Turn | undefined;
   /** Said while Claude could not be told: next. */
   readonly #next: string[] = [];
-  #lastInterrupt = 0;
+  #lastInterrupt = -Infinity;
   /** Claude is being told to end its turn. */
   #stopping: Promise<void> | undefined;
   #exitCode: number = EXIT.ok;
@@ -281,8 +281,8 @@ export class Chat {
 
   #interrupt(): void {
     const turn = this.#turn;
-    const again = Date.now() - this.#lastInterrupt < TWICE_MS;
-    this.#lastInterrupt = Date.now();
+    const again = performance.now() - this.#lastInterrupt < TWICE_MS;
+    this.#lastInterrupt = performance.now();
     if (again || turn?.isInterrupted === true) return this.#leave(turn === undefined ? EXIT.ok : EXIT.interrupted);
     this.#editor?.hide();
     if (turn === undefined) {

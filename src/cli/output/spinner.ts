@@ -10,7 +10,7 @@ const CLEAR_LINE = '\r\u001B[2K';
 export class Spinner implements Disposable {
   readonly #stream: NodeJS.WriteStream;
   readonly #enabled: boolean;
-  readonly #since = Date.now();
+  readonly #since = performance.now();
   #label = '';
   #frame = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +59,7 @@ export class Spinner implements Disposable {
   #draw(): void {
     this.#drawn = true;
     const frame = FRAMES[this.#frame++ % FRAMES.length] ?? '';
-    const text = `${frame} ${this.#label} ${duration((Date.now() - this.#since) / 1_000)}`;
+    const text = `${frame} ${this.#label} ${duration((performance.now() - this.#since) / 1_000)}`;
     this.#stream.write(`${CLEAR_LINE}${paint('dim', text, this.#stream)}`);
   }
 }

@@ -1,4 +1,5 @@
 import type { GlobalOptions } from '../options.js';
+import { systemClock } from '../../clock.js';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -9,7 +10,7 @@ export type ShowTime = (iso: string) => string;
 
 /** How long ago, or ahead; with `--utc` the time itself. @param now in ms. */
 export const timesFor =
-  ({ utc }: Pick<GlobalOptions, 'utc'>, now = Date.now()): ShowTime =>
+  ({ utc }: Pick<GlobalOptions, 'utc'>, now = systemClock.now()): ShowTime =>
   (iso) =>
     utc === true ? absolute(iso) : relative(iso, now);
 

@@ -7,6 +7,7 @@ import { brokerOf } from '../cluster-broker.js';
 import { startChild } from '../children.js';
 import type { BenchOptions } from '../options.js';
 import type { Result } from '../result.js';
+import { systemClock } from '../../../src/clock.js';
 
 const FRAME_BYTES = 600;
 
@@ -27,7 +28,7 @@ export async function fanOut(options: BenchOptions): Promise<Result[]> {
       message: 'x'.repeat(FRAME_BYTES - 350),
     };
     const events = Array.from({ length: options.frames }, (_, index) =>
-      eventPublication(newEvent('SPAWN_MESSAGE', { ...data, n: index + 1 }), subject),
+      eventPublication(newEvent(systemClock, 'SPAWN_MESSAGE', { ...data, n: index + 1 }), subject),
     );
     const ms = await timed(clients, options.frames, async () => {
       for (let at = 0; at < events.length; at += MAX_BATCH)

@@ -1,0 +1,128 @@
+import type { JetStreamManager } from '@nats-io/jetstream';
+import type { Logger } from 'pino';
+import { STREAM } from '../../contracts/names.js';
+import { sleep, type Clock } from '../clock.js';
+
+/** A clock whose `now()` is the broker's time: the one time that all hosts share (ADR 33). */
+export interface SharedClock extends Clock {
+  /** Resolves when the broker's time is known; before that `now()` throws. @throws the signal's reason. */
+  known(signal?: AbortSignal): Promise<void>;
+  /** By how many ms this machine's own clock is ahead of the broker's. */
+  ahead(): number;
+}
+
+/** Local clocks drift by about a ms in this time. Another leader, or a corrected clock of the broker, is noticed after it. */
+const MEASURE_MS = 15_000;
+/** The stream does not exist yet, has no leader, or the connection is lost. */
+const RETRY_MS = 500;
+/** The possible error is half of the round trip, so a slower answer is worthless. */
+const LONGEST_ROUND_TRIP_MS = 2_000;
+const WARN_MS = 1_000;
+
+/** What to add to `monotonic()` for the broker's time. Pure. @param ts the broker's time, read between `asked` and `answered`. */
+export const offsetOf = (asked: number, ts: number, answered: number): number => ts - (asked + answered) / 2;
+
+/**
+ * Asks the leader of KSI_COMMANDS for its time, and goes by the monotonic clock between two answers. A step of this machine's
+ * clock therefore changes nothing.
+ */
+export class BrokerClock implements SharedClock {
+  readonly #streams: Pick<JetStreamManager['streams'], 'info'>;
+  readonly #machine: Clock;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  #offset: number | undefined;
+  #measuring: Promise<boolean> | undefined;
+  #forgetNext: (() => void) | undefined;
+  #warned = false;
+
+  constructor(streams: Pick<JetStreamManager['streams'], 'info'>, machine: Clock, log: Logger) {
+    this.#streams = streams;
+    this.#machine = machine;
+    this.#log = log;
+  }
+
+  /** In whole ms, as dates need them. */
+  now(): number {
+    if (this.#offset === undefined) throw new Error("the broker's time is not known yet");
+    return Math.round(this.monotonic() + this.#offset);
+  }
+
+  monotonic(): number {
+    return this.#machine.monotonic();
+  }
+
+  after(ms: number, call: () => void): () => void {
+    return this.#machine.after(ms, call);
+  }
+
+  deadline(ms: number): AbortSignal {
+    return this.#machine.deadline(ms);
+  }
+
+  ahead(): number {
+    return Math.round(this.#machine.now() - this.now());
+  }
+
+  async known(signal?: AbortSignal): Promise<void> {
+    const either = signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]);
+    while (this.#offset === undefined) {
+      either.throwIfAborted();
+      if (!(await this.#measure())) await sleep(this.#machine, RETRY_MS, either);
+    }
+    this.#forgetNext ??= this.after(MEASURE_MS, () => this.again());
+  }
+
+  /** Measures at once, if anybody goes by it: the connection may lead to another broker now. */
+  again(): void {
+    if (this.#offset === undefined || this.#stopping.signal.aborted) return;
+    void this.#goOn();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#forgetNext?.();
+    await this.#measuring;
+  }
+
+  async #goOn(): Promise<void> {
+    this.#forgetNext?.();
+    const measured = await this.#measure();
+    this.#forgetNext?.();
+    if (!this.#stopping.signal.aborted)
+      this.#forgetNext = this.after(measured ? MEASURE_MS : RETRY_MS, () => this.again());
+  }
+
+  #measure(): Promise<boolean> {
+    this.#measuring ??= this.#ask().finally(() => (this.#measuring = undefined));
+    return this.#measuring;
+  }
+
+  /** @returns whether it was answered. Never rejects. */
+  async #ask(): Promise<boolean> {
+    const asked = this.monotonic();
+    try {
+      const { ts } = await this.#streams.info(STREAM.commands);
+      const answered = this.monotonic();
+      const offset = offsetOf(asked, Date.parse(String(ts)), answered);
+      if (answered - asked > LONGEST_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
+      this.#offset = offset;
+    } catch (error) {
+      this.#log.debug({ err: error }, "the broker's time could not be read; trying again");
+      return false;
+    }
+    this.#warn();
+    return true;
+  }
+
+  #warn(): void {
+    const ahead = this.ahead();
+    const wrong = Math.abs(ahead) > WARN_MS;
+    if (wrong && !this.#warned)
+      this.#log.warn(
+        { ahead_ms: ahead },
+        "this machine's clock differs from the broker's; KSI goes by the broker's. Keep all clocks with NTP",
+      );
+    this.#warned = wrong;
+  }
+}
