@@ -10,8 +10,9 @@ const toolInput = Type.Record(Type.String(), Type.Unknown());
 export const approvalFields = {
   approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
   attempt: Type.Integer({ minimum: 1 }),
-  kind: Type.Enum(['tool', 'question'], {
-    description: '`question`: Claude asks the user something (AskUserQuestion).',
+  kind: Type.Enum(['tool', 'question', 'plan'], {
+    description:
+      '`question`: Claude asks the user something (AskUserQuestion). `plan`: it asks to carry out the plan in `input.plan` (ExitPlanMode).',
   }),
   tool: Type.String(),
   input: Type.Optional(toolInput),
@@ -39,6 +40,9 @@ export const ApprovalParams = Type.Object(
 );
 export type ApprovalParams = Static<typeof ApprovalParams>;
 
+/** In which permission mode a plan may be carried out. */
+const CARRY_OUT_MODES = ['default', 'acceptEdits'] as const;
+
 export const ApprovalAnswer = Type.Object(
   {
     decision: Type.Enum(['allow', 'deny']),
@@ -49,6 +53,13 @@ export const ApprovalAnswer = Type.Object(
     ),
     answers: Type.Optional(
       Type.Record(Type.String(), Type.String(), { description: 'To a question: the answer to each, by its text.' }),
+    ),
+    permission_mode: Type.Optional(
+      Type.Enum([...CARRY_OUT_MODES], {
+        default: 'default',
+        description:
+          'To allow a plan: how it is carried out. `acceptEdits`: edits in the working folder are not asked about.',
+      }),
     ),
     message: Type.Optional(
       Type.String({ maxLength: 10_000, description: 'To deny: what Claude is told, so that it can do otherwise.' }),

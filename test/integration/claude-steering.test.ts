@@ -28,7 +28,14 @@ describe('steering the real claude', { skip }, async () => {
     ANTHROPIC_API_KEY: 'sk-ant-test-0123456789',
   });
   before(async () => {
-    messages = await startMessagesStandin({ deltaMs: 1 });
+    messages = await startMessagesStandin({
+      deltaMs: 1,
+      // Claude tells the model alone where its plan is to be written.
+      script: ({ prompts }, body) => {
+        const [, file] = /create your plan at (\S+?\.md)/.exec(JSON.stringify(body)) ?? [];
+        return file === undefined ? undefined : prompts.at(-1)?.replaceAll('PLAN-FILE', file);
+      },
+    });
     lab = await WorkerLab.start({
       KSI_CLAUDE_BIN: CLAUDE_REAL ?? '',
       KSI_LEASE_S: '3',
@@ -142,6 +149,58 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual([refused.status, refused.body['code']], [403, 'tool_not_allowed']);
     assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
     await lab.outcome(task.task_id);
+  });
+
+  describe('in plan mode', () => {
+    const WRITE = (content: string): string => `[[tool:Write ${JSON.stringify({ file_path: 'PLAN-FILE', content })}]]`;
+    const EDIT = `[[tool:Edit ${JSON.stringify({ file_path: 'PLAN-FILE', old_string: 'wait', new_string: 'mkdir planned' })}]]`;
+    const EXIT = '[[tool:ExitPlanMode {}]]';
+
+    it('asks once, shows the plan, and carries it out in the mode that the answer names', async () => {
+      const prompt = `${WRITE('# Plan\nwait')}${EDIT}${EXIT}[[tool:Write {"file_path":"made","content":"x"}]]go`;
+      const task = await one.spawn({ prompt, approvals: true, permission_mode: 'plan' });
+      const { approval_id: id, kind, tool, input } = await asked(task.task_id);
+      assert.deepEqual([kind, tool, input?.['plan']], ['plan', 'ExitPlanMode', '# Plan\nmkdir planned']);
+      const nonsense = await answer(one, id, { decision: 'deny', permission_mode: 'acceptEdits' });
+      assert.equal(nonsense.status, 400);
+      assert.equal((await answer(one, id, { decision: 'allow', permission_mode: 'acceptEdits' })).status, 200);
+      dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+      assert.deepEqual(await made(task.session_id), ['made']);
+      assert.equal(resolved(task.task_id).length, 1, 'neither the plan file nor the edit was asked about');
+    });
+
+    it('goes on asking for each edit where the answer names no mode, and plans on when it is refused', async () => {
+      const prompt = `${WRITE('first')}${EXIT}${WRITE('second')}${EXIT}[[tool:Write {"file_path":"made","content":"x"}]]go`;
+      const task = await one.spawn({ prompt, approvals: true, permission_mode: 'plan' });
+      const first = await asked(task.task_id);
+      await answer(one, first.approval_id, { decision: 'deny', message: 'MORE-DETAIL' });
+      const second = await asked(task.task_id, 2);
+      assert.equal(second.input?.['plan'], 'second');
+      assert.match(told(task.task_id), /MORE-DETAIL/);
+      await answer(one, second.approval_id, { decision: 'allow' });
+      const edit = await asked(task.task_id, 3);
+      assert.equal(edit.tool, 'Write');
+      await answer(one, edit.approval_id, { decision: 'deny' });
+      dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+      assert.deepEqual(await made(task.session_id), []);
+    });
+
+    it('asks nobody about a plan that Claude has neither written nor said', async () => {
+      const task = await one.spawn({ prompt: `${EXIT}go`, approvals: true, permission_mode: 'plan' });
+      dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+      assert.match(told(task.task_id), /Nobody can approve a plan that is not shown/);
+      assert.deepEqual(resolved(task.task_id), []);
+    });
+
+    it('ends with the plan where nobody is asked', async () => {
+      const prompt = `${WRITE('# Plan\nwait')}${EDIT}[[say:I wrote the plan.]]go`;
+      const task = await one.spawn({ prompt, permission_mode: 'plan' });
+      const { output } = dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+      assert.equal(output?.['result'], '# Plan\nmkdir planned');
+      const words = await one.spawn({ prompt: '[[say:A plan in words.]]', permission_mode: 'plan' });
+      const said = dataOf('SPAWN_COMPLETE', await lab.outcome(words.task_id));
+      assert.equal(said.output?.['result'], 'A plan in words.');
+    });
   });
 
   it('passes on what Claude asks the user', async () => {

@@ -145,6 +145,15 @@ describe('a question about a tool', () => {
     });
   });
 
+  it('of a plan shows all of it, and lets its edits pass too', () => {
+    const asked: Asked = { approval_id: 'A', kind: 'plan', tool: 'ExitPlanMode', input: { plan: '# Plan\nmkdir x' } };
+    assert.equal(questionOf(asked).first.text, "Claude's plan:\n# Plan\nmkdir x");
+    assert.deepEqual(answerTo(asked, 'y'), { decision: 'allow' });
+    assert.deepEqual(answerTo(asked, 'a'), { decision: 'allow', permission_mode: 'acceptEdits' });
+    assert.deepEqual(answerTo(asked, 'n too much'), { decision: 'deny', message: 'too much' });
+    assert.match(String(answerTo(asked, '?')), /carry it out/);
+  });
+
   it('is asked in its turn, and not when it was answered elsewhere', () => {
     const questions = new Questions();
     for (const id of ['1', '2', '3']) questions.add({ ...bash, approval_id: id });

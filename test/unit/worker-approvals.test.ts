@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Approvals, type ApprovalsOptions } from '../../workers/attempt/approvals.js';
+import { Plan } from '../../workers/attempt/plan.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 
@@ -34,6 +35,7 @@ function made(options: Partial<ApprovalsOptions> = {}) {
     clock,
     tools,
     redaction,
+    plan: { shown: () => undefined },
     ...options,
   });
   const ask = (signal: AbortSignal, tool = 'Bash', input: Record<string, unknown> = { command: 'ls' }) =>
@@ -47,6 +49,27 @@ const fenced = {
 };
 
 describe('approvals of an attempt', () => {
+  it('show a plan that Claude said and wrote into no file', () => {
+    const plan = new Plan();
+    plan.mayLieIn('/config');
+    const say = (text: string, more: object = {}): void =>
+      plan.heard({ type: 'assistant', message: { content: [{ type: 'text', text }] }, ...more });
+    say('the plan');
+    say('of a subagent', { parent_tool_use_id: 'toolu_1' });
+    plan.heard({ type: 'user', tool_use_result: { filePath: '/config/plans/../x', content: 'elsewhere' } });
+    assert.equal(plan.shown({}), 'the plan');
+    assert.equal(plan.shown({ plan: 'from its file' }), 'from its file');
+    assert.equal(plan.written, undefined);
+  });
+
+  it('ask nobody about a plan that there is not', async () => {
+    const { ask, told } = made();
+    const result = await ask(new AbortController().signal, 'ExitPlanMode', {});
+    assert.ok(result?.behavior === 'deny');
+    assert.match(result.message, /plan file/);
+    assert.deepEqual(told, []);
+  });
+
   it('are withdrawn with their turn, also when that was over before they were asked', async () => {
     const { ask, told, timers } = made();
     const turn = new AbortController();

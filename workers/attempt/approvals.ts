@@ -5,6 +5,7 @@ import type { ControlAnswer } from '../../contracts/control.js';
 import type { Clock } from '../../src/clock.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';
+import { EXIT_PLAN, type Plan } from './plan.js';
 import { QUESTION, whyNoAnswer } from './questions.js';
 import type { ClaudeTools } from './tools.js';
 
@@ -23,7 +24,11 @@ export interface ApprovalsOptions {
   readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly tools: Pick<ClaudeTools, 'whyNotEdited'>;
   readonly redaction: Pick<Redaction, 'in'>;
+  readonly plan: Pick<Plan, 'shown'>;
 }
+
+/** What Claude is told when there is no plan to show. */
+const NO_PLAN = 'Nobody can approve a plan that is not shown. Write the plan into the plan file, then ask again.';
 
 /**
  * What Claude wants to be allowed in this attempt, and who allowed it: one process decides, so the first answer is the only one. The
@@ -41,14 +46,16 @@ export class Approvals {
 
   /** Asks, and waits for the answer as long as it may. */
   readonly ask: CanUseTool = (tool, input, { signal, title, description, decisionReason }) => {
-    const { taskId, attempt, timeoutMs, events, clock, redaction } = this.#options;
+    const { taskId, attempt, timeoutMs, events, clock, redaction, plan } = this.#options;
+    const shown = tool === EXIT_PLAN ? plan.shown(input) : undefined;
+    if (tool === EXIT_PLAN && shown === undefined) return Promise.resolve(deny(NO_PLAN));
     const id = `${taskId}.${attempt}.${++this.#asked}`;
     const said = title ?? description;
     events.approvalRequested({
       approval_id: id,
-      kind: tool === QUESTION ? 'question' : 'tool',
+      kind: KINDS[tool] ?? 'tool',
       tool,
-      input: redaction.in(input),
+      input: redaction.in(shown === undefined ? input : { ...input, plan: shown }),
       ...(said === undefined ? {} : { title: redaction.in(said) }),
       ...(decisionReason === undefined ? {} : { reason: redaction.in(decisionReason) }),
       expires_at: new Date(clock.now() + timeoutMs).toISOString(),
@@ -89,7 +96,8 @@ export class Approvals {
     const { tools } = this.#options;
     const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.whyNotEdited(pending.tool, input);
     if (why !== undefined) return { ok: false, error: 'not_allowed', why };
-    await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input }, by);
+    const updatedPermissions = modeOf(pending.tool, answer);
+    await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input, ...updatedPermissions }, by);
     return { ok: true };
   }
 
@@ -124,6 +132,17 @@ export class Approvals {
     pending.settle(result);
   }
 }
+
+const KINDS: Readonly<Record<string, 'question' | 'plan'>> = { [QUESTION]: 'question', [EXIT_PLAN]: 'plan' };
+
+/** Claude itself leaves plan mode for the default one. */
+const modeOf = (
+  tool: string,
+  { permission_mode: mode }: ApprovalAnswer,
+): Pick<Extract<PermissionResult, { behavior: 'allow' }>, 'updatedPermissions'> =>
+  tool === EXIT_PLAN && mode !== undefined
+    ? { updatedPermissions: [{ type: 'setMode', mode, destination: 'session' }] }
+    : {};
 
 const deny = (message: string): PermissionResult => ({ behavior: 'deny', message });
 

@@ -1,7 +1,7 @@
 import type { ApprovalAnswer } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { ClaudeEnding } from '../claude/ending.js';
+import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
 import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { promptContent } from '../claude/prompt.js';
@@ -28,6 +28,7 @@ import { TaskFault } from './fault.js';
 import { folderOf } from './folder.js';
 import { forkTranscript } from './fork.js';
 import { outputMismatches } from './output-mismatch.js';
+import { Plan } from './plan.js';
 import { configureServers } from './servers.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
@@ -60,6 +61,7 @@ export class Attempt {
   readonly #input: PromptInput;
   readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
+  readonly #plan = new Plan();
   /** Undefined: Claude has not been started. */
   #cost: CostMeter | undefined;
   #cancelled: Promise<void> | undefined;
@@ -127,7 +129,8 @@ export class Attempt {
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const told = await this.#runClaude(live);
-      const ending = { ...told, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
+      const result = this.#planned(told.result);
+      const ending = { ...told, result, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
       const mismatches = await outputMismatches(command.output_schema, ending.result);
       const interrupted = this.#interrupt.signal.aborted;
       const outcome = outcomeOf({ ...ending, mismatches, stopped: this.#fault(), interrupted });
@@ -147,6 +150,14 @@ export class Attempt {
       live.stop();
       await this.#clear();
     }
+  }
+
+  /** Where nobody is asked, plan mode ends with the plan: Claude may have said no more than that it wrote one. */
+  #planned(result: ClaudeMessage | undefined): ClaudeMessage | undefined {
+    const { permission_mode: mode, approvals = false } = this.#options.command;
+    if (mode !== 'plan' || approvals || result?.['subtype'] !== 'success' || result['is_error'] === true) return result;
+    const plan = this.#plan.written;
+    return plan === undefined ? result : { ...result, result: plan };
   }
 
   /** What the run has left on the disk goes with it. Never rejects. */
@@ -205,6 +216,7 @@ export class Attempt {
     const ask = this.#asking(tools);
     lease.throwIfLost();
     const warm = resume || ask !== undefined ? undefined : context.warm?.take(options);
+    for (const { config } of [place, ...(warm === undefined ? [] : [warm.folders])]) this.#plan.mayLieIn(config);
     return context.runClaude({
       input: this.#input,
       sessionId,
@@ -222,6 +234,7 @@ export class Attempt {
       onMessage: (message) => {
         // Of an earlier turn.
         if (message.type === 'result') this.#cost?.result(message);
+        this.#plan.heard(message);
         live.complete(message);
         events.message(message);
       },
@@ -257,7 +270,9 @@ export class Attempt {
     const { attempt } = claim;
     const { clock } = context.broker;
     const redaction = this.#redaction;
-    this.#approvals = new Approvals({ taskId, attempt, timeoutMs: timeoutS * 1_000, events, clock, tools, redaction });
+    const plan = this.#plan;
+    const timeoutMs = timeoutS * 1_000;
+    this.#approvals = new Approvals({ taskId, attempt, timeoutMs, events, clock, tools, redaction, plan });
     return this.#approvals.ask;
   }
 

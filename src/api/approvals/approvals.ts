@@ -43,10 +43,11 @@ export class ApprovalDesk {
   }
 }
 
-function refuseNonsense({ decision, input, answers, message }: ApprovalAnswer): void {
+function refuseNonsense({ decision, input, answers, message, permission_mode: mode }: ApprovalAnswer): void {
   const faults = [];
   if (decision === 'deny' && input !== undefined) faults.push({ field: 'input', message: 'is for `allow`' });
   if (decision === 'deny' && answers !== undefined) faults.push({ field: 'answers', message: 'are for `allow`' });
+  if (decision === 'deny' && mode !== undefined) faults.push({ field: 'permission_mode', message: 'is for `allow`' });
   if (decision === 'allow' && message !== undefined) faults.push({ field: 'message', message: 'is for `deny`' });
   if (faults.length > 0) throw invalid(faults);
 }

@@ -23,8 +23,12 @@ export interface Question {
   next(entered: string): Step;
 }
 
-export const questionOf = (asked: Asked): Question =>
-  asked.kind === 'question' && choicesIn(asked.input).length > 0 ? new ChoiceQuestion(asked) : new ToolQuestion(asked);
+export const questionOf = (asked: Asked): Question => {
+  if (asked.kind === 'plan') return new PlanQuestion(asked);
+  return asked.kind === 'question' && choicesIn(asked.input).length > 0
+    ? new ChoiceQuestion(asked)
+    : new ToolQuestion(asked);
+};
 
 const TOOL_PROMPT = 'allow? y, n, n WHY, or e to edit › ';
 
@@ -99,6 +103,47 @@ class ToolQuestion implements Question {
       return this.#edit(`It must be a JSON object: ${(error as Error).message}`);
     }
     return this.#edit('It must be a JSON object.');
+  }
+}
+
+/** The plan that Claude asks to carry out, none of it in disguise. */
+export const planOf = ({ tool, input }: Pick<Asked, 'tool' | 'input'>): string =>
+  typeof input?.['plan'] === 'string' ? revealed(input['plan']) : whatRuns(tool, input);
+
+const PLAN_PROMPT = 'carry it out? y, a for all edits too, n, n WHY › ';
+
+/** May a plan be carried out, and need its edits be asked about. */
+class PlanQuestion implements Question {
+  readonly first: Extract<Step, { kind: 'ask' }>;
+
+  constructor(asked: Asked) {
+    this.first = {
+      kind: 'ask',
+      text: `Claude's plan:\n${planOf(asked)}`,
+      prompt: PLAN_PROMPT,
+    };
+  }
+
+  next(entered: string): Step {
+    const [, word = '', why = ''] = /^\s*(\S*)\s*([^]*)$/.exec(entered) ?? [];
+    switch (word.toLowerCase()) {
+      case 'y':
+      case 'yes':
+        return { kind: 'answer', answer: { decision: 'allow' }, said: 'allowed' };
+      case 'a':
+        return {
+          kind: 'answer',
+          answer: { decision: 'allow', permission_mode: 'acceptEdits' },
+          said: 'allowed, with its edits',
+        };
+      case 'n':
+      case 'no': {
+        const message = why.trim();
+        return { kind: 'answer', answer: { decision: 'deny', ...(message === '' ? {} : { message }) }, said: 'denied' };
+      }
+      default:
+        return { kind: 'ask', text: '', prompt: PLAN_PROMPT };
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import type { Command } from '../command.js';
 import type { Approval, ApprovalAnswer } from '../../../contracts/approvals.js';
 import { jsonObject } from '../claude-options.js';
 import { clientOf } from '../client.js';
-import { choicesIn, type Choice } from '../chat/question.js';
+import { choicesIn, planOf, type Choice } from '../chat/question.js';
 import { forEachOf } from '../each.js';
 import { CliError, EXIT } from '../exit.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
@@ -16,6 +16,7 @@ interface AllowOptions extends GlobalOptions {
   readonly input?: Record<string, unknown>;
   readonly answers?: Record<string, unknown>;
   readonly answer?: string[];
+  readonly acceptEdits?: boolean;
 }
 interface DenyOptions extends GlobalOptions {
   readonly message?: string;
@@ -53,6 +54,7 @@ export function register(program: Command): void {
     .option('--input <json>', 'run the tool with this input; @FILE reads it from a file', jsonObject)
     .option('--answer <text>', 'to a question; may be repeated, in the order of the questions', collect)
     .option('--answers <json>', 'to a question: the answer to each, by its text', jsonObject)
+    .option('--accept-edits', 'to a plan: its edits in the working folder are not asked about')
     .withValues({ ids: 'approvals' })
     .withExamples(
       'ksi approvals allow ID',
@@ -65,6 +67,7 @@ export function register(program: Command): void {
       const answer = {
         decision: 'allow' as const,
         ...(options.input === undefined ? {} : { input: options.input }),
+        ...(options.acceptEdits === true ? { permission_mode: 'acceptEdits' as const } : {}),
         // The API checks that they are texts.
         ...(options.answers === undefined ? {} : { answers: options.answers as Record<string, string> }),
       };
@@ -119,7 +122,8 @@ function whatIsAsked(approval: Approval): string {
   const questions = questionsOf(approval).map(({ question, options }) =>
     [question, options.map(({ label }) => label).join(' | ')].filter((part) => part !== '').join(' '),
   );
-  return questions.length > 0 ? questions.join('; ') : whatRuns(approval.tool, approval.input);
+  if (questions.length > 0) return questions.join('; ');
+  return approval.kind === 'plan' ? planOf(approval) : whatRuns(approval.tool, approval.input);
 }
 
 const questionsOf = ({ kind, input }: Approval): readonly Choice[] => (kind === 'question' ? choicesIn(input) : []);

@@ -11,8 +11,8 @@ export interface MessagesStandinOptions {
   readonly port?: number;
   /** Milliseconds between two deltas; 5 unless said. */
   readonly deltaMs?: number;
-  /** Replaces the last user prompt (directives included) of any main request; undefined leaves it. */
-  readonly script?: (conversation: Conversation) => string | undefined;
+  /** Replaces the last user prompt (directives included) of any main request; undefined leaves it. `body`: the whole request. */
+  readonly script?: (conversation: Conversation, body: unknown) => string | undefined;
   /** How many requests `requests` remembers; 1,000 unless said. */
   readonly keep?: number;
 }
@@ -105,7 +105,7 @@ class Standin implements MessagesStandin {
     const method = request.method ?? 'GET';
     const path = (request.url ?? '/').replace(/\?.*$/, '');
     const body = await readBody(request);
-    const conversation = this.#understand(readConversation(body));
+    const conversation = this.#understand(readConversation(body), body);
     this.#record({ method, path, headers: request.headers, body, ...(conversation && { conversation }) });
     if (method === 'HEAD') return void response.writeHead(200).end();
     if (method !== 'POST' || !path.startsWith('/v1/messages')) {
@@ -164,8 +164,8 @@ class Standin implements MessagesStandin {
     });
   }
 
-  #understand(conversation: Conversation | undefined): Conversation | undefined {
-    const scripted = conversation && this.#options.script?.(conversation);
+  #understand(conversation: Conversation | undefined, body: unknown): Conversation | undefined {
+    const scripted = conversation && this.#options.script?.(conversation, body);
     if (conversation === undefined || scripted === undefined) return conversation;
     return { ...conversation, prompts: [...conversation.prompts.slice(0, -1), scripted] };
   }
