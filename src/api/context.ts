@@ -73,4 +73,6 @@ export interface ApiContext {
   readonly metrics: Metrics;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;
+  /** Whether everything of the API runs. It listens before. */
+  readonly started: () => boolean;
 }

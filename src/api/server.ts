@@ -6,6 +6,7 @@ import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../contracts/ws.js';
 import type { ApiContext } from './context.js';
 import { auditHook } from './audit-hook.js';
 import { buildEdge } from './edge/edge.js';
+import { refuseStrayUpgrades } from './edge/upgrades.js';
 import { documentOperations } from './document-operations.js';
 import { otherMethods } from './other-methods.js';
 import { agentSpawnRoutes } from './routes/agent-spawn.js';
@@ -36,6 +37,7 @@ import { eventsRoute } from './ws/route.js';
 /** The HTTP and WebSocket server, ready to listen. */
 export async function buildServer(context: ApiContext): Promise<FastifyInstance> {
   const app = await buildEdge(context);
+  refuseStrayUpgrades(app);
   auditHook(app, context.audit);
   documentOperations(app);
   await app.register(fastifySwagger, {

@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Server as HttpsServer } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import { isEnded } from '../../contracts/states.js';
 import { Blobs } from '../broker/blobs.js';
 import { connectBroker } from '../broker/connect.js';
+import { isBrokerAway } from '../broker/errors.js';
 import { makeTopology } from '../broker/topology.js';
 import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
@@ -86,13 +88,30 @@ export interface Api {
 }
 
 const REPLAYS_AT_ONCE = 8;
+/** A start behind a healthy broker takes less, and needs no other server in the place of its own. */
+const PATIENCE_MS = 500;
+const RETRY_MS = 500;
 
-/** Starts an API; a start that fails stops what it had started. */
+/** Starts an API. A broker that goes away meanwhile makes the start begin again. */
 export async function startApi(options: ApiOptions): Promise<Api> {
+  const { log, signal } = options;
+  for (let again = false; ; again = true) {
+    try {
+      return await startOnce(options, again);
+    } catch (error) {
+      if (signal.aborted || !isBrokerAway(error)) throw error;
+      log.warn({ err: error }, 'the broker went away while the API was starting; starting it again');
+    }
+  }
+}
+
+/** A start that fails stops what it had started. @param again answers 503 at once, as the start has been waited for already. */
+async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
   const { config, log } = options;
   const closing = new AbortController();
   /** Ends in the reverse order of their start. */
   const stops: (() => Promise<unknown>)[] = [];
+  let started = false;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stopAll(closing, stops));
   try {
@@ -104,9 +123,11 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const tls = Tls.of(config, log);
     stops.push(async () => tls?.stop());
     const early = new Authenticator(options.token);
-    const starting = new Starting({ config, version: options.version, log, authenticator: early, tls });
+    const patienceMs = again ? 0 : PATIENCE_MS;
+    const starting = new Starting({ config, version: options.version, log, authenticator: early, tls, patienceMs });
     stops.push(() => starting.stop());
     const signal = AbortSignal.any([options.signal, starting.failed]);
+    if (again) await sleep(RETRY_MS, undefined, { signal });
     const broker = await connectBroker({
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: config.KSI_PROCESS ?? 'api',
@@ -256,6 +277,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       audit,
       metrics,
       closing: closing.signal,
+      started: () => started,
     };
     const app = await buildServer(context);
     stops.push(() => app.close());
@@ -313,6 +335,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const keeper = new BudgetKeeper({ broker, hub, model: tail.model, budget, log });
     stops.push(() => keeper.stop());
     keeper.start();
+    started = true;
     log.info({ url }, 'the API is ready');
     return { url, stop };
   } catch (error) {

@@ -7,10 +7,10 @@ import { buildEdge, type EdgeOptions } from './edge/edge.js';
 export interface StartingOptions extends EdgeOptions {
   readonly config: EdgeOptions['config'] & Pick<Config, 'KSI_PORT'>;
   readonly version: string;
+  /** How long a start may take before its port answers. */
+  readonly patienceMs: number;
 }
 
-/** A start behind a healthy broker takes less, and needs no other server in the place of its own. */
-const PATIENCE_MS = 500;
 const REASON = 'the broker has not been reached yet';
 
 /** Stands in for an API that waits for its broker at its start, so that its port answers, with 503, and isn't dead. */
@@ -24,7 +24,7 @@ export class Starting {
     this.#options = options;
     this.#timer = setTimeout(() => {
       this.#app = this.#listen();
-    }, PATIENCE_MS);
+    }, options.patienceMs);
   }
 
   /** Aborts when it can't listen: neither could the API. */

@@ -1,3 +1,5 @@
+import { errors } from '@nats-io/transport-node';
+
 /**
  * Why the broker did not do what it was asked.
  * - `conflict`: compare-and-set refused it; somebody else was first (or an earlier try of ours: read to find out).
@@ -87,3 +89,10 @@ export const isTooLarge = (error: unknown): error is BrokerError =>
 
 export const isBrokerError = (error: unknown, kind?: BrokerErrorKind): error is BrokerError =>
   error instanceof BrokerError && (kind === undefined || error.kind === kind);
+
+/** Whether the broker, or a stream's leader, was away. The NATS client has its own errors for that. */
+export const isBrokerAway = (error: unknown): boolean =>
+  isBrokerError(error, 'unavailable') ||
+  error instanceof errors.TimeoutError ||
+  error instanceof errors.NoRespondersError ||
+  (error instanceof errors.RequestError && !(error.cause instanceof errors.PermissionViolationError));

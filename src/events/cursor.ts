@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** A place in the event stream: `incarnation` tells a stream from one that was made anew under its name. */
 export interface Position {
   readonly incarnation: string;
@@ -22,4 +24,26 @@ export function decodeCursor(cursor: string, now: Position): number | CursorFaul
   const [, incarnation = now.incarnation, seq = ''] = match;
   if (incarnation !== now.incarnation || Number(seq) > now.seq) return 'cursor_gone';
   return Number(seq);
+}
+
+/** How often the stream is asked before a cursor is refused. */
+const LOOKS = 3;
+const LOOK_PAUSE_MS = 200;
+
+/**
+ * Decodes a cursor that may be ahead of `known`. A leader that has just been elected, or does not know yet that it was deposed, may answer with
+ * an older position, so a single answer does not prove that a cursor is gone.
+ * @param look asks the stream for its present position.
+ */
+export async function settledSequence(
+  cursor: string,
+  known: Position,
+  look: () => Promise<Position>,
+): Promise<number | CursorFault> {
+  let seq = decodeCursor(cursor, known);
+  for (let looks = 0; seq === 'cursor_gone' && looks < LOOKS; looks++) {
+    if (looks > 0) await sleep(LOOK_PAUSE_MS);
+    seq = decodeCursor(cursor, await look());
+  }
+  return seq;
 }

@@ -13,6 +13,7 @@ import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
+import { streamPosition } from '../../src/broker/read.js';
 import { encodeCursor } from '../../src/events/cursor.js';
 import { ReplayLimit } from '../../src/events/feed.js';
 import { EventHub } from '../../src/events/hub.js';
@@ -118,6 +119,29 @@ describe('one fault stays one', () => {
       away = false;
       const asked = await Promise.all([1, 2, 3].map(() => settledSequenceOf(cursor, hub)));
       assert.deepEqual(asked, [seq, seq, seq]);
+    } finally {
+      await hub.stop();
+    }
+  });
+
+  it('a cursor that a leader of the event stream does not know yet is asked for again', async () => {
+    const { jsm } = lab.broker;
+    let stale = 2;
+    // Answers first as a leader does that was deposed: with the position before the last events.
+    const info: typeof jsm.streams.info = async (...args) => {
+      const real = await jsm.streams.info(...args);
+      return stale-- > 0 ? { ...real, state: { ...real.state, last_seq: seq - 1 } } : real;
+    };
+    const streams = new Proxy(jsm.streams, {
+      get: (target, name) => (name === 'info' ? info : Reflect.get(target, name, target)),
+    });
+    let { lastSeq: seq } = await streamPosition(lab.broker, STREAM.events);
+    const hub = await deafHub({ jsm: { ...jsm, streams } });
+    try {
+      ({ seq } = await lab.broker.publisher.publish(message(uuidv7(), 1)));
+      stale = 2;
+      assert.equal(await settledSequenceOf(encodeCursor({ incarnation: hub.position.incarnation, seq }), hub), seq);
+      assert.ok(stale < 0);
     } finally {
       await hub.stop();
     }

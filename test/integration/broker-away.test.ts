@@ -3,6 +3,8 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { WebSocket } from 'ws';
 import type { TaskPage } from '../../contracts/http.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
@@ -11,6 +13,25 @@ import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 /** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
 const ANSWERED_MS = 5_000;
+
+/** What an upgrade to a WebSocket is answered if it is refused. */
+const statusOfUpgrade = (url: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(url.replace('http', 'ws'), { headers: { authorization: `Bearer ${TOKEN}` } });
+    socket.on('error', reject);
+    socket.on('unexpected-response', (_request, answer) => {
+      resolve(answer.statusCode);
+      answer.resume();
+      socket.terminate();
+    });
+  });
+
+/** 0: nobody listens there. */
+const statusOf = async (url: string): Promise<number> =>
+  fetch(url).then(
+    ({ status }) => status,
+    () => 0,
+  );
 
 describe('an API whose broker is away', () => {
   let lab: ApiLab;
@@ -88,10 +109,40 @@ describe('an API whose broker is away', () => {
     assert.equal(((await away.json()) as { code: string }).code, 'broker_unavailable');
     assert.ok(Number(away.headers.get('retry-after')) > 0);
     assert.equal((await ask('/tasks', 'wrong')).status, 401);
+    // A 400 would tell its client to throw its cursor away.
+    assert.equal(await statusOfUpgrade(`${url}/events?since=1`), 503);
     assert.deepEqual([(await ask('/livez')).status, (await ask('/readyz')).status], [200, 503]);
     assert.equal(((await (await ask('/health')).json()) as { status: string }).status, 'degraded');
     await lab.server.restart();
     await started;
+    assert.equal((await lab.post({ prompt: 'x' })).status, 202);
+  });
+
+  it('starts in spite of a broker that goes away in the middle of its start, and is not ready before', async () => {
+    const { url } = lab;
+    await lab.stopApi();
+    let killed: Promise<void> | undefined;
+    const lost = new AbortController();
+    // Its start asks the broker for more after it has read the tasks.
+    const log = pino(
+      { level: 'info' },
+      {
+        write: (line) => {
+          if (line.includes('the read model is up to date')) killed ??= lab.server.kill();
+          if (line.includes('broker connection lost')) lost.abort();
+        },
+      },
+    );
+    const started = lab.startApi(log);
+    const answers = new Set<number>();
+    while (!lost.signal.aborted) {
+      answers.add(await statusOf(`${url}/readyz`));
+      await sleep(10);
+    }
+    await killed;
+    await lab.server.restart();
+    await started;
+    assert.ok(!answers.has(200));
     assert.equal((await lab.post({ prompt: 'x' })).status, 202);
   });
 });

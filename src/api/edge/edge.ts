@@ -14,7 +14,7 @@ import { answerClientError } from './client-error.js';
 import { cors } from './cors.js';
 import { Doors } from './doors.js';
 import { takeJsonOnly } from './json-body.js';
-import { endUpgradesWithAnswer, endWithAnswer, refuseStrayUpgrades } from './upgrades.js';
+import { endUpgradesWithAnswer, endWithAnswer } from './upgrades.js';
 import type { Tls } from './tls.js';
 
 export interface EdgeOptions {
@@ -108,7 +108,6 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) demand(principalOf(request), scope);
   });
-  refuseStrayUpgrades(app);
   app.setErrorHandler((error, request, reply) => sendProblem(toApiError(error), request, reply));
   app.setNotFoundHandler((request, reply) => sendProblem(unknown(request), request, reply));
   return app;

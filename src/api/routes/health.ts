@@ -50,8 +50,9 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
   );
 }
 
-function whyNotReady({ broker, tail, closing }: ApiContext): string | undefined {
+function whyNotReady({ broker, tail, closing, started }: ApiContext): string | undefined {
   if (closing.aborted) return 'shutting down';
   if (!broker.connected()) return 'the broker is away';
-  return tail.caughtUp ? undefined : 'the read model is catching up';
+  if (!tail.caughtUp) return 'the read model is catching up';
+  return started() ? undefined : 'the API is starting';
 }

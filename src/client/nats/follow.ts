@@ -1,7 +1,7 @@
 import { DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
 import { API_ERRORS, type ApiErrorCode } from '../../../contracts/errors.js';
 import { STREAM } from '../../../contracts/names.js';
-import { decodeCursor, incarnationOf } from '../../events/cursor.js';
+import { incarnationOf, settledSequence, type Position } from '../../events/cursor.js';
 import { KsiError } from '../errors.js';
 import type { EventMessage, LiveDelta } from '../event-message.js';
 import { MessageQueue } from '../message-queue.js';
@@ -55,10 +55,9 @@ async function pump(
   queue: MessageQueue<EventMessage>,
   gate: Gate,
 ): Promise<() => void> {
-  const { created, state } = await connected.jsm.streams.info(STREAM.events);
-  const incarnation = incarnationOf(created);
-  const after = since === undefined ? state.last_seq : sequenceOf(since, { incarnation, seq: state.last_seq });
-  if (after + 1 < state.first_seq) queue.push({ op: 'gap', from: after + 1, to: state.first_seq - 1 });
+  const { incarnation, seq, firstSeq } = await positionOf(connected);
+  const after = since === undefined ? seq : await sequenceOf(since, { incarnation, seq }, connected);
+  if (after + 1 < firstSeq) queue.push({ op: 'gap', from: after + 1, to: firstSeq - 1 });
   const consumer = await connected.js.consumers.get(STREAM.events, {
     filter_subjects: [...subjects],
     deliver_policy: DeliverPolicy.StartSequence,
@@ -107,8 +106,13 @@ function watchStream({ nc, jsm }: Connected, incarnation: string, queue: Message
   return () => (statuses as unknown as { stop(): void }).stop();
 }
 
-function sequenceOf(cursor: string, position: { incarnation: string; seq: number }): number {
-  const seq = decodeCursor(cursor, position);
+async function positionOf({ jsm }: Connected): Promise<Position & { firstSeq: number }> {
+  const { created, state } = await jsm.streams.info(STREAM.events);
+  return { incarnation: incarnationOf(created), seq: state.last_seq, firstSeq: state.first_seq };
+}
+
+async function sequenceOf(cursor: string, known: Position, connected: Connected): Promise<number> {
+  const seq = await settledSequence(cursor, known, () => positionOf(connected));
   if (typeof seq === 'number') return seq;
   throw refusal(seq, `\`${cursor.slice(0, 64)}\` cannot be gone on from`);
 }
