@@ -5,7 +5,7 @@ import { TaskMessage } from './messages.js';
 import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
 import { OWNER_PATTERN } from './tokens.js';
-import { TASK_STATUSES } from './states.js';
+import { isEnded, TASK_STATUSES } from './states.js';
 import { Usage } from './usage.js';
 
 /** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
@@ -159,6 +159,42 @@ export const TaskPage = Type.Object({
   ),
 });
 export type TaskPage = Static<typeof TaskPage>;
+
+const ENDED = TASK_STATUSES.filter((status) => isEnded(status));
+
+/** DELETE /tasks: a page of the ended tasks that match. At least one filter must be given. */
+export const TasksDeleteQuery = Type.Object(
+  {
+    owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
+    status: Type.Optional(Type.Enum(ENDED)),
+    before: Type.Optional(Type.String({ format: 'date-time', description: 'Those that ended before this time.' })),
+    session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
+    queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+    spawned_by: Type.Optional(
+      Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
+    ),
+    exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
+    metadata: Type.Optional(
+      Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
+    ),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 500, default: 200, description: 'Tasks that one request deletes.' }),
+    ),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the answer before.' })),
+    dry_run: Type.Optional(Type.Boolean({ description: 'Delete nothing, and say how many would be deleted.' })),
+  },
+  { additionalProperties: false },
+);
+export type TasksDeleteQuery = Static<typeof TasksDeleteQuery>;
+
+export const TasksDeleted = Type.Object({
+  deleted: Type.Integer({ minimum: 0, description: 'Tasks that this request deleted, or would have deleted.' }),
+  refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
+    description: 'Tasks that match and stay.',
+  }),
+  next_cursor: Type.Optional(Type.String({ description: 'Ask again with this: more tasks may match.' })),
+});
+export type TasksDeleted = Static<typeof TasksDeleted>;
 
 /** A dead letter in a list: without its command and history. */
 export const DeadSummary = Type.Object({

@@ -164,6 +164,7 @@ export type InboxPosition = Static<typeof InboxPosition>;
 export const TaskMessage = Type.Object(
   {
     message_id: Type.String(),
+    seq: Type.Optional(Type.Integer({ minimum: 1, description: 'Its place in KSI_MESSAGES.' })),
     type: Type.String(),
     from: Type.Optional(Type.String()),
     conversation_id: Type.Optional(Type.String()),

@@ -50,6 +50,8 @@ import {
   TaskEventsQuery,
   TaskPage,
   TaskParams,
+  TasksDeleted,
+  TasksDeleteQuery,
   TasksQuery,
 } from './http.js';
 import {
@@ -106,6 +108,7 @@ export const OPERATION_SCHEMAS = {
   task: { request: TaskParams, answer: Task },
   task_events: { request: both(TaskParams, TaskEventsQuery), answer: EventPage },
   task_delete: { request: TaskParams, answer: Nothing },
+  tasks_delete: { request: TasksDeleteQuery, answer: TasksDeleted },
   cancel: { request: TaskParams, answer: Task },
   interrupt: { request: TaskParams, answer: Task },
   input: { request: both(TaskParams, InputRequest), answer: Task },

@@ -33,6 +33,7 @@ export const OPERATIONS = {
   task: { method: 'GET', path: '/tasks/:id', scope: 'read', repeatable: true },
   task_events: { method: 'GET', path: '/tasks/:id/events', scope: 'read', repeatable: true },
   task_delete: { method: 'DELETE', path: '/tasks/:id', scope: 'spawn', changes: true, repeatable: true },
+  tasks_delete: { method: 'DELETE', path: '/tasks', scope: 'spawn', changes: true, repeatable: true },
   cancel: { method: 'POST', path: '/tasks/:id/cancel', scope: 'spawn', changes: true, repeatable: true },
   interrupt: { method: 'POST', path: '/tasks/:id/interrupt', scope: 'spawn', changes: true },
   input: { method: 'POST', path: '/tasks/:id/input', body: true, scope: 'spawn', changes: true },

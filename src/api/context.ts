@@ -18,7 +18,7 @@ import type { Exchanges } from './exchanges.js';
 import type { Identities } from './identities.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
-import type { Deleter } from './deletion.js';
+import type { Deleter } from './deletion/deleter.js';
 import type { Profiles } from './profiles.js';
 import type { Prompts } from './prompts.js';
 import type { Sessions } from './sessions/sessions.js';

@@ -12,6 +12,7 @@ import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Broker } from '../broker/connect.js';
 import { putEntry, readEntry, recordIn } from '../broker/kv.js';
+import { purge } from '../broker/purge.js';
 import type { ReadModel } from '../store/read-model.js';
 import { ApiError, guarded } from './api-error.js';
 import type { Principal } from './principal.js';
@@ -91,6 +92,11 @@ export class Exchanges {
     const { limits, ...counted } = record ?? { ...NOTHING, tasks };
     const counts = Object.fromEntries(EXCHANGE_COUNTS.map((name) => [name, counted[name]]));
     return { exchange_id: id, limits: withDefaults(limits), ...(counts as Record<ExchangeCount, number>), open, usage };
+  }
+
+  /** Deletes all that was counted of an owner. @throws {BrokerError} */
+  async purge(owner: string): Promise<void> {
+    await purge(this.#broker, STREAM, SUBJECT.exchange(owner, '*'));
   }
 
   async #change(owner: string, id: string, change: (record: ExchangeRecord) => ExchangeRecord): Promise<void> {

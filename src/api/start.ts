@@ -30,6 +30,7 @@ import { SourceWatch } from '../broker/source-watch.js';
 import { ManagedAgents } from './agents/managed.js';
 import { NativeAgents } from './agents/native.js';
 import { Spawner } from './agents/spawner.js';
+import { TaskMessages } from './agents/task-messages.js';
 import { ApprovalDesk } from './approvals/approvals.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { Audit } from './audit.js';
@@ -42,7 +43,9 @@ import { Tickets } from './tokens/tickets.js';
 import { BudgetKeeper } from './budget-keeper.js';
 import { Budget, budgetsFile } from './budgets.js';
 import type { ApiContext } from './context.js';
-import { Deleter } from './deletion.js';
+import { Deleter } from './deletion/deleter.js';
+import { SessionRemover } from './deletion/session-remover.js';
+import { TaskRemover } from './deletion/task-remover.js';
 import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
 import { Exchanges } from './exchanges.js';
@@ -245,17 +248,23 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       canceller,
       deleter: new Deleter({
         broker,
-        blobs,
         tasks,
         model: tail.model,
+        taskRemover: new TaskRemover({
+          broker,
+          blobs,
+          model: tail.model,
+          messages: new TaskMessages(broker, blobs),
+          log,
+        }),
+        sessionRemover: new SessionRemover({ broker, blobs, records: sessionRecords, names: sessionNames }),
         canceller,
         tokens,
         records: sessionRecords,
         names: sessionNames,
-        ofOwners: [shared, identities, profiles, sessionNames],
+        ofOwners: [shared, identities, profiles, sessionNames, exchanges],
         agents: agents.remover,
         conversations: talk.conversations,
-        log,
       }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),

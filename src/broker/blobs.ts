@@ -6,6 +6,7 @@ import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { BrokerError } from './errors.js';
 import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
+import { purge } from './purge.js';
 import { readStream } from './replay.js';
 
 /** What a message may take beside its body: subject, headers and the protocol's own. */
@@ -80,10 +81,29 @@ export class Blobs {
   /** Deletes all whose name begins with one of these, which are all of events or all not. @throws {BrokerError} */
   async deleteBelow(...prefixes: readonly string[]): Promise<void> {
     const bucket = bucketOf(prefixes[0] ?? '');
-    for (const subject of await subjectsOf(this.#broker, streamOf(bucket), `$O.${bucket}.M.*`)) {
-      const name = Buffer.from(subject.slice(subject.lastIndexOf('.') + 1), 'base64url').toString();
+    for (const { subject, name } of await this.#names(bucket))
       if (prefixes.some((prefix) => name.startsWith(prefix))) await this.#remove(bucket, subject);
+  }
+
+  /**
+   * Deletes all that belong to one of these ids: their names are `<kind>/<id>` or begin with `<kind>/<id>/`.
+   * @param kinds all of events or all not. @throws {BrokerError}
+   */
+  async deleteOf(kinds: readonly string[], ids: ReadonlySet<string>): Promise<void> {
+    if (ids.size === 0) return;
+    const bucket = bucketOf(`${kinds[0] ?? ''}/`);
+    for (const { subject, name } of await this.#names(bucket)) {
+      const [kind = '', id = ''] = name.split('/', 2);
+      if (kinds.includes(kind) && ids.has(id)) await this.#remove(bucket, subject);
     }
+  }
+
+  async #names(bucket: string): Promise<{ subject: string; name: string }[]> {
+    const subjects = await subjectsOf(this.#broker, streamOf(bucket), `$O.${bucket}.M.*`);
+    return subjects.map((subject) => ({
+      subject,
+      name: Buffer.from(subject.slice(subject.lastIndexOf('.') + 1), 'base64url').toString(),
+    }));
   }
 
   /** The chunks first: what is broken off can still be found. */
@@ -91,11 +111,7 @@ export class Blobs {
     const info = await this.#info(bucket, subject, true);
     if (info === undefined) return;
     for (const filter of [chunkSubject(bucket, info.nuid), subject])
-      try {
-        await this.#broker.jsm.streams.purge(streamOf(bucket), { filter });
-      } catch (error) {
-        throw asBrokerError(error, `deleting a blob of ${bucket}`);
-      }
+      await purge(this.#broker, streamOf(bucket), filter);
   }
 
   async #info(bucket: string, subject: string, deleted = false): Promise<Info | undefined> {

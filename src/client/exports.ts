@@ -41,6 +41,8 @@ export type {
   SpawnAccepted,
   Task,
   TaskPage,
+  TasksDeleted,
+  TasksDeleteQuery,
   TasksQuery,
 } from '../../contracts/http.js';
 export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/messages.js';

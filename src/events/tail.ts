@@ -135,7 +135,7 @@ export class Tail {
 
   #remove(id: string): void {
     this.model
-      .remove(id)
+      .remove([id])
       .catch((error: unknown) => this.#options.log.error({ err: error, task_id: id }, 'a deleted task is still shown'));
   }
 

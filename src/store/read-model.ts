@@ -175,10 +175,10 @@ export class ReadModel {
     return first(limit, this.#store.notAccepted(before.toISOString()));
   }
 
-  /** Forgets a task that was deleted. */
-  async remove(id: string): Promise<void> {
+  /** Forgets tasks that were deleted. */
+  async remove(ids: readonly string[] | ReadonlySet<string>): Promise<void> {
     await this.flush();
-    await this.#store.remove(id);
+    await this.#store.remove(ids);
   }
 
   /** Forgets everything, as the event stream is another one. */

@@ -19,6 +19,10 @@ export interface TaskFilter {
   readonly exchangeId?: string | undefined;
   /** Without the tasks that nobody was told of, as they were not accepted. */
   readonly accepted?: boolean | undefined;
+  /** Only those that have ended. */
+  readonly ended?: true | undefined;
+  /** Only those that ended before a time (ISO 8601). */
+  readonly endedBefore?: string | undefined;
   readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
@@ -74,16 +78,10 @@ export class TaskStore {
     });
   }
 
-  /** Forgets a task that was deleted. */
-  async remove(id: string): Promise<void> {
+  /** Forgets tasks that were deleted. */
+  async remove(ids: readonly string[] | ReadonlySet<string>): Promise<void> {
     await this.#root.transaction(() => {
-      const row = this.#tasks.get(id);
-      if (row === undefined) return;
-      for (const key of [...lastingKeys(row), ...passingKeys(row), ...knownKeys(row)])
-        void this.#index.remove([...key]);
-      void this.#tasks.remove(id);
-      void this.#outputs.remove(id);
-      this.#account(row, undefined);
+      for (const id of ids) this.#remove(id);
     });
   }
 
@@ -170,6 +168,15 @@ export class TaskStore {
     await this.#root.close();
   }
 
+  #remove(id: string): void {
+    const row = this.#tasks.get(id);
+    if (row === undefined) return;
+    for (const key of [...lastingKeys(row), ...passingKeys(row), ...knownKeys(row)]) void this.#index.remove([...key]);
+    void this.#tasks.remove(id);
+    void this.#outputs.remove(id);
+    this.#account(row, undefined);
+  }
+
   #put(row: TaskRow): void {
     const old = this.#tasks.get(row.task_id);
     if (old === undefined) for (const key of lastingKeys(row)) void this.#index.put([...key], row.task_id);
@@ -238,6 +245,7 @@ const knownKeys = (row: TaskRow): Key[] => [
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
 function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
   const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, accepted, metadata } = filter;
+  const { ended, endedBefore } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
     (status === undefined || row.status === status) &&
@@ -247,6 +255,8 @@ function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) =
     (spawnedBy === undefined || row.spawned_by === spawnedBy) &&
     (exchangeId === undefined || row.exchange_id === exchangeId) &&
     (accepted !== true || !wasNotAccepted(row)) &&
+    (ended !== true || isEnded(row.status)) &&
+    (endedBefore === undefined || (row.ended_at !== undefined && row.ended_at < endedBefore)) &&
     (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
   if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
   if (spawnedBy !== undefined) return { prefix: ['spawned_by', spawnedBy], rest };

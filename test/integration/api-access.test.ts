@@ -212,6 +212,7 @@ describe('access', () => {
     'POST /dead/:id/retry': ['spawn', `/dead/${mine.dead}/retry`, 404],
     'DELETE /dead/:id': ['spawn', `/dead/${mine.dead}`, 404],
     'POST /tasks/:id/cancel': ['spawn', `/tasks/${mine.task}/cancel`, 404],
+    'DELETE /tasks': ['spawn', `/tasks?owner=${mine.owner}`, 403],
     'DELETE /tasks/:id': ['spawn', `/tasks/${mine.task}`, 404],
     'DELETE /sessions/:id': ['spawn', `/sessions/${mine.session}`, 404],
     'POST /agents/register': ['agents', '/agents/register', 409, { agent_id: mine.agent }],

@@ -68,7 +68,7 @@ describe('the list of tasks', () => {
     const deleter = {
       task: async (id: string) => {
         deleted.push(id);
-        await none.remove(id);
+        await none.remove([id]);
       },
     };
     const forget = (now: number): Promise<number> =>
@@ -111,7 +111,7 @@ describe('outputs of tasks', () => {
       await model.flush();
       assert.equal(model.output(idOf(1)), '{"result":"said"}');
       assert.equal((await model.list({ owner: 'o' }, 1)).rows[0]?.output, undefined);
-      await model.remove(idOf(1));
+      await model.remove([idOf(1)]);
       assert.equal(model.output(idOf(1)), undefined);
     } finally {
       await model.stop();

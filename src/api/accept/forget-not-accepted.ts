@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { ReadModel } from '../../store/read-model.js';
 import { ApiError } from '../api-error.js';
-import type { Deleter } from '../deletion.js';
+import type { Deleter } from '../deletion/deleter.js';
 import { LOCAL } from '../principal.js';
 
 /** How long a task that was not accepted is kept, for whoever looks into it. */

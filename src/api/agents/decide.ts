@@ -40,6 +40,7 @@ export function reactTo(message: InboxMessage, agent: Agent): Reaction {
 
 const taskMessageOf = ({
   message_id,
+  seq,
   type,
   from,
   conversation_id,
@@ -49,6 +50,7 @@ const taskMessageOf = ({
   exchange_id,
 }: InboxMessage): TaskMessage => ({
   message_id,
+  seq,
   type,
   ...(token_id === undefined ? {} : { token_id }),
   ...(from === undefined ? {} : { from }),

@@ -4,7 +4,8 @@ import { NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { asBrokerError, deleteMessage, lastBySubject } from '../../broker/read.js';
+import { purge } from '../../broker/purge.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 import type { Positions } from './positions.js';
@@ -82,8 +83,8 @@ export class AgentRemover {
   async #clear(agentId: string, event: number, message: number): Promise<void> {
     if (message > 0) await this.#deleteBodies(agentId, message);
     // The events first: KSI_MESSAGES takes from them, a moment later.
-    if (event > 0) await this.#purge(STREAM.events, SUBJECT.agentAll(agentId), event);
-    if (message > 0) await this.#purge(STREAM.messages, SUBJECT.inbox(agentId), message);
+    if (event > 0) await purge(this.#options.broker, STREAM.events, SUBJECT.agentAll(agentId), event);
+    if (message > 0) await purge(this.#options.broker, STREAM.messages, SUBJECT.inbox(agentId), message);
   }
 
   /** Of its messages; that of one of which it got a copy goes with the addressee. */
@@ -92,16 +93,6 @@ export class AgentRemover {
     for await (const stored of readStream(broker, STREAM.messages, SUBJECT.inbox(agentId), 0, upTo)) {
       const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
       if (data?.ref !== undefined && data.to === agentId) await blobs.delete(data.ref.name);
-    }
-  }
-
-  /** @param upTo the last that goes; Infinity: all. */
-  async #purge(stream: string, filter: string, upTo: number): Promise<void> {
-    const range = upTo === Infinity ? { filter } : { filter, seq: upTo + 1 };
-    try {
-      await this.#options.broker.jsm.streams.purge(stream, range);
-    } catch (error) {
-      throw asBrokerError(error, `deleting ${filter}`);
     }
   }
 

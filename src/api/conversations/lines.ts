@@ -7,7 +7,8 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 import { readEntry } from '../../broker/kv.js';
-import { asBrokerError, deleteMessage, streamPosition } from '../../broker/read.js';
+import { purge } from '../../broker/purge.js';
+import { deleteMessage, streamPosition } from '../../broker/read.js';
 import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
 
@@ -57,14 +58,8 @@ export class ConversationLines {
 
   /** All of a conversation, and the messages that were its answers. @param begins undefined: not known. @throws {BrokerError} */
   async remove(conversationId: string, begins: BeginsAfter = { events: 0, messages: 0 }): Promise<void> {
-    try {
-      await this.#broker.jsm.streams.purge(`KV_${BUCKET.conversationLines}`, {
-        filter: SUBJECT.conversationLines(conversationId),
-      });
-      await this.#broker.jsm.streams.purge(STREAM.events, { filter: SUBJECT.conversationEvents(conversationId) });
-    } catch (error) {
-      throw asBrokerError(error, `deleting what was said in ${conversationId}`);
-    }
+    await purge(this.#broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(conversationId));
+    await purge(this.#broker, STREAM.events, SUBJECT.conversationEvents(conversationId));
     for (const [where, stream, filter] of ANSWERS)
       await this.#removeAnswers(stream, filter, conversationId, begins[where]);
     await this.#blobs.deleteBelow(blobOf(conversationId, ''));

@@ -25,6 +25,7 @@ export const taskHandlers = {
     };
   },
   task_delete: ({ id }, { principal, context }) => context.deleter.task(id, principal),
+  tasks_delete: (query, { principal, context }) => context.deleter.matching(query, principal),
   cancel: ({ id }, { principal, context }) => context.canceller.cancel(id, principal),
   interrupt: ({ id }, { principal, context }) => context.interrupter.interrupt(id, principal),
   input: ({ id, text }, { principal, context }) => context.inputs.say(id, text, principal),

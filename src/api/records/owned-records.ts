@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Static, TSchema } from 'typebox';
 import type { Broker } from '../../broker/connect.js';
 import { deleteEntry, putEntry, readEntry, recordIn } from '../../broker/kv.js';
+import { purge } from '../../broker/purge.js';
 import { asBrokerError, subjectsOf } from '../../broker/read.js';
 import { ApiError } from '../api-error.js';
 
@@ -139,11 +140,7 @@ export class OwnedRecords<S extends TSchema> {
   /** Deletes all that is an owner's, marks included. @throws {BrokerError} */
   async purge(owner: string): Promise<void> {
     this.#counts.delete(owner);
-    try {
-      await this.#broker.jsm.streams.purge(this.#stream, { filter: this.#subject(owner, '*') });
-    } catch (error) {
-      throw asBrokerError(error, `deleting what ${owner} has in ${this.#stream}`);
-    }
+    await purge(this.#broker, this.#stream, this.#subject(owner, '*'));
   }
 
   async #takePlace(owner: string): Promise<void> {

@@ -1,5 +1,12 @@
 import type { FastifyInstance } from 'fastify';
-import { OwnerParams, Problem, SessionParams, TaskParams } from '../../../contracts/http.js';
+import {
+  OwnerParams,
+  Problem,
+  SessionParams,
+  TaskParams,
+  TasksDeleted,
+  TasksDeleteQuery,
+} from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
@@ -23,6 +30,21 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
       await deleter.task(request.params.id, principalOf(request));
       return reply.code(204).send();
     },
+  );
+  app.delete<{ Querystring: TasksDeleteQuery }>(
+    '/tasks',
+    {
+      config: { scope: 'spawn', audit: 'tasks_delete' },
+      schema: {
+        tags: ['Tasks'],
+        summary: 'Delete the ended tasks that match, a page at a time',
+        description:
+          'As DELETE /tasks/:id does. Open tasks stay. Ask again with `next_cursor` until there is none. At least one filter must be given.',
+        querystring: TasksDeleteQuery,
+        response: { 200: TasksDeleted, ...ERRORS },
+      },
+    },
+    (request) => deleter.matching(request.query, principalOf(request)),
   );
   app.delete<{ Params: SessionParams }>(
     '/sessions/:id',

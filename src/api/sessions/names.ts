@@ -4,7 +4,8 @@ import { BUCKET, FORMAT_VERSION, SUBJECT, UUID_PATTERN } from '../../../contract
 import { SessionNameRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
 import { putEntry, readEntry, recordIn } from '../../broker/kv.js';
-import { asBrokerError, subjectsOf } from '../../broker/read.js';
+import { purge } from '../../broker/purge.js';
+import { subjectsOf } from '../../broker/read.js';
 import type { SessionChoice } from '../accept/session.js';
 
 const BUCKET_STREAM = `KV_${BUCKET.sessions}`;
@@ -59,11 +60,7 @@ export class SessionNames {
 
   /** Leaves no mark, which would stay for ever, and nothing that was reserved since. */
   async #remove(subject: string, revision: number): Promise<void> {
-    try {
-      await this.#broker.jsm.streams.purge(BUCKET_STREAM, { filter: subject, seq: revision + 1 });
-    } catch (error) {
-      throw asBrokerError(error, `deleting ${subject}`);
-    }
+    await purge(this.#broker, BUCKET_STREAM, subject, revision);
   }
 
   async #read(name: string, owner: string): Promise<{ record: SessionNameRecord | undefined; revision: number }> {

@@ -3,6 +3,7 @@ import { BUCKET, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { SessionRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
+import { purge } from '../../broker/purge.js';
 import { lastBySubject, nextBySubject, subjectsOf } from '../../broker/read.js';
 
 /** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
@@ -59,9 +60,6 @@ export class SessionRecords {
 
   /** @throws {BrokerError} */
   async remove(sessionId: string): Promise<void> {
-    // A mark of a deletion stays for ever: none for what was never there.
-    if ((await this.find(sessionId)) === undefined) return;
-    const headers = { 'KV-Operation': 'DEL' };
-    await this.#broker.publisher.publish({ subject: SUBJECT.sessionRecord(sessionId), payload: '', headers });
+    await purge(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord(sessionId));
   }
 }

@@ -7,6 +7,7 @@ import { EXIT } from '../exit.js';
 import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
+import * as tasks from './delete/tasks.js';
 import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
@@ -81,6 +82,7 @@ export function register(program: Command): void {
     .command('delete')
     .description('Delete tasks, sessions, conversations or all that is an owner’s, for good')
     .withExamples('ksi delete task ID', 'ksi delete session notes', 'ksi delete owner ann --yes', 'ksi help delete');
+  tasks.register(remove);
   for (const kind of KINDS)
     remove
       .command(kind.name)

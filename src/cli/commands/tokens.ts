@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { SCOPES, type Scope } from '../../../contracts/choices.js';
 import type { TokenRequest, TokenShown } from '../../../contracts/tokens.js';
@@ -9,6 +9,7 @@ import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
+import { lengthOfTime } from '../times-given.js';
 
 interface CreateOptions extends GlobalOptions {
   readonly owner?: string;
@@ -21,7 +22,6 @@ interface CreateOptions extends GlobalOptions {
 }
 
 const DEFAULT_SCOPES: readonly Scope[] = ['spawn', 'read'];
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 /** `ksi tokens`: who may use the cluster. */
 export function register(program: Command): void {
@@ -44,7 +44,7 @@ export function register(program: Command): void {
     .option('--description <text>', 'what it is used for')
     .addOption(
       new Option('--expires <time>', 'how long it holds, as 12h or 30d; default: until it is revoked').argParser(
-        secondsOf,
+        lengthOfTime,
       ),
     )
     .option('--rate <rate>', 'spawns that it may ask for, as 60/minute')
@@ -104,14 +104,6 @@ async function revoke(ids: readonly string[], options: GlobalOptions): Promise<n
     say(options, `Revoked ${id}.`);
   }
   return EXIT.ok;
-}
-
-/** `90s`, `10m`, `12h`, `30d`. */
-function secondsOf(text: string): number {
-  const [, count, unit] = /^([1-9][0-9]{0,8})([smhd])$/.exec(text) ?? [];
-  if (count === undefined || unit === undefined)
-    throw new InvalidArgumentError('It must be a time such as 90s, 10m, 12h or 30d.');
-  return Number(count) * (SECONDS[unit] ?? 1);
 }
 
 const table = (when: ShowTime): TableOf<TokenShown> => ({

@@ -1,5 +1,5 @@
 import type { EventEnvelope } from '../../../contracts/events.js';
-import type { EventPage, Task, TaskPage, TasksQuery } from '../../../contracts/http.js';
+import type { EventPage, Task, TaskPage, TasksDeleted, TasksDeleteQuery, TasksQuery } from '../../../contracts/http.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import { TaskHandle, type SpawnedTask } from '../task-handle.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
@@ -56,6 +56,18 @@ export class Tasks {
   /** Deletes an ended task for good. @throws {KsiError} `not_ended`: cancel it first. */
   delete(id: string, options: CallOptions = {}): Promise<void> {
     return this.#transport.call('task_delete', { id }, options);
+  }
+
+  /**
+   * Deletes the ended tasks that match, page by page. Awaited, it is the first page; iterate over it (`for await`) to delete them all.
+   * With `dry_run` it deletes nothing, and counts.
+   */
+  deleteMatching(query: TasksDeleteQuery, options: CallOptions = {}): Listing<TasksDeleted, TasksDeleted> {
+    return listing({
+      read: (cursor) => this.#transport.call('tasks_delete', { ...query, ...atCursor(cursor) }, options),
+      items: (page) => [page],
+      next: ({ next_cursor: next }) => next,
+    });
   }
 
   /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */

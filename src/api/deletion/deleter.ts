@@ -1,0 +1,215 @@
+import type { TasksDeleted, TasksDeleteQuery } from '../../../contracts/http.js';
+import { metadataQuery } from '../../../contracts/metadata.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { isEnded } from '../../../contracts/states.js';
+import type { Broker } from '../../broker/connect.js';
+import { lastBySubject, subjectsOf } from '../../broker/read.js';
+import type { TaskRow } from '../../events/projection.js';
+import type { ReadModel } from '../../store/read-model.js';
+import type { TaskFilter } from '../../store/task-store.js';
+import type { AgentRemover } from '../agents/removal.js';
+import { ApiError, guarded, invalid } from '../api-error.js';
+import type { Conversations } from '../conversations/conversations.js';
+import { decodePage, encodePage } from '../page-cursor.js';
+import { maySee, type Principal } from '../principal.js';
+import type { SessionNames } from '../sessions/names.js';
+import type { SessionRecords } from '../sessions/records.js';
+import type { Canceller } from '../steer/cancel.js';
+import type { TaskReader } from '../task-reader.js';
+import type { TokenRegistry } from '../tokens/registry.js';
+import type { EmptySession, SessionRemover } from './session-remover.js';
+import type { Removable, Removal, TaskRemover } from './task-remover.js';
+
+export interface DeleterOptions {
+  readonly broker: Broker;
+  readonly tasks: Pick<TaskReader, 'task'>;
+  readonly model: Pick<ReadModel, 'list' | 'session'>;
+  readonly taskRemover: Pick<TaskRemover, 'remove'>;
+  readonly sessionRemover: Pick<SessionRemover, 'remove' | 'standing'>;
+  readonly canceller: Pick<Canceller, 'cancel'>;
+  readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
+  readonly records: Pick<SessionRecords, 'find' | 'ownerOf'>;
+  readonly names: Pick<SessionNames, 'find'>;
+  /** What else there is of owners. */
+  readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
+  readonly agents: Pick<AgentRemover, 'owner'>;
+  readonly conversations: Pick<Conversations, 'owner'>;
+}
+
+const PAGE = 500;
+const DEFAULT_DELETED = 200;
+
+/**
+ * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts, bodies, agents and their messages. What says that
+ * something was deleted is written last, so that a deletion that was broken off can be asked for again. The audit stays.
+ */
+export class Deleter {
+  readonly #options: DeleterOptions;
+
+  constructor(options: DeleterOptions) {
+    this.#options = options;
+  }
+
+  /** Its session goes with it when no other task and no import is in that. @throws {ApiError} not_ended: cancel it first. */
+  async task(id: string, principal: Principal): Promise<void> {
+    const task = await this.#options.tasks.task(id, principal);
+    await guarded(() => this.#whole(this.#tasks([task], principal)));
+  }
+
+  /** A page of the ended tasks that match. Open ones stay. @throws {ApiError} */
+  async matching(query: TasksDeleteQuery, principal: Principal): Promise<TasksDeleted> {
+    const { limit = DEFAULT_DELETED, cursor, dry_run: dry } = query;
+    const filter = await this.#filterOf(query, principal);
+    const before = cursor === undefined ? undefined : decodePage(cursor);
+    if (filter === undefined) return { deleted: 0, refused: [] };
+    const { rows, next } = await this.#options.model.list(filter, limit, before);
+    const following = next === undefined ? {} : { next_cursor: encodePage(next) };
+    if (dry === true) return { deleted: rows.length, refused: [], ...following };
+    const { removed, refused } = await guarded(() => this.#tasks(rows, principal));
+    return {
+      deleted: removed.length,
+      refused: refused.map(({ task, error: { code, message } }) => ({ task_id: task.task_id, code, detail: message })),
+      ...following,
+    };
+  }
+
+  /** Deletes tasks that have ended, and their sessions that no task is left of. @throws {ApiError} @throws {BrokerError} */
+  async ended(rows: readonly TaskRow[], principal: Principal): Promise<Removal<TaskRow>> {
+    return this.#tasks(rows, principal);
+  }
+
+  /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
+  async session(asked: string, principal: Principal): Promise<void> {
+    const sessionId = (await guarded(() => this.#options.names.find(asked, principal.owner)))?.sessionId;
+    if (sessionId === undefined) throw new ApiError('session_not_found', `There is no session ${asked}`);
+    const rows = await this.#rows({ owner: undefined, sessionId });
+    const kept = await guarded(() => this.#hasTranscript(sessionId));
+    const owner = rows.at(-1)?.owner ?? (await guarded(() => this.#options.records.ownerOf(sessionId)));
+    // Of a session whose tasks are not known any more, nobody knows whose it is.
+    if (owner === undefined ? !kept || !principal.seesAll : !maySee(principal, owner))
+      throw new ApiError('session_not_found', `There is no session ${asked}`);
+    const open = rows.find(({ status }) => !isEnded(status));
+    if (open !== undefined)
+      throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}, so the session stays`);
+    await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal));
+  }
+
+  /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} forbidden */
+  async owner(owner: string, principal: Principal): Promise<void> {
+    if (!maySee(principal, owner))
+      throw new ApiError('forbidden', 'Another owner can only be deleted with a token that sees all owners');
+    for (const { token_id: id, owner: holder } of this.#options.tokens.list(principal))
+      if (holder === owner) await this.#options.tokens.revoke(id, principal);
+    await guarded(async () => {
+      // Before its tasks: an agent would go on making them.
+      await this.#options.conversations.owner(owner, { ...principal, seesAll: true });
+      await this.#options.agents.owner(owner, principal.owner);
+      for (;;) {
+        const { rows } = await this.#options.model.list({ owner }, PAGE);
+        if (rows.length === 0) break;
+        await this.#ofOwner(owner, rows, principal);
+      }
+      for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      for (const each of this.#options.ofOwners) await each.purge(owner);
+    });
+  }
+
+  /** Some of an owner's tasks, and the owner's sessions that they are in with every task, whoever asked for it. */
+  async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<void> {
+    const { model, canceller, taskRemover, sessionRemover } = this.#options;
+    const tasks = new Map(some.map((row) => [row.task_id, row]));
+    const sessions: EmptySession[] = [];
+    for (const sessionId of new Set(some.map(({ session_id: id }) => id))) {
+      const session = await model.session(sessionId);
+      if (session?.owner !== owner) continue;
+      sessions.push({ sessionId, owner, name: session.session_name });
+      if (session.tasks > 1)
+        for (const row of await this.#rows({ owner: undefined, sessionId })) tasks.set(row.task_id, row);
+    }
+    for (const { task_id: id, status } of tasks.values())
+      if (!isEnded(status)) await canceller.cancel(id, { ...principal, seesAll: true });
+    await this.#whole(taskRemover.remove([...tasks.values()], principal.owner));
+    await sessionRemover.remove(sessions, principal.owner);
+  }
+
+  /** An owner's sessions that have no task: imported ones, and those whose tasks were deleted one by one. */
+  async #taskless(owner: string): Promise<string[]> {
+    const { broker, model, records } = this.#options;
+    const found: string[] = [];
+    for (const subject of await subjectsOf(broker, STREAM.transcripts, SUBJECT.transcript('*'))) {
+      const sessionId = subject.slice(subject.lastIndexOf('.') + 1);
+      if ((await model.session(sessionId)) !== undefined) continue;
+      if ((await records.ownerOf(sessionId)) === owner) found.push(sessionId);
+    }
+    return found;
+  }
+
+  async #rows(filter: TaskFilter): Promise<TaskRow[]> {
+    const found: TaskRow[] = [];
+    let before: string | undefined;
+    do {
+      const page = await this.#options.model.list(filter, PAGE, before);
+      found.push(...page.rows);
+      before = page.next;
+    } while (before !== undefined);
+    return found;
+  }
+
+  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
+    await this.#whole(this.#options.taskRemover.remove(rows, by.owner));
+    await this.#options.sessionRemover.remove([{ sessionId, owner, name: rows.at(-1)?.session_name }], by.owner);
+  }
+
+  async #tasks<T extends Removable>(tasks: readonly T[], by: Principal): Promise<Removal<T>> {
+    const removal = await this.#options.taskRemover.remove(tasks, by.owner);
+    const last = new Map(removal.removed.map((task) => [task.session_id, task]));
+    const empty: T[] = [];
+    for (const task of last.values()) if (await this.#isEmpty(task)) empty.push(task);
+    const sessions = empty.map(({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }));
+    await this.#options.sessionRemover.remove(sessions, by.owner);
+    return removal;
+  }
+
+  /** Its session would still tell what the deleted task was asked and answered. */
+  async #isEmpty({ session_id: sessionId }: Removable): Promise<boolean> {
+    const { model, records, sessionRemover } = this.#options;
+    const others = await model.list({ owner: undefined, sessionId }, 1);
+    if (others.rows.length > 0 || (await records.find(sessionId)) !== undefined) return false;
+    // Another API may have just taken a task in: the session goes on.
+    return (await sessionRemover.standing(sessionId)) === undefined;
+  }
+
+  /** @throws {ApiError} of the first task that stays */
+  async #whole(removal: Promise<Removal<unknown>>): Promise<void> {
+    const [refused] = (await removal).refused;
+    if (refused !== undefined) throw refused.error;
+  }
+
+  /** @returns undefined: nothing can match. @throws {ApiError} */
+  async #filterOf(query: TasksDeleteQuery, principal: Principal): Promise<TaskFilter | undefined> {
+    const { owner, status, session_id: asked, queue, spawned_by, exchange_id, metadata, before } = query;
+    if ([owner, status, asked, queue, spawned_by, exchange_id, metadata, before].every((each) => each === undefined))
+      throw invalid([{ field: 'query', message: 'names no filter. Give one, such as `before`.' }]);
+    if (owner !== undefined && !maySee(principal, owner))
+      throw new ApiError('forbidden', 'Tasks of another owner can only be deleted with a token that sees all owners');
+    const session =
+      asked === undefined ? undefined : await guarded(() => this.#options.names.find(asked, principal.owner));
+    if (asked !== undefined && session === undefined) return undefined;
+    return {
+      owner: owner ?? (principal.seesAll ? undefined : principal.owner),
+      ended: true,
+      endedBefore: before === undefined ? undefined : new Date(before).toISOString(),
+      status,
+      queue,
+      spawnedBy: spawned_by,
+      exchangeId: exchange_id,
+      metadata: metadata === undefined ? undefined : metadataQuery(metadata),
+      sessionId: session?.sessionId,
+    };
+  }
+
+  async #hasTranscript(sessionId: string): Promise<boolean> {
+    const subject = SUBJECT.transcript(sessionId);
+    return (await lastBySubject(this.#options.broker, STREAM.transcripts, subject)) !== undefined;
+  }
+}

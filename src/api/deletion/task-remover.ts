@@ -1,0 +1,91 @@
+import type { Logger } from 'pino';
+import type { Task } from '../../../contracts/http.js';
+import { STREAM, SUBJECT } from '../../../contracts/names.js';
+import { isEnded } from '../../../contracts/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import { purge } from '../../broker/purge.js';
+import { placeOf } from '../../broker/session-queue.js';
+import type { ReadModel } from '../../store/read-model.js';
+import type { TaskMessages } from '../agents/task-messages.js';
+import { ApiError } from '../api-error.js';
+import { withdraw } from '../steer/withdraw.js';
+import { lastStateOf } from '../task-state.js';
+import { inParallel } from './in-parallel.js';
+
+export interface TaskRemoverOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly model: Pick<ReadModel, 'remove'>;
+  readonly messages: Pick<TaskMessages, 'remove'>;
+  readonly log: Logger;
+}
+
+/** What the deletion of a task needs to know of it. */
+export type Removable = Pick<Task, 'task_id' | 'session_id' | 'session_name' | 'owner' | 'ended_at' | 'message'>;
+
+export interface Removal<T> {
+  readonly removed: readonly T[];
+  /** Tasks that stay. */
+  readonly refused: readonly { readonly task: T; readonly error: ApiError }[];
+}
+
+const AT_ONCE = 8;
+
+/**
+ * Deletes tasks from the broker and from the read model. TASK_DELETED is stored last, so that a deletion that was broken off can be asked for
+ * again. Makes no consumer: the broker would keep it for minutes.
+ */
+export class TaskRemover {
+  readonly #options: TaskRemoverOptions;
+
+  constructor(options: TaskRemoverOptions) {
+    this.#options = options;
+  }
+
+  /** @param by the owner of the token that asked. @throws {BrokerError} */
+  async remove<T extends Removable>(tasks: readonly T[], by: string): Promise<Removal<T>> {
+    const { broker, blobs, model } = this.#options;
+    const removed: T[] = [];
+    const refused: { task: T; error: ApiError }[] = [];
+    await inParallel(tasks, AT_ONCE, async (task) => {
+      try {
+        await this.#clear(task);
+        removed.push(task);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        refused.push({ task, error });
+      }
+    });
+    const ids = new Set(removed.map(({ task_id: id }) => id));
+    // One listing of names for all tasks.
+    await blobs.deleteOf(['command', 'dead'], ids);
+    await blobs.deleteOf(['event'], ids);
+    await inParallel(removed, AT_ONCE, async ({ task_id: id, session_id, owner }) => {
+      const event = newEvent(broker.clock, 'TASK_DELETED', { task_id: id, session_id, owner, by });
+      await broker.publisher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
+    });
+    // The other APIs hear of it. Here the task is gone when the answer says so.
+    await model.remove(ids);
+    return { removed, refused };
+  }
+
+  /** @throws {ApiError} not_ended, conflict */
+  async #clear(task: Removable): Promise<void> {
+    const { broker, messages, log } = this.#options;
+    const { task_id: id, session_id: sessionId, ended_at: endedAt } = task;
+    const { status, seq } = await lastStateOf(broker, id);
+    // The read model keeps an outcome for longer than the broker keeps the events.
+    if (endedAt === undefined && !isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
+    // Without its outcome, a run that still stands in the queue would be run again.
+    await withdraw(broker, task, log);
+    if ((await placeOf(broker, { taskId: id, sessionId })) !== undefined)
+      throw new ApiError('conflict', `Task ${id} could not be taken off the queue`);
+    await messages.remove(task, seq);
+    await purge(broker, STREAM.ended, SUBJECT.ended(id));
+    await purge(broker, STREAM.dead, SUBJECT.dead('*', id));
+    await purge(broker, STREAM.events, SUBJECT.taskAll(id));
+    await purge(broker, STREAM.outcomes, SUBJECT.outcome(id, '*'));
+  }
+}

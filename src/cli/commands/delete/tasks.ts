@@ -1,0 +1,110 @@
+import { Option } from 'commander';
+import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/http.js';
+import { isEnded, TASK_STATUSES } from '../../../../contracts/states.js';
+import type { KsiClient } from '../../../client/client.js';
+import { clientOf } from '../../client.js';
+import type { Command } from '../../command.js';
+import { agreed, mustBeAskable } from '../../confirm.js';
+import { CliError, EXIT } from '../../exit.js';
+import type { GlobalOptions } from '../../options.js';
+import { jsonLine } from '../../output/printable.js';
+import { say } from '../../output/say.js';
+import { Spinner } from '../../output/spinner.js';
+import { runCommand } from '../../run.js';
+import { moment } from '../../times-given.js';
+
+interface Options extends GlobalOptions {
+  readonly status?: TasksDeleteQuery['status'];
+  readonly owner?: string;
+  readonly before?: string;
+  readonly session?: string;
+  readonly queue?: string;
+  readonly metadata?: string;
+  readonly dryRun?: true;
+  readonly yes?: true;
+}
+
+interface Totals {
+  readonly deleted: number;
+  readonly refused: number;
+}
+
+/** Counting answers at once, and deletions so that progress shows every second or two. */
+const COUNTED_AT_ONCE = 500;
+const DELETED_AT_ONCE = 100;
+
+/** `ksi delete tasks`: all ended ones that match. */
+export function register(remove: Command): void {
+  remove
+    .command('tasks')
+    .description('Delete all ended tasks that match, and sessions with no other task; open tasks stay')
+    .addOption(new Option('--status <status>', 'only these').choices(TASK_STATUSES.filter((status) => isEnded(status))))
+    .option('--owner <owner>', 'only this owner’s')
+    .option('--before <when>', 'only those that ended before: 30d (ago), or a date', moment)
+    .option('-s, --session <session>', 'only those of a session: its UUID or name')
+    .option('-q, --queue <queue>', 'only those of a queue')
+    .option('--metadata <name=value>', 'only those with this')
+    .option('--dry-run', 'delete nothing; say how many match')
+    .option('-y, --yes', 'don’t ask; needed where there is no terminal to ask on')
+    .withValues({ session: 'sessions', queue: 'queues' })
+    .withExamples('ksi delete tasks --before 30d --dry-run', 'ksi delete tasks --status failed --queue nightly --yes')
+    .action((_options: unknown, command: Command) => runCommand(() => removeTasks(command.optsWithGlobals<Options>())));
+}
+
+async function removeTasks(options: Options): Promise<number> {
+  const query = queryOf(options);
+  if (Object.keys(query).length === 0)
+    throw new CliError('Say which tasks to delete, such as --before 30d or --status failed.', EXIT.usage);
+  if (options.dryRun !== true) mustBeAskable('all tasks that match', options);
+  await using client = clientOf(options);
+  const matching = await sumUp(client, { ...query, dry_run: true, limit: COUNTED_AT_ONCE }, options, (sofar) => {
+    return `${sofar.deleted} tasks match so far`;
+  });
+  if (options.dryRun === true)
+    return report({ matching: matching.deleted }, `${matching.deleted} tasks match.`, options);
+  if (matching.deleted === 0) return report({ deleted: 0, refused: 0 }, 'No ended task matches.', options);
+  if (!(await agreed(`${matching.deleted} tasks`, options))) return EXIT.failure;
+  const { deleted, refused } = await sumUp(client, { ...query, limit: DELETED_AT_ONCE }, options, (sofar) => {
+    return `${sofar.deleted} of ${matching.deleted} tasks deleted`;
+  });
+  const stayed = refused === 0 ? '' : ` ${refused} could not be deleted; run this again.`;
+  report({ deleted, refused }, `${deleted} tasks deleted.${stayed}`, options);
+  return refused === 0 ? EXIT.ok : EXIT.failure;
+}
+
+const queryOf = ({ status, owner, before, session, queue, metadata }: Options): TasksDeleteQuery => ({
+  ...(status === undefined ? {} : { status }),
+  ...(owner === undefined ? {} : { owner }),
+  ...(before === undefined ? {} : { before }),
+  ...(session === undefined ? {} : { session_id: session }),
+  ...(queue === undefined ? {} : { queue }),
+  ...(metadata === undefined ? {} : { metadata: metadata.replace('=', ':') }),
+});
+
+/** Asks page by page, and shows how far it is. */
+async function sumUp(
+  client: KsiClient,
+  query: TasksDeleteQuery,
+  { quiet }: GlobalOptions,
+  label: (sofar: Totals) => string,
+): Promise<Totals> {
+  using spinner = new Spinner(process.stderr, quiet !== true);
+  let sofar: Totals = { deleted: 0, refused: 0 };
+  spinner.show(label(sofar));
+  for await (const page of client.tasks.deleteMatching(query)) {
+    sofar = added(sofar, page);
+    spinner.label(label(sofar));
+  }
+  return sofar;
+}
+
+const added = ({ deleted, refused }: Totals, page: TasksDeleted): Totals => ({
+  deleted: deleted + page.deleted,
+  refused: refused + page.refused.length,
+});
+
+function report(data: Readonly<Record<string, number>>, text: string, options: GlobalOptions): number {
+  if (options.output === 'json' || options.output === 'jsonl') process.stdout.write(jsonLine(data));
+  else say(options, text);
+  return EXIT.ok;
+}
