@@ -180,6 +180,12 @@ export const Config = Type.Object({
       'JSON file that says which tools tasks may use, whatever they ask for (docs/security.md). Read anew when it changes.',
     ),
   ),
+  KSI_MCP_TIMEOUT_S: Int(
+    'How long an MCP server has to connect; a task begins without one that takes longer, or fails if it is `required`.',
+    1,
+    600,
+    10,
+  ),
   KSI_MCP_SERVERS: Type.Optional(
     Text(
       'JSON file with the MCP servers that tasks may name in `mcp_servers`: `{"name": {"command": …}}`. Read anew when it changes.',

@@ -347,6 +347,11 @@ export const TASK_ERRORS = {
     title: 'The task names an MCP server that there is not for it',
     next: 'Leave it out, or ask the operator to add it to KSI_MCP_SERVERS of every worker.',
   },
+  mcp_server_failed: {
+    retryable: true,
+    title: 'An MCP server that the task cannot do without did not connect',
+    next: 'See `mcp_servers`. Ask the operator to repair it, or to leave out `required` in KSI_MCP_SERVERS.',
+  },
   session_gone: {
     retryable: false,
     title: 'There is no session to go on from',

@@ -5,6 +5,7 @@ import { AGENT_KINDS, AGENT_STATUSES } from './agents.js';
 import { BlobRef } from './blob.js';
 import { conversationEvents } from './conversation-events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
+import { McpServerState } from './mcp-servers.js';
 import { Metadata } from './metadata.js';
 import { messageFields, TaskMessage } from './messages.js';
 import { PRIORITIES } from './names.js';
@@ -39,6 +40,13 @@ export const TaskErrorBody = Type.Object({
   detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 export type TaskErrorBody = Static<typeof TaskErrorBody>;
+
+const endingFields = {
+  usage: Type.Optional(Usage),
+  mcp_servers: Type.Optional(
+    Type.Array(McpServerState, { description: "What became of the task's MCP servers in this attempt." }),
+  ),
+};
 
 /** Of events that say that all the others of their subject are gone. */
 const deletedFields = {
@@ -120,7 +128,7 @@ export const EVENT_DATA = {
   }),
   SPAWN_RETRY: Type.Object({
     ...taskFields,
-    usage: Type.Optional(Usage),
+    ...endingFields,
     attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost or failed.' }),
     reason: Type.Enum([...new Set(RETRY_REASONS)], {
       description: 'Why it ended: lost, given back, or the code of the task error that it failed with.',
@@ -134,13 +142,13 @@ export const EVENT_DATA = {
   }),
   SPAWN_COMPLETE: Type.Object({
     ...attemptFields,
-    usage: Type.Optional(Usage),
+    ...endingFields,
     output: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." })),
     ref: Type.Optional(BlobRef),
   }),
   SPAWN_ERROR: Type.Object({
     ...attemptFields,
-    usage: Type.Optional(Usage),
+    ...endingFields,
     error: TaskErrorBody,
     given_up: Type.Optional(
       Type.Enum([...GIVEN_UP], { description: 'The task was given up, and has a dead letter; see there.' }),

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { EventEnvelope, TaskErrorBody } from './events.js';
+import { McpServerState } from './mcp-servers.js';
 import { TaskMessage } from './messages.js';
 import { Metadata, METADATA_QUERY_PATTERN } from './metadata.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from './names.js';
@@ -39,6 +40,9 @@ export const Task = Type.Object({
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
   attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),
   worker_id: Type.Optional(Type.String({ description: 'The worker of the latest attempt.' })),
+  mcp_servers: Type.Optional(
+    Type.Array(McpServerState, { description: 'What became of its MCP servers in the latest attempt that ended.' }),
+  ),
   output: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {
       description: "Claude's result object, once completed. Lists contain it only with `include=output`.",

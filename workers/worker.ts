@@ -133,7 +133,7 @@ export class Worker {
     });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
     this.#presence = new Presence({ broker, process: this.process, now: presence, log });
-    const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV));
+    const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
     this.#limit = new UsageLimit({
       broker,
       workerId: this.id,

@@ -62,15 +62,17 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     worker_id: data.worker_id,
     started_at: timestamp,
   }),
-  SPAWN_RETRY: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
+  SPAWN_RETRY: (row, { data }) => ({ ...row, ...used(row, data), ...servers(data), reason: data.reason }),
   SPAWN_COMPLETE: (row, { data }) => ({
     ...row,
     ...used(row, data),
+    ...servers(data),
     ...(data.output === undefined ? {} : { output: data.output }),
   }),
   SPAWN_ERROR: (row, { data }) => ({
     ...row,
     ...used(row, data),
+    ...servers(data),
     error: data.error,
     ...(data.output === undefined ? {} : { output: data.output }),
   }),
@@ -80,6 +82,9 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
 /** Of all attempts together. */
 const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>
   usage === undefined ? {} : { usage: addUsage(row.usage ?? NO_USAGE, usage) };
+
+const servers = ({ mcp_servers: states }: Pick<Task, 'mcp_servers'>): Pick<Task, 'mcp_servers'> =>
+  states === undefined ? {} : { mcp_servers: states };
 
 /** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
 function unknownTask({ data, timestamp }: StateEvent): TaskRow {

@@ -6,7 +6,7 @@ import type { TaskRow } from '../events/projection.js';
 import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
-const SCHEMA = 7;
+const SCHEMA = 8;
 
 export interface TaskFilter {
   readonly owner: string | undefined;

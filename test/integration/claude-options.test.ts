@@ -27,9 +27,26 @@ describe('what a task asks of the real claude', { skip }, async () => {
       args: [join(REPO_ROOT, 'test/fixtures/mcp/server.mjs')],
       env: { FIXTURE_SECRET: SECRET },
     };
-    await writeFile(servers, JSON.stringify({ fixture, foreign: { ...fixture, owners: ['ann'] } }));
+    const script = (code: string) => ({ command: process.execPath, args: ['-e', code] });
+    const crashing = script('process.exit(3)');
+    await writeFile(
+      servers,
+      JSON.stringify({
+        fixture,
+        foreign: { ...fixture, owners: ['ann'] },
+        crashing,
+        missing: { command: '/no/such/program' },
+        unreachable: { type: 'http', url: 'http://127.0.0.1:9/mcp' },
+        mute: script('setInterval(() => undefined, 1000)'),
+        needed: { ...crashing, required: true },
+      }),
+    );
     api = await startMessagesStandin({ deltaMs: 1 });
-    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_MCP_SERVERS: servers });
+    lab = await WorkerLab.start({
+      KSI_CLAUDE_BIN: CLAUDE_REAL ?? '',
+      KSI_MCP_SERVERS: servers,
+      KSI_MCP_TIMEOUT_S: '3',
+    });
     await lab.worker({
       env: { ANTHROPIC_BASE_URL: api.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' },
       containment,
@@ -155,6 +172,36 @@ describe('what a task asks of the real claude', { skip }, async () => {
       const refused = await lab.post('x', { command: { mcp_servers: [name] } });
       assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(refused.taskId)).error.code, 'mcp_server_unknown');
     }
+  });
+
+  it('says what has become of each server, and does not wait long for one that is mute', async () => {
+    const names = ['fixture', 'crashing', 'missing', 'unreachable', 'mute'];
+    const { taskId } = await lab.post('STATES', { command: { mcp_servers: names } });
+    const { mcp_servers: states = [] } = dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
+    assert.deepEqual(
+      states.map(({ name, status }) => [name, status]),
+      [
+        ['fixture', 'connected'],
+        ['crashing', 'failed'],
+        ['missing', 'failed'],
+        ['unreachable', 'failed'],
+        ['mute', 'no_answer'],
+      ],
+    );
+    assert.match(states.find(({ name }) => name === 'missing')?.error ?? '', /ENOENT|no such/i);
+  });
+
+  it('fails when a server does not connect that the operator calls required', async () => {
+    const { taskId } = await lab.post('NEEDED', {
+      command: { mcp_servers: ['fixture', 'needed'], policy: { max_attempts: 1 } },
+    });
+    const { error, mcp_servers: states } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
+    assert.equal(error.code, 'mcp_server_failed');
+    assert.match(error.message, /needed/);
+    assert.deepEqual(
+      states?.map(({ status }) => status),
+      ['connected', 'failed'],
+    );
   });
 
   it('leaves out deltas when they are not wanted', async () => {

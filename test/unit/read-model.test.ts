@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { forgetNotAccepted } from '../../src/api/accept/forget-not-accepted.js';
-import { acceptedRow, type TaskRow } from '../../src/events/projection.js';
+import { acceptedRow, applyEvent, type TaskRow } from '../../src/events/projection.js';
 import { ReadModel } from '../../src/store/read-model.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { silent } from '../fixtures/connection.js';
@@ -14,6 +14,20 @@ const TASKS = 5_000;
 const RARE = 1_500;
 
 const idOf = (n: number): string => `01a20820-0000-7000-8000-${String(n).padStart(12, '0')}`;
+
+describe("a task's row", () => {
+  it('says what became of its MCP servers in the attempt that ended last', () => {
+    const identity = { task_id: idOf(1), session_id: idOf(1), owner: 'o' };
+    const states = (status: string) => ({ ...identity, mcp_servers: [{ name: 'a', status }] });
+    const event = (seq: number, type: string, data: object) =>
+      ({ seq, type, timestamp: new Date(seq).toISOString(), data: data as Record<string, unknown> }) as const;
+    let row = applyEvent(undefined, event(1, 'SPAWN_RETRY', { ...states('failed'), reason: 'mcp_server_failed' }));
+    assert.deepEqual(row?.mcp_servers, [{ name: 'a', status: 'failed' }]);
+    row = applyEvent(row, event(2, 'SPAWN_START', { ...identity, attempt: 2, worker_id: 'w' }));
+    row = applyEvent(row, event(3, 'SPAWN_COMPLETE', states('connected')));
+    assert.deepEqual(row?.mcp_servers, [{ name: 'a', status: 'connected' }]);
+  });
+});
 
 describe('the list of tasks', () => {
   let dir: string;

@@ -7,7 +7,7 @@ import { Redaction } from '../../workers/claude/redaction.js';
 
 describe("Claude's environment", () => {
   it('counts the keys of other providers among the secrets', () => {
-    const { secrets } = claudeEnvironment({ ANTHROPIC_FOUNDRY_API_KEY: 'foundry-secret' }, []);
+    const { secrets } = claudeEnvironment({ ANTHROPIC_FOUNDRY_API_KEY: 'foundry-secret' }, [], 10);
     assert.deepEqual(secrets, ['foundry-secret']);
   });
 
@@ -32,6 +32,7 @@ describe("Claude's environment", () => {
         LD_PRELOAD: 'no',
       },
       ['MINE', 'EMPTY'],
+      10,
     );
     assert.deepEqual(env, {
       PATH: '/bin',
@@ -48,6 +49,7 @@ describe("Claude's environment", () => {
       CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
       CLAUDE_CODE_DISABLE_CRON: '1',
+      MCP_TIMEOUT: '10000',
       DISABLE_AUTOUPDATER: '1',
       GIT_CONFIG_COUNT: '3',
       GIT_CONFIG_KEY_0: 'core.fsmonitor',
@@ -67,7 +69,7 @@ describe("Claude's environment", () => {
       DB_PASSWORD: 'db-secret',
       ANTHROPIC_API_KEY: 'sk-ant-1',
     };
-    const { credentials } = claudeEnvironment(added, ['MINE', 'NPM_TOKEN', 'DB_PASSWORD']);
+    const { credentials } = claudeEnvironment(added, ['MINE', 'NPM_TOKEN', 'DB_PASSWORD'], 10);
     assert.deepEqual(credentials, ['npm-secret', 'db-secret', 'sk-ant-1']);
   });
 

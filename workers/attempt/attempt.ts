@@ -1,3 +1,4 @@
+import type { McpServerStatus } from '@anthropic-ai/claude-agent-sdk';
 import type { ApprovalAnswer } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
@@ -8,6 +9,7 @@ import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
+import { serverStates } from '../claude/server-states.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
 import { environmentOf } from '../claude/warm.js';
 import { sleep } from '../../src/clock.js';
@@ -29,7 +31,7 @@ import { folderOf } from './folder.js';
 import { forkTranscript } from './fork.js';
 import { outputMismatches } from './output-mismatch.js';
 import { Plan } from './plan.js';
-import { configureServers } from './servers.js';
+import { configureServers, type ConfiguredServers } from './servers.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
 
@@ -62,6 +64,8 @@ export class Attempt {
   readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
   readonly #plan = new Plan();
+  #serversHeard: Promise<void> | undefined;
+  #serverFault: TaskFault | undefined;
   /** Undefined: Claude has not been started. */
   #cost: CostMeter | undefined;
   #cancelled: Promise<void> | undefined;
@@ -129,6 +133,9 @@ export class Attempt {
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const told = await this.#runClaude(live);
+      await this.#serversHeard;
+      lease.signal.throwIfAborted();
+      if (this.#serverFault !== undefined) throw this.#serverFault;
       const result = this.#planned(told.result);
       const ending = { ...told, result, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
       const mismatches = await outputMismatches(command.output_schema, ending.result);
@@ -140,7 +147,8 @@ export class Attempt {
       return { ...outcome, usage: this.#cost?.usage() };
     } catch (error) {
       lease.signal.throwIfAborted();
-      if (error instanceof TaskFault) return { kind: 'failed', error: taskError(error.code, error.message) };
+      if (error instanceof TaskFault)
+        return { kind: 'failed', error: taskError(error.code, error.message), usage: this.#cost?.usage() };
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
@@ -239,6 +247,9 @@ export class Attempt {
         events.message(message);
       },
       onText: (text) => live.add(text),
+      onTurn: (init, ask) => {
+        this.#serversHeard = this.#onTurn(init, servers, ask);
+      },
       gate: () => events.room(),
       redact: redactor([...environment.secrets, ...servers.secrets]),
       redaction,
@@ -250,6 +261,24 @@ export class Attempt {
       interrupt: this.#interrupt.signal,
       signal: stopping,
     });
+  }
+
+  /** Never rejects. */
+  async #onTurn(
+    init: ClaudeMessage,
+    { names, required, secrets }: ConfiguredServers,
+    ask: () => Promise<McpServerStatus[]>,
+  ): Promise<void> {
+    if (names.size === 0) return;
+    const { context, events } = this.#options;
+    const redact = redactor([...context.environment.secrets, ...secrets]);
+    const states = await serverStates(init, names, ask);
+    events.servers(states.map((each) => ({ ...each, ...(each.error && { error: redact(each.error) }) })));
+    const away = states.filter(({ name, status }) => required.has(name) && status !== 'connected');
+    if (away.length === 0) return;
+    const told = away.map(({ name, status, error = status }) => `${name} (${redact(error)})`);
+    this.#serverFault = new TaskFault('mcp_server_failed', told.join(', '));
+    this.#stop.abort(new Stopped('servers'));
   }
 
   #hands(

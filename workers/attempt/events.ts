@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
+import type { McpServerState } from '../../contracts/mcp-servers.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { statusOfEvent, TASK_STATES } from '../../contracts/states.js';
 import type { Usage } from '../../contracts/usage.js';
@@ -43,6 +44,7 @@ export class AttemptEvents {
   /** Of the SPAWN_START, which is stored already. */
   #n = 1;
   #ended = false;
+  #servers: readonly McpServerState[] = [];
 
   constructor(options: AttemptEventsOptions) {
     this.#options = options;
@@ -62,6 +64,11 @@ export class AttemptEvents {
   message(message: ClaudeMessage): void {
     if (this.#ended) return;
     this.#add('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
+  }
+
+  /** What became of the task's MCP servers: the attempt's last event says so. */
+  servers(states: readonly McpServerState[]): void {
+    this.#servers = states;
   }
 
   /** Claude wants to be allowed something. */
@@ -89,7 +96,7 @@ export class AttemptEvents {
   outcome(outcome: Outcome, givenUp = false): Promise<void> {
     const output = outcome.output as Record<string, unknown> | undefined;
     const { usage } = outcome;
-    const counted = { ...this.#counted(), ...(usage && { usage }) };
+    const counted = { ...this.#counted(), ...this.#serversTold, ...(usage && { usage }) };
     if (outcome.kind === 'completed')
       return this.#end('SPAWN_COMPLETE', TASK_STATES.completed.token, { ...counted, ...(output && { output }) });
     const data = {
@@ -140,6 +147,7 @@ export class AttemptEvents {
       ...identity,
       attempt: claim.attempt,
       worker_id: workerId,
+      ...this.#serversTold,
       ...data,
     });
   }
@@ -147,6 +155,10 @@ export class AttemptEvents {
   #counted(): TaskIdentity & { attempt: number; n: number } {
     this.#n += 1;
     return { ...this.#options.identity, attempt: this.#options.claim.attempt, n: this.#n };
+  }
+
+  get #serversTold(): Pick<EventData<'SPAWN_RETRY'>, 'mcp_servers'> {
+    return this.#servers.length === 0 ? {} : { mcp_servers: [...this.#servers] };
   }
 
   get #approvals(): string {

@@ -8,6 +8,9 @@ import { TaskFault } from './fault.js';
 export interface ConfiguredServers {
   /** File for claude's --mcp-config; undefined: the task names none. */
   readonly file: string | undefined;
+  readonly names: ReadonlySet<string>;
+  /** Those without which the task fails. */
+  readonly required: ReadonlySet<string>;
   /** As of ClaudeEnvironment. */
   readonly secrets: readonly string[];
   readonly credentials: readonly string[];
@@ -19,7 +22,8 @@ export async function configureServers(
   servers: McpServers,
   file: string,
 ): Promise<ConfiguredServers> {
-  if (names.length === 0) return { file: undefined, secrets: [], credentials: [] };
+  if (names.length === 0)
+    return { file: undefined, names: new Set(), required: new Set(), secrets: [], credentials: [] };
   const { found, missing } = serversFor(servers, names, owner);
   if (missing.length > 0)
     throw new TaskFault(
@@ -27,12 +31,14 @@ export async function configureServers(
       `KSI_MCP_SERVERS of this worker has none for ${owner} named ${missing.join(', ')}`,
     );
   const mcpServers = Object.fromEntries(
-    Object.entries(found).map(([name, { owners: _owners, ...server }]) => [name, server]),
+    Object.entries(found).map(([name, { owners: _owners, required: _required, ...server }]) => [name, server]),
   );
   await writeFile(file, JSON.stringify({ mcpServers }), { mode: 0o600 });
   const secrets = Object.values(found).flatMap(secretsOf);
   return {
     file,
+    names: new Set(names),
+    required: new Set(names.filter((name) => found[name]?.required === true)),
     secrets: secrets.map(([, value]) => value),
     credentials: secrets.filter(([name]) => namesCredential(name)).map(([, value]) => value),
   };

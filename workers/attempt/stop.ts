@@ -6,6 +6,7 @@
  * - `shutdown`: the worker stops; the attempt still holds its lease and gives the task back.
  * - `timeout`, `idle`: it took longer, or was silent for longer, than its policy allows: it has failed.
  * - `memory`, `output`: it used more, or wrote more, than a task may: it has failed.
+ * - `servers`: an MCP server that it cannot do without did not connect: it has failed.
  * - `cancelled`, `interrupted`: somebody asked for it.
  */
 export type StopReason =
@@ -17,6 +18,7 @@ export type StopReason =
   | 'idle'
   | 'memory'
   | 'output'
+  | 'servers'
   | 'cancelled'
   | 'interrupted';
 

@@ -61,8 +61,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * @param env the worker's own.
  * @param further names that the operator adds (KSI_CLAUDE_ENV); their values count as secrets.
+ * @param mcpTimeoutS how long an MCP server has to connect.
  */
-export function claudeEnvironment(env: Environment, further: readonly string[]): ClaudeEnvironment {
+export function claudeEnvironment(
+  env: Environment,
+  further: readonly string[],
+  mcpTimeoutS: number,
+): ClaudeEnvironment {
   const seen: Record<string, string> = {};
   const secrets: string[] = [];
   const credentials: string[] = [];
@@ -87,6 +92,8 @@ export function claudeEnvironment(env: Environment, further: readonly string[]):
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
       // Also removes the `loop` skill, which promises the same as the tools (unavailable-tools.ts).
       CLAUDE_CODE_DISABLE_CRON: '1',
+      // Its own limit is 30 s, for which a mute server would hold up each task's start.
+      MCP_TIMEOUT: String(mcpTimeoutS * 1_000),
       ...GIT,
     },
     secrets,

@@ -2,6 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import {
   query,
   type CanUseTool,
+  type McpServerStatus,
   type Options,
   type Query,
   type SDKMessage,
@@ -40,6 +41,8 @@ export interface ClaudeRun {
   /** Each complete message but the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
+  /** Called at the beginning of each turn. */
+  readonly onTurn: (init: ClaudeMessage, askServers: () => Promise<McpServerStatus[]>) => void;
   /** What to wait for before more is read from Claude. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
@@ -147,7 +150,10 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       // Who interrupts it doesn't want what runs in the background either.
       if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();
       // What came in too late for a turn makes another one; so does what ended in the background.
-      if (message.type === 'system' && message['subtype'] === 'init') clearTimeout(lingering);
+      if (message.type === 'system' && message['subtype'] === 'init') {
+        clearTimeout(lingering);
+        run.onTurn(message, () => messages.mcpServerStatus());
+      }
       if (next !== 'over' && next !== 'settled') continue;
       clearTimeout(lingering);
       if (next === 'over') linger();

@@ -29,8 +29,12 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
   return EXIT.ok;
 }
 
-function described({ output, error, ...task }: Task, when: ShowTime): string {
+function described({ output, error, mcp_servers: servers, ...task }: Task, when: ShowTime): string {
   const failed = error === undefined ? {} : { error: `${error.code}: ${error.message}` };
   const result = output?.['result'];
-  return `${factLines({ ...task, ...failed }, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
+  const states = servers?.map(
+    ({ name, status, error: why }) => `${name} ${status}${why === undefined ? '' : ` (${why})`}`,
+  );
+  const facts = { ...task, ...(states === undefined ? {} : { mcp_servers: states.join(', ') }), ...failed };
+  return `${factLines(facts, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
 }
