@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { systemClock } from '../clock.js';
 
 const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 
@@ -12,7 +13,7 @@ export function lengthOfTime(text: string): number {
 
 /** The parser of an option that is a moment: `30d` (ago) or a date. @returns ISO 8601 */
 export function moment(text: string): string {
-  const date = /^\d+[smhd]$/.test(text) ? new Date(Date.now() - lengthOfTime(text) * 1_000) : new Date(text);
+  const date = /^\d+[smhd]$/.test(text) ? new Date(systemClock.now() - lengthOfTime(text) * 1_000) : new Date(text);
   if (Number.isNaN(date.getTime()))
     throw new InvalidArgumentError(
       'It must be a length of time ago (30d) or a date (2026-01-31, 2026-01-31T12:00:00Z).',

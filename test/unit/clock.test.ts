@@ -31,13 +31,14 @@ describe('the clock', () => {
 
 const SEE = "use the broker's clock, or performance.now() for durations (ADR 33)";
 
-/** They show the machine's time, or examine it. */
+/** They show the machine's time, examine it, or read what a person says by it. */
 const DECIDE_NOTHING_BY_IT = [
   'src/bridge/envelope.ts',
   'src/bridge/runs.ts',
   'src/bridge/start.ts',
   'src/broker/connect.ts',
   'src/cli/output/times.ts',
+  'src/cli/times-given.ts',
   'src/cli/watch.ts',
   'src/clock.ts',
   'src/doctor/clocks.ts',
