@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { WORKSPACE_PATTERN } from '../contracts/workspace.js';
+import { isBelow } from './below.js';
 import { ConfigError } from './config-error.js';
 import { listOf } from './config.js';
 
@@ -21,7 +22,7 @@ export class Workspaces {
       const at = item.indexOf('=');
       const name = item.slice(0, at);
       if (roots.has(name)) throw new ConfigError([`KSI_WORKSPACES: the name ${name} stands for two folders`]);
-      roots.set(name, item.slice(at + 1));
+      roots.set(name, resolve(item.slice(at + 1)));
     }
     this.#roots = roots;
   }
@@ -41,6 +42,9 @@ export class Workspaces {
       );
     try {
       const root = await realpath(configured);
+      const outer = await this.#movedWithin(name, configured, root);
+      if (outer !== undefined)
+        return refused(`a symbolic link inside the root ${outer} is on the way to the root ${name}`);
       const path = join(root, ...folders);
       if ((await realpath(path)) !== path) return refused(`a symbolic link is on the way to ${workspace}`);
       return (await stat(path)).isDirectory() ? { kind: 'found', path } : refused(`${workspace} is no folder`);
@@ -51,6 +55,20 @@ export class Workspaces {
       if (code === 'ENOENT' || code === 'ENOTDIR') return refused(`there is no folder ${workspace}`);
       return refused(`${workspace} cannot be reached (${code ?? String(error)})`);
     }
+  }
+
+  /**
+   * A root below another one must not be reached through a link there: a run that works in the outer root could have made it.
+   * @returns the name of that other root.
+   */
+  async #movedWithin(name: string, configured: string, real: string): Promise<string | undefined> {
+    for (const [outer, path] of this.#roots) {
+      const outerReal = await realpath(path).catch(() => undefined);
+      if (outer === name || outerReal === undefined) continue;
+      for (const start of [path, outerReal])
+        if (isBelow(configured, start) && join(outerReal, relative(start, configured)) !== real) return outer;
+    }
+    return undefined;
   }
 }
 

@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findContainment } from '../../workers/claude/containment.js';
+import { openFolder } from '../../workers/claude/open-folder.js';
 
 /** A parent that starts a contained run, whose child and setsid grandchild live on; it prints their marker and waits. */
 const PARENT = `
 import { spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
 const [command, ...args] = JSON.parse(process.argv[1]);
-const child = spawn(command, args, { detached: true, stdio: ['pipe', 'inherit', 'inherit'] });
+const workspace = openSync(process.cwd(), 'r');
+const child = spawn(command, args, { detached: true, stdio: ['pipe', 'inherit', 'inherit', workspace] });
 child.on('exit', (code) => process.exit(code ?? 1));
 `;
 
@@ -23,7 +26,10 @@ describe('containment', async () => {
 
   it(`passes exit code, stdin and stdout through (${containment.kind})`, async () => {
     const { command, args } = containment.wrap({ command: 'sh', args: ['-c', 'cat; exit 7'] }, PLACE);
-    const child = spawn(command, [...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const workspace = openFolder(PLACE.cwd);
+    const child = spawn(command, [...args], { stdio: ['pipe', 'pipe', 'inherit', workspace.fd] });
+    workspace.close();
+    assert.ok(child.stdin !== null && child.stdout !== null);
     child.stdin.end('through');
     const [out] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
     const [code] = (await once(child, 'exit')) as [number];
@@ -46,8 +52,9 @@ describe('containment', async () => {
       },
     );
     await once(parent.stdout, 'data');
-    const pids = await sleepers(length);
-    assert.equal(pids.length, 2);
+    let pids: number[] = [];
+    // The second one begins only after it has said that it is up.
+    while (pids.length < 2) pids = await sleepers(length);
     parent.kill('SIGKILL');
     await once(parent, 'exit');
     // Nothing tells of the end of somebody else's child: so look, up to the safety limit of the test.

@@ -1,21 +1,26 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { findContainment } from '../../workers/claude/containment.js';
-import { sandboxArguments } from '../../workers/claude/sandbox.js';
+import { Folders } from '../../workers/claude/folders.js';
+import { FolderMoved, openFolder, type OpenFolder } from '../../workers/claude/open-folder.js';
+import { sandboxArguments, type Place } from '../../workers/claude/sandbox.js';
 import { startMessagesStandin } from '../../src/standin/messages/server.js';
 import { CLAUDE_REAL, REPO_ROOT } from '../fixtures/paths.js';
 import { workerProcess } from '../fixtures/worker-process.js';
-import { WorkerLab } from '../fixtures/worker.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 const NOBODY = 65_534;
 /** CAP_CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID and SETUID. */
 const CONTAINER_CAPABILITIES = [0, 1, 3, 4, 6, 7].reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+/** PTRACE_ATTACH. Exits with 0 if the process can be traced. */
+const PTRACE = 'import ctypes, sys; sys.exit(0 if ctypes.CDLL(None).ptrace(16, int(sys.argv[1]), 0, 0) == 0 else 1)';
 const run = promisify(execFile);
 const root = process.getuid?.() === 0;
 const { kind } = await findContainment();
@@ -34,6 +39,9 @@ describe('a run in a sandbox', { skip }, () => {
     await run('git', ['init', '-q', join(base, 'repository')]);
     await writeFile(join(ksiDir, 'token'), 'SECRET');
     await writeFile(join(base, 'outside.nk'), 'SECRET');
+    await symlink(join(base, 'outside.nk'), join(base, 'linked.nk'));
+    for (const folder of ['login', 'outer/inner', 'elsewhere']) await mkdir(join(base, folder), { recursive: true });
+    await writeFile(join(base, 'login', '.credentials.json'), '{}');
     await writeFile(join(ksiDir, 'workspaces', 'other', 'file'), 'SECRET');
     await symlink(join(ksiDir, 'token'), join(own, 'link'));
     await chmod(base, 0o755);
@@ -42,16 +50,25 @@ describe('a run in a sandbox', { skip }, () => {
   after(() => rm(base, { recursive: true, force: true }));
 
   /** @returns the output of a shell in the sandbox, errors included. */
-  async function inside(script: string, user: 'root' | 'ordinary', cwd = own): Promise<string> {
+  async function inside(
+    script: string,
+    user: 'root' | 'ordinary',
+    cwd = own,
+    further: Partial<Place> & { folder?: OpenFolder } = {},
+  ): Promise<string> {
     const visible = [join(ksiDir, 'workers', 'w_1', '0')];
-    const hidden = [join(base, 'outside.nk')];
+    const hidden = [join(base, 'linked.nk')];
     // The arguments of root differ: they are made for who runs this.
-    const args = ['bwrap', ...sandboxArguments({ ksiDir, cwd, visible, hidden }, user === 'root'), '--'];
+    const place = { ksiDir, cwd, visible, hidden, ...further };
+    const args = ['bwrap', ...sandboxArguments(place, user === 'root'), '--'];
+    const folder = further.folder ?? openFolder(cwd);
     const become =
       user === 'ordinary' && root ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
     const [command, ...rest] = [...become, ...args, 'sh', '-c', `{ ${script}\n} 2>&1 || true`];
-    const { stdout } = await run(command, rest, { cwd: '/' });
-    return stdout;
+    const child = spawn(command ?? '', rest, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit', folder.fd] });
+    folder.close();
+    assert.ok(child.stdout !== null);
+    return text(child.stdout);
   }
 
   for (const user of root ? (['root', 'ordinary'] as const) : (['ordinary'] as const)) {
@@ -91,6 +108,7 @@ describe('a run in a sandbox', { skip }, () => {
             `nsenter -t ${process.pid} -m cat ${ksiDir}/token`,
             `tr '\\0' '\\n' < /proc/${process.pid}/environ && echo READ`,
             `cat /proc/1/root${ksiDir}/token`,
+            `python3 -c '${PTRACE}' ${process.pid} && echo TRACED`,
             // A user namespace of its own gives it rights over nothing that it got.
             `unshare -Urm sh -c 'umount ${ksiDir}; umount -l ${ksiDir}; cat ${ksiDir}/token'`,
             `unshare -Urm sh -c 'mount --bind / /mnt; cat /mnt${ksiDir}/token'`,
@@ -98,10 +116,49 @@ describe('a run in a sandbox', { skip }, () => {
           ].join('\n'),
           user,
         );
-        assert.ok(!/SECRET|MOUNTED|READ/.test(told), told);
+        assert.ok(!/SECRET|MOUNTED|READ|TRACED/.test(told), told);
         const capabilities = BigInt(`0x${/CapEff:\s+([0-9a-f]+)/.exec(told)?.[1]}`);
         assert.equal(capabilities & ~(user === 'root' ? CONTAINER_CAPABILITIES : 0n), 0n, told);
         assert.match(told, /NoNewPrivs:\s+1/);
+      });
+
+      it('writes to KSI_DIR no more than to its workspace and slot', async () => {
+        const told = await inside(
+          `touch ${ksiDir}/made && echo MADE; mkdir ../made && echo MADE; df --output=size ${ksiDir} | tail -1`,
+          user,
+        );
+        assert.ok(!told.includes('MADE'), told);
+        assert.equal(Number(told.split('\n').at(-2)), 64, told);
+      });
+
+      it('gets the folder that was checked, whatever has taken its name since', async () => {
+        const inner = join(base, 'outer', 'inner');
+        const folder = openFolder(inner);
+        await writeFile(join(inner, 'checked'), '');
+        await rename(inner, `${inner}-moved`);
+        await symlink(join(base, 'elsewhere'), inner);
+        try {
+          assert.throws(() => openFolder(inner), FolderMoved);
+          const told = await inside('touch made; ls', user, inner, { folder });
+          assert.deepEqual(await readdir(join(base, 'elsewhere')), [], told);
+        } finally {
+          await rm(inner);
+          await rename(`${inner}-moved`, inner);
+        }
+      });
+
+      it('cannot change the home, the code and the login that are inside its workspace', async () => {
+        const file = join(base, 'login', '.credentials.json');
+        const login = { folder: join(base, 'login'), file, writable: false };
+        const script = `cat ${file}; touch by-${user} && echo WORKSPACE; touch ${file} login/x && echo LOGIN; mv login x && echo MOVED`;
+        const told = await inside(script, user, base, { login });
+        assert.ok(told.includes('WORKSPACE') && told.includes('{}') && !/LOGIN|MOVED/.test(told), told);
+        const renewed = await inside(`echo '{}' > ${file} && echo LOGIN; touch login/x && echo FOLDER`, user, own, {
+          login: { ...login, writable: true },
+        });
+        assert.ok(renewed.includes('LOGIN') && !renewed.includes('FOLDER'), renewed);
+        const home = await inside('touch "$HOME/.made" && echo HOME', user, '/');
+        assert.ok(!home.includes('HOME'), home);
       });
 
       it("cannot write KSI's code or its packages", async () => {
@@ -135,18 +192,37 @@ describe('a process of Claude', () => {
     async () => {
       const lab = await WorkerLab.start();
       try {
-        await lab.worker();
+        const containment = await findContainment();
+        await lab.worker({ containment });
         const { taskId } = await lab.post('[[descriptors]]');
         const { message } = (await lab.event('SPAWN_MESSAGE', taskId, (data) => JSON.stringify(data).includes('fd 0')))
           .data;
         const listed = JSON.stringify(message);
         assert.ok(!listed.includes('.mdb') && listed.includes('fd 2'), listed);
+        assert.ok(!listed.includes('/workspaces/'), listed);
+        // Only the sandbox can close what the worker's process passes on.
+        if (containment.kind === 'sandbox') assert.ok(!/fd (?:[4-9]|\d\d)/.test(listed), listed);
         await lab.outcome(taskId);
       } finally {
         await lab.stop();
       }
     },
   );
+});
+
+it('a run whose working folder was replaced by a link is not started', async (t) => {
+  const lab = await WorkerLab.start();
+  try {
+    const target = await realpath(lab.dir);
+    await symlink(target, join(target, 'link'));
+    t.mock.method(Folders.prototype, 'workspace', () => Promise.resolve(join(target, 'link')));
+    await lab.worker({ containment: await findContainment() });
+    const { taskId } = await lab.post('[[descriptors]]', { command: { max_attempts: 1 } });
+    const { error } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
+    assert.equal(error.code, 'workspace_unavailable', error.message);
+  } finally {
+    await lab.stop();
+  }
 });
 
 async function everythingBelow(folder: string): Promise<string[]> {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +15,7 @@ import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 const skip = CLAUDE_REAL === undefined ? 'the Agent SDK brings no executable for this platform' : false;
 /** Whose place it was started for: KSI_CONCURRENCY of them come first. */
-const WHERE = '[[tool:Bash {"command":"echo place=$(basename $(dirname $HOME))"}]] where?';
+const WHERE = '[[tool:Bash {"command":"echo place=$(basename $(dirname $HOME)) beside=$(ls ..); touch made"}]] where?';
 const SLOTS = 2;
 
 describe('a claude that was started before', { skip }, async () => {
@@ -61,6 +63,8 @@ describe('a claude that was started before', { skip }, async () => {
     assert.equal(first.output['session_id'], first.sessionId);
     assert.deepEqual([...new Set(messagesOf(first.taskId).map((each) => each['session_id']))], [first.sessionId]);
     assert.match(first.said, new RegExp(`"cwd":"[^"]*/workspaces/${first.sessionId}"`));
+    if (containment.kind === 'sandbox') assert.match(first.said, new RegExp(`beside=${first.sessionId}\\W`));
+    assert.deepEqual(await readdir(join(lab.dir, 'workspaces', first.sessionId)), ['made']);
     assert.ok((first.usage?.cost_usd ?? 0) > 0);
     const second = await run(BASH, first.sessionId);
     assert.ok(second.place < SLOTS, 'a session that is resumed has a process of its own');
@@ -83,6 +87,15 @@ describe('a claude that was started before', { skip }, async () => {
     await warm();
     assert.ok((await run({ ...BASH, append_system_prompt: 'Be brief' })).place < SLOTS);
     assert.ok((await run({ ...BASH, model: 'opus' })).place >= SLOTS, 'the model can still be chosen');
+  });
+
+  it('leaves what an earlier attempt of the session has made', async () => {
+    await warm();
+    const sessionId = randomUUID();
+    await mkdir(join(lab.dir, 'workspaces', sessionId));
+    await writeFile(join(lab.dir, 'workspaces', sessionId, 'earlier'), '');
+    assert.ok((await run(BASH, sessionId)).place < SLOTS);
+    assert.deepEqual((await readdir(join(lab.dir, 'workspaces', sessionId))).toSorted(), ['earlier', 'made']);
   });
 
   it('is gone with its worker', async () => {

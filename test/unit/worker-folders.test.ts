@@ -30,6 +30,24 @@ describe('the place of a run', () => {
     assert.deepEqual(await readdir(folders.own), ['owner.json', 'tmp']);
   });
 
+  it('lets a run write the login only if it may have to renew it', async () => {
+    const login = await mkdtemp(join(tmpdir(), 'ksi-login-'));
+    const folders = new Folders(dir, 'w_login', login);
+    await folders.start();
+    const expiring = (inMs: number): Promise<void> =>
+      writeFile(
+        join(login, '.credentials.json'),
+        JSON.stringify({ claudeAiOauth: { expiresAt: Date.now() + inMs, accessToken: 'x', refreshToken: 'y' } }),
+      );
+    const hour = 3_600_000;
+    await expiring(8 * hour);
+    assert.equal((await folders.slot(0, hour)).login?.writable, false);
+    assert.equal((await folders.slot(0, 8 * hour)).login?.writable, true);
+    await expiring(-hour);
+    assert.equal((await folders.slot(0, hour)).login?.writable, true);
+    await rm(login, { recursive: true });
+  });
+
   it('is never outside KSI_DIR, whatever a run has put in the place of its workspace', async () => {
     const folders = new Folders(dir, 'w_test');
     const session = '01890a5d-ac96-774b-bcce-b302099a8057';

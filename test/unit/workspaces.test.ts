@@ -56,6 +56,15 @@ describe('workspaces', () => {
     assert.equal((await workspaces.find('gone/docs')).kind, 'absent');
   });
 
+  it('refuses a root inside another one that was replaced by a link', async () => {
+    mkdirSync(join(root, 'inner-root'));
+    const nested = new Workspaces(`outer=${join(base, 'link')},inner=${join(base, 'link', 'inner-root')}`);
+    assert.deepEqual(await nested.find('inner'), { kind: 'found', path: join(root, 'inner-root') });
+    rmSync(join(root, 'inner-root'), { recursive: true });
+    symlinkSync(join(base, 'secret'), join(root, 'inner-root'));
+    assert.equal((await nested.find('inner')).kind, 'refused');
+  });
+
   it('refuses two folders of one name', () => assert.throws(() => new Workspaces('a=/x,a=/y'), ConfigError));
 
   describe('of a session', () => {

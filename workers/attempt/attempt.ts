@@ -5,6 +5,7 @@ import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
 import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
+import { FolderMoved } from '../claude/open-folder.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
 import { Redaction } from '../claude/redaction.js';
@@ -149,6 +150,8 @@ export class Attempt {
       lease.signal.throwIfAborted();
       if (error instanceof TaskFault)
         return { kind: 'failed', error: taskError(error.code, error.message), usage: this.#cost?.usage() };
+      if (error instanceof FolderMoved)
+        return { kind: 'failed', error: taskError('workspace_unavailable', error.message) };
       context.log.error({ err: error }, 'running Claude failed');
       return { kind: 'failed', error: taskError('internal', error instanceof Error ? error.message : String(error)) };
     } finally {
@@ -198,7 +201,7 @@ export class Attempt {
     } = context;
     const { signal } = lease;
     const redaction = this.#redaction;
-    const place = await folders.slot(slot);
+    const place = await folders.slot(slot, policy.timeoutMs);
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
     const from = { sessionId, owner, ...claim.transcript };
@@ -223,7 +226,8 @@ export class Attempt {
     const options = queryOptions(asked);
     const ask = this.#asking(tools);
     lease.throwIfLost();
-    const warm = resume || ask !== undefined ? undefined : context.warm?.take(options);
+    const own = !resume && ask === undefined && workspace === undefined;
+    const warm = own ? context.warm?.take(options, place.login?.writable) : undefined;
     for (const { config } of [place, ...(warm === undefined ? [] : [warm.folders])]) this.#plan.mayLieIn(config);
     return context.runClaude({
       input: this.#input,
@@ -236,6 +240,7 @@ export class Attempt {
       onWarmRefused: (error) => context.log.warn({ err: error }, 'a process that was started before is not used'),
       cwd,
       visible: place.visible,
+      login: place.login,
       env: environmentOf(environment.env, place),
       executable: context.executable,
       keeper,

@@ -1,9 +1,10 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { CONTAINMENTS } from '../../contracts/workers.js';
+import { openFolder } from './open-folder.js';
 import { sandboxArguments, type Place } from './sandbox.js';
 
 /** A program and its arguments, as `spawn` takes them. */
@@ -90,11 +91,16 @@ export async function findContainment(bubblewrap = 'bwrap'): Promise<Containment
 
 async function works(candidate: Containment, folder: string): Promise<boolean> {
   const { command, args } = candidate.wrap(PROBE, { ksiDir: folder, cwd: folder, visible: [] });
+  const workspace = openFolder(folder);
   try {
-    await promisify(execFile)(command, [...args], { timeout: PROBE_TIMEOUT_MS });
+    const stdio = ['ignore', 'ignore', 'ignore', workspace.fd] as const;
+    const child = spawn(command, args, { stdio: [...stdio], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    // The probe's own exit code came through. Any other end (no such program, not permitted) means no.
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code === PROBE_EXIT;
+  } catch {
     return false;
-  } catch (error) {
-    // The probe's own exit code came through. Any other failure (no such program, not permitted) means no.
-    return (error as { code?: unknown }).code === PROBE_EXIT;
+  } finally {
+    workspace.close();
   }
 }

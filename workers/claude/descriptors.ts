@@ -3,17 +3,32 @@ import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 const CLOSE_ON_EXEC = 0o2000000;
 const FIRST_FURTHER = 3;
 
+/** The descriptors above 2 that a child gets. */
+export interface FurtherDescriptors {
+  /** What `spawn` takes as `stdio` after 0, 1 and 2. */
+  readonly stdio: readonly ('ignore' | number)[];
+  /** Those that stand for nothing: the child can close them. */
+  readonly empty: readonly number[];
+  /** To be called after the spawn. */
+  close(): void;
+}
+
 /**
- * What `spawn` takes as `stdio` beyond 0, 1 and 2, so that a child gets none of this process's descriptors: LMDB opens its data files without
- * O_CLOEXEC, and a child could write the journal. Linux only; elsewhere nothing is known of descriptors. Call `close` after the spawn.
+ * Keeps this process's descriptors from its children: LMDB opens its data files without O_CLOEXEC, and a child could write the journal. Node
+ * cannot close them in a child, so /dev/null takes their place. Linux only; elsewhere nothing is known of descriptors.
+ * @param third what the child gets as descriptor 3.
  */
-export function noFurtherDescriptors(): { readonly stdio: readonly ('ignore' | number)[]; close(): void } {
-  const inherited = inheritable();
-  if (inherited.length === 0) return { stdio: [], close: () => undefined };
+export function furtherDescriptors(third?: number): FurtherDescriptors {
+  const given = third === undefined ? [] : [third];
+  const empty = inheritable().filter((fd) => fd >= FIRST_FURTHER + given.length);
+  if (empty.length === 0) return { stdio: given, empty, close: () => undefined };
   const nothing = openSync('/dev/null', 'r');
-  const length = Math.max(...inherited) + 1 - FIRST_FURTHER;
-  const stdio = Array.from({ length }, (_, index) => (inherited.includes(index + FIRST_FURTHER) ? nothing : 'ignore'));
-  return { stdio, close: () => closeSync(nothing) };
+  const length = Math.max(...empty) + 1 - FIRST_FURTHER;
+  const stdio = Array.from(
+    { length },
+    (_, index) => given[index] ?? (empty.includes(index + FIRST_FURTHER) ? nothing : 'ignore'),
+  );
+  return { stdio, empty, close: () => closeSync(nothing) };
 }
 
 function inheritable(): number[] {

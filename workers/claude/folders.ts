@@ -5,6 +5,8 @@ import { basename, join, resolve } from 'node:path';
 import { UUID_PATTERN } from '../../contracts/names.js';
 import { removeAll } from './remove.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
+import { CREDENTIALS, loginIn } from './login.js';
+import type { Login } from './sandbox.js';
 
 /** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (FACTS). */
 export interface SlotFolders {
@@ -14,13 +16,16 @@ export interface SlotFolders {
   readonly tmp: string;
   /** File for the run's MCP servers; there is none yet. */
   readonly mcpConfig: string;
-  /** What a run in this place may write, beside its workspace: the place itself, and the operator's login. */
+  /** A folder that can become a new session's workspace. */
+  readonly work: string;
+  /** What a run in this place may write, beside its workspace. */
   readonly visible: readonly string[];
-  /** The folder of all sessions' workspaces. A process that is started ahead of its task sees all of it. */
+  /** The operator's login; undefined: there is none. */
+  readonly login: Login | undefined;
+  /** The folder of all sessions' workspaces. */
   readonly workspaces: string;
 }
 
-const CREDENTIALS = '.credentials.json';
 const UUID = new RegExp(UUID_PATTERN);
 const OWNER_FILE = 'owner.json';
 
@@ -40,7 +45,7 @@ export class Folders {
     // Mounts and Claude's project folders are named by real paths.
     this.#base = realFolder(ksiDir);
     this.#own = join(this.#base, 'workers', workerId);
-    this.#login = login === undefined || login === '' ? undefined : resolve(login);
+    this.#login = login === undefined || login === '' ? undefined : realFolder(login);
   }
 
   async start(): Promise<void> {
@@ -94,20 +99,24 @@ export class Folders {
     await removeAll(this.#own);
   }
 
-  /** Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's. */
-  async slot(index: number): Promise<SlotFolders> {
+  /**
+   * Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's.
+   * @param lastsMs how long the run may last: a login that expires before is writable, so that Claude can renew it.
+   */
+  async slot(index: number, lastsMs = 0): Promise<SlotFolders> {
     await this.clear(index);
-    const [config, home, tmp] = ['config', 'home', 'tmp'].map((name) => join(this.#own, String(index), name)) as [
-      string,
-      string,
-      string,
-    ];
-    for (const folder of [config, home, tmp]) await mkdir(folder, { recursive: true, mode: 0o700 });
-    // A link, so that a login renewed by one run is seen by all.
-    if (this.#login !== undefined) await symlink(join(this.#login, CREDENTIALS), join(config, CREDENTIALS));
     const place = join(this.#own, String(index));
-    const visible = [place, ...(this.#login === undefined ? [] : [join(this.#login, CREDENTIALS)])];
-    return { config, home, tmp, mcpConfig: join(place, 'mcp.json'), visible, workspaces: this.#workspaces };
+    const folders = {
+      config: join(place, 'config'),
+      home: join(place, 'home'),
+      tmp: join(place, 'tmp'),
+      work: join(place, 'work'),
+    };
+    for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+    const login = this.#login === undefined ? undefined : await loginIn(this.#login, lastsMs);
+    // A link, so that a login renewed by one run is seen by all.
+    if (login !== undefined) await symlink(login.file, join(folders.config, CREDENTIALS));
+    return { ...folders, mcpConfig: join(place, 'mcp.json'), visible: [place], login, workspaces: this.#workspaces };
   }
 
   /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */

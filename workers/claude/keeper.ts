@@ -16,8 +16,8 @@ export interface KeptInvocation extends Invocation {
   begun(group: number): () => void;
 }
 
-/** Where a run takes place: its workspace, and the further paths that it may write. */
-export type RunPlace = Pick<Place, 'cwd' | 'visible'>;
+/** Where a run takes place. */
+export type RunPlace = Omit<Place, 'ksiDir' | 'hidden' | 'empty'>;
 
 /** Keeps what a worker starts from outliving it and the task it was started for, by the containment that the host allows. */
 export class Keeper {
@@ -45,7 +45,7 @@ export class Keeper {
     await this.#guard?.stop();
   }
 
-  keep(invocation: Invocation, env: KeptInvocation['env'], place: RunPlace): KeptInvocation {
+  keep(invocation: Invocation, env: KeptInvocation['env'], place: Omit<Place, 'ksiDir' | 'hidden'>): KeptInvocation {
     const run = randomUUID();
     return {
       ...this.#containment.wrap(invocation, { ...this.#hiding, ...place }),

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
-import { noFurtherDescriptors } from './descriptors.js';
+import { furtherDescriptors } from './descriptors.js';
 import type { Keeper, RunPlace } from './keeper.js';
 import { ObjectLines } from './object-lines.js';
+import { openFolder } from './open-folder.js';
 import { Tail } from './tail.js';
 
 export interface Exit {
@@ -30,28 +31,35 @@ export class ClaudeProcess implements SpawnedProcess {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   #ending: Promise<void> | undefined;
 
-  /** @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing. */
+  /**
+   * @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing.
+   * @throws {FolderMoved}
+   */
   constructor(
     options: SpawnOptions,
     keeper: Keeper,
     place: RunPlace,
     gate: (bytes: number) => Promise<void> | undefined,
   ) {
-    const { args, cwd } = options;
+    const { args } = options;
     // The `node` that runs a script is this one: Claude's PATH may hold none.
     const command = options.command === 'node' ? process.execPath : options.command;
     // To resume a session the SDK puts its transcript into a configuration folder of its own, outside the run's place.
     const { CLAUDE_CONFIG_DIR: config } = options.env;
     const visible = config === undefined ? place.visible : [...place.visible, config];
-    const kept = keeper.keep({ command, args }, options.env, { cwd: place.cwd, visible });
-    const further = noFurtherDescriptors();
+    const sandboxed = keeper.kind === 'sandbox';
+    const folder = openFolder(place.source ?? place.cwd);
+    const further = furtherDescriptors(sandboxed ? folder.fd : undefined);
+    const kept = keeper.keep({ command, args }, options.env, { ...place, visible, empty: further.empty });
     this.#child = spawn(kept.command, kept.args, {
       env: kept.env,
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe', ...further.stdio],
-      ...(cwd === undefined ? {} : { cwd }),
+      // In the sandbox bubblewrap goes to the workspace.
+      cwd: sandboxed ? '/' : folder.path,
     }) as ChildProcessByStdio<Writable, Readable, Readable>;
     further.close();
+    folder.close();
     // The SDK alone has eight on one that it starts ahead of its task.
     this.#child.setMaxListeners(32);
     this.stdin = this.#child.stdin;

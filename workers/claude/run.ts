@@ -9,11 +9,13 @@ import {
   type SessionStore,
 } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
-import type { Keeper } from './keeper.js';
+import type { Keeper, RunPlace } from './keeper.js';
 import { IdleWatch } from './idle.js';
+import { FolderMoved } from './open-folder.js';
 import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
+import type { Login } from './sandbox.js';
 import { StreamReader } from './stream-reader.js';
 import type { WarmClaude } from './warm.js';
 
@@ -28,8 +30,9 @@ export interface ClaudeRun {
   /** Asked for what needs permission; undefined: it is denied at once. */
   readonly ask: CanUseTool | undefined;
   readonly cwd: string;
-  /** Paths beside `cwd` that Claude may write: its slot, its login. */
+  /** Paths beside `cwd` that Claude may write: its slot. */
   readonly visible: readonly string[];
+  readonly login: Login | undefined;
   readonly env: Readonly<Record<string, string>>;
   /** Default: the one that the SDK brings. */
   readonly executable: string | undefined;
@@ -66,7 +69,7 @@ const KILL_GRACE_MS = 2_000;
 /** From the result, and the end of its input, until a process that doesn't exit is ended. */
 const EXIT_GRACE_MS = 5_000;
 
-/** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. */
+/** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. @throws {FolderMoved} */
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
   if (missing !== undefined) {
@@ -103,6 +106,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   };
   run.signal.addEventListener('abort', end);
   let failure: string | undefined;
+  let notStarted: unknown;
   let notFound: ClaudeEnding['spawnError'];
   try {
     run.signal.throwIfAborted();
@@ -125,7 +129,14 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
         options: {
           ...optionsOf(run, idle),
           abortController: abort,
-          spawnClaudeCodeProcess: (options) => began(new ClaudeProcess(options, run.keeper, run, watched)),
+          spawnClaudeCodeProcess: (options) => {
+            try {
+              return began(new ClaudeProcess(options, run.keeper, placeOf(run), watched));
+            } catch (error) {
+              notStarted = error;
+              throw error;
+            }
+          },
         },
       });
     // One that can't be told is ended; so is one that only waits for what runs in the background.
@@ -173,6 +184,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     await run.warm?.close();
     await child?.terminate(KILL_GRACE_MS);
   }
+  if (notStarted instanceof FolderMoved) throw notStarted;
   const exit = await child?.exited;
   const { spawnError } = child ?? {};
   return {
@@ -210,6 +222,8 @@ async function claimed(
 
 /** It began under an id of its own. */
 const ofSession = (message: SDKMessage, sessionId: string): ClaudeMessage => ({ ...message, session_id: sessionId });
+
+const placeOf = ({ cwd, visible, login }: ClaudeRun): RunPlace => ({ cwd, visible, login });
 
 const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
   ...run.options,

@@ -1,19 +1,37 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isBelow } from '../../src/below.js';
 
 /** Where a run takes place, by real paths. */
 export interface Place {
-  /** KSI_DIR. The run sees nothing below it but `cwd` and `visible`. */
+  /** KSI_DIR. The run sees nothing below it but its workspace, `visible` and the login. */
   readonly ksiDir: string;
-  /** The run's workspace, which it may write. */
+  /** The run's workspace, which it may write. bubblewrap gets it as the open descriptor WORKSPACE_FD. */
   readonly cwd: string;
   /** Further paths that it may write, below KSI_DIR too. Missing ones are left out. */
   readonly visible: readonly string[];
   /** Files with secrets outside KSI_DIR: an empty file stands in their place. */
   readonly hidden?: readonly string[];
+  readonly login?: Login | undefined;
+  /** The workspace's folder outside the sandbox, if it is another one than `cwd`. `cwd` is then renamed once the run has begun. */
+  readonly source?: string | undefined;
+  /** Descriptors that bubblewrap is to close. */
+  readonly empty?: readonly number[];
 }
+
+/** The Claude configuration folder that the operator logged in to. */
+export interface Login {
+  readonly folder: string;
+  /** Its one file that a run may read. */
+  readonly file: string;
+  /** The run may have to renew the login. */
+  readonly writable: boolean;
+}
+
+/** The mounts take the workspace from an open descriptor: by its path a link could have taken its place since it was checked. */
+export const WORKSPACE_FD = 3;
 
 /** What root needs to work with files of other users and to install packages, as in a container. None of these undoes a mount. */
 const ROOT_CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_SETGID', 'CAP_SETUID'];
@@ -32,16 +50,26 @@ function installation(from: string): string {
   return existsSync(join(from, 'package.json')) || parent === from ? from : installation(parent);
 }
 
+/** The sandbox's own folders hold mount points only. In bytes. */
+const EMPTY_FOLDER_SIZE = '65536';
+
 /**
- * The arguments of bubblewrap for a run. Later mounts cover earlier ones, so the order is: the machine as it is; the worker user's home and KSI's
- * code, read-only; the workspace; KSI's code again, if the workspace contains it; KSI_DIR, empty; what the run may see of it.
+ * The arguments of bubblewrap for a run. Later mounts cover earlier ones, so the order is: the machine as it is; what is read-only and contains
+ * the workspace; the workspace; what is read-only and does not contain it; KSI_DIR, empty; what the run may see of it.
  */
 export function sandboxArguments(
-  { ksiDir, cwd, visible, hidden = [] }: Place,
+  { ksiDir, cwd, visible, hidden = [], login, source, empty = [] }: Place,
   asRoot = process.getuid?.() === 0,
 ): string[] {
   const home = realHome();
+  const readOnly = [home, CODE, login?.folder].filter((path) => path !== undefined);
+  const around = readOnly.filter((path) => isBelow(cwd, path));
+  const beside = readOnly.filter((path) => !around.includes(path));
+  const workspace = ['--bind-fd', String(WORKSPACE_FD), cwd];
+  const below = isBelow(cwd, ksiDir);
   return [
+    // bubblewrap closes a descriptor that it has read arguments from.
+    ...empty.flatMap((fd) => ['--args', String(fd)]),
     '--die-with-parent',
     '--unshare-pid',
     // With no_new_privs (bubblewrap always sets it) and without CAP_SYS_ADMIN no mount can be undone.
@@ -52,27 +80,37 @@ export function sandboxArguments(
     ...(asRoot ? ['--bind', '/', '/', '--dev', '/dev', '--ro-bind-try', '/sys', '/sys'] : ['--dev-bind', '/', '/']),
     '--proc',
     '/proc',
-    ...(asRoot ? ['sys', 'sysrq-trigger'].flatMap((name) => ['--ro-bind-try', `/proc/${name}`, `/proc/${name}`]) : []),
-    ...(asRoot ? SYSTEM.flatMap((path) => ['--ro-bind-try', path, path]) : []),
-    ...BUSES.filter((path) => existsSync(path)).flatMap((path) => ['--tmpfs', path]),
-    ...(home === undefined ? [] : ['--ro-bind-try', home, home]),
-    '--ro-bind',
-    CODE,
-    CODE,
-    '--bind',
-    cwd,
-    cwd,
-    ...(isBelow(CODE, cwd)
-      ? ['dist', 'node_modules'].map((name) => join(CODE, name)).flatMap((path) => ['--ro-bind-try', path, path])
-      : []),
-    ...hidden.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', '/dev/null', path]),
-    ...(existsSync(ksiDir) ? ['--perms', '0700', '--tmpfs', ksiDir] : []),
-    ...(isBelow(cwd, ksiDir) ? [...repositoriesAbove(ksiDir), '--bind', cwd, cwd] : []),
+    ...(asRoot ? readOnlyAll(['/proc/sys', '/proc/sysrq-trigger', ...SYSTEM]) : []),
+    ...BUSES.filter((path) => existsSync(path)).flatMap(emptyFolder),
+    ...readOnlyAll(around),
+    ...(below ? [] : workspace),
+    ...readOnlyAll(beside),
+    ...(isBelow(CODE, cwd) ? readOnlyAll(['dist', 'node_modules'].map((name) => join(CODE, name))) : []),
+    ...realFiles(hidden).flatMap((path) => ['--ro-bind', '/dev/null', path]),
+    ...(existsSync(ksiDir) ? ['--perms', '0700', ...emptyFolder(ksiDir)] : []),
+    ...(below ? [...repositoriesAbove(ksiDir), ...workspace] : []),
+    ...(login === undefined ? [] : [login.writable ? '--bind-try' : '--ro-bind-try', login.file, login.file]),
     ...visible.flatMap((path) => ['--bind-try', path, path]),
+    // What a run wrote there would be gone with it.
+    ...(existsSync(ksiDir) && source === undefined ? ['--remount-ro', ksiDir] : []),
     '--chdir',
     cwd,
   ];
 }
+
+const readOnlyAll = (paths: readonly string[]): string[] => paths.flatMap((path) => ['--ro-bind-try', path, path]);
+
+const emptyFolder = (path: string): string[] => ['--size', EMPTY_FOLDER_SIZE, '--tmpfs', path];
+
+/** Mounts are made at real paths. Missing files are left out. */
+const realFiles = (paths: readonly string[]): string[] =>
+  paths.flatMap((path) => {
+    try {
+      return [realpathSync(path)];
+    } catch {
+      return [];
+    }
+  });
 
 /** Hides the repositories that contain KSI_DIR: Claude Code looks for them itself, whatever git is told. */
 function repositoriesAbove(ksiDir: string): string[] {
@@ -81,7 +119,7 @@ function repositoriesAbove(ksiDir: string): string[] {
   const repository = join(parent, '.git');
   const stat = statSync(repository, { throwIfNoEntry: false });
   const hiding =
-    stat === undefined ? [] : stat.isDirectory() ? ['--tmpfs', repository] : ['--ro-bind', '/dev/null', repository];
+    stat === undefined ? [] : stat.isDirectory() ? emptyFolder(repository) : ['--ro-bind', '/dev/null', repository];
   return [...hiding, ...repositoriesAbove(parent)];
 }
 
@@ -93,10 +131,4 @@ function realHome(): string | undefined {
   } catch {
     return undefined; // The user has no home: there is nothing to protect.
   }
-}
-
-/** Whether `path` is `folder` or something in it. */
-function isBelow(path: string, folder: string): boolean {
-  const from = relative(folder, path);
-  return from === '' || (!from.startsWith('..') && !from.startsWith('/'));
 }

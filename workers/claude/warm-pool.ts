@@ -37,9 +37,14 @@ export class WarmPool {
     this.#fillLater(0);
   }
 
-  /** One that can do what a task asks for, which is the caller's from now on; undefined: there is none. */
-  take(options: Options): WarmClaude | undefined {
-    const at = this.#waiting.findIndex((warm) => !warm.dead && warm.fits(options));
+  /**
+   * One that can do what a task asks for, which is the caller's from now on; undefined: there is none.
+   * @param renews the task may have to renew the operator's login.
+   */
+  take(options: Options, renews = false): WarmClaude | undefined {
+    const fits = (warm: WarmClaude): boolean =>
+      !warm.dead && warm.fits(options) && (!renews || warm.folders.login?.writable === true);
+    const at = this.#waiting.findIndex(fits);
     if (at === -1) return undefined;
     const [taken] = this.#waiting.splice(at, 1);
     this.#fillLater(REPLACE_MS);

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import {
   prewarm,
@@ -50,6 +52,8 @@ export class WarmClaude {
   readonly #spare: SpareProcess;
   readonly #fixed: object;
   readonly #bound: Bound;
+  /** Where it waits. */
+  readonly #cwd: string;
 
   private constructor(
     spare: SpareProcess,
@@ -57,6 +61,7 @@ export class WarmClaude {
     abort: AbortController,
     bound: Bound,
     options: WarmOptions,
+    cwd: string,
   ) {
     this.#spare = spare;
     this.process = claude;
@@ -64,6 +69,7 @@ export class WarmClaude {
     this.folders = options.folders;
     this.#fixed = fixedOf(options.options);
     this.#bound = bound;
+    this.#cwd = cwd;
     spare.claimed.catch(() => undefined); // Whoever claims it hears of it.
   }
 
@@ -72,6 +78,8 @@ export class WarmClaude {
     const { folders, env, executable, keeper } = options;
     const abort = new AbortController();
     const bound: Bound = {};
+    const sessionId = randomUUID();
+    const cwd = keeper.kind === 'sandbox' ? join(folders.workspaces, sessionId) : folders.work;
     let claude: ClaudeProcess | undefined;
     const sessionStore: SessionStore = {
       load: () => Promise.resolve(null),
@@ -86,25 +94,22 @@ export class WarmClaude {
         options: {
           ...options.options,
           abortController: abort,
-          // Where it waits; it works elsewhere.
-          cwd: folders.home,
+          cwd,
           env: environmentOf(env, folders),
-          sessionId: randomUUID(),
+          sessionId,
           sessionStore,
           ...(executable === undefined ? {} : { pathToClaudeCodeExecutable: executable }),
           spawnClaudeCodeProcess: (spawned) => {
-            claude = new ClaudeProcess(
-              spawned,
-              keeper,
-              { cwd: folders.home, visible: [...folders.visible, folders.workspaces] },
-              (bytes) => bound.gate?.(bytes),
+            const { work: source, visible, login } = folders;
+            claude = new ClaudeProcess(spawned, keeper, { cwd, source, visible, login }, (bytes) =>
+              bound.gate?.(bytes),
             );
             return claude;
           },
         },
       });
       if (claude === undefined) throw new Error('the SDK started no process');
-      return new WarmClaude(spare, claude, abort, bound, options);
+      return new WarmClaude(spare, claude, abort, bound, options, cwd);
     } catch (error) {
       await claude?.terminate(KILL_GRACE_MS);
       throw error;
@@ -123,6 +128,7 @@ export class WarmClaude {
 
   /** Begins the session. Once. @throws when it refuses; then it has said nothing to anybody, and is let go. */
   async claim(claim: Claim): Promise<Query> {
+    await this.#moveTo(claim.cwd);
     Object.assign(this.#bound, claim);
     const { model, permissionMode, allowedTools } = claim.options;
     let accept: () => void = () => undefined;
@@ -152,6 +158,20 @@ export class WarmClaude {
     return query;
   }
 
+  /**
+   * Gives the folder that it waits in the name of the session's. In the sandbox that folder is a mount, and only its mount point bears a name:
+   * it can be renamed from outside, where it is no mount point.
+   * @throws when the session's folder is not an empty one beside all others.
+   */
+  async #moveTo(cwd: string): Promise<void> {
+    const { work, workspaces } = this.folders;
+    if (dirname(cwd) !== workspaces) throw new Error(`${cwd} is no session's own folder`);
+    await rename(work, cwd);
+    if (this.#cwd === work) return;
+    const inside = `/proc/${await firstChild(this.process.pid)}/root`;
+    await rename(`${inside}${this.#cwd}`, `${inside}${cwd}`);
+  }
+
   /** Resolves when it is gone. */
   async close(): Promise<void> {
     this.abort.abort();
@@ -172,6 +192,13 @@ export const environmentOf = (
   // Git in a session's own folder must not find a repository that contains KSI_DIR.
   GIT_CEILING_DIRECTORIES: workspaces,
 });
+
+/** bubblewrap itself stays outside the sandbox that it makes. */
+async function firstChild(pid: number | undefined): Promise<string> {
+  const [child = ''] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ');
+  if (child === '') throw new Error('the process is gone');
+  return child;
+}
 
 const fixedOf = (options: Options): object =>
   Object.fromEntries(Object.entries(options).filter(([name]) => !CLAIMED.some((each) => each === name)));

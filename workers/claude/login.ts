@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isRecord } from '../../src/json.js';
+import type { Login } from './sandbox.js';
+
+export const CREDENTIALS = '.credentials.json';
+
+/** Claude renews a login minutes before it expires. */
+const RENEWAL_MS = 15 * 60_000;
+
+/**
+ * The login in a Claude configuration folder. A run may write it only if it may have to renew it, as it could also replace it with another
+ * account's.
+ */
+export async function loginIn(folder: string, lastsMs: number): Promise<Login> {
+  const file = join(folder, CREDENTIALS);
+  const expiresAt = await expiryOf(file);
+  return { folder, file, writable: expiresAt === undefined || expiresAt < Date.now() + lastsMs + RENEWAL_MS };
+}
+
+/** In ms since 1970; undefined: it does not say. */
+async function expiryOf(file: string): Promise<number | undefined> {
+  try {
+    const read: unknown = JSON.parse(await readFile(file, 'utf8'));
+    const oauth = isRecord(read) ? read['claudeAiOauth'] : undefined;
+    const expiresAt = isRecord(oauth) ? oauth['expiresAt'] : undefined;
+    return typeof expiresAt === 'number' ? expiresAt : undefined;
+  } catch {
+    return undefined;
+  }
+}
