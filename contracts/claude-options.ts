@@ -90,8 +90,7 @@ export const ClaudeOptions = Type.Object({
       minimum: 1,
       maximum: 86_400,
       default: 600,
-      description:
-        'How long an answer is waited for; then it is refused. The time of the attempt (`timeout_s`) goes on.',
+      description: 'How long an answer is waited for; then it is refused. That time does not count for `timeout_s`.',
     }),
   ),
   include_deltas: Type.Optional(

@@ -20,7 +20,7 @@ export type ControlRequest<V extends ControlVerb> = Static<(typeof CONTROL_REQUE
 export const isControlVerb = (verb: string): verb is ControlVerb => Object.hasOwn(CONTROL_REQUESTS, verb);
 
 /**
- * `ok` to `cancel`: SPAWN_CANCELLED is stored; to `interrupt` and `input`: Claude is told; to `approve`: APPROVAL_RESOLVED is stored. Else
+ * `ok` to `cancel`: SPAWN_CANCELLED is stored; to `interrupt`: Claude is told; to `input`: SPAWN_INPUT is stored; to `approve`: APPROVAL_RESOLVED is stored. Else
  * `ended`: the task has its outcome or is to be tried again, or takes no more input; `not_running`: this attempt has lost the
  * task, another one has it or will; `answered`, `unknown_approval`; `not_allowed`: the edited input is against a policy, `no_answer`: the answers are not to what is asked, as `why` says.
  */

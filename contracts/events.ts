@@ -14,7 +14,7 @@ import { Usage } from './usage.js';
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
  * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED, and holds `content` and `payload` of an
+ * an outcome, `data.input` of an APPROVAL_REQUESTED, `data.text` of a SPAWN_INPUT, and holds `content` and `payload` of an
  * AGENT_MESSAGE; of events of conversations it is `data.text`.
  */
 const taskFields = {
@@ -124,6 +124,14 @@ export const EVENT_DATA = {
     message: Type.Optional(
       Type.Unknown({ description: "One complete message of Claude's stream, as Claude wrote it." }),
     ),
+    ref: Type.Optional(BlobRef),
+  }),
+  /** Stored before the API answers: an attempt that follows is told the same after its prompt. */
+  SPAWN_INPUT: Type.Object({
+    ...taskFields,
+    attempt: Type.Integer({ minimum: 1, description: 'The attempt that was running.' }),
+    text: Type.Optional(Type.String({ description: 'What Claude was told beside its prompt.' })),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that said it.' })),
     ref: Type.Optional(BlobRef),
   }),
   SPAWN_RETRY: Type.Object({
@@ -301,7 +309,7 @@ const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type ==
 /** The field that is put apart, of other events. */
 function bodyField(type: string): string {
   if (type === 'SPAWN_MESSAGE') return 'message';
-  if (type.startsWith('CONVERSATION_')) return 'text';
+  if (type === 'SPAWN_INPUT' || type.startsWith('CONVERSATION_')) return 'text';
   return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 

@@ -101,6 +101,7 @@ export const SUBJECT = {
   taskStates: (taskId: string) => `${EVENTS}.task.${taskId}.state.*`,
   taskOutput: (taskId: string) => `${EVENTS}.task.${taskId}.output`,
   taskApproval: (taskId: string) => `${EVENTS}.task.${taskId}.approval`,
+  taskInput: (taskId: string) => `${EVENTS}.task.${taskId}.input`,
   taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
   taskDeleted: (taskId: string) => `${EVENTS}.task.${taskId}.deleted`,
   sessionDeleted: (sessionId: string) => `${EVENTS}.session.${sessionId}.deleted`,

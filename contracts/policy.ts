@@ -43,7 +43,8 @@ export const Policy = Type.Object(
         minimum: 1,
         maximum: 86_400,
         default: 3600,
-        description: 'Longest time of one attempt. Half of KSI_EVENTS_MAX_AGE_S bounds it.',
+        description:
+          'Longest time of one attempt, without the time for which people are asked (`approvals`). Half of KSI_EVENTS_MAX_AGE_S bounds it.',
       }),
     ),
     queue_timeout_s: Type.Optional(

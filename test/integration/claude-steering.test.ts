@@ -312,7 +312,7 @@ describe('steering the real claude', { skip }, async () => {
       const body = JSON.stringify({ text: 'MEANWHILE' });
       assert.equal((await one.request(`/tasks/${id}/input`, { method: 'POST', headers: json, body })).status, 202);
       const { n, usage } = dataOf('SPAWN_COMPLETE', await lab.outcome(id));
-      assert.equal(lab.of(id).length - 1, n, 'SPAWN_QUEUED has no number');
+      assert.equal(lab.of(id).length - 2, n, 'SPAWN_QUEUED and SPAWN_INPUT have no number');
       const said = JSON.stringify(lab.of(id).map(({ data }) => data));
       assert.match(said, /"subtype":"task_notification".*"status":"completed"/);
       assert.match(said, /You said: “MEANWHILE”/);
@@ -326,7 +326,7 @@ describe('steering the real claude', { skip }, async () => {
     });
   });
 
-  it('asks again when the worker is lost', async () => {
+  it('asks again when the worker is lost, and tells Claude again what it was told beside its prompt', async () => {
     const temporary = join(lab.dir, 'tmp');
     await mkdir(temporary);
     const claude = { KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', TMPDIR: temporary, ...env() };
@@ -337,6 +337,9 @@ describe('steering the real claude', { skip }, async () => {
     const prompt = BASH('mkdir again');
     const task = await one.spawn({ prompt, approvals: true, queue: 'doomed', session_id: 'doomed' });
     const first = await asked(task.task_id);
+    const body = JSON.stringify({ text: 'BEFORE-THE-KILL' });
+    const said = await one.request(`/tasks/${task.task_id}/input`, { method: 'POST', headers: json, body });
+    assert.equal(said.status, 202);
     doomed.kill('SIGKILL');
     workerProcess(lab, worker);
     const second = await asked(task.task_id, 2);
@@ -347,6 +350,10 @@ describe('steering the real claude', { skip }, async () => {
     assert.equal((await answer(one, second.approval_id, { decision: 'allow' })).status, 200);
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
     assert.ok(existsSync(join(lab.dir, 'workspaces', task.session_id, 'again')));
+    const told = messages.requests.filter(({ body }) => JSON.stringify(body).includes('BEFORE-THE-KILL'));
+    assert.ok(told.length > 0);
+    for (const { body } of told) assert.equal(JSON.stringify(body).split('BEFORE-THE-KILL').length, 2, 'once');
+    assert.equal(lab.of(task.task_id).filter(({ type }) => type === 'SPAWN_INPUT').length, 1);
     // The transcript that it had resumed from, and what else is put aside, is gone with it.
     assert.deepEqual(await readdir(temporary), []);
     const { data } = await lab.event('SPAWN_START', task.task_id);

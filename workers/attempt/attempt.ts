@@ -32,7 +32,9 @@ import { folderOf } from './folder.js';
 import { forkTranscript } from './fork.js';
 import { outputMismatches } from './output-mismatch.js';
 import { Plan } from './plan.js';
+import { readInputs } from './inputs.js';
 import { configureServers, type ConfiguredServers } from './servers.js';
+import { TimeLimit } from './time-limit.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
 
@@ -65,6 +67,7 @@ export class Attempt {
   readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
   readonly #plan = new Plan();
+  #limit: TimeLimit | undefined;
   #serversHeard: Promise<void> | undefined;
   #serverFault: TaskFault | undefined;
   /** Undefined: Claude has not been started. */
@@ -110,9 +113,12 @@ export class Attempt {
     return true;
   }
 
-  /** Says more to Claude while it works. @returns false when its last turn is over. */
-  input(text: string): boolean {
-    return !this.#closed && this.#input.say(text);
+  /**
+   * Says more to Claude while it works. Resolves when it is stored, so that an attempt that follows is told it too.
+   * @returns false when its last turn is over. @throws {Stopped} when the attempt has lost its lease.
+   */
+  async input(text: string, by: string | undefined): Promise<boolean> {
+    return !this.#closed && this.#input.say(text) && (await this.#options.events.input(text, by));
   }
 
   /** Answers what Claude wants to be allowed. @throws {Stopped} when the attempt has lost its lease. */
@@ -130,7 +136,14 @@ export class Attempt {
   /** Runs Claude. @throws when the lease is lost. */
   async run(): Promise<Outcome> {
     const { context, lease, identity, claim, policy, command } = this.#options;
-    const forgetTimeout = context.broker.clock.after(policy.timeoutMs, () => this.#stop.abort(new Stopped('timeout')));
+    const { clock } = context.broker;
+    const limit = new TimeLimit({
+      clock,
+      ms: policy.timeoutMs,
+      mostMs: Math.max(policy.timeoutMs, policy.endBy - clock.now()),
+      onOver: () => this.#stop.abort(new Stopped('timeout')),
+    });
+    this.#limit = limit;
     const live = new LiveText(context.broker, identity, claim.attempt, this.#redaction);
     try {
       const told = await this.#runClaude(live);
@@ -157,7 +170,7 @@ export class Attempt {
     } finally {
       this.#over.abort();
       this.#approvals?.stop();
-      forgetTimeout();
+      limit.stop();
       live.stop();
       await this.#clear();
     }
@@ -219,6 +232,7 @@ export class Attempt {
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     redaction.also(servers.credentials);
     const tools = toolsFor(command, workspace, toolPolicy.current);
+    if (claim.attempt > 1) for (const text of await this.#saidBefore()) this.#input.say(text);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
     const within = budget.usd === undefined ? command : { ...command, budget_usd: budget.usd };
@@ -286,6 +300,13 @@ export class Attempt {
     this.#stop.abort(new Stopped('servers'));
   }
 
+  /** What earlier attempts were told beside the prompt: the session stands again where it stood before them. */
+  #saidBefore(): Promise<string[]> {
+    const { context, lease, command } = this.#options;
+    const { broker, blobs } = context;
+    return whileUnavailable(broker, lease.signal, () => readInputs(broker, blobs, command.task_id));
+  }
+
   #hands(
     { hands: tools }: ClaudeTools,
     signal: AbortSignal,
@@ -306,8 +327,13 @@ export class Attempt {
     const redaction = this.#redaction;
     const plan = this.#plan;
     const timeoutMs = timeoutS * 1_000;
-    this.#approvals = new Approvals({ taskId, attempt, timeoutMs, events, clock, tools, redaction, plan });
-    return this.#approvals.ask;
+    const asked = new Approvals({ taskId, attempt, timeoutMs, events, clock, tools, redaction, plan });
+    this.#approvals = asked;
+    return (...question) => {
+      const answer = asked.ask(...question);
+      this.#limit?.hold(answer);
+      return answer;
+    };
   }
 
   /** @returns whether the session goes on from another one, as it was asked to. */

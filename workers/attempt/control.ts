@@ -68,6 +68,6 @@ const okOrEnded = (done: boolean): ControlAnswer => (done ? { ok: true } : { ok:
 const DO: { [V in ControlVerb]: (attempt: Controlled, request: ControlRequest<V>) => Promise<ControlAnswer> } = {
   cancel: async (attempt, { by }) => okOrEnded(await attempt.cancel(by)),
   interrupt: (attempt) => Promise.resolve(okOrEnded(attempt.interrupt())),
-  input: (attempt, { text }) => Promise.resolve(okOrEnded(attempt.input(text))),
+  input: async (attempt, { text, by }) => okOrEnded(await attempt.input(text, by)),
   approve: (attempt, { by, approval_id: id, ...answer }) => attempt.approve(id, answer, by),
 };

@@ -83,6 +83,15 @@ export class AttemptEvents {
     await this.#outbox.drained();
   }
 
+  /** Resolves when it is stored. @returns false after the attempt's end. @throws as `outcome`. */
+  async input(text: string, by: string | undefined): Promise<boolean> {
+    if (this.#ended) return false;
+    const said = { ...this.#uncounted(), text, ...(by === undefined ? {} : { by }) };
+    this.#add('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), said);
+    await this.#outbox.drained();
+    return true;
+  }
+
   /** What to wait for before more is read from Claude. */
   room(): Promise<void> | undefined {
     return this.#outbox.room();

@@ -13,8 +13,8 @@ export async function fitting(
   signal: AbortSignal,
 ): Promise<Publication> {
   if (!blobs.needed(bytes)) return publication;
-  const { message, output, input, ...rest } = event.data as Record<string, unknown>;
-  const body = Buffer.from(JSON.stringify(message ?? output ?? input));
+  const { message, output, input, text, ...rest } = event.data as Record<string, unknown>;
+  const body = Buffer.from(JSON.stringify(message ?? output ?? input ?? text));
   const ref = await whileUnavailable(broker, signal, () => blobs.put(`event/${taskId}/${event.id}`, body));
   return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
 }

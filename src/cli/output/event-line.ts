@@ -23,6 +23,8 @@ function summary(type: string, data: Readonly<Record<string, unknown>>): string 
       return `attempt ${String(data['attempt'])} on ${String(data['worker_id'])}`;
     case 'SPAWN_MESSAGE':
       return messageSummary(data['message']);
+    case 'SPAWN_INPUT':
+      return String(data['text']);
     case 'SPAWN_COMPLETE':
       return (data['output'] as { result?: string } | undefined)?.result ?? '';
     case 'APPROVAL_REQUESTED':

@@ -1,0 +1,23 @@
+import { BlobRef } from '../../contracts/blob.js';
+import { check } from '../../contracts/check.js';
+import type { StoredEvent } from '../../contracts/events.js';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { nextBySubject } from '../../src/broker/read.js';
+import { parseJson } from '../../src/json.js';
+
+/** What the attempts of a task were told beside its prompt, in that order. @throws {BrokerError} */
+export async function readInputs(broker: Broker, blobs: Blobs, taskId: string): Promise<string[]> {
+  const texts: string[] = [];
+  for (let seq = 1; ;) {
+    // From the leader: a replica may not have the last one yet.
+    const stored = await nextBySubject(broker, STREAM.events, SUBJECT.taskInput(taskId), seq);
+    if (stored === undefined) return texts;
+    seq = stored.seq + 1;
+    const { data } = parseJson(stored.data) as StoredEvent<'SPAWN_INPUT'>;
+    const { text, ref } = data;
+    const body = check(BlobRef, ref);
+    texts.push(text ?? (body.ok ? String(parseJson(await blobs.get(body.value))) : ''));
+  }
+}

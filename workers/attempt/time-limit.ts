@@ -1,0 +1,59 @@
+import type { Clock } from '../../src/clock.js';
+
+export interface TimeLimitOptions {
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+  /** The time that counts. */
+  readonly ms: number;
+  /** All time together: `onOver` is called then, whatever is waited for. */
+  readonly mostMs: number;
+  readonly onOver: () => void;
+}
+
+/** How long an attempt may take. The time for which a person is asked does not count. */
+export class TimeLimit {
+  readonly #options: TimeLimitOptions;
+  readonly #forgetMost: () => void;
+  #left: number;
+  #since: number;
+  #forget: () => void = () => undefined;
+  #held = 0;
+  #stopped = false;
+
+  constructor(options: TimeLimitOptions) {
+    const { clock, ms, mostMs, onOver } = options;
+    this.#options = options;
+    this.#left = ms;
+    this.#since = clock.monotonic();
+    this.#forgetMost = clock.after(mostMs, onOver);
+    this.#run();
+  }
+
+  /** Until `over` settles no time counts. */
+  hold(over: Promise<unknown>): void {
+    if (this.#held === 0) this.#pause();
+    this.#held += 1;
+    const release = (): void => {
+      this.#held -= 1;
+      if (this.#held === 0) this.#run();
+    };
+    over.then(release, release);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#forget();
+    this.#forgetMost();
+  }
+
+  #pause(): void {
+    this.#forget();
+    this.#left -= this.#options.clock.monotonic() - this.#since;
+  }
+
+  #run(): void {
+    if (this.#stopped) return;
+    const { clock, onOver } = this.#options;
+    this.#since = clock.monotonic();
+    this.#forget = clock.after(Math.max(0, this.#left), onOver);
+  }
+}
