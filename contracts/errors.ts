@@ -220,6 +220,12 @@ export const API_ERRORS = {
     title: 'KSI failed',
     next: "Look in the API's log for the request id; please report it.",
   },
+  disk_full: {
+    status: 507,
+    retryable: true,
+    title: 'A disk of the cluster is full',
+    next: 'Make room on the disk of KSI_DIR or of the broker; tasks that were accepted go on by themselves then.',
+  },
   broker_unavailable: {
     status: 503,
     retryable: true,

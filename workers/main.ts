@@ -1,22 +1,20 @@
 import { fstatSync } from 'node:fs';
-import { destination, pino } from 'pino';
 import type { Config } from '../contracts/config.js';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config.js';
 import { refusePlaintext } from '../src/plaintext.js';
+import { startService } from '../src/process/service.js';
 import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
 
 /**
- * The worker process. SIGTERM or SIGINT: takes nothing more and lets its tasks finish for KSI_DRAIN_S; a second one, or
- * the end of the pipe from its supervisor: gives them back at once. Logs to stderr, as JSON lines.
+ * The worker process. SIGTERM or SIGINT: takes nothing more and lets its tasks finish for KSI_DRAIN_S; a second one,
+ * SIGQUIT, or the end of the pipe from its supervisor: gives them back at once. Logs JSON lines.
  */
 async function main(): Promise<void> {
-  // Whatever it writes is its user's alone.
-  process.umask(0o077);
   const config = readConfig(process.env);
-  const log = pino({ name: 'worker', level: config.KSI_LOG_LEVEL }, destination({ fd: 2, sync: true }));
+  const { log, onStop } = startService({ name: 'worker', level: config.KSI_LOG_LEVEL });
   const connecting = new AbortController();
   let worker: Worker | undefined;
   let asked = 0;
@@ -26,8 +24,7 @@ async function main(): Promise<void> {
     connecting.abort();
     void worker?.stop({ quick: quick || asked > 1 });
   };
-  process.on('SIGTERM', () => stop(false, 'SIGTERM'));
-  process.on('SIGINT', () => stop(false, 'SIGINT'));
+  onStop((signal) => stop(signal === 'SIGQUIT', signal));
   // A supervisor that is killed can't send a signal, but its end of the pipe closes.
   const stdin = fstatSync(0);
   if (stdin.isFIFO() || stdin.isSocket()) {

@@ -12,6 +12,7 @@ import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { listOf } from '../src/config.js';
 import { mcpServersFile } from '../src/mcp-servers.js';
+import { DiskRoom } from '../src/process/disk-room.js';
 import { toolPolicyFile } from '../src/tools/policy-file.js';
 import { Workspaces } from '../src/workspaces.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
@@ -59,6 +60,8 @@ const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
 
 /** How long a broker that is away is waited for with what a stopping worker has to say. */
 const FAREWELL_MS = 1_500;
+/** For how long a run is put off when this host's disk is full; another host may have room. */
+const FULL_DISK_MS = 2_000;
 
 /** Files of the operator that hold keys, wherever they are. */
 const secretFiles = (config: Config): string[] =>
@@ -82,6 +85,7 @@ export class Worker {
   readonly #folders: Folders;
   readonly #keeper: Keeper;
   readonly #journal: Journal;
+  readonly #disk: DiskRoom;
   readonly #blobs: Blobs;
   readonly #lanes: Lanes;
   readonly #shutdown = new AbortController();
@@ -109,6 +113,7 @@ export class Worker {
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
     this.#blobs = new Blobs(broker);
     this.#journal = new Journal(this.#folders.own);
+    this.#disk = new DiskRoom([config.KSI_DIR]);
     this.#keeper = new Keeper(
       options.containment,
       this.id,
@@ -192,6 +197,7 @@ export class Worker {
       slots: this.slots,
       inboxPrefix: config.KSI_NATS_INBOX,
       run: async (delivery, slot) => {
+        if (this.#disk.full() !== undefined) return refuseRun(delivery, context, FULL_DISK_MS);
         const end = await runTask(delivery, slot, context);
         options.onTaskEnd?.(end);
         this.#count(end);

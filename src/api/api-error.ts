@@ -1,7 +1,7 @@
 import { API_ERRORS, isRetryable, type ApiErrorCode } from '../../contracts/errors.js';
 import type { Fault } from '../../contracts/check.js';
 import type { RateState } from './spawn-rate.js';
-import { isBrokerError, isTooLarge } from '../broker/errors.js';
+import { isBrokerError, isOutOfStorage, isTooLarge } from '../broker/errors.js';
 
 /** An answer that is an error, over HTTP, WebSocket and NATS alike. */
 export class ApiError extends Error {
@@ -51,12 +51,14 @@ const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   shutting_down: 2,
   worker_unreachable: 2,
   queue_full: 5,
+  disk_full: 10,
   rate_limited: 1,
 };
 
 /** What a failure of the broker means to a client. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (isOutOfStorage(error)) return new ApiError('disk_full', 'The broker has no storage left', { cause: error });
   if (isBrokerError(error, 'full'))
     return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
   if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pino from 'pino';
 import { ConfigError, readConfig } from '../config.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
+import { startService } from '../process/service.js';
 import { startApi, type Api } from './start.js';
 
-/** The API process. SIGTERM or SIGINT, or the end of a supervisor's pipe on stdin, shuts it down; a second signal at once. */
+/** The API process. SIGTERM, SIGINT, SIGQUIT or the end of a supervisor's pipe on stdin shuts it down; a second one ends it at once. */
 const PACKAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'package.json');
 
 try {
@@ -19,13 +19,8 @@ try {
 }
 
 async function main(): Promise<void> {
-  // Whatever it writes is its user's alone.
-  process.umask(0o077);
   const config = readConfig(process.env);
-  const log = pino(
-    { level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } },
-    pino.destination(2),
-  );
+  const { log, onStop } = startService({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } });
   const tokenFile = config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
   const token = (await readFile(tokenFile, 'utf8')).trim();
   if (token === '')
@@ -42,7 +37,7 @@ async function main(): Promise<void> {
       process.exit(1);
     });
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  onStop(stop);
   followSupervisor(stop);
   try {
     api = await startApi({ config, token, version, log, signal: stopping.signal });

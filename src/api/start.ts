@@ -13,6 +13,7 @@ import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
 import type { ReadModel } from '../store/read-model.js';
+import { DiskRoom, dataFolders } from '../process/disk-room.js';
 import { mcpServersFile } from '../mcp-servers.js';
 import { PromptLibrary } from '../prompts/library.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
@@ -174,6 +175,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       blobs,
       hub,
       model: tail.model,
+      disk: new DiskRoom(dataFolders(config.KSI_DIR)),
       gauge,
       records: sessionRecords,
       names: sessionNames,

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pino from 'pino';
 import { apiUrls } from '../cluster/endpoints.js';
 import { ConfigError, listOf, readConfig } from '../config.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
+import { startService } from '../process/service.js';
 import { BridgeError } from './errors.js';
 import { startBridge } from './start.js';
 
-/** The bridge as a process of a cluster (`make up BRIDGE=1`). SIGTERM, SIGINT, the end of the supervisor's pipe and a client's SHUTDOWN end it. */
+/** The bridge as a process of a cluster (`make up BRIDGE=1`). SIGTERM, SIGINT, SIGQUIT, the end of the supervisor's pipe and a client's SHUTDOWN end it. */
 try {
   await main();
 } catch (error) {
@@ -17,12 +17,11 @@ try {
 }
 
 async function main(): Promise<void> {
-  process.umask(0o077);
   const config = readConfig(process.env);
-  const log = pino(
-    { level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'bridge' } },
-    pino.destination(2),
-  );
+  const { log, onStop } = startService({
+    level: config.KSI_LOG_LEVEL,
+    base: { process: config.KSI_PROCESS ?? 'bridge' },
+  });
   const tokenFile = config.KSI_BRIDGE_TOKEN_FILE ?? config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
   const { url } = apiUrls(config.KSI_HOST, config.KSI_PORT, config.KSI_TLS_CERT !== undefined);
   const bridge = await startBridge({
@@ -43,7 +42,7 @@ async function main(): Promise<void> {
       process.exit(1);
     });
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  onStop(stop);
   followSupervisor(stop);
   await bridge.ended;
 }

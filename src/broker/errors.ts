@@ -87,6 +87,12 @@ export const isUndecided = (error: BrokerError): boolean => error.apiCode === 10
 export const isTooLarge = (error: unknown): error is BrokerError =>
   error instanceof BrokerError && error.apiCode === TOO_LARGE;
 
+const OUT_OF_STORAGE: ReadonlySet<number | undefined> = new Set([10023, 10047]);
+
+/** Whether the server, and not only one stream, has no room left. */
+export const isOutOfStorage = (error: unknown): error is BrokerError =>
+  error instanceof BrokerError && error.kind === 'full' && OUT_OF_STORAGE.has(error.apiCode);
+
 export const isBrokerError = (error: unknown, kind?: BrokerErrorKind): error is BrokerError =>
   error instanceof BrokerError && (kind === undefined || error.kind === kind);
 

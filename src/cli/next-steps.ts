@@ -30,6 +30,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   context_missing: 'Give the keys that are named; `ksi compositions show NAME` says what each is.',
   composition_invalid:
     'Ask whoever keeps KSI_PROMPTS to correct what is named; `ksi compositions validate NAME` tells all.',
+  disk_full: 'Make room on that disk; `ksi doctor` shows how full it is.',
   queue_full: 'Try again later; `ksi workers` shows who works on it. More of them: `make up WORKERS=…`.',
   internal: 'Look for the request in the API’s log: `ksi logs api-1`. Please report it.',
   broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',

@@ -67,7 +67,7 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
     name: serverName(index),
     role: 'broker',
     command: broker.executable,
-    args: ['-c', paths.natsConf],
+    args: ['-c', paths.natsConf, '-l', paths.log(serverName(index))],
     env: {
       ...common(plan.env),
       KSI_NATS_NAME: JSON.stringify(serverName(index)),

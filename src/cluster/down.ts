@@ -1,7 +1,7 @@
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
 import { claimHolder } from '../process/claim.js';
-import { endStranger } from '../process/end.js';
+import { endStranger, signal } from '../process/end.js';
 import { identify } from '../process/identity.js';
 import { endLeftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
@@ -18,6 +18,9 @@ const STOP_GRACE_MS = 300_000;
 export async function down(dir: string, progress: (text: string) => void): Promise<boolean> {
   const paths = clusterPaths(dir);
   let ran = false;
+  // One that is suspended (SIGSTOP, Ctrl-Z) takes connections and answers none.
+  const suspended = claimHolder(paths.claim);
+  if (suspended !== undefined) signal(suspended.pid, 'SIGCONT');
   try {
     const { pid } = await askSupervisor(paths.socket, { op: 'status' });
     const supervisor = identify(pid);

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { NatsUser } from './secrets.js';
 
@@ -34,8 +34,14 @@ export interface Endpoints {
 /** Replaces a small JSON file as a whole: a reader sees the old or the new one. At once, as a crash may follow. */
 export function writeJson(path: string, value: unknown): void {
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  try {
+    writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+    renameSync(draft, path);
+  } catch (error) {
+    // Half of a file, on a disk that is full.
+    rmSync(draft, { force: true });
+    throw error;
+  }
 }
 
 /** @returns undefined when there is no such file. */

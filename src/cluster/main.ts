@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { destination, pino } from 'pino';
 import { readConfig } from '../config.js';
 import { claimFolder } from '../process/claim.js';
 import { identify } from '../process/identity.js';
+import { startService } from '../process/service.js';
 import { ControlServer, type ControlRequest } from './control.js';
 import { ClusterError, sentError } from './errors.js';
 import { endLeftovers } from './leftovers.js';
@@ -14,13 +14,11 @@ import { Supervisor, type ClusterStatus } from './supervisor.js';
 
 /**
  * The supervisor process, which `ksi up` starts detached: `main.js [--demo]`. Until the cluster is ready it lives and dies with `ksi up`
- * (their pipe); from then on it ends by `ksi down`, SIGTERM or SIGINT, each of which stops the cluster in order.
+ * (their pipe); from then on it ends by `ksi down`, SIGTERM, SIGINT or SIGQUIT, each of which stops the cluster in order.
  */
 async function main(): Promise<void> {
-  // Whatever it writes is its user's alone.
-  process.umask(0o077);
   const config = readConfig(process.env);
-  const log = pino({ name: 'supervisor', level: config.KSI_LOG_LEVEL }, destination({ fd: 2, sync: true }));
+  const { log, onStop, onReopen } = startService({ name: 'supervisor', level: config.KSI_LOG_LEVEL });
   const paths = clusterPaths(config.KSI_DIR);
   await makeFolders(paths);
   const me = identify(process.pid);
@@ -46,8 +44,8 @@ async function main(): Promise<void> {
     end();
     return supervisor.stop((text) => log.info(text));
   };
-  process.on('SIGTERM', () => void stop('SIGTERM'));
-  process.on('SIGINT', () => void stop('SIGINT'));
+  onStop((signal) => void stop(signal));
+  onReopen(() => supervisor.reopenBrokerLogs());
   process.on('disconnect', () => {
     if (supervisor.status().state === 'starting') void stop('ksi up is gone');
   });

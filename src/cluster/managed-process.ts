@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { killGroup } from '../process/end.js';
@@ -36,7 +36,7 @@ export class ManagedProcess {
   readonly #logFile: string;
   readonly #log: Logger;
   readonly #onChange: () => void;
-  readonly #longestPauseMs: number;
+  readonly #longestPauseMs: () => number;
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
   #identity: ProcessIdentity | undefined;
@@ -46,14 +46,14 @@ export class ManagedProcess {
   #running: Promise<void> | undefined;
 
   /**
-   * @param options.longestPauseMs between an end and the next start.
+   * @param options.longestPauseMs between an end and the next start, as it is at that end.
    * @param options.onChange called after every start and end.
    */
   constructor(options: {
     spec: ProcessSpec;
     logFile: string;
     log: Logger;
-    longestPauseMs: number;
+    longestPauseMs: () => number;
     onChange: () => void;
   }) {
     this.spec = options.spec;
@@ -88,6 +88,15 @@ export class ManagedProcess {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
+  }
+
+  /** Ends the process as `stop` does; it is started again. */
+  restart(): void {
+    const child = this.#child;
+    if (child === undefined) return;
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#kill(child), this.spec.graceMs);
+    child.once('exit', () => clearTimeout(timer));
   }
 
   status(): ProcessStatus {
@@ -131,7 +140,7 @@ export class ManagedProcess {
         this.#onChange();
         return;
       }
-      pause = restartPause(pause, ranMs, this.#longestPauseMs);
+      pause = restartPause(pause, ranMs, this.#longestPauseMs());
       this.#restarts += 1;
       this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
       this.#onChange();
@@ -144,7 +153,7 @@ export class ManagedProcess {
   async #runOnce(): Promise<string> {
     const { command, args, env } = this.spec;
     this.#startedAt = performance.now();
-    const log = openLog(this.#logFile);
+    const log = openLog(this.#logFile, this.#log);
     const child = spawn(command, args, {
       env: { ...env },
       // The pipe's end tells a process that the supervisor is gone, however it went.
@@ -152,7 +161,7 @@ export class ManagedProcess {
       // A group of its own: to be killed with all its children, and out of reach of the terminal's Ctrl-C.
       detached: true,
     });
-    closeSync(log);
+    if (log !== 'ignore') closeSync(log);
     child.stdin?.on('error', () => undefined);
     try {
       await once(child, 'spawn');
@@ -192,11 +201,13 @@ export class ManagedProcess {
   }
 }
 
-function openLog(path: string): number {
+/** @returns `ignore` when the file cannot be opened: a process without a log is better than no process. */
+function openLog(path: string, log: Logger): number | 'ignore' {
   try {
-    if (statSync(path).size > LOG_MAX_BYTES) renameSync(path, `${path}.1`);
+    if (existsSync(path) && statSync(path).size > LOG_MAX_BYTES) renameSync(path, `${path}.1`);
+    return openSync(path, 'a', 0o600);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    log.error({ err: error, path }, 'the log file cannot be opened; what the process prints is lost');
+    return 'ignore';
   }
-  return openSync(path, 'a', 0o600);
 }

@@ -2,9 +2,12 @@ import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
+import { DiskRoom, dataFolders } from '../process/disk-room.js';
+import { signal } from '../process/end.js';
 import { endOfFile } from '../process/file-end.js';
 import { folderId } from '../process/folder-id.js';
 import { brokerSpecs, hasTls, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
+import { watchBroker } from './broker-watch.js';
 import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
 import { membership, recordProcesses, type RecordedProcess } from './leftovers.js';
@@ -29,6 +32,9 @@ const READY_WITHIN_MS = 60_000;
 /** A process that ends so often before the cluster is ready will not get there. */
 const ENDS_BEFORE_GIVING_UP = 2;
 const LOG_LINES_SHOWN = 12;
+const RECORD_AGAIN_MS = 2_000;
+/** The longest before a process that ended on a full disk is started again. */
+const FULL_DISK_PAUSE_MS = 4_000;
 
 /** Runs the processes of one cluster: broker, stand-in, APIs, workers, the bridge. */
 export class Supervisor {
@@ -36,6 +42,7 @@ export class Supervisor {
   /** The id of the cluster's folder. */
   readonly #folder: string;
   readonly #log: Logger;
+  readonly #disk: DiskRoom;
   readonly #startedAt = performance.now();
   readonly #aborted = new AbortController();
   readonly #processes: ManagedProcess[] = [];
@@ -44,11 +51,14 @@ export class Supervisor {
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #scaling: Promise<void> = Promise.resolve();
+  #watching: Promise<void> = Promise.resolve();
+  #recording: NodeJS.Timeout | undefined;
 
   constructor(plan: Plan, log: Logger) {
     this.#plan = plan;
     this.#folder = folderId(plan.paths.dir);
     this.#log = log;
+    this.#disk = new DiskRoom(dataFolders(plan.paths.dir));
   }
 
   /**
@@ -81,6 +91,12 @@ export class Supervisor {
     return this.#scaling;
   }
 
+  /** nats-server opens its log file again at SIGUSR1. KSI's own processes notice by themselves that theirs was renamed. */
+  reopenBrokerLogs(): void {
+    for (const { spec, identity } of this.#processes)
+      if (spec.role === 'broker' && identity !== undefined) signal(identity.pid, 'SIGUSR1');
+  }
+
   status(): ClusterStatus {
     return {
       state: this.#state,
@@ -104,6 +120,7 @@ export class Supervisor {
     await Promise.race([this.#startAll(AbortSignal.any([deadline, this.#aborted.signal]), progress), failed]);
     this.#failStart = undefined;
     this.#state = 'ready';
+    this.#watching = this.#watchBroker();
     this.#record();
     this.#log.info('ready');
   }
@@ -134,6 +151,17 @@ export class Supervisor {
     const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
     for (const [index, managed] of started.entries())
       await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal);
+  }
+
+  #watchBroker(): Promise<void> {
+    const servers = this.#plan.broker?.servers ?? [];
+    const watched = servers.flatMap((server, index) => {
+      const managed = this.#processes.find(({ spec }) => spec.name === serverName(index));
+      const store = this.#plan.paths.natsStore(servers.length === 1 ? undefined : index + 1);
+      if (managed === undefined) return [];
+      return [{ name: serverName(index), monitor: monitorUrl(server), store, restart: () => managed.restart() }];
+    });
+    return watchBroker(watched, this.#log, this.#aborted.signal);
   }
 
   async #restartBridge(progress: (text: string) => void): Promise<void> {
@@ -170,15 +198,24 @@ export class Supervisor {
 
   #run(spec: ProcessSpec): ManagedProcess {
     const managed = new ManagedProcess({
-      spec: { ...spec, env: { ...spec.env, ...membership(this.#folder, spec.name) } },
+      spec: {
+        ...spec,
+        env: { ...spec.env, ...membership(this.#folder, spec.name), KSI_LOG_FILE: this.#plan.paths.log(spec.name) },
+      },
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
-      longestPauseMs: this.#plan.config.KSI_RESTART_MAX_S * 1_000,
+      longestPauseMs: () => this.#longestPauseMs(),
       onChange: () => this.#onChange(managed),
     });
     this.#processes.push(managed);
     managed.start();
     return managed;
+  }
+
+  /** What ends because its disk is full goes on soon after there is room. */
+  #longestPauseMs(): number {
+    const longest = this.#plan.config.KSI_RESTART_MAX_S * 1_000;
+    return this.#disk.full() === undefined ? longest : Math.min(longest, FULL_DISK_PAUSE_MS);
   }
 
   #onChange(managed: ManagedProcess): void {
@@ -197,6 +234,7 @@ export class Supervisor {
     this.#state = 'stopping';
     this.#aborted.abort();
     this.#failStart = undefined;
+    await this.#watching;
     const stopAll = async (role: ProcessSpec['role'], what: (names: string) => string): Promise<void> => {
       const ending = this.#processes.filter((managed) => managed.spec.role === role);
       if (ending.length === 0) return;
@@ -244,7 +282,12 @@ export class Supervisor {
       if (this.#state === 'ready') writeJson(this.#plan.paths.endpoints, this.#endpoints());
     } catch (error) {
       // A full disk must not end what runs.
-      this.#log.error({ err: error }, 'could not record the processes');
+      this.#log.error({ err: error }, 'could not record the processes; trying again');
+      if (this.#recording !== undefined) return;
+      this.#recording = setTimeout(() => {
+        this.#recording = undefined;
+        if (this.#state !== 'stopped') this.#record();
+      }, RECORD_AGAIN_MS).unref();
     }
   }
 

@@ -123,7 +123,7 @@ async function launch(
   const child = spawn(process.execPath, ['--enable-source-maps', main, ...(options.demo ? ['--demo'] : [])], {
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
-    env: { ...options.env, KSI_DIR: paths.dir, ...executables },
+    env: { ...options.env, KSI_DIR: paths.dir, KSI_LOG_FILE: paths.log('supervisor'), ...executables },
   });
   closeSync(log);
   const gone = once(child, 'exit');

@@ -127,16 +127,10 @@ export class Tail {
       limit,
       filter: DELETIONS,
       matches: ({ type }) => type === 'TASK_DELETED',
-      sink: { deliver: ({ data }) => this.#remove(String(data['task_id'])) },
+      sink: { deliver: ({ data }) => void this.model.remove([String(data['task_id'])]) },
     });
     this.#feeds = [states, deletions];
     for (const feed of this.#feeds) await feed.start(after);
-  }
-
-  #remove(id: string): void {
-    this.model
-      .remove([id])
-      .catch((error: unknown) => this.#options.log.error({ err: error, task_id: id }, 'a deleted task is still shown'));
   }
 
   /**

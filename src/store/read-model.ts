@@ -10,6 +10,8 @@ import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js'
 
 /** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */
 const FLUSH_MS = 10;
+/** After a write that failed. */
+const RETRY_MS = 1_000;
 /** A filter that fits few of many tasks looks at all of them, which takes seconds: everything else has its turn in between. */
 const LOOKED_AT_ONCE = 1_000;
 
@@ -21,6 +23,8 @@ export class ReadModel {
   readonly #store: TaskStore;
   readonly #log: Logger;
   readonly #dirty = new Map<string, TaskRow>();
+  /** Tasks that were deleted, and are in the file still. */
+  readonly #removed = new Set<string>();
   readonly #ended = new Map<string, Set<(row: TaskRow) => void>>();
   #position: Position;
   #written: Position;
@@ -41,13 +45,14 @@ export class ReadModel {
 
   /** The output may be absent: use `output`. */
   get(id: string): TaskRow | undefined {
-    return this.#dirty.get(id) ?? this.#store.get(id);
+    return this.#dirty.get(id) ?? (this.#removed.has(id) ? undefined : this.#store.get(id));
   }
 
   /** A task's output as JSON. */
   output(id: string): string | undefined {
     const output = this.#dirty.get(id)?.output;
-    return output === undefined ? this.#store.output(id) : JSON.stringify(output);
+    if (output !== undefined) return JSON.stringify(output);
+    return this.#removed.has(id) ? undefined : this.#store.output(id);
   }
 
   /** A task that was just accepted: shown at once; what its events say comes over it. */
@@ -88,13 +93,14 @@ export class ReadModel {
     limit: number,
     before?: string,
   ): Promise<{ rows: TaskRow[]; next: string | undefined }> {
-    await this.flush();
+    await this.#flushIfPossible();
     const rows: TaskRow[] = [];
     for (let at = before; ; await nextTurn()) {
       let looked = 0;
       for (const { id, row } of this.#store.list(filter, at)) {
-        if (row !== undefined && rows.length === limit) return { rows, next: rows.at(-1)?.task_id };
-        if (row !== undefined) rows.push(withoutOutput(this.#dirty.get(id) ?? row));
+        if (row !== undefined && rows.length === limit && !this.#removed.has(id))
+          return { rows, next: rows.at(-1)?.task_id };
+        if (row !== undefined && !this.#removed.has(id)) rows.push(withoutOutput(this.#dirty.get(id) ?? row));
         at = id;
         if (++looked === LOOKED_AT_ONCE) break;
       }
@@ -118,7 +124,7 @@ export class ReadModel {
 
   /** A session with the sums of its tasks. */
   async session(id: string): Promise<Session | undefined> {
-    await this.flush();
+    await this.#flushIfPossible();
     return this.#store.session(id);
   }
 
@@ -128,7 +134,7 @@ export class ReadModel {
     limit: number,
     before?: string,
   ): Promise<{ sessions: Session[]; next: string | undefined }> {
-    await this.flush();
+    await this.#flushIfPossible();
     const sessions: Session[] = [];
     for (const session of this.#store.sessions(owner, before)) {
       if (sessions.length === limit) return { sessions, next: sessions.at(-1)?.last_task_id };
@@ -142,7 +148,7 @@ export class ReadModel {
     { owner, from, to }: { owner: string | undefined; from: string; to: string },
     each: (row: TaskRow) => void,
   ): Promise<void> {
-    await this.flush();
+    await this.#flushIfPossible();
     let looked = 0;
     for (const row of this.#store.ended(owner, from, to)) {
       each(row);
@@ -165,28 +171,34 @@ export class ReadModel {
 
   /** Tasks that should have started before `now`, at most `limit`, those due first. */
   async overdue(now: Date, limit: number): Promise<TaskRow[]> {
-    await this.flush();
+    await this.#flushIfPossible();
     return first(limit, this.#store.overdue(now.toISOString()));
   }
 
   /** Tasks that were cancelled before a time as they had not been accepted, at most `limit`. */
   async notAccepted(before: Date, limit: number): Promise<TaskRow[]> {
-    await this.flush();
+    await this.#flushIfPossible();
     return first(limit, this.#store.notAccepted(before.toISOString()));
   }
 
-  /** Forgets tasks that were deleted. */
-  async remove(ids: readonly string[] | ReadonlySet<string>): Promise<void> {
-    await this.flush();
-    await this.#store.remove(ids);
+  /** Forgets tasks that were deleted. Resolves when their rows are out of the file, unless the disk is full. */
+  async remove(ids: Iterable<string>): Promise<void> {
+    for (const id of ids) {
+      this.#dirty.delete(id);
+      this.#removed.add(id);
+    }
+    await this.#flushIfPossible();
   }
 
   /** Forgets everything, as the event stream is another one. */
   async reset(position: Position): Promise<void> {
-    await this.flush();
-    await this.#store.clear();
+    while (this.#flushing !== undefined) await this.#flushing.catch(() => undefined);
+    this.#dirty.clear();
+    this.#removed.clear();
+    // First, as a flush that is due meanwhile would write the old one.
     this.#position = position;
     this.#written = position;
+    await this.#store.clear();
   }
 
   /** Resolves when all that was applied before is in the file. */
@@ -194,33 +206,46 @@ export class ReadModel {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     while (this.#flushing !== undefined) await this.#flushing;
-    if (this.#dirty.size === 0 && this.#written === this.#position) return;
+    if (this.#dirty.size === 0 && this.#removed.size === 0 && this.#written === this.#position) return;
     this.#flushing = this.#write();
     await this.#flushing;
   }
 
   async stop(): Promise<void> {
-    await this.flush();
+    await this.#flushIfPossible();
+    clearTimeout(this.#timer);
     await this.#store.close();
   }
 
   async #write(): Promise<void> {
     const rows = [...this.#dirty.values()];
+    const removed = [...this.#removed];
     const position = this.#position;
     try {
-      await this.#store.write(rows, position);
+      await this.#store.write(rows, position, removed);
       this.#written = position;
+      for (const id of removed) this.#removed.delete(id);
       for (const row of rows) if (this.#dirty.get(row.task_id) === row) this.#dirty.delete(row.task_id);
     } finally {
       this.#flushing = undefined;
     }
   }
 
-  #schedule(): void {
+  #schedule(delayMs = FLUSH_MS): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.flush().catch((error: unknown) => this.#log.error({ err: error }, 'the read model could not be written'));
-    }, FLUSH_MS);
+      void this.#flushIfPossible();
+    }, delayMs);
+  }
+
+  /** A full disk keeps the file behind what is known, until there is room again. */
+  async #flushIfPossible(): Promise<void> {
+    try {
+      await this.flush();
+    } catch (error) {
+      this.#log.error({ err: error }, 'the read model could not be written; trying again');
+      this.#schedule(RETRY_MS);
+    }
   }
 
   #tellEnded(row: TaskRow): void {

@@ -1,8 +1,9 @@
-import { open, type Database, type RootDatabase } from 'lmdb';
+import type { Database } from 'lmdb';
 import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
 import type { Session } from '../../contracts/sessions.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
+import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';
 
 /** Raised when the rows' shape changes: an older file is then rebuilt. */
@@ -31,6 +32,13 @@ type Key = readonly string[];
 /** Of an owner's tasks when no owner is asked for. */
 const ALL = '*';
 const LAST = '\uFFFF';
+/** A transaction is bounded, so that the disk can be asked for room for it. */
+const ROWS_AT_ONCE = 256;
+/** A row, its output, its session, and its keys in the indexes, old and new. */
+const ENTRIES_OF_ROW = 32;
+const ROW_BYTES = 4_096;
+/** Of a file that is cleared: the list of its free pages grows. */
+const BYTES_PER_FREED = 256;
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
 /**
@@ -38,7 +46,7 @@ const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
  * the event stream up to which they hold, in the same transactions.
  */
 export class TaskStore {
-  readonly #root: RootDatabase<unknown, string>;
+  readonly #file: LmdbFile;
   readonly #tasks: Database<TaskRow, string>;
   /** Outputs as JSON, apart from the rows: a list of tasks must not read them. */
   readonly #outputs: Database<string, string>;
@@ -47,16 +55,17 @@ export class TaskStore {
 
   /** @param path of the file; made if there is none. */
   constructor(path: string) {
-    this.#root = open<unknown, string>({ path, noSubdir: true, maxDbs: 6 });
-    this.#tasks = this.#root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
-    this.#outputs = this.#root.openDB<string, string>({ name: 'outputs', encoding: 'string' });
-    this.#index = this.#root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
-    this.#sessions = this.#root.openDB<Session, string>({ name: 'sessions', encoding: 'msgpack' });
+    this.#file = new LmdbFile(path);
+    const { root } = this.#file;
+    this.#tasks = root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
+    this.#outputs = root.openDB<string, string>({ name: 'outputs', encoding: 'string' });
+    this.#index = root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
+    this.#sessions = root.openDB<Session, string>({ name: 'sessions', encoding: 'msgpack' });
   }
 
   /** Undefined: it is empty, or of another schema. */
   position(): Position | undefined {
-    const meta = this.#root.get('meta') as { schema: number; position: Position } | undefined;
+    const meta = this.#file.root.get('meta') as { schema: number; position: Position } | undefined;
     return meta?.schema === SCHEMA ? meta.position : undefined;
   }
 
@@ -70,19 +79,28 @@ export class TaskStore {
     return this.#outputs.get(id);
   }
 
-  /** Writes rows and the position that they bring the file to, in one transaction. */
-  async write(rows: Iterable<TaskRow>, position: Position): Promise<void> {
-    await this.#root.transaction(() => {
-      for (const row of rows) this.#put(row);
-      void this.#root.put('meta', { schema: SCHEMA, position });
-    });
-  }
-
-  /** Forgets tasks that were deleted. */
-  async remove(ids: readonly string[] | ReadonlySet<string>): Promise<void> {
-    await this.#root.transaction(() => {
-      for (const id of ids) this.#remove(id);
-    });
+  /**
+   * Removes deleted tasks, and writes rows and the position that they bring the file to. When it fails, some may be written: write the
+   * same again. @throws ENOSPC
+   */
+  async write(rows: readonly TaskRow[], position: Position, removed: readonly string[] = []): Promise<void> {
+    const outputs = rows.map(({ output }) => (output === undefined ? undefined : JSON.stringify(output)));
+    const changes = [
+      ...removed.map((id) => ({ bytes: 0, apply: () => this.#remove(id) })),
+      ...rows.map((row, n) => ({ bytes: bytesOf(row, outputs[n]), apply: () => this.#put(row, outputs[n]) })),
+    ];
+    const { root } = this.#file;
+    for (let at = 0; at === 0 || at < changes.length; at += ROWS_AT_ONCE) {
+      const some = changes.slice(at, at + ROWS_AT_ONCE);
+      const entries = 1 + some.length * ENTRIES_OF_ROW;
+      const bytes = some.reduce((sum, change) => sum + change.bytes, 0);
+      await this.#file.write({ entries, bytes }, () =>
+        root.transaction(() => {
+          for (const { apply } of some) apply();
+          if (at + ROWS_AT_ONCE >= changes.length) void root.put('meta', { schema: SCHEMA, position });
+        }),
+      );
+    }
   }
 
   /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */
@@ -155,17 +173,19 @@ export class TaskStore {
   }
 
   async clear(): Promise<void> {
-    await Promise.all([
-      this.#tasks.clearAsync(),
-      this.#outputs.clearAsync(),
-      this.#index.clearAsync(),
-      this.#sessions.clearAsync(),
-      this.#root.remove('meta'),
-    ]);
+    await this.#file.write({ entries: ENTRIES_OF_ROW, bytes: this.#file.size / BYTES_PER_FREED }, () =>
+      Promise.all([
+        this.#tasks.clearAsync(),
+        this.#outputs.clearAsync(),
+        this.#index.clearAsync(),
+        this.#sessions.clearAsync(),
+        this.#file.root.remove('meta'),
+      ]),
+    );
   }
 
   async close(): Promise<void> {
-    await this.#root.close();
+    await this.#file.close();
   }
 
   #remove(id: string): void {
@@ -177,7 +197,7 @@ export class TaskStore {
     this.#account(row, undefined);
   }
 
-  #put(row: TaskRow): void {
+  #put(row: TaskRow, output: string | undefined): void {
     const old = this.#tasks.get(row.task_id);
     if (old === undefined) for (const key of lastingKeys(row)) void this.#index.put([...key], row.task_id);
     if (old?.status !== row.status || old.start_by !== row.start_by) {
@@ -188,7 +208,7 @@ export class TaskStore {
     const known = knownKeys(row);
     if (old === undefined || knownKeys(old).length < known.length)
       for (const key of known) void this.#index.put([...key], row.task_id);
-    if (row.output !== undefined) void this.#outputs.put(row.task_id, JSON.stringify(row.output));
+    if (output !== undefined) void this.#outputs.put(row.task_id, output);
     void this.#tasks.put(row.task_id, withoutOutput(row));
     this.#account(old, row);
   }
@@ -212,6 +232,12 @@ export class TaskStore {
 /** A row as it is stored and listed. */
 export function withoutOutput({ output: _output, ...row }: TaskRow): TaskRow {
   return row;
+}
+
+/** What a row writes at most, in its indexes too, where its metadata stand twice. */
+function bytesOf({ metadata, error, message, prompt_preview }: TaskRow, output: string | undefined): number {
+  const ofAnyLength = JSON.stringify([metadata, metadata, metadata, error, message, prompt_preview]);
+  return ROW_BYTES + Buffer.byteLength(ofAnyLength) + Buffer.byteLength(output ?? '');
 }
 
 const wasNotAccepted = ({ status, reason }: TaskRow): boolean => status === 'cancelled' && reason === 'not_accepted';

@@ -33,6 +33,7 @@ function acceptorOn(
   left: Budget['left'] = () => Promise.resolve(undefined),
 ): { once: OnceAcceptor; stop: () => Promise<void> } {
   const acceptor = new Acceptor({
+    disk: { full: () => undefined },
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },

@@ -200,7 +200,7 @@ describe('the supervisor', () => {
       },
       logFile: join(root, 'deaf.log'),
       log: pino({ level: 'silent' }),
-      longestPauseMs: 30_000,
+      longestPauseMs: () => 30_000,
       onChange: quiet,
     });
     managed.start();

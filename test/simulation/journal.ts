@@ -16,8 +16,8 @@ export class SimJournal implements Pick<Journal, 'hold' | 'drop' | 'add' | 'deli
     this.#scheduler = scheduler;
   }
 
-  hold(held: Held): Promise<unknown> {
-    return this.#write(() => this.#held.set(held.startId, held));
+  hold(held: Held): Promise<void> {
+    return this.#write(() => void this.#held.set(held.startId, held));
   }
 
   drop(startId: string): Promise<void> {
@@ -27,14 +27,14 @@ export class SimJournal implements Pick<Journal, 'hold' | 'drop' | 'add' | 'deli
     });
   }
 
-  add(startId: string, n: number, item: OutboxItem): Promise<unknown> {
+  add(startId: string, n: number, item: OutboxItem): Promise<void> {
     return this.#write(() => {
       const events = this.#events.get(startId) ?? new Map<number, OutboxItem>();
       this.#events.set(startId, events.set(n, item));
     });
   }
 
-  delivered(startId: string, n: number, count: number): Promise<unknown> {
+  delivered(startId: string, n: number, count: number): Promise<void> {
     return this.#write(() => {
       for (let index = n; index < n + count; index++) this.#events.get(startId)?.delete(index);
     });

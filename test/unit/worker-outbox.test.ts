@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { newEvent } from '../../src/broker/events.js';
+import type { Journal } from '../../workers/journal/journal.js';
+import { JournaledOutbox } from '../../workers/journal/journaled-outbox.js';
 import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/attempt/outbox.js';
 import { systemClock } from '../../src/clock.js';
 
@@ -87,5 +89,28 @@ describe('batchLength', () => {
     assert.equal(batchLength(sizes(300_000, 300_000)), 1);
     assert.equal(batchLength(sizes(9_000_000)), 1);
     assert.equal(batchLength(sizes(1, 2, 3)), 3);
+  });
+});
+
+describe('JournaledOutbox', () => {
+  it('notes nothing after a write of the journal failed, so that what it holds has no gap', async () => {
+    const noted: string[] = [];
+    const failures: unknown[] = [];
+    const journal: Pick<Journal, 'add' | 'delivered'> = {
+      add: (_, n, { publication }) => {
+        if (n === 1) throw new Error('ENOSPC');
+        noted.push(publication.subject);
+        return Promise.resolve();
+      },
+      delivered: () => Promise.resolve(),
+    };
+    const broker = new Broker();
+    const outbox = new JournaledOutbox(journal, 'start', broker.deliver, (error) => failures.push(error));
+    for (const name of ['1', '2', '3']) outbox.add(item(name));
+    assert.deepEqual(noted, ['1']);
+    assert.equal(failures.length, 1);
+    await broker.ack();
+    await outbox.drained();
+    assert.deepEqual(broker.batches, [['1', '2', '3']]);
   });
 });

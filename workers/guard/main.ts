@@ -15,4 +15,5 @@ lines.on('line', (line) => {
 });
 lines.once('close', () => void reap({ groups: [...groups], marker: process.argv[2] ?? '' }));
 // It goes by the end of the pipe only: a signal to everybody must not take it before the worker.
-for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => undefined);
+for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
+  process.on(name, () => undefined);

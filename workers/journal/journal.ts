@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { open, type Database, type RootDatabase } from 'lmdb';
+import type { Database } from 'lmdb';
+import { LmdbFile } from '../../src/store/lmdb-file.js';
 import type { TaskIdentity } from '../attempt/command.js';
 import type { OutboxItem } from '../attempt/outbox.js';
 
@@ -14,6 +15,9 @@ export interface Held {
 }
 
 const FILE = 'journal.mdb';
+/** Of ids, and what else stands around an event. */
+const HELD_BYTES = 4_096;
+const ITEM_BYTES = 4_096;
 
 /**
  * What a worker holds and has not delivered yet, in a file that outlives its process. Its writes survive a kill of the
@@ -28,30 +32,39 @@ export class Journal {
     this.#folder = folder;
   }
 
-  hold(held: Held): Promise<unknown> {
-    return this.#open().held.put(held.startId, held);
+  async hold(held: Held): Promise<void> {
+    const { file, held: all } = this.#open();
+    await file.write({ entries: 1, bytes: HELD_BYTES }, () => all.put(held.startId, held));
   }
 
   /** The attempt is not this worker's any more. */
   async drop(startId: string): Promise<void> {
-    const { root, held, events } = this.#open();
-    await root.transaction(() => {
-      void held.remove(startId);
-      for (const key of events.getKeys(rangeOf(startId))) void events.remove(key);
-    });
+    const { file, held, events } = this.#open();
+    const keys = [...events.getKeys(rangeOf(startId))];
+    await file.write({ entries: keys.length + 1, bytes: 0 }, () =>
+      file.root.transaction(() => {
+        void held.remove(startId);
+        for (const key of keys) void events.remove(key);
+      }),
+    );
   }
 
-  /** @param n counts the items of an attempt. */
+  /** @param n counts the items of an attempt. @throws ENOSPC, before it returns. */
   add(startId: string, n: number, item: OutboxItem): Promise<unknown> {
-    return this.#open().events.put([startId, n], item);
+    const { file, events } = this.#open();
+    // Its event, and the same as it is published.
+    const bytes = ITEM_BYTES + 2 * item.bytes;
+    return file.write({ entries: 1, bytes }, () => events.put([startId, n], item));
   }
 
   /** The items from `n` on, `count` of them, are stored in the broker. */
-  delivered(startId: string, n: number, count: number): Promise<unknown> {
-    const { root, events } = this.#open();
-    return root.transaction(() => {
-      for (let index = n; index < n + count; index++) void events.remove([startId, index]);
-    });
+  async delivered(startId: string, n: number, count: number): Promise<void> {
+    const { file, events } = this.#open();
+    await file.write({ entries: count, bytes: 0 }, () =>
+      file.root.transaction(() => {
+        for (let index = n; index < n + count; index++) void events.remove([startId, index]);
+      }),
+    );
   }
 
   held(): Held[] {
@@ -67,7 +80,7 @@ export class Journal {
   async close(): Promise<void> {
     const databases = this.#databases;
     this.#databases = undefined;
-    await databases?.root.close();
+    await databases?.file.close();
   }
 
   #open(): Databases {
@@ -77,17 +90,17 @@ export class Journal {
 }
 
 interface Databases {
-  readonly root: RootDatabase<unknown, string>;
+  readonly file: LmdbFile;
   readonly held: Database<Held, string>;
   readonly events: Database<OutboxItem, [string, number]>;
 }
 
 function openAll(path: string): Databases {
-  const root = open<unknown, string>({ path, noSubdir: true, maxDbs: 4 });
+  const file = new LmdbFile(path);
   return {
-    root,
-    held: root.openDB<Held, string>({ name: 'held', encoding: 'msgpack' }),
-    events: root.openDB<OutboxItem, [string, number]>({ name: 'events', encoding: 'msgpack' }),
+    file,
+    held: file.root.openDB<Held, string>({ name: 'held', encoding: 'msgpack' }),
+    events: file.root.openDB<OutboxItem, [string, number]>({ name: 'events', encoding: 'msgpack' }),
   };
 }
 

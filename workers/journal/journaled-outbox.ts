@@ -3,19 +3,20 @@ import type { Journal } from './journal.js';
 
 /** An outbox whose items outlive the worker's process. */
 export class JournaledOutbox implements Outbox {
-  readonly #journal: Journal;
+  readonly #journal: Pick<Journal, 'add' | 'delivered'>;
   readonly #startId: string;
   readonly #memory: MemoryOutbox;
   readonly #onFailure: (error: unknown) => void;
   #added = 0;
   #delivered = 0;
+  #failed = false;
 
   /**
    * @param deliver as of MemoryOutbox.
    * @param onFailure called when the journal can't be written: the events still go to the broker.
    */
   constructor(
-    journal: Journal,
+    journal: Pick<Journal, 'add' | 'delivered'>,
     startId: string,
     deliver: (batch: readonly OutboxItem[]) => Promise<void>,
     onFailure: (error: unknown) => void,
@@ -32,8 +33,24 @@ export class JournaledOutbox implements Outbox {
   }
 
   add(item: OutboxItem): void {
-    this.#journal.add(this.#startId, this.#added++, item).catch(this.#onFailure);
+    this.#note(item);
     this.#memory.add(item);
+  }
+
+  /** After a failure nothing more is noted: whoever recovers the attempt must find no gap in its events. */
+  #note(item: OutboxItem): void {
+    const n = this.#added++;
+    if (this.#failed) return;
+    try {
+      this.#journal.add(this.#startId, n, item).catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#onFailure(error);
   }
 
   room(): Promise<void> | undefined {

@@ -23,6 +23,7 @@ import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js'
 import { TaskIds } from './task-ids.js';
 import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
+import type { DiskRoom } from '../../process/disk-room.js';
 import type { SessionNames } from '../sessions/names.js';
 import type { SessionChoice } from './session.js';
 
@@ -32,6 +33,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly model: Pick<ReadModel, 'accept' | 'session' | 'openOf'>;
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
+  readonly disk: Pick<DiskRoom, 'full'>;
   readonly exchanges: Pick<Exchanges, 'count'>;
   readonly names: Pick<SessionNames, 'find' | 'choose'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
@@ -109,6 +111,8 @@ export class Acceptor {
     const { broker, hub, config } = this.#options;
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
+    const full = this.#options.disk.full();
+    if (full !== undefined) throw new ApiError('disk_full', `The disk of ${full} is full`);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = await guarded(() => this.#sessionOf(request, principal));
     let { workspace } = request;

@@ -10,8 +10,9 @@ const standin = await startMessagesStandin({
 });
 
 const stop = (): void => void standin.stop().then(() => process.exit(0));
-process.once('SIGTERM', stop);
-process.once('SIGINT', stop);
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, stop);
+// Its few lines need no new log file, and SIGUSR1 would open Node's inspector.
+for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => undefined);
 // A parent that dies can't send a signal, but its end of the pipe closes.
 const stdin = fstatSync(0);
 if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once('end', stop).resume();
