@@ -106,6 +106,11 @@ export const SpawnCommand = Type.Object({
   ),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
+  all_owners: Type.Optional(
+    Type.Boolean({
+      description: "Its token may go on with other owners' sessions. Without it a worker refuses those.",
+    }),
+  ),
   fork_of: Type.Optional(
     Type.String({ description: 'The session that this one goes on from, as it stands at its start.' }),
   ),

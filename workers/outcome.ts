@@ -62,9 +62,9 @@ interface Verdict {
   what: string;
 }
 
-/** Whatever error the interruption brought about: it was asked for, and must not be tried again. A success stays one. */
+/** Whatever error the interruption brought about: it was asked for, must not be tried again, and is no news. A success stays one. */
 const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEnding): Verdict | undefined =>
-  verdict !== undefined && interrupted === true ? { ...verdict, code: 'claude_interrupted' } : verdict;
+  verdict !== undefined && interrupted === true ? { code: 'claude_interrupted', what: '' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
   const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Server as HttpsServer } from 'node:https';
@@ -113,6 +114,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
   const { config, log } = options;
   const closing = new AbortController();
+  // Each open connection listens to it.
+  setMaxListeners(0, closing.signal);
   /** Ends in the reverse order of their start. */
   const stops: (() => Promise<unknown>)[] = [];
   let started = false;

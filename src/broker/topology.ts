@@ -56,7 +56,15 @@ async function ensureStream(
 ): Promise<void> {
   try {
     const { config } = await broker.jsm.streams.info(spec.name);
-    await broker.jsm.streams.update(spec.name, spec);
+    // nats-server refuses to change this one.
+    const { max_consumers: standing } = config;
+    const kept: Partial<StreamConfig> = { ...spec, max_consumers: standing };
+    await broker.jsm.streams.update(spec.name, kept);
+    if (spec.max_consumers !== undefined && spec.max_consumers !== standing)
+      log.warn(
+        { stream: spec.name, max_consumers: standing },
+        `the stream keeps the max_consumers that it was made with. For ${spec.max_consumers}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
+      );
     if (spec.compression === 'none' && (config.compression ?? 'none') !== 'none')
       log.warn(
         { stream: spec.name },

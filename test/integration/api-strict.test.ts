@@ -158,6 +158,26 @@ describe('an API takes a request at its word or refuses it', () => {
       });
     }
 
+    const ends: Readonly<Record<string, (tokenId: string) => Promise<unknown>>> = {
+      'the token is revoked': (tokenId) => ask('DELETE', `/tokens/${tokenId}`, TOKEN),
+      'the token expires': () => Promise.resolve(),
+      'the owner is deleted': () => ask('DELETE', '/owners/cat', TOKEN),
+    };
+    for (const [how, end] of Object.entries(ends))
+      it(`for events, by SSE or WebSocket, ends when ${how}`, async () => {
+        const expiry = how.includes('expires') ? { expires_in_s: 4 } : {};
+        const { token, token_id: tokenId } = await make({ scopes, owner: 'cat', ...expiry });
+        const authorization = `Bearer ${token}`;
+        const { body } = await ask('POST', '/spawn', token, { prompt: 'x' });
+        const headers = { authorization, accept: 'text/event-stream' };
+        const stream = await fetch(`${lab.url}/tasks/${String(body['task_id'])}/events`, { headers });
+        const client = lab.connect('', { headers: { authorization } });
+        await client.opened;
+        await end(tokenId);
+        await stream.text();
+        assert.equal((await client.closed).code, 4401);
+      });
+
     /** A wait for a message shows as the agent being connected; one for an outcome has its task queued. */
     async function untilBegun(name: string, agent = 'listener'): Promise<void> {
       for (;;) {

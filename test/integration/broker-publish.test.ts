@@ -11,7 +11,9 @@ import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
-import { connectTest } from '../fixtures/connection.js';
+import { connectTest, makeStreams } from '../fixtures/connection.js';
+import { readConfig } from '../../src/config.js';
+import { streamSpecs } from '../../contracts/topology.js';
 import { systemClock } from '../../src/clock.js';
 
 describe('publishing to the broker', () => {
@@ -158,5 +160,15 @@ describe('publishing to the broker', () => {
     await server.restart();
     await lost;
     await broker.publisher.publish(stateEvent(randomUUID(), 'queued', 0));
+  });
+
+  it('has KSI start on a stream with other bounds and consumers of an earlier one', async () => {
+    const config = readConfig({ KSI_QUEUE_MAX: '20' });
+    const spec = streamSpecs(config).find(({ name }) => name === STREAM.events);
+    await broker.jsm.streams.delete(STREAM.events);
+    await broker.jsm.streams.add({ ...spec, name: STREAM.events, max_consumers: -1 } as unknown as { name: string });
+    await broker.jsm.consumers.add(STREAM.events, { durable_name: 'answers', ack_policy: 'explicit' });
+    await makeStreams(broker, config);
+    assert.equal((await broker.jsm.streams.info(STREAM.events)).config.max_consumers, -1);
   });
 });

@@ -130,6 +130,30 @@ describe('what agents ask for by their own hands', () => {
     assert.equal(await code(id, 'agents_list'), 'unauthorized');
   });
 
+  for (const [how, end] of Object.entries<(tokenId: string, owner: string) => Promise<unknown>>({
+    'its token is revoked': (tokenId) => lab.request(`/tokens/${tokenId}`, { method: 'DELETE' }),
+    'its token expires': () => Promise.resolve(),
+    'its owner is deleted': (_, owner) => lab.request(`/owners/${owner}`, { method: 'DELETE' }),
+  }))
+    it(`ends its wait for a task when ${how}`, async () => {
+      const owner = `of-${agent}`;
+      const made = await lab.request('/tokens', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          owner,
+          scopes: ['spawn', 'agents', 'read'],
+          ...(how.includes('expires') ? { expires_in_s: 4 } : {}),
+        }),
+      });
+      const { token, token_id } = made.body as unknown as TokenCreated;
+      const { task_id: id } = await running(ALL, {}, new AgentsOver(() => lab.url, token));
+      const child = await done<{ task_id: string }>(id, 'task_spawn', { prompt: 'Count.' });
+      const waiting = code(id, 'task_wait', { task_id: child.task_id, wait_s: 25 });
+      await end(token_id, owner);
+      assert.equal(await waiting, 'unauthorized');
+    });
+
   it('sends messages and sets shared state, once a call', async () => {
     const { task_id: id } = await running();
     const peer = `peer-${agent}`;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
-import { ApiLab, type SocketClient } from '../fixtures/api.js';
+import { ApiLab, TOKEN, type SocketClient } from '../fixtures/api.js';
 import { systemClock } from '../../src/clock.js';
 
 const TASK = '01a20820-0000-7000-8000-000000000000';
@@ -49,6 +49,27 @@ describe('WebSocket', () => {
     }
   };
   const position = async (): Promise<number> => (await lab.broker.jsm.streams.info(STREAM.events)).state.last_seq;
+
+  it('causes no warning in an API with 20 connections, streams and waits at once', async () => {
+    const warnings: string[] = [];
+    const note = ({ message }: Error): unknown => warnings.push(message);
+    process.on('warning', note);
+    try {
+      const clients = await Promise.all(Array.from({ length: 20 }, () => open()));
+      const task = await lab.spawn();
+      const headers = { authorization: `Bearer ${TOKEN}`, accept: 'text/event-stream' };
+      const streams = await Promise.all(
+        clients.map(() => fetch(`${lab.url}/tasks/${task.task_id}/events`, { headers })),
+      );
+      const waits = clients.map((_, n) => lab.request(`/agents/none-${n}/inbox?wait=1`));
+      await lab.finish(task);
+      await Promise.all([...streams.map((stream) => stream.text()), ...waits]);
+      for (const { socket } of clients) socket.terminate();
+      assert.deepEqual(warnings, []);
+    } finally {
+      process.off('warning', note);
+    }
+  });
 
   it('gives a client that posts and then connects its outcome, though it came before', async () => {
     const task = await lab.spawn();

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { v4 as uuidv4 } from 'uuid';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
@@ -51,6 +52,28 @@ describe('a worker with the stand-in executable', () => {
     assert.ok(ref !== undefined && ref.size > 2_000_000);
     const body = JSON.parse(Buffer.from(await new Blobs(lab.broker).get(ref)).toString()) as { result: string };
     assert.equal(body.result.length, 2_000_000);
+  });
+
+  it('refuses a session, and the origin of a fork, that another owner began', async () => {
+    const sessionId = uuidv4();
+    const entry = { type: 'user', uuid: uuidv4(), message: { role: 'user', content: 'SECRET' } };
+    await lab.broker.publisher.publish({
+      subject: SUBJECT.transcript(sessionId),
+      payload: JSON.stringify({ v: FORMAT_VERSION, entries: [entry] }),
+      headers: { [HEADER.owner]: 'ann' },
+    });
+    const asked = [
+      { sessionId, command: {} },
+      { sessionId: uuidv4(), command: { fork_of: sessionId } },
+    ];
+    for (const options of asked) {
+      const { taskId } = await lab.post('hello', options);
+      const { error } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
+      assert.equal(error.code, 'session_gone', error.message);
+      const { all_owners, ...rest } = { all_owners: true, ...options.command };
+      const seeing = await lab.post('hello', { ...options, command: { all_owners, ...rest } });
+      assert.equal((await lab.outcome(seeing.taskId)).type, 'SPAWN_COMPLETE');
+    }
   });
 
   it('runs the tasks of one session in order, one at a time', async () => {

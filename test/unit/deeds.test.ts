@@ -71,6 +71,9 @@ describe('what agents do by their own hands', () => {
   it('wait for any fraction of a second', async () => {
     const deeds = new Deeds({
       closing: new AbortController().signal,
+      authenticator: {
+        whileValid: (_: unknown, wait: (valid: AbortSignal) => unknown) => wait(new AbortController().signal),
+      },
       tasks: { ended: (id: string) => Promise.resolve({ task_id: id, status: 'completed' }) },
     } as unknown as DeedsOptions);
     const asker = { agent: { agent_id: 'a' }, principal: {}, command: { task_id: 'p' } } as unknown as Asker;

@@ -120,6 +120,16 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
 ];
 
 describe('outcomeOf', () => {
+  it('tells of an interruption nothing that Claude noted for itself', () => {
+    const errors = ['[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null'];
+    const outcome = outcomeOf(
+      ending({ result: failed({ subtype: 'error_during_execution', errors }), interrupted: true }),
+    );
+    assert.ok(outcome.kind === 'failed');
+    assert.doesNotMatch(outcome.error.message, /diagnostic|error_during_execution/);
+    assert.match(outcome.error.message, /^Claude was interrupted, as somebody asked\. Continue/);
+  });
+
   for (const [name, fields, expected] of TABLE) {
     it(`takes ${name} for ${expected}`, () => {
       const outcome = outcomeOf(ending(fields));

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { McpServerStatus } from '@anthropic-ai/claude-agent-sdk';
 import type { ApprovalAnswer } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
@@ -35,6 +36,7 @@ import { Plan } from './plan.js';
 import { readInputs } from './inputs.js';
 import { configureServers, type ConfiguredServers } from './servers.js';
 import { TimeLimit } from './time-limit.js';
+import { refuseForeignSession } from './session-owner.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
 
@@ -214,11 +216,14 @@ export class Attempt {
     } = context;
     const { signal } = lease;
     const redaction = this.#redaction;
-    const place = await folders.slot(slot, policy.timeoutMs);
+    // While a person is asked, the time limit stands still.
+    const lastsMs = command.approvals === true ? Infinity : policy.timeoutMs;
+    const place = await folders.slot(slot, lastsMs);
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
     const from = { sessionId, owner, ...claim.transcript };
     const transcript = new Transcript({ broker, blobs, ...from, redaction, signal, onAppend });
+    await refuseForeignSession(broker, command, sessionId, signal);
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
@@ -234,6 +239,8 @@ export class Attempt {
     const tools = toolsFor(command, workspace, toolPolicy.current);
     if (claim.attempt > 1) for (const text of await this.#saidBefore()) this.#input.say(text);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
+    // Each tool call that waits listens to it.
+    setMaxListeners(0, stopping);
     const hands = await this.#hands(tools, stopping);
     const within = budget.usd === undefined ? command : { ...command, budget_usd: budget.usd };
     const asked = { asked: within, defaultModel: context.model, tools, mcpConfig: servers.file, hands };
@@ -343,6 +350,7 @@ export class Attempt {
     if (from === undefined) return false;
     const { broker, blobs } = context;
     const { signal } = lease;
+    await refuseForeignSession(broker, command, from, signal);
     const end = await whileUnavailable(broker, signal, () => transcriptEnd(broker, from));
     const source = new Transcript({
       broker,

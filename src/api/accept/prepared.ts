@@ -72,6 +72,7 @@ export const commandFor = (
   ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
   owner: principal.owner,
   token_id: principal.tokenId,
+  ...(principal.seesAll ? { all_owners: true } : {}),
   queue: request.queue ?? DEFAULT_QUEUE,
   priority: request.priority ?? 'normal',
   ...acceptedAt(now, request, retentionMs),

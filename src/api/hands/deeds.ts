@@ -11,6 +11,7 @@ import { taken } from '../accept/taken.js';
 import type { Agents } from '../agents/agents.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import { exchangeOf, type Exchanges } from '../exchanges.js';
+import type { Authenticator } from '../auth.js';
 import type { Principal } from '../principal.js';
 import type { SharedState } from '../shared/shared-state.js';
 import type { TaskReader } from '../task-reader.js';
@@ -24,6 +25,7 @@ export interface DeedsOptions {
   readonly shared: Pick<SharedState, 'get' | 'set'>;
   readonly tasks: Pick<TaskReader, 'ended'>;
   readonly exchanges: Pick<Exchanges, 'count' | 'uncount' | 'limit'>;
+  readonly authenticator: Pick<Authenticator, 'whileValid'>;
   /** @param key asked for again with it, it is the same task. @throws {ApiError} */
   readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;
   /** Aborts when the API begins to shut down. */
@@ -127,9 +129,11 @@ export class Deeds {
   }
 
   async #wait({ task_id: id, wait_s: waitS = 0 }: HandInput<'task_wait'>, { principal }: Asker): Promise<Done> {
-    const { tasks, closing } = this.#options;
-    const signal = AbortSignal.any([AbortSignal.timeout(timerMs(waitS * 1_000)), closing]);
-    return { result: shownOf(await tasks.ended(id, principal, signal)) };
+    const { tasks, closing, authenticator } = this.#options;
+    const task = await authenticator.whileValid(principal, (valid) =>
+      tasks.ended(id, principal, AbortSignal.any([AbortSignal.timeout(timerMs(waitS * 1_000)), closing, valid])),
+    );
+    return { result: shownOf(task) };
   }
 }
 

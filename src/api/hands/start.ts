@@ -15,7 +15,7 @@ export function handsDesk(context: ApiContext, budget: HandsDeskOptions['budget'
     broker,
     budget,
     askers: new Askers({ broker, blobs, registry: agents.registry, authenticator }),
-    deeds: new Deeds({ agents, shared, tasks, exchanges, spawn, closing }),
+    deeds: new Deeds({ agents, shared, tasks, exchanges, authenticator, spawn, closing }),
     audit,
     log,
   });
