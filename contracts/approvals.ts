@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { Always } from './approval-rules.js';
 
 /** `<task_id>.<attempt>.<number>`: another attempt asks again, with another id. */
 export const APPROVAL_ID_PATTERN =
@@ -26,6 +27,7 @@ export const Approval = Type.Object({
   task_id: Type.String(),
   session_id: Type.String(),
   session_name: Type.Optional(Type.String()),
+  agent_id: Type.Optional(Type.String()),
   owner: Type.String(),
   requested_at: Type.String({ format: 'date-time' }),
 });
@@ -61,6 +63,7 @@ export const ApprovalAnswer = Type.Object(
           'To allow a plan: how it is carried out. `acceptEdits`: edits in the working folder are not asked about.',
       }),
     ),
+    always: Type.Optional(Always),
     message: Type.Optional(
       Type.String({ maxLength: 10_000, description: 'To deny: what Claude is told, so that it can do otherwise.' }),
     ),
@@ -76,5 +79,6 @@ export const ApprovalResolved = Type.Object({
   approval_id: Type.String(),
   task_id: Type.String(),
   decision: Type.Enum([...APPROVAL_DECISIONS]),
+  rule_id: Type.Optional(Type.String({ description: 'The rule that `always` has made.' })),
 });
 export type ApprovalResolved = Static<typeof ApprovalResolved>;

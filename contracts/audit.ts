@@ -10,11 +10,14 @@ export const AuditEntry = Type.Object({
   verb: Type.String({ description: '`spawn`, `cancel`, `retry`, `token_create` …' }),
   target: Type.Optional(Type.String({ description: 'The id of what was made or changed.' })),
   result: Type.String({ description: '`ok`, or the code of the error.' }),
-  over: Type.Enum(['http', 'nats', 'ws', 'agent'], {
-    description: '`agent`: a managed agent did it by its own hands, as `agent_id` and `task_id` say.',
+  over: Type.Enum(['http', 'nats', 'ws', 'agent', 'rule'], {
+    description:
+      '`rule`: a rule of the owner answered an approval, as `rule_id` and `rule` say. `agent`: a managed agent did it by its own hands, as `agent_id` and `task_id` say.',
   }),
   agent_id: Type.Optional(Type.String()),
   task_id: Type.Optional(Type.String()),
+  rule_id: Type.Optional(Type.String()),
+  rule: Type.Optional(Type.String()),
   address: Type.Optional(Type.String({ description: 'Where the request came from.' })),
   request_id: Type.Optional(Type.String()),
 });

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { UUID_PATTERN } from './names.js';
 import { ApprovalAnswer, APPROVAL_ID_PATTERN } from './approvals.js';
 
 const by = { by: Type.Optional(Type.String({ maxLength: 256, description: 'Who asks; stands in the event.' })) };
@@ -10,7 +11,14 @@ export const CONTROL_REQUESTS = {
   interrupt: Type.Object(by, closed),
   input: Type.Object({ ...by, text: Type.String({ minLength: 1 }) }, closed),
   approve: Type.Object(
-    { ...by, approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }), ...ApprovalAnswer.properties },
+    {
+      ...by,
+      approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
+      rule_id: Type.Optional(
+        Type.String({ pattern: UUID_PATTERN, description: 'The rule that answers, or is made so.' }),
+      ),
+      ...Type.Omit(ApprovalAnswer, ['always']).properties,
+    },
     closed,
   ),
 } as const;

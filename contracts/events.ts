@@ -188,6 +188,9 @@ export const EVENT_DATA = {
         '`expired`: nobody answered in time; `withdrawn`: its turn was ended. One that has no such event ended with its attempt.',
     }),
     by: Type.Optional(Type.String({ description: 'The owner of the token that answered.' })),
+    rule_id: Type.Optional(
+      Type.String({ description: 'The rule that answered, or that was made with the answer: GET /approvals/rules.' }),
+    ),
     message: Type.Optional(Type.String({ description: 'What Claude was told, if it was refused.' })),
   }),
   TASK_DELETED: Type.Object({

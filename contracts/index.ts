@@ -1,6 +1,7 @@
 export * from './agent-spawn.js';
 export * from './agents.js';
 export * from './attachment.js';
+export * from './approval-rules.js';
 export * from './approvals.js';
 export * from './audit.js';
 export * from './blob.js';

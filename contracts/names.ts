@@ -27,6 +27,7 @@ export const BUCKET = {
   tickets: 'ksi_tickets',
   identities: 'ksi_identities',
   profiles: 'ksi_profiles',
+  approvalRules: 'ksi_approval_rules',
   shared: 'ksi_shared',
   agents: 'ksi_agents',
   /** What exchanges of agents have had of their limits. */
@@ -150,6 +151,7 @@ export const SUBJECT = {
 
   /** Who an agent is to people, an owner's profile, and an owner's shared state (both by `keyToken`): entries of KV buckets. */
   identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
+  approvalRule: (owner: string, ruleId: string) => `$KV.${BUCKET.approvalRules}.${owner}.${ruleId}`,
   profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
   /** What an exchange of an owner's agents has had: an entry of a KV bucket. `*` for the owner: whose it is. */

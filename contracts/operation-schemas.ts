@@ -9,6 +9,7 @@ import {
   AgentShown,
   AgentsQuery,
 } from './agents.js';
+import { ApprovalRuleList, ApprovalRuleParams } from './approval-rules.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
 import {
   Conversation,
@@ -116,6 +117,8 @@ export const OPERATION_SCHEMAS = {
 
   // Approvals
   approvals: { request: NoFields, answer: ApprovalList },
+  approval_rules: { request: NoFields, answer: ApprovalRuleList },
+  approval_rule_delete: { request: ApprovalRuleParams, answer: Nothing },
   approve: { request: both(ApprovalParams, ApprovalAnswer), answer: ApprovalResolved },
 
   // Sessions, and what they took

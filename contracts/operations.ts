@@ -41,6 +41,14 @@ export const OPERATIONS = {
 
   // Approvals
   approvals: { method: 'GET', path: '/approvals', scope: 'read', repeatable: true },
+  approval_rules: { method: 'GET', path: '/approvals/rules', scope: 'read', repeatable: true },
+  approval_rule_delete: {
+    method: 'DELETE',
+    path: '/approvals/rules/:id',
+    scope: 'approve',
+    changes: true,
+    repeatable: true,
+  },
   approve: { method: 'POST', path: '/approvals/:id', body: true, scope: 'approve', changes: true },
 
   // Sessions, and what they took

@@ -186,6 +186,7 @@ export const streamSpecs = (
   bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
   bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
   ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),
+  ownedBucket(BUCKET.approvalRules, 'What owners allow without being asked again', config.KSI_NATS_SERVERS),
   ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
   ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
   bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),

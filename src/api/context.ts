@@ -12,6 +12,7 @@ import type { Agents } from './agents/agents.js';
 import type { Conversations } from './conversations/conversations.js';
 import type { Spawner } from './agents/spawner.js';
 import type { ApprovalDesk } from './approvals/approvals.js';
+import type { ApprovalRules } from './approvals/rules.js';
 import type { Audit } from './audit.js';
 import type { Authenticator } from './auth.js';
 import type { Exchanges } from './exchanges.js';
@@ -52,6 +53,7 @@ export interface ApiContext {
   readonly interrupter: Interrupter;
   readonly inputs: Inputs;
   readonly approvals: ApprovalDesk;
+  readonly approvalRules: ApprovalRules;
   readonly agents: Agents;
   readonly conversations: Conversations;
   readonly sessions: Sessions;

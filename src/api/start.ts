@@ -34,7 +34,9 @@ import { NativeAgents } from './agents/native.js';
 import { Spawner } from './agents/spawner.js';
 import { TaskMessages } from './agents/task-messages.js';
 import { ApprovalDesk } from './approvals/approvals.js';
+import { ByRule } from './approvals/by-rule.js';
 import { PendingApprovals } from './approvals/pending.js';
+import { ApprovalRules } from './approvals/rules.js';
 import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
 import { Tls } from './edge/tls.js';
@@ -204,6 +206,9 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     const shared = new SharedState(broker, blobs, sharedEvents, log);
     const identities = new Identities(broker, log);
     const profiles = new Profiles(broker, library, log);
+    const approvalRules = new ApprovalRules(broker, log);
+    const byRule = new ByRule({ broker, hub, pending, rules: approvalRules, audit, log });
+    stops.push(() => byRule.stop());
     const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);
     const agents = new Agents({
       broker,
@@ -262,19 +267,26 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
           messages: new TaskMessages(broker, blobs),
           log,
         }),
-        sessionRemover: new SessionRemover({ broker, blobs, records: sessionRecords, names: sessionNames }),
+        sessionRemover: new SessionRemover({
+          broker,
+          blobs,
+          records: sessionRecords,
+          names: sessionNames,
+          approvalRules,
+        }),
         canceller,
         tokens,
         records: sessionRecords,
         names: sessionNames,
-        ofOwners: [shared, identities, profiles, sessionNames, exchanges],
+        ofOwners: [shared, identities, profiles, approvalRules, sessionNames, exchanges],
         agents: agents.remover,
         conversations: talk.conversations,
       }),
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords, sessionNames),
-      approvals: new ApprovalDesk(broker, tasks, pending),
+      approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, byRule }),
+      approvalRules,
       shared,
       identities,
       profiles,
@@ -302,6 +314,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     await gauge.refresh();
     await tail.start();
     await pending.start();
+    byRule.start();
     count(context);
     const managed = new ManagedAgents({
       broker,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Approval } from '../../contracts/approvals.js';
 import type { StoredEvent } from '../../contracts/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
@@ -149,6 +150,40 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual([refused.status, refused.body['code']], [403, 'tool_not_allowed']);
     assert.equal((await answer(one, id, { decision: 'allow' })).status, 200);
     await lab.outcome(task.task_id);
+  });
+
+  it('allows the same again by a rule, until that is revoked', async () => {
+    const ask = { prompt: BASH('mkdir -p ruled'), approvals: true, session_id: 'ruled' };
+    const first = await one.spawn(ask);
+    const { approval_id: id } = await asked(first.task_id);
+    const wrong = await answer(one, id, { decision: 'allow', always: { scope: 'agent' } });
+    assert.deepEqual([wrong.status, wrong.body['code']], [400, 'invalid_request']);
+    const made = await answer(one, id, { decision: 'allow', always: { scope: 'session' } });
+    const rule = String(made.body['rule_id']);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(first.task_id));
+    const { body } = await other.request('/approvals/rules');
+    const [listed] = body['rules'] as Record<string, unknown>[];
+    assert.deepEqual([listed?.['rule_id'], listed?.['rule']], [rule, 'Bash(mkdir -p ruled)']);
+
+    const second = await other.spawn(ask);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(second.task_id));
+    assert.deepEqual(
+      [...resolved(first.task_id), ...resolved(second.task_id)].map((each) => [each['decision'], each['rule_id']]),
+      [
+        ['allow', rule],
+        ['allow', rule],
+      ],
+    );
+    const audited = await lastBySubject(lab.broker, 'KSI_AUDIT', 'ksi.audit.local.approve');
+    const entry = JSON.parse(new TextDecoder().decode(audited?.data)) as Record<string, unknown>;
+    assert.deepEqual([entry['over'], entry['rule_id'], entry['rule']], ['rule', rule, 'Bash(mkdir -p ruled)']);
+
+    const revoked = await one.request(`/approvals/rules/${rule}`, { method: 'DELETE' });
+    assert.equal(revoked.status, 204);
+    const third = await other.spawn(ask);
+    const { approval_id: again } = await asked(third.task_id);
+    assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
+    await lab.outcome(third.task_id);
   });
 
   describe('in plan mode', () => {

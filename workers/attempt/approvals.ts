@@ -82,7 +82,7 @@ export class Approvals {
   }
 
   /** Resolves when the decision is stored. @throws {Stopped} when the attempt has lost its lease. */
-  async answer(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
+  async answer(id: string, answer: ApprovalAnswer, by?: string, rule?: string): Promise<ControlAnswer> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
     const nothing = whyNoAnswer(pending.tool, pending.input, answer);
@@ -97,7 +97,7 @@ export class Approvals {
     const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.whyNotEdited(pending.tool, input);
     if (why !== undefined) return { ok: false, error: 'not_allowed', why };
     const updatedPermissions = modeOf(pending.tool, answer);
-    await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input, ...updatedPermissions }, by);
+    await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input, ...updatedPermissions }, by, rule);
     return { ok: true };
   }
 
@@ -111,6 +111,7 @@ export class Approvals {
     decision: ApprovalResolved['decision'],
     result: PermissionResult,
     by?: string,
+    rule?: string,
   ): Promise<void> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
@@ -121,6 +122,7 @@ export class Approvals {
         approval_id: id,
         decision,
         ...(by === undefined ? {} : { by }),
+        ...(rule === undefined ? {} : { rule_id: rule }),
         ...(result.behavior === 'deny' ? { message: result.message } : {}),
       });
     } catch (error) {

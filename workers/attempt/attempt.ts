@@ -124,10 +124,10 @@ export class Attempt {
   }
 
   /** Answers what Claude wants to be allowed. @throws {Stopped} when the attempt has lost its lease. */
-  approve(id: string, answer: ApprovalAnswer, by: string | undefined): Promise<ControlAnswer> {
+  approve(id: string, answer: ApprovalAnswer, by?: string, rule?: string): Promise<ControlAnswer> {
     if (this.#closed) return Promise.resolve({ ok: false, error: 'ended' });
     const unknown = { ok: false, error: 'unknown_approval' } as const;
-    return this.#approvals?.answer(id, answer, by) ?? Promise.resolve(unknown);
+    return this.#approvals?.answer(id, answer, by, rule) ?? Promise.resolve(unknown);
   }
 
   /** It has its outcome, or is about to. */

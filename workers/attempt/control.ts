@@ -69,5 +69,5 @@ const DO: { [V in ControlVerb]: (attempt: Controlled, request: ControlRequest<V>
   cancel: async (attempt, { by }) => okOrEnded(await attempt.cancel(by)),
   interrupt: (attempt) => Promise.resolve(okOrEnded(attempt.interrupt())),
   input: async (attempt, { text, by }) => okOrEnded(await attempt.input(text, by)),
-  approve: (attempt, { by, approval_id: id, ...answer }) => attempt.approve(id, answer, by),
+  approve: (attempt, { by, approval_id: id, rule_id: rule, ...answer }) => attempt.approve(id, answer, by, rule),
 };

@@ -5,6 +5,7 @@ import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import { lastBySubject } from '../../broker/read.js';
 import { ApiError } from '../api-error.js';
+import type { ApprovalRules } from '../approvals/rules.js';
 import type { SessionNames } from '../sessions/names.js';
 import type { SessionRecords } from '../sessions/records.js';
 import { inParallel } from './in-parallel.js';
@@ -14,6 +15,7 @@ export interface SessionRemoverOptions {
   readonly blobs: Blobs;
   readonly records: Pick<SessionRecords, 'find' | 'remove'>;
   readonly names: Pick<SessionNames, 'release'>;
+  readonly approvalRules: Pick<ApprovalRules, 'removeOfSession'>;
 }
 
 /** A session without tasks. */
@@ -35,7 +37,7 @@ export class SessionRemover {
 
   /** @param by the owner of the token that asked. @throws {ApiError} not_ended: a task was taken in meanwhile. @throws {BrokerError} */
   async remove(sessions: readonly EmptySession[], by: string): Promise<void> {
-    const { broker, blobs, records, names } = this.#options;
+    const { broker, blobs, records, names, approvalRules } = this.#options;
     const named = new Map<string, string | undefined>();
     await inParallel(sessions, AT_ONCE, async ({ sessionId, name }) => {
       const standing = await this.standing(sessionId);
@@ -48,6 +50,7 @@ export class SessionRemover {
     await blobs.deleteOf(['transcript'], new Set(named.keys()));
     await inParallel(sessions, AT_ONCE, async ({ sessionId, owner }) => {
       await records.remove(sessionId);
+      await approvalRules.removeOfSession(sessionId, owner);
       const name = named.get(sessionId);
       if (name !== undefined) await names.release(name, owner, sessionId);
       const event = newEvent(broker.clock, 'SESSION_DELETED', { session_id: sessionId, owner, by });

@@ -31,5 +31,7 @@ export const taskHandlers = {
   input: ({ id, text }, { principal, context }) => context.inputs.say(id, text, principal),
   retry: ({ id }, { principal, context }) => context.retrier.retry(id, principal),
   approvals: (_request, { principal, context }) => ({ approvals: context.approvals.list(principal) }),
+  approval_rules: async (_request, { principal, context }) => ({ rules: await context.approvalRules.list(principal) }),
+  approval_rule_delete: ({ id }, { principal, context }) => context.approvalRules.remove(id, principal),
   approve: ({ id, ...answer }, { principal, context }) => context.approvals.answer(id, answer, principal),
 } satisfies Partial<Handlers>;

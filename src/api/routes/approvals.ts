@@ -1,10 +1,11 @@
 import type { FastifyInstance } from 'fastify';
+import { ApprovalRuleList, ApprovalRuleParams } from '../../../contracts/approval-rules.js';
 import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from '../../../contracts/approvals.js';
 import { Problem } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
-export function approvalRoutes(app: FastifyInstance, { approvals }: ApiContext): void {
+export function approvalRoutes(app: FastifyInstance, { approvals, approvalRules }: ApiContext): void {
   app.get(
     '/approvals',
     {
@@ -17,6 +18,36 @@ export function approvalRoutes(app: FastifyInstance, { approvals }: ApiContext):
       },
     },
     (request) => ({ approvals: approvals.list(principalOf(request)) }),
+  );
+  app.get(
+    '/approvals/rules',
+    {
+      config: { scope: 'read' },
+      schema: {
+        tags: ['Approvals'],
+        summary: 'What is allowed without asking again',
+        description: 'Your rules, each made by an answer with `always`; oldest first.',
+        response: { 200: ApprovalRuleList, '4xx': Problem, '5xx': Problem },
+      },
+    },
+    async (request) => ({ rules: await approvalRules.list(principalOf(request)) }),
+  );
+  app.delete<{ Params: ApprovalRuleParams }>(
+    '/approvals/rules/:id',
+    {
+      config: { scope: 'approve', audit: 'approval_rule_delete' },
+      schema: {
+        tags: ['Approvals'],
+        summary: 'Revoke a rule',
+        description: 'What it allowed is asked about from now on.',
+        params: ApprovalRuleParams,
+        response: { '4xx': Problem, '5xx': Problem },
+      },
+    },
+    async (request, reply) => {
+      await approvalRules.remove(request.params.id, principalOf(request));
+      return reply.code(204).send();
+    },
   );
   app.post<{ Params: ApprovalParams; Body: ApprovalAnswer }>(
     '/approvals/:id',

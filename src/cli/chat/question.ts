@@ -30,7 +30,7 @@ export const questionOf = (asked: Asked): Question => {
     : new ToolQuestion(asked);
 };
 
-const TOOL_PROMPT = 'allow? y, n, n WHY, or e to edit › ';
+const TOOL_PROMPT = 'allow? y, s for the whole session, n, n WHY, or e to edit › ';
 
 /** May a tool be used: yes, no (and why), or with another input. */
 class ToolQuestion implements Question {
@@ -56,6 +56,12 @@ class ToolQuestion implements Question {
       case 'a':
       case 'allow':
         return { kind: 'answer', answer: { decision: 'allow' }, said: 'allowed' };
+      case 's':
+        return {
+          kind: 'answer',
+          answer: { decision: 'allow', always: { scope: 'session' } },
+          said: 'allowed in this session',
+        };
       case 'n':
       case 'no':
       case 'd':

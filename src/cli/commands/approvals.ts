@@ -1,4 +1,6 @@
+import { Option } from 'commander';
 import type { Command } from '../command.js';
+import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/approval-rules.js';
 import type { Approval, ApprovalAnswer } from '../../../contracts/approvals.js';
 import { jsonObject } from '../claude-options.js';
 import { clientOf } from '../client.js';
@@ -7,6 +9,7 @@ import { forEachOf } from '../each.js';
 import { CliError, EXIT } from '../exit.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { GlobalOptions } from '../options.js';
+import { revealed } from '../output/printable.js';
 import { printLines, type TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
 import { whatRuns } from '../output/tools.js';
@@ -17,6 +20,8 @@ interface AllowOptions extends GlobalOptions {
   readonly answers?: Record<string, unknown>;
   readonly answer?: string[];
   readonly acceptEdits?: boolean;
+  readonly always?: Always['scope'];
+  readonly rule?: string;
 }
 interface DenyOptions extends GlobalOptions {
   readonly message?: string;
@@ -33,6 +38,8 @@ export function register(program: Command): void {
       'ksi approvals allow ID',
       `ksi approvals allow ID --input '{"command": "git status"}'`,
       'ksi approvals allow ID --answer PostgreSQL',
+      'ksi approvals allow ID --always session',
+      'ksi approvals rules',
       `ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'`,
       'ksi approvals deny ID --message "Use git mv instead"',
     );
@@ -54,6 +61,13 @@ export function register(program: Command): void {
     .option('--input <json>', 'run the tool with this input; @FILE reads it from a file', jsonObject)
     .option('--answer <text>', 'to a question; may be repeated, in the order of the questions', collect)
     .option('--answers <json>', 'to a question: the answer to each, by its text', jsonObject)
+    .addOption(
+      new Option(
+        '--always <scope>',
+        'allow the same from now on, for the session, the agent or all of the owner',
+      ).choices(RULE_SCOPES),
+    )
+    .option('--rule <rule>', 'with --always: allow this instead, as in --allowed-tools')
     .option('--accept-edits', 'to a plan: its edits in the working folder are not asked about')
     .withValues({ ids: 'approvals' })
     .withExamples(
@@ -67,11 +81,35 @@ export function register(program: Command): void {
       const answer = {
         decision: 'allow' as const,
         ...(options.input === undefined ? {} : { input: options.input }),
+        ...alwaysOf(options),
         ...(options.acceptEdits === true ? { permission_mode: 'acceptEdits' as const } : {}),
         // The API checks that they are texts.
         ...(options.answers === undefined ? {} : { answers: options.answers as Record<string, string> }),
       };
       return runCommand(() => answerAll(ids, answer, options, options.answer));
+    });
+  withWatch(approvals.command('rules'))
+    .description('List what is allowed without asking again')
+    .withExamples('ksi approvals rules', 'ksi approvals rules -o json')
+    .action((_options: unknown, command: Command) =>
+      runCommand(() => listRules(command.optsWithGlobals<ListOptions>())),
+    );
+  approvals
+    .command('revoke')
+    .description('Revoke rules: what they allowed is asked about again')
+    .argument('<ids...>', 'their ids')
+    .withExamples('ksi approvals revoke ID')
+    .action((ids: string[], _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<GlobalOptions>();
+      return runCommand(async () => {
+        await using client = clientOf(options);
+        const { done, exitCode } = await forEachOf(ids, async (id) => {
+          await client.approvals.revoke(id);
+          return { rule_id: id };
+        });
+        printLines(done, ({ rule_id: id }) => `${id}  revoked`, options);
+        return exitCode;
+      });
     });
   approvals
     .command('deny')
@@ -88,6 +126,36 @@ export function register(program: Command): void {
       };
       return runCommand(() => answerAll(ids, answer, options));
     });
+}
+
+const alwaysOf = ({ always, rule }: AllowOptions): Pick<ApprovalAnswer, 'always'> => {
+  if (always !== undefined) return { always: { scope: always, ...(rule === undefined ? {} : { rule }) } };
+  if (rule !== undefined) throw new CliError('--rule needs --always', EXIT.usage);
+  return {};
+};
+
+async function listRules(options: ListOptions): Promise<number> {
+  await using client = clientOf(options);
+  return await showList(
+    client,
+    {
+      load: async (signal) => (await client.approvals.rules({ signal })).rules,
+      key: ({ rule_id: id }) => id,
+      table: (when: ShowTime): TableOf<ApprovalRule> => ({
+        head: ['RULE', 'FOR', 'ALLOWS', 'MADE', 'BY'],
+        row: ({ rule_id: id, scope, session_id: session, agent_id: agent, rule, created_at: at, by }) => [
+          id,
+          [scope, session ?? agent].filter((part) => part !== undefined).join(' '),
+          revealed(rule),
+          when(at),
+          by,
+        ],
+      }),
+      empty: 'No rules: Claude asks each time.',
+      subjects: ['ksi.events.task.*.approval'],
+    },
+    options,
+  );
 }
 
 const collect = (text: string, before: string[] = []): string[] => [...before, text];

@@ -1,3 +1,4 @@
+import type { ApprovalRule, ApprovalRuleList } from '../../../contracts/approval-rules.js';
 import type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../../contracts/approvals.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -16,6 +17,19 @@ export class Approvals {
       read: () => this.#transport.call('approvals', {}, options),
       items: ({ approvals }) => approvals,
     });
+  }
+
+  /** What is allowed without asking again, by answers with `always`. */
+  rules(options: CallOptions = {}): Listing<ApprovalRuleList, ApprovalRule> {
+    return listing({
+      read: () => this.#transport.call('approval_rules', {}, options),
+      items: ({ rules }) => rules,
+    });
+  }
+
+  /** Revokes a rule. @throws {KsiError} `not_found` */
+  async revoke(ruleId: string, options: CallOptions = {}): Promise<void> {
+    await this.#transport.call('approval_rule_delete', { id: ruleId }, options);
   }
 
   /** Allows or refuses one; the first answer holds. @throws {KsiError} `already_answered` */

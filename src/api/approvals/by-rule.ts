@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+import type { Approval } from '../../../contracts/approvals.js';
+import type { Broker } from '../../broker/connect.js';
+import type { EventHub } from '../../events/hub.js';
+import type { Audit } from '../audit.js';
+import { askWorker } from '../steer/control.js';
+import { lastStateOf } from '../task-state.js';
+import type { PendingApprovals } from './pending.js';
+import type { ApprovalRules } from './rules.js';
+
+export interface ByRuleOptions {
+  readonly broker: Broker;
+  readonly hub: Pick<EventHub, 'subscribe'>;
+  readonly pending: Pick<PendingApprovals, 'list'>;
+  readonly rules: Pick<ApprovalRules, 'find'>;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly log: Logger;
+}
+
+/** Answers what a rule allows. Every API does: the task's worker takes the first answer, and only that one is audited. */
+export class ByRule {
+  readonly #options: ByRuleOptions;
+  readonly #answering = new Set<Promise<void>>();
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(options: ByRuleOptions) {
+    this.#options = options;
+  }
+
+  /** Call it when the open approvals are known. */
+  start(): void {
+    this.#unsubscribe = this.#options.hub.subscribe(({ type, timestamp, data }) => {
+      if (type === 'APPROVAL_REQUESTED') this.#consider({ ...data, requested_at: timestamp } as unknown as Approval);
+    });
+    this.again();
+  }
+
+  /** Looks at all that is open: there is another rule. */
+  again(): void {
+    for (const approval of this.#options.pending.list()) this.#consider(approval);
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    await Promise.all(this.#answering);
+  }
+
+  #consider(approval: Approval): void {
+    if (approval.kind !== 'tool') return;
+    const answering = this.#answer(approval)
+      .catch((error: unknown) =>
+        this.#options.log.warn({ err: error, approval_id: approval.approval_id }, 'no rule could answer an approval'),
+      )
+      .finally(() => this.#answering.delete(answering));
+    this.#answering.add(answering);
+  }
+
+  async #answer(approval: Approval): Promise<void> {
+    const { broker, rules, audit } = this.#options;
+    const rule = await rules.find(approval);
+    if (rule === undefined) return;
+    const { approval_id: id, task_id: taskId } = approval;
+    const { status, process } = await lastStateOf(broker, taskId);
+    if (status !== 'running') return;
+    const { by, rule_id: ruleId, token_id: tokenId } = rule;
+    const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
+    const answer = await askWorker(broker, { process, taskId }, 'approve', request);
+    if (answer?.ok !== true) return;
+    const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
+    audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
+  }
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { ApprovalRule } from '../../contracts/approval-rules.js';
+import type { Approval } from '../../contracts/approvals.js';
+import { applies, ruleFor } from '../../src/api/approvals/match.js';
+
+const approval = (fields: Partial<Approval>): Approval => ({
+  approval_id: 'a',
+  attempt: 1,
+  kind: 'tool',
+  tool: 'Bash',
+  input: { command: 'git status' },
+  expires_at: '',
+  requested_at: '',
+  task_id: 't',
+  session_id: 's',
+  owner: 'ann',
+  ...fields,
+});
+const bash = (command: string): Approval => approval({ input: { command } });
+const rule = (fields: Partial<ApprovalRule>): ApprovalRule => ({
+  rule_id: 'r',
+  owner: 'ann',
+  scope: 'owner',
+  rule: 'Bash(git status)',
+  approval_id: 'a',
+  by: 'ann',
+  token_id: 't',
+  created_at: '',
+  ...fields,
+});
+
+describe('rules of approvals', () => {
+  it('are made of what is asked', () => {
+    const made = (asked: Approval) => ruleFor({ scope: 'owner' }, asked);
+    assert.deepEqual(made(bash(' git  status ')), { rule: 'Bash(git status)' });
+    assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } })), { rule: 'Write' });
+    const fetch = approval({ tool: 'WebFetch', input: { url: 'https://example.org/a' } });
+    assert.deepEqual(made(fetch), { rule: 'WebFetch(domain:example.org)' });
+  });
+
+  it('are refused when they would not allow what is asked, or more than can be told', () => {
+    const refused = (asked: Approval, always: Parameters<typeof ruleFor>[0]): string => {
+      const made = ruleFor(always, asked);
+      return 'field' in made ? made.field : made.rule;
+    };
+    assert.equal(refused(bash('echo $(date)'), { scope: 'owner' }), 'always.rule');
+    assert.equal(refused(bash('git log'), { scope: 'owner', rule: 'Bash(git status:*)' }), 'always.rule');
+    assert.equal(
+      refused(approval({ tool: 'Write', input: { file_path: '/a' } }), { scope: 'owner', rule: 'Write(/a)' }),
+      'always.rule',
+    );
+    assert.equal(refused(bash('ls'), { scope: 'agent' }), 'always.scope');
+    assert.equal(refused(approval({ kind: 'plan', tool: 'ExitPlanMode' }), { scope: 'owner' }), 'always');
+    assert.equal(refused(bash('git log'), { scope: 'owner', rule: 'Bash(git:*)' }), 'Bash(git:*)');
+  });
+
+  it('allow that and nothing else', () => {
+    assert.ok(applies(rule({}), bash('git status')));
+    for (const command of ['git status -v', 'git status; rm x', 'git status $(rm x)', 'git push'])
+      assert.ok(!applies(rule({}), bash(command)), command);
+    const words = rule({ rule: 'Bash(git:*)' });
+    assert.ok(applies(words, bash('git log && git status')));
+    assert.ok(!applies(words, bash('git log && rm x')));
+    assert.ok(!applies(words, approval({ tool: 'Write', input: {} })));
+    assert.ok(!applies(rule({ rule: 'Write' }), approval({ kind: 'question', tool: 'Write' })));
+  });
+
+  it('are for the tasks that they name', () => {
+    assert.ok(!applies(rule({ owner: 'bob' }), bash('git status')));
+    assert.ok(applies(rule({ scope: 'session', session_id: 's' }), bash('git status')));
+    assert.ok(!applies(rule({ scope: 'session', session_id: 'other' }), bash('git status')));
+    assert.ok(applies(rule({ scope: 'agent', agent_id: 'x' }), approval({ agent_id: 'x' })));
+    assert.ok(!applies(rule({ scope: 'agent', agent_id: 'x' }), bash('git status')));
+  });
+});
