@@ -13,7 +13,8 @@ import { Usage } from './usage.js';
 
 /**
  * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
- * and put back a body that was too large for a message: the JSON at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
+ * and put back a body that was too large for a message, unless it is larger than 4 MiB (GET /tasks/:id/events/:event_id/body): the JSON
+ * at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
  * an outcome, `data.input` of an APPROVAL_REQUESTED, `data.text` of a SPAWN_INPUT, and holds `content` and `payload` of an
  * AGENT_MESSAGE; of events of conversations it is `data.text`.
  */

@@ -1,3 +1,4 @@
+import { BlobRef } from './blob.js';
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { EventEnvelope, TaskErrorBody } from './events.js';
@@ -48,10 +49,18 @@ export const Task = Type.Object({
       description: "Claude's result object, once completed. Lists contain it only with `include=output`.",
     }),
   ),
+  output_ref: Type.Optional(
+    Type.Object(BlobRef.properties, {
+      description: 'In place of an output of more than 4 MiB: GET /tasks/:id/output streams it.',
+    }),
+  ),
   error: Type.Optional(TaskErrorBody),
   reason: Type.Optional(Type.String({ description: 'Why it was cancelled, expired or is being retried.' })),
 });
 export type Task = Static<typeof Task>;
+
+export const Output = Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." });
+export const EventBody = Type.Unknown({ description: 'The value that the event lacks.' });
 
 export const SpawnAccepted = Type.Object({
   task_id: Type.String(),
@@ -82,6 +91,12 @@ export const TaskParams = Type.Object(
   { additionalProperties: false },
 );
 export type TaskParams = Static<typeof TaskParams>;
+
+export const EventBodyParams = Type.Object(
+  { ...TaskParams.properties, event_id: Type.String({ pattern: UUID_PATTERN, description: "The event's id." }) },
+  { additionalProperties: false },
+);
+export type EventBodyParams = Static<typeof EventBodyParams>;
 
 /** Events of a page when a client doesn't say how many. */
 export const EVENTS_PAGE = 1_000;

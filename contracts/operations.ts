@@ -32,6 +32,8 @@ export const OPERATIONS = {
   tasks: { method: 'GET', path: '/tasks', scope: 'read', repeatable: true },
   task: { method: 'GET', path: '/tasks/:id', scope: 'read', repeatable: true },
   task_events: { method: 'GET', path: '/tasks/:id/events', scope: 'read', repeatable: true },
+  task_output: { method: 'GET', path: '/tasks/:id/output', scope: 'read', repeatable: true },
+  task_event_body: { method: 'GET', path: '/tasks/:id/events/:event_id/body', scope: 'read', repeatable: true },
   task_delete: { method: 'DELETE', path: '/tasks/:id', scope: 'spawn', changes: true, repeatable: true },
   tasks_delete: { method: 'DELETE', path: '/tasks', scope: 'spawn', changes: true, repeatable: true },
   cancel: { method: 'POST', path: '/tasks/:id/cancel', scope: 'spawn', changes: true, repeatable: true },

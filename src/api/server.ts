@@ -28,6 +28,7 @@ import { sessionRoutes } from './routes/sessions.js';
 import { sharedRoutes } from './routes/shared.js';
 import { usageRoutes } from './routes/usage.js';
 import { steeringRoutes } from './routes/steering.js';
+import { bodyRoutes } from './routes/bodies.js';
 import { taskEventRoutes } from './routes/task-events.js';
 import { taskRoutes } from './routes/tasks.js';
 import { tokenRoutes } from './routes/tokens.js';
@@ -101,6 +102,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     compositionRoutes,
     tokenRoutes,
     taskEventRoutes,
+    bodyRoutes,
     eventsRoute,
   ])
     routes(app, context);

@@ -2,7 +2,7 @@ import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { Task, TaskPage, TasksQuery } from '../../contracts/http.js';
 import { metadataQuery } from '../../contracts/metadata.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { Blobs } from '../broker/blobs.js';
+import { eventBlob, type Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
 import { asBrokerError, asStored, nextBySubject, streamPosition, type Stored } from '../broker/read.js';
@@ -10,6 +10,7 @@ import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/project
 import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
+import { bodyOf, storedBody, type Body } from './bodies.js';
 import { decodePage, encodePage } from './page-cursor.js';
 import { maySee, type Principal } from './principal.js';
 import type { SessionNames } from './sessions/names.js';
@@ -93,6 +94,20 @@ export class TaskReader {
       if (this.#model.get(id)?.ended_at !== undefined) giveUp();
     });
     return row === undefined ? this.task(id, principal) : this.#whole(row);
+  }
+
+  /** @throws {ApiError} not_found also when it has none. */
+  async output(id: string, principal: Principal): Promise<Body> {
+    const { output, output_ref: ref } = await this.task(id, principal);
+    if (ref !== undefined) return storedBody(this.#blobs, ref);
+    if (output === undefined) throw new ApiError('not_found', `The task ${id} has no output`);
+    return bodyOf(JSON.stringify(output));
+  }
+
+  /** What an event lacks that has a `ref` in its place. @throws {ApiError} not_found */
+  async eventBody(id: string, eventId: string, principal: Principal): Promise<Body> {
+    await this.task(id, principal);
+    return storedBody(this.#blobs, { name: eventBlob(id, eventId) });
   }
 
   #whole(row: TaskRow): Task {

@@ -11,8 +11,12 @@ import { readStream } from './replay.js';
 
 /** What a message may take beside its body: subject, headers and the protocol's own. */
 const HEADROOM = 16_384;
+const SLICE_BYTES = 131_072;
 /** What the names of events' bodies begin with. */
 const OF_EVENTS = 'event/';
+
+/** The name of a body of an event of a task. */
+export const eventBlob = (taskId: string, eventId: string): string => `${OF_EVENTS}${taskId}/${eventId}`;
 
 /** What an object store keeps of an object beside its chunks. */
 interface Info {
@@ -38,12 +42,15 @@ export class Blobs {
     return bytes > (this.#broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
   }
 
-  /** Stores `body` under `name`, replacing an earlier one. @throws {BrokerError} */
-  async put(name: string, body: Uint8Array): Promise<BlobRef> {
+  /** Stores `body`, the whole or its pieces, under `name`, replacing an earlier one. @throws {BrokerError} */
+  async put(name: string, body: Uint8Array | Iterable<Uint8Array>): Promise<BlobRef> {
     try {
       const store = await this.#open(name);
-      await store.putBlob({ name }, body);
-      return { name, size: body.length };
+      const { size } = await store.put(
+        { name },
+        ReadableStream.from(inSlices(body instanceof Uint8Array ? [body] : body)),
+      );
+      return { name, size };
     } catch (error) {
       throw asBrokerError(error, `storing the blob ${name}`);
     }
@@ -58,7 +65,7 @@ export class Blobs {
   }
 
   /** A blob piece by piece, read as fast as the pieces are taken. @throws {BrokerError} also when there is none, or not all of it. */
-  async *chunks({ name }: BlobRef): AsyncGenerator<Uint8Array> {
+  async *chunks({ name }: Pick<BlobRef, 'name'>): AsyncGenerator<Uint8Array> {
     const bucket = bucketOf(name);
     const info = await this.#info(bucket, metaSubject(bucket, name));
     if (info === undefined) throw gone(name);
@@ -131,6 +138,12 @@ export class Blobs {
     this.#stores.set(bucket, store);
     return store;
   }
+}
+
+/** The library copies all that it is given at once for each chunk that it takes of it. */
+function* inSlices(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += SLICE_BYTES) yield piece.subarray(at, at + SLICE_BYTES);
 }
 
 const bucketOf = (name: string): string => (name.startsWith(OF_EVENTS) ? BUCKET.blobs : BUCKET.privateBlobs);

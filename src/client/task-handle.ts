@@ -56,7 +56,8 @@ export class TaskHandle implements AsyncDisposable {
       for (;;) {
         const { done, value } = await messages.next();
         if (done === true) {
-          const { output } = completed(value);
+          const task = completed(value);
+          const { output } = given || task.output_ref === undefined ? task : { output: await this.output(options) };
           if (!given && typeof output?.['result'] === 'string') yield output['result'];
           return;
         }
@@ -77,6 +78,17 @@ export class TaskHandle implements AsyncDisposable {
    * @throws {KsiError} @throws the signal's reason.
    */
   async result(options: CallOptions = {}): Promise<Task> {
+    const task = await this.#completed(options);
+    if (task.output !== undefined || task.output_ref === undefined) return task;
+    return { ...task, output: await this.output(options) };
+  }
+
+  /** Claude's result object, of any size. @throws {KsiError} `not_found`: it has none. */
+  output(options: CallOptions = {}): Promise<NonNullable<Task['output']>> {
+    return this.#transport.call('task_output', { id: this.task_id }, options);
+  }
+
+  async #completed(options: CallOptions): Promise<Task> {
     const task = this.since === undefined ? await this.get(options) : undefined;
     if (task?.ended_at !== undefined) return completed(task);
     const messages = this.#toOutcome([SUBJECT.taskStates(this.task_id), SUBJECT.taskDeleted(this.task_id)], options);

@@ -1,6 +1,6 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import type { BlobRef } from '../../contracts/blob.js';
+import { LARGE_BODY_BYTES, type BlobRef } from '../../contracts/blob.js';
 import { withBody, type StoredEvent } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
@@ -272,7 +272,8 @@ export class EventHub {
     const parsed = parseEvent(data) ?? UNREADABLE;
     const ref = refOf(parsed.event);
     const position = { ...this.#position, seq };
-    if (ref === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
+    if (ref === undefined || ref.size > LARGE_BODY_BYTES)
+      return new BridgedEvent(position, subject, parsed.text, parsed.event);
     const body = await this.#body(ref);
     // The body is gone, the fact is not: it is told with its reference.
     if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);

@@ -63,21 +63,22 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
     started_at: timestamp,
   }),
   SPAWN_RETRY: (row, { data }) => ({ ...row, ...used(row, data), ...servers(data), reason: data.reason }),
-  SPAWN_COMPLETE: (row, { data }) => ({
-    ...row,
-    ...used(row, data),
-    ...servers(data),
-    ...(data.output === undefined ? {} : { output: data.output }),
-  }),
+  SPAWN_COMPLETE: (row, { data }) => ({ ...row, ...used(row, data), ...servers(data), ...outputOf(data) }),
   SPAWN_ERROR: (row, { data }) => ({
     ...row,
     ...used(row, data),
     ...servers(data),
     error: data.error,
-    ...(data.output === undefined ? {} : { output: data.output }),
+    ...outputOf(data),
   }),
   SPAWN_CANCELLED: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
 };
+
+/** A large one is told by its reference. */
+const outputOf = ({ output, ref }: EventData<'SPAWN_COMPLETE'>): Pick<Task, 'output' | 'output_ref'> => ({
+  ...(output === undefined ? {} : { output }),
+  ...(ref === undefined ? {} : { output_ref: ref }),
+});
 
 /** Of all attempts together. */
 const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>

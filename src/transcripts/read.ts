@@ -1,12 +1,13 @@
 import { STREAM } from '../../contracts/names.js';
-import type { Blobs } from '../broker/blobs.js';
+import type { BlobRef } from '../../contracts/blob.js';
 import type { Broker } from '../broker/connect.js';
 import { nextBySubject, type Stored } from '../broker/read.js';
 import type { TranscriptBody, TranscriptMessage } from './fold.js';
 
 export interface ReadTranscriptOptions {
   readonly broker: Broker;
-  readonly blobs: Blobs;
+  /** Reads what lies in the object store. */
+  readonly bodyOf: (ref: BlobRef) => Promise<Uint8Array>;
   /** The main transcript's, or a subagent's. */
   readonly subject: string;
   /** What came later doesn't count. */
@@ -18,21 +19,21 @@ export interface ReadTranscriptOptions {
 /** The messages of a session's transcript, in order, with the bodies that lie in the object store. @throws {BrokerError} */
 export async function readTranscript({
   broker,
-  blobs,
+  bodyOf,
   subject,
   upTo,
   step = (action) => action(),
 }: ReadTranscriptOptions): Promise<TranscriptMessage[]> {
-  const bodyOf = async (stored: Stored): Promise<TranscriptBody> => {
+  const whole = async (stored: Stored): Promise<TranscriptBody> => {
     const body = parse(stored.data);
     const { ref } = body;
-    return ref === undefined ? body : parse(await step(() => blobs.get(ref)));
+    return ref === undefined ? body : parse(await step(() => bodyOf(ref)));
   };
   const messages: TranscriptMessage[] = [];
   for (let seq = 1; seq <= upTo;) {
     const stored = await step(() => nextBySubject(broker, STREAM.transcripts, subject, seq));
     if (stored === undefined || stored.seq > upTo) break;
-    messages.push({ seq: stored.seq, body: await bodyOf(stored) });
+    messages.push({ seq: stored.seq, body: await whole(stored) });
     seq = stored.seq + 1;
   }
   return messages;

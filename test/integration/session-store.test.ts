@@ -8,6 +8,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { v4 as uuidv4 } from 'uuid';
 import { Blobs } from '../../src/broker/blobs.js';
+import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Transcript, transcriptEnd } from '../../workers/claude/transcripts.js';
 import { WorkerLab } from '../fixtures/worker.js';
@@ -170,6 +171,7 @@ describe('KSI_TRANSCRIPTS', () => {
         owner: 'o',
         ...(await transcriptEnd(broker, sessionId)),
         redaction: new Redaction([]),
+        large: new LargeValues(),
         signal,
       });
     },

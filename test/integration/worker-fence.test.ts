@@ -15,6 +15,7 @@ import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { MemoryWatch } from '../../workers/claude/memory.js';
 import { runClaude } from '../../workers/claude/run.js';
+import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
@@ -25,6 +26,8 @@ import { WorkerLab } from '../fixtures/worker.js';
 const log = pino({ level: 'silent' });
 const signal = AbortSignal.timeout(60_000);
 const isFenced = (error: unknown): boolean => error instanceof Stopped && error.reason === 'fenced';
+
+const redaction = new Redaction([]);
 
 describe('the fence', () => {
   let lab: WorkerLab;
@@ -90,7 +93,7 @@ describe('the fence', () => {
     assert.ok(claimed.kind === 'claimed');
     const lease = new Lease({ broker: lab.broker, delivery: held, leaseMs: 60_000, log });
     lab.onStop(() => lease.stop());
-    const events = new AttemptEvents({ ...context, lease, identity, claim: claimed.claim, traceparent: '' });
+    const events = new AttemptEvents({ ...context, lease, identity, claim: claimed.claim, traceparent: '', redaction });
     return { claim: claimed.claim, events, lease };
   }
 
@@ -159,7 +162,8 @@ describe('the fence', () => {
         sessionId,
         owner: 'o',
         signal,
-        redaction: new Redaction([]),
+        redaction,
+        large: new LargeValues(),
         ...transcript,
       });
     const entry = (uuid: string, text = ''): { type: string; uuid: string; text: string } => ({

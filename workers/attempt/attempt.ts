@@ -9,7 +9,7 @@ import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { FolderMoved } from '../claude/open-folder.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
-import { Redaction } from '../claude/redaction.js';
+import type { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
 import { serverStates } from '../claude/server-states.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
@@ -49,6 +49,7 @@ export interface AttemptOptions {
   readonly identity: TaskIdentity;
   readonly claim: Claim;
   readonly events: AttemptEvents;
+  readonly redaction: Redaction;
 }
 
 /** How long a cancelled attempt waits for what Claude says at its end that it took: shorter than an API waits for the worker. */
@@ -78,7 +79,7 @@ export class Attempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
-    this.#redaction = new Redaction(options.context.environment.credentials);
+    this.#redaction = options.redaction;
     this.#input = new PromptInput(promptContent(options.command.prompt, options.command.attachments));
   }
 
@@ -154,7 +155,7 @@ export class Attempt {
       if (this.#serverFault !== undefined) throw this.#serverFault;
       const result = this.#planned(told.result);
       const ending = { ...told, result, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
-      const mismatches = await outputMismatches(command.output_schema, ending.result);
+      const mismatches = await outputMismatches(command.output_schema, ending.result, this.#options.events.large);
       const interrupted = this.#interrupt.signal.aborted;
       const outcome = outcomeOf({ ...ending, mismatches, stopped: this.#fault(), interrupted });
       const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
@@ -222,7 +223,8 @@ export class Attempt {
     const { session_id: sessionId, owner } = command;
     const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
     const from = { sessionId, owner, ...claim.transcript };
-    const transcript = new Transcript({ broker, blobs, ...from, redaction, signal, onAppend });
+    const { large } = events;
+    const transcript = new Transcript({ broker, blobs, ...from, redaction, large, signal, onAppend });
     await refuseForeignSession(broker, command, sessionId, signal);
     const begun = await transcript.exists();
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
@@ -279,6 +281,7 @@ export class Attempt {
       gate: () => events.room(),
       redact: redactor([...environment.secrets, ...servers.secrets]),
       redaction,
+      large,
       idleMs: policy.idleTimeoutMs,
       onIdle: () => this.#stop.abort(new Stopped('idle')),
       outputBytes: limits.outputBytes,
@@ -319,10 +322,11 @@ export class Attempt {
     signal: AbortSignal,
   ): Promise<Awaited<ReturnType<typeof handsServer>> | undefined> {
     if (tools.length === 0) return Promise.resolve(undefined);
-    const { context, command, slot } = this.#options;
+    const { context, command, slot, events } = this.#options;
     const { broker, process, log } = context;
     const onWait = (): (() => void) => context.lend(slot);
-    return handsServer(new Hands({ broker, process, taskId: command.task_id, signal, log, onWait }), tools);
+    const lacking = (json: string): number => events.large.added(json);
+    return handsServer(new Hands({ broker, process, taskId: command.task_id, signal, log, onWait, lacking }), tools);
   }
 
   #asking(tools: ClaudeTools): Approvals['ask'] | undefined {
@@ -359,6 +363,7 @@ export class Attempt {
       owner,
       ...end,
       redaction: this.#redaction,
+      large: this.#options.events.large,
       signal,
     });
     await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);

@@ -12,6 +12,8 @@ import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { whileUnavailable } from '../certain.js';
 import type { ClaudeMessage } from '../claude/ending.js';
+import { LargeValues } from '../claude/large-values.js';
+import type { Redaction } from '../claude/redaction.js';
 import type { Journal } from '../journal/journal.js';
 import { JournaledOutbox } from '../journal/journaled-outbox.js';
 import type { Outcome } from '../outcome.js';
@@ -31,6 +33,7 @@ export interface AttemptEventsOptions {
   readonly workerId: string;
   readonly traceparent: string;
   readonly journal: Journal;
+  readonly redaction: Redaction;
   readonly log: Logger;
 }
 
@@ -39,6 +42,8 @@ export interface AttemptEventsOptions {
  * that is the fence (BROKER_PROTOCOL.md, Truth).
  */
 export class AttemptEvents {
+  /** What its messages lack as it is large. */
+  readonly large = new LargeValues();
   readonly #options: AttemptEventsOptions;
   readonly #outbox: Outbox;
   /** Of the SPAWN_START, which is stored already. */
@@ -190,7 +195,11 @@ export class AttemptEvents {
     const event = newEvent(this.#options.broker.clock, type, data);
     const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: claim.startSeq };
     const publication = eventPublication(event, subject, expect, traceparent);
-    this.#outbox.add({ event, publication, bytes: Buffer.byteLength(publication.payload) });
+    const { payload } = publication;
+    const added = typeof payload === 'string' ? this.large.added(payload) : 0;
+    const { redaction } = this.#options;
+    const restore = added === 0 ? undefined : (json: string): Iterable<Buffer> => this.large.restore(json, redaction);
+    this.#outbox.add({ event, publication, bytes: Buffer.byteLength(payload) + added, restore });
     return event.id;
   }
 

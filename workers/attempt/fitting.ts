@@ -1,5 +1,5 @@
 import { FORMAT_VERSION } from '../../contracts/names.js';
-import type { Blobs } from '../../src/broker/blobs.js';
+import { eventBlob, type Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { whileUnavailable } from '../certain.js';
@@ -7,14 +7,16 @@ import type { OutboxItem } from './outbox.js';
 
 /** How an event is published: one too large for a message goes without its body, which lies in the object store. Nothing is cut. */
 export async function fitting(
-  { event, publication, bytes }: OutboxItem,
+  { event, publication, bytes, restore = whole }: OutboxItem,
   taskId: string,
   { broker, blobs }: { broker: Broker; blobs: Blobs },
   signal: AbortSignal,
 ): Promise<Publication> {
   if (!blobs.needed(bytes)) return publication;
   const { message, output, input, text, ...rest } = event.data as Record<string, unknown>;
-  const body = Buffer.from(JSON.stringify(message ?? output ?? input ?? text));
-  const ref = await whileUnavailable(broker, signal, () => blobs.put(`event/${taskId}/${event.id}`, body));
+  const body = JSON.stringify(message ?? output ?? input ?? text);
+  const ref = await whileUnavailable(broker, signal, () => blobs.put(eventBlob(taskId, event.id), restore(body)));
   return { ...publication, payload: JSON.stringify({ ...event, v: FORMAT_VERSION, data: { ...rest, ref } }) };
 }
+
+const whole = (json: string): Iterable<Buffer> => [Buffer.from(json)];

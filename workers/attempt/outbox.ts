@@ -6,6 +6,10 @@ export interface OutboxItem {
   readonly event: StoredEvent;
   readonly publication: Publication;
   readonly bytes: number;
+  /** Its JSON lacks values that are only in this process's memory: `restore` puts them back. */
+  readonly restore?: ((json: string) => Iterable<Buffer>) | undefined;
+  /** In a journal: it lacks them for good. */
+  readonly lacking?: true;
 }
 
 /**

@@ -1,6 +1,10 @@
 import { judge } from '../../src/output-schema/judge.js';
 import type { Mismatch } from '../../src/output-schema/verdict.js';
 import type { ClaudeMessage } from '../claude/ending.js';
+import type { LargeValues } from '../claude/large-values.js';
+
+/** To parse more would keep other tasks' leases from being renewed. */
+const MOST_CHECKED_BYTES = 16 * 1_048_576;
 
 /**
  * Where the answer of a result does not fit the schema that it was asked for. Claude checks what it answers in that form; but it may
@@ -9,10 +13,16 @@ import type { ClaudeMessage } from '../claude/ending.js';
 export async function outputMismatches(
   schema: Readonly<Record<string, unknown>> | undefined,
   result: ClaudeMessage | undefined,
+  large: Pick<LargeValues, 'added' | 'restore'>,
 ): Promise<readonly Mismatch[]> {
   if (schema === undefined || result?.['subtype'] !== 'success' || result['is_error'] === true) return [];
-  const value = result['structured_output'];
-  if (value === undefined) return [{ path: '', message: 'Claude answered in words, and gave no structured output' }];
+  const told = result['structured_output'];
+  if (told === undefined) return [{ path: '', message: 'Claude answered in words, and gave no structured output' }];
+  const json = JSON.stringify(told);
+  const added = large.added(json);
+  if (added > MOST_CHECKED_BYTES)
+    return [{ path: '', message: `it has ${added} bytes, and no more than ${MOST_CHECKED_BYTES} can be checked` }];
+  const value: unknown = added === 0 ? told : JSON.parse(Buffer.concat([...large.restore(json)]).toString());
   const verdict = await judge({ schema, answer: { value } });
   return verdict.kind === 'fits' ? [] : verdict.mismatches;
 }

@@ -5,6 +5,7 @@ import type { Usage } from '../../contracts/usage.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
+import { Redaction } from '../claude/redaction.js';
 import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import type { Held } from '../journal/journal.js';
@@ -131,7 +132,8 @@ class TaskRun {
       .hold(this.#held)
       .catch((error: unknown) => this.#log.error({ err: error }, 'the journal could not be written'));
     this.#log.info({ attempt: claim.attempt, session_id: identity.session_id }, 'attempt started');
-    const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent });
+    const redaction = new Redaction(this.#context.environment.credentials);
+    const events = new AttemptEvents({ ...this.#context, lease: this.#lease, identity, claim, traceparent, redaction });
     if (read.kind === 'malformed' || policy === undefined) {
       const why = read.kind === 'malformed' ? read.why : '';
       const error = taskError('internal', `The task's command is not valid (${why})`);
@@ -146,6 +148,7 @@ class TaskRun {
       identity,
       claim,
       events,
+      redaction,
     });
   }
 

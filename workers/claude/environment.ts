@@ -102,10 +102,11 @@ export function claudeEnvironment(
 }
 
 /** A value so short would make ordinary text unreadable, and is no secret. */
-const SHORTEST_SECRET = 8;
+export const SHORTEST_SECRET = 8;
+export const REDACTED = '[redacted]';
 
 /** Makes the secrets in what Claude wrote unreadable. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const values = secrets.filter((secret) => secret.length >= SHORTEST_SECRET).toSorted((a, b) => b.length - a.length);
-  return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, '[redacted]'), text);
+  return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, REDACTED), text);
 }

@@ -3,8 +3,9 @@ import { Transform, type Readable, type TransformCallback, type Writable } from 
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
 import { furtherDescriptors } from './descriptors.js';
 import type { Keeper, RunPlace } from './keeper.js';
-import { ObjectLines } from './object-lines.js';
+import { LargeValues } from './large-values.js';
 import { openFolder } from './open-folder.js';
+import { StreamLines } from './stream-lines.js';
 import { Tail } from './tail.js';
 
 export interface Exit {
@@ -24,6 +25,8 @@ export class ClaudeProcess implements SpawnedProcess {
   readonly stdout: Readable;
   readonly stderrTail = new Tail();
   readonly stdoutTail = new Tail();
+  /** What is taken out of its messages. */
+  readonly large = new LargeValues();
   /** Why it could not be started. */
   spawnError: NodeJS.ErrnoException | undefined;
   /** Resolves when it is gone and its output read; never rejects. Undefined: it never ran. */
@@ -62,9 +65,9 @@ export class ClaudeProcess implements SpawnedProcess {
     folder.close();
     // The SDK alone has eight on one that it starts ahead of its task.
     this.#child.setMaxListeners(32);
-    this.stdin = this.#child.stdin;
+    this.stdin = this.#restoring();
     // A write to a process that is gone: its exit says so better.
-    this.stdin.on('error', () => undefined);
+    for (const stream of [this.stdin, this.#child.stdin]) stream.on('error', () => undefined);
     this.stdout = this.#child.stdout.pipe(this.#gated(gate));
     this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
     this.exited = this.#watch(this.#child.pid === undefined ? undefined : kept.begun(this.#child.pid));
@@ -148,16 +151,40 @@ export class ClaudeProcess implements SpawnedProcess {
 
   #gated(gate: (bytes: number) => Promise<void> | undefined): Transform {
     const tail = this.stdoutTail;
-    const lines = new ObjectLines();
-    const pass = async (chunk: Buffer, done: TransformCallback): Promise<void> => {
+    const lines = new StreamLines(this.large);
+    const take = async (chunk: Buffer): Promise<Buffer> => {
       await gate(chunk.length);
-      done(null, lines.filter(chunk));
+      return lines.take(chunk);
+    };
+    const pass = async (passing: Promise<Buffer>, done: TransformCallback): Promise<void> => {
+      try {
+        done(null, await passing);
+      } catch (error) {
+        done(error as Error);
+      }
     };
     return new Transform({
       transform(chunk: Buffer, _encoding, done) {
         tail.add(chunk);
-        void pass(chunk, done);
+        void pass(take(chunk), done);
+      },
+      flush(done) {
+        void pass(lines.rest(), done);
       },
     });
+  }
+
+  /** What is said to it repeats values of its messages, such as a tool's input that was allowed. */
+  #restoring(): Writable {
+    const { large } = this;
+    const restoring = new Transform({
+      decodeStrings: false,
+      transform(said: string | Buffer, _encoding, done) {
+        for (const piece of large.restore(said.toString())) this.push(piece);
+        done();
+      },
+    });
+    restoring.pipe(this.#child.stdin);
+    return restoring;
   }
 }

@@ -1,4 +1,4 @@
-import { redactor } from './environment.js';
+import { REDACTED, redactor, SHORTEST_SECRET } from './environment.js';
 
 /** A value nested deeper than this becomes its JSON text, so that no reader of events meets more levels than it accepts (MAX_DEPTH). */
 const DEEPEST = 150;
@@ -20,6 +20,13 @@ export class Redaction {
   /** The same value without them; the very same where there are none and it is not nested too deeply. */
   in<T>(value: T): T {
     return this.#in(value, 0) as T;
+  }
+
+  /** The same of JSON in pieces, as far as its strings are written without needless escapes. */
+  inPieces(json: Iterable<Buffer>): Iterable<Buffer> {
+    return this.#values
+      .filter((value) => value.length >= SHORTEST_SECRET)
+      .reduce((sofar, value) => without(sofar, Buffer.from(JSON.stringify(value).slice(1, -1))), json);
   }
 
   /** How long the end of a text is with which one of them may begin. */
@@ -60,4 +67,22 @@ export class Redaction {
       throw error;
     }
   }
+}
+
+/** @param secret it may begin in one piece and end in the next. */
+function* without(pieces: Iterable<Buffer>, secret: Buffer): Generator<Buffer> {
+  let open = Buffer.alloc(0);
+  for (const piece of pieces) {
+    const bytes = Buffer.concat([open, piece]);
+    let at = 0;
+    for (let found = bytes.indexOf(secret); found !== -1; found = bytes.indexOf(secret, at)) {
+      yield bytes.subarray(at, found);
+      yield Buffer.from(REDACTED);
+      at = found + secret.length;
+    }
+    const end = Math.max(at, bytes.length - secret.length + 1);
+    yield bytes.subarray(at, end);
+    open = bytes.subarray(end);
+  }
+  yield open;
 }

@@ -11,10 +11,12 @@ import {
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper, RunPlace } from './keeper.js';
 import { IdleWatch } from './idle.js';
+import type { LargeValues } from './large-values.js';
 import { FolderMoved } from './open-folder.js';
 import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
+import { restoreTranscripts } from './restore-files.js';
 import type { Login } from './sandbox.js';
 import { StreamReader } from './stream-reader.js';
 import type { WarmClaude } from './warm.js';
@@ -50,6 +52,8 @@ export interface ClaudeRun {
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
   readonly redaction: Pick<Redaction, 'in'>;
+  /** What is taken out of Claude's messages as it is large; what is out of the transcript that it resumes from is put back. */
+  readonly large: LargeValues;
   /** Longest silence of its stream; `onIdle` is called then. */
   readonly idleMs: number;
   readonly onIdle: () => void;
@@ -112,6 +116,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     run.signal.throwIfAborted();
     const began = (started: ClaudeProcess): ClaudeProcess => {
       child = started;
+      run.large.include(started.large);
       // Nothing more can come from it: its exit is waited for as after its result.
       child.stdout.once('end', () => (closed = setTimeout(tooLong, EXIT_GRACE_MS)));
       void child.exited.then(() => clearTimeout(closed));
@@ -131,6 +136,8 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
           abortController: abort,
           spawnClaudeCodeProcess: (options) => {
             try {
+              const { CLAUDE_CONFIG_DIR: config } = options.env;
+              if (run.resume && config !== undefined) restoreTranscripts(config, run.large);
               return began(new ClaudeProcess(options, run.keeper, placeOf(run), watched));
             } catch (error) {
               notStarted = error;

@@ -8,6 +8,7 @@ import {
 import { v7 as uuidv7 } from 'uuid';
 import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { BlobRef } from '../../contracts/blob.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
@@ -21,6 +22,7 @@ import {
   type TranscriptBody,
   type TranscriptMessage,
 } from '../../src/transcripts/fold.js';
+import type { LargeValues } from './large-values.js';
 import type { Redaction } from './redaction.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
 
@@ -76,7 +78,9 @@ export interface TranscriptOptions {
   /** The transcript's last sequence when the attempt began: `from`, or that of its rewind. */
   last: number;
   /** What is not to be kept. */
-  redaction: Pick<Redaction, 'in'>;
+  redaction: Redaction;
+  /** Of which its large entries lack values, those that are read too. */
+  large: LargeValues;
   /** Ends the attempts to reach the broker. */
   signal: AbortSignal;
   /** Told what Claude appends, before it is stored. */
@@ -230,10 +234,12 @@ export class Transcript implements SessionStore {
   }
 
   async #payload(id: string, body: string): Promise<string> {
-    const { broker, blobs, sessionId, signal } = this.#options;
-    const bytes = Buffer.from(body);
-    if (!blobs.needed(bytes.length)) return body;
-    const ref = await whileUnavailable(broker, signal, () => blobs.put(`transcript/${sessionId}/${id}`, bytes));
+    const { broker, blobs, sessionId, signal, large, redaction } = this.#options;
+    const added = large.added(body);
+    if (!blobs.needed(Buffer.byteLength(body) + added)) return body;
+    const ref = await whileUnavailable(broker, signal, () =>
+      blobs.put(`transcript/${sessionId}/${id}`, large.restore(body, redaction)),
+    );
     return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
   }
 
@@ -249,9 +255,15 @@ export class Transcript implements SessionStore {
   }
 
   #read(subject: string): Promise<TranscriptMessage[]> {
-    const { broker, blobs, signal } = this.#options;
+    const { broker, blobs, signal, large } = this.#options;
     const step = <T>(action: () => Promise<T>): Promise<T> => whileUnavailable(broker, signal, action);
-    return readTranscript({ broker, blobs, subject, upTo: this.#from, step });
+    const bodyOf = async (ref: BlobRef): Promise<Uint8Array> => {
+      const pieces: Buffer[] = [];
+      for await (const { buffer, byteOffset, length } of blobs.chunks(ref))
+        pieces.push(Buffer.from(buffer, byteOffset, length));
+      return large.condense(pieces);
+    };
+    return readTranscript({ broker, bodyOf, subject, upTo: this.#from, step });
   }
 
   #failed(error: unknown): Error {

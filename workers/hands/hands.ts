@@ -14,6 +14,8 @@ import { askApi, type AskOptions } from './ask.js';
 export interface HandsOptions extends AskOptions {
   /** Called when it begins to wait for a task. @returns what is called when the wait is over. */
   readonly onWait?: () => () => void;
+  /** How many bytes are taken out of what it is asked. */
+  readonly lacking?: (json: string) => number;
 }
 
 type Ask = (tool: HandToolName, input: unknown) => Promise<HandsAnswer>;
@@ -24,6 +26,7 @@ export class Hands {
   readonly #now: () => number;
   readonly #signal: AbortSignal;
   readonly #onWait: () => () => void;
+  readonly #lacking: (json: string) => number;
   #deeds = 0;
 
   constructor(options: HandsOptions, ask: Ask = (tool, input) => askApi(tool, input, options)) {
@@ -31,10 +34,13 @@ export class Hands {
     this.#now = () => options.broker.clock.monotonic();
     this.#signal = options.signal;
     this.#onWait = options.onWait ?? (() => () => undefined);
+    this.#lacking = options.lacking ?? (() => 0);
   }
 
   /** @throws the signal's reason when the attempt ends. */
   async do(tool: HandToolName, input: Record<string, unknown>): Promise<HandsAnswer> {
+    if (this.#lacking(JSON.stringify(input)) > 0)
+      return { ok: false, code: 'body_too_large', message: 'The input of the tool is too large. Give less at once.' };
     if ('deed' in HAND_TOOLS[tool] && ++this.#deeds > MOST_DEEDS)
       return {
         ok: false,

@@ -71,9 +71,11 @@ export class Journal {
     return [...this.#open().held.getRange()].map(({ value }) => value);
   }
 
-  /** What of an attempt is not delivered, in order. */
+  /** What of an attempt is not delivered, in order; not what follows one that can't be delivered any more. */
   undelivered(startId: string): OutboxItem[] {
-    return [...this.#open().events.getRange(rangeOf(startId))].map(({ value }) => value);
+    const items = [...this.#open().events.getRange(rangeOf(startId))].map(({ value }) => value);
+    const lacking = items.findIndex((item) => item.lacking === true);
+    return lacking === -1 ? items : items.slice(0, lacking);
   }
 
   /** Idempotent. */

@@ -38,9 +38,10 @@ export class JournaledOutbox implements Outbox {
   }
 
   /** After a failure nothing more is noted: whoever recovers the attempt must find no gap in its events. */
-  #note(item: OutboxItem): void {
+  #note({ restore, ...kept }: OutboxItem): void {
     const n = this.#added++;
     if (this.#failed) return;
+    const item: OutboxItem = restore === undefined ? kept : { ...kept, lacking: true };
     try {
       this.#journal.add(this.#startId, n, item).catch((error: unknown) => this.#fail(error));
     } catch (error) {

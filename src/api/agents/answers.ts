@@ -5,6 +5,7 @@ import type { EventData, StoredEvent } from '../../../contracts/events.js';
 import { MESSAGE_NAMESPACE, type MessageRequest, type TaskMessage } from '../../../contracts/messages.js';
 import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { TASK_STATES } from '../../../contracts/states.js';
+import { LARGE_BODY_BYTES } from '../../../contracts/blob.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
@@ -170,6 +171,10 @@ export class Answers {
   async #whole(event: Outcome): Promise<Outcome> {
     const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
     if (ref === undefined) return event;
+    if (ref.size > LARGE_BODY_BYTES) {
+      const result = `The answer has ${ref.size} bytes, too many for a message. GET /tasks/${event.data.task_id}/output streams it.`;
+      return { ...event, data: { ...event.data, output: { result } } };
+    }
     const output = parseJson(await this.#options.blobs.get(ref));
     return { ...event, data: { ...event.data, output } } as Outcome;
   }

@@ -1,4 +1,5 @@
 import type { EventEnvelope } from '../../../contracts/events.js';
+import { ApiError } from '../api-error.js';
 import type { ApiContext } from '../context.js';
 import { settledSequenceOf } from '../cursors.js';
 import { eventPage } from '../event-page.js';
@@ -23,6 +24,16 @@ export const taskHandlers = {
       events: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
       ...(more === undefined ? {} : { cursor: more }),
     };
+  },
+  task_output: async ({ id }, { principal, context }) => {
+    const { output, output_ref: large } = await context.tasks.task(id, principal);
+    if (large !== undefined) throw new ApiError('answer_too_large', `The output has ${large.size} bytes`);
+    if (output === undefined) throw new ApiError('not_found', `The task ${id} has no output`);
+    return output;
+  },
+  // Only large ones are apart from their event.
+  task_event_body: () => {
+    throw new ApiError('answer_too_large', 'The body lies in the object store ksi_blobs');
   },
   task_delete: ({ id }, { principal, context }) => context.deleter.task(id, principal),
   tasks_delete: (query, { principal, context }) => context.deleter.matching(query, principal),

@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { LARGE_BODY_BYTES, type BlobRef } from '../../../contracts/blob.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Session, TranscriptEntry } from '../../../contracts/sessions.js';
 import type { Blobs } from '../../broker/blobs.js';
@@ -14,7 +15,7 @@ import {
   type TranscriptMessage,
 } from '../../transcripts/fold.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../transcripts/read.js';
-import { invalid } from '../api-error.js';
+import { ApiError, invalid } from '../api-error.js';
 
 /** For as much as the body of a request may hold. */
 const STORE_TIMEOUT_MS = 30_000;
@@ -38,19 +39,19 @@ export class Transcripts {
     this.#blobs = blobs;
   }
 
-  /** As it stands now. @throws {BrokerError} */
+  /** As it stands now, with an entry of KSI's in place of those that are too large to be shown. @throws {BrokerError} */
   async main(sessionId: string): Promise<readonly TranscriptEntry[]> {
     const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
-    return foldTranscript(await this.#read(SUBJECT.transcript(sessionId), lastSeq));
+    return foldTranscript(await this.#read(SUBJECT.transcript(sessionId), lastSeq, named));
   }
 
-  /** @throws {BrokerError} */
+  /** @throws {BrokerError} @throws {ApiError} answer_too_large */
   async whole(sessionId: string): Promise<WholeTranscript> {
     const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
-    const main = await this.#read(SUBJECT.transcript(sessionId), lastSeq);
+    const main = await this.#read(SUBJECT.transcript(sessionId), lastSeq, refused);
     const subagents: Record<string, readonly TranscriptEntry[]> = {};
     for (const subject of await this.#subjects(sessionId)) {
-      const part = await this.#read(subject, lastSeq);
+      const part = await this.#read(subject, lastSeq, refused);
       subagents[decodeSubkey(subject.slice(subject.lastIndexOf('.') + 1))] = foldPart(part, main);
     }
     return { entries: foldTranscript(main), subagents };
@@ -90,12 +91,26 @@ export class Transcripts {
     return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
   }
 
-  #read(subject: string, upTo: number): Promise<TranscriptMessage[]> {
-    return readTranscript({ broker: this.#broker, blobs: this.#blobs, subject, upTo });
+  #read(subject: string, upTo: number, large: (ref: BlobRef) => Uint8Array): Promise<TranscriptMessage[]> {
+    return readTranscript({ broker: this.#broker, bodyOf: (ref) => this.#body(ref, large), subject, upTo });
+  }
+
+  async #body(ref: BlobRef, large: (ref: BlobRef) => Uint8Array): Promise<Uint8Array> {
+    return ref.size > LARGE_BODY_BYTES ? large(ref) : this.#blobs.get(ref);
   }
 
   async #subjects(sessionId: string): Promise<string[]> {
     const subjects = await subjectsOf(this.#broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '*'));
     return subjects.filter((subject) => subject !== SUBJECT.sessionWorkspace(sessionId));
   }
+}
+
+function named({ size }: BlobRef): Uint8Array {
+  const content = `Entries of ${size} bytes together are too large to be shown. Claude reads them when the session goes on.`;
+  const entry = { type: 'ksi_large_entries', uuid: uuidv7(), size, content };
+  return Buffer.from(JSON.stringify({ v: FORMAT_VERSION, entries: [entry] } satisfies TranscriptBody));
+}
+
+function refused({ size }: BlobRef): never {
+  throw new ApiError('answer_too_large', `The session has entries of ${size} bytes`);
 }

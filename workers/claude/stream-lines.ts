@@ -1,0 +1,52 @@
+import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import type { LargeValues } from './large-values.js';
+
+const NEWLINE = 0x0a;
+const BRACE = 0x7b;
+const isBlank = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x0d;
+
+/** Of what is left of a large line, beyond which it is no message. */
+const MOST_LEFT_BYTES = 2 * LARGE_BODY_BYTES;
+
+/**
+ * Passes whole lines on that begin like a JSON object, the large ones without their large values. The SDK ends the whole run at a line
+ * such as `null`, even when a good result follows.
+ */
+export class StreamLines {
+  readonly #large: LargeValues;
+  #state: 'start' | 'keep' | 'drop' = 'start';
+  /** Of the line that has begun. */
+  #held: Buffer[] = [];
+
+  constructor(large: LargeValues) {
+    this.#large = large;
+  }
+
+  /** The lines that `chunk` completes. */
+  async take(chunk: Buffer): Promise<Buffer> {
+    const passed: Buffer[] = [];
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#state === 'start') {
+        while (at < chunk.length && isBlank(chunk[at] ?? 0)) at += 1;
+        if (at === chunk.length) break;
+        this.#state = chunk[at] === BRACE ? 'keep' : 'drop';
+      }
+      const newline = chunk.indexOf(NEWLINE, at);
+      const end = newline === -1 ? chunk.length : newline + 1;
+      if (this.#state === 'keep') this.#held.push(chunk.subarray(at, end));
+      if (newline !== -1) passed.push(await this.rest());
+      at = end;
+    }
+    return passed.length === 1 && passed[0] !== undefined ? passed[0] : Buffer.concat(passed);
+  }
+
+  /** What is held of a line: all of it, at the end of the stream. */
+  async rest(): Promise<Buffer> {
+    const line = this.#held;
+    this.#held = [];
+    this.#state = 'start';
+    const condensed = await this.#large.condense(line);
+    return condensed.length > MOST_LEFT_BYTES ? Buffer.alloc(0) : condensed;
+  }
+}
