@@ -14,6 +14,9 @@ const SECRET = 'canary-of-a-server-55d1';
 /** A pixel. */
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
+/** Begins as a PDF, and is none. */
+const BROKEN_PDF = Buffer.from('%PDF-1.7 BROKEN').toString('base64');
+
 describe('what a task asks of the real claude', { skip }, async () => {
   const containment = await findContainment();
   let lab: WorkerLab;
@@ -41,7 +44,10 @@ describe('what a task asks of the real claude', { skip }, async () => {
         needed: { ...crashing, required: true },
       }),
     );
-    api = await startMessagesStandin({ deltaMs: 1 });
+    api = await startMessagesStandin({
+      deltaMs: 1,
+      refuse: (body) => (JSON.stringify(body).includes(BROKEN_PDF) ? 'The PDF specified was not valid.' : undefined),
+    });
     lab = await WorkerLab.start({
       KSI_CLAUDE_BIN: CLAUDE_REAL ?? '',
       KSI_MCP_SERVERS: servers,
@@ -130,6 +136,16 @@ describe('what a task asks of the real claude', { skip }, async () => {
     assert.match(asked, /"type":"image"/);
     assert.match(asked, /TEXT-CANARY é/);
     assert.match(asked, /notes\.md/);
+  });
+
+  it('goes on with a session to which a document was attached that the Messages API refuses', async () => {
+    const attachments = [{ name: 'broken.pdf', media_type: 'application/pdf', data: BROKEN_PDF }];
+    const { sessionId } = await complete('BROKEN', { attachments });
+    const refused = api.requests.filter(({ body }) => JSON.stringify(body).includes(BROKEN_PDF));
+    assert.equal(refused.length, 1, 'Claude leaves it out from then on');
+    const { output } = await complete('AND NOW', {}, sessionId);
+    assert.match(String(output['result']), /AND NOW/);
+    assert.equal(api.requests.filter(({ body }) => JSON.stringify(body).includes(BROKEN_PDF)).length, 1);
   });
 
   it('answers by a schema', async () => {

@@ -13,6 +13,8 @@ export interface MessagesStandinOptions {
   readonly deltaMs?: number;
   /** Replaces the last user prompt (directives included) of any main request; undefined leaves it. `body`: the whole request. */
   readonly script?: (conversation: Conversation, body: unknown) => string | undefined;
+  /** Why a request is refused with 400, as the Messages API refuses content; undefined: it is not. */
+  readonly refuse?: (body: unknown) => string | undefined;
   /** How many requests `requests` remembers; 1,000 unless said. */
   readonly keep?: number;
 }
@@ -113,6 +115,8 @@ class Standin implements MessagesStandin {
     }
     if (conversation === undefined) return sendJson(response, 400, errorBody(400, 'messages: a list is needed'));
     if (path.endsWith('/count_tokens')) return sendJson(response, 200, { input_tokens: conversation.inputTokens });
+    const refused = this.#options.refuse?.(body);
+    if (refused !== undefined) return sendJson(response, 400, errorBody(400, refused));
     await this.#answer(conversation, request, response);
   }
 
