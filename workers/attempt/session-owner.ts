@@ -6,8 +6,7 @@ import { whileUnavailable } from '../certain.js';
 import { TaskFault } from './fault.js';
 
 /**
- * The API has checked whose session it is. A session that was begun by another owner since then, or a forged command, must not show a transcript to
- * whoever asks for it.
+ * The API has checked whose session it is, but another owner may have begun it since then. Who can forge a command can also claim `all_owners`.
  * @throws {TaskFault} session_gone: the session is another owner's.
  */
 export async function refuseForeignSession(
