@@ -8,6 +8,8 @@ const list = (fallback: string, description: string, pattern = '^$|^[^,\\s]+(,[^
 
 /** The broker knows a user for each from its start (nats.conf). */
 export const MOST_WORKERS = 256;
+/** Each has six consumers, and nats.conf allows 2,000 on a stream. */
+export const MOST_QUEUES = 300;
 
 /**
  * All of KSI's configuration: environment variables, read once by each process's entry point (`src/config.ts`).
@@ -112,7 +114,7 @@ export const Config = Type.Object({
   ),
   KSI_QUEUES: list(
     'default',
-    'Queues that exist and that workers serve, by comma.',
+    `Queues that exist and that workers serve, by comma; at most ${MOST_QUEUES}.`,
     '^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*$',
   ),
   KSI_QUEUE_MAX: Int(
@@ -159,6 +161,11 @@ export const Config = Type.Object({
     1_048_576,
     Number.MAX_SAFE_INTEGER,
     10_737_418_240,
+  ),
+  KSI_STREAM_MAX_BYTES: list(
+    '',
+    'Bytes that other streams may take, by comma: `KSI_TRANSCRIPTS=21474836480,KSI_AUDIT=536870912` (docs/reliability.md has all streams).',
+    '^([A-Za-z_]+=[1-9][0-9]{0,14}(,[A-Za-z_]+=[1-9][0-9]{0,14})*)?$',
   ),
   KSI_CONTAINMENT: Type.Enum(['auto', 'sandbox', 'process_group'], {
     default: 'auto',

@@ -204,6 +204,10 @@ export const SUBJECT = {
   apiRates: 'ksi.api-rates',
 
   apiVerb: (verb: string) => `ksi.api.${verb}`,
+
+  /** The broker's own word that a stream, or a consumer of a stream, was deleted. */
+  streamGone: '$JS.EVENT.ADVISORY.STREAM.DELETED.*',
+  consumerGone: '$JS.EVENT.ADVISORY.CONSUMER.DELETED.*.*',
 } as const;
 
 export const CONSUMER = {

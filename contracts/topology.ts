@@ -3,6 +3,7 @@ import { EXCHANGE_TTL_S } from './exchanges.js';
 import { AGENT_PRESENCE_TTL_S } from './agents.js';
 import { ANSWER_MESSAGE } from './conversations.js';
 import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
+import { streamLimits } from './stream-limits.js';
 import { isEnded, TASK_STATES, TASK_STATUSES } from './states.js';
 import { TICKET_S } from './tokens.js';
 import { PRESENCE_TTL_S } from './workers.js';
@@ -22,6 +23,7 @@ const compressionOf = ({ KSI_NATS_SERVERS }: Pick<Config, 'KSI_NATS_SERVERS'>): 
 export interface StreamSpec {
   readonly name: string;
   readonly subjects: readonly string[];
+  readonly sources?: readonly { readonly name: string; readonly [field: string]: unknown }[];
   readonly [field: string]: unknown;
 }
 
@@ -31,10 +33,19 @@ export const streamSpecs = (
     | 'KSI_QUEUES'
     | 'KSI_QUEUE_MAX'
     | 'KSI_QUEUE_MAX_BYTES'
+    | 'KSI_STREAM_MAX_BYTES'
     | 'KSI_EVENTS_MAX_AGE_S'
     | 'KSI_EVENTS_MAX_BYTES'
     | 'KSI_NATS_SERVERS'
   >,
+): readonly StreamSpec[] => {
+  const limits = streamLimits(config);
+  return unlimitedSpecs(config).map((spec) => ({ ...spec, max_bytes: limits[spec.name] }));
+};
+
+/** Every stream has a limit of bytes besides (stream-limits.ts). */
+const unlimitedSpecs = (
+  config: Pick<Config, 'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_NATS_SERVERS'>,
 ): readonly StreamSpec[] => [
   {
     name: STREAM.commands,
@@ -46,7 +57,6 @@ export const streamSpecs = (
     // Refuse rather than lose: the API answers 429.
     discard: 'new',
     max_msgs: config.KSI_QUEUE_MAX * config.KSI_QUEUES.split(',').length,
-    max_bytes: config.KSI_QUEUE_MAX_BYTES,
     allow_direct: true,
     allow_atomic: true,
   },
@@ -54,7 +64,7 @@ export const streamSpecs = (
     name: STREAM.schedules,
     description: 'What is to happen at a time, and what is due',
     subjects: [SUBJECT.schedulesAll, SUBJECT.dueAll],
-    // What is due goes when it is acknowledged; a schedule when it fires. Limits of any kind would drop pending ones.
+    // What is due goes when it is acknowledged; a schedule when it fires. A limit drops pending ones, which the sweepers make again.
     retention: 'workqueue',
     storage: 'file',
     num_replicas: config.KSI_NATS_SERVERS,
@@ -73,7 +83,6 @@ export const streamSpecs = (
     num_replicas: config.KSI_NATS_SERVERS,
     discard: 'new',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
-    max_bytes: config.KSI_EVENTS_MAX_BYTES,
     // All of them are readers': KSI has no consumer here (docs/adr/0024).
     max_consumers: READERS_CONSUMERS,
     allow_direct: true,
@@ -121,9 +130,8 @@ export const streamSpecs = (
     storage: 'file',
     compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
-    // At least as long and as much as KSI_EVENTS: a stream that is empty takes everything from its source anew.
+    // At least as long as KSI_EVENTS: a stream that is empty takes everything from its source anew.
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
-    max_bytes: config.KSI_EVENTS_MAX_BYTES,
     discard: 'old',
     allow_direct: true,
   },
@@ -151,7 +159,6 @@ export const streamSpecs = (
     // A convenience: it must never hold up the end of a task.
     discard: 'old',
     max_age: seconds(config.KSI_EVENTS_MAX_AGE_S),
-    max_bytes: 1_073_741_824,
     allow_direct: true,
   },
   {
@@ -174,7 +181,8 @@ export const streamSpecs = (
     storage: 'file',
     compression: compressionOf(config),
     num_replicas: config.KSI_NATS_SERVERS,
-    discard: 'new',
+    // At its limit the oldest entries go: it must never hold up an operation.
+    discard: 'old',
     max_age: seconds(365 * 86_400),
     deny_delete: true,
     deny_purge: true,
@@ -210,6 +218,12 @@ export const streamSpecs = (
     // A deleted one leaves a mark that goes by itself.
     allow_msg_ttl: true,
   },
+  objectStore(BUCKET.blobs, 'Bodies of events too large for a message', config.KSI_NATS_SERVERS),
+  objectStore(
+    BUCKET.privateBlobs,
+    'Other bodies too large for a message, with prompts and transcripts',
+    config.KSI_NATS_SERVERS,
+  ),
 ];
 
 /** Consumers of events that readers may have at a time, all together. Many of them slow down publishing. */
@@ -249,10 +263,18 @@ const ownedBucket = (name: string, description: string, replicas: number): Strea
   allow_msg_ttl: true,
 });
 
-export const BLOB_BUCKETS = [
-  { name: BUCKET.blobs, description: 'Bodies of events too large for a message' },
-  { name: BUCKET.privateBlobs, description: 'Other bodies too large for a message, with prompts and transcripts' },
-] as const;
+/** The stream of an object store, as its clients make one. */
+const objectStore = (name: string, description: string, replicas: number): StreamSpec => ({
+  name: `OBJ_${name}`,
+  description,
+  subjects: [`$O.${name}.C.>`, `$O.${name}.M.>`],
+  retention: 'limits',
+  storage: 'file',
+  num_replicas: replicas,
+  discard: 'new',
+  allow_rollup_hdrs: true,
+  allow_direct: true,
+});
 
 export interface LaneSpec {
   readonly queue: string;
@@ -354,6 +376,8 @@ const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
 
 export interface ConsumerSpec {
   readonly stream: string;
+  /** The agent whose inbox it delivers. */
+  readonly agentId?: string;
   readonly consumer: {
     readonly durable_name: string;
     readonly filter_subject: string;
@@ -374,7 +398,10 @@ export const consumerSpecs = (
     ...[DUE_CONSUMER].map(on(STREAM.schedules)),
     ...[ROUTER_CONSUMER, CONVERSATIONS_CONSUMER].map(on(STREAM.messages)),
     ...[ANSWERS_CONSUMER].map(on(STREAM.outcomes)),
-    ...itemsOf(config.KSI_NATS_AGENTS).map(nativeInboxConsumer).map(on(STREAM.messages)),
+    ...itemsOf(config.KSI_NATS_AGENTS).map((agentId) => ({
+      ...on(STREAM.messages)(nativeInboxConsumer(agentId)),
+      agentId,
+    })),
   ];
 };
 

@@ -1,5 +1,7 @@
-import { Config } from '../contracts/config.js';
+import { Config, MOST_QUEUES } from '../contracts/config.js';
 import { check } from '../contracts/check.js';
+import { STREAM } from '../contracts/names.js';
+import { LEAST_STREAM_BYTES, LIMITED_STREAMS, limitsIn } from '../contracts/stream-limits.js';
 import { ConfigError } from './config-error.js';
 
 export { ConfigError };
@@ -33,8 +35,32 @@ export function examineConfig(env: Readonly<Record<string, string | undefined>>)
   const faults = result.ok
     ? []
     : result.faults.map((fault) => `${fault.field}=${JSON.stringify(values[fault.field])}: ${fault.message}`);
-  return { values, set, faults };
+  return { values, set, faults: [...faults, ...faultsOfQueues(values), ...faultsOfLimits(values)] };
 }
+
+function* faultsOfQueues({ KSI_QUEUES: text }: ExaminedConfig['values']): Generator<string> {
+  const queues = listOf(String(text));
+  if (queues.length > MOST_QUEUES)
+    yield `KSI_QUEUES names ${queues.length} queues, and the broker has room for ${MOST_QUEUES}: use fewer`;
+  const twice = queues.find((queue, index) => queues.indexOf(queue) !== index);
+  if (twice !== undefined) yield `KSI_QUEUES names ${twice} twice: name each queue once`;
+}
+
+function* faultsOfLimits({ KSI_STREAM_MAX_BYTES: text }: ExaminedConfig['values']): Generator<string> {
+  for (const [stream, bytes] of limitsIn(String(text))) {
+    const own = OWN_LIMITS.get(stream);
+    if (own !== undefined) yield `KSI_STREAM_MAX_BYTES names ${stream}: set ${own} instead`;
+    else if (!LIMITED_STREAMS.includes(stream))
+      yield `KSI_STREAM_MAX_BYTES names ${stream}, which is no stream: there is ${LIMITED_STREAMS.join(', ')}`;
+    else if (bytes < LEAST_STREAM_BYTES)
+      yield `KSI_STREAM_MAX_BYTES gives ${stream} ${bytes} bytes: give it ${LEAST_STREAM_BYTES} or more`;
+  }
+}
+
+const OWN_LIMITS = new Map<string, string>([
+  [STREAM.commands, 'KSI_QUEUE_MAX_BYTES'],
+  [STREAM.events, 'KSI_EVENTS_MAX_BYTES'],
+]);
 
 /**
  * Reads the whole configuration from `env`. Variables that KSI doesn't know are left alone.

@@ -23,6 +23,8 @@ export interface LanesOptions {
 const PARK_MS = 20_000;
 /** After a pull that had no answer: the topology is not there yet, or the broker is away. */
 const UNAVAILABLE_PAUSE_MS = 500;
+/** At the first start of a cluster an API makes the consumers, and one that is lost is soon made again. */
+const TIMES_UNANSWERED = 10;
 
 /** While only deeper runs have room here, a run without room is put off, so that others are delivered: longer each time, as there may be many. */
 const putOffMs = ({ count }: Delivery): number => Math.min(5_000, 250 * count);
@@ -61,6 +63,8 @@ export class Lanes {
   #wake: (() => void) | undefined;
   #woken = false;
   #unavailable = false;
+  /** Pulls in succession that had no answer. */
+  #unanswered = 0;
   #offConnection: (() => void) | undefined;
 
   constructor(options: LanesOptions) {
@@ -74,6 +78,11 @@ export class Lanes {
   /** Runs that are under way. */
   get running(): number {
     return this.#running.size;
+  }
+
+  /** Its consumers answered when they were last asked. */
+  get answered(): boolean {
+    return this.#unanswered === 0;
   }
 
   start(): void {
@@ -186,8 +195,16 @@ export class Lanes {
   }
 
   #onPullEnd(spec: LaneSpec, end: PullEnd): void {
+    if (end !== 'unavailable') this.#unanswered = 0;
     if (end === 'unavailable' && !this.#stopping && !this.#unavailable) {
-      this.#options.log.debug({ consumer: spec.name }, 'the consumer does not answer; looking again soon');
+      const { broker, log } = this.#options;
+      log.debug({ consumer: spec.name }, 'the consumer does not answer; looking again soon');
+      this.#unanswered += 1;
+      if (this.#unanswered === TIMES_UNANSWERED && broker.connected())
+        log.warn(
+          { stream: STREAM.commands, consumer: spec.name },
+          'the consumer does not answer, so no task is taken; if it is missing, an API makes it again',
+        );
       this.#unavailable = true;
       this.#options.broker.clock.after(UNAVAILABLE_PAUSE_MS, () => {
         this.#unavailable = false;

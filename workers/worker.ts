@@ -224,7 +224,7 @@ export class Worker {
 
   /** It takes tasks. */
   get ready(): boolean {
-    return this.#stopped === undefined && this.#options.broker.connected();
+    return this.#stopped === undefined && this.#options.broker.connected() && this.#lanes.answered;
   }
 
   /** Resolves when it takes tasks, or is stopped before. A start that fails stops what it started. */

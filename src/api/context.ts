@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
+import type { TopologyKeeper } from '../broker/topology-keeper.js';
 import type { ReplayLimit } from '../events/feed.js';
 import type { EventHub } from '../events/hub.js';
 import type { Tail } from '../events/tail.js';
@@ -40,6 +41,7 @@ export interface ApiContext {
   readonly log: Logger;
   readonly version: string;
   readonly broker: Broker;
+  readonly topology: Pick<TopologyKeeper, 'fault' | 'created'>;
   readonly blobs: Blobs;
   readonly hub: EventHub;
   readonly tail: Tail;

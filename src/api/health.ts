@@ -1,12 +1,25 @@
 import type { Health } from '../../contracts/http.js';
+import { STREAM } from '../../contracts/names.js';
+import { incarnationOf } from '../events/cursor.js';
 import type { ApiContext } from './context.js';
 
+/** Why a task that is accepted now could not run; undefined: it can. */
+export function whyNotReady({ broker, topology, hub, tail, closing, started }: ApiContext): string | undefined {
+  if (closing.aborted) return 'shutting down';
+  if (!broker.connected()) return 'the broker is away';
+  if (topology.fault !== undefined) return topology.fault;
+  const follows = incarnationOf(topology.created(STREAM.events) ?? '') === hub.position.incarnation;
+  if (!tail.caughtUp || !follows) return 'the read model is catching up';
+  return started() ? undefined : 'the API is starting';
+}
+
 /** How this API is. */
-export function healthOf({ broker, tail, hub, metrics, version }: ApiContext): Health {
+export function healthOf(context: ApiContext): Health {
+  const { broker, tail, hub, metrics, version } = context;
   const connected = broker.connected();
   const position = tail.model.position.seq;
   return {
-    status: connected && tail.caughtUp ? 'healthy' : 'degraded',
+    status: whyNotReady(context) === undefined ? 'healthy' : 'degraded',
     version,
     uptime_s: Math.floor(process.uptime()),
     active_connections: metrics.activeConnections,

@@ -9,7 +9,8 @@ import { isEnded } from '../../contracts/states.js';
 import { Blobs } from '../broker/blobs.js';
 import { connectBroker } from '../broker/connect.js';
 import { isBrokerAway } from '../broker/errors.js';
-import { makeTopology } from '../broker/topology.js';
+import { KnownStreams } from '../broker/known-streams.js';
+import { TopologyKeeper } from '../broker/topology-keeper.js';
 import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
@@ -76,6 +77,7 @@ import { forgetNotAccepted } from './accept/forget-not-accepted.js';
 import { Sweeper } from './sweeper.js';
 import { TaskReader } from './task-reader.js';
 import { statusOfEvent } from '../../contracts/states.js';
+import { STREAM } from '../../contracts/names.js';
 import type { Usage } from '../../contracts/usage.js';
 
 export interface ApiOptions {
@@ -85,6 +87,8 @@ export interface ApiOptions {
   readonly log: Logger;
   /** Ends the wait for the broker. */
   readonly signal: AbortSignal;
+  /** How long the loss of a stream is reported before it is made anew. Default 5 s; tests have no time for that. */
+  readonly reportLossMs?: number | undefined;
 }
 
 export interface Api {
@@ -147,7 +151,15 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       signal,
     });
     stops.push(() => broker.close());
-    await makeTopology(broker, config, { log, signal });
+    const folder = join(config.KSI_DIR, config.KSI_PROCESS ?? `api-${config.KSI_PORT}`);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const known = await KnownStreams.open(join(folder, 'streams.json'), log);
+    stops.push(() => known.stop());
+    const topology = new TopologyKeeper({ broker, config, known, reportMs: options.reportLossMs, log });
+    stops.push(() => topology.stop());
+    starting.explain(() => topology.fault);
+    await topology.make(signal);
+    topology.watch();
     await broker.clock.known(signal);
     const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
     const tokens = new TokenRegistry(broker, seal, log);
@@ -162,9 +174,10 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     const hub = new EventHub(broker, blobs, log);
     stops.push(() => hub.stop());
     await hub.start();
+    topology.onAnother((stream) => {
+      if (stream === STREAM.events) void hub.catchUp();
+    });
     const limit = new ReplayLimit(REPLAYS_AT_ONCE);
-    const folder = join(config.KSI_DIR, config.KSI_PROCESS ?? `api-${config.KSI_PORT}`);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
     const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
     stops.push(() => tail.stop());
     const gauge = new QueueGauge(broker, config, log);
@@ -182,6 +195,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       model: tail.model,
       disk: new DiskRoom(dataFolders(config.KSI_DIR)),
       gauge,
+      topology,
       records: sessionRecords,
       names: sessionNames,
       budget,
@@ -245,6 +259,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       log,
       version: options.version,
       broker,
+      topology,
       blobs,
       hub,
       tail,

@@ -19,6 +19,7 @@ export class Starting {
   readonly #failed = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #app: Promise<FastifyInstance | undefined> | undefined;
+  #why: () => string | undefined = () => undefined;
 
   constructor(options: StartingOptions) {
     this.#options = options;
@@ -32,6 +33,11 @@ export class Starting {
     return this.#failed.signal;
   }
 
+  /** Has probes told what is waited for. */
+  explain(why: () => string | undefined): void {
+    this.#why = why;
+  }
+
   /** Frees the port. Idempotent. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
@@ -41,7 +47,7 @@ export class Starting {
   async #listen(): Promise<FastifyInstance | undefined> {
     const { config, log } = this.#options;
     try {
-      const app = await buildStarting(this.#options);
+      const app = await buildStarting(this.#options, () => this.#why() ?? REASON);
       const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
       log.warn({ url }, 'the API answers 503 until it reaches the broker');
       return app;
@@ -52,13 +58,13 @@ export class Starting {
   }
 }
 
-const brokerAway = (): ApiError => new ApiError('broker_unavailable', `This API has just started, and ${REASON}`);
+const brokerAway = (why: string): ApiError => new ApiError('broker_unavailable', `This API has just started: ${why}`);
 
-async function buildStarting(options: StartingOptions): Promise<FastifyInstance> {
-  const app = await buildEdge({ ...options, unknown: brokerAway });
+async function buildStarting(options: StartingOptions, why: () => string): Promise<FastifyInstance> {
+  const app = await buildEdge({ ...options, unknown: () => brokerAway(why()) });
   const begun = performance.now();
   app.get('/livez', () => ({ live: true }));
-  app.get('/readyz', (_request, reply) => reply.code(503).send({ ready: false, reason: REASON }));
+  app.get('/readyz', (_request, reply) => reply.code(503).send({ ready: false, reason: why() }));
   app.get('/health', (): Health => ({
     status: 'degraded',
     version: options.version,

@@ -46,6 +46,8 @@ const KINDS: Readonly<Record<number, BrokerErrorKind>> = {
   10047: 'full', // insufficient storage
   10008: 'unavailable', // JetStream system temporarily unavailable
   10009: 'unavailable', // no leader: cluster not available
+  10014: 'unavailable', // no such consumer: an API makes it again
+  10059: 'unavailable', // no such stream: the same
   10158: 'unavailable', // a message of this id is on its way to be stored, in a cluster
   10163: 'unavailable', // a new leader can't check expected sequences yet
   10167: 'unavailable', // too many requests

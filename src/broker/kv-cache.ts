@@ -56,6 +56,8 @@ export class KvCache<T> {
   readonly #gone = new Map<string, number>();
   readonly #listeners = new Set<(change: KvChange<T>) => void>();
   #seen = 0;
+  /** When the bucket was made, as of the last look. */
+  #created: string | undefined;
   #waiting: Entry[] = [];
   #reading: Promise<void> | undefined;
   #lookedAt = -Infinity;
@@ -134,12 +136,15 @@ export class KvCache<T> {
 
   async #read(): Promise<void> {
     const { broker } = this.#options;
-    const { lastSeq } = await streamPosition(broker, this.#stream);
-    const anew = lastSeq < this.#seen || performance.now() - this.#lookedAt > TOO_LONG_MS;
+    const { lastSeq, created } = await streamPosition(broker, this.#stream);
+    const another = lastSeq < this.#seen || created !== (this.#created ?? created);
+    const anew = another || performance.now() - this.#lookedAt > TOO_LONG_MS;
     const known = anew ? new Set(this.#entries.keys()) : undefined;
-    // Made anew, its sequences begin again.
-    if (lastSeq < this.#seen)
-      for (const [key, { value }] of this.#entries) this.#entries.set(key, { value, revision: 0 });
+    // Its sequences begin again.
+    if (another) {
+      this.#gone.clear();
+      for (const [key, { value }] of this.#entries) this.#entries.set(key, { value, revision: -1 });
+    }
     if (anew) this.#seen = 0;
     if (lastSeq > this.#seen)
       for await (const stored of readStream(broker, this.#stream, `${this.#prefix}>`, this.#seen, lastSeq)) {
@@ -151,6 +156,7 @@ export class KvCache<T> {
     this.#seen = Math.max(this.#seen, lastSeq);
     for (const [key, seq] of this.#gone) if (seq <= this.#seen) this.#gone.delete(key);
     this.#lookedAt = performance.now();
+    this.#created = created;
     this.#drain();
   }
 
@@ -182,7 +188,7 @@ export class KvCache<T> {
 
   #set(key: string, value: T | undefined, revision: number, expired: boolean): void {
     const before = this.#entries.get(key);
-    if (revision <= Math.max(before?.revision ?? 0, this.#gone.get(key) ?? 0)) return;
+    if (revision <= Math.max(before?.revision ?? -1, this.#gone.get(key) ?? -1)) return;
     if (value === undefined) {
       this.#entries.delete(key);
       if (revision > this.#seen) this.#gone.set(key, revision);

@@ -1,4 +1,4 @@
-import { JetStreamApiError, type StoredMsg } from '@nats-io/jetstream';
+import { JetStreamApiError, type StoredMsg, type StreamInfo } from '@nats-io/jetstream';
 import { HEADER } from '../../contracts/names.js';
 import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
@@ -18,6 +18,7 @@ export const sourceOf = (taken: Pick<Stored, 'header'> | undefined): number =>
   Number(taken?.header(HEADER.source).split(' ')[1] ?? 0);
 
 const NO_MESSAGE = 10037;
+const NO_STREAM = 10059;
 
 /** The last message whose subject matches `filter` (wildcards allowed), read from the leader. @throws {BrokerError} */
 export const lastBySubject = (broker: Broker, stream: string, filter: string): Promise<Stored | undefined> =>
@@ -38,6 +39,16 @@ export async function subjectsOf(broker: Broker, stream: string, filter: string)
     return Object.keys(info.state.subjects ?? {});
   } catch (error) {
     throw asBrokerError(error, `reading the subjects of ${stream}`);
+  }
+}
+
+/** @returns undefined: there is no such stream. @throws {BrokerError} */
+export async function streamInfo(broker: Broker, stream: string): Promise<StreamInfo | undefined> {
+  try {
+    return await broker.jsm.streams.info(stream);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.apiError().err_code === NO_STREAM) return undefined;
+    throw asBrokerError(error, `reading the state of ${stream}`);
   }
 }
 

@@ -9,7 +9,7 @@ const LOOK_MS = 2_000;
 const PATIENCE_MS = 10_000;
 
 /** The streams that take from KSI_EVENTS: some of what they take, and all that they hold. */
-const TAKERS = [
+export const TAKERS = [
   { stream: STREAM.messages, source: SUBJECT.agentMail('*'), holds: SUBJECT.messagesAll },
   {
     stream: STREAM.outcomes,

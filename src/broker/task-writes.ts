@@ -27,3 +27,12 @@ type Writes = typeof TASK_WRITES;
 export type OptionalWrite = {
   [Name in keyof Writes]: Writes[Name]['essential'] extends false ? Name : never;
 }[keyof Writes];
+
+/** Whether a task can go on without the stream. What no task is written to is needed by what surrounds tasks. */
+export const isEssential = (stream: string): boolean =>
+  stream !== STREAM.audit && Object.values(TASK_WRITES).every((write) => write.stream !== stream || write.essential);
+
+/** Streams without room for which a task cannot come to its end. KSI_COMMANDS has a reserve of its own (QueueGauge). */
+export const NEED_ROOM: readonly string[] = (['event', 'event_body', 'transcript', 'command_body'] as const).map(
+  (write) => TASK_WRITES[write].stream,
+);

@@ -1,96 +1,107 @@
-import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
-import { Objm } from '@nats-io/obj';
+import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
-import type { Config } from '../../contracts/config.js';
-import { BLOB_BUCKETS, consumerSpecs, streamSpecs, type ConsumerSpec } from '../../contracts/topology.js';
-import { sleep } from '../clock.js';
-import type { Broker } from './connect.js';
+import type { ConsumerSpec, StreamSpec } from '../../contracts/topology.js';
+import { API_TIMEOUT_MS, type Broker } from './connect.js';
+import { consumerStart, streamStart, takeAnew } from './continuation.js';
+import { brokerErrorOf, type ApiFault } from './errors.js';
 import { asBrokerError } from './read.js';
 
-/** The JetStream API's codes for a stream that is not there, and a consumer that is, with other settings. */
-const NOT_FOUND = 10059;
-const EXISTS = 10148;
+/** The JetStream API's codes. A stream or a consumer of that name is there, with other settings. */
+const STREAM_EXISTS = 10058;
+const CONSUMER_EXISTS = 10148;
 
 const isCode = (error: unknown, code: number): boolean =>
   error instanceof JetStreamApiError && error.apiError().err_code === code;
 
-const RETRY_MS = 500;
-
-/**
- * Makes the broker's streams, consumers and buckets what the contract says, as soon as its JetStream answers: servers that have
- * just met elect leaders first. Several processes may do it at once. @throws the signal's reason.
- */
-export async function makeTopology(
-  broker: Broker,
-  config: Config,
-  { log, signal }: { log: Logger; signal: AbortSignal },
-): Promise<void> {
-  for (;;) {
-    try {
-      return await ensureTopology(broker, config, log);
-    } catch (error) {
-      log.warn({ err: error }, 'the streams cannot be made yet; trying on');
-    }
-    await sleep(broker.clock, RETRY_MS, signal);
-  }
+/** The specification as it applies to a stream that stands: where a stream took up another one does not change. */
+export function asItStands(spec: StreamSpec, { sources: standing = [] }: Pick<StreamConfig, 'sources'>): StreamSpec {
+  const sources = spec.sources?.map((source) => {
+    const start = standing.find(({ name }) => name === source.name)?.opt_start_time;
+    return start === undefined ? source : { ...source, opt_start_time: start };
+  });
+  return sources === undefined ? spec : { ...spec, sources };
 }
 
-/** @throws {BrokerError} */
-async function ensureTopology(broker: Broker, config: Config, log: Logger): Promise<void> {
-  for (const spec of streamSpecs(config))
-    await ensureStream(broker, spec as unknown as Partial<StreamConfig> & { name: string }, log);
-  for (const spec of consumerSpecs(config)) await ensureConsumer(broker, spec);
-  for (const { name, description } of BLOB_BUCKETS) {
-    try {
-      await new Objm(broker.js).create(name, { description, replicas: config.KSI_NATS_SERVERS });
-    } catch (error) {
-      throw asBrokerError(error, `making the bucket ${name}`);
-    }
+/** Makes a stream that is not there. @param lost it was there before. @throws {BrokerError} */
+export async function makeStream(broker: Broker, spec: StreamSpec, lost: boolean): Promise<void> {
+  const start = lost ? await streamStart(broker, spec) : {};
+  try {
+    await broker.jsm.streams.add({ ...spec, ...start } as Partial<StreamConfig> & { name: string });
+  } catch (error) {
+    if (!isCode(error, STREAM_EXISTS)) throw asBrokerError(error, `making the stream ${spec.name}`);
+    // Another API was first, and read another start.
+    return;
   }
+  if (lost) await takeAnew(broker, spec.name);
 }
 
-async function ensureStream(
+/** Brings a stream up to date with its specification. @throws {BrokerError} */
+export async function updateStream(
   broker: Broker,
-  spec: Partial<StreamConfig> & { name: string },
+  spec: StreamSpec,
+  { config }: Pick<StreamInfo, 'config'>,
   log: Logger,
 ): Promise<void> {
   try {
-    const { config } = await broker.jsm.streams.info(spec.name);
-    // nats-server refuses to change this one.
-    const { max_consumers: standing } = config;
-    const kept: Partial<StreamConfig> = { ...spec, max_consumers: standing };
-    await broker.jsm.streams.update(spec.name, kept);
-    if (spec.max_consumers !== undefined && spec.max_consumers !== standing)
-      log.warn(
-        { stream: spec.name, max_consumers: standing },
-        `the stream keeps the max_consumers that it was made with. For ${spec.max_consumers}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
-      );
-    if (spec.compression === 'none' && (config.compression ?? 'none') !== 'none')
-      log.warn(
-        { stream: spec.name },
-        'the stream is no longer to be compressed, which nats-server heeds when it starts again: run `make down`, then `make up` (docs/adr/0023)',
-      );
+    // nats-server refuses to change `max_consumers`.
+    await broker.jsm.streams.update(spec.name, {
+      ...asItStands(spec, config),
+      max_consumers: config.max_consumers,
+    } as Partial<StreamConfig>);
   } catch (error) {
-    if (!isCode(error, NOT_FOUND)) throw asBrokerError(error, `updating the stream ${spec.name}`);
-    try {
-      await broker.jsm.streams.add(spec);
-    } catch (cause) {
-      throw asBrokerError(cause, `making the stream ${spec.name}`);
-    }
+    throw asBrokerError(error, `updating the stream ${spec.name}`);
   }
+  if (spec['max_consumers'] !== undefined && spec['max_consumers'] !== config.max_consumers)
+    log.warn(
+      { stream: spec.name, max_consumers: config.max_consumers },
+      `the stream keeps the max_consumers that it was made with. For ${String(spec['max_consumers'])}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
+    );
+  if (spec['compression'] === 'none' && (config.compression ?? 'none') !== 'none')
+    log.warn(
+      { stream: spec.name },
+      'the stream is no longer to be compressed, which nats-server heeds when it starts again: run `make down`, then `make up` (docs/adr/0023)',
+    );
 }
 
-async function ensureConsumer(broker: Broker, { stream, consumer }: ConsumerSpec): Promise<void> {
+/** Makes a consumer, or brings it up to date. @throws {BrokerError} */
+export async function ensureConsumer(broker: Broker, spec: ConsumerSpec): Promise<void> {
+  const { stream, consumer } = spec;
   const { durable_name: name, ...changeable } = consumer;
+  const start = await consumerStart(broker, spec);
   try {
-    await broker.jsm.consumers.add(stream, consumer);
+    await broker.jsm.consumers.add(stream, { ...consumer, ...start });
   } catch (error) {
     // It stands with other settings: bring those up to date.
-    if (!isCode(error, EXISTS)) throw asBrokerError(error, `making the consumer ${name}`);
+    if (!isCode(error, CONSUMER_EXISTS)) throw asBrokerError(error, `making the consumer ${name}`);
     try {
       await broker.jsm.consumers.update(stream, name, changeable);
     } catch (cause) {
       throw asBrokerError(cause, `updating the consumer ${name}`);
     }
   }
+}
+
+/** The names of all consumers of a stream. @throws {BrokerError} */
+export async function consumerNames(broker: Broker, stream: string): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  try {
+    for (let total = 1; names.size < total;) {
+      const request = JSON.stringify({ offset: names.size });
+      const answer = await broker.nc.request(`$JS.API.CONSUMER.NAMES.${stream}`, request, { timeout: API_TIMEOUT_MS });
+      const page = answer.json<NamesPage>();
+      if (page.error !== undefined) throw brokerErrorOf(page.error, `listing the consumers of ${stream}`);
+      for (const name of page.consumers ?? []) names.add(name);
+      if ((page.consumers ?? []).length === 0) break;
+      ({ total } = page);
+    }
+  } catch (error) {
+    throw asBrokerError(error, `listing the consumers of ${stream}`);
+  }
+  return names;
+}
+
+interface NamesPage {
+  readonly total: number;
+  readonly consumers?: readonly string[] | null;
+  readonly error?: ApiFault;
 }

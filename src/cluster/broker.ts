@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../../contracts/config.js';
+import { storeLimit } from '../../contracts/stream-limits.js';
 import { freePort } from '../process/ports.js';
 import { common } from './environment.js';
 import { ClusterError } from './errors.js';
@@ -75,6 +76,7 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
       KSI_NATS_MONITOR: JSON.stringify(`${LOOPBACK}:${server.monitorPort}`),
       KSI_NATS_STORE: JSON.stringify(paths.natsStore(alone ? undefined : index + 1)),
       KSI_NATS_SYNC: plan.config.KSI_NATS_SYNC,
+      KSI_NATS_MAX_STORE: String(storeLimit(plan.config)),
       KSI_NATS_CLUSTER_PORT: String(server.routePort ?? 0),
       KSI_NATS_ROUTES: JSON.stringify(routes),
       KSI_NATS_ROUTE_SECRET: JSON.stringify(broker.routeSecret),

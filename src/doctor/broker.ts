@@ -5,13 +5,15 @@ import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject, subjectsOf } from '../broker/read.js';
+import { asItStands } from '../broker/topology.js';
 import { isNewEnough, MIN_VERSION } from '../cluster/nats-server/version.js';
 import { findingsOf, type Finding } from './finding.js';
 import { monitored, type Monitored } from './monitor.js';
 
 const { ok, warning, failed } = findingsOf('broker');
-/** APIs and workers make the topology when they start. */
-const MEND = 'Start an API anew, which makes it what it must be: ksi down && ksi up';
+/** APIs keep the topology (src/broker/topology-keeper.ts). */
+const REMAKE = 'An API makes it again within 10 s. If none runs, start the cluster: ksi up';
+const MEND = 'An API that starts makes it what it must be: ksi down && ksi up';
 const NEARLY_FULL = 0.8;
 
 /** The nats-server, and its streams and consumers against the contract. */
@@ -35,6 +37,18 @@ export async function* checkBroker(
   if (whole) yield* checkContents(broker);
 }
 
+/** These drop their oldest messages by design. */
+const FORGETS: readonly string[] = [STREAM.ended, STREAM.outcomes];
+
+function roomFor(stream: string): string {
+  if (stream === STREAM.commands) return 'Start more workers, or raise KSI_QUEUE_MAX or KSI_QUEUE_MAX_BYTES.';
+  if (stream === STREAM.events) return 'Raise KSI_EVENTS_MAX_BYTES, or lower KSI_EVENTS_MAX_AGE_S.';
+  const raise = `Raise its limit: KSI_STREAM_MAX_BYTES=${stream}=BYTES`;
+  return stream === STREAM.audit || stream === STREAM.messages
+    ? `${raise}. At the limit its oldest entries are deleted.`
+    : `${raise}. At the limit it takes no more.`;
+}
+
 function syncOf(server: Monitored | undefined): Finding {
   if (server === undefined)
     return warning('sync', 'the monitoring does not answer', 'Look into its log: ksi logs nats-1');
@@ -52,10 +66,10 @@ async function* checkStreams(broker: Broker, config: Config): AsyncGenerator<Fin
   for (const spec of streamSpecs(config)) {
     const info = await orMissing(broker.jsm.streams.info(spec.name));
     if (info === undefined) {
-      yield failed(spec.name, 'the stream is not there', MEND);
+      yield failed(spec.name, 'the stream is not there', REMAKE);
       continue;
     }
-    const wrong = differences(spec, info.config);
+    const wrong = differences(asItStands(spec, info.config), info.config);
     if (wrong.length > 0) {
       yield failed(spec.name, `not as the contract says: ${wrong.join(', ')}`, MEND);
       continue;
@@ -63,13 +77,9 @@ async function* checkStreams(broker: Broker, config: Config): AsyncGenerator<Fin
     const { messages, bytes } = info.state;
     const share = Math.max(shareOf(messages, info.config.max_msgs), shareOf(bytes, info.config.max_bytes));
     const found = `${messages.toLocaleString('en-US')} messages, ${(bytes / 1_048_576).toFixed(1)} MB`;
-    yield share < NEARLY_FULL || info.config.discard === 'old'
+    yield share < NEARLY_FULL || FORGETS.includes(spec.name)
       ? ok(spec.name, found)
-      : warning(
-          spec.name,
-          `${found}: ${Math.round(share * 100)} % of what it may hold`,
-          'Start more workers, or raise its limit (README, Configuration).',
-        );
+      : warning(spec.name, `${found}: ${Math.round(share * 100)} % of what it may hold`, roomFor(spec.name));
   }
 }
 

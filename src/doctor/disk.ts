@@ -2,6 +2,7 @@ import { mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../contracts/config.js';
+import { storeLimit } from '../../contracts/stream-limits.js';
 import { findingsOf, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('disk');
@@ -14,12 +15,19 @@ const LEAST_PER_RUN = 0.3 * GB;
 
 /** Room, and how long the disk takes to make something durable. @param dir a folder that is there. */
 export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Finding> {
-  const { bavail, bsize, ffree, files } = await statfs(dir);
+  const { bavail, blocks, bsize, ffree, files } = await statfs(dir);
   const free = bavail * bsize;
   const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
   yield free >= LEAST_FREE
     ? ok('space', `${gigabytes(free)} are free in ${dir}`)
     : failed('space', `${gigabytes(free)} are free in ${dir}`, 'Make room: a full disk stops the broker.');
+  const limit = config.KSI_NATS_URL === undefined ? storeLimit(config) * config.KSI_NATS_SERVERS : 0;
+  if (limit > blocks * bsize)
+    yield warning(
+      'limits',
+      `the streams may take ${gigabytes(limit)} together, and the disk has ${gigabytes(blocks * bsize)}`,
+      'Lower KSI_EVENTS_MAX_BYTES and KSI_STREAM_MAX_BYTES, so that KSI refuses tasks before the disk is full.',
+    );
   if (files > 0 && ffree / files < 0.01)
     yield failed('inodes', `${ffree} are left`, 'Make room: many small files fill the file system.');
   const ms = await syncMs(dir);

@@ -44,6 +44,7 @@ export class Tail {
   #forget: (() => void) | undefined;
   readonly #stopping = new AbortController();
   #standing: Promise<void> = Promise.resolve();
+  #rebuilding: Promise<void> = Promise.resolve();
 
   private constructor(options: TailOptions, model: ReadModel) {
     this.#options = options;
@@ -85,9 +86,7 @@ export class Tail {
     );
     this.#forget = hub.onReset(() => {
       this.#caughtUp = false;
-      this.#rebuild().catch((error: unknown) =>
-        log.error({ err: error }, 'the read model could not be rebuilt; restart this API'),
-      );
+      this.#rebuilding = this.#rebuilding.then(() => this.#rebuild());
     });
   }
 
@@ -99,17 +98,28 @@ export class Tail {
     this.#forget?.();
     for (const feed of this.#feeds) feed.stop();
     this.#stopping.abort();
+    await this.#rebuilding;
     await this.#standing;
     await this.model.stop();
   }
 
+  /** Never rejects. */
   async #rebuild(): Promise<void> {
-    for (const feed of this.#feeds) feed.stop();
-    await this.model.reset(beginning(this.#options.hub));
-    await this.#standing;
-    await this.#follow(0);
-    this.#caughtUp = true;
-    this.#standing = this.#acceptStanding();
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        for (const feed of this.#feeds) feed.stop();
+        await this.model.reset(beginning(this.#options.hub));
+        await this.#standing;
+        await this.#follow(0);
+        this.#caughtUp = true;
+        this.#standing = this.#acceptStanding();
+        return;
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'the read model could not be rebuilt; trying again');
+      }
+      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+    }
   }
 
   async #follow(after: number): Promise<void> {

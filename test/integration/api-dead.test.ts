@@ -154,6 +154,7 @@ describe('dead letters, and tasks run again', () => {
       hub: { cursor: () => 'c' },
       model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
       gauge: { take: () => true },
+      topology: { full: undefined },
       exchanges: { count: () => Promise.resolve() },
       budget: { left: () => Promise.resolve(undefined) },
       records: { ownerOf: () => Promise.resolve(undefined) },

@@ -39,6 +39,7 @@ function acceptorOn(
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
     gauge: { take: () => true },
+    topology: { full: undefined },
     exchanges: { count: () => Promise.resolve() },
     budget: { left },
     records: { ownerOf: () => Promise.resolve(undefined) },

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
 import { BUCKET, STREAM } from '../../contracts/names.js';
-import { BLOB_BUCKETS, consumerSpecs, READERS_CONSUMERS, streamSpecs } from '../../contracts/topology.js';
+import { consumerSpecs, READERS_CONSUMERS, streamSpecs } from '../../contracts/topology.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config.js';
@@ -17,7 +17,7 @@ const READERS: readonly User[] = ['observer', 'operator'];
 const MADE_BY_A_READER = 5_000;
 const AT_ONCE = 250;
 
-const STREAMS = [...streamSpecs(CONFIG).map(({ name }) => name), ...BLOB_BUCKETS.map(({ name }) => `OBJ_${name}`)];
+const STREAMS = streamSpecs(CONFIG).map(({ name }) => name);
 /** From these, readers make consumers. */
 const READABLE: readonly string[] = [STREAM.events, `OBJ_${BUCKET.blobs}`];
 /** In these, workers make consumers of their own. */

@@ -3,19 +3,21 @@ import { after, before, describe, it } from 'node:test';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
+import { sleep, systemClock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
 import { checkBroker } from '../../src/doctor/broker.js';
 import { checkEvents } from '../../src/doctor/events.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import { ApiLab } from '../fixtures/api.js';
-import { systemClock } from '../../src/clock.js';
 
 const HOUR = 3_600_000;
+const AUDIT_BYTES = 1_048_576;
+const LIMITS = { KSI_STREAM_MAX_BYTES: `KSI_AUDIT=${AUDIT_BYTES}` };
 
 describe('ksi doctor, at a broker', () => {
   let lab: ApiLab;
   before(async () => {
-    lab = await ApiLab.start();
+    lab = await ApiLab.start(LIMITS);
   });
   after(() => lab.stop());
 
@@ -24,7 +26,7 @@ describe('ksi doctor, at a broker', () => {
     for await (const finding of checks) findings.push(finding);
     return findings;
   };
-  const broker = (): Promise<Finding[]> => collect(checkBroker(lab.broker, readConfig({}), []));
+  const broker = (): Promise<Finding[]> => collect(checkBroker(lab.broker, readConfig(LIMITS), []));
   const events = (now?: number): Promise<Finding[]> => collect(checkEvents(lab.broker, () => undefined, now));
   const failures = (findings: readonly Finding[]): string[] =>
     findings
@@ -44,7 +46,28 @@ describe('ksi doctor, at a broker', () => {
     assert.deepEqual(failures(await events(Date.now() + HOUR)), []);
   });
 
+  it('warns of an audit that is nearly full; at its limit its oldest entries go, and no operation waits', async () => {
+    const fill = async (share: number): Promise<void> => {
+      const entry = { subject: SUBJECT.audit('local', 'test'), payload: 'x'.repeat(10_000) };
+      for (let bytes = 0; bytes < share * AUDIT_BYTES; bytes += 10_000) await lab.broker.publisher.publish(entry);
+    };
+    const audit = async (): Promise<Finding | undefined> =>
+      (await broker()).find(({ title }) => title === STREAM.audit);
+    assert.equal((await audit())?.status, 'ok');
+    await fill(0.85);
+    assert.equal((await audit())?.status, 'warning');
+    await fill(0.5);
+    const { task_id: id } = await lab.spawn();
+    while ((await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'spawn'))) === undefined)
+      await sleep(systemClock, 20);
+    const { state } = await lab.broker.jsm.streams.info(STREAM.audit);
+    assert.ok(state.first_seq > 1 && state.bytes <= AUDIT_BYTES, JSON.stringify(state));
+    await lab.request(`/tasks/${id}/cancel`, { method: 'POST' });
+  });
+
   it('names a stream and a consumer that are not as the contract says', async () => {
+    // It would mend them.
+    await lab.stopApi();
     await lab.broker.jsm.streams.update(STREAM.events, { max_age: 5 * HOUR * 1_000_000 });
     await lab.broker.jsm.consumers.delete(STREAM.commands, 'run-default-normal');
     const found = failures(await broker()).join('\n');
@@ -52,7 +75,6 @@ describe('ksi doctor, at a broker', () => {
     assert.match(found, /run-default-normal is not there/);
     await lab.broker.jsm.streams.delete(STREAM.dead);
     assert.match(failures(await broker()).join('\n'), /KSI_DEAD: the stream is not there/);
-    await lab.stopApi();
     await lab.startApi();
     assert.deepEqual(failures(await broker()), [], 'as it says: an API that starts mends it');
   });

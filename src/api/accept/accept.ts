@@ -8,6 +8,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import type { PublishAck } from '../../broker/publish.js';
+import type { TopologyKeeper } from '../../broker/topology-keeper.js';
 import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
 import type { EventHub } from '../../events/hub.js';
@@ -34,6 +35,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
   readonly disk: Pick<DiskRoom, 'full'>;
+  readonly topology: Pick<TopologyKeeper, 'full'>;
   readonly exchanges: Pick<Exchanges, 'count'>;
   readonly names: Pick<SessionNames, 'find' | 'choose'>;
   readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
@@ -180,6 +182,8 @@ export class Acceptor {
     if (refused !== undefined) throw refused;
     if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
       throw new ApiError('rate_limited', `The token may have ${concurrency} tasks open at once`, { retryAfter: 5 });
+    const { full } = this.#options.topology;
+    if (full !== undefined) throw new ApiError('queue_full', `${full}. No task is taken until it has room`);
     const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
     if (room !== true && !(await room))
       throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);

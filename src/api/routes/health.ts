@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { Health } from '../../../contracts/http.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
-import { healthOf } from '../health.js';
+import { healthOf, whyNotReady } from '../health.js';
 
 const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
 const OPEN = { security: [], tags: ['System'] };
@@ -23,7 +23,9 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get('/livez', { schema: { ...OPEN, summary: 'Whether the process answers' } }, () => ({ live: true }));
   app.get(
     '/readyz',
-    { schema: { ...OPEN, summary: 'Whether requests can be served', response: { 200: Probe, 503: Probe } } },
+    {
+      schema: { ...OPEN, summary: 'Whether a task that is accepted now can run', response: { 200: Probe, 503: Probe } },
+    },
     (_request, reply) => {
       const reason = whyNotReady(context);
       return reply
@@ -48,11 +50,4 @@ export function healthRoutes(app: FastifyInstance, context: ApiContext): void {
         .send(await context.metrics.text(principalOf(request).seesAll));
     },
   );
-}
-
-function whyNotReady({ broker, tail, closing, started }: ApiContext): string | undefined {
-  if (closing.aborted) return 'shutting down';
-  if (!broker.connected()) return 'the broker is away';
-  if (!tail.caughtUp) return 'the read model is catching up';
-  return started() ? undefined : 'the API is starting';
 }

@@ -23,7 +23,8 @@ export class TokenRegistry {
   readonly #listeners = new Set<() => void>();
   readonly #stopping = new AbortController();
   #records: ReadonlyMap<string, TokenRecord> = new Map();
-  #seen = -1;
+  /** The state of the bucket that the records are of. */
+  #seen = '';
   #unsubscribe: (() => void) | undefined;
   #looking: Promise<void> = Promise.resolve();
   #nudge: (() => void) | undefined;
@@ -134,7 +135,7 @@ export class TokenRegistry {
       time.abort();
       if (signal.aborted || !this.#broker.connected()) continue;
       try {
-        if ((await streamPosition(this.#broker, STREAM)).lastSeq !== this.#seen) await this.#load();
+        if (stateOf(await streamPosition(this.#broker, STREAM)) !== this.#seen) await this.#load();
       } catch (error) {
         this.#log.warn({ err: error }, 'the tokens could not be read; those known before are still let in');
       }
@@ -142,15 +143,15 @@ export class TokenRegistry {
   }
 
   async #load(): Promise<void> {
-    const { lastSeq } = await streamPosition(this.#broker, STREAM);
+    const position = await streamPosition(this.#broker, STREAM);
     const records = new Map<string, TokenRecord>();
     // Page by page: there may be more than one answer of the broker can hold.
-    for await (const entry of readStream(this.#broker, STREAM, SUBJECT.token('*'), 0, lastSeq)) {
+    for await (const entry of readStream(this.#broker, STREAM, SUBJECT.token('*'), 0, position.lastSeq)) {
       const record = this.#recordIn(entry);
       if (record !== undefined) records.set(record.token_id, record);
     }
     this.#records = records;
-    this.#seen = lastSeq;
+    this.#seen = stateOf(position);
     for (const listener of this.#listeners) listener();
   }
 
@@ -163,6 +164,9 @@ export class TokenRegistry {
     return undefined;
   }
 }
+
+/** A bucket that was made anew may have as many entries as the one before. */
+const stateOf = ({ created, lastSeq }: { created: string; lastSeq: number }): string => `${created}/${lastSeq}`;
 
 function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {
   return shown;

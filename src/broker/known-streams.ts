@@ -1,0 +1,55 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { isRecord, parseJson } from '../json.js';
+
+/**
+ * The streams that a process has seen, and when each was made. It is kept in a file, so that a stream that was lost while the process was
+ * away differs from one that is yet to be made.
+ */
+export class KnownStreams {
+  readonly #path: string;
+  readonly #log: Logger;
+  readonly #made: Map<string, string>;
+  #saving: Promise<void> = Promise.resolve();
+
+  private constructor(path: string, log: Logger, made: Map<string, string>) {
+    this.#path = path;
+    this.#log = log;
+    this.#made = made;
+  }
+
+  static async open(path: string, log: Logger): Promise<KnownStreams> {
+    const stored = parseJson(await readFile(path).catch(() => new Uint8Array()));
+    const made = Object.entries(isRecord(stored) ? stored : {}).map(([name, at]) => [name, String(at)] as const);
+    return new KnownStreams(path, log, new Map(made));
+  }
+
+  has(stream: string): boolean {
+    return this.#made.has(stream);
+  }
+
+  /** @param created as the broker says it. @returns whether the one that was known is another. */
+  saw(stream: string, created: string): boolean {
+    const before = this.#made.get(stream);
+    if (before === created) return false;
+    this.#made.set(stream, created);
+    this.#saving = this.#saving.then(() => this.#save());
+    return before !== undefined;
+  }
+
+  /** Resolves when the file is written. */
+  async stop(): Promise<void> {
+    await this.#saving;
+  }
+
+  /** Never rejects: without the file, only a loss while the process is away goes unreported. */
+  async #save(): Promise<void> {
+    const draft = `${this.#path}.new`;
+    try {
+      await writeFile(draft, JSON.stringify(Object.fromEntries(this.#made)), { mode: 0o600 });
+      await rename(draft, this.#path);
+    } catch (error) {
+      this.#log.warn({ err: error, path: this.#path }, 'the list of known streams could not be written');
+    }
+  }
+}
