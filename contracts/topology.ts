@@ -23,6 +23,7 @@ const compressionOf = ({ KSI_NATS_SERVERS }: Pick<Config, 'KSI_NATS_SERVERS'>): 
 export interface StreamSpec {
   readonly name: string;
   readonly subjects: readonly string[];
+  readonly max_consumers?: number;
   readonly sources?: readonly { readonly name: string; readonly [field: string]: unknown }[];
   readonly [field: string]: unknown;
 }

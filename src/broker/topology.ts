@@ -51,10 +51,10 @@ export async function updateStream(
   } catch (error) {
     throw asBrokerError(error, `updating the stream ${spec.name}`);
   }
-  if (spec['max_consumers'] !== undefined && spec['max_consumers'] !== config.max_consumers)
+  if (spec.max_consumers !== undefined && spec.max_consumers !== config.max_consumers)
     log.warn(
       { stream: spec.name, max_consumers: config.max_consumers },
-      `the stream keeps the max_consumers that it was made with. For ${String(spec['max_consumers'])}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
+      `the stream keeps the max_consumers that it was made with. For ${spec.max_consumers}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
     );
   if (spec['compression'] === 'none' && (config.compression ?? 'none') !== 'none')
     log.warn(
