@@ -45,6 +45,7 @@ describe('rules of approvals', () => {
       return 'field' in made ? made.field : made.rule;
     };
     assert.equal(refused(bash('echo $(date)'), { scope: 'owner' }), 'always.rule');
+    assert.equal(refused(bash('rm -rf *'), { scope: 'owner' }), 'always.rule', 'it would allow rm -rf of anything');
     assert.equal(refused(bash('git log'), { scope: 'owner', rule: 'Bash(git status:*)' }), 'always.rule');
     assert.equal(
       refused(approval({ tool: 'Write', input: { file_path: '/a' } }), { scope: 'owner', rule: 'Write(/a)' }),

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Approval } from '../../../contracts/approvals.js';
 import type { Broker } from '../../broker/connect.js';
+import { sleep } from '../../clock.js';
 import type { EventHub } from '../../events/hub.js';
 import type { Audit } from '../audit.js';
 import { askWorker } from '../steer/control.js';
@@ -17,9 +18,12 @@ export interface ByRuleOptions {
   readonly log: Logger;
 }
 
+const AGAIN_MS = 1_000;
+
 /** Answers what a rule allows. Every API does: the task's worker takes the first answer, and only that one is audited. */
 export class ByRule {
   readonly #options: ByRuleOptions;
+  readonly #stopping = new AbortController();
   readonly #answering = new Set<Promise<void>>();
   #unsubscribe: () => void = () => undefined;
 
@@ -42,15 +46,17 @@ export class ByRule {
 
   async stop(): Promise<void> {
     this.#unsubscribe();
+    this.#stopping.abort();
     await Promise.all(this.#answering);
   }
 
   #consider(approval: Approval): void {
     if (approval.kind !== 'tool') return;
     const answering = this.#answer(approval)
-      .catch((error: unknown) =>
-        this.#options.log.warn({ err: error, approval_id: approval.approval_id }, 'no rule could answer an approval'),
-      )
+      .catch((error: unknown) => {
+        if (this.#stopping.signal.aborted) return;
+        this.#options.log.warn({ err: error, approval_id: approval.approval_id }, 'no rule could answer an approval');
+      })
       .finally(() => this.#answering.delete(answering));
     this.#answering.add(answering);
   }
@@ -60,12 +66,17 @@ export class ByRule {
     const rule = await rules.find(approval);
     if (rule === undefined) return;
     const { approval_id: id, task_id: taskId } = approval;
-    const { status, process } = await lastStateOf(broker, taskId);
-    if (status !== 'running') return;
     const { by, rule_id: ruleId, token_id: tokenId } = rule;
     const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
-    const answer = await askWorker(broker, { process, taskId }, 'approve', request);
-    if (answer?.ok !== true) return;
+    for (;;) {
+      const { status, process } = await lastStateOf(broker, taskId);
+      if (status !== 'running') return;
+      const answer = await askWorker(broker, { process, taskId }, 'approve', request);
+      if (answer?.ok === true) break;
+      // A worker that stands still for a moment answers later; while none does the approval stays open.
+      if (answer !== undefined) return;
+      await sleep(broker.clock, AGAIN_MS, this.#stopping.signal);
+    }
     const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
     audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
   }

@@ -2,7 +2,7 @@ import type { Approval } from '../../../contracts/approvals.js';
 import type { Always, ApprovalRule } from '../../../contracts/approval-rules.js';
 import { TOOL_RULE_PATTERN } from '../../../contracts/tool-policy.js';
 import { whyNotUsed } from '../../tools/limits.js';
-import { parseRule } from '../../tools/rule.js';
+import { parseRule, prefixOf } from '../../tools/rule.js';
 
 type Asked = Pick<Approval, 'kind' | 'tool' | 'input'>;
 
@@ -33,7 +33,9 @@ export function ruleFor(
   if (scope === 'agent' && approval.agent_id === undefined)
     return { field: 'always.scope', message: 'is of an agent, and the task is no agent’s' };
   const made = rule ?? sameAgain(approval);
-  if (RULE.test(made) && allows(made, approval)) return { rule: made };
+  // Of `rm *` the same would be any command that begins with `rm`: a person has to say so.
+  const clear = rule !== undefined || prefixOf(parseRule(made).uses ?? '').exact;
+  if (clear && RULE.test(made) && allows(made, approval)) return { rule: made };
   return {
     field: 'always.rule',
     message:
