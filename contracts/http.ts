@@ -286,6 +286,7 @@ export const Health = Type.Object({
   broker: Type.Object({ connected: Type.Boolean(), url: Type.Optional(Type.String()) }),
   read_model: Type.Object({
     position: Type.Integer(),
+    event_id: Type.Optional(Type.String({ description: 'Of the event at `position`.' })),
     behind: Type.Integer({ description: 'Events not applied yet.' }),
   }),
 });

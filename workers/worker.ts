@@ -32,8 +32,8 @@ import { runClaude } from './claude/run.js';
 import { WarmPool } from './claude/warm-pool.js';
 import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
+import { inheritJournal } from './journal/inherit.js';
 import { Journal } from './journal/journal.js';
-import { recover } from './journal/recover.js';
 import { Lanes, placesFor } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
@@ -329,16 +329,7 @@ export class Worker {
     const onLeft = (error: unknown): void => this.#notRemoved(error);
     await this.#folders.inherit(onLeft, async (deadId, folder) => {
       await reap({ groups: [], marker: workerMarker(deadId) });
-      const journal = new Journal(folder);
-      try {
-        await recover(journal, options);
-      } catch (error) {
-        // Another worker of this host finds them where they are.
-        if (stopping.aborted) throw error;
-        log.warn({ err: error, dead: deadId }, 'the tasks of a dead worker are left to their leases');
-      } finally {
-        await journal.close();
-      }
+      await inheritJournal(folder, deadId, { ...options, stopping });
     });
   }
 

@@ -17,13 +17,17 @@ export function whyNotReady({ broker, topology, hub, tail, closing, started }: A
 export function healthOf(context: ApiContext): Health {
   const { broker, tail, hub, metrics, version } = context;
   const connected = broker.connected();
-  const position = tail.model.position.seq;
+  const { seq: position, eventId } = tail.model.position;
   return {
     status: whyNotReady(context) === undefined ? 'healthy' : 'degraded',
     version,
     uptime_s: Math.floor(process.uptime()),
     active_connections: metrics.activeConnections,
     broker: { connected },
-    read_model: { position, behind: tail.caughtUp ? 0 : Math.max(0, hub.position.seq - position) },
+    read_model: {
+      position,
+      ...(eventId === undefined ? {} : { event_id: eventId }),
+      behind: tail.caughtUp ? 0 : Math.max(0, hub.position.seq - position),
+    },
   };
 }

@@ -12,6 +12,7 @@ import { checkCluster } from './cluster.js';
 import { checkDisk } from './disk.js';
 import { checkEvents } from './events.js';
 import { findingsOf, saying, type Finding, type Group } from './finding.js';
+import { checkReadModels } from './read-models.js';
 import { checkInstallation } from './installation.js';
 
 export interface ExamineOptions {
@@ -41,6 +42,7 @@ export async function* examine(options: ExamineOptions): AsyncGenerator<Finding>
   yield* safely('clocks', checkClocks(monitors));
   yield* safely('disk', checkDisk(await nearest(config.KSI_DIR), running));
   if ('broker' in broker) {
+    yield* safely('events', checkReadModels(broker.broker, status?.endpoints.apis ?? []));
     if (options.events) yield* safely('events', checkEvents(broker.broker, options.progress));
     await broker.broker.close();
   }

@@ -5,6 +5,7 @@ import { tokensOf } from './subject.js';
 /** A stored event on its way to clients: parsed once, serialised once, however many receive it. */
 export class BridgedEvent {
   readonly seq: number;
+  readonly id: string;
   readonly subject: string;
   readonly tokens: readonly string[];
   readonly type: string;
@@ -19,6 +20,7 @@ export class BridgedEvent {
   /** @param text the event's JSON as it is stored. */
   constructor(position: Position, subject: string, text: string, event: StoredEvent) {
     this.seq = position.seq;
+    this.id = event.id;
     this.cursor = encodeCursor(position);
     this.subject = subject;
     this.tokens = tokensOf(subject);

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Position {
   readonly incarnation: string;
   readonly seq: number;
+  /** Of the event at `seq`, if it is known: a stream that was restored from a backup keeps its incarnation, and gives later sequences to other events. */
+  readonly eventId?: string | undefined;
 }
 
 /** The incarnation of a stream made at `created` (ISO 8601). */

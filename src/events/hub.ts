@@ -11,6 +11,7 @@ import { isBrokerError } from '../broker/errors.js';
 import { streamPosition } from '../broker/read.js';
 import { BridgedEvent } from './bridged.js';
 import { encodeCursor, incarnationOf, type Position } from './cursor.js';
+import { eventIdAt, isOfThisHistory } from './history.js';
 import { readStream, type PageGate } from '../broker/replay.js';
 import { EventRing } from './ring.js';
 
@@ -43,6 +44,8 @@ export class EventHub {
   readonly #resets = new Set<() => void>();
   #recent: { at: number; event: BridgedEvent }[] = [];
   #position: Position = { incarnation: '', seq: 0 };
+  /** The position at the loss of the connection, until the stream was found to be the same still. */
+  #unproven: Position | undefined;
   #waiting: Incoming[] = [];
   #draining: Promise<unknown> | undefined;
   #catchingUp: Promise<boolean> | undefined;
@@ -68,12 +71,15 @@ export class EventHub {
     this.#stopListening.push(() => subscription.unsubscribe());
     await this.#broker.nc.flush();
     const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
-    this.#position = { incarnation: incarnationOf(created), seq: lastSeq };
+    const eventId = await eventIdAt(this.#broker, lastSeq);
+    this.#position = { incarnation: incarnationOf(created), seq: lastSeq, eventId };
     this.#started = true;
     this.#drain();
     this.#stopListening.push(
       this.#broker.onConnection((connected) => {
         if (connected) void this.#compare();
+        // Meanwhile the broker may be restored from a backup, and grow past our position before we are back.
+        else this.#unproven ??= this.#position;
       }),
     );
     this.#timer = setInterval(() => {
@@ -198,11 +204,11 @@ export class EventHub {
     this.#log.info({ from: this.#position.seq + 1, to: upTo }, 'fetching missed events');
     for await (const event of this.read(SUBJECT.eventsAll, this.#position.seq, upTo)) this.#deliver(event);
     // What is not there was deleted.
-    if (this.#position.seq < upTo) this.#position = { ...this.#position, seq: upTo };
+    if (this.#position.seq < upTo) this.#position = { ...this.#position, seq: upTo, eventId: undefined };
   }
 
   #deliver(event: BridgedEvent): void {
-    this.#position = { ...this.#position, seq: event.seq };
+    this.#position = { ...this.#position, seq: event.seq, eventId: event.id };
     if (isDeletion(event)) this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
@@ -241,13 +247,21 @@ export class EventHub {
     try {
       const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
       const incarnation = incarnationOf(created);
-      if (this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
+      if (!(await this.#isOurs(lastSeq)) || this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
       if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
       return true;
     } catch (error) {
       this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
       return false;
     }
+  }
+
+  /** Whether the stream still has the event that was the last before an outage. While it does not reach so far, that stays open. */
+  async #isOurs(lastSeq: number): Promise<boolean> {
+    if (this.#unproven === undefined || lastSeq < this.#unproven.seq) return true;
+    const isOurs = await isOfThisHistory(this.#broker, this.#unproven);
+    this.#unproven = undefined;
+    return isOurs;
   }
 
   /** A stream made anew, or one that has lost its end. A leader that was deposed and doesn't know it yet is behind only for a moment. */
@@ -259,6 +273,7 @@ export class EventHub {
 
   #reset(incarnation: string): void {
     this.#timesBehind = 0;
+    this.#unproven = undefined;
     this.#log.warn({ was: this.#position, incarnation }, 'the event stream is another one; beginning anew');
     this.#ring.clear();
     this.#recent = [];

@@ -1,4 +1,3 @@
-import { rename, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
@@ -8,15 +7,15 @@ import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { streamPosition, type Stored } from '../broker/read.js';
-import { isDatabase } from '../store/file.js';
+import { putDown, takeUp } from '../store/file.js';
 import { ReadModel } from '../store/read-model.js';
-import { TaskStore } from '../store/task-store.js';
+import { taskFile, TaskStore } from '../store/task-store.js';
 import type { Position } from './cursor.js';
 import { Feed, type ReplayLimit } from './feed.js';
+import { isOfThisHistory } from './history.js';
 import type { EventHub } from './hub.js';
 import { acceptedRow } from './projection.js';
 import { readStream } from '../broker/replay.js';
-import { systemClock } from '../clock.js';
 
 export interface TailOptions {
   readonly broker: Broker;
@@ -60,13 +59,14 @@ export class Tail {
       stored !== undefined &&
       stored.incarnation === hub.position.incarnation &&
       stored.seq <= hub.position.seq &&
+      (await isOfThisHistory(broker, stored)) &&
       // Else its open tasks may have ended by events that are gone, and would be open for ever.
       (stored.seq + 1 >= firstSeq || !store.hasOpen());
     if (!usable) {
       if (stored !== undefined)
         log.warn(
           { stored, stream: { ...hub.position, firstSeq } },
-          'the read model is of another event stream, or too old to follow this one; rebuilding it',
+          'the read model is of another event stream, of another history of this one, or too old to follow it; rebuilding it',
         );
       await store.clear();
     }
@@ -101,6 +101,7 @@ export class Tail {
     await this.#rebuilding;
     await this.#standing;
     await this.model.stop();
+    await putDown(taskFile(this.#options.path));
   }
 
   /** Never rejects. */
@@ -137,7 +138,13 @@ export class Tail {
       limit,
       filter: DELETIONS,
       matches: ({ type }) => type === 'TASK_DELETED',
-      sink: { deliver: ({ data }) => void this.model.remove([String(data['task_id'])]) },
+      sink: {
+        deliver: (event) => {
+          void this.model.remove([String(event.data['task_id'])]);
+          // It stays when the task's own events go.
+          this.model.passed(event);
+        },
+      },
     });
     this.#feeds = [states, deletions];
     for (const feed of this.#feeds) await feed.start(after);
@@ -189,13 +196,9 @@ export class Tail {
 
 const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });
 
-/** Opens the file; a broken one is set aside, since everything in it can be had again. */
+/** Opens the file; a damaged one is set aside. */
 async function openStore(path: string, log: Logger): Promise<TaskStore> {
-  // Asked first: LMDB doesn't refuse a file that is none, it crashes the process.
-  if (await isDatabase(path)) return new TaskStore(path);
-  const aside = `${path}.broken-${systemClock.now()}`;
-  log.error({ aside }, 'the read model is no LMDB file; it is set aside and rebuilt');
-  await rename(path, aside);
-  await rm(`${path}-lock`, { force: true });
+  const aside = await takeUp(taskFile(path), log);
+  if (aside !== undefined) log.warn({ aside }, 'the read model was damaged; it is rebuilt from the event stream');
   return new TaskStore(path);
 }

@@ -73,7 +73,13 @@ export class ReadModel {
         if (isEnded(after.status)) this.#tellEnded(after);
       }
     }
-    this.#position = { ...this.#position, seq: event.seq };
+    this.passed(event);
+  }
+
+  /** An event that changes no task here brings the position forward all the same. */
+  passed({ seq, id }: Pick<BridgedEvent, 'seq' | 'id'>): void {
+    if (seq <= this.#position.seq) return;
+    this.#position = { ...this.#position, seq, eventId: id };
     this.#schedule();
   }
 

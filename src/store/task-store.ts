@@ -3,6 +3,7 @@ import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contra
 import type { Session } from '../../contracts/sessions.js';
 import type { Position } from '../events/cursor.js';
 import type { TaskRow } from '../events/projection.js';
+import type { LmdbFileSpec } from './file.js';
 import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';
 
@@ -41,6 +42,16 @@ const ROW_BYTES = 4_096;
 const BYTES_PER_FREED = 256;
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
+const DATABASES = {
+  tasks: { name: 'tasks', encoding: 'msgpack' },
+  outputs: { name: 'outputs', encoding: 'string' },
+  index: { name: 'index', encoding: 'string' },
+  sessions: { name: 'sessions', encoding: 'msgpack' },
+} as const;
+
+/** The read model's file. Everything in it can be had again. */
+export const taskFile = (path: string): LmdbFileSpec => ({ path, databases: Object.values(DATABASES), aside: path });
+
 /**
  * The read model's file: tasks, their indexes (task ids are UUIDv7, so their order is the order of acceptance), and the position in
  * the event stream up to which they hold, in the same transactions.
@@ -57,10 +68,11 @@ export class TaskStore {
   constructor(path: string) {
     this.#file = new LmdbFile(path);
     const { root } = this.#file;
-    this.#tasks = root.openDB<TaskRow, string>({ name: 'tasks', encoding: 'msgpack' });
-    this.#outputs = root.openDB<string, string>({ name: 'outputs', encoding: 'string' });
-    this.#index = root.openDB<string, string[]>({ name: 'index', encoding: 'string' });
-    this.#sessions = root.openDB<Session, string>({ name: 'sessions', encoding: 'msgpack' });
+    const { tasks, outputs, index, sessions } = DATABASES;
+    this.#tasks = root.openDB<TaskRow, string>(tasks);
+    this.#outputs = root.openDB<string, string>(outputs);
+    this.#index = root.openDB<string, string[]>(index);
+    this.#sessions = root.openDB<Session, string>(sessions);
   }
 
   /** Undefined: it is empty, or of another schema. */

@@ -28,8 +28,8 @@ export interface RunOptions extends ChaosOptions {
   readonly signal: AbortSignal;
 }
 
-/** What all tasks may take to end once nothing is broken any more. */
-const SETTLE_MS = 90_000;
+/** How long no task may end, while some are queued, once nothing is broken any more. */
+const QUIET_MS = 60_000;
 const READERS_MS = 20_000;
 const PROGRESS_MS = 5_000;
 const MARKER = 'KSI_CHAOS_RUN';
@@ -147,8 +147,8 @@ async function underFaults(
 
 /** Until all tasks have ended and all readers have read that, or the time for it is up. */
 async function settle(operator: Broker, readers: Readers, say: (text: string) => void): Promise<void> {
-  if (!(await untilQueueEmpty(operator, AbortSignal.timeout(SETTLE_MS))))
-    say(`something is still queued after ${SETTLE_MS / 1_000} s`);
+  if (!(await untilQueueEmpty(operator, QUIET_MS)))
+    say(`something is still queued, and nothing has left the queue for ${QUIET_MS / 1_000} s`);
   const timeUp = AbortSignal.timeout(READERS_MS);
   const late = new Promise<'late'>((resolve) => timeUp.addEventListener('abort', () => resolve('late')));
   for (;;) {

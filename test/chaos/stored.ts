@@ -36,17 +36,18 @@ export async function queuedSubjects(broker: Broker): Promise<string[]> {
 /** How often the queue is looked at: the broker tells nobody that it is empty. */
 const LOOK_MS = 500;
 
-/** Waits until nothing is queued any more, or `signal` aborts. @returns whether that is so. */
-export async function untilQueueEmpty(broker: Broker, signal: AbortSignal): Promise<boolean> {
-  while (!signal.aborted) {
+/** Waits until nothing is queued any more, or nothing has left the queue for so long. A busy machine takes its time. @returns whether it is empty. */
+export async function untilQueueEmpty(broker: Broker, quietMs: number): Promise<boolean> {
+  let fewest = Infinity;
+  for (let progressed = performance.now(); performance.now() - progressed < quietMs; await sleep(LOOK_MS)) {
     try {
       const { messages } = await streamPosition(broker, STREAM.commands);
       if (messages === 0) return true;
+      if (messages < fewest) progressed = performance.now();
+      fewest = Math.min(fewest, messages);
     } catch {
       // The broker comes back from the last fault.
     }
-    // An abort only ends the pause early.
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
   return false;
 }

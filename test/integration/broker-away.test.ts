@@ -1,15 +1,24 @@
 import assert from 'node:assert/strict';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
-import type { TaskPage } from '../../contracts/http.js';
+import type { Health, TaskPage } from '../../contracts/http.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import type { Finding } from '../../src/doctor/finding.js';
+import { checkReadModels } from '../../src/doctor/read-models.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
+import { startApiOn } from '../fixtures/api-on.js';
+import { startApiProcess } from '../fixtures/api-process.js';
 
 /** Requests must be answered within 2 s; the test's own limit leaves room for a busy machine. */
 const ANSWERED_MS = 5_000;
@@ -33,6 +42,10 @@ const statusOf = async (url: string): Promise<number> =>
     () => 0,
   );
 
+const readyAgain = async (lab: ApiLab): Promise<void> => {
+  while ((await lab.request('/readyz')).status !== 200 || !lab.broker.connected()) await sleep(20);
+};
+
 describe('an API whose broker is away', () => {
   let lab: ApiLab;
   before(async () => {
@@ -40,9 +53,7 @@ describe('an API whose broker is away', () => {
   });
   after(() => lab.stop());
 
-  const ready = async (): Promise<void> => {
-    while ((await lab.request('/readyz')).status !== 200 || !lab.broker.connected()) await sleep(20);
-  };
+  const ready = (): Promise<void> => readyAgain(lab);
   const assertAway = async (asking: () => Promise<Answer>): Promise<void> => {
     const begun = performance.now();
     const answer = await asking();
@@ -169,6 +180,14 @@ describe('a queue at its limit', () => {
   });
 });
 
+const healthOf = async (url: string): Promise<Health> => (await (await fetch(`${url}/health`)).json()) as Health;
+
+const findings = async (checks: AsyncGenerator<Finding>): Promise<Finding[]> => {
+  const found: Finding[] = [];
+  for await (const finding of checks) found.push(finding);
+  return found;
+};
+
 describe('the read model', () => {
   let lab: ApiLab;
   before(async () => {
@@ -177,7 +196,7 @@ describe('the read model', () => {
   after(() => lab.stop());
 
   const setAside = async (): Promise<string[]> =>
-    (await readdir(lab.readModel)).filter((file) => file.includes('.broken-'));
+    (await readdir(lab.readModel)).filter((file) => file.includes('.damaged-'));
   const tasks = async (): Promise<unknown> => (await lab.request('/tasks?limit=500')).body;
 
   it('is the same again after its file was deleted, or broken', async () => {
@@ -202,6 +221,61 @@ describe('the read model', () => {
     await lab.startApi();
     assert.deepEqual(await tasks(), before);
     assert.equal((await setAside()).length, 1, 'the broken file is set aside');
+  });
+
+  it('is rebuilt when the broker was restored from a backup, and has grown past it since', async () => {
+    const backup = await mkdtemp(join(tmpdir(), 'ksi-backup-'));
+    const { store } = lab.server;
+    const standing = await startApiProcess(lab.server.url);
+    const restarted = async (change: () => Promise<void>): Promise<void> => {
+      await lab.server.kill();
+      await change();
+      await lab.server.restart();
+    };
+    try {
+      await restarted(() => cp(store, backup, { recursive: true }));
+      await readyAgain(lab);
+      const lost = [await lab.spawn(), await lab.spawn()];
+      const { last_seq: outgrown } = (await lab.broker.jsm.streams.info(STREAM.events)).state;
+      while ((await healthOf(standing.url)).read_model.position < outgrown) await sleep(20);
+      standing.pause();
+      await lab.stopApi();
+      await restarted(async () => {
+        await rm(store, { recursive: true });
+        await cp(backup, store, { recursive: true });
+      });
+      const other = await startApiOn(lab.server.url);
+      for (let n = 0; n < 2 * lost.length; n++) await other.call('POST', '/spawn', { prompt: 'after the restore' });
+      const { body: truth } = await other.call('GET', '/tasks?limit=500');
+      await other.stop();
+      await lab.startApi();
+      assert.deepEqual(await tasks(), truth);
+      standing.resume();
+      const listed = async (): Promise<unknown> =>
+        (await fetch(`${standing.url}/tasks?limit=500`, { headers: { authorization: `Bearer ${TOKEN}` } })).json();
+      while (!isDeepStrictEqual(await listed(), truth)) await sleep(20);
+      for (const { title, status } of await findings(checkReadModels(lab.broker, [{ name: 'api', url: lab.url }])))
+        assert.deepEqual([title, status], ['read model of api', 'ok']);
+    } finally {
+      await standing.stop();
+      await rm(backup, { recursive: true });
+    }
+  });
+
+  it('is told by ksi doctor to be of another history', async () => {
+    await lab.spawn();
+    const health = await healthOf(lab.url);
+    const wrong = { ...health, read_model: { ...health.read_model, event_id: 'of another history' } };
+    const server = createServer((_request, answer) => void answer.end(JSON.stringify(wrong)));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const [found] = await findings(checkReadModels(lab.broker, [{ name: 'api-1', url }]));
+      assert.equal(found?.status, 'failed');
+      assert.match(found.found, /restored from a backup/);
+    } finally {
+      server.close();
+    }
   });
 
   it('shows a task whose SPAWN_QUEUED was lost with its API', async () => {

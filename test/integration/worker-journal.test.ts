@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -115,6 +115,35 @@ describe('the journal of a dead worker', () => {
     SUBJECT.taskState(taskId, TASK_STATES.completed.token),
     { attempt: 1, n, output: { result: 'done' } },
   ];
+
+  const damages: Record<string, (path: string, bytes: number) => Promise<void>> = {
+    'is another file': (path) => writeFile(path, 'text '.repeat(10_000)),
+    'was overwritten': async (path, bytes) => {
+      const file = await open(path, 'r+');
+      await file.write(Buffer.alloc(bytes - 8_192, 0xa5), 0, bytes - 8_192, 8_192);
+      await file.close();
+    },
+  };
+  for (const [what, damage] of Object.entries(damages))
+    it(`is kept when it ${what}, and workers go on`, async () => {
+      const { taskId, item, journal } = await dead();
+      await journal(item(...message(taskId, 2)), item(...complete(taskId, 3)));
+      const path = join(folder(), 'journal.mdb');
+      await damage(path, (await stat(path)).size);
+      const damaged = await readFile(path);
+      const first = workerProcess(lab, { KSI_LEASE_S: LEASE_S });
+      const after = await lab.post('after it');
+      const crashed = once(first, 'exit').then(() => true);
+      // The damage may end the first one, as it would under the supervisor.
+      if (await Promise.race([crashed, lab.outcome(after.taskId).then(() => false)]))
+        workerProcess(lab, { KSI_LEASE_S: LEASE_S });
+      await lab.outcome(after.taskId);
+      const kept = (await readdir(join(lab.dir, 'workers'))).filter((name) =>
+        name.startsWith('journal-w_dead.mdb.damaged-'),
+      );
+      assert.equal(kept.length, 1);
+      assert.deepEqual(await readFile(join(lab.dir, 'workers', kept[0] ?? '')), damaged);
+    });
 
   it('still delivers an outcome: the task does not run again, and its session goes on', async () => {
     const { taskId, sessionId, item, journal } = await dead();

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Database } from 'lmdb';
+import type { LmdbFileSpec } from '../../src/store/file.js';
 import { LmdbFile } from '../../src/store/lmdb-file.js';
 import type { TaskIdentity } from '../attempt/command.js';
 import type { OutboxItem } from '../attempt/outbox.js';
@@ -18,6 +19,17 @@ const FILE = 'journal.mdb';
 /** Of ids, and what else stands around an event. */
 const HELD_BYTES = 4_096;
 const ITEM_BYTES = 4_096;
+const DATABASES = {
+  held: { name: 'held', encoding: 'msgpack' },
+  events: { name: 'events', encoding: 'msgpack' },
+} as const;
+
+/** The journal in a worker's folder. It holds the only copy of what its worker has not delivered, so a damaged one is kept at `aside`. */
+export const journalFile = (folder: string, aside: string): LmdbFileSpec => ({
+  path: join(folder, FILE),
+  databases: Object.values(DATABASES),
+  aside,
+});
 
 /**
  * What a worker holds and has not delivered yet, in a file that outlives its process. Its writes survive a kill of the
@@ -101,8 +113,8 @@ function openAll(path: string): Databases {
   const file = new LmdbFile(path);
   return {
     file,
-    held: file.root.openDB<Held, string>({ name: 'held', encoding: 'msgpack' }),
-    events: file.root.openDB<OutboxItem, [string, number]>({ name: 'events', encoding: 'msgpack' }),
+    held: file.root.openDB<Held, string>(DATABASES.held),
+    events: file.root.openDB<OutboxItem, [string, number]>(DATABASES.events),
   };
 }
 

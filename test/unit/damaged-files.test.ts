@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFile, mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { acceptedRow } from '../../src/events/projection.js';
+import { TaskStore } from '../../src/store/task-store.js';
+import { REPO_ROOT } from '../fixtures/paths.js';
+import { seededRandom } from '../fixtures/random.js';
+
+const OPENER = join(REPO_ROOT, 'dist', 'test', 'fixtures', 'open-read-model.js');
+const TASKS = 300;
+const PAGE = 4_096;
+/** The first start may crash on the damage; the second one finds the marker. */
+const STARTS = 2;
+
+describe("a read model's file that was damaged", () => {
+  let dir: string;
+  let sound: string;
+  let bytes: number;
+  const random = seededRandom(7);
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'ksi-damaged-'));
+    sound = join(dir, 'sound.mdb');
+    const store = new TaskStore(sound);
+    const rows = Array.from({ length: TASKS }, (_, n) => {
+      const id = `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+      const command = { v: 1, task_id: id, session_id: id, owner: 'local', queue: 'default', priority: 'normal' };
+      const row = acceptedRow({ ...command, prompt: 'x', accepted_at: '2026-01-01' } as never, 'queued');
+      return { ...row, output: { result: 'r'.repeat(n * 40) } as never };
+    });
+    await store.write(rows, { incarnation: 'i', seq: TASKS });
+    await store.close();
+    bytes = (await stat(sound)).size;
+  });
+  after(() => rm(dir, { recursive: true }));
+
+  const scribble = async (path: string, at: number, length: number): Promise<void> => {
+    const file = await open(path, 'r+');
+    await file.write(Buffer.from(Array.from({ length }, () => Math.floor(random() * 256))), 0, length, at);
+    await file.close();
+  };
+  const randomPages = async (path: string): Promise<void> => {
+    for (let n = 0; n < 20; n++) await scribble(path, PAGE * (2 + Math.floor(random() * (bytes / PAGE - 2))), PAGE);
+  };
+
+  const damages: Record<string, (path: string) => Promise<void>> = {
+    'is empty': (path) => truncate(path, 0),
+    'was cut after its first page': (path) => truncate(path, PAGE),
+    'was cut in the middle': (path) => truncate(path, Math.floor(bytes / 2)),
+    'was cut within a page': (path) => truncate(path, bytes - PAGE - 100),
+    'has other meta pages': (path) => scribble(path, 32, 2 * PAGE - 32),
+    'has one other meta page': (path) => scribble(path, PAGE, PAGE),
+    'has random pages': randomPages,
+    'has other random pages': randomPages,
+    'has nothing but random pages': (path) => scribble(path, 2 * PAGE, bytes - 2 * PAGE),
+    'is another file': (path) => writeFile(path, 'text '.repeat(10_000)),
+  };
+  const afterCrash = new Set(['was cut in the middle', 'has other meta pages', 'has random pages']);
+  for (const [what, damage] of Object.entries(damages))
+    for (const crashed of afterCrash.has(what) ? [false, true] : [false])
+      it(`${what}${crashed ? ', after a crash' : ''}: the process comes up, and a damaged file is kept`, async () => {
+        const path = join(dir, `${what.replaceAll(' ', '-')}-${crashed}.mdb`);
+        await copyFile(sound, path);
+        await damage(path);
+        if (crashed) await writeFile(`${path}.in-use`, '');
+        let answer: { aside?: string; tasks: number } | undefined;
+        for (let start = 1; answer === undefined && start <= STARTS; start++) {
+          const { status, stdout } = spawnSync(process.execPath, [OPENER, path], { encoding: 'utf8' });
+          if (status === 0) answer = JSON.parse(stdout) as typeof answer;
+          else assert.ok(!crashed, 'a file whose process crashed is looked at before it is opened');
+        }
+        assert.ok(answer !== undefined, `it did not come up within ${STARTS} starts`);
+        if (answer.aside !== undefined) {
+          assert.equal(answer.tasks, 0);
+          assert.ok((await stat(answer.aside)).size > 0);
+        }
+        await assert.rejects(stat(`${path}.in-use`), { code: 'ENOENT' });
+      });
+
+  it('is taken up again when its process was killed and the file is sound', async () => {
+    const path = join(dir, 'killed.mdb');
+    await copyFile(sound, path);
+    await writeFile(`${path}.in-use`, '');
+    const { stdout } = spawnSync(process.execPath, [OPENER, path], { encoding: 'utf8' });
+    assert.deepEqual(JSON.parse(stdout), { tasks: TASKS });
+  });
+});
