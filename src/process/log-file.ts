@@ -75,7 +75,9 @@ export class LogFile {
         offset += writeSync(this.#fd, bytes, offset);
         this.#torn = offset < bytes.length;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > TRIES) throw error;
+        // Its reader had its time when the last line was dropped.
+        const most = this.#dropped > 0 ? 0 : TRIES;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > most) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
       }
     }

@@ -60,7 +60,9 @@ export class LmdbFile {
   write<T>(size: WriteSize, write: () => Promise<T>): Promise<T> {
     const bytes = this.#reserve(this.#mostOf(size));
     this.#pending += bytes;
-    return write().finally(() => {
+    // A key or value that LMDB cannot take throws at once.
+    const written = new Promise<T>((resolve) => resolve(write()));
+    return written.finally(() => {
       this.#pending -= bytes;
     });
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { newEvent } from '../../src/broker/events.js';
-import type { Journal } from '../../workers/journal/journal.js';
+import { Journal } from '../../workers/journal/journal.js';
 import { JournaledOutbox } from '../../workers/journal/journaled-outbox.js';
 import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/attempt/outbox.js';
 import { systemClock } from '../../src/clock.js';
@@ -89,6 +92,22 @@ describe('batchLength', () => {
     assert.equal(batchLength(sizes(300_000, 300_000)), 1);
     assert.equal(batchLength(sizes(9_000_000)), 1);
     assert.equal(batchLength(sizes(1, 2, 3)), 3);
+  });
+});
+
+describe('Journal', () => {
+  it('takes no room for large values, which it does not keep', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-journal-'));
+    const journal = new Journal(dir);
+    try {
+      const outbox = new JournaledOutbox(journal, 'start', new Broker().deliver, assert.ifError);
+      outbox.add({ ...item('1', 64 * 1_048_576), restore: () => [] });
+      assert.equal(journal.undelivered('start').length, 0);
+      assert.ok((await stat(join(dir, 'journal.mdb'))).size < 8 * 1_048_576);
+    } finally {
+      await journal.close();
+      await rm(dir, { recursive: true });
+    }
   });
 });
 

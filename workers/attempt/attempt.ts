@@ -312,9 +312,9 @@ export class Attempt {
 
   /** What earlier attempts were told beside the prompt: the session stands again where it stood before them. */
   #saidBefore(): Promise<string[]> {
-    const { context, lease, command } = this.#options;
+    const { context, lease, command, claim } = this.#options;
     const { broker, blobs } = context;
-    return whileUnavailable(broker, lease.signal, () => readInputs(broker, blobs, command.task_id));
+    return whileUnavailable(broker, lease.signal, () => readInputs(broker, blobs, command.task_id, claim.startSeq));
   }
 
   #hands(

@@ -7,13 +7,16 @@ import type { Broker } from '../../src/broker/connect.js';
 import { nextBySubject } from '../../src/broker/read.js';
 import { parseJson } from '../../src/json.js';
 
-/** What the attempts of a task were told beside its prompt, in that order. @throws {BrokerError} */
-export async function readInputs(broker: Broker, blobs: Blobs, taskId: string): Promise<string[]> {
+/**
+ * What the attempts of a task were told beside its prompt, in that order.
+ * @param before the sequence of an attempt's start: what that attempt is told itself is left out. @throws {BrokerError}
+ */
+export async function readInputs(broker: Broker, blobs: Blobs, taskId: string, before: number): Promise<string[]> {
   const texts: string[] = [];
   for (let seq = 1; ;) {
     // From the leader: a replica may not have the last one yet.
     const stored = await nextBySubject(broker, STREAM.events, SUBJECT.taskInput(taskId), seq);
-    if (stored === undefined) return texts;
+    if (stored === undefined || stored.seq > before) return texts;
     seq = stored.seq + 1;
     const { data } = parseJson(stored.data) as StoredEvent<'SPAWN_INPUT'>;
     const { text, ref } = data;

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
-import { furtherDescriptors } from './descriptors.js';
-import type { Keeper, RunPlace } from './keeper.js';
+import { furtherDescriptors, type FurtherDescriptors } from './descriptors.js';
+import type { Keeper, KeptInvocation, RunPlace } from './keeper.js';
 import { LargeValues } from './large-values.js';
 import { openFolder } from './open-folder.js';
 import { StreamLines } from './stream-lines.js';
@@ -44,25 +44,8 @@ export class ClaudeProcess implements SpawnedProcess {
     place: RunPlace,
     gate: (bytes: number) => Promise<void> | undefined,
   ) {
-    const { args } = options;
-    // The `node` that runs a script is this one: Claude's PATH may hold none.
-    const command = options.command === 'node' ? process.execPath : options.command;
-    // To resume a session the SDK puts its transcript into a configuration folder of its own, outside the run's place.
-    const { CLAUDE_CONFIG_DIR: config } = options.env;
-    const visible = config === undefined ? place.visible : [...place.visible, config];
-    const sandboxed = keeper.kind === 'sandbox';
-    const folder = openFolder(place.source ?? place.cwd);
-    const further = furtherDescriptors(sandboxed ? folder.fd : undefined);
-    const kept = keeper.keep({ command, args }, options.env, { ...place, visible, empty: further.empty });
-    this.#child = spawn(kept.command, kept.args, {
-      env: kept.env,
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe', ...further.stdio],
-      // In the sandbox bubblewrap goes to the workspace.
-      cwd: sandboxed ? '/' : folder.path,
-    }) as ChildProcessByStdio<Writable, Readable, Readable>;
-    further.close();
-    folder.close();
+    const { child, begun } = start(options, keeper, place);
+    this.#child = child;
     // The SDK alone has eight on one that it starts ahead of its task.
     this.#child.setMaxListeners(32);
     this.stdin = this.#restoring();
@@ -70,7 +53,7 @@ export class ClaudeProcess implements SpawnedProcess {
     for (const stream of [this.stdin, this.#child.stdin]) stream.on('error', () => undefined);
     this.stdout = this.#child.stdout.pipe(this.#gated(gate));
     this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
-    this.exited = this.#watch(this.#child.pid === undefined ? undefined : kept.begun(this.#child.pid));
+    this.exited = this.#watch(this.#child.pid === undefined ? undefined : begun(this.#child.pid));
   }
 
   get pid(): number | undefined {
@@ -186,5 +169,37 @@ export class ClaudeProcess implements SpawnedProcess {
     });
     restoring.pipe(this.#child.stdin);
     return restoring;
+  }
+}
+
+interface Started {
+  readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly begun: KeptInvocation['begun'];
+}
+
+/** @throws {FolderMoved} and what `spawn` throws, such as E2BIG. */
+function start({ command: asked, args, env }: SpawnOptions, keeper: Keeper, place: RunPlace): Started {
+  // The `node` that runs a script is this one: Claude's PATH may hold none.
+  const command = asked === 'node' ? process.execPath : asked;
+  // To resume a session the SDK puts its transcript into a configuration folder of its own, outside the run's place.
+  const { CLAUDE_CONFIG_DIR: config } = env;
+  const visible = config === undefined ? place.visible : [...place.visible, config];
+  const sandboxed = keeper.kind === 'sandbox';
+  const folder = openFolder(place.source ?? place.cwd);
+  let further: FurtherDescriptors | undefined;
+  try {
+    further = furtherDescriptors(sandboxed ? folder.fd : undefined);
+    const kept = keeper.keep({ command, args }, env, { ...place, visible, empty: further.empty });
+    const child = spawn(kept.command, kept.args, {
+      env: kept.env,
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe', ...further.stdio],
+      // In the sandbox bubblewrap goes to the workspace.
+      cwd: sandboxed ? '/' : folder.path,
+    }) as ChildProcessByStdio<Writable, Readable, Readable>;
+    return { child, begun: (group) => kept.begun(group) };
+  } finally {
+    further?.close();
+    folder.close();
   }
 }

@@ -64,8 +64,8 @@ export class Journal {
   /** @param n counts the items of an attempt. @throws ENOSPC, before it returns. */
   add(startId: string, n: number, item: OutboxItem): Promise<unknown> {
     const { file, events } = this.#open();
-    // Its event, and the same as it is published.
-    const bytes = ITEM_BYTES + 2 * item.bytes;
+    // Its event, and the same as it is published. `item.bytes` counts large values too, which are not kept here.
+    const bytes = ITEM_BYTES + 2 * Buffer.byteLength(item.publication.payload);
     return file.write({ entries: 1, bytes }, () => events.put([startId, n], item));
   }
 
