@@ -4,6 +4,9 @@ import type { Mismatch, Question, Verdict } from './verdict.js';
 /** The options of Claude's own check of the answer (2.1.330): what it refuses as a schema must be refused before it runs, and nothing else. */
 const AS_CLAUDE = { allErrors: true, validateFormats: false, multipleOfPrecision: 6 } as const;
 
+/** Of all mismatches together. One alone may hold the schema twice. */
+const MOST_CHARS = 150_000;
+
 /** The beginning of Ajv's words for a `$schema` that it does not know. */
 const UNKNOWN_DRAFT = 'no schema with key or ref';
 
@@ -32,7 +35,15 @@ function mismatchesOf(errors: readonly ErrorObject[] | null | undefined): Mismat
     const known = keyword === 'required' || keyword === 'additionalProperties' ? `${path} ${message}` : path;
     if (!byPath.has(known)) byPath.set(known, { path, message: worded(message, params), expected: params });
   }
-  return [...byPath.values()];
+  return someOf([...byPath.values()]);
+}
+
+/** As many as fit into an event together with the rest of it: each item of a long list may be wrong. */
+function someOf(all: readonly Mismatch[]): Mismatch[] {
+  let chars = 0;
+  const some = all.filter((each) => (chars += JSON.stringify(each).length) <= MOST_CHARS);
+  const left = all.length - some.length;
+  return left === 0 ? some : [...some, { path: '', message: `there are ${left} more mismatches` }];
 }
 
 /** Ajv names neither the values that are allowed nor the field that is too much. */

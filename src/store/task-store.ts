@@ -247,7 +247,10 @@ export function withoutOutput({ output: _output, ...row }: TaskRow): TaskRow {
 }
 
 /** What a row writes at most, in its indexes too, where its metadata stand twice. */
-function bytesOf({ metadata, error, message, prompt_preview, mcp_servers }: TaskRow, output: string | undefined): number {
+function bytesOf(
+  { metadata, error, message, prompt_preview, mcp_servers }: TaskRow,
+  output: string | undefined,
+): number {
   const ofAnyLength = JSON.stringify([metadata, metadata, metadata, error, message, prompt_preview, mcp_servers]);
   return ROW_BYTES + Buffer.byteLength(ofAnyLength) + Buffer.byteLength(output ?? '');
 }

@@ -52,6 +52,16 @@ describe('the judge of output_schema', () => {
     assert.deepEqual(await judge({ schema: verdict, answer: { value: { verdict: 'sound' } } }), { kind: 'fits' });
   });
 
+  it('names no more mismatches than fit into an event', async () => {
+    const judged = await judge({
+      schema: verdict,
+      answer: { value: { points: Array.from({ length: 50_000 }, String) } },
+    });
+    assert.ok(judged.kind === 'mismatch');
+    assert.ok(JSON.stringify(judged.mismatches).length < 200_000);
+    assert.match(judged.mismatches.at(-1)?.message ?? '', /^there are \d+ more mismatches$/);
+  });
+
   it('is not held up by a pattern that takes for ever', async () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let turns = 0;

@@ -7,7 +7,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
-import { asBrokerError } from '../../broker/read.js';
+import { purge } from '../../broker/purge.js';
 import type { Publication } from '../../broker/publish.js';
 import { sleep } from '../../clock.js';
 
@@ -56,12 +56,8 @@ export class SharedEvents {
   }
 
   /** Deletes those of an owner: they hold the values. @throws {BrokerError} */
-  async purge(owner: string): Promise<void> {
-    try {
-      await this.#broker.jsm.streams.purge(STREAM.events, { filter: SUBJECT.sharedEvent(owner, '*') });
-    } catch (error) {
-      throw asBrokerError(error, `deleting the changes of ${owner}'s shared state`);
-    }
+  purge(owner: string): Promise<void> {
+    return purge(this.#broker, STREAM.events, SUBJECT.sharedEvent(owner, '*'));
   }
 
   async #tell(event: StoredEvent, owner: string, key: string): Promise<void> {
