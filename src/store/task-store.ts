@@ -35,6 +35,7 @@ const ALL = '*';
 const LAST = '\uFFFF';
 /** A transaction is bounded, so that the disk can be asked for room for it. */
 const ROWS_AT_ONCE = 256;
+const BYTES_AT_ONCE = 4 * 1_048_576;
 /** A row, its output, its session, and its keys in the indexes, old and new. */
 const ENTRIES_OF_ROW = 32;
 const ROW_BYTES = 4_096;
@@ -102,17 +103,22 @@ export class TaskStore {
       ...rows.map((row, n) => ({ bytes: bytesOf(row, outputs[n]), apply: () => this.#put(row, outputs[n]) })),
     ];
     const { root } = this.#file;
-    for (let at = 0; at === 0 || at < changes.length; at += ROWS_AT_ONCE) {
-      const some = changes.slice(at, at + ROWS_AT_ONCE);
-      const entries = 1 + some.length * ENTRIES_OF_ROW;
-      const bytes = some.reduce((sum, change) => sum + change.bytes, 0);
-      await this.#file.write({ entries, bytes }, () =>
+    let at = 0;
+    do {
+      let end = at;
+      let bytes = 0;
+      while (end < changes.length && end - at < ROWS_AT_ONCE && bytes < BYTES_AT_ONCE)
+        bytes += changes[end++]?.bytes ?? 0;
+      const some = changes.slice(at, end);
+      const isLast = end === changes.length;
+      await this.#file.write({ entries: 1 + some.length * ENTRIES_OF_ROW, bytes }, () =>
         root.transaction(() => {
           for (const { apply } of some) apply();
-          if (at + ROWS_AT_ONCE >= changes.length) void root.put('meta', { schema: SCHEMA, position });
+          if (isLast) void root.put('meta', { schema: SCHEMA, position });
         }),
       );
-    }
+      at = end;
+    } while (at < changes.length);
   }
 
   /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */

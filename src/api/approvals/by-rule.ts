@@ -63,21 +63,24 @@ export class ByRule {
 
   async #answer(approval: Approval): Promise<void> {
     const { broker, rules, audit } = this.#options;
-    const rule = await rules.find(approval);
-    if (rule === undefined) return;
     const { approval_id: id, task_id: taskId } = approval;
-    const { by, rule_id: ruleId, token_id: tokenId } = rule;
-    const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
     for (;;) {
+      // It may have been revoked since the last try.
+      const rule = await rules.find(approval);
+      if (rule === undefined) return;
+      const { by, rule_id: ruleId, token_id: tokenId } = rule;
       const { status, process } = await lastStateOf(broker, taskId);
       if (status !== 'running') return;
+      const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
       const answer = await askWorker(broker, { process, taskId }, 'approve', request);
-      if (answer?.ok === true) break;
+      if (answer?.ok === true) {
+        const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
+        audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
+        return;
+      }
       // A worker that stands still for a moment answers later; while none does the approval stays open.
       if (answer !== undefined) return;
       await sleep(broker.clock, AGAIN_MS, this.#stopping.signal);
     }
-    const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
-    audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
   }
 }

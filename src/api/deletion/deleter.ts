@@ -129,7 +129,7 @@ export class Deleter {
     for (const { task_id: id, status } of tasks.values())
       if (!isEnded(status)) await canceller.cancel(id, { ...principal, seesAll: true });
     await this.#whole(taskRemover.remove([...tasks.values()], principal.owner));
-    await sessionRemover.remove(sessions, principal.owner);
+    await this.#whole(sessionRemover.remove(sessions, principal.owner));
   }
 
   /** An owner's sessions that have no task: imported ones, and those whose tasks were deleted one by one. */
@@ -157,7 +157,8 @@ export class Deleter {
 
   async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
     await this.#whole(this.#options.taskRemover.remove(rows, by.owner));
-    await this.#options.sessionRemover.remove([{ sessionId, owner, name: rows.at(-1)?.session_name }], by.owner);
+    const session = { sessionId, owner, name: rows.at(-1)?.session_name };
+    await this.#whole(this.#options.sessionRemover.remove([session], by.owner));
   }
 
   async #tasks<T extends Removable>(tasks: readonly T[], by: Principal): Promise<Removal<T>> {
@@ -166,6 +167,7 @@ export class Deleter {
     const empty: T[] = [];
     for (const task of last.values()) if (await this.#isEmpty(task)) empty.push(task);
     const sessions = empty.map(({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }));
+    // A session that a task was taken into meanwhile goes on.
     await this.#options.sessionRemover.remove(sessions, by.owner);
     return removal;
   }
@@ -179,8 +181,8 @@ export class Deleter {
     return (await sessionRemover.standing(sessionId)) === undefined;
   }
 
-  /** @throws {ApiError} of the first task that stays */
-  async #whole(removal: Promise<Removal<unknown>>): Promise<void> {
+  /** @throws {ApiError} of the first task or session that stays */
+  async #whole(removal: Promise<{ readonly refused: readonly { readonly error: ApiError }[] }>): Promise<void> {
     const [refused] = (await removal).refused;
     if (refused !== undefined) throw refused.error;
   }

@@ -25,6 +25,10 @@ export interface EmptySession {
   readonly name?: string | undefined;
 }
 
+export interface SessionRemoval {
+  readonly refused: readonly { readonly session: EmptySession; readonly error: ApiError }[];
+}
+
 const AT_ONCE = 8;
 
 /** Deletes sessions whose tasks are deleted: transcripts, records and names. Workers remove the folders when they hear SESSION_DELETED. */
@@ -35,20 +39,29 @@ export class SessionRemover {
     this.#options = options;
   }
 
-  /** @param by the owner of the token that asked. @throws {ApiError} not_ended: a task was taken in meanwhile. @throws {BrokerError} */
-  async remove(sessions: readonly EmptySession[], by: string): Promise<void> {
+  /**
+   * @param by the owner of the token that asked.
+   * @returns the sessions that stay (not_ended), as a task was taken in meanwhile. @throws {BrokerError}
+   */
+  async remove(sessions: readonly EmptySession[], by: string): Promise<SessionRemoval> {
     const { broker, blobs, records, names, approvalRules } = this.#options;
     const named = new Map<string, string | undefined>();
-    await inParallel(sessions, AT_ONCE, async ({ sessionId, name }) => {
+    const refused: { session: EmptySession; error: ApiError }[] = [];
+    await inParallel(sessions, AT_ONCE, async (session) => {
+      const { sessionId, name } = session;
       const standing = await this.standing(sessionId);
-      if (standing !== undefined)
-        throw new ApiError('not_ended', `Task ${standing} of the session has just been taken in`);
+      if (standing !== undefined) {
+        const error = new ApiError('not_ended', `Task ${standing} of the session has just been taken in`);
+        refused.push({ session, error });
+        return;
+      }
       await purge(broker, STREAM.transcripts, SUBJECT.transcript(sessionId));
       await purge(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
       named.set(sessionId, name ?? (await records.find(sessionId))?.session_name);
     });
     await blobs.deleteOf(['transcript'], new Set(named.keys()));
-    await inParallel(sessions, AT_ONCE, async ({ sessionId, owner }) => {
+    const removed = sessions.filter(({ sessionId }) => named.has(sessionId));
+    await inParallel(removed, AT_ONCE, async ({ sessionId, owner }) => {
       await records.remove(sessionId);
       await approvalRules.removeOfSession(sessionId, owner);
       const name = named.get(sessionId);
@@ -56,6 +69,7 @@ export class SessionRemover {
       const event = newEvent(broker.clock, 'SESSION_DELETED', { session_id: sessionId, owner, by });
       await broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
     });
+    return { refused };
   }
 
   /** The id of a task that runs or waits in the session. Another API may have taken it in a moment ago. @throws {BrokerError} */
