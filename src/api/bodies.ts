@@ -6,12 +6,12 @@ import { ApiError, apiErrorOf } from './api-error.js';
 
 /** A body of any size, as JSON. */
 export interface Body {
-  /** Bytes; undefined: not known before its end. */
+  /** In bytes; undefined: it is not known until the stream ends. */
   readonly size: number | undefined;
   readonly stream: Readable;
 }
 
-/** A body that lies in the object store, read as fast as it is taken. @throws {ApiError} not_found */
+/** A body in the object store. It is read as fast as its reader takes it. @throws {ApiError} not_found */
 export async function storedBody(
   blobs: Blobs,
   { name, size }: Pick<BlobRef, 'name'> & Partial<BlobRef>,
@@ -21,7 +21,7 @@ export async function storedBody(
     const first = await chunks.next();
     return { size, stream: Readable.from(from(first, chunks), { objectMode: false }) };
   } catch (error) {
-    if (isBrokerError(error, 'refused')) throw new ApiError('not_found', 'There is no such body (any more)');
+    if (isBrokerError(error, 'refused')) throw new ApiError('not_found', 'There is no such body, or it was deleted');
     throw apiErrorOf(error);
   }
 }

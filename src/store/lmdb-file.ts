@@ -1,18 +1,18 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 
-/** How much a transaction writes at most. */
+/** The most that a transaction writes. */
 export interface WriteSize {
   /** Puts and removals, those in indexes included. */
   readonly entries: number;
-  /** Of all keys and values together. */
+  /** The bytes of all keys and values together. */
   readonly bytes: number;
 }
 
 const PAGE_BYTES = 4096;
 /** A put or removal copies its leaf, may split it, and has its share of the branches above. */
 const PAGES_PER_ENTRY = 3;
-/** What every transaction may write besides: the meta page, the branches, the list of free pages. */
+/** Further pages that every transaction may write: the meta page, the branches, the list of free pages. */
 const PAGES_PER_WRITE = 32;
 /** A value takes whole pages, and pages may be half full. */
 const PAGE_BYTES_PER_BYTE = 4;
@@ -31,9 +31,9 @@ export class LmdbFile {
   readonly root: RootDatabase<unknown, string>;
   readonly #path: string;
   #size = 0;
-  /** Of the file, what no write has been promised. */
+  /** Bytes of the file that are free and reserved for no write. */
   #left = 0;
-  /** Promised to writes that have not ended. */
+  /** Bytes that are reserved for writes under way. */
   #pending = 0;
 
   /** @param path of the file; made if there is none. @throws ENOSPC and what else the file system does. */
@@ -51,7 +51,7 @@ export class LmdbFile {
     this.#left = 0;
   }
 
-  /** Of the file, and so of what is used of it at most. */
+  /** Bytes of the file. No more than these are in use. */
   get size(): number {
     return this.#size;
   }

@@ -3,13 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
 import type { Redaction } from './redaction.js';
 
-/** A string of that size, or what is nested as deeply as a block of content, is taken out of a large text. */
+/** In a large text, longer strings and longer objects and arrays below SHAPE_LEVELS are taken out. */
 const LARGE_VALUE_BYTES = 65_536;
-/** Nesting up to here keeps its shape: a message, its content, a transcript's entries. It is taken out only when it alone is large. */
+/** Up to this level only objects and arrays of more than LARGE_BODY_BYTES are taken out: a message, its content, a transcript's entries. */
 const SHAPE_LEVELS = 2;
-/** Deeper down nothing is taken out by itself. */
+/** Objects and arrays below this level are not looked at one by one, so that deep nesting takes no memory. */
 const DEEPEST = 200;
-/** Looked at in one turn of the event loop. */
+/** How much of a text is scanned in one turn of the event loop. */
 const SLICE_BYTES = 1_048_576;
 
 const QUOTE = 0x22;
@@ -22,22 +22,22 @@ const END_BRACKET = 0x5d;
 type Range = readonly [from: number, to: number];
 
 /**
- * Large values of JSON texts, kept as the bytes that they came as, with a short string in their place. To parse 240 MB of small objects
- * takes 5 GB and many seconds in which no lease is renewed.
+ * Takes large values out of JSON texts and keeps them as bytes; a short string, the token, stands in their place. Parsing 240 MB of small
+ * objects takes 5 GB and many seconds in which no lease is renewed.
  */
 export class LargeValues {
-  /** Nobody can write it by chance or on purpose. */
+  /** Begins every token. It is random, so no text holds it by chance or on purpose. */
   readonly #mark = `ksi-large-${randomUUID()}`;
   readonly #token = new RegExp(`"${this.#mark}:(\\d+)"`, 'g');
   readonly #values: (readonly Buffer[])[] = [];
   readonly #others: LargeValues[] = [];
 
-  /** Restores also what `other` has taken out. */
+  /** Lets `restore` also put back the values that `other` has taken out. */
   include(other: LargeValues): void {
     this.#others.push(other);
   }
 
-  /** JSON, in pieces, with its large values taken out, if it is large; in slices, so that other work goes on. */
+  /** Takes the large values out of a JSON text. A text of LARGE_BODY_BYTES or less is returned whole. Scans in slices, so that other work goes on. */
   async condense(json: readonly Buffer[]): Promise<Buffer> {
     if (lengthOf(json) <= LARGE_BODY_BYTES) return Buffer.concat(json);
     const kept: Buffer[] = [];
@@ -50,7 +50,7 @@ export class LargeValues {
     return Buffer.concat([...kept, ...between(json, at, Infinity)]);
   }
 
-  /** How many bytes `restore` adds. */
+  /** How many bytes `restore` adds to `json`. */
   added(json: string): number {
     const own = this.#tokens(json).reduce(
       (sum, { 0: token, 1: n }) => sum + lengthOf(this.#value(n)) - token.length,
@@ -59,7 +59,7 @@ export class LargeValues {
     return this.#others.reduce((sum, other) => sum + other.added(json), own);
   }
 
-  /** JSON whose large values are back, in pieces. @param redaction of what may not be in them. */
+  /** Puts the large values back. @param redaction removes credentials from them. @returns the JSON in pieces. */
   *restore(json: string, redaction?: Pick<Redaction, 'inPieces'>): Generator<Buffer> {
     let at = 0;
     for (const { index, 0: token, 1: n } of this.#tokens(json)) {
@@ -86,7 +86,7 @@ export class LargeValues {
 
 const lengthOf = (pieces: readonly Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
-/** What lies from one place of a text to another. */
+/** The part of a text between two positions. */
 function between(pieces: readonly Buffer[], from: number, to: number): Buffer[] {
   const found: Buffer[] = [];
   let start = 0;
@@ -99,18 +99,18 @@ function between(pieces: readonly Buffer[], from: number, to: number): Buffer[] 
 
 interface Open {
   readonly from: number;
-  /** How many ranges there were when it began. */
+  /** The number of ranges when it began. */
   readonly ranges: number;
-  /** Bytes of it that are taken out already. */
+  /** How many of its bytes are taken out already. */
   out: number;
 }
 
-/** What to take out of a JSON text, in order, so that little is left. Of a text that is no JSON, anything. */
+/** The ranges to take out of a JSON text, in order. For a text that is not JSON, the ranges mean nothing. */
 async function largeRanges(json: readonly Buffer[]): Promise<Range[]> {
   const ranges: Range[] = [];
   const open: Open[] = [];
   let deeper = 0;
-  /** Where the string began that it is in; -1: in none. */
+  /** The start of the string that is being read; -1: none is. */
   let string = -1;
   let escaped = false;
   let start = 0;

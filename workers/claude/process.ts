@@ -25,7 +25,7 @@ export class ClaudeProcess implements SpawnedProcess {
   readonly stdout: Readable;
   readonly stderrTail = new Tail();
   readonly stdoutTail = new Tail();
-  /** What is taken out of its messages. */
+  /** The large values of its messages. */
   readonly large = new LargeValues();
   /** Why it could not be started. */
   spawnError: NodeJS.ErrnoException | undefined;
@@ -157,7 +157,7 @@ export class ClaudeProcess implements SpawnedProcess {
     });
   }
 
-  /** What is said to it repeats values of its messages, such as a tool's input that was allowed. */
+  /** Puts large values back into what is written to Claude: an answer repeats values of its messages, such as the input of an allowed tool. */
   #restoring(): Writable {
     const { large } = this;
     const restoring = new Transform({

@@ -2,7 +2,7 @@ import { closeSync, openSync, readdirSync, readFileSync, renameSync, writeSync }
 import { join } from 'node:path';
 import type { LargeValues } from './large-values.js';
 
-/** Puts large values back into the transcripts that the SDK has written for Claude to resume from. Before Claude has been started. */
+/** Puts large values back into the transcripts that the SDK has written for Claude to resume from. Call it before Claude is started. */
 export function restoreTranscripts(folder: string, large: Pick<LargeValues, 'added' | 'restore'>): void {
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.jsonl')) continue;

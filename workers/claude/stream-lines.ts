@@ -5,24 +5,24 @@ const NEWLINE = 0x0a;
 const BRACE = 0x7b;
 const isBlank = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x0d;
 
-/** Of what is left of a large line, beyond which it is no message. */
+/** A large line that is longer than this without its large values is not a message. */
 const MOST_LEFT_BYTES = 2 * LARGE_BODY_BYTES;
 
 /**
- * Passes whole lines on that begin like a JSON object, the large ones without their large values. The SDK ends the whole run at a line
- * such as `null`, even when a good result follows.
+ * Passes on the lines that begin like a JSON object, and takes the large values out of large lines. Other lines are dropped: the SDK ends the
+ * whole run at a line such as `null`, even when a good result follows.
  */
 export class StreamLines {
   readonly #large: LargeValues;
   #state: 'start' | 'keep' | 'drop' = 'start';
-  /** Of the line that has begun. */
+  /** The pieces of the unfinished line. */
   #held: Buffer[] = [];
 
   constructor(large: LargeValues) {
     this.#large = large;
   }
 
-  /** The lines that `chunk` completes. */
+  /** @returns the lines that `chunk` completes. */
   async take(chunk: Buffer): Promise<Buffer> {
     const passed: Buffer[] = [];
     let at = 0;
@@ -41,7 +41,7 @@ export class StreamLines {
     return passed.length === 1 && passed[0] !== undefined ? passed[0] : Buffer.concat(passed);
   }
 
-  /** What is held of a line: all of it, at the end of the stream. */
+  /** Ends the line that is held. Call it at the end of the stream, whose last line may have no newline. */
   async rest(): Promise<Buffer> {
     const line = this.#held;
     this.#held = [];

@@ -77,7 +77,7 @@ function refuseNonsense({ decision, input, answers, message, always, permission_
   if (decision === 'deny' && answers !== undefined) faults.push({ field: 'answers', message: 'are for `allow`' });
   if (decision === 'deny' && mode !== undefined) faults.push({ field: 'permission_mode', message: 'is for `allow`' });
   if (always !== undefined && (decision === 'deny' || input !== undefined || answers !== undefined))
-    faults.push({ field: 'always', message: 'is for `allow`, of what is asked as it is' });
+    faults.push({ field: 'always', message: 'needs `decision: "allow"`, without `input` and `answers`' });
   if (decision === 'allow' && message !== undefined) faults.push({ field: 'message', message: 'is for `deny`' });
   if (faults.length > 0) throw invalid(faults);
 }

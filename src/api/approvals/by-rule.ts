@@ -55,7 +55,10 @@ export class ByRule {
     const answering = this.#answer(approval)
       .catch((error: unknown) => {
         if (this.#stopping.signal.aborted) return;
-        this.#options.log.warn({ err: error, approval_id: approval.approval_id }, 'no rule could answer an approval');
+        this.#options.log.warn(
+          { err: error, approval_id: approval.approval_id },
+          'an approval could not be answered by a rule',
+        );
       })
       .finally(() => this.#answering.delete(answering));
     this.#answering.add(answering);
