@@ -23,6 +23,12 @@ const fields = {
   started_at: Type.String({ format: 'date-time' }),
 };
 
+const clock = {
+  clock_ahead_ms: Type.Optional(
+    Type.Integer({ description: "By how many ms its host's clock is ahead of the broker's, by which KSI goes." }),
+  ),
+};
+
 const limit = {
   limited_until: Type.Optional(
     Type.String({ format: 'date-time', description: 'A usage limit of Claude holds until then: it takes no tasks.' }),
@@ -33,6 +39,7 @@ const limit = {
 export const WorkerPresence = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   ...fields,
+  ...clock,
   ...limit,
   state: Type.Enum(['working', 'draining']),
 });
@@ -40,6 +47,7 @@ export type WorkerPresence = Static<typeof WorkerPresence>;
 
 export const WorkerShown = Type.Object({
   ...fields,
+  ...clock,
   ...limit,
   state: Type.Enum(['working', 'draining', 'lost'], {
     description: `\`lost\`: silent for ${LOST_AFTER_S} s; its tasks run elsewhere after their leases.`,

@@ -134,6 +134,7 @@ export class Worker {
       running: this.running,
       ...(this.#limit.until === undefined ? {} : { limited_until: new Date(this.#limit.until).toISOString() }),
       started_at: this.#startedAt,
+      clock_ahead_ms: broker.clock.ahead(),
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
@@ -290,7 +291,7 @@ export class Worker {
     clearTimeout(timeUp);
     await cooled;
     await this.#keeper.stop();
-    await this.#presence.stop();
+    if (told) await this.#presence.stop();
     await this.#deleted.stop();
     this.#limit.stop();
     this.#offline.abort();

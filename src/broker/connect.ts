@@ -20,6 +20,8 @@ export interface BrokerOptions {
   /** Prefix of the subjects that this process receives replies on; its permissions allow no other. */
   inboxPrefix?: string | undefined;
   log: Logger;
+  /** How long one server may take to answer a new connection, in ms; then another is tried. */
+  dialWithinMs?: number | undefined;
   /** Ends the wait for the first connection. */
   signal?: AbortSignal | undefined;
 }
@@ -42,6 +44,8 @@ export interface Broker {
 
 /** How long an answer of the JetStream API may take, in ms: less than the 2 s in which a request must be answered with 503. */
 export const API_TIMEOUT_MS = 1_500;
+/** A frozen server takes the connection and says nothing. */
+const DIAL_WITHIN_MS = 5_000;
 const FIRST_CONNECTION_RETRY_MS = 500;
 
 /** Connects, and goes on trying until it succeeds or `signal` aborts. */
@@ -54,6 +58,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       servers: options.url.split(',').map((server) => server.trim()),
       name: options.name,
       maxReconnectAttempts: -1,
+      timeout: options.dialWithinMs ?? DIAL_WITHIN_MS,
       reconnectTimeWait: 200,
       reconnectJitter: 200,
       pingInterval: 5_000,

@@ -110,9 +110,12 @@ export async function askSupervisor(
   const abort = (): void => void socket.destroy();
   options.signal?.addEventListener('abort', abort, { once: true });
   socket.on('error', () => undefined); // The end of the lines says it.
+  const lines = createInterface({ input: socket });
+  // They know only of a regular end by themselves.
+  socket.once('close', () => lines.close());
   socket.write(`${JSON.stringify({ ...request, folder: folderId(dirname(path)) })}\n`);
   try {
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of lines) {
       const answer = JSON.parse(line) as ControlAnswer;
       if ('progress' in answer) options.progress?.(answer.progress);
       else if ('error' in answer) throw new ClusterError(answer.error.code, answer.error.message);

@@ -4,9 +4,9 @@ import { clusterPaths } from './paths.js';
 import type { ClusterStatus } from './supervisor.js';
 
 /** @returns undefined when the folder's cluster doesn't run. */
-export async function clusterStatus(dir: string): Promise<ClusterStatus | undefined> {
+export async function clusterStatus(dir: string, signal?: AbortSignal): Promise<ClusterStatus | undefined> {
   try {
-    return await askSupervisor(clusterPaths(dir).socket, { op: 'status' });
+    return await askSupervisor(clusterPaths(dir).socket, { op: 'status' }, { signal });
   } catch (error) {
     if (error instanceof ClusterError && error.code === 'not_running') return undefined;
     throw error;

@@ -9,7 +9,7 @@ import { hasClaudeCredentials } from '../cluster/plan.js';
 import { findingsOf, saying, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('claude');
-const VERSION_WITHIN_MS = 20_000;
+const VERSION_WITHIN_MS = 5_000;
 
 /** The executable that workers run, and whether they are told how it signs in. */
 export async function* checkClaude(

@@ -1,29 +1,41 @@
-import { systemClock } from '../clock.js';
+import type { SharedClock } from '../broker/broker-clock.js';
 import { findingsOf, type Finding } from './finding.js';
-import { monitored } from './monitor.js';
+import type { Watched } from './monitor.js';
+import { difference, KEEP_TIME } from './workers.js';
 
 const { ok, warning, failed, skipped } = findingsOf('clocks');
 const WARN_MS = 1_000;
-/** Reset times, schedules and expiries are off by as much. */
+/** Another leader brings another time, by which tasks and tokens expire. */
 const FAIL_MS = 10_000;
 
-/** This machine's clock against each nats-server's. */
-export async function* checkClocks(monitors: readonly string[]): AsyncGenerator<Finding> {
-  if (monitors.length === 0)
-    yield skipped('broker', 'its clock is not known', 'Look at its monitoring, if it has one.');
-  for (const url of monitors) {
-    const asked = systemClock.now();
-    const server = await monitored(url);
-    const answered = systemClock.now();
-    if (server !== undefined) yield clockFinding(server.server_name, asked, Date.parse(server.now), answered);
+/** This machine's clock against the broker's, and the clocks of the nats-servers against each other. */
+export async function* checkClocks(
+  timed: Promise<SharedClock | undefined>,
+  watched: Promise<readonly Watched[]>,
+): AsyncGenerator<Finding> {
+  const [clock, servers] = await Promise.all([timed, watched]);
+  if (clock === undefined) {
+    yield skipped('clocks', "the broker's time is not known", 'See broker above.');
+    return;
   }
+  yield machineFinding(clock.ahead());
+  /** The broker's time at a reading of `performance.now()`. */
+  const at = (reading: number): number => clock.now() - (performance.now() - reading);
+  for (const { name, varz, asked, answered } of servers)
+    if (varz !== undefined) yield serverFinding(name, at(asked), Date.parse(varz.now), at(answered));
 }
 
-/** Pure. @param theirs their time, read between `asked` and `answered` by ours; all in ms since 1970. */
-export function clockFinding(name: string, asked: number, theirs: number, answered: number): Finding {
-  const off = theirs < asked ? theirs - asked : Math.max(0, theirs - answered);
-  const next = 'Keep the clocks of all machines with NTP (chrony, systemd-timesyncd).';
-  const found = `${Math.abs(off)} ms ${off < 0 ? 'behind' : 'ahead of'} this machine's clock, at least`;
+/** Pure. */
+export const machineFinding = (aheadMs: number): Finding =>
+  Math.abs(aheadMs) < WARN_MS
+    ? ok('this machine', 'agrees with the broker')
+    : warning('this machine', `its clock is ${difference(aheadMs)} the broker's`, KEEP_TIME);
+
+/** Pure. @param theirs their time, read between `asked` and `answered`; all in ms since 1970. */
+export function serverFinding(name: string, asked: number, theirs: number, answered: number): Finding {
+  const off = Math.round(theirs < asked ? theirs - asked : Math.max(0, theirs - answered));
+  const found = `its clock is at least ${difference(off)} that of the broker's leader`;
+  const next = 'Keep the clocks of the brokers with NTP: tasks, retries and tokens go by them.';
   if (Math.abs(off) >= FAIL_MS) return failed(name, found, next);
-  return Math.abs(off) >= WARN_MS ? warning(name, found, next) : ok(name, 'agrees with this machine');
+  return Math.abs(off) >= WARN_MS ? warning(name, found, next) : ok(name, 'agrees with the broker');
 }

@@ -8,6 +8,8 @@ import { findingsOf, type Finding } from './finding.js';
 const { ok, warning, failed } = findingsOf('disk');
 const GB = 1_073_741_824;
 const LEAST_FREE = 1 * GB;
+/** Of a large disk a tenth is plenty. */
+const LITTLE_FREE = 20 * GB;
 const SYNCS = 10;
 const SLOW_SYNC_MS = 20;
 /** Of a run with the real executable (FACTS). */
@@ -16,11 +18,7 @@ const LEAST_PER_RUN = 0.3 * GB;
 /** Room, and how long the disk takes to make something durable. @param dir a folder that is there. */
 export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Finding> {
   const { bavail, blocks, bsize, ffree, files } = await statfs(dir);
-  const free = bavail * bsize;
-  const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
-  yield free >= LEAST_FREE
-    ? ok('space', `${gigabytes(free)} are free in ${dir}`)
-    : failed('space', `${gigabytes(free)} are free in ${dir}`, 'Make room: a full disk stops the broker.');
+  yield spaceFinding(dir, bavail * bsize, blocks * bsize);
   const limit = config.KSI_NATS_URL === undefined ? storeLimit(config) * config.KSI_NATS_SERVERS : 0;
   if (limit > blocks * bsize)
     yield warning(
@@ -58,6 +56,17 @@ export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Fi
         `${load.toFixed(1)} on ${cpus} processors`,
         'Leases may be lost when workers get no time: lower KSI_CONCURRENCY.',
       );
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
+
+/** Pure. */
+export function spaceFinding(dir: string, free: number, size: number): Finding {
+  const found = `${gigabytes(free)} of ${gigabytes(size)} are free in ${dir}`;
+  if (free < LEAST_FREE) return failed('space', found, 'Make room: a full disk stops the broker.');
+  return free < Math.min(size / 10, LITTLE_FREE)
+    ? warning('space', `${found}: the disk is nearly full`, 'Make room: a full disk stops the broker.')
+    : ok('space', found);
 }
 
 /** The median of a few. */

@@ -2,71 +2,163 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config.js';
+import type { SharedClock } from '../broker/broker-clock.js';
 import { connectBroker, type Broker } from '../broker/connect.js';
+import { timerMs } from '../clock.js';
+import { readJson, type Endpoints } from '../cluster/endpoints.js';
+import { clusterPaths } from '../cluster/paths.js';
 import { clusterStatus } from '../cluster/status.js';
 import type { ClusterStatus } from '../cluster/supervisor.js';
+import { folderId } from '../process/folder-id.js';
+import { isStopped } from '../process/identity.js';
 import { checkBroker } from './broker.js';
 import { checkClaude } from './claude.js';
 import { checkClocks } from './clocks.js';
-import { checkCluster } from './cluster.js';
+import { checkApis, checkCluster, frozen } from './cluster.js';
 import { checkDisk } from './disk.js';
 import { checkEvents } from './events.js';
 import { findingsOf, saying, type Finding, type Group } from './finding.js';
 import { checkReadModels } from './read-models.js';
 import { checkInstallation } from './installation.js';
+import { findings, type Checks } from './sections.js';
+import { watch, type Watched } from './monitor.js';
+import { checkServers } from './servers.js';
+import { checkWorkers } from './workers.js';
 
 export interface ExamineOptions {
   readonly config: Config;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly token: string | undefined;
-  /** Whether to read all stored events, which takes a while when there are millions. */
-  readonly events: boolean;
+  /** Whether to read stored events: as many as can be read in time, or all. */
+  readonly events: boolean | 'all';
+  /** For all checks together, in ms; a check that has not answered by then says so. */
+  readonly withinMs: number;
   readonly progress: (text: string) => void;
   readonly log: Logger;
 }
 
-const CONNECT_WITHIN_MS = 5_000;
+const SUPERVISOR_WITHIN_MS = 1_500;
+const CONNECT_WITHIN_MS = 4_000;
+const TIME_WITHIN_MS = 2_000;
+/** So that another server is tried when one is frozen. */
+const DIAL_WITHIN_MS = 1_500;
 
-/** Looks at everything, in the order of GROUPS; what can't be looked at is said. Changes nothing. */
+/** Looks at everything at once, and tells in the order of GROUPS. Changes nothing. */
 export async function* examine(options: ExamineOptions): AsyncGenerator<Finding> {
   const { config, env } = options;
-  yield* safely('installation', checkInstallation(config.KSI_DIR));
-  const status = await clusterStatus(config.KSI_DIR);
-  const running = status?.config ?? config;
-  yield* safely('cluster', checkCluster(status, options.token));
-  const monitors = status?.endpoints.nats.servers.map(({ monitor }) => monitor) ?? [];
-  const broker = await reach(status, options);
-  if ('finding' in broker) yield broker.finding;
-  else yield* safely('broker', checkBroker(broker.broker, running, monitors));
-  yield* safely('claude', checkClaude(running, env, status?.demo ?? false));
-  yield* safely('clocks', checkClocks(monitors));
-  yield* safely('disk', checkDisk(await nearest(config.KSI_DIR), running));
-  if ('broker' in broker) {
-    yield* safely('events', checkReadModels(broker.broker, status?.endpoints.apis ?? []));
-    if (options.events) yield* safely('events', checkEvents(broker.broker, options.progress));
-    await broker.broker.close();
+  const time = AbortSignal.timeout(timerMs(options.withinMs));
+  const cluster = await findCluster(config.KSI_DIR);
+  const running = cluster.status?.config ?? config;
+  const servers = cluster.endpoints?.nats.servers ?? [];
+  const watched = watch(servers);
+  const reached = reach(cluster.endpoints, watched, options);
+  const withBroker = async function* (group: Group, checks: (broker: Broker) => Checks): AsyncGenerator<Finding> {
+    const { broker } = await reached;
+    if (broker !== undefined) yield* checks(broker);
+    else yield findingsOf(group).skipped('this check', 'it needs the broker', 'See broker above.');
+  };
+  const brokerChecks = async function* (): AsyncGenerator<Finding> {
+    yield* checkServers(await watched, cluster.endpoints?.pids ?? {});
+    const { broker, finding } = await reached;
+    if (broker === undefined) yield finding;
+    else yield* checkBroker(broker, running, servers);
+  };
+  const timed = reached.then(({ broker }) => tellsTime(broker));
+  const sections = [
+    findings('installation', checkInstallation(config.KSI_DIR), time),
+    findings('cluster', cluster.checks, time),
+    findings('broker', brokerChecks(), time),
+    findings(
+      'workers',
+      withBroker('workers', (broker) => checkWorkers(broker, timed)),
+      time,
+    ),
+    findings('claude', checkClaude(running, env, cluster.status?.demo ?? false), time),
+    findings('clocks', checkClocks(timed, watched), time),
+    findings('disk', checkDisk(await nearest(config.KSI_DIR), running), time),
+  ];
+  const events =
+    options.events === 'all' ? undefined : AbortSignal.timeout(timerMs(Math.max(0, options.withinMs - TO_TELL_MS)));
+  sections.push(
+    findings(
+      'events',
+      withBroker('events', (broker) => checkReadModels(broker, cluster.endpoints?.apis ?? [])),
+      time,
+    ),
+  );
+  if (options.events !== false)
+    sections.push(
+      findings(
+        'events',
+        withBroker('events', (broker) => checkEvents(broker, options.progress, events)),
+        options.events === 'all' ? NEVER : time,
+      ),
+    );
+  for (const section of sections) yield* await section;
+  void reached.then(({ broker }) => broker?.close());
+}
+
+/** Reading events ends before the time is up, so that what was read is told. */
+const TO_TELL_MS = 1_000;
+const NEVER = new AbortController().signal;
+
+interface Cluster {
+  readonly status?: ClusterStatus;
+  readonly endpoints?: Endpoints;
+  readonly checks: Checks;
+}
+
+/** What the supervisor says; the file with the addresses stands in for one that does not answer. */
+async function findCluster(dir: string): Promise<Cluster> {
+  const { failed, skipped } = findingsOf('cluster');
+  try {
+    const status = await clusterStatus(dir, AbortSignal.timeout(SUPERVISOR_WITHIN_MS));
+    if (status !== undefined) return { status, endpoints: status.endpoints, checks: checkCluster(status) };
+    return { checks: [skipped('processes', 'the cluster does not run', 'Start it: ksi up')] };
+  } catch (error) {
+    const endpoints = (await readJson(clusterPaths(dir).endpoints)) as Endpoints | undefined;
+    const silent = failed(
+      'supervisor',
+      `it does not answer: ${saying(error)}`,
+      'Look into its log: ksi logs supervisor',
+    );
+    if (endpoints?.folder !== folderId(dir)) return { checks: [silent] };
+    return { endpoints, checks: silentCluster(silent, endpoints) };
   }
 }
 
+async function* silentCluster(silent: Finding, endpoints: Endpoints): AsyncGenerator<Finding> {
+  const pid = endpoints.pids['supervisor'];
+  yield pid !== undefined && isStopped(pid) ? frozen('supervisor', pid) : silent;
+  yield* await checkApis(endpoints);
+}
+
+type Reached =
+  { readonly broker: Broker; readonly finding?: never } | { readonly broker?: never; readonly finding: Finding };
+
 async function reach(
-  status: ClusterStatus | undefined,
+  endpoints: Endpoints | undefined,
+  watched: Promise<readonly Watched[]>,
   { config, log }: ExamineOptions,
-): Promise<{ broker: Broker } | { finding: Finding }> {
+): Promise<Reached> {
   const { failed, skipped } = findingsOf('broker');
-  const url = status?.endpoints.nats.url ?? config.KSI_NATS_URL;
+  // A frozen server takes connections and keeps them waiting.
+  const talking = (await watched).filter(({ varz }) => varz !== undefined).map((server) => server.url);
+  const url = talking.length > 0 ? talking.join(',') : (endpoints?.nats.url ?? config.KSI_NATS_URL);
   if (url === undefined)
     return {
       finding: skipped('connection', 'no broker runs, and KSI_NATS_URL names none', 'Start the cluster: ksi up'),
     };
+  const signal = AbortSignal.timeout(CONNECT_WITHIN_MS);
   try {
     const broker = await connectBroker({
       url,
       name: 'doctor',
-      credentialsFile: status?.endpoints.nats.credentials.api ?? config.KSI_NATS_CREDENTIALS,
-      caFile: status?.endpoints.nats.ca ?? config.KSI_NATS_TLS_CA,
-      inboxPrefix: status?.endpoints.nats.inboxes.api ?? config.KSI_NATS_INBOX,
+      credentialsFile: endpoints?.nats.credentials.api ?? config.KSI_NATS_CREDENTIALS,
+      caFile: endpoints?.nats.ca ?? config.KSI_NATS_TLS_CA,
+      inboxPrefix: endpoints?.nats.inboxes.api ?? config.KSI_NATS_INBOX,
+      dialWithinMs: DIAL_WITHIN_MS,
       log,
-      signal: AbortSignal.timeout(CONNECT_WITHIN_MS),
+      signal,
     });
     return { broker };
   } catch (error) {
@@ -80,16 +172,13 @@ async function reach(
   }
 }
 
-/** A check that fails is a finding; the others go on. */
-async function* safely(group: Group, checks: AsyncGenerator<Finding>): AsyncGenerator<Finding> {
+/** @returns its clock, if the broker tells its time. */
+async function tellsTime(broker: Broker | undefined): Promise<SharedClock | undefined> {
   try {
-    yield* checks;
-  } catch (error) {
-    yield findingsOf(group).failed(
-      'this check',
-      `could not go on: ${saying(error)}`,
-      'Mend what is above and look again.',
-    );
+    await broker?.clock.known(AbortSignal.timeout(TIME_WITHIN_MS));
+    return broker?.clock;
+  } catch {
+    return undefined; // That is what is found.
   }
 }
 

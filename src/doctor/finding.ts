@@ -1,5 +1,5 @@
 /** What is looked at, in this order. */
-export const GROUPS = ['installation', 'cluster', 'broker', 'claude', 'clocks', 'disk', 'events'] as const;
+export const GROUPS = ['installation', 'cluster', 'broker', 'workers', 'claude', 'clocks', 'disk', 'events'] as const;
 export type Group = (typeof GROUPS)[number];
 
 export type FindingStatus = 'ok' | 'warning' | 'failed' | 'skipped';

@@ -23,12 +23,19 @@ export function memoryOf(pid: number): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
-function startedOnLinux(pid: number): string | undefined {
+/** Whether a signal (SIGSTOP) has stopped it; false where it can't be told. */
+export const isStopped = (pid: number): boolean => /^[Tt]$/.test(statOf(pid)?.[0] ?? '');
+
+/** The fields of `/proc/<pid>/stat` from the state on. */
+function statOf(pid: number): string[] | undefined {
   const stat = read(`/proc/${pid}/stat`);
-  if (stat === undefined) return undefined;
   // The name, in parentheses, may hold anything; the fields after it are the third and on.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, started] = [fields[0], fields[19]];
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function startedOnLinux(pid: number): string | undefined {
+  const fields = statOf(pid);
+  const [state, started] = [fields?.[0], fields?.[19]];
   // A zombie has ended; only its parent doesn't know yet.
   if (started === undefined || state === 'Z' || state === 'X') return undefined;
   return `${read('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}:${started}`;

@@ -27,7 +27,8 @@ describe('ksi doctor, at a broker', () => {
     return findings;
   };
   const broker = (): Promise<Finding[]> => collect(checkBroker(lab.broker, readConfig(LIMITS), []));
-  const events = (now?: number): Promise<Finding[]> => collect(checkEvents(lab.broker, () => undefined, now));
+  const events = (now?: number): Promise<Finding[]> =>
+    collect(checkEvents(lab.broker, () => undefined, undefined, now));
   const failures = (findings: readonly Finding[]): string[] =>
     findings
       .filter(({ status }) => status === 'failed')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
-import { workersOf } from '../../src/api/workers.js';
+import { presentWorkers } from '../../src/broker/workers.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
 describe("a worker's presence", () => {
@@ -16,7 +16,7 @@ describe("a worker's presence", () => {
     const { worker } = await lab.worker();
     for await (const _ of told);
     await lab.broker.nc.flush();
-    const [shown] = await workersOf(lab.broker);
+    const [shown] = await presentWorkers(lab.broker);
     assert.ok(shown !== undefined);
     const { worker_id, state, concurrency, running, queues, pid, containment } = shown;
     assert.deepEqual(
@@ -32,7 +32,7 @@ describe("a worker's presence", () => {
     );
     assert.match(containment, /^(pid_namespace|process_group)$/);
     await worker.stop();
-    assert.deepEqual(await workersOf(lab.broker), []);
+    assert.deepEqual(await presentWorkers(lab.broker), []);
   });
 
   it('is told as lost when it has been silent, and leaves out what is no entry of ours', async () => {
@@ -54,7 +54,7 @@ describe("a worker's presence", () => {
     });
     await lab.broker.publisher.publish({ subject: SUBJECT.worker('worker-1', 'w_odd'), payload: '{"not":"ours"}' });
     const shownAt = async (now: number): Promise<string[]> =>
-      (await workersOf(lab.broker, now)).map(({ worker_id: id, state }) => `${id} ${state}`);
+      (await presentWorkers(lab.broker, now)).map(({ worker_id: id, state }) => `${id} ${state}`);
     assert.deepEqual(await shownAt(Date.now()), ['w_old working']);
     assert.deepEqual(await shownAt(Date.now() + 16_000), ['w_old lost']);
     const { config } = await lab.broker.jsm.streams.info(`KV_${BUCKET.workers}`);

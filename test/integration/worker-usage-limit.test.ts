@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { workersOf } from '../../src/api/workers.js';
+import { presentWorkers } from '../../src/broker/workers.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 describe('a usage limit that Claude reports', () => {
@@ -24,7 +24,7 @@ describe('a usage limit that Claude reports', () => {
     // One that starts meanwhile hears of it too.
     await lab.worker({ env: ours, config: { KSI_QUEUES: 'default' } });
     await lab.outcome(limited.taskId);
-    const shown = await workersOf(lab.broker);
+    const shown = await presentWorkers(lab.broker);
     assert.ok(shown.filter(({ limited_until: until }) => until !== undefined).length >= 1);
     for (const { taskId } of waiting) {
       const start = await lab.event('SPAWN_START', taskId);

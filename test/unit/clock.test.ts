@@ -31,7 +31,7 @@ describe('the clock', () => {
 
 const SEE = "use the broker's clock, or performance.now() for durations (ADR 33)";
 
-/** They show the machine's time, examine it, or read what a person says by it. */
+/** They write or show the machine's time for people, or read what a person says by it. */
 const DECIDE_NOTHING_BY_IT = [
   'src/bridge/envelope.ts',
   'src/bridge/runs.ts',
@@ -41,7 +41,6 @@ const DECIDE_NOTHING_BY_IT = [
   'src/cli/times-given.ts',
   'src/cli/watch.ts',
   'src/clock.ts',
-  'src/doctor/clocks.ts',
   'src/events/tail.ts',
 ];
 

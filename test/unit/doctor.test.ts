@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TASK_STATES, type TaskStatus } from '../../contracts/states.js';
-import { differences } from '../../src/doctor/broker.js';
-import { clockFinding } from '../../src/doctor/clocks.js';
+import { machineFinding, serverFinding } from '../../src/doctor/clocks.js';
+import { spaceFinding } from '../../src/doctor/disk.js';
 import { Invariants, type Rule } from '../../src/doctor/invariants.js';
+import { findings } from '../../src/doctor/sections.js';
+import { storageOf } from '../../src/doctor/servers.js';
+import { behind, differences, differentCopies, type Copies } from '../../src/doctor/streams.js';
+import { workerFindings } from '../../src/doctor/workers.js';
+import type { Finding } from '../../src/doctor/finding.js';
+import type { WorkerShown } from '../../contracts/workers.js';
 
 /** A history in short: `task state attempt/n` or `task output attempt/n`, one event each; a task is of the session of its first letter. */
 function broken(...history: string[]): [Rule, string][] {
@@ -94,11 +100,118 @@ describe('a stream against the contract', () => {
   });
 });
 
-describe("the broker's clock", () => {
-  it('is off by no less than what the way there and back leaves open', () => {
-    assert.equal(clockFinding('x', 1_000, 1_500, 2_000).status, 'ok');
-    assert.equal(clockFinding('x', 10_000, 500, 10_100).status, 'warning');
-    assert.match(clockFinding('x', 10_000, 500, 10_100).found, /^9500 ms behind/);
-    assert.equal(clockFinding('x', 1_000, 61_000, 1_100).status, 'failed');
+const GB = 1_073_741_824;
+const shown = ({ status, title, found }: Finding): string => `${status} ${title}: ${found}`;
+
+describe('the clock', () => {
+  it('of a nats-server is off by no less than the round trip leaves open', () => {
+    assert.equal(serverFinding('x', 1_000, 1_500, 2_000).status, 'ok');
+    assert.equal(serverFinding('x', 10_000, 500, 10_100).status, 'warning');
+    assert.match(serverFinding('x', 10_000, 500, 10_100).found, /9\.5 s behind/);
+    assert.equal(serverFinding('x', 1_000, 61_000, 1_100).status, 'failed');
+  });
+
+  it('of this machine, and of each worker, is compared with the broker’s', () => {
+    assert.equal(machineFinding(-999).status, 'ok');
+    assert.match(shown(machineFinding(864_000_000)), /^warning .*864,000 s ahead of the broker's/);
+    const worker: WorkerShown = {
+      worker_id: 'w_1',
+      host: 'a',
+      pid: 7,
+      concurrency: 4,
+      running: 1,
+      queues: ['default'],
+      containment: 'sandbox',
+      started_at: '2026-01-01T00:00:00Z',
+      seen_at: '2026-01-01T00:00:00Z',
+      state: 'working',
+    };
+    const found = [
+      ...workerFindings([
+        { ...worker, clock_ahead_ms: -120_000, limited_until: '2026-01-02T00:00:00Z' },
+        { ...worker, worker_id: 'w_2', state: 'lost' },
+      ]),
+    ].map(shown);
+    assert.deepEqual(
+      found.map((line) => line.split(':')[0]),
+      ['ok workers', 'warning w_2', 'warning usage limit', 'warning clock', 'ok containment'],
+    );
+    assert.match(found[3] ?? '', /w_1 on a is 120 s behind/);
+  });
+});
+
+describe('room', () => {
+  it('on the disk, and in what nats-server may store, is told before it is gone', () => {
+    const disk = (free: number, size: number): string => spaceFinding('/x', free * GB, size * GB).status;
+    assert.deepEqual(
+      [disk(0.9, 100), disk(5, 100), disk(11, 100), disk(30, 4_000), disk(19, 4_000)],
+      ['failed', 'warning', 'ok', 'ok', 'warning'],
+    );
+    const store = (storage: number): number =>
+      storageOf('x', { now: '', jetstream: { config: { max_storage: 100 }, stats: { storage } } }).length;
+    assert.deepEqual([store(79), store(80)], [0, 1]);
+  });
+});
+
+describe('the copies of a stream', () => {
+  const cluster = { leader: 'n1', replicas: [{ name: 'n2', current: true, active: 0, peer: '', offline: false, lag: 0 }] };
+  const copies = (messages: readonly (number | undefined)[]): Copies =>
+    new Map(
+      messages.map((count, index) => [
+        `n${index + 1}`,
+        new Map(
+          count === undefined ? [] : [['X', { name: 'X', state: { messages: count, first_seq: 1, last_seq: 9 } }]],
+        ),
+      ]),
+    );
+  const different = (before: Copies, now: Copies): string[] =>
+    differentCopies('X', { cluster }, before, now).map(shown);
+
+  it('are damaged when they differ and nothing is written', () => {
+    assert.deepEqual(different(copies([9, 9]), copies([9, 9])), []);
+    assert.match(
+      different(copies([9, 5]), copies([9, 5])).join(),
+      /n2 differs: messages 1 to 9, 5 in all; the leader n1/,
+    );
+    assert.match(different(copies([9, undefined]), copies([9, undefined])).join(), /n2 differs: it is missing/);
+    assert.deepEqual(different(copies([8, 7]), copies([9, 8])), [], 'something was written');
+    assert.deepEqual(different(copies([9, 7]), copies([9, 8])), [], 'it catches up');
+    assert.deepEqual(different(copies([9]), copies([9])), [], 'n2 does not answer');
+  });
+
+  it('are behind, by the word of the leader', () => {
+    const replica = { name: 'n2', current: true, active: 0, peer: '' };
+    const told = (...replicas: object[]): string[] => behind({ cluster: { replicas } } as never);
+    assert.deepEqual(told(replica, { ...replica, current: false, lag: 1_234 }, { ...replica, offline: true }), [
+      'its copy on n2 is not current, 1,234 entries behind',
+      'its copy on n2 is offline',
+    ]);
+  });
+});
+
+describe('a check', () => {
+  it('that does not answer in time, or fails, says so, with what it had found', async () => {
+    const time = new AbortController();
+    const one: Finding = { group: 'disk', title: 'one', status: 'ok', found: 'x' };
+    const slow = findings(
+      'disk',
+      (async function* () {
+        yield one;
+        await new Promise(() => undefined);
+      })(),
+      time.signal,
+    );
+    await new Promise(setImmediate);
+    time.abort();
+    assert.deepEqual((await slow).map(shown), ['ok one: x', 'failed this check: did not answer in time']);
+    const failing = findings(
+      'disk',
+      (async function* () {
+        yield one;
+        throw new Error('no such disk');
+      })(),
+      new AbortController().signal,
+    );
+    assert.deepEqual((await failing).map(shown), ['ok one: x', 'failed this check: could not go on: no such disk']);
   });
 });
