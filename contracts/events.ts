@@ -252,6 +252,7 @@ export const EVENT_DATA = {
     account: Type.String({ description: 'Tells apart what workers sign in to Claude with; a hash.' }),
     resets_at: Type.String({ format: 'date-time', description: 'Until then no worker of the account takes tasks.' }),
   }),
+  WORKER_LIMIT_LIFTED: Type.Object({ by: Type.String({ description: 'The owner of the token that lifted it.' }) }),
   WORKER_DRAINING: Type.Object({ worker_id: Type.String(), running: Type.Integer() }),
   WORKER_OFFLINE: Type.Object({ worker_id: Type.String() }),
 } as const;

@@ -93,7 +93,7 @@ import {
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
-import { WorkerList } from './workers.js';
+import { LimitLifted, WorkerList } from './workers.js';
 
 const NoFields = Type.Object({}, { additionalProperties: false });
 const Nothing = Type.Void();
@@ -199,6 +199,7 @@ export const OPERATION_SCHEMAS = {
 
   // System
   workers: { request: NoFields, answer: WorkerList },
+  limit_lift: { request: NoFields, answer: LimitLifted },
   queues: { request: NoFields, answer: QueueList },
   health: { request: NoFields, answer: Health },
 } as const satisfies Record<OperationName, { readonly request: TObject; readonly answer: TSchema }>;

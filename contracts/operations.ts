@@ -127,6 +127,7 @@ export const OPERATIONS = {
 
   // System
   workers: { method: 'GET', path: '/workers', scope: 'read', repeatable: true },
+  limit_lift: { method: 'POST', path: '/workers/lift-limit', scope: 'admin', changes: true, repeatable: true },
   queues: { method: 'GET', path: '/queues', scope: 'read', repeatable: true },
   health: { method: 'GET', path: '/health', repeatable: true },
 } as const satisfies Record<string, Operation>;

@@ -58,3 +58,8 @@ export type WorkerShown = Static<typeof WorkerShown>;
 
 export const WorkerList = Type.Object({ workers: Type.Array(WorkerShown) });
 export type WorkerList = Static<typeof WorkerList>;
+
+export const LimitLifted = Type.Object({
+  workers: Type.Array(Type.String(), { description: 'Those that a usage limit kept from taking tasks.' }),
+});
+export type LimitLifted = Static<typeof LimitLifted>;

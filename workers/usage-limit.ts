@@ -19,12 +19,15 @@ export interface UsageLimitOptions {
   /** What Claude signs in with: another account has limits of its own. */
   readonly env: Readonly<Record<string, string>>;
   readonly lanes: () => Pick<Pausable, 'pause'>;
+  /** Called when tasks are taken again. */
+  readonly onEnd: () => void;
   /** Between 0 and 1. */
   readonly random: () => number;
   readonly log: Logger;
 }
 
 const Told = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
+const Lifted = Type.Object({ type: Type.Literal('WORKER_LIMIT_LIFTED') });
 /** After the limit is reset, so that not all workers are back in the same moment. */
 const JITTER_MS = 5_000;
 /** Past 2^31 ms, less than a month, a timer of Node fires at once. */
@@ -92,7 +95,9 @@ export class UsageLimit {
   }
 
   #heard(data: Uint8Array): void {
-    const event = check(Told, parseJson(data));
+    const told = parseJson(data);
+    if (check(Lifted, told).ok) return this.#end('the usage limit is lifted by an operator; tasks are taken again');
+    const event = check(Told, told);
     if (event.ok) this.#hold(event.value.data);
   }
 
@@ -111,15 +116,23 @@ export class UsageLimit {
   }
 
   #wait(until: number): void {
-    const { broker, log } = this.#options;
+    const { broker } = this.#options;
     this.#forget?.();
     const left = until - broker.clock.now();
     this.#forget = broker.clock.after(Math.min(left, LONGEST_TIMER_MS), () => {
       if (left > LONGEST_TIMER_MS) return this.#wait(until);
-      this.#release?.();
-      this.#release = undefined;
-      log.info('the usage limit is reset; tasks are taken again');
+      this.#end('the usage limit is reset; tasks are taken again');
     });
+  }
+
+  #end(why: string): void {
+    this.#forget?.();
+    this.#until = 0;
+    if (this.#release === undefined) return;
+    this.#release();
+    this.#release = undefined;
+    this.#options.log.info(why);
+    this.#options.onEnd();
   }
 }
 

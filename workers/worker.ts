@@ -145,6 +145,7 @@ export class Worker {
       workerId: this.id,
       env: environment.env,
       lanes: () => this.#lanes,
+      onEnd: () => this.#presence.say(),
       random: Math.random,
       log,
     });

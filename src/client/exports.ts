@@ -65,4 +65,4 @@ export type { GapFrame } from '../../contracts/ws.js';
 export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/tokens.js';
 export type { ExchangeLimits, ExchangeShown } from '../../contracts/exchanges.js';
 export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/usage.js';
-export type { WorkerList, WorkerShown } from '../../contracts/workers.js';
+export type { LimitLifted, WorkerList, WorkerShown } from '../../contracts/workers.js';

@@ -41,7 +41,10 @@ export class ControlServer {
       // A client that goes away early has no use for the answer.
       socket.on('error', () => undefined);
       socket.on('close', () => this.#sockets.delete(socket));
-      createInterface({ input: socket }).once('line', (line) => void answer(socket, line, dirname(path), handler));
+      const lines = createInterface({ input: socket });
+      // It repeats the socket's errors, and one that nobody hears ends the supervisor.
+      lines.on('error', () => undefined);
+      lines.once('line', (line) => void answer(socket, line, dirname(path), handler));
     });
   }
 

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { TokenCreated } from '../../contracts/tokens.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { presentWorkers } from '../../src/broker/workers.js';
+import { TOKEN } from '../fixtures/api.js';
+import { startApiProcess } from '../fixtures/api-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 describe('a usage limit that Claude reports', () => {
   let lab: WorkerLab;
   before(async () => {
-    lab = await WorkerLab.start({ KSI_CONCURRENCY: '1', KSI_QUEUES: 'default,other' });
+    lab = await WorkerLab.start({ KSI_CONCURRENCY: '1', KSI_QUEUES: 'default,other,lifted' });
   });
   after(() => lab.stop());
 
@@ -31,5 +37,40 @@ describe('a usage limit that Claude reports', () => {
       assert.ok(Date.parse(start.timestamp) >= resetsAt, 'none began before');
       dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
     }
+  });
+
+  it('is lifted by an operator, also for a worker that starts later', async () => {
+    const own = { env: { ANTHROPIC_API_KEY: 'sk-ant-lifted-000000' }, config: { KSI_QUEUES: 'lifted' } };
+    const api = await startApiProcess(lab.server.url, { KSI_QUEUES: 'default,other,lifted' });
+    lab.onStop(() => api.stop());
+    const ask = (path: string, token: string, body?: object): Promise<Response> =>
+      fetch(`${api.url}${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    const { worker } = await lab.worker(own);
+    const limited = await lab.post('x [[limited:3600]] [[error:429]]', {
+      queue: 'lifted',
+      command: { policy: { max_attempts: 1 } },
+    });
+    await lab.outcome(limited.taskId);
+    const waiting = await lab.post('waits for the limit', { queue: 'lifted' });
+    while ((await presentWorkers(lab.broker)).every(({ limited_until: until }) => until === undefined)) await sleep(20);
+
+    const { token } = (await (
+      await ask('/tokens', TOKEN, { owner: 'ann', scopes: ['read', 'spawn'] })
+    ).json()) as TokenCreated;
+    assert.equal((await ask('/workers/lift-limit', token)).status, 403);
+    const lifted = await ask('/workers/lift-limit', TOKEN);
+    assert.deepEqual([lifted.status, await lifted.json()], [200, { workers: [worker.id] }]);
+
+    dataOf('SPAWN_COMPLETE', await lab.outcome(waiting.taskId));
+    while ((await presentWorkers(lab.broker)).some(({ limited_until: until }) => until !== undefined)) await sleep(20);
+    while ((await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'limit_lift'))) === undefined)
+      await sleep(20);
+    await worker.stop();
+    await lab.worker(own);
+    dataOf('SPAWN_COMPLETE', await lab.outcome((await lab.post('later', { queue: 'lifted' })).taskId));
   });
 });

@@ -31,7 +31,7 @@ describe('the clock', () => {
 
 const SEE = "use the broker's clock, or performance.now() for durations (ADR 33)";
 
-/** They write or show the machine's time for people, or read what a person says by it. */
+/** They write or show the machine's time for people, or read what a person or Claude Code says by it. */
 const DECIDE_NOTHING_BY_IT = [
   'src/bridge/envelope.ts',
   'src/bridge/runs.ts',
@@ -42,6 +42,7 @@ const DECIDE_NOTHING_BY_IT = [
   'src/cli/watch.ts',
   'src/clock.ts',
   'src/events/tail.ts',
+  'workers/claude/login.ts',
 ];
 
 async function allSources(): Promise<{ name: string; text: string }[]> {

@@ -28,6 +28,7 @@ describe('a usage limit', () => {
           return () => (held -= 1);
         },
       }),
+      onEnd: () => undefined,
       random: () => 0,
       log: pino({ level: 'silent' }),
     });

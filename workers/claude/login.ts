@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord } from '../../src/json.js';
 import type { Login } from './sandbox.js';
+import { systemClock } from '../../src/clock.js';
 
 export const CREDENTIALS = '.credentials.json';
 
@@ -15,7 +16,7 @@ const RENEWAL_MS = 15 * 60_000;
 export async function loginIn(folder: string, lastsMs: number): Promise<Login> {
   const file = join(folder, CREDENTIALS);
   const expiresAt = await expiryOf(file);
-  return { folder, file, writable: expiresAt === undefined || expiresAt < Date.now() + lastsMs + RENEWAL_MS };
+  return { folder, file, writable: expiresAt === undefined || expiresAt < systemClock.now() + lastsMs + RENEWAL_MS };
 }
 
 /** In ms since 1970; undefined: it does not say. */

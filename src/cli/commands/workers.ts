@@ -4,6 +4,10 @@ import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
+import { EXIT } from '../exit.js';
+import type { GlobalOptions } from '../options.js';
+import { jsonLine } from '../output/printable.js';
+import { say } from '../output/say.js';
 import { runCommand } from '../run.js';
 
 /** `ksi workers`: who takes tasks. */
@@ -11,7 +15,25 @@ export function register(program: Command): void {
   withWatch(program.command('workers'))
     .description('List the workers: what they run, which queues they serve, what contains their processes')
     .withExamples('ksi workers', 'ksi workers --watch', 'ksi workers -o json | jq "map(.running) | add"')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())))
+    .command('lift-limit')
+    .description("Let all workers take tasks again though Claude's usage limit names a later time")
+    .withNotes('For a limit whose reset time is wrong. If the limit still holds, the next task finds that out.')
+    .withExamples('ksi workers lift-limit')
+    .action((_options: unknown, command: Command) => runCommand(() => lift(command.optsWithGlobals<GlobalOptions>())));
+}
+
+async function lift(options: GlobalOptions): Promise<number> {
+  await using client = clientOf(options);
+  const lifted = await client.workers.liftLimit();
+  const { workers } = lifted;
+  if (options.output !== 'text') process.stdout.write(jsonLine(lifted));
+  else
+    say(
+      options,
+      workers.length === 0 ? 'No worker says that a usage limit stops it.' : `Lifted for ${workers.join(', ')}`,
+    );
+  return EXIT.ok;
 }
 
 async function list(options: ListOptions): Promise<number> {

@@ -1,4 +1,4 @@
-import type { WorkerList, WorkerShown } from '../../../contracts/workers.js';
+import type { LimitLifted, WorkerList, WorkerShown } from '../../../contracts/workers.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -12,5 +12,10 @@ export class Workers {
   /** Those that there are, as they say themselves; those started first come first. */
   list(options: CallOptions = {}): Listing<WorkerList, WorkerShown> {
     return listing({ read: () => this.#transport.call('workers', {}, options), items: ({ workers }) => workers });
+  }
+
+  /** Lets all workers take tasks again, though a usage limit names a later time. */
+  liftLimit(options: CallOptions = {}): Promise<LimitLifted> {
+    return this.#transport.call('limit_lift', {}, options);
   }
 }
