@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, statSync, writeSync } from 'node:fs';
+import { systemClock } from '../clock.js';
 
 const STDERR = 2;
 /** How often a log looks whether its file was renamed or deleted. */
@@ -65,7 +66,7 @@ export class LogFile {
 
   #droppedLine(): string {
     const msg = `${this.#dropped} log lines could not be written (${this.#why})`;
-    return `${JSON.stringify({ level: 40, time: Date.now(), pid: process.pid, msg })}\n`;
+    return `${JSON.stringify({ level: 40, time: systemClock.now(), pid: process.pid, msg })}\n`;
   }
 
   #writeAll(text: string): void {

@@ -42,6 +42,7 @@ const DECIDE_NOTHING_BY_IT = [
   'src/cli/watch.ts',
   'src/clock.ts',
   'src/events/tail.ts',
+  'src/process/log-file.ts',
   'workers/claude/login.ts',
 ];
 
