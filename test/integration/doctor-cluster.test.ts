@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Finding } from '../../src/doctor/finding.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { wrongClock } from '../fixtures/wrong-clock.js';
@@ -15,6 +16,8 @@ describe('ksi doctor, at a cluster of three nats-servers', () => {
     // It runs no task; whatever tells its version stands in for Claude.
     cluster = await startCluster({ KSI_NATS_SERVERS: '3', KSI_WORKERS: '1', KSI_CLAUDE_BIN: process.execPath });
     pids = cluster.endpoints['pids'] as Record<string, number>;
+    // Its first word may be lost while the streams choose their leaders.
+    while ((await cluster.ksi(['workers', '-o', 'jsonl'])).stdout === '') await sleep(200);
   });
   afterEach(() => thaw());
   after(() => cluster.stop());
@@ -49,6 +52,7 @@ describe('ksi doctor, at a cluster of three nats-servers', () => {
     );
 
   it('names a frozen API and a wrong clock, and does not miss a worker for either', async () => {
+    freeze('api-1');
     freeze('api-1');
     const findings = await doctor([], wrongClock(-864_000_000));
     has(findings, /^cluster failed api-1: it is frozen/);

@@ -46,7 +46,10 @@ describe('a usage limit that Claude reports', () => {
     const ask = (path: string, token: string, body?: object): Promise<Response> =>
       fetch(`${api.url}${path}`, {
         method: 'POST',
-        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
     const { worker } = await lab.worker(own);

@@ -41,8 +41,8 @@ const DECIDE_NOTHING_BY_IT = [
   'src/cli/times-given.ts',
   'src/cli/watch.ts',
   'src/clock.ts',
-  'src/events/tail.ts',
   'src/process/log-file.ts',
+  'src/store/file.ts',
   'workers/claude/login.ts',
 ];
 

@@ -154,7 +154,10 @@ describe('room', () => {
 });
 
 describe('the copies of a stream', () => {
-  const cluster = { leader: 'n1', replicas: [{ name: 'n2', current: true, active: 0, peer: '', offline: false, lag: 0 }] };
+  const cluster = {
+    leader: 'n1',
+    replicas: [{ name: 'n2', current: true, active: 0, peer: '', offline: false, lag: 0 }],
+  };
   const copies = (messages: readonly (number | undefined)[]): Copies =>
     new Map(
       messages.map((count, index) => [
