@@ -167,6 +167,46 @@ export const Config = Type.Object({
     'Bytes that other streams may take, by comma: `KSI_TRANSCRIPTS=21474836480,KSI_AUDIT=536870912` (docs/reliability.md has all streams).',
     '^([A-Za-z_]+=[1-9][0-9]{0,14}(,[A-Za-z_]+=[1-9][0-9]{0,14})*)?$',
   ),
+  KSI_RETENTION: Type.Enum(['on', 'off'], {
+    default: 'on',
+    description: 'Whether anything is deleted by its age or size (docs/reliability.md); `off`: only what is asked for.',
+  }),
+  KSI_RETENTION_TASKS_S: Int(
+    'Seconds that ended tasks are kept, and sessions of one task that have no name; `0`: for ever. The two newest tasks of another session stay with it.',
+    0,
+    315_360_000,
+    2_592_000,
+  ),
+  KSI_RETENTION_SESSIONS_S: Int(
+    'Seconds that a session is kept after its last use, with its transcript, folder and tasks; `0`: for ever. The session of an agent stays with it.',
+    0,
+    315_360_000,
+    7_776_000,
+  ),
+  KSI_RETENTION_TRANSCRIPTS_BYTES: Int(
+    'Bytes that transcripts may take; beyond it the sessions that were not used for longest are deleted; `0`: any.',
+    0,
+    Number.MAX_SAFE_INTEGER,
+    21_474_836_480,
+  ),
+  KSI_RETENTION_WORKSPACES_S: Int(
+    'Seconds that the working folder of a session is kept after its last use; `0`: as long as the session.',
+    0,
+    315_360_000,
+    2_592_000,
+  ),
+  KSI_RETENTION_WORKSPACES_BYTES: Int(
+    'Bytes that the working folders below KSI_DIR may take; beyond it those that were not used for longest are removed; `0`: any.',
+    0,
+    Number.MAX_SAFE_INTEGER,
+    0,
+  ),
+  KSI_RETENTION_EXCHANGES_S: Int(
+    'Seconds that the counts of an exchange of agents are kept after the last one.',
+    3600,
+    31_536_000,
+    2_592_000,
+  ),
   KSI_CONTAINMENT: Type.Enum(['auto', 'sandbox', 'process_group'], {
     default: 'auto',
     description:

@@ -32,7 +32,7 @@ export type ExchangeLimits = Static<typeof ExchangeLimits>;
 
 const DEFAULTS = { tasks: 100, messages: 400, tool_calls: 1_000 } as const satisfies Record<ExchangeCount, number>;
 
-/** An entry of `ksi_exchanges`. It goes when nothing has been counted for 30 days. */
+/** An entry of `ksi_exchanges`. It goes when nothing has been counted for KSI_RETENTION_EXCHANGES_S. */
 export const ExchangeRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   limits: ExchangeLimits,
@@ -41,7 +41,6 @@ export const ExchangeRecord = Type.Object({
   tool_calls: Type.Integer({ minimum: 0 }),
 });
 export type ExchangeRecord = Static<typeof ExchangeRecord>;
-export const EXCHANGE_TTL_S = 30 * 86_400;
 
 export const ExchangeParams = Type.Object(
   { id: Type.String({ pattern: UUID_PATTERN, description: 'The message_id of the message that it began with.' }) },

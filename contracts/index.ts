@@ -34,6 +34,7 @@ export * from './policy.js';
 export * from './profiles.js';
 export * from './queues.js';
 export * from './rates.js';
+export * from './retention.js';
 export * from './sessions.js';
 export * from './shared.js';
 export * from './spawn.js';

@@ -32,6 +32,8 @@ export const BUCKET = {
   agents: 'ksi_agents',
   /** What exchanges of agents have had of their limits. */
   exchanges: 'ksi_exchanges',
+  /** Owners' own ages of what is kept, and which API looks for what is old. */
+  retention: 'ksi_retention',
   /** Up to where each agent has taken its messages. */
   inboxes: 'ksi_inboxes',
   /** External agents whose clients read their inboxes. */
@@ -156,6 +158,9 @@ export const SUBJECT = {
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
   /** What an exchange of an owner's agents has had: an entry of a KV bucket. `*` for the owner: whose it is. */
   exchange: (owner: string, exchangeId: string) => `$KV.${BUCKET.exchanges}.${owner}.${exchangeId}`,
+  /** Entries of a KV bucket: an owner's own ages, and which API looks for what is old. */
+  retention: (owner: string) => `$KV.${BUCKET.retention}.owner.${owner}`,
+  retentionLease: `$KV.${BUCKET.retention}.lease`,
   /** Changes of shared state. */
   sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 

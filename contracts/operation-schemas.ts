@@ -90,6 +90,13 @@ import {
   SharedSet,
   SharedValue,
 } from './shared.js';
+import {
+  RetentionPreview,
+  RetentionPreviewQuery,
+  RetentionRequest,
+  RetentionRun,
+  RetentionShown,
+} from './retention.js';
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
@@ -134,6 +141,12 @@ export const OPERATION_SCHEMAS = {
   session_import: { request: SessionExport, answer: ImportAnswer },
   session_delete: { request: SessionParams, answer: Nothing },
   usage: { request: UsageQuery, answer: UsageAnswer },
+
+  // Retention
+  retention: { request: NoFields, answer: RetentionShown },
+  retention_set: { request: RetentionRequest, answer: RetentionShown },
+  retention_preview: { request: RetentionPreviewQuery, answer: RetentionPreview },
+  retention_run: { request: NoFields, answer: RetentionRun },
 
   // Dead letters
   dead: { request: DeadQuery, answer: DeadPage },

@@ -62,6 +62,12 @@ export const OPERATIONS = {
   session_delete: { method: 'DELETE', path: '/sessions/:id', scope: 'spawn', changes: true, repeatable: true },
   usage: { method: 'GET', path: '/usage', scope: 'read', repeatable: true },
 
+  // Retention
+  retention: { method: 'GET', path: '/retention', scope: 'read', repeatable: true },
+  retention_set: { method: 'PUT', path: '/retention', body: true, scope: 'spawn', changes: true, repeatable: true },
+  retention_preview: { method: 'GET', path: '/retention/preview', scope: 'read', repeatable: true },
+  retention_run: { method: 'POST', path: '/retention/run', scope: 'admin', changes: true, repeatable: true },
+
   // Dead letters
   dead: { method: 'GET', path: '/dead', scope: 'read', repeatable: true },
   dead_letter: { method: 'GET', path: '/dead/:id', scope: 'read', repeatable: true },

@@ -1,5 +1,4 @@
 import type { Config } from './config.js';
-import { EXCHANGE_TTL_S } from './exchanges.js';
 import { AGENT_PRESENCE_TTL_S } from './agents.js';
 import { ANSWER_MESSAGE } from './conversations.js';
 import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from './names.js';
@@ -37,6 +36,7 @@ export const streamSpecs = (
     | 'KSI_STREAM_MAX_BYTES'
     | 'KSI_EVENTS_MAX_AGE_S'
     | 'KSI_EVENTS_MAX_BYTES'
+    | 'KSI_RETENTION_EXCHANGES_S'
     | 'KSI_NATS_SERVERS'
   >,
 ): readonly StreamSpec[] => {
@@ -202,9 +202,10 @@ const unlimitedSpecs = (
   bucket(
     BUCKET.exchanges,
     'What exchanges of agents have had of their limits',
-    EXCHANGE_TTL_S,
+    config.KSI_RETENTION_EXCHANGES_S,
     config.KSI_NATS_SERVERS,
   ),
+  bucket(BUCKET.retention, "Owners' own ages of what is kept, and which API sees to it", 0, config.KSI_NATS_SERVERS),
   watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
   watchedBucket(
     BUCKET.agentPresence,

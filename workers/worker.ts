@@ -38,6 +38,7 @@ import { Lanes, placesFor } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
 import { UsageLimit } from './usage-limit.js';
+import { WorkspaceRetention } from './workspace-retention.js';
 import { timestampOf } from '../src/clock.js';
 
 export interface WorkerOptions {
@@ -97,6 +98,7 @@ export class Worker {
   #started: Promise<void> | undefined;
   readonly #presence: Presence;
   readonly #deleted: DeletedSessions;
+  readonly #retention: WorkspaceRetention;
   readonly #limit: UsageLimit;
   readonly #warm: WarmPool;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
@@ -137,6 +139,7 @@ export class Worker {
       clock_ahead_ms: broker.clock.ahead(),
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
+    this.#retention = new WorkspaceRetention({ broker, folders: this.#folders, config, log });
     this.#deleted = new DeletedSessions(broker, this.#folders, log);
     this.#presence = new Presence({ broker, process: this.process, now: presence, log });
     const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
@@ -251,6 +254,7 @@ export class Worker {
     }
     if (this.#stopping.signal.aborted) return;
     this.#deleted.start();
+    this.#retention.start();
     if (this.#options.config.KSI_USAGE_LIMIT === 'fleet') await this.#limit.start();
     this.#warm.start();
     this.#lanes.start();
@@ -294,6 +298,7 @@ export class Worker {
     await this.#keeper.stop();
     if (told) await this.#presence.stop();
     await this.#deleted.stop();
+    await this.#retention.stop();
     this.#limit.stop();
     this.#offline.abort();
     await this.#online;

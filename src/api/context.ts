@@ -21,6 +21,7 @@ import type { Identities } from './identities.js';
 import type { Metrics } from './metrics.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { Deleter } from './deletion/deleter.js';
+import type { Retention } from './retention/retention.js';
 import type { Profiles } from './profiles.js';
 import type { Prompts } from './prompts.js';
 import type { Sessions } from './sessions/sessions.js';
@@ -62,6 +63,7 @@ export interface ApiContext {
   readonly retrier: Retrier;
   readonly dead: DeadLetters;
   readonly deleter: Deleter;
+  readonly retention: Retention;
   readonly spawner: Spawner;
   readonly shared: SharedState;
   readonly identities: Identities;

@@ -15,6 +15,7 @@ import { compositionRoutes } from './routes/compositions.js';
 import { conversationRoutes } from './routes/conversations.js';
 import { deadRoutes } from './routes/dead.js';
 import { deletionRoutes } from './routes/deletion.js';
+import { retentionRoutes } from './routes/retention.js';
 import { documentRoutes } from './routes/documents.js';
 import { exchangeRoutes } from './routes/exchanges.js';
 import { healthRoutes } from './routes/health.js';
@@ -64,6 +65,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
         { name: 'Profiles', description: 'What agents can be made of' },
         { name: 'Prompts', description: 'Compositions and components' },
         { name: 'Events', description: 'Over SSE and WebSocket' },
+        { name: 'Retention', description: 'How long what has ended is kept' },
         { name: 'Access', description: 'Tokens, tickets, and the deletion of an owner' },
         { name: 'System', description: 'Health, workers, queues' },
       ],
@@ -94,6 +96,7 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     usageRoutes,
     deadRoutes,
     deletionRoutes,
+    retentionRoutes,
     workerRoutes,
     queueRoutes,
     sharedRoutes,

@@ -70,6 +70,9 @@ import { Canceller } from './steer/cancel.js';
 import { Inputs } from './steer/input.js';
 import { Interrupter } from './steer/interrupt.js';
 import { Retrier } from './steer/retry.js';
+import { Candidates } from './retention/candidates.js';
+import { RetentionRecords } from './retention/records.js';
+import { Retention } from './retention/retention.js';
 import { SharedEvents } from './shared/shared-events.js';
 import { SharedState } from './shared/shared-state.js';
 import { Starting } from './starting.js';
@@ -253,6 +256,20 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       log,
     });
     stops.push(() => talk.stop());
+    const retentionRecords = new RetentionRecords(broker);
+    const retention = new Retention({
+      broker,
+      config,
+      candidates: new Candidates({ broker, model: tail.model, registry: agents.registry, records: sessionRecords }),
+      records: retentionRecords,
+      deleter: {
+        ended: (rows, by) => context.deleter.ended(rows, by),
+        session: (id, by) => context.deleter.session(id, by),
+      },
+      isReady: () => tail.caughtUp,
+      log,
+    });
+    stops.push(() => retention.stop());
     const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const context: ApiContext = {
       config,
@@ -293,10 +310,11 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
         tokens,
         records: sessionRecords,
         names: sessionNames,
-        ofOwners: [shared, identities, profiles, approvalRules, sessionNames, exchanges],
+        ofOwners: [shared, identities, profiles, approvalRules, sessionNames, exchanges, retentionRecords],
         agents: agents.remover,
         conversations: talk.conversations,
       }),
+      retention,
       interrupter: new Interrupter(broker, tasks),
       inputs: new Inputs(broker, tasks),
       sessions: new Sessions(tail.model, new Transcripts(broker, blobs), sessionRecords, sessionNames),
@@ -374,6 +392,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     );
     stops.push(() => sweeper.stop());
     sweeper.start();
+    retention.start();
     const keeper = new BudgetKeeper({ broker, hub, model: tail.model, budget, log });
     stops.push(() => keeper.stop());
     keeper.start();

@@ -13,6 +13,7 @@ import { Messages } from './resources/messages.js';
 import { Owners } from './resources/owners.js';
 import { Profiles } from './resources/profiles.js';
 import { Queues } from './resources/queues.js';
+import { Retention } from './resources/retention.js';
 import { Sessions } from './resources/sessions.js';
 import { Shared } from './resources/shared.js';
 import { Tasks } from './resources/tasks.js';
@@ -37,6 +38,7 @@ export class KsiApi implements AsyncDisposable {
   readonly owners: Owners;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly retention: Retention;
   readonly shared: Shared;
   readonly identities: Identities;
   readonly profiles: Profiles;
@@ -56,6 +58,7 @@ export class KsiApi implements AsyncDisposable {
     this.owners = new Owners(transport);
     this.workers = new Workers(transport);
     this.queues = new Queues(transport);
+    this.retention = new Retention(transport);
     this.shared = new Shared(transport);
     this.identities = new Identities(transport);
     this.profiles = new Profiles(transport);

@@ -163,6 +163,46 @@ export class ReadModel {
     }
   }
 
+  /** Tasks that ended before a time (ISO 8601) and may go, those of the first days first, at most `limit`. */
+  async endedUntil(
+    { owner, before }: { owner: string | undefined; before: string },
+    limit: number,
+    mayGo: (row: TaskRow, session: Session | undefined, going: number) => boolean,
+  ): Promise<TaskRow[]> {
+    await this.flush();
+    const found: TaskRow[] = [];
+    const going = new Map<string, number>();
+    let looked = 0;
+    for (const row of this.#store.ended(owner, '', before.slice(0, 10))) {
+      if (found.length === limit) break;
+      const { session_id: id, ended_at: endedAt = before } = row;
+      const of = going.get(id) ?? 0;
+      if (endedAt < before && mayGo(row, this.#store.session(id), of)) {
+        found.push(row);
+        going.set(id, of + 1);
+      }
+      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
+    }
+    return found;
+  }
+
+  /** Sessions without open tasks that were not used since a time and may go, at most `limit`. */
+  async idleSessions(
+    { owner, before }: { owner: string | undefined; before: string },
+    limit: number,
+    mayGo: (session: Session) => boolean,
+  ): Promise<Session[]> {
+    await this.flush();
+    const found: Session[] = [];
+    let looked = 0;
+    for (const session of this.#store.oldestSessions(owner, firstIdAt(before))) {
+      if (found.length === limit) break;
+      if (session.open === 0 && session.updated_at < before && mayGo(session)) found.push(session);
+      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
+    }
+    return found;
+  }
+
   /** How many tasks that a token asked for have not ended, as far as this API knows; each API sees the others' a moment later. */
   openOf(tokenId: string): number {
     let ahead = 0;
@@ -259,6 +299,12 @@ export class ReadModel {
     this.#ended.delete(row.task_id);
     for (const listener of listeners ?? []) listener(row);
   }
+}
+
+/** Not above any UUIDv7 that is made from this time on. */
+function firstIdAt(time: string): string {
+  const hex = Date.parse(time).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }
 
 function first(limit: number, found: Iterable<TaskRow>): TaskRow[] {

@@ -149,6 +149,15 @@ export class TaskStore {
     }
   }
 
+  /** Sessions with the oldest tasks first: those whose newest task is before the task id `before`. */
+  *oldestSessions(owner: string | undefined, before: string): Generator<Session> {
+    const prefix = ['sessions', owner ?? ALL];
+    for (const { value: id } of this.#index.getRange({ start: prefix, end: [...prefix, before] })) {
+      const session = this.#sessions.get(id);
+      if (session !== undefined) yield session;
+    }
+  }
+
   /** Ended tasks by the day (UTC, `2026-01-31`) on which they ended, from one day to another. */
   *ended(owner: string | undefined, from: string, to: string): Generator<TaskRow> {
     const prefix = ['ended', owner ?? ALL];

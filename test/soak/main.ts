@@ -17,6 +17,9 @@ const environment = (): Record<string, string> => ({
   KSI_CONCURRENCY: '4',
   KSI_LOG_LEVEL: 'warn',
   KSI_CLAUDE_BIN: CLAUDE_STANDIN,
+  KSI_RETENTION_TASKS_S: '60',
+  KSI_RETENTION_SESSIONS_S: '60',
+  KSI_RETENTION_WORKSPACES_S: '60',
 });
 
 type Series = ReadonlyMap<string, readonly Point[]>;

@@ -42,7 +42,7 @@ export async function takeSample(dir: string, endpoints: Endpoints): Promise<Sam
     sample['broker connections'] = varz.connections;
     sample['broker consumers'] = jsz.consumers;
   }
-  for (const folder of ['nats', 'workspaces', 'slots', 'workers', 'apis', 'logs']) {
+  for (const folder of ['nats', 'workspaces', 'workers', 'api-1', 'logs']) {
     const bytes = await diskBytes(join(dir, folder));
     if (bytes !== undefined) sample[`disk of ${folder}`] = bytes / MB;
   }

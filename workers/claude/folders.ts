@@ -136,11 +136,39 @@ export class Folders {
   /** The sessions that have a working folder here. */
   async sessions(): Promise<string[]> {
     try {
-      return await readdir(this.#workspaces);
+      return (await readdir(this.#workspaces)).filter((name) => UUID.test(name));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;
     }
+  }
+
+  /** When something was last made in or removed from the top of a session's folder, in ms since 1970. */
+  async lastChange(sessionId: string): Promise<number> {
+    return (await lstat(join(this.#workspaces, sessionId)).catch(() => undefined))?.mtimeMs ?? 0;
+  }
+
+  /** Bytes on disk of a session's folder. */
+  size(sessionId: string): Promise<number> {
+    return bytesOf(join(this.#workspaces, sessionId));
+  }
+
+  /**
+   * Removes the working folder of a session in which nothing runs. It is moved away first: if `isFree` then says that a run has come, it
+   * is moved back. @returns false: it stays.
+   */
+  async retire(sessionId: string, isFree: () => Promise<boolean>): Promise<boolean> {
+    if (!UUID.test(sessionId)) return false;
+    const folder = join(this.#workspaces, sessionId);
+    const aside = join(this.#own, `retired-${sessionId}`);
+    if (!(await takeOver(folder, aside))) return false;
+    if (await isFree().catch(() => false)) {
+      await removeAll(aside);
+      return true;
+    }
+    // Over the empty folder that the run may have made. One that the run has filled is its own.
+    await rename(aside, folder).catch(() => removeAll(aside));
+    return false;
   }
 
   /** Removes the working folder of a session that was deleted. */
@@ -148,6 +176,15 @@ export class Folders {
     if (!UUID.test(sessionId)) return;
     await removeAll(join(this.#workspaces, sessionId));
   }
+}
+
+/** The blocks that all of it takes. What vanishes meanwhile takes none. */
+async function bytesOf(path: string): Promise<number> {
+  const stat = await lstat(path).catch(() => undefined);
+  let bytes = (stat?.blocks ?? 0) * 512;
+  if (stat?.isDirectory() === true)
+    for (const name of await readdir(path).catch(() => [])) bytes += await bytesOf(join(path, name));
+  return bytes;
 }
 
 async function typeOf(path: string): Promise<'folder' | 'other' | 'missing'> {

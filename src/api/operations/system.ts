@@ -7,5 +7,9 @@ export const systemHandlers = {
   workers: async (_request, { context }) => ({ workers: await workersOf(context.broker) }),
   limit_lift: (_request, { principal, context }) => liftLimit(context.broker, principal),
   queues: async (_request, { context }) => ({ queues: await queuesOf(context) }),
+  retention: (_request, { principal, context }) => context.retention.show(principal),
+  retention_set: (ages, { principal, context }) => context.retention.set(ages, principal),
+  retention_preview: (query, { principal, context }) => context.retention.preview(query, principal),
+  retention_run: (_request, { principal, context }) => context.retention.run(principal),
   health: (_request, { context }) => healthOf(context),
 } satisfies Partial<Handlers>;

@@ -22,6 +22,7 @@ import * as logs from './logs.js';
 import * as orchestrate from './orchestrate.js';
 import * as profiles from './profiles.js';
 import * as queues from './queues.js';
+import * as retention from './retention.js';
 import * as retry from './retry.js';
 import * as send from './send.js';
 import * as sessions from './sessions.js';
@@ -52,7 +53,7 @@ interface CommandModule {
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly commands: readonly CommandModule[] }[] = [
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
-  { title: 'Sessions and what they took', commands: [sessions, usage, remove] },
+  { title: 'Sessions and what they took', commands: [sessions, usage, remove, retention] },
   {
     title: 'Agents, and what they share',
     commands: [agents, send, orchestrate, conversations, profiles, compositions, shared],

@@ -1,0 +1,37 @@
+import type {
+  RetentionAges,
+  RetentionPreview,
+  RetentionPreviewQuery,
+  RetentionRun,
+  RetentionShown,
+} from '../../../contracts/retention.js';
+import type { CallOptions, Transport } from '../transport.js';
+
+/** How long tasks and sessions are kept. */
+export class Retention {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** The operator's ages, your own, and those that hold. */
+  get(options: CallOptions = {}): Promise<RetentionShown> {
+    return this.#transport.call('retention', {}, options);
+  }
+
+  /** Your own ages. Of these and the operator's, the shorter one holds. */
+  set(ages: RetentionAges, options: CallOptions = {}): Promise<RetentionShown> {
+    return this.#transport.call('retention_set', ages, options);
+  }
+
+  /** A dry run: what would be deleted now. */
+  preview(query: RetentionPreviewQuery = {}, options: CallOptions = {}): Promise<RetentionPreview> {
+    return this.#transport.call('retention_preview', query, options);
+  }
+
+  /** Deletes what is old now, up to a bound. Scope `admin`, and a token that sees all owners. */
+  run(options: CallOptions = {}): Promise<RetentionRun> {
+    return this.#transport.call('retention_run', {}, options);
+  }
+}
