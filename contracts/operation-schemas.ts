@@ -90,13 +90,7 @@ import {
   SharedSet,
   SharedValue,
 } from './shared.js';
-import {
-  RetentionPreview,
-  RetentionPreviewQuery,
-  RetentionRequest,
-  RetentionRun,
-  RetentionShown,
-} from './retention.js';
+import { RetentionPreview, RetentionPreviewQuery, RetentionAges, RetentionRun, RetentionShown } from './retention.js';
 import { SpawnRequest } from './spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
 import { UsageAnswer, UsageQuery } from './usage.js';
@@ -144,7 +138,7 @@ export const OPERATION_SCHEMAS = {
 
   // Retention
   retention: { request: NoFields, answer: RetentionShown },
-  retention_set: { request: RetentionRequest, answer: RetentionShown },
+  retention_set: { request: RetentionAges, answer: RetentionShown },
   retention_preview: { request: RetentionPreviewQuery, answer: RetentionPreview },
   retention_run: { request: NoFields, answer: RetentionRun },
 

@@ -5,7 +5,7 @@ const closed = { additionalProperties: false };
 const age = (description: string) =>
   Type.Optional(Type.Integer({ minimum: 60, maximum: 315_360_000, description: `${description} Seconds.` }));
 
-/** Ages after which something is deleted. Absent: it is kept. */
+/** Ages after which something is deleted. Absent: it is kept. Of an owner's ages (PUT /retention) and the operator's, the shorter one holds. */
 export const RetentionAges = Type.Object(
   {
     tasks_s: age('Ended tasks, counted from their end.'),
@@ -14,9 +14,6 @@ export const RetentionAges = Type.Object(
   closed,
 );
 export type RetentionAges = Static<typeof RetentionAges>;
-
-/** PUT /retention: an owner's own ages. Of these and the operator's, the shorter one holds. An empty object removes them. */
-export const RetentionRequest = RetentionAges;
 
 /** What an owner wants, in `ksi_retention`. */
 export const RetentionRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ages: RetentionAges });

@@ -3,10 +3,9 @@ import { Problem } from '../../../contracts/http.js';
 import {
   RetentionPreview,
   RetentionPreviewQuery,
-  RetentionRequest,
+  RetentionAges,
   RetentionRun,
   RetentionShown,
-  type RetentionAges,
 } from '../../../contracts/retention.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
@@ -31,7 +30,7 @@ export function retentionRoutes(app: FastifyInstance, { retention }: ApiContext)
         tags,
         summary: 'Say how long your own tasks and sessions are kept',
         description: "Of these ages and the operator's, the shorter one holds. An empty object removes yours.",
-        body: RetentionRequest,
+        body: RetentionAges,
         response: { 200: RetentionShown, ...ERRORS },
       },
     },
