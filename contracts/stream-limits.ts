@@ -28,6 +28,7 @@ const DEFAULT_MAX_BYTES: Readonly<Record<string, number>> = {
   [kv(BUCKET.shared)]: 2 * GIB,
   [kv(BUCKET.exchanges)]: 256 * MIB,
   [kv(BUCKET.approvalRules)]: 64 * MIB,
+  [kv(BUCKET.retention)]: 16 * MIB,
   [kv(BUCKET.agents)]: 256 * MIB,
   [kv(BUCKET.agentPresence)]: 64 * MIB,
   [kv(BUCKET.inboxes)]: 256 * MIB,

@@ -46,7 +46,10 @@ export const streamSpecs = (
 
 /** Every stream has a limit of bytes besides (stream-limits.ts). */
 const unlimitedSpecs = (
-  config: Pick<Config, 'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_NATS_SERVERS'>,
+  config: Pick<
+    Config,
+    'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_EVENTS_MAX_AGE_S' | 'KSI_RETENTION_EXCHANGES_S' | 'KSI_NATS_SERVERS'
+  >,
 ): readonly StreamSpec[] => [
   {
     name: STREAM.commands,
