@@ -187,7 +187,7 @@ export const Config = Type.Object({
     'Bytes that transcripts may take; beyond it the sessions that were not used for longest are deleted; `0`: any.',
     0,
     Number.MAX_SAFE_INTEGER,
-    21_474_836_480,
+    8_589_934_592,
   ),
   KSI_RETENTION_WORKSPACES_S: Int(
     'Seconds that the working folder of a session is kept after its last use; `0`: as long as the session.',
