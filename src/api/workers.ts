@@ -3,7 +3,7 @@ import type { LimitLifted, WorkerShown } from '../../contracts/workers.js';
 import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { presentWorkers } from '../broker/workers.js';
-import { apiErrorOf } from './api-error.js';
+import { ApiError, apiErrorOf } from './api-error.js';
 import type { Principal } from './principal.js';
 
 /** The workers that there are. @throws {ApiError} */
@@ -16,7 +16,8 @@ export const workersOf = (broker: Broker): Promise<WorkerShown[]> =>
  * Lets all workers take tasks again, though a usage limit names a later time. If Claude still refuses, the next task says so
  * and the limit holds again. @throws {ApiError}
  */
-export async function liftLimit(broker: Broker, { owner }: Principal): Promise<LimitLifted> {
+export async function liftLimit(broker: Broker, { owner, seesAll }: Principal): Promise<LimitLifted> {
+  if (!seesAll) throw new ApiError('forbidden', 'Workers serve all owners: this needs a token that sees all owners');
   const limited = (await workersOf(broker)).filter(({ limited_until: until }) => until !== undefined);
   const event = newEvent(broker.clock, 'WORKER_LIMIT_LIFTED', { by: owner });
   try {

@@ -116,7 +116,7 @@ export class Deleter {
 
   /** Some of an owner's tasks, and the owner's sessions that they are in with every task, whoever asked for it. */
   async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<void> {
-    const { model, canceller, taskRemover } = this.#options;
+    const { model, canceller, taskRemover, sessionRemover } = this.#options;
     const tasks = new Map(some.map((row) => [row.task_id, row]));
     const sessions: EmptySession[] = [];
     for (const sessionId of new Set(some.map(({ session_id: id }) => id))) {

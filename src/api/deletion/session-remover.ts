@@ -4,6 +4,7 @@ import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import { lastBySubject } from '../../broker/read.js';
+import { ApiError } from '../api-error.js';
 import type { ApprovalRules } from '../approvals/rules.js';
 import type { SessionNames } from '../sessions/names.js';
 import type { SessionRecords } from '../sessions/records.js';
