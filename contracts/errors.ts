@@ -348,6 +348,11 @@ export const TASK_ERRORS = {
     title: 'The working folder cannot be used on this worker',
     next: 'Check that it is a folder below a root of KSI_WORKSPACES, with no symbolic link on its way.',
   },
+  host_unable: {
+    retryable: true,
+    title: "The worker's host cannot run it now",
+    next: 'It is tried again, and that counts as no attempt. Check the host: open files (ulimit -n), processes (ulimit -u), memory, disk; run `ksi doctor`.',
+  },
   mcp_server_unknown: {
     retryable: false,
     title: 'The task names an MCP server that there is not for it',
@@ -394,8 +399,9 @@ export const CANCEL_REASONS = ['not_accepted', 'requested', 'budget_exceeded'] a
  *   why: also after an outage of the broker, if it came before the attempt's own worker. Only these count as signs that a task takes its workers down.
  * - `worker_drained`: the worker stopped, and gave it back.
  * - `broker_lost`: the worker lived, but the broker was away for longer than the lease allows.
+ * - `host_unable`: its host was short of something, or could not clean the run's place.
  */
-export const UNCOUNTED_REASONS = ['worker_lost', 'worker_drained', 'broker_lost'] as const;
+export const UNCOUNTED_REASONS = ['worker_lost', 'worker_drained', 'broker_lost', 'host_unable'] as const;
 /** Reasons in SPAWN_RETRY. */
 export const RETRY_REASONS = [...UNCOUNTED_REASONS, ...(Object.keys(TASK_ERRORS) as TaskErrorCode[])] as const;
 /**

@@ -1,4 +1,5 @@
 import { BlobRef } from './blob.js';
+import { DeletionPending } from './deletion.js';
 import { Type, type Static } from 'typebox';
 import { GIVEN_UP } from './errors.js';
 import { EventEnvelope, TaskErrorBody } from './events.js';
@@ -211,6 +212,7 @@ export const TasksDeleted = Type.Object({
   refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
     description: 'Tasks that match and stay.',
   }),
+  left: Type.Optional(DeletionPending.properties.left),
   next_cursor: Type.Optional(Type.String({ description: 'Ask again with this: more tasks may match.' })),
 });
 export type TasksDeleted = Static<typeof TasksDeleted>;

@@ -15,6 +15,7 @@ export * from './config.js';
 export * from './conversations.js';
 export * from './control.js';
 export * from './dead.js';
+export * from './deletion.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './exchanges.js';

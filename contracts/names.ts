@@ -128,6 +128,9 @@ export const SUBJECT = {
   /** Request/reply to the worker process that runs the task, which alone may listen there. */
   control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
 
+  /** Request/reply to a worker process: that it removes the folders of deleted sessions, and what is left of them. */
+  forgetSessions: (process: string) => `ksi.control.${process}.forget`,
+
   /** What the agent of a task asks for by itself, from the worker process that runs it, which alone may publish there. */
   hands: (process: string, taskId: string) => `ksi.hands.${process}.${taskId}`,
   handsAll: 'ksi.hands.*.*',

@@ -1,3 +1,4 @@
+import { DeletionPending } from './deletion.js';
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from './agent-spawn.js';
 import {
@@ -98,6 +99,8 @@ import { LimitLifted, WorkerList } from './workers.js';
 
 const NoFields = Type.Object({}, { additionalProperties: false });
 const Nothing = Type.Void();
+/** Something only while hosts of workers have something left. */
+const Deleted = Type.Union([DeletionPending, Type.Undefined()]);
 
 /** One request of what HTTP has in different places. */
 const both = <A extends TProperties, B extends TProperties>(
@@ -114,7 +117,7 @@ export const OPERATION_SCHEMAS = {
   task_output: { request: TaskParams, answer: Output },
   task_event_body: { request: EventBodyParams, answer: EventBody },
   task_events: { request: both(TaskParams, TaskEventsQuery), answer: EventPage },
-  task_delete: { request: TaskParams, answer: Nothing },
+  task_delete: { request: TaskParams, answer: Deleted },
   tasks_delete: { request: TasksDeleteQuery, answer: TasksDeleted },
   cancel: { request: TaskParams, answer: Task },
   interrupt: { request: TaskParams, answer: Task },
@@ -133,7 +136,7 @@ export const OPERATION_SCHEMAS = {
   session_transcript: { request: both(SessionParams, TranscriptQuery), answer: Type.String() },
   session_export: { request: SessionParams, answer: SessionExport },
   session_import: { request: SessionExport, answer: ImportAnswer },
-  session_delete: { request: SessionParams, answer: Nothing },
+  session_delete: { request: SessionParams, answer: Deleted },
   usage: { request: UsageQuery, answer: UsageAnswer },
 
   // Retention
@@ -179,7 +182,7 @@ export const OPERATION_SCHEMAS = {
   token_create: { request: TokenRequest, answer: TokenCreated },
   token_revoke: { request: TokenParams, answer: Nothing },
   ticket: { request: NoFields, answer: TicketCreated },
-  owner_delete: { request: OwnerParams, answer: Nothing },
+  owner_delete: { request: OwnerParams, answer: Deleted },
 
   // Shared state
   shared_list: { request: SharedListQuery, answer: SharedPage },

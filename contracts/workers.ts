@@ -29,6 +29,35 @@ const clock = {
   ),
 };
 
+/** A file or folder that a worker could not remove. */
+export const LeftOver = Type.Object({
+  path: Type.String({ description: 'On the host.' }),
+  reason: Type.String({ description: "The code of the system's error, such as `EPERM` at an immutable file." }),
+  slot: Type.Optional(Type.Integer({ description: 'Whose run left it. The slot takes no runs until it is removed.' })),
+  session_id: Type.Optional(Type.String({ description: 'Of a deleted session.' })),
+});
+export type LeftOver = Static<typeof LeftOver>;
+
+const disk = {
+  out_of_service: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: 'Slots that take no runs, as what their last run left could not be removed.',
+    }),
+  ),
+  left: Type.Optional(
+    Type.Array(LeftOver, { description: 'What could not be removed, or the first of it. The worker tries again.' }),
+  ),
+};
+
+const shortage = {
+  short_of: Type.Optional(
+    Type.String({
+      description: 'What its host was short of when it last tried to run a task; it takes tasks more slowly.',
+    }),
+  ),
+};
+
 const limit = {
   limited_until: Type.Optional(
     Type.String({ format: 'date-time', description: 'A usage limit of Claude holds until then: it takes no tasks.' }),
@@ -41,6 +70,8 @@ export const WorkerPresence = Type.Object({
   ...fields,
   ...clock,
   ...limit,
+  ...disk,
+  ...shortage,
   state: Type.Enum(['working', 'draining']),
 });
 export type WorkerPresence = Static<typeof WorkerPresence>;
@@ -49,6 +80,8 @@ export const WorkerShown = Type.Object({
   ...fields,
   ...clock,
   ...limit,
+  ...disk,
+  ...shortage,
   state: Type.Enum(['working', 'draining', 'lost'], {
     description: `\`lost\`: silent for ${LOST_AFTER_S} s; its tasks run elsewhere after their leases.`,
   }),

@@ -12,6 +12,7 @@ import type { runClaude } from './claude/run.js';
 import type { WarmPool } from './claude/warm-pool.js';
 import type { Journal } from './journal/journal.js';
 import type { Quarantine } from './quarantine.js';
+import type { Shortages } from './shortage.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {
@@ -47,8 +48,13 @@ export interface WorkerContext {
   readonly random: () => number;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
+  readonly shortages: Pick<Shortages, 'met' | 'over'>;
   /** Lends an attempt's slot while it waits for another task. @returns what ends that. */
   readonly lend: (slot: number) => () => void;
+  /** The working folder of a session that has no workspace. @throws {NotRemoved} */
+  readonly sessionFolder: (sessionId: string, signal: AbortSignal) => Promise<string>;
+  /** Removes what a run has left in its slot; what stays takes the slot out of service. Never rejects. */
+  readonly clear: (slot: number) => Promise<void>;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

@@ -1,52 +1,128 @@
+import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { check } from '../contracts/check.js';
+import { ForgetRequest, type ForgetAnswer } from '../contracts/deletion.js';
 import { STREAM, SUBJECT } from '../contracts/names.js';
+import type { LeftOver } from '../contracts/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 import { lastBySubject } from '../src/broker/read.js';
+import { parseJson } from '../src/json.js';
+import { whileUnavailable } from './certain.js';
 import type { Folders } from './claude/folders.js';
+import type { Removals } from './removals.js';
 
-/** Removes the working folders of sessions that were deleted: while the worker runs, and at its start those deleted before. */
+/** By how much the clocks of the host and the broker may differ: a folder that is this much older than a deletion was there before it. */
+const SKEW_MS = 2_000;
+
+/** Whether a session was deleted after its folder was made, so that the folder is not for a later session of that name. @throws {BrokerError} */
+async function madeBeforeDeletion(broker: Broker, sessionId: string, madeAt: number): Promise<boolean> {
+  // The file system does not know.
+  if (madeAt === 0) return false;
+  const deleted = await lastBySubject(broker, STREAM.events, SUBJECT.sessionDeleted(sessionId));
+  return deleted !== undefined && madeAt + SKEW_MS < deleted.time();
+}
+
+export interface DeletedSessionsOptions {
+  readonly broker: Broker;
+  /** The name under which the worker is asked. */
+  readonly process: string;
+  readonly folders: Pick<Folders, 'sessions' | 'setAside' | 'workspace' | 'deleted' | 'removeDeleted'>;
+  readonly removals: Pick<Removals, 'remove' | 'left'>;
+  readonly log: Logger;
+}
+
+/**
+ * Removes the working folders of sessions that were deleted: while the worker runs, and at its start those deleted before and
+ * whatever could not be removed then. Tells who asks what is left.
+ */
 export class DeletedSessions {
-  readonly #broker: Broker;
-  readonly #folders: Pick<Folders, 'sessions' | 'forget'>;
-  readonly #log: Logger;
-  readonly #removing = new Set<Promise<void>>();
+  readonly #options: DeletedSessionsOptions;
+  readonly #working = new Set<Promise<void>>();
+  readonly #forgetting = new Map<string, Promise<void>>();
   #stopping = false;
-  #unsubscribe: (() => void) | undefined;
+  readonly #unsubscribe: (() => void)[] = [];
 
-  constructor(broker: Broker, folders: Pick<Folders, 'sessions' | 'forget'>, log: Logger) {
-    this.#broker = broker;
-    this.#folders = folders;
-    this.#log = log;
+  constructor(options: DeletedSessionsOptions) {
+    this.#options = options;
   }
 
   start(): void {
-    const subscription = this.#broker.nc.subscribe(SUBJECT.sessionDeleted('*'), {
-      callback: (_error, { subject }) => this.#track(this.#folders.forget(subject.split('.')[3] ?? '')),
+    this.#subscribe(SUBJECT.sessionDeleted('*'), async ({ subject }) => {
+      await this.#forget(subject.split('.')[3] ?? '');
     });
-    this.#unsubscribe = () => subscription.unsubscribe();
+    this.#subscribe(SUBJECT.forgetSessions(this.#options.process), (message) => this.#answer(message));
     this.#track(this.#catchUp());
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#unsubscribe?.();
-    await Promise.all(this.#removing);
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await Promise.all(this.#working);
+  }
+
+  #subscribe(subject: string, handle: (message: Msg) => Promise<void>): void {
+    const subscription = this.#options.broker.nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) this.#track(handle(message));
+        else this.#options.log.warn({ err: error, subject }, 'deletions of sessions are not heard');
+      },
+    });
+    this.#unsubscribe.push(() => subscription.unsubscribe());
+  }
+
+  /**
+   * The working folder of a session, with nothing in it of a deleted one of the same name.
+   * @throws {NotRemoved | BrokerError} and the signal's reason.
+   */
+  workspace(sessionId: string, signal: AbortSignal): Promise<string> {
+    const { broker, folders } = this.#options;
+    const isStale = (madeAt: number): Promise<boolean> =>
+      whileUnavailable(broker, signal, () => madeBeforeDeletion(broker, sessionId, madeAt));
+    return folders.workspace(sessionId, isStale, () => this.#forget(sessionId));
+  }
+
+  /** @returns what is left of it for now. */
+  async #forget(sessionId: string): Promise<LeftOver[]> {
+    const forgetting =
+      this.#forgetting.get(sessionId) ?? this.#remove(sessionId).finally(() => this.#forgetting.delete(sessionId));
+    this.#forgetting.set(sessionId, forgetting);
+    await forgetting;
+    return this.#options.removals.left.filter(({ session_id: id }) => id === sessionId);
+  }
+
+  async #remove(sessionId: string): Promise<void> {
+    const { folders, removals } = this.#options;
+    const aside = await folders.setAside(sessionId);
+    if (aside !== undefined) await removals.remove({ session_id: sessionId, path: aside.path }, aside.remove);
+  }
+
+  async #answer(message: Msg): Promise<void> {
+    const request = check(ForgetRequest, parseJson(message.data));
+    if (!request.ok) return;
+    const left: ForgetAnswer['left'] = [];
+    for (const sessionId of request.value.session_ids)
+      for (const { path, reason } of await this.#forget(sessionId)) left.push({ session_id: sessionId, path, reason });
+    message.respond(JSON.stringify({ left } satisfies ForgetAnswer));
   }
 
   async #catchUp(): Promise<void> {
-    for (const sessionId of await this.#folders.sessions()) {
+    const { broker, folders, removals } = this.#options;
+    for (const name of await folders.deleted()) {
+      const [sessionId = ''] = name.split('.');
+      await removals.remove({ session_id: sessionId, path: name }, () => folders.removeDeleted(name));
+    }
+    for (const { sessionId, madeAt } of await folders.sessions()) {
       if (this.#stopping) return;
-      const deleted = await lastBySubject(this.#broker, STREAM.events, SUBJECT.sessionDeleted(sessionId));
-      // One of that name that was begun again has a transcript.
-      const again = await lastBySubject(this.#broker, STREAM.transcripts, SUBJECT.transcript(sessionId));
-      if (deleted !== undefined && again === undefined) await this.#folders.forget(sessionId);
+      if (await madeBeforeDeletion(broker, sessionId, madeAt)) await this.#forget(sessionId);
     }
   }
 
   #track(work: Promise<void>): void {
-    const removing = work
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'the folder of a deleted session could not be removed'))
-      .finally(() => this.#removing.delete(removing));
-    this.#removing.add(removing);
+    const working = work
+      .catch((error: unknown) =>
+        this.#options.log.warn({ err: error }, 'the folder of a deleted session could not be removed'),
+      )
+      .finally(() => this.#working.delete(working));
+    this.#working.add(working);
   }
 }

@@ -54,6 +54,7 @@ export class Lanes {
   /** By slot. */
   readonly #runs = new Map<number, Run>();
   readonly #refusing = new Set<Promise<void>>();
+  readonly #retired = new Set<number>();
   #turn = 0;
   #stopping = false;
   readonly #holds = new Set<object>();
@@ -120,6 +121,22 @@ export class Lanes {
     };
   }
 
+  /** Slots that are out of service. */
+  get retired(): number {
+    return this.#retired.size;
+  }
+
+  /** Takes a slot out of service: it takes no run, and the worker one run less. @returns what ends that. */
+  retire(slot: number): () => void {
+    this.#retired.add(slot);
+    return () => {
+      this.#retired.delete(slot);
+      // A run that is still in it gives it back at its end.
+      if (!this.#runs.has(slot)) this.#freeSlots.push(slot);
+      this.#notify();
+    };
+  }
+
   /** Calls `listener` when a run has ended. Returns how to stop that. */
   onEnd(listener: () => void): () => void {
     this.#endListeners.add(listener);
@@ -153,7 +170,7 @@ export class Lanes {
 
   /** Whether a run of this depth may begin. */
   #hasRoom(depth: number): boolean {
-    const { slots } = this.#options;
+    const slots = this.#options.slots - this.#retired.size;
     const runs = [...this.#runs.values()];
     if (this.#holds.size > 0 || this.#stopping || runs.filter(({ waits }) => waits === 0).length >= slots) return false;
     return DEPTHS.slice(depth).every((d) => runs.filter((run) => run.depth <= d).length < slots * (d + 1));
@@ -225,7 +242,7 @@ export class Lanes {
     const run = this.#options.run(delivery, slot).finally(() => {
       this.#running.delete(run);
       this.#runs.delete(slot);
-      this.#freeSlots.push(slot);
+      if (!this.#retired.has(slot)) this.#freeSlots.push(slot);
       for (const listener of this.#endListeners) listener();
       this.#notify();
     });

@@ -8,6 +8,10 @@ export interface Observed {
   readonly slots: number;
   readonly running: number;
   readonly warm: number;
+  readonly outOfService: number;
+  readonly left: number;
+  readonly shortages: number;
+  readonly shortOf: string | undefined;
   readonly ready: boolean;
 }
 
@@ -34,6 +38,18 @@ export function workerMetrics(worker: () => Observed | undefined): WorkerMetrics
   gauge('ksi_worker_running', 'Tasks that the worker runs now.', ({ running }) => running);
   gauge('ksi_worker_slots', 'Tasks that the worker runs at once at the most.', ({ slots }) => slots);
   gauge('ksi_worker_warm', 'Processes of Claude that wait for tasks of new sessions.', ({ warm }) => warm);
+  gauge(
+    'ksi_worker_slots_out_of_service',
+    'Slots that take no runs, as what their last run left could not be removed.',
+    ({ outOfService }) => outOfService,
+  );
+  gauge('ksi_worker_left', 'Files and folders that could not be removed; the worker tries again.', ({ left }) => left);
+  gauge('ksi_worker_shortages', 'Attempts that a shortage of the host has ended.', ({ shortages }) => shortages);
+  gauge(
+    'ksi_worker_short',
+    '1 while the host is short of something, and the worker takes tasks more slowly.',
+    ({ shortOf }) => (shortOf === undefined ? 0 : 1),
+  );
   const attempts = new Counter({
     name: 'ksi_worker_attempts_total',
     help: 'Runs delivered to the worker, by how they ended here.',

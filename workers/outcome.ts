@@ -67,7 +67,8 @@ const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEndi
   verdict !== undefined && interrupted === true ? { code: 'claude_interrupted', what: '' } : verdict;
 
 function verdictOf(ending: ClaudeEnding): Verdict | undefined {
-  const { spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
+  const { shortOf, spawnError, transcriptError, refusedStatus, result, unfinished, stopped } = ending;
+  if (shortOf !== undefined) return { code: 'host_unable', what: `it is short of ${shortOf}` };
   if (spawnError !== undefined) return { code: 'claude_not_found', what: `${spawnError.path}: ${spawnError.message}` };
   if (stopped !== undefined && (result === undefined || unfinished === true)) return STOPPED[stopped];
   // Before the result: an answer whose transcript is lost would leave its session with a gap.

@@ -73,6 +73,20 @@ export function decide(
   return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
 }
 
+/** Until a host that was short of something is asked again. */
+const HOST_BACKOFF = { baseMs: 4_000, factor: 2, maxMs: 50_000 };
+const HOST_PAUSE_MS = 500;
+
+/**
+ * What follows when the host could not run an attempt, which is no fault of the task and counts as none: another one, as long as
+ * the task's time is not up. Pure.
+ * @param attempt the number of that attempt.
+ */
+export function decideForHost(attempt: number, policy: EffectivePolicy, random: number, now: number): Decision {
+  const afterMs = waitMs(attempt, HOST_BACKOFF, random, HOST_PAUSE_MS);
+  return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
+}
+
 /** A time that was named is kept to, plus the jitter: else everybody would be back in the same moment. */
 function waitMs(failures: number, backoff: EffectivePolicy['backoff'], random: number, namedMs: number): number {
   const { baseMs, factor, maxMs } = backoff;

@@ -37,6 +37,8 @@ import { Journal } from './journal/journal.js';
 import { Lanes, placesFor } from './lanes.js';
 import { Quarantine } from './quarantine.js';
 import { Presence } from './presence.js';
+import { Removals } from './removals.js';
+import { Shortages } from './shortage.js';
 import { UsageLimit } from './usage-limit.js';
 import { WorkspaceRetention } from './workspace-retention.js';
 import { timestampOf } from '../src/clock.js';
@@ -58,6 +60,9 @@ export interface WorkerOptions {
 
 /** `0` stands for no limit. */
 const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
+
+/** Of what could not be removed: a presence entry is a message. */
+const MOST_SHOWN = 20;
 
 /** How long a broker that is away is waited for with what a stopping worker has to say. */
 const FAREWELL_MS = 1_500;
@@ -99,6 +104,8 @@ export class Worker {
   readonly #presence: Presence;
   readonly #deleted: DeletedSessions;
   readonly #retention: WorkspaceRetention;
+  readonly #removals: Removals;
+  readonly #shortages: Shortages;
   readonly #limit: UsageLimit;
   readonly #warm: WarmPool;
   readonly #facts: EventData<'WORKER_ONLINE'> & Pick<WorkerPresence, 'containment'>;
@@ -135,13 +142,19 @@ export class Worker {
       ...this.#facts,
       running: this.running,
       ...(this.#limit.until === undefined ? {} : { limited_until: new Date(this.#limit.until).toISOString() }),
+      ...this.#leftOver(),
+      ...(this.#shortages.current === undefined ? {} : { short_of: this.#shortages.current }),
       started_at: this.#startedAt,
       clock_ahead_ms: broker.clock.ahead(),
       state: this.#stopped === undefined ? 'working' : 'draining',
     });
     this.#retention = new WorkspaceRetention({ broker, folders: this.#folders, config, log });
-    this.#deleted = new DeletedSessions(broker, this.#folders, log);
     this.#presence = new Presence({ broker, process: this.process, now: presence, log });
+    this.#removals = new Removals(broker.clock, log, () => this.#presence.say());
+    const onChange = (): void => this.#presence.say();
+    this.#shortages = new Shortages({ clock: broker.clock, lanes: () => this.#lanes, onChange, log });
+    const ofSessions = { broker, process: this.process, folders: this.#folders, removals: this.#removals, log };
+    this.#deleted = new DeletedSessions(ofSessions);
     const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
     this.#limit = new UsageLimit({
       broker,
@@ -161,7 +174,10 @@ export class Worker {
       keeper: this.#keeper,
       place: async () => {
         const index = places++;
-        return { folders: await this.#folders.slot(index), clear: () => this.#folders.clear(index) };
+        const clear = async (): Promise<void> => {
+          await this.#removals.remove({ path: `warm ${index}` }, () => this.#folders.clear(index));
+        };
+        return { folders: await this.#folders.slot(index), clear };
       },
       log,
     });
@@ -189,7 +205,13 @@ export class Worker {
       random: Math.random,
       journal: this.#journal,
       quarantine: new Quarantine(() => this.#lanes),
+      shortages: this.#shortages,
       lend: (slot) => this.#lanes.lend(slot),
+      sessionFolder: (sessionId, signal) => this.#deleted.workspace(sessionId, signal),
+      clear: async (slot) => {
+        const onLeft = (): (() => void) => this.#lanes.retire(slot);
+        await this.#removals.remove({ slot }, () => this.#folders.clear(slot), { onLeft });
+      },
       environment,
       onUsageLimit: (resetsAt) => {
         if (config.KSI_USAGE_LIMIT === 'fleet') void this.#limit.reached(resetsAt).then(() => this.#presence.say());
@@ -225,6 +247,26 @@ export class Worker {
   /** Tasks that it runs now. */
   get running(): number {
     return this.#lanes.running;
+  }
+
+  /** Slots that take no runs, as what their last run left could not be removed. */
+  get outOfService(): number {
+    return this.#lanes.retired;
+  }
+
+  /** What the host is short of now. */
+  get shortOf(): string | undefined {
+    return this.#shortages.current;
+  }
+
+  /** Attempts that a shortage of the host has ended. */
+  get shortages(): number {
+    return this.#shortages.count;
+  }
+
+  /** Files and folders that could not be removed, or the first of them. */
+  get left(): number {
+    return this.#removals.left.length;
   }
 
   /** It takes tasks. */
@@ -299,6 +341,8 @@ export class Worker {
     if (told) await this.#presence.stop();
     await this.#deleted.stop();
     await this.#retention.stop();
+    await this.#removals.stop();
+    this.#shortages.stop();
     this.#limit.stop();
     this.#offline.abort();
     await this.#online;
@@ -309,7 +353,17 @@ export class Worker {
         AbortSignal.timeout(FAREWELL_MS),
       );
     await this.#journal.close();
-    await this.#folders.stop().catch((error: unknown) => this.#notRemoved(error));
+    const left = await this.#folders.stop();
+    if (left.length > 0)
+      this.#options.log.error({ left }, "the worker's folder is not removed; the next worker on this host tries again");
+  }
+
+  #leftOver(): Pick<WorkerPresence, 'out_of_service' | 'left'> {
+    const { left } = this.#removals;
+    return {
+      ...(this.outOfService === 0 ? {} : { out_of_service: this.outOfService }),
+      ...(left.length === 0 ? {} : { left: left.slice(0, MOST_SHOWN) }),
+    };
   }
 
   #count(end: TaskEnd): void {
@@ -322,19 +376,13 @@ export class Worker {
     onWornOut?.();
   }
 
-  /** The next start on this host tries again. */
-  #notRemoved(error: unknown): void {
-    this.#options.log.error({ err: error }, "a worker's folder cannot be removed; is a file in it immutable (lsattr)?");
-  }
-
   /** What workers of this host that died left: their processes, their tasks and what those had still to say. */
   async #inherit(): Promise<void> {
     const { broker, config, log } = this.#options;
     const stopping = this.#stopping.signal;
     const signal = AbortSignal.any([AbortSignal.timeout(config.KSI_LEASE_S * 1_000), stopping]);
     const options = { broker, blobs: this.#blobs, workerId: this.id, log, signal };
-    const onLeft = (error: unknown): void => this.#notRemoved(error);
-    await this.#folders.inherit(onLeft, async (deadId, folder) => {
+    await this.#folders.inherit(async (deadId, folder) => {
       await reap({ groups: [], marker: workerMarker(deadId) });
       await inheritJournal(folder, deadId, { ...options, stopping });
     });

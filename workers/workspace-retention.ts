@@ -58,7 +58,7 @@ export class WorkspaceRetention {
     const now = broker.clock.now();
     const kept: { id: string; used: number; bytes: number }[] = [];
     let removed = 0;
-    for (const id of await folders.sessions()) {
+    for (const { sessionId: id } of await folders.sessions()) {
       if (this.#stopping.signal.aborted) return removed;
       const used = await this.#lastUse(id);
       if (age > 0 && used < now - age * 1_000) removed += await this.#retire(id);

@@ -6,34 +6,45 @@ import type { Broker } from './connect.js';
 import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
 
 interface Entry {
+  readonly subject: string;
   readonly data: Uint8Array;
   readonly time: Date;
 }
 
-/**
- * The workers that there are, as they say themselves; those started first come first.
- * @param read where from: replicas answer with one message, the leader with more.
- * @throws {BrokerError}
- */
-export async function presentWorkers(
+/** A worker, and the name of its process, under which it is asked. */
+export interface PresentWorker {
+  readonly process: string;
+  readonly worker: WorkerShown;
+}
+
+/** The workers that there are, as they say themselves; those started first come first. @throws {BrokerError} */
+export const presentWorkers = async (broker: Broker, now?: number, read?: Reading): Promise<WorkerShown[]> =>
+  (await workerProcesses(broker, now, read)).map(({ worker }) => worker);
+
+/** Where from: replicas answer with one message, the leader with more. */
+type Reading = (broker: Broker) => Promise<AsyncIterable<Entry> | Iterable<Entry>>;
+
+/** The same with their processes. @throws {BrokerError} */
+export async function workerProcesses(
   broker: Broker,
   now = broker.clock.now(),
-  read: (broker: Broker) => Promise<AsyncIterable<Entry> | Iterable<Entry>> = fromReplicas,
-): Promise<WorkerShown[]> {
-  const workers: WorkerShown[] = [];
+  read: Reading = fromReplicas,
+): Promise<PresentWorker[]> {
+  const workers: PresentWorker[] = [];
   try {
-    for await (const { data, time } of await read(broker)) {
+    for await (const { subject, data, time } of await read(broker)) {
       // An empty one is a deletion.
       const entry = data.length === 0 ? undefined : check(WorkerPresence, parseJson(data));
       if (entry?.ok !== true) continue;
       const { v: _version, state, ...shown } = entry.value;
       const lost = now - time.getTime() > LOST_AFTER_S * 1_000;
-      workers.push({ ...shown, state: lost ? 'lost' : state, seen_at: time.toISOString() });
+      const worker = { ...shown, state: lost ? ('lost' as const) : state, seen_at: time.toISOString() };
+      workers.push({ process: subject.split('.').at(-2) ?? '', worker });
     }
   } catch (error) {
     throw asBrokerError(error, 'reading the workers');
   }
-  return workers.toSorted((a, b) => (a.started_at < b.started_at ? -1 : 1));
+  return workers.toSorted(({ worker: a }, { worker: b }) => (a.started_at < b.started_at ? -1 : 1));
 }
 
 const BUCKET_STREAM = `KV_${BUCKET.workers}`;
@@ -45,5 +56,5 @@ const fromReplicas = (broker: Broker): Promise<AsyncIterable<Entry>> =>
 export async function fromLeader(broker: Broker): Promise<Entry[]> {
   const subjects = await subjectsOf(broker, BUCKET_STREAM, SUBJECT.workersAll);
   const stored = await Promise.all(subjects.map((subject) => lastBySubject(broker, BUCKET_STREAM, subject)));
-  return stored.flatMap((each) => (each === undefined ? [] : [{ data: each.data, time: new Date(each.time()) }]));
+  return stored.flatMap((each) => (each === undefined ? [] : [{ subject: each.subject, data: each.data, time: new Date(each.time()) }]));
 }

@@ -45,6 +45,16 @@ export function* workerFindings(workers: readonly WorkerShown[]): Generator<Find
       yield warning(id, `it has said nothing since ${at} (process ${pid} on ${host})`, 'Its tasks run elsewhere.');
   for (const { worker_id: id, limited_until: until } of there)
     if (until !== undefined) yield warning('usage limit', `Claude's usage limit stops ${id} until ${until}`, LIMITED);
+  for (const { worker_id: id, host, concurrency, out_of_service: out = 0, left = [] } of there)
+    if (left.length > 0)
+      yield (out === concurrency ? failed : warning)(
+        'removal',
+        `${id} cannot remove what runs left${out === 0 ? '' : `, so ${out} of its ${concurrency} slots take no runs`}: ${left.map(({ path, reason }) => `${path} (${reason})`).join(', ')}`,
+        `On ${host}, make them removable (EPERM: lsattr, chattr -i; EACCES: chown) or remove them. The worker tries again within a minute.`,
+      );
+  for (const { worker_id: id, host, short_of: short } of there)
+    if (short !== undefined)
+      yield warning('shortage', `${host} is short of ${short}, so ${id} takes tasks more slowly`, SHORT);
   for (const { worker_id: id, host, clock_ahead_ms: ahead = 0 } of there)
     if (Math.abs(ahead) >= WRONG_CLOCK_MS)
       yield warning('clock', `the clock of ${id} on ${host} is ${difference(ahead)} the broker's`, KEEP_TIME);
@@ -59,6 +69,8 @@ export const difference = (aheadMs: number): string =>
 /** KSI goes by the broker's time, but logs and programs that Claude runs do not. */
 export const KEEP_TIME =
   'KSI goes by the broker. For logs and tools, keep all clocks with NTP (chrony, systemd-timesyncd).';
+
+const SHORT = 'Raise the limit of the user that runs the workers, or lower KSI_CONCURRENCY.';
 
 const LIMITED =
   'Wait for the reset. If the time is wrong: ksi workers lift-limit. KSI_USAGE_LIMIT=task limits a single task only.';

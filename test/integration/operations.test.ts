@@ -40,6 +40,9 @@ const plain = (schema: unknown): unknown =>
     };
   });
 
+/** An answer without content has no schema. */
+const isSomething = (schema: unknown): boolean => (schema as { type?: string }).type !== 'undefined';
+
 /** A parameter's schema has no description of its own in OpenAPI: it stands beside it. */
 const bare = (schema: unknown): unknown => {
   const { description: _description, ...rest } = plain(schema) as Record<string, unknown>;
@@ -102,7 +105,7 @@ describe('the table of operations', () => {
         .filter(([status]) => status.startsWith('2'))
         .flatMap(([, { content = {} }]) => Object.values(content).map(({ schema }) => schema));
       const { anyOf: several = [answer] } = answer as { anyOf?: unknown[] };
-      const expected = 'type' in answer && answer.type !== 'object' ? [] : several.map(plain);
+      const expected = 'type' in answer && answer.type !== 'object' ? [] : several.map(plain).filter(isSomething);
       assert.equal(answers.length, expected.length);
       for (const schema of expected)
         assert.ok(

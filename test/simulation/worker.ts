@@ -80,11 +80,12 @@ export class SimWorker {
     const blobs = { needed: () => false };
     const folders = {
       slot: async () => ({ config: '', home: '', tmp: '' }),
-      clear: async () => undefined,
-      workspace: async () => '',
     };
     const unlimited = {
       lend: () => () => undefined,
+      shortages: { met: () => undefined, over: () => undefined },
+      clear: async () => undefined,
+      sessionFolder: async () => '',
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
       onUsageLimit: () => undefined,

@@ -83,6 +83,7 @@ describe('the list of tasks', () => {
       task: async (id: string) => {
         deleted.push(id);
         await none.remove([id]);
+        return undefined;
       },
     };
     const forget = (now: number): Promise<number> =>

@@ -50,14 +50,17 @@ describe('the place of a run', () => {
 
   it('is never outside KSI_DIR, whatever a run has put in the place of its workspace', async () => {
     const folders = new Folders(dir, 'w_test');
+    await folders.start();
     const session = '01890a5d-ac96-774b-bcce-b302099a8057';
     const outside = await mkdtemp(join(tmpdir(), 'ksi-outside-'));
-    const workspace = await folders.workspace(session);
+    const fresh = () => Promise.resolve(false);
+    const forget = async () => (await folders.setAside(session))?.remove() ?? [];
+    const workspace = await folders.workspace(session, fresh, forget);
     await writeFile(join(outside, 'kept'), '');
     for (const replace of [() => symlink(outside, workspace), () => writeFile(workspace, '')]) {
       await rm(workspace, { recursive: true });
       await replace();
-      assert.equal(await folders.workspace(session), workspace);
+      assert.equal(await folders.workspace(session, fresh, forget), workspace);
       assert.deepEqual(await readdir(workspace), []);
       assert.ok((await lstat(workspace)).isDirectory());
     }

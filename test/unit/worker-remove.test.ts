@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { it } from 'node:test';
 import { removeAll } from '../../workers/claude/remove.js';
+import { cannotPin, pin, unpin } from '../fixtures/pin.js';
 
 const ROOT = process.getuid?.() === 0;
 const NOBODY = 65_534;
 
 /** Removes `path` as an ordinary user: root may write into any folder. */
 async function removeAsUser(path: string): Promise<void> {
-  if (!ROOT) return removeAll(path);
+  if (!ROOT) return void (await removeAll(path));
   // That user may not read this checkout.
   const copy = join(path, '..', 'remove.mjs');
   await copyFile(join(import.meta.dirname, '../../workers/claude/remove.js'), copy);
@@ -33,6 +34,11 @@ async function leaveAll(place: string, outside: string): Promise<void> {
   spawnSync('mkfifo', [join(place, 'fifo')]);
   // A path longer than the kernel takes can be made only piece by piece.
   spawnSync('sh', ['-c', 'n=$(printf "%0200d" 0); for i in $(seq 40); do mkdir $n; cd -P $n; done'], { cwd: place });
+  const many = join(place, 'many');
+  await mkdir(many);
+  spawnSync('sh', ['-c', 'seq 2000 | xargs touch; mkdir d; cd d; seq 200 | xargs mkdir'], { cwd: many });
+  // A name that is no UTF-8, which no text can stand for.
+  await writeFile(Buffer.concat([Buffer.from(join(place, 'not-utf8-')), Buffer.from([0xff, 0xfe])]), '');
   if (ROOT) spawnSync('chown', ['-Rh', `${NOBODY}:${NOBODY}`, place]);
   await chmod(cache, 0o500);
   await chmod(join(place, 'go'), 0);
@@ -60,3 +66,25 @@ for (const [who, remove] of [
       await rm(outside, { recursive: true, force: true });
     }
   });
+
+it('what cannot be removed is named, and does not keep the rest', { skip: cannotPin }, async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'ksi-remove-'));
+  const pinned = join(dir, 'a', 'pinned');
+  try {
+    for (const name of ['a', 'b']) {
+      await mkdir(join(dir, name));
+      for (let n = 0; n < 50; n++) await writeFile(join(dir, name, String(n)), '');
+    }
+    await writeFile(pinned, '');
+    pin(pinned);
+    assert.deepEqual(await removeAll(dir), [{ path: pinned, reason: 'EPERM' }]);
+    assert.deepEqual([await readdir(dir), await readdir(join(dir, 'a'))], [['a'], ['pinned']]);
+    unpin(pinned);
+    assert.deepEqual(await removeAll(dir), []);
+    assert.deepEqual(await removeAll(dir), [], 'it is gone already');
+    assert.equal(existsSync(dir), false);
+  } finally {
+    if (existsSync(pinned)) unpin(pinned);
+    await rm(dir, { recursive: true, force: true });
+  }
+});

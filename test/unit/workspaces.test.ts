@@ -68,25 +68,25 @@ describe('workspaces', () => {
   it('refuses two folders of one name', () => assert.throws(() => new Workspaces('a=/x,a=/y'), ConfigError));
 
   describe('of a session', () => {
-    const folders = { workspace: () => Promise.resolve('/own') };
+    const own = () => Promise.resolve('/own');
     const transcript = (
       bound?: string,
     ): { workspace: () => Promise<string | undefined>; bind: (to: string) => Promise<void>; bindings: string[] } => {
       const bindings: string[] = [];
       return { bindings, workspace: () => Promise.resolve(bound), bind: async (to) => void bindings.push(to) };
     };
-    const task = (workspace?: string) => ({ session_id: 's', ...(workspace === undefined ? {} : { workspace }) });
+    const task = (workspace?: string) => (workspace === undefined ? {} : { workspace });
 
     it('is decided when it begins, and kept', async () => {
       const site = { path: root, workspace: 'site' };
       const fresh = transcript();
-      assert.deepEqual(await folderOf(task('site'), fresh, false, { folders, workspaces }), site);
+      assert.deepEqual(await folderOf(task('site'), fresh, false, { own, workspaces }), site);
       assert.deepEqual(fresh.bindings, ['site']);
       const bound = transcript('site');
-      assert.deepEqual(await folderOf(task(), bound, true, { folders, workspaces }), site);
-      assert.deepEqual(await folderOf(task('site'), bound, true, { folders, workspaces }), site);
+      assert.deepEqual(await folderOf(task(), bound, true, { own, workspaces }), site);
+      assert.deepEqual(await folderOf(task('site'), bound, true, { own, workspaces }), site);
       assert.deepEqual(bound.bindings, []);
-      assert.deepEqual(await folderOf(task(), transcript(), true, { folders, workspaces }), {
+      assert.deepEqual(await folderOf(task(), transcript(), true, { own, workspaces }), {
         path: '/own',
         workspace: undefined,
       });
@@ -97,10 +97,10 @@ describe('workspaces', () => {
         ['site/docs', 'site'],
         ['site', undefined],
       ] as const)
-        await assert.rejects(folderOf(task(asked), transcript(bound), true, { folders, workspaces }), {
+        await assert.rejects(folderOf(task(asked), transcript(bound), true, { own, workspaces }), {
           code: 'workspace_mismatch',
         });
-      await assert.rejects(folderOf(task('site/out'), transcript(), false, { folders, workspaces }), {
+      await assert.rejects(folderOf(task('site/out'), transcript(), false, { own, workspaces }), {
         code: 'workspace_unavailable',
       });
     });

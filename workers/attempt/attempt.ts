@@ -5,6 +5,7 @@ import type { ControlAnswer } from '../../contracts/control.js';
 import type { SpawnCommand } from '../../contracts/spawn.js';
 import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
+import { NotRemoved } from '../claude/folders.js';
 import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { FolderMoved } from '../claude/open-folder.js';
 import { promptContent } from '../claude/prompt.js';
@@ -19,6 +20,7 @@ import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import { limitOf, outcomeOf, plausibleReset, taskError, type Outcome } from '../outcome.js';
 import type { EffectivePolicy } from '../policy.js';
+import { shortageOf } from '../shortage.js';
 import { Approvals } from './approvals.js';
 import { budgetNow } from './budget.js';
 import type { Claim } from './claim.js';
@@ -138,7 +140,7 @@ export class Attempt {
 
   /** Runs Claude. @throws when the lease is lost. */
   async run(): Promise<Outcome> {
-    const { context, lease, identity, claim, policy, command } = this.#options;
+    const { context, slot, lease, identity, claim, policy, command } = this.#options;
     const { clock } = context.broker;
     const limit = new TimeLimit({
       clock,
@@ -158,6 +160,8 @@ export class Attempt {
       const mismatches = await outputMismatches(command.output_schema, ending.result, this.#options.events.large);
       const interrupted = this.#interrupt.signal.aborted;
       const outcome = outcomeOf({ ...ending, mismatches, stopped: this.#fault(), interrupted });
+      if (ending.shortOf !== undefined) context.shortages.met(ending.shortOf);
+      else context.shortages.over();
       const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
       if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);
       if (ending.result !== undefined) this.#cost?.result(ending.result);
@@ -166,6 +170,12 @@ export class Attempt {
       lease.signal.throwIfAborted();
       if (error instanceof TaskFault)
         return { kind: 'failed', error: taskError(error.code, error.message), usage: this.#cost?.usage() };
+      if (error instanceof NotRemoved) return { kind: 'failed', error: taskError('host_unable', error.message) };
+      const shortOf = shortageOf(error);
+      if (shortOf !== undefined) {
+        context.shortages.met(shortOf);
+        return { kind: 'failed', error: taskError('host_unable', `it is short of ${shortOf}`) };
+      }
       if (error instanceof FolderMoved)
         return { kind: 'failed', error: taskError('workspace_unavailable', error.message) };
       context.log.error({ err: error }, 'running Claude failed');
@@ -175,7 +185,7 @@ export class Attempt {
       this.#approvals?.stop();
       limit.stop();
       live.stop();
-      await this.#clear();
+      await context.clear(slot);
     }
   }
 
@@ -185,19 +195,6 @@ export class Attempt {
     if (mode !== 'plan' || approvals || result?.['subtype'] !== 'success' || result['is_error'] === true) return result;
     const plan = this.#plan.written;
     return plan === undefined ? result : { ...result, result: plan };
-  }
-
-  /** What the run has left on the disk goes with it. Never rejects. */
-  async #clear(): Promise<void> {
-    const { context, slot } = this.#options;
-    try {
-      await context.folders.clear(slot);
-    } catch (error) {
-      context.log.error(
-        { err: error },
-        'what a run has left could not be removed; the next one in its place will try again',
-      );
-    }
   }
 
   async #runClaude(live: LiveText): Promise<ClaudeEnding> {
@@ -227,7 +224,8 @@ export class Attempt {
     const transcript = new Transcript({ broker, blobs, ...from, redaction, large, signal, onAppend });
     await refuseForeignSession(broker, command, sessionId, signal);
     const begun = await transcript.exists();
-    const { path: cwd, workspace } = await folderOf(command, transcript, begun, { folders, workspaces });
+    const ownFolder = (): Promise<string> => context.sessionFolder(sessionId, signal);
+    const { path: cwd, workspace } = await folderOf(command, transcript, begun, { own: ownFolder, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
     this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
     const budget = await budgetNow(command, context);

@@ -141,12 +141,12 @@ export class AttemptEvents {
     return this.#retrying({ reason: 'worker_drained', counted: false, ...(usage && { usage }) });
   }
 
-  /** The attempt has failed, and another one follows. As `outcome`. */
-  failed(error: TaskErrorBody, retryAt: number, usage?: Usage): Promise<void> {
+  /** The attempt has failed, and another one follows. @param counted against the policy's `max_attempts`. As `outcome`. */
+  failed(error: TaskErrorBody, retryAt: number, counted: boolean, usage?: Usage): Promise<void> {
     const reason = error.code as EventData<'SPAWN_RETRY'>['reason'];
     return this.#retrying({
       reason,
-      counted: true,
+      counted,
       retry_at: new Date(retryAt).toISOString(),
       error,
       ...(usage && { usage }),

@@ -10,7 +10,7 @@ import { whileUnavailable } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import type { Held } from '../journal/journal.js';
 import { taskError, type Outcome } from '../outcome.js';
-import { decide, effectivePolicy, pauseMs } from '../policy.js';
+import { decide, decideForHost, effectivePolicy, pauseMs } from '../policy.js';
 import { Attempt, type AttemptOptions } from './attempt.js';
 import { tellBrokerLost } from './broker-lost.js';
 import { claimTask } from './claim.js';
@@ -72,6 +72,8 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
 interface GivenUp {
   readonly command: SpawnCommand | undefined;
 }
+
+const isOfHost = (outcome: Outcome): boolean => outcome.kind === 'failed' && outcome.error.code === 'host_unable';
 
 const textOf = (data: Uint8Array): string => new TextDecoder().decode(data);
 
@@ -194,7 +196,10 @@ class TaskRun {
       }
       // A result that came before the stop still counts.
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events, outcome.usage);
-      const decision = decide(outcome, claim.failures + 1, policy, context.random(), context.broker.clock.now());
+      const [random, now] = [context.random(), context.broker.clock.now()];
+      const decision = isOfHost(outcome)
+        ? decideForHost(claim.attempt, policy, random, now)
+        : decide(outcome, claim.failures + 1, policy, random, now);
       if (decision.kind === 'retry' && outcome.kind === 'failed')
         return await this.#retry(outcome, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
@@ -219,7 +224,7 @@ class TaskRun {
   ): Promise<TaskEnd> {
     const { clock } = this.#context.broker;
     const retryAt = clock.now() + afterMs;
-    await events.failed(error, retryAt, usage);
+    await events.failed(error, retryAt, error.code !== 'host_unable', usage);
     await this.#lease.stop();
     await pauseRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');

@@ -26,6 +26,8 @@ export interface ClaudeEnding {
   readonly mismatches?: readonly Mismatch[] | undefined;
   /** Why it was stopped, if that was its own fault. */
   readonly stopped?: 'timeout' | 'idle' | 'memory' | 'output' | undefined;
+  /** What the host had too little of for the run to begin. */
+  readonly shortOf?: string | undefined;
   /** Why the process could not be started. */
   readonly spawnError?: { readonly code: string; readonly message: string; readonly path: string } | undefined;
   readonly exit?: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;

@@ -1,9 +1,10 @@
-import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { realpathSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import { realpathSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UUID_PATTERN } from '../../contracts/names.js';
-import { removeAll } from './remove.js';
+import { removeAll, type Left } from './remove.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 import { CREDENTIALS, loginIn } from './login.js';
 import type { Login } from './sandbox.js';
@@ -34,7 +35,26 @@ interface Owner extends ProcessIdentity {
   readonly host: string;
 }
 
-/** The folders of a worker below KSI_DIR: `workers/<worker_id>/<slot>/` while it lives, `workspaces/<session_id>/` for good. */
+/** A folder that is to be removed. */
+export interface Aside {
+  /** Where it is now. */
+  readonly path: string;
+  readonly remove: () => Promise<Left[]>;
+}
+
+/** What is left of an earlier run could not be removed. */
+export class NotRemoved extends Error {
+  override readonly name = 'NotRemoved';
+  constructor(what: string, left: readonly Left[]) {
+    super(`${what} cannot be removed: ${left.map(({ path, reason }) => `${path} (${reason})`).join(', ')}`);
+  }
+}
+
+/**
+ * The folders of a worker below KSI_DIR: `workers/<worker_id>/<slot>/` while it lives, `workspaces/<session_id>/` until the session is deleted.
+ * `deleted/` contains what could not be removed yet. A folder moves there first, so that nobody who needs its name finds what is in it; of one
+ * that cannot be moved, an empty file of its name is there.
+ */
 export class Folders {
   readonly #base: string;
   readonly #own: string;
@@ -51,17 +71,15 @@ export class Folders {
   async start(): Promise<void> {
     await mkdir(this.temporary, { recursive: true, mode: 0o700 });
     await mkdir(this.#workspaces, { recursive: true, mode: 0o700 });
+    await mkdir(this.#deleted, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
     // At once or not at all: others read it.
     await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
     await rename(join(this.#own, `${OWNER_FILE}.new`), join(this.#own, OWNER_FILE));
   }
 
-  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and removes it; `onLeft` hears why one stays. */
-  async inherit(
-    onLeft: (error: unknown) => void,
-    inherit: (workerId: string, folder: string) => Promise<void>,
-  ): Promise<void> {
+  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and moves it to what is deleted. */
+  async inherit(inherit: (workerId: string, folder: string) => Promise<void>): Promise<void> {
     const workers = join(this.#base, 'workers');
     for (const name of await readdir(workers)) {
       if (!name.startsWith('w_')) continue;
@@ -72,12 +90,16 @@ export class Folders {
       const mine = join(workers, `${workerId}.${basename(this.#own)}`);
       if (!(await takeOver(join(workers, name), mine))) continue;
       await inherit(workerId, mine);
-      await removeAll(mine).catch(onLeft);
+      await rename(mine, join(this.#deleted, basename(mine)));
     }
   }
 
   get #workspaces(): string {
     return join(this.#base, 'workspaces');
+  }
+
+  get #deleted(): string {
+    return join(this.#base, 'deleted');
   }
 
   /** KSI_DIR. */
@@ -95,16 +117,29 @@ export class Folders {
     return join(this.#own, 'tmp');
   }
 
-  async stop(): Promise<void> {
-    await removeAll(this.#own);
+  /** @returns what the next worker on this host has to remove. */
+  async stop(): Promise<Left[]> {
+    return (await this.#setAside(this.#own, basename(this.#own)))?.remove() ?? [];
+  }
+
+  /** What is still to be removed, by its names. */
+  deleted(): Promise<string[]> {
+    return namesIn(this.#deleted);
+  }
+
+  /** @param name one of `deleted`. */
+  removeDeleted(name: string): Promise<Left[]> {
+    return UUID.test(name) ? this.#removeInPlace(name) : removeAll(join(this.#deleted, name));
   }
 
   /**
    * Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's.
    * @param lastsMs how long the run may last: a login that expires before is writable, so that Claude can renew it.
+   * @throws {NotRemoved}
    */
   async slot(index: number, lastsMs = 0): Promise<SlotFolders> {
-    await this.clear(index);
+    const left = await this.clear(index);
+    if (left.length > 0) throw new NotRemoved(`What an earlier run left in slot ${index}`, left);
     const place = join(this.#own, String(index));
     const folders = {
       config: join(place, 'config'),
@@ -120,27 +155,41 @@ export class Folders {
   }
 
   /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */
-  async clear(index: number): Promise<void> {
-    await removeAll(join(this.#own, String(index)));
+  clear(index: number): Promise<Left[]> {
+    return removeAll(join(this.#own, String(index)));
   }
 
-  /** The one working folder of a session, by its real path: Claude files transcripts under it. */
-  async workspace(sessionId: string): Promise<string> {
+  /**
+   * The one working folder of a session, by its real path: Claude files transcripts under it.
+   * @param isStale whether a folder that was made then, in ms since 1970, is of a deleted session of the same name.
+   * @param forget removes such a folder.
+   * @throws {NotRemoved}
+   */
+  async workspace(
+    sessionId: string,
+    isStale: (madeAt: number) => Promise<boolean>,
+    forget: () => Promise<readonly Left[]>,
+  ): Promise<string> {
     const folder = join(this.#workspaces, sessionId);
+    const there = await statOf(folder);
     // A run may have put a link in its place, which would lead the next one out of here, or a file.
-    if ((await typeOf(folder)) === 'other') await rm(folder, { recursive: true });
+    const wrong = there !== undefined && (!there.isDirectory() || (await isStale(there.birthtimeMs)));
+    if (wrong || (await this.#isMarked(sessionId))) {
+      const left = await forget();
+      if (await this.#isMarked(sessionId)) throw new NotRemoved('The folder of a deleted session', left);
+    }
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return folder;
   }
 
-  /** The sessions that have a working folder here. */
-  async sessions(): Promise<string[]> {
-    try {
-      return (await readdir(this.#workspaces)).filter((name) => UUID.test(name));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
+  /** The sessions that have a working folder here, and when it was made, in ms since 1970. */
+  async sessions(): Promise<{ readonly sessionId: string; readonly madeAt: number }[]> {
+    const found = [];
+    for (const sessionId of await namesIn(this.#workspaces)) {
+      const { birthtimeMs: madeAt } = (await statOf(join(this.#workspaces, sessionId))) ?? {};
+      if (madeAt !== undefined) found.push({ sessionId, madeAt });
     }
+    return found;
   }
 
   /** When something was last made in or removed from the top of a session's folder, in ms since 1970. */
@@ -160,7 +209,7 @@ export class Folders {
   async retire(sessionId: string, isFree: () => Promise<boolean>): Promise<boolean> {
     if (!UUID.test(sessionId)) return false;
     const folder = join(this.#workspaces, sessionId);
-    const aside = join(this.#own, `retired-${sessionId}`);
+    const aside = join(this.#deleted, `${sessionId}.${randomUUID()}`);
     if (!(await takeOver(folder, aside))) return false;
     if (await isFree().catch(() => false)) {
       await removeAll(aside);
@@ -171,10 +220,42 @@ export class Folders {
     return false;
   }
 
-  /** Removes the working folder of a session that was deleted. */
-  async forget(sessionId: string): Promise<void> {
-    if (!UUID.test(sessionId)) return;
-    await removeAll(join(this.#workspaces, sessionId));
+  /**
+   * Takes the working folder of a deleted session out of the way of a later one.
+   * @returns what removes it, and can be called until nothing is left; undefined: there is none.
+   */
+  async setAside(sessionId: string): Promise<Aside | undefined> {
+    if (!UUID.test(sessionId)) return undefined;
+    const folder = join(this.#workspaces, sessionId);
+    const aside = await this.#setAside(folder, `${sessionId}.${randomUUID()}`);
+    if (aside?.path !== folder) return aside;
+    await writeFile(join(this.#deleted, sessionId), '');
+    return { path: folder, remove: () => this.#removeInPlace(sessionId) };
+  }
+
+  /** Its folder is to be removed, and could not be moved. */
+  async #isMarked(sessionId: string): Promise<boolean> {
+    return (await statOf(join(this.#deleted, sessionId))) !== undefined;
+  }
+
+  async #removeInPlace(sessionId: string): Promise<Left[]> {
+    // Without the mark it is removed, and what is there now is a later session's.
+    if (!(await this.#isMarked(sessionId))) return [];
+    const left = await removeAll(join(this.#workspaces, sessionId));
+    if (left.length === 0) await unlink(join(this.#deleted, sessionId));
+    return left;
+  }
+
+  async #setAside(path: string, name: string): Promise<Aside | undefined> {
+    const moved = join(this.#deleted, name);
+    try {
+      await makeMovable(path);
+      await rename(path, moved);
+      return { path: moved, remove: () => removeAll(moved) };
+    } catch (error) {
+      // Else it is immutable, or a mount of its own.
+      return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : { path, remove: () => removeAll(path) };
+    }
   }
 }
 
@@ -187,11 +268,27 @@ async function bytesOf(path: string): Promise<number> {
   return bytes;
 }
 
-async function typeOf(path: string): Promise<'folder' | 'other' | 'missing'> {
+/** A folder without permissions cannot be moved to another one, except by root. */
+async function makeMovable(path: string): Promise<void> {
+  const stat = await lstat(path);
+  if (stat.isDirectory() && (stat.mode & 0o300) !== 0o300) await chmod(path, 0o700);
+}
+
+/** @returns undefined when nothing is there. */
+async function statOf(path: string): Promise<Stats | undefined> {
   try {
-    return (await lstat(path)).isDirectory() ? 'folder' : 'other';
+    return await lstat(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }

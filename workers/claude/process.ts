@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
+import { withPipes } from '../../src/process/with-pipes.js';
 import { furtherDescriptors, type FurtherDescriptors } from './descriptors.js';
 import type { Keeper, KeptInvocation, RunPlace } from './keeper.js';
 import { LargeValues } from './large-values.js';
@@ -36,7 +37,7 @@ export class ClaudeProcess implements SpawnedProcess {
 
   /**
    * @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing.
-   * @throws {FolderMoved}
+   * @throws {FolderMoved} and what the system says when there is nothing left to start a process with.
    */
   constructor(
     options: SpawnOptions,
@@ -190,13 +191,16 @@ function start({ command: asked, args, env }: SpawnOptions, keeper: Keeper, plac
   try {
     further = furtherDescriptors(sandboxed ? folder.fd : undefined);
     const kept = keeper.keep({ command, args }, env, { ...place, visible, empty: further.empty });
-    const child = spawn(kept.command, kept.args, {
-      env: kept.env,
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe', ...further.stdio],
-      // In the sandbox bubblewrap goes to the workspace.
-      cwd: sandboxed ? '/' : folder.path,
-    }) as ChildProcessByStdio<Writable, Readable, Readable>;
+    const { stdio } = further;
+    const child = withPipes(() =>
+      spawn(kept.command, kept.args, {
+        env: kept.env,
+        detached: true,
+        stdio: ['pipe', 'pipe', 'pipe', ...stdio],
+        // In the sandbox bubblewrap goes to the workspace.
+        cwd: sandboxed ? '/' : folder.path,
+      }),
+    ) as ChildProcessByStdio<Writable, Readable, Readable>;
     return { child, begun: (group) => kept.begun(group) };
   } finally {
     further?.close();

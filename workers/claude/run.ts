@@ -1,4 +1,3 @@
-import { access, constants } from 'node:fs/promises';
 import {
   query,
   type CanUseTool,
@@ -10,6 +9,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper, RunPlace } from './keeper.js';
+import { whyNotExecutable } from './executable.js';
 import { IdleWatch } from './idle.js';
 import type { LargeValues } from './large-values.js';
 import { FolderMoved } from './open-folder.js';
@@ -17,7 +17,9 @@ import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
 import { restoreTranscripts } from './restore-files.js';
+import { shortageOf } from '../shortage.js';
 import type { Login } from './sandbox.js';
+import { startOf } from './start-failure.js';
 import { StreamReader } from './stream-reader.js';
 import type { WarmClaude } from './warm.js';
 
@@ -78,7 +80,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
   if (missing !== undefined) {
     await run.warm?.close();
-    return { spawnError: missing, stderr: '', stdout: '' };
+    return { ...missing, stderr: '', stdout: '' };
   }
   const { input } = run;
   const reader = new StreamReader(run.onMessage, run.onText);
@@ -111,6 +113,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   run.signal.addEventListener('abort', end);
   let failure: string | undefined;
   let notStarted: unknown;
+  let shortOf: string | undefined;
   let notFound: ClaudeEnding['spawnError'];
   try {
     run.signal.throwIfAborted();
@@ -141,6 +144,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
               return began(new ClaudeProcess(options, run.keeper, placeOf(run), watched));
             } catch (error) {
               notStarted = error;
+              shortOf = shortageOf(error);
               throw error;
             }
           },
@@ -180,6 +184,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   } catch (error) {
     // After a result it only repeats that (the SDK throws for its exit code).
     failure = error instanceof Error ? error.message : String(error);
+    if (child === undefined) shortOf ??= shortageOf(error);
     // Thrown by the SDK when its platform package is missing.
     if (child === undefined && /native binary not found/i.test(failure))
       notFound = { code: 'ENOENT', message: failure, path: run.executable ?? 'claude' };
@@ -191,17 +196,15 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
     await run.warm?.close();
     await child?.terminate(KILL_GRACE_MS);
   }
-  if (notStarted instanceof FolderMoved) throw notStarted;
+  if (shortOf === undefined && notStarted instanceof FolderMoved) throw notStarted;
   const exit = await child?.exited;
-  const { spawnError } = child ?? {};
+  const started = child === undefined ? {} : startOf(child, exit, run.executable);
   return {
     ...reader.summary(),
     unfinished: cutShort ?? (reader.unfinished && exit?.code !== 0),
     transcriptError: run.transcript.failure ?? reader.mirrorError,
-    spawnError:
-      spawnError === undefined
-        ? notFound
-        : { code: spawnError.code ?? '', message: spawnError.message, path: spawnError.path ?? '' },
+    shortOf: shortOf ?? started.shortOf,
+    spawnError: started.spawnError ?? notFound,
     exit,
     lingered,
     failure: failure === undefined ? undefined : run.redact(failure),
@@ -250,14 +253,3 @@ const askingWith =
     idle.hold(answer);
     return answer;
   };
-
-async function whyNotExecutable(path: string): Promise<ClaudeEnding['spawnError']> {
-  try {
-    // A script is run by node and need not be executable itself.
-    await access(path, /\.[cm]?[jt]sx?$/.test(path) ? constants.R_OK : constants.X_OK);
-    return undefined;
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    return { code, message, path };
-  }
-}

@@ -37,7 +37,7 @@ export interface ConversationsOptions {
   readonly conductor: Conductor;
   readonly cast: Pick<Cast, 'remove' | 'check' | 'cancel'>;
   /** Deletes the sessions of agents that were made for a conversation. @throws {ApiError} */
-  readonly deleteSession: (sessionId: string, principal: Principal) => Promise<void>;
+  readonly deleteSession: (sessionId: string, principal: Principal) => Promise<unknown>;
 }
 
 const DEFAULT_LIMIT = 50;
@@ -216,7 +216,8 @@ export class Conversations {
     const { deleteSession, cast, broker } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
-        return await deleteSession(sessionId, principal).catch(ignoreUnknown);
+        await deleteSession(sessionId, principal).catch(ignoreUnknown);
+        return;
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'not_ended') throw error;
         if (most === undefined) return;

@@ -33,7 +33,7 @@ export interface TalkOptions {
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
   /** @throws {ApiError} */
-  readonly deleteSession: (sessionId: string, principal: Principal) => Promise<void>;
+  readonly deleteSession: (sessionId: string, principal: Principal) => Promise<unknown>;
   readonly log: Logger;
 }
 

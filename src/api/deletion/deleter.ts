@@ -1,3 +1,4 @@
+import type { DeletionPending, LeftOnHost } from '../../../contracts/deletion.js';
 import type { TasksDeleted, TasksDeleteQuery } from '../../../contracts/http.js';
 import { metadataQuery } from '../../../contracts/metadata.js';
 import { STREAM, SUBJECT } from '../../../contracts/names.js';
@@ -39,6 +40,14 @@ export interface DeleterOptions {
 const PAGE = 500;
 const DEFAULT_DELETED = 200;
 
+const MOST_NAMED = 100;
+
+/** What a deletion left on hosts of workers; undefined: it is complete. */
+type Deleted = DeletionPending | undefined;
+
+const pending = (left: readonly LeftOnHost[]): Deleted =>
+  left.length === 0 ? undefined : { left: left.slice(0, MOST_NAMED) };
+
 /**
  * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts, bodies, agents and their messages. What says that
  * something was deleted is written last, so that a deletion that was broken off can be asked for again. The audit stays.
@@ -51,9 +60,9 @@ export class Deleter {
   }
 
   /** Its session goes with it when no other task and no import is in that. @throws {ApiError} not_ended: cancel it first. */
-  async task(id: string, principal: Principal): Promise<void> {
+  async task(id: string, principal: Principal): Promise<Deleted> {
     const task = await this.#options.tasks.task(id, principal);
-    await guarded(() => this.#whole(this.#tasks([task], principal)));
+    return pending((await guarded(() => this.#whole(this.#tasks([task], principal)))).left);
   }
 
   /** A page of the ended tasks that match. Open ones stay. @throws {ApiError} */
@@ -65,10 +74,11 @@ export class Deleter {
     const { rows, next } = await this.#options.model.list(filter, limit, before);
     const following = next === undefined ? {} : { next_cursor: encodePage(next) };
     if (dry === true) return { deleted: rows.length, refused: [], ...following };
-    const { removed, refused } = await guarded(() => this.#tasks(rows, principal));
+    const { removed, refused, left } = await guarded(() => this.#tasks(rows, principal));
     return {
       deleted: removed.length,
       refused: refused.map(({ task, error: { code, message } }) => ({ task_id: task.task_id, code, detail: message })),
+      ...pending(left),
       ...following,
     };
   }
@@ -79,7 +89,7 @@ export class Deleter {
   }
 
   /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
-  async session(asked: string, principal: Principal): Promise<void> {
+  async session(asked: string, principal: Principal): Promise<Deleted> {
     const sessionId = (await guarded(() => this.#options.names.find(asked, principal.owner)))?.sessionId;
     if (sessionId === undefined) throw new ApiError('session_not_found', `There is no session ${asked}`);
     const rows = await this.#rows({ owner: undefined, sessionId });
@@ -91,15 +101,16 @@ export class Deleter {
     const open = rows.find(({ status }) => !isEnded(status));
     if (open !== undefined)
       throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}, so the session stays`);
-    await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal));
+    return pending(await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal)));
   }
 
   /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} forbidden */
-  async owner(owner: string, principal: Principal): Promise<void> {
+  async owner(owner: string, principal: Principal): Promise<Deleted> {
     if (!maySee(principal, owner))
       throw new ApiError('forbidden', 'Another owner can only be deleted with a token that sees all owners');
     for (const { token_id: id, owner: holder } of this.#options.tokens.list(principal))
       if (holder === owner) await this.#options.tokens.revoke(id, principal);
+    const left: LeftOnHost[] = [];
     await guarded(async () => {
       // Before its tasks: an agent would go on making them.
       await this.#options.conversations.owner(owner, { ...principal, seesAll: true });
@@ -107,15 +118,17 @@ export class Deleter {
       for (;;) {
         const { rows } = await this.#options.model.list({ owner }, PAGE);
         if (rows.length === 0) break;
-        await this.#ofOwner(owner, rows, principal);
+        left.push(...(await this.#ofOwner(owner, rows, principal)));
       }
-      for (const sessionId of await this.#taskless(owner)) await this.#session(sessionId, [], owner, principal);
+      const taskless = (await this.#taskless(owner)).map((sessionId) => ({ sessionId, owner }));
+      left.push(...(await this.#whole(this.#options.sessionRemover.remove(taskless, principal.owner))).left);
       for (const each of this.#options.ofOwners) await each.purge(owner);
     });
+    return pending(left);
   }
 
   /** Some of an owner's tasks, and the owner's sessions that they are in with every task, whoever asked for it. */
-  async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<void> {
+  async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<readonly LeftOnHost[]> {
     const { model, canceller, taskRemover, sessionRemover } = this.#options;
     const tasks = new Map(some.map((row) => [row.task_id, row]));
     const sessions: EmptySession[] = [];
@@ -129,7 +142,7 @@ export class Deleter {
     for (const { task_id: id, status } of tasks.values())
       if (!isEnded(status)) await canceller.cancel(id, { ...principal, seesAll: true });
     await this.#whole(taskRemover.remove([...tasks.values()], principal.owner));
-    await this.#whole(sessionRemover.remove(sessions, principal.owner));
+    return (await this.#whole(sessionRemover.remove(sessions, principal.owner))).left;
   }
 
   /** An owner's sessions that have no task: imported ones, and those whose tasks were deleted one by one. */
@@ -155,21 +168,24 @@ export class Deleter {
     return found;
   }
 
-  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<void> {
+  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<readonly LeftOnHost[]> {
     await this.#whole(this.#options.taskRemover.remove(rows, by.owner));
     const session = { sessionId, owner, name: rows.at(-1)?.session_name };
-    await this.#whole(this.#options.sessionRemover.remove([session], by.owner));
+    return (await this.#whole(this.#options.sessionRemover.remove([session], by.owner))).left;
   }
 
-  async #tasks<T extends Removable>(tasks: readonly T[], by: Principal): Promise<Removal<T>> {
+  async #tasks<T extends Removable>(
+    tasks: readonly T[],
+    by: Principal,
+  ): Promise<Removal<T> & { readonly left: readonly LeftOnHost[] }> {
     const removal = await this.#options.taskRemover.remove(tasks, by.owner);
     const last = new Map(removal.removed.map((task) => [task.session_id, task]));
     const empty: T[] = [];
     for (const task of last.values()) if (await this.#isEmpty(task)) empty.push(task);
     const sessions = empty.map(({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }));
     // A session that a task was taken into meanwhile goes on.
-    await this.#options.sessionRemover.remove(sessions, by.owner);
-    return removal;
+    const { left } = await this.#options.sessionRemover.remove(sessions, by.owner);
+    return { ...removal, left };
   }
 
   /** Its session would still tell what the deleted task was asked and answered. */
@@ -182,9 +198,11 @@ export class Deleter {
   }
 
   /** @throws {ApiError} of the first task or session that stays */
-  async #whole(removal: Promise<{ readonly refused: readonly { readonly error: ApiError }[] }>): Promise<void> {
-    const [refused] = (await removal).refused;
+  async #whole<R extends { readonly refused: readonly { readonly error: ApiError }[] }>(removing: Promise<R>): Promise<R> {
+    const removal = await removing;
+    const [refused] = removal.refused;
     if (refused !== undefined) throw refused.error;
+    return removal;
   }
 
   /** @returns undefined: nothing can match. @throws {ApiError} */

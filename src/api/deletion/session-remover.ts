@@ -1,3 +1,4 @@
+import type { LeftOnHost } from '../../../contracts/deletion.js';
 import { HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
@@ -9,6 +10,7 @@ import type { ApprovalRules } from '../approvals/rules.js';
 import type { SessionNames } from '../sessions/names.js';
 import type { SessionRecords } from '../sessions/records.js';
 import { inParallel } from './in-parallel.js';
+import { leftOnHosts } from './left-on-hosts.js';
 
 export interface SessionRemoverOptions {
   readonly broker: Broker;
@@ -27,11 +29,13 @@ export interface EmptySession {
 
 export interface SessionRemoval {
   readonly refused: readonly { readonly session: EmptySession; readonly error: ApiError }[];
+  /** What hosts of workers have still to remove. */
+  readonly left: readonly LeftOnHost[];
 }
 
 const AT_ONCE = 8;
 
-/** Deletes sessions whose tasks are deleted: transcripts, records and names. Workers remove the folders when they hear SESSION_DELETED. */
+/** Deletes sessions whose tasks are deleted: transcripts, records and names. Workers remove the folders when they hear SESSION_DELETED, and say what they could not remove. */
 export class SessionRemover {
   readonly #options: SessionRemoverOptions;
 
@@ -69,7 +73,7 @@ export class SessionRemover {
       const event = newEvent(broker.clock, 'SESSION_DELETED', { session_id: sessionId, owner, by });
       await broker.publisher.publish(eventPublication(event, SUBJECT.sessionDeleted(sessionId)));
     });
-    return { refused };
+    return { refused, left: await leftOnHosts(broker, [...named.keys()]) };
   }
 
   /** The id of a task that runs or waits in the session. Another API may have taken it in a moment ago. @throws {BrokerError} */

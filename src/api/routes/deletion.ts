@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { DeletionPending } from '../../../contracts/deletion.js';
 import {
   OwnerParams,
   Problem,
@@ -11,6 +12,13 @@ import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
 const ERRORS = { '4xx': Problem, '5xx': Problem };
+const RESPONSES = { 202: DeletionPending, ...ERRORS };
+
+/** 204, or 202 as long as hosts of workers have something left. */
+async function answer(reply: FastifyReply, deleting: Promise<DeletionPending | undefined>): Promise<FastifyReply> {
+  const pending = await deleting;
+  return pending === undefined ? reply.code(204).send() : reply.code(202).send(pending);
+}
 
 export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): void {
   app.delete<{ Params: TaskParams }>(
@@ -23,13 +31,10 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
         description:
           'Removes its events, prompt, answer and dead letter everywhere. A session with no other task goes with it, transcript and working folder included. A session with other tasks keeps its transcript until it is deleted itself.',
         params: TaskParams,
-        response: ERRORS,
+        response: RESPONSES,
       },
     },
-    async (request, reply) => {
-      await deleter.task(request.params.id, principalOf(request));
-      return reply.code(204).send();
-    },
+    (request, reply) => answer(reply, deleter.task(request.params.id, principalOf(request))),
   );
   app.delete<{ Querystring: TasksDeleteQuery }>(
     '/tasks',
@@ -54,13 +59,10 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
         tags: ['Sessions'],
         summary: 'Delete a session, with its transcript, its working folders and all its tasks',
         params: SessionParams,
-        response: ERRORS,
+        response: RESPONSES,
       },
     },
-    async (request, reply) => {
-      await deleter.session(request.params.id, principalOf(request));
-      return reply.code(204).send();
-    },
+    (request, reply) => answer(reply, deleter.session(request.params.id, principalOf(request))),
   );
   app.delete<{ Params: OwnerParams }>(
     '/owners/:id',
@@ -71,12 +73,9 @@ export function deletionRoutes(app: FastifyInstance, { deleter }: ApiContext): v
         summary: "Delete all of an owner's tasks and sessions, and revoke its tokens",
         description: 'Open tasks are cancelled. The audit stays.',
         params: OwnerParams,
-        response: ERRORS,
+        response: RESPONSES,
       },
     },
-    async (request, reply) => {
-      await deleter.owner(request.params.id, principalOf(request));
-      return reply.code(204).send();
-    },
+    (request, reply) => answer(reply, deleter.owner(request.params.id, principalOf(request))),
   );
 }

@@ -1,3 +1,4 @@
+import type { DeletionPending } from '../../../contracts/deletion.js';
 import type { Command, ValueKind } from '../command.js';
 import type { KsiClient } from '../../client/client.js';
 import { agreed, mustBeAskable } from '../confirm.js';
@@ -6,6 +7,7 @@ import { forEachOf } from '../each.js';
 import { EXIT } from '../exit.js';
 import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
+import { say } from '../output/say.js';
 import { printLines } from '../output/print.js';
 import * as tasks from './delete/tasks.js';
 import { runCommand } from '../run.js';
@@ -23,7 +25,7 @@ interface Kind {
   readonly key: string;
   /** What is asked about; `ids` has one or more. */
   readonly what: (ids: readonly string[]) => string;
-  readonly remove: (client: KsiClient, id: string) => Promise<void>;
+  readonly remove: (client: KsiClient, id: string) => Promise<DeletionPending | undefined | void>;
   /** It takes what its name doesn't show: off a terminal, where nobody can be asked, only by `--yes`. */
   readonly wide: boolean;
   readonly values?: ValueKind;
@@ -101,7 +103,8 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
   await using client = clientOf(options);
   if (!(await agreed(kind.what(ids), options))) return EXIT.failure;
   const { done, exitCode } = await forEachOf(ids, async (id) => {
-    await kind.remove(client, id);
+    const pending = await kind.remove(client, id);
+    if (pending !== undefined) sayLeft(id, pending, options);
     return { id };
   });
   printLines(
@@ -110,6 +113,16 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
     options,
   );
   return exitCode;
+}
+
+/** Nothing is left to do for the caller, unless a file can be removed only by hand. */
+function sayLeft(id: string, { left }: DeletionPending, options: Options): void {
+  say(
+    options,
+    `${id} is deleted. These files are still to be removed, and workers try again until they are (ksi doctor):`,
+  );
+  for (const { worker_id: worker, host, path = 'files', reason } of left)
+    say(options, `  ${host} (${worker}): ${path}: ${reason}`);
 }
 
 const several = (id: string, before: string[] = []): string[] => [...before, id];

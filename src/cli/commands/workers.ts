@@ -53,11 +53,21 @@ async function list(options: ListOptions): Promise<number> {
   );
 }
 
+const stateOf = (
+  { state, limited_until: until, out_of_service: out, short_of: short }: WorkerShown,
+  when: ShowTime,
+): string =>
+  [
+    until === undefined ? state : `limited, ends ${when(until)}`,
+    ...(short === undefined ? [] : ['short of resources (ksi doctor)']),
+    ...(out === undefined ? [] : [`${out} ${out === 1 ? 'slot' : 'slots'} out of service (ksi doctor)`]),
+  ].join(', ');
+
 const table = (when: ShowTime): TableOf<WorkerShown> => ({
   head: ['WORKER', 'STATE', 'RUNS', 'QUEUES', 'CONTAINMENT', 'STARTED', 'SEEN', 'HOST'],
   row: (worker) => [
     worker.worker_id,
-    worker.limited_until === undefined ? worker.state : `limited, ends ${when(worker.limited_until)}`,
+    stateOf(worker, when),
     `${worker.running}/${worker.concurrency}`,
     worker.queues.join(','),
     worker.containment,

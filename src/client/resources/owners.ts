@@ -1,3 +1,4 @@
+import type { DeletionPending } from '../../../contracts/deletion.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 export class Owners {
@@ -7,8 +8,8 @@ export class Owners {
     this.#transport = transport;
   }
 
-  /** Deletes all of an owner's tasks and sessions, open ones too, and revokes its tokens. Scope `admin`. */
-  delete(owner: string, options: CallOptions = {}): Promise<void> {
+  /** Deletes all of an owner's tasks and sessions, open ones too, and revokes its tokens. Scope `admin`. @returns what hosts of workers have still to remove; undefined: nothing. */
+  delete(owner: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('owner_delete', { id: owner }, options);
   }
 }

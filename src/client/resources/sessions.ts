@@ -1,3 +1,4 @@
+import type { DeletionPending } from '../../../contracts/deletion.js';
 import type {
   ImportAnswer,
   Session,
@@ -46,8 +47,8 @@ export class Sessions {
     return this.#transport.call('session_import', session, options);
   }
 
-  /** Deletes one with its transcript, folders and tasks. @throws {KsiError} `session_not_found`, `not_ended` */
-  delete(id: string, options: CallOptions = {}): Promise<void> {
+  /** Deletes one with its transcript, folders and tasks. @returns what hosts of workers have still to remove; undefined: nothing. @throws {KsiError} `session_not_found`, `not_ended` */
+  delete(id: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('session_delete', { id }, options);
   }
 }

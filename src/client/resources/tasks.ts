@@ -1,3 +1,4 @@
+import type { DeletionPending } from '../../../contracts/deletion.js';
 import type { EventEnvelope } from '../../../contracts/events.js';
 import type { EventPage, Task, TaskPage, TasksDeleted, TasksDeleteQuery, TasksQuery } from '../../../contracts/http.js';
 import { atCursor, listing, type Listing } from '../listing.js';
@@ -53,8 +54,8 @@ export class Tasks {
     return this.handle(id).retry(options);
   }
 
-  /** Deletes an ended task for good. @throws {KsiError} `not_ended`: cancel it first. */
-  delete(id: string, options: CallOptions = {}): Promise<void> {
+  /** Deletes an ended task for good. @returns what hosts of workers have still to remove; undefined: nothing. @throws {KsiError} `not_ended`: cancel it first. */
+  delete(id: string, options: CallOptions = {}): Promise<DeletionPending | undefined> {
     return this.#transport.call('task_delete', { id }, options);
   }
 

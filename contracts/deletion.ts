@@ -1,0 +1,35 @@
+import { Type, type Static } from 'typebox';
+
+const left = {
+  path: Type.Optional(Type.String({ description: 'What stayed, on the host; absent: the worker did not say.' })),
+  reason: Type.String({
+    description:
+      "The code of the system's error, such as `EPERM` at an immutable file; `no_answer`: the worker is still removing, or is gone and removes the rest when its host has a worker again.",
+  }),
+};
+
+/** What of a deletion is still on the disk of a worker's host, which removes it as soon as it can. */
+export const LeftOnHost = Type.Object({
+  worker_id: Type.String(),
+  host: Type.String(),
+  session_id: Type.Optional(Type.String()),
+  ...left,
+});
+export type LeftOnHost = Static<typeof LeftOnHost>;
+
+/** The answer to a deletion that is not complete yet (202): nobody reads or resumes it any more, but files are left. */
+export const DeletionPending = Type.Object({
+  left: Type.Array(LeftOnHost, {
+    description: 'What is left, or the first of it. Workers try again until nothing is.',
+  }),
+});
+export type DeletionPending = Static<typeof DeletionPending>;
+
+/** What an API asks of every worker after a deletion, on `ksi.control.<process>.forget`. */
+export const ForgetRequest = Type.Object({ session_ids: Type.Array(Type.String()) });
+export type ForgetRequest = Static<typeof ForgetRequest>;
+
+export const ForgetAnswer = Type.Object({
+  left: Type.Array(Type.Object({ session_id: Type.String(), path: Type.String(), reason: Type.String() })),
+});
+export type ForgetAnswer = Static<typeof ForgetAnswer>;

@@ -1,0 +1,105 @@
+import { access, constants, open, stat, type FileHandle } from 'node:fs/promises';
+import { shortageOf } from '../shortage.js';
+import type { ClaudeEnding } from './ending.js';
+
+const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
+const SHEBANG = '#!';
+/** The kernel reads no more of a script's first line. */
+const LONGEST_SHEBANG = 256;
+const PROGRAM_INTERPRETER = 3;
+const PROGRAM_LOAD = 1;
+
+/** Why a file is no program. */
+class NoProgram extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * Why a program cannot be run, as far as its file tells: what the kernel would say of it reaches nobody through the programs that contain
+ * the run, and of a broken file a shell would try to make sense.
+ * @returns undefined: nothing is wrong with it.
+ */
+export async function whyNotExecutable(
+  path: string,
+): Promise<Pick<ClaudeEnding, 'spawnError' | 'shortOf'> | undefined> {
+  try {
+    if ((await stat(path)).isDirectory()) throw new NoProgram('EISDIR', 'it is a folder');
+    // A script is run by node and need not be executable itself.
+    if (/\.[cm]?[jt]sx?$/.test(path)) await access(path, constants.R_OK);
+    else await checkProgram(path);
+    return undefined;
+  } catch (error) {
+    const shortOf = shortageOf(error);
+    if (shortOf !== undefined) return { shortOf };
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    return { spawnError: { code, message, path } };
+  }
+}
+
+async function checkProgram(path: string): Promise<void> {
+  await access(path, constants.X_OK);
+  // One that may be run and not read is the kernel's to judge.
+  if (
+    !(await access(path, constants.R_OK).then(
+      () => true,
+      () => false,
+    ))
+  )
+    return;
+  const file = await open(path, 'r');
+  try {
+    const start = await read(file, 0, LONGEST_SHEBANG);
+    if (start.subarray(0, 2).toString() === SHEBANG) return await checkInterpreter(interpreterOf(start));
+    if (!start.subarray(0, 4).equals(ELF))
+      throw new NoProgram('ENOEXEC', 'it is neither a program nor a script with an interpreter');
+    await checkElf(file, start, (await file.stat()).size);
+  } finally {
+    await file.close();
+  }
+}
+
+const interpreterOf = (start: Buffer): string => start.toString('latin1').slice(2).trimStart().split(/\s/, 1)[0] ?? '';
+
+async function checkInterpreter(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) throw new NoProgram('EISDIR', 'it is a folder');
+    await access(path, constants.X_OK);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw new NoProgram(code, `its interpreter ${path} cannot be run: ${message}`);
+  }
+}
+
+/** That all of it is there, and its interpreter, which is the dynamic linker. */
+async function checkElf(file: FileHandle, start: Buffer, size: number): Promise<void> {
+  const broken = new NoProgram('ENOEXEC', 'the file is damaged or cut off');
+  const [bits, endian] = [start[4], start[5]];
+  // What this process is not is left to the kernel: it may know how to run it.
+  if (bits !== 2 || endian !== 1) {
+    if ((bits === 1 || bits === 2) && (endian === 1 || endian === 2) && size > 52) return;
+    throw broken;
+  }
+  if (start.length < 64) throw broken;
+  const [at, entry, count] = [Number(start.readBigUInt64LE(32)), start.readUInt16LE(54), start.readUInt16LE(56)];
+  if (entry !== 56 || count === 0 || at + entry * count > size) throw broken;
+  const headers = await read(file, at, entry * count);
+  for (let header = headers; header.length >= entry; header = header.subarray(entry)) {
+    const [offset, length] = [Number(header.readBigUInt64LE(8)), Number(header.readBigUInt64LE(32))];
+    const type = header.readUInt32LE(0);
+    if (type !== PROGRAM_LOAD && type !== PROGRAM_INTERPRETER) continue;
+    if (offset + length > size) throw broken;
+    if (type === PROGRAM_INTERPRETER)
+      await checkInterpreter(
+        (await read(file, offset, Math.min(length, 4_096))).toString('latin1').replace(/\0.*$/s, ''),
+      );
+  }
+}
+
+async function read(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}

@@ -1,0 +1,38 @@
+import { shortageOf } from '../shortage.js';
+import type { ClaudeEnding } from './ending.js';
+import type { ClaudeProcess, Exit } from './process.js';
+
+/** The programs that contain a run, and start it (containment.ts). */
+const CONTAINER = /^(?:env|bwrap|setpriv|unshare|sh)(?:: \d+)?: /;
+
+/** How these programs say what the system refused them. */
+const SHORTAGES: readonly (readonly [RegExp, string])[] = [
+  [/resource temporarily unavailable|cannot fork/i, 'EAGAIN'],
+  [/cannot allocate memory/i, 'ENOMEM'],
+  [/too many open files in system/i, 'ENFILE'],
+  [/too many open files/i, 'EMFILE'],
+  [/no space left on device/i, 'ENOSPC'],
+];
+
+/** By a shell's and `env`'s convention the program could not be run, is not there, or makes no sense as a script, which a shell takes it for. */
+const NOT_RUN: readonly (number | null | undefined)[] = [126, 127, 2];
+
+/** Why a run has not begun, from what the system said at once, or from what the programs around it wrote. Empty: it has. */
+export function startOf(
+  { spawnError, stdoutTail, stderrTail }: Pick<ClaudeProcess, 'spawnError' | 'stdoutTail' | 'stderrTail'>,
+  exit: Exit | undefined,
+  executable: string | undefined,
+): Pick<ClaudeEnding, 'shortOf' | 'spawnError'> {
+  if (spawnError !== undefined) {
+    const { code = '', message, path = '' } = spawnError;
+    const shortOf = shortageOf(spawnError);
+    return shortOf === undefined ? { spawnError: { code, message, path } } : { shortOf };
+  }
+  const said = stderrTail.text().trimEnd();
+  const last = said.slice(said.lastIndexOf('\n') + 1);
+  const byContainer = CONTAINER.test(last) || (executable !== undefined && last.startsWith(`${executable}: `));
+  if (exit?.code === 0 || stdoutTail.text() !== '' || !byContainer) return {};
+  const code = SHORTAGES.find(([pattern]) => pattern.test(last))?.[1];
+  if (code !== undefined) return { shortOf: shortageOf(Object.assign(new Error(last), { code })) };
+  return NOT_RUN.includes(exit?.code) ? { spawnError: { code: '', message: last, path: executable ?? 'claude' } } : {};
+}
