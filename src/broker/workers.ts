@@ -56,5 +56,7 @@ const fromReplicas = (broker: Broker): Promise<AsyncIterable<Entry>> =>
 export async function fromLeader(broker: Broker): Promise<Entry[]> {
   const subjects = await subjectsOf(broker, BUCKET_STREAM, SUBJECT.workersAll);
   const stored = await Promise.all(subjects.map((subject) => lastBySubject(broker, BUCKET_STREAM, subject)));
-  return stored.flatMap((each) => (each === undefined ? [] : [{ subject: each.subject, data: each.data, time: new Date(each.time()) }]));
+  return stored.flatMap((each) =>
+    each === undefined ? [] : [{ subject: each.subject, data: each.data, time: new Date(each.time()) }],
+  );
 }

@@ -168,7 +168,12 @@ export class Deleter {
     return found;
   }
 
-  async #session(sessionId: string, rows: readonly TaskRow[], owner: string, by: Principal): Promise<readonly LeftOnHost[]> {
+  async #session(
+    sessionId: string,
+    rows: readonly TaskRow[],
+    owner: string,
+    by: Principal,
+  ): Promise<readonly LeftOnHost[]> {
     await this.#whole(this.#options.taskRemover.remove(rows, by.owner));
     const session = { sessionId, owner, name: rows.at(-1)?.session_name };
     return (await this.#whole(this.#options.sessionRemover.remove([session], by.owner))).left;
@@ -198,7 +203,9 @@ export class Deleter {
   }
 
   /** @throws {ApiError} of the first task or session that stays */
-  async #whole<R extends { readonly refused: readonly { readonly error: ApiError }[] }>(removing: Promise<R>): Promise<R> {
+  async #whole<R extends { readonly refused: readonly { readonly error: ApiError }[] }>(
+    removing: Promise<R>,
+  ): Promise<R> {
     const removal = await removing;
     const [refused] = removal.refused;
     if (refused !== undefined) throw refused.error;
