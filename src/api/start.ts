@@ -232,6 +232,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
       blobs,
       hub,
       exchanges,
+      approvalRules,
       admit: (request, principal) => acceptor.admit(request, principal),
       profile: (name, principal) => profiles.get(name, principal),
       nativeIds: listOf(config.KSI_NATS_AGENTS),

@@ -16,6 +16,7 @@ export type { Messages } from './resources/messages.js';
 export type { Owners } from './resources/owners.js';
 export type { Profiles } from './resources/profiles.js';
 export type { Queues } from './resources/queues.js';
+export type { Retention } from './resources/retention.js';
 export type { Sessions } from './resources/sessions.js';
 export type { ExpectingOptions, Shared, SharedChange, WatchOptions } from './resources/shared.js';
 export type { Tasks } from './resources/tasks.js';

@@ -135,7 +135,8 @@ describe('agents', () => {
       const registry = { remove: forget, allNamed: () => Promise.resolve([]) };
       const presence = { forget };
       const blobs = new Blobs(lab.broker);
-      const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions });
+      const approvalRules = { removeOfAgent: forget };
+      const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions, approvalRules });
       await lab.broker.publisher.publish(
         eventPublication(
           newEvent(systemClock, 'AGENT_MESSAGE', {

@@ -10,6 +10,7 @@ import { CostMeter, costStateOf, type Counted } from '../claude/cost.js';
 import { FolderMoved } from '../claude/open-folder.js';
 import { promptContent } from '../claude/prompt.js';
 import { PromptInput } from '../claude/prompt-input.js';
+import type { LargeValues } from '../claude/large-values.js';
 import type { Redaction } from '../claude/redaction.js';
 import { queryOptions } from '../claude/query-options.js';
 import { serverStates } from '../claude/server-states.js';
@@ -236,7 +237,7 @@ export class Attempt {
     }
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     redaction.also(servers.credentials);
-    const tools = toolsFor(command, workspace, toolPolicy.current);
+    const tools = judgedWhole(toolsFor(command, workspace, toolPolicy.current), large);
     if (claim.attempt > 1) for (const text of await this.#saidBefore()) this.#input.say(text);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     // Each tool call that waits listens to it.
@@ -375,4 +376,15 @@ export class Attempt {
     const reason = stopped instanceof Stopped ? stopped.reason : undefined;
     return reason !== undefined && isFault(reason) ? reason : undefined;
   }
+}
+
+/** The rules never judge an input of which a part is taken out: that part may be what a rule denies. */
+function judgedWhole(tools: ClaudeTools, large: LargeValues): ClaudeTools {
+  const { whyNot } = tools;
+  if (whyNot === undefined) return tools;
+  return {
+    ...tools,
+    whyNot: (name, input) =>
+      large.added(JSON.stringify(input)) > 0 ? 'The input is too large to be checked.' : whyNot(name, input),
+  };
 }

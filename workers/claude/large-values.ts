@@ -59,6 +59,11 @@ export class LargeValues {
     return this.#others.reduce((sum, other) => sum + other.added(json), own);
   }
 
+  /** Something is taken out. */
+  get any(): boolean {
+    return this.#values.length > 0 || this.#others.some((other) => other.any);
+  }
+
   /** Puts the large values back. @param redaction removes credentials from them. @returns the JSON in pieces. */
   *restore(json: string, redaction?: Pick<Redaction, 'inPieces'>): Generator<Buffer> {
     let at = 0;

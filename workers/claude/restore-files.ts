@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { LargeValues } from './large-values.js';
 
 /** Puts large values back into the transcripts that the SDK has written for Claude to resume from. Call it before Claude is started. */
-export function restoreTranscripts(folder: string, large: Pick<LargeValues, 'added' | 'restore'>): void {
+export function restoreTranscripts(folder: string, large: Pick<LargeValues, 'any' | 'added' | 'restore'>): void {
+  if (!large.any) return;
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.jsonl')) continue;
     const path = join(folder, name);

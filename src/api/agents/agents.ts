@@ -24,6 +24,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { Cached } from '../../broker/kv-cache.js';
 import type { EventHub } from '../../events/hub.js';
 import { guarded } from '../api-error.js';
+import type { ApprovalRules } from '../approvals/rules.js';
 import { demand } from '../auth.js';
 import { decodeAgentPage, encodePage } from '../page-cursor.js';
 import { LOCAL, onBehalfOf, type Principal } from '../principal.js';
@@ -41,6 +42,7 @@ export interface AgentsOptions {
   readonly blobs: Blobs;
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly exchanges: Pick<Exchanges, 'limit' | 'count' | 'note'>;
+  readonly approvalRules: Pick<ApprovalRules, 'removeOfAgent'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
   /** @throws {ApiError} not_found */
@@ -76,7 +78,8 @@ export class Agents {
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
     this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, exchanges, log });
     const { registry, presence, positions } = this;
-    this.remover = new AgentRemover({ broker, blobs, registry, presence, positions });
+    const { approvalRules } = options;
+    this.remover = new AgentRemover({ broker, blobs, registry, presence, positions, approvalRules });
   }
 
   /** Resolves once the agents are known. @throws {BrokerError} */

@@ -8,6 +8,7 @@ import { purge } from '../../broker/purge.js';
 import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { readStream } from '../../broker/replay.js';
 import { parseJson } from '../../json.js';
+import type { ApprovalRules } from '../approvals/rules.js';
 import type { Positions } from './positions.js';
 import type { Presence } from './presence.js';
 import type { AgentRegistry } from './registry.js';
@@ -18,6 +19,7 @@ export interface AgentRemoverOptions {
   readonly registry: Pick<AgentRegistry, 'remove' | 'allNamed'>;
   readonly presence: Pick<Presence, 'forget'>;
   readonly positions: Pick<Positions, 'remove' | 'revisionOf' | 'removeAt'>;
+  readonly approvalRules: Pick<ApprovalRules, 'removeOfAgent'>;
 }
 
 /**
@@ -33,8 +35,9 @@ export class AgentRemover {
 
   /** @param by the owner of the token that asked. @throws {BrokerError} */
   async remove({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
-    const { broker, registry, presence } = this.#options;
+    const { broker, registry, presence, approvalRules } = this.#options;
     await this.clear(agent_id);
+    await approvalRules.removeOfAgent(agent_id, owner);
     await registry.remove(agent_id);
     await presence.forget(agent_id);
     await this.clear(agent_id);

@@ -78,9 +78,18 @@ export class ApprovalRules {
   }
 
   /** Deletes the rules for a session that is deleted. @throws {BrokerError} */
-  async removeOfSession(sessionId: string, owner: string): Promise<void> {
+  removeOfSession(sessionId: string, owner: string): Promise<void> {
+    return this.#removeAll(owner, (rule) => rule.session_id === sessionId);
+  }
+
+  /** Deletes the rules for an agent that is removed: another one may get its id. @throws {BrokerError} */
+  removeOfAgent(agentId: string, owner: string): Promise<void> {
+    return this.#removeAll(owner, (rule) => rule.agent_id === agentId);
+  }
+
+  async #removeAll(owner: string, matches: (rule: ApprovalRule) => boolean): Promise<void> {
     for (const { id, record, revision } of await this.#records.all(owner))
-      if (record.session_id === sessionId) await this.#records.remove(owner, id, revision);
+      if (matches(record)) await this.#records.remove(owner, id, revision);
   }
 
   /** Deletes all that an owner has. @throws {BrokerError} */

@@ -9,6 +9,8 @@ export function bodyRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   app.get<{ Params: TaskParams }>(
     '/tasks/:id/output',
     {
+      // It would read the whole body.
+      exposeHeadRoute: false,
       config: { scope: 'read' },
       schema: {
         tags: ['Tasks'],
@@ -22,6 +24,8 @@ export function bodyRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   app.get<{ Params: EventBodyParams }>(
     '/tasks/:id/events/:event_id/body',
     {
+      // It would read the whole body.
+      exposeHeadRoute: false,
       config: { scope: 'read' },
       schema: {
         tags: ['Events'],
