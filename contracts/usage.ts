@@ -12,6 +12,12 @@ export const Usage = Type.Object({
   cache_read_tokens: count('Read from the prompt cache.'),
   cache_write_tokens: count('Written to the prompt cache.'),
   turns: count('Turns of the conversation.'),
+  estimated: Type.Optional(
+    Type.Boolean({
+      description:
+        'Claude was ended before it summed up: a part of the tokens is what its stream said of single messages. Their cost is estimated by what Claude said of the same model before; it is missing if Claude had said nothing of it.',
+    }),
+  ),
 });
 export type Usage = Static<typeof Usage>;
 
@@ -66,4 +72,5 @@ export const addUsage = (sum: Usage, more: Usage, sign: 1 | -1 = 1): Usage => ({
   cache_read_tokens: sum.cache_read_tokens + sign * more.cache_read_tokens,
   cache_write_tokens: sum.cache_write_tokens + sign * more.cache_write_tokens,
   turns: sum.turns + sign * more.turns,
+  ...(sum.estimated === true || more.estimated === true ? { estimated: true } : {}),
 });

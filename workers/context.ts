@@ -8,6 +8,7 @@ import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';
 import type { MemoryWatch } from './claude/memory.js';
+import type { ModelPrices } from './claude/model-prices.js';
 import type { runClaude } from './claude/run.js';
 import type { WarmPool } from './claude/warm-pool.js';
 import type { Journal } from './journal/journal.js';
@@ -42,6 +43,7 @@ export interface WorkerContext {
   readonly limits: { readonly memoryBytes: number; readonly outputBytes: number };
   readonly memory: Pick<MemoryWatch, 'watch'>;
   readonly runClaude: typeof runClaude;
+  readonly prices: ModelPrices;
   /** Processes that were started before; undefined: none are kept. */
   readonly warm?: Pick<WarmPool, 'take'> | undefined;
   /** Between 0 and 1. */

@@ -28,6 +28,7 @@ import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
 import { MemoryWatch } from './claude/memory.js';
 import { queryOptions } from './claude/query-options.js';
+import { ModelPrices } from './claude/model-prices.js';
 import { runClaude } from './claude/run.js';
 import { WarmPool } from './claude/warm-pool.js';
 import type { WorkerContext } from './context.js';
@@ -201,6 +202,7 @@ export class Worker {
       limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },
       memory: new MemoryWatch(log),
       runClaude,
+      prices: new ModelPrices(),
       warm: this.#warm,
       random: Math.random,
       journal: this.#journal,

@@ -90,7 +90,11 @@ describe('sessions with the real claude', { skip }, async () => {
       lab.until(() => lab.of(id).find((event) => JSON.stringify(event.data).includes('"tool_use"')));
     /** The tasks' costs are the session's, and what the next one has Claude count from. */
     const holds = async (session_id: string, ids: readonly string[]): Promise<void> => {
-      const before = await Promise.all(ids.map(async (id) => (await api.task(id)).usage?.cost_usd ?? 0));
+      const tasks = await Promise.all(ids.map((id) => api.task(id)));
+      assert.ok(tasks.every(({ usage }) => (usage?.output_tokens ?? 0) > 0));
+      // Claude was killed before it wrote its own figures: then they are estimated, and its next ones don't include them.
+      if (tasks.some(({ usage }) => usage?.estimated === true)) return;
+      const before = tasks.map(({ usage }) => usage?.cost_usd ?? 0);
       assert.ok(before.every((cost) => cost > 0));
       const last = await run({ prompt: 'and now?', session_id });
       const sum = before.reduce((sofar, cost) => sofar + cost, last.cost);
@@ -99,21 +103,23 @@ describe('sessions with the real claude', { skip }, async () => {
     };
 
     it('past its time', async () => {
-      const id = await begin('late', { timeout_s: 4, max_attempts: 1 });
-      assert.equal(dataOf('SPAWN_ERROR', await outcome(id)).error.code, 'claude_timeout');
-      await holds('late', [id]);
+      // Claude must have had its first answer by then, however slow the machine is.
+      for (let seconds = 4; ; seconds *= 2) {
+        const session = `late-${seconds}`;
+        const id = await begin(session, { timeout_s: seconds, max_attempts: 1 });
+        assert.equal(dataOf('SPAWN_ERROR', await outcome(id)).error.code, 'claude_timeout');
+        if (lab.of(id).some((event) => JSON.stringify(event.data).includes('"tool_use"'))) return holds(session, [id]);
+        assert.ok(seconds < 64, 'Claude had no answer in a minute');
+      }
     });
 
     it('cancelled', async () => {
-      // Its last figures are waited for for a moment, and a busy machine may take longer.
-      for (let tries = 1; ; tries++) {
-        const id = await begin(`cancelled-${tries}`);
-        await asked(id);
-        const answer = await api.request(`/tasks/${id}/cancel`, { method: 'POST' });
-        assert.deepEqual([answer.status, answer.body['status']], [200, 'cancelled']);
-        await outcome(id);
-        if ((await api.task(id)).usage !== undefined || tries === 3) return holds(`cancelled-${tries}`, [id]);
-      }
+      const id = await begin('cancelled');
+      await asked(id);
+      const answer = await api.request(`/tasks/${id}/cancel`, { method: 'POST' });
+      assert.deepEqual([answer.status, answer.body['status']], [200, 'cancelled']);
+      await outcome(id);
+      await holds('cancelled', [id]);
     });
   });
 

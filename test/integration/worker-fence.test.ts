@@ -14,6 +14,7 @@ import { GROUP_ONLY } from '../../workers/claude/containment.js';
 import { Keeper } from '../../workers/claude/keeper.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { MemoryWatch } from '../../workers/claude/memory.js';
+import { ModelPrices } from '../../workers/claude/model-prices.js';
 import { runClaude } from '../../workers/claude/run.js';
 import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
@@ -63,6 +64,7 @@ describe('the fence', () => {
       limits: { memoryBytes: Infinity, outputBytes: Infinity },
       memory: new MemoryWatch(log),
       runClaude,
+      prices: new ModelPrices(),
       random: Math.random,
       shutdown: new AbortController().signal,
     };

@@ -165,7 +165,6 @@ export class Attempt {
       else context.shortages.over();
       const limitedUntil = limitOf(outcome, ending, context.broker.clock.now());
       if (limitedUntil !== undefined) context.onUsageLimit(limitedUntil);
-      if (ending.result !== undefined) this.#cost?.result(ending.result);
       return { ...outcome, usage: this.#cost?.usage() };
     } catch (error) {
       lease.signal.throwIfAborted();
@@ -228,7 +227,8 @@ export class Attempt {
     const ownFolder = (): Promise<string> => context.sessionFolder(sessionId, signal);
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { own: ownFolder, workspaces });
     const resume = begun || (await this.#forked(transcript, cwd));
-    this.#cost = new CostMeter(sessionId, costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []));
+    const before = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
+    this.#cost = new CostMeter(sessionId, before, context.prices);
     const budget = await budgetNow(command, context);
     if (budget.kind === 'spent') {
       // Awaited here: a refusal of it must not stay unheard when the lease is lost meanwhile.
@@ -266,9 +266,8 @@ export class Attempt {
       env: environmentOf(environment.env, place),
       executable: context.executable,
       keeper,
+      onSaid: (message) => this.#cost?.heard(message),
       onMessage: (message) => {
-        // Of an earlier turn.
-        if (message.type === 'result') this.#cost?.result(message);
         this.#plan.heard(message);
         live.complete(message);
         events.message(message);

@@ -1,7 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { addUsd } from '../../contracts/money.js';
-import type { Usage } from '../../contracts/usage.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
 import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
+import { ModelPrices } from './model-prices.js';
+import { SaidUsage } from './said-usage.js';
+import { amount, eachKind, MODEL_USAGE, NO_TOKENS, type Tokens } from './tokens.js';
 
 /** What Claude has counted in a session so far, as a transcript keeps it. */
 export interface Counted {
@@ -9,14 +13,7 @@ export interface Counted {
   readonly [field: string]: unknown;
 }
 
-const KINDS = {
-  input_tokens: 'inputTokens',
-  output_tokens: 'outputTokens',
-  cache_read_tokens: 'cacheReadInputTokens',
-  cache_write_tokens: 'cacheCreationInputTokens',
-} as const;
-
-type Sums = Pick<Usage, 'cost_usd' | keyof typeof KINDS>;
+type Sums = Tokens & Pick<Usage, 'cost_usd'>;
 
 /** The last of a transcript's `cost-state` entries: from there Claude counts on when it resumes (tried, 0.3.330). */
 export const costStateOf = (entries: readonly Counted[]): Counted | undefined =>
@@ -25,25 +22,36 @@ export const costStateOf = (entries: readonly Counted[]): Counted | undefined =>
 /**
  * What a run of Claude takes, by Claude's own figures: its results', and those that it notes in the transcript when it ends without one.
  * They are sums over a session, so what stood there before is taken off. `/clear` begins another session in the middle of a run, at zero:
- * what each had counted last is added up.
+ * what each had counted last is added up. What Claude's stream says of single messages is added while no sum includes it.
  */
 export class CostMeter {
   readonly #sessionId: string;
   readonly #before: Sums;
+  readonly #prices: ModelPrices;
   readonly #sessions = new Map<string, Sums>();
+  readonly #said = new SaidUsage();
   #turns = 0;
 
-  /** @param before what Claude had counted in the session before the run. */
-  constructor(sessionId: string, before: Counted | undefined) {
+  /**
+   * @param before what Claude had counted in the session before the run.
+   * @param prices learn from what Claude counts, and serve to estimate what it does not.
+   */
+  constructor(sessionId: string, before: Counted | undefined, prices = new ModelPrices()) {
     this.#sessionId = sessionId;
+    this.#prices = prices;
+    prices.learn(before?.['modelUsage']);
     this.#before = sumsOf(amount(before?.['totalCostUSD']) ?? 0, before);
   }
 
-  /** A result of Claude's; one of a run may say what another one said. */
-  result(result: ClaudeMessage): void {
+  /** Any message of Claude's stream; one result of a run may say what another one said. */
+  heard(message: ClaudeMessage): void {
+    if (message.type !== 'result') {
+      this.#said.add(message);
+      return;
+    }
     // Of its turn alone, unlike all else.
-    this.#turns += Math.round(amount(result['num_turns']) ?? 0);
-    this.#counted(result['session_id'], result['total_cost_usd'], result);
+    this.#turns += Math.round(amount(message['num_turns']) ?? 0);
+    this.#counted(message['session_id'], message['total_cost_usd'], message);
   }
 
   /** What Claude adds to the transcript. */
@@ -54,6 +62,13 @@ export class CostMeter {
 
   /** Undefined: Claude has said nothing of it. */
   usage(): Usage | undefined {
+    const missing = this.#said.missing(this.#prices);
+    if (missing === undefined) return this.#summed();
+    return { ...addUsage(this.#summed() ?? NO_USAGE, { ...missing, turns: 0 }), estimated: true };
+  }
+
+  /** By Claude's own sums. */
+  #summed(): Usage | undefined {
     if (this.#sessions.size === 0) return undefined;
     const all = [...this.#sessions.values()].reduce(add, NOTHING);
     const own = this.#sessions.has(this.#sessionId) ? less(all, this.#before) : all;
@@ -65,27 +80,27 @@ export class CostMeter {
     const total = amount(asTotal);
     if (total === undefined) return;
     const id = typeof session === 'string' ? session : this.#sessionId;
-    this.#sessions.set(id, most(this.#sessions.get(id) ?? NOTHING, sumsOf(total, models)));
+    const before = this.#sessions.get(id);
+    const now = most(before ?? NOTHING, sumsOf(total, models));
+    this.#sessions.set(id, now);
+    this.#prices.learn(models['modelUsage']);
+    // One that comes late, and says what is known, includes nothing that was said since.
+    if (models.type === 'result' || !isDeepStrictEqual(now, before)) this.#said.cover(id);
   }
 }
 
-const NOTHING: Sums = { cost_usd: 0, input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
+const NOTHING: Sums = { cost_usd: 0, ...NO_TOKENS };
 
-const each = (of: (kind: keyof Sums) => number): Sums =>
-  Object.fromEntries((Object.keys(NOTHING) as (keyof Sums)[]).map((kind) => [kind, of(kind)])) as unknown as Sums;
+const each = (of: (kind: keyof Sums) => number): Sums => ({ cost_usd: of('cost_usd'), ...eachKind(of) });
 const add = (a: Sums, b: Sums): Sums =>
   each((kind) => (kind === 'cost_usd' ? addUsd(a[kind], b[kind]) : a[kind] + b[kind]));
 const most = (a: Sums, b: Sums): Sums => each((kind) => Math.max(a[kind], b[kind]));
 const less = (a: Sums, b: Sums): Sums =>
   each((kind) => Math.max(0, kind === 'cost_usd' ? addUsd(a[kind], -b[kind]) : a[kind] - b[kind]));
 
-/** Claude's stream may hold any JSON: 1e999 is Infinity, which no event can carry. */
-const amount = (value: unknown): number | undefined =>
-  typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
-
 function sumsOf(totalUsd: number, counted: Counted | undefined): Sums {
   const modelUsage = counted?.['modelUsage'];
   const models = isRecord(modelUsage) ? Object.values(modelUsage).filter(isRecord) : [];
   const sum = (name: string): number => models.reduce((sofar, model) => sofar + (amount(model[name]) ?? 0), 0);
-  return each((kind) => (kind === 'cost_usd' ? addUsd(totalUsd) : Math.round(sum(KINDS[kind]))));
+  return { cost_usd: addUsd(totalUsd), ...eachKind((kind) => Math.round(sum(MODEL_USAGE[kind]))) };
 }

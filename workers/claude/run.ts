@@ -45,6 +45,8 @@ export interface ClaudeRun {
   readonly warm?: WarmClaude | undefined;
   /** Called when that one can't be had after all: another one is started. */
   readonly onWarmRefused?: (error: unknown) => void;
+  /** Each message as it comes in: deltas and results too. */
+  readonly onSaid: (message: ClaudeMessage) => void;
   /** Each complete message but the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
@@ -168,6 +170,7 @@ export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
       // Before its turn has begun there is nothing that it could interrupt.
       if (!begun && run.interrupt.aborted) interrupt();
       begun = true;
+      run.onSaid(message);
       const next = reader.read(message);
       // Who interrupts it doesn't want what runs in the background either.
       if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();

@@ -1,4 +1,5 @@
 import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import { readable } from './frames.js';
 import type { LargeValues } from './large-values.js';
 
 const NEWLINE = 0x0a;
@@ -47,6 +48,6 @@ export class StreamLines {
     this.#held = [];
     this.#state = 'start';
     const condensed = await this.#large.condense(line);
-    return condensed.length > MOST_LEFT_BYTES ? Buffer.alloc(0) : condensed;
+    return condensed.length > MOST_LEFT_BYTES ? Buffer.alloc(0) : readable(condensed);
   }
 }

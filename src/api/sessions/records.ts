@@ -5,6 +5,7 @@ import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { purge } from '../../broker/purge.js';
 import { lastBySubject, nextBySubject, subjectsOf } from '../../broker/read.js';
+import { parseJson } from '../../json.js';
 
 /** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
 export class SessionRecords {
@@ -18,7 +19,7 @@ export class SessionRecords {
   async find(sessionId: string): Promise<SessionRecord | undefined> {
     const stored = await lastBySubject(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord(sessionId));
     if (stored === undefined || stored.data.length === 0) return undefined;
-    const record = check(SessionRecord, JSON.parse(new TextDecoder().decode(stored.data)));
+    const record = check(SessionRecord, parseJson(stored.data));
     return record.ok ? record.value : undefined;
   }
 
