@@ -187,7 +187,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     const workspaces = new Workspaces(config.KSI_WORKSPACES);
     const toolPolicy = toolPolicyFile(config.KSI_TOOL_POLICY, log);
     const mcpServers = mcpServersFile(config.KSI_MCP_SERVERS, log);
-    const sessionRecords = new SessionRecords(broker);
+    const sessionRecords = new SessionRecords(broker, log);
     const sessionNames = new SessionNames(broker);
     const exchanges = new Exchanges(broker, tail.model);
     const budget = new Budget(budgetsFile(config.KSI_BUDGETS, log), tail.model, exchanges, broker.clock);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Session, SessionExport, SessionPage, TranscriptEntry } from '../../contracts/sessions.js';
 import type { UsageAnswer } from '../../contracts/usage.js';
@@ -190,6 +191,11 @@ describe('sessions with the real claude', { skip }, async () => {
   });
 
   it('that were imported are listed, page by page, after those with tasks', async () => {
+    // A record that is not JSON, and one that is no record, are left out.
+    for (const [n, payload] of ['{', 'null'].entries()) {
+      const subject = SUBJECT.sessionRecord(`0197c1de-0000-7000-8000-00000000bad${n}`);
+      await lab.broker.publisher.publish({ subject, payload });
+    }
     const line = { type: 'user', uuid: 'a' };
     const ids: string[] = [];
     for (let n = 1; n <= 3; n++) {
@@ -231,7 +237,12 @@ describe('sessions with the real claude', { skip }, async () => {
     await lab.broker.jsm.streams.purge(STREAM.transcripts, { filter: SUBJECT.transcript(id) });
     // The API died when it had only said whose it is.
     const created_at = new Date().toISOString();
-    await new SessionRecords(lab.broker).claim({ v: 1, session_id: id, owner: 'local', created_at });
+    await new SessionRecords(lab.broker, pino({ level: 'silent' })).claim({
+      v: 1,
+      session_id: id,
+      owner: 'local',
+      created_at,
+    });
     const exported = { format: 'ksi-session', v: 1, session_id: id, entries, subagents };
     assert.equal((await put(exported)).status, 201);
     assert.deepEqual((await get<SessionExport>(`/sessions/${id}/export`)).entries, entries);

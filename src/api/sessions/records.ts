@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { check } from '../../../contracts/check.js';
 import { BUCKET, HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { SessionRecord } from '../../../contracts/sessions.js';
@@ -11,16 +12,21 @@ import { parseJson } from '../../json.js';
 export class SessionRecords {
   readonly #broker: Broker;
 
-  constructor(broker: Broker) {
+  readonly #log: Pick<Logger, 'error'>;
+
+  constructor(broker: Broker, log: Pick<Logger, 'error'>) {
     this.#broker = broker;
+    this.#log = log;
   }
 
-  /** @throws {BrokerError} */
+  /** Undefined: there is none, or a bad one, which is logged. @throws {BrokerError} */
   async find(sessionId: string): Promise<SessionRecord | undefined> {
     const stored = await lastBySubject(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord(sessionId));
     if (stored === undefined || stored.data.length === 0) return undefined;
     const record = check(SessionRecord, parseJson(stored.data));
-    return record.ok ? record.value : undefined;
+    if (record.ok) return record.value;
+    this.#log.error({ session_id: sessionId }, 'the record of a session is not valid and left out');
+    return undefined;
   }
 
   /** The sessions that have one, and those that had one, in no order. @throws {BrokerError} */
