@@ -1,7 +1,10 @@
 import { isRecord } from '../../src/json.js';
 import { amount, eachKind, MODEL_USAGE, type Tokens } from './tokens.js';
 
-/** What the kinds of tokens cost in relation to input, roughly the same for all models. Prices themselves are only ever Claude's. */
+/**
+ * What the kinds of tokens cost in relation to input, as in Anthropic's price list for most models (a cache write is one for 5 minutes). An
+ * estimate may be off where a model has other ratios. Prices themselves are only ever Claude's.
+ */
 const WEIGHTS: Tokens = { input_tokens: 1, output_tokens: 5, cache_read_tokens: 0.1, cache_write_tokens: 1.25 };
 
 const weight = (tokens: Tokens): number =>
