@@ -103,7 +103,15 @@ describe('what a managed agent does with a message', () => {
     assert.equal(prompt, '[Message from ann, DIRECT_MESSAGE, conversation c]\n\nhello');
     assert.deepEqual([session_id, model, queue], [agent().session_id, 'haiku', 'slow']);
     assert.match(about ?? '', /^Be brief\.\n\nYou are the agent "bob", whose role is "critic"/);
-    const to = { message_id: 'm1', type: 'DIRECT_MESSAGE', from: 'ann', conversation_id: 'c', hops: 3, token_id: 't' };
+    const to = {
+      message_id: 'm1',
+      seq: 1,
+      type: 'DIRECT_MESSAGE',
+      from: 'ann',
+      conversation_id: 'c',
+      hops: 3,
+      token_id: 't',
+    };
     assert.deepEqual(reaction.message, { ...to, exchange_id: 'm1' });
   });
 
