@@ -138,18 +138,23 @@ export const OwnerParams = Type.Object(
 );
 export type OwnerParams = Static<typeof OwnerParams>;
 
+/** By which tasks are listed and deleted. */
+const taskFilter = {
+  session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
+  queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+  spawned_by: Type.Optional(
+    Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
+  ),
+  exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
+  metadata: Type.Optional(
+    Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
+  ),
+};
+
 export const TasksQuery = Type.Object(
   {
     status: Type.Optional(Type.Enum([...TASK_STATUSES])),
-    session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
-    queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
-    spawned_by: Type.Optional(
-      Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
-    ),
-    exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
-    metadata: Type.Optional(
-      Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
-    ),
+    ...taskFilter,
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
     cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
     include: Type.Optional(
@@ -188,15 +193,7 @@ export const TasksDeleteQuery = Type.Object(
     owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
     status: Type.Optional(Type.Enum(ENDED)),
     before: Type.Optional(Type.String({ format: 'date-time', description: 'Those that ended before this time.' })),
-    session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
-    queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
-    spawned_by: Type.Optional(
-      Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
-    ),
-    exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
-    metadata: Type.Optional(
-      Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
-    ),
+    ...taskFilter,
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 500, default: 200, description: 'Tasks that one request deletes.' }),
     ),

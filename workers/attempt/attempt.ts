@@ -377,7 +377,7 @@ export class Attempt {
   }
 }
 
-/** The rules never judge an input of which a part is taken out: that part may be what a rule denies. */
+/** Denies an input that lacks a large value: a rule may deny the part that is missing. */
 function judgedWhole(tools: ClaudeTools, large: LargeValues): ClaudeTools {
   const { whyNot } = tools;
   if (whyNot === undefined) return tools;

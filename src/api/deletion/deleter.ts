@@ -127,7 +127,7 @@ export class Deleter {
     return pending(left);
   }
 
-  /** Some of an owner's tasks, and the owner's sessions that they are in with every task, whoever asked for it. */
+  /** Deletes some of an owner's tasks and their sessions. Every task of such a session goes, also one of another owner. */
   async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<readonly LeftOnHost[]> {
     const { model, canceller, taskRemover, sessionRemover } = this.#options;
     const tasks = new Map(some.map((row) => [row.task_id, row]));

@@ -4,7 +4,7 @@ import type { Body } from '../bodies.js';
 import type { ApiContext } from '../context.js';
 import { principalOf } from '../request-principal.js';
 
-/** Bodies of any size: they pass through piece by piece. */
+/** Bodies of any size. They are streamed. */
 export function bodyRoutes(app: FastifyInstance, { tasks }: ApiContext): void {
   app.get<{ Params: TaskParams }>(
     '/tasks/:id/output',
