@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { TokenCreated } from '../../contracts/tokens.js';
+import type { LimitLifted } from '../../contracts/workers.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { presentWorkers } from '../../src/broker/workers.js';
 import { TOKEN } from '../fixtures/api.js';
@@ -59,17 +60,23 @@ describe('a usage limit that Claude reports', () => {
     });
     await lab.outcome(limited.taskId);
     const waiting = await lab.post('waits for the limit', { queue: 'lifted' });
-    while ((await presentWorkers(lab.broker)).every(({ limited_until: until }) => until === undefined)) await sleep(20);
+    // A worker of the test before may wait a few seconds longer than its limit.
+    const isLimited = async (): Promise<boolean> =>
+      (await presentWorkers(lab.broker)).some(
+        ({ worker_id: id, limited_until: until }) => id === worker.id && until !== undefined,
+      );
+    while (!(await isLimited())) await sleep(20);
 
     const { token } = (await (
       await ask('/tokens', TOKEN, { owner: 'ann', scopes: ['read', 'spawn'] })
     ).json()) as TokenCreated;
     assert.equal((await ask('/workers/lift-limit', token)).status, 403);
     const lifted = await ask('/workers/lift-limit', TOKEN);
-    assert.deepEqual([lifted.status, await lifted.json()], [200, { workers: [worker.id] }]);
+    assert.equal(lifted.status, 200);
+    assert.ok(((await lifted.json()) as LimitLifted).workers.includes(worker.id));
 
     dataOf('SPAWN_COMPLETE', await lab.outcome(waiting.taskId));
-    while ((await presentWorkers(lab.broker)).some(({ limited_until: until }) => until !== undefined)) await sleep(20);
+    while (await isLimited()) await sleep(20);
     while ((await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'limit_lift'))) === undefined)
       await sleep(20);
     await worker.stop();
