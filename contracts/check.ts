@@ -28,7 +28,7 @@ const compile = (schema: TSchema) => {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** An optional field that is `null` counts as absent (DESIGN, HTTP). */
+/** An optional field that is `null` counts as absent (docs/design/terms-and-wire.md#null-is-absent). */
 function withoutNullOptionals(schema: TSchema, value: unknown): unknown {
   if (!isRecord(value)) return value;
   const { required = [], properties } = schema as { required?: string[]; properties?: Record<string, unknown> };

@@ -15,7 +15,7 @@ export const MESSAGE_TYPES = {
   CONVERSATION_INVITE: 'An invitation to a conversation.',
 } as const;
 
-/** Signals in an answer's text (LEGACY_PROTOCOL.md, Messages); they are cut from what is sent on. */
+/** Signals in an answer's text (docs/design/legacy-protocol.md#control-signals); they are cut from what is sent on. */
 export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RESPONSE]'] } as const;
 
 /** So many messages and tasks of agents lead to each other without a person's word; then the last one makes no task. */

@@ -1,6 +1,6 @@
 /**
  * Every subject, stream, consumer, bucket and header name of KSI: the wire's topology on one screen.
- * Source of the names: docs/design (DESIGN.md, The wire). Nothing else in the code spells one out.
+ * docs/design/terms-and-wire.md describes them. Nothing else in the code spells one out.
  */
 
 /** The format version that this build writes, and the newest that it understands, in every command and event. */

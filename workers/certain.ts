@@ -29,7 +29,7 @@ export async function whileUnavailable<T>(
 
 /**
  * Publishes until it is certain whether it is stored: through outages, and when an acknowledgement was lost. A repeat
- * of what is stored answers conflict, so that is resolved by reading whose message is the last (BROKER_PROTOCOL.md, CAS).
+ * of what is stored answers conflict, so that is resolved by reading whose message is the last (docs/design/broker-protocol.md#cas-before-deduplication).
  * @returns its sequence; undefined when somebody else was first.
  */
 export function publishCertainly(

@@ -20,7 +20,7 @@ export interface EffectivePolicy {
 const S = 1_000;
 
 /**
- * What a task allows, bounded by how long events are kept: no task may stay open longer (BROKER_PROTOCOL.md, Truth).
+ * What a task allows, bounded by how long events are kept: no task may stay open longer (docs/design/broker-protocol.md#open-no-longer-than-events).
  * Half of that is for the wait and half for an attempt.
  */
 export function effectivePolicy(

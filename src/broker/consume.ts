@@ -15,9 +15,9 @@ export interface Delivery {
   /** The broker's count of its deliveries, this one included. A kill of the broker may set it back. */
   readonly count: number;
   header(name: string): string;
-  /** Takes it off the queue; resolves when the broker has confirmed. A plain ack was lost at kills of the broker (FACTS). @throws {BrokerError} */
+  /** Takes it off the queue; resolves when the broker has confirmed. A kill of the broker loses plain acks (docs/design/facts.md#plain-ack-lost). @throws {BrokerError} */
   ack(): Promise<void>;
-  /** Asks for a new lease. An answer proves only that the broker is reachable (BROKER_PROTOCOL.md, The lease). @throws {BrokerError} */
+  /** Asks for a new lease. An answer proves only that the broker is reachable (docs/design/broker-protocol.md#renewal-proves-nothing). @throws {BrokerError} */
   renew(): Promise<void>;
   /** Gives it back, to be delivered again after `delayMs`. */
   giveBack(delayMs?: number): void;
@@ -40,7 +40,7 @@ const STATUS: ReadonlyMap<number, PullEnd> = new Map([
 
 /**
  * Pulls single messages from one consumer, one pull at a time, over an inbox of its own
- * (`nc.request` drops messages of `no_wait` pulls: FACTS).
+ * (docs/design/facts.md#request-drops-no-wait).
  */
 export class Puller {
   readonly #broker: Broker;

@@ -19,7 +19,7 @@ export const newEvent = <T extends EventType>(
 
 /**
  * How an event is published so that KSI_EVENTS stores it as `subject` (`ksi.events.…`).
- * @param expect on the *stored* subjects; on the ingest ones it would always pass (BROKER_PROTOCOL.md, CAS).
+ * @param expect on the *stored* subjects; on the ingest ones it would always pass (docs/design/broker-protocol.md#stored-subjects).
  */
 export const eventPublication = (
   event: StoredEvent,

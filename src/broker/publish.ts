@@ -13,7 +13,7 @@ import { BrokerError, brokerErrorOf, isUndecided, TOO_LARGE, type ApiFault } fro
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
 export interface Expectation {
-  /** Must be byte-identical in every publish that is to see the others (BROKER_PROTOCOL.md, CAS). */
+  /** Must be byte-identical in every publish that is to see the others (docs/design/broker-protocol.md#one-filter). */
   filter: string;
   seq: number;
 }
@@ -55,7 +55,7 @@ interface Pending {
 }
 
 /**
- * Publishes to JetStream with one reply subscription for all acknowledgements (FACTS: `js.publish` is bound by the client).
+ * Publishes to JetStream with one reply subscription for all acknowledgements (docs/design/facts.md#js-publish-client-bound).
  * Publications of one Publisher reach the broker in the order of the calls; one that a cluster can't decide on yet is sent again, so that
  * `conflict` always means that somebody else was first.
  */
@@ -88,7 +88,7 @@ export class Publisher {
   /**
    * Stores all or none, in one synchronisation of the stream's file: for one stream, at most MAX_BATCH.
    * The answer is the last message's; the others precede it without a gap.
-   * Headers by hand, since nats.js 3.4 drops `expect` in batches and hides the server's error (FACTS).
+   * Headers by hand, since nats.js 3.4 drops `expect` in batches and hides the server's error (docs/design/facts.md#batches-in-nats-js).
    * @throws {BrokerError} `conflict` if a single one conflicts, `duplicate` if a single message id is stored already.
    */
   publishBatch(publications: readonly Publication[], timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {

@@ -10,7 +10,7 @@ import { deleteSchedule } from './schedules.js';
 
 /**
  * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
- * compare-and-set filter of the session. The procedures are BROKER_PROTOCOL.md's, One run per session.
+ * compare-and-set filter of the session. The procedures: docs/design/broker-protocol.md#one-run-per-session.
  */
 
 /** How often a compare-and-set is tried again before somebody else is left to do it (the sweeper at the latest). */

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brokenCitations } from './citations.js';
 import { configTable } from './config-table.js';
 import { apiErrorTable, taskErrorTable } from './error-tables.js';
 import { example } from './examples.js';
@@ -8,7 +9,7 @@ import { operationsTable } from './operations-table.js';
 import { manPage } from './man-page.js';
 import { replaceRegion } from './region.js';
 
-/** Writes the generated parts of the documents; with `--check` it only says, and exits 1, when one is out of date. */
+/** Writes the generated parts of the documents. With `--check` it only reports parts that are out of date. Exits with 1 for those and for broken links. */
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const check = process.argv.includes('--check');
 
@@ -38,6 +39,22 @@ for (const { file, region, text } of REGIONS) {
 for (const { file, text } of FILES) {
   const path = join(ROOT, file);
   keep(file, 'it', existsSync(path) ? readFileSync(path, 'utf8') : '', text());
+}
+
+for (const broken of brokenCitations(projectFiles())) {
+  process.stderr.write(`${broken} does not exist\n`);
+  process.exitCode = 1;
+}
+
+/** The documents, and the code whose comments cite them. */
+function projectFiles(): Map<string, string> {
+  const inFolders = ['contracts', 'src', 'workers', 'test', 'docs'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name))),
+  );
+  const paths = ['README.md', 'CHANGELOG.md', 'nats.conf', ...inFolders];
+  return new Map(paths.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]));
 }
 
 function keep(file: string, what: string, before: string, after: string): void {

@@ -12,7 +12,7 @@ const LEAST_FREE = 1 * GB;
 const LITTLE_FREE = 20 * GB;
 const SYNCS = 10;
 const SLOW_SYNC_MS = 20;
-/** Of a run with the real executable (FACTS). */
+/** Memory of a run with the real executable (docs/design/facts.md#orphans-and-memory). */
 const LEAST_PER_RUN = 0.3 * GB;
 
 /** Room, and how long the disk takes to make something durable. @param dir a folder that is there. */

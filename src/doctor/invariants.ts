@@ -32,7 +32,7 @@ interface TaskSeen {
 
 const FIRST: readonly TaskStatus[] = ['scheduled', 'queued', 'running', 'cancelled', 'expired', 'waiting'];
 
-/** Folds the events of all tasks, in their order, and says where an invariant (DESIGN, The life of a task) does not hold. */
+/** Folds the events of all tasks, in their order, and says where an invariant (docs/design/terms-and-wire.md#invariants) does not hold. */
 export class Invariants {
   readonly violations: Violation[] = [];
   readonly #tasks = new Map<string, TaskSeen>();

@@ -7,7 +7,7 @@ import { EPOCH, MAX_SKEW_MS } from './process.js';
 import type { Chronicle, RecordedEvent } from './chronicle.js';
 import { matches, type SimMessage, type SimStream } from './stream.js';
 
-/** DESIGN.md's invariants, over all that is known of a world's run. What is broken becomes a violation of the record. */
+/** The invariants of docs/design/terms-and-wire.md#invariants, over all that is known of a world's run. What is broken becomes a violation of the record. */
 export function checkAll(record: Chronicle): void {
   const byTask = new Map<string, RecordedEvent[]>();
   for (const recorded of record.events) byTask.set(recorded.taskId, [...(byTask.get(recorded.taskId) ?? []), recorded]);

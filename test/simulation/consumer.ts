@@ -20,7 +20,7 @@ interface Held {
 const REMEMBERED_MS = 2_000;
 
 /**
- * A work queue's consumer, with its traps (BROKER_PROTOCOL.md, The lease): it knows no holders, only messages. So a renewal or a
+ * A work queue's consumer, with its traps (docs/design/broker-protocol.md#the-lease): it knows no holders, only messages. So a renewal or a
  * nak from an earlier delivery counts for the present one, and an acknowledgement from any takes the message off the queue.
  */
 export class SimConsumer {

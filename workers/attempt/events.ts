@@ -39,7 +39,7 @@ export interface AttemptEventsOptions {
 
 /**
  * What an attempt publishes, in order and numbered. Everything expects its own SPAWN_START to be the task's last state:
- * that is the fence (BROKER_PROTOCOL.md, Truth).
+ * that is the fence (docs/design/broker-protocol.md#fence).
  */
 export class AttemptEvents {
   /** What its messages lack as it is large. */

@@ -21,7 +21,7 @@ const LATE_MS = 500;
 
 /**
  * The right of an attempt to go on: held while its own SPAWN_START is the task's last state, and for as long as the
- * broker has confirmed (BROKER_PROTOCOL.md, The lease). Once lost it never comes back; `signal` says so, and why.
+ * broker has confirmed (docs/design/broker-protocol.md#lease-rule). Once lost it never comes back; `signal` says so, and why.
  */
 export class Lease {
   readonly #options: LeaseOptions;

@@ -9,7 +9,7 @@ import { identify, isAlive, type ProcessIdentity } from '../../src/process/ident
 import { CREDENTIALS, loginIn } from './login.js';
 import type { Login } from './sandbox.js';
 
-/** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (FACTS). */
+/** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (docs/design/facts.md#one-configuration-folder-per-run). */
 export interface SlotFolders {
   readonly config: string;
   readonly home: string;

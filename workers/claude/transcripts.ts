@@ -92,7 +92,7 @@ export interface TranscriptOptions {
  * `projectKey` comes from a folder, which differs from host to host.
  *
  * Every append, those of subagents included, expects the main transcript's last sequence to be its own last one
- * (BROKER_PROTOCOL.md, Transcripts): an attempt that was taken over is refused.
+ * (docs/design/broker-protocol.md#transcripts): an attempt that was taken over is refused.
  */
 export class Transcript implements SessionStore {
   /** Why it could not be read or stored, once that happened. */

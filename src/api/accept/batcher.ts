@@ -10,7 +10,7 @@ interface Entry {
 
 /**
  * An atomic batch is one synchronisation of the broker's file, but takes as long as some single ones
- * (FACTS: 3 to 6 ms against 0.25): fewer than this go alone, side by side.
+ * (docs/design/facts.md#batch-cost): fewer than this go alone, side by side.
  */
 const WORTH_A_BATCH = 12;
 const MAX_BYTES = 4 * 1_048_576;

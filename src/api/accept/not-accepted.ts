@@ -29,7 +29,7 @@ const RETRY_MS = 1_000;
 
 /**
  * Cancels tasks that were refused, or of which it isn't known whether the broker took them: nobody was told that they were accepted,
- * so they must not run unnoticed (BROKER_PROTOCOL.md, Truth).
+ * so they must not run unnoticed (docs/design/broker-protocol.md#not-accepted).
  */
 export class NotAccepted {
   readonly #broker: Broker;

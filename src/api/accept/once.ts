@@ -53,7 +53,7 @@ export function needOf(
 
 /**
  * Takes in a request that has an idempotency key: the same key and body make one task, whatever dies in between
- * (BROKER_PROTOCOL.md, Idempotency). That a task was accepted is said only after its record says `stored`, and an API
+ * (docs/design/broker-protocol.md#idempotency). That a task was accepted is said only after its record says `stored`, and an API
  * that couldn't store it cancels it only after the record says `abandoned`: so never both.
  */
 export class OnceAcceptor {

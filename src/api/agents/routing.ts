@@ -1,6 +1,6 @@
 import type { Agent } from '../../../contracts/agents.js';
 
-/** Which agent a task goes to (LEGACY_PROTOCOL.md, ROUTE_TASK). `score`: how many of the capabilities it has. */
+/** Which agent a task goes to (docs/design/legacy-protocol.md#route_task). `score`: how many of the capabilities it has. */
 export type Route =
   | { readonly kind: 'routed'; readonly agent: Agent; readonly score: number }
   | { readonly kind: 'no_suitable_agent' }

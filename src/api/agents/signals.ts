@@ -10,7 +10,7 @@ export interface Signals {
   readonly silent: boolean;
 }
 
-/** Pure: the control signals in a text (LEGACY_PROTOCOL.md, Messages), cut from it with the blanks that they leave. */
+/** Pure: the control signals in a text (docs/design/legacy-protocol.md#control-signals), cut from it with the blanks that they leave. */
 export function readSignals(text: string): Signals {
   const has = (signals: readonly string[]): boolean => signals.some((signal) => text.includes(signal));
   const [ends, silent] = [has(CONTROL_SIGNALS.end), has(CONTROL_SIGNALS.silent)];

@@ -1,4 +1,4 @@
-/** What KSI needs of nats-server: atomic batches, schedules and this year's security fixes (FACTS). */
+/** What KSI needs of nats-server: atomic batches, schedules and this year's security fixes (docs/design/facts.md#nats-server-2-14-3). */
 export const MIN_VERSION = '2.14.3';
 /** What is downloaded where none is found. */
 export const PINNED_VERSION = '2.15.1';
