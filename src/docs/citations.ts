@@ -6,7 +6,7 @@ export type Files = ReadonlyMap<string, string>;
 const LINK = /\]\(([^()\s]+)\)/g;
 const PAGE = /\bdocs\/(?:[\w-]+\/)*[\w-]+\.md(?:#[\w-]+)?/g;
 const ADR = /\bADR (\d{1,4})\b|\bdocs\/adr\/(\d{4})\b/g;
-const CODE_PATH = /`((?:contracts|src|workers|test|docs)\/[\w./-]+)`/g;
+const CODE_PATH = /`((?:contracts|src|workers|test|docs)\/[\w/-]*(?:(?:\.[\w-]+)*\.ts)?)`/g;
 const FENCED = /^( *)(```|~~~)[\s\S]*?^\1\2/gm;
 
 /** The links and citations that lead nowhere, each as `file: what is cited`. Pure. */
