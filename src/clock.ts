@@ -1,3 +1,5 @@
+import { onAbort } from './abort.js';
+
 /** What a process knows of time: the machine's, or a test's own. All times are in ms. */
 export interface Clock {
   /** Since 1970; it may be set, and differs from host to host. */
@@ -34,14 +36,15 @@ export const timestampOf = (clock: Pick<Clock, 'now'>): string => new Date(clock
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason);
-    const stop = (): void => {
-      cancel();
-      reject(signal?.reason);
-    };
     const cancel = clock.after(ms, () => {
-      signal?.removeEventListener('abort', stop);
+      forget?.();
       resolve();
     });
-    signal?.addEventListener('abort', stop, { once: true });
+    const forget =
+      signal &&
+      onAbort(signal, () => {
+        cancel();
+        reject(signal.reason);
+      });
   });
 }

@@ -11,6 +11,7 @@ import type { MemoryWatch } from './claude/memory.js';
 import type { ModelPrices } from './claude/model-prices.js';
 import type { runClaude } from './claude/run.js';
 import type { WarmPool } from './claude/warm-pool.js';
+import type { Worktrees } from './claude/worktrees.js';
 import type { Journal } from './journal/journal.js';
 import type { Quarantine } from './quarantine.js';
 import type { Shortages } from './shortage.js';
@@ -37,6 +38,7 @@ export interface WorkerContext {
   readonly onUsageLimit: (resetsAt: number) => void;
   readonly keeper: Keeper;
   readonly workspaces: Pick<Workspaces, 'find'>;
+  readonly worktrees: Pick<Worktrees, 'note'>;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
   readonly mcpServers: Pick<McpServersFile, 'current'>;
   /** Of each attempt; Infinity: none. */

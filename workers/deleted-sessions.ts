@@ -9,6 +9,7 @@ import { lastBySubject } from '../src/broker/read.js';
 import { parseJson } from '../src/json.js';
 import { whileUnavailable } from './certain.js';
 import type { Folders } from './claude/folders.js';
+import type { Worktrees } from './claude/worktrees.js';
 import type { Removals } from './removals.js';
 
 /** By how much the clocks of the host and the broker may differ: a folder that is this much older than a deletion was there before it. */
@@ -27,12 +28,13 @@ export interface DeletedSessionsOptions {
   /** The name under which the worker is asked. */
   readonly process: string;
   readonly folders: Pick<Folders, 'sessions' | 'setAside' | 'workspace' | 'deleted' | 'removeDeleted'>;
+  readonly worktrees: Pick<Worktrees, 'sessions' | 'setAside'>;
   readonly removals: Pick<Removals, 'remove' | 'left'>;
   readonly log: Logger;
 }
 
 /**
- * Removes the working folders of sessions that were deleted: while the worker runs, and at its start those deleted before and
+ * Removes the working folders of sessions that were deleted, and the worktrees that Claude made in workspaces: while the worker runs, and at its start those deleted before and
  * whatever could not be removed then. Tells who asks what is left.
  */
 export class DeletedSessions {
@@ -91,9 +93,10 @@ export class DeletedSessions {
   }
 
   async #remove(sessionId: string): Promise<void> {
-    const { folders, removals } = this.#options;
-    const aside = await folders.setAside(sessionId);
-    if (aside !== undefined) await removals.remove({ session_id: sessionId, path: aside.path }, aside.remove);
+    const { folders, worktrees, removals } = this.#options;
+    const own = await folders.setAside(sessionId);
+    for (const { path, remove } of [...(own === undefined ? [] : [own]), ...(await worktrees.setAside(sessionId))])
+      await removals.remove({ session_id: sessionId, path }, remove);
   }
 
   async #answer(message: Msg): Promise<void> {
@@ -106,12 +109,12 @@ export class DeletedSessions {
   }
 
   async #catchUp(): Promise<void> {
-    const { broker, folders, removals } = this.#options;
+    const { broker, folders, worktrees, removals } = this.#options;
     for (const name of await folders.deleted()) {
       const [sessionId = ''] = name.split('.');
       await removals.remove({ session_id: sessionId, path: name }, () => folders.removeDeleted(name));
     }
-    for (const { sessionId, madeAt } of await folders.sessions()) {
+    for (const { sessionId, madeAt } of [...(await folders.sessions()), ...(await worktrees.sessions())]) {
       if (this.#stopping) return;
       if (await madeBeforeDeletion(broker, sessionId, madeAt)) await this.#forget(sessionId);
     }

@@ -31,6 +31,7 @@ import { queryOptions } from './claude/query-options.js';
 import { ModelPrices } from './claude/model-prices.js';
 import { runClaude } from './claude/run.js';
 import { WarmPool } from './claude/warm-pool.js';
+import { Worktrees } from './claude/worktrees.js';
 import type { WorkerContext } from './context.js';
 import { reap } from './guard/reap.js';
 import { inheritJournal } from './journal/inherit.js';
@@ -154,8 +155,9 @@ export class Worker {
     this.#removals = new Removals(broker.clock, log, () => this.#presence.say());
     const onChange = (): void => this.#presence.say();
     this.#shortages = new Shortages({ clock: broker.clock, lanes: () => this.#lanes, onChange, log });
-    const ofSessions = { broker, process: this.process, folders: this.#folders, removals: this.#removals, log };
-    this.#deleted = new DeletedSessions(ofSessions);
+    const worktrees = new Worktrees(this.#folders.base, log);
+    const ofSessions = { broker, process: this.process, folders: this.#folders, worktrees };
+    this.#deleted = new DeletedSessions({ ...ofSessions, removals: this.#removals, log });
     const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
     this.#limit = new UsageLimit({
       broker,
@@ -197,6 +199,7 @@ export class Worker {
       executable: config.KSI_CLAUDE_BIN,
       keeper: this.#keeper,
       workspaces: new Workspaces(config.KSI_WORKSPACES),
+      worktrees,
       toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
       mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),
       limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Server as HttpsServer } from 'node:https';
@@ -123,8 +122,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
   const { config, log } = options;
   const closing = new AbortController();
-  // Each open connection listens to it.
-  setMaxListeners(0, closing.signal);
   /** Ends in the reverse order of their start. */
   const stops: (() => Promise<unknown>)[] = [];
   let started = false;

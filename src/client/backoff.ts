@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js';
 import type { KsiError } from './errors.js';
 
 const FIRST_MS = 200;
@@ -14,14 +15,15 @@ export const isPassing = (error: KsiError): boolean => error.status === 429 || e
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const aborted = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
     const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', aborted);
+      forget?.();
       resolve();
     }, ms);
-    signal?.addEventListener('abort', aborted, { once: true });
+    const forget =
+      signal &&
+      onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(signal.reason as Error);
+      });
   });
 }

@@ -1,3 +1,5 @@
+import { onAbort } from '../abort.js';
+
 /** Signals as one, until it is released: unlike with `AbortSignal.any`, nothing stays with those of them that live on. */
 export interface Linked {
   readonly signal: AbortSignal;
@@ -7,11 +9,10 @@ export interface Linked {
 export function linked(...signals: readonly (AbortSignal | undefined)[]): Linked {
   const both = new AbortController();
   const sources = signals.filter((signal) => signal !== undefined);
-  const listeners = sources.map((signal) => {
+  const releases = sources.map((signal) => {
     const abort = (): void => both.abort(signal.reason);
     if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-    return () => signal.removeEventListener('abort', abort);
+    return onAbort(signal, abort);
   });
-  return { signal: both.signal, release: () => listeners.forEach((remove) => remove()) };
+  return { signal: both.signal, release: () => releases.forEach((release) => release()) };
 }

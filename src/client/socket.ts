@@ -1,5 +1,6 @@
 import type { Problem } from '../../contracts/http.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
+import { onAbort } from '../abort.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
@@ -77,13 +78,12 @@ async function* connection(options: Omit<SocketOptions, 'onRetry'>): AsyncGenera
     if (performance.now() - heard > SILENCE_MS) socket.end();
     else socket.send('ping');
   }, PING_MS);
-  const abort = (): void => socket.end();
-  signal.addEventListener('abort', abort, { once: true });
+  const forget = onAbort(signal, () => socket.end());
   try {
     yield* queue.messages();
   } finally {
     clearInterval(pinging);
-    signal.removeEventListener('abort', abort);
+    forget();
     socket.end();
   }
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
+import { SUBJECT } from '../../contracts/names.js';
+import { workerProcesses } from '../../src/broker/workers.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { CANARIES, makeHostile } from '../fixtures/hostile-folder.js';
@@ -91,6 +93,36 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     assert.match(ran.told, /modified: +a.txt/);
     // Asked for, and still not by these.
     assert.ok(!(await hostile.sprung()).some((name) => name === 'fsmonitor' || name === 'diff-external'));
+  });
+
+  it('makes worktrees that go with their session, and only those', async () => {
+    const site = join(folder, 'site');
+    const made = join(site, '.claude', 'worktrees');
+    const enter = async (input: object): Promise<string> => {
+      const { taskId, sessionId } = await lab.post(`[[tool:EnterWorktree ${JSON.stringify(input)}]]`, inSite());
+      dataOf('SPAWN_COMPLETE', await lab.outcome(taskId));
+      return sessionId;
+    };
+    const first = await enter({ name: 'first' });
+    const second = await enter({ name: 'second' });
+    const visitor = await enter({ path: join(made, 'second') });
+    const there = async (): Promise<string[]> => (await readdir(made)).filter((name) => name !== 'beside').toSorted();
+    assert.deepEqual(await there(), ['first', 'second']);
+    const [worker] = await workerProcesses(lab.broker);
+    assert.ok(worker);
+    const forget = async (id: string): Promise<void> => {
+      const request = JSON.stringify({ session_ids: [id] });
+      const answer = await lab.broker.nc.request(SUBJECT.forgetSessions(worker.process), request, { timeout: 10_000 });
+      assert.deepEqual(answer.json(), { left: [] });
+    };
+    await forget(visitor);
+    assert.deepEqual(await there(), ['first', 'second']);
+    await forget(first);
+    assert.deepEqual(await there(), ['second']);
+    await forget(second);
+    assert.deepEqual(await there(), []);
+    const known = execFileSync('git', ['-C', site, 'worktree', 'list', '--porcelain'], { encoding: 'utf8' });
+    assert.ok(!known.includes('first') && !known.includes('second'), known);
   });
 
   it('refuses what a policy denies, and says whose rule it is', async () => {

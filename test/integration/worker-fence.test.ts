@@ -22,6 +22,7 @@ import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/context.js';
 import { Quarantine } from '../../workers/quarantine.js';
 import { Folders } from '../../workers/claude/folders.js';
+import { Worktrees } from '../../workers/claude/worktrees.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
 const log = pino({ level: 'silent' });
@@ -58,6 +59,7 @@ describe('the fence', () => {
       keeper: new Keeper(GROUP_ONLY, 'w_test', { ksiDir: lab.dir }, log),
       environment: { env: {}, secrets: [], credentials: [] },
       workspaces: new Workspaces(''),
+      worktrees: new Worktrees(lab.dir, log),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
       onUsageLimit: () => undefined,

@@ -92,6 +92,7 @@ export class SimWorker {
       limits: {},
       memory: {},
       workspaces: {},
+      worktrees: { note: () => undefined },
     };
     this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
     this.#lanes = new Lanes({

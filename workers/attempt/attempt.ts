@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { McpServerStatus } from '@anthropic-ai/claude-agent-sdk';
 import type { ApprovalAnswer } from '../../contracts/approvals.js';
 import type { ControlAnswer } from '../../contracts/control.js';
@@ -218,7 +217,10 @@ export class Attempt {
     const lastsMs = command.approvals === true ? Infinity : policy.timeoutMs;
     const place = await folders.slot(slot, lastsMs);
     const { session_id: sessionId, owner } = command;
-    const onAppend = (entries: readonly Counted[]): void => this.#cost?.entries(entries);
+    const onAppend = (entries: readonly Counted[]): void => {
+      this.#cost?.entries(entries);
+      context.worktrees.note(sessionId, entries);
+    };
     const from = { sessionId, owner, ...claim.transcript };
     const { large } = events;
     const transcript = new Transcript({ broker, blobs, ...from, redaction, large, signal, onAppend });
@@ -240,8 +242,6 @@ export class Attempt {
     const tools = judgedWhole(toolsFor(command, workspace, toolPolicy.current), large);
     if (claim.attempt > 1) for (const text of await this.#saidBefore()) this.#input.say(text);
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
-    // Each tool call that waits listens to it.
-    setMaxListeners(0, stopping);
     const hands = await this.#hands(tools, stopping);
     const within = budget.usd === undefined ? command : { ...command, budget_usd: budget.usd };
     const asked = { asked: within, defaultModel: context.model, tools, mcpConfig: servers.file, hands };

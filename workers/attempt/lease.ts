@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
@@ -42,8 +41,6 @@ export class Lease {
   /** Counts from the moment of the delivery. */
   constructor(options: LeaseOptions) {
     this.#options = options;
-    // Whatever waits for the broker on the attempt's behalf listens to it.
-    setMaxListeners(0, this.signal);
     this.#confirmed = options.delivery.receivedAt;
     this.#deadline = this.#confirmed + options.leaseMs;
     this.#armDeadline();

@@ -4,6 +4,7 @@ import { isEnded, statusOfEvent } from '../../../contracts/states.js';
 import { EventPage, Problem, TaskEventsQuery, TaskParams } from '../../../contracts/http.js';
 import { MAX_BUFFERED_BYTES } from '../../../contracts/ws.js';
 import { SUBJECT } from '../../../contracts/names.js';
+import { onAbort } from '../../abort.js';
 import type { BridgedEvent } from '../../events/bridged.js';
 import { Feed } from '../../events/feed.js';
 import type { ApiContext } from '../context.js';
@@ -57,7 +58,6 @@ class EventStream {
   readonly #reply: FastifyReply;
   readonly #id: string;
   readonly #principal: Principal;
-  readonly #closed = new AbortController();
 
   constructor(context: ApiContext, reply: FastifyReply, id: string, principal: Principal) {
     this.#context = context;
@@ -104,10 +104,10 @@ class EventStream {
       if (before > 0 && unread >= before) raw.destroy();
       else if (!raw.writableEnded) raw.write(': alive\n\n');
     }, HEARTBEAT_MS);
-    closing.addEventListener('abort', end, { signal: this.#closed.signal });
+    const unhear = onAbort(closing, end);
     const unwatch = authenticator.onEnd(this.#principal, end);
     raw.once('close', () => {
-      this.#closed.abort();
+      unhear();
       unwatch();
       clearInterval(heartbeat);
       feed.stop();

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { CLOSE } from '../../../contracts/errors.js';
 import { EventsQuery } from '../../../contracts/ws.js';
+import { onAbort } from '../../abort.js';
 import { ApiError } from '../api-error.js';
 import type { ApiContext } from '../context.js';
 import { sequenceOf, settledSequenceOf } from '../cursors.js';
@@ -52,7 +53,8 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
         connection.stop();
         left();
       });
-      closing.addEventListener('abort', () => out.close(CLOSE.restart, 'this API is shutting down'), { signal });
+      const unhear = onAbort(closing, () => out.close(CLOSE.restart, 'this API is shutting down'));
+      signal.addEventListener('abort', unhear);
       const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
       signal.addEventListener('abort', forget);
       const unwatch = authenticator.onEnd(principal, () =>

@@ -1,6 +1,7 @@
 import { DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
 import { API_ERRORS, type ApiErrorCode } from '../../../contracts/errors.js';
 import { STREAM } from '../../../contracts/names.js';
+import { onAbort } from '../../abort.js';
 import { incarnationOf, settledSequence, type Position } from '../../events/cursor.js';
 import { KsiError } from '../errors.js';
 import type { EventMessage, LiveDelta } from '../event-message.js';
@@ -28,9 +29,7 @@ export async function* followSubjects(
   const gate = new Gate();
   const queue = new MessageQueue<EventMessage>({ full: () => gate.shut(), emptied: () => gate.open() });
   const stops: (() => void)[] = [];
-  const end = (): void => queue.end();
-  signal.addEventListener('abort', end, { once: true });
-  stops.push(() => signal.removeEventListener('abort', end));
+  stops.push(onAbort(signal, () => queue.end()));
   try {
     for (const subject of subjects.filter(isLive)) {
       const live = connected.nc.subscribe(subject, {

@@ -4,6 +4,7 @@ import type { Problem } from '../../../contracts/http.js';
 import { IDEMPOTENCY_HEADER, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { AnswerOf, RequestOf } from '../../../contracts/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../../contracts/operations.js';
+import { onAbort } from '../../abort.js';
 import { closed } from '../closed.js';
 import { KsiError, KsiUnreachableError } from '../errors.js';
 import { isEvent, type EventMessage } from '../event-message.js';
@@ -145,9 +146,10 @@ function headersWith(key: string): MsgHdrs {
 
 /** Rejects with the signal's reason, unless it is too late for that. */
 const rejectionBy = (signal: AbortSignal, over: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: over }),
-  );
+  new Promise((_resolve, reject) => {
+    const forget = onAbort(signal, () => reject(signal.reason as Error));
+    over.addEventListener('abort', forget);
+  });
 
 /** @throws {KsiError} that the message says. */
 function answerIn({ text }: Operation, message: Msg): unknown {
