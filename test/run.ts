@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reportWarnings } from './fixtures/warnings.js';
 
 /**
- * `npm test [-- PATTERN…]`: runs the built tests under c8 and fails also when one of them leaves a process behind.
+ * `npm test [-- PATTERN…]`: runs the built tests under c8 and fails also when one of them leaves a process behind, or when
+ * Node warns of something in any of their processes.
  * PATTERN is part of a test file's path. Coverage goes to coverage/, so that the run ends in the test runner's summary.
  */
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -46,10 +49,13 @@ const runner = [
   `--test-concurrency=${CONCURRENCY}`,
   `--test-timeout=${FILE_TIMEOUT_MS}`,
 ];
+const reports = mkdtempSync(join(tmpdir(), 'ksi-test-run-'));
+const warnings = join(reports, 'warnings');
+const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${reportWarnings(warnings)}`;
 const child = spawn(process.execPath, [...c8, ...runner, ...files], {
   cwd: ROOT,
   stdio: 'inherit',
-  env: { ...process.env, [name]: value },
+  env: { ...process.env, NODE_OPTIONS: options, [name]: value },
 });
 child.on('exit', (code, signal) => {
   const left = processesMarked(marker);
@@ -57,7 +63,10 @@ child.on('exit', (code, signal) => {
     console.error(`Left behind by a test: process ${pid}: ${command}`);
     process.kill(pid, 'SIGKILL');
   }
-  process.exitCode = left.length > 0 || signal !== null ? 1 : (code ?? 1);
+  const warned = safely(() => readFileSync(warnings, 'utf8')) ?? '';
+  if (warned !== '') console.error(`Node warned of something that is to be mended:\n${warned}`);
+  rmSync(reports, { recursive: true, force: true });
+  process.exitCode = left.length > 0 || warned !== '' || signal !== null ? 1 : (code ?? 1);
 });
 
 /** The processes that inherited `marker` (Linux; elsewhere none are found). */
