@@ -391,8 +391,11 @@ export const TASK_ERRORS = {
 } as const satisfies Record<string, TaskErrorEntry>;
 export type TaskErrorCode = keyof typeof TASK_ERRORS;
 
-/** Reasons in SPAWN_CANCELLED. `budget_exceeded`: while it waited, others spent a budget that it falls under. */
-export const CANCEL_REASONS = ['not_accepted', 'requested', 'budget_exceeded'] as const;
+/**
+ * Reasons in SPAWN_CANCELLED. `budget_exceeded`: while it waited, others spent a budget that it falls under. `command_lost`: the broker lost
+ * KSI_COMMANDS, and with it what the task was to do; spawn it again.
+ */
+export const CANCEL_REASONS = ['not_accepted', 'requested', 'budget_exceeded', 'command_lost'] as const;
 /**
  * Reasons in SPAWN_RETRY that don't count against a task's attempts; the others are task errors. Each says what its writer saw:
  * - `worker_lost`: the lease ran out, or the worker was found dead, by the one that took the task over. It can't tell

@@ -1,17 +1,14 @@
 import type { Logger } from 'pino';
-import { SUBJECT } from '../../contracts/names.js';
 import type { Usage } from '../../contracts/usage.js';
-import { TASK_STATES, type TaskStatus } from '../../contracts/states.js';
+import type { TaskStatus } from '../../contracts/states.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
-import { eventPublication, newEvent } from '../broker/events.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { EventHub } from '../events/hub.js';
 import type { TaskRow } from '../events/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
-import { identityOf } from './accept/prepared.js';
 import type { Budget, Spender } from './budgets.js';
+import { storeCancelled } from './steer/store-cancelled.js';
 import { withdraw } from './steer/withdraw.js';
 import { lastStateOf } from './task-state.js';
 
@@ -112,15 +109,6 @@ export class BudgetKeeper {
     const { broker } = this.#options;
     const { status, seq } = await lastStateOf(broker, row.task_id);
     if (!NOT_BEGUN.includes(status)) return false;
-    const event = newEvent(broker.clock, 'SPAWN_CANCELLED', { ...identityOf(row), reason: 'budget_exceeded' });
-    const expect = { filter: SUBJECT.taskStates(row.task_id), seq };
-    const subject = SUBJECT.taskState(row.task_id, TASK_STATES.cancelled.token);
-    try {
-      await broker.publisher.publish(eventPublication(event, subject, expect));
-      return true;
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      return false;
-    }
+    return storeCancelled(broker, row, seq, { reason: 'budget_exceeded' });
   }
 }

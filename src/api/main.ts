@@ -1,52 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { ConfigError, readConfig } from '../config.js';
-import { followSupervisor } from '../process/follow-supervisor.js';
-import { startService } from '../process/service.js';
-import { startApi, type Api } from './start.js';
+import { holdSignals } from '../process/hold-signals.js';
 
-/** The API process. SIGTERM, SIGINT, SIGQUIT or the end of a supervisor's pipe on stdin shuts it down; a second one ends it at once. */
-const PACKAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'package.json');
-
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(
-    `${error instanceof ConfigError ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
-  );
-  process.exitCode = 1;
-}
-
-async function main(): Promise<void> {
-  const config = readConfig(process.env);
-  const { log, onStop } = startService({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } });
-  const tokenFile = config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
-  const token = (await readFile(tokenFile, 'utf8')).trim();
-  if (token === '')
-    throw new Error(`${tokenFile} is empty: put a token of your own there, or delete it and \`make up\` again`);
-  const { version } = JSON.parse(await readFile(PACKAGE, 'utf8')) as { version: string };
-  const stopping = new AbortController();
-  let api: Api | undefined;
-  const stop = (): void => {
-    if (stopping.signal.aborted) process.exit(1);
-    stopping.abort();
-    log.info('shutting down');
-    api?.stop().catch((error: unknown) => {
-      log.fatal({ err: error }, 'the shutdown failed');
-      process.exit(1);
-    });
-  };
-  onStop(stop);
-  followSupervisor(stop);
-  try {
-    api = await startApi({ config, token, version, log, signal: stopping.signal });
-  } catch (error) {
-    // Asked to stop while it waited for the broker: that it gave up is no failure. (A timer wraps the signal's reason.)
-    const { reason } = stopping.signal;
-    if (stopping.signal.aborted && (error === reason || (error instanceof Error && error.cause === reason))) return;
-    throw error;
-  }
-  // Asked to stop while it was starting.
-  if (stopping.signal.aborted) await api.stop();
-}
+/** The API process. Everything else is loaded after the signals are held. */
+holdSignals();
+await import('./process.js');

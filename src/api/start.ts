@@ -56,6 +56,7 @@ import { Exchanges } from './exchanges.js';
 import { Expirer } from './expirer.js';
 import { Identities } from './identities.js';
 import { handsDesk } from './hands/start.js';
+import { LostCommands } from './lost-commands.js';
 import { Metrics } from './metrics.js';
 import { startNatsService } from './nats-service.js';
 import { Profiles } from './profiles.js';
@@ -381,15 +382,29 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     const due = new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log });
     stops.push(() => due.stop());
     due.start();
+    const lostCommands = new LostCommands({ broker, model: tail.model, topology, isReady: () => tail.caughtUp, log });
     const sweeper = new Sweeper(
       broker,
       new Expirer(broker, tail.model, log),
       (id) => ended(tail.model, id),
-      (until) => forgetNotAccepted({ model: tail.model, deleter: context.deleter, log }, broker.clock.now(), until),
+      [
+        {
+          done: 'deleted tasks that had not been accepted',
+          sweep: (until) =>
+            forgetNotAccepted({ model: tail.model, deleter: context.deleter, log }, broker.clock.now(), until),
+        },
+        {
+          done: 'cancelled tasks whose command was lost with KSI_COMMANDS',
+          sweep: (until) => lostCommands.sweep(until),
+        },
+      ],
       log,
     );
     stops.push(() => sweeper.stop());
     sweeper.start();
+    topology.onAnother((stream) => {
+      if (stream === STREAM.commands) sweeper.sweep();
+    });
     retention.start();
     const keeper = new BudgetKeeper({ broker, hub, model: tail.model, budget, log });
     stops.push(() => keeper.stop());

@@ -6,6 +6,13 @@ import type { Expirer } from './expirer.js';
 
 const INTERVAL_MS = 10_000;
 
+/** Something else to be done with each sweep. */
+export interface Sweep {
+  /** What is logged of the tasks that it counts. */
+  readonly done: string;
+  readonly sweep: (signal: AbortSignal) => Promise<number>;
+}
+
 /**
  * At start, and every 10 s: repairs the sessions that a crash between two steps left with waiting tasks and no run or a parked one
  * that nothing wakes, and ends the tasks that have not started in their time.
@@ -14,29 +21,29 @@ export class Sweeper {
   readonly #broker: Broker;
   readonly #expirer: Pick<Expirer, 'sweep'>;
   readonly #hasEnded: (taskId: string) => boolean;
-  readonly #forget: (signal: AbortSignal) => Promise<number>;
+  readonly #others: readonly Sweep[];
   readonly #log: Logger;
   readonly #stop = new AbortController();
   #sweeping: Promise<void> | undefined;
   #forgetNext: (() => void) | undefined;
 
-  /** @param hasEnded by the read model: it may be behind. @param forget deletes tasks that need not be kept. */
+  /** @param hasEnded by the read model: it may be behind. */
   constructor(
     broker: Broker,
     expirer: Pick<Expirer, 'sweep'>,
     hasEnded: (taskId: string) => boolean,
-    forget: (signal: AbortSignal) => Promise<number>,
+    others: readonly Sweep[],
     log: Logger,
   ) {
     this.#broker = broker;
     this.#expirer = expirer;
     this.#hasEnded = hasEnded;
-    this.#forget = forget;
+    this.#others = others;
     this.#log = log;
   }
 
   start(): void {
-    this.#sweep();
+    this.sweep();
     this.#forgetNext = this.#broker.clock.after(INTERVAL_MS, () => this.start());
   }
 
@@ -46,7 +53,8 @@ export class Sweeper {
     await this.#sweeping;
   }
 
-  #sweep(): void {
+  /** Begins at once, unless it is at work already. */
+  sweep(): void {
     if (!this.#broker.connected()) return;
     this.#sweeping ??= this.#once().finally(() => (this.#sweeping = undefined));
   }
@@ -59,7 +67,7 @@ export class Sweeper {
       sweepParked(this.#broker, this.#hasEnded, signal),
     );
     await this.#try('ended tasks that had not started in their time', () => this.#expirer.sweep(signal));
-    await this.#try('deleted tasks that had not been accepted', () => this.#forget(signal));
+    for (const { done, sweep } of this.#others) await this.#try(done, () => sweep(signal));
   }
 
   /** Never rejects. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { DeliverPolicy, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
 import { check } from '../../contracts/check.js';
 import { InboxPosition } from '../../contracts/messages.js';
@@ -22,13 +23,23 @@ const TAKEN_AGAIN_MS = 3_600_000;
  */
 export async function streamStart(broker: Broker, spec: StreamSpec): Promise<Partial<StreamConfig>> {
   const { name, sources = [] } = spec;
-  const after = name === STREAM.events ? await takenSeq(broker) : name === STREAM.messages ? await inboxSeq(broker) : 0;
+  const after = await lastKnownSeq(broker, name);
   const begun = await Promise.all(sources.map(async (source) => ({ ...source, ...(await takenFrom(broker, source)) })));
   return {
     ...(after === 0 ? {} : { first_seq: after + 1 }),
     ...(begun.length === 0 ? {} : { sources: begun }),
   };
 }
+
+function lastKnownSeq(broker: Broker, stream: string): number | Promise<number> {
+  if (stream === STREAM.events) return takenSeq(broker);
+  if (stream === STREAM.messages) return inboxSeq(broker);
+  // Attempts under way acknowledge runs of the lost stream by their sequences, which no other run may have.
+  return stream === STREAM.commands ? randomInt(FARTHEST_SEQ) : 0;
+}
+
+/** `randomInt` takes no more than 2^48. */
+const FARTHEST_SEQ = 2 ** 47;
 
 /** Where a consumer begins that is not there. @throws {BrokerError} */
 export async function consumerStart(

@@ -1,7 +1,6 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { takesWrites } from '../process/disk-room.js';
 
 /** A nats-server to look after. */
 export interface WatchedServer {
@@ -14,8 +13,6 @@ export interface WatchedServer {
 }
 
 const LOOK_MS = 2_000;
-/** What must fit on the disk before a server is started again. */
-const PROBE_BYTES = 1024 * 1024;
 /** What `/healthz` says of a stream that took no write, and of JetStream when it was turned off for that. */
 const STOPPED_WRITING = /write error|jetstream.*(not enabled|disabled)/i;
 
@@ -37,7 +34,7 @@ async function watchServer(server: WatchedServer, log: Logger, signal: AbortSign
       continue;
     }
     const context = { process: server.name, error };
-    if (await hasRoom(server.store)) {
+    if (takesWrites(server.store)) {
       log.warn(context, 'the broker has stopped writing, and there is room on its disk: restarting it');
       server.restart();
     } else if (!told) {
@@ -56,18 +53,5 @@ async function stoppedWriting(monitor: string, signal: AbortSignal): Promise<str
     return response.status !== 200 && STOPPED_WRITING.test(said) ? said : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** Tried, as a quota may leave less than the disk has. */
-async function hasRoom(folder: string): Promise<boolean> {
-  const probe = join(folder, '.room');
-  try {
-    await writeFile(probe, Buffer.alloc(PROBE_BYTES), { mode: 0o600 });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await rm(probe, { force: true }).catch(() => undefined);
   }
 }

@@ -3,9 +3,11 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { claimHolder } from '../process/claim.js';
 import { folderId } from '../process/folder-id.js';
+import { isStopped } from '../process/identity.js';
 import { ClusterError, sentError, type SentError } from './errors.js';
-import { socketAddress } from './paths.js';
+import { clusterPaths, socketAddress } from './paths.js';
 import type { ClusterStatus } from './supervisor.js';
 
 /** What is asked of a supervisor over its Unix socket: one JSON line. */
@@ -95,23 +97,51 @@ function parseRequest(line: string, dir: string): ControlRequest {
   throw new ClusterError('internal', `The supervisor does not understand ${line}`);
 }
 
+interface AskOptions {
+  readonly progress?: (text: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A supervisor that runs tells its status at once, whatever it is doing. */
+const ANSWERS_WITHIN_MS = 10_000;
+/** One that a signal has stopped may be going on at this moment. */
+const GOES_ON_WITHIN_MS = 1_000;
+
 /**
- * Asks the supervisor of a cluster.
- * @throws {ClusterError} `not_running` when nobody listens there, `not_answering` when it breaks off, or the supervisor's own.
+ * Asks the supervisor of a cluster. It must tell its status in time first; what is asked may then take as long as it takes.
+ * @throws {ClusterError} `not_running` when nobody listens there, `not_answering` when it is silent or breaks off, or the supervisor's own.
  */
 export async function askSupervisor(
   path: string,
   request: ControlRequest,
-  options: { progress?: (text: string) => void; signal?: AbortSignal | undefined } = {},
+  options: AskOptions = {},
 ): Promise<ClusterStatus> {
+  const holder = claimHolder(clusterPaths(dirname(path)).claim);
+  const withinMs = holder !== undefined && isStopped(holder.pid) ? GOES_ON_WITHIN_MS : ANSWERS_WITHIN_MS;
+  const patience = AbortSignal.timeout(withinMs);
+  const signal = options.signal === undefined ? patience : AbortSignal.any([options.signal, patience]);
+  let status: ClusterStatus;
+  try {
+    status = await ask(path, { op: 'status' }, { signal });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (patience.aborted) throw silent(holder?.pid, withinMs);
+    throw error;
+  }
+  return request.op === 'status' ? status : ask(path, request, options);
+}
+
+async function ask(path: string, request: ControlRequest, { progress, signal }: AskOptions): Promise<ClusterStatus> {
   const socket = connect(socketAddress(path));
   try {
-    await once(socket, 'connect');
+    await once(socket, 'connect', { signal });
   } catch (cause) {
+    socket.destroy();
+    signal?.throwIfAborted();
     throw notRunning(cause);
   }
   const abort = (): void => void socket.destroy();
-  options.signal?.addEventListener('abort', abort, { once: true });
+  signal?.addEventListener('abort', abort, { once: true });
   socket.on('error', () => undefined); // The end of the lines says it.
   const lines = createInterface({ input: socket });
   // They know only of a regular end by themselves.
@@ -120,15 +150,15 @@ export async function askSupervisor(
   try {
     for await (const line of lines) {
       const answer = JSON.parse(line) as ControlAnswer;
-      if ('progress' in answer) options.progress?.(answer.progress);
+      if ('progress' in answer) progress?.(answer.progress);
       else if ('error' in answer) throw new ClusterError(answer.error.code, answer.error.message);
       else return answer.status;
     }
   } finally {
-    options.signal?.removeEventListener('abort', abort);
+    signal?.removeEventListener('abort', abort);
     socket.destroy();
   }
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   throw new ClusterError(
     'not_answering',
     'The supervisor ended before it answered. See `make logs`, and run `make down` to end what it left.',
@@ -137,3 +167,11 @@ export async function askSupervisor(
 
 const notRunning = (cause?: unknown): ClusterError =>
   new ClusterError('not_running', 'No cluster is running here. Start one with `make up`.', { cause });
+
+const silent = (pid: number | undefined, withinMs: number): ClusterError =>
+  new ClusterError(
+    'not_answering',
+    pid !== undefined && isStopped(pid)
+      ? `The supervisor does not answer: a signal stopped process ${pid}. Let it go on with \`kill -CONT ${pid}\`, or end the cluster with \`make down\`.`
+      : `The supervisor did not answer within ${withinMs / 1_000} s. See \`make logs\`; \`make down\` ends the cluster.`,
+  );

@@ -20,7 +20,7 @@ const REOPEN = ['SIGHUP', 'SIGUSR1'] as const;
 
 /**
  * The process as a service: private files, a log that survives a full disk and rotation, and a meaning for each signal
- * (docs/operations.md). Call it before anything else.
+ * (docs/operations.md). Call it before anything else; until then `holdSignals` keeps signals from doing harm.
  * @param options of pino.
  */
 export function startService(options: LoggerOptions): Service {

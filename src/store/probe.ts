@@ -2,9 +2,9 @@ import { constants } from 'node:os';
 import { ABORT, open } from 'lmdb';
 import type { LmdbFileSpec } from './file.js';
 
-const { EACCES, EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS } = constants.errno;
+const { EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS } = constants.errno;
 /** Faults of the host. LMDB reports EINVAL for some damage, so other numbers count as damage. */
-const NOT_DAMAGE = new Set([EACCES, EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS]);
+const NOT_DAMAGE = new Set([EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS]);
 
 /**
  * Reads an LMDB file to its end, in a process that may crash by it. Exit code 0: it is sound, or its state cannot be told (no memory, no permission).

@@ -302,7 +302,7 @@ export class ReadModel {
 }
 
 /** Not above any UUIDv7 that is made from this time on. */
-function firstIdAt(time: string): string {
+export function firstIdAt(time: string): string {
   const hex = Date.parse(time).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }

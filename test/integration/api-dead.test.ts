@@ -148,7 +148,7 @@ describe('dead letters, and tasks run again', () => {
   const lettersOn = (broker: Broker): DeadLetters => {
     const blobs = new Blobs(broker);
     const acceptor = new Acceptor({
-      disk: { full: () => undefined },
+      disk: { full: () => undefined, suspect: () => undefined },
       broker,
       blobs,
       hub: { cursor: () => 'c' },

@@ -14,6 +14,8 @@ import type { Budget } from '../../src/api/budgets.js';
 import { LOCAL } from '../../src/api/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { BrokerError } from '../../src/broker/errors.js';
+import { DiskRoom } from '../../src/process/disk-room.js';
 import { Workspaces } from '../../src/workspaces.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
@@ -31,9 +33,10 @@ const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
 function acceptorOn(
   broker: Broker,
   left: Budget['left'] = () => Promise.resolve(undefined),
+  disk: Pick<DiskRoom, 'full' | 'suspect'> = { full: () => undefined, suspect: () => undefined },
 ): { once: OnceAcceptor; stop: () => Promise<void> } {
   const acceptor = new Acceptor({
-    disk: { full: () => undefined },
+    disk,
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },
@@ -79,6 +82,24 @@ describe('Idempotency-Key', () => {
       const again = await once.accept({ prompt: 'x' }, LOCAL, 'dear-1');
       assert.deepEqual([again.replayed, again.accepted.task_id], [true, first.accepted.task_id]);
       await assert.rejects(once.accept({ prompt: 'x' }, LOCAL, 'dear-2'), { code: 'budget_exceeded' });
+    } finally {
+      await stop();
+    }
+  });
+
+  it('is answered that the disk is full when the broker does not answer and a quota is used up', async () => {
+    const silence = (): Promise<never> => Promise.reject(new BrokerError('unavailable', 'no answer'));
+    const broker = { ...lab.broker, publisher: { publish: silence, publishBatch: silence } } as unknown as Broker;
+    let quota = false;
+    const disk = new DiskRoom([lab.dir], () => !quota);
+    const { once, stop } = acceptorOn(broker, undefined, disk);
+    try {
+      await assert.rejects(once.accept({ prompt: 'x' }, LOCAL, 'full-1'), { code: 'broker_unavailable' });
+      quota = true;
+      await assert.rejects(once.accept({ prompt: 'x' }, LOCAL, 'full-1'), { code: 'disk_full' });
+      assert.equal(disk.full(), lab.dir, 'the next request is refused at once');
+      quota = false;
+      assert.equal(disk.suspect(), undefined);
     } finally {
       await stop();
     }

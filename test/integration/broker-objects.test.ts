@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import { BUCKET, STREAM } from '../../contracts/names.js';
+import type { SpawnAccepted } from '../../contracts/http.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
 import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
 import { consumerNames } from '../../src/broker/topology.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { streamInfo } from '../../src/broker/read.js';
 import { sleep, systemClock } from '../../src/clock.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
@@ -20,7 +22,7 @@ describe("objects of the broker's that disappear under a running API and worker"
   before(async () => {
     const server = await startTestBroker({ sync: '1s' });
     const log = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) });
-    api = await ApiLab.start({ KSI_NATS_AGENTS: 'alice' }, server, log);
+    api = await ApiLab.start({ KSI_NATS_AGENTS: 'alice', KSI_QUEUES: 'default,unserved' }, server, log);
     workers = await WorkerLab.start({}, server);
     await workers.worker();
   });
@@ -58,6 +60,23 @@ describe("objects of the broker's that disappear under a running API and worker"
     return String(answer.body['task_id']);
   };
 
+  /** As if a worker had begun the task and died. */
+  const startsAtNoWorker = async ({ task_id: id, session_id: session }: SpawnAccepted): Promise<void> => {
+    const start = newEvent(systemClock, 'SPAWN_START', {
+      task_id: id,
+      session_id: session,
+      owner: 'local',
+      attempt: 1,
+      n: 1,
+      transcript_seq: 0,
+      worker_id: 'w_gone',
+      process: 'worker-9',
+      host: 'test',
+      run: { seq: 1, delivery: 1 },
+    });
+    await api.broker.publisher.publish(eventPublication(start, SUBJECT.taskState(id, 'start')));
+  };
+
   it('consumers are made again', async () => {
     const specs = consumerSpecs({ ...workers.config, KSI_NATS_AGENTS: 'alice' });
     for (const { stream, consumer } of specs)
@@ -78,13 +97,48 @@ describe("objects of the broker's that disappear under a running API and worker"
     assert.equal((await api.request('/queues')).status, 200);
   });
 
-  it('KSI_COMMANDS: spawns are refused and the API is not ready until it is made anew', async () => {
+  it('KSI_COMMANDS: spawns are refused until it is made anew, what runs goes on, and lost tasks are cancelled', async () => {
+    const running = await api.spawn({ prompt: 'x [[sleep:3000]]', session_id: 'busy' });
+    const waiting = await api.spawn({ prompt: 'x', session_id: 'busy' });
+    const queued = await api.spawn({ prompt: 'x', queue: 'unserved' });
+    const orphan = await api.spawn({ prompt: 'x', queue: 'unserved' });
+    await startsAtNoWorker(orphan);
+    for (const { task_id: id } of [running, orphan]) await until(async () => (await api.task(id)).status === 'running');
+    const { last_seq: last } = (await api.broker.jsm.streams.info(STREAM.commands)).state;
     await remove(STREAM.commands);
     assert.match(await whyNot(), /KSI_COMMANDS is lost/);
     const refused = await api.post({ prompt: 'x' });
     assert.deepEqual([refused.status, refused.body['code']], [503, 'broker_unavailable']);
     await areBack(STREAM.commands);
     assert.ok(saysLost(STREAM.commands));
+    // What runs acknowledges its run of the lost stream. That must not meet another run.
+    assert.ok((await api.broker.jsm.streams.info(STREAM.commands)).state.first_seq > last);
+    await aTaskRuns();
+    for (const { task_id: id } of [waiting, queued, orphan]) {
+      await until(async () => (await api.task(id)).ended_at !== undefined);
+      const { status, reason } = await api.task(id);
+      assert.deepEqual([status, reason], ['cancelled', 'command_lost']);
+    }
+    await until(async () => (await api.task(running.task_id)).ended_at !== undefined);
+    assert.equal((await api.task(running.task_id)).status, 'completed');
+    await aTaskRuns({ session_id: 'busy' });
+  });
+
+  it('KSI_EVENTS without room: spawns are refused, and what runs ends when there is room', async () => {
+    const { streams } = api.broker.jsm;
+    const running = await api.spawn({ prompt: 'x [[sleep:500]]' });
+    await until(async () => (await api.task(running.task_id)).status === 'running');
+    const { config, state } = await streams.info(STREAM.events);
+    await streams.update(STREAM.events, { max_bytes: state.bytes });
+    assert.match(await whyNot(), /KSI_EVENTS is full/);
+    const refused = await api.post({ prompt: 'x' });
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'queue_full']);
+    assert.match(String(refused.body['detail']), /KSI_EVENTS is full/);
+    assert.ok(Number(refused.headers.get('retry-after')) > 0);
+    assert.equal((await api.task(running.task_id)).status, 'running');
+    await streams.update(STREAM.events, { max_bytes: config.max_bytes });
+    await areBack();
+    await until(async () => (await api.task(running.task_id)).status === 'completed');
     await aTaskRuns();
   });
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
+import { DiskRoom } from '../../src/process/disk-room.js';
 import { LmdbFile } from '../../src/store/lmdb-file.js';
 import { freePort } from '../fixtures/broker.js';
 import { KSI, run, testEnvironment } from '../fixtures/cluster.js';
@@ -50,6 +51,21 @@ describe('a full disk, as another user', { skip: asRoot ? 'the tests below run a
     const args = ['-rm', process.execPath, '--enable-source-maps', '--test', fileURLToPath(import.meta.url)];
     const { code, stdout } = await run('unshare', args, testEnvironment());
     assert.equal(code, 0, stdout);
+  });
+});
+
+describe('a disk that has bytes left', { skip: !asRoot }, () => {
+  it('is full when it takes no further file', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-full-'));
+    await execute('mount', ['-t', 'tmpfs', '-o', 'size=16m,nr_inodes=110', 'tmpfs', dir]);
+    try {
+      assert.equal(new DiskRoom([dir]).full(), undefined);
+      for (let n = 0; n < 109; n++) await writeFile(join(dir, String(n)), '');
+      assert.equal(new DiskRoom([dir]).full(), dir);
+    } finally {
+      await execute('umount', ['-l', dir]);
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 });
 

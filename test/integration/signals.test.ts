@@ -11,7 +11,7 @@ import type { Endpoints } from '../../src/cluster/endpoints.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 import { freePort, natsServerPath } from '../fixtures/broker.js';
 import { KSI, run } from '../fixtures/cluster.js';
-import { CLAUDE_STANDIN } from '../fixtures/paths.js';
+import { CLAUDE_STANDIN, REPO_ROOT } from '../fixtures/paths.js';
 
 const WITHIN_MS = 60_000;
 
@@ -131,6 +131,19 @@ describe('signals and logs', { skip: process.platform === 'linux' ? false : 'rea
     await runTask();
   });
 
+  it('commands say that the supervisor is suspended, and what to do', async () => {
+    const { supervisor = 0 } = await pids();
+    await signal(/^supervisor$/, 'SIGSTOP');
+    const answers = await Promise.all(['status', 'up'].map((command) => run(process.execPath, [KSI, command], env)));
+    for (const { code, stderr } of answers) {
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, new RegExp(`kill -CONT ${supervisor}.*make down`));
+    }
+    await signal(/^supervisor$/, 'SIGCONT');
+    const status = await run(process.execPath, [KSI, 'status'], env);
+    assert.equal(status.code, 0, status.stderr);
+  });
+
   it('`ksi down` ends a cluster whose supervisor is suspended', async () => {
     const all = Object.values(await pids()).flatMap((pid) => identify(pid) ?? []);
     await signal(/^supervisor$/, 'SIGSTOP');
@@ -138,4 +151,37 @@ describe('signals and logs', { skip: process.platform === 'linux' ? false : 'rea
     assert.equal(down.code, 0, down.stderr);
     assert.deepEqual(all.filter(isAlive), []);
   });
+});
+
+/** Sends its own process SIGHUP and SIGUSR1 while that loads its modules. */
+const SIGNALS_ITSELF = `
+  let sent = false;
+  export async function resolve(specifier, context, next) {
+    if (!sent && /^pino$|server.js$/.test(specifier)) {
+      sent = true;
+      process.kill(process.pid, 'SIGHUP');
+      process.kill(process.pid, 'SIGUSR1');
+      process._rawDebug('signals sent');
+    }
+    return next(specifier, context);
+  }`;
+const moduleOf = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
+const PRELOAD = moduleOf(
+  `import { register } from 'node:module'; register(${JSON.stringify(moduleOf(SIGNALS_ITSELF))})`,
+);
+
+describe('a process that is starting', () => {
+  for (const main of ['src/api', 'src/bridge', 'src/cluster', 'src/standin/messages', 'workers'])
+    it(`is neither ended by SIGHUP nor opened to a debugger by SIGUSR1: ${main}`, async () => {
+      // All but one end by this fault, once they have loaded everything.
+      const env = { PATH: process.env['PATH'] ?? '', KSI_PORT: 'none', PORT: 'none' };
+      const { code, stderr } = await run(
+        process.execPath,
+        ['--import', PRELOAD, join(REPO_ROOT, 'dist', main, 'main.js')],
+        env,
+      );
+      assert.match(stderr, /signals sent/);
+      assert.equal(code, 1, stderr);
+      assert.doesNotMatch(stderr, /Debugger listening/);
+    });
 });

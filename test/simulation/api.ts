@@ -43,7 +43,7 @@ export class SimApi {
     const expirer = { sweep: async () => 0 };
     // A read model may be behind; it is never ahead.
     const hasEnded = (taskId: string): boolean => scheduler.random() < 0.8 && this.#hasEnded(taskId);
-    if (flaws.noSweeper !== true) new Sweeper(this.#broker, expirer, hasEnded, () => Promise.resolve(0), log).start();
+    if (flaws.noSweeper !== true) new Sweeper(this.#broker, expirer, hasEnded, [], log).start();
     new Due({ broker: this.#broker, log }).start();
   }
 

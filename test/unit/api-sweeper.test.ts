@@ -25,13 +25,7 @@ describe('the sweeper', () => {
           return 0;
         },
       };
-      new Sweeper(
-        broker,
-        expirer,
-        () => false,
-        () => Promise.resolve(0),
-        silent,
-      ).start();
+      new Sweeper(broker, expirer, () => false, [], silent).start();
     });
     await swept;
   });

@@ -75,6 +75,31 @@ describe("the broker's time", () => {
     assert.deepEqual(machine.timers, []);
   });
 
+  it('does not step by a slow answer that is late on one way only, and takes a better one', async () => {
+    const machine = new Machine();
+    let [there, back] = [1_000, 10];
+    const info = (): Promise<StreamInfo> => {
+      machine.monotonicMs += there;
+      const ts = new Date(BEGIN + machine.monotonicMs).toISOString();
+      machine.monotonicMs += back;
+      return Promise.resolve({ ts } as never);
+    };
+    const clock = new BrokerClock({ info }, machine, log);
+    await clock.known();
+    assert.equal(clock.now(), BEGIN + machine.monotonicMs + 495, 'nothing better is known');
+    [there, back] = [2, 2];
+    await machine.next();
+    assert.equal(clock.now(), BEGIN + machine.monotonicMs);
+    for ([there, back] of [
+      [1_800, 2],
+      [2, 1_800],
+    ] as const) {
+      await machine.next();
+      assert.equal(clock.now(), BEGIN + machine.monotonicMs);
+    }
+    await clock.stop();
+  });
+
   it('is waited for no longer than the signal says', async () => {
     const clock = new BrokerClock({ info: () => Promise.reject(new Error('no leader')) }, new Machine(), log);
     const ending = new AbortController();

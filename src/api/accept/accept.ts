@@ -34,7 +34,7 @@ export interface AcceptorOptions extends AdmissionOptions {
   readonly model: Pick<ReadModel, 'accept' | 'session' | 'openOf'>;
   readonly budget: Pick<Budget, 'left'>;
   readonly gauge: Pick<QueueGauge, 'take'>;
-  readonly disk: Pick<DiskRoom, 'full'>;
+  readonly disk: Pick<DiskRoom, 'full' | 'suspect'>;
   readonly topology: Pick<TopologyKeeper, 'full'>;
   readonly exchanges: Pick<Exchanges, 'count'>;
   readonly names: Pick<SessionNames, 'find' | 'choose'>;
@@ -55,6 +55,9 @@ const ENVELOPE_BYTES = 600;
 
 /** A task may be waiting for one that it asked for: that one must not stand behind a long queue, and a worker looks for it there (ADR 39). */
 const laneOf = ({ depth, priority }: SpawnCommand): Lane => (depth === undefined ? priority : 'next');
+
+const diskFull = (folder: string, cause?: unknown): ApiError =>
+  new ApiError('disk_full', `The disk of ${folder} is full, or its quota is used up`, { cause });
 
 const noSession = (asked: string | undefined): ApiError =>
   new ApiError('session_not_found', asked === undefined ? 'There is no such session' : `There is no session ${asked}`);
@@ -93,7 +96,7 @@ export class Acceptor {
     await this.takePlace(prepared);
     const { command } = prepared;
     const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
-      throw apiErrorOf(error);
+      throw this.refusal(error);
     });
     this.#accepted(command, status);
     return acceptedOf(prepared, status);
@@ -114,7 +117,7 @@ export class Acceptor {
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
     const full = this.#options.disk.full();
-    if (full !== undefined) throw new ApiError('disk_full', `The disk of ${full} is full`);
+    if (full !== undefined) throw diskFull(full);
     if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
     const session = await guarded(() => this.#sessionOf(request, principal));
     let { workspace } = request;
@@ -208,6 +211,15 @@ export class Acceptor {
       if (!(await this.#turnedOutAccepted(identity, error, options.abandon))) throw error;
       return undefined;
     }
+  }
+
+  /** What a client is told when its task could not be stored. */
+  refusal(error: unknown): ApiError {
+    const { broker, disk } = this.#options;
+    const refusal = apiErrorOf(error);
+    // A nats-server that cannot write does not answer either.
+    const full = refusal.code === 'broker_unavailable' && broker.connected() ? disk.suspect() : undefined;
+    return full === undefined ? refusal : diskFull(full, error);
   }
 
   /** As `NotAccepted.cancel`. @throws {BrokerError} */

@@ -6,7 +6,7 @@ import { FORMAT_VERSION, IDEMPOTENCY_HEADER } from '../../../contracts/names.js'
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/spawn.js';
 import type { TaskStatus } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
-import { ApiError, apiErrorOf, invalid } from '../api-error.js';
+import { ApiError, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import { lastStateOf, type LastState } from '../task-state.js';
 import type { Acceptor } from './accept.js';
@@ -131,7 +131,7 @@ export class OnceAcceptor {
         if (done !== undefined) return done;
       }
     } catch (error) {
-      throw apiErrorOf(error);
+      throw this.#acceptor.refusal(error);
     }
     throw new ApiError('conflict', 'Too many requests with this idempotency key at once');
   }

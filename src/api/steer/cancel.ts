@@ -1,16 +1,13 @@
 import type { Logger } from 'pino';
 import type { Task } from '../../../contracts/http.js';
-import { SUBJECT } from '../../../contracts/names.js';
-import { isEnded, TASK_STATES } from '../../../contracts/states.js';
+import { isEnded } from '../../../contracts/states.js';
 import type { Broker } from '../../broker/connect.js';
-import { isBrokerError } from '../../broker/errors.js';
-import { eventPublication, newEvent } from '../../broker/events.js';
-import { identityOf } from '../accept/prepared.js';
 import { ApiError, apiErrorOf } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import type { TaskReader } from '../task-reader.js';
 import { askWorker } from './control.js';
 import { stateOf } from '../task-state.js';
+import { storeCancelled } from './store-cancelled.js';
 import { withdraw } from './withdraw.js';
 
 /** Each try loses to a state event of the task's own life, of which there are few in a moment. */
@@ -56,25 +53,10 @@ export class Canceller {
       // Without its worker: the event below fences it, wherever it is.
       this.#log.info({ task_id: task.task_id, answer }, 'a running task is cancelled without its worker');
     }
-    if (!(await this.#store(task, owner, seq))) return false;
+    if (!(await storeCancelled(this.#broker, task, seq, { reason: 'requested', by: owner }))) return false;
     // The run of an attempt that may still be alive goes off the queue with its lease: the session's next must not overlap it.
     if (status !== 'running') await withdraw(this.#broker, task, this.#log);
     return true;
-  }
-
-  async #store(task: Task, by: string, seq: number): Promise<boolean> {
-    const { task_id } = task;
-    const event = newEvent(this.#broker.clock, 'SPAWN_CANCELLED', { ...identityOf(task), reason: 'requested', by });
-    const expect = { filter: SUBJECT.taskStates(task_id), seq };
-    try {
-      await this.#broker.publisher.publish(
-        eventPublication(event, SUBJECT.taskState(task_id, TASK_STATES.cancelled.token), expect),
-      );
-      return true;
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      return false;
-    }
   }
 
   async #shown(task: Task, principal: Principal): Promise<Task> {

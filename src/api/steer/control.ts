@@ -32,5 +32,24 @@ export async function askWorker<V extends ControlVerb>(
   }
 }
 
+/** An attempt answers it as an unknown verb, and does nothing. */
+const ARE_YOU_THERE = 'are_you_there';
+
+/** Whether an attempt of the task is at work, or its worker only stands still. @throws {BrokerError} */
+export async function mayRun(
+  broker: Broker,
+  { process, taskId }: { process: string | undefined; taskId: string },
+): Promise<boolean> {
+  if (process === undefined) return false;
+  try {
+    await broker.nc.request(SUBJECT.control(process, taskId, ARE_YOU_THERE), '', { timeout: 500 });
+    return true;
+  } catch (error) {
+    if (isNoResponders(error)) return false;
+    if (error instanceof errors.TimeoutError) return true;
+    throw new BrokerError('unavailable', 'The worker could not be asked over the broker', { cause: error });
+  }
+}
+
 const isNoResponders = (error: unknown): boolean =>
   error instanceof errors.NoRespondersError || (error instanceof errors.RequestError && error.isNoResponders());

@@ -1,21 +1,5 @@
-import { fstatSync } from 'node:fs';
-import { startMessagesStandin } from './server.js';
+import { holdSignals } from '../../process/hold-signals.js';
 
-/** `node main.js`: the stand-in as a process, for `make demo`. Prints `{"url": …}` once it listens. */
-
-const standin = await startMessagesStandin({
-  port: Number(process.env['PORT'] ?? 0),
-  deltaMs: Number(process.env['DELTA_MS'] ?? 40),
-  keep: 0,
-});
-
-const stop = (): void => void standin.stop().then(() => process.exit(0));
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, stop);
-// Its few lines need no new log file, and SIGUSR1 would open Node's inspector.
-for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => undefined);
-// A parent that dies can't send a signal, but its end of the pipe closes.
-const stdin = fstatSync(0);
-if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once('end', stop).resume();
-
-// Last, as who reads it may send a signal at once.
-process.stdout.write(`${JSON.stringify({ url: standin.url })}\n`);
+/** The process of the stand-in for the Messages API. Everything else is loaded after the signals are held. */
+holdSignals();
+await import('./process.js');

@@ -1,0 +1,105 @@
+import { fstatSync } from 'node:fs';
+import type { Config } from '../contracts/config.js';
+import { connectBroker, type Broker } from '../src/broker/connect.js';
+import { ConfigError, readConfig } from '../src/config.js';
+import { refusePlaintext } from '../src/plaintext.js';
+import { startService } from '../src/process/service.js';
+import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
+import { serveProbes, workerMetrics } from './metrics.js';
+import { Worker } from './worker.js';
+
+/**
+ * The worker process. SIGTERM or SIGINT: takes nothing more and lets its tasks finish for KSI_DRAIN_S; a second one,
+ * SIGQUIT, or the end of the pipe from its supervisor: gives them back at once. Logs JSON lines.
+ */
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const { log, onStop } = startService({ name: 'worker', level: config.KSI_LOG_LEVEL });
+  const connecting = new AbortController();
+  let worker: Worker | undefined;
+  let asked = 0;
+  const stop = (quick: boolean, why: string): void => {
+    asked += 1;
+    log.info({ quick, why }, 'stopping');
+    connecting.abort();
+    void worker?.stop({ quick: quick || asked > 1 });
+  };
+  onStop((signal) => stop(signal === 'SIGQUIT', signal));
+  // A supervisor that is killed can't send a signal, but its end of the pipe closes.
+  const stdin = fstatSync(0);
+  if (stdin.isFIFO() || stdin.isSocket()) {
+    process.stdin.once('end', () => stop(true, 'the supervisor is gone'));
+    process.stdin.resume();
+  }
+
+  const metrics = workerMetrics(() => worker);
+  const { KSI_METRICS_PORT: port } = config;
+  if (port !== undefined)
+    refusePlaintext(
+      config,
+      "a worker's probes know neither TLS nor tokens. Give KSI_ALLOW_PLAINTEXT=yes if others may see them.",
+    );
+  const probes = port === undefined ? undefined : await serveProbes(metrics, () => worker, config.KSI_HOST, port);
+  if (probes !== undefined) log.info({ port: probes.port }, 'probes and metrics');
+  let broker: Broker | undefined;
+  try {
+    broker = await connectBroker({
+      url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
+      name: `ksi-worker-${process.pid}`,
+      credentialsFile: config.KSI_NATS_CREDENTIALS,
+      caFile: config.KSI_NATS_TLS_CA,
+      inboxPrefix: config.KSI_NATS_INBOX,
+      log,
+      signal: connecting.signal,
+    });
+    worker = new Worker({
+      broker,
+      config,
+      env: process.env,
+      log,
+      containment: await containmentOf(config),
+      onTaskEnd: (end) => metrics.countEnd(end),
+      onWornOut: () => stop(false, 'KSI_WORKER_MAX_TASKS'),
+    });
+    // The SDK puts transcripts and a copy of the login there, and asks nobody where: a worker that is killed would leave them behind.
+    process.env['TMPDIR'] = worker.temporary;
+    await worker.start();
+    log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
+    await stopped(connecting.signal);
+    await worker.stop();
+  } catch (error) {
+    if (!connecting.signal.aborted) throw error;
+  } finally {
+    await broker?.close();
+    await probes?.stop();
+    process.stdin.destroy();
+  }
+}
+
+/** @throws {ConfigError} the sandbox is required, and this host allows none. */
+async function containmentOf({ KSI_CONTAINMENT: wanted, KSI_BWRAP: bubblewrap }: Config): Promise<Containment> {
+  if (wanted === 'process_group') return GROUP_ONLY;
+  const found = await findContainment(bubblewrap);
+  if (wanted === 'sandbox' && found.kind !== 'sandbox')
+    throw new ConfigError([
+      `KSI_CONTAINMENT=sandbox: bubblewrap (${bubblewrap ?? 'bwrap on PATH'}) cannot make a sandbox here. Install it (Debian: apt install bubblewrap) and allow user namespaces, or use auto.`,
+    ]);
+  return found;
+}
+
+const stopped = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve());
+  });
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(
+    error instanceof ConfigError
+      ? `${error.message}\n`
+      : `${JSON.stringify({ level: 60, msg: 'the worker failed', err: String((error as Error).stack ?? error) })}\n`,
+  );
+  process.exitCode = 1;
+}
