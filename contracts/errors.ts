@@ -416,7 +416,6 @@ export const GIVEN_UP = ['attempts_exhausted', 'workers_lost'] as const;
 /** WebSocket close codes of ours. 1012 (service restart) is the protocol's own. */
 export const CLOSE = {
   restart: 1012,
-  tooLarge: 1009,
   unsupported: 1003,
   /** The client reads too slowly; the reason holds its last cursor. */
   tooSlow: 4408,

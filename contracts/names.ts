@@ -256,7 +256,6 @@ export const HEADER = {
   scheduleTarget: 'Nats-Schedule-Target',
   /** On republished events: the stream's sequence of the stored one. */
   seq: 'Nats-Sequence',
-  stream: 'Nats-Stream',
   /** On what one stream took from another: the other's name, the sequence there … */
   source: 'Nats-Stream-Source',
   ttl: 'Nats-TTL',

@@ -108,16 +108,13 @@ export function demand({ scopes }: Principal, scope: Scope): void {
   if (!scopes.has(scope)) throw new ApiError('forbidden', `This needs the scope \`${scope}\``);
 }
 
-/** What is served without a token; below `/docs/` lies only the page of the API's documentation. */
-const OPEN_PATHS = new Set(['/health', '/livez', '/readyz', '/docs', '/openapi.json', '/asyncapi.json']);
-const OPEN_PREFIXES = ['/docs/', '/ui/'];
+/** What is served without a token. Below `/docs/` lies only the page of the API's documentation. */
+const OPEN_PATHS = new Set(['/health', '/livez', '/readyz', '/docs', '/openapi.json']);
+const OPEN_FOLDER = '/docs/';
 
 /** @param url of the request, with or without a query. */
 export function isOpen(url: string): boolean {
   const path = url.split('?', 1)[0] ?? '';
   // A path that walks is not taken at its word.
-  return (
-    OPEN_PATHS.has(path) ||
-    (!path.includes('..') && !path.includes('%') && OPEN_PREFIXES.some((prefix) => path.startsWith(prefix)))
-  );
+  return OPEN_PATHS.has(path) || (path.startsWith(OPEN_FOLDER) && !path.includes('..') && !path.includes('%'));
 }

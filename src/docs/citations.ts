@@ -7,6 +7,8 @@ const LINK = /\]\(([^()\s]+)\)/g;
 const PAGE = /\bdocs\/(?:[\w-]+\/)*[\w-]+\.md(?:#[\w-]+)?/g;
 const ADR = /\bADR (\d{1,4})\b|\bdocs\/adr\/(\d{4})\b/g;
 const CODE_PATH = /`((?:contracts|src|workers|test|docs)\/[\w/-]*(?:(?:\.[\w-]+)*\.ts)?)`/g;
+const CODE_FILE = /(?<![\w./@])(?:contracts|src|workers|test)\/[\w/-]+(?:\.[\w-]+)*\.ts\b/g;
+const NOTHING = /(?!)/g;
 const FENCED = /^( *)(```|~~~)[\s\S]*?^\1\2/gm;
 
 /** The links and citations that lead nowhere, each as `file: what is cited`. Pure. */
@@ -26,14 +28,16 @@ export function brokenCitations(files: Files): string[] {
     const noAdr = [...text.matchAll(ADR)]
       .filter(([, short, long]) => !adrs.has(long ?? short?.padStart(4, '0')))
       .map(([cited]) => cited);
-    const noCode = describesCode(file) ? found(CODE_PATH, text).filter((path) => !paths.has(trimmed(path))) : [];
+    const noCode = found(codeCitedIn(file), text).filter((path) => !paths.has(trimmed(path)));
     return [...new Set([...missing, ...noAdr, ...noCode])].map((cited) => `${file}: ${cited}`);
   });
 }
 
-/** An ADR and the changelog speak of the code as it was. */
-const describesCode = (file: string): boolean =>
-  file.endsWith('.md') && file !== 'CHANGELOG.md' && !file.startsWith('docs/adr/');
+/** How a file cites code. An ADR and the changelog describe the code as it was, and tests make up paths. */
+function codeCitedIn(file: string): RegExp {
+  if (file === 'CHANGELOG.md' || file.startsWith('docs/adr/') || file.startsWith('test/')) return NOTHING;
+  return file.endsWith('.md') ? CODE_PATH : CODE_FILE;
+}
 
 const found = (pattern: RegExp, text: string): string[] =>
   [...text.matchAll(pattern)].map(([whole, group]) => group ?? whole);

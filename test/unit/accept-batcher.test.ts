@@ -103,6 +103,8 @@ describe('what is open without a token', () => {
       '/docs/../tasks',
       '/docs/%2e%2e/tasks',
       '/Docs',
+      '/asyncapi.json',
+      '/ui/index.html',
       '//health',
       '/metrics',
       '/events?x=/docs/',

@@ -26,14 +26,14 @@ describe('citations of documents', () => {
       '```',
     ].join('\n');
     assert.deepEqual(brokenIn({ '@page.md': page }), []);
-    assert.deepEqual(brokenIn({ 'src/c.ts': '// @design/facts.md#plain-ack-lost (ADR 9, @adr/0009)' }), []);
+    assert.deepEqual(brokenIn({ 'src/c.ts': '// @design/facts.md#plain-ack-lost (ADR 9, @adr/0009, src/a/b.ts)' }), []);
   });
 
   it('names each citation that leads nowhere', () => {
     const page = `[a](design/facts.md#gone) [b](gone.md) [c](#gone) \`src/a/gone.ts\` ADR-99`;
-    const code = '// @design/facts.md#gone, @gone.md, @adr/0008';
+    const code = '// @design/facts.md#gone, @gone.md, @adr/0008, src/a/gone.ts';
     const inPage = ['@design/facts.md#gone', '@gone.md', '@page.md#gone', 'ADR-99', 'src/a/gone.ts'];
-    const inCode = ['@design/facts.md#gone', '@gone.md', '@adr/0008'];
+    const inCode = ['@design/facts.md#gone', '@gone.md', '@adr/0008', 'src/a/gone.ts'];
     assert.deepEqual(
       brokenIn({ '@page.md': page, 'workers/d.ts': code }),
       [...inPage.map((cited) => `@page.md: ${cited}`), ...inCode.map((cited) => `workers/d.ts: ${cited}`)].map(whole),
