@@ -374,7 +374,7 @@ const laneConsumer = (spec: LaneSpec, leaseS: number) => ({
   ack_policy: 'explicit' as const,
   // The lease: a run whose worker is silent for so long is delivered to another.
   ack_wait: seconds(leaseS),
-  // Neither a cap on the fleet (default 1,000) nor a run that locks its session at a delivery limit: KSI counts attempts itself.
+  // docs/design/broker-protocol.md#no-ack-limit and #no-delivery-limit: KSI counts attempts itself.
   max_ack_pending: -1,
   max_deliver: -1,
 });

@@ -34,7 +34,7 @@ const CONFIRM_TIMEOUT_MS = 1_500;
 const STATUS: ReadonlyMap<number, PullEnd> = new Map([
   [404, 'empty'], // no messages
   [408, 'empty'], // the time is up
-  [409, 'unavailable'], // consumer deleted, too many pulls, a new leader, which knows of the pull (tried, after kill -9 too) …
+  [409, 'unavailable'], // consumer deleted, too many pulls, a new leader (docs/design/facts.md#pull-ends-with-leader) …
   [503, 'unavailable'], // nobody listens: no such consumer or stream, or no leader
 ]);
 
@@ -143,7 +143,7 @@ export class Puller {
 
 /**
  * `$JS.ACK.<stream>.<consumer>.<count>.<seq>.<consumer seq>.<time>.<pending>`, or newer, with `<domain>.<account>` after
- * ACK and perhaps more at the end. nats.js knows both, but keeps it to itself.
+ * ACK and perhaps more at the end. nats.js does not export its parser (docs/design/facts.md#ack-subjects).
  */
 function deliveryOf(reply: string): { seq: number; count: number } {
   const tokens = reply.split('.');

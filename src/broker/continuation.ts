@@ -67,7 +67,7 @@ async function takenSeq(broker: Broker): Promise<number> {
 }
 
 /**
- * Has the streams that take from a stream that was made anew begin again: by themselves they notice after 10 to 20 s (tried).
+ * Has the streams that take from a stream that was made anew begin again: by themselves they notice late (docs/design/facts.md#source-notices-late).
  * @throws {BrokerError}
  */
 export async function takeAnew(broker: Broker, from: string): Promise<void> {

@@ -26,7 +26,7 @@ interface Seen {
 
 /**
  * Keeps streams that take from KSI_EVENTS from standing still in a cluster of three. When the leader of KSI_EVENTS dies, that of the other stream
- * notices by itself only after 10 s and more (tried); one that is elected anew asks the new one at once.
+ * notices it late (docs/design/facts.md#source-notices-late); one that is elected anew asks the new one at once.
  */
 export class SourceWatch {
   readonly #broker: Broker;

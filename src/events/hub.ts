@@ -17,7 +17,7 @@ import { EventRing } from './ring.js';
 
 export type EventListener = (event: BridgedEvent) => void;
 
-/** A lost last message has no successor to reveal it: so an idle hub compares itself with the stream. */
+/** No successor reveals a lost last message, so an idle hub compares itself with the stream (docs/design/broker-protocol.md#lost-last-message). */
 const IDLE_CHECK_MS = 1_000;
 /** A hub that is never idle compares all the same, so often: a stream made anew under load shows in nothing else. */
 const CHECKS_WHEN_BUSY = 10;

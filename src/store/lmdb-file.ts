@@ -24,7 +24,7 @@ const LOCK_FILE_BYTES = 12 * 1024;
 
 /**
  * An LMDB file that never meets a full disk. When LMDB itself cannot write a page, lmdb-js overruns a buffer of its error text and takes
- * the process down (3.5.6, `mdb_page_flush`). So the pages that a transaction may need are allocated before it begins, and when the disk
+ * the process down (docs/design/facts.md#lmdb-error-text). So the pages that a transaction may need are allocated before it begins, and when the disk
  * has none, the write is refused with ENOSPC and LMDB is not asked.
  */
 export class LmdbFile {

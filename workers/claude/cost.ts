@@ -15,7 +15,7 @@ export interface Counted {
 
 type Sums = Tokens & Pick<Usage, 'cost_usd'>;
 
-/** The last of a transcript's `cost-state` entries: from there Claude counts on when it resumes (tried, 0.3.330). */
+/** The last of a transcript's `cost-state` entries: from there Claude counts on when it resumes (docs/design/facts.md#costs-are-cumulative). */
 export const costStateOf = (entries: readonly Counted[]): Counted | undefined =>
   entries.findLast(({ type }) => type === 'cost-state');
 

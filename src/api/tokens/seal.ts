@@ -4,7 +4,7 @@ import { parseJson } from '../../json.js';
 
 /**
  * Marks records as written by an API. The broker lets nobody else publish where they stand; but whoever may ask its JetStream API
- * has the answers delivered to a subject of his choice, so what a worker can store it could have stored there as well (tried;
+ * has the answers delivered to a subject of his choice, so what a worker can store it could have stored there as well (docs/design/facts.md#reply-subject-unchecked;
  * ADR 15). The key is derived from the NKey seed of the APIs' user at the broker, which all APIs have and nobody else.
  */
 export class Seal {
