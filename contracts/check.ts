@@ -1,4 +1,5 @@
 import { Compile } from 'typebox/compile';
+import { IsDateTime, Set as setFormat } from 'typebox/format';
 import type { Static, TSchema } from 'typebox';
 import { beginningOf, extentOf } from './extent.js';
 
@@ -16,6 +17,9 @@ interface SchemaError {
   message: string;
   params: Record<string, unknown>;
 }
+
+// RFC 3339 has leap seconds and RFC 9557 has suffixes (`[Europe/Paris]`). `Date` reads neither.
+setFormat('date-time', (value) => IsDateTime(value) && !Number.isNaN(Date.parse(value)));
 
 const compiled = new WeakMap<TSchema, ReturnType<typeof Compile>>();
 

@@ -3,7 +3,7 @@ import type { Config } from '../../contracts/config.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { TopologyKeeper } from '../broker/topology-keeper.js';
-import type { ReplayLimit } from '../events/feed.js';
+import type { Limit } from '../limit.js';
 import type { EventHub } from '../events/hub.js';
 import type { Tail } from '../events/tail.js';
 import type { Acceptor } from './accept/accept.js';
@@ -46,7 +46,7 @@ export interface ApiContext {
   readonly blobs: Blobs;
   readonly hub: EventHub;
   readonly tail: Tail;
-  readonly limit: ReplayLimit;
+  readonly limit: Limit;
   readonly acceptor: Acceptor;
   /** For requests with an idempotency key. */
   readonly once: OnceAcceptor;

@@ -10,9 +10,9 @@ import { connectBroker } from '../broker/connect.js';
 import { isBrokerAway } from '../broker/errors.js';
 import { KnownStreams } from '../broker/known-streams.js';
 import { TopologyKeeper } from '../broker/topology-keeper.js';
-import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
 import { Tail } from '../events/tail.js';
+import { Limit } from '../limit.js';
 import type { ReadModel } from '../store/read-model.js';
 import { DiskRoom, dataFolders } from '../process/disk-room.js';
 import { mcpServersFile } from '../mcp-servers.js';
@@ -178,7 +178,7 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
     topology.onAnother((stream) => {
       if (stream === STREAM.events) void hub.catchUp();
     });
-    const limit = new ReplayLimit(REPLAYS_AT_ONCE);
+    const limit = new Limit(REPLAYS_AT_ONCE);
     const tail = await Tail.open({ broker, blobs, hub, limit, path: join(folder, 'read-model.mdb'), log });
     stops.push(() => tail.stop());
     const gauge = new QueueGauge(broker, config, log);

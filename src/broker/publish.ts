@@ -44,7 +44,8 @@ const ASK_AGAIN_MS = 4;
 const ASK_AGAIN_MOST_MS = 100;
 
 interface Pending {
-  resolve: (ack: PublishAck) => void;
+  /** Resolves with what the answer says. @returns why it is none. */
+  take: (answer: Msg) => BrokerError | undefined;
   reject: (error: BrokerError) => void;
   /** Calls off the end of the wait for the answer. */
   forgetTimeout: () => void;
@@ -76,13 +77,23 @@ export class Publisher {
   /** Stores one message. @throws {BrokerError} */
   publish(publication: Publication, timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {
     const headers = headersOf(publication);
-    return this.#send(publication.subject, timeoutMs, (reply) =>
+    return this.#send(publication.subject, timeoutMs, parseAck, (reply) =>
       this.#nc.publish(
         publication.subject,
         publication.payload,
         headers === undefined ? { reply } : { reply, headers },
       ),
     );
+  }
+
+  /**
+   * Asks the JetStream API, where many requests follow each other: each of the client's own makes two errors, with their stacks, for the case
+   * that it fails. @returns the answer, which may be an `error`. @throws {BrokerError}
+   */
+  ask(verb: string, request: object, timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<ApiAnswer> {
+    const subject = `$JS.API.${verb}`;
+    const payload = JSON.stringify(request);
+    return this.#send(subject, timeoutMs, parseAnswer, (reply) => this.#nc.publish(subject, payload, { reply }));
   }
 
   /**
@@ -96,7 +107,7 @@ export class Publisher {
     if (only === undefined || publications.length > MAX_BATCH)
       throw new RangeError(`a batch has 1 to ${MAX_BATCH} messages`);
     if (publications.length === 1) return this.publish(only, timeoutMs);
-    return this.#send(only.subject, timeoutMs, (reply) => {
+    return this.#send(only.subject, timeoutMs, parseAck, (reply) => {
       const batchId = uuidv7();
       publications.forEach((publication, index) => {
         const last = index === publications.length - 1;
@@ -131,15 +142,26 @@ export class Publisher {
     pending.forgetAgain?.();
   }
 
-  #send(subject: string, timeoutMs: number, send: (reply: string) => void): Promise<PublishAck> {
+  #send<T extends object>(
+    subject: string,
+    timeoutMs: number,
+    parse: (answer: Msg) => T | BrokerError,
+    send: (reply: string) => void,
+  ): Promise<T> {
     const token = (this.#next++).toString(36);
     return new Promise((resolve, rejectWith) => {
       const reject = (error: BrokerError): void => rejectWith(error.of(subject));
       const forgetTimeout = this.#clock.after(timeoutMs, () => {
         this.#forget(token, pending);
-        reject(new BrokerError('unavailable', `The broker did not acknowledge within ${timeoutMs} ms`));
+        reject(new BrokerError('unavailable', `The broker did not answer within ${timeoutMs} ms`));
       });
-      const pending: Pending = { resolve, reject, forgetTimeout, send, againMs: ASK_AGAIN_MS };
+      const take = (answer: Msg): BrokerError | undefined => {
+        const parsed = parse(answer);
+        if (parsed instanceof BrokerError) return parsed;
+        resolve(parsed);
+        return undefined;
+      };
+      const pending: Pending = { take, reject, forgetTimeout, send, againMs: ASK_AGAIN_MS };
       this.#pending.set(token, pending);
       this.#sendNow(token, pending);
     });
@@ -171,15 +193,14 @@ export class Publisher {
     const token = msg.subject.slice(this.#inbox.length + 1);
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
-    const answer = parseAck(msg);
-    if (answer instanceof BrokerError && isUndecided(answer)) {
+    const fault = pending.take(msg);
+    if (fault !== undefined && isUndecided(fault)) {
       pending.forgetAgain = this.#clock.after(pending.againMs, () => this.#sendNow(token, pending));
       pending.againMs = Math.min(pending.againMs * 2, ASK_AGAIN_MOST_MS);
       return;
     }
     this.#forget(token, pending);
-    if (answer instanceof BrokerError) pending.reject(answer);
-    else pending.resolve(answer);
+    if (fault !== undefined) pending.reject(fault);
   }
 }
 
@@ -196,20 +217,27 @@ function headersOf(publication: Publication): MsgHdrs | undefined {
   return headers;
 }
 
-interface AckBody {
+/** What the JetStream API answers. */
+export interface ApiAnswer {
+  readonly error?: ApiFault;
+}
+
+interface AckBody extends ApiAnswer {
   stream?: string;
   seq?: number;
   duplicate?: boolean;
-  error?: ApiFault;
+}
+
+function parseAnswer(msg: Msg): AckBody | BrokerError {
+  if (msg.data.length > 0) return msg.json<AckBody>();
+  return msg.headers?.code === NO_RESPONDERS
+    ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
+    : new BrokerError('refused', 'The broker sent an empty answer');
 }
 
 function parseAck(msg: Msg): PublishAck | BrokerError {
-  if (msg.data.length === 0) {
-    return msg.headers?.code === NO_RESPONDERS
-      ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
-      : new BrokerError('refused', 'The broker sent an empty acknowledgement');
-  }
-  const body = msg.json<AckBody>();
+  const body = parseAnswer(msg);
+  if (body instanceof BrokerError) return body;
   if (body.error !== undefined) return brokerErrorOf(body.error);
   if (body.stream === undefined || body.seq === undefined)
     return new BrokerError('refused', 'The acknowledgement is not understood');

@@ -1,14 +1,15 @@
 import type { Broker } from './connect.js';
-import { asBrokerError } from './read.js';
+import { brokerErrorOf } from './errors.js';
+
+/** The broker may have to read many blocks of a large stream. A lost connection ends the wait at once. */
+const WITHIN_MS = 10_000;
 
 /**
  * Deletes every message whose subject matches `filter`. Nothing is left of them: no mark, and no consumer.
  * @param upTo the last sequence that goes. Default: all. @throws {BrokerError}
  */
 export async function purge(broker: Broker, stream: string, filter: string, upTo = Infinity): Promise<void> {
-  try {
-    await broker.jsm.streams.purge(stream, upTo === Infinity ? { filter } : { filter, seq: upTo + 1 });
-  } catch (error) {
-    throw asBrokerError(error, `deleting ${filter}`);
-  }
+  const request = upTo === Infinity ? { filter } : { filter, seq: upTo + 1 };
+  const { error } = await broker.publisher.ask(`STREAM.PURGE.${stream}`, request, WITHIN_MS);
+  if (error !== undefined) throw brokerErrorOf(error, `deleting ${filter}`);
 }

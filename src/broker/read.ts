@@ -24,6 +24,13 @@ const NO_STREAM = 10059;
 export const lastBySubject = (broker: Broker, stream: string, filter: string): Promise<Stored | undefined> =>
   get(broker, stream, { last_by_subj: filter });
 
+/** Whether there is a message whose subject matches `filter`, by the leader. Quicker than reading it where there mostly is none. @throws {BrokerError} */
+export async function hasAny(broker: Broker, stream: string, filter: string): Promise<boolean> {
+  const { error } = await broker.publisher.ask(`STREAM.MSG.GET.${stream}`, { last_by_subj: filter });
+  if (error !== undefined && error.err_code !== NO_MESSAGE) throw brokerErrorOf(error, `reading ${stream}`);
+  return error === undefined;
+}
+
 /** The first message at or after `seq` whose subject matches `filter`, read from the leader. @throws {BrokerError} */
 export const nextBySubject = (broker: Broker, stream: string, filter: string, seq = 1): Promise<Stored | undefined> =>
   get(broker, stream, { seq, next_by_subj: filter });

@@ -1,6 +1,6 @@
 import type { BridgedEvent } from './bridged.js';
 import type { EventHub } from './hub.js';
-import type { PageGate } from '../broker/replay.js';
+import type { Limit } from '../limit.js';
 
 /** Where a feed delivers to. */
 export interface FeedSink {
@@ -11,35 +11,14 @@ export interface FeedSink {
   live?(): void;
 }
 
-/** Bounds how many pages are asked of the broker at once. */
-export class ReplayLimit {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(atOnce: number) {
-    this.#free = atOnce;
-  }
-
-  readonly run: PageGate = async (work) => {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  };
-}
-
 /**
  * The events that match, after a sequence, from the past into the present with no gap and no repeat: it reads the stream page by page
  * until the hub's memory covers the rest, delivers that, and joins the hub in the same turn of the event loop.
  */
 export class Feed {
   readonly #hub: EventHub;
-  readonly #limit: ReplayLimit;
+  /** Of the pages that are asked of the broker at once. */
+  readonly #limit: Limit;
   readonly #filter: string;
   readonly #matches: (event: BridgedEvent) => boolean;
   readonly #sink: FeedSink;
@@ -49,7 +28,7 @@ export class Feed {
   /** @param filter what to ask the broker for: all that matches must match it too. */
   constructor(options: {
     hub: EventHub;
-    limit: ReplayLimit;
+    limit: Limit;
     filter: string;
     matches: (event: BridgedEvent) => boolean;
     sink: FeedSink;

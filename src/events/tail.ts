@@ -11,7 +11,8 @@ import { putDown, takeUp } from '../store/file.js';
 import { ReadModel } from '../store/read-model.js';
 import { taskFile, TaskStore } from '../store/task-store.js';
 import type { Position } from './cursor.js';
-import { Feed, type ReplayLimit } from './feed.js';
+import type { Limit } from '../limit.js';
+import { Feed } from './feed.js';
 import { isOfThisHistory } from './history.js';
 import type { EventHub } from './hub.js';
 import { acceptedRow } from './projection.js';
@@ -21,7 +22,7 @@ export interface TailOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly hub: EventHub;
-  readonly limit: ReplayLimit;
+  readonly limit: Limit;
   /** The read model's file. */
   readonly path: string;
   readonly log: Logger;

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { SpawnAccepted } from '../../contracts/http.js';
+import { v7 as uuidv7 } from 'uuid';
+import type { SpawnAccepted, Task } from '../../contracts/http.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import type { Publication } from '../../src/broker/publish.js';
+import { purge } from '../../src/broker/purge.js';
+import { deleteMessage, lastBySubject, sourceOf, streamPosition } from '../../src/broker/read.js';
+import { systemClock } from '../../src/clock.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
+import { storeEndedTasks } from '../fixtures/ended-tasks.js';
+import { leftoversAt } from '../fixtures/leftovers.js';
 
 describe('deletion at an API', () => {
   let lab: ApiLab;
@@ -35,6 +43,14 @@ describe('deletion at an API', () => {
     for await (const { state } of lab.broker.jsm.streams.list()) count += state.consumer_count;
     return count;
   };
+  const subjectCounts = async (broker: Broker, stream: string): Promise<Record<string, number>> =>
+    (await broker.jsm.streams.info(stream, { subjects_filter: '>' })).state.subjects ?? {};
+  const untilSome = async <T>(look: () => Promise<T | undefined>): Promise<T> => {
+    for (;;) {
+      const found = await look();
+      if (found !== undefined) return found;
+    }
+  };
   const removed = async (path: string): Promise<Said> => {
     const said = await here.ask('DELETE', path);
     assert.ok(said.status < 300, `${path}: ${said.status} ${JSON.stringify(said.body)}`);
@@ -43,8 +59,9 @@ describe('deletion at an API', () => {
 
   it('leaves no consumer at the broker, whatever is deleted', async () => {
     const large = 'x'.repeat(1_100_000);
-    const tasks = await ended(40);
-    const sessions = await ended(20, { metadata: { of: 'session' } });
+    const tasks = await storeEndedTasks(lab.broker, 180);
+    const letters = await storeEndedTasks(lab.broker, 20, { dead: true });
+    const sessions = await storeEndedTasks(lab.broker, 20);
     const [big] = await ended(1, { prompt: large });
     for (let n = 0; n < 20; n++) {
       await here.register({ agent_id: `agent-${n}` });
@@ -57,14 +74,22 @@ describe('deletion at an API', () => {
       talks.push(String(body['conversation_id']));
     }
     const before = await consumers();
-    for (const { task_id: id } of [...tasks, ...(big === undefined ? [] : [big])]) await removed(`/tasks/${id}`);
+    const [discarded, ...given] = letters;
+    await removed(`/dead/${discarded?.task_id}`);
+    for (const { task_id: id } of [...tasks, ...given, ...(big === undefined ? [] : [big])])
+      await removed(`/tasks/${id}`);
     for (const { session_id: id } of sessions) await removed(`/sessions/${id}`);
     for (const id of talks) await removed(`/conversations/${id}`);
     for (let n = 0; n < 20; n++) await removed(`/agents/agent-${n}`);
+    await storeEndedTasks(lab.broker, 250);
+    await removed('/tasks?owner=local&limit=200');
     await ended(3);
     await removed('/owners/local');
     assert.equal(await consumers(), before);
     assert.deepEqual((await here.ask('GET', '/tasks')).body['tasks'], []);
+    assert.deepEqual((await here.ask('GET', '/dead')).body['letters'], []);
+    for (const stream of [STREAM.dead, STREAM.ended, STREAM.outcomes, STREAM.transcripts])
+      assert.equal((await streamPosition(lab.broker, stream)).messages, 0, stream);
   });
 
   it('by filter takes the ended tasks that match, page by page, and leaves open ones', async () => {
@@ -97,5 +122,48 @@ describe('deletion at an API', () => {
       tasks.map(({ task_id: id }) => id),
       [open.task_id],
     );
+  });
+
+  it('refuses a date that is none here: a leap second, or one with a suffix', async () => {
+    for (const date of ['2016-12-31T23:59:60Z', '2026-01-01T00:00:00Z[Europe/Paris]']) {
+      const { status, body } = await here.ask('DELETE', `/tasks?before=${encodeURIComponent(date)}`);
+      assert.deepEqual([status, body['code']], [400, 'invalid_request'], date);
+    }
+  });
+
+  it("of an agent's task takes its message, its answer and all copies, however late they came", async () => {
+    const canary = 'nightjar5c1d';
+    const type = 'DIRECT_MESSAGE';
+    await here.register({ agent_id: 'ann' });
+    await here.register({ agent_id: 'carl', subscriptions: [type] });
+    await here.register({ agent_id: 'bob', kind: 'managed' });
+    const { message_id: asked } = await here.send({ from: 'ann', to: 'bob', content: `${canary} asks` });
+    const task = await untilSome(async () => {
+      const { tasks } = (await here.ask('GET', '/tasks')).body as { tasks: Task[] };
+      return tasks.find(({ agent_id: agent }) => agent === 'bob');
+    });
+    await here.ask('POST', `/tasks/${task.task_id}/cancel`);
+    // As an answer looks that an API sent late, when much else had come, and whose first copy was refused.
+    const fillers = Array.from({ length: 250 }, (_, n) => n);
+    const mail = (kind: 'message' | 'copy', to: string, more: object): Publication => {
+      const data = { message_id: uuidv7(), type, owner: 'local', from: 'bob', to, agent_id: to, hops: 1, ...more };
+      const event = newEvent(systemClock, kind === 'copy' ? 'AGENT_COPY' : 'AGENT_MESSAGE', data);
+      return eventPublication(event, kind === 'copy' ? SUBJECT.agentCopy(to, type) : SUBJECT.agentMessage(to, type));
+    };
+    const answer = { message_id: uuidv7(), task_id: task.task_id, content: `${canary} answers` };
+    const repeated = { message_id: asked, from: 'ann', content: `${canary} asks again` };
+    const { publisher } = lab.broker;
+    await publisher.publishBatch(fillers.map((n) => mail('message', 'ann', { content: `${n}` })));
+    const { seq: expired } = await publisher.publish(mail('message', 'ann', answer));
+    await publisher.publishBatch(fillers.map((n) => mail('copy', 'carl', { content: `${n}` })));
+    await publisher.publish(mail('copy', 'carl', answer));
+    const { seq: last } = await publisher.publish(mail('message', 'bob', repeated));
+    while (sourceOf(await lastBySubject(lab.broker, STREAM.messages, SUBJECT.messagesAll)) < last);
+    // KSI_EVENTS keeps what it has for a shorter time.
+    await purge(lab.broker, STREAM.events, SUBJECT.agentMail('*'), expired);
+    await removed(`/tasks/${task.task_id}`);
+    assert.deepEqual((await leftoversAt(lab.broker, canary)).found, []);
+    const mine = await subjectCounts(lab.broker, STREAM.messages);
+    assert.deepEqual([mine[SUBJECT.messageStored(type, 'ann')], mine[SUBJECT.messageStored(type, 'carl')]], [250, 250]);
   });
 });

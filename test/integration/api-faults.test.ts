@@ -15,7 +15,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { encodeCursor } from '../../src/events/cursor.js';
-import { ReplayLimit } from '../../src/events/feed.js';
+import { Limit } from '../../src/limit.js';
 import { EventHub } from '../../src/events/hub.js';
 import { readStream } from '../../src/broker/replay.js';
 import type { ReadModel } from '../../src/store/read-model.js';
@@ -83,7 +83,7 @@ describe('one fault stays one', () => {
   it('who reads a replay slowly keeps nobody else waiting', async () => {
     const task = uuidv7();
     for (let n = 1; n <= 3; n++) await lab.broker.publisher.publish(message(task, n));
-    const limit = new ReplayLimit(1);
+    const limit = new Limit(1);
     const replay = (): AsyncGenerator =>
       readStream(lab.broker, STREAM.events, SUBJECT.taskAll(task), 0, Number.MAX_SAFE_INTEGER, limit.run);
     const slow = replay();

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Terminal } from '../fixtures/terminal.js';
 import { AGAIN, FakeApi, OTHER, problemOf, SESSION, TASK } from './cli-fake-api.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -240,6 +241,29 @@ describe('ksi', () => {
     assert.deepEqual(api.requests, [`DELETE /tasks/${OTHER}`, `DELETE /tasks/${TASK}`]);
     const session = await ksi(['delete', 'session', 'notes', '-o', 'jsonl']);
     assert.deepEqual([session.code, JSON.parse(session.out)], [0, { session_id: 'notes' }]);
+  });
+
+  it('delete tasks says how many match, asks, and shows how far it is', async () => {
+    const refused = await ksi(['delete', 'tasks', '--status', 'failed']);
+    assert.deepEqual([refused.code, api.requests], [2, []]);
+    assert.equal((await ksi(['delete', 'tasks', '--status', 'failed', '--dry-run'])).err, '3 tasks match.\n');
+    api.requests = [];
+    let release: () => void = () => undefined;
+    api.lastPage = new Promise((resolve) => (release = resolve));
+    const terminal = await Terminal.start({ KSI_URL: api.url, KSI_TOKEN: 'good' });
+    try {
+      await terminal.enter('ksi delete tasks --status failed');
+      await terminal.until(/Delete 3 tasks for good\?/);
+      await terminal.enter('y');
+      await terminal.until(/2 of 3 tasks deleted \d+s$/);
+      release();
+      assert.doesNotMatch(await terminal.until(/3 tasks deleted\.\n\$$/), /of 3/);
+    } finally {
+      release();
+      await terminal.stop();
+    }
+    const page = 'DELETE /tasks?status=failed&limit=100';
+    assert.deepEqual(api.requests.slice(1), [page, `${page}&cursor=more`]);
   });
 
   it('delete owner needs --yes where nobody can be asked', async () => {

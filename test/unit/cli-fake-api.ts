@@ -63,6 +63,8 @@ export class FakeApi {
   /** What becomes of the next requests: an error, or no answer at all. */
   faults: (Problem | 'lost')[] = [];
   dead = new Set<string>();
+  /** What the last page of a deletion by filter waits for. */
+  lastPage: Promise<void> | undefined;
   asked = '';
   /** What is another of the task than it was. */
   task: Record<string, unknown> = {};
@@ -103,6 +105,7 @@ export class FakeApi {
     this.faults = [];
     this.requests = [];
     this.task = {};
+    this.lastPage = undefined;
     this.dead = new Set([TASK, OTHER]);
     this.#seq = 0;
   }
@@ -188,6 +191,7 @@ export class FakeApi {
     if (method === 'POST' && url === `/tasks/${TASK}/interrupt`) return json(202, { ...TASK_BODY, status: 'running' });
     if (method === 'POST' && url === `/tasks/${TASK}/retry`) return json(202, { ...ACCEPTED, task_id: AGAIN });
     if (method === 'DELETE' && [`/tasks/${TASK}`, '/sessions/notes', '/owners/ann'].includes(url)) return json(204, '');
+    if (method === 'DELETE' && url.startsWith('/tasks?')) return this.#deletePage(url, json);
     if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
     if (url.startsWith('/tasks?')) return json(200, { tasks: [{ ...TASK_BODY, ...this.task }] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
@@ -200,6 +204,15 @@ export class FakeApi {
     }
     if (isEvents) return json(200, page(events, new URL(url, this.url).searchParams));
     return json(404, { code: 'not_found', status: 404, detail: 'There is no such task.' });
+  }
+
+  /** Of three tasks, in two pages. */
+  async #deletePage(url: string, json: (status: number, body: unknown) => void): Promise<void> {
+    const { searchParams } = new URL(url, this.url);
+    if (searchParams.has('dry_run')) return json(200, { deleted: 3, refused: [] });
+    if (!searchParams.has('cursor')) return json(200, { deleted: 2, refused: [], next_cursor: 'more' });
+    await this.lastPage;
+    json(200, { deleted: 1, refused: [] });
   }
 
   #answerDead(method: string | undefined, url: string, json: (status: number, body: unknown) => void): void {

@@ -10,6 +10,7 @@ import { confirmed, isTerminal } from '../../src/cli/confirm.js';
 import { folderId } from '../../src/process/folder-id.js';
 import { findConnection } from '../../src/cli/connection.js';
 import { CliError, EXIT } from '../../src/cli/exit.js';
+import { eventLine } from '../../src/cli/output/event-line.js';
 import { AnswerPrinter } from '../../src/cli/output/answer-printer.js';
 import { AnswerText, type Piece } from '../../src/cli/output/answer.js';
 import { printable } from '../../src/cli/output/printable.js';
@@ -144,6 +145,13 @@ describe('who follows a task', () => {
       pieces.map(({ to, text }) => `${to}: ${text}`).join(''),
       'stderr: Claude asks to use Bash: ls\nAnswer with: ksi approvals allow T.1.1, or deny\nstderr: answered: deny\n',
     );
+  });
+});
+
+describe('an event on one line', () => {
+  it('says that a body is not stored any more', () => {
+    const line = eventLine({ type: 'SPAWN_INPUT', data: { ref: { name: 'x', size: 1 } } }, 'now');
+    assert.match(line, /^now SPAWN_INPUT \(the text is not stored any more\)$/);
   });
 });
 

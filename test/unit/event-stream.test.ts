@@ -4,7 +4,7 @@ import type { StoredEvent } from '../../contracts/events.js';
 import { NO_USAGE } from '../../contracts/usage.js';
 import { BridgedEvent } from '../../src/events/bridged.js';
 import { decodeCursor, encodeCursor, incarnationOf } from '../../src/events/cursor.js';
-import { ReplayLimit } from '../../src/events/feed.js';
+import { Limit } from '../../src/limit.js';
 import { applyEvent, previewOf, taskOf, type StateEvent, type TaskRow } from '../../src/events/projection.js';
 import { EventRing } from '../../src/events/ring.js';
 import { parsePattern, tokensOf } from '../../src/events/subject.js';
@@ -111,7 +111,7 @@ describe('the ring', () => {
 
 describe('a limit of replays', () => {
   it('lets so many in, and the next when one has ended, also by an error', async () => {
-    const limit = new ReplayLimit(2);
+    const limit = new Limit(2);
     let running = 0;
     let most = 0;
     const work = async (fail: boolean): Promise<void> => {

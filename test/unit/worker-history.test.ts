@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events.js';
 import { statusOfEvent } from '../../contracts/states.js';
+import { PromptInput } from '../../workers/claude/prompt-input.js';
 import { isStale, positionOf, type TaskStateEvent } from '../../workers/attempt/history.js';
 
 let seq = 0;
@@ -88,4 +89,16 @@ describe('isStale', () => {
     it(`says ${stale} of delivery ${delivery} of run ${seq}`, () =>
       assert.equal(isStale({ seq, delivery }, running), stale));
   }
+});
+
+describe('what Claude is told', () => {
+  it('is the prompt, then what an earlier attempt was told, then what was said since', async () => {
+    const input = new PromptInput('prompt');
+    input.say('since');
+    input.sayAgain(['first', 'second']);
+    input.end();
+    const told: unknown[] = [];
+    for await (const { message } of input.messages()) told.push(message.content);
+    assert.deepEqual(told, ['prompt', 'first', 'second', 'since']);
+  });
 });

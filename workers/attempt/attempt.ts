@@ -157,7 +157,7 @@ export class Attempt {
       if (this.#serverFault !== undefined) throw this.#serverFault;
       const result = this.#planned(told.result);
       const ending = { ...told, result, limitResetsAt: plausibleReset(told.limitResetsAt, context.broker.clock.now()) };
-      const mismatches = await outputMismatches(command.output_schema, ending.result, this.#options.events.large);
+      const mismatches = await outputMismatches(command, ending.result, this.#options.events.large);
       const interrupted = this.#interrupt.signal.aborted;
       const outcome = outcomeOf({ ...ending, mismatches, stopped: this.#fault(), interrupted });
       if (ending.shortOf !== undefined) context.shortages.met(ending.shortOf);
@@ -240,7 +240,7 @@ export class Attempt {
     const servers = await configureServers(command, mcpServers.current, place.mcpConfig);
     redaction.also(servers.credentials);
     const tools = judgedWhole(toolsFor(command, workspace, toolPolicy.current), large);
-    if (claim.attempt > 1) for (const text of await this.#saidBefore()) this.#input.say(text);
+    if (claim.attempt > 1) this.#input.sayAgain(await this.#saidBefore());
     const stopping = AbortSignal.any([signal, shutdown, this.#stop.signal]);
     const hands = await this.#hands(tools, stopping);
     const within = budget.usd === undefined ? command : { ...command, budget_usd: budget.usd };

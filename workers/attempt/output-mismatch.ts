@@ -1,3 +1,4 @@
+import type { SpawnCommand } from '../../contracts/spawn.js';
 import { judge } from '../../src/output-schema/judge.js';
 import type { Mismatch } from '../../src/output-schema/verdict.js';
 import type { ClaudeMessage } from '../claude/ending.js';
@@ -11,7 +12,7 @@ const MOST_CHECKED_BYTES = 16 * 1_048_576;
  * answer in words alone.
  */
 export async function outputMismatches(
-  schema: Readonly<Record<string, unknown>> | undefined,
+  { output_schema: schema, owner }: Pick<SpawnCommand, 'output_schema' | 'owner'>,
   result: ClaudeMessage | undefined,
   large: Pick<LargeValues, 'added' | 'restore'>,
 ): Promise<readonly Mismatch[]> {
@@ -23,6 +24,6 @@ export async function outputMismatches(
   if (added > MOST_CHECKED_BYTES)
     return [{ path: '', message: `it has ${added} bytes, and no more than ${MOST_CHECKED_BYTES} can be checked` }];
   const value: unknown = added === 0 ? told : JSON.parse(Buffer.concat([...large.restore(json)]).toString());
-  const verdict = await judge({ schema, answer: { value } });
+  const verdict = await judge({ schema, answer: { value } }, owner);
   return verdict.kind === 'fits' ? [] : verdict.mismatches;
 }

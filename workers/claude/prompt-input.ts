@@ -20,6 +20,11 @@ export class PromptInput {
     return true;
   }
 
+  /** Says what an earlier attempt was told, before anything that was said since. Call it before `messages`: the prompt is still the first. */
+  sayAgain(contents: readonly PromptContent[]): void {
+    this.#waiting.splice(1, 0, ...contents);
+  }
+
   end(): void {
     this.#ended = true;
     this.#changed.dispatchEvent(new Event('change'));

@@ -31,11 +31,11 @@ export interface AdmissionOptions {
 const MAX_SCHEMA_CHARS = 65_536;
 
 /** Claude's process would end at its start with what is no schema. */
-async function faultsOfSchema({ output_schema: schema }: SpawnRequest): Promise<Fault[]> {
+async function faultsOfSchema({ output_schema: schema }: SpawnRequest, owner: string): Promise<Fault[]> {
   if (schema === undefined) return [];
   if (JSON.stringify(schema).length > MAX_SCHEMA_CHARS)
     return [{ field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` }];
-  const verdict = await judge({ schema });
+  const verdict = await judge({ schema }, owner);
   if (verdict.kind === 'fits') return [];
   return verdict.mismatches.map(({ path, message }) => ({ field: `output_schema${dotted(path)}`, message }));
 }
@@ -58,7 +58,7 @@ export class Admission {
     const faults = [
       ...this.#faults(request, owner),
       ...(await this.#faultsOfWorkspace(request)),
-      ...(await faultsOfSchema(request)),
+      ...(await faultsOfSchema(request, owner)),
     ];
     if (faults.length > 0) throw invalid(faults);
     const { allowed_tools: allowed = [] } = request;

@@ -77,9 +77,9 @@ export class ApprovalRules {
     return held.map(({ record }) => record).find((rule) => applies(rule, approval));
   }
 
-  /** Deletes the rules for a session that is deleted. @throws {BrokerError} */
-  removeOfSession(sessionId: string, owner: string): Promise<void> {
-    return this.#removeAll(owner, (rule) => rule.session_id === sessionId);
+  /** Deletes the rules for sessions that are deleted. @throws {BrokerError} */
+  removeOfSessions(sessionIds: ReadonlySet<string>, owner: string): Promise<void> {
+    return this.#removeAll(owner, ({ session_id: id }) => id !== undefined && sessionIds.has(id));
   }
 
   /** Deletes the rules for an agent that is removed: another one may get its id. @throws {BrokerError} */

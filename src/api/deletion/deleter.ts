@@ -26,10 +26,10 @@ export interface DeleterOptions {
   readonly tasks: Pick<TaskReader, 'task'>;
   readonly model: Pick<ReadModel, 'list' | 'session'>;
   readonly taskRemover: Pick<TaskRemover, 'remove'>;
-  readonly sessionRemover: Pick<SessionRemover, 'remove' | 'standing'>;
+  readonly sessionRemover: Pick<SessionRemover, 'remove'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
-  readonly records: Pick<SessionRecords, 'find' | 'ownerOf'>;
+  readonly records: Pick<SessionRecords, 'among' | 'ownerOf'>;
   readonly names: Pick<SessionNames, 'find'>;
   /** What else there is of owners. */
   readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
@@ -184,22 +184,26 @@ export class Deleter {
     by: Principal,
   ): Promise<Removal<T> & { readonly left: readonly LeftOnHost[] }> {
     const removal = await this.#options.taskRemover.remove(tasks, by.owner);
-    const last = new Map(removal.removed.map((task) => [task.session_id, task]));
-    const empty: T[] = [];
-    for (const task of last.values()) if (await this.#isEmpty(task)) empty.push(task);
-    const sessions = empty.map(({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }));
+    const sessions = (await this.#empty(removal.removed)).map(
+      ({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }),
+    );
     // A session that a task was taken into meanwhile goes on.
     const { left } = await this.#options.sessionRemover.remove(sessions, by.owner);
     return { ...removal, left };
   }
 
-  /** Its session would still tell what the deleted task was asked and answered. */
-  async #isEmpty({ session_id: sessionId }: Removable): Promise<boolean> {
-    const { model, records, sessionRemover } = this.#options;
-    const others = await model.list({ owner: undefined, sessionId }, 1);
-    if (others.rows.length > 0 || (await records.find(sessionId)) !== undefined) return false;
-    // Another API may have just taken a task in: the session goes on.
-    return (await sessionRemover.standing(sessionId)) === undefined;
+  /** A task of each session that is left without tasks: it would still tell what they were asked and answered. An imported one stays. */
+  async #empty(tasks: readonly Removable[]): Promise<Removable[]> {
+    const { model, records } = this.#options;
+    const bySession = new Map(tasks.map((task) => [task.session_id, task]));
+    const empty: Removable[] = [];
+    await Promise.all(
+      [...bySession].map(async ([id, task]) => {
+        if ((await model.session(id)) === undefined) empty.push(task);
+      }),
+    );
+    const imported = await records.among(empty.map(({ session_id: id }) => id));
+    return empty.filter(({ session_id: id }) => !imported.has(id));
   }
 
   /** @throws {ApiError} of the first task or session that stays */

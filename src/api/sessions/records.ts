@@ -5,8 +5,11 @@ import { SessionRecord } from '../../../contracts/sessions.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { purge } from '../../broker/purge.js';
-import { lastBySubject, nextBySubject, subjectsOf } from '../../broker/read.js';
+import { hasAny, lastBySubject, nextBySubject, subjectsOf } from '../../broker/read.js';
 import { parseJson } from '../../json.js';
+
+/** So many are asked for one by one, rather than with a list of all. */
+const FEW = 8;
 
 /** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
 export class SessionRecords {
@@ -33,6 +36,16 @@ export class SessionRecords {
   async ids(): Promise<string[]> {
     const subjects = await subjectsOf(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord('*'));
     return subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1));
+  }
+
+  /** Which of these sessions have one, good or bad. @throws {BrokerError} */
+  async among(sessionIds: readonly string[]): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    if (sessionIds.length > FEW) for (const id of await this.ids()) found.add(id);
+    else
+      for (const id of sessionIds)
+        if (await hasAny(this.#broker, `KV_${BUCKET.sessions}`, SUBJECT.sessionRecord(id))) found.add(id);
+    return new Set(sessionIds.filter((id) => found.has(id)));
   }
 
   /** By its record, or who began its transcript; undefined: there is none, or nobody knows. @throws {BrokerError} */

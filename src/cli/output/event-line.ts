@@ -24,7 +24,7 @@ function summary(type: string, data: Readonly<Record<string, unknown>>): string 
     case 'SPAWN_MESSAGE':
       return messageSummary(data['message']);
     case 'SPAWN_INPUT':
-      return String(data['text']);
+      return typeof data['text'] === 'string' ? data['text'] : '(the text is not stored any more)';
     case 'SPAWN_COMPLETE':
       return (data['output'] as { result?: string } | undefined)?.result ?? '';
     case 'APPROVAL_REQUESTED':
