@@ -48,13 +48,13 @@ for (const broken of brokenCitations(projectFiles())) {
 
 /** The documents, and the code whose comments cite them. */
 function projectFiles(): Map<string, string> {
-  const inFolders = ['contracts', 'src', 'workers', 'test', 'docs'].flatMap((folder) =>
-    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name))),
-  );
-  const paths = ['README.md', 'CHANGELOG.md', 'nats.conf', ...inFolders];
-  return new Map(paths.map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]));
+  const folders = ['contracts', 'src', 'workers', 'test', 'docs'];
+  const entries = [
+    ...readdirSync(ROOT, { withFileTypes: true }),
+    ...folders.flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })),
+  ];
+  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  return new Map(paths.map((path) => [relative(ROOT, path), readFileSync(path, 'utf8')]));
 }
 
 function keep(file: string, what: string, before: string, after: string): void {
