@@ -93,13 +93,17 @@ describe('sessions with the real claude', { skip }, async () => {
     const holds = async (session_id: string, ids: readonly string[]): Promise<void> => {
       const tasks = await Promise.all(ids.map((id) => api.task(id)));
       assert.ok(tasks.every(({ usage }) => (usage?.output_tokens ?? 0) > 0));
-      // Claude was killed before it wrote its own figures: then they are estimated, and its next ones don't include them.
-      if (tasks.some(({ usage }) => usage?.estimated === true)) return;
       const before = tasks.map(({ usage }) => usage?.cost_usd ?? 0);
       assert.ok(before.every((cost) => cost > 0));
       const last = await run({ prompt: 'and now?', session_id });
       const sum = before.reduce((sofar, cost) => sofar + cost, last.cost);
-      assert.ok(Math.abs(sum - last.total) < 1e-9, `${sum} is not ${last.total}`);
+      // Claude was killed before its own figures came: then they are estimated, and its next ones may or may not include them.
+      if (tasks.some(({ usage }) => usage?.estimated === true))
+        assert.ok(
+          last.total > last.cost - 1e-9 && last.total < sum + 1e-9,
+          `${last.total} is not within ${last.cost} and ${sum}`,
+        );
+      else assert.ok(Math.abs(sum - last.total) < 1e-9, `${sum} is not ${last.total}`);
       assert.ok(Math.abs((await get<Session>(`/sessions/${session_id}`)).usage.cost_usd - sum) < 1e-9);
     };
 

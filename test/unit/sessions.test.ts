@@ -7,6 +7,7 @@ import { sessionAfter } from '../../src/store/session-row.js';
 import { markdownOf } from '../../src/transcripts/markdown.js';
 import { usageOf as usageOfRows } from '../../src/api/usage.js';
 import { LOCAL } from '../../src/api/principal.js';
+import { ModelPrices } from '../../workers/claude/model-prices.js';
 import { CostMeter, costStateOf, type Counted } from '../../workers/claude/cost.js';
 import type { ClaudeMessage } from '../../workers/claude/ending.js';
 
@@ -198,5 +199,45 @@ describe('a transcript to read', () => {
     );
     assert.match(text, /````\na ``` b\n````/);
     assert.doesNotMatch(text, /not for people|hm/);
+  });
+});
+
+describe('the prices of a model', () => {
+  const tokens = (input: number, output: number, read: number, write: number) => ({
+    input_tokens: input,
+    output_tokens: output,
+    cache_read_tokens: read,
+    cache_write_tokens: write,
+  });
+  /** Unlike the ratios that estimates begin with. */
+  const [input, output, read, write] = [1e-6, 8e-6, 0.5e-6, 2e-6];
+  const truth = (of: ReturnType<typeof tokens>): number =>
+    of.input_tokens * input + of.output_tokens * output + of.cache_read_tokens * read + of.cache_write_tokens * write;
+
+  it('are learned from the sums that Claude gives, whatever their ratios are', () => {
+    const prices = new ModelPrices();
+    const mixtures = [
+      tokens(900, 20, 0, 50),
+      tokens(50, 400, 100, 0),
+      tokens(10, 30, 9_000, 0),
+      tokens(0, 60, 200, 800),
+    ];
+    const learn = (of: ReturnType<typeof tokens>): void =>
+      prices.learn({
+        m: {
+          inputTokens: of.input_tokens,
+          outputTokens: of.output_tokens,
+          cacheReadInputTokens: of.cache_read_tokens,
+          cacheCreationInputTokens: of.cache_write_tokens,
+          costUSD: truth(of),
+        },
+      });
+    const asked = tokens(100, 300, 2_000, 100);
+    const off = (): number => Math.abs(prices.costOf('m', asked) / truth(asked) - 1);
+    for (const mixture of mixtures) learn(mixture);
+    const first = off();
+    for (let n = 0; n < 20; n++) for (const mixture of mixtures) learn(mixture);
+    assert.ok(off() < 0.02 && off() < first, `${off()} after ${first}`);
+    assert.equal(prices.costOf('unknown', asked), 0);
   });
 });
