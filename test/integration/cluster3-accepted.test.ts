@@ -11,6 +11,7 @@ import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { readConfig } from '../../src/config.js';
 import { readStream } from '../../src/broker/replay.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
+import type { TestBroker } from '../fixtures/broker.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { WorkerLab } from '../fixtures/worker.js';
@@ -160,5 +161,51 @@ describe('tasks, in a cluster of three', () => {
     await client.until(({ type, data }) => type === 'SPAWN_COMPLETE' && data['task_id'] === taken);
     client.socket.terminate();
     await cluster.servers[leader]?.restart();
+  });
+
+  it('do not wait for a stream that is not essential and has no leader; without a leader of KSI_EVENTS the API is not ready, and they wait', async () => {
+    await cluster.healthy();
+    await lab.worker();
+    const { streams } = api.broker.jsm;
+    /** Leaves the stream two copies and ends the server that has the second one: the first is no majority. */
+    const depose = async (stream: string): Promise<TestBroker | undefined> => {
+      await streams.update(stream, { num_replicas: 2 });
+      let replicas: readonly string[] = [];
+      while (replicas.length !== 1)
+        replicas = (await streams.info(stream)).cluster?.replicas?.map(({ name }) => name) ?? [];
+      const server = cluster.servers[Number(replicas[0]?.slice(1))];
+      await server?.kill();
+      return server;
+    };
+    const isLed = async (stream: string): Promise<boolean> =>
+      streams.info(stream).then(
+        ({ cluster: { leader = '' } = {} }) => leader !== '',
+        () => false,
+      );
+    const ready = async (): Promise<Answer> => api.request('/readyz');
+    const until = async (holds: () => Promise<boolean>): Promise<void> => {
+      while (!(await holds())) await sleep(100);
+    };
+
+    const first = await depose(STREAM.ended);
+    await until(async () => !(await isLed(STREAM.ended)) && (await ready()).status === 200);
+    const done = await api.post({ prompt: 'x' }, '?wait=60');
+    assert.deepEqual([done.status, done.body['status']], [200, 'completed']);
+    assert.ok(!(await isLed(STREAM.ended)));
+    await first?.restart();
+    await cluster.healthy();
+
+    const second = await depose(STREAM.events);
+    await until(async () => !(await isLed(STREAM.events)));
+    await until(async () => /KSI_EVENTS/.test(String((await ready()).body['reason'])));
+    // A command is accepted by KSI_COMMANDS alone, which may be choosing another leader now.
+    let accepted: Answer;
+    do accepted = await api.post({ prompt: 'x' });
+    while (accepted.status === 503);
+    assert.equal(accepted.status, 202, JSON.stringify(accepted.body));
+    assert.equal((await ready()).status, 503);
+    await second?.restart();
+    await until(async () => (await ready()).status === 200);
+    await until(async () => (await api.task(String(accepted.body['task_id']))).status === 'completed');
   });
 });
