@@ -54,6 +54,16 @@ describe('large values', () => {
     assert.ok(textOf(one.restore(`[${texts.join(',')}]`)) === `[${json},${json},{"a":"ksi-large-1:0"}]`);
   });
 
+  it('are named where they stand within a longer text, and left where they can be put back', async () => {
+    const large = new LargeValues();
+    const json = `{"result":"${long('x')}"}`;
+    const { result } = JSON.parse((await large.condense(inPieces(json))).toString()) as { result: string };
+    const text = JSON.stringify({ error: `It failed: ${result}`, said: `${result}\n"${result}"`, output: { result } });
+    const name = `[a text of ${long('x').length + 2} bytes]`;
+    const named = JSON.parse(large.named(text)) as object;
+    assert.deepEqual(named, { error: `It failed: ${name}`, said: `${name}\n"${name}"`, output: { result } });
+  });
+
   it('are freed of credentials, wherever a piece ends', async () => {
     const redaction = new Redaction(['sk-secret-"1"', 'other-secret']);
     const json = JSON.stringify({ a: `${long('x')}sk-secret-"1"other-secretsk-secret-"1"` });

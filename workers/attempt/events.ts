@@ -192,7 +192,7 @@ export class AttemptEvents {
 
   #add<T extends EventType>(type: T, subject: string, data: EventData<T>): string {
     const { identity, claim, traceparent } = this.#options;
-    const event = newEvent(this.#options.broker.clock, type, data);
+    const event = newEvent(this.#options.broker.clock, type, this.#readable(data));
     const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: claim.startSeq };
     const publication = eventPublication(event, subject, expect, traceparent);
     const { payload } = publication;
@@ -201,6 +201,14 @@ export class AttemptEvents {
     const restore = added === 0 ? undefined : (json: string): Iterable<Buffer> => this.large.restore(json, redaction);
     this.#outbox.add({ event, publication, bytes: Buffer.byteLength(payload) + added, restore });
     return event.id;
+  }
+
+  /** The same, without tokens that stand within texts of its own, as in an error's message. */
+  #readable<T>(data: T): T {
+    if (!this.large.any) return data;
+    const json = JSON.stringify(data);
+    const named = this.large.named(json);
+    return named === json ? data : (JSON.parse(named) as T);
   }
 
   /** Stores a batch through outages, always the identical one, until it is stored or the attempt has no right to. */

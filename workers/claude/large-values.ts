@@ -41,13 +41,12 @@ export class LargeValues {
   async condense(json: readonly Buffer[]): Promise<Buffer> {
     if (lengthOf(json) <= LARGE_BODY_BYTES) return Buffer.concat(json);
     const kept: Buffer[] = [];
-    let at = 0;
+    const cuts = new Cuts(json);
     for (const [from, to] of await largeRanges(json)) {
-      kept.push(...between(json, at, from), Buffer.from(`"${this.#mark}:${this.#values.length}"`));
-      this.#values.push(between(json, from, to));
-      at = to;
+      kept.push(...cuts.upTo(from), Buffer.from(`"${this.#mark}:${this.#values.length}"`));
+      this.#values.push(cuts.upTo(to));
     }
-    return Buffer.concat([...kept, ...between(json, at, Infinity)]);
+    return Buffer.concat([...kept, ...cuts.upTo(Infinity)]);
   }
 
   /** How many bytes `restore` adds to `json`. */
@@ -57,6 +56,18 @@ export class LargeValues {
       0,
     );
     return this.#others.reduce((sum, other) => sum + other.added(json), own);
+  }
+
+  /** Names the values whose token stands within a longer text, as in an error's message. `restore` cannot put them back there. */
+  named(json: string): string {
+    const own = json.includes(this.#mark)
+      ? json.replaceAll(
+          new RegExp(`("?)${this.#mark}:(\\d+)("?)`, 'g'),
+          (token, before: string, n: string, after: string) =>
+            before !== '' && after !== '' ? token : `${before}[a text of ${lengthOf(this.#value(n))} bytes]${after}`,
+        )
+      : json;
+    return this.#others.reduce((text, other) => other.named(text), own);
   }
 
   /** Something is taken out. */
@@ -91,15 +102,31 @@ export class LargeValues {
 
 const lengthOf = (pieces: readonly Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
-/** The part of a text between two positions. */
-function between(pieces: readonly Buffer[], from: number, to: number): Buffer[] {
-  const found: Buffer[] = [];
-  let start = 0;
-  for (const piece of pieces) {
-    if (start < to && start + piece.length > from) found.push(piece.subarray(Math.max(0, from - start), to - start));
-    start += piece.length;
+/** Cuts a text in pieces into parts, from its beginning to its end. Each piece is looked at once, however many parts there are. */
+class Cuts {
+  readonly #pieces: readonly Buffer[];
+  #piece = 0;
+  /** Where the piece begins in the text. */
+  #start = 0;
+  #at = 0;
+
+  constructor(pieces: readonly Buffer[]) {
+    this.#pieces = pieces;
   }
-  return found;
+
+  /** The part from the end of the last one to the position `to`. */
+  upTo(to: number): Buffer[] {
+    const part: Buffer[] = [];
+    for (let piece = this.#pieces[this.#piece]; piece !== undefined; piece = this.#pieces[++this.#piece]) {
+      const end = this.#start + piece.length;
+      const cut = Math.min(to, end);
+      if (cut > this.#at) part.push(piece.subarray(this.#at - this.#start, cut - this.#start));
+      this.#at = Math.max(this.#at, cut);
+      if (to < end) break;
+      this.#start = end;
+    }
+    return part;
+  }
 }
 
 interface Open {
