@@ -6,6 +6,9 @@ export type PermissionMode = (typeof PERMISSION_MODES)[number];
 
 export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 
+/** What a task may do in its working folder. */
+export const WORKSPACE_ACCESSES = ['write', 'read'] as const;
+
 /**
  * What a token may do. `spawn`: run, steer and put back tasks; `read`: see tasks, sessions, events, workers; `approve`: answer
  * approvals; `agents`: agents, messages, shared state (what a managed agent runs takes `spawn` too); `admin`: tokens and whatever else is the operator's.

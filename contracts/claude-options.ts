@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { EFFORTS, PERMISSION_MODES, type PermissionMode } from './choices.js';
+import { EFFORTS, PERMISSION_MODES, WORKSPACE_ACCESSES, type PermissionMode } from './choices.js';
 import { TOOL_RULE_PATTERN } from './tool-policy.js';
 
 /** A value that begins with a dash would be a flag to claude. */
@@ -91,6 +91,13 @@ export const ClaudeOptions = Type.Object({
       maximum: 86_400,
       default: 600,
       description: 'How long an answer is waited for; then it is refused. That time does not count for `timeout_s`.',
+    }),
+  ),
+  workspace_access: Type.Optional(
+    Type.Enum([...WORKSPACE_ACCESSES], {
+      default: 'write',
+      description:
+        '`write`: in a `workspace` it waits until it may write there (KSI_WORKSPACE_WRITERS). `read`: its working folder is mounted read-only, and it waits for nobody. That takes a worker with a sandbox.',
     }),
   ),
   include_deltas: Type.Optional(

@@ -222,6 +222,11 @@ export const Config = Type.Object({
     'Folders that tasks may work in, by comma, as `name=/path`; a request names one as its `workspace`. The same names on every worker and API.',
     '^$|^[A-Za-z0-9_-]{1,64}=/[^,]*(,[A-Za-z0-9_-]{1,64}=/[^,]*)*$',
   ),
+  KSI_WORKSPACE_WRITERS: list(
+    '1',
+    'How many tasks may write in a workspace at once; `0`: any number. After it, by comma, other numbers for some roots: `1,builds=4`. The same on every worker and API.',
+    '^\\d{1,4}(,[A-Za-z0-9_-]{1,64}=\\d{1,4})*$',
+  ),
   KSI_TOOL_POLICY: Type.Optional(
     Text(
       'JSON file that says which tools tasks may use, whatever they ask for (docs/security.md). Read anew when it changes.',

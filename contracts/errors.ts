@@ -405,6 +405,8 @@ export const CANCEL_REASONS = ['not_accepted', 'requested', 'budget_exceeded', '
  * - `host_unable`: its host was short of something, or could not clean the run's place.
  */
 export const UNCOUNTED_REASONS = ['worker_lost', 'worker_drained', 'broker_lost', 'host_unable'] as const;
+/** Reasons in SPAWN_WAITING. */
+export const WAITING_REASONS = ['session_busy', 'workspace_busy'] as const;
 /** Reasons in SPAWN_RETRY. */
 export const RETRY_REASONS = [...UNCOUNTED_REASONS, ...(Object.keys(TASK_ERRORS) as TaskErrorCode[])] as const;
 /**

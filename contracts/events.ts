@@ -4,7 +4,7 @@ import { APPROVAL_DECISIONS, approvalFields } from './approvals.js';
 import { AGENT_KINDS, AGENT_STATUSES } from './agents.js';
 import { BlobRef } from './blob.js';
 import { conversationEvents } from './conversation-events.js';
-import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS } from './errors.js';
+import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS, WAITING_REASONS } from './errors.js';
 import { McpServerState } from './mcp-servers.js';
 import { Metadata } from './metadata.js';
 import { messageFields, TaskMessage } from './messages.js';
@@ -99,7 +99,7 @@ export const EVENT_DATA = {
       Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
     ),
   }),
-  SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Literal('session_busy') }),
+  SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Enum([...WAITING_REASONS]) }),
   SPAWN_START: Type.Object({
     ...attemptFields,
     worker_id: Type.String(),

@@ -34,6 +34,8 @@ export const BUCKET = {
   exchanges: 'ksi_exchanges',
   /** Owners' own ages of what is kept, and which API looks for what is old. */
   retention: 'ksi_retention',
+  /** Which tasks may write in a workspace, and which wait for that. */
+  workspaces: 'ksi_workspaces',
   /** Up to where each agent has taken its messages. */
   inboxes: 'ksi_inboxes',
   /** External agents whose clients read their inboxes. */
@@ -161,6 +163,8 @@ export const SUBJECT = {
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
   /** What an exchange of an owner's agents has had: an entry of a KV bucket. `*` for the owner: whose it is. */
   exchange: (owner: string, exchangeId: string) => `$KV.${BUCKET.exchanges}.${owner}.${exchangeId}`,
+  /** Who writes in the workspaces of a root, and who waits: an entry of a KV bucket. */
+  places: (root: string) => `$KV.${BUCKET.workspaces}.${root}`,
   /** Entries of a KV bucket: an owner's own ages, and which API looks for what is old. */
   retention: (owner: string) => `$KV.${BUCKET.retention}.owner.${owner}`,
   retentionLease: `$KV.${BUCKET.retention}.lease`,
@@ -270,6 +274,8 @@ export const HEADER = {
   taskId: 'Ksi-Task-Id',
   /** On a command: how many tasks led to it, each by its own hands; absent: none. */
   depth: 'Ksi-Depth',
+  /** On a parked run: the root of the workspace that it waits for. */
+  workspaceRoot: 'Ksi-Workspace-Root',
   /** On a session's transcript: whose task wrote it. Its first message says whose the session is. */
   owner: 'Ksi-Owner',
 } as const;

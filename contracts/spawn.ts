@@ -94,6 +94,7 @@ export const SpawnCommand = Type.Object({
     Type.Integer({ minimum: 1, description: 'How many tasks led to it, each by its own hands; absent: none.' }),
   ),
   spawned_by: Type.Optional(Type.String({ description: 'The last of them.' })),
+  ancestors: Type.Optional(Type.Array(Type.String(), { description: 'All of them, the first one first.' })),
   hops: Type.Optional(
     Type.Integer({
       minimum: 1,

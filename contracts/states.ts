@@ -28,7 +28,12 @@ export interface TaskState {
 export const TASK_STATES = {
   scheduled: { token: 'scheduled', event: 'SPAWN_SCHEDULED', to: ['queued', 'cancelled'] },
   queued: { token: 'queued', event: 'SPAWN_QUEUED', to: ['running', 'waiting', 'cancelled', 'expired'] },
-  waiting: { token: 'waiting', event: 'SPAWN_WAITING', to: ['queued', 'running', 'cancelled', 'expired'] },
+  waiting: {
+    token: 'waiting',
+    event: 'SPAWN_WAITING',
+    // First for its session, then for its workspace.
+    to: ['waiting', 'queued', 'running', 'cancelled', 'expired'],
+  },
   running: { token: 'start', event: 'SPAWN_START', to: ['retrying', 'completed', 'failed', 'cancelled'] },
   retrying: { token: 'retry', event: 'SPAWN_RETRY', to: ['running', 'cancelled', 'failed'] },
   completed: { token: 'complete', event: 'SPAWN_COMPLETE', to: [] },

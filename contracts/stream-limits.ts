@@ -29,6 +29,7 @@ const DEFAULT_MAX_BYTES: Readonly<Record<string, number>> = {
   [kv(BUCKET.exchanges)]: 256 * MIB,
   [kv(BUCKET.approvalRules)]: 64 * MIB,
   [kv(BUCKET.retention)]: 16 * MIB,
+  [kv(BUCKET.workspaces)]: 16 * MIB,
   [kv(BUCKET.agents)]: 256 * MIB,
   [kv(BUCKET.agentPresence)]: 64 * MIB,
   [kv(BUCKET.inboxes)]: 256 * MIB,

@@ -209,6 +209,7 @@ const unlimitedSpecs = (
     config.KSI_NATS_SERVERS,
   ),
   bucket(BUCKET.retention, "Owners' own ages of what is kept, and which API sees to it", 0, config.KSI_NATS_SERVERS),
+  bucket(BUCKET.workspaces, 'Who writes in each workspace, and who waits', 0, config.KSI_NATS_SERVERS),
   watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
   watchedBucket(
     BUCKET.agentPresence,

@@ -27,6 +27,11 @@ export class Workspaces {
     this.#roots = roots;
   }
 
+  /** The operator has named none. */
+  get none(): boolean {
+    return this.#roots.size === 0;
+  }
+
   /**
    * By its real path, which must be the one that was asked for: a symbolic link on the way below its root could lead anywhere.
    * @param workspace `<root>` or `<root>/<folder>/…`
@@ -38,7 +43,7 @@ export class Workspaces {
     if (!PATTERN.test(workspace)) return refused(`${JSON.stringify(workspace)} is not of the form name/folder`);
     if (configured === undefined)
       return refused(
-        `there is no root ${name}: ${this.#roots.size === 0 ? 'the operator has set none in KSI_WORKSPACES' : `there is ${[...this.#roots.keys()].join(', ')}`}`,
+        `there is no root ${name}: ${this.none ? 'the operator has set none in KSI_WORKSPACES' : `there is ${[...this.#roots.keys()].join(', ')}`}`,
       );
     try {
       const root = await realpath(configured);
@@ -73,3 +78,10 @@ export class Workspaces {
 }
 
 const refused = (why: string): FoundWorkspace => ({ kind: 'refused', why });
+
+/** How many tasks may write at once in the workspaces of a root, by KSI_WORKSPACE_WRITERS; 0: any number. */
+export function writersIn(configured: string): (root: string) => number {
+  const [most = '', ...others] = listOf(configured);
+  const own = new Map(others.map((item) => item.split('=') as [string, string]));
+  return (root) => Number(own.get(root) ?? most);
+}

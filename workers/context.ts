@@ -37,8 +37,10 @@ export interface WorkerContext {
   /** Called with the time, in ms since 1970, at which a usage limit that Claude reported is reset. */
   readonly onUsageLimit: (resetsAt: number) => void;
   readonly keeper: Keeper;
-  readonly workspaces: Pick<Workspaces, 'find'>;
   readonly worktrees: Pick<Worktrees, 'note'>;
+  readonly workspaces: Pick<Workspaces, 'find' | 'none'>;
+  /** How many tasks may write at once in the workspaces of a root; 0: any number. */
+  readonly writersIn: (root: string) => number;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
   readonly mcpServers: Pick<McpServersFile, 'current'>;
   /** Of each attempt; Infinity: none. */

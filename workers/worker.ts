@@ -14,7 +14,7 @@ import { listOf } from '../src/config.js';
 import { mcpServersFile } from '../src/mcp-servers.js';
 import { DiskRoom } from '../src/process/disk-room.js';
 import { toolPolicyFile } from '../src/tools/policy-file.js';
-import { Workspaces } from '../src/workspaces.js';
+import { Workspaces, writersIn } from '../src/workspaces.js';
 import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
@@ -200,6 +200,7 @@ export class Worker {
       keeper: this.#keeper,
       workspaces: new Workspaces(config.KSI_WORKSPACES),
       worktrees,
+      writersIn: writersIn(config.KSI_WORKSPACE_WRITERS),
       toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
       mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),
       limits: { memoryBytes: megabytes(config.KSI_TASK_MEMORY_MB), outputBytes: megabytes(config.KSI_TASK_OUTPUT_MB) },

@@ -18,7 +18,8 @@ import { DiskRoom, dataFolders } from '../process/disk-room.js';
 import { mcpServersFile } from '../mcp-servers.js';
 import { PromptLibrary } from '../prompts/library.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
-import { Workspaces } from '../workspaces.js';
+import { Workspaces, writersIn } from '../workspaces.js';
+import { sweepPlaces } from '../broker/workspace-places.js';
 import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
@@ -396,6 +397,10 @@ async function startOnce(options: ApiOptions, again: boolean): Promise<Api> {
         {
           done: 'cancelled tasks whose command was lost with KSI_COMMANDS',
           sweep: (until) => lostCommands.sweep(until),
+        },
+        {
+          done: 'repaired places in workspaces',
+          sweep: (until) => sweepPlaces(broker, writersIn(config.KSI_WORKSPACE_WRITERS), until),
         },
       ],
       log,

@@ -7,6 +7,7 @@ import { isBrokerError } from './errors.js';
 import { bySequence, deleteMessage, lastBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule, putSchedule } from './schedules.js';
 import { asRun, queueOf, releaseSession, type StandingTask } from './session-queue.js';
+import { sessionsWaitingForPlaces, waitsForPlace } from './workspace-records.js';
 
 /**
  * Runs that wait long for their next attempt: moved, in their session's place, to a lane that no consumer serves, with a schedule that
@@ -38,12 +39,18 @@ export async function isSuperseded(broker: Broker, { taskId, sessionId }: TaskRe
 }
 
 /**
- * Puts a run that must wait, by its task's last state, into the parking lane, with its schedule. The caller acknowledges
- * the delivered one afterwards.
+ * Puts a run that must wait into the parking lane: by its task's last state until a time, with a schedule, or for its workspace. The caller
+ * acknowledges the delivered one afterwards.
+ * @param root of the workspace that it waits for; `letIn` of its places wakes it.
  * @returns false when the run is not its session's any more: somebody else has seen to it.
  * @throws {BrokerError}
  */
-export async function park(broker: Broker, task: TaskRef, run: StandingTask & { seq: number }): Promise<boolean> {
+export async function park(
+  broker: Broker,
+  task: TaskRef,
+  run: StandingTask & { seq: number },
+  root?: string,
+): Promise<boolean> {
   const filter = SUBJECT.session(task.sessionId);
   for (let tries = 1; ; tries++) {
     // In this order: what comes later makes the expectation on `last` fail.
@@ -53,14 +60,16 @@ export async function park(broker: Broker, task: TaskRef, run: StandingTask & { 
     if (current.seq > run.seq) break;
     try {
       const subject = SUBJECT.parked(queueOf(run), task.sessionId);
-      await broker.publisher.publish(asRun(run, subject, { filter, seq: last.seq }));
+      const parked = asRun(run, subject, { filter, seq: last.seq });
+      const waits = root === undefined ? {} : { [HEADER.workspaceRoot]: root };
+      await broker.publisher.publish({ ...parked, headers: { ...parked.headers, ...waits } });
       break;
     } catch (error) {
       // A lost acknowledgement looks like a conflict too; the next look tells.
       if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
     }
   }
-  // A cancellation that still saw the old run is found here, a later one finds the parked run.
+  // A cancellation that still saw the old run is found here, a later one finds the parked run. So is a workspace that has become free.
   await keepParked(broker, task);
   return true;
 }
@@ -72,6 +81,8 @@ export type Woken =
   | { kind: 'released' }
   /** It is a run again. */
   | { kind: 'awake' }
+  /** It waits for its workspace. */
+  | { kind: 'held' }
   | { kind: 'early'; dueAt: number };
 
 /** Wakes the parked run of a task, or sees to it that it will be. Safe to repeat. @throws {BrokerError} */
@@ -104,6 +115,7 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
       return { kind: 'gone' };
     }
     if (state === 'running') return { kind: 'gone' };
+    if (state === 'held') return { kind: 'held' };
     if (state > now) return { kind: 'early', dueAt: state };
     try {
       const subject = SUBJECT.run(queueOf(parked), 'next', task.sessionId);
@@ -118,14 +130,16 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
 }
 
 /**
- * When the next attempt of a task may start, in ms since 1970; or `running` while an attempt that has an earlier run message
- * goes on (its worker stood still between its last look and parking the run): how that ends decides.
+ * When the next attempt of a task may start, in ms since 1970; `held` while it waits for its workspace; or `running` while an attempt that
+ * has an earlier run message goes on (its worker stood still between its last look and parking the run): how that ends decides.
  */
-async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<number | 'running' | 'ended'> {
+async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<number | 'running' | 'held' | 'ended'> {
   const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
   const status = last === undefined ? undefined : statusOfSubject(last.subject);
+  if (status !== undefined && isEnded(status)) return 'ended';
+  const root = parked.header(HEADER.workspaceRoot);
+  if (root !== '' && status !== 'running') return (await waitsForPlace(broker, root, taskId)) ? 'held' : 0;
   if (last === undefined || status === undefined) return 0;
-  if (isEnded(status)) return 'ended';
   // A bad event must not hold its session up for ever: the run is woken, and its attempt decides.
   const { data = {} } = (parseJson(last.data) ?? {}) as Partial<StoredEvent>;
   if (status === 'retrying') return Date.parse((data as Partial<EventData<'SPAWN_RETRY'>>).retry_at ?? '') || 0;
@@ -157,7 +171,8 @@ export async function sweepParked(
   const scheduled = (await subjectsOf(broker, STREAM.schedules, SUBJECT.schedulesAll))
     .map(parkedTaskOf)
     .filter((task) => task !== undefined);
-  const sessions = new Set(scheduled.map(({ sessionId }) => sessionId));
+  const waiting = parked.length === 0 ? [] : await sessionsWaitingForPlaces(broker);
+  const sessions = new Set([...scheduled.map(({ sessionId }) => sessionId), ...waiting]);
   let repaired = 0;
   for (const subject of parked) {
     if (signal.aborted) break;
@@ -165,7 +180,8 @@ export async function sweepParked(
     if (sessions.has(sessionId)) continue;
     const run = await lastBySubject(broker, STREAM.commands, subject);
     const taskId = run?.header(HEADER.taskId) ?? '';
-    if ((await keepParked(broker, { taskId, sessionId })).kind !== 'gone') repaired++;
+    const { kind } = await keepParked(broker, { taskId, sessionId });
+    if (kind !== 'gone' && kind !== 'held') repaired++;
   }
   for (const task of scheduled) {
     if (signal.aborted) break;

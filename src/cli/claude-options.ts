@@ -29,6 +29,7 @@ export interface ClaudeCliOptions {
   readonly approvals?: true;
   readonly approvalTimeout?: number;
   readonly workspace?: string;
+  readonly readOnly?: true;
   readonly attach?: Attachment[];
   readonly metadata?: Metadata;
 }
@@ -51,6 +52,7 @@ export const withConversationOptions = (command: Command): Command =>
     .option('--mcp-servers <names>', 'MCP servers that the operator keeps, by comma', commaList)
     .option('--approval-timeout <seconds>', 'how long an answer is waited for (600)', wholeNumber(1))
     .option('--workspace <folder>', 'working folder: a root that the operator named, or root/folder')
+    .option('--read-only', 'nothing in the working folder can be changed; it runs beside a task that writes there')
     .option('--metadata <name=value>', 'to find the task by; may be repeated', metadata);
 
 export const withClaudeOptions = (command: Command): Command =>
@@ -79,6 +81,7 @@ export const claudeOptionsOf = (options: ClaudeCliOptions): Omit<SpawnRequest, '
     approvals: options.approvals,
     approval_timeout_s: options.approvalTimeout,
     workspace: options.workspace,
+    workspace_access: options.readOnly === true ? 'read' : undefined,
     attachments: options.attach,
     metadata: options.metadata,
   });

@@ -98,11 +98,16 @@ async function follow(
   throw signal.reason;
 }
 
+const WAITS: Readonly<Record<string, string>> = {
+  session_busy: 'waiting for the session',
+  workspace_busy: 'waiting for the workspace',
+};
+
 /** What a spinner says before Claude does. */
 function labelOf(message: Exclude<EventMessage, { op: string }>): string | undefined {
   switch (message.type) {
     case 'SPAWN_WAITING':
-      return 'waiting for the session';
+      return WAITS[String(message.data['reason'])] ?? 'waiting';
     case 'SPAWN_START':
       return 'running';
     case 'SPAWN_RETRY':

@@ -52,6 +52,7 @@ export type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
 export type { OperationName } from '../../contracts/operations.js';
 export { PRIORITIES, type Priority } from '../../contracts/names.js';
 export type { QueueList, QueueShown } from '../../contracts/queues.js';
+export type { WorkspaceShown } from '../../contracts/workspace.js';
 export type {
   ImportAnswer,
   Session,

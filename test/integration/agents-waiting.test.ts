@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Task } from '../../contracts/http.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { AgentsOver } from '../fixtures/agents.js';
@@ -15,10 +19,14 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
   let api: ApiOn;
   let messages: MessagesStandin;
   let here: AgentsOver;
+  let site: string;
   before(async () => {
     messages = await startMessagesStandin({ deltaMs: 1 });
-    lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_PROCESS: 'worker-1', KSI_CONCURRENCY: '2' });
-    api = await startApiOn(lab.server.url);
+    site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-waiting-')));
+    const workspaces = { KSI_WORKSPACES: `site=${site}` };
+    const config = { KSI_CLAUDE_BIN: CLAUDE_REAL ?? '', KSI_PROCESS: 'worker-1', KSI_CONCURRENCY: '2' };
+    lab = await WorkerLab.start({ ...config, ...workspaces });
+    api = await startApiOn(lab.server.url, workspaces);
     here = new AgentsOver(() => api.url);
     const env = { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' };
     await lab.worker({ env, containment });
@@ -27,6 +35,7 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     await api.stop();
     await lab.stop();
     await messages.stop();
+    await rm(site, { recursive: true, force: true });
   });
 
   it('get their results though they hold every slot of the cluster', async () => {
@@ -51,5 +60,16 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     };
     assert.deepEqual([children.tasks.map(({ spawned_by: by }) => by), children.total.tasks], [[parent], 1]);
     assert.ok(children.total.usage.cost_usd > 0);
+  });
+
+  it('lend them the workspace in which they write', async () => {
+    await here.register({ agent_id: 'builder', kind: 'managed', hands: ['spawn'], options: { workspace: 'site' } });
+    const call = `[[tool:mcp__ksi__task_spawn ${JSON.stringify({ prompt: 'Say PAPAYA', wait_s: 120 })}]]`;
+    await here.send({ from: 'asker', to: 'builder', content: `Find out. ${call}` });
+    const [answer] = await here.inbox('asker', '?wait=60');
+    assert.match(answer?.content ?? '', /"status":"completed","ended":true,"result":"[^]*Say PAPAYA/);
+    const { tasks } = (await here.ask('GET', '/tasks?limit=2')).body as { tasks: Task[] };
+    const [child, parent] = tasks;
+    assert.deepEqual([child?.spawned_by, child?.workspace, parent?.workspace], [parent?.task_id, 'site', 'site']);
   });
 });

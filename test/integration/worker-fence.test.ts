@@ -60,6 +60,7 @@ describe('the fence', () => {
       environment: { env: {}, secrets: [], credentials: [] },
       workspaces: new Workspaces(''),
       worktrees: new Worktrees(lab.dir, log),
+      writersIn: () => 1,
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
       onUsageLimit: () => undefined,

@@ -10,6 +10,7 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { deleteMessage } from '../../src/broker/read.js';
 import { directRun, promote, storeWaiting, type TaskMessage } from '../../src/broker/session-queue.js';
+import { sweepPlaces } from '../../src/broker/workspace-places.js';
 import { simBroker } from './connection.js';
 import { Link } from './link.js';
 import { SimProcess } from './process.js';
@@ -43,7 +44,10 @@ export class SimApi {
     const expirer = { sweep: async () => 0 };
     // A read model may be behind; it is never ahead.
     const hasEnded = (taskId: string): boolean => scheduler.random() < 0.8 && this.#hasEnded(taskId);
-    if (flaws.noSweeper !== true) new Sweeper(this.#broker, expirer, hasEnded, [], log).start();
+    if (flaws.noSweeper !== true) {
+      const sweep = (signal: AbortSignal): Promise<number> => sweepPlaces(this.#broker, () => 1, signal);
+      new Sweeper(this.#broker, expirer, hasEnded, [{ done: 'repaired places in workspaces', sweep }], log).start();
+    }
     new Due({ broker: this.#broker, log }).start();
   }
 

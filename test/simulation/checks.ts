@@ -4,7 +4,7 @@ import { isEnded, statusOfEvent } from '../../contracts/states.js';
 import { effectivePolicy } from '../../workers/policy.js';
 import { MAX_LOST_STARTS } from '../../workers/attempt/history.js';
 import { EPOCH, MAX_SKEW_MS } from './process.js';
-import type { Chronicle, RecordedEvent } from './chronicle.js';
+import type { Chronicle, ClaudeRunRecord, RecordedEvent } from './chronicle.js';
 import { matches, type SimMessage, type SimStream } from './stream.js';
 
 /** The invariants of docs/design/terms-and-wire.md#invariants, over all that is known of a world's run. What is broken becomes a violation of the record. */
@@ -19,7 +19,7 @@ export function checkAll(record: Chronicle): void {
     policy(record, taskId, events);
   }
   deadLetters(record);
-  oneClaudeOfASession(record);
+  oneClaudeAtOnce(record);
 }
 
 /** As a run is stored: it is its session's only one, but for those that have ended, and for its own task's of before a wait. */
@@ -31,10 +31,15 @@ export function checkRuns(record: Chronicle, commands: SimStream, { subject, hea
     if (run.seq === seq || !matches(SUBJECT.sessionRuns(sessionId), run.subject)) continue;
     const taskId = run.header.get(HEADER.taskId);
     const events = record.events.filter((one) => one.taskId === taskId);
-    const may = taskId === mine ? events.some(({ event }) => event.type === 'SPAWN_START') : events.some(isOutcome);
+    const may = events.some(taskId === mine ? mayBeParked : isOutcome);
     if (!may) record.violate(`a run of ${mine} is stored beside one of ${taskId} in the same session`);
   }
 }
+
+/** Its run may be another message from now on: it has begun, or waits for its workspace. */
+const mayBeParked = ({ event }: RecordedEvent): boolean =>
+  event.type === 'SPAWN_START' ||
+  (event.type === 'SPAWN_WAITING' && (event.data as EventData<'SPAWN_WAITING'>).reason === 'workspace_busy');
 
 const isOutcome = ({ event }: RecordedEvent): boolean => {
   const status = statusOfEvent(event.type);
@@ -163,14 +168,15 @@ function deadLetters(record: Chronicle): void {
 const TOLERATED_MS = 25;
 
 /** Of processes that did not stand still: their leases are to see to it. What is written is fenced in any case. */
-function oneClaudeOfASession(record: Chronicle): void {
+function oneClaudeAtOnce(record: Chronicle): void {
+  const placeOf = ({ taskId, sessionId }: ClaudeRunRecord): string => record.posted.get(taskId)?.workspace ?? sessionId;
   for (const [index, earlier] of record.claude.entries())
     for (const later of record.claude.slice(index + 1)) {
-      if (later.sessionId !== earlier.sessionId) continue;
+      if (placeOf(later) !== placeOf(earlier)) continue;
       // The one whose lease ran out may be either: it may have been slow to begin (seed 1381).
       if (earlier.excused() || later.excused()) continue;
       const ms = Math.round((earlier.over ?? Infinity) - later.begunAt);
       if (ms <= TOLERATED_MS) continue;
-      record.violate(`Claude runs ${later.taskId} for ${ms} ms beside ${earlier.taskId} in one session`);
+      record.violate(`Claude runs ${later.taskId} for ${ms} ms beside ${earlier.taskId} in ${placeOf(later)}`);
     }
 }

@@ -17,6 +17,11 @@ export const FLAWS: Readonly<{ [what: string]: () => Flaws }> = {
     everywhere((publication) =>
       publication.subject.endsWith('.start') ? without(publication, 'expect') : publication,
     ),
+  'two writers in a workspace for one': () => ({ worker: { writers: 2 } }),
+  'a place in a workspace that expects nothing': () =>
+    everywhere((publication) =>
+      publication.subject.startsWith('$KV.') ? without(publication, 'expect') : publication,
+    ),
   'output that expects nothing': () =>
     everywhere((publication) =>
       publication.subject.endsWith('.output') ? without(publication, 'expect') : publication,

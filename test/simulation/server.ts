@@ -1,5 +1,5 @@
 import { headers as newHeaders, type MsgHdrs } from '@nats-io/transport-node';
-import { CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/names.js';
 import { SimConsumer } from './consumer.js';
 import type { Link } from './link.js';
 import { EPOCH, type SimProcess } from './process.js';
@@ -40,6 +40,7 @@ export class SimServer {
     dead: new SimStream(STREAM.dead, [SUBJECT.deadAll]),
     ended: new SimStream(STREAM.ended, [SUBJECT.endedAll]),
     transcripts: new SimStream(STREAM.transcripts, ['ksi.transcripts.>']),
+    workspaces: new SimStream(`KV_${BUCKET.workspaces}`, [SUBJECT.places('*')]),
   };
   readonly links = new Set<Link>();
   /** When a delivery left, by its message's sequence and its count. */

@@ -29,6 +29,7 @@ export interface WorkerFlaws {
   readonly delivery?: (delivery: Delivery) => Delivery;
   readonly ending?: (ending: ClaudeEnding) => ClaudeEnding;
   readonly leaseMs?: number;
+  readonly writers?: number;
 }
 
 /** Journals of the workers of a host that died, for the next one. */
@@ -91,8 +92,9 @@ export class SimWorker {
       onUsageLimit: () => undefined,
       limits: {},
       memory: {},
-      workspaces: {},
       worktrees: { note: () => undefined },
+      workspaces: { none: world.workspace === undefined, find: async () => ({ kind: 'found', path: '' }) },
+      writersIn: () => flaws.writers ?? 1,
     };
     this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
     this.#lanes = new Lanes({

@@ -58,6 +58,8 @@ export class World {
   readonly pace: number;
   /** How likely it is that a message, or a step of a process, takes some time. */
   readonly hiccups: number;
+  /** All tasks write in one workspace; without, in folders of their sessions' own. */
+  readonly workspace: string | undefined;
   readonly #flaws: Flaws;
   readonly #hosts: Host[];
   readonly #workers: SimWorker[] = [];
@@ -67,6 +69,8 @@ export class World {
 
   constructor({ seed, traced = false, flaws = {} }: WorldOptions) {
     this.#flaws = flaws;
+    // Not drawn: a seed from before stays the world that it was.
+    this.workspace = seed % 4 === 0 ? 'site' : undefined;
     this.scheduler = new Scheduler(seededRandom(seed));
     this.record = new Chronicle(this.scheduler, traced);
     this.server = new SimServer(this.scheduler, this.leaseMs, {
@@ -176,6 +180,7 @@ export class World {
       accepted_at: new Date(EPOCH + this.scheduler.now).toISOString(),
       prompt: idOf(1, number),
       policy: this.#policy(),
+      ...(this.workspace === undefined ? {} : { workspace: this.workspace }),
     };
     const { task_id: taskId } = command;
     this.record.posted.set(taskId, command);

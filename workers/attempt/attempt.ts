@@ -41,6 +41,7 @@ import { TimeLimit } from './time-limit.js';
 import { refuseForeignSession } from './session-owner.js';
 import { Stopped, type StopReason } from './stop.js';
 import { toolsFor, type ClaudeTools } from './tools.js';
+import type { WorkspacePlace } from './workspace-place.js';
 
 export interface AttemptOptions {
   readonly context: WorkerContext;
@@ -52,6 +53,8 @@ export interface AttemptOptions {
   readonly claim: Claim;
   readonly events: AttemptEvents;
   readonly redaction: Redaction;
+  /** Where it writes in a workspace that others write in too. */
+  readonly place: WorkspacePlace | undefined;
 }
 
 /** How long a cancelled attempt waits for what Claude says at its end that it took: shorter than an API waits for the worker. */
@@ -228,6 +231,9 @@ export class Attempt {
     const begun = await transcript.exists();
     const ownFolder = (): Promise<string> => context.sessionFolder(sessionId, signal);
     const { path: cwd, workspace } = await folderOf(command, transcript, begun, { own: ownFolder, workspaces });
+    const readOnly = command.workspace_access === 'read';
+    if (readOnly && keeper.kind !== 'sandbox')
+      throw new TaskFault('workspace_unavailable', 'this worker has no sandbox, which alone can make it read-only');
     const resume = begun || (await this.#forked(transcript, cwd));
     const before = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     this.#cost = new CostMeter(sessionId, before, context.prices);
@@ -248,7 +254,7 @@ export class Attempt {
     const options = queryOptions(asked);
     const ask = this.#asking(tools);
     lease.throwIfLost();
-    const own = !resume && ask === undefined && workspace === undefined;
+    const own = !resume && ask === undefined && workspace === undefined && !readOnly;
     const warm = own ? context.warm?.take(options, place.login?.writable) : undefined;
     for (const { config } of [place, ...(warm === undefined ? [] : [warm.folders])]) this.#plan.mayLieIn(config);
     return context.runClaude({
@@ -261,6 +267,7 @@ export class Attempt {
       warm,
       onWarmRefused: (error) => context.log.warn({ err: error }, 'a process that was started before is not used'),
       cwd,
+      readOnly,
       visible: place.visible,
       login: place.login,
       env: environmentOf(environment.env, place),
@@ -320,11 +327,15 @@ export class Attempt {
     signal: AbortSignal,
   ): Promise<Awaited<ReturnType<typeof handsServer>> | undefined> {
     if (tools.length === 0) return Promise.resolve(undefined);
-    const { context, command, slot, events } = this.#options;
+    const { context, command, slot, events, place } = this.#options;
     const { broker, process, log } = context;
     const onWait = (): (() => void) => context.lend(slot);
+    const lendTo = place && ((awaited: string) => place.lendTo(awaited, signal));
     const lacking = (json: string): number => events.large.added(json);
-    return handsServer(new Hands({ broker, process, taskId: command.task_id, signal, log, onWait, lacking }), tools);
+    return handsServer(
+      new Hands({ broker, process, taskId: command.task_id, signal, log, onWait, lendTo, lacking }),
+      tools,
+    );
   }
 
   #asking(tools: ClaudeTools): Approvals['ask'] | undefined {

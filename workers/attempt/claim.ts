@@ -6,13 +6,15 @@ import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { queueOf } from '../../src/broker/session-queue.js';
 import { publishCertainly, whileUnavailable } from '../certain.js';
 import { rewindTranscript, transcriptEnd } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
 import { taskError } from '../outcome.js';
 import { pauseMs, type EffectivePolicy } from '../policy.js';
 import type { TaskIdentity } from './command.js';
-import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore } from './history.js';
+import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
+import type { WorkspacePlace } from './workspace-place.js';
 
 /** An attempt that is ours: its SPAWN_START is stored. */
 export interface Claim {
@@ -31,6 +33,8 @@ export type Claimed =
   | { kind: 'early'; pauseMs: number }
   /** It may be what takes workers down: it is to have one for itself. */
   | { kind: 'suspect' }
+  /** It waits for its workspace, or is to come again as too many wait for that. */
+  | { kind: 'held'; as: 'waits' | 'full' }
   /** A later message of the same run stands in its place: this one is only to be taken off the queue. */
   | { kind: 'superseded' }
   /** It has an outcome: only the rest of its end may be missing. */
@@ -45,7 +49,7 @@ const TRIES = 3;
  * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
  * taken over; one that was lost too often is given up.
  * @param policy undefined: the command can't be read.
- * @param alone nothing else runs in this worker.
+ * @param further `alone`: nothing else runs in this worker. `place`: in the workspace that it is to write in.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
@@ -54,7 +58,7 @@ export async function claimTask(
   delivery: Delivery,
   policy: EffectivePolicy | undefined,
   signal: AbortSignal,
-  alone = false,
+  { alone = false, place }: { readonly alone?: boolean; readonly place?: WorkspacePlace | undefined } = {},
 ): Promise<Claimed> {
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
@@ -62,7 +66,7 @@ export async function claimTask(
     const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id));
     // What a crash while it was parked left; as old as any other, it could take over the living one.
     if (
-      position.kind !== 'new' &&
+      (position.kind !== 'new' || position.waitsFor !== undefined) &&
       (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
     )
       return { kind: 'superseded' };
@@ -74,9 +78,10 @@ export async function claimTask(
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
-    const claiming = { context, identity, run, publish, signal, alone };
+    const queue = queueOf(delivery);
+    const claiming = { context, identity, run, queue, publish, signal, alone, place };
     const claimed =
-      position.kind === 'new' ? await startNew(claiming, position.lastSeq, policy) : await takeOver(claiming, position);
+      position.kind === 'new' ? await startNew(claiming, position, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
   }
   return { kind: 'lost' };
@@ -113,15 +118,17 @@ interface Claiming {
   readonly run: EventData<'SPAWN_START'>['run'];
   readonly publish: PublishState;
   readonly signal: AbortSignal;
+  readonly queue: string;
   readonly alone: boolean;
+  readonly place: WorkspacePlace | undefined;
 }
 
 async function startNew(
   claiming: Claiming,
-  lastSeq: number,
+  { lastSeq, waitsFor }: Extract<TaskPosition, { kind: 'new' }>,
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
-  const { context, identity, publish, signal } = claiming;
+  const { context, identity, publish, signal, queue } = claiming;
   if (policy !== undefined && context.broker.clock.now() > policy.startBy) {
     const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
     const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
@@ -130,7 +137,10 @@ async function startNew(
   const transcript = await whileUnavailable(context.broker, signal, () =>
     transcriptEnd(context.broker, identity.session_id),
   );
-  return start(claiming, { attempt: 1, failures: 0, lastSeq, transcript });
+  const claimed = await start(claiming, { attempt: 1, failures: 0, lastSeq, transcript });
+  if (claimed?.kind !== 'held' || waitsFor === 'workspace_busy') return claimed;
+  const waiting = { queue, reason: 'workspace_busy' as const };
+  return (await publish('SPAWN_WAITING', TASK_STATES.waiting.token, waiting, lastSeq)) && claimed;
 }
 
 async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
@@ -164,10 +174,12 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
 }
 
 async function start(
-  { context, publish, run }: Claiming,
+  { context, publish, run, place, signal }: Claiming,
   { attempt, failures, lastSeq, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'> & { lastSeq: number },
 ): Promise<Claimed | undefined> {
   const { workerId, process, host } = context;
+  const entered = (await place?.enter(signal)) ?? 'in';
+  if (entered !== 'in') return { kind: 'held', as: entered };
   const data = { attempt, n: 1, worker_id: workerId, process, host, transcript_seq: transcript.from, run };
   const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
   if (stored === undefined) return undefined;

@@ -13,7 +13,8 @@ export interface TaskStateEvent {
 
 /** What the stored states of a task say to a worker that has its run. */
 export type TaskPosition =
-  | { kind: 'new'; lastSeq: number }
+  /** `waitsFor`: why it waits, by its last state. */
+  | { kind: 'new'; lastSeq: number; waitsFor?: EventData<'SPAWN_WAITING'>['reason'] }
   /** `held`: the delivery that its last attempt had, if there was one. */
   | { kind: 'ended'; held: RunDelivery | undefined }
   | RanBefore;
@@ -56,7 +57,11 @@ export async function readPosition(broker: Broker, taskId: string): Promise<Task
     status === 'waiting' ||
     status === 'scheduled'
   )
-    return { kind: 'new', lastSeq: last?.seq ?? 0 };
+    return {
+      kind: 'new',
+      lastSeq: last?.seq ?? 0,
+      ...(status === 'waiting' && last !== undefined ? whyWaiting(last) : {}),
+    };
   if (isEnded(status)) return { kind: 'ended', held: await lastHeld(broker, taskId) };
   return positionOf(await readStates(broker, taskId, last.seq));
 }
@@ -114,6 +119,10 @@ export const isStale = (delivery: RunDelivery, running: RunDelivery): boolean =>
   delivery.seq < running.seq || (delivery.seq === running.seq && delivery.delivery <= running.delivery);
 
 const timeOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
+
+const whyWaiting = (last: Stored): { waitsFor: EventData<'SPAWN_WAITING'>['reason'] } => ({
+  waitsFor: (asState(last).event.data as EventData<'SPAWN_WAITING'>).reason,
+});
 
 const startData = (event: StoredEvent): EventData<'SPAWN_START'> => event.data as EventData<'SPAWN_START'>;
 

@@ -15,6 +15,9 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
+/** What else an attempt must hold to go on: asked at each renewal. @throws {BrokerError} */
+type HoldsToo = () => Promise<boolean>;
+
 /** No timer of a process that is awake is so late. */
 const LATE_MS = 500;
 
@@ -28,6 +31,7 @@ export class Lease {
   /** Ids of the state events that this attempt published itself. */
   readonly #own = new Set<string>();
   #states = '';
+  #holdsToo: HoldsToo = () => Promise.resolve(true);
   #feed: Subscription | undefined;
   #forgetRenewal: (() => void) | undefined;
   #forgetDeadline: (() => void) | undefined;
@@ -61,7 +65,8 @@ export class Lease {
   }
 
   /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
-  start(taskId: string, startId: string): void {
+  start(taskId: string, startId: string, holdsToo = this.#holdsToo): void {
+    this.#holdsToo = holdsToo;
     this.#states = SUBJECT.taskStates(taskId);
     this.#own.add(startId);
     this.#feed = this.#options.broker.nc.subscribe(this.#states, {
@@ -118,6 +123,7 @@ export class Lease {
       // Read first: a renewal by one who was taken over prolongs the successor's lease.
       const last = await lastBySubject(broker, STREAM.events, this.#states);
       if (!this.#own.has(last?.header(HEADER.msgId) ?? '')) return this.#lose('fenced');
+      if (!(await this.#holdsToo())) return this.#lose('fenced');
       await delivery.renew();
     } catch (error) {
       if (!isBrokerError(error)) throw error;

@@ -23,6 +23,10 @@ export async function pauseRun(
   await offTheQueue(delivery, context, () => park(context.broker, refOf(identity), delivery));
 }
 
+/** Parks a run that waits for the workspace below `root`. As `pauseRun`. */
+export const holdRun = (delivery: Delivery, identity: TaskIdentity, root: string, context: Pausing): Promise<void> =>
+  offTheQueue(delivery, context, () => park(context.broker, refOf(identity), delivery, root));
+
 /** Takes a run off the queue in whose place a later message of its task stands, and sees to it that that one is woken. As `pauseRun`. */
 export const removeSuperseded = (delivery: Delivery, identity: TaskIdentity, context: Pausing): Promise<void> =>
   offTheQueue(delivery, context, () => keepParked(context.broker, refOf(identity)));

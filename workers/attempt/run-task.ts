@@ -20,8 +20,9 @@ import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
 import { untilAlone } from './alone.js';
-import { pauseRun, removeSuperseded } from './pause.js';
+import { holdRun, LONGEST_NAK_MS, pauseRun, removeSuperseded } from './pause.js';
 import { Stopped, type StopReason } from './stop.js';
+import { placeOf, type WorkspacePlace } from './workspace-place.js';
 
 /** How a delivered run ended here. */
 export type TaskEnd =
@@ -84,6 +85,7 @@ class TaskRun {
   readonly #lease: Lease;
   readonly #log: Logger;
   #held: Held | undefined;
+  #place: WorkspacePlace | undefined;
 
   constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
     this.#delivery = delivery;
@@ -113,13 +115,17 @@ class TaskRun {
     const traceparent = this.#delivery.header(HEADER.traceparent);
     const { retentionMs } = this.#context;
     const policy = read.kind === 'command' ? effectivePolicy(read.command, retentionMs) : undefined;
-    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, this.#lease.signal, alone);
+    const { signal } = this.#lease;
+    if (read.kind === 'command') this.#place = await placeOf(read.command, this.#context, signal);
+    const further = { alone, place: this.#place };
+    const claimed = await claimTask(this.#context, identity, this.#delivery, policy, signal, further);
     if (claimed.kind === 'suspect') return this.#runAlone();
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'early') {
       await pauseRun(this.#delivery, identity, claimed.pauseMs, this.#context);
       return 'given_back';
     }
+    if (claimed.kind === 'held') return this.#hold(identity, claimed.as);
     if (claimed.kind === 'superseded') {
       await removeSuperseded(this.#delivery, identity, this.#context);
       return 'lost';
@@ -127,7 +133,11 @@ class TaskRun {
     const command = read.kind === 'command' ? read.command : undefined;
     if (claimed.kind === 'ended') return this.#release(identity, 'ended', { command });
     const { claim } = claimed;
-    this.#lease.start(identity.task_id, claim.startId);
+    this.#lease.start(
+      identity.task_id,
+      claim.startId,
+      this.#place && (() => this.#place?.holds() ?? Promise.resolve(true)),
+    );
     const { attempt, startId, startSeq } = claim;
     this.#held = { identity, attempt, startId, startSeq, reply: this.#delivery.reply };
     this.#context.journal
@@ -151,7 +161,15 @@ class TaskRun {
       claim,
       events,
       redaction,
+      place: this.#place,
     });
+  }
+
+  /** The run keeps its session's place while it waits for its workspace; the slot is free for others. */
+  async #hold(identity: TaskIdentity, as: 'waits' | 'full'): Promise<TaskEnd> {
+    if (as === 'full') this.#delivery.giveBack(LONGEST_NAK_MS);
+    else if (this.#place !== undefined) await holdRun(this.#delivery, identity, this.#place.root, this.#context);
+    return 'given_back';
   }
 
   /** What this worker doesn't hold any more, or not as this run, is nothing to give back after its death. Never rejects. */
@@ -226,6 +244,7 @@ class TaskRun {
     const retryAt = clock.now() + afterMs;
     await events.failed(error, retryAt, error.code !== 'host_unable', usage);
     await this.#lease.stop();
+    await this.#place?.leave(clock.deadline(this.#context.leaseMs));
     await pauseRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
     return 'retrying';
@@ -258,6 +277,8 @@ class TaskRun {
           broker.optional.store('dead_letter', identity.task_id, bytes, () => postDeadLetter(broker, blobs, letter)),
         );
       }
+      // First: the session's next task works in the same workspace.
+      await this.#place?.leave(patience);
       await whileUnavailable(broker, patience, () =>
         releaseSession(broker, identity.session_id, identity.task_id, ack),
       );

@@ -34,6 +34,8 @@ export interface ClaudeRun {
   /** Asked for what needs permission; undefined: it is denied at once. */
   readonly ask: CanUseTool | undefined;
   readonly cwd: string;
+  /** Claude may not write in `cwd`. */
+  readonly readOnly: boolean;
   /** Paths beside `cwd` that Claude may write: its slot. */
   readonly visible: readonly string[];
   readonly login: Login | undefined;
@@ -236,7 +238,7 @@ async function claimed(
 /** It began under an id of its own. */
 const ofSession = (message: SDKMessage, sessionId: string): ClaudeMessage => ({ ...message, session_id: sessionId });
 
-const placeOf = ({ cwd, visible, login }: ClaudeRun): RunPlace => ({ cwd, visible, login });
+const placeOf = ({ cwd, readOnly, visible, login }: ClaudeRun): RunPlace => ({ cwd, readOnly, visible, login });
 
 const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
   ...run.options,

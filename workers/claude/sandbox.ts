@@ -8,8 +8,10 @@ import { isBelow } from '../../src/below.js';
 export interface Place {
   /** KSI_DIR. The run sees nothing below it but its workspace, `visible` and the login. */
   readonly ksiDir: string;
-  /** The run's workspace, which it may write. bubblewrap gets it as the open descriptor WORKSPACE_FD. */
+  /** The run's workspace. bubblewrap gets it as the open descriptor WORKSPACE_FD. */
   readonly cwd: string;
+  /** It may only read its workspace. */
+  readonly readOnly?: boolean;
   /** Further paths that it may write, below KSI_DIR too. Missing ones are left out. */
   readonly visible: readonly string[];
   /** Files with secrets outside KSI_DIR: an empty file stands in their place. */
@@ -58,14 +60,14 @@ const EMPTY_FOLDER_SIZE = '65536';
  * the workspace; the workspace; what is read-only and does not contain it; KSI_DIR, empty; what the run may see of it.
  */
 export function sandboxArguments(
-  { ksiDir, cwd, visible, hidden = [], login, source, empty = [] }: Place,
+  { ksiDir, cwd, readOnly: onlyRead = false, visible, hidden = [], login, source, empty = [] }: Place,
   asRoot = process.getuid?.() === 0,
 ): string[] {
   const home = realHome();
   const readOnly = [home, CODE, login?.folder].filter((path) => path !== undefined);
   const around = readOnly.filter((path) => isBelow(cwd, path));
   const beside = readOnly.filter((path) => !around.includes(path));
-  const workspace = ['--bind-fd', String(WORKSPACE_FD), cwd];
+  const workspace = [onlyRead ? '--ro-bind-fd' : '--bind-fd', String(WORKSPACE_FD), cwd];
   const below = isBelow(cwd, ksiDir);
   return [
     // bubblewrap closes a descriptor that it has read arguments from.

@@ -39,6 +39,12 @@ export async function transcriptEnd(broker: Broker, sessionId: string): Promise<
   return { last, from: Math.max(last, sub?.seq ?? 0) };
 }
 
+/** The working folder that a session is bound to; undefined: none, or its own. @throws {BrokerError} */
+export async function boundWorkspace(broker: Broker, sessionId: string): Promise<string | undefined> {
+  const bound = await lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId));
+  return bound === undefined ? undefined : workspaceOf(bound);
+}
+
 /**
  * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
  * @param holds whether the caller's attempt is still the one that runs; asked between reading and writing, so that one which
@@ -127,12 +133,9 @@ export class Transcript implements SessionStore {
   }
 
   /** The working folder that the session is bound to; undefined: none, or its own. @throws {BrokerError} */
-  async workspace(): Promise<string | undefined> {
+  workspace(): Promise<string | undefined> {
     const { broker, sessionId, signal } = this.#options;
-    const bound = await whileUnavailable(broker, signal, () =>
-      lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId)),
-    );
-    return bound === undefined ? undefined : workspaceOf(bound);
+    return whileUnavailable(broker, signal, () => boundWorkspace(broker, sessionId));
   }
 
   /** Binds the session to a working folder, before it begins there. */

@@ -14,6 +14,8 @@ import { askApi, type AskOptions } from './ask.js';
 export interface HandsOptions extends AskOptions {
   /** Called when it begins to wait for a task. @returns what is called when the wait is over. */
   readonly onWait?: () => () => void;
+  /** Called with the task that it waits for, of which an API has said that it goes on. @returns what is called before the tool answers. */
+  readonly lendTo?: ((taskId: string) => Promise<() => Promise<void>>) | undefined;
   /** How many bytes are taken out of what it is asked. */
   readonly lacking?: (json: string) => number;
 }
@@ -26,6 +28,7 @@ export class Hands {
   readonly #now: () => number;
   readonly #signal: AbortSignal;
   readonly #onWait: () => () => void;
+  readonly #lendTo: HandsOptions['lendTo'];
   readonly #lacking: (json: string) => number;
   #deeds = 0;
 
@@ -34,6 +37,7 @@ export class Hands {
     this.#now = () => options.broker.clock.monotonic();
     this.#signal = options.signal;
     this.#onWait = options.onWait ?? (() => () => undefined);
+    this.#lendTo = options.lendTo;
     this.#lacking = options.lacking ?? (() => 0);
   }
 
@@ -64,13 +68,20 @@ export class Hands {
   async #waiting(tool: HandToolName, input: Record<string, unknown>, waitS: number): Promise<HandsAnswer> {
     const until = this.#now() + waitS * 1_000;
     const left = (): number => Math.min(WAIT_PER_REQUEST_S, Math.max(0, until - this.#now()) / 1_000);
-    let answer = await this.#ask(tool, tool === 'task_wait' ? { ...input, wait_s: left() } : input);
-    while (answer.ok) {
-      const task = check(HandTask, answer.result);
-      if (!task.ok || task.value.ended || left() === 0) return answer;
-      this.#signal.throwIfAborted();
-      answer = await this.#ask('task_wait', { task_id: task.value.task_id, wait_s: left() });
+    const firstS = this.#lendTo === undefined ? left() : 0;
+    let answer = await this.#ask(tool, tool === 'task_wait' ? { ...input, wait_s: firstS } : input);
+    let returned: (() => Promise<void>) | undefined;
+    try {
+      while (answer.ok) {
+        const task = check(HandTask, answer.result);
+        if (!task.ok || task.value.ended || left() === 0) return answer;
+        this.#signal.throwIfAborted();
+        returned ??= await this.#lendTo?.(task.value.task_id);
+        answer = await this.#ask('task_wait', { task_id: task.value.task_id, wait_s: left() });
+      }
+      return answer;
+    } finally {
+      await returned?.();
     }
-    return answer;
   }
 }

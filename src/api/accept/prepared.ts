@@ -29,7 +29,7 @@ export interface Origin {
   /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
   readonly ofAgent?: Pick<
     SpawnCommand,
-    'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'hops' | 'exchange_id'
+    'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
   >;
 }
 

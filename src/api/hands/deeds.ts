@@ -18,7 +18,10 @@ import type { TaskReader } from '../task-reader.js';
 import type { Asker } from './asker.js';
 
 /** What a task that another one asks for has of it. */
-export type Spawned = Pick<SpawnCommand, 'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'hops' | 'exchange_id'>;
+export type Spawned = Pick<
+  SpawnCommand,
+  'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
+>;
 
 export interface DeedsOptions {
   readonly agents: Pick<Agents, 'page' | 'send'>;
@@ -121,6 +124,7 @@ export class Deeds {
         ...(command.hands === undefined ? {} : { hands: command.hands }),
         depth,
         spawned_by: command.task_id,
+        ancestors: [...(command.ancestors ?? []), command.task_id],
         hops,
         ...(exchangeId === undefined ? {} : { exchange_id: exchangeId }),
       },

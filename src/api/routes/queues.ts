@@ -3,6 +3,8 @@ import { Problem } from '../../../contracts/http.js';
 import { QueueList } from '../../../contracts/queues.js';
 import type { ApiContext } from '../context.js';
 import { queuesOf } from '../queues.js';
+import { principalOf } from '../request-principal.js';
+import { workspacesOf } from '../workspaces.js';
 
 export function queueRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get(
@@ -11,10 +13,13 @@ export function queueRoutes(app: FastifyInstance, context: ApiContext): void {
       config: { scope: 'read' },
       schema: {
         tags: ['System'],
-        summary: 'The queues: what stands in them, and who serves them',
+        summary: 'The queues: what stands in them, and who serves them; the workspaces, and which tasks write in them',
         response: { 200: QueueList, '4xx': Problem, '5xx': Problem },
       },
     },
-    async () => ({ queues: await queuesOf(context) }),
+    async (request) => ({
+      queues: await queuesOf(context),
+      workspaces: await workspacesOf(context, principalOf(request)),
+    }),
   );
 }

@@ -22,6 +22,7 @@ export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =
     hands: true,
     depth: true,
     spawned_by: true,
+    ancestors: true,
     hops: true,
     exchange_id: true,
   });

@@ -44,7 +44,13 @@ export class TurnView {
       case 'SPAWN_QUEUED':
         return { pieces: [], label: 'queued' };
       case 'SPAWN_WAITING':
-        return { pieces: [], label: 'waiting for what this session is at' };
+        return {
+          pieces: [],
+          label:
+            data['reason'] === 'workspace_busy'
+              ? 'waiting for another task in the workspace'
+              : 'waiting for what this session is at',
+        };
       case 'SPAWN_START':
         this.#started ??= Date.parse(message.timestamp);
         return { pieces: this.#answer.start(Number(data['attempt'])), label: 'thinking' };

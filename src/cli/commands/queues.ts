@@ -1,23 +1,46 @@
 import type { QueueShown } from '../../../contracts/queues.js';
+import type { WorkspaceShown } from '../../../contracts/workspace.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
 import { runCommand } from '../run.js';
 
+interface Options extends ListOptions {
+  readonly workspaces?: true;
+}
+
 /** `ksi queues`: the classes of work. */
 export function register(program: Command): void {
   withWatch(program.command('queues'))
     .description('List the queues: what stands in them, by priority, and how many workers serve them')
+    .option('--workspaces', 'list the workspaces instead: which tasks write in them, and which wait for that')
     .withNotes(
-      'READY is what a worker may take at once (high, normal, low, and those whose session has become free); WAITING for their session, PARKED for the time of their next attempt.',
+      'READY is what a worker may take at once (high, normal, low, and those whose session has become free); WAITING for their session, PARKED for the time of their next attempt or for their workspace.',
     )
-    .withExamples('ksi queues', 'ksi queues --watch', "ksi queues -o json | jq '.[] | select(.workers == [])'")
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .withExamples(
+      'ksi queues',
+      'ksi queues --watch',
+      'ksi queues --workspaces',
+      "ksi queues -o json | jq '.[] | select(.workers == [])'",
+    )
+    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
 }
 
-async function list(options: ListOptions): Promise<number> {
+async function list(options: Options): Promise<number> {
   await using client = clientOf(options);
+  if (options.workspaces === true)
+    return await showList(
+      client,
+      {
+        load: async (signal) => (await client.queues.workspaces({ signal })).workspaces,
+        key: ({ workspace }) => workspace,
+        table: () => WORKSPACES,
+        empty: 'No task writes in a workspace.',
+        subjects: ['ksi.events.task.*.state.*'],
+      },
+      options,
+    );
   return await showList(
     client,
     {
@@ -45,5 +68,16 @@ const TABLE: TableOf<QueueShown> = {
     String(parked),
     String(limit),
     workers.length === 0 ? 'none: tasks wait' : String(workers.length),
+  ],
+};
+
+const WORKSPACES: TableOf<WorkspaceShown> = {
+  head: ['WORKSPACE', 'LIMIT', 'WRITERS', 'WAITING', 'NEXT'],
+  row: ({ workspace, limit, writers, waiting }) => [
+    workspace,
+    String(limit),
+    writers.map(({ task_id: id = 'another owner’s' }) => id).join(', ') || 'none',
+    String(waiting.length),
+    waiting[0]?.task_id ?? '',
   ],
 };

@@ -24,7 +24,10 @@ export class AnswerPrinter {
     if (type === 'SPAWN_MESSAGE') this.#out(this.#answer.message(data['message']));
     if (type === 'APPROVAL_REQUESTED') this.#note(askedOf(data));
     if (type === 'APPROVAL_RESOLVED') this.#note(`answered: ${String(data['decision'])}`);
-    if (type === 'SPAWN_WAITING') this.#note('waiting: the session is busy with another task');
+    if (type === 'SPAWN_WAITING')
+      this.#note(
+        `waiting: the ${data['reason'] === 'workspace_busy' ? 'workspace' : 'session'} is busy with another task`,
+      );
     if (type === 'SPAWN_RETRY') this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`);
     const outcome = outcomeOf(message);
     if (outcome === undefined) return undefined;

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FORMAT_VERSION } from '../../contracts/names.js';
+import type { WorkspaceShown } from '../../contracts/workspace.js';
+import { readPlaces, writePlaces } from '../../src/broker/workspace-records.js';
+import { findContainment } from '../../workers/claude/containment.js';
+import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
+import { workerProcess } from '../fixtures/worker-process.js';
+import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+describe('tasks that write in one workspace', async () => {
+  const containment = await findContainment();
+  const noSandbox = containment.kind === 'sandbox' ? false : 'this host allows no sandbox';
+  let lab: WorkerLab;
+  let api: ApiOn;
+  let site: string;
+  before(async () => {
+    site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-places-')));
+    await mkdir(join(site, 'docs'));
+    const env = { KSI_WORKSPACES: `site=${site}`, KSI_LEASE_S: '3' };
+    lab = await WorkerLab.start({ ...env, KSI_CONCURRENCY: '2' });
+    api = await startApiOn(lab.server.url, env);
+    await lab.worker({ containment });
+    await lab.worker();
+  });
+  after(async () => {
+    await api.stop();
+    await lab.stop();
+    await rm(site, { recursive: true, force: true });
+  });
+
+  const post = async (prompt: string, workspace = 'site', command: object = {}, queue = 'default'): Promise<string> =>
+    (await lab.post(prompt, { queue, command: { workspace, policy: { max_attempts: 1 }, ...command } })).taskId;
+  const waits = (id: string): Promise<unknown> =>
+    lab.event('SPAWN_WAITING', id, ({ reason }) => reason === 'workspace_busy');
+  const cancel = async (id: string): Promise<void> =>
+    assert.equal((await api.call('POST', `/tasks/${id}/cancel`)).status, 200);
+  const shown = async (): Promise<WorkspaceShown[]> =>
+    (await api.call('GET', '/queues')).body['workspaces'] as WorkspaceShown[];
+  const types = (id: string): string[] =>
+    lab
+      .of(id)
+      .map(({ type }) => type)
+      .filter((type) => type !== 'SPAWN_MESSAGE');
+  const seqOf = (id: string, type: string): number =>
+    lab.seen.find(({ subject, event }) => subject.includes(id) && event.type === type)?.seq ?? assert.fail(type);
+
+  it('run one after the other over all workers, and hold no slot while they wait', async () => {
+    const ends = lab.ends.length;
+    const first = await post('[[hang]]');
+    await lab.event('SPAWN_START', first);
+    const rest: string[] = [];
+    for (const workspace of ['site/docs', 'site', 'site', 'site/docs']) {
+      rest.push(await post('x', workspace));
+      await waits(rest.at(-1) ?? '');
+    }
+    // As many as there are slots.
+    await Promise.all(
+      (await Promise.all([1, 2, 3, 4].map(() => lab.post('elsewhere')))).map((t) => lab.outcome(t.taskId)),
+    );
+    const [whole, docs] = await shown();
+    const waiting = (of: WorkspaceShown | undefined) => of?.waiting.map(({ task_id: id }) => id);
+    assert.deepEqual([docs?.workspace, docs?.writers, waiting(docs)], ['site/docs', [], [rest[0], rest[3]]]);
+    assert.deepEqual([whole?.workspace, whole?.limit, waiting(whole)], ['site', 1, [rest[1], rest[2]]]);
+    assert.deepEqual(
+      whole?.writers.map(({ task_id: id }) => id),
+      [first],
+    );
+    await cancel(rest[2] ?? '');
+    await cancel(first);
+    for (const id of rest) await lab.outcome(id);
+    for (const [at, id] of [rest[0], rest[1], rest[3]].entries()) {
+      assert.deepEqual(types(id ?? ''), ['SPAWN_QUEUED', 'SPAWN_WAITING', 'SPAWN_START', 'SPAWN_COMPLETE']);
+      const before = [first, rest[0], rest[1]][at] ?? '';
+      const end = seqOf(before, at === 0 ? 'SPAWN_CANCELLED' : 'SPAWN_COMPLETE');
+      assert.ok(seqOf(id ?? '', 'SPAWN_START') > end, 'one begins when the one before it has ended');
+    }
+    // Each was delivered once, and once more when it had its place.
+    assert.equal(lab.ends.slice(ends).filter((end) => end === 'given_back').length, 4);
+    while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
+    assert.deepEqual(await shown(), []);
+  });
+
+  it('run beside those that only read, which cannot write', { skip: noSandbox }, async () => {
+    const writer = await post('[[hang]]');
+    await lab.event('SPAWN_START', writer);
+    const outcomes: { type: string; code: string | undefined }[] = [];
+    // One of the two workers has no sandbox, and refuses.
+    while (!['SPAWN_COMPLETE', 'SPAWN_ERROR'].every((type) => outcomes.some((each) => each.type === type))) {
+      const { type, data } = await lab.outcome(await post('x', 'site', { workspace_access: 'read' }));
+      outcomes.push({ type, code: (data as { error?: { code: string } }).error?.code });
+    }
+    assert.ok(outcomes.every(({ code = 'workspace_unavailable' }) => code === 'workspace_unavailable'));
+    const wrote = await lab.outcome(await post('[[flaky:0]]', 'site', { workspace_access: 'read' }));
+    assert.equal(wrote.type, 'SPAWN_ERROR');
+    assert.ok(!existsSync(join(site, '.flaky')));
+    await cancel(writer);
+    assert.equal((await lab.outcome(await post('[[flaky:0]]'))).type, 'SPAWN_COMPLETE');
+    assert.ok(existsSync(join(site, '.flaky')));
+  });
+
+  it('get the place of one whose worker was killed, and not before it is off the queue', async () => {
+    const killed = workerProcess(lab, { KSI_QUEUES: 'lost', KSI_WORKSPACES: `site=${site}`, KSI_LEASE_S: '3' });
+    const other = await startApiOn(lab.server.url, { KSI_QUEUES: 'default,lost', KSI_LEASE_S: '3' });
+    const first = await post('[[hang]]', 'site', {}, 'lost');
+    await lab.event('SPAWN_START', first);
+    const second = await post('x');
+    await waits(second);
+    killed.kill('SIGKILL');
+    assert.equal((await other.call('POST', `/tasks/${first}/cancel`)).status, 200);
+    assert.ok(!types(second).includes('SPAWN_START'), 'what the other has started may be alive');
+    await lab.worker({ config: { KSI_QUEUES: 'lost' } });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(second));
+    await other.stop();
+  });
+
+  it('lose their attempt with their place', async () => {
+    const id = await post('[[hang]]');
+    await lab.event('SPAWN_START', id);
+    const ends = lab.ends.length;
+    const { revision } = await readPlaces(lab.broker, 'site');
+    assert.ok(await writePlaces(lab.broker, 'site', { v: FORMAT_VERSION, writers: [], waiting: [] }, revision));
+    assert.equal(await lab.until(() => lab.ends[ends]), 'fenced');
+    await lab.event('SPAWN_START', id, ({ attempt }) => attempt === 2);
+    await cancel(id);
+    await lab.outcome(id);
+  });
+});
