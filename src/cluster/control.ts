@@ -122,7 +122,7 @@ export async function askSupervisor(
   const signal = options.signal === undefined ? patience : AbortSignal.any([options.signal, patience]);
   let status: ClusterStatus;
   try {
-    status = await ask(path, { op: 'status' }, { signal });
+    status = await ask(path, { op: 'status' }, request.op === 'status' ? { ...options, signal } : { signal });
   } catch (error) {
     options.signal?.throwIfAborted();
     if (patience.aborted) throw silent(holder?.pid, withinMs);
