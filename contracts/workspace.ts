@@ -8,13 +8,11 @@ export const WORKSPACE_PATTERN = `^[A-Za-z0-9_-]{1,64}(/${SEGMENT}){0,16}$`;
 export const rootOf = (workspace: string): string => workspace.split('/', 1)[0] ?? '';
 
 /** What a session's working folder is, at `ksi.transcripts.<session_id>.$workspace`; the last one holds. */
-export interface WorkspaceBinding {
-  readonly v: number;
-  readonly workspace: string;
-}
-
-export const workspaceOf = ({ data }: { readonly data: Uint8Array }): string =>
-  (JSON.parse(new TextDecoder().decode(data)) as WorkspaceBinding).workspace;
+export const WorkspaceBinding = Type.Object({
+  v: Type.Integer(),
+  workspace: Type.String({ pattern: WORKSPACE_PATTERN }),
+});
+export type WorkspaceBinding = Static<typeof WorkspaceBinding>;
 
 const waitingFields = {
   task_id: Type.String(),

@@ -9,13 +9,19 @@ export function textOf(data: Uint8Array): string | undefined {
   }
 }
 
-/** The value that a message holds; undefined when it is not JSON in UTF-8, which every check refuses. */
-export function parseJson(data: Uint8Array): unknown {
+/** The value of a text; undefined when it is not JSON, which every check refuses. */
+export function parseText(text: string): unknown {
   try {
-    return JSON.parse(UTF8.decode(data));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** The same of the bytes that a message holds; undefined also when they are not UTF-8. */
+export function parseJson(data: Uint8Array): unknown {
+  const text = textOf(data);
+  return text === undefined ? undefined : parseText(text);
 }
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>

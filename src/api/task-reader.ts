@@ -9,6 +9,7 @@ import { asBrokerError, asStored, nextBySubject, streamPosition, type Stored } f
 import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../events/projection.js';
 import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
+import { isRecord, parseText } from '../json.js';
 import { ApiError, apiErrorOf, guarded } from './api-error.js';
 import { bodyOf, storedBody, type Body } from './bodies.js';
 import { decodePage, encodePage } from './page-cursor.js';
@@ -112,7 +113,7 @@ export class TaskReader {
 
   #whole(row: TaskRow): Task {
     const output = row.output === undefined ? this.#model.output(row.task_id) : undefined;
-    return { ...taskOf(row), ...(output === undefined ? {} : { output: outputIn(output) }) };
+    return { ...taskOf(row), ...outputIn(output) };
   }
 
   /** The first of the rows, with their outputs, up to `maxBytes` of them but at least one row. */
@@ -123,7 +124,7 @@ export class TaskReader {
       const output = this.#model.output(row.task_id);
       bytes += output === undefined ? 0 : Buffer.byteLength(output);
       if (tasks.length > 0 && bytes > maxBytes) break;
-      tasks.push({ ...taskOf(row), ...(output === undefined ? {} : { output: outputIn(output) }) });
+      tasks.push({ ...taskOf(row), ...outputIn(output) });
     }
     return tasks;
   }
@@ -182,7 +183,11 @@ export class TaskReader {
   }
 }
 
-const outputIn = (text: string): NonNullable<Task['output']> => JSON.parse(text) as NonNullable<Task['output']>;
+/** Without what a damaged file holds in its place: the task is shown all the same. */
+function outputIn(text: string | undefined): Pick<Task, 'output'> {
+  const output = text === undefined ? undefined : parseText(text);
+  return isRecord(output) ? { output } : {};
+}
 
 /** Milliseconds since the epoch in a UUIDv7; undefined for another UUID. */
 function timeOf(id: string): number | undefined {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Objm, type ObjectStore } from '@nats-io/obj';
+import { Type, type Static } from 'typebox';
 import type { BlobRef } from '../../contracts/blob.js';
+import { check } from '../../contracts/check.js';
 import { BUCKET } from '../../contracts/names.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
@@ -19,11 +21,8 @@ const OF_EVENTS = 'event/';
 export const eventBlob = (taskId: string, eventId: string): string => `${OF_EVENTS}${taskId}/${eventId}`;
 
 /** What an object store keeps of an object beside its chunks. */
-interface Info {
-  readonly nuid: string;
-  readonly digest: string;
-  readonly deleted?: boolean;
-}
+const Info = Type.Object({ nuid: Type.String(), digest: Type.String(), deleted: Type.Optional(Type.Boolean()) });
+type Info = Static<typeof Info>;
 
 /**
  * Bodies too large for a message, in object stores: those of events in one that their readers read too, all others in KSI's own.
@@ -116,15 +115,14 @@ export class Blobs {
   /** The chunks first: what is broken off can still be found. */
   async #remove(bucket: string, subject: string): Promise<void> {
     const info = await this.#info(bucket, subject, true);
-    if (info === undefined) return;
-    for (const filter of [chunkSubject(bucket, info.nuid), subject])
+    for (const filter of [...(info === undefined ? [] : [chunkSubject(bucket, info.nuid)]), subject])
       await purge(this.#broker, streamOf(bucket), filter);
   }
 
   async #info(bucket: string, subject: string, deleted = false): Promise<Info | undefined> {
     const stored = await lastBySubject(this.#broker, streamOf(bucket), subject);
-    const info = stored === undefined ? undefined : (parseJson(stored.data) as Info | undefined);
-    return info?.deleted === true && !deleted ? undefined : info;
+    const info = stored === undefined ? undefined : check(Info, parseJson(stored.data));
+    return info?.ok !== true || (info.value.deleted === true && !deleted) ? undefined : info.value;
   }
 
   #open(name: string): Promise<ObjectStore> {

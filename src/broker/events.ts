@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
 import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/names.js';
+import { isRecord, parseJson } from '../json.js';
 import { timestampOf, type Clock } from '../clock.js';
 import type { Expectation, Publication } from './publish.js';
 
@@ -16,6 +17,19 @@ export const newEvent = <T extends EventType>(
   timestamp: timestampOf(clock),
   data,
 });
+
+/**
+ * The event that a message holds. Its data is as its author wrote it.
+ * @returns undefined when it lacks what all readers rely on: one such message must not stop all that come after it.
+ */
+export const eventIn = (data: Uint8Array): StoredEvent | undefined => asEvent(parseJson(data));
+
+/** The same of its parsed JSON. */
+export function asEvent(value: unknown): StoredEvent | undefined {
+  if (!isRecord(value) || !isRecord(value['data'])) return undefined;
+  const isEvent = [value['id'], value['type'], value['timestamp']].every((field) => typeof field === 'string');
+  return isEvent ? (value as unknown as StoredEvent) : undefined;
+}
 
 /**
  * How an event is published so that KSI_EVENTS stores it as `subject` (`ksi.events.…`).

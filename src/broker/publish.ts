@@ -9,6 +9,7 @@ import {
 import { v7 as uuidv7 } from 'uuid';
 import { HEADER } from '../../contracts/names.js';
 import type { Clock } from '../clock.js';
+import { parseJson } from '../json.js';
 import { BrokerError, brokerErrorOf, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
@@ -229,7 +230,7 @@ interface AckBody extends ApiAnswer {
 }
 
 function parseAnswer(msg: Msg): AckBody | BrokerError {
-  if (msg.data.length > 0) return msg.json<AckBody>();
+  if (msg.data.length > 0) return (parseJson(msg.data) ?? {}) as AckBody;
   return msg.headers?.code === NO_RESPONDERS
     ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
     : new BrokerError('refused', 'The broker sent an empty answer');

@@ -1,11 +1,12 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfSubject } from '../../contracts/states.js';
 import type { Broker } from '../broker/connect.js';
+import { eventIn } from '../broker/events.js';
 import { lastBySubject, streamPosition } from '../broker/read.js';
 import { placeOf } from '../broker/session-queue.js';
 import { readStream } from '../broker/replay.js';
 import { findingsOf, type Finding } from './finding.js';
-import { Invariants, type SeenEvent } from './invariants.js';
+import { Invariants } from './invariants.js';
 
 const { ok, warning, failed, skipped } = findingsOf('events');
 /** What an API or a worker is about to do, it has done by then. */
@@ -27,9 +28,14 @@ export async function* checkEvents(
   const { lastSeq } = await streamPosition(broker, STREAM.events);
   const seen = new Invariants();
   for await (const { seq, subject, data } of readStream(broker, STREAM.events, 'ksi.events.task.>', 0, lastSeq)) {
-    const event = JSON.parse(new TextDecoder().decode(data)) as Pick<SeenEvent, 'timestamp' | 'data'>;
-    // A body that lies in the object store: its subject is enough.
-    seen.add({ seq, subject, timestamp: event.timestamp, data: event.data ?? {} });
+    const event = eventIn(data);
+    if (event !== undefined) seen.add({ seq, subject, timestamp: event.timestamp, data: { ...event.data } });
+    else
+      yield failed(
+        'events',
+        `what is stored at sequence ${seq} (${subject}) is no event`,
+        'Who but KSI may publish there?',
+      );
     if (time?.aborted === true) {
       yield skipped('invariants', `only ${seen.events.toLocaleString('en-US')} events could be read in time`, ALL);
       return;

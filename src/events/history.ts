@@ -1,5 +1,6 @@
 import { STREAM } from '../../contracts/names.js';
 import type { Broker } from '../broker/connect.js';
+import { eventIn } from '../broker/events.js';
 import { bySequence } from '../broker/read.js';
 import type { Position } from './cursor.js';
 
@@ -7,7 +8,8 @@ import type { Position } from './cursor.js';
 export async function eventIdAt(broker: Broker, seq: number): Promise<string | undefined> {
   if (seq === 0) return undefined;
   const stored = await bySequence(broker, STREAM.events, seq);
-  return stored === undefined ? undefined : idIn(stored.data);
+  // Of what is no event, the hub says no id either.
+  return stored === undefined ? undefined : (eventIn(stored.data)?.id ?? '');
 }
 
 /** Whether the stream has the position's event where it was. An event whose id is not known, or that is gone, proves nothing. @throws {BrokerError} */
@@ -15,13 +17,4 @@ export async function isOfThisHistory(broker: Broker, { seq, eventId }: Position
   if (eventId === undefined) return true;
   const id = await eventIdAt(broker, seq);
   return id === undefined || id === eventId;
-}
-
-function idIn(data: Uint8Array): string {
-  try {
-    const { id } = JSON.parse(new TextDecoder().decode(data)) as { id?: unknown };
-    return String(id);
-  } catch {
-    return ''; // As of an event that cannot be read.
-  }
 }

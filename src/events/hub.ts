@@ -1,6 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { LARGE_BODY_BYTES, type BlobRef } from '../../contracts/blob.js';
+import { BlobRef, LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import { check } from '../../contracts/check.js';
 import { withBody, type StoredEvent } from '../../contracts/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/states.js';
@@ -8,6 +9,8 @@ import { RECENT_OUTCOMES_MS } from '../../contracts/ws.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
+import { asEvent } from '../broker/events.js';
+import { parseJson, parseText, textOf } from '../json.js';
 import { streamPosition } from '../broker/read.js';
 import { BridgedEvent } from './bridged.js';
 import { encodeCursor, incarnationOf, type Position } from './cursor.js';
@@ -301,12 +304,14 @@ export class EventHub {
   /** @returns undefined when there is no such body. @throws {BrokerError} when the broker is away. */
   async #body(ref: BlobRef): Promise<unknown> {
     try {
-      return JSON.parse(DECODER.decode(await this.#blobs.get(ref))) as unknown;
+      const body = parseJson(await this.#blobs.get(ref));
+      if (body !== undefined) return body;
+      this.#log.error({ blob: ref.name }, "an event's body is not JSON");
     } catch (error) {
       if (isBrokerError(error, 'unavailable')) throw error;
       this.#log.error({ err: error, blob: ref.name }, "an event's body cannot be read");
-      return undefined;
     }
+    return undefined;
   }
 }
 
@@ -321,23 +326,11 @@ interface Parsed {
   readonly event: StoredEvent;
 }
 
-const DECODER = new TextDecoder();
-
 function parseEvent(data: Uint8Array): Parsed | undefined {
-  const text = DECODER.decode(data);
-  try {
-    const event: unknown = JSON.parse(text);
-    return isEvent(event) ? { text, event } : undefined;
-  } catch {
-    return undefined; // Shown as what it is: unreadable.
-  }
+  const text = textOf(data);
+  const event = text === undefined ? undefined : asEvent(parseText(text));
+  return text === undefined || event === undefined ? undefined : { text, event };
 }
-
-/** What everything here relies on: one message that lacks it must not stop all that come after it. */
-const isEvent = (value: unknown): value is StoredEvent => {
-  const { type, timestamp, data } = (value ?? {}) as { type?: unknown; timestamp?: unknown; data?: unknown };
-  return typeof type === 'string' && typeof timestamp === 'string' && typeof data === 'object' && data !== null;
-};
 
 /** Stands for an event that is none: its place in the stream is told all the same. */
 const UNREADABLE: Parsed = (() => {
@@ -345,4 +338,7 @@ const UNREADABLE: Parsed = (() => {
   return { text: JSON.stringify(event), event: event as unknown as StoredEvent };
 })();
 
-const refOf = (event: StoredEvent): BlobRef | undefined => ('ref' in event.data ? event.data.ref : undefined);
+function refOf(event: StoredEvent): BlobRef | undefined {
+  const ref = 'ref' in event.data ? check(BlobRef, event.data.ref) : undefined;
+  return ref?.ok === true ? ref.value : undefined;
+}

@@ -24,6 +24,8 @@ export interface StateEvent {
 export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow | undefined {
   const status = statusOfEvent(event.type);
   if (status === undefined || (row !== undefined && event.seq <= row.state_seq)) return row;
+  if (row === undefined && ![event.data['task_id'], event.data['session_id'], event.data['owner']].every(isText))
+    return row;
   const before = row ?? unknownTask(event);
   const { reason: _reason, ...kept } = before;
   const next: TaskRow = { ...kept, status, state_seq: event.seq };
@@ -31,6 +33,8 @@ export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow
   const apply = CHANGES[event.type as EventType] as ((row: TaskRow, event: StateEvent) => TaskRow) | undefined;
   return apply === undefined ? next : apply(next, event);
 }
+
+const isText = (value: unknown): boolean => typeof value === 'string';
 
 type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: EventData<T> }) => TaskRow;
 

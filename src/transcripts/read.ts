@@ -1,7 +1,9 @@
 import { STREAM } from '../../contracts/names.js';
-import type { BlobRef } from '../../contracts/blob.js';
+import { BlobRef } from '../../contracts/blob.js';
+import { check } from '../../contracts/check.js';
 import type { Broker } from '../broker/connect.js';
 import { nextBySubject, type Stored } from '../broker/read.js';
+import { isRecord, parseJson } from '../json.js';
 import type { TranscriptBody, TranscriptMessage } from './fold.js';
 
 export interface ReadTranscriptOptions {
@@ -16,7 +18,7 @@ export interface ReadTranscriptOptions {
   readonly step?: <T>(action: () => Promise<T>) => Promise<T>;
 }
 
-/** The messages of a session's transcript, in order, with the bodies that lie in the object store. @throws {BrokerError} */
+/** The messages of a session's transcript, in order, with the bodies that lie in the object store; without bad ones. @throws {BrokerError} */
 export async function readTranscript({
   broker,
   bodyOf,
@@ -24,22 +26,34 @@ export async function readTranscript({
   upTo,
   step = (action) => action(),
 }: ReadTranscriptOptions): Promise<TranscriptMessage[]> {
-  const whole = async (stored: Stored): Promise<TranscriptBody> => {
-    const body = parse(stored.data);
-    const { ref } = body;
-    return ref === undefined ? body : parse(await step(() => bodyOf(ref)));
+  const whole = async (stored: Stored): Promise<TranscriptBody | undefined> => {
+    const body = bodyIn(stored.data);
+    const ref = body?.ref;
+    return ref === undefined ? body : bodyIn(await step(() => bodyOf(ref)));
   };
   const messages: TranscriptMessage[] = [];
   for (let seq = 1; seq <= upTo;) {
     const stored = await step(() => nextBySubject(broker, STREAM.transcripts, subject, seq));
     if (stored === undefined || stored.seq > upTo) break;
-    messages.push({ seq: stored.seq, body: await whole(stored) });
+    const body = await whole(stored);
+    if (body !== undefined) messages.push({ seq: stored.seq, body });
     seq = stored.seq + 1;
   }
   return messages;
 }
 
-const parse = (data: Uint8Array): TranscriptBody => JSON.parse(new TextDecoder().decode(data)) as TranscriptBody;
+/** @returns undefined when it is not what a transcript holds, which must not keep all else of it from its readers. */
+function bodyIn(data: Uint8Array): TranscriptBody | undefined {
+  const body = parseJson(data);
+  if (!isRecord(body)) return undefined;
+  const { entries, rewind_to: to, ref } = body;
+  // Not by a schema: a transcript may have millions of values, and each reader of its entries looks at what it takes of them.
+  const isBody =
+    (entries === undefined || Array.isArray(entries)) &&
+    (to === undefined || Number.isSafeInteger(to)) &&
+    (ref === undefined || check(BlobRef, ref).ok);
+  return isBody ? (body as unknown as TranscriptBody) : undefined;
+}
 
 /** A subkey is a path; a subject's token holds neither dots nor spaces. */
 export const encodeSubkey = (subkey: string): string => Buffer.from(subkey).toString('base64url');

@@ -4,6 +4,7 @@ import { v4 as uuidv4 } from 'uuid';
 import { ConversationRecord } from '../../contracts/conversations.js';
 import { keyToken } from '../../contracts/key-token.js';
 import { SUBJECT } from '../../contracts/names.js';
+import { OPERATIONS } from '../../contracts/operations.js';
 import { putEntry } from '../../src/broker/kv.js';
 import { recordFor } from '../../src/conversations/begin.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
@@ -95,4 +96,144 @@ describe('a bad record', () => {
     await store(SUBJECT.worker('odd', 'odd'), '{');
     for (const path of ['/workers', '/queues']) await ask('GET', path, 200);
   });
+
+  it('of any kind fails no list, read or deletion of anything', async () => {
+    const task = await lab.spawn({ prompt: 'x', session_id: 'good' });
+    await lab.finish(task);
+    await ask('PUT', '/shared/good', 200, { value: 1 });
+    await ask('POST', '/identities', 201, { agent_id: 'good-identity' });
+    await ask('POST', '/agents/register', 201, { agent_id: 'good-agent' });
+    const { body: conversation } = await ask('POST', '/conversations', 201, { topic: 'x', mode: 'debate', agents: 2 });
+    const good = String(conversation['conversation_id']);
+
+    const ids: string[] = [];
+    for (const garbage of GARBAGE) {
+      const id = uuidv4();
+      ids.push(id);
+      await Promise.all(placesOf(id).map((subject) => store(subject, garbage)));
+    }
+    // What is a record, but not of its kind, of what there is otherwise.
+    for (const garbage of GARBAGE) {
+      for (const subject of [
+        SUBJECT.conversationLine(good, uuidv4()),
+        SUBJECT.agentMessage('good-agent', 'DIRECT_MESSAGE'),
+      ])
+        await store(subject.startsWith('ksi.events') ? SUBJECT.ingest(subject) : subject, garbage);
+      await store(SUBJECT.transcript(task.session_id), garbage);
+    }
+    // Its event comes after all of these.
+    await lab.finish(await lab.spawn({ prompt: 'last' }));
+
+    const failed: string[] = [];
+    const request = async (method: string, path: string): Promise<Said> => {
+      const said = await here
+        .ask(method, path)
+        .catch((error: unknown) => ({ status: 599, body: { code: String(error) } }));
+      // Of the bad record itself there is no more to say.
+      if (said.status >= 500 && said.body['code'] !== 'record_unreadable')
+        failed.push(`${method} ${path}: ${said.status} ${JSON.stringify(said.body)}`);
+      return said;
+    };
+    for (const [name, { method, path }] of Object.entries(OPERATIONS))
+      if (method === 'GET' && name !== 'task_event_body')
+        for (const id of path.includes(':')
+          ? [...ids, task.task_id, task.session_id, good, 'good', 'good-agent']
+          : [''])
+          await request(method, path.replace(/:[a-z_]+/, id));
+    for (const path of [
+      '/tasks?include=output',
+      '/tasks?include=not_accepted',
+      '/conversations?owner=*',
+      '/agents?owner=*',
+    ])
+      await request('GET', path);
+    const listed = async (path: string, what: string): Promise<void> =>
+      assert.ok(JSON.stringify((await request('GET', path)).body).includes(what), path);
+    await listed('/tasks', task.task_id);
+    await listed('/tasks?include=output', '"result":"done"');
+    await listed('/sessions', task.session_id);
+    await listed('/shared', '"good"');
+    await listed('/identities', 'good-identity');
+    await listed('/agents', 'good-agent');
+    await listed('/conversations', good);
+    await listed('/usage', 'tasks');
+    assert.deepEqual(failed.splice(0), []);
+
+    for (const [name, { method, path }] of Object.entries(OPERATIONS))
+      if (method === 'DELETE' && path.includes(':') && name !== 'owner_delete')
+        for (const id of ids) await request(method, path.replace(/:[a-z_]+/, id));
+    for (const path of [
+      '/tasks?status=completed',
+      `/sessions/${task.session_id}`,
+      `/conversations/${good}`,
+      '/shared/good',
+    ])
+      await request('DELETE', path);
+    for (let tries = 0; tries < 2; tries++) await request('DELETE', `/owners/${OWNER}`);
+    assert.deepEqual(failed, []);
+  });
 });
+
+/** What a record can be that is none: no JSON, JSON of another shape, and objects that lack what all of them have. */
+const GARBAGE: readonly unknown[] = [
+  '{',
+  '\u0000',
+  'null',
+  '7',
+  '"text"',
+  '[]',
+  {},
+  { v: 0 },
+  { v: 1, owner: OWNER },
+  { v: 1, owner: 7, entries: 7, rewind_to: 'x', ref: 7, workspace: 7, value: null },
+  { v: 1, id: 7, type: 'SPAWN_QUEUED', timestamp: 'now', data: null },
+  { v: 1, id: 'x', type: 'SPAWN_QUEUED', timestamp: 'now', data: {} },
+  { v: 1, id: 'x', type: 'SPAWN_COMPLETE', timestamp: 'now', data: { task_id: 7, owner: 7, ref: 7, usage: 7 } },
+  { v: 1, id: 'x', type: 'SPAWN_COMPLETE', timestamp: 'now', data: { owner: OWNER, agent_id: 'good-agent', ref: {} } },
+  {
+    v: 1,
+    id: 'x',
+    type: 'AGENT_MESSAGE',
+    timestamp: 'now',
+    data: { owner: OWNER, from: 7, content: 7, ref: { name: 'x', size: 1 } },
+  },
+];
+
+/** Where the records of every kind stand, of one id. */
+const placesOf = (id: string): string[] => [
+  SUBJECT.sessionRecord(id),
+  SUBJECT.sessionName(OWNER, keyToken(id)),
+  SUBJECT.token(id),
+  SUBJECT.ticket(id),
+  SUBJECT.idempotency(id),
+  SUBJECT.identity(OWNER, id),
+  SUBJECT.profile(OWNER, keyToken(id)),
+  SUBJECT.shared(OWNER, keyToken(id)),
+  SUBJECT.approvalRule(OWNER, id),
+  SUBJECT.exchange(OWNER, id),
+  SUBJECT.retention(OWNER),
+  SUBJECT.retentionLease,
+  SUBJECT.audit(OWNER, 'spawn'),
+  SUBJECT.worker(id, id),
+  SUBJECT.agent(id),
+  SUBJECT.inboxPosition(id),
+  SUBJECT.agentPresence(id),
+  SUBJECT.conversation(id),
+  SUBJECT.conversationLine(id, id),
+  SUBJECT.transcript(id),
+  SUBJECT.transcriptSub(id, 'eA'),
+  SUBJECT.sessionWorkspace(id),
+  SUBJECT.dead('default', id),
+  SUBJECT.ended(id),
+  ...[
+    SUBJECT.sharedEvent(OWNER, keyToken(id)),
+    SUBJECT.workerEvent(id, 'online'),
+    SUBJECT.agentMessage(id, 'DIRECT_MESSAGE'),
+    SUBJECT.agentEvent(id, 'registered'),
+    SUBJECT.conversationEvent(id, 'started'),
+    ...['queued', 'start', 'complete'].map((token) => SUBJECT.taskState(id, token)),
+    SUBJECT.taskOutput(id),
+    SUBJECT.taskApproval(id),
+    SUBJECT.taskInput(id),
+  ].map(SUBJECT.ingest),
+];

@@ -3,7 +3,7 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import { TASK_STATES } from '../../contracts/states.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { eventIn, eventPublication, newEvent } from '../../src/broker/events.js';
 import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { queueOf } from '../../src/broker/session-queue.js';
@@ -203,5 +203,6 @@ async function lastN({ broker }: WorkerContext, taskId: string): Promise<number>
   const output = await lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId));
   // An output before the last start is of an earlier attempt.
   if (output === undefined || output.seq < (starts?.seq ?? 0)) return 1;
-  return (JSON.parse(new TextDecoder().decode(output.data)) as { data: { n: number } }).data.n;
+  const { n = 1 } = (eventIn(output.data)?.data ?? {}) as { n?: number };
+  return n;
 }

@@ -1,9 +1,10 @@
 import { BlobRef } from '../../contracts/blob.js';
 import { check } from '../../contracts/check.js';
-import type { StoredEvent } from '../../contracts/events.js';
+import type { EventData } from '../../contracts/events.js';
 import { STREAM, SUBJECT } from '../../contracts/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { eventIn } from '../../src/broker/events.js';
 import { nextBySubject } from '../../src/broker/read.js';
 import { parseJson } from '../../src/json.js';
 
@@ -18,9 +19,9 @@ export async function readInputs(broker: Broker, blobs: Blobs, taskId: string, b
     const stored = await nextBySubject(broker, STREAM.events, SUBJECT.taskInput(taskId), seq);
     if (stored === undefined || stored.seq > before) return texts;
     seq = stored.seq + 1;
-    const { data } = parseJson(stored.data) as StoredEvent<'SPAWN_INPUT'>;
-    const { text, ref } = data;
+    const { text, ref } = (eventIn(stored.data)?.data ?? {}) as Partial<EventData<'SPAWN_INPUT'>>;
     const body = check(BlobRef, ref);
-    texts.push(text ?? (body.ok ? String(parseJson(await blobs.get(body.value))) : ''));
+    const said = body.ok ? parseJson(await blobs.get(body.value)) : text;
+    if (typeof said === 'string') texts.push(said);
   }
 }

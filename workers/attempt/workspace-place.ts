@@ -5,7 +5,7 @@ import { enterWorkspace, leaveWorkspace, lendWorkspace } from '../../src/broker/
 import { readPlaces } from '../../src/broker/workspace-records.js';
 import { timestampOf } from '../../src/clock.js';
 import { whileUnavailable } from '../certain.js';
-import { boundWorkspace } from '../claude/transcripts.js';
+import { boundWorkspace } from '../../src/transcripts/workspace.js';
 import type { WorkerContext } from '../context.js';
 
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;

@@ -6,7 +6,7 @@ import {
   type SessionSummaryEntry,
 } from '@anthropic-ai/claude-agent-sdk';
 import { v7 as uuidv7 } from 'uuid';
-import { workspaceOf, type WorkspaceBinding } from '../../contracts/workspace.js';
+import type { WorkspaceBinding } from '../../contracts/workspace.js';
 import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
 import type { BlobRef } from '../../contracts/blob.js';
 import type { Blobs } from '../../src/broker/blobs.js';
@@ -25,6 +25,7 @@ import {
 import type { LargeValues } from './large-values.js';
 import type { Redaction } from './redaction.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
+import { boundWorkspace } from '../../src/transcripts/workspace.js';
 
 /** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
 export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>
@@ -37,12 +38,6 @@ export async function transcriptEnd(broker: Broker, sessionId: string): Promise<
     lastBySubject(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '*')),
   ]);
   return { last, from: Math.max(last, sub?.seq ?? 0) };
-}
-
-/** The working folder that a session is bound to; undefined: none, or its own. @throws {BrokerError} */
-export async function boundWorkspace(broker: Broker, sessionId: string): Promise<string | undefined> {
-  const bound = await lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId));
-  return bound === undefined ? undefined : workspaceOf(bound);
 }
 
 /**

@@ -2,13 +2,13 @@ import type { Config } from '../../../contracts/config.js';
 import type { Fault } from '../../../contracts/check.js';
 import { DEFAULT_QUEUE, STREAM, SUBJECT } from '../../../contracts/names.js';
 import type { SpawnRequest } from '../../../contracts/spawn.js';
-import { workspaceOf } from '../../../contracts/workspace.js';
 import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
 import { listOf } from '../../config.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { judge } from '../../output-schema/judge.js';
 import { serversFor, type McpServersFile } from '../../mcp-servers.js';
+import { boundWorkspace } from '../../transcripts/workspace.js';
 import { layersOf, whyNotAsked } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces.js';
@@ -140,9 +140,7 @@ export class Admission {
 
   /** The workspace that a session works in. @throws {BrokerError} */
   async #folderOf(sessionId: string): Promise<string | undefined> {
-    const { broker } = this.#options;
-    const bound = await lastBySubject(broker, STREAM.transcripts, SUBJECT.sessionWorkspace(sessionId));
-    return bound === undefined ? undefined : workspaceOf(bound);
+    return boundWorkspace(this.#options.broker, sessionId);
   }
 
   /** Whose a session is; undefined: nobody's yet. @throws {ApiError} */

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import { Type } from 'typebox';
 import { v5 as uuidv5 } from 'uuid';
+import { check } from '../../../contracts/check.js';
 import { ANSWER_MESSAGE, givesWord } from '../../../contracts/conversations.js';
-import type { EventData, StoredEvent } from '../../../contracts/events.js';
+import { EVENT_DATA, type EventData, type StoredEvent } from '../../../contracts/events.js';
 import { MESSAGE_NAMESPACE, type MessageRequest, type TaskMessage } from '../../../contracts/messages.js';
 import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../../contracts/names.js';
 import { TASK_STATES } from '../../../contracts/states.js';
@@ -9,6 +11,7 @@ import { LARGE_BODY_BYTES } from '../../../contracts/blob.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import type { Delivery } from '../../broker/consume.js';
+import { eventIn } from '../../broker/events.js';
 import { keptCommand } from '../../broker/ended-commands.js';
 import { handled } from '../../broker/handled.js';
 import { lastBySubject, sourceOf } from '../../broker/read.js';
@@ -32,6 +35,8 @@ export interface AnswersOptions {
 }
 
 const AT_ONCE = 32;
+/** What every outcome of an agent's task says. */
+const Identity = Type.Pick(EVENT_DATA.SPAWN_CANCELLED, ['task_id', 'session_id', 'owner', 'agent_id']);
 /** Well within the broker's window of de-duplication, 2 min: further on it is looked whether the answer is stored. */
 const CERTAIN_MS = 60_000;
 const MARK = Buffer.from('"agent_id":"');
@@ -70,19 +75,23 @@ export class Answers {
   }
 
   #handle(delivery: Delivery): Promise<void> {
+    const { log } = this.#options;
     return handled({
       delivery,
       handle: async () => {
         // Most tasks are nobody's.
-        const event = Buffer.from(delivery.data).includes(MARK) ? (parseJson(delivery.data) as Outcome) : undefined;
-        if (event?.data.agent_id !== undefined) await this.#answer(event, delivery);
+        const event = Buffer.from(delivery.data).includes(MARK) ? eventIn(delivery.data) : undefined;
+        if (event === undefined) return;
+        const outcome = check(Identity, event.data);
+        if (outcome.ok) await this.#answer(event as Outcome, delivery);
+        else log.error({ seq: delivery.seq }, "a task's outcome is not understood, and nobody is told of it");
       },
       passes: isTransient,
       says: {
         again: "an agent's answer could not be sent; trying again",
         givenUp: "an agent's answer is given up",
       },
-      log: this.#options.log,
+      log,
     });
   }
 
@@ -160,8 +169,8 @@ export class Answers {
     const { broker, blobs } = this.#options;
     const subject = SUBJECT.taskState(taskId, TASK_STATES.queued.token);
     const queued = await lastBySubject(broker, STREAM.events, subject);
-    const event = queued === undefined ? undefined : (parseJson(queued.data) as StoredEvent<'SPAWN_QUEUED'>);
-    if (event !== undefined) return event.data.message;
+    const event = queued === undefined ? undefined : eventIn(queued.data);
+    if (event !== undefined) return (event as StoredEvent<'SPAWN_QUEUED'>).data.message;
     const command = await keptCommand(broker, blobs, { taskId, sessionId });
     if (command === undefined) throw new Error(`neither SPAWN_QUEUED nor the command of task ${taskId} is there`);
     return command.message;

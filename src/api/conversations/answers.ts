@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { Type } from 'typebox';
 import { check } from '../../../contracts/check.js';
 import { Message } from '../../../contracts/messages.js';
 import { CONSUMER, STREAM, UUID_PATTERN } from '../../../contracts/names.js';
@@ -27,6 +28,8 @@ export interface AnswersOptions {
 }
 
 const AT_ONCE = 16;
+/** What of a message lies in the object store when it is large. */
+const Body = Type.Pick(Message, ['content', 'payload']);
 const UUID = new RegExp(UUID_PATTERN);
 
 /** Takes what agents answer in conversations to the conversations: each API some of it, and again what one leaves undone. */
@@ -105,7 +108,10 @@ export class ConversationAnswers {
     const costUsd = await this.#cost(message);
     if (error !== undefined)
       return { kind: 'failure', messageId, error: `${error.code}: ${error.message}`, taskId, costUsd };
-    const { text, names } = nextSignal(await this.#content(message));
+    const content = await this.#content(message);
+    if (content === undefined)
+      return { kind: 'failure', messageId, error: 'internal: the stored answer cannot be read', taskId, costUsd };
+    const { text, names } = nextSignal(content);
     return {
       kind: 'answer',
       messageId,
@@ -118,10 +124,11 @@ export class ConversationAnswers {
     };
   }
 
-  /** The words; of one that has answered by a schema alone what that is. */
-  async #content({ ref, ...small }: Message): Promise<string> {
-    const whole = ref === undefined ? small : (parseJson(await this.#options.blobs.get(ref)) as Partial<Message>);
-    const { content = '', payload } = whole;
+  /** The words; of one that has answered by a schema alone what that is. Undefined: what is stored is no answer. */
+  async #content({ ref, ...small }: Message): Promise<string | undefined> {
+    const whole = check(Body, ref === undefined ? small : parseJson(await this.#options.blobs.get(ref)));
+    if (!whole.ok) return undefined;
+    const { content = '', payload } = whole.value;
     const structured = payload?.['structured_output'];
     return content === '' && structured !== undefined ? JSON.stringify(structured) : content;
   }

@@ -13,7 +13,8 @@ import {
 } from '../../../contracts/shared.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
-import { isBrokerError } from '../../broker/errors.js';
+import { BrokerError, isBrokerError } from '../../broker/errors.js';
+import { parseJson } from '../../json.js';
 import { ApiError, guarded, invalid } from '../api-error.js';
 import type { Principal } from '../principal.js';
 import { changing, OwnedRecords, type Held } from '../records/owned-records.js';
@@ -159,7 +160,9 @@ export class SharedState {
   async #valueOf({ value, ref }: SharedRecord): Promise<unknown> {
     // A null that may be left out counts as left out to every check.
     if (ref === undefined) return value ?? null;
-    return JSON.parse(new TextDecoder().decode(await this.#blobs.get(ref))) as unknown;
+    const stored = parseJson(await this.#blobs.get(ref));
+    if (stored === undefined) throw new BrokerError('unreadable', `The value ${ref.name} is not JSON`);
+    return stored;
   }
 
   /** Under a name of its own: whoever reads the one before has it whole. */

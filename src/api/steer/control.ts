@@ -4,6 +4,7 @@ import { ControlAnswer, type ControlRequest, type ControlVerb } from '../../../c
 import { SUBJECT } from '../../../contracts/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
+import { parseJson } from '../../json.js';
 
 /** A worker answers from memory, or after one publication: more is a worker that stands still. To cancel it waits for Claude's last figures. */
 const timeoutMs = (verb: ControlVerb): number => (verb === 'cancel' ? 600 : 500);
@@ -24,7 +25,7 @@ export async function askWorker<V extends ControlVerb>(
   const subject = SUBJECT.control(process, taskId, verb);
   try {
     const reply = await broker.nc.request(subject, JSON.stringify(request), { timeout: timeoutMs(verb) });
-    const answer = check(ControlAnswer, reply.json());
+    const answer = check(ControlAnswer, parseJson(reply.data));
     return answer.ok ? answer.value : { ok: false, error: 'not_running' };
   } catch (error) {
     if (error instanceof errors.TimeoutError || isNoResponders(error)) return undefined;
