@@ -230,7 +230,7 @@ interface AckBody extends ApiAnswer {
 }
 
 function parseAnswer(msg: Msg): AckBody | BrokerError {
-  if (msg.data.length > 0) return (parseJson(msg.data) ?? {}) as AckBody;
+  if (msg.data.length > 0) return parseJson(msg.data) ?? {};
   return msg.headers?.code === NO_RESPONDERS
     ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
     : new BrokerError('refused', 'The broker sent an empty answer');
