@@ -1,4 +1,4 @@
-import { HEADER } from '../contracts/names.js';
+import { HEADER } from '../contracts/wire/names.js';
 import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import type { Expectation, Publication } from '../src/broker/publish.js';

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Blobs } from '../src/broker/blobs.js';
 import type { Broker } from '../src/broker/connect.js';
-import type { McpServersFile } from '../src/mcp-servers.js';
+import type { McpServersFile } from '../src/tools/mcp-servers.js';
 import type { ToolPolicyFile } from '../src/tools/policy-file.js';
-import type { Workspaces } from '../src/workspaces.js';
+import type { Workspaces } from '../src/workspaces/roots.js';
 import type { ClaudeEnvironment } from './claude/environment.js';
 import type { Folders } from './claude/folders.js';
 import type { Keeper } from './claude/keeper.js';

@@ -1,9 +1,9 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { check } from '../contracts/check.js';
-import { ForgetRequest, type ForgetAnswer } from '../contracts/deletion.js';
-import { STREAM, SUBJECT } from '../contracts/names.js';
-import type { LeftOver } from '../contracts/workers.js';
+import { check } from '../contracts/wire/check.js';
+import { ForgetRequest, type ForgetAnswer } from '../contracts/retention/deletion.js';
+import { STREAM, SUBJECT } from '../contracts/wire/names.js';
+import type { LeftOver } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 import { lastBySubject } from '../src/broker/read.js';
 import { parseJson } from '../src/json.js';

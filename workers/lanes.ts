@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { MOST_DEPTH } from '../contracts/hands.js';
-import { HEADER, STREAM } from '../contracts/names.js';
-import { laneSpecs, type LaneSpec } from '../contracts/topology.js';
+import { MOST_DEPTH } from '../contracts/agents/tools.js';
+import { HEADER, STREAM } from '../contracts/wire/names.js';
+import { laneSpecs, type LaneSpec } from '../contracts/broker/topology.js';
 import type { Broker } from '../src/broker/connect.js';
 import { Puller, type Delivery, type PullEnd } from '../src/broker/consume.js';
 import { laneOrder } from './lane-order.js';

@@ -1,6 +1,6 @@
-import { TASK_ERRORS, type TaskErrorCode } from '../contracts/errors.js';
-import type { TaskErrorBody } from '../contracts/events.js';
-import type { Usage } from '../contracts/usage.js';
+import { TASK_ERRORS, type TaskErrorCode } from '../contracts/wire/errors.js';
+import type { TaskErrorBody } from '../contracts/events/events.js';
+import type { Usage } from '../contracts/access/usage.js';
 import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
 
 /** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { SUBJECT } from '../contracts/names.js';
-import { PRESENCE_S, type WorkerPresence } from '../contracts/workers.js';
+import { SUBJECT } from '../contracts/wire/names.js';
+import { PRESENCE_S, type WorkerPresence } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 
 /** Says every few seconds that a worker is there, for people who look; a word that gets lost is followed by the next. */

@@ -1,8 +1,8 @@
 import { fstatSync } from 'node:fs';
-import type { Config } from '../contracts/config.js';
+import type { Config } from '../contracts/config/config.js';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
-import { ConfigError, readConfig } from '../src/config.js';
-import { refusePlaintext } from '../src/plaintext.js';
+import { ConfigError, readConfig } from '../src/config/load.js';
+import { refusePlaintext } from '../src/config/plaintext.js';
 import { startService } from '../src/process/service.js';
 import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { LeftOver } from '../contracts/workers.js';
+import type { LeftOver } from '../contracts/tasks/workers.js';
 import type { Clock } from '../src/clock.js';
 import type { Left } from './claude/remove.js';
 

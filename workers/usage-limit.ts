@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Type } from 'typebox';
-import { check } from '../contracts/check.js';
-import { EVENT_DATA, type EventData } from '../contracts/events.js';
-import { STREAM, SUBJECT } from '../contracts/names.js';
+import { check } from '../contracts/wire/check.js';
+import { EVENT_DATA, type EventData } from '../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../contracts/wire/names.js';
 import type { Broker } from '../src/broker/connect.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import { lastBySubject } from '../src/broker/read.js';

@@ -1,6 +1,6 @@
-import type { Health } from '../../contracts/http.js';
-import { STREAM } from '../../contracts/names.js';
-import { incarnationOf } from '../events/cursor.js';
+import type { Health } from '../../contracts/api/http.js';
+import { STREAM } from '../../contracts/wire/names.js';
+import { incarnationOf } from '../../contracts/wire/cursor.js';
 import type { ApiContext } from './context.js';
 
 /** Why a task that is accepted now could not run; undefined: it can. */

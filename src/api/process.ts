@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError, readConfig } from '../config.js';
+import { ConfigError, readConfig } from '../config/load.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
 import { startService } from '../process/service.js';
 import { startApi, type Api } from './start.js';

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import type { Config } from '../../contracts/config.js';
-import type { Health } from '../../contracts/http.js';
-import { ApiError } from './api-error.js';
-import { buildEdge, type EdgeOptions } from './edge/edge.js';
+import type { Config } from '../../contracts/config/config.js';
+import type { Health } from '../../contracts/api/http.js';
+import { ApiError } from '../errors/api-error.js';
+import { buildEdge, type EdgeOptions } from './http/edge/edge.js';
 
 export interface StartingOptions extends EdgeOptions {
   readonly config: EdgeOptions['config'] & Pick<Config, 'KSI_PORT'>;

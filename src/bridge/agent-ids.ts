@@ -1,4 +1,4 @@
-import { AGENT_PATTERN } from '../../contracts/agents.js';
+import { AGENT_PATTERN } from '../../contracts/agents/agents.js';
 import { LegacyError } from './errors.js';
 
 /**

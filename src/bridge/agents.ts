@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { InboxMessage } from '../../contracts/messages.js';
+import type { InboxMessage } from '../../contracts/agents/messages.js';
 import type { KsiClientOptions } from '../client/http.js';
 import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';

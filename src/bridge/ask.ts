@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { join, relative, resolve } from 'node:path';
-import { LEGACY_SOCKET, LEGACY_VERSION } from '../../contracts/legacy.js';
+import { LEGACY_SOCKET, LEGACY_VERSION } from '../../contracts/bridge/legacy.js';
 import { STATS_COMMAND, type BridgeStats } from './dispatcher.js';
 import { BridgeError } from './errors.js';
 

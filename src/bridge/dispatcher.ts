@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { LegacyCommand, LegacyErrorCode } from '../../contracts/legacy.js';
-import { isLegacyCommand } from '../../contracts/legacy.js';
+import type { LegacyCommand, LegacyErrorCode } from '../../contracts/bridge/legacy.js';
+import { isLegacyCommand } from '../../contracts/bridge/legacy.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { ClientHandler, ClientLink } from './client-link.js';
 import type { CommandCounts, Place } from './counters.js';

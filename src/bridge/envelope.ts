@@ -1,4 +1,4 @@
-import { check, type Fault } from '../../contracts/check.js';
+import { check, type Fault } from '../../contracts/wire/check.js';
 import {
   isLegacyCommand,
   LEGACY_COMMANDS,
@@ -7,7 +7,7 @@ import {
   type LegacyCommand,
   type LegacyErrorCode,
   type LegacyParameters,
-} from '../../contracts/legacy.js';
+} from '../../contracts/bridge/legacy.js';
 import { LegacyError } from './errors.js';
 import { systemClock, timestampOf, type Clock } from '../clock.js';
 

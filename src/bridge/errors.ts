@@ -1,4 +1,4 @@
-import type { LegacyErrorCode } from '../../contracts/legacy.js';
+import type { LegacyErrorCode } from '../../contracts/bridge/legacy.js';
 
 /** What a client of the old protocol is answered in place of a result. */
 export class LegacyError extends Error {

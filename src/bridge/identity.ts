@@ -1,4 +1,4 @@
-import type { Identity } from '../../contracts/identities.js';
+import type { Identity } from '../../contracts/agents/identities.js';
 import { legacyAgentId } from './agent-ids.js';
 
 /** As the old protocol shows it: whose it is was not said there. */

@@ -1,7 +1,7 @@
 import { WebSocket, type RawData } from 'ws';
-import { API_ERRORS } from '../../contracts/errors.js';
-import type { InboxMessage } from '../../contracts/messages.js';
-import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
+import { API_ERRORS } from '../../contracts/wire/errors.js';
+import type { InboxMessage } from '../../contracts/agents/messages.js';
+import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { KsiClientOptions } from '../client/http.js';

@@ -1,6 +1,6 @@
-import { MESSAGE_TYPE_PATTERN } from '../../contracts/agents.js';
-import { LEGACY_ADDRESSED, LEGACY_DAEMON, LEGACY_DAEMON_TYPES } from '../../contracts/legacy.js';
-import type { MessageRequest } from '../../contracts/messages.js';
+import { MESSAGE_TYPE_PATTERN } from '../../contracts/agents/agents.js';
+import { LEGACY_ADDRESSED, LEGACY_DAEMON, LEGACY_DAEMON_TYPES } from '../../contracts/bridge/legacy.js';
+import type { MessageRequest } from '../../contracts/agents/messages.js';
 import { ksiAgentId, legacyAgentId } from './agent-ids.js';
 
 type Payload = Readonly<Record<string, unknown>>;

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import type { EventEnvelope } from '../../contracts/events.js';
-import { LEGACY_DAEMON } from '../../contracts/legacy.js';
-import type { Message } from '../../contracts/messages.js';
-import { SUBJECT } from '../../contracts/names.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import { LEGACY_DAEMON } from '../../contracts/bridge/legacy.js';
+import type { Message } from '../../contracts/agents/messages.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import type { KsiApi } from '../client/api.js';
 import { pause, pauseBefore } from '../client/backoff.js';
 import { isEvent, isGap } from '../client/event-message.js';

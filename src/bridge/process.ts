@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { apiUrls } from '../cluster/endpoints.js';
-import { ConfigError, listOf, readConfig } from '../config.js';
+import { ConfigError, listOf, readConfig } from '../config/load.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
 import { startService } from '../process/service.js';
 import { BridgeError } from './errors.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AgentShown } from '../../contracts/agents.js';
+import type { AgentShown } from '../../contracts/agents/agents.js';
 import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';

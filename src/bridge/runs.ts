@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { v5 as uuidv5 } from 'uuid';
-import type { Task } from '../../contracts/http.js';
-import { SESSION_NAMESPACE } from '../../contracts/names.js';
-import type { SpawnRequest } from '../../contracts/spawn.js';
+import type { Task } from '../../contracts/api/http.js';
+import { SESSION_NAMESPACE } from '../../contracts/wire/names.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import type { KsiApi } from '../client/api.js';
 import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';

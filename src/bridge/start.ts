@@ -1,7 +1,7 @@
 import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { LEGACY_SOCKET } from '../../contracts/legacy.js';
+import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
 import { KsiApi } from '../client/api.js';
 import { HttpTransport, type KsiClientOptions } from '../client/http.js';
 import { NodePlatform } from '../client/platform/node.js';

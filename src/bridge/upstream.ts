@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { isLegacyCommand, LEGACY_COMMAND_NAMES, LEGACY_COMMANDS, type LegacyCommand } from '../../contracts/legacy.js';
+import { isLegacyCommand, LEGACY_COMMAND_NAMES, LEGACY_COMMANDS, type LegacyCommand } from '../../contracts/bridge/legacy.js';
 import type { ClientLink } from './client-link.js';
 import { BridgeError, LegacyError } from './errors.js';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Objm, type ObjectStore } from '@nats-io/obj';
 import { Type, type Static } from 'typebox';
-import type { BlobRef } from '../../contracts/blob.js';
-import { check } from '../../contracts/check.js';
-import { BUCKET } from '../../contracts/names.js';
+import type { BlobRef } from '../../contracts/wire/blob.js';
+import { check } from '../../contracts/wire/check.js';
+import { BUCKET } from '../../contracts/wire/names.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { BrokerError } from './errors.js';

@@ -1,6 +1,6 @@
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
-import { STREAM } from '../../contracts/names.js';
+import { STREAM } from '../../contracts/wire/names.js';
 import { sleep, type Clock } from '../clock.js';
 
 /** A clock whose `now()` is the broker's time: the one time that all hosts share (ADR 33). */

@@ -1,5 +1,5 @@
-import { check } from '../../contracts/check.js';
-import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
+import { check } from '../../contracts/wire/check.js';
+import { SpawnCommand, SpawnCommandRef } from '../../contracts/tasks/spawn.js';
 import { parseJson } from '../json.js';
 import type { Blobs } from './blobs.js';
 import type { Stored } from './read.js';

@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { DeliverPolicy, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
-import { check } from '../../contracts/check.js';
-import { InboxPosition } from '../../contracts/messages.js';
-import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { ConsumerSpec, StreamSpec } from '../../contracts/topology.js';
+import { check } from '../../contracts/wire/check.js';
+import { InboxPosition } from '../../contracts/agents/messages.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { ConsumerSpec, StreamSpec } from '../../contracts/broker/topology.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';

@@ -1,5 +1,5 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from './blobs.js';
 import { commandOf } from './commands.js';
 import type { Broker } from './connect.js';

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
-import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/names.js';
+import type { EventData, EventType, StoredEvent } from '../../contracts/events/events.js';
+import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import { isRecord, parseJson } from '../json.js';
 import { timestampOf, type Clock } from '../clock.js';
 import type { Expectation, Publication } from './publish.js';

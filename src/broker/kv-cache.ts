@@ -1,6 +1,6 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { HEADER, SUBJECT } from '../../contracts/names.js';
+import { HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import { readStream } from './replay.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
@@ -24,7 +24,7 @@ export interface KvChange<T> {
 
 export interface KvCacheOptions<T> {
   readonly broker: Broker;
-  /** A watched one (contracts/topology.ts). */
+  /** A watched one (contracts/broker/topology.ts). */
   readonly bucket: string;
   /** Undefined: nothing that this build understands. */
   readonly read: (value: unknown, key: string) => T | undefined;

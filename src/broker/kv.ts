@@ -1,6 +1,6 @@
 import type { Static, TSchema } from 'typebox';
-import { check, type Checked } from '../../contracts/check.js';
-import { HEADER } from '../../contracts/names.js';
+import { check, type Checked } from '../../contracts/wire/check.js';
+import { HEADER } from '../../contracts/wire/names.js';
 import type { Broker } from './connect.js';
 import { isRecord, parseJson } from '../json.js';
 import { BrokerError, isBrokerError } from './errors.js';

@@ -1,6 +1,6 @@
-import type { EventData, StoredEvent } from '../../contracts/events.js';
-import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import type { EventData, StoredEvent } from '../../contracts/events/events.js';
+import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';

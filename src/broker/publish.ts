@@ -7,7 +7,7 @@ import {
   type NatsConnection,
 } from '@nats-io/transport-node';
 import { v7 as uuidv7 } from 'uuid';
-import { HEADER } from '../../contracts/names.js';
+import { HEADER } from '../../contracts/wire/names.js';
 import type { Clock } from '../clock.js';
 import { parseJson } from '../json.js';
 import { BrokerError, brokerErrorOf, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';

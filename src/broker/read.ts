@@ -1,5 +1,5 @@
 import { JetStreamApiError, type StoredMsg, type StreamInfo } from '@nats-io/jetstream';
-import { HEADER } from '../../contracts/names.js';
+import { HEADER } from '../../contracts/wire/names.js';
 import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
 

@@ -1,4 +1,4 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from './connect.js';
 import { deleteMessage, lastBySubject } from './read.js';
 

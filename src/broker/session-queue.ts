@@ -1,5 +1,5 @@
-import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type Lane } from '../../contracts/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type Lane } from '../../contracts/wire/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';

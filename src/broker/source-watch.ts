@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
 import type { Broker } from './connect.js';
 import { lastBySubject, sourceOf } from './read.js';
 

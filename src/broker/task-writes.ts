@@ -1,4 +1,4 @@
-import { BUCKET, STREAM } from '../../contracts/names.js';
+import { BUCKET, STREAM } from '../../contracts/wire/names.js';
 
 export interface TaskWrite {
   readonly stream: string;

@@ -1,8 +1,8 @@
 import type { StreamInfo } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
-import type { Config } from '../../contracts/config.js';
-import { SUBJECT } from '../../contracts/names.js';
-import { consumerSpecs, streamSpecs, type ConsumerSpec, type StreamSpec } from '../../contracts/topology.js';
+import type { Config } from '../../contracts/config/config.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import { consumerSpecs, streamSpecs, type ConsumerSpec, type StreamSpec } from '../../contracts/broker/topology.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import type { KnownStreams } from './known-streams.js';

@@ -1,6 +1,6 @@
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
-import type { ConsumerSpec, StreamSpec } from '../../contracts/topology.js';
+import type { ConsumerSpec, StreamSpec } from '../../contracts/broker/topology.js';
 import { API_TIMEOUT_MS, type Broker } from './connect.js';
 import { consumerStart, streamStart, takeAnew } from './continuation.js';
 import { brokerErrorOf, type ApiFault } from './errors.js';

@@ -1,6 +1,6 @@
-import { check } from '../../contracts/check.js';
-import { BUCKET, SUBJECT } from '../../contracts/names.js';
-import { LOST_AFTER_S, WorkerPresence, type WorkerShown } from '../../contracts/workers.js';
+import { check } from '../../contracts/wire/check.js';
+import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
+import { LOST_AFTER_S, WorkerPresence, type WorkerShown } from '../../contracts/tasks/workers.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { asBrokerError, lastBySubject, subjectsOf } from './read.js';

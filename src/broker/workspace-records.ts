@@ -1,5 +1,5 @@
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
-import { WorkspacePlaces } from '../../contracts/workspace.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import { WorkspacePlaces } from '../../contracts/tasks/workspace.js';
 import type { Broker } from './connect.js';
 import { putEntry, readEntry, recordIn } from './kv.js';
 import { subjectsOf } from './read.js';

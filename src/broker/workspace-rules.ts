@@ -1,4 +1,4 @@
-import type { WorkspacePlaces, WorkspaceWaiter, WorkspaceWriter } from '../../contracts/workspace.js';
+import type { WorkspacePlaces, WorkspaceWaiter, WorkspaceWriter } from '../../contracts/tasks/workspace.js';
 
 /**
  * Who may write in a workspace (ADR 40). Pure: the places of one root as they were, and as they become.

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
-import type { Attachment } from '../../contracts/attachment.js';
+import type { Attachment } from '../../contracts/tasks/attachment.js';
 
 const MEDIA_TYPES: Readonly<Record<string, Attachment['media_type']>> = {
   '.png': 'image/png',

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
-import type { Attachment } from '../../contracts/attachment.js';
-import { EFFORTS, PERMISSION_MODES, type PermissionMode } from '../../contracts/choices.js';
-import type { ClaudeOptions } from '../../contracts/claude-options.js';
-import type { Metadata } from '../../contracts/metadata.js';
-import type { SpawnRequest } from '../../contracts/spawn.js';
+import type { Attachment } from '../../contracts/tasks/attachment.js';
+import { EFFORTS, PERMISSION_MODES, type PermissionMode } from '../../contracts/wire/choices.js';
+import type { ClaudeOptions } from '../../contracts/tasks/claude-options.js';
+import type { Metadata } from '../../contracts/wire/metadata.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { attachmentOf } from './attachments.js';
 import type { Command } from './command.js';
 import { commaList, positiveNumber, wholeNumber } from './options.js';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { PromptContext } from '../../contracts/compositions.js';
+import type { PromptContext } from '../../contracts/prompts/compositions.js';
 import type { Command } from './command.js';
 import { CliError, EXIT } from './exit.js';
 import { readJsonFile } from './json-file.js';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { UUID_PATTERN } from '../../contracts/names.js';
+import { UUID_PATTERN } from '../../contracts/wire/names.js';
 
 const UUID = new RegExp(UUID_PATTERN);
 

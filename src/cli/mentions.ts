@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Attachment } from '../../contracts/attachment.js';
+import type { Attachment } from '../../contracts/tasks/attachment.js';
 import { attachmentOf } from './attachments.js';
 
 /** A file that a text speaks of as `@path`. */

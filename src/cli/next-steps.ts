@@ -1,4 +1,4 @@
-import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { KsiError } from '../client/errors.js';
 
 /** What to do next with `ksi`, where API_ERRORS says it in terms of HTTP or to somebody else. */

@@ -1,5 +1,5 @@
-import type { Policy } from '../../contracts/policy.js';
-import type { TaskErrorCode } from '../../contracts/errors.js';
+import type { Policy } from '../../contracts/tasks/policy.js';
+import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 import type { Command } from './command.js';
 import { commaList, wholeNumber } from './options.js';
 

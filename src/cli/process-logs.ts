@@ -1,5 +1,5 @@
 import { followLogs, loggedProcesses, showLogs } from '../cluster/logs.js';
-import { readConfig } from '../config.js';
+import { readConfig } from '../config/load.js';
 import { parseJson } from '../json.js';
 import { EXIT } from './exit.js';
 import type { GlobalOptions } from './options.js';

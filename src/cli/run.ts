@@ -1,6 +1,6 @@
 import { BridgeError } from '../bridge/errors.js';
 import { ClusterError } from '../cluster/errors.js';
-import { ConfigError } from '../config-error.js';
+import { ConfigError } from '../config/error.js';
 import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
 import { CliError, EXIT } from './exit.js';
 import { adviceOn } from './next-steps.js';

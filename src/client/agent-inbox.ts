@@ -1,4 +1,4 @@
-import type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/messages.js';
+import type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/agents/messages.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { Messages } from './resources/messages.js';

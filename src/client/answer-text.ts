@@ -1,4 +1,4 @@
-import { textOfMessage } from '../../contracts/claude.js';
+import { textOfMessage } from '../../contracts/tasks/claude.js';
 import type { EventMessage } from './event-message.js';
 import { isDelta, isEvent } from './event-message.js';
 import { MessageText, type NewText } from './message-text.js';

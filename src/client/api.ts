@@ -1,6 +1,6 @@
-import type { Health, SpawnAccepted } from '../../contracts/http.js';
-import type { SpawnRequest } from '../../contracts/spawn.js';
-import type { UsageAnswer, UsageQuery } from '../../contracts/usage.js';
+import type { Health, SpawnAccepted } from '../../contracts/api/http.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import type { UsageAnswer, UsageQuery } from '../../contracts/access/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';
 import { newKey } from './random.js';

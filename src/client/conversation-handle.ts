@@ -1,6 +1,6 @@
-import type { Conversation } from '../../contracts/conversations.js';
-import type { EventData, EventEnvelope, EventType } from '../../contracts/events.js';
-import { SUBJECT } from '../../contracts/names.js';
+import type { Conversation } from '../../contracts/conversations/conversations.js';
+import type { EventData, EventEnvelope, EventType } from '../../contracts/events/events.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { KsiGapError } from './errors.js';
 import { isEvent, isGap } from './event-message.js';
 import type { CallOptions, FollowOptions, Transport } from './transport.js';

@@ -1,4 +1,4 @@
-import type { Problem, Task } from '../../contracts/http.js';
+import type { Problem, Task } from '../../contracts/api/http.js';
 
 /** KSI answered with an error: `code` is the contract (docs/errors.md). */
 export class KsiError extends Error {

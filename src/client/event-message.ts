@@ -1,5 +1,5 @@
-import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
-import type { GapFrame } from '../../contracts/ws.js';
+import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
+import type { GapFrame } from '../../contracts/api/ws.js';
 
 /** Partial text of a task, as it is written. */
 export type LiveDelta = SpawnDelta & { readonly subject: string };

@@ -25,11 +25,11 @@ export type { Workers } from './resources/workers.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
 export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
 // What goes in and comes out.
-export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/approvals.js';
-export type { Attachment } from '../../contracts/attachment.js';
-export type { PromptContext } from '../../contracts/compositions.js';
-export type { DeadLetter } from '../../contracts/dead.js';
-export type { EventData, EventEnvelope, EventType, SpawnDelta, TaskErrorBody } from '../../contracts/events.js';
+export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/tasks/approvals.js';
+export type { Attachment } from '../../contracts/tasks/attachment.js';
+export type { PromptContext } from '../../contracts/prompts/compositions.js';
+export type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
+export type { EventData, EventEnvelope, EventType, SpawnDelta, TaskErrorBody } from '../../contracts/events/events.js';
 export type {
   DeadPage,
   DeadQuery,
@@ -45,14 +45,14 @@ export type {
   TasksDeleted,
   TasksDeleteQuery,
   TasksQuery,
-} from '../../contracts/http.js';
-export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/messages.js';
-export type { Metadata } from '../../contracts/metadata.js';
-export type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
-export type { OperationName } from '../../contracts/operations.js';
-export { PRIORITIES, type Priority } from '../../contracts/names.js';
-export type { QueueList, QueueShown } from '../../contracts/queues.js';
-export type { WorkspaceShown } from '../../contracts/workspace.js';
+} from '../../contracts/api/http.js';
+export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/agents/messages.js';
+export type { Metadata } from '../../contracts/wire/metadata.js';
+export type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
+export type { OperationName } from '../../contracts/api/operations.js';
+export { PRIORITIES, type Priority } from '../../contracts/wire/names.js';
+export type { QueueList, QueueShown } from '../../contracts/tasks/queues.js';
+export type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
 export type {
   ImportAnswer,
   Session,
@@ -60,11 +60,11 @@ export type {
   SessionPage,
   SessionsQuery,
   TranscriptQuery,
-} from '../../contracts/sessions.js';
-export type { SpawnRequest } from '../../contracts/spawn.js';
-export { TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
-export type { GapFrame } from '../../contracts/ws.js';
-export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/tokens.js';
-export type { ExchangeLimits, ExchangeShown } from '../../contracts/exchanges.js';
-export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/usage.js';
-export type { LimitLifted, WorkerList, WorkerShown } from '../../contracts/workers.js';
+} from '../../contracts/sessions/sessions.js';
+export type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+export { TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
+export type { GapFrame } from '../../contracts/api/ws.js';
+export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/access/tokens.js';
+export type { ExchangeLimits, ExchangeShown } from '../../contracts/access/exchanges.js';
+export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/access/usage.js';
+export type { LimitLifted, WorkerList, WorkerShown } from '../../contracts/tasks/workers.js';

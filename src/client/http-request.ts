@@ -1,4 +1,4 @@
-import { pathFields, type Operation } from '../../contracts/operations.js';
+import { pathFields, type Operation } from '../../contracts/api/operations.js';
 
 /** What is sent over HTTP for an operation. */
 export interface HttpRequest {

@@ -1,8 +1,8 @@
-import type { EventEnvelope } from '../../contracts/events.js';
-import type { Problem } from '../../contracts/http.js';
-import { IDEMPOTENCY_HEADER, SUBJECT } from '../../contracts/names.js';
-import type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
-import { OPERATIONS, type Operation, type OperationName } from '../../contracts/operations.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { Problem } from '../../contracts/api/http.js';
+import { IDEMPOTENCY_HEADER, SUBJECT } from '../../contracts/wire/names.js';
+import type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
+import { OPERATIONS, type Operation, type OperationName } from '../../contracts/api/operations.js';
 import { closed } from './closed.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';

@@ -1,4 +1,4 @@
-import type { SpawnDelta } from '../../contracts/events.js';
+import type { SpawnDelta } from '../../contracts/events/events.js';
 
 /** Deltas kept for their turn: more than one message has. */
 const MOST_EARLY = 10_000;

@@ -1,6 +1,6 @@
-import type { EventEnvelope } from '../../contracts/events.js';
-import type { Task } from '../../contracts/http.js';
-import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { Task } from '../../contracts/api/http.js';
+import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import { KsiTaskError } from './errors.js';
 
 /** How a task ended, as its last event says; fields as in a task. */

@@ -1,4 +1,4 @@
-import type { Operation } from '../../contracts/operations.js';
+import type { Operation } from '../../contracts/api/operations.js';
 import { pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { KeyedOptions } from './transport.js';

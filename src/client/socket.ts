@@ -1,5 +1,5 @@
-import type { Problem } from '../../contracts/http.js';
-import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
+import type { Problem } from '../../contracts/api/http.js';
+import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 import { onAbort } from '../abort.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';

@@ -1,7 +1,7 @@
-import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../contracts/approvals.js';
-import type { EventEnvelope } from '../../contracts/events.js';
-import type { SpawnAccepted, Task } from '../../contracts/http.js';
-import { SUBJECT } from '../../contracts/names.js';
+import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../contracts/tasks/approvals.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { AnswerText } from './answer-text.js';
 import { closed } from './closed.js';
 import { KsiError, KsiGapError } from './errors.js';

@@ -1,6 +1,6 @@
-import type { EventEnvelope } from '../../contracts/events.js';
-import type { AnswerOf, RequestOf } from '../../contracts/operation-schemas.js';
-import type { OperationName } from '../../contracts/operations.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
+import type { OperationName } from '../../contracts/api/operations.js';
 import type { EventMessage } from './event-message.js';
 
 export interface CallOptions {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Config } from '../../contracts/config.js';
-import { storeLimit } from '../../contracts/stream-limits.js';
+import type { Config } from '../../contracts/config/config.js';
+import { storeLimit } from '../../contracts/broker/stream-limits.js';
 import { freePort } from '../process/ports.js';
 import { common } from './environment.js';
 import { ClusterError } from './errors.js';

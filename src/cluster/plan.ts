@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
-import { listOf } from '../config.js';
-import type { Config } from '../../contracts/config.js';
-import { LEGACY_SOCKET } from '../../contracts/legacy.js';
+import { listOf } from '../config/load.js';
+import type { Config } from '../../contracts/config/config.js';
+import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
 import { natsUrl, type NatsServer } from './broker.js';
 import { common, isInherited, pick } from './environment.js';
 import { inboxPrefix, type NATS_USERS } from './secrets.js';

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { readConfig } from '../config.js';
+import { readConfig } from '../config/load.js';
 import { claimFolder } from '../process/claim.js';
 import { identify } from '../process/identity.js';
 import { startService } from '../process/service.js';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import type { Config } from '../../contracts/config.js';
+import type { Config } from '../../contracts/config/config.js';
 import { DiskRoom, dataFolders } from '../process/disk-room.js';
 import { signal } from '../process/end.js';
 import { endOfFile } from '../process/file-end.js';

@@ -6,10 +6,10 @@ import {
   type ConversationRequest,
   type ParticipantRequest,
   type SpeakerRecord,
-} from '../../contracts/conversations.js';
-import { MOST_RUN_USD } from '../../contracts/claude-options.js';
-import type { Fault } from '../../contracts/check.js';
-import { FORMAT_VERSION } from '../../contracts/names.js';
+} from '../../contracts/conversations/conversations.js';
+import { MOST_RUN_USD } from '../../contracts/tasks/claude-options.js';
+import type { Fault } from '../../contracts/wire/check.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { MODERATOR, MODES, partOf } from './modes.js';
 
 export interface BeginOptions {

@@ -1,4 +1,4 @@
-import type { ConversationRecord, Floor, Line } from '../../contracts/conversations.js';
+import type { ConversationRecord, Floor, Line } from '../../contracts/conversations/conversations.js';
 import { MODERATOR, MODES } from './modes.js';
 
 type Told = Pick<ConversationRecord, 'mode' | 'topic' | 'speakers' | 'max_turns' | 'moderated'>;

@@ -1,4 +1,4 @@
-import type { Abandoned, ConversationRecord } from '../../contracts/conversations.js';
+import type { Abandoned, ConversationRecord } from '../../contracts/conversations/conversations.js';
 
 /** What is decided, and not done yet. Each may be done twice, and is then done once. */
 export type Due =

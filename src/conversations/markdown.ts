@@ -1,4 +1,4 @@
-import type { ConversationTranscript, Line } from '../../contracts/conversations.js';
+import type { ConversationTranscript, Line } from '../../contracts/conversations/conversations.js';
 
 /** A conversation to read. Pure. */
 export function conversationMarkdown({

@@ -1,4 +1,4 @@
-import type { ConversationMode } from '../../contracts/choices.js';
+import type { ConversationMode } from '../../contracts/wire/choices.js';
 
 /** What makes a mode. */
 export interface Mode {

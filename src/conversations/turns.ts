@@ -1,4 +1,4 @@
-import type { ConversationRecord, EndReason } from '../../contracts/conversations.js';
+import type { ConversationRecord, EndReason } from '../../contracts/conversations/conversations.js';
 import { cycleOf, MODES } from './modes.js';
 
 /** The places of the participants, the moderator not among them, that may still speak. */

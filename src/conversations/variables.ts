@@ -1,5 +1,5 @@
-import type { PromptContext } from '../../contracts/compositions.js';
-import type { ConversationRecord } from '../../contracts/conversations.js';
+import type { PromptContext } from '../../contracts/prompts/compositions.js';
+import type { ConversationRecord } from '../../contracts/conversations/conversations.js';
 
 const MOST_TITLE_CHARS = 200;
 

@@ -1,4 +1,4 @@
-import { Config } from '../../contracts/config.js';
+import { Config } from '../../contracts/config/config.js';
 import { markdownTable } from './region.js';
 
 interface Property {

@@ -1,4 +1,4 @@
-import { API_ERRORS, TASK_ERRORS } from '../../contracts/errors.js';
+import { API_ERRORS, TASK_ERRORS } from '../../contracts/wire/errors.js';
 import { markdownTable } from './region.js';
 
 export const apiErrorTable = (): string =>

@@ -1,4 +1,4 @@
-import { OPERATIONS, type Operation } from '../../contracts/operations.js';
+import { OPERATIONS, type Operation } from '../../contracts/api/operations.js';
 import { markdownTable } from './region.js';
 
 const REPEATED: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
-import type { Config } from '../../contracts/config.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { Config } from '../../contracts/config/config.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../broker/connect.js';
 import { lastBySubject, subjectsOf } from '../broker/read.js';
 import { isNewEnough, MIN_VERSION } from '../cluster/nats-server/version.js';

@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Config } from '../../contracts/config.js';
+import type { Config } from '../../contracts/config/config.js';
 import { hasClaudeCredentials } from '../cluster/plan.js';
 import { findingsOf, saying, type Finding } from './finding.js';
 

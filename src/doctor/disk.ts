@@ -1,8 +1,8 @@
 import { mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Config } from '../../contracts/config.js';
-import { storeLimit } from '../../contracts/stream-limits.js';
+import type { Config } from '../../contracts/config/config.js';
+import { storeLimit } from '../../contracts/broker/stream-limits.js';
 import { findingsOf, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('disk');

@@ -1,5 +1,5 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/states.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIn } from '../broker/events.js';
 import { lastBySubject, streamPosition } from '../broker/read.js';

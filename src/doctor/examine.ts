@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import type { Config } from '../../contracts/config.js';
+import type { Config } from '../../contracts/config/config.js';
 import type { SharedClock } from '../broker/broker-clock.js';
 import { connectBroker, type Broker } from '../broker/connect.js';
 import { timerMs } from '../clock.js';

@@ -1,4 +1,4 @@
-import { isEnded, mayFollow, statusOfSubject, type TaskStatus } from '../../contracts/states.js';
+import { isEnded, mayFollow, statusOfSubject, type TaskStatus } from '../../contracts/tasks/states.js';
 
 /** A stored event, as far as the invariants look at it. */
 export interface SeenEvent {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JetStreamApiError, type StreamInfo } from '@nats-io/jetstream';
-import type { Config } from '../../contracts/config.js';
-import { STREAM } from '../../contracts/names.js';
-import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
+import type { Config } from '../../contracts/config/config.js';
+import { STREAM } from '../../contracts/wire/names.js';
+import { consumerSpecs, streamSpecs } from '../../contracts/broker/topology.js';
 import type { Broker } from '../broker/connect.js';
 import { asItStands } from '../broker/topology.js';
 import { findingsOf, type Finding } from './finding.js';

@@ -1,4 +1,4 @@
-import { CONTAINMENTS, type WorkerShown } from '../../contracts/workers.js';
+import { CONTAINMENTS, type WorkerShown } from '../../contracts/tasks/workers.js';
 import type { SharedClock } from '../broker/broker-clock.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';

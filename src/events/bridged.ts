@@ -1,5 +1,5 @@
-import type { StoredEvent } from '../../contracts/events.js';
-import { encodeCursor, type Position } from './cursor.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { encodeCursor, type Position } from '../../contracts/wire/cursor.js';
 import { tokensOf } from './subject.js';
 
 /** A stored event on its way to clients: parsed once, serialised once, however many receive it. */

@@ -1,8 +1,8 @@
-import { STREAM } from '../../contracts/names.js';
+import { STREAM } from '../../contracts/wire/names.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIn } from '../broker/events.js';
 import { bySequence } from '../broker/read.js';
-import type { Position } from './cursor.js';
+import type { Position } from '../../contracts/wire/cursor.js';
 
 /** The id of the event at a sequence; undefined: the event was deleted or has aged out. @throws {BrokerError} */
 export async function eventIdAt(broker: Broker, seq: number): Promise<string | undefined> {

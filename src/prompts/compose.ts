@@ -1,4 +1,4 @@
-import type { ComposedPrompt, Composition, CompositionValidation } from '../../contracts/compositions.js';
+import type { ComposedPrompt, Composition, CompositionValidation } from '../../contracts/prompts/compositions.js';
 import { ConditionError } from './condition/condition.js';
 import { holds, type Context } from './condition/holds.js';
 import { parseCondition } from './condition/parse.js';

@@ -1,7 +1,7 @@
 import { isScalar, parseDocument, type Document } from 'yaml';
 import { Type, type Static } from 'typebox';
-import { check } from '../../contracts/check.js';
-import type { Composition } from '../../contracts/compositions.js';
+import { check } from '../../contracts/wire/check.js';
+import type { Composition } from '../../contracts/prompts/compositions.js';
 
 /** A composition is a page; what is longer is a mistake or an attack. */
 export const MOST_COMPOSITION_BYTES = 262_144;

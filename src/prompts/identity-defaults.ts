@@ -1,4 +1,4 @@
-import type { Appearance } from '../../contracts/identities.js';
+import type { Appearance } from '../../contracts/agents/identities.js';
 
 /** A role that none is said for. */
 export const DEFAULT_ROLE = 'general';

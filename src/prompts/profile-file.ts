@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
-import { check, type Fault } from '../../contracts/check.js';
-import { Profile } from '../../contracts/profiles.js';
+import { check, type Fault } from '../../contracts/wire/check.js';
+import { Profile } from '../../contracts/agents/profiles.js';
 
 /** What is wrong with a profile's file. */
 export class ProfileError extends Error {

@@ -1,4 +1,4 @@
-import type { Composition, CompositionChoice, SelectRequest } from '../../contracts/compositions.js';
+import type { Composition, CompositionChoice, SelectRequest } from '../../contracts/prompts/compositions.js';
 
 /** What an agent has that fits none. */
 export const DEFAULT_COMPOSITION = 'claude_agent_default';

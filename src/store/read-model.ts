@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Session } from '../../contracts/sessions.js';
-import { isEnded } from '../../contracts/states.js';
-import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
+import type { Session } from '../../contracts/sessions/sessions.js';
+import { isEnded } from '../../contracts/tasks/states.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import type { BridgedEvent } from '../events/bridged.js';
-import type { Position } from '../events/cursor.js';
-import { applyEvent, type TaskRow } from '../events/projection.js';
+import type { Position } from '../../contracts/wire/cursor.js';
+import { applyEvent, type TaskRow } from './projection.js';
 import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js';
 
 /** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */

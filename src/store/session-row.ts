@@ -1,7 +1,7 @@
-import type { Session } from '../../contracts/sessions.js';
-import { isEnded } from '../../contracts/states.js';
-import { addUsage, NO_USAGE } from '../../contracts/usage.js';
-import type { TaskRow } from '../events/projection.js';
+import type { Session } from '../../contracts/sessions/sessions.js';
+import { isEnded } from '../../contracts/tasks/states.js';
+import { addUsage, NO_USAGE } from '../../contracts/access/usage.js';
+import type { TaskRow } from './projection.js';
 
 /**
  * Pure: what a session is after one of its tasks became `after`, having been `before`.

@@ -1,8 +1,8 @@
 import type { Database } from 'lmdb';
-import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/states.js';
-import type { Session } from '../../contracts/sessions.js';
-import type { Position } from '../events/cursor.js';
-import type { TaskRow } from '../events/projection.js';
+import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
+import type { Session } from '../../contracts/sessions/sessions.js';
+import type { Position } from '../../contracts/wire/cursor.js';
+import type { TaskRow } from './projection.js';
 import type { LmdbFileSpec } from './file.js';
 import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';

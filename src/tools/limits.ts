@@ -1,4 +1,4 @@
-import type { ToolLimits, ToolPolicy } from '../../contracts/tool-policy.js';
+import type { ToolLimits, ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import { covers, domainOf, namesTool, parseRule, prefixOf, startsWithWords, type ToolRule } from './rule.js';
 
 /** What one of those who may say so allows. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { ToolPolicy } from '../../contracts/tool-policy.js';
-import { OperatorFile } from '../operator-file.js';
+import { ToolPolicy } from '../../contracts/tasks/tool-policy.js';
+import { OperatorFile } from '../config/operator-file.js';
 import { domainOf, parseRule } from './rule.js';
 
 export type ToolPolicyFile = OperatorFile<typeof ToolPolicy>;

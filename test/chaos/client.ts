@@ -1,5 +1,5 @@
-import { IDEMPOTENCY_HEADER } from '../../contracts/names.js';
-import type { SpawnRequest } from '../../contracts/spawn.js';
+import { IDEMPOTENCY_HEADER } from '../../contracts/wire/names.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import type { Cancel, Post } from './history.js';
 
 /** An API and how to speak to it. */

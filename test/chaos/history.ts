@@ -1,4 +1,4 @@
-import type { EventData, StoredEvent } from '../../contracts/events.js';
+import type { EventData, StoredEvent } from '../../contracts/events/events.js';
 
 /** What happened in a run: what the clients saw, what is stored, and what was done to the cluster. All times in ms since 1970. */
 export interface History {

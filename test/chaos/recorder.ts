@@ -1,6 +1,6 @@
 import { mkdir, cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StoredEvent } from '../../contracts/events.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
 import { rowOf, type Cancel, type Fault, type History, type Leftover, type Post, type Reader } from './history.js';
 
 /** An event as it is stored. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { STREAM } from '../../contracts/names.js';
-import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import { STREAM } from '../../contracts/wire/names.js';
+import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { readJson, type Endpoints } from '../../src/cluster/endpoints.js';

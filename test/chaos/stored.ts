@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import type { StoredEvent } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';

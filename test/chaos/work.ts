@@ -1,4 +1,4 @@
-import type { SpawnRequest } from '../../contracts/spawn.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 
 /** What a task is asked to do, as a part of the requests there are. The directives are the stand-in executable's. */
 interface Work {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LEGACY_COMMAND_NAMES } from '../../contracts/legacy.js';
+import { LEGACY_COMMAND_NAMES } from '../../contracts/bridge/legacy.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { BridgeProcess, LegacyClient, type Told } from '../fixtures/legacy.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';

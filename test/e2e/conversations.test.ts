@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventData } from '../../contracts/events.js';
+import type { EventData } from '../../contracts/events/events.js';
 import { KsiClient } from '../../src/client/index.js';
 import { isEvent } from '../../src/client/event-message.js';
 import { clusterStatus } from '../../src/cluster/status.js';

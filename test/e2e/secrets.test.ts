@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
 import type { TokenCreated } from '../../contracts/index.js';
-import { partsOf } from '../../src/api/tokens/secret.js';
+import { partsOf } from '../../src/access/tokens/secret.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 

@@ -3,9 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Approval } from '../../contracts/approvals.js';
-import type { Session } from '../../contracts/sessions.js';
-import type { UsageAnswer } from '../../contracts/usage.js';
+import type { Approval } from '../../contracts/tasks/approvals.js';
+import type { Session } from '../../contracts/sessions/sessions.js';
+import type { UsageAnswer } from '../../contracts/access/usage.js';
 import { startCluster, type Finished, type TestCluster } from '../fixtures/cluster.js';
 
 describe('sessions, approvals and usage by `ksi`, in a demo', () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { AgentShown } from '../../contracts/agents.js';
-import type { AgentSpawned, TaskRouted } from '../../contracts/agent-spawn.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { InboxMessage } from '../../contracts/messages.js';
+import type { AgentShown } from '../../contracts/agents/agents.js';
+import type { AgentSpawned, TaskRouted } from '../../contracts/agents/agent-spawn.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { InboxMessage } from '../../contracts/agents/messages.js';
 import { lastBySubject, type Stored } from '../../src/broker/read.js';
 import { KsiClient, KsiError, type SharedChange } from '../../src/client/index.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import type { EventData } from '../../contracts/events.js';
-import type { ExchangeShown } from '../../contracts/exchanges.js';
-import { NO_USAGE } from '../../contracts/usage.js';
-import type { ApiError } from '../../src/api/api-error.js';
-import { Exchanges } from '../../src/api/exchanges.js';
+import type { EventData } from '../../contracts/events/events.js';
+import type { ExchangeShown } from '../../contracts/access/exchanges.js';
+import { NO_USAGE } from '../../contracts/access/usage.js';
+import type { ApiError } from '../../src/errors/api-error.js';
+import { Exchanges } from '../../src/access/exchanges.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { connectTest } from '../fixtures/connection.js';

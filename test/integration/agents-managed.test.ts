@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
-import type { InboxMessage } from '../../contracts/messages.js';
+import type { InboxMessage } from '../../contracts/agents/messages.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';

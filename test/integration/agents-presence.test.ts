@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BUCKET, SUBJECT } from '../../contracts/names.js';
-import { Presence } from '../../src/api/agents/presence.js';
+import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
+import { Presence } from '../../src/agents/presence.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';
 import { readEntry } from '../../src/broker/kv.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { InboxMessage } from '../../contracts/messages.js';
-import { ATTACH_WINDOW } from '../../contracts/ws.js';
+import type { InboxMessage } from '../../contracts/agents/messages.js';
+import { ATTACH_WINDOW } from '../../contracts/api/ws.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN, type SocketClient } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';

@@ -5,14 +5,14 @@ import { connect } from 'node:net';
 import { join, relative } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
-import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { SCOPES, type Scope, type TokenCreated } from '../../contracts/tokens.js';
-import { Authenticator } from '../../src/api/auth.js';
-import { buildEdge } from '../../src/api/edge/edge.js';
-import { partsOf } from '../../src/api/tokens/secret.js';
+import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { SCOPES, type Scope, type TokenCreated } from '../../contracts/access/tokens.js';
+import { Authenticator } from '../../src/access/auth.js';
+import { buildEdge } from '../../src/api/http/edge/edge.js';
+import { partsOf } from '../../src/access/tokens/secret.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 import { silent } from '../fixtures/connection.js';
@@ -297,7 +297,7 @@ describe('access', () => {
       assert.deepEqual(documented.toSorted(), known.toSorted());
       // What the document does not show is the document itself, and the answer to other methods.
       const hiding = [...sourcesOf('src/api')].filter(([, text]) => text.includes('hide: true')).map(([file]) => file);
-      assert.deepEqual(hiding.toSorted(), ['src/api/other-methods.ts', 'src/api/routes/documents.ts']);
+      assert.deepEqual(hiding.toSorted(), ['src/api/http/other-methods.ts', 'src/api/http/routes/documents.ts']);
     });
 
     it('asks for its scope', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { lastBySubject, deleteMessage, type Stored } from '../../src/broker/read.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { MAX_IMAGE_CHARS, type Attachment } from '../../contracts/attachment.js';
+import { MAX_IMAGE_CHARS, type Attachment } from '../../contracts/tasks/attachment.js';
 import { ApiLab } from '../fixtures/api.js';
 
 type MediaType = Attachment['media_type'];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v7 as uuidv7 } from 'uuid';
-import type { SpawnAccepted, Task } from '../../contracts/http.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import { STREAM } from '../../contracts/names.js';
+import { STREAM } from '../../contracts/wire/names.js';
 import { ApiLab } from '../fixtures/api.js';
 
 describe('a task that has not started in its time', () => {

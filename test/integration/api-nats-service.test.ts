@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Svcm } from '@nats-io/services';
 import type { Msg } from '@nats-io/transport-node';
-import type { DeadPage, Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/http.js';
-import { SUBJECT } from '../../contracts/names.js';
-import { OPERATIONS } from '../../contracts/operations.js';
-import type { QueueList } from '../../contracts/queues.js';
+import type { DeadPage, Problem, SpawnAccepted, Task, TaskPage } from '../../contracts/api/http.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import { OPERATIONS } from '../../contracts/api/operations.js';
+import type { QueueList } from '../../contracts/tasks/queues.js';
 import { ApiLab } from '../fixtures/api.js';
 
 describe('the NATS service', () => {

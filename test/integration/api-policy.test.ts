@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { SUBJECT } from '../../contracts/names.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 
 const SESSION = '0190c0de-0000-4000-8000-00000000000a';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { SUBJECT } from '../../contracts/names.js';
-import type { RateReport } from '../../contracts/rates.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import type { RateReport } from '../../contracts/access/rates.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import type { TokenCreated } from '../../contracts/tokens.js';
+import type { TokenCreated } from '../../contracts/access/tokens.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 const AS_LOCAL = { authorization: `Bearer ${TOKEN}` };

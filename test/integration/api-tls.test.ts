@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { startApi, type Api } from '../../src/api/start.js';
-import { ConfigError, readConfig } from '../../src/config.js';
+import { ConfigError, readConfig } from '../../src/config/load.js';
 import { freePort, startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { silent } from '../fixtures/connection.js';
 import { REPO_ROOT } from '../fixtures/paths.js';

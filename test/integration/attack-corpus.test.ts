@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { SERVICE } from '../../contracts/names.js';
+import { SERVICE } from '../../contracts/wire/names.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 const ID = '0198c000-0000-7000-8000-000000000000';

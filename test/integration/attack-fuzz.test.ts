@@ -4,9 +4,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { headers as natsHeaders } from '@nats-io/transport-node';
-import { SERVICE } from '../../contracts/names.js';
-import { ClientFrame } from '../../contracts/ws.js';
-import { OPERATION_SCHEMAS } from '../../contracts/operation-schemas.js';
+import { SERVICE } from '../../contracts/wire/names.js';
+import { ClientFrame } from '../../contracts/api/ws.js';
+import { OPERATION_SCHEMAS } from '../../contracts/api/operation-schemas.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 
 const SEED = Number(process.env['KSI_TEST_SEED'] ?? 20_261_123);

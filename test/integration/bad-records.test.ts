@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import { ConversationRecord } from '../../contracts/conversations.js';
-import { keyToken } from '../../contracts/key-token.js';
-import { SUBJECT } from '../../contracts/names.js';
-import { OPERATIONS } from '../../contracts/operations.js';
+import { ConversationRecord } from '../../contracts/conversations/conversations.js';
+import { keyToken } from '../../contracts/wire/key-token.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import { OPERATIONS } from '../../contracts/api/operations.js';
 import { putEntry } from '../../src/broker/kv.js';
 import { recordFor } from '../../src/conversations/begin.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
-import { LOCAL } from '../../src/api/principal.js';
+import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
 
 const OWNER = LOCAL.owner;

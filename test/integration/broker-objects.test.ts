@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import type { SpawnAccepted } from '../../contracts/http.js';
-import { BUCKET, STREAM, SUBJECT } from '../../contracts/names.js';
-import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
+import type { SpawnAccepted } from '../../contracts/api/http.js';
+import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { consumerSpecs, streamSpecs } from '../../contracts/broker/topology.js';
 import { consumerNames } from '../../src/broker/topology.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { streamInfo } from '../../src/broker/read.js';

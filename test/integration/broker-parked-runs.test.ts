@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/names.js';
-import { withdraw } from '../../src/api/steer/withdraw.js';
+import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { withdraw } from '../../src/tasks/steer/withdraw.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { Objm } from '@nats-io/obj';
-import { Batcher } from '../../src/api/accept/batcher.js';
+import { Batcher } from '../../src/broker/batcher.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { isBrokerError, TOO_LARGE } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { startTestBroker, type TestBroker } from '../fixtures/broker.js';
 import { connectTest, makeStreams } from '../fixtures/connection.js';
-import { readConfig } from '../../src/config.js';
-import { streamSpecs } from '../../contracts/topology.js';
+import { readConfig } from '../../src/config/load.js';
+import { streamSpecs } from '../../contracts/broker/topology.js';
 import { systemClock } from '../../src/clock.js';
 
 describe('publishing to the broker', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/names.js';
+import { CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
 import { lastBySubject } from '../../src/broker/read.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connectBroker } from '../../src/broker/connect.js';
 import { inboxPrefix } from '../../src/cluster/secrets.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
 import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
 import { REPO_ROOT } from '../fixtures/paths.js';

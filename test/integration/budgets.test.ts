@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
-import type { ExchangeShown } from '../../contracts/exchanges.js';
+import type { ExchangeShown } from '../../contracts/access/exchanges.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';

@@ -4,8 +4,8 @@ import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
-import { SUBJECT } from '../../contracts/names.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { workerProcesses } from '../../src/broker/workers.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { CLAUDE_REAL, REPO_ROOT } from '../fixtures/paths.js';

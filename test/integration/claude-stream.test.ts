@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { SUBJECT } from '../../contracts/names.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
 const nested = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { UNAVAILABLE_TOOLS } from '../../workers/claude/unavailable-tools.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
-import type { SpawnDelta } from '../../contracts/events.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnDelta } from '../../contracts/events/events.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import {
   isEvent,

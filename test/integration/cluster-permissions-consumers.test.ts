@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { PermissionViolationError, type NatsConnection } from '@nats-io/transport-node';
-import { BUCKET, STREAM } from '../../contracts/names.js';
-import { consumerSpecs, READERS_CONSUMERS, streamSpecs } from '../../contracts/topology.js';
+import { BUCKET, STREAM } from '../../contracts/wire/names.js';
+import { consumerSpecs, READERS_CONSUMERS, streamSpecs } from '../../contracts/broker/topology.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { inboxPrefix, type NatsUser } from '../../src/cluster/secrets.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
 import { startKsiBroker, type KsiBroker } from '../fixtures/ksi-broker.js';
 

@@ -14,7 +14,7 @@ import type { Entries, Plan } from '../../src/cluster/plan.js';
 import { prepare } from '../../src/cluster/prepare.js';
 import { untilReady } from '../../src/cluster/readiness.js';
 import { Supervisor } from '../../src/cluster/supervisor.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { isAlive } from '../../src/process/identity.js';
 import { freePort, natsServerPath } from '../fixtures/broker.js';
 import { REPO_ROOT } from '../fixtures/paths.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { newEvent, eventPublication } from '../../src/broker/events.js';

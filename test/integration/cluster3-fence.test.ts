@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { brokerErrorOf, isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';

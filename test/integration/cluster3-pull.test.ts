@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { CONSUMER, STREAM } from '../../contracts/names.js';
+import { CONSUMER, STREAM } from '../../contracts/wire/names.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery, type PullEnd } from '../../src/broker/consume.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';

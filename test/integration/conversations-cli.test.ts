@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { v4 as uuidv4 } from 'uuid';
-import type { Conversation } from '../../contracts/conversations.js';
+import type { Conversation } from '../../contracts/conversations/conversations.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 

@@ -9,12 +9,12 @@ import {
   type ConversationPage,
   type ConversationRequest,
   type ConversationTranscript,
-} from '../../contracts/conversations.js';
-import type { EventEnvelope } from '../../contracts/events.js';
-import type { TokenCreated } from '../../contracts/tokens.js';
-import { BUCKET, HEADER, NOBODY, STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
-import { NO_USAGE } from '../../contracts/usage.js';
+} from '../../contracts/conversations/conversations.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { TokenCreated } from '../../contracts/access/tokens.js';
+import { BUCKET, HEADER, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
+import { NO_USAGE } from '../../contracts/access/usage.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readStream } from '../../src/broker/replay.js';
 import { putEntry } from '../../src/broker/kv.js';

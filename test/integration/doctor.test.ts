@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { deleteMessage, lastBySubject } from '../../src/broker/read.js';
 import { sleep, systemClock } from '../../src/clock.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { checkBroker } from '../../src/doctor/broker.js';
 import { checkEvents } from '../../src/doctor/events.js';
 import type { Finding } from '../../src/doctor/finding.js';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import type { AuditEntry } from '../../contracts/audit.js';
-import { MOST_DEPTH, type HandsAnswer } from '../../contracts/hands.js';
-import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { TokenCreated } from '../../contracts/tokens.js';
+import type { AuditEntry } from '../../contracts/access/audit.js';
+import { MOST_DEPTH, type HandsAnswer } from '../../contracts/agents/tools.js';
+import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { TokenCreated } from '../../contracts/access/tokens.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { commandOf } from '../../src/broker/commands.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { request as rawRequest } from 'node:http';
 import { after, before, describe, it } from 'node:test';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { Task, TaskPage } from '../../contracts/http.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { Task, TaskPage } from '../../contracts/api/http.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { commandOf } from '../../src/broker/commands.js';
 import { lastBySubject } from '../../src/broker/read.js';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { after, before, describe, it } from 'node:test';
 import type { TObject } from 'typebox';
-import { OPERATION_SCHEMAS } from '../../contracts/operation-schemas.js';
-import { OPERATIONS, pathFields, type Operation, type OperationName } from '../../contracts/operations.js';
+import { OPERATION_SCHEMAS } from '../../contracts/api/operation-schemas.js';
+import { OPERATIONS, pathFields, type Operation, type OperationName } from '../../contracts/api/operations.js';
 import { ApiLab } from '../fixtures/api.js';
 
 interface Parameter {

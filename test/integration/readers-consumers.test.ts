@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { READERS_CONSUMERS } from '../../contracts/topology.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { READERS_CONSUMERS } from '../../contracts/broker/topology.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { sleep, systemClock } from '../../src/clock.js';
 import { startTestBroker } from '../fixtures/broker.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v5 as uuidv5 } from 'uuid';
-import { SESSION_NAMESPACE } from '../../contracts/names.js';
+import { SESSION_NAMESPACE } from '../../contracts/wire/names.js';
 import { startApiOn } from '../fixtures/api-on.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Objm } from '@nats-io/obj';
 import * as fc from 'fast-check';
-import { keyToken } from '../../contracts/key-token.js';
-import { BUCKET, SUBJECT } from '../../contracts/names.js';
-import type { SharedEntry, SharedPage, SharedValue } from '../../contracts/shared.js';
-import type { TokenCreated } from '../../contracts/tokens.js';
+import { keyToken } from '../../contracts/wire/key-token.js';
+import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
+import type { SharedEntry, SharedPage, SharedValue } from '../../contracts/agents/shared.js';
+import type { TokenCreated } from '../../contracts/access/tokens.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { SUBJECT } from '../../contracts/names.js';
-import { Seal } from '../../src/api/tokens/seal.js';
-import { TokenRegistry } from '../../src/api/tokens/registry.js';
-import { LOCAL } from '../../src/api/principal.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import { Seal } from '../../src/access/tokens/seal.js';
+import { TokenRegistry } from '../../src/access/tokens/registry.js';
+import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
 

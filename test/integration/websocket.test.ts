@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { once } from 'node:events';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { ApiLab, TOKEN, type SocketClient } from '../fixtures/api.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventData } from '../../contracts/events.js';
+import type { EventData } from '../../contracts/events/events.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../src/process/marked.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

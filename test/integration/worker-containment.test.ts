@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventData } from '../../contracts/events.js';
+import type { EventData } from '../../contracts/events/events.js';
 import { findContainment, GROUP_ONLY } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesMarked } from '../../src/process/marked.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { ControlAnswer, ControlVerb } from '../../contracts/control.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import type { ControlAnswer, ControlVerb } from '../../contracts/tasks/control.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { lastBySubject } from '../../src/broker/read.js';

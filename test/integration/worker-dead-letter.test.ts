@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { check } from '../../contracts/check.js';
-import { DeadLetter, DeadLetterRef } from '../../contracts/dead.js';
-import type { EventData, EventType } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import { check } from '../../contracts/wire/check.js';
+import { DeadLetter, DeadLetterRef } from '../../contracts/tasks/dead-letters.js';
+import type { EventData, EventType } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { deleteMessage, lastBySubject, nextBySubject } from '../../src/broker/read.js';

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
-import { Workspaces } from '../../src/workspaces.js';
+import { Workspaces } from '../../src/workspaces/roots.js';
 import { claimTask, type Claim } from '../../workers/attempt/claim.js';
 import type { TaskIdentity } from '../../workers/attempt/command.js';
 import { AttemptEvents } from '../../workers/attempt/events.js';

@@ -4,9 +4,9 @@ import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promise
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { EventData, EventType, StoredEvent } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import type { EventData, EventType, StoredEvent } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { OutboxItem } from '../../workers/attempt/outbox.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { connectBroker } from '../../src/broker/connect.js';
 import { lastBySubject, type Stored } from '../../src/broker/read.js';
 import { TASK_WRITES } from '../../src/broker/task-writes.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { check } from '../../contracts/check.js';
-import { DeadLetter } from '../../contracts/dead.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { check } from '../../contracts/wire/check.js';
+import { DeadLetter } from '../../contracts/tasks/dead-letters.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { assertGapless, storedEvents } from '../fixtures/stored-events.js';
 import { workerProcess } from '../fixtures/worker-process.js';

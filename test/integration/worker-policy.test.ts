@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import type { EventData } from '../../contracts/events.js';
-import type { Policy } from '../../contracts/policy.js';
+import type { EventData } from '../../contracts/events/events.js';
+import type { Policy } from '../../contracts/tasks/policy.js';
 import { dataOf, WorkerLab, type PostOptions } from '../fixtures/worker.js';
 
 const QUICK = { base_s: 0.05, factor: 1 };

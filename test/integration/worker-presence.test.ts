@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import { presentWorkers } from '../../src/broker/workers.js';
 import { WorkerLab } from '../fixtures/worker.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import type { TokenCreated } from '../../contracts/tokens.js';
-import type { LimitLifted } from '../../contracts/workers.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { TokenCreated } from '../../contracts/access/tokens.js';
+import type { LimitLifted } from '../../contracts/tasks/workers.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { presentWorkers } from '../../src/broker/workers.js';
 import { TOKEN } from '../fixtures/api.js';

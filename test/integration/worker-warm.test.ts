@@ -5,7 +5,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StoredEvent } from '../../contracts/events.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';

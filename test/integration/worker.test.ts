@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
 import { v4 as uuidv4 } from 'uuid';
-import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

@@ -1,10 +1,10 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import { isEnded, statusOfSubject, TASK_STATES } from '../../contracts/states.js';
-import { NotAccepted, type TaskIdentity } from '../../src/api/accept/not-accepted.js';
-import { Due } from '../../src/api/due.js';
-import { Canceller } from '../../src/api/steer/cancel.js';
-import { Sweeper } from '../../src/api/sweeper.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { isEnded, statusOfSubject, TASK_STATES } from '../../contracts/tasks/states.js';
+import { NotAccepted, type TaskIdentity } from '../../src/tasks/accept/not-accepted.js';
+import { Due } from '../../src/tasks/due.js';
+import { Canceller } from '../../src/tasks/steer/cancel.js';
+import { Sweeper } from '../../src/tasks/sweeper.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';

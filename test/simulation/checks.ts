@@ -1,6 +1,6 @@
-import type { EventData } from '../../contracts/events.js';
-import { HEADER, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfEvent } from '../../contracts/states.js';
+import type { EventData } from '../../contracts/events/events.js';
+import { HEADER, SUBJECT } from '../../contracts/wire/names.js';
+import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import { effectivePolicy } from '../../workers/policy.js';
 import { MAX_LOST_STARTS } from '../../workers/attempt/history.js';
 import { EPOCH, MAX_SKEW_MS } from './process.js';

@@ -1,6 +1,6 @@
-import { HEADER, STREAM } from '../../contracts/names.js';
-import type { StoredEvent } from '../../contracts/events.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { HEADER, STREAM } from '../../contracts/wire/names.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimMessage } from './stream.js';
 

@@ -1,5 +1,5 @@
 import { headers as newHeaders, type MsgHdrs } from '@nats-io/transport-node';
-import { BUCKET, CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/names.js';
+import { BUCKET, CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SimConsumer } from './consumer.js';
 import type { Link } from './link.js';
 import { EPOCH, type SimProcess } from './process.js';

@@ -1,5 +1,5 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
-import { HEADER } from '../../contracts/names.js';
+import { HEADER } from '../../contracts/wire/names.js';
 
 export interface SimMessage {
   readonly seq: number;

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { HEADER } from '../../contracts/names.js';
+import { HEADER } from '../../contracts/wire/names.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { refuseRun } from '../../workers/attempt/refuse.js';

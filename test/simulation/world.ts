@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { FORMAT_VERSION, STREAM } from '../../contracts/names.js';
-import type { Policy } from '../../contracts/policy.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { FORMAT_VERSION, STREAM } from '../../contracts/wire/names.js';
+import type { Policy } from '../../contracts/tasks/policy.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { seededRandom } from '../fixtures/random.js';
 import { SimApi, type ApiFlaws } from './api.js';
 import { checkAll, checkRuns } from './checks.js';

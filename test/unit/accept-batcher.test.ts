@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Batcher, batchesOf, batchLength } from '../../src/api/accept/batcher.js';
-import { isOpen } from '../../src/api/auth.js';
+import { Batcher, batchesOf, batchLength } from '../../src/broker/batcher.js';
+import { isOpen } from '../../src/access/auth.js';
 import { BrokerError } from '../../src/broker/errors.js';
 import type { Publication, PublishAck, Publisher } from '../../src/broker/publish.js';
 

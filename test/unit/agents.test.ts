@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Agent } from '../../contracts/agents.js';
-import type { StoredEvent } from '../../contracts/events.js';
-import { MOST_HOPS, type InboxMessage } from '../../contracts/messages.js';
-import { answerOf, answerToWord, promptOf, reactTo } from '../../src/api/agents/decide.js';
-import { AgentIndex } from '../../src/api/agents/index-of-agents.js';
-import { routeTask } from '../../src/api/agents/routing.js';
-import { readSignals } from '../../src/api/agents/signals.js';
+import type { Agent } from '../../contracts/agents/agents.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { MOST_HOPS, type InboxMessage } from '../../contracts/agents/messages.js';
+import { answerOf, answerToWord, promptOf, reactTo } from '../../src/agents/decide.js';
+import { AgentIndex } from '../../src/agents/index-of-agents.js';
+import { routeTask } from '../../src/agents/routing.js';
+import { readSignals } from '../../src/agents/signals.js';
 
 const agent = (over: Partial<Agent> = {}): Agent => ({
   v: 1,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { NotAccepted } from '../../src/api/accept/not-accepted.js';
+import { NotAccepted } from '../../src/tasks/accept/not-accepted.js';
 import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';

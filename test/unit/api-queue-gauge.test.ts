@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { QueueGauge } from '../../src/api/accept/queue-gauge.js';
+import { QueueGauge } from '../../src/tasks/accept/queue-gauge.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { silent } from '../fixtures/connection.js';
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RateReport, type RateCount } from '../../contracts/rates.js';
-import { check } from '../../contracts/check.js';
-import { ApiError } from '../../src/api/api-error.js';
-import { LOCAL } from '../../src/api/principal.js';
-import { leftOf, RateCounts } from '../../src/api/rates/counts.js';
-import { REPORT_MS } from '../../src/api/rates/exchange.js';
-import { rateHeaders, SpawnRate } from '../../src/api/spawn-rate.js';
+import { RateReport, type RateCount } from '../../contracts/access/rates.js';
+import { check } from '../../contracts/wire/check.js';
+import { ApiError } from '../../src/errors/api-error.js';
+import { LOCAL } from '../../src/access/principal.js';
+import { leftOf, RateCounts } from '../../src/access/rates/counts.js';
+import { REPORT_MS } from '../../src/access/rates/exchange.js';
+import { rateHeaders, SpawnRate } from '../../src/access/spawn-rate.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { silent } from '../fixtures/connection.js';
 

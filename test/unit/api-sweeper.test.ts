@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { Sweeper } from '../../src/api/sweeper.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { Sweeper } from '../../src/tasks/sweeper.js';
 import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';

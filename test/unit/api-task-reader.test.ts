@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
-import { LOCAL } from '../../src/api/principal.js';
-import { TaskReader } from '../../src/api/task-reader.js';
+import { LOCAL } from '../../src/access/principal.js';
+import { TaskReader } from '../../src/tasks/reader.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { acceptedRow, type TaskRow } from '../../src/events/projection.js';
+import { acceptedRow, type TaskRow } from '../../src/store/projection.js';
 import type { EventHub } from '../../src/events/hub.js';
 import type { ReadModel } from '../../src/store/read-model.js';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ApprovalRule } from '../../contracts/approval-rules.js';
-import type { Approval } from '../../contracts/approvals.js';
-import { applies, ruleFor } from '../../src/api/approvals/match.js';
+import type { ApprovalRule } from '../../contracts/tasks/approval-rules.js';
+import type { Approval } from '../../contracts/tasks/approvals.js';
+import { applies, ruleFor } from '../../src/tasks/approvals/match.js';
 
 const approval = (fields: Partial<Approval>): Approval => ({
   approval_id: 'a',

@@ -6,7 +6,7 @@ import { Keys } from '../../src/cli/chat/keys.js';
 import { questionOf, type Asked } from '../../src/cli/chat/question.js';
 import { Questions } from '../../src/cli/chat/questions.js';
 import { TurnView } from '../../src/cli/chat/turn-view.js';
-import type { EventEnvelope } from '../../contracts/events.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 describe('keys', () => {

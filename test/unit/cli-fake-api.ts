@@ -3,10 +3,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
-import type { Problem } from '../../contracts/http.js';
-import type { EventEnvelope, SpawnDelta } from '../../contracts/events.js';
-import type { ClientFrame, ServerFrame } from '../../contracts/ws.js';
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
+import type { Problem } from '../../contracts/api/http.js';
+import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
+import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 
 export const TASK = '01900000-0000-7000-8000-000000000001';
 /** Of another task, that was given up too. */

@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { WebSocketServer } from 'ws';
-import type { ClientFrame } from '../../contracts/ws.js';
+import type { ClientFrame } from '../../contracts/api/ws.js';
 import { KsiClient, KsiError, KsiUnreachableError } from '../../src/client/index.js';
 import { isPassing, pauseBefore } from '../../src/client/backoff.js';
 import { readServerSentEvents } from '../../src/client/sse.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
-import { OPERATIONS, type Operation } from '../../contracts/operations.js';
+import { OPERATIONS, type Operation } from '../../contracts/api/operations.js';
 import { pauseAfter, repeated } from '../../src/client/repeat.js';
 import { problemOf } from './cli-fake-api.js';
 

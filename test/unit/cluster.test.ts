@@ -14,7 +14,7 @@ import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
 import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
 import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/load.js';
 import { claimFolder, claimHolder } from '../../src/process/claim.js';
 import { folderId } from '../../src/process/folder-id.js';
 import { identify, isAlive } from '../../src/process/identity.js';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ConversationRecord } from '../../contracts/conversations.js';
-import { API_ERRORS, type ApiErrorCode } from '../../contracts/errors.js';
-import { ApiError } from '../../src/api/api-error.js';
-import { Conductor, type ConductorOptions } from '../../src/api/conversations/conductor.js';
+import type { ConversationRecord } from '../../contracts/conversations/conversations.js';
+import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
+import { ApiError } from '../../src/errors/api-error.js';
+import { Conductor, type ConductorOptions } from '../../src/conversations/conductor.js';
 import { systemClock } from '../../src/clock.js';
 import { recordFor } from '../../src/conversations/begin.js';
 import { decide } from '../../src/conversations/decide.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { ConfigError, readConfig } from '../../src/config.js';
+import { ConfigError, readConfig } from '../../src/config/load.js';
 import { configTable } from '../../src/docs/config-table.js';
 import { replaceRegion } from '../../src/docs/region.js';
 import { REPO_ROOT } from '../fixtures/paths.js';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Type } from 'typebox';
-import { check } from '../../contracts/check.js';
-import { MAX_DEPTH, MAX_FIELDS } from '../../contracts/extent.js';
-import { SpawnRequest } from '../../contracts/spawn.js';
-import { SUBJECT } from '../../contracts/names.js';
+import { check } from '../../contracts/wire/check.js';
+import { MAX_DEPTH, MAX_FIELDS } from '../../contracts/wire/extent.js';
+import { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import {
   TASK_STATES,
   TASK_STATUSES,
@@ -12,7 +12,7 @@ import {
   mayFollow,
   statusOfEvent,
   statusOfSubject,
-} from '../../contracts/states.js';
+} from '../../contracts/tasks/states.js';
 
 describe('check', () => {
   const fieldsOf = (value: unknown): string[] => {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { check } from '../../contracts/check.js';
-import { CONVERSATION_MODES, type ConversationMode } from '../../contracts/choices.js';
+import { check } from '../../contracts/wire/check.js';
+import { CONVERSATION_MODES, type ConversationMode } from '../../contracts/wire/choices.js';
 import {
   ConversationRecord,
   type ConversationRequest,
   type EndReason,
   type Line,
-} from '../../contracts/conversations.js';
+} from '../../contracts/conversations/conversations.js';
 import { faultsOf, recordFor } from '../../src/conversations/begin.js';
 import { turnText } from '../../src/conversations/brief.js';
 import { decide, turnMessageId, type Happening } from '../../src/conversations/decide.js';

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { acceptedRow } from '../../src/events/projection.js';
+import { acceptedRow } from '../../src/store/projection.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 import { seededRandom } from '../fixtures/random.js';

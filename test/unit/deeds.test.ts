@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { MOST_HOPS } from '../../contracts/messages.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import { ApiError } from '../../src/api/api-error.js';
-import { Deeds, type DeedsOptions, type Spawned } from '../../src/api/hands/deeds.js';
-import type { Asker } from '../../src/api/hands/asker.js';
+import { MOST_HOPS } from '../../contracts/agents/messages.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { ApiError } from '../../src/errors/api-error.js';
+import { Deeds, type DeedsOptions, type Spawned } from '../../src/agents/tools/deeds.js';
+import type { Asker } from '../../src/agents/tools/asker.js';
 
 describe('what agents do by their own hands', () => {
   it('comes to an end, however messages and tasks lead to each other', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { TASK_STATES, type TaskStatus } from '../../contracts/states.js';
+import { TASK_STATES, type TaskStatus } from '../../contracts/tasks/states.js';
 import { machineFinding, serverFinding } from '../../src/doctor/clocks.js';
 import { spaceFinding } from '../../src/doctor/disk.js';
 import { Invariants, type Rule } from '../../src/doctor/invariants.js';
@@ -9,7 +9,7 @@ import { storageOf } from '../../src/doctor/servers.js';
 import { behind, differences, differentCopies, type Copies } from '../../src/doctor/streams.js';
 import { workerFindings } from '../../src/doctor/workers.js';
 import type { Finding } from '../../src/doctor/finding.js';
-import type { WorkerShown } from '../../contracts/workers.js';
+import type { WorkerShown } from '../../contracts/tasks/workers.js';
 
 /** A history in short: `task state attempt/n` or `task output attempt/n`, one event each; a task is of the session of its first letter. */
 function broken(...history: string[]): [Rule, string][] {

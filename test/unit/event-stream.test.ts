@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
-import { NO_USAGE } from '../../contracts/usage.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { NO_USAGE } from '../../contracts/access/usage.js';
 import { BridgedEvent } from '../../src/events/bridged.js';
-import { decodeCursor, encodeCursor, incarnationOf } from '../../src/events/cursor.js';
+import { decodeCursor, encodeCursor, incarnationOf } from '../../contracts/wire/cursor.js';
 import { Limit } from '../../src/limit.js';
-import { applyEvent, previewOf, taskOf, type StateEvent, type TaskRow } from '../../src/events/projection.js';
+import { applyEvent, previewOf, taskOf, type StateEvent, type TaskRow } from '../../src/store/projection.js';
 import { EventRing } from '../../src/events/ring.js';
 import { parsePattern, tokensOf } from '../../src/events/subject.js';
 

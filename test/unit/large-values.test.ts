@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
 import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { StreamLines } from '../../workers/claude/stream-lines.js';

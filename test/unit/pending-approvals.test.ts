@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { foldApprovals } from '../../src/api/approvals/pending.js';
+import { foldApprovals } from '../../src/tasks/approvals/pending.js';
 
 const event = (type: string, approval_id?: string): Parameters<typeof foldApprovals>[1] => ({
   type,

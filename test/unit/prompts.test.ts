@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { keyOfToken, keyToken } from '../../contracts/key-token.js';
+import { keyOfToken, keyToken } from '../../contracts/wire/key-token.js';
 import { ComponentError, readComponent } from '../../src/prompts/component-file.js';
 import { compose, ComposeError, validate } from '../../src/prompts/compose.js';
 import { CompositionError, parseComposition } from '../../src/prompts/composition-file.js';

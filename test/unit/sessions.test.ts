@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Session, TranscriptEntry } from '../../contracts/sessions.js';
-import { addUsage, NO_USAGE, type Usage, type UsageGroup } from '../../contracts/usage.js';
-import type { TaskRow } from '../../src/events/projection.js';
+import type { Session, TranscriptEntry } from '../../contracts/sessions/sessions.js';
+import { addUsage, NO_USAGE, type Usage, type UsageGroup } from '../../contracts/access/usage.js';
+import type { TaskRow } from '../../src/store/projection.js';
 import { sessionAfter } from '../../src/store/session-row.js';
-import { markdownOf } from '../../src/transcripts/markdown.js';
-import { usageOf as usageOfRows } from '../../src/api/usage.js';
-import { LOCAL } from '../../src/api/principal.js';
+import { markdownOf } from '../../src/sessions/transcript/markdown.js';
+import { usageOf as usageOfRows } from '../../src/access/usage.js';
+import { LOCAL } from '../../src/access/principal.js';
 import { ModelPrices } from '../../workers/claude/model-prices.js';
 import { CostMeter, costStateOf, type Counted } from '../../workers/claude/cost.js';
 import type { ClaudeMessage } from '../../workers/claude/ending.js';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { MOST_QUEUES } from '../../contracts/config.js';
-import { STREAM } from '../../contracts/names.js';
-import { LIMITED_STREAMS, streamLimits, storeLimit } from '../../contracts/stream-limits.js';
-import { consumerSpecs, streamSpecs } from '../../contracts/topology.js';
-import { ConfigError, readConfig } from '../../src/config.js';
+import { MOST_QUEUES } from '../../contracts/config/config.js';
+import { STREAM } from '../../contracts/wire/names.js';
+import { LIMITED_STREAMS, streamLimits, storeLimit } from '../../contracts/broker/stream-limits.js';
+import { consumerSpecs, streamSpecs } from '../../contracts/broker/topology.js';
+import { ConfigError, readConfig } from '../../src/config/load.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
 const faultsOf = (env: Record<string, string>): readonly string[] => {

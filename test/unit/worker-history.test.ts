@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { StoredEvent } from '../../contracts/events.js';
-import { statusOfEvent } from '../../contracts/states.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { statusOfEvent } from '../../contracts/tasks/states.js';
 import { PromptInput } from '../../workers/claude/prompt-input.js';
 import { isStale, positionOf, type TaskStateEvent } from '../../workers/attempt/history.js';
 

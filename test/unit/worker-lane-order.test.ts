@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { laneSpecs } from '../../contracts/topology.js';
+import { laneSpecs } from '../../contracts/broker/topology.js';
 import { laneOrder } from '../../workers/lane-order.js';
 
 const order = (queues: string[], turn: number): string[] =>

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { check } from '../../contracts/check.js';
-import type { TaskErrorCode } from '../../contracts/errors.js';
-import { Policy } from '../../contracts/policy.js';
+import { check } from '../../contracts/wire/check.js';
+import type { TaskErrorCode } from '../../contracts/wire/errors.js';
+import { Policy } from '../../contracts/tasks/policy.js';
 import { IdleWatch } from '../../workers/claude/idle.js';
 import { taskError, type Outcome } from '../../workers/outcome.js';
 import { decide, effectivePolicy, pauseMs } from '../../workers/policy.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { foldTranscript, splitEntries, type TranscriptMessage } from '../../src/transcripts/fold.js';
+import { foldTranscript, splitEntries, type TranscriptMessage } from '../../src/sessions/transcript/fold.js';
 
 const entries = (seq: number, ...uuids: (string | undefined)[]): TranscriptMessage => ({
   seq,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { WorkspacePlaces, WorkspaceWaiter } from '../../contracts/workspace.js';
+import type { WorkspacePlaces, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
 import { enter, lend, letIn, toTheEnd, without } from '../../src/broker/workspace-rules.js';
-import { writersIn } from '../../src/workspaces.js';
+import { writersIn } from '../../src/workspaces/roots.js';
 
 const UNTIL = 1_000;
 const NOBODY: WorkspacePlaces = { v: 1, writers: [], waiting: [] };

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { ConfigError } from '../../src/config-error.js';
-import { Workspaces } from '../../src/workspaces.js';
+import { ConfigError } from '../../src/config/error.js';
+import { Workspaces } from '../../src/workspaces/roots.js';
 import { folderOf } from '../../workers/attempt/folder.js';
 
 describe('workspaces', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LOCAL } from '../../src/api/principal.js';
+import { LOCAL } from '../../src/access/principal.js';
 import { EventConnection } from '../../src/api/ws/connection.js';
 
 const FRAME = Buffer.from(

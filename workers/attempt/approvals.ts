@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CanUseTool, PermissionResult } from '@anthropic-ai/claude-agent-sdk';
-import type { ApprovalAnswer, ApprovalResolved } from '../../contracts/approvals.js';
-import type { ControlAnswer } from '../../contracts/control.js';
+import type { ApprovalAnswer, ApprovalResolved } from '../../contracts/tasks/approvals.js';
+import type { ControlAnswer } from '../../contracts/tasks/control.js';
 import type { Clock } from '../../src/clock.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';

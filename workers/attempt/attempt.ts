@@ -1,7 +1,7 @@
 import type { McpServerStatus } from '@anthropic-ai/claude-agent-sdk';
-import type { ApprovalAnswer } from '../../contracts/approvals.js';
-import type { ControlAnswer } from '../../contracts/control.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { ApprovalAnswer } from '../../contracts/tasks/approvals.js';
+import type { ControlAnswer } from '../../contracts/tasks/control.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 import { redactor } from '../claude/environment.js';
 import { NotRemoved } from '../claude/folders.js';

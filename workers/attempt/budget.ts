@@ -1,7 +1,7 @@
-import { check } from '../../contracts/check.js';
-import { BUDGET_QUESTION, BudgetLeft, HandsAnswer, type HandsRequest } from '../../contracts/hands.js';
-import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { check } from '../../contracts/wire/check.js';
+import { BUDGET_QUESTION, BudgetLeft, HandsAnswer, type HandsRequest } from '../../contracts/agents/tools.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { v7 as uuidv7 } from 'uuid';
 import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from '../context.js';

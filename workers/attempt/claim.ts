@@ -1,6 +1,6 @@
-import type { EventData, EventType } from '../../contracts/events.js';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { TASK_STATES } from '../../contracts/states.js';
+import type { EventData, EventType } from '../../contracts/events/events.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventIn, eventPublication, newEvent } from '../../src/broker/events.js';

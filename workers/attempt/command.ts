@@ -1,6 +1,6 @@
-import { check } from '../../contracts/check.js';
-import { FORMAT_VERSION, HEADER } from '../../contracts/names.js';
-import { SpawnCommand, SpawnCommandRef } from '../../contracts/spawn.js';
+import { check } from '../../contracts/wire/check.js';
+import { FORMAT_VERSION, HEADER } from '../../contracts/wire/names.js';
+import { SpawnCommand, SpawnCommandRef } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';

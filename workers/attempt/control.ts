@@ -1,14 +1,14 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { check } from '../../contracts/check.js';
+import { check } from '../../contracts/wire/check.js';
 import {
   CONTROL_REQUESTS,
   isControlVerb,
   type ControlAnswer,
   type ControlRequest,
   type ControlVerb,
-} from '../../contracts/control.js';
-import { SUBJECT } from '../../contracts/names.js';
+} from '../../contracts/tasks/control.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from '../context.js';
 import type { Attempt } from './attempt.js';

@@ -1,6 +1,6 @@
-import type { DeadLetter } from '../../contracts/dead.js';
-import type { EventData } from '../../contracts/events.js';
-import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
+import type { EventData } from '../../contracts/events/events.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import type { EventData, EventType, TaskErrorBody } from '../../contracts/events.js';
-import type { McpServerState } from '../../contracts/mcp-servers.js';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { statusOfEvent, TASK_STATES } from '../../contracts/states.js';
-import type { Usage } from '../../contracts/usage.js';
+import type { EventData, EventType, TaskErrorBody } from '../../contracts/events/events.js';
+import type { McpServerState } from '../../contracts/tasks/mcp-servers.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { statusOfEvent, TASK_STATES } from '../../contracts/tasks/states.js';
+import type { Usage } from '../../contracts/access/usage.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';

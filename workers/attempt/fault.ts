@@ -1,4 +1,4 @@
-import type { TaskErrorCode } from '../../contracts/errors.js';
+import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 
 /** Why Claude can't be run for a task as it is asked for: the attempt's failure. */
 export class TaskFault extends Error {

@@ -1,4 +1,4 @@
-import { FORMAT_VERSION } from '../../contracts/names.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { eventBlob, type Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Publication } from '../../src/broker/publish.js';

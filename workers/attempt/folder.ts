@@ -1,5 +1,5 @@
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { Workspaces } from '../../src/workspaces.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Workspaces } from '../../src/workspaces/roots.js';
 import type { Transcript } from '../claude/transcripts.js';
 import { TaskFault } from './fault.js';
 

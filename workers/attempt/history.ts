@@ -1,6 +1,6 @@
-import type { EventData, StoredEvent } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfSubject, TASK_STATES, type TaskStatus } from '../../contracts/states.js';
+import type { EventData, StoredEvent } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { isEnded, statusOfSubject, TASK_STATES, type TaskStatus } from '../../contracts/tasks/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
 

@@ -1,7 +1,7 @@
-import { BlobRef } from '../../contracts/blob.js';
-import { check } from '../../contracts/check.js';
-import type { EventData } from '../../contracts/events.js';
-import { STREAM, SUBJECT } from '../../contracts/names.js';
+import { BlobRef } from '../../contracts/wire/blob.js';
+import { check } from '../../contracts/wire/check.js';
+import type { EventData } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventIn } from '../../src/broker/events.js';

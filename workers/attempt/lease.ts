@@ -1,6 +1,6 @@
 import type { Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';

@@ -1,6 +1,6 @@
-import { textOfMessage } from '../../contracts/claude.js';
-import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
-import type { SpawnDelta } from '../../contracts/events.js';
+import { textOfMessage } from '../../contracts/tasks/claude.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnDelta } from '../../contracts/events/events.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { TaskIdentity } from './command.js';

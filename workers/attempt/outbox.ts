@@ -1,4 +1,4 @@
-import type { StoredEvent } from '../../contracts/events.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 
 /** An event on its way to the broker. */

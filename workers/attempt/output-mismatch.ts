@@ -1,4 +1,4 @@
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { judge } from '../../src/output-schema/judge.js';
 import type { Mismatch } from '../../src/output-schema/verdict.js';
 import type { ClaudeMessage } from '../claude/ending.js';

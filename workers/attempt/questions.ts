@@ -1,4 +1,4 @@
-import type { ApprovalAnswer } from '../../contracts/approvals.js';
+import type { ApprovalAnswer } from '../../contracts/tasks/approvals.js';
 
 /** The tool by which Claude asks its user something. */
 export const QUESTION = 'AskUserQuestion';

@@ -1,4 +1,4 @@
-import { HEADER } from '../../contracts/names.js';
+import { HEADER } from '../../contracts/wire/names.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import type { WorkerContext } from '../context.js';

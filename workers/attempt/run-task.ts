@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { HEADER } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import type { Usage } from '../../contracts/usage.js';
+import { HEADER } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Usage } from '../../contracts/access/usage.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';

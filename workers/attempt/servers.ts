@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import type { McpServer, McpServers } from '../../contracts/mcp-servers.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { McpServer, McpServers } from '../../contracts/tasks/mcp-servers.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { namesCredential } from '../claude/environment.js';
-import { serversFor } from '../../src/mcp-servers.js';
+import { serversFor } from '../../src/tools/mcp-servers.js';
 import { TaskFault } from './fault.js';
 
 export interface ConfiguredServers {

@@ -1,5 +1,5 @@
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { nextBySubject } from '../../src/broker/read.js';
 import { whileUnavailable } from '../certain.js';

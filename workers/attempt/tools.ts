@@ -1,6 +1,6 @@
-import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS, type HandToolName } from '../../contracts/hands.js';
-import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tool-policy.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS, type HandToolName } from '../../contracts/agents/tools.js';
+import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tasks/tool-policy.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { layersOf, type AskedTools, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
 import { TaskFault } from './fault.js';
 

@@ -1,11 +1,11 @@
-import type { SpawnCommand } from '../../contracts/spawn.js';
-import { rootOf, type WorkspaceWaiter } from '../../contracts/workspace.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { rootOf, type WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { enterWorkspace, leaveWorkspace, lendWorkspace } from '../../src/broker/workspace-places.js';
 import { readPlaces } from '../../src/broker/workspace-records.js';
 import { timestampOf } from '../../src/clock.js';
 import { whileUnavailable } from '../certain.js';
-import { boundWorkspace } from '../../src/transcripts/workspace.js';
+import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
 import type { WorkerContext } from '../context.js';
 
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;

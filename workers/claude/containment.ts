@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CONTAINMENTS } from '../../contracts/workers.js';
+import type { CONTAINMENTS } from '../../contracts/tasks/workers.js';
 import { openFolder } from './open-folder.js';
 import { sandboxArguments, type Place } from './sandbox.js';
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { addUsd } from '../../contracts/money.js';
-import { addUsage, NO_USAGE, type Usage } from '../../contracts/usage.js';
+import { addUsd } from '../../contracts/wire/money.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
 import { ModelPrices } from './model-prices.js';

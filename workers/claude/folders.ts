@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeF
 import { realpathSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { UUID_PATTERN } from '../../contracts/names.js';
+import { UUID_PATTERN } from '../../contracts/wire/names.js';
 import { removeAll, type Left } from './remove.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 import { CREDENTIALS, loginIn } from './login.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
 import type { Redaction } from './redaction.js';
 
 /** In a large text, longer strings and longer objects and arrays below SHAPE_LEVELS are taken out. */

@@ -1,5 +1,5 @@
 import type { SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
-import { IMAGE_TYPES, PDF_TYPE, type Attachment } from '../../contracts/attachment.js';
+import { IMAGE_TYPES, PDF_TYPE, type Attachment } from '../../contracts/tasks/attachment.js';
 
 /** What the first message of a run says: text, or blocks of the Messages API. */
 export type PromptContent = SDKUserMessage['message']['content'];

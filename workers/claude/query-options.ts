@@ -1,6 +1,6 @@
 import type { HookCallback, McpSdkServerConfigWithInstance, Options } from '@anthropic-ai/claude-agent-sdk';
-import type { ClaudeOptions } from '../../contracts/claude-options.js';
-import type { SpawnCommand } from '../../contracts/spawn.js';
+import type { ClaudeOptions } from '../../contracts/tasks/claude-options.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { ClaudeTools } from '../attempt/tools.js';
 import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 

@@ -1,4 +1,4 @@
-import { addUsd } from '../../contracts/money.js';
+import { addUsd } from '../../contracts/wire/money.js';
 import { isRecord } from '../../src/json.js';
 import { amount, eachKind, NO_TOKENS, type Tokens } from './tokens.js';
 import type { ClaudeMessage } from './ending.js';

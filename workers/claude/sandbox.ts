@@ -2,7 +2,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isBelow } from '../../src/below.js';
+import { isBelow } from '../../src/workspaces/below.js';
 
 /** Where a run takes place, by real paths. */
 export interface Place {

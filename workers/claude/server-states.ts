@@ -1,5 +1,5 @@
 import type { McpServerStatus } from '@anthropic-ai/claude-agent-sdk';
-import type { McpServerState } from '../../contracts/mcp-servers.js';
+import type { McpServerState } from '../../contracts/tasks/mcp-servers.js';
 import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
 

@@ -1,4 +1,4 @@
-import { LARGE_BODY_BYTES } from '../../contracts/blob.js';
+import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
 import { readable } from './frames.js';
 import type { LargeValues } from './large-values.js';
 

@@ -1,4 +1,4 @@
-import type { Usage } from '../../contracts/usage.js';
+import type { Usage } from '../../contracts/access/usage.js';
 
 export type Tokens = Pick<Usage, 'input_tokens' | 'output_tokens' | 'cache_read_tokens' | 'cache_write_tokens'>;
 

@@ -6,9 +6,9 @@ import {
   type SessionSummaryEntry,
 } from '@anthropic-ai/claude-agent-sdk';
 import { v7 as uuidv7 } from 'uuid';
-import type { WorkspaceBinding } from '../../contracts/workspace.js';
-import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import type { BlobRef } from '../../contracts/blob.js';
+import type { WorkspaceBinding } from '../../contracts/tasks/workspace.js';
+import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { BlobRef } from '../../contracts/wire/blob.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
@@ -21,11 +21,11 @@ import {
   splitEntries,
   type TranscriptBody,
   type TranscriptMessage,
-} from '../../src/transcripts/fold.js';
+} from '../../src/sessions/transcript/fold.js';
 import type { LargeValues } from './large-values.js';
 import type { Redaction } from './redaction.js';
-import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/transcripts/read.js';
-import { boundWorkspace } from '../../src/transcripts/workspace.js';
+import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/sessions/transcript/read.js';
+import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
 
 /** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
 export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>

@@ -4,9 +4,9 @@ import { lstat, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/pr
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
-import { check } from '../../contracts/check.js';
-import { UUID_PATTERN } from '../../contracts/names.js';
-import { isBelow } from '../../src/below.js';
+import { check } from '../../contracts/wire/check.js';
+import { UUID_PATTERN } from '../../contracts/wire/names.js';
+import { isBelow } from '../../src/workspaces/below.js';
 import { isRecord, parseJson } from '../../src/json.js';
 import type { Aside } from './folders.js';
 import { FolderMoved, openFolder } from './open-folder.js';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
-import { check } from '../../contracts/check.js';
-import { HandsAnswer, WAIT_PER_REQUEST_S, type HandsRequest, type HandToolName } from '../../contracts/hands.js';
-import { FORMAT_VERSION, SUBJECT } from '../../contracts/names.js';
+import { check } from '../../contracts/wire/check.js';
+import { HandsAnswer, WAIT_PER_REQUEST_S, type HandsRequest, type HandToolName } from '../../contracts/agents/tools.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { sleep } from '../../src/clock.js';
 import { parseJson } from '../../src/json.js';

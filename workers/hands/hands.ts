@@ -1,4 +1,4 @@
-import { check } from '../../contracts/check.js';
+import { check } from '../../contracts/wire/check.js';
 import {
   DEFAULT_WAIT_S,
   HAND_TOOLS,
@@ -8,7 +8,7 @@ import {
   WAIT_PER_REQUEST_S,
   type HandsAnswer,
   type HandToolName,
-} from '../../contracts/hands.js';
+} from '../../contracts/agents/tools.js';
 import { askApi, type AskOptions } from './ask.js';
 
 export interface HandsOptions extends AskOptions {

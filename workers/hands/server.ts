@@ -6,7 +6,7 @@ import {
   isHandTool,
   type HandsAnswer,
   type HandToolName,
-} from '../../contracts/hands.js';
+} from '../../contracts/agents/tools.js';
 import type { Hands } from './hands.js';
 
 /** Longer than the longest wait of a tool. */

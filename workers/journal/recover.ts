@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/names.js';
-import { isEnded, statusOfEvent, statusOfSubject, TASK_STATES } from '../../contracts/states.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { isEnded, statusOfEvent, statusOfSubject, TASK_STATES } from '../../contracts/tasks/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { giveBackBy } from '../../src/broker/consume.js';

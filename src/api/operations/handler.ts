@@ -1,7 +1,7 @@
-import type { AnswerOf, RequestOf } from '../../../contracts/operation-schemas.js';
-import type { OperationName } from '../../../contracts/operations.js';
+import type { AnswerOf, RequestOf } from '../../../contracts/api/operation-schemas.js';
+import type { OperationName } from '../../../contracts/api/operations.js';
 import type { ApiContext } from '../context.js';
-import type { Principal } from '../principal.js';
+import type { Principal } from '../../access/principal.js';
 
 /** What comes with a request. */
 export interface Call {

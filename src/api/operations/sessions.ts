@@ -1,4 +1,4 @@
-import { usageOf } from '../usage.js';
+import { usageOf } from '../../access/usage.js';
 import type { Handlers } from './handler.js';
 
 export const sessionHandlers = {

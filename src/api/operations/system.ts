@@ -1,7 +1,7 @@
 import { healthOf } from '../health.js';
-import { queuesOf } from '../queues.js';
-import { liftLimit, workersOf } from '../workers.js';
-import { workspacesOf } from '../workspaces.js';
+import { queuesOf } from '../../tasks/queues.js';
+import { liftLimit, workersOf } from '../../tasks/workers.js';
+import { workspacesOf } from '../../tasks/workspaces.js';
 import type { Handlers } from './handler.js';
 
 export const systemHandlers = {

@@ -1,9 +1,9 @@
-import type { EventEnvelope } from '../../../contracts/events.js';
-import { ApiError } from '../api-error.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
+import { ApiError } from '../../errors/api-error.js';
 import type { ApiContext } from '../context.js';
-import { settledSequenceOf } from '../cursors.js';
-import { eventPage } from '../event-page.js';
-import { outcomeWithin, spawn } from '../spawn.js';
+import { settledSequenceOf } from '../../tasks/event-cursor.js';
+import { eventPage } from '../../tasks/event-page.js';
+import { outcomeWithin, spawn } from '../../tasks/spawn.js';
 import type { Handlers } from './handler.js';
 
 /** What a page's outputs may take of an answer; the tasks' other fields take the rest. */

@@ -1,10 +1,10 @@
-import type { Agent } from '../../../contracts/agents.js';
-import { ATTACH_WINDOW, type ClientFrame, type DetachReason, type ServerFrame } from '../../../contracts/ws.js';
-import { Attachment } from '../agents/attachment.js';
-import { ApiError, apiErrorOf, guarded } from '../api-error.js';
-import { demand } from '../auth.js';
+import type { Agent } from '../../../contracts/agents/agents.js';
+import { ATTACH_WINDOW, type ClientFrame, type DetachReason, type ServerFrame } from '../../../contracts/api/ws.js';
+import { Attachment } from '../../agents/attachment.js';
+import { ApiError, apiErrorOf, guarded } from '../../errors/api-error.js';
+import { demand } from '../../access/auth.js';
 import type { ApiContext } from '../context.js';
-import type { Principal } from '../principal.js';
+import type { Principal } from '../../access/principal.js';
 import type { Outgoing } from './outgoing.js';
 
 type Op = ClientFrame['op'];

@@ -1,7 +1,7 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import type { SpawnDelta } from '../../../contracts/events.js';
-import { SUBJECT } from '../../../contracts/names.js';
+import type { SpawnDelta } from '../../../contracts/events/events.js';
+import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { tokensOf } from '../../events/subject.js';
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { CLOSE } from '../../../contracts/errors.js';
-import { MAX_BUFFERED_BYTES } from '../../../contracts/ws.js';
+import { CLOSE } from '../../../contracts/wire/errors.js';
+import { MAX_BUFFERED_BYTES } from '../../../contracts/api/ws.js';
 
 /** How long a closing client may take to read what is left. */
 const CLOSE_GRACE_MS = 10_000;

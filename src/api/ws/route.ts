@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { CLOSE } from '../../../contracts/errors.js';
-import { EventsQuery } from '../../../contracts/ws.js';
+import { CLOSE } from '../../../contracts/wire/errors.js';
+import { EventsQuery } from '../../../contracts/api/ws.js';
 import { onAbort } from '../../abort.js';
-import { ApiError } from '../api-error.js';
+import { ApiError } from '../../errors/api-error.js';
 import type { ApiContext } from '../context.js';
-import { sequenceOf, settledSequenceOf } from '../cursors.js';
-import { principalOf } from '../request-principal.js';
+import { sequenceOf, settledSequenceOf } from '../../tasks/event-cursor.js';
+import { principalOf } from '../http/request-principal.js';
 import { EventConnection, parseSubjects } from './connection.js';
 import { LiveFeed } from './live.js';
 import { Outgoing } from './outgoing.js';

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { UUID_PATTERN } from '../../../contracts/names.js';
+import { UUID_PATTERN } from '../../../contracts/wire/names.js';
 import type { WorkDir } from './work-dir.js';
 
 const KINDS = ['logs', 'sessions', 'sockets'] as const;

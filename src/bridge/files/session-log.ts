@@ -1,6 +1,6 @@
 import { appendFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UUID_PATTERN } from '../../../contracts/names.js';
+import { UUID_PATTERN } from '../../../contracts/wire/names.js';
 import { bytesOf } from '../move/json-file.js';
 import { InOrder } from './in-order.js';
 import { replaceFile, replaceLink } from './replace.js';

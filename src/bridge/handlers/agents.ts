@@ -1,6 +1,6 @@
-import type { AgentSpawned } from '../../../contracts/agent-spawn.js';
-import type { AgentShown } from '../../../contracts/agents.js';
-import { SUBJECT } from '../../../contracts/names.js';
+import type { AgentSpawned } from '../../../contracts/agents/agent-spawn.js';
+import type { AgentShown } from '../../../contracts/agents/agents.js';
+import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
 import { isEvent } from '../../client/event-message.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { MessageAccepted, MessageRequest } from '../../../contracts/messages.js';
-import { LEGACY_DAEMON } from '../../../contracts/legacy.js';
+import type { MessageAccepted, MessageRequest } from '../../../contracts/agents/messages.js';
+import { LEGACY_DAEMON } from '../../../contracts/bridge/legacy.js';
 import { KsiError } from '../../client/errors.js';
 import { legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { LegacyCommand, LegacyParameters } from '../../../contracts/legacy.js';
+import type { LegacyCommand, LegacyParameters } from '../../../contracts/bridge/legacy.js';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
 import type { BridgeAgents } from '../agents.js';

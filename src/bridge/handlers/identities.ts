@@ -1,4 +1,4 @@
-import type { IdentityUpdate } from '../../../contracts/identities.js';
+import type { IdentityUpdate } from '../../../contracts/agents/identities.js';
 import { KsiError } from '../../client/errors.js';
 import { defaultName } from '../../prompts/identity-defaults.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';

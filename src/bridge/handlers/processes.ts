@@ -1,5 +1,5 @@
-import type { Task } from '../../../contracts/http.js';
-import { TASK_STATUSES, isEnded } from '../../../contracts/states.js';
+import type { Task } from '../../../contracts/api/http.js';
+import { TASK_STATUSES, isEnded } from '../../../contracts/tasks/states.js';
 import { legacyAgentId } from '../agent-ids.js';
 import { AGENT_METADATA } from '../runs.js';
 import type { Handler } from './handler.js';

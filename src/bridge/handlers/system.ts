@@ -1,4 +1,4 @@
-import { LEGACY_COMMANDS, LEGACY_COMMAND_NAMES, LEGACY_VERSION } from '../../../contracts/legacy.js';
+import { LEGACY_COMMANDS, LEGACY_COMMAND_NAMES, LEGACY_VERSION } from '../../../contracts/bridge/legacy.js';
 import { cleanUp } from '../files/clean-up.js';
 import type { Handler } from './handler.js';
 

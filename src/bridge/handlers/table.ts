@@ -1,4 +1,4 @@
-import type { LegacyCommand } from '../../../contracts/legacy.js';
+import type { LegacyCommand } from '../../../contracts/bridge/legacy.js';
 import { getAgents, registerAgent, routeTask, spawnAgent } from './agents.js';
 import { agentConnection, messageBusStats, publish, subscribe } from './bus.js';
 import type { Handler } from './handler.js';

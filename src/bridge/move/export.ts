@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { check } from '../../../contracts/check.js';
-import type { ProfileShown } from '../../../contracts/profiles.js';
-import { SessionExport } from '../../../contracts/sessions.js';
+import { check } from '../../../contracts/wire/check.js';
+import type { ProfileShown } from '../../../contracts/agents/profiles.js';
+import { SessionExport } from '../../../contracts/sessions/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
 import { legacyAgentId } from '../agent-ids.js';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { check } from '../../../contracts/check.js';
-import { Appearance, IdentityUpdate, type Identity } from '../../../contracts/identities.js';
-import type { Profile } from '../../../contracts/profiles.js';
+import { check } from '../../../contracts/wire/check.js';
+import { Appearance, IdentityUpdate, type Identity } from '../../../contracts/agents/identities.js';
+import type { Profile } from '../../../contracts/agents/profiles.js';
 import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { Transport } from '../../client/transport.js';
 import { parseProfile } from '../../prompts/profile-file.js';

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UUID_PATTERN } from '../../../contracts/names.js';
-import type { SessionExport } from '../../../contracts/sessions.js';
+import { UUID_PATTERN } from '../../../contracts/wire/names.js';
+import type { SessionExport } from '../../../contracts/sessions/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
 import type { WorkDir } from '../files/work-dir.js';

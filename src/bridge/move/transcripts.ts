@@ -1,7 +1,7 @@
 import { join, relative, sep } from 'node:path';
 import { v5 as uuidv5 } from 'uuid';
-import { SESSION_NAMESPACE } from '../../../contracts/names.js';
-import type { SessionExport, TranscriptEntry } from '../../../contracts/sessions.js';
+import { SESSION_NAMESPACE } from '../../../contracts/wire/names.js';
+import type { SessionExport, TranscriptEntry } from '../../../contracts/sessions/sessions.js';
 import { namesIn, readJsonLines } from './json-file.js';
 
 /** Claude's own transcripts: `<folder>/projects/<project>/<session>.jsonl`, or a folder with some of that below it. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SpawnRequest } from '../../../contracts/spawn.js';
+import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError } from '../../client/errors.js';
 import { EXIT } from '../exit.js';

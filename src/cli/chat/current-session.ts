@@ -1,5 +1,5 @@
-import type { Task } from '../../../contracts/http.js';
-import type { Session } from '../../../contracts/sessions.js';
+import type { Task } from '../../../contracts/api/http.js';
+import type { Session } from '../../../contracts/sessions/sessions.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError } from '../../client/errors.js';
 import { describeCost, describeLast, describeSession } from './session-lines.js';

@@ -1,4 +1,4 @@
-import type { ApprovalAnswer } from '../../../contracts/approvals.js';
+import type { ApprovalAnswer } from '../../../contracts/tasks/approvals.js';
 import { revealed } from '../output/printable.js';
 import { whatRuns } from '../output/tools.js';
 

@@ -1,4 +1,4 @@
-import type { Attachment } from '../../../contracts/attachment.js';
+import type { Attachment } from '../../../contracts/tasks/attachment.js';
 import { attachmentsOf, findMentions } from '../mentions.js';
 
 /** What was said, with the files that it speaks of. */

@@ -1,5 +1,5 @@
-import type { EventEnvelope } from '../../../contracts/events.js';
-import type { TaskStatus } from '../../../contracts/states.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
+import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import { isDelta, type LiveDelta } from '../../client/event-message.js';
 import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from '../output/answer.js';

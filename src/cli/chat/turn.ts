@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SUBJECT } from '../../../contracts/names.js';
+import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { EventMessage } from '../../client/event-message.js';

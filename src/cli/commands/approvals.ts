@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/approval-rules.js';
-import type { Approval, ApprovalAnswer } from '../../../contracts/approvals.js';
+import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
+import type { Approval, ApprovalAnswer } from '../../../contracts/tasks/approvals.js';
 import { jsonObject } from '../claude-options.js';
 import { clientOf } from '../client.js';
 import { choicesIn, planOf, type Choice } from '../chat/question.js';

@@ -71,7 +71,7 @@ function parsed(parameters = '{}'): object {
 
 async function run(options: Options): Promise<number> {
   const { pino } = await import('pino');
-  const { listOf, readConfig } = await import('../../config.js');
+  const { listOf, readConfig } = await import('../../config/load.js');
   const { startBridge } = await import('../../bridge/start.js');
   process.umask(0o077);
   const config = readConfig(process.env);

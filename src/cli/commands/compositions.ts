@@ -1,4 +1,4 @@
-import type { CompositionList, CompositionValidation } from '../../../contracts/compositions.js';
+import type { CompositionList, CompositionValidation } from '../../../contracts/prompts/compositions.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { contextOf, withContext, type ContextOptions as Context } from '../context-options.js';

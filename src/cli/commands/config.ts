@@ -34,7 +34,7 @@ export function register(program: Command): void {
 }
 
 async function show(options: Options): Promise<number> {
-  const { examineConfig } = await import('../../config.js');
+  const { examineConfig } = await import('../../config/load.js');
   const { SIGN_INS } = await import('../../cluster/plan.js');
   const { env } = process;
   const { url, token, folder } = locate(options, env, process.cwd());
@@ -63,7 +63,7 @@ async function show(options: Options): Promise<number> {
 const CLIENT = ['KSI_URL', 'KSI_TOKEN'];
 
 async function knownNames(): Promise<string[]> {
-  const { Config } = await import('../../../contracts/config.js');
+  const { Config } = await import('../../../contracts/config/config.js');
   return Object.keys(Config.properties);
 }
 

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
-import { CONVERSATION_STATUSES } from '../../../contracts/choices.js';
-import type { Conversation, ConversationsQuery, Speaker } from '../../../contracts/conversations.js';
+import { CONVERSATION_STATUSES } from '../../../contracts/wire/choices.js';
+import type { Conversation, ConversationsQuery, Speaker } from '../../../contracts/conversations/conversations.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';

@@ -1,4 +1,4 @@
-import type { DeletionPending } from '../../../contracts/deletion.js';
+import type { DeletionPending } from '../../../contracts/retention/deletion.js';
 import type { Command, ValueKind } from '../command.js';
 import type { KsiClient } from '../../client/client.js';
 import { agreed, mustBeAskable } from '../confirm.js';

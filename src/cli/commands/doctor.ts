@@ -41,7 +41,7 @@ export function register(program: Command): void {
 
 async function run(options: Options): Promise<number> {
   const { examine } = await import('../../doctor/examine.js');
-  const { readConfig } = await import('../../config.js');
+  const { readConfig } = await import('../../config/load.js');
   const { pino } = await import('pino');
   const findings: Finding[] = [];
   const progress = (text: string): void => {

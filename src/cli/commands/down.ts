@@ -15,7 +15,7 @@ export function register(program: Command): void {
 
 async function run(options: GlobalOptions): Promise<number> {
   const { down } = await import('../../cluster/down.js');
-  const { readConfig } = await import('../../config.js');
+  const { readConfig } = await import('../../config/load.js');
   const ran = await down(readConfig(process.env).KSI_DIR, (text) => say(options, text));
   say(options, ran ? 'KSI is down.' : 'KSI was not running.');
   return EXIT.ok;

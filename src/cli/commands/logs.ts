@@ -1,5 +1,5 @@
 import type { Command } from '../command.js';
-import type { EventEnvelope } from '../../../contracts/events.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { isTaskId } from '../ids.js';

@@ -4,8 +4,8 @@ import {
   MOST_PARTICIPANTS,
   MOST_TURNS,
   type ConversationMode,
-} from '../../../contracts/choices.js';
-import type { ConversationRequest, ParticipantRequest } from '../../../contracts/conversations.js';
+} from '../../../contracts/wire/choices.js';
+import type { ConversationRequest, ParticipantRequest } from '../../../contracts/conversations/conversations.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';

@@ -1,5 +1,5 @@
-import { check } from '../../../contracts/check.js';
-import { Profile, type ProfileShown } from '../../../contracts/profiles.js';
+import { check } from '../../../contracts/wire/check.js';
+import { Profile, type ProfileShown } from '../../../contracts/agents/profiles.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { agreed } from '../confirm.js';

@@ -1,5 +1,5 @@
-import type { QueueShown } from '../../../contracts/queues.js';
-import type { WorkspaceShown } from '../../../contracts/workspace.js';
+import type { QueueShown } from '../../../contracts/tasks/queues.js';
+import type { WorkspaceShown } from '../../../contracts/tasks/workspace.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { showList, withWatch, type ListOptions } from '../list.js';

@@ -1,4 +1,4 @@
-import type { RetentionAges, RetentionItem } from '../../../contracts/retention.js';
+import type { RetentionAges, RetentionItem } from '../../../contracts/retention/retention.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { EXIT } from '../exit.js';

@@ -1,8 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import type { InboxMessage, Message, MessageAccepted } from '../../../contracts/messages.js';
-import { SUBJECT, NOBODY } from '../../../contracts/names.js';
+import type { InboxMessage, Message, MessageAccepted } from '../../../contracts/agents/messages.js';
+import { SUBJECT, NOBODY } from '../../../contracts/wire/names.js';
 import { timerMs } from '../../clock.js';
 import type { KsiClient } from '../../client/client.js';
 import { jsonObject } from '../claude-options.js';

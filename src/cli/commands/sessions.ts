@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from '../command.js';
-import type { Session, SessionExport } from '../../../contracts/sessions.js';
+import type { Session, SessionExport } from '../../../contracts/sessions/sessions.js';
 import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';

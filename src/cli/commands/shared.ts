@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { SharedEntry } from '../../../contracts/shared.js';
+import type { SharedEntry } from '../../../contracts/agents/shared.js';
 import { KsiGapError } from '../../client/errors.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import type { Attachment } from '../../../contracts/attachment.js';
-import { PRIORITIES, type Priority } from '../../../contracts/names.js';
-import type { SpawnRequest } from '../../../contracts/spawn.js';
+import type { Attachment } from '../../../contracts/tasks/attachment.js';
+import { PRIORITIES, type Priority } from '../../../contracts/wire/names.js';
+import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import { claudeOptionsOf, withClaudeOptions, type ClaudeCliOptions } from '../claude-options.js';
 import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';

@@ -17,7 +17,7 @@ export function register(program: Command): void {
 
 async function run(options: ListOptions): Promise<number> {
   const { clusterStatus } = await import('../../cluster/status.js');
-  const { readConfig } = await import('../../config.js');
+  const { readConfig } = await import('../../config/load.js');
   const { KSI_DIR } = readConfig(process.env);
   const none = `KSI is not running in ${KSI_DIR}. Start it with: ksi up`;
   if (options.watch === true) {

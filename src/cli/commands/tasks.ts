@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import type { Task, TaskPage, TasksQuery } from '../../../contracts/http.js';
-import { TASK_STATUSES, type TaskStatus } from '../../../contracts/states.js';
+import type { Task, TaskPage, TasksQuery } from '../../../contracts/api/http.js';
+import { TASK_STATUSES, type TaskStatus } from '../../../contracts/tasks/states.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber } from '../options.js';

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import { SCOPES, type Scope } from '../../../contracts/choices.js';
-import type { TokenRequest, TokenShown } from '../../../contracts/tokens.js';
+import { SCOPES, type Scope } from '../../../contracts/wire/choices.js';
+import type { TokenRequest, TokenShown } from '../../../contracts/access/tokens.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';

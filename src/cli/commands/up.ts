@@ -29,7 +29,7 @@ async function run(options: Options): Promise<number> {
   const say = (text: string): void => tell(options, text);
   const { hasClaudeCredentials } = await import('../../cluster/plan.js');
   const { up } = await import('../../cluster/up.js');
-  const { readConfig } = await import('../../config.js');
+  const { readConfig } = await import('../../config/load.js');
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void => {
     say(`${signal}: stopping what was started`);

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { USAGE_GROUPS, type UsageGroup, type UsageQuery, type UsageRow } from '../../../contracts/usage.js';
+import { USAGE_GROUPS, type UsageGroup, type UsageQuery, type UsageRow } from '../../../contracts/access/usage.js';
 import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';

@@ -1,5 +1,5 @@
 import type { Command } from '../command.js';
-import type { WorkerShown } from '../../../contracts/workers.js';
+import type { WorkerShown } from '../../../contracts/tasks/workers.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';

@@ -1,4 +1,4 @@
-import type { Conversation } from '../../../contracts/conversations.js';
+import type { Conversation } from '../../../contracts/conversations/conversations.js';
 import type { KsiClient } from '../../client/client.js';
 import type { ConversationEvent, ConversationHandle } from '../../client/conversation-handle.js';
 import { confirmed, isTerminal } from '../confirm.js';

@@ -1,4 +1,4 @@
-import type { Line } from '../../../contracts/conversations.js';
+import type { Line } from '../../../contracts/conversations/conversations.js';
 
 type Said = Pick<Line, 'kind' | 'name'> & {
   readonly part?: string | undefined;

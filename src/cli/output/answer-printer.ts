@@ -1,4 +1,4 @@
-import type { EventEnvelope } from '../../../contracts/events.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
 import { isDelta, isEvent, type EventMessage } from '../../client/event-message.js';
 import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from './answer.js';

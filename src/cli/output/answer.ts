@@ -1,5 +1,5 @@
-import { contentOfMessage, textOfMessage } from '../../../contracts/claude.js';
-import type { SpawnDelta } from '../../../contracts/events.js';
+import { contentOfMessage, textOfMessage } from '../../../contracts/tasks/claude.js';
+import type { SpawnDelta } from '../../../contracts/events/events.js';
 import { MessageText, type NewText } from '../../client/message-text.js';
 import { toolLine } from './tools.js';
 

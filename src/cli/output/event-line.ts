@@ -1,4 +1,4 @@
-import type { EventEnvelope } from '../../../contracts/events.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
 import { oneLine } from './table.js';
 
 /** An event on one line: when, what, and of it what a person looks for first. @param at when it was, as it is to be shown. */

@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import { Objm, type ObjectStore } from '@nats-io/obj';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
-import { BUCKET } from '../../../contracts/names.js';
+import { BUCKET } from '../../../contracts/wire/names.js';
 
 export interface NatsConnectionOptions {
   /** The broker's address, as `nats://127.0.0.1:4222`, or those of several servers of it; `tls://` demands TLS. */

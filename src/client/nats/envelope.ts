@@ -1,6 +1,6 @@
-import type { BlobRef } from '../../../contracts/blob.js';
-import { withBody, type EventEnvelope, type StoredEvent } from '../../../contracts/events.js';
-import { encodeCursor } from '../../events/cursor.js';
+import type { BlobRef } from '../../../contracts/wire/blob.js';
+import { withBody, type EventEnvelope, type StoredEvent } from '../../../contracts/events/events.js';
+import { encodeCursor } from '../../../contracts/wire/cursor.js';
 import type { Connected } from './connection.js';
 
 interface StoredMessage {

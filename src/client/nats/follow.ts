@@ -1,8 +1,8 @@
 import { DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
-import { API_ERRORS, type ApiErrorCode } from '../../../contracts/errors.js';
-import { STREAM } from '../../../contracts/names.js';
+import { API_ERRORS, type ApiErrorCode } from '../../../contracts/wire/errors.js';
+import { STREAM } from '../../../contracts/wire/names.js';
 import { onAbort } from '../../abort.js';
-import { incarnationOf, settledSequence, type Position } from '../../events/cursor.js';
+import { incarnationOf, settledSequence, type Position } from '../../../contracts/wire/cursor.js';
 import { KsiError } from '../errors.js';
 import type { EventMessage, LiveDelta } from '../event-message.js';
 import { MessageQueue } from '../message-queue.js';

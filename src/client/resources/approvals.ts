@@ -1,5 +1,5 @@
-import type { ApprovalRule, ApprovalRuleList } from '../../../contracts/approval-rules.js';
-import type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../../contracts/approvals.js';
+import type { ApprovalRule, ApprovalRuleList } from '../../../contracts/tasks/approval-rules.js';
+import type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../../contracts/tasks/approvals.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -9,7 +9,7 @@ import type {
   PromptContext,
   SelectAnswer,
   SelectRequest,
-} from '../../../contracts/compositions.js';
+} from '../../../contracts/prompts/compositions.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

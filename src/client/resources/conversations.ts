@@ -5,7 +5,7 @@ import type {
   ConversationsQuery,
   ConversationTranscript,
   SayRequest,
-} from '../../../contracts/conversations.js';
+} from '../../../contracts/conversations/conversations.js';
 import { ConversationHandle } from '../conversation-handle.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';

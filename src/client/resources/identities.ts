@@ -4,7 +4,7 @@ import type {
   IdentityPage,
   IdentityRequest,
   IdentityUpdate,
-} from '../../../contracts/identities.js';
+} from '../../../contracts/agents/identities.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -1,5 +1,5 @@
-import type { ExchangeShown } from '../../../contracts/exchanges.js';
-import type { MessageAccepted, MessageRequest } from '../../../contracts/messages.js';
+import type { ExchangeShown } from '../../../contracts/access/exchanges.js';
+import type { MessageAccepted, MessageRequest } from '../../../contracts/agents/messages.js';
 import { newUuid } from '../random.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -1,4 +1,4 @@
-import type { DeletionPending } from '../../../contracts/deletion.js';
+import type { DeletionPending } from '../../../contracts/retention/deletion.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 export class Owners {

@@ -1,4 +1,4 @@
-import type { Profile, ProfileList, ProfileShown } from '../../../contracts/profiles.js';
+import type { Profile, ProfileList, ProfileShown } from '../../../contracts/agents/profiles.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -1,5 +1,5 @@
-import type { QueueList, QueueShown } from '../../../contracts/queues.js';
-import type { WorkspaceShown } from '../../../contracts/workspace.js';
+import type { QueueList, QueueShown } from '../../../contracts/tasks/queues.js';
+import type { WorkspaceShown } from '../../../contracts/tasks/workspace.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -4,7 +4,7 @@ import type {
   RetentionPreviewQuery,
   RetentionRun,
   RetentionShown,
-} from '../../../contracts/retention.js';
+} from '../../../contracts/retention/retention.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** How long tasks and sessions are kept. */

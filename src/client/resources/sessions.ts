@@ -1,4 +1,4 @@
-import type { DeletionPending } from '../../../contracts/deletion.js';
+import type { DeletionPending } from '../../../contracts/retention/deletion.js';
 import type {
   ImportAnswer,
   Session,
@@ -6,7 +6,7 @@ import type {
   SessionPage,
   SessionsQuery,
   TranscriptQuery,
-} from '../../../contracts/sessions.js';
+} from '../../../contracts/sessions/sessions.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

@@ -1,4 +1,4 @@
-import type { TokenCreated, TokenList, TokenRequest, TokenShown } from '../../../contracts/tokens.js';
+import type { TokenCreated, TokenList, TokenRequest, TokenShown } from '../../../contracts/access/tokens.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

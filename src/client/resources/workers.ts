@@ -1,4 +1,4 @@
-import type { LimitLifted, WorkerList, WorkerShown } from '../../../contracts/workers.js';
+import type { LimitLifted, WorkerList, WorkerShown } from '../../../contracts/tasks/workers.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 

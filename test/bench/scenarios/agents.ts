@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 import { WebSocket } from 'ws';
-import type { ServerFrame } from '../../../contracts/ws.js';
+import type { ServerFrame } from '../../../contracts/api/ws.js';
 import { startCluster, type TestCluster } from '../../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../../fixtures/paths.js';
 import type { BenchOptions } from '../options.js';

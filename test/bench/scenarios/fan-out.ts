@@ -1,6 +1,6 @@
 import { newEvent, eventPublication } from '../../../src/broker/events.js';
 import { MAX_BATCH } from '../../../src/broker/publish.js';
-import { SUBJECT } from '../../../contracts/names.js';
+import { SUBJECT } from '../../../contracts/wire/names.js';
 import { startCluster } from '../../fixtures/cluster.js';
 import { benchBroker } from '../bench-broker.js';
 import { brokerOf } from '../cluster-broker.js';

@@ -1,4 +1,4 @@
-import { isEnded, statusOfEvent } from '../../../contracts/states.js';
+import { isEnded, statusOfEvent } from '../../../contracts/tasks/states.js';
 import type { History, StoredRow } from '../history.js';
 
 /** A promise of KSI's as a function of what happened: it gives the violations, in words. Pure. */

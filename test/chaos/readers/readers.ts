@@ -1,4 +1,4 @@
-import type { EventEnvelope } from '../../../contracts/events.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
 import { seededRandom } from '../../fixtures/random.js';
 import type { Access } from '../client.js';
 import type { Reader } from '../history.js';

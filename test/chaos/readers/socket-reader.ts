@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, type RawData } from 'ws';
-import type { EventEnvelope } from '../../../contracts/events.js';
-import type { ServerFrame } from '../../../contracts/ws.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
+import type { ServerFrame } from '../../../contracts/api/ws.js';
 import type { Access } from '../client.js';
 import type { Reader } from '../history.js';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventEnvelope } from '../../../contracts/events.js';
-import { isEnded, statusOfEvent } from '../../../contracts/states.js';
+import type { EventEnvelope } from '../../../contracts/events/events.js';
+import { isEnded, statusOfEvent } from '../../../contracts/tasks/states.js';
 import { readServerSentEvents } from '../../../src/client/sse.js';
 import type { Access } from '../client.js';
 import type { Reader } from '../history.js';

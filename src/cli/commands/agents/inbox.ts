@@ -1,5 +1,5 @@
 import type { Command } from '../../command.js';
-import type { InboxMessage } from '../../../../contracts/messages.js';
+import type { InboxMessage } from '../../../../contracts/agents/messages.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from '../../command.js';
-import { AGENT_KINDS, AGENT_STATUSES, type AgentShown, type AgentsQuery } from '../../../../contracts/agents.js';
+import { AGENT_KINDS, AGENT_STATUSES, type AgentShown, type AgentsQuery } from '../../../../contracts/agents/agents.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';

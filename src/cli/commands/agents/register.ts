@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from '../../command.js';
-import { AGENT_STATUSES, type AgentChange, type AgentStatus } from '../../../../contracts/agents.js';
+import { AGENT_STATUSES, type AgentChange, type AgentStatus } from '../../../../contracts/agents/agents.js';
 import { jsonObject } from '../../claude-options.js';
 import { clientOf } from '../../client.js';
 import { CliError, EXIT } from '../../exit.js';

@@ -1,5 +1,5 @@
 import type { Command } from '../../command.js';
-import type { AgentShown } from '../../../../contracts/agents.js';
+import type { AgentShown } from '../../../../contracts/agents/agents.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';

@@ -1,6 +1,6 @@
 import type { Command } from '../../command.js';
-import type { DeadLetter } from '../../../../contracts/dead.js';
-import type { EventEnvelope } from '../../../../contracts/events.js';
+import type { DeadLetter } from '../../../../contracts/tasks/dead-letters.js';
+import type { EventEnvelope } from '../../../../contracts/events/events.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { taskId } from '../../ids.js';

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
-import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/http.js';
-import { isEnded, TASK_STATUSES } from '../../../../contracts/states.js';
+import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/api/http.js';
+import { isEnded, TASK_STATUSES } from '../../../../contracts/tasks/states.js';
 import type { KsiClient } from '../../../client/client.js';
 import { clientOf } from '../../client.js';
 import type { Command } from '../../command.js';

@@ -1,0 +1,76 @@
+import { Type, type Static } from 'typebox';
+import { UUID_PATTERN } from '../wire/names.js';
+import { Usage } from './usage.js';
+
+/** What is counted of an exchange: everything that one message of a person or an external agent leads to, however it branches. */
+export const EXCHANGE_COUNTS = ['tasks', 'messages', 'tool_calls'] as const;
+export type ExchangeCount = (typeof EXCHANGE_COUNTS)[number];
+
+const closed = { additionalProperties: false };
+const most = (description: string) => Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description }));
+
+export const ExchangeLimits = Type.Object(
+  {
+    tasks: most('Tasks. Default: 100.'),
+    messages: most('Messages of agents, their answers counted. Default: 400.'),
+    tool_calls: most("Calls of KSI's own tools by agents. Default: 1000."),
+    budget_usd: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1e9,
+        description: 'US dollars of all its tasks. Default: no limit.',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description:
+      'Limits of an exchange: all that one message leads to. Of limits that the message and agents in the exchange name, the lowest holds.',
+  },
+);
+export type ExchangeLimits = Static<typeof ExchangeLimits>;
+
+const DEFAULTS = { tasks: 100, messages: 400, tool_calls: 1_000 } as const satisfies Record<ExchangeCount, number>;
+
+/** An entry of `ksi_exchanges`. It goes when nothing has been counted for KSI_RETENTION_EXCHANGES_S. */
+export const ExchangeRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  limits: ExchangeLimits,
+  tasks: Type.Integer({ minimum: 0 }),
+  messages: Type.Integer({ minimum: 0 }),
+  tool_calls: Type.Integer({ minimum: 0 }),
+});
+export type ExchangeRecord = Static<typeof ExchangeRecord>;
+
+export const ExchangeParams = Type.Object(
+  { id: Type.String({ pattern: UUID_PATTERN, description: 'The message_id of the message that it began with.' }) },
+  closed,
+);
+export type ExchangeParams = Static<typeof ExchangeParams>;
+
+export const ExchangeShown = Type.Object({
+  exchange_id: Type.String(),
+  limits: ExchangeLimits,
+  tasks: Type.Integer({ minimum: 0, description: 'Tasks so far.' }),
+  messages: Type.Integer({ minimum: 0, description: 'Messages of agents so far.' }),
+  tool_calls: Type.Integer({ minimum: 0, description: "Calls of KSI's own tools so far." }),
+  open: Type.Integer({ minimum: 0, description: 'Tasks that have not ended.' }),
+  usage: Usage,
+});
+export type ExchangeShown = Static<typeof ExchangeShown>;
+
+/** Pure: of two sets of limits, the lower of each. */
+export function lowest(a: ExchangeLimits, b: ExchangeLimits): ExchangeLimits {
+  const names = [...EXCHANGE_COUNTS, 'budget_usd'] as const;
+  const both = names.flatMap((name) => {
+    const given = [a[name], b[name]].filter((limit) => limit !== undefined);
+    return given.length === 0 ? [] : [[name, Math.min(...given)] as const];
+  });
+  return Object.fromEntries(both);
+}
+
+/** Pure: with the defaults of what nobody limits. */
+export const withDefaults = (limits: ExchangeLimits): ExchangeLimits & Record<ExchangeCount, number> => ({
+  ...DEFAULTS,
+  ...limits,
+});

@@ -1,0 +1,90 @@
+import { Type, type Static } from 'typebox';
+import { SCOPES, type Scope } from '../wire/choices.js';
+
+export { SCOPES, type Scope };
+
+/** Owners stand in subjects and in the names of sessions. */
+export const OWNER_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
+/** `ksi_<id>_<secret>`: the id names the token in lists and logs; the secret is 256 random bits. */
+export const TOKEN_PATTERN = '^ksi_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$';
+export const TOKEN_ID_PATTERN = '^([0-9a-f]{16}|local)$';
+
+/** So many in a time, as `600/minute`. */
+export const RATE_PATTERN = '^[1-9][0-9]{0,8}/(second|minute|hour)$';
+
+const given = {
+  owner: Type.String({ pattern: OWNER_PATTERN, description: 'Whose its tasks, sessions and agents are.' }),
+  scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1, maxItems: SCOPES.length, uniqueItems: true }),
+  all_owners: Type.Boolean({ description: 'Sees also what belongs to other owners.' }),
+  description: Type.Optional(Type.String({ maxLength: 200, description: 'For people: what it is used for.' })),
+  expires_at: Type.Optional(Type.String({ format: 'date-time' })),
+  rate: Type.Optional(
+    Type.String({ pattern: RATE_PATTERN, description: 'Spawns that it may ask for. Default: KSI_SPAWN_RATE.' }),
+  ),
+  concurrency: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'Its tasks that may be open at once. Default: any number.',
+    }),
+  ),
+};
+
+const made = {
+  token_id: Type.String({ pattern: TOKEN_ID_PATTERN }),
+  created_at: Type.String({ format: 'date-time' }),
+  created_by: Type.String({ description: 'The owner of the token that made it.' }),
+};
+
+/** A token's entry in `ksi_tokens`. The token itself is nowhere. */
+export const TokenRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  ...made,
+  ...given,
+  hash: Type.String({ description: 'SHA-256 of its secret, in hexadecimal.' }),
+});
+export type TokenRecord = Static<typeof TokenRecord>;
+
+export const TokenRequest = Type.Object(
+  {
+    ...given,
+    owner: Type.Optional(given.owner),
+    all_owners: Type.Optional(given.all_owners),
+    expires_in_s: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 315_360_000,
+        description: 'Instead of `expires_at`. Default: it does not expire.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type TokenRequest = Static<typeof TokenRequest>;
+
+export const TokenShown = Type.Object({ ...made, ...given });
+export type TokenShown = Static<typeof TokenShown>;
+
+export const TokenCreated = Type.Object({
+  ...TokenShown.properties,
+  token: Type.String({ description: 'Shown this once: only its hash is kept.' }),
+});
+export type TokenCreated = Static<typeof TokenCreated>;
+
+export const TokenList = Type.Object({ tokens: Type.Array(TokenShown) });
+export type TokenList = Static<typeof TokenList>;
+
+export const TokenParams = Type.Object(
+  { id: Type.String({ pattern: TOKEN_ID_PATTERN, description: "The token's id." }) },
+  { additionalProperties: false },
+);
+export type TokenParams = Static<typeof TokenParams>;
+
+/** A ticket lets a browser, which can send no header with a WebSocket, in once: `GET /events?ticket=…`. */
+export const TICKET_S = 30;
+export const TICKET_PATTERN = '^[A-Za-z0-9_-]{43}$';
+export const TicketCreated = Type.Object({
+  ticket: Type.String({ pattern: TICKET_PATTERN, description: 'For one connection.' }),
+  expires_at: Type.String({ format: 'date-time' }),
+});
+export type TicketCreated = Static<typeof TicketCreated>;

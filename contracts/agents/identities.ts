@@ -1,0 +1,132 @@
+import { Type, type Static } from 'typebox';
+import { AGENT_PATTERN } from './agents.js';
+import { UUID_PATTERN } from '../wire/names.js';
+import { OWNER_PATTERN } from '../access/tokens.js';
+
+const closed = { additionalProperties: false };
+
+const displayName = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  description: 'Default: `<Role>-<last 4 of agent_id>`; without a role `Agent-<last 8>`.',
+});
+const role = Type.String({ minLength: 1, maxLength: 64, description: 'Default: `general`.' });
+const traits = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+  maxItems: 32,
+  description: 'Default: four that go with its role.',
+});
+
+export const Appearance = Type.Object(
+  {
+    avatar_style: Type.String({ maxLength: 64 }),
+    color_theme: Type.String({ maxLength: 64 }),
+    icon: Type.String({ maxLength: 64 }),
+  },
+  closed,
+);
+export type Appearance = Static<typeof Appearance>;
+
+const preferences = Type.Object(
+  {
+    communication_style: Type.String({ maxLength: 64 }),
+    verbosity: Type.String({ maxLength: 64 }),
+    formality: Type.String({ maxLength: 64 }),
+  },
+  closed,
+);
+const count = Type.Integer({ minimum: 0 });
+const stats = Type.Object(
+  {
+    messages_sent: count,
+    conversations_participated: count,
+    tasks_completed: count,
+    tools_used: Type.Array(Type.String({ maxLength: 256 }), { maxItems: 1024 }),
+  },
+  closed,
+);
+const session = Type.Object(
+  { session_id: Type.String({ maxLength: 128 }), started_at: Type.Optional(Type.String({ format: 'date-time' })) },
+  closed,
+);
+
+/** What may be said of an identity by whoever keeps it. */
+const said = {
+  display_name: displayName,
+  role,
+  personality_traits: traits,
+  appearance: Appearance,
+  conversation_count: count,
+  sessions: Type.Array(session, { maxItems: 1024 }),
+  preferences,
+  stats,
+};
+
+/** Who an agent is to people: an entry of `ksi_identities`. There may be one of an agent that is not registered. */
+export const Identity = Type.Object({
+  identity_uuid: Type.String({ description: 'Never changes.' }),
+  agent_id: Type.String({ description: 'Never changes.' }),
+  owner: Type.String({ pattern: OWNER_PATTERN }),
+  ...said,
+  created_at: Type.String({ format: 'date-time', description: 'Never changes.' }),
+  last_active: Type.String({ format: 'date-time', description: 'Of its last change.' }),
+});
+export type Identity = Static<typeof Identity>;
+
+export const IdentityRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ...Identity.properties });
+export type IdentityRecord = Static<typeof IdentityRecord>;
+
+export const IdentityRequest = Type.Object(
+  {
+    agent_id: Type.String({ pattern: AGENT_PATTERN }),
+    display_name: Type.Optional(displayName),
+    role: Type.Optional(role),
+    personality_traits: Type.Optional(traits),
+    appearance: Type.Optional(Appearance),
+    identity_uuid: Type.Optional(
+      Type.String({ pattern: UUID_PATTERN, description: 'Of one that is brought from elsewhere. Default: a new one.' }),
+    ),
+    created_at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Of one that is brought from elsewhere. Default: now.' }),
+    ),
+  },
+  closed,
+);
+export type IdentityRequest = Static<typeof IdentityRequest>;
+
+/** What is given replaces what was; a part of `appearance`, `preferences` or `stats` leaves their other parts as they are. */
+export const IdentityUpdate = Type.Object(
+  {
+    display_name: Type.Optional(displayName),
+    role: Type.Optional(role),
+    personality_traits: Type.Optional(traits),
+    appearance: Type.Optional(Type.Partial(Appearance, closed)),
+    conversation_count: Type.Optional(count),
+    sessions: Type.Optional(said.sessions),
+    preferences: Type.Optional(Type.Partial(preferences, closed)),
+    stats: Type.Optional(Type.Partial(stats, closed)),
+  },
+  closed,
+);
+export type IdentityUpdate = Static<typeof IdentityUpdate>;
+
+export const IdentityParams = Type.Object(
+  { agent_id: Type.String({ pattern: AGENT_PATTERN, description: "The agent's id." }) },
+  closed,
+);
+export type IdentityParams = Static<typeof IdentityParams>;
+
+export const IdentitiesQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+    cursor: Type.Optional(Type.String({ maxLength: 256, description: 'Opaque: `next_cursor` of the page before.' })),
+  },
+  closed,
+);
+export type IdentitiesQuery = Static<typeof IdentitiesQuery>;
+
+/** By agent_id. */
+export const IdentityPage = Type.Object({
+  identities: Type.Array(Identity),
+  next_cursor: Type.Optional(Type.String()),
+});
+export type IdentityPage = Static<typeof IdentityPage>;

@@ -1,0 +1,58 @@
+import { Type, type Static } from 'typebox';
+import { AGENT_KINDS, AgentOptions, HANDS, MESSAGE_TYPE_PATTERN } from './agents.js';
+import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
+
+const closed = { additionalProperties: false };
+
+/** What an agent of a profile is and how it runs. What a request says itself wins. */
+const profileFields = {
+  description: Type.Optional(Type.String({ maxLength: 2_000 })),
+  kind: Type.Optional(Type.Enum([...AGENT_KINDS], { default: 'managed' })),
+  role: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  capabilities: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 64 })),
+  subscriptions: Type.Optional(Type.Array(Type.String({ pattern: MESSAGE_TYPE_PATTERN }), { maxItems: 64 })),
+  composition: Type.Optional(
+    Type.String({
+      pattern: PROMPT_NAME_PATTERN,
+      description: 'The composition of its prompt. Default: the one that fits best.',
+    }),
+  ),
+  variables: Type.Optional(PromptContext),
+  options: Type.Optional(AgentOptions),
+  hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+};
+
+export const Profile = Type.Object(profileFields, closed);
+export type Profile = Static<typeof Profile>;
+
+/** `api`: kept through the API, of one owner; stands in the place of a file of its name. The others are files, and everybody's. */
+export const PROFILE_ORIGINS = ['api', 'own', 'library'] as const;
+
+export const ProfileShown = Type.Object({
+  name: Type.String(),
+  ...profileFields,
+  origin: Type.Enum([...PROFILE_ORIGINS], {
+    description: '`api`: yours, kept by PUT /profiles/:name. `own`: a file of the operator. `library`: comes with KSI.',
+  }),
+  revision: Type.Optional(Type.Integer({ description: 'Of one that the API keeps.' })),
+  updated_at: Type.Optional(Type.String({ format: 'date-time' })),
+});
+export type ProfileShown = Static<typeof ProfileShown>;
+
+/** An entry of `ksi_profiles`. */
+export const ProfileRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  name: Type.String(),
+  owner: Type.String(),
+  profile: Profile,
+  updated_at: Type.String({ format: 'date-time' }),
+});
+export type ProfileRecord = Static<typeof ProfileRecord>;
+
+export const ProfileList = Type.Object({
+  profiles: Type.Array(ProfileShown),
+  broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
+    description: 'Files that are no profile, and why.',
+  }),
+});
+export type ProfileList = Static<typeof ProfileList>;

@@ -1,0 +1,90 @@
+import { Type, type Static } from 'typebox';
+import { BlobRef } from '../wire/blob.js';
+import { OWNER_PATTERN } from '../access/tokens.js';
+
+const closed = { additionalProperties: false };
+
+/** Characters of a key. Any but control characters; `.` and `..` would be steps of a path to a browser. */
+export const MOST_SHARED_KEY_CHARS = 256;
+export const SHARED_KEY_PATTERN = '^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]{1,256}$';
+
+const key = Type.String({
+  minLength: 1,
+  maxLength: MOST_SHARED_KEY_CHARS,
+  pattern: SHARED_KEY_PATTERN,
+  description: 'Any text, percent-encoded in a path.',
+});
+const owner = Type.Optional(
+  Type.String({ pattern: OWNER_PATTERN, description: 'Whose. For tokens that see all owners; default: your own.' }),
+);
+const revision = Type.Integer({ minimum: 1, description: 'Grows with each change of any key.' });
+const expected = Type.Optional(
+  Type.Integer({
+    minimum: 0,
+    description:
+      'Only if this is its revision now, 0: only if there is none; else 409 `conflict`. So does `If-Match` (`If-None-Match: *` as 0).',
+  }),
+);
+
+export const SharedParams = Type.Object({ key }, closed);
+export type SharedParams = Static<typeof SharedParams>;
+export const SharedQuery = Type.Object({ owner }, closed);
+export type SharedQuery = Static<typeof SharedQuery>;
+
+export const SharedSet = Type.Object(
+  {
+    value: Type.Unknown({ description: 'Any JSON. Numbers are doubles, as in JavaScript.' }),
+    revision: expected,
+  },
+  closed,
+);
+export type SharedSet = Static<typeof SharedSet>;
+
+export const SharedDelete = Type.Object({ revision: expected }, closed);
+export type SharedDelete = Static<typeof SharedDelete>;
+
+const stands = {
+  key: Type.String(),
+  revision,
+  updated_at: Type.String({ format: 'date-time' }),
+  by: Type.Optional(Type.String({ description: 'The agent that set it, if it was one.' })),
+  size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+};
+
+/** GET /shared: without the values. */
+export const SharedEntry = Type.Object(stands);
+export type SharedEntry = Static<typeof SharedEntry>;
+
+export const SharedValue = Type.Object({ ...stands, value: Type.Unknown() });
+export type SharedValue = Static<typeof SharedValue>;
+
+export const SharedListQuery = Type.Object(
+  {
+    prefix: Type.Optional(Type.String({ maxLength: MOST_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+    cursor: Type.Optional(Type.String({ maxLength: 2_048, description: 'Opaque: `next_cursor` of the page before.' })),
+    owner,
+  },
+  closed,
+);
+export type SharedListQuery = Static<typeof SharedListQuery>;
+
+/** By key. */
+export const SharedPage = Type.Object({
+  entries: Type.Array(SharedEntry),
+  next_cursor: Type.Optional(Type.String()),
+});
+export type SharedPage = Static<typeof SharedPage>;
+
+/** What stands in `ksi_shared`, on `<owner>.<token of the key>`. */
+export const SharedRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  key: Type.String(),
+  owner: Type.String(),
+  updated_at: Type.String({ format: 'date-time' }),
+  by: Type.Optional(Type.String()),
+  size: Type.Integer({ minimum: 0 }),
+  value: Type.Optional(Type.Unknown()),
+  ref: Type.Optional(BlobRef),
+});
+export type SharedRecord = Static<typeof SharedRecord>;

@@ -1,0 +1,53 @@
+import { Type } from 'typebox';
+import { BlobRef } from '../wire/blob.js';
+import { CONVERSATION_MODES } from '../wire/choices.js';
+import { END_REASONS, LINE_KINDS } from './conversations.js';
+
+const fields = { conversation_id: Type.String(), owner: Type.String() };
+const by = { by: Type.String({ description: 'The owner of the token that asked for it.' }) };
+const cost = { total_cost_usd: Type.Number({ description: 'Of the conversation so far.' }) };
+
+/** What was said: a line of the transcript. */
+const line = {
+  ...fields,
+  id: Type.String(),
+  line: Type.Integer({ minimum: 1, description: 'Counts the lines of the conversation: 1, 2, 3 …' }),
+  kind: Type.Enum([...LINE_KINDS]),
+  name: Type.String(),
+  at: Type.String({ format: 'date-time' }),
+  text: Type.Optional(Type.String()),
+  ref: Type.Optional(BlobRef),
+  ...cost,
+};
+
+/** Events on `ksi.events.conversation.<id>.<event>`: each once, in the order in which it happened. */
+export const conversationEvents = {
+  CONVERSATION_STARTED: Type.Object({
+    ...fields,
+    topic: Type.String(),
+    mode: Type.Enum([...CONVERSATION_MODES]),
+    participants: Type.Array(Type.Object({ name: Type.String(), agent_id: Type.String(), part: Type.String() })),
+  }),
+  CONVERSATION_TURN: Type.Object({
+    ...line,
+    turn: Type.Integer({ minimum: 1 }),
+    agent_id: Type.String(),
+    part: Type.String(),
+    task_id: Type.Optional(Type.String()),
+    cost_usd: Type.Optional(Type.Number({ description: 'Of this turn.' })),
+    error: Type.Optional(Type.String({ description: 'Why the turn brought nothing.' })),
+  }),
+  /** A person joined in. */
+  CONVERSATION_SAID: Type.Object(line),
+  CONVERSATION_PAUSED: Type.Object({ ...fields, ...by }),
+  CONVERSATION_RESUMED: Type.Object({ ...fields, ...by }),
+  CONVERSATION_ENDED: Type.Object({
+    ...fields,
+    reason: Type.Enum([...END_REASONS]),
+    turns: Type.Integer(),
+    ...cost,
+    by: Type.Optional(Type.String()),
+    why: Type.Optional(Type.String({ description: 'Of `failed`: what went wrong.' })),
+  }),
+  CONVERSATION_DELETED: Type.Object({ ...fields, ...by }),
+} as const;

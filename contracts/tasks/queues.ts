@@ -1,0 +1,33 @@
+import { Type, type Static } from 'typebox';
+import { LANES, type Lane } from '../wire/names.js';
+import { WorkspaceShown } from './workspace.js';
+
+const count = (description: string) => Type.Integer({ minimum: 0, description });
+
+/** A class of work, and what stands in it now: GET /queues. */
+export const QueueShown = Type.Object({
+  queue: Type.String(),
+  tasks: count('All that stand in it; those that run, too.'),
+  running: count('With a worker.'),
+  lanes: Type.Object(
+    Object.fromEntries(LANES.map((lane) => [lane, count('Tasks that a worker may take at once.')])) as Record<
+      Lane,
+      ReturnType<typeof count>
+    >,
+    { description: 'By priority; `next`: whose session has become free, or whose next attempt is due.' },
+  ),
+  waiting: count('For their session, which is busy.'),
+  parked: count('For the time of their next attempt, or for their workspace.'),
+  limit: count('Beyond 90 % of it new tasks are refused with 429 (KSI_QUEUE_MAX).'),
+  workers: Type.Array(Type.String(), { description: 'Those that serve it and are not lost, by their ids.' }),
+});
+export type QueueShown = Static<typeof QueueShown>;
+
+export const QueueList = Type.Object({
+  queues: Type.Array(QueueShown),
+  workspaces: Type.Array(WorkspaceShown, {
+    description:
+      'The workspaces in which tasks write, or for which they wait. Without the right to see all owners: those of your own tasks, and what stands in their way.',
+  }),
+});
+export type QueueList = Static<typeof QueueList>;

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  EXCHANGE_COUNTS,
+  ExchangeRecord,
+  lowest,
+  withDefaults,
+  type ExchangeCount,
+  type ExchangeLimits,
+  type ExchangeShown,
+} from '../../contracts/access/exchanges.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Broker } from '../broker/connect.js';
+import { putEntry, readEntry, recordIn } from '../broker/kv.js';
+import { purge } from '../broker/purge.js';
+import type { ReadModel } from '../store/read-model.js';
+import { ApiError, guarded } from '../errors/api-error.js';
+import type { Principal } from './principal.js';
+
+const STREAM = `KV_${BUCKET.exchanges}`;
+/** Agents of one exchange that ask at the same moment at several APIs: each try that loses to another one waits a moment. */
+const MAX_TRIES = 40;
+const LONGEST_PAUSE_MS = 25;
+
+const NOTHING: ExchangeRecord = { v: FORMAT_VERSION, limits: {}, tasks: 0, messages: 0, tool_calls: 0 };
+
+const NAMES: Readonly<Record<ExchangeCount, string>> = {
+  tasks: 'tasks',
+  messages: 'messages of agents',
+  tool_calls: 'calls of tools',
+};
+
+/** The exchange that an agent's task belongs to. Commands of older builds name only the message. */
+export const exchangeOf = ({ exchange_id: id, message }: Pick<SpawnCommand, 'exchange_id' | 'message'>) =>
+  id ?? message?.exchange_id ?? message?.message_id;
+
+/**
+ * Counts what one message leads to, in one entry per exchange at the broker: so it holds over all APIs and their restarts (ADR 38).
+ * It is counted before the work is stored. An API that dies in between has counted too much, never too little.
+ */
+export class Exchanges {
+  readonly #broker: Broker;
+  readonly #model: Pick<ReadModel, 'sum'>;
+
+  constructor(broker: Broker, model: Pick<ReadModel, 'sum'>) {
+    this.#broker = broker;
+    this.#model = model;
+  }
+
+  /** Lowers the limits of an exchange to these. @throws {ApiError} */
+  async limit(owner: string, id: string, limits: ExchangeLimits | undefined): Promise<void> {
+    if (limits === undefined || Object.keys(limits).length === 0) return;
+    await this.#change(owner, id, (record) => ({ ...record, limits: lowest(record.limits, limits) }));
+  }
+
+  /** Counts one more. @throws {ApiError} exchange_limit, with nothing counted */
+  async count(owner: string, id: string, what: ExchangeCount): Promise<void> {
+    await this.#change(owner, id, (record) => {
+      const { [what]: most } = withDefaults(record.limits);
+      if (record[what] >= most)
+        throw new ApiError('exchange_limit', `The exchange ${id} may have ${most} ${NAMES[what]}, and has had them`);
+      return { ...record, [what]: record[what] + 1 };
+    });
+  }
+
+  /** Takes back what was counted, as it did not happen. @throws {ApiError} */
+  async uncount(owner: string, id: string, what: ExchangeCount): Promise<void> {
+    await this.#change(owner, id, (record) => ({ ...record, [what]: Math.max(0, record[what] - 1) }));
+  }
+
+  /** Counts one more that has happened, whatever the limit is. @throws {ApiError} */
+  async note(owner: string, id: string, what: ExchangeCount): Promise<void> {
+    await this.#change(owner, id, (record) => ({ ...record, [what]: record[what] + 1 }));
+  }
+
+  /** What its tasks may cost together, and have cost. Undefined: there is no limit. @throws {ApiError} */
+  async budget(owner: string, id: string): Promise<{ readonly usd: number; readonly spent: number } | undefined> {
+    const { record } = await guarded(() => this.#read(owner, id));
+    const { budget_usd: usd } = record?.limits ?? {};
+    if (usd === undefined) return undefined;
+    return { usd, spent: (await this.#model.sum({ owner, exchangeId: id })).usage.cost_usd };
+  }
+
+  /** @throws {ApiError} not_found also for another owner's. */
+  async one(id: string, principal: Principal): Promise<ExchangeShown> {
+    const owner = principal.seesAll ? undefined : principal.owner;
+    const [{ record }, { tasks, open, usage }] = await Promise.all([
+      guarded(() => this.#read(owner ?? '*', id)),
+      this.#model.sum({ owner, exchangeId: id }),
+    ]);
+    if (record === undefined && tasks === 0) throw new ApiError('not_found', `Nothing is known of an exchange ${id}`);
+    const { limits, ...counted } = record ?? { ...NOTHING, tasks };
+    const counts = Object.fromEntries(EXCHANGE_COUNTS.map((name) => [name, counted[name]]));
+    return { exchange_id: id, limits: withDefaults(limits), ...(counts as Record<ExchangeCount, number>), open, usage };
+  }
+
+  /** Deletes all that was counted of an owner. @throws {BrokerError} */
+  async purge(owner: string): Promise<void> {
+    await purge(this.#broker, STREAM, SUBJECT.exchange(owner, '*'));
+  }
+
+  async #change(owner: string, id: string, change: (record: ExchangeRecord) => ExchangeRecord): Promise<void> {
+    await guarded(async () => {
+      for (let tries = 1; tries <= MAX_TRIES; tries++) {
+        const { record = NOTHING, revision } = await this.#read(owner, id);
+        const next = change(record);
+        if (JSON.stringify(next) === JSON.stringify(record)) return;
+        const written = { schema: ExchangeRecord, record: next };
+        if ((await putEntry(this.#broker, SUBJECT.exchange(owner, id), written, revision)) !== undefined) return;
+        await sleep(Math.random() * LONGEST_PAUSE_MS);
+      }
+      throw new ApiError('conflict', `Too many changes of the exchange ${id} at once`);
+    });
+  }
+
+  async #read(owner: string, id: string): Promise<{ record: ExchangeRecord | undefined; revision: number }> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.exchange(owner, id));
+    if (data === undefined) return { record: undefined, revision };
+    return { record: recordIn(ExchangeRecord, data, SUBJECT.exchange(owner, id)), revision };
+  }
+}

@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Broker } from '../broker/connect.js';
+import { ApiError } from '../errors/api-error.js';
+import type { Principal } from './principal.js';
+import { leftOf, RateCounts, type Rate } from './rates/counts.js';
+import { RateExchange } from './rates/exchange.js';
+
+/** What is left of a token's rate, for the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10). */
+export interface RateState {
+  readonly quota: number;
+  readonly windowS: number;
+  readonly remaining: number;
+  readonly resetS: number;
+}
+
+/**
+ * Spawns that each token may ask all APIs of the cluster for, in a second, minute or hour of the broker's time. Nobody asks the broker
+ * before a spawn is taken: each API counts, and tells the others up to five times a second. So the rate may be overshot by what all
+ * APIs take within 0.2 s and a message's way. No API alone takes more than the quota: all that holds while they can't hear of each
+ * other.
+ */
+export class SpawnRate {
+  readonly #default: string;
+  readonly #clock: Pick<Broker['clock'], 'now'>;
+  readonly #counts: RateCounts;
+  readonly #exchange: RateExchange;
+
+  /** @param rate as `600/minute`; `0` none. */
+  constructor(rate: string, broker: Pick<Broker, 'nc' | 'clock' | 'connected' | 'onConnection'>, log: Logger) {
+    const self = randomUUID();
+    this.#default = rate;
+    this.#clock = broker.clock;
+    this.#counts = new RateCounts(self);
+    this.#exchange = new RateExchange(self, this.#counts, broker, log);
+  }
+
+  start(): void {
+    this.#exchange.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#exchange.stop();
+  }
+
+  /** @returns undefined when the token has no limit. @throws {ApiError} rate_limited, after which nothing was counted. */
+  take({ tokenId, rate: text = this.#default }: Principal): RateState | undefined {
+    if (text === '0') return undefined;
+    const rate = rateOf(text);
+    const now = this.#clock.now();
+    const { taken, total } = this.#counts.take(tokenId, rate, now);
+    const state = { ...rate, remaining: Math.max(0, rate.quota - total), resetS: Math.ceil(leftOf(rate, now) / 1_000) };
+    if (!taken)
+      throw new ApiError('rate_limited', `The token may ask for ${text.replace('/', ' spawns a ')}`, {
+        retryAfter: state.resetS,
+        rate: state,
+      });
+    this.#exchange.taken();
+    return state;
+  }
+}
+
+const SECONDS: Readonly<Record<string, Rate['windowS']>> = { second: 1, minute: 60, hour: 3_600 };
+
+function rateOf(text: string): Rate {
+  const [quota = '1', unit = 'second'] = text.split('/');
+  return { quota: Number(quota), windowS: SECONDS[unit] ?? 1 };
+}
+
+/** The header fields that tell of it. */
+export const rateHeaders = ({ quota, windowS, remaining, resetS }: RateState): Record<string, string> => ({
+  'ratelimit-policy': `"spawn";q=${quota};w=${windowS}`,
+  ratelimit: `"spawn";r=${remaining};t=${resetS}`,
+});

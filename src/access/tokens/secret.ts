@@ -1,0 +1,34 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { TOKEN_PATTERN } from '../../../contracts/access/tokens.js';
+
+const FORM = new RegExp(TOKEN_PATTERN);
+const ID_BYTES = 8;
+const SECRET_BYTES = 32;
+
+/** 256 random bits, in characters that stand unquoted in a header, a URL and a shell. */
+export const randomSecret = (): string => randomBytes(SECRET_BYTES).toString('base64url');
+
+/** Enough for a secret that nobody can guess; slow hashes are for passwords. */
+export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+
+export interface NewToken {
+  readonly id: string;
+  readonly token: string;
+  readonly hash: string;
+}
+
+export function newToken(): NewToken {
+  const id = randomBytes(ID_BYTES).toString('hex');
+  const secret = randomSecret();
+  return { id, token: `ksi_${id}_${secret}`, hash: hashOf(secret) };
+}
+
+/** The parts of a token; undefined for what isn't one. */
+export function partsOf(token: string): { id: string; secret: string } | undefined {
+  const [, id, secret] = FORM.exec(token) ?? [];
+  return id === undefined || secret === undefined ? undefined : { id, secret };
+}
+
+/** In constant time: hashes are equally long. @param hash in hexadecimal. */
+export const matches = (secret: string, hash: string): boolean =>
+  timingSafeEqual(createHash('sha256').update(secret).digest(), Buffer.from(hash.padEnd(64, '0').slice(0, 64), 'hex'));

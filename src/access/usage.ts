@@ -1,0 +1,60 @@
+import type { Task } from '../../contracts/api/http.js';
+import {
+  addUsage,
+  NO_USAGE,
+  type UsageAnswer,
+  type UsageGroup,
+  type UsageQuery,
+  type UsageRow,
+} from '../../contracts/access/usage.js';
+import type { TaskRow } from '../store/projection.js';
+import type { ReadModel } from '../store/read-model.js';
+import { ApiError, invalid } from '../errors/api-error.js';
+import type { Principal } from './principal.js';
+
+const DAY_MS = 86_400_000;
+const DEFAULT_DAYS = 30;
+
+const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10);
+
+/** What tasks took, as Claude says, summed up by what is asked for. @throws {ApiError} */
+export async function usageOf(
+  model: Pick<ReadModel, 'forEachEnded'>,
+  { from: asked, to: until, by = 'day', owner: of }: UsageQuery,
+  principal: Principal,
+  now: number,
+): Promise<UsageAnswer> {
+  const to = until ?? dayOf(now);
+  const from = asked ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
+  if (from > to) throw invalid([{ field: 'from', message: 'is after `to`' }]);
+  if (of !== undefined && of !== principal.owner && !principal.seesAll)
+    throw new ApiError('forbidden', 'The usage of other owners needs a token that sees all');
+  const owner = principal.seesAll ? of : principal.owner;
+  const rows = new Map<string, UsageRow>();
+  let total = { tasks: 0, ...NO_USAGE };
+  await model.forEachEnded({ owner, from, to }, (row) => {
+    const key = KEYS[by](row) ?? '';
+    rows.set(key, { key, ...counted(rows.get(key), row) });
+    total = counted(total, row);
+  });
+  return { from, to, rows: [...rows.values()].toSorted(ORDER[by] ?? dearestFirst), total };
+}
+
+const counted = (sum: Omit<UsageRow, 'key'> | undefined, { usage = NO_USAGE }: Pick<Task, 'usage'>) => ({
+  tasks: (sum?.tasks ?? 0) + 1,
+  ...addUsage(sum ?? NO_USAGE, usage),
+});
+
+const KEYS: Readonly<Record<UsageGroup, (row: TaskRow) => string | undefined>> = {
+  day: (row) => row.ended_at?.slice(0, 10),
+  owner: (row) => row.owner,
+  token: (row) => row.token_id,
+  session: (row) => row.session_id,
+  agent: (row) => row.agent_id,
+  model: (row) => row.model,
+};
+
+const dearestFirst = (a: UsageRow, b: UsageRow): number => b.cost_usd - a.cost_usd;
+const ORDER: Partial<Record<UsageGroup, (a: UsageRow, b: UsageRow) => number>> = {
+  day: (a, b) => (a.key < b.key ? -1 : 1),
+};

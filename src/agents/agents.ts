@@ -1,0 +1,205 @@
+import type { Logger } from 'pino';
+import { AGENT_PRESENCE_TTL_S } from '../../contracts/agents/agents.js';
+import type {
+  Agent,
+  AgentChange,
+  AgentPage,
+  AgentRegistered,
+  AgentRegistration,
+  AgentShown,
+  AgentsQuery,
+} from '../../contracts/agents/agents.js';
+import type {
+  Inbox,
+  InboxAck,
+  InboxAcked,
+  InboxQuery,
+  MessageAccepted,
+  MessageRequest,
+} from '../../contracts/agents/messages.js';
+import type { Profile } from '../../contracts/agents/profiles.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { Cached } from '../broker/kv-cache.js';
+import type { EventHub } from '../events/hub.js';
+import { guarded } from '../errors/api-error.js';
+import type { ApprovalRules } from '../tasks/approvals/rules.js';
+import { demand } from '../access/auth.js';
+import { decodeAgentPage, encodePage } from '../lists/page-cursor.js';
+import { LOCAL, onBehalfOf, type Principal } from '../access/principal.js';
+import { blend } from './blend.js';
+import type { Exchanges } from '../access/exchanges.js';
+import { Inboxes } from './inbox.js';
+import { Mailer, type FromWithin } from './mailer.js';
+import { Positions } from './positions.js';
+import { Presence } from './presence.js';
+import { AgentRegistry } from './registry.js';
+import { AgentRemover } from './removal.js';
+
+export interface AgentsOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: Pick<EventHub, 'cursor'>;
+  readonly exchanges: Pick<Exchanges, 'limit' | 'count' | 'note'>;
+  readonly approvalRules: Pick<ApprovalRules, 'removeOfAgent'>;
+  /** Whether tasks with these options may run. @throws {ApiError} */
+  readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  /** @throws {ApiError} not_found */
+  readonly profile: (name: string, principal: Principal) => Promise<Profile>;
+  /** Of those that connect to the broker themselves. */
+  readonly nativeIds: readonly string[];
+  readonly log: Logger;
+  /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
+  readonly closing: AbortSignal;
+}
+
+const DEFAULT_LIMIT = 50;
+const DEFAULT_MESSAGES = 100;
+/** Who waits for messages is there: so often that is said again. */
+const STILL_THERE_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
+
+/** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
+export class Agents {
+  readonly registry: AgentRegistry;
+  readonly presence: Presence;
+  readonly positions: Positions;
+  readonly inboxes: Inboxes;
+  readonly mailer: Mailer;
+  readonly remover: AgentRemover;
+  readonly #options: AgentsOptions;
+
+  constructor(options: AgentsOptions) {
+    const { broker, blobs, hub, exchanges, log } = options;
+    this.#options = options;
+    this.registry = new AgentRegistry(broker, log);
+    this.presence = new Presence(broker, log);
+    this.positions = new Positions(broker);
+    this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
+    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, exchanges, log });
+    const { registry, presence, positions } = this;
+    const { approvalRules } = options;
+    this.remover = new AgentRemover({ broker, blobs, registry, presence, positions, approvalRules });
+  }
+
+  /** Resolves once the agents are known. @throws {BrokerError} */
+  async start(): Promise<void> {
+    await this.registry.start();
+    await this.presence.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.presence.stop();
+    await this.registry.stop();
+  }
+
+  /** @throws {ApiError} forbidden, agent_exists, invalid_request */
+  async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+    const request = await this.#whole(asked, principal);
+    demandFor(request, principal);
+    this.#demandForNative(request.agent_id, principal);
+    const { options, session_id: session } = request;
+    await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
+    // Nothing that was for an earlier agent of this id is for this one.
+    const { agent, revision } = await this.registry.register(request, principal, (id) => this.remover.look(id));
+    const { agent_id, session_id } = agent;
+    return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
+  }
+
+  /** By their ids. @throws {ApiError} invalid_cursor */
+  page(query: AgentsQuery, principal: Principal): AgentPage {
+    const { connected, cursor, limit = DEFAULT_LIMIT, ...filter } = query;
+    const after = cursor === undefined ? undefined : decodeAgentPage(cursor);
+    const owner = principal.seesAll ? undefined : principal.owner;
+    const fits = ({ agent_id: id }: Agent): boolean =>
+      connected === undefined || this.presence.connected(id) === connected;
+    const { agents, more } = this.registry.page({ ...filter, owner, after, limit }, fits);
+    const last = agents.at(-1);
+    return {
+      agents: agents.map((cached) => this.#shown(cached)),
+      ...(more && last !== undefined ? { next_cursor: encodePage(last.value.agent_id) } : {}),
+    };
+  }
+
+  /** @throws {ApiError} not_found */
+  async one(id: string, principal: Principal): Promise<AgentShown> {
+    const cached = await this.registry.agent(id, principal);
+    return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
+  }
+
+  /** @throws {ApiError} forbidden, not_found, conflict */
+  async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
+    const { owner } = (await this.registry.agent(id, principal)).value;
+    demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
+    await this.#admit(change.options, onBehalfOf(principal, owner));
+    return this.#shown(await this.registry.update(id, change, principal));
+  }
+
+  /** With its inbox. @throws {ApiError} not_found */
+  async remove(id: string, principal: Principal): Promise<void> {
+    const agent = await this.registry.named(id, principal);
+    await guarded(() => this.remover.remove(agent, principal.owner));
+  }
+
+  /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */
+  send(request: MessageRequest, principal: Principal, within?: FromWithin): Promise<MessageAccepted> {
+    return this.mailer.send(request, principal, within);
+  }
+
+  /** What it has not taken; waits for the first if `wait` says so. @throws {ApiError} not_found */
+  async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Inbox> {
+    const { value: agent } = await this.registry.agent(id, principal);
+    const { closing } = this.#options;
+    const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
+    const options = { limit: query.limit ?? DEFAULT_MESSAGES, after: query.after, signal };
+    const until = performance.now() + (query.wait ?? 0) * 1_000;
+    return guarded(async () => {
+      for (;;) {
+        if (agent.kind === 'external') await this.presence.polled(agent);
+        const left = until - performance.now();
+        const waitMs = Math.max(0, Math.min(left, STILL_THERE_MS));
+        const messages = await this.inboxes.readOrWait(agent, { ...options, waitMs });
+        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted) return { messages };
+      }
+    });
+  }
+
+  /** @throws {ApiError} not_found, invalid_request */
+  async ack(id: string, { seq }: InboxAck, principal: Principal): Promise<InboxAcked> {
+    const { value: agent } = await this.registry.agent(id, principal);
+    const { now } = await guarded(() => this.inboxes.take(agent, seq));
+    return { seq: now };
+  }
+
+  /**
+   * Whoever has such an id has the agent's user of the broker act for him: so nobody takes it before those whom the operator means do.
+   * @throws {ApiError} forbidden
+   */
+  #demandForNative(id: string | undefined, principal: Principal): void {
+    if (id === undefined || !this.#options.nativeIds.includes(id) || principal.owner === LOCAL.owner) return;
+    if (this.registry.find(id)?.value.owner !== principal.owner) demand(principal, 'admin');
+  }
+
+  #shown({ value, revision }: Cached<Agent>): AgentShown {
+    return { ...value, connected: this.presence.connected(value.agent_id), revision };
+  }
+
+  /** With what its profile says that it does not say itself. @throws {ApiError} not_found */
+  async #whole(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
+    if (request.profile === undefined) return request;
+    return { ...request, ...blend(request, await this.#options.profile(request.profile, principal)) };
+  }
+
+  /** What its tasks would be refused for is told now. */
+  async #admit(options: Partial<SpawnRequest> | undefined, principal: Principal): Promise<void> {
+    if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
+  }
+}
+
+/** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
+function demandFor(
+  { kind, options, hands, session_id: session }: Pick<AgentRegistration, 'kind' | 'options' | 'hands' | 'session_id'>,
+  by: Principal,
+): void {
+  if (kind === 'managed' || options !== undefined || hands !== undefined || session !== undefined) demand(by, 'spawn');
+}

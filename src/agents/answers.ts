@@ -1,0 +1,198 @@
+import type { Logger } from 'pino';
+import { Type } from 'typebox';
+import { v5 as uuidv5 } from 'uuid';
+import { check } from '../../contracts/wire/check.js';
+import { ANSWER_MESSAGE, givesWord } from '../../contracts/conversations/conversations.js';
+import { EVENT_DATA, type EventData, type StoredEvent } from '../../contracts/events/events.js';
+import { MESSAGE_NAMESPACE, type MessageRequest, type TaskMessage } from '../../contracts/agents/messages.js';
+import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { TASK_STATES } from '../../contracts/tasks/states.js';
+import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { Delivery } from '../broker/consume.js';
+import { eventIn } from '../broker/events.js';
+import { keptCommand } from '../broker/ended-commands.js';
+import { handled } from '../broker/handled.js';
+import { lastBySubject, sourceOf } from '../broker/read.js';
+import { Work } from '../broker/work.js';
+import { parseJson } from '../json.js';
+import { ApiError } from '../errors/api-error.js';
+import { answerOf, answerToWord, type Answer } from './decide.js';
+import type { Ending } from './ending.js';
+import type { FromWithin, Mailer } from './mailer.js';
+import { StoredIds } from './stored-ids.js';
+import type { TaskMaker } from './task-maker.js';
+
+export interface AnswersOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly inboxPrefix?: string | undefined;
+  readonly mailer: Pick<Mailer, 'send'>;
+  readonly tasks: Pick<TaskMaker, 'principal'>;
+  readonly ending: Pick<Ending, 'end'>;
+  readonly log: Logger;
+}
+
+const AT_ONCE = 32;
+/** What every outcome of an agent's task says. */
+const Identity = Type.Pick(EVENT_DATA.SPAWN_CANCELLED, ['task_id', 'session_id', 'owner', 'agent_id']);
+/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether the answer is stored. */
+const CERTAIN_MS = 60_000;
+const MARK = Buffer.from('"agent_id":"');
+
+type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' | 'SPAWN_EXPIRED'>;
+
+/**
+ * Sends what managed agents answer, when their tasks have ended: to whoever wrote to them, in the same conversation, once (ADR 18). The
+ * answer's id is made from the task's: as long as the broker remembers ids it takes it once, and later it is looked for first.
+ */
+export class Answers {
+  readonly #options: AnswersOptions;
+  readonly #work: Work;
+  readonly #stored: StoredIds;
+
+  constructor(options: AnswersOptions) {
+    this.#options = options;
+    this.#stored = new StoredIds(options.broker, STREAM.events);
+    this.#work = new Work({
+      broker: options.broker,
+      stream: STREAM.outcomes,
+      consumer: CONSUMER.answers,
+      inboxPrefix: options.inboxPrefix,
+      atOnce: AT_ONCE,
+      handle: (delivery) => this.#handle(delivery),
+    });
+  }
+
+  start(): void {
+    this.#work.start();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  stop(): Promise<void> {
+    return this.#work.stop();
+  }
+
+  #handle(delivery: Delivery): Promise<void> {
+    const { log } = this.#options;
+    return handled({
+      delivery,
+      handle: async () => {
+        // Most tasks are nobody's.
+        const event = Buffer.from(delivery.data).includes(MARK) ? eventIn(delivery.data) : undefined;
+        if (event === undefined) return;
+        const outcome = check(Identity, event.data);
+        if (outcome.ok) await this.#answer(event as Outcome, delivery);
+        else log.error({ seq: delivery.seq }, "a task's outcome is not understood, and nobody is told of it");
+      },
+      passes: isTransient,
+      says: {
+        again: "an agent's answer could not be sent; trying again",
+        givenUp: "an agent's answer is given up",
+      },
+      log,
+    });
+  }
+
+  async #answer(event: Outcome, delivery: Delivery): Promise<void> {
+    const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
+    const answer = answerOf(await this.#whole(event));
+    if (answer.message === undefined && answer.silent !== true) return;
+    const message = await this.#messageOf(event);
+    if (message !== undefined && givesWord(message)) {
+      const word = answerToWord(answer);
+      return word === undefined ? undefined : this.#send(event, word, message, delivery);
+    }
+    if (answer.message !== undefined && message !== undefined)
+      await this.#send(event, answer.message, message, delivery);
+    // A task that it had done by its own hands answers nobody.
+    if (answer.ends && message !== undefined) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
+  }
+
+  async #send(
+    event: Outcome,
+    { error, signal, ...said }: NonNullable<Answer['message']>,
+    to: TaskMessage,
+    delivery: Delivery,
+  ): Promise<void> {
+    const { mailer, tasks, log } = this.#options;
+    const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
+    const request: MessageRequest = {
+      ...(givesWord(to) ? { type: ANSWER_MESSAGE } : {}),
+      from: agentId,
+      ...(to.from === undefined ? {} : { to: to.from }),
+      ...(to.conversation_id === undefined ? {} : { conversation_id: to.conversation_id }),
+      reply_to: to.message_id,
+      message_id: uuidv5(`answer/${taskId}`, MESSAGE_NAMESPACE),
+      ...said,
+    };
+    const old = this.#options.broker.clock.now() - Date.parse(event.timestamp) > CERTAIN_MS;
+    if ((old || delivery.count > 1) && (await this.#isStored(request, owner, sourceOf(delivery)))) return;
+    const by = tasks.principal(owner, to.token_id);
+    const within: FromWithin = {
+      hops: to.hops + 1,
+      replies: (to.replies ?? 0) + 1,
+      exchange_id: to.exchange_id ?? to.message_id,
+      task_id: taskId,
+      ...(error === undefined ? {} : { error }),
+      ...(signal === undefined ? {} : { signal }),
+    };
+    try {
+      await mailer.send(request, by, within).catch(async (thrown: unknown) => {
+        if (!isForGood(thrown)) throw thrown;
+        // Whoever waits for it is told why it doesn't come.
+        log.warn({ err: thrown, task_id: taskId, agent_id: agentId }, "an agent's answer was refused");
+        const { content: _content, payload: _payload, ...rest } = request;
+        const { code, message } = thrown;
+        const why = `The answer could not be sent: ${message}`;
+        await mailer.send({ ...rest, content: why }, by, { ...within, error: { code, message: why } });
+      });
+    } catch (thrown) {
+      // It or whoever wrote to it was removed since.
+      if (!(thrown instanceof ApiError && thrown.code === 'not_found')) throw thrown;
+      log.info({ task_id: taskId, agent_id: agentId }, 'an answer has nobody to go to');
+    }
+  }
+
+  /** Looks for it among what came to the addressee after the outcome. @throws {BrokerError} */
+  #isStored(
+    { type = 'DIRECT_MESSAGE', to, message_id: id = '' }: MessageRequest,
+    owner: string,
+    after: number,
+  ): Promise<boolean> {
+    return this.#stored.has(SUBJECT.agentMessage(to ?? NOBODY, type), owner, id, after);
+  }
+
+  /** The message that the task answers: its SPAWN_QUEUED says so, or its command, if that was lost with its API. */
+  async #messageOf({ data: { task_id: taskId, session_id: sessionId } }: Outcome): Promise<TaskMessage | undefined> {
+    const { broker, blobs } = this.#options;
+    const subject = SUBJECT.taskState(taskId, TASK_STATES.queued.token);
+    const queued = await lastBySubject(broker, STREAM.events, subject);
+    const event = queued === undefined ? undefined : eventIn(queued.data);
+    if (event !== undefined) return (event as StoredEvent<'SPAWN_QUEUED'>).data.message;
+    const command = await keptCommand(broker, blobs, { taskId, sessionId });
+    if (command === undefined) throw new Error(`neither SPAWN_QUEUED nor the command of task ${taskId} is there`);
+    return command.message;
+  }
+
+  /** With the body put back that was too large. @throws {BrokerError} */
+  async #whole(event: Outcome): Promise<Outcome> {
+    const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
+    if (ref === undefined) return event;
+    if (ref.size > LARGE_BODY_BYTES) {
+      const result = `The answer has ${ref.size} bytes, too many for a message. GET /tasks/${event.data.task_id}/output streams it.`;
+      return { ...event, data: { ...event.data, output: { result } } };
+    }
+    const output = parseJson(await this.#options.blobs.get(ref));
+    return { ...event, data: { ...event.data, output } } as Outcome;
+  }
+}
+
+/** An unexpected failure may pass too, but must not hold the answers behind it up for ever: it has a bounded number of tries. */
+const isTransient = (error: unknown): boolean =>
+  error instanceof ApiError && error.retryable && error.code !== 'internal';
+
+/** It would be refused again, however often it is sent; whom nobody finds is no error. */
+const isForGood = (error: unknown): error is ApiError =>
+  error instanceof ApiError && error.status < 500 && !error.retryable && error.code !== 'not_found';

@@ -1,0 +1,24 @@
+import type { Agent } from '../../contracts/agents/agents.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import type { Broker } from '../broker/connect.js';
+import { eventPublication, newEvent } from '../broker/events.js';
+import type { AgentRegistry } from './registry.js';
+
+/** Ends an agent by a signal: from now on its messages wait, until somebody makes it active again. */
+export class Ending {
+  readonly #broker: Broker;
+  readonly #registry: Pick<AgentRegistry, 'end'>;
+
+  constructor(broker: Broker, registry: Pick<AgentRegistry, 'end'>) {
+    this.#broker = broker;
+    this.#registry = registry;
+  }
+
+  /** @param by what makes it one ending, however often it is tried: the message or the task. @throws {BrokerError} */
+  async end({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
+    if (!(await this.#registry.end(agent_id, by))) return;
+    const event = newEvent(this.#broker.clock, 'AGENT_TERMINATED', { agent_id, owner, reason: 'signal' });
+    const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated'));
+    await this.#broker.publisher.publish({ ...publication, msgId: `ended-${agent_id}-${by}` });
+  }
+}

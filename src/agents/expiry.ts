@@ -1,0 +1,88 @@
+import type { Logger } from 'pino';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { MESSAGES_MAX_AGE_S } from '../../contracts/broker/topology.js';
+import type { Broker } from '../broker/connect.js';
+import { eventPublication, newEvent } from '../broker/events.js';
+import { readStream } from '../broker/replay.js';
+import { parseJson } from '../json.js';
+import type { Positions } from './positions.js';
+import type { AgentRegistry } from './registry.js';
+
+export interface MessageExpiryOptions {
+  readonly broker: Broker;
+  readonly registry: Pick<AgentRegistry, 'find'>;
+  readonly positions: Pick<Positions, 'of' | 'move'>;
+  readonly log: Logger;
+  /** Of messages that are told of, in ms. Default: an hour less than they are kept. */
+  readonly ageMs?: number;
+}
+
+const INTERVAL_MS = 600_000;
+const HOUR_MS = 3_600_000;
+/** Up to where messages were looked at: an entry beside those of the agents, none of whom can be called so. */
+const TOLD = '_told';
+
+/** Tells of the messages that nobody has taken, just before the broker drops them for their age. */
+export class MessageExpiry {
+  readonly #options: MessageExpiryOptions;
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> | undefined;
+
+  constructor(options: MessageExpiryOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { broker, log } = this.#options;
+    this.#timer = setInterval(() => {
+      if (broker.connected())
+        this.#sweeping ??= this.sweep()
+          .then(() => undefined)
+          .catch((error: unknown) => log.warn({ err: error }, 'old messages could not be looked at; trying again'))
+          .finally(() => (this.#sweeping = undefined));
+    }, INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await this.#sweeping;
+  }
+
+  /** @returns how many it told of. @throws {BrokerError} */
+  async sweep(): Promise<number> {
+    const { broker, positions, ageMs = MESSAGES_MAX_AGE_S * 1_000 - HOUR_MS } = this.#options;
+    const before = broker.clock.now() - ageMs;
+    const known = new Map<string, number>();
+    let told = 0;
+    let last = 0;
+    const from = await positions.of(TOLD);
+    const all = readStream(broker, STREAM.messages, SUBJECT.messagesAll, from, Number.MAX_SAFE_INTEGER);
+    for await (const stored of all) {
+      const { seq, subject, data } = stored;
+      if (stored.time() > before || this.#stopping.signal.aborted) break;
+      last = seq;
+      const id = subject.slice(subject.lastIndexOf('.') + 1);
+      if (id === NOBODY) continue;
+      const position = known.get(id) ?? (await positions.of(id));
+      known.set(id, position);
+      if (seq > position && (await this.#tell(id, seq, data))) told += 1;
+    }
+    if (last > 0) await positions.move(TOLD, last);
+    return told;
+  }
+
+  async #tell(agentId: string, seq: number, body: Uint8Array): Promise<boolean> {
+    const { broker, registry } = this.#options;
+    const { data } = (parseJson(body) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
+    const agent = registry.find(agentId)?.value;
+    if (agent === undefined || data?.owner !== agent.owner) return false;
+    const about = { agent_id: agentId, owner: agent.owner, seq, message_id: data.message_id };
+    const event = newEvent(broker.clock, 'AGENT_MESSAGE_EXPIRED', about);
+    const publication = eventPublication(event, SUBJECT.agentEvent(agentId, 'expired'));
+    await broker.publisher.publish({ ...publication, msgId: `expired-${seq}` });
+    return true;
+  }
+}

@@ -1,0 +1,48 @@
+import type { Logger } from 'pino';
+import { STREAM } from '../../contracts/wire/names.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { Agents } from './agents.js';
+import { Answers } from './answers.js';
+import { Ending } from './ending.js';
+import { Router, type RouterOptions } from './router.js';
+import { StoredIds } from './stored-ids.js';
+import { TaskMaker, type TaskMakerOptions } from './task-maker.js';
+
+export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 'stored' | 'clock'> {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly agents: Agents;
+  readonly inboxPrefix: string | undefined;
+  readonly isWaitedFor: RouterOptions['isWaitedFor'];
+  readonly log: Logger;
+}
+
+/** What makes managed agents answer though they are no processes: their messages become tasks, and the tasks' outcomes answers. */
+export class ManagedAgents {
+  readonly #router: Router;
+  readonly #answers: Answers;
+
+  constructor({ broker, blobs, agents, inboxPrefix, isWaitedFor, log, ...making }: ManagedAgentsOptions) {
+    const { registry, inboxes, mailer } = agents;
+    const tasks = new TaskMaker({
+      ...making,
+      mailer,
+      stored: new StoredIds(broker, STREAM.messages),
+      clock: broker.clock,
+    });
+    const ending = new Ending(broker, registry);
+    this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isWaitedFor, log });
+    this.#answers = new Answers({ broker, blobs, inboxPrefix, mailer, tasks, ending, log });
+  }
+
+  start(): void {
+    this.#router.start();
+    this.#answers.start();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#router.stop(), this.#answers.stop()]);
+  }
+}

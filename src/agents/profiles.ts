@@ -1,0 +1,100 @@
+import type { Logger } from 'pino';
+import { keyToken } from '../../contracts/wire/key-token.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import { ProfileRecord, type Profile, type ProfileList, type ProfileShown } from '../../contracts/agents/profiles.js';
+import type { Broker } from '../broker/connect.js';
+import type { Found, PromptLibrary } from '../prompts/library.js';
+import { ApiError, guarded } from '../errors/api-error.js';
+import type { Principal } from '../access/principal.js';
+import { changing, OwnedRecords, type Held } from '../access/owned-records.js';
+import { timestampOf } from '../clock.js';
+
+/** What agents of a kind are and how they run: an owner's own, kept here, and files, which are everybody's. An own one wins. */
+export class Profiles {
+  readonly #records: OwnedRecords<typeof ProfileRecord>;
+  readonly #clock: Broker['clock'];
+  readonly #library: Pick<PromptLibrary, 'profiles'>;
+
+  constructor(broker: Broker, library: Pick<PromptLibrary, 'profiles'>, log: Logger) {
+    this.#clock = broker.clock;
+    this.#records = new OwnedRecords({
+      broker,
+      bucket: BUCKET.profiles,
+      subject: SUBJECT.profile,
+      schema: ProfileRecord,
+      log,
+    });
+    this.#library = library;
+  }
+
+  /** By name. @throws {ApiError} */
+  async list({ owner }: Principal): Promise<ProfileList> {
+    const shown = new Map<string, ProfileShown>();
+    const broken: ProfileList['broken'] = [];
+    for (const found of (await this.#library.profiles()).values()) {
+      if ('problem' in found) broken.push({ name: found.name, problem: found.problem });
+      else shown.set(found.name, ofFile(found));
+    }
+    for (const held of await guarded(() => this.#records.all(owner))) shown.set(held.record.name, ofApi(held));
+    return { profiles: [...shown.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)), broken };
+  }
+
+  /** @throws {ApiError} not_found */
+  async get(name: string, principal: Principal): Promise<ProfileShown> {
+    const found = await this.find(name, principal);
+    if (found === undefined) throw unknown(name);
+    return found;
+  }
+
+  /** @throws {ApiError} */
+  async find(name: string, { owner }: Principal): Promise<ProfileShown | undefined> {
+    const held = await guarded(() => this.#records.find(owner, keyToken(name)));
+    if (held !== undefined) return ofApi(held);
+    const file = (await this.#library.profiles()).get(name);
+    return file === undefined || 'problem' in file ? undefined : ofFile(file);
+  }
+
+  /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
+  async set(name: string, profile: Profile, { owner }: Principal): Promise<ProfileShown> {
+    const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
+    const token = keyToken(name);
+    const revision = await guarded(() =>
+      changing(async () =>
+        this.#records.put(owner, token, record, (await this.#records.standing(owner, token)).revision),
+      ),
+    );
+    return ofApi({ id: name, record, revision });
+  }
+
+  /** A file of its name is in force again. @throws {ApiError} not_found */
+  async delete(name: string, { owner }: Principal): Promise<void> {
+    await guarded(() =>
+      changing(async () => {
+        const { isThere, revision } = await this.#records.standing(owner, keyToken(name));
+        if (!isThere) throw unknown(name);
+        return this.#records.remove(owner, keyToken(name), revision);
+      }),
+    );
+  }
+
+  /** Deletes all that an owner keeps. @throws {BrokerError} */
+  purge(owner: string): Promise<void> {
+    return this.#records.purge(owner);
+  }
+}
+
+const ofFile = ({ name, origin, value }: Extract<Found<Profile>, { value: Profile }>): ProfileShown => ({
+  name,
+  ...value,
+  origin,
+});
+
+const ofApi = ({ record: { name, profile, updated_at }, revision }: Held<ProfileRecord>): ProfileShown => ({
+  name,
+  ...profile,
+  origin: 'api',
+  revision,
+  updated_at,
+});
+
+const unknown = (name: string): ApiError => new ApiError('not_found', `There is no profile ${name}`);

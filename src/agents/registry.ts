@@ -1,0 +1,357 @@
+import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import {
+  Agent,
+  type AgentChange,
+  type AgentKind,
+  type AgentRegistration,
+  type AgentsQuery,
+  type AgentStatus,
+} from '../../contracts/agents/agents.js';
+import { check } from '../../contracts/wire/check.js';
+import type { EventData } from '../../contracts/events/events.js';
+import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { Broker } from '../broker/connect.js';
+import { eventPublication, newEvent } from '../broker/events.js';
+import { deleteEntry, ownerIn, putEntry, readEntry, recordIn } from '../broker/kv.js';
+import { KvCache, type Cached, type KvChange } from '../broker/kv-cache.js';
+import { parseJson } from '../json.js';
+import { ApiError, guarded, invalid } from '../errors/api-error.js';
+import { maySee, type Principal } from '../access/principal.js';
+import { AgentIndex } from './index-of-agents.js';
+import { timestampOf } from '../clock.js';
+
+const STREAM = `KV_${BUCKET.agents}`;
+/** Each try loses to another change of the same agent, which gets somewhere. */
+const MAX_TRIES = 20;
+/** How long it is kept that an agent was removed, for APIs that were away. */
+const MARK_S = 3_600;
+const MOST_OPTIONS_BYTES = 400_000;
+/** So many may an owner have. */
+const MOST_AGENTS = 20_000;
+
+/** What an agent becomes; undefined: it stays as it is. */
+type Change = (agent: Agent) => Partial<Agent> | undefined;
+
+export interface Registered {
+  readonly agent: Agent;
+  readonly revision: number;
+  /** It was not there before. */
+  readonly made: boolean;
+}
+
+/** The agents that there are, as `ksi_agents` has them: in memory at every API, and known there a moment after each change. */
+export class AgentRegistry {
+  readonly #broker: Broker;
+  readonly #cache: KvCache<Agent>;
+  readonly #index = new AgentIndex();
+  readonly #most: number;
+  /** Agents whose records cannot be read, only removed. */
+  readonly #bad = new Set<string>();
+
+  constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
+    this.#broker = broker;
+    this.#most = most;
+    this.#cache = new KvCache<Agent>({
+      broker,
+      bucket: BUCKET.agents,
+      read: (value, id) => {
+        const agent = check(Agent, value);
+        if (agent.ok) this.#bad.delete(id);
+        else this.#bad.add(id);
+        return agent.ok ? agent.value : undefined;
+      },
+      log,
+    });
+    this.#cache.onChange(({ before, now }) => this.#index.change(before, now));
+  }
+
+  /** Resolves once the agents are known. @throws {BrokerError} */
+  start(): Promise<void> {
+    return this.#cache.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#cache.stop();
+  }
+
+  get size(): number {
+    return this.#cache.size;
+  }
+
+  /** Whoever's it is. */
+  find(id: string): Cached<Agent> | undefined {
+    return this.#cache.get(id);
+  }
+
+  /** One that another API has just registered is looked for at the broker. @throws {ApiError} not_found also for another owner's. */
+  async agent(id: string, principal: Principal): Promise<Cached<Agent>> {
+    const found = this.#cache.get(id) ?? (await guarded(() => this.#looked(id)));
+    if (found === undefined || !maySee(principal, found.value.owner)) throw noAgent(id);
+    return found;
+  }
+
+  /** By their ids, those after `after`. */
+  page(
+    query: AgentsQuery & { owner?: string | undefined; after?: string | undefined; limit: number },
+    fits: (agent: Agent) => boolean = () => true,
+  ): { agents: Cached<Agent>[]; more: boolean } {
+    const found: Cached<Agent>[] = [];
+    for (const id of this.#index.after(query.after)) {
+      const cached = this.#cache.get(id);
+      if (cached === undefined || !matches(cached.value, query) || !fits(cached.value)) continue;
+      if (found.length >= query.limit) return { agents: found, more: true };
+      found.push(cached);
+    }
+    return { agents: found, more: false };
+  }
+
+  entries(): IterableIterator<[string, Cached<Agent>]> {
+    return this.#cache.entries();
+  }
+
+  /** All of an owner's. */
+  of(owner: string): Agent[] {
+    return this.#index.of(owner).flatMap((id) => this.#cache.get(id)?.value ?? []);
+  }
+
+  /** An agent to be removed: its record may be bad. @throws {ApiError} not_found also for another owner's. */
+  async named(id: string, principal: Principal): Promise<Pick<Agent, 'agent_id' | 'owner'>> {
+    const { data } = await guarded(() => readEntry(this.#broker, STREAM, SUBJECT.agent(id)));
+    const owner = data === undefined ? undefined : ownerIn(parseJson(data));
+    if (owner === undefined || !maySee(principal, owner)) throw noAgent(id);
+    return { agent_id: id, owner };
+  }
+
+  /** The same of all of an owner's. @throws {BrokerError} */
+  async allNamed(owner: string): Promise<Pick<Agent, 'agent_id' | 'owner'>[]> {
+    const ids = this.#index.of(owner);
+    for (const id of this.#bad) {
+      const { data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
+      if (data === undefined) this.#bad.delete(id);
+      else if (ownerIn(parseJson(data)) === owner && !ids.includes(id)) ids.push(id);
+    }
+    return ids.map((id) => ({ agent_id: id, owner }));
+  }
+
+  /** Those of an owner that get copies of messages of this type. */
+  subscribers(owner: string, type: string): readonly string[] {
+    return this.#index.subscribers(owner, type);
+  }
+
+  onChange(listener: (change: KvChange<Agent>) => void): () => void {
+    return this.#cache.onChange(listener);
+  }
+
+  /**
+   * Makes an agent, or brings one of the same owner up to date. @param look sees what is there of an id that no agent has, and gives what
+   * clears it: done before a new one is told to anybody.
+   * @throws {ApiError} agent_exists, too_many, invalid_request
+   */
+  async register(
+    request: AgentRegistration,
+    principal: Principal,
+    look: (id: string) => Promise<() => Promise<void>>,
+  ): Promise<Registered> {
+    refuseLarge(request.options);
+    const id = request.agent_id ?? uuidv7();
+    return guarded(async () => {
+      for (let tries = 1; tries <= MAX_TRIES; tries++) {
+        const first = await this.#read(id);
+        const clear = first.agent === undefined ? await look(id) : undefined;
+        // Again: what was seen is of nobody only if there is no agent after that.
+        const { revision, agent: stored } = clear === undefined ? first : await this.#read(id);
+        if (stored !== undefined && stored.owner !== principal.owner)
+          throw new ApiError('agent_exists', `There is an agent ${id} already`);
+        const now = timestampOf(this.#broker.clock);
+        const agent =
+          stored === undefined ? made(id, request, principal.owner, now) : registeredAgain(stored, request, now);
+        if (stored === undefined) {
+          this.#refuseTooMany(principal.owner);
+          await clear?.();
+        }
+        const written = await this.#put(agent, revision);
+        if (written === undefined) continue;
+        await this.#tell(stored === undefined ? 'AGENT_REGISTERED' : 'AGENT_UPDATED', agent);
+        return { agent, revision: written, made: stored === undefined };
+      }
+      throw tooMany(id);
+    });
+  }
+
+  /** @throws {ApiError} not_found, conflict when `revision` is not its revision any more. */
+  async update(id: string, { revision, ...change }: AgentChange, principal: Principal): Promise<Cached<Agent>> {
+    refuseLarge(change.options);
+    await this.agent(id, principal);
+    let was: AgentStatus | undefined;
+    const changed = await guarded(() =>
+      this.#change(
+        id,
+        (agent) => {
+          if (!maySee(principal, agent.owner)) throw noAgent(id);
+          was = agent.status;
+          return change;
+        },
+        revision,
+      ),
+    );
+    if (changed === undefined) throw noAgent(id);
+    const { agent_id, owner, status } = changed.value;
+    await guarded(async () => {
+      await this.#tell('AGENT_UPDATED', changed.value);
+      if (was === status) return;
+      const event = newEvent(this.#broker.clock, 'AGENT_STATUS', { agent_id, owner, status });
+      await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(id, 'status')));
+    });
+    return changed;
+  }
+
+  /**
+   * Of itself, by a signal. @param by the message or task that gave it.
+   * @returns whether it is ended by that now; once it was made active again, the same signal ends it no more. @throws {BrokerError}
+   */
+  async end(id: string, by: string): Promise<boolean> {
+    const changed = await this.#change(id, (agent) =>
+      agent.ended_by === by ? undefined : { status: 'ended', ended_by: by },
+    );
+    return changed?.value.status === 'ended';
+  }
+
+  /** Takes the record away; nothing else of it. @throws {BrokerError} */
+  async remove(id: string): Promise<void> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
+      if (data === undefined) return this.#cache.apply(id, undefined, revision);
+      const marked = await deleteEntry(this.#broker, SUBJECT.agent(id), revision, MARK_S);
+      if (marked !== undefined) return this.#cache.apply(id, undefined, marked);
+    }
+    throw tooMany(id);
+  }
+
+  /** As far as this API knows. @throws {ApiError} too_many */
+  #refuseTooMany(owner: string): void {
+    if (this.#index.count(owner) >= this.#most) throw new ApiError('too_many', `${owner} has ${this.#most} agents`);
+  }
+
+  async #change(id: string, change: Change, expected?: number): Promise<Cached<Agent> | undefined> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const { revision, agent } = await this.#read(id);
+      if (agent === undefined) return undefined;
+      if (expected !== undefined && expected !== revision)
+        throw new ApiError('conflict', `The agent ${id} is at revision ${revision}, not ${expected}`, { final: true });
+      const changes = change(agent);
+      if (changes === undefined) return { value: agent, revision };
+      const next = { ...agent, ...changes, updated_at: timestampOf(this.#broker.clock) };
+      const written = await this.#put(next, revision);
+      if (written !== undefined) return { value: next, revision: written };
+    }
+    throw tooMany(id);
+  }
+
+  async #put(agent: Agent, revision: number): Promise<number | undefined> {
+    const written = await putEntry(
+      this.#broker,
+      SUBJECT.agent(agent.agent_id),
+      { schema: Agent, record: agent },
+      revision,
+    );
+    if (written !== undefined) this.#cache.apply(agent.agent_id, agent, written);
+    return written;
+  }
+
+  async #looked(id: string): Promise<Cached<Agent> | undefined> {
+    const { revision, agent } = await this.#read(id);
+    if (agent === undefined) return undefined;
+    this.#cache.apply(id, agent, revision);
+    return { value: agent, revision };
+  }
+
+  async #read(id: string): Promise<{ revision: number; agent: Agent | undefined }> {
+    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
+    if (data === undefined) return { revision, agent: undefined };
+    return { revision, agent: recordIn(Agent, data, SUBJECT.agent(id)) };
+  }
+
+  async #tell(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
+    const event = newEvent(this.#broker.clock, type, shownOf(agent));
+    const subject = SUBJECT.agentEvent(agent.agent_id, type === 'AGENT_REGISTERED' ? 'registered' : 'updated');
+    await this.#broker.publisher.publish(eventPublication(event, subject));
+  }
+}
+
+const noAgent = (id: string): ApiError => new ApiError('not_found', `There is no agent ${id}`);
+const tooMany = (id: string): ApiError => new ApiError('conflict', `Too many changes of the agent ${id} at once`);
+
+const kept = [
+  'role',
+  'capabilities',
+  'subscriptions',
+  'profile',
+  'options',
+  'hands',
+  'answers_replies',
+  'exchange_limits',
+] as const;
+const given = (request: AgentRegistration): Partial<Agent> =>
+  Object.fromEntries(kept.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])));
+
+function made(id: string, request: AgentRegistration, owner: string, now: string): Agent {
+  const kind: AgentKind = request.kind ?? 'external';
+  if (kind === 'external' && request.session_id !== undefined)
+    throw invalid([{ field: 'session_id', message: 'is for managed agents alone' }]);
+  return {
+    v: FORMAT_VERSION,
+    agent_id: id,
+    owner,
+    kind,
+    role: 'general',
+    capabilities: [],
+    subscriptions: [],
+    ...given(request),
+    status: 'active',
+    ...(kind === 'managed' ? { session_id: request.session_id ?? uuidv7() } : {}),
+    created_at: now,
+    updated_at: now,
+  };
+}
+
+function registeredAgain(stored: Agent, request: AgentRegistration, now: string): Agent {
+  const kind = request.kind ?? stored.kind;
+  const sessionId = kind === 'managed' ? (request.session_id ?? stored.session_id ?? uuidv7()) : undefined;
+  const { session_id: _before, ...rest } = stored;
+  return {
+    ...rest,
+    ...given(request),
+    kind,
+    // Who registers again is there again.
+    status: stored.status === 'ended' ? 'active' : stored.status,
+    ...(sessionId === undefined ? {} : { session_id: sessionId }),
+    updated_at: now,
+  };
+}
+
+function refuseLarge(options: unknown): void {
+  if (Buffer.byteLength(JSON.stringify(options ?? {})) > MOST_OPTIONS_BYTES)
+    throw invalid([{ field: 'options', message: `is longer than ${MOST_OPTIONS_BYTES} bytes` }]);
+}
+
+const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({
+  agent_id: agent.agent_id,
+  owner: agent.owner,
+  kind: agent.kind,
+  role: agent.role,
+  capabilities: agent.capabilities,
+  subscriptions: agent.subscriptions,
+  status: agent.status,
+  ...(agent.session_id === undefined ? {} : { session_id: agent.session_id }),
+});
+
+const matches = (
+  agent: Agent,
+  { owner, role, capability, kind, status }: AgentsQuery & { owner?: string | undefined },
+): boolean =>
+  (owner === undefined || agent.owner === owner) &&
+  (role === undefined || agent.role === role) &&
+  (capability === undefined || agent.capabilities.includes(capability)) &&
+  (kind === undefined || agent.kind === kind) &&
+  (status === undefined || agent.status === status);

@@ -1,0 +1,136 @@
+import { v4 as uuidv4 } from 'uuid';
+import { AgentOptions } from '../../contracts/agents/agents.js';
+import type { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../../contracts/agents/agent-spawn.js';
+import { check } from '../../contracts/wire/check.js';
+import type { CompositionChoice, PromptContext } from '../../contracts/prompts/compositions.js';
+import type { MessageAccepted } from '../../contracts/agents/messages.js';
+import type { ProfileShown } from '../../contracts/agents/profiles.js';
+import { invalid } from '../errors/api-error.js';
+import type { Principal } from '../access/principal.js';
+import type { Profiles } from './profiles.js';
+import type { Prompts } from '../prompts/service.js';
+import type { Agents } from './agents.js';
+import { assignment, blend, contextFor, newAgentId, taskVariables, variablesOf, withPrompt } from './blend.js';
+
+export interface SpawnerOptions {
+  readonly agents: Pick<Agents, 'register' | 'send' | 'one'>;
+  readonly profiles: Pick<Profiles, 'get'>;
+  readonly prompts: Pick<Prompts, 'get' | 'compose' | 'select'>;
+}
+
+/** What was chosen, or named. */
+type Chosen = Pick<CompositionChoice, 'composition' | 'fallback'> & { readonly score?: number };
+
+/** Makes agents of profiles and compositions, and gives tasks to those that there are. */
+export class Spawner {
+  readonly #options: SpawnerOptions;
+
+  constructor(options: SpawnerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Registers the agent, then sends it its task: if that fails, it is there without one.
+   * @throws {ApiError} not_found, context_missing, composition_invalid, agent_exists, what a registration and a message are refused for
+   */
+  async spawn(request: AgentSpawnRequest, principal: Principal): Promise<AgentSpawned> {
+    const { agents, profiles, prompts } = this.#options;
+    const profile = request.profile === undefined ? undefined : await profiles.get(request.profile, principal);
+    const blended = blend(request, profile === undefined ? undefined : withRole(profile));
+    const agentId =
+      request.agent_id ?? newAgentId(request.profile ?? blended.role ?? request.composition ?? 'agent', uuidv4());
+    const variables = variablesOf(agentId, blended, [profile?.variables, request.variables]);
+    const chosen = await this.#choose(request, { ...blended, composition: profile?.composition }, variables);
+    const composition = await prompts.get(chosen.composition);
+    const { prompt } = await prompts.compose(chosen.composition, {
+      context: contextFor(composition, variables, taskVariables(request)),
+    });
+    const { session_id: given } = request;
+    const registered = await agents.register(
+      {
+        agent_id: agentId,
+        kind: profile?.kind ?? 'managed',
+        ...blended,
+        ...(request.profile === undefined ? {} : { profile: request.profile }),
+        options: checked(withPrompt(blended.options, prompt)),
+        ...(given === undefined ? {} : { session_id: given }),
+      },
+      principal,
+    );
+    const told = await this.#tell(request, agentId, principal);
+    return {
+      ...registered,
+      status: 'spawned',
+      ...chosen,
+      ...(told === undefined ? {} : { message_id: told.message_id, since: told.since }),
+    };
+  }
+
+  /** @throws {ApiError} no_suitable_agent, no_available_agent */
+  async route(request: TaskRouteRequest, principal: Principal): Promise<TaskRouted> {
+    const { agents } = this.#options;
+    const { task, context, required_capabilities: required = [], ...message } = request;
+    const content = assignment({ task, context });
+    const sent = await agents.send(
+      { ...message, type: 'TASK_ASSIGNMENT', content, required_capabilities: required },
+      principal,
+    );
+    const agent = await agents.one(sent.to ?? '', principal);
+    return {
+      status: 'routed',
+      assigned_agent: agent.agent_id,
+      agent_role: agent.role,
+      match_score: new Set(required.filter((each) => agent.capabilities.includes(each))).size,
+      message: content,
+      message_id: sent.message_id,
+      since: sent.since,
+    };
+  }
+
+  async #choose(
+    request: AgentSpawnRequest,
+    agent: { role?: string; capabilities?: string[]; composition: string | undefined },
+    variables: PromptContext,
+  ): Promise<Chosen> {
+    const named = request.composition ?? agent.composition;
+    if (named !== undefined) return { composition: named, fallback: false };
+    const { role, capabilities } = agent;
+    const { composition, score, fallback } = await this.#options.prompts.select(
+      {
+        ...(role === undefined ? {} : { role }),
+        ...(capabilities === undefined ? {} : { capabilities }),
+        ...(request.task === undefined ? {} : { task: request.task }),
+      },
+      { ...taskVariables(request), ...variables },
+    );
+    return { composition, score, fallback };
+  }
+
+  async #tell(request: AgentSpawnRequest, to: string, principal: Principal): Promise<MessageAccepted | undefined> {
+    const { task, context, conversation_id, message_id } = request;
+    if (task === undefined) return undefined;
+    return this.#options.agents.send(
+      {
+        type: 'TASK_ASSIGNMENT',
+        to,
+        content: assignment({ task, context }),
+        ...(conversation_id === undefined ? {} : { conversation_id }),
+        ...(message_id === undefined ? {} : { message_id }),
+      },
+      principal,
+    );
+  }
+}
+
+/** An agent of a profile that says no role has the profile's name for one. */
+const withRole = (profile: ProfileShown): ProfileShown => ({
+  ...profile,
+  role: profile.role ?? profile.name.slice(0, 64),
+});
+
+/** The prompt may make them more than a task may have. @throws {ApiError} */
+function checked(options: AgentOptions): AgentOptions {
+  const fine = check(AgentOptions, options);
+  if (fine.ok) return fine.value;
+  throw invalid(fine.faults.map(({ field, message }) => ({ field: `options.${field}`, message })));
+}

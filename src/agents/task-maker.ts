@@ -1,0 +1,124 @@
+import { v5 as uuidv5 } from 'uuid';
+import type { Agent } from '../../contracts/agents/agents.js';
+import { ANSWER_MESSAGE, givesWord } from '../../contracts/conversations/conversations.js';
+import { MESSAGE_NAMESPACE, type InboxMessage } from '../../contracts/agents/messages.js';
+import type { OnceAcceptor } from '../tasks/accept/once.js';
+import { NOBODY, SUBJECT } from '../../contracts/wire/names.js';
+import { ApiError, apiErrorOf } from '../errors/api-error.js';
+import type { Exchanges } from '../access/exchanges.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Clock } from '../clock.js';
+import { LOCAL, type Principal } from '../access/principal.js';
+import type { SpawnRate } from '../access/spawn-rate.js';
+import type { TokenRegistry } from '../access/tokens/registry.js';
+import type { Reaction } from './decide.js';
+import type { Mailer } from './mailer.js';
+import { NATIVE_TOKEN } from '../api/nats/native-agents.js';
+import type { StoredIds } from './stored-ids.js';
+
+export interface TaskMakerOptions {
+  readonly once: Pick<OnceAcceptor, 'ofMessage'>;
+  readonly mailer: Pick<Mailer, 'send'>;
+  readonly tokens: Pick<TokenRegistry, 'find' | 'isValid'>;
+  readonly spawnRate: Pick<SpawnRate, 'take'>;
+  readonly exchanges: Pick<Exchanges, 'limit'>;
+  /** Of KSI_MESSAGES. */
+  readonly stored: Pick<StoredIds, 'has'>;
+  readonly metrics: Pick<Metrics, 'spawns'>;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+/** Of messages that no token is known of. */
+const NO_TOKEN = 'agents';
+/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether a refusal is stored. */
+const CERTAIN_MS = 60_000;
+
+/** Makes tasks of messages to managed agents, at the expense of the token that the exchange began with. */
+export class TaskMaker {
+  readonly #options: TaskMakerOptions;
+
+  constructor(options: TaskMakerOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the id of its one task; an error for which there is none. */
+  async make(
+    { agent_id, owner, hands, exchange_limits: limits }: Agent,
+    message: InboxMessage,
+    { request, message: of }: Extract<Reaction, { kind: 'task' }>,
+  ): Promise<string | ApiError> {
+    const { once, spawnRate, metrics, exchanges } = this.#options;
+    const exchangeId = message.exchange_id ?? message.message_id;
+    const principal = this.principal(owner, message.token_id);
+    try {
+      await this.#refuseRevoked(principal.tokenId);
+      spawnRate.take(principal);
+      await exchanges.limit(owner, exchangeId, limits);
+      const { accepted, replayed } = await once.ofMessage(request, principal, {
+        agent_id,
+        message: of,
+        exchange_id: exchangeId,
+        ...(hands === undefined || hands.length === 0 ? {} : { hands }),
+      });
+      metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
+      return accepted.task_id;
+    } catch (thrown) {
+      const error = apiErrorOf(thrown);
+      metrics.spawns.inc({ result: error.code });
+      return error;
+    }
+  }
+
+  /** Tells the sender that no task was made of a message, and why. @throws {ApiError} */
+  async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
+    const { mailer, stored } = this.#options;
+    const answer = {
+      ...(givesWord(message) ? { type: ANSWER_MESSAGE } : {}),
+      from: agent_id,
+      ...(message.from === undefined ? {} : { to: message.from }),
+      ...(message.conversation_id === undefined ? {} : { conversation_id: message.conversation_id }),
+      reply_to: message.message_id,
+      message_id: uuidv5(`refused/${agent_id}/${message.message_id}`, MESSAGE_NAMESPACE),
+      content: why,
+    };
+    const subject = SUBJECT.messageStored(
+      givesWord(message) ? ANSWER_MESSAGE : 'DIRECT_MESSAGE',
+      message.from ?? NOBODY,
+    );
+    // Its agent was about to be refused it when its API died.
+    const old = this.#options.clock.now() - Date.parse(message.timestamp) > CERTAIN_MS;
+    if (old && (await stored.has(subject, owner, answer.message_id, message.seq))) return;
+    try {
+      const within = {
+        hops: message.hops + 1,
+        exchange_id: message.exchange_id ?? message.message_id,
+        error: { code, message: why },
+      };
+      await mailer.send(answer, this.principal(owner, message.token_id), within);
+    } catch (error) {
+      // Whoever sent it is there no more.
+      if (!(error instanceof ApiError && error.code === 'not_found')) throw error;
+    }
+  }
+
+  /** What a token began ends with it: without its limits nothing goes on. @throws {ApiError} unauthorized */
+  async #refuseRevoked(tokenId: string): Promise<void> {
+    // The operator's own, an agent's at the broker, none: these are no records.
+    if (tokenId === LOCAL.tokenId || tokenId === NO_TOKEN || tokenId.startsWith(NATIVE_TOKEN)) return;
+    if (!(await this.#options.tokens.isValid(tokenId)))
+      throw new ApiError('unauthorized', 'The token with which this began was revoked, or has expired');
+  }
+
+  /** Who asks for a managed agent's task. */
+  principal(owner: string, tokenId: string = NO_TOKEN): Principal {
+    const { rate, concurrency } = this.#options.tokens.find(tokenId) ?? {};
+    return {
+      tokenId,
+      owner,
+      scopes: new Set(['spawn', 'agents', 'read']),
+      seesAll: false,
+      ...(rate === undefined ? {} : { rate }),
+      ...(concurrency === undefined ? {} : { concurrency }),
+    };
+  }
+}

@@ -1,0 +1,195 @@
+import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
+import { MOST_DEPTH, type HandInput, type HandTask, type HandToolName } from '../../../contracts/agents/tools.js';
+import type { SpawnAccepted, Task } from '../../../contracts/api/http.js';
+import { MOST_HOPS } from '../../../contracts/agents/messages.js';
+import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import { isEnded } from '../../../contracts/tasks/states.js';
+import { timerMs } from '../../clock.js';
+import { parseRule } from '../../tools/rule.js';
+import { whyNotAsked } from '../../tools/limits.js';
+import { taken } from '../../tasks/accept/taken.js';
+import type { Agents } from '../agents.js';
+import { ApiError, apiErrorOf } from '../../errors/api-error.js';
+import { exchangeOf, type Exchanges } from '../../access/exchanges.js';
+import type { Authenticator } from '../../access/auth.js';
+import type { Principal } from '../../access/principal.js';
+import type { SharedState } from '../shared/shared-state.js';
+import type { TaskReader } from '../../tasks/reader.js';
+import type { Asker } from './asker.js';
+
+/** What a task that another one asks for has of it. */
+export type Spawned = Pick<
+  SpawnCommand,
+  'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
+>;
+
+export interface DeedsOptions {
+  readonly agents: Pick<Agents, 'page' | 'send'>;
+  readonly shared: Pick<SharedState, 'get' | 'set'>;
+  readonly tasks: Pick<TaskReader, 'ended'>;
+  readonly exchanges: Pick<Exchanges, 'count' | 'uncount' | 'limit'>;
+  readonly authenticator: Pick<Authenticator, 'whileValid'>;
+  /** @param key asked for again with it, it is the same task. @throws {ApiError} */
+  readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+}
+
+export interface Done {
+  readonly result: unknown;
+  /** What was made or changed, for the audit. */
+  readonly target?: string | undefined;
+}
+
+type Deed<N extends HandToolName> = (input: HandInput<N>, asker: Asker, callId: string) => Promise<Done>;
+
+/** What agents do by their own hands: as their owner, with the agent as `from`. */
+export class Deeds {
+  readonly #options: DeedsOptions;
+  readonly #deeds: { readonly [N in HandToolName]: Deed<N> };
+
+  constructor(options: DeedsOptions) {
+    this.#options = options;
+    this.#deeds = {
+      agents_list: (input, asker) => this.#agents(input, asker),
+      message_send: (input, asker, callId) => this.#send(input, asker, callId),
+      shared_get: async ({ key }, { principal }) => ({ result: await options.shared.get(key, principal) }),
+      shared_set: async ({ key, value, revision }, { agent, principal }) => ({
+        result: await options.shared.set(value, { key, revision, by: agent.agent_id }, principal),
+        target: key,
+      }),
+      task_spawn: (input, asker, callId) => this.#spawn(input, asker, callId),
+      task_wait: (input, asker) => this.#wait(input, asker),
+    };
+  }
+
+  /** @param callId done again with it, it is done once. @throws {ApiError} */
+  async do<N extends HandToolName>(tool: N, input: HandInput<N>, asker: Asker, callId: string): Promise<Done> {
+    const exchangeId = exchangeOf(asker.command);
+    // A wait is asked for piece by piece, and makes nothing.
+    if (exchangeId === undefined || tool === 'task_wait') return this.#deeds[tool](input, asker, callId);
+    const { exchanges } = this.#options;
+    const { owner } = asker.principal;
+    await exchanges.count(owner, exchangeId, 'tool_calls');
+    try {
+      return await this.#deeds[tool](input, asker, callId);
+    } catch (error) {
+      // The worker asks again by itself: that is one call still.
+      if (apiErrorOf(error).retryable) await exchanges.uncount(owner, exchangeId, 'tool_calls');
+      throw error;
+    }
+  }
+
+  #agents(input: HandInput<'agents_list'>, { agent, principal }: Asker): Promise<Done> {
+    const { agents } = this.#options.agents.page(input, principal);
+    const others = agents.filter(({ agent_id: id }) => id !== agent.agent_id);
+    return Promise.resolve({
+      result: {
+        agents: others.map(({ agent_id, kind, role, capabilities, status }) => ({
+          agent_id,
+          kind,
+          role,
+          capabilities,
+          status,
+        })),
+      },
+    });
+  }
+
+  async #send(input: HandInput<'message_send'>, { agent, command, principal }: Asker, callId: string): Promise<Done> {
+    const hops = hopsAfter(command);
+    const message = { ...input, from: agent.agent_id, message_id: callId };
+    const { message_id, status } = await this.#options.agents.send(message, principal, {
+      hops,
+      exchange_id: exchangeOf(command),
+    });
+    return { result: { message_id, status }, target: input.to };
+  }
+
+  async #spawn(input: HandInput<'task_spawn'>, asker: Asker, callId: string): Promise<Done> {
+    const { agent, command, principal } = asker;
+    const hops = hopsAfter(command);
+    const depth = (command.depth ?? 0) + 1;
+    if (depth > MOST_DEPTH)
+      throw new ApiError('too_deep', `Tasks may have others done ${MOST_DEPTH} deep, and this one is so deep`);
+    const exchangeId = exchangeOf(command);
+    if (exchangeId !== undefined)
+      await this.#options.exchanges.limit(principal.owner, exchangeId, agent.exchange_limits);
+    const { task_id: taskId, status } = await this.#options.spawn(
+      requestOf(input, command),
+      principal,
+      `hands-${callId}`,
+      {
+        agent_id: agent.agent_id,
+        ...(command.hands === undefined ? {} : { hands: command.hands }),
+        depth,
+        spawned_by: command.task_id,
+        ancestors: [...(command.ancestors ?? []), command.task_id],
+        hops,
+        ...(exchangeId === undefined ? {} : { exchange_id: exchangeId }),
+      },
+    );
+    return { result: { task_id: taskId, status, ended: false } satisfies HandTask, target: taskId };
+  }
+
+  async #wait({ task_id: id, wait_s: waitS = 0 }: HandInput<'task_wait'>, { principal }: Asker): Promise<Done> {
+    const { tasks, closing, authenticator } = this.#options;
+    const task = await authenticator.whileValid(principal, (valid) =>
+      tasks.ended(id, principal, AbortSignal.any([AbortSignal.timeout(timerMs(waitS * 1_000)), closing, valid])),
+    );
+    return { result: shownOf(task) };
+  }
+}
+
+/**
+ * How many messages and tasks of agents will have led to what a task asks for. Depth begins anew with each message, hops with a person
+ * alone: so no chain of either is longer than MOST_HOPS. @throws {ApiError} too_deep
+ */
+function hopsAfter({ hops, message }: SpawnCommand): number {
+  const after = (hops ?? message?.hops ?? 0) + 1;
+  if (after > MOST_HOPS)
+    throw new ApiError('too_deep', `${MOST_HOPS} messages and tasks of agents led to this without a person's word`);
+  return after;
+}
+
+/** Not its to give away, or what is of the one task alone. */
+const NOT_INHERITED = new Set(['system_prompt', 'append_system_prompt', 'output_schema', 'include_deltas']);
+
+/** A task like the one that asks for it: where it works and what it may do is no more than that one's. @throws {ApiError} tool_not_allowed */
+function requestOf(
+  { prompt, model, allowed_tools: asked }: HandInput<'task_spawn'>,
+  command: SpawnCommand,
+): SpawnRequest {
+  const same = Object.fromEntries(
+    Object.entries(taken(command, ClaudeOptions.properties)).filter(([name]) => !NOT_INHERITED.has(name)),
+  ) as ClaudeOptions;
+  const { allowed_tools: allowed = [], disallowed_tools: denied = [] } = command;
+  const of = 'the task that asks';
+  for (const rule of asked ?? []) {
+    const why = whyNotAsked([{ of, allow: allowed.map(parseRule), deny: denied.map(parseRule) }], rule);
+    if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
+  }
+  return {
+    ...same,
+    prompt,
+    ...(model === undefined ? {} : { model }),
+    ...(asked === undefined ? {} : { allowed_tools: asked }),
+    queue: command.queue,
+    priority: command.priority,
+    ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
+    ...command.policy,
+  };
+}
+
+/** What Claude is told of a task. */
+function shownOf({ task_id, status, output, error, reason }: Task): HandTask {
+  const said = (output as { result?: unknown } | undefined)?.result;
+  const why = error === undefined ? reason : `${error.code}: ${error.message}`;
+  return {
+    task_id,
+    status,
+    ended: isEnded(status),
+    ...(typeof said === 'string' ? { result: said } : {}),
+    ...(isEnded(status) && status !== 'completed' && why !== undefined ? { error: why } : {}),
+  };
+}

@@ -1,0 +1,34 @@
+import type { FastifyRequest } from 'fastify';
+import type { ApiErrorCode } from '../../../contracts/wire/errors.js';
+import type { Scope } from '../../../contracts/access/tokens.js';
+import { ApiError } from '../../errors/api-error.js';
+import type { Principal } from '../../access/principal.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whom the request comes from; undefined only on open routes. */
+    principal: Principal | undefined;
+    /** What the request made or changed, for the audit, where its path doesn't say so. */
+    target: string | undefined;
+    /** The code of the problem that it was answered with. */
+    problem: ApiErrorCode | undefined;
+  }
+  interface FastifyContextConfig {
+    /** What the token must be allowed; every route that is not open has one. */
+    scope?: Scope;
+    /** What it says may be known to every token. */
+    anyScope?: boolean;
+    /** Whether a ticket lets in here, in the place of a token. */
+    takesTicket?: boolean;
+    /** The verb under which requests of this route are kept in the audit. */
+    audit?: string;
+    /** Why not, of a route that is neither GET nor kept in the audit. */
+    unaudited?: string;
+  }
+}
+
+/** Who asks. @throws {ApiError} unauthorized */
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal === undefined) throw new ApiError('unauthorized', 'The request names nobody');
+  return request.principal;
+}

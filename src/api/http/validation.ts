@@ -1,0 +1,38 @@
+import type { FastifySchemaCompiler } from 'fastify';
+import type { TSchema } from 'typebox';
+import { check, type Fault } from '../../../contracts/wire/check.js';
+import { invalid, type ApiError } from '../../errors/api-error.js';
+
+type Properties = Record<string, { type?: string }>;
+
+/** Query strings hold only text: what the schema says is a number or a boolean is read as one. Bodies are never changed. */
+function fromQuery(schema: TSchema, value: unknown): unknown {
+  const { properties } = schema as { properties?: Properties };
+  if (properties === undefined || typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, text]: [string, unknown]) => [name, typed(properties[name]?.type, text)]),
+  );
+}
+
+function typed(type: string | undefined, text: unknown): unknown {
+  if (typeof text !== 'string') return text;
+  if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}
+
+/** Fastify validates with the one check that everything from outside goes through. */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  const read = httpPart === 'querystring' ? (value: unknown) => fromQuery(schema, value) : (value: unknown) => value;
+  return (value: unknown) => {
+    const result = check(schema, read(value));
+    return result.ok ? { value: result.value } : { error: faultsError(result.faults, httpPart) };
+  };
+};
+
+function faultsError(faults: readonly Fault[], httpPart: string | undefined): ApiError {
+  const [first] = faults;
+  if (httpPart === 'body' && first?.field === '' && first.message === 'must be object')
+    return invalid([{ field: '', message: 'must be a JSON object' }]);
+  return invalid(faults);
+}

@@ -1,0 +1,86 @@
+import { readFileSync, statSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { Static, TSchema } from 'typebox';
+import { check } from '../../contracts/wire/check.js';
+import { ConfigError } from './error.js';
+
+export interface OperatorFileOptions<S extends TSchema> {
+  /** The variable that names the file. */
+  readonly variable: string;
+  /** Undefined: there is none. */
+  readonly path: string | undefined;
+  readonly schema: S;
+  /** What holds without a file. */
+  readonly none: Static<S>;
+  /** What the schema can't tell is wrong; undefined: nothing. */
+  readonly whyNot?: (value: Static<S>) => string | undefined;
+  readonly log: Logger;
+}
+
+/** How long a change of the file may go unseen. */
+const LOOK_MS = 1_000;
+
+/** A JSON file of the operator's, as it is now. */
+export class OperatorFile<S extends TSchema> {
+  readonly #options: OperatorFileOptions<S>;
+  #value: Static<S>;
+  #version = '';
+  #lookedAt = -Infinity;
+
+  /** @throws {ConfigError} */
+  constructor(options: OperatorFileOptions<S>) {
+    this.#options = options;
+    const { path, none } = options;
+    this.#value = none;
+    if (path === undefined) return;
+    this.#version = this.#versionOf(path);
+    this.#value = this.#read(path);
+  }
+
+  /** One that can't be read any more leaves the last one in force. */
+  get current(): Static<S> {
+    const { path, log } = this.#options;
+    const now = performance.now();
+    if (path === undefined || now - this.#lookedAt < LOOK_MS) return this.#value;
+    this.#lookedAt = now;
+    try {
+      const version = this.#versionOf(path);
+      if (version === this.#version) return this.#value;
+      this.#value = this.#read(path);
+      // Not before: what can't be read now may be later, without a change that could be seen (of its mode, for example).
+      this.#version = version;
+      log.info({ file: path }, 'a file of the operator was read anew');
+    } catch (error) {
+      log.error({ err: error }, 'a file of the operator cannot be read; what it held before stays in force');
+    }
+    return this.#value;
+  }
+
+  #versionOf(path: string): string {
+    try {
+      const { mtimeMs, size, ino } = statSync(path);
+      return `${mtimeMs}/${size}/${ino}`;
+    } catch (error) {
+      throw this.#fault((error as Error).message);
+    }
+  }
+
+  #read(path: string): Static<S> {
+    let raw: unknown;
+    try {
+      raw = JSON.parse(readFileSync(path, 'utf8'));
+    } catch (error) {
+      throw this.#fault((error as Error).message);
+    }
+    const checked = check(this.#options.schema, raw);
+    if (!checked.ok) throw this.#fault(checked.faults.map(({ field, message }) => `${field}: ${message}`).join('; '));
+    const why = this.#options.whyNot?.(checked.value);
+    if (why !== undefined) throw this.#fault(why);
+    return checked.value;
+  }
+
+  #fault(what: string): ConfigError {
+    const { variable, path } = this.#options;
+    return new ConfigError([`${variable}=${JSON.stringify(path)}: ${what}`]);
+  }
+}

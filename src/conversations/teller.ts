@@ -1,0 +1,81 @@
+import type { ConversationRecord, PendingEvent } from '../../contracts/conversations/conversations.js';
+import type { StoredEvent } from '../../contracts/events/events.js';
+import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
+import { eventPublication } from '../broker/events.js';
+import { lastBySubject } from '../broker/read.js';
+import { parseJson } from '../json.js';
+import { eventBlobOf, type ConversationLines } from './lines.js';
+
+export interface TellerOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly lines: Pick<ConversationLines, 'read'>;
+}
+
+const MAX_TRIES = 20;
+const ENVELOPE_BYTES = 4_096;
+
+/** Tells the events of conversations: each once and in order, whoever tells them and whatever dies in between. */
+export class Teller {
+  readonly #options: TellerOptions;
+
+  constructor(options: TellerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param read the state as it is now: asked for after the last event was. So what it holds as untold is told if and only if that event is
+   * one of it or a later one. @returns the ids of what is told. @throws {BrokerError}
+   */
+  async tell(
+    conversationId: string,
+    read: () => Promise<ConversationRecord | undefined>,
+  ): Promise<ReadonlySet<string>> {
+    const { broker } = this.#options;
+    const filter = SUBJECT.conversationEvents(conversationId);
+    for (let tries = 1; ; tries++) {
+      const last = await lastBySubject(broker, STREAM.events, filter);
+      const record = await read();
+      if (record === undefined) return new Set();
+      const lastId = (parseJson(last?.data ?? new Uint8Array()) as Partial<StoredEvent> | undefined)?.id;
+      const { pending } = record;
+      try {
+        let seq = last?.seq ?? 0;
+        for (const event of pending.slice(pending.findIndex(({ id }) => id === lastId) + 1))
+          seq = await this.#publish(conversationId, event, { filter, seq });
+        return new Set(pending.map(({ id }) => id));
+      } catch (error) {
+        // Somebody else tells of it too.
+        if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
+      }
+    }
+  }
+
+  async #publish(
+    conversationId: string,
+    { id, type, at, data, line }: PendingEvent,
+    expect: { filter: string; seq: number },
+  ): Promise<number> {
+    const text = line === undefined ? undefined : await this.#text(conversationId, line);
+    const event = { v: FORMAT_VERSION, id, type, timestamp: at, data: { ...data, ...text } } as unknown as StoredEvent;
+    const subject = SUBJECT.conversationEvent(conversationId, tokenOf(type));
+    const { seq } = await this.#options.broker.publisher.publish(eventPublication(event, subject, expect));
+    return seq;
+  }
+
+  async #text(conversationId: string, lineId: string): Promise<Record<string, unknown>> {
+    const { lines, blobs } = this.#options;
+    const [line] = await lines.read(conversationId, [lineId]);
+    const text = line?.text ?? '';
+    const json = JSON.stringify(text);
+    if (text === '') return {};
+    if (!blobs.needed(Buffer.byteLength(json) + ENVELOPE_BYTES)) return { text };
+    return { ref: await blobs.put(eventBlobOf(conversationId, lineId), Buffer.from(json)) };
+  }
+}
+
+/** CONVERSATION_TURN is told on `….turn`. */
+const tokenOf = (type: string): string => type.replace(/^CONVERSATION_/, '').toLowerCase();

@@ -1,0 +1,85 @@
+import { API_ERRORS, isRetryable, type ApiErrorCode } from '../../contracts/wire/errors.js';
+import type { Fault } from '../../contracts/wire/check.js';
+import type { RateState } from '../access/spawn-rate.js';
+import { isBrokerError, isOutOfStorage, isTooLarge } from '../broker/errors.js';
+
+/** An answer that is an error, over HTTP, WebSocket and NATS alike. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ApiErrorCode;
+  readonly faults: readonly Fault[];
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+  /** Of the token's rate, when that was the reason. */
+  readonly rate: RateState | undefined;
+
+  readonly #final: boolean;
+
+  /** @param what the specifics of this case; the code's own text goes with it. `final`: the same would be refused again, although most errors of the code pass. */
+  constructor(
+    code: ApiErrorCode,
+    what: string,
+    options: {
+      faults?: readonly Fault[];
+      retryAfter?: number;
+      rate?: RateState;
+      final?: boolean;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(what, { cause: options.cause });
+    this.code = code;
+    this.faults = options.faults ?? [];
+    this.rate = options.rate;
+    this.#final = options.final ?? false;
+    this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
+  }
+
+  /** The same may succeed later. A budget that names no time is spent for good. */
+  get retryable(): boolean {
+    if (this.code === 'budget_exceeded' && this.retryAfter === undefined) return false;
+    return isRetryable(this.code) && !this.#final;
+  }
+
+  get status(): number {
+    return API_ERRORS[this.code].status;
+  }
+}
+
+const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
+  broker_unavailable: 2,
+  shutting_down: 2,
+  worker_unreachable: 2,
+  queue_full: 5,
+  disk_full: 10,
+  rate_limited: 1,
+};
+
+/** What a failure of the broker means to a client. */
+export function apiErrorOf(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (isOutOfStorage(error)) return new ApiError('disk_full', 'The broker has no storage left', { cause: error });
+  if (isBrokerError(error, 'full'))
+    return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
+  if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });
+  if (isBrokerError(error, 'unreadable')) return new ApiError('record_unreadable', error.message, { cause: error });
+  if (isTooLarge(error)) return new ApiError('body_too_large', error.message, { cause: error });
+  if (isBrokerError(error, 'unavailable')) return new ApiError('broker_unavailable', error.message, { cause: error });
+  return new ApiError('internal', 'An unexpected failure', { cause: error });
+}
+
+/** Does something with the broker for a client. @throws {ApiError} whatever fails. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+}
+
+export const invalid = (faults: readonly Fault[]): ApiError =>
+  new ApiError(
+    'invalid_request',
+    faults.map(({ field, message }) => `${field === '' ? 'the value' : `\`${field}\``} ${message}`).join('; '),
+    { faults },
+  );

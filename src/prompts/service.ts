@@ -1,0 +1,114 @@
+import type {
+  ComponentList,
+  ComposedPrompt,
+  ComposeRequest,
+  Composition,
+  CompositionList,
+  CompositionShown,
+  CompositionsQuery,
+  CompositionValidation,
+  ComponentsQuery,
+  PromptContext,
+  SelectAnswer,
+  SelectRequest,
+} from '../../contracts/prompts/compositions.js';
+import { compose, ComposeError, missingContext, validate, type Composing } from './compose.js';
+import type { Origin, PromptLibrary } from './library.js';
+import { choiceOf, ranked } from './select.js';
+import { ApiError } from '../errors/api-error.js';
+
+/** How many of those that fit less well are named. */
+const MOST_OTHERS = 5;
+
+/** Prompts, composed of the files that there are. */
+export class Prompts {
+  readonly #library: PromptLibrary;
+  readonly #mostChars: number;
+
+  /** @param mostChars that a prompt may have. */
+  constructor(library: PromptLibrary, mostChars: number) {
+    this.#library = library;
+    this.#mostChars = mostChars;
+  }
+
+  /** By name. */
+  async list({ metadata = true, category }: CompositionsQuery): Promise<CompositionList> {
+    const all = [...(await this.#library.compositions()).values()];
+    const found = all.filter((each) => 'value' in each);
+    const wanted = found.filter(({ value }) => category === undefined || value.metadata['category'] === category);
+    return {
+      compositions: wanted.map(({ value: { components: _components, ...head }, origin }) =>
+        metadata ? { ...head, origin } : { name: head.name },
+      ),
+      total: wanted.length,
+      broken: all.flatMap((each) => ('problem' in each ? { name: each.name, problem: each.problem } : [])),
+    };
+  }
+
+  /** @throws {ApiError} not_found, composition_invalid */
+  async get(name: string): Promise<CompositionShown> {
+    const { composition, origin } = await this.#find(name);
+    return { ...composition, origin };
+  }
+
+  /** @throws {ApiError} not_found */
+  async validate(name: string, { context = {} }: ComposeRequest): Promise<CompositionValidation> {
+    const found = (await this.#library.compositions()).get(name);
+    if (found === undefined) throw unknown(name);
+    if ('problem' in found) return { valid: false, issues: { composition_errors: [found.problem] } };
+    return validate(found.value, context, this.#composing());
+  }
+
+  /** @throws {ApiError} not_found, context_missing, composition_invalid */
+  async compose(name: string, { context = {} }: ComposeRequest): Promise<ComposedPrompt> {
+    const { composition } = await this.#find(name);
+    try {
+      return await compose(composition, context, this.#composing());
+    } catch (error) {
+      if (!(error instanceof ComposeError)) throw error;
+      const faults = error.missing.map((key) => ({ field: `context.${key}`, message: 'is required' }));
+      const code = faults.length > 0 ? 'context_missing' : 'composition_invalid';
+      throw new ApiError(code, `${name}: ${error.message}`, { faults, cause: error });
+    }
+  }
+
+  /** The composition that fits best. @param context that it will have: one that needs more is left out. */
+  async select(wanted: SelectRequest, context?: PromptContext): Promise<SelectAnswer> {
+    const fits = (each: Composition): boolean => context === undefined || missingContext(each, context).length === 0;
+    const scores = ranked((await this.#library.choosable()).filter(fits), wanted);
+    const others = scores.slice(1, 1 + MOST_OTHERS).map(({ composition, score }) => ({ composition, score }));
+    return { ...choiceOf(scores), others };
+  }
+
+  /** Paths below `components/`. */
+  async components({ directory }: ComponentsQuery): Promise<ComponentList> {
+    const below = directory?.replace(/^components(\/|$)/, '').replace(/\/+$/, '') ?? '';
+    const components = (await this.#library.components()).filter(
+      (path) => below === '' || below === '.' || path.startsWith(`${below}/`),
+    );
+    const byDirectory = new Map<string, string[]>();
+    for (const path of components) {
+      const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.';
+      byDirectory.set(folder, [...(byDirectory.get(folder) ?? []), path]);
+    }
+    return { components, by_directory: Object.fromEntries(byDirectory), total: components.length };
+  }
+
+  /** Whoever asks from now on sees the files as they are. */
+  reload(): void {
+    this.#library.reload();
+  }
+
+  #composing(): Composing {
+    return { component: (source) => this.#library.component(source), mostChars: this.#mostChars };
+  }
+
+  async #find(name: string): Promise<{ composition: Composition; origin: Origin }> {
+    const found = (await this.#library.compositions()).get(name);
+    if (found === undefined) throw unknown(name);
+    if ('problem' in found) throw new ApiError('composition_invalid', `${name}: ${found.problem}`);
+    return { composition: found.value, origin: found.origin };
+  }
+}
+
+const unknown = (name: string): ApiError => new ApiError('not_found', `There is no composition ${name}`);

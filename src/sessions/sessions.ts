@@ -1,0 +1,170 @@
+import type {
+  ImportAnswer,
+  Session,
+  SessionExport,
+  SessionPage,
+  SessionRecord,
+  SessionsQuery,
+  TranscriptEntry,
+  TranscriptQuery,
+} from '../../contracts/sessions/sessions.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import { NO_USAGE } from '../../contracts/access/usage.js';
+import { isBrokerError } from '../broker/errors.js';
+import type { ReadModel } from '../store/read-model.js';
+import { markdownOf } from './transcript/markdown.js';
+import { ApiError, guarded } from '../errors/api-error.js';
+import { decodeSessionPage, encodePage } from '../lists/page-cursor.js';
+import { maySee, type Principal } from '../access/principal.js';
+import type { SessionNames } from './names.js';
+import type { SessionRecords } from './records.js';
+import type { Transcripts } from './transcripts.js';
+
+const DEFAULT_LIMIT = 50;
+
+/**
+ * The entries that an import takes: what was said. In others Claude Code notes for itself where it works (`worktree-state`, `relocated`: it
+ * goes there when it resumes, wherever that is; tried), how, and what it cost; and that is not the importer's word.
+ */
+const CONVERSATION = new Set(['user', 'assistant', 'system', 'attachment', 'summary']);
+
+/** The conversations that a principal may see: what they were, took and said. */
+export class Sessions {
+  readonly #model: Pick<ReadModel, 'session' | 'sessions'>;
+  readonly #transcripts: Transcripts;
+  readonly #records: SessionRecords;
+  readonly #names: SessionNames;
+
+  constructor(
+    model: Pick<ReadModel, 'session' | 'sessions'>,
+    transcripts: Transcripts,
+    records: SessionRecords,
+    names: SessionNames,
+  ) {
+    this.#names = names;
+    this.#model = model;
+    this.#transcripts = transcripts;
+    this.#records = records;
+  }
+
+  /** Those with the newest tasks first, and then those that were imported and have none. @throws {ApiError} */
+  async page({ limit = DEFAULT_LIMIT, cursor }: SessionsQuery, principal: Principal): Promise<SessionPage> {
+    const before = cursor === undefined ? undefined : decodeSessionPage(cursor);
+    if (before?.startsWith(TASKLESS) === true)
+      return pageOf([], await this.#taskless(principal, before.slice(TASKLESS.length), limit + 1), limit);
+    const owner = principal.seesAll ? undefined : principal.owner;
+    const { sessions, next } = await this.#model.sessions(owner, limit, before);
+    if (next !== undefined) return { sessions, next_cursor: encodePage(next) };
+    return pageOf(sessions, await this.#taskless(principal, '', limit - sessions.length + 1), limit);
+  }
+
+  /** By their ids, those after `after`. */
+  async #taskless(principal: Principal, after: string, limit: number): Promise<Session[]> {
+    const found: Session[] = [];
+    for (const id of (await guarded(() => this.#records.ids())).toSorted()) {
+      if (found.length === limit) break;
+      if (id <= after || (await this.#model.session(id)) !== undefined) continue;
+      const record = await guarded(() => this.#records.find(id));
+      if (record !== undefined && maySee(principal, record.owner)) found.push(withoutTasks(record));
+    }
+    return found;
+  }
+
+  /** @param asked its UUID or name. @throws {ApiError} session_not_found */
+  async one(asked: string, principal: Principal): Promise<Session> {
+    const sessionId = (await guarded(() => this.#names.find(asked, principal.owner)))?.sessionId;
+    const session =
+      sessionId === undefined
+        ? undefined
+        : ((await this.#model.session(sessionId)) ?? (await guarded(() => this.#withoutTasks(sessionId))));
+    if (session === undefined || !maySee(principal, session.owner))
+      throw new ApiError('session_not_found', `There is no session ${asked}`);
+    return session;
+  }
+
+  /** As lines of JSON, or to read. @throws {ApiError} */
+  async transcript(asked: string, format: TranscriptQuery['format'], principal: Principal): Promise<string> {
+    const session = await this.one(asked, principal);
+    const entries = await guarded(() => this.#transcripts.main(session.session_id));
+    if (format === 'markdown') return markdownOf(session.session_name ?? session.session_id, entries);
+    return entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+  }
+
+  /** @throws {ApiError} */
+  async export(asked: string, principal: Principal): Promise<SessionExport> {
+    const session = await this.one(asked, principal);
+    const { entries, subagents } = await guarded(() => this.#transcripts.whole(session.session_id));
+    return {
+      format: 'ksi-session',
+      v: FORMAT_VERSION,
+      session_id: session.session_name ?? session.session_id,
+      entries: [...entries],
+      ...(Object.keys(subagents).length === 0
+        ? {}
+        : { subagents: Object.fromEntries(Object.entries(subagents).map(([key, part]) => [key, [...part]])) }),
+    };
+  }
+
+  /** Makes a session of the principal's out of what was exported. @throws {ApiError} session_exists */
+  async import(exported: SessionExport, principal: Principal, now: number): Promise<ImportAnswer> {
+    const { sessionId, sessionName } = await guarded(() => this.#names.choose(exported.session_id, principal.owner));
+    const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
+    if ((await this.#model.session(sessionId)) !== undefined) throw taken;
+    const name = sessionName === undefined ? {} : { session_name: sessionName };
+    const asMine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
+      entries
+        .filter(({ type }) => CONVERSATION.has(type))
+        .map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
+    const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, asMine(part)] as const);
+    const entries = asMine(exported.entries);
+    return guarded(async () => {
+      if ((await this.#transcripts.main(sessionId)).length > 0) throw taken;
+      const created_at = new Date(now).toISOString();
+      const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
+      // One of mine without a transcript is an import that was broken off.
+      const mine = (await this.#records.claim(record)) || (await this.#records.ownerOf(sessionId)) === principal.owner;
+      if (!mine) throw taken;
+      try {
+        const transcript = { entries, subagents: Object.fromEntries(subagents) };
+        await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);
+      } catch (error) {
+        if (!isBrokerError(error, 'conflict')) throw error;
+        // Begun by a task in between it is its owner's.
+        if ((await this.#records.begun(sessionId))?.owner !== principal.owner) await this.#records.remove(sessionId);
+        throw taken;
+      }
+      return { session_id: sessionId, ...name, entries: entries.length };
+    });
+  }
+
+  /** Imported, or begun by tasks that were deleted. */
+  async #withoutTasks(sessionId: string): Promise<Session | undefined> {
+    const known = (await this.#records.find(sessionId)) ?? (await this.#records.begun(sessionId));
+    return known === undefined ? undefined : withoutTasks({ ...known, session_id: sessionId });
+  }
+}
+
+type Known = Pick<SessionRecord, 'session_id' | 'session_name' | 'owner' | 'created_at'>;
+
+const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): Session => ({
+  session_id,
+  ...(session_name === undefined ? {} : { session_name }),
+  owner,
+  created_at,
+  updated_at: created_at,
+  tasks: 0,
+  open: 0,
+  last_task_id: '',
+  usage: NO_USAGE,
+});
+
+/** A page that ends among the sessions without tasks ends with this and the last one's id. */
+const TASKLESS = 'taskless:';
+
+/** @param taskless one more than there is room for, if there are so many. */
+function pageOf(sessions: readonly Session[], taskless: readonly Session[], limit: number): SessionPage {
+  const page = [...sessions, ...taskless].slice(0, limit);
+  const [last] = taskless.slice(0, limit - sessions.length).slice(-1);
+  const more = sessions.length + taskless.length > limit;
+  return { sessions: page, ...(more ? { next_cursor: encodePage(TASKLESS + (last?.session_id ?? '')) } : {}) };
+}

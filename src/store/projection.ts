@@ -1,0 +1,158 @@
+import type { EventData, EventType } from '../../contracts/events/events.js';
+import type { Task } from '../../contracts/api/http.js';
+import { DEFAULT_QUEUE } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
+import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/tasks/states.js';
+
+/** A task as the read model keeps it. */
+export interface TaskRow extends Task {
+  /** Of the last state event applied; 0: only the command is known. */
+  state_seq: number;
+  /** The token that asked for it, whose open tasks are counted. */
+  token_id?: string;
+}
+
+export interface StateEvent {
+  readonly seq: number;
+  readonly type: string;
+  readonly timestamp: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Pure: what a task's row becomes by an event. Events may come again, or late; older ones change nothing. */
+export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow | undefined {
+  const status = statusOfEvent(event.type);
+  if (status === undefined || (row !== undefined && event.seq <= row.state_seq)) return row;
+  if (row === undefined && ![event.data['task_id'], event.data['session_id'], event.data['owner']].every(isText))
+    return row;
+  const before = row ?? unknownTask(event);
+  const { reason: _reason, ...kept } = before;
+  const next: TaskRow = { ...kept, status, state_seq: event.seq };
+  if (isEnded(status)) next.ended_at = event.timestamp;
+  const apply = CHANGES[event.type as EventType] as ((row: TaskRow, event: StateEvent) => TaskRow) | undefined;
+  return apply === undefined ? next : apply(next, event);
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+
+type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: EventData<T> }) => TaskRow;
+
+/** What each state event adds to the row beside its status. */
+const CHANGES: { [T in EventType]?: Change<T> } = {
+  SPAWN_QUEUED: (row, { data, timestamp }) => ({
+    ...row,
+    queue: data.queue,
+    priority: data.priority,
+    prompt_preview: data.prompt_preview,
+    created_at: timestamp,
+    ...(data.model === undefined ? {} : { model: data.model }),
+    ...(data.token_id === undefined ? {} : { token_id: data.token_id }),
+    ...(data.start_by === undefined ? {} : { start_by: data.start_by }),
+    ...(data.workspace === undefined ? {} : { workspace: data.workspace }),
+    ...(data.metadata === undefined ? {} : { metadata: data.metadata }),
+    ...(data.fork_of === undefined ? {} : { fork_of: data.fork_of }),
+    ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
+    ...(data.agent_id === undefined ? {} : { agent_id: data.agent_id }),
+    ...(data.message === undefined ? {} : { message: data.message }),
+    ...(data.depth === undefined ? {} : { depth: data.depth }),
+    ...(data.spawned_by === undefined ? {} : { spawned_by: data.spawned_by }),
+    ...(data.exchange_id === undefined ? {} : { exchange_id: data.exchange_id }),
+  }),
+  SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
+  SPAWN_START: (row, { data, timestamp }) => ({
+    ...row,
+    attempt: data.attempt,
+    worker_id: data.worker_id,
+    started_at: timestamp,
+  }),
+  SPAWN_RETRY: (row, { data }) => ({ ...row, ...used(row, data), ...servers(data), reason: data.reason }),
+  SPAWN_COMPLETE: (row, { data }) => ({ ...row, ...used(row, data), ...servers(data), ...outputOf(data) }),
+  SPAWN_ERROR: (row, { data }) => ({
+    ...row,
+    ...used(row, data),
+    ...servers(data),
+    error: data.error,
+    ...outputOf(data),
+  }),
+  SPAWN_CANCELLED: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
+};
+
+/** A large one is told by its reference. */
+const outputOf = ({ output, ref }: EventData<'SPAWN_COMPLETE'>): Pick<Task, 'output' | 'output_ref'> => ({
+  ...(output === undefined ? {} : { output }),
+  ...(ref === undefined ? {} : { output_ref: ref }),
+});
+
+/** Of all attempts together. */
+const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>
+  usage === undefined ? {} : { usage: addUsage(row.usage ?? NO_USAGE, usage) };
+
+const servers = ({ mcp_servers: states }: Pick<Task, 'mcp_servers'>): Pick<Task, 'mcp_servers'> =>
+  states === undefined ? {} : { mcp_servers: states };
+
+/** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
+function unknownTask({ data, timestamp }: StateEvent): TaskRow {
+  const { task_id, session_id, session_name, agent_id, owner } = data as {
+    task_id: string;
+    session_id: string;
+    session_name?: string;
+    agent_id?: string;
+    owner: string;
+  };
+  return {
+    task_id,
+    session_id,
+    ...(session_name === undefined ? {} : { session_name }),
+    ...(agent_id === undefined ? {} : { agent_id }),
+    owner,
+    status: 'queued',
+    queue: DEFAULT_QUEUE,
+    priority: 'normal',
+    prompt_preview: '',
+    created_at: timestamp,
+    attempt: 0,
+    state_seq: 0,
+  };
+}
+
+/** The row of a task of which only the command is known yet. */
+export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow => ({
+  task_id: command.task_id,
+  session_id: command.session_id,
+  ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
+  owner: command.owner,
+  status,
+  queue: command.queue,
+  priority: command.priority,
+  ...(command.model === undefined ? {} : { model: command.model }),
+  prompt_preview: previewOf(command.prompt),
+  ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
+  ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
+  ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
+  ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
+  ...(command.agent_id === undefined ? {} : { agent_id: command.agent_id }),
+  ...(command.message === undefined ? {} : { message: command.message }),
+  ...(command.depth === undefined ? {} : { depth: command.depth }),
+  ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
+  ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
+  created_at: command.accepted_at,
+  ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
+  ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
+  attempt: 0,
+  state_seq: 0,
+});
+
+const PREVIEW_CHARS = 200;
+
+/** The beginning of a prompt; a surrogate pair is not cut in two. */
+export const previewOf = (prompt: string): string => {
+  const cut = prompt.slice(0, PREVIEW_CHARS);
+  return /[\uD800-\uDBFF]$/.test(cut) && prompt.length > PREVIEW_CHARS ? cut.slice(0, -1) : cut;
+};
+
+/** Without what only the read model needs. */
+export function taskOf(row: TaskRow): Task {
+  const { state_seq: _seq, token_id: _token, ...task } = row;
+  return task;
+}

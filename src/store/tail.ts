@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Blobs } from '../broker/blobs.js';
+import { commandOf } from '../broker/commands.js';
+import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
+import { streamPosition, type Stored } from '../broker/read.js';
+import { putDown, takeUp } from './file.js';
+import { ReadModel } from './read-model.js';
+import { taskFile, TaskStore } from './task-store.js';
+import type { Position } from '../../contracts/wire/cursor.js';
+import type { Limit } from '../limit.js';
+import { Feed } from '../events/feed.js';
+import { isOfThisHistory } from '../events/history.js';
+import type { EventHub } from '../events/hub.js';
+import { acceptedRow } from './projection.js';
+import { readStream } from '../broker/replay.js';
+
+export interface TailOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly hub: EventHub;
+  readonly limit: Limit;
+  /** The read model's file. */
+  readonly path: string;
+  readonly log: Logger;
+}
+
+const STANDING_RETRY_MS = 1_000;
+const STATES = 'ksi.events.task.*.state.*';
+const DELETIONS = SUBJECT.taskDeleted('*');
+
+/**
+ * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
+ * stream or behind what retention has left of it, or the file is broken. Tasks whose SPAWN_QUEUED was lost with their API are found in the command stream.
+ */
+export class Tail {
+  readonly model: ReadModel;
+  readonly #options: TailOptions;
+  #feeds: readonly Feed[] = [];
+  #caughtUp = false;
+  #forget: (() => void) | undefined;
+  readonly #stopping = new AbortController();
+  #standing: Promise<void> = Promise.resolve();
+  #rebuilding: Promise<void> = Promise.resolve();
+
+  private constructor(options: TailOptions, model: ReadModel) {
+    this.#options = options;
+    this.model = model;
+  }
+
+  static async open(options: TailOptions): Promise<Tail> {
+    const { broker, hub, path, log } = options;
+    const { firstSeq } = await streamPosition(broker, STREAM.events);
+    const store = await openStore(path, log);
+    const stored = store.position();
+    const usable =
+      stored !== undefined &&
+      stored.incarnation === hub.position.incarnation &&
+      stored.seq <= hub.position.seq &&
+      (await isOfThisHistory(broker, stored)) &&
+      // Else its open tasks may have ended by events that are gone, and would be open for ever.
+      (stored.seq + 1 >= firstSeq || !store.hasOpen());
+    if (!usable) {
+      if (stored !== undefined)
+        log.warn(
+          { stored, stream: { ...hub.position, firstSeq } },
+          'the read model is of another event stream, of another history of this one, or too old to follow it; rebuilding it',
+        );
+      await store.clear();
+    }
+    return new Tail(options, new ReadModel(store, usable ? stored : beginning(hub), log));
+  }
+
+  /** Resolves once the read model has caught up. @throws {BrokerError} */
+  async start(): Promise<void> {
+    const { hub, log } = this.#options;
+    const begun = performance.now();
+    await this.#follow(this.model.position.seq);
+    this.#caughtUp = true;
+    this.#standing = this.#acceptStanding();
+    log.info(
+      { ms: Math.round(performance.now() - begun), position: this.model.position.seq },
+      'the read model is up to date',
+    );
+    this.#forget = hub.onReset(() => {
+      this.#caughtUp = false;
+      this.#rebuilding = this.#rebuilding.then(() => this.#rebuild());
+    });
+  }
+
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
+  async stop(): Promise<void> {
+    this.#forget?.();
+    for (const feed of this.#feeds) feed.stop();
+    this.#stopping.abort();
+    await this.#rebuilding;
+    await this.#standing;
+    await this.model.stop();
+    await putDown(taskFile(this.#options.path));
+  }
+
+  /** Never rejects. */
+  async #rebuild(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        for (const feed of this.#feeds) feed.stop();
+        await this.model.reset(beginning(this.#options.hub));
+        await this.#standing;
+        await this.#follow(0);
+        this.#caughtUp = true;
+        this.#standing = this.#acceptStanding();
+        return;
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'the read model could not be rebuilt; trying again');
+      }
+      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+    }
+  }
+
+  async #follow(after: number): Promise<void> {
+    const { hub, limit } = this.#options;
+    const states = new Feed({
+      hub,
+      limit,
+      filter: STATES,
+      matches: ({ tokens }) => tokens[2] === 'task' && tokens[4] === 'state',
+      sink: { deliver: (event) => this.model.apply(event) },
+    });
+    // Apart from the states, of which a deleted task has none left: in what order they come from the past is all the same.
+    const deletions = new Feed({
+      hub,
+      limit,
+      filter: DELETIONS,
+      matches: ({ type }) => type === 'TASK_DELETED',
+      sink: {
+        deliver: (event) => {
+          void this.model.remove([String(event.data['task_id'])]);
+          // It stays when the task's own events go.
+          this.model.passed(event);
+        },
+      },
+    });
+    this.#feeds = [states, deletions];
+    for (const feed of this.#feeds) await feed.start(after);
+  }
+
+  /**
+   * Takes up the tasks that stand in the queue and have no event yet. Nobody waits for it: they are few, after a crash, and one who
+   * asks for such a task by its id gets it from the broker. Never rejects.
+   */
+  async #acceptStanding(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        return await this.#readStanding(signal);
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'the standing commands could not be read; trying again');
+      }
+      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+    }
+  }
+
+  async #readStanding(signal: AbortSignal): Promise<void> {
+    const { broker, blobs } = this.#options;
+    const { lastSeq } = await streamPosition(broker, STREAM.commands);
+    for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
+      if (signal.aborted) return;
+      // A body may be large, and in the object store: only of a task that nothing is known of.
+      if (this.model.get(stored.header(HEADER.taskId)) !== undefined) continue;
+      const command = await this.#commandOf(stored, blobs);
+      if (command !== undefined)
+        this.model.accept(acceptedRow(command, stored.subject.startsWith('ksi.commands.wait.') ? 'waiting' : 'queued'));
+    }
+  }
+
+  /** One task's lost body must not keep an API from starting. @throws {BrokerError} when the broker is away. */
+  async #commandOf(stored: Stored, blobs: Blobs): Promise<SpawnCommand | undefined> {
+    try {
+      return await commandOf(stored, blobs);
+    } catch (error) {
+      if (isBrokerError(error, 'unavailable')) throw error;
+      this.#options.log.error(
+        { err: error, subject: stored.subject },
+        'a standing command cannot be read; it is not shown',
+      );
+      return undefined;
+    }
+  }
+}
+
+const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });
+
+/** Opens the file; a damaged one is set aside. */
+async function openStore(path: string, log: Logger): Promise<TaskStore> {
+  const aside = await takeUp(taskFile(path), log);
+  if (aside !== undefined) log.warn({ aside }, 'the read model was damaged; it is rebuilt from the event stream');
+  return new TaskStore(path);
+}

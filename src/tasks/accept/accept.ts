@@ -1,0 +1,377 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../../contracts/config/config.js';
+import type { SpawnAccepted } from '../../../contracts/api/http.js';
+import { HEADER, STREAM, SUBJECT, type Lane } from '../../../contracts/wire/names.js';
+import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import { TASK_STATES, type TaskStatus } from '../../../contracts/tasks/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import { isBrokerError } from '../../broker/errors.js';
+import { eventPublication, newEvent } from '../../broker/events.js';
+import type { PublishAck } from '../../broker/publish.js';
+import type { TopologyKeeper } from '../../broker/topology-keeper.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
+import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
+import type { EventHub } from '../../events/hub.js';
+import { acceptedRow, previewOf } from '../../store/projection.js';
+import type { ReadModel } from '../../store/read-model.js';
+import { ApiError, apiErrorOf, guarded } from '../../errors/api-error.js';
+import { maySee, type Principal } from '../../access/principal.js';
+import type { Budget } from '../../access/budgets.js';
+import type { Exchanges } from '../../access/exchanges.js';
+import { Admission, type AdmissionOptions } from './admission.js';
+import { Batcher } from '../../broker/batcher.js';
+import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
+import { TaskIds } from './task-ids.js';
+import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
+import type { QueueGauge } from './queue-gauge.js';
+import type { DiskRoom } from '../../process/disk-room.js';
+import type { SessionNames } from '../../sessions/names.js';
+import type { SessionChoice } from '../../sessions/choice.js';
+
+export interface AcceptorOptions extends AdmissionOptions {
+  readonly blobs: Blobs;
+  readonly hub: Pick<EventHub, 'cursor'>;
+  readonly model: Pick<ReadModel, 'accept' | 'session' | 'openOf'>;
+  readonly budget: Pick<Budget, 'left'>;
+  readonly gauge: Pick<QueueGauge, 'take'>;
+  readonly disk: Pick<DiskRoom, 'full' | 'suspect'>;
+  readonly topology: Pick<TopologyKeeper, 'full'>;
+  readonly exchanges: Pick<Exchanges, 'count'>;
+  readonly names: Pick<SessionNames, 'find' | 'choose'>;
+  readonly config: AdmissionOptions['config'] & Pick<Config, 'KSI_EVENTS_MAX_AGE_S' | 'KSI_LOG_PROMPTS'>;
+  readonly log: Logger;
+}
+
+export interface StoreOnceOptions<T> {
+  readonly traceparent: string | undefined;
+  /** Asked before the task is cancelled as not accepted. */
+  readonly abandon: Abandon;
+  /** After the task is stored, and before anybody is told so. */
+  readonly confirm: (status: TaskStatus) => Promise<T>;
+}
+
+/** About what a command takes beside its prompt. */
+const ENVELOPE_BYTES = 600;
+
+/** A task may be waiting for one that it asked for: that one must not stand behind a long queue, and a worker looks for it there (ADR 39). */
+const laneOf = ({ depth, priority }: SpawnCommand): Lane => (depth === undefined ? priority : 'next');
+
+const diskFull = (folder: string, cause?: unknown): ApiError =>
+  new ApiError('disk_full', `The disk of ${folder} is full, or its quota is used up`, { cause });
+
+const noSession = (asked: string | undefined): ApiError =>
+  new ApiError('session_not_found', asked === undefined ? 'There is no such session' : `There is no session ${asked}`);
+
+/** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #admission: Admission;
+  /** Only tasks of sessions just made by us: nothing else can make their batch conflict. */
+  readonly #runs: Batcher;
+  readonly #queuedEvents: Batcher;
+  readonly #notAccepted: NotAccepted;
+  readonly #ids: TaskIds;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.#ids = new TaskIds(options.broker.clock);
+    this.#admission = new Admission(options);
+    this.#runs = new Batcher(options.broker.publisher);
+    this.#queuedEvents = new Batcher(options.broker.publisher);
+    this.#notAccepted = new NotAccepted(options.broker, options.log);
+  }
+
+  newId(): string {
+    return this.#ids.next();
+  }
+
+  /** @throws {ApiError} */
+  async accept(
+    request: SpawnRequest,
+    principal: Principal,
+    traceparent?: string,
+    origin?: Origin,
+  ): Promise<SpawnAccepted> {
+    const prepared = await this.prepare(request, principal, origin);
+    await this.takePlace(prepared);
+    const { command } = prepared;
+    const status = await this.#store(prepared, traceparent).catch((error: unknown) => {
+      throw this.refusal(error);
+    });
+    this.#accepted(command, status);
+    return acceptedOf(prepared, status);
+  }
+
+  /** Whether such a request may be taken, as far as it doesn't depend on the time. @throws {ApiError} */
+  async admit(request: SpawnRequest, principal: Principal): Promise<void> {
+    await this.#admission.check(request, principal);
+    if (request.session_id === undefined) return;
+    const session = await guarded(() => this.#options.names.find(request.session_id ?? '', principal.owner));
+    if (session !== undefined) await this.#admission.checkSession(session, request, principal);
+    else if (request.resume_only === true) throw noSession(request.session_id);
+  }
+
+  /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
+  async prepare(request: SpawnRequest, principal: Principal, origin: Origin = {}): Promise<Prepared> {
+    const { broker, hub, config } = this.#options;
+    const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
+    await this.#admission.check(request, principal);
+    const full = this.#options.disk.full();
+    if (full !== undefined) throw diskFull(full);
+    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
+    const session = await guarded(() => this.#sessionOf(request, principal));
+    let { workspace } = request;
+    // What was said in a fork's origin is of the files there.
+    if (session.forkOf !== undefined) {
+      const origin = await this.#admission.checkFork(session.forkOf, principal);
+      workspace ??= origin;
+    } else if (!session.fresh) await this.#admission.checkSession(session, request, principal);
+    const budget = await this.#budget(principal, session.sessionId, origin.ofAgent?.exchange_id);
+    const budgetUsd = typeof budget === 'number' ? budget : undefined;
+    return {
+      command: commandFor(request, session, principal, {
+        workspace,
+        origin,
+        retentionMs,
+        budgetUsd,
+        taskId: this.#ids.next(),
+        now: broker.clock.now(),
+      }),
+      ...(budget instanceof ApiError ? { refused: budget } : {}),
+      fresh: session.fresh,
+      since: hub.cursor(),
+      principal,
+    };
+  }
+
+  /** @throws {BrokerError} @throws {ApiError} session_not_found */
+  async #sessionOf(
+    { session_id: asked, fork, resume_only: resumeOnly }: SpawnRequest,
+    { owner }: Principal,
+  ): Promise<SessionChoice> {
+    const { names } = this.#options;
+    if (asked === undefined || (fork !== true && resumeOnly !== true)) return names.choose(asked, owner);
+    const found = await names.find(asked, owner);
+    if (found === undefined) throw noSession(asked);
+    return fork === true ? { ...(await names.choose(undefined, owner)), forkOf: found.sessionId } : found;
+  }
+
+  /** What is left, or that nothing is. */
+  async #budget(
+    principal: Principal,
+    sessionId: string,
+    exchangeId: string | undefined,
+  ): Promise<number | ApiError | undefined> {
+    try {
+      return await this.#options.budget.left({
+        owner: principal.owner,
+        tokenId: principal.tokenId,
+        sessionId,
+        exchangeId,
+      });
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'budget_exceeded') return error;
+      throw error;
+    }
+  }
+
+  /** Counts one more task in its queue and its exchange. @throws {ApiError} budget_exceeded, exchange_limit, queue_full, rate_limited */
+  async takePlace({
+    command: { owner, queue, prompt, exchange_id: exchangeId },
+    principal,
+    refused,
+  }: Prepared): Promise<void> {
+    const { tokenId, concurrency } = principal;
+    if (refused !== undefined) throw refused;
+    if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
+      throw new ApiError('rate_limited', `The token may have ${concurrency} tasks open at once`, { retryAfter: 5 });
+    const { full } = this.#options.topology;
+    if (full !== undefined) throw new ApiError('queue_full', `${full}. No task is taken until it has room`);
+    const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
+    if (room !== true && !(await room))
+      throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
+    if (exchangeId !== undefined) await this.#options.exchanges.count(owner, exchangeId, 'tasks');
+  }
+
+  /**
+   * Stores a task that another process may be storing too, or has stored already.
+   * @returns what `confirm` does; undefined when it was refused, yet accepted by another.
+   * @throws {ApiError | BrokerError}
+   */
+  async storeOnce<T>(prepared: Prepared, options: StoreOnceOptions<T>): Promise<T | undefined> {
+    const { command } = prepared;
+    const identity = identityOf(command);
+    try {
+      const message = await this.#message(command, options.traceparent);
+      const status = await this.#storeInSession(message, prepared, this.#announce(command, options.traceparent), true);
+      const confirmed = await options.confirm(status);
+      this.#accepted(command, status);
+      return confirmed;
+    } catch (error) {
+      if (!(await this.#turnedOutAccepted(identity, error, options.abandon))) throw error;
+      return undefined;
+    }
+  }
+
+  /** What a client is told when its task could not be stored. */
+  refusal(error: unknown): ApiError {
+    const { broker, disk } = this.#options;
+    const refusal = apiErrorOf(error);
+    // A nats-server that cannot write does not answer either.
+    const full = refusal.code === 'broker_unavailable' && broker.connected() ? disk.suspect() : undefined;
+    return full === undefined ? refusal : diskFull(full, error);
+  }
+
+  /** As `NotAccepted.cancel`. @throws {BrokerError} */
+  cancelNotAccepted(task: TaskIdentity): Promise<boolean> {
+    return this.#notAccepted.cancel(task);
+  }
+
+  async stop(): Promise<void> {
+    await this.#notAccepted.stop();
+  }
+
+  #accepted(command: SpawnCommand, status: TaskStatus): void {
+    const { model, config, log } = this.#options;
+    model.accept(acceptedRow(command, status));
+    if (config.KSI_LOG_PROMPTS === 'yes')
+      log.info({ task_id: command.task_id, prompt: command.prompt }, 'a task was accepted');
+  }
+
+  /** @returns the task's true status. @throws {BrokerError | ApiError} */
+  async #store(prepared: Prepared, traceparent: string | undefined): Promise<TaskStatus> {
+    const { command, fresh } = prepared;
+    const message = await this.#message(command, traceparent);
+    const announced = this.#announce(command, traceparent);
+    try {
+      return fresh
+        ? await this.#storeFresh(message, command)
+        : await this.#storeInSession(message, prepared, announced, false);
+    } catch (error) {
+      if (await this.#turnedOutAccepted(identityOf(command), error)) return 'running';
+      throw error;
+    }
+  }
+
+  #announce(command: SpawnCommand, traceparent: string | undefined): Promise<PublishAck> {
+    const event = newEvent(this.#options.broker.clock, 'SPAWN_QUEUED', {
+      ...identityOf(command),
+      queue: command.queue,
+      priority: command.priority,
+      prompt_preview: previewOf(command.prompt),
+      ...(command.model === undefined ? {} : { model: command.model }),
+      ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
+      ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
+      ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
+      ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
+      ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
+      ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
+      ...(command.message === undefined ? {} : { message: command.message }),
+      ...(command.depth === undefined ? {} : { depth: command.depth }),
+      ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
+      ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
+    });
+    // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
+    const queued = { ...event, timestamp: command.accepted_at };
+    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: 0 };
+    const announced = this.#queuedEvents.publish(
+      eventPublication(queued, SUBJECT.taskState(command.task_id, TASK_STATES.queued.token), expect, traceparent),
+    );
+    // A late one is refused, and a stored command is itself proof of `queued`: nobody waits for it.
+    announced.catch((error: unknown) =>
+      this.#options.log.debug({ err: error, task_id: command.task_id }, 'SPAWN_QUEUED was not stored'),
+    );
+    return announced;
+  }
+
+  async #storeFresh(message: TaskMessage, command: SpawnCommand): Promise<TaskStatus> {
+    await this.#runs.publish(directRun(message, laneOf(command)));
+    return 'queued';
+  }
+
+  async #storeInSession(
+    message: TaskMessage,
+    { command, principal }: Prepared,
+    announced: Promise<PublishAck>,
+    again: boolean,
+  ): Promise<TaskStatus> {
+    const { broker, log } = this.#options;
+    // The run goes alone and would overtake it in its batch; refused as late, nobody would hear of the prompt, the queue or `retry_of`.
+    await announced.catch(() => undefined);
+    try {
+      await broker.publisher.publish(directRun(message, laneOf(command)));
+      return 'queued';
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+    if (again && (await placeOf(broker, message))?.kind === 'run') return 'queued';
+    // Another owner's API may have begun the session a moment ago.
+    const standing = await lastBySubject(broker, STREAM.commands, SUBJECT.session(message.sessionId));
+    const owner = standing?.header(HEADER.owner) ?? '';
+    if (owner !== '' && !maySee(principal, owner)) throw noSession(undefined);
+    await storeWaiting(broker, message, again);
+    // From here on it is accepted; what follows only speeds it up, and the sweeper does it too.
+    try {
+      const { seq } = await announced;
+      await this.#sayWaiting(command, seq);
+      const promoted = await promote(broker, message.sessionId);
+      if (promoted === undefined) return 'waiting';
+      await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
+      return promoted.taskId === message.taskId ? 'queued' : 'waiting';
+    } catch (error) {
+      log.debug({ err: error, task_id: message.taskId }, 'a waiting task is left to the sweeper');
+      return 'waiting';
+    }
+  }
+
+  async #sayWaiting(command: SpawnCommand, queuedSeq: number): Promise<void> {
+    const event = newEvent(this.#options.broker.clock, 'SPAWN_WAITING', {
+      ...identityOf(command),
+      queue: command.queue,
+      reason: 'session_busy',
+    });
+    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: queuedSeq };
+    try {
+      await this.#options.broker.publisher.publish(
+        eventPublication(event, SUBJECT.taskState(command.task_id, TASK_STATES.waiting.token), expect),
+      );
+    } catch (error) {
+      // It has started already: somebody promoted it.
+      if (!isBrokerError(error, 'conflict')) throw error;
+    }
+  }
+
+  /** After a refusal or silence of the broker: makes sure that the task doesn't run, or finds that it does. */
+  async #turnedOutAccepted(task: TaskIdentity, error: unknown, abandon?: Abandon): Promise<boolean> {
+    if (isBrokerError(error, 'unavailable')) {
+      // The client has waited as long as it may: settled as soon as the broker answers.
+      this.#notAccepted.later(task, abandon);
+      return false;
+    }
+    // Whatever the reason: SPAWN_QUEUED may be stored, and must not stand for a task that nobody runs.
+    try {
+      return !(await this.#notAccepted.cancel(task, abandon));
+    } catch (cause) {
+      this.#options.log.warn({ err: cause, task_id: task.task_id }, 'a refused task could not be cancelled yet');
+      this.#notAccepted.later(task, abandon);
+      return false;
+    }
+  }
+
+  async #message(command: SpawnCommand, traceparent: string | undefined): Promise<TaskMessage> {
+    const { blobs } = this.#options;
+    const { v, task_id, session_id, queue } = command;
+    let payload = JSON.stringify(command);
+    if (blobs.needed(Buffer.byteLength(payload))) {
+      const ref = await blobs.put(`command/${task_id}`, Buffer.from(payload));
+      payload = JSON.stringify({ v, task_id, session_id, ref });
+    }
+    const headers = {
+      [HEADER.type]: 'SPAWN',
+      [HEADER.owner]: command.owner,
+      ...(command.depth === undefined ? {} : { [HEADER.depth]: String(command.depth) }),
+      ...(traceparent === undefined ? {} : { [HEADER.traceparent]: traceparent }),
+    };
+    return { taskId: task_id, sessionId: session_id, queue, payload, headers };
+  }
+}

@@ -1,0 +1,114 @@
+import type { SpawnAccepted } from '../../../contracts/api/http.js';
+import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/wire/names.js';
+import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
+import { Policy } from '../../../contracts/tasks/policy.js';
+import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { TaskStatus } from '../../../contracts/tasks/states.js';
+import type { ApiError } from '../../errors/api-error.js';
+import type { Principal } from '../../access/principal.js';
+import type { TaskIdentity } from './not-accepted.js';
+import type { SessionChoice } from '../../sessions/choice.js';
+import { taken } from './taken.js';
+
+/** A request that may be taken in, as the command that it becomes. */
+export interface Prepared {
+  readonly command: SpawnCommand;
+  /** Its session was made for it. */
+  readonly fresh: boolean;
+  /** A cursor from before the task's first event. */
+  readonly since: string;
+  readonly principal: Principal;
+  /** Why it may not begin any more; what was accepted before is answered all the same. */
+  readonly refused?: ApiError;
+}
+
+/** Why it is asked for, beside the request itself. */
+export interface Origin {
+  /** The task that it runs again. */
+  readonly retryOf?: string;
+  /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
+  readonly ofAgent?: Pick<
+    SpawnCommand,
+    'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
+  >;
+}
+
+const MESSAGES: Partial<Record<TaskStatus, string>> = {
+  queued: 'Stored; a worker will run it.',
+  waiting: 'Stored; it runs when the tasks before it in its session have ended.',
+};
+
+/** What is answered. */
+export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): SpawnAccepted => ({
+  task_id: command.task_id,
+  session_id: command.session_id,
+  ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
+  status,
+  message: MESSAGES[status] ?? '',
+  since,
+});
+
+interface MadeWith {
+  /** The request's, or what its fork goes on in. */
+  readonly workspace: string | undefined;
+  readonly origin: Origin;
+  readonly retentionMs: number;
+  readonly budgetUsd: number | undefined;
+  readonly taskId: string;
+  /** In ms since 1970, by the broker's time. */
+  readonly now: number;
+}
+
+/** The command that a request becomes. */
+export const commandFor = (
+  request: SpawnRequest,
+  session: SessionChoice,
+  principal: Principal,
+  { workspace, origin: { retryOf, ofAgent }, retentionMs, budgetUsd, taskId, now }: MadeWith,
+): SpawnCommand => ({
+  v: FORMAT_VERSION,
+  task_id: taskId,
+  session_id: session.sessionId,
+  ...(session.sessionName === undefined ? {} : { session_name: session.sessionName }),
+  owner: principal.owner,
+  token_id: principal.tokenId,
+  ...(principal.seesAll ? { all_owners: true } : {}),
+  queue: request.queue ?? DEFAULT_QUEUE,
+  priority: request.priority ?? 'normal',
+  ...acceptedAt(now, request, retentionMs),
+  prompt: request.prompt,
+  ...taken(request, ClaudeOptions.properties),
+  ...(workspace === undefined ? {} : { workspace }),
+  ...(request.attachments === undefined ? {} : { attachments: request.attachments }),
+  ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+  ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }),
+  ...(session.forkOf === undefined ? {} : { fork_of: session.forkOf }),
+  ...policyOf(request),
+  ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+  ...ofAgent,
+});
+
+/** No task stays open longer than its events are kept: half of that is for the wait, and half for an attempt. */
+const acceptedAt = (
+  now: number,
+  { queue_timeout_s }: SpawnRequest,
+  retentionMs: number,
+): Pick<SpawnCommand, 'accepted_at' | 'start_by'> => ({
+  accepted_at: new Date(now).toISOString(),
+  start_by: new Date(now + Math.min((queue_timeout_s ?? Infinity) * 1_000, retentionMs / 2)).toISOString(),
+});
+
+/** A request has the policy's fields at its top; a command keeps them together. */
+function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
+  const policy = taken(request, Policy.properties);
+  return Object.keys(policy).length === 0 ? {} : { policy };
+}
+
+/** What stands in each of the task's events. */
+export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity => ({
+  task_id,
+  session_id,
+  ...(session_name === undefined ? {} : { session_name }),
+  ...(agent_id === undefined ? {} : { agent_id }),
+  owner,
+});

@@ -1,0 +1,103 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../../contracts/config/config.js';
+import { STREAM } from '../../../contracts/wire/names.js';
+import { queueConsumers } from '../../../contracts/broker/topology.js';
+import type { Broker } from '../../broker/connect.js';
+import { asBrokerError } from '../../broker/read.js';
+import { listOf } from '../../config/load.js';
+
+const REFRESH_MS = 1_000;
+/** The rest is a reserve for promotions, due schedules and tasks put back: the stream's own limits refuse those too. */
+const SHARE_FOR_CLIENTS = 0.9;
+
+type Limits = Pick<Config, 'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES'>;
+
+/**
+ * How full each queue is, tasks that wait for their session counted, and how many bytes all of them hold, so that an API refuses before
+ * the broker must. Looks once a second at most, while tasks arrive.
+ */
+export class QueueGauge {
+  readonly #broker: Broker;
+  readonly #log: Logger;
+  readonly #maxTasks: number;
+  readonly #maxBytes: number;
+  /** As seen at the last look, and taken since that look began. */
+  readonly #queues: Map<string, { seen: number; taken: number }>;
+  readonly #bytes = { seen: 0, taken: 0 };
+  #lookedAt = -Infinity;
+  #looking: Promise<void> | undefined;
+
+  constructor(broker: Broker, limits: Limits, log: Logger) {
+    this.#broker = broker;
+    this.#log = log;
+    this.#maxTasks = Math.floor(limits.KSI_QUEUE_MAX * SHARE_FOR_CLIENTS);
+    this.#maxBytes = Math.floor(limits.KSI_QUEUE_MAX_BYTES * SHARE_FOR_CLIENTS);
+    this.#queues = new Map(listOf(limits.KSI_QUEUES).map((queue) => [queue, { seen: 0, taken: 0 }]));
+  }
+
+  /** Tasks in all queues. */
+  get standing(): number {
+    return [...this.#queues.values()].reduce((sum, { seen, taken }) => sum + seen + taken, 0);
+  }
+
+  /**
+   * Whether a queue has room for one more task of about so many bytes; counts it. Waits for nothing while there is room by the last look
+   * and what came since; only a refusal waits for a look at what is there now.
+   */
+  take(queue: string, bytes: number): boolean | Promise<boolean> {
+    const old = performance.now() - this.#lookedAt > REFRESH_MS;
+    if (old) void this.#look();
+    return this.#count(queue, bytes) || this.#lookAndCount(queue, bytes);
+  }
+
+  async #lookAndCount(queue: string, bytes: number): Promise<boolean> {
+    await this.#looking;
+    if (this.#count(queue, bytes)) return true;
+    // What was taken while the broker was asked is counted twice.
+    if (this.#bytes.taken === 0) return false;
+    await this.#look();
+    return this.#count(queue, bytes);
+  }
+
+  #count(queue: string, bytes: number): boolean {
+    const tasks = this.#queues.get(queue);
+    if (tasks === undefined || tasks.seen + tasks.taken >= this.#maxTasks) return false;
+    if (this.#bytes.seen + this.#bytes.taken + bytes > this.#maxBytes) return false;
+    tasks.taken += 1;
+    this.#bytes.taken += bytes;
+    return true;
+  }
+
+  /** @throws {BrokerError} */
+  async refresh(): Promise<void> {
+    const { streams, consumers } = this.#broker.jsm;
+    // What is taken while the broker is asked may be in its answer or not: rather counted twice, until a look before a refusal.
+    const before = { bytes: this.#bytes.taken, tasks: new Map([...this.#queues].map(([q, { taken }]) => [q, taken])) };
+    try {
+      const [{ state }, ...lengths] = await Promise.all([
+        streams.info(STREAM.commands),
+        ...[...this.#queues.keys()].map(async (queue) => {
+          // Those delivered and not acknowledged stand in the queue too.
+          const infos = await Promise.all(queueConsumers(queue).map((name) => consumers.info(STREAM.commands, name)));
+          return { queue, seen: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0) };
+        }),
+      ]);
+      this.#bytes.seen = state.bytes;
+      this.#bytes.taken = Math.max(0, this.#bytes.taken - before.bytes);
+      for (const { queue, seen } of lengths) {
+        const taken = Math.max(0, (this.#queues.get(queue)?.taken ?? 0) - (before.tasks.get(queue) ?? 0));
+        this.#queues.set(queue, { seen, taken });
+      }
+    } catch (error) {
+      throw asBrokerError(error, 'reading the length of the queues');
+    }
+  }
+
+  #look(): Promise<void> {
+    this.#lookedAt = performance.now();
+    this.#looking ??= this.refresh()
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'the length of the queues could not be read'))
+      .finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+}

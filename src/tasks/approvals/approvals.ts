@@ -1,0 +1,93 @@
+import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../../contracts/tasks/approvals.js';
+import type { Always, ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
+import type { ControlAnswer } from '../../../contracts/tasks/control.js';
+import type { Broker } from '../../broker/connect.js';
+import { ApiError, invalid } from '../../errors/api-error.js';
+import { maySee, type Principal } from '../../access/principal.js';
+import { askRunning } from '../steer/running.js';
+import type { TaskReader } from '../reader.js';
+import type { ByRule } from './by-rule.js';
+import type { PendingApprovals } from './pending.js';
+import type { ApprovalRules } from './rules.js';
+
+interface ApprovalDeskOptions {
+  readonly broker: Broker;
+  readonly tasks: Pick<TaskReader, 'task'>;
+  readonly pending: PendingApprovals;
+  readonly rules: ApprovalRules;
+  readonly byRule: Pick<ByRule, 'again'>;
+}
+
+/** What Claude wants to be allowed in the tasks that a principal may see, and the answers to it. */
+export class ApprovalDesk {
+  readonly #broker: Broker;
+  readonly #tasks: Pick<TaskReader, 'task'>;
+  readonly #pending: PendingApprovals;
+  readonly #rules: ApprovalRules;
+  readonly #byRule: Pick<ByRule, 'again'>;
+
+  constructor({ broker, tasks, pending, rules, byRule }: ApprovalDeskOptions) {
+    this.#broker = broker;
+    this.#tasks = tasks;
+    this.#pending = pending;
+    this.#rules = rules;
+    this.#byRule = byRule;
+  }
+
+  list(principal: Principal): Approval[] {
+    return this.#pending.list().filter(({ owner }) => maySee(principal, owner));
+  }
+
+  /**
+   * Resolves once the decision is stored. The task's worker decides whose answer was the first.
+   * @throws {ApiError} already_answered, also when it ended with its attempt; tool_not_allowed; invalid_request
+   */
+  async answer(id: string, { always, ...answer }: ApprovalAnswer, principal: Principal): Promise<ApprovalResolved> {
+    refuseNonsense({ ...answer, ...(always && { always }) });
+    const task = await this.#tasks.task(id.slice(0, id.indexOf('.')), principal);
+    const rule = always === undefined ? undefined : this.#ruleOf(id, always, principal);
+    const told = await askRunning(this.#broker, task, 'approve', {
+      by: principal.owner,
+      approval_id: id,
+      ...(rule === undefined ? {} : { rule_id: rule.rule_id }),
+      ...answer,
+    }).catch((error: unknown) => {
+      const over = error instanceof ApiError && (error.code === 'task_ended' || error.code === 'not_running');
+      throw over ? new ApiError('already_answered', `${error.message}: nothing is asked any more`) : error;
+    });
+    if (!told.ok) throw refusalOf(id, told);
+    const resolved = { approval_id: id, task_id: task.task_id, decision: answer.decision };
+    if (rule === undefined) return resolved;
+    // Last: an answer that came too late makes no rule.
+    await this.#rules.add(rule);
+    this.#byRule.again();
+    return { ...resolved, rule_id: rule.rule_id };
+  }
+
+  #ruleOf(id: string, always: Always, principal: Principal): ApprovalRule {
+    const approval = this.list(principal).find((each) => each.approval_id === id);
+    if (approval === undefined) throw new ApiError('already_answered', `Approval ${id} is not asked any more`);
+    return this.#rules.ruleOf(always, approval, principal);
+  }
+}
+
+function refuseNonsense({ decision, input, answers, message, always, permission_mode: mode }: ApprovalAnswer): void {
+  const faults = [];
+  if (decision === 'deny' && input !== undefined) faults.push({ field: 'input', message: 'is for `allow`' });
+  if (decision === 'deny' && answers !== undefined) faults.push({ field: 'answers', message: 'are for `allow`' });
+  if (decision === 'deny' && mode !== undefined) faults.push({ field: 'permission_mode', message: 'is for `allow`' });
+  if (always !== undefined && (decision === 'deny' || input !== undefined || answers !== undefined))
+    faults.push({ field: 'always', message: 'needs `decision: "allow"`, without `input` and `answers`' });
+  if (decision === 'allow' && message !== undefined) faults.push({ field: 'message', message: 'is for `deny`' });
+  if (faults.length > 0) throw invalid(faults);
+}
+
+function refusalOf(id: string, { error, why }: Extract<ControlAnswer, { ok: false }>): ApiError {
+  if (error === 'not_allowed') return new ApiError('tool_not_allowed', why ?? 'A policy does not allow this input');
+  if (error === 'no_answer') return invalid([{ field: 'answers', message: why ?? 'are not to what is asked' }]);
+  if (error === 'not_running')
+    return new ApiError('already_answered', 'The attempt that asked has lost its task; the next one asks again');
+  if (error === 'unknown_approval')
+    return new ApiError('not_found', `Approval ${id} is not asked by the attempt that runs now`);
+  return new ApiError('already_answered', `Approval ${id} was answered before`);
+}

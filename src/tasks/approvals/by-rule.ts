@@ -1,0 +1,89 @@
+import type { Logger } from 'pino';
+import type { Approval } from '../../../contracts/tasks/approvals.js';
+import type { Broker } from '../../broker/connect.js';
+import { sleep } from '../../clock.js';
+import type { EventHub } from '../../events/hub.js';
+import type { Audit } from '../../access/audit.js';
+import { askWorker } from '../steer/control.js';
+import { lastStateOf } from '../state.js';
+import type { PendingApprovals } from './pending.js';
+import type { ApprovalRules } from './rules.js';
+
+export interface ByRuleOptions {
+  readonly broker: Broker;
+  readonly hub: Pick<EventHub, 'subscribe'>;
+  readonly pending: Pick<PendingApprovals, 'list'>;
+  readonly rules: Pick<ApprovalRules, 'find'>;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly log: Logger;
+}
+
+const AGAIN_MS = 1_000;
+
+/** Answers what a rule allows. Every API does: the task's worker takes the first answer, and only that one is audited. */
+export class ByRule {
+  readonly #options: ByRuleOptions;
+  readonly #stopping = new AbortController();
+  readonly #answering = new Set<Promise<void>>();
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(options: ByRuleOptions) {
+    this.#options = options;
+  }
+
+  /** Call it when the open approvals are known. */
+  start(): void {
+    this.#unsubscribe = this.#options.hub.subscribe(({ type, timestamp, data }) => {
+      if (type === 'APPROVAL_REQUESTED') this.#consider({ ...data, requested_at: timestamp } as unknown as Approval);
+    });
+    this.again();
+  }
+
+  /** Looks at all that is open: there is another rule. */
+  again(): void {
+    for (const approval of this.#options.pending.list()) this.#consider(approval);
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    this.#stopping.abort();
+    await Promise.all(this.#answering);
+  }
+
+  #consider(approval: Approval): void {
+    if (approval.kind !== 'tool') return;
+    const answering = this.#answer(approval)
+      .catch((error: unknown) => {
+        if (this.#stopping.signal.aborted) return;
+        this.#options.log.warn(
+          { err: error, approval_id: approval.approval_id },
+          'an approval could not be answered by a rule',
+        );
+      })
+      .finally(() => this.#answering.delete(answering));
+    this.#answering.add(answering);
+  }
+
+  async #answer(approval: Approval): Promise<void> {
+    const { broker, rules, audit } = this.#options;
+    const { approval_id: id, task_id: taskId } = approval;
+    for (;;) {
+      // It may have been revoked since the last try.
+      const rule = await rules.find(approval);
+      if (rule === undefined) return;
+      const { by, rule_id: ruleId, token_id: tokenId } = rule;
+      const { status, process } = await lastStateOf(broker, taskId);
+      if (status !== 'running') return;
+      const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
+      const answer = await askWorker(broker, { process, taskId }, 'approve', request);
+      if (answer?.ok === true) {
+        const made = { owner: by, token_id: tokenId, verb: 'approve', target: id, result: 'ok' };
+        audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
+        return;
+      }
+      // A worker that stands still for a moment answers later; while none does the approval stays open.
+      if (answer !== undefined) return;
+      await sleep(broker.clock, AGAIN_MS, this.#stopping.signal);
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import type { Logger } from 'pino';
+import type { Usage } from '../../contracts/access/usage.js';
+import type { TaskStatus } from '../../contracts/tasks/states.js';
+import type { Broker } from '../broker/connect.js';
+import type { BridgedEvent } from '../events/bridged.js';
+import type { EventHub } from '../events/hub.js';
+import type { TaskRow } from '../store/projection.js';
+import type { ReadModel } from '../store/read-model.js';
+import type { TaskFilter } from '../store/task-store.js';
+import type { Budget, Spender } from '../access/budgets.js';
+import { storeCancelled } from './steer/store-cancelled.js';
+import { withdraw } from './steer/withdraw.js';
+import { lastStateOf } from './state.js';
+
+export interface BudgetKeeperOptions {
+  readonly broker: Broker;
+  readonly hub: Pick<EventHub, 'subscribe'>;
+  readonly model: Pick<ReadModel, 'get' | 'list'>;
+  readonly budget: Pick<Budget, 'note' | 'spent'>;
+  readonly log: Logger;
+}
+
+/** What is spent within it is looked at together. Longer than the sum of a day is kept. */
+const LOOK_MS = 1_500;
+const PAGE = 500;
+/** One that runs has a bound of its own, and what it did would be lost. */
+const NOT_BEGUN: readonly TaskStatus[] = ['scheduled', 'queued', 'waiting', 'retrying'];
+
+/** Cancels what waits for its turn when a budget that it falls under has been spent since it was accepted. */
+export class BudgetKeeper {
+  readonly #options: BudgetKeeperOptions;
+  #spenders = new Map<string, Spender>();
+  #leave: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: BudgetKeeperOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#leave = this.#options.hub.subscribe((event) => this.#heard(event));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#leave?.();
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  #heard({ data }: BridgedEvent): void {
+    const { usage, task_id: id, session_id: sessionId, owner } = data;
+    if (usage === undefined || typeof sessionId !== 'string' || typeof owner !== 'string') return;
+    const { token_id: tokenId, exchange_id: exchangeId } =
+      (typeof id === 'string' ? this.#options.model.get(id) : undefined) ?? {};
+    const spender = { owner, tokenId, sessionId, exchangeId };
+    // An attempt that starts now is told what is left by sums that may be a second old.
+    this.#options.budget.note(spender, (usage as Usage).cost_usd);
+    this.#spenders.set(`${owner} ${tokenId} ${sessionId} ${exchangeId}`, spender);
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    if (this.#stopped) return;
+    this.#timer ??= setTimeout(() => {
+      this.#looking = this.#look().finally(() => {
+        this.#timer = undefined;
+        if (this.#spenders.size > 0) this.#lookLater();
+      });
+    }, LOOK_MS);
+  }
+
+  /** Never rejects: who could not be looked at is looked at again. */
+  async #look(): Promise<void> {
+    const spenders = this.#spenders;
+    this.#spenders = new Map();
+    for (const [key, spender] of spenders) {
+      if (this.#stopped) return;
+      try {
+        for (const scope of await this.#options.budget.spent(spender)) await this.#cancel(scope);
+      } catch (error) {
+        this.#spenders.set(key, spender);
+        this.#options.log.warn({ err: error }, 'a budget that is spent could not be enforced yet');
+      }
+    }
+  }
+
+  async #cancel(scope: TaskFilter): Promise<void> {
+    const { model, broker, log } = this.#options;
+    for (const status of NOT_BEGUN) {
+      let before: string | undefined;
+      do {
+        const page = await model.list({ ...scope, status }, PAGE, before);
+        for (const row of page.rows) {
+          if (this.#stopped) return;
+          if (!(await this.#cancelOne(row))) continue;
+          log.info({ task_id: row.task_id }, 'a task is cancelled, as the budget is spent that it falls under');
+          await withdraw(broker, row, log);
+        }
+        before = page.next;
+      } while (before !== undefined);
+    }
+  }
+
+  /** @returns false when it has begun, or ended, or another API was first. */
+  async #cancelOne(row: TaskRow): Promise<boolean> {
+    const { broker } = this.#options;
+    const { status, seq } = await lastStateOf(broker, row.task_id);
+    if (!NOT_BEGUN.includes(status)) return false;
+    return storeCancelled(broker, row, seq, { reason: 'budget_exceeded' });
+  }
+}

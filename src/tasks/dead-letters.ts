@@ -1,0 +1,186 @@
+import type { Logger } from 'pino';
+import { check } from '../../contracts/wire/check.js';
+import { DeadLetter, DeadLetterRef } from '../../contracts/tasks/dead-letters.js';
+import type { DeadPage, DeadQuery, DeadRetryAnswer, DeadRetryRequest, DeadSummary } from '../../contracts/api/http.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import { parseJson } from '../json.js';
+import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
+import { readStream } from '../broker/replay.js';
+import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
+import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
+import { maySee, onBehalfOf, type Principal } from '../access/principal.js';
+import type { SpawnRate } from '../access/spawn-rate.js';
+import { ofAgent, requestOf } from './steer/request-of.js';
+
+const DEFAULT_PAGE = 50;
+const DEFAULT_RETRIES = 100;
+
+interface Found {
+  readonly seq: number;
+  readonly summary: DeadSummary;
+  /** The letter, or what refers to it. */
+  readonly body: DeadLetter | DeadLetterRef;
+}
+
+/** Tasks that were given up: to be seen, put back as new tasks, or deleted. */
+export class DeadLetters {
+  readonly #broker: Broker;
+  readonly #blobs: Blobs;
+  readonly #once: OnceAcceptor;
+  readonly #rate: Pick<SpawnRate, 'take'>;
+  readonly #log: Logger;
+
+  constructor(broker: Broker, blobs: Blobs, once: OnceAcceptor, rate: Pick<SpawnRate, 'take'>, log: Logger) {
+    this.#broker = broker;
+    this.#blobs = blobs;
+    this.#once = once;
+    this.#rate = rate;
+    this.#log = log;
+  }
+
+  /** Oldest first. @throws {ApiError} */
+  async page(query: DeadQuery, principal: Principal): Promise<DeadPage> {
+    const after = query.cursor === undefined ? 0 : decode(query.cursor);
+    const limit = query.limit ?? DEFAULT_PAGE;
+    const found: Found[] = [];
+    try {
+      for await (const letter of this.#read(query, principal, after)) {
+        if (found.length === limit)
+          return { letters: found.map(({ summary }) => summary), next_cursor: encode(found.at(-1)?.seq ?? 0) };
+        found.push(letter);
+      }
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+    return { letters: found.map(({ summary }) => summary) };
+  }
+
+  /** The whole of it. @throws {ApiError} not_found also for another owner's. */
+  async letter(taskId: string, principal: Principal): Promise<DeadLetter> {
+    return guarded(async () => this.#whole((await this.#found(taskId, principal)).body));
+  }
+
+  /** @throws {ApiError} */
+  async delete(taskId: string, principal: Principal): Promise<void> {
+    return guarded(async () => this.#remove(await this.#found(taskId, principal)));
+  }
+
+  /** Makes a new task of it, and deletes it: once, whatever dies in between. @throws {ApiError} */
+  async putBack(taskId: string, principal: Principal): Promise<AcceptedOnce> {
+    return guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
+  }
+
+  /** Puts back all that match, as far as there is room in the queue. @throws {ApiError} */
+  async putBackAll(request: DeadRetryRequest, principal: Principal): Promise<DeadRetryAnswer> {
+    const answer: DeadRetryAnswer = { put_back: [], refused: [] };
+    const limit = request.limit ?? DEFAULT_RETRIES;
+    return guarded(async () => {
+      let looked = 0;
+      for await (const found of this.#read(request, principal, 0)) {
+        if (++looked > limit) break;
+        const { task_id: id } = found.summary;
+        try {
+          const { accepted } = await this.#putBack(found, principal);
+          answer.put_back.push({ retry_of: id, task_id: accepted.task_id });
+        } catch (thrown) {
+          const error = apiErrorOf(thrown);
+          answer.refused.push({ task_id: id, code: error.code, detail: error.message });
+          // Those behind it would meet the same.
+          if (error.retryable) break;
+        }
+      }
+      return answer;
+    });
+  }
+
+  /** @throws {ApiError} */
+  async has(taskId: string): Promise<boolean> {
+    return guarded(async () => (await this.#stored(taskId)) !== undefined);
+  }
+
+  async #putBack(found: Found, principal: Principal): Promise<AcceptedOnce> {
+    const { task_id: id, owner } = found.summary;
+    const { command } = await this.#whole(found.body);
+    const checked = check(SpawnCommand, command);
+    if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
+    // It is a spawn like others.
+    this.#rate.take(principal);
+    const accepted = await this.#once.putBack(
+      requestOf(checked.value),
+      onBehalfOf(principal, owner),
+      id,
+      ofAgent(checked.value),
+    );
+    await this.#remove(found);
+    this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'a dead letter was put back');
+    return accepted;
+  }
+
+  async #remove({ seq, body, summary }: Found): Promise<void> {
+    await deleteMessage(this.#broker, STREAM.dead, seq);
+    if ('ref' in body)
+      await this.#blobs.delete(body.ref.name).catch((error: unknown) => {
+        this.#log.warn({ err: error, task_id: summary.task_id }, "a deleted dead letter's body is left over");
+      });
+  }
+
+  async #whole(body: DeadLetter | DeadLetterRef): Promise<DeadLetter> {
+    if (!('ref' in body)) return body;
+    const letter = check(DeadLetter, parseJson(await this.#blobs.get(body.ref)));
+    if (!letter.ok) throw new ApiError('internal', `The body of the dead letter ${body.task_id} is not one`);
+    return letter.value;
+  }
+
+  async #found(taskId: string, principal: Principal): Promise<Found> {
+    const stored = await this.#stored(taskId);
+    const found = stored === undefined ? undefined : this.#letterIn(stored);
+    if (found === undefined || !maySee(principal, found.summary.owner))
+      throw new ApiError('not_found', `There is no dead letter of task ${taskId}`);
+    return found;
+  }
+
+  #stored(taskId: string): Promise<Stored | undefined> {
+    return lastBySubject(this.#broker, STREAM.dead, SUBJECT.dead('*', taskId));
+  }
+
+  async *#read(
+    { queue, owner }: Pick<DeadQuery, 'queue' | 'owner'>,
+    principal: Principal,
+    after: number,
+  ): AsyncGenerator<Found> {
+    const filter = queue === undefined ? SUBJECT.deadAll : SUBJECT.dead(queue, '*');
+    for await (const stored of readStream(this.#broker, STREAM.dead, filter, after, Number.MAX_SAFE_INTEGER)) {
+      const found = this.#letterIn(stored);
+      if (found === undefined || !maySee(principal, found.summary.owner)) continue;
+      if (owner === undefined || owner === found.summary.owner) yield found;
+    }
+  }
+
+  #letterIn(stored: Stored): Found | undefined {
+    const body = parseJson(stored.data);
+    const reference = check(DeadLetterRef, body);
+    const letter = reference.ok ? reference : check(DeadLetter, body);
+    if (!letter.ok) {
+      this.#log.error({ subject: stored.subject, faults: letter.faults }, 'a dead letter is not one; it is left alone');
+      return undefined;
+    }
+    const { task_id, session_id, session_name, owner, queue, given_up, timestamp, error } = letter.value;
+    const named = session_name === undefined ? {} : { session_name };
+    const summary = { task_id, session_id, ...named, owner, queue, given_up, timestamp, error };
+    return { seq: stored.seq, summary, body: letter.value };
+  }
+}
+
+const encode = (seq: number): string => Buffer.from(String(seq)).toString('base64url');
+
+function decode(cursor: string): number {
+  const seq = Number(Buffer.from(cursor, 'base64url').toString());
+  if (!Number.isSafeInteger(seq) || seq < 1)
+    throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {
+      faults: [{ field: 'cursor', message: 'is not a `next_cursor`' }],
+    });
+  return seq;
+}

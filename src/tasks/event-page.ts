@@ -1,0 +1,27 @@
+import { EVENTS_PAGE } from '../../contracts/api/http.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import type { BridgedEvent } from '../events/bridged.js';
+import type { EventHub } from '../events/hub.js';
+import { apiErrorOf } from '../errors/api-error.js';
+
+/**
+ * A task's events after a sequence.
+ * @returns them, and the cursor to go on from when there may be more. @throws {ApiError}
+ */
+export async function eventPage(
+  hub: EventHub,
+  taskId: string,
+  after: number,
+  limit = EVENTS_PAGE,
+): Promise<{ events: readonly BridgedEvent[]; more: string | undefined }> {
+  const events: BridgedEvent[] = [];
+  try {
+    for await (const event of hub.read(SUBJECT.taskAll(taskId), after, Number.MAX_SAFE_INTEGER)) {
+      events.push(event);
+      if (events.length === limit) return { events, more: event.cursor };
+    }
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+  return { events, more: undefined };
+}

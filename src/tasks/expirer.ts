@@ -1,0 +1,59 @@
+import type { Logger } from 'pino';
+import { SUBJECT } from '../../contracts/wire/names.js';
+import { mayFollow, TASK_STATES } from '../../contracts/tasks/states.js';
+import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
+import { eventPublication, newEvent } from '../broker/events.js';
+import type { TaskRow } from '../store/projection.js';
+import type { ReadModel } from '../store/read-model.js';
+import { identityOf } from './accept/prepared.js';
+import { lastStateOf } from './state.js';
+import { withdraw } from './steer/withdraw.js';
+
+/** The rest waits for the next sweep, so that one API doesn't stand still for it, nor the broker. */
+const AT_ONCE = 1_000;
+
+/** Ends tasks that have not started in their time, whether or not a worker ever comes to them. */
+export class Expirer {
+  readonly #broker: Broker;
+  readonly #model: Pick<ReadModel, 'overdue'>;
+  readonly #log: Logger;
+
+  constructor(broker: Broker, model: Pick<ReadModel, 'overdue'>, log: Logger) {
+    this.#broker = broker;
+    this.#model = model;
+    this.#log = log;
+  }
+
+  /** @returns how many it ended. @throws {BrokerError} */
+  async sweep(signal: AbortSignal): Promise<number> {
+    let expired = 0;
+    for (const row of await this.#model.overdue(new Date(this.#broker.clock.now()), AT_ONCE)) {
+      if (signal.aborted) break;
+      if (!(await this.#expire(row))) continue;
+      expired++;
+      await withdraw(this.#broker, row, this.#log);
+    }
+    return expired;
+  }
+
+  /** @returns false when it has started, or ended, or another API was first. */
+  async #expire(row: TaskRow): Promise<boolean> {
+    const { status, seq } = await lastStateOf(this.#broker, row.task_id);
+    if (row.start_by === undefined || !mayFollow(status, 'expired')) return false;
+    const event = newEvent(this.#broker.clock, 'SPAWN_EXPIRED', {
+      ...identityOf(row),
+      queue_timeout_s: (Date.parse(row.start_by) - Date.parse(row.created_at)) / 1_000,
+    });
+    const expect = { filter: SUBJECT.taskStates(row.task_id), seq };
+    try {
+      await this.#broker.publisher.publish(
+        eventPublication(event, SUBJECT.taskState(row.task_id, TASK_STATES.expired.token), expect),
+      );
+      return true;
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+      return false;
+    }
+  }
+}

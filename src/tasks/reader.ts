@@ -1,0 +1,195 @@
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import type { Task, TaskPage, TasksQuery } from '../../contracts/api/http.js';
+import { metadataQuery } from '../../contracts/wire/metadata.js';
+import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { eventBlob, type Blobs } from '../broker/blobs.js';
+import { commandOf } from '../broker/commands.js';
+import type { Broker } from '../broker/connect.js';
+import { asBrokerError, asStored, nextBySubject, streamPosition, type Stored } from '../broker/read.js';
+import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../store/projection.js';
+import type { EventHub } from '../events/hub.js';
+import type { ReadModel } from '../store/read-model.js';
+import { isRecord, parseText } from '../json.js';
+import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
+import { bodyOf, storedBody, type Body } from './bodies.js';
+import { decodePage, encodePage } from '../lists/page-cursor.js';
+import { maySee, type Principal } from '../access/principal.js';
+import type { SessionNames } from '../sessions/names.js';
+
+const DEFAULT_LIMIT = 50;
+/** Of outputs on one page, over HTTP. */
+const MAX_OUTPUT_BYTES = 4 * 1_048_576;
+/** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
+const COMMAND_WINDOW_MS = 10_000;
+const MAX_LOOKED_AT = 10_000;
+/** Messages that a replica of the broker may be behind its leader, in the few ms that matter here. */
+const MAX_LAG = 20;
+
+/** Reads tasks for a principal: from the read model, and what that doesn't know from the broker. */
+export class TaskReader {
+  readonly #broker: Broker;
+  readonly #blobs: Blobs;
+  readonly #hub: EventHub;
+  readonly #model: ReadModel;
+
+  readonly #names: Pick<SessionNames, 'find'>;
+
+  constructor(broker: Broker, blobs: Blobs, hub: EventHub, model: ReadModel, names: Pick<SessionNames, 'find'>) {
+    this.#names = names;
+    this.#broker = broker;
+    this.#blobs = blobs;
+    this.#hub = hub;
+    this.#model = model;
+  }
+
+  /** @throws {ApiError} not_found also for another owner's. */
+  async task(id: string, principal: Principal): Promise<Task> {
+    const row = this.#model.get(id) ?? (await this.#fromBroker(id));
+    if (row === undefined || !maySee(principal, row.owner)) throw new ApiError('not_found', `There is no task ${id}`);
+    return this.#whole(row);
+  }
+
+  /** Newest first. @param maxOutputBytes of a page with outputs; one task is on it whatever its size. @throws {ApiError} */
+  async page(query: TasksQuery, principal: Principal, maxOutputBytes = MAX_OUTPUT_BYTES): Promise<TaskPage> {
+    const before = query.cursor === undefined ? undefined : decodePage(query.cursor);
+    const session =
+      query.session_id === undefined
+        ? undefined
+        : await guarded(() => this.#names.find(query.session_id ?? '', principal.owner));
+    if (query.session_id !== undefined && session === undefined) return { tasks: [] };
+    const filter = {
+      owner: principal.seesAll ? undefined : principal.owner,
+      status: query.status,
+      queue: query.queue,
+      spawnedBy: query.spawned_by,
+      exchangeId: query.exchange_id,
+      accepted: query.include !== 'not_accepted',
+      metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
+      sessionId: session?.sessionId,
+    };
+    const { rows, next: following } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
+    const tasks = query.include === 'output' ? this.#withOutputs(rows, maxOutputBytes) : rows.map(taskOf);
+    const next = tasks.length < rows.length ? tasks.at(-1)?.task_id : following;
+    const summed = query.spawned_by !== undefined || query.exchange_id !== undefined;
+    return {
+      tasks,
+      ...(next === undefined ? {} : { next_cursor: encodePage(next) }),
+      ...(summed ? { total: await this.#model.sum(filter) } : {}),
+    };
+  }
+
+  /** Resolves with the task once it has ended, or as it is when `signal` aborts. @throws {ApiError} */
+  async ended(id: string, principal: Principal, signal: AbortSignal): Promise<Task> {
+    const now = await this.task(id, principal);
+    if (now.ended_at !== undefined || signal.aborted) return now;
+    const row = await new Promise<TaskRow | undefined>((resolve) => {
+      const settle = (ended?: TaskRow): void => {
+        forget();
+        signal.removeEventListener('abort', giveUp);
+        resolve(ended);
+      };
+      const giveUp = (): void => settle();
+      const forget = this.#model.onEnded(id, settle);
+      signal.addEventListener('abort', giveUp);
+      // The read model may have come to its end while the broker was asked for it.
+      if (this.#model.get(id)?.ended_at !== undefined) giveUp();
+    });
+    return row === undefined ? this.task(id, principal) : this.#whole(row);
+  }
+
+  /** @throws {ApiError} not_found also when it has none. */
+  async output(id: string, principal: Principal): Promise<Body> {
+    const { output, output_ref: ref } = await this.task(id, principal);
+    if (ref !== undefined) return storedBody(this.#blobs, ref);
+    if (output === undefined) throw new ApiError('not_found', `The task ${id} has no output`);
+    return bodyOf(JSON.stringify(output));
+  }
+
+  /** What an event lacks that has a `ref` in its place. @throws {ApiError} not_found */
+  async eventBody(id: string, eventId: string, principal: Principal): Promise<Body> {
+    await this.task(id, principal);
+    return storedBody(this.#blobs, { name: eventBlob(id, eventId) });
+  }
+
+  #whole(row: TaskRow): Task {
+    const output = row.output === undefined ? this.#model.output(row.task_id) : undefined;
+    return { ...taskOf(row), ...outputIn(output) };
+  }
+
+  /** The first of the rows, with their outputs, up to `maxBytes` of them but at least one row. */
+  #withOutputs(rows: readonly TaskRow[], maxBytes: number): Task[] {
+    const tasks: Task[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      const output = this.#model.output(row.task_id);
+      bytes += output === undefined ? 0 : Buffer.byteLength(output);
+      if (tasks.length > 0 && bytes > maxBytes) break;
+      tasks.push({ ...taskOf(row), ...outputIn(output) });
+    }
+    return tasks;
+  }
+
+  async #fromBroker(id: string): Promise<TaskRow | undefined> {
+    try {
+      let row: TaskRow | undefined;
+      // Through the hub, which puts back a body that lies in the object store.
+      for await (const event of this.#hub.read(SUBJECT.taskStates(id), 0, Number.MAX_SAFE_INTEGER))
+        row = applyEvent(row, event);
+      if (row !== undefined) return row;
+      const command = await this.#command(id);
+      return command === undefined
+        ? undefined
+        : acceptedRow(command.command, command.stored.subject.startsWith('ksi.commands.wait.') ? 'waiting' : 'queued');
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+
+  /** A task's command without an event: found by the time in its id. */
+  async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
+    const made = timeOf(id);
+    // An id of the future is nobody's, and its time may be one that the broker can't read.
+    if (made === undefined || made > this.#broker.clock.now() + COMMAND_WINDOW_MS) return undefined;
+    const { lastSeq } = await streamPosition(this.#broker, STREAM.commands);
+    const found = await this.#storedCommand(id, made, lastSeq);
+    const command = found === undefined ? undefined : await commandOf(found, this.#blobs);
+    return found === undefined || command === undefined ? undefined : { command, stored: found };
+  }
+
+  /** @param lastSeq the stream's, by its leader. */
+  async #storedCommand(id: string, made: number, lastSeq: number): Promise<Stored | undefined> {
+    let seen = 0;
+    try {
+      const batch = await this.#broker.jsm.direct.getBatch(STREAM.commands, {
+        start_time: new Date(made - COMMAND_WINDOW_MS),
+        batch: MAX_LOOKED_AT,
+      });
+      for await (const message of batch) {
+        if (message.time.getTime() > made + COMMAND_WINDOW_MS) return undefined;
+        if (message.header.get(HEADER.taskId) === id) return asStored(message);
+        seen = message.seq;
+      }
+    } catch (error) {
+      // An empty stream answers 404.
+      if ((error as { code?: unknown }).code !== 404) throw asBrokerError(error, 'looking for a command');
+    }
+    // A batch may come from a replica that lags: what it can't have yet, from the leader.
+    for (let seq = Math.max(seen + 1, lastSeq - MAX_LAG + 1); seq <= lastSeq;) {
+      const stored = await nextBySubject(this.#broker, STREAM.commands, SUBJECT.commandsAll, seq);
+      if (stored === undefined || stored.header(HEADER.taskId) === id) return stored;
+      seq = stored.seq + 1;
+    }
+    return undefined;
+  }
+}
+
+/** Without what a damaged file holds in its place: the task is shown all the same. */
+function outputIn(text: string | undefined): Pick<Task, 'output'> {
+  const output = text === undefined ? undefined : parseText(text);
+  return isRecord(output) ? { output } : {};
+}
+
+/** Milliseconds since the epoch in a UUIDv7; undefined for another UUID. */
+function timeOf(id: string): number | undefined {
+  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+}

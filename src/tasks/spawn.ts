@@ -1,0 +1,60 @@
+import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
+import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import { timerMs } from '../clock.js';
+import type { AcceptedOnce } from './accept/once.js';
+import type { ApiContext } from '../api/context.js';
+import type { Principal } from '../access/principal.js';
+import { toApiError } from '../errors/problem.js';
+import type { RateState } from '../access/spawn-rate.js';
+
+/** What comes beside the request itself. */
+export interface SpawnHeaders {
+  readonly idempotencyKey: string | undefined;
+  readonly traceparent: string | undefined;
+}
+
+export interface Spawned extends AcceptedOnce {
+  /** What is left of the token's rate; undefined: it has none. */
+  readonly rate: RateState | undefined;
+}
+
+/** A spawn, from HTTP and NATS alike: taken in, and counted by how it is answered. @throws {ApiError} */
+export async function spawn(
+  { acceptor, once, metrics, spawnRate }: Pick<ApiContext, 'acceptor' | 'once' | 'metrics' | 'spawnRate'>,
+  request: SpawnRequest,
+  principal: Principal,
+  { idempotencyKey: key, traceparent }: SpawnHeaders,
+): Promise<Spawned> {
+  try {
+    const rate = spawnRate.take(principal);
+    const answer =
+      key === undefined
+        ? { accepted: await acceptor.accept(request, principal, traceparent), replayed: false }
+        : await once.accept(request, principal, key, traceparent);
+    metrics.spawns.inc({ result: answer.replayed ? 'replayed' : 'accepted' });
+    return { ...answer, rate };
+  } catch (error) {
+    const refused = toApiError(error);
+    metrics.spawns.inc({ result: refused.code });
+    throw refused;
+  }
+}
+
+/**
+ * Waits for what comes of it.
+ * @param seconds how long. @param gone ends the wait too: nobody is there any more to be told.
+ * @returns the finished task; or what was accepted, with its status now, when the time is up. @throws {ApiError}
+ */
+export async function outcomeWithin(
+  { tasks, closing, authenticator }: Pick<ApiContext, 'tasks' | 'closing' | 'authenticator'>,
+  accepted: SpawnAccepted,
+  principal: Principal,
+  seconds: number,
+  gone?: AbortSignal,
+): Promise<Task | SpawnAccepted> {
+  const task = await authenticator.whileValid(principal, (valid) => {
+    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, ...(gone === undefined ? [] : [gone])];
+    return tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
+  });
+  return task.ended_at === undefined ? { ...accepted, status: task.status } : task;
+}

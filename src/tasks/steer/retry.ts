@@ -1,0 +1,51 @@
+import type { SpawnAccepted } from '../../../contracts/api/http.js';
+import { isEnded } from '../../../contracts/tasks/states.js';
+import type { Blobs } from '../../broker/blobs.js';
+import type { Broker } from '../../broker/connect.js';
+import { keptCommand } from '../../broker/ended-commands.js';
+import type { Acceptor } from '../accept/accept.js';
+import { ApiError, apiErrorOf } from '../../errors/api-error.js';
+import type { DeadLetters } from '../dead-letters.js';
+import { onBehalfOf, type Principal } from '../../access/principal.js';
+import type { TaskReader } from '../reader.js';
+import type { SpawnRate } from '../../access/spawn-rate.js';
+import { ofAgent, requestOf } from './request-of.js';
+import { stateOf } from '../state.js';
+
+export interface RetrierOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly tasks: Pick<TaskReader, 'task'>;
+  readonly acceptor: Pick<Acceptor, 'accept'>;
+  readonly dead: Pick<DeadLetters, 'has' | 'putBack'>;
+  readonly spawnRate: Pick<SpawnRate, 'take'>;
+}
+
+/** Runs ended tasks again, each time as a new task. */
+export class Retrier {
+  readonly #options: RetrierOptions;
+
+  constructor(options: RetrierOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {ApiError} */
+  async retry(id: string, principal: Principal): Promise<SpawnAccepted> {
+    const { broker, blobs, tasks, acceptor, dead, spawnRate } = this.#options;
+    const task = await tasks.task(id, principal);
+    const { owner, session_id: sessionId } = task;
+    try {
+      const { status } = await stateOf(broker, task);
+      if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
+      if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
+      const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
+      if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
+      // It is a spawn like others.
+      spawnRate.take(principal);
+      const origin = { retryOf: id, ofAgent: ofAgent(command) };
+      return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, origin);
+    } catch (error) {
+      throw apiErrorOf(error);
+    }
+  }
+}

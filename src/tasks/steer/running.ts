@@ -1,0 +1,30 @@
+import type { ControlAnswer, ControlRequest, ControlVerb } from '../../../contracts/tasks/control.js';
+import type { Task } from '../../../contracts/api/http.js';
+import { isEnded } from '../../../contracts/tasks/states.js';
+import type { Broker } from '../../broker/connect.js';
+import { ApiError, apiErrorOf } from '../../errors/api-error.js';
+import { stateOf } from '../state.js';
+import { askWorker } from './control.js';
+
+/**
+ * Asks the attempt that runs a task now for something.
+ * @returns its answer, which may be a refusal. @throws {ApiError} task_ended, not_running, worker_unreachable
+ */
+export async function askRunning<V extends ControlVerb>(
+  broker: Broker,
+  task: Task,
+  verb: V,
+  request: ControlRequest<V>,
+): Promise<ControlAnswer> {
+  const { task_id: taskId } = task;
+  try {
+    const { status, process } = await stateOf(broker, task);
+    if (isEnded(status)) throw new ApiError('task_ended', `Task ${taskId} is ${status}`);
+    if (status !== 'running') throw new ApiError('not_running', `Task ${taskId} is ${status}`);
+    const answer = await askWorker(broker, { process, taskId }, verb, request);
+    if (answer === undefined) throw new ApiError('worker_unreachable', `No worker answers for task ${taskId}`);
+    return answer;
+  } catch (error) {
+    throw apiErrorOf(error);
+  }
+}

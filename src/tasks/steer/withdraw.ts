@@ -1,0 +1,29 @@
+import type { Logger } from 'pino';
+import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
+import type { Broker } from '../../broker/connect.js';
+import { keepCommand } from '../../broker/ended-commands.js';
+import { deleteMessage, lastBySubject } from '../../broker/read.js';
+import { placeOf, releaseSession } from '../../broker/session-queue.js';
+import type { TaskIdentity } from '../accept/not-accepted.js';
+
+/**
+ * Takes a task that got its outcome without running off the queue, and lets its session go on. Never rejects: what fails here is done by
+ * the worker to which its run is delivered, or by the sweeper.
+ */
+export async function withdraw(
+  broker: Broker,
+  { task_id: taskId, session_id: sessionId }: TaskIdentity,
+  log: Logger,
+): Promise<void> {
+  try {
+    const place = await placeOf(broker, { taskId, sessionId });
+    if (place === undefined) return;
+    const remove = (): Promise<void> => deleteMessage(broker, STREAM.commands, place.seq);
+    if (place.kind === 'run') return await releaseSession(broker, sessionId, taskId, remove);
+    const entry = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', taskId, sessionId));
+    if (entry !== undefined) await keepCommand(broker, taskId, entry.data);
+    await remove();
+  } catch (error) {
+    log.warn({ err: error, task_id: taskId }, 'an ended task is still in the queue; a worker removes it');
+  }
+}
