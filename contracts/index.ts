@@ -9,6 +9,8 @@ export * from './access/budgets.js';
 export * from './wire/check.js';
 export * from './wire/choices.js';
 export * from './tasks/claude.js';
+export * from './tasks/error-body.js';
+export * from './tasks/message.js';
 export * from './tasks/claude-options.js';
 export * from './prompts/compositions.js';
 export * from './config/config.js';

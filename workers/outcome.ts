@@ -1,5 +1,5 @@
 import { TASK_ERRORS, type TaskErrorCode } from '../contracts/wire/errors.js';
-import type { TaskErrorBody } from '../contracts/events/events.js';
+import type { TaskErrorBody } from '../contracts/tasks/error-body.js';
 import type { Usage } from '../contracts/access/usage.js';
 import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
 

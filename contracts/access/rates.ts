@@ -1,6 +1,14 @@
 import { Type, type Static } from 'typebox';
 import { FORMAT_VERSION } from '../wire/names.js';
 
+/** What is left of a token's rate, for the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10). */
+export interface RateState {
+  readonly quota: number;
+  readonly windowS: number;
+  readonly remaining: number;
+  readonly resetS: number;
+}
+
 /** What one API took for one token in one window. It only grows, and of two that say different things the greater is true. */
 export const RateCount = Type.Object({
   /** Names the API's process: another one after each start. */

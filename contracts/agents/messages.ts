@@ -159,20 +159,3 @@ export type InboxAcked = Static<typeof InboxAcked>;
 /** An inbox's position: an entry of `ksi_inboxes`, which never goes back. */
 export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
 export type InboxPosition = Static<typeof InboxPosition>;
-
-/** Which message a task is run for. */
-export const TaskMessage = Type.Object(
-  {
-    message_id: Type.String(),
-    seq: Type.Optional(Type.Integer({ minimum: 1, description: 'Its place in KSI_MESSAGES.' })),
-    type: Type.String(),
-    from: Type.Optional(Type.String()),
-    conversation_id: Type.Optional(Type.String()),
-    token_id: Type.Optional(Type.String()),
-    hops: Type.Integer({ minimum: 0 }),
-    exchange_id: Type.Optional(Type.String()),
-    replies: Type.Optional(Type.Integer({ minimum: 1 })),
-  },
-  { description: 'The message that a managed agent answers with it.' },
-);
-export type TaskMessage = Static<typeof TaskMessage>;

@@ -80,7 +80,14 @@ import { ExchangeParams, ExchangeShown } from '../access/exchanges.js';
 import type { OperationName } from './operations.js';
 import { Profile, ProfileList, ProfileShown } from '../agents/profiles.js';
 import { QueueList } from '../tasks/queues.js';
-import { ImportAnswer, Session, SessionExport, SessionPage, SessionsQuery, TranscriptQuery } from '../sessions/sessions.js';
+import {
+  ImportAnswer,
+  Session,
+  SessionExport,
+  SessionPage,
+  SessionsQuery,
+  TranscriptQuery,
+} from '../sessions/sessions.js';
 import {
   SharedDelete,
   SharedEntry,
@@ -91,7 +98,13 @@ import {
   SharedSet,
   SharedValue,
 } from '../agents/shared.js';
-import { RetentionPreview, RetentionPreviewQuery, RetentionAges, RetentionRun, RetentionShown } from '../retention/retention.js';
+import {
+  RetentionPreview,
+  RetentionPreviewQuery,
+  RetentionAges,
+  RetentionRun,
+  RetentionShown,
+} from '../retention/retention.js';
 import { SpawnRequest } from '../tasks/spawn.js';
 import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from '../access/tokens.js';
 import { UsageAnswer, UsageQuery } from '../access/usage.js';

@@ -1,3 +1,4 @@
+import { TaskErrorBody } from '../tasks/error-body.js';
 import { CONTAINMENTS } from '../tasks/workers.js';
 import { Type, type Static } from 'typebox';
 import { APPROVAL_DECISIONS, approvalFields } from '../tasks/approvals.js';
@@ -7,7 +8,8 @@ import { conversationEvents } from '../conversations/events.js';
 import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS, WAITING_REASONS } from '../wire/errors.js';
 import { McpServerState } from '../tasks/mcp-servers.js';
 import { Metadata } from '../wire/metadata.js';
-import { messageFields, TaskMessage } from '../agents/messages.js';
+import { messageFields } from '../agents/messages.js';
+import { TaskMessage } from '../tasks/message.js';
 import { PRIORITIES } from '../wire/names.js';
 import { Usage } from '../access/usage.js';
 
@@ -33,14 +35,6 @@ const attemptFields = {
     description: 'Counts the events of one attempt without a gap: 1 (its SPAWN_START), 2, 3 …',
   }),
 };
-
-export const TaskErrorBody = Type.Object({
-  code: Type.String({ description: 'Stable; see the table of task errors.' }),
-  message: Type.String({ description: 'What happened, why, and what to do next.' }),
-  retryable: Type.Boolean(),
-  detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-});
-export type TaskErrorBody = Static<typeof TaskErrorBody>;
 
 const endingFields = {
   usage: Type.Optional(Usage),

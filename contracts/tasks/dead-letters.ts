@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
 import { GIVEN_UP } from '../wire/errors.js';
-import { TaskErrorBody } from '../events/events.js';
+import { TaskErrorBody } from './error-body.js';
 
 const identity = {
   v: Type.Integer(),

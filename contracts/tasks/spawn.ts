@@ -4,7 +4,7 @@ import { Attachment } from './attachment.js';
 import { BlobRef } from '../wire/blob.js';
 import { ClaudeOptions } from './claude-options.js';
 import { Metadata } from '../wire/metadata.js';
-import { TaskMessage } from '../agents/messages.js';
+import { TaskMessage } from './message.js';
 import { Policy } from './policy.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
 

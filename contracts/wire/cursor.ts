@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /** A place in the event stream: `incarnation` tells a stream from one that was made anew under its name. */
 export interface Position {
   readonly incarnation: string;
@@ -44,7 +42,7 @@ export async function settledSequence(
 ): Promise<number | CursorFault> {
   let seq = decodeCursor(cursor, known);
   for (let looks = 0; seq === 'cursor_gone' && looks < LOOKS; looks++) {
-    if (looks > 0) await sleep(LOOK_PAUSE_MS);
+    if (looks > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE_MS));
     seq = decodeCursor(cursor, await look());
   }
   return seq;

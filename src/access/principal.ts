@@ -19,6 +19,9 @@ export interface Principal {
 /** The holder of the token that `make up` made, and the operator over NATS. */
 export const LOCAL: Principal = { tokenId: 'local', owner: 'local', scopes: new Set(SCOPES), seesAll: true };
 
+/** Begins the token id of an agent that speaks to the broker itself. */
+export const NATIVE_TOKEN = 'agent-';
+
 /** Whether something of `owner` is shown to `principal`; what has no owner is the cluster's and shown to all. */
 export const maySee = (principal: Principal, owner: string | undefined): boolean =>
   principal.seesAll || owner === undefined || owner === principal.owner;

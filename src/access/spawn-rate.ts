@@ -1,3 +1,4 @@
+import type { RateState } from '../../contracts/access/rates.js';
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Broker } from '../broker/connect.js';
@@ -5,14 +6,6 @@ import { ApiError } from '../errors/api-error.js';
 import type { Principal } from './principal.js';
 import { leftOf, RateCounts, type Rate } from './rates/counts.js';
 import { RateExchange } from './rates/exchange.js';
-
-/** What is left of a token's rate, for the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10). */
-export interface RateState {
-  readonly quota: number;
-  readonly windowS: number;
-  readonly remaining: number;
-  readonly resetS: number;
-}
 
 /**
  * Spawns that each token may ask all APIs of the cluster for, in a second, minute or hour of the broker's time. Nobody asks the broker

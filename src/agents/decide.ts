@@ -6,8 +6,8 @@ import {
   type InboxMessage,
   type MessageError,
   type MessageRequest,
-  type TaskMessage,
 } from '../../contracts/agents/messages.js';
+import type { TaskMessage } from '../../contracts/tasks/message.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { readSignals } from './signals.js';
 

@@ -1,6 +1,11 @@
 import { v4 as uuidv4 } from 'uuid';
 import { AgentOptions } from '../../contracts/agents/agents.js';
-import type { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../../contracts/agents/agent-spawn.js';
+import type {
+  AgentSpawned,
+  AgentSpawnRequest,
+  TaskRouted,
+  TaskRouteRequest,
+} from '../../contracts/agents/agent-spawn.js';
 import { check } from '../../contracts/wire/check.js';
 import type { CompositionChoice, PromptContext } from '../../contracts/prompts/compositions.js';
 import type { MessageAccepted } from '../../contracts/agents/messages.js';

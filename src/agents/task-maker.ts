@@ -13,7 +13,7 @@ import type { SpawnRate } from '../access/spawn-rate.js';
 import type { TokenRegistry } from '../access/tokens/registry.js';
 import type { Reaction } from './decide.js';
 import type { Mailer } from './mailer.js';
-import { NATIVE_TOKEN } from '../api/nats/native-agents.js';
+import { NATIVE_TOKEN } from '../access/principal.js';
 import type { StoredIds } from './stored-ids.js';
 
 export interface TaskMakerOptions {

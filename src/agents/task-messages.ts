@@ -1,6 +1,7 @@
 import { givesWord } from '../../contracts/conversations/conversations.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
-import type { Message, TaskMessage } from '../../contracts/agents/messages.js';
+import type { Message } from '../../contracts/agents/messages.js';
+import type { TaskMessage } from '../../contracts/tasks/message.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';

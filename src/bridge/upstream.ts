@@ -1,5 +1,10 @@
 import { connect, type Socket } from 'node:net';
-import { isLegacyCommand, LEGACY_COMMAND_NAMES, LEGACY_COMMANDS, type LegacyCommand } from '../../contracts/bridge/legacy.js';
+import {
+  isLegacyCommand,
+  LEGACY_COMMAND_NAMES,
+  LEGACY_COMMANDS,
+  type LegacyCommand,
+} from '../../contracts/bridge/legacy.js';
 import type { ClientLink } from './client-link.js';
 import { BridgeError, LegacyError } from './errors.js';
 

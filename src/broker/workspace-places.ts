@@ -1,6 +1,11 @@
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { isEnded, statusOfSubject, type TaskStatus } from '../../contracts/tasks/states.js';
-import { rootOf, type WorkspacePlaces, type WorkspaceWaiter, type WorkspaceWriter } from '../../contracts/tasks/workspace.js';
+import {
+  rootOf,
+  type WorkspacePlaces,
+  type WorkspaceWaiter,
+  type WorkspaceWriter,
+} from '../../contracts/tasks/workspace.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import { BrokerError, isBrokerError } from './errors.js';

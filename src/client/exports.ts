@@ -29,7 +29,7 @@ export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '.
 export type { Attachment } from '../../contracts/tasks/attachment.js';
 export type { PromptContext } from '../../contracts/prompts/compositions.js';
 export type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
-export type { EventData, EventEnvelope, EventType, SpawnDelta, TaskErrorBody } from '../../contracts/events/events.js';
+export type { EventData, EventEnvelope, EventType, SpawnDelta } from '../../contracts/events/events.js';
 export type {
   DeadPage,
   DeadQuery,
@@ -62,6 +62,7 @@ export type {
   TranscriptQuery,
 } from '../../contracts/sessions/sessions.js';
 export type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+export type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 export { TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
 export type { GapFrame } from '../../contracts/api/ws.js';
 export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/access/tokens.js';

@@ -1,5 +1,11 @@
 import { v5 as uuidv5 } from 'uuid';
-import type { ConversationRecord, EndReason, Floor, LineRecord, SpeakerRecord } from '../../contracts/conversations/conversations.js';
+import type {
+  ConversationRecord,
+  EndReason,
+  Floor,
+  LineRecord,
+  SpeakerRecord,
+} from '../../contracts/conversations/conversations.js';
 import { addUsd } from '../../contracts/wire/money.js';
 import { endOf, moderatorOf, nextOf } from './turns.js';
 

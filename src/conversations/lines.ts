@@ -1,5 +1,10 @@
 import { check } from '../../contracts/wire/check.js';
-import { ANSWER_MESSAGE, LineRecord, type BeginsAfter, type Line } from '../../contracts/conversations/conversations.js';
+import {
+  ANSWER_MESSAGE,
+  LineRecord,
+  type BeginsAfter,
+  type Line,
+} from '../../contracts/conversations/conversations.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
 import { BUCKET, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { BlobRef } from '../../contracts/wire/blob.js';

@@ -1,4 +1,9 @@
-import type { Conversation, ConversationRecord, Speaker, SpeakerRecord } from '../../contracts/conversations/conversations.js';
+import type {
+  Conversation,
+  ConversationRecord,
+  Speaker,
+  SpeakerRecord,
+} from '../../contracts/conversations/conversations.js';
 import { NO_SESSION } from './conductor.js';
 import { nextOf } from './turns.js';
 

@@ -1,6 +1,6 @@
 import { API_ERRORS, isRetryable, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { Fault } from '../../contracts/wire/check.js';
-import type { RateState } from '../access/spawn-rate.js';
+import type { RateState } from '../../contracts/access/rates.js';
 import { isBrokerError, isOutOfStorage, isTooLarge } from '../broker/errors.js';
 
 /** An answer that is an error, over HTTP, WebSocket and NATS alike. */

@@ -4,11 +4,17 @@ import type { Broker } from '../broker/connect.js';
 import { asBrokerError } from '../broker/read.js';
 import { listOf } from '../config/load.js';
 import { apiErrorOf } from '../errors/api-error.js';
-import type { ApiContext } from '../api/context.js';
+import type { Config } from '../../contracts/config/config.js';
 import { workersOf } from './workers.js';
 
 /** The queues that the operator has defined, in his order, and what stands in them now. @throws {ApiError} */
-export async function queuesOf({ broker, config }: Pick<ApiContext, 'broker' | 'config'>): Promise<QueueShown[]> {
+export async function queuesOf({
+  broker,
+  config,
+}: {
+  readonly broker: Broker;
+  readonly config: Config;
+}): Promise<QueueShown[]> {
   const workers = (await workersOf(broker)).filter(({ state }) => state !== 'lost');
   return Promise.all(
     listOf(config.KSI_QUEUES).map(async (queue) => {

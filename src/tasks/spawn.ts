@@ -1,11 +1,15 @@
 import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { timerMs } from '../clock.js';
-import type { AcceptedOnce } from './accept/once.js';
-import type { ApiContext } from '../api/context.js';
+import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
+import type { Authenticator } from '../access/auth.js';
+import type { SpawnRate } from '../access/spawn-rate.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Acceptor } from './accept/accept.js';
+import type { TaskReader } from './reader.js';
 import type { Principal } from '../access/principal.js';
 import { toApiError } from '../errors/problem.js';
-import type { RateState } from '../access/spawn-rate.js';
+import type { RateState } from '../../contracts/access/rates.js';
 
 /** What comes beside the request itself. */
 export interface SpawnHeaders {
@@ -18,9 +22,16 @@ export interface Spawned extends AcceptedOnce {
   readonly rate: RateState | undefined;
 }
 
+interface Spawning {
+  readonly acceptor: Acceptor;
+  readonly once: OnceAcceptor;
+  readonly metrics: Metrics;
+  readonly spawnRate: SpawnRate;
+}
+
 /** A spawn, from HTTP and NATS alike: taken in, and counted by how it is answered. @throws {ApiError} */
 export async function spawn(
-  { acceptor, once, metrics, spawnRate }: Pick<ApiContext, 'acceptor' | 'once' | 'metrics' | 'spawnRate'>,
+  { acceptor, once, metrics, spawnRate }: Spawning,
   request: SpawnRequest,
   principal: Principal,
   { idempotencyKey: key, traceparent }: SpawnHeaders,
@@ -40,13 +51,20 @@ export async function spawn(
   }
 }
 
+interface Waiting {
+  readonly tasks: TaskReader;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+  readonly authenticator: Authenticator;
+}
+
 /**
  * Waits for what comes of it.
  * @param seconds how long. @param gone ends the wait too: nobody is there any more to be told.
  * @returns the finished task; or what was accepted, with its status now, when the time is up. @throws {ApiError}
  */
 export async function outcomeWithin(
-  { tasks, closing, authenticator }: Pick<ApiContext, 'tasks' | 'closing' | 'authenticator'>,
+  { tasks, closing, authenticator }: Waiting,
   accepted: SpawnAccepted,
   principal: Principal,
   seconds: number,

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import type { EventData, EventType, TaskErrorBody } from '../../contracts/events/events.js';
+import type { EventData, EventType } from '../../contracts/events/events.js';
+import type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 import type { McpServerState } from '../../contracts/tasks/mcp-servers.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { statusOfEvent, TASK_STATES } from '../../contracts/tasks/states.js';

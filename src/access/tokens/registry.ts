@@ -2,7 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { check } from '../../../contracts/wire/check.js';
 import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/wire/names.js';
-import { TokenRecord, type TokenCreated, type TokenRequest, type TokenShown } from '../../../contracts/access/tokens.js';
+import {
+  TokenRecord,
+  type TokenCreated,
+  type TokenRequest,
+  type TokenShown,
+} from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
 import { lastBySubject, streamPosition, type Stored } from '../../broker/read.js';
 import { readStream } from '../../broker/replay.js';

@@ -1,3 +1,4 @@
+import { NATIVE_TOKEN } from '../../access/principal.js';
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Static, TSchema } from 'typebox';
@@ -168,8 +169,6 @@ export class NativeAgents {
 /** Whose it is, the registry says. */
 const ANYBODY: Principal = { tokenId: '', owner: '', scopes: new Set(), seesAll: true };
 
-/** What stands for a token's id before an agent's. */
-export const NATIVE_TOKEN = 'agent-';
 const tokenOf = (id: string): string => NATIVE_TOKEN + id;
 
 const asAgent = ({ agent_id: id, owner }: Agent): Principal => ({

@@ -6,7 +6,12 @@ import type {
   AgentShown,
   AgentsQuery,
 } from '../../../contracts/agents/agents.js';
-import type { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../../../contracts/agents/agent-spawn.js';
+import type {
+  AgentSpawned,
+  AgentSpawnRequest,
+  TaskRouted,
+  TaskRouteRequest,
+} from '../../../contracts/agents/agent-spawn.js';
 import { AgentInbox, type InboxOptions } from '../agent-inbox.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';

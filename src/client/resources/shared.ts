@@ -1,6 +1,12 @@
 import { SUBJECT } from '../../../contracts/wire/names.js';
 import { keyToken } from '../../../contracts/wire/key-token.js';
-import type { SharedEntry, SharedListQuery, SharedPage, SharedQuery, SharedValue } from '../../../contracts/agents/shared.js';
+import type {
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedQuery,
+  SharedValue,
+} from '../../../contracts/agents/shared.js';
 import { KsiError, KsiGapError } from '../errors.js';
 import { isEvent, isGap } from '../event-message.js';
 import { atCursor, listing, type Listing } from '../listing.js';

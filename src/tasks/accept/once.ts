@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { IDEMPOTENCY_KEY_PATTERN, type IdempotencyRecord } from '../../../contracts/tasks/idempotency.js';
 import type { SpawnAccepted } from '../../../contracts/api/http.js';
-import type { TaskMessage } from '../../../contracts/agents/messages.js';
+import type { TaskMessage } from '../../../contracts/tasks/message.js';
 import { FORMAT_VERSION, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import type { TaskStatus } from '../../../contracts/tasks/states.js';

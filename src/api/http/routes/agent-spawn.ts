@@ -1,5 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../../../../contracts/agents/agent-spawn.js';
+import {
+  AgentSpawned,
+  AgentSpawnRequest,
+  TaskRouted,
+  TaskRouteRequest,
+} from '../../../../contracts/agents/agent-spawn.js';
 import { Problem } from '../../../../contracts/api/http.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

@@ -1,6 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import { ApprovalRuleList, ApprovalRuleParams } from '../../../../contracts/tasks/approval-rules.js';
-import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from '../../../../contracts/tasks/approvals.js';
+import {
+  ApprovalAnswer,
+  ApprovalList,
+  ApprovalParams,
+  ApprovalResolved,
+} from '../../../../contracts/tasks/approvals.js';
 import { Problem } from '../../../../contracts/api/http.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

@@ -1,6 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { Problem } from '../../../../contracts/api/http.js';
-import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from '../../../../contracts/access/tokens.js';
+import {
+  TicketCreated,
+  TokenCreated,
+  TokenList,
+  TokenParams,
+  TokenRequest,
+} from '../../../../contracts/access/tokens.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 
