@@ -79,7 +79,7 @@ bench: build ## Measure, against baselines of the same machine and run
 chaos: build ## Kill and freeze processes at random under load, and check that nothing was lost (SECONDS= SEED= RATE= NATS=)
 	@node --enable-source-maps dist/test/chaos/main.js --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(NATS),--servers $(NATS))
 
-lint: install ## Static checks
+lint: build ## Static checks
 	@npm run --silent lint
 
 format: install ## Format all files
