@@ -53,7 +53,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 /** Folders that import nothing of their tree but these. */
-const ONLY: Readonly<Record<string, readonly string[]>> = { 'src/client': [] };
+const ONLY: Readonly<Record<string, readonly string[]>> = { 'src/client': ['.'] };
 /** What the workers may import of src: nothing that serves clients. */
 const FOR_WORKERS = [
   'sessions/transcript',

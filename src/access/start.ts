@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config/config.js';
+import type { Broker } from '../broker/connect.js';
+import { serviceOf } from '../process/lifecycle.js';
+import type { ReadModel } from '../store/read-model.js';
+import { Audit } from './audit.js';
+import { Authenticator } from './auth.js';
+import { Budget, budgetsFile } from './budgets.js';
+import { Exchanges } from './exchanges.js';
+import { SpawnRate } from './spawn-rate.js';
+import { TokenRegistry } from './tokens/registry.js';
+import { Seal } from './tokens/seal.js';
+import { Tickets } from './tokens/tickets.js';
+
+export interface AccessOptions {
+  readonly broker: Broker;
+  readonly model: ReadModel;
+  readonly config: Config;
+  /** The token that `make up` made. */
+  readonly rootToken: string;
+  readonly log: Logger;
+}
+
+export type Access = Awaited<ReturnType<typeof startAccess>>;
+
+/** Who may do what, and how much of it. @throws {BrokerError} */
+export const startAccess = ({ broker, model, config, rootToken, log }: AccessOptions) =>
+  serviceOf(async (lifecycle) => {
+    const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
+    const tokens = lifecycle.add(new TokenRegistry(broker, seal, log));
+    await tokens.start();
+    const spawnRate = lifecycle.add(new SpawnRate(config.KSI_SPAWN_RATE, broker, log));
+    spawnRate.start();
+    const audit = lifecycle.add(new Audit(broker, log));
+    const exchanges = new Exchanges(broker, model);
+    return {
+      tokens,
+      tickets: new Tickets(broker, seal),
+      authenticator: new Authenticator(rootToken, { tokens, clock: broker.clock }),
+      spawnRate,
+      audit,
+      exchanges,
+      budget: new Budget(budgetsFile(config.KSI_BUDGETS, log), model, exchanges, broker.clock),
+    };
+  });

@@ -1,0 +1,87 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config/config.js';
+import type { Access } from '../access/start.js';
+import type { AgentsService } from '../agents/start.js';
+import { TaskMessages } from '../agents/task-messages.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { Conversations } from '../conversations/conversations.js';
+import { serviceOf } from '../process/lifecycle.js';
+import type { SessionsService } from '../sessions/start.js';
+import type { Store } from '../store/start.js';
+import type { Tasks } from '../tasks/start.js';
+import { Candidates } from './candidates.js';
+import { Deleter } from './deletion/deleter.js';
+import { SessionRemover } from './deletion/session-remover.js';
+import { TaskRemover } from './deletion/task-remover.js';
+import { forgetNotAccepted } from './forget-not-accepted.js';
+import { RetentionRecords } from './records.js';
+import { Retention } from './retention.js';
+
+export interface RetentionServiceOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly store: Store;
+  readonly access: Access;
+  readonly sessions: SessionsService;
+  readonly tasks: Tasks;
+  readonly agents: AgentsService;
+  readonly conversations: Conversations;
+  readonly config: Config;
+  readonly log: Logger;
+}
+
+export type RetentionService = Awaited<ReturnType<typeof startRetention>>;
+
+/** How what has ended is deleted: on request, and by age and size. */
+export const startRetention = (options: RetentionServiceOptions) =>
+  serviceOf(async (lifecycle) => {
+    const { broker, blobs, store, access, sessions, agents, conversations, config, log } = options;
+    const { model, tail } = store;
+    const { tasks, canceller, approvalRules } = options.tasks;
+    const { names, records } = sessions;
+    const retentionRecords = new RetentionRecords(broker);
+    const deleter = new Deleter({
+      broker,
+      tasks,
+      model,
+      taskRemover: new TaskRemover({ broker, blobs, model, messages: new TaskMessages(broker, blobs), log }),
+      sessionRemover: new SessionRemover({ broker, blobs, records, names, approvalRules }),
+      canceller,
+      tokens: access.tokens,
+      records,
+      names,
+      ofOwners: [
+        agents.shared,
+        agents.identities,
+        agents.profiles,
+        approvalRules,
+        names,
+        access.exchanges,
+        retentionRecords,
+      ],
+      agents: agents.agents.remover,
+      conversations,
+    });
+    const retention = lifecycle.add(
+      new Retention({
+        broker,
+        config,
+        candidates: new Candidates({ broker, model, registry: agents.agents.registry, records }),
+        records: retentionRecords,
+        deleter,
+        isReady: () => tail.caughtUp,
+        log,
+      }),
+    );
+    return {
+      deleter,
+      retention,
+      sweep: {
+        done: 'deleted tasks that had not been accepted',
+        sweep: (signal: AbortSignal): Promise<number> =>
+          forgetNotAccepted({ model, deleter, log }, broker.clock.now(), signal),
+      },
+      run: (): void => retention.start(),
+    };
+  });

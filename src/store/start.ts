@@ -1,0 +1,37 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { STREAM } from '../../contracts/wire/names.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import { ReplayLimit } from '../events/feed.js';
+import { EventHub } from '../events/hub.js';
+import { serviceOf } from '../process/lifecycle.js';
+import { Tail } from './tail.js';
+
+export interface StoreOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly topology: Pick<TopologyKeeper, 'onAnother'>;
+  /** Of this process, for the read model. */
+  readonly folder: string;
+  readonly log: Logger;
+}
+
+const REPLAYS_AT_ONCE = 8;
+
+export type Store = Awaited<ReturnType<typeof startStore>>;
+
+/** All events as they come, and the read model that follows them. */
+export const startStore = ({ broker, blobs, topology, folder, log }: StoreOptions) =>
+  serviceOf(async (lifecycle) => {
+    const hub = lifecycle.add(new EventHub(broker, blobs, log));
+    await hub.start();
+    topology.onAnother((stream) => {
+      if (stream === STREAM.events) void hub.catchUp();
+    });
+    const limit = new ReplayLimit(REPLAYS_AT_ONCE);
+    const path = join(folder, 'read-model.mdb');
+    const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, log }));
+    return { hub, limit, tail, model: tail.model };
+  });

@@ -1,0 +1,125 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config/config.js';
+import { isEnded } from '../../contracts/tasks/states.js';
+import { STREAM } from '../../contracts/wire/names.js';
+import type { Access } from '../access/start.js';
+import type { Blobs } from '../broker/blobs.js';
+import type { Broker } from '../broker/connect.js';
+import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import { dataFolders, DiskRoom } from '../process/disk-room.js';
+import { serviceOf } from '../process/lifecycle.js';
+import type { SessionsService } from '../sessions/start.js';
+import type { Store } from '../store/start.js';
+import { mcpServersFile } from '../tools/mcp-servers.js';
+import { toolPolicyFile } from '../tools/policy-file.js';
+import { Workspaces } from '../workspaces/roots.js';
+import { Acceptor } from './accept/accept.js';
+import { IdempotencyRecords } from './accept/idempotency-records.js';
+import { OnceAcceptor } from './accept/once.js';
+import { QueueGauge } from './accept/queue-gauge.js';
+import { ApprovalDesk } from './approvals/approvals.js';
+import { ByRule } from './approvals/by-rule.js';
+import { PendingApprovals } from './approvals/pending.js';
+import { ApprovalRules } from './approvals/rules.js';
+import { BudgetKeeper } from './budget-keeper.js';
+import { DeadLetters } from './dead-letters.js';
+import { Due } from './due.js';
+import { Expirer } from './expirer.js';
+import { LostCommands } from './lost-commands.js';
+import { TaskReader } from './reader.js';
+import { Canceller } from './steer/cancel.js';
+import { Inputs } from './steer/input.js';
+import { Interrupter } from './steer/interrupt.js';
+import { Retrier } from './steer/retry.js';
+import { Sweeper, type Sweep } from './sweeper.js';
+
+export interface TasksOptions {
+  readonly broker: Broker;
+  readonly blobs: Blobs;
+  readonly topology: TopologyKeeper;
+  readonly store: Store;
+  readonly access: Access;
+  readonly sessions: SessionsService;
+  readonly config: Config;
+  readonly log: Logger;
+}
+
+export type Tasks = Awaited<ReturnType<typeof startTasks>>;
+
+/** Tasks from their acceptance to their end, as far as it is the API that acts. */
+export const startTasks = ({ broker, blobs, topology, store, access, sessions, config, log }: TasksOptions) =>
+  serviceOf(async (lifecycle) => {
+    const { hub, model } = store;
+    const { spawnRate, exchanges, budget } = access;
+    const { records, names } = sessions;
+    const gauge = new QueueGauge(broker, config, log);
+    const acceptor = lifecycle.add(
+      new Acceptor({
+        broker,
+        blobs,
+        hub,
+        model,
+        disk: new DiskRoom(dataFolders(config.KSI_DIR)),
+        gauge,
+        topology,
+        records,
+        names,
+        budget,
+        exchanges,
+        workspaces: new Workspaces(config.KSI_WORKSPACES),
+        toolPolicy: toolPolicyFile(config.KSI_TOOL_POLICY, log),
+        mcpServers: mcpServersFile(config.KSI_MCP_SERVERS, log),
+        config,
+        log,
+      }),
+    );
+    const tasks = new TaskReader(broker, blobs, hub, model, names);
+    const idempotency = new IdempotencyRecords(broker);
+    const once = new OnceAcceptor(broker, acceptor, idempotency, log);
+    const canceller = new Canceller(broker, tasks, log);
+    const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
+    const pending = lifecycle.add(new PendingApprovals(hub, model, log));
+    const approvalRules = new ApprovalRules(broker, log);
+    const byRule = lifecycle.add(new ByRule({ broker, hub, pending, rules: approvalRules, audit: access.audit, log }));
+    const due = lifecycle.add(new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log }));
+    const budgetKeeper = lifecycle.add(new BudgetKeeper({ broker, hub, model, budget, log }));
+    const hasEnded = (taskId: string): boolean => {
+      const row = model.get(taskId);
+      return row !== undefined && isEnded(row.status);
+    };
+    return {
+      gauge,
+      acceptor,
+      once,
+      tasks,
+      idempotency,
+      canceller,
+      interrupter: new Interrupter(broker, tasks),
+      inputs: new Inputs(broker, tasks),
+      retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
+      dead,
+      approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, byRule }),
+      approvalRules,
+      /** Begins what needs the read model. @param others what else is swept. @throws {BrokerError} */
+      async run(others: readonly Sweep[]): Promise<void> {
+        await pending.start();
+        byRule.start();
+        due.start();
+        const isReady = (): boolean => store.tail.caughtUp;
+        const lost = new LostCommands({ broker, model, topology, isReady, log });
+        const sweeps = [
+          ...others,
+          {
+            done: 'cancelled tasks whose command was lost with KSI_COMMANDS',
+            sweep: (signal: AbortSignal) => lost.sweep(signal),
+          },
+        ];
+        const sweeper = lifecycle.add(new Sweeper(broker, new Expirer(broker, model, log), hasEnded, sweeps, log));
+        sweeper.start();
+        topology.onAnother((stream) => {
+          if (stream === STREAM.commands) sweeper.sweep();
+        });
+        budgetKeeper.start();
+      },
+    };
+  });
