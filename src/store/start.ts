@@ -4,8 +4,8 @@ import { STREAM } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { TopologyKeeper } from '../broker/topology-keeper.js';
-import { ReplayLimit } from '../events/feed.js';
 import { EventHub } from '../events/hub.js';
+import { Limit } from '../limit.js';
 import { serviceOf } from '../process/lifecycle.js';
 import { Tail } from './tail.js';
 
@@ -30,7 +30,7 @@ export const startStore = ({ broker, blobs, topology, folder, log }: StoreOption
     topology.onAnother((stream) => {
       if (stream === STREAM.events) void hub.catchUp();
     });
-    const limit = new ReplayLimit(REPLAYS_AT_ONCE);
+    const limit = new Limit(REPLAYS_AT_ONCE);
     const path = join(folder, 'read-model.mdb');
     const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, log }));
     return { hub, limit, tail, model: tail.model };

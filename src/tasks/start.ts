@@ -6,13 +6,14 @@ import type { Access } from '../access/start.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import { sweepPlaces } from '../broker/workspace-places.js';
 import { dataFolders, DiskRoom } from '../process/disk-room.js';
 import { serviceOf } from '../process/lifecycle.js';
 import type { SessionsService } from '../sessions/start.js';
 import type { Store } from '../store/start.js';
 import { mcpServersFile } from '../tools/mcp-servers.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
-import { Workspaces } from '../workspaces/roots.js';
+import { Workspaces, writersIn } from '../workspaces/roots.js';
 import { Acceptor } from './accept/accept.js';
 import { IdempotencyRecords } from './accept/idempotency-records.js';
 import { OnceAcceptor } from './accept/once.js';
@@ -112,6 +113,10 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
           {
             done: 'cancelled tasks whose command was lost with KSI_COMMANDS',
             sweep: (signal: AbortSignal) => lost.sweep(signal),
+          },
+          {
+            done: 'repaired places in workspaces',
+            sweep: (signal: AbortSignal) => sweepPlaces(broker, writersIn(config.KSI_WORKSPACE_WRITERS), signal),
           },
         ];
         const sweeper = lifecycle.add(new Sweeper(broker, new Expirer(broker, model, log), hasEnded, sweeps, log));
