@@ -1,14 +1,15 @@
+import type { Config } from '../../contracts/config/config.js';
 import type { WorkspaceShown, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
+import type { Broker } from '../broker/connect.js';
 import { readPlaces, rootsWithPlaces } from '../broker/workspace-records.js';
 import { overlap } from '../broker/workspace-rules.js';
 import { writersIn } from '../workspaces/roots.js';
 import { guarded } from '../errors/api-error.js';
-import type { ApiContext } from '../api/context.js';
 import { maySee, type Principal } from '../access/principal.js';
 
 /** The workspaces in which tasks write, or for which they wait: those of the principal's tasks, and what is in their way. @throws {ApiError} */
 export async function workspacesOf(
-  { broker, config }: Pick<ApiContext, 'broker' | 'config'>,
+  { broker, config }: { readonly broker: Broker; readonly config: Config },
   principal: Principal,
 ): Promise<WorkspaceShown[]> {
   const roots = await guarded(() => rootsWithPlaces(broker));
