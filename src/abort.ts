@@ -1,14 +1,15 @@
-/** The calls that wait for each signal. */
+/** The functions to call for each signal. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls `listener` once `signal` aborts; a signal that has aborted already calls nothing. Any number of waits may share a signal: it gets one
- * listener, as Node takes more than ten for a leak. @returns what calls it off.
+ * Calls `listener` when `signal` aborts. Calls nothing if it has aborted already. Many waits can share a signal, and Node reports more than ten
+ * listeners as a leak, so each signal gets one real listener.
+ * @returns a function that removes `listener`
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) return () => undefined;
   const all = waiting.get(signal) ?? listened(signal);
-  // The same function may be given twice.
+  // The same function may be passed twice.
   const mine = (): void => listener();
   all.add(mine);
   return () => {

@@ -1,24 +1,24 @@
 import { onAbort } from './abort.js';
 
-/** What a process knows of time: the machine's, or a test's own. All times are in ms. */
+/** The machine's clock, or a test's. All times are in ms. */
 export interface Clock {
-  /** Since 1970; it may be set, and differs from host to host. */
+  /** Wall-clock time since 1970. It may jump, and differs between hosts. */
   now(): number;
-  /** Only grows, from a beginning of its own: for durations. */
+  /** Monotonic time, for durations. */
   monotonic(): number;
-  /** Calls once, after `ms`. Returns how to call that off. */
+  /** Calls `call` once, after `ms`. @returns a function that cancels the call */
   after(ms: number, call: () => void): () => void;
-  /** Aborts after `ms`, and keeps no process alive for that. */
+  /** Aborts after `ms`. Does not keep the process alive. */
   deadline(ms: number): AbortSignal;
 }
 
-/** Node fires a longer timer at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Node fires longer timers at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A duration as every timer takes it: whole, as `AbortSignal.timeout` refuses fractions, and rounded up, so that no wait is cut short. */
-export const timerMs = (ms: number): number => Math.min(Math.ceil(ms), LONGEST_TIMER_MS);
+/** A duration that every timer accepts. `AbortSignal.timeout` refuses fractions, so it is rounded up. */
+export const timerMs = (ms: number): number => Math.min(Math.ceil(ms), MAX_TIMER_MS);
 
-/** The machine's. Only here is its wall clock read (test/unit/clock.test.ts): other hosts' timestamps are compared with the broker's time. */
+/** The machine's clock. No other code may read the wall clock (test/unit/clock.test.ts): timestamps of hosts are compared by the broker's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -29,10 +29,10 @@ export const systemClock: Clock = {
   deadline: (ms) => AbortSignal.timeout(timerMs(ms)),
 };
 
-/** A clock's time as records and events carry it. */
+/** The time in the format of records and events. */
 export const timestampOf = (clock: Pick<Clock, 'now'>): string => new Date(clock.now()).toISOString();
 
-/** Resolves after `ms`. @throws the signal's reason once that aborts. */
+/** Resolves after `ms`. @throws the signal's reason when it aborts */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason);

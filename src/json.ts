@@ -1,6 +1,6 @@
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
-/** @returns undefined when the bytes are not UTF-8. */
+/** @returns undefined if the bytes are not UTF-8 */
 export function textOf(data: Uint8Array): string | undefined {
   try {
     return UTF8.decode(data);
@@ -9,7 +9,7 @@ export function textOf(data: Uint8Array): string | undefined {
   }
 }
 
-/** The value of a text; undefined when it is not JSON, which every check refuses. */
+/** Parses JSON. @returns undefined if the text is not JSON: every schema refuses undefined */
 export function parseText(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -18,7 +18,7 @@ export function parseText(text: string): unknown {
   }
 }
 
-/** The same of the bytes that a message holds; undefined also when they are not UTF-8. */
+/** Parses the JSON of a message. @returns undefined if the bytes are not UTF-8 or not JSON */
 export function parseJson(data: Uint8Array): unknown {
   const text = textOf(data);
   return text === undefined ? undefined : parseText(text);

@@ -1,4 +1,4 @@
-/** Lets so many run at once. The others wait for their turn, in order. */
+/** Runs a bounded number of functions at once. The others wait, in order. */
 export class Limit {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -58,7 +58,7 @@ const child = spawn(process.execPath, [...c8, ...runner, ...files], {
   env: { ...process.env, NODE_OPTIONS: options, [name]: value },
 });
 child.on('exit', (code, signal) => {
-  const left = processesMarked(marker);
+  const left = processesTagged(marker);
   for (const { pid, command } of left) {
     console.error(`Left behind by a test: process ${pid}: ${command}`);
     process.kill(pid, 'SIGKILL');
@@ -70,7 +70,7 @@ child.on('exit', (code, signal) => {
 });
 
 /** The processes that inherited `marker` (Linux; elsewhere none are found). */
-function processesMarked(environment: string): { pid: number; command: string }[] {
+function processesTagged(environment: string): { pid: number; command: string }[] {
   const found = [];
   for (const entry of safely(() => readdirSync('/proc')) ?? []) {
     if (!/^\d+$/.test(entry)) continue;

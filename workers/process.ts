@@ -3,7 +3,7 @@ import type { Config } from '../contracts/config/config.js';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config/load.js';
 import { refusePlaintext } from '../src/config/plaintext.js';
-import { startService } from '../src/process/service.js';
+import { startProcess } from '../src/process/process-service.js';
 import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
@@ -14,7 +14,7 @@ import { Worker } from './worker.js';
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const { log, onStop } = startService({ name: 'worker', level: config.KSI_LOG_LEVEL });
+  const { log, onStop } = startProcess({ name: 'worker', level: config.KSI_LOG_LEVEL });
   const connecting = new AbortController();
   let worker: Worker | undefined;
   let asked = 0;

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, readConfig } from '../config/load.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
-import { startService } from '../process/service.js';
+import { startProcess } from '../process/process-service.js';
 import { startApi, type Api } from './start.js';
 
 /** The API process. SIGTERM, SIGINT, SIGQUIT or the end of a supervisor's pipe on stdin shuts it down; a second one ends it at once. */
@@ -20,7 +20,7 @@ try {
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const { log, onStop } = startService({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } });
+  const { log, onStop } = startProcess({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } });
   const tokenFile = config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
   const token = (await readFile(tokenFile, 'utf8')).trim();
   if (token === '')

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { apiUrls } from '../cluster/endpoints.js';
 import { ConfigError, listOf, readConfig } from '../config/load.js';
 import { followSupervisor } from '../process/follow-supervisor.js';
-import { startService } from '../process/service.js';
+import { startProcess } from '../process/process-service.js';
 import { BridgeError } from './errors.js';
 import { startBridge } from './start.js';
 
@@ -18,7 +18,7 @@ try {
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const { log, onStop } = startService({
+  const { log, onStop } = startProcess({
     level: config.KSI_LOG_LEVEL,
     base: { process: config.KSI_PROCESS ?? 'bridge' },
   });

@@ -5,7 +5,7 @@ import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
 import { KsiApi } from '../client/api.js';
 import { HttpTransport, type KsiClientOptions } from '../client/http.js';
 import { NodePlatform } from '../client/platform/node.js';
-import { claimFolder } from '../process/claim.js';
+import { lockFolder } from '../process/folder-lock.js';
 import { identify } from '../process/identity.js';
 import { BridgeAgents } from './agents.js';
 import { announcer } from './announce.js';
@@ -158,7 +158,7 @@ function upstreamOf({ upstream, log }: BridgeOptions, socket: string): Upstream 
 function claim(folder: string): void {
   const me = identify(process.pid);
   if (me === undefined) throw new BridgeError('This system does not tell when a process was started.');
-  const holder = claimFolder(join(folder, 'bridge.claim'), me);
+  const holder = lockFolder(join(folder, 'bridge.claim'), me);
   if (holder !== undefined)
     throw new BridgeError(
       `Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`,

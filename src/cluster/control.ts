@@ -3,7 +3,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
-import { claimHolder } from '../process/claim.js';
+import { lockHolder } from '../process/folder-lock.js';
 import { folderId } from '../process/folder-id.js';
 import { isStopped } from '../process/identity.js';
 import { ClusterError, sentError, type SentError } from './errors.js';
@@ -116,7 +116,7 @@ export async function askSupervisor(
   request: ControlRequest,
   options: AskOptions = {},
 ): Promise<ClusterStatus> {
-  const holder = claimHolder(clusterPaths(dirname(path)).claim);
+  const holder = lockHolder(clusterPaths(dirname(path)).claim);
   const withinMs = holder !== undefined && isStopped(holder.pid) ? GOES_ON_WITHIN_MS : ANSWERS_WITHIN_MS;
   const patience = AbortSignal.timeout(withinMs);
   const signal = options.signal === undefined ? patience : AbortSignal.any([options.signal, patience]);

@@ -1,6 +1,6 @@
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
-import { claimHolder } from '../process/claim.js';
+import { lockHolder } from '../process/folder-lock.js';
 import { endStranger, signal } from '../process/end.js';
 import { identify } from '../process/identity.js';
 import { endLeftovers } from './leftovers.js';
@@ -19,7 +19,7 @@ export async function down(dir: string, progress: (text: string) => void): Promi
   const paths = clusterPaths(dir);
   let ran = false;
   // One that is suspended (SIGSTOP, Ctrl-Z) takes connections and answers none.
-  const suspended = claimHolder(paths.claim);
+  const suspended = lockHolder(paths.claim);
   if (suspended !== undefined) signal(suspended.pid, 'SIGCONT');
   try {
     const { pid } = await askSupervisor(paths.socket, { op: 'status' });
@@ -31,7 +31,7 @@ export async function down(dir: string, progress: (text: string) => void): Promi
     if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
   }
   // A supervisor whose socket is lost would start again what we end.
-  const holder = claimHolder(paths.claim);
+  const holder = lockHolder(paths.claim);
   if (holder !== undefined) {
     progress(`stopping the supervisor (${holder.pid}), which does not answer at ${paths.socket}`);
     await endStranger(holder, STOP_GRACE_MS);

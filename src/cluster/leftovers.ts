@@ -1,7 +1,7 @@
 import { endStranger } from '../process/end.js';
 import { folderId } from '../process/folder-id.js';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.js';
-import { environmentOf, processesMarked } from '../process/marked.js';
+import { environmentOf, processesTagged } from '../process/tagged-processes.js';
 import { readJson, writeJson } from './endpoints.js';
 import type { ClusterPaths } from './paths.js';
 
@@ -38,7 +38,7 @@ export const recordProcesses = (paths: ClusterPaths, processes: readonly Recorde
 export async function leftovers(paths: ClusterPaths): Promise<RecordedProcess[]> {
   const folder = existingId(paths.dir);
   if (folder === undefined) return [];
-  if (process.platform === 'linux') return processesMarked(`KSI_CLUSTER=${folder}`).flatMap(recordOf);
+  if (process.platform === 'linux') return processesTagged(`KSI_CLUSTER=${folder}`).flatMap(recordOf);
   const recorded = (await readJson(paths.processes)) as Recorded | undefined;
   return recorded?.folder === folder ? recorded.processes.filter(isAlive) : [];
 }

@@ -6,7 +6,7 @@ export interface ClusterPaths {
   readonly dir: string;
   readonly token: string;
   readonly endpoints: string;
-  /** Names the process that runs the cluster; a number follows (`claimFolder`). */
+  /** Names the process that runs the cluster; a number follows (`lockFolder`). */
   readonly claim: string;
   /** The supervisor's Unix socket. */
   readonly socket: string;

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readConfig } from '../config/load.js';
-import { claimFolder } from '../process/claim.js';
+import { lockFolder } from '../process/folder-lock.js';
 import { identify } from '../process/identity.js';
-import { startService } from '../process/service.js';
+import { startProcess } from '../process/process-service.js';
 import { ControlServer, type ControlRequest } from './control.js';
 import { ClusterError, sentError } from './errors.js';
 import { endLeftovers } from './leftovers.js';
@@ -18,12 +18,12 @@ import { Supervisor, type ClusterStatus } from './supervisor.js';
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const { log, onStop, onReopen } = startService({ name: 'supervisor', level: config.KSI_LOG_LEVEL });
+  const { log, onStop, onReopen } = startProcess({ name: 'supervisor', level: config.KSI_LOG_LEVEL });
   const paths = clusterPaths(config.KSI_DIR);
   await makeFolders(paths);
   const me = identify(process.pid);
   if (me === undefined) throw new ClusterError('internal', 'This system does not tell when a process was started.');
-  const holder = claimFolder(paths.claim, me);
+  const holder = lockFolder(paths.claim, me);
   if (holder !== undefined) return tell({ taken: holder.pid });
 
   const progress = (text: string): void => {

@@ -1,4 +1,4 @@
-/** The environment holds faults; `faults` has one line for each, every one naming its variable. */
+/** The configuration is invalid. `faults` has one line for each fault, which names its variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];

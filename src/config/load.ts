@@ -8,17 +8,17 @@ export { ConfigError };
 
 type Property = { type?: string; default?: unknown };
 
-/** What the environment says, faults and all. */
+/** The configuration in the environment, with its faults. */
 export interface ExaminedConfig {
-  /** Values by name; one that has none is left out. */
+  /** Values by name. A variable without value and default is absent. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** Names of those that the environment sets; the others are defaults. */
+  /** Names of the variables that the environment sets. The other values are defaults. */
   readonly set: ReadonlySet<string>;
-  /** A line for each, which names its variable. */
+  /** One line for each fault, which names its variable. */
   readonly faults: readonly string[];
 }
 
-/** Reads the whole configuration from `env`, and says what is wrong with it. An empty variable counts as unset. */
+/** Reads the whole configuration from `env` and lists its faults. An empty variable counts as unset. */
 export function examineConfig(env: Readonly<Record<string, string | undefined>>): ExaminedConfig {
   const values: Record<string, unknown> = {};
   const set = new Set<string>();
@@ -63,7 +63,7 @@ const OWN_LIMITS = new Map<string, string>([
 ]);
 
 /**
- * Reads the whole configuration from `env`. Variables that KSI doesn't know are left alone.
+ * Reads the whole configuration from `env`. Ignores unknown variables.
  * @throws {ConfigError} with all faults at once.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {

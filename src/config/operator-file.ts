@@ -7,20 +7,20 @@ import { ConfigError } from './error.js';
 export interface OperatorFileOptions<S extends TSchema> {
   /** The variable that names the file. */
   readonly variable: string;
-  /** Undefined: there is none. */
+  /** Undefined if there is no file. */
   readonly path: string | undefined;
   readonly schema: S;
-  /** What holds without a file. */
+  /** The value without a file. */
   readonly none: Static<S>;
-  /** What the schema can't tell is wrong; undefined: nothing. */
-  readonly whyNot?: (value: Static<S>) => string | undefined;
+  /** Finds faults that the schema cannot express. */
+  readonly faultOf?: (value: Static<S>) => string | undefined;
   readonly log: Logger;
 }
 
-/** How long a change of the file may go unseen. */
-const LOOK_MS = 1_000;
+/** How long a change of the file may go unnoticed. */
+const CHECK_INTERVAL_MS = 1_000;
 
-/** A JSON file of the operator's, as it is now. */
+/** A JSON file of the operator. Changes take effect without a restart. */
 export class OperatorFile<S extends TSchema> {
   readonly #options: OperatorFileOptions<S>;
   #value: Static<S>;
@@ -37,21 +37,21 @@ export class OperatorFile<S extends TSchema> {
     this.#value = this.#read(path);
   }
 
-  /** One that can't be read any more leaves the last one in force. */
+  /** If the file can no longer be read, the last value stays in force. */
   get current(): Static<S> {
     const { path, log } = this.#options;
     const now = performance.now();
-    if (path === undefined || now - this.#lookedAt < LOOK_MS) return this.#value;
+    if (path === undefined || now - this.#lookedAt < CHECK_INTERVAL_MS) return this.#value;
     this.#lookedAt = now;
     try {
       const version = this.#versionOf(path);
       if (version === this.#version) return this.#value;
       this.#value = this.#read(path);
-      // Not before: what can't be read now may be later, without a change that could be seen (of its mode, for example).
+      // Set last: an unreadable file may become readable without a visible change, for example by a change of its mode.
       this.#version = version;
-      log.info({ file: path }, 'a file of the operator was read anew');
+      log.info({ file: path }, 'reloaded a file of the operator');
     } catch (error) {
-      log.error({ err: error }, 'a file of the operator cannot be read; what it held before stays in force');
+      log.error({ err: error }, 'could not read a file of the operator; its last content stays in force');
     }
     return this.#value;
   }
@@ -74,7 +74,7 @@ export class OperatorFile<S extends TSchema> {
     }
     const checked = check(this.#options.schema, raw);
     if (!checked.ok) throw this.#fault(checked.faults.map(({ field, message }) => `${field}: ${message}`).join('; '));
-    const why = this.#options.whyNot?.(checked.value);
+    const why = this.#options.faultOf?.(checked.value);
     if (why !== undefined) throw this.#fault(why);
     return checked.value;
   }

@@ -1,13 +1,13 @@
 import type { Config } from '../../contracts/config/config.js';
 import { ConfigError } from './error.js';
 
-/** An address that only this machine can reach. */
+/** Whether only this machine can reach the address. */
 export const isLoopback = (host: string): boolean =>
   /^(localhost|::1|\[::1\]|127(\.[0-9]{1,3}){3})$/.test(host.toLowerCase());
 
 /**
- * What is served in plaintext stays on this machine, unless the operator says otherwise.
- * @param why not, and what to do. @throws {ConfigError}
+ * Refuses to serve plaintext to other machines, unless the operator allows it.
+ * @param why the reason, and what to do. @throws {ConfigError}
  */
 export function refusePlaintext(
   { KSI_HOST: host, KSI_ALLOW_PLAINTEXT: allowed }: Pick<Config, 'KSI_HOST' | 'KSI_ALLOW_PLAINTEXT'>,

@@ -3,19 +3,22 @@ import type { Fault } from '../../contracts/wire/check.js';
 import type { RateState } from '../../contracts/access/rates.js';
 import { isBrokerError, isOutOfStorage, isTooLarge } from '../broker/errors.js';
 
-/** An answer that is an error, over HTTP, WebSocket and NATS alike. */
+/** An error for a client, over HTTP, WebSocket or NATS. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: ApiErrorCode;
   readonly faults: readonly Fault[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
-  /** Of the token's rate, when that was the reason. */
+  /** The token's rate limit, if that was the reason. */
   readonly rate: RateState | undefined;
 
   readonly #final: boolean;
 
-  /** @param what the specifics of this case; the code's own text goes with it. `final`: the same would be refused again, although most errors of the code pass. */
+  /**
+   * @param what the details of this case. The code adds its own text.
+   * @param options `final`: a retry will not help, although it helps for most errors of this code.
+   */
   constructor(
     code: ApiErrorCode,
     what: string,
@@ -35,7 +38,7 @@ export class ApiError extends Error {
     this.retryAfter = options.retryAfter ?? RETRY_AFTER[code];
   }
 
-  /** The same may succeed later. A budget that names no time is spent for good. */
+  /** Whether a retry may succeed. A budget without a period stays spent. */
   get retryable(): boolean {
     if (this.code === 'budget_exceeded' && this.retryAfter === undefined) return false;
     return isRetryable(this.code) && !this.#final;
@@ -55,7 +58,7 @@ const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   rate_limited: 1,
 };
 
-/** What a failure of the broker means to a client. */
+/** The error of a client for a failure of the broker. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (isOutOfStorage(error)) return new ApiError('disk_full', 'The broker has no storage left', { cause: error });
@@ -68,7 +71,7 @@ export function apiErrorOf(error: unknown): ApiError {
   return new ApiError('internal', 'An unexpected failure', { cause: error });
 }
 
-/** Does something with the broker for a client. @throws {ApiError} whatever fails. */
+/** Turns every failure of `work` into an error for the client. @throws {ApiError} */
 export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -5,7 +5,7 @@ import { ApiError, apiErrorOf } from './api-error.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
-/** The RFC 9457 document of an error: what happened, and what to do next. */
+/** The problem document (RFC 9457) of an error: what happened, and what to do next. */
 export function problemOf(error: ApiError, requestId?: string): Problem {
   const { title, status, next } = API_ERRORS[error.code];
   return {
@@ -19,7 +19,7 @@ export function problemOf(error: ApiError, requestId?: string): Problem {
   };
 }
 
-/** Fastify's own errors that a client can cause, and what they are of ours. */
+/** KSI's codes for those errors of Fastify that a client can cause. */
 const FASTIFY_CODES: Readonly<Record<string, ApiErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
@@ -30,13 +30,13 @@ const FASTIFY_CODES: Readonly<Record<string, ApiErrorCode>> = {
   FST_ERR_ASYNC_CONSTRAINT: 'invalid_request',
 };
 
-/** Whatever was thrown, as one of our errors. */
+/** Turns anything thrown into an ApiError. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const { code, message, statusCode } = error as Partial<FastifyError>;
   const known = code === undefined ? undefined : FASTIFY_CODES[code];
   if (known !== undefined) return new ApiError(known, message ?? '', { cause: error });
-  // The JSON parser's own errors, and other refusals of Fastify.
+  // The JSON parser throws SyntaxErrors. Fastify has more refusals than the table.
   if (error instanceof SyntaxError) return new ApiError('invalid_json', message ?? '', { cause: error });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new ApiError('invalid_request', message ?? '', { cause: error });

@@ -1,17 +1,17 @@
 import { Ajv, MissingRefError, type ErrorObject } from 'ajv';
-import type { Mismatch, Question, Verdict } from './verdict.js';
+import type { Mismatch, ValidationRequest, ValidationResult } from './validation.js';
 
-/** The options of Claude's own check of the answer (2.1.330): what it refuses as a schema must be refused before it runs, and nothing else. */
+/** The options that Claude Code (2.1.330) uses to check an answer. KSI must refuse exactly the schemas that Claude would refuse. */
 const AS_CLAUDE = { allErrors: true, validateFormats: false, multipleOfPrecision: 6 } as const;
 
-/** Of all mismatches together. One alone may hold the schema twice. */
-const MOST_CHARS = 150_000;
+/** Of all mismatches together. A single mismatch may contain the schema twice. */
+const MAX_CHARS = 150_000;
 
-/** The beginning of Ajv's words for a `$schema` that it does not know. */
+/** Ajv's message for an unknown `$schema` begins with this. */
 const UNKNOWN_DRAFT = 'no schema with key or ref';
 
-/** Answers in full. Run it in a thread of its own: a schema can make it take any time (`pattern`), and compiles to code. */
-export function validate({ schema, answer }: Question): Verdict {
+/** Call it in a thread of its own: a schema compiles to code, and its `pattern` may take any amount of time. */
+export function validate({ schema, answer }: ValidationRequest): ValidationResult {
   if (schema['type'] !== 'object')
     return noSchema('/type', 'must be "object": Claude answers with the input of a tool, which is an object');
   if (schema['$async'] !== undefined) return noSchema('/$async', 'is not supported');
@@ -26,9 +26,12 @@ export function validate({ schema, answer }: Question): Verdict {
   }
 }
 
-const noSchema = (path: string, message: string): Verdict => ({ kind: 'no_schema', mismatches: [{ path, message }] });
+const noSchema = (path: string, message: string): ValidationResult => ({
+  kind: 'no_schema',
+  mismatches: [{ path, message }],
+});
 
-/** One for each path: of alternatives that all fail, the first says most. */
+/** One mismatch for each path. If all alternatives fail, the first is the most useful. */
 function mismatchesOf(errors: readonly ErrorObject[] | null | undefined): Mismatch[] {
   const byPath = new Map<string, Mismatch>();
   for (const { instancePath: path, keyword, message = '', params } of errors ?? []) {
@@ -38,29 +41,30 @@ function mismatchesOf(errors: readonly ErrorObject[] | null | undefined): Mismat
   return someOf([...byPath.values()]);
 }
 
-/** As many as fit into an event together with the rest of it: each item of a long list may be wrong. */
+/** As many mismatches as fit into an event. Each item of a long list may be wrong. */
 function someOf(all: readonly Mismatch[]): Mismatch[] {
   let chars = 0;
-  const some = all.filter((each) => (chars += JSON.stringify(each).length) <= MOST_CHARS);
+  const some = all.filter((each) => (chars += JSON.stringify(each).length) <= MAX_CHARS);
   const left = all.length - some.length;
   return left === 0 ? some : [...some, { path: '', message: `there are ${left} more mismatches` }];
 }
 
-/** Ajv names neither the values that are allowed nor the field that is too much. */
+/** Adds the allowed values, or the superfluous field, which Ajv's message lacks. */
 function worded(message: string, params: Record<string, unknown>): string {
   const named = params['allowedValues'] ?? params['allowedValue'] ?? params['additionalProperty'];
   return named === undefined ? message : `${message}: ${JSON.stringify(named)}`;
 }
 
 const whyFailed = (error: unknown): string => {
-  if (error instanceof MissingRefError) return `names nothing in this schema: ${error.missingRef}. It is not fetched`;
+  if (error instanceof MissingRefError)
+    return `refers to ${error.missingRef}, which is not in this schema. KSI fetches no schemas`;
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(UNKNOWN_DRAFT)
-    ? 'must be absent or http://json-schema.org/draft-07/schema#: Claude knows draft 7 alone'
+    ? 'must be absent or http://json-schema.org/draft-07/schema#: Claude supports draft 7 only'
     : message;
 };
 
-/** Ajv says what it could not compile, but not where that stands. */
+/** Finds the place of a compile error, which Ajv does not report. */
 function whereFailed(schema: object, error: unknown): string {
   if (!(error instanceof Error)) return '';
   if (error.message.startsWith(UNKNOWN_DRAFT)) return '/$schema';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity } from './identity.js';
 
-/** How often a process that isn't our child is looked at: the system tells only parents of an end. */
-const LOOK_MS = 50;
+/** The system reports the end of a process only to its parent, so others must poll. */
+const POLL_MS = 50;
 
-/** Sends a signal; a process that is gone is no error. @returns whether it was there. */
+/** Sends a signal. A process that has ended is no error. @returns whether the process existed */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, name);
@@ -15,8 +15,8 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
 }
 
 /**
- * Ends a process that isn't our child: SIGTERM, and SIGKILL to its group when it takes longer than `graceMs`.
- * Resolves when it is gone. Never touches another one that got the same pid.
+ * Ends a process that is not our child: SIGTERM first, then SIGKILL to its group after `graceMs`.
+ * Resolves when the process is gone. Never touches a later process with the same pid.
  */
 export async function endStranger(identity: ProcessIdentity, graceMs: number): Promise<void> {
   if (!isAlive(identity)) return;
@@ -28,11 +28,11 @@ export async function endStranger(identity: ProcessIdentity, graceMs: number): P
       killed = true;
       killGroup(identity.pid);
     }
-    await sleep(LOOK_MS);
+    await sleep(POLL_MS);
   }
 }
 
-/** SIGKILL to a process and, when it leads one, its group. */
+/** Sends SIGKILL to the process group that `pid` leads, or to the process if it leads none. */
 export function killGroup(pid: number): void {
   if (!signal(-pid, 'SIGKILL')) signal(pid, 'SIGKILL');
 }

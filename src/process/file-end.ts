@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** The last lines of a file, of at most `bytes` bytes; '' when there is no such file. */
+/** The last lines of a file, from at most its last `bytes` bytes. '' if there is no such file. */
 export async function endOfFile(path: string, lines: number, bytes = 65_536): Promise<string> {
   let file;
   try {

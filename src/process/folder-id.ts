@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 
-/** Tells a folder from a copy of it. Moving the folder within its file system keeps the id; every copy has another one. */
+/** Distinguishes a folder from its copies. A move within the file system keeps the id. Every copy has another id. */
 export function folderId(folder: string): string {
   const { dev, ino } = statSync(folder, { bigint: true });
   return `${dev}:${ino}`;

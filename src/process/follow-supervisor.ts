@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs';
 
-/** Whoever started us with a pipe holds the other end of it: its end is ours. */
+/** If stdin is a pipe, its writer is our supervisor. Stops this process when the supervisor ends. */
 export function followSupervisor(stop: () => void): void {
   const stdin = fstatSync(0);
   if (!stdin.isFIFO() && !stdin.isSocket()) return;

@@ -1,10 +1,10 @@
-/** Something that runs until it is stopped. */
+/** A part of a process that runs until it is stopped. */
 export interface Service {
-  /** Resolves when none of its work is under way. Idempotent. */
+  /** Resolves when its work has ended. Idempotent. */
   stop(): Promise<unknown>;
 }
 
-/** Services that are stopped in the reverse order of their start. */
+/** Stops services in the reverse order of their start. */
 export class Lifecycle implements Service {
   readonly #services: Pick<Service, 'stop'>[] = [];
   #stopping: Promise<void> | undefined;
@@ -15,7 +15,7 @@ export class Lifecycle implements Service {
     return service;
   }
 
-  /** @throws {AggregateError} when a service could not be stopped. The others are stopped nevertheless. */
+  /** @throws {AggregateError} when a service could not be stopped. It stops the others nevertheless. */
   stop(): Promise<void> {
     return (this.#stopping ??= this.#stopAll());
   }
@@ -29,7 +29,7 @@ export class Lifecycle implements Service {
 }
 
 /**
- * Builds a service out of others. If the build fails, the services that it had started are stopped.
+ * Builds a service from others. If the build fails, it stops the services that were already started.
  * @param build adds each service that it starts to the lifecycle.
  */
 export async function serviceOf<T extends object>(build: (lifecycle: Lifecycle) => Promise<T>): Promise<T & Service> {

@@ -2,15 +2,15 @@ import { closeSync, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import { systemClock } from '../clock.js';
 
 const STDERR = 2;
-/** How often a log looks whether its file was renamed or deleted. */
-const LOOK_MS = 1_000;
-/** A pipe that is full takes more in a moment. A reader that has stopped must not stop us. */
-const TRIES = 20;
+/** How often to check whether the file was renamed or deleted. */
+const CHECK_INTERVAL_MS = 1_000;
+/** A full pipe usually has room again in a moment. A stopped reader must not stop us. */
+const MAX_TRIES = 20;
 const PAUSE_MS = 5;
 
 /**
- * Where a process writes its log lines: the file `path`, else stderr. No failure ends the process. A line that cannot be written is
- * dropped; the next line that can be written is preceded by how many were dropped, and why.
+ * Writes log lines to the file `path`, or to stderr without a path. No failure ends the process. It drops a line that cannot be written.
+ * Before the next line, it writes how many lines were dropped, and why.
  */
 export class LogFile {
   readonly #path: string | undefined;
@@ -27,7 +27,7 @@ export class LogFile {
   }
 
   write(line: string): void {
-    if (performance.now() - this.#lookedAt > LOOK_MS) this.#follow();
+    if (performance.now() - this.#lookedAt > CHECK_INTERVAL_MS) this.#follow();
     try {
       if (this.#dropped > 0) this.#writeAll(this.#droppedLine());
       this.#dropped = 0;
@@ -59,7 +59,7 @@ export class LogFile {
       const [at, ours] = [statSync(this.#path), fstatSync(this.#fd)];
       if (at.ino === ours.ino && at.dev === ours.dev) return;
     } catch {
-      // It was renamed or deleted, and nobody has made a new one.
+      // The file was renamed or deleted, and there is no new one yet.
     }
     this.reopen();
   }
@@ -76,8 +76,8 @@ export class LogFile {
         offset += writeSync(this.#fd, bytes, offset);
         this.#torn = offset < bytes.length;
       } catch (error) {
-        // Its reader had its time when the last line was dropped.
-        const most = this.#dropped > 0 ? 0 : TRIES;
+        // The last line already waited for this reader.
+        const most = this.#dropped > 0 ? 0 : MAX_TRIES;
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > most) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
       }

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 
-/** Whether a port could be listened on a moment ago. */
+/** Whether a server could listen on the port a moment ago. */
 export async function isPortFree(host: string, port: number): Promise<boolean> {
   return (await listenBriefly(host, port)) !== undefined;
 }
 
-/** `preferred` if free, else one that the system picks. */
+/** Returns `preferred` if it is free, otherwise a port that the system picks. */
 export async function freePort(host: string, preferred = 0): Promise<number> {
   const port = (await listenBriefly(host, preferred)) ?? (await listenBriefly(host, 0));
   if (port === undefined) throw new Error(`no port is free on ${host}`);

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 
 /**
- * A child process that has the pipes that it was started with, stdin among them.
- * @throws EMFILE; without a descriptor left, `spawn` gives back a process without any pipe, and tells only later why. Near the limit
- * the system calls a further descriptor for the child invalid.
+ * Starts a child process and checks that it has its pipes.
+ * @throws EMFILE if no descriptor is left. `spawn` itself returns a process without pipes then, and reports the error later. Near the limit,
+ * `spawn` fails with EINVAL instead.
  */
 export function withPipes<C extends ChildProcess>(spawned: () => C): C {
   let child: C;
@@ -14,7 +14,7 @@ export function withPipes<C extends ChildProcess>(spawned: () => C): C {
     throw code === 'EINVAL' && syscall === 'spawn' ? tooManyOpen(error) : error;
   }
   if ((child.stdin as C['stdin'] | undefined) !== undefined) return child;
-  // Unheard, it would end the process.
+  // Without a listener, the error would end our process.
   child.once('error', () => undefined);
   throw tooManyOpen();
 }

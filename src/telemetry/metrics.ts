@@ -1,20 +1,20 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Usage } from '../../contracts/access/usage.js';
 
-/** The API's Prometheus metrics, in a registry of their own. */
+/** The Prometheus metrics of an API. */
 export class Metrics {
   readonly registry = new Registry();
-  /** What names owners: for tokens that see all of them. */
+  /** Metrics with owners' names, for tokens that see all owners. */
   readonly #ofOwners = new Registry();
   readonly spawns = new Counter({
     name: 'ksi_spawn_requests_total',
-    help: 'Spawn requests by how they were answered: accepted, or the code of the error.',
+    help: 'Spawn requests by result: accepted, replayed, or the code of the error.',
     labelNames: ['result'],
     registers: [this.registry],
   });
   readonly durations = new Histogram({
     name: 'ksi_spawn_duration_seconds',
-    help: 'From the acceptance of a task to its outcome, by that outcome; every API counts every task.',
+    help: 'Time from the acceptance of a task to its outcome, by outcome. Every API counts every task.',
     labelNames: ['status'],
     buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600],
     registers: [this.registry],
@@ -27,13 +27,13 @@ export class Metrics {
   });
   readonly cost = new Counter({
     name: 'ksi_cost_usd_total',
-    help: "What tasks cost in US dollars, by Claude's own figures; every API counts every task.",
+    help: 'Cost of tasks in US dollars, as Claude reports it. Every API counts every task.',
     labelNames: ['owner'],
     registers: [this.#ofOwners],
   });
   readonly tokens = new Counter({
     name: 'ksi_tokens_total',
-    help: 'Tokens that tasks took, by kind; every API counts every task.',
+    help: 'Tokens that tasks used, by kind. Every API counts every task.',
     labelNames: ['owner', 'kind'],
     registers: [this.#ofOwners],
   });
@@ -45,12 +45,12 @@ export class Metrics {
   readonly queueLength: Gauge;
   #active = 0;
 
-  /** @param queueLength tasks in the command stream, as last seen. */
+  /** @param queueLength the last known number of tasks in the command stream */
   constructor(queueLength: () => number) {
     collectDefaultMetrics({ register: this.registry });
     this.queueLength = new Gauge({
       name: 'ksi_queue_length',
-      help: 'Tasks that stood in the command stream when this API last looked.',
+      help: 'Tasks in the command stream when this API last checked.',
       registers: [this.registry],
       collect() {
         this.set(queueLength());
@@ -58,7 +58,7 @@ export class Metrics {
     });
   }
 
-  /** In Prometheus' text format. @param allOwners with the figures that name owners. */
+  /** The metrics in Prometheus' text format. @param allOwners includes metrics with owners' names */
   text(allOwners: boolean): Promise<string> {
     return (allOwners ? Registry.merge([this.registry, this.#ofOwners]) : this.registry).metrics();
   }
@@ -67,7 +67,7 @@ export class Metrics {
     return this.#active;
   }
 
-  /** Counts what an attempt took. */
+  /** Counts the usage of an attempt. */
   took(owner: string, usage: Usage): void {
     this.cost.inc({ owner }, usage.cost_usd);
     this.tokens.inc({ owner, kind: 'input' }, usage.input_tokens);
@@ -76,7 +76,7 @@ export class Metrics {
     this.tokens.inc({ owner, kind: 'cache_write' }, usage.cache_write_tokens);
   }
 
-  /** Counts a client. Returns how to count it off, once. */
+  /** Counts a client. @returns a function to call once, when the client has gone */
   connected(): () => void {
     this.#count(1);
     let counted = true;

@@ -10,7 +10,7 @@ export interface Layer {
 }
 
 /** What a task asks for. */
-export interface AskedTools {
+export interface RequestedTools {
   readonly allowed_tools?: readonly string[];
   readonly disallowed_tools?: readonly string[];
 }
@@ -22,14 +22,14 @@ const layer = (of: Layer['of'], { allow, deny = [] }: ToolLimits): Layer => ({
 });
 
 /** All that limits an owner's task. */
-export const layersOf = (policy: ToolPolicy, owner: string, asked: AskedTools): readonly Layer[] => [
+export const layersOf = (policy: ToolPolicy, owner: string, asked: RequestedTools): readonly Layer[] => [
   layer("the operator's policy", policy),
   layer("the owner's policy", policy.owners?.[owner] ?? {}),
   layer('the request', { deny: [...(asked.disallowed_tools ?? [])] }),
 ];
 
 /** @returns why a rule can't be asked for, naming what forbids it; undefined when it can. */
-export function whyNotAsked(layers: readonly Layer[], text: string): string | undefined {
+export function requestFault(layers: readonly Layer[], text: string): string | undefined {
   const asked = parseRule(text);
   for (const { of, allow, deny } of layers) {
     const denied = deny.find((rule) => covers(rule, asked));
@@ -49,7 +49,7 @@ const deniesSome = (rule: ToolRule, tool: string): boolean =>
 const ANSWERING = 'StructuredOutput';
 
 /** @returns why a tool can't be used so, naming what forbids it; undefined when it can. */
-export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
+export function useFault(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
   if (tool === ANSWERING) return undefined;
   for (const { of, allow, deny } of layers) {
     const denied = deny.find(
@@ -66,14 +66,10 @@ export function whyNotUsed(layers: readonly Layer[], tool: string, input: Record
 
 /**
  * Claude's own rules have judged what it wrote, not what a person makes of it: so a denial that only they could tell forbids that.
- * @returns as `whyNotUsed`.
+ * @returns as `useFault`.
  */
-export function whyNotEdited(
-  layers: readonly Layer[],
-  tool: string,
-  input: Record<string, unknown>,
-): string | undefined {
-  const why = whyNotUsed(layers, tool, input);
+export function editFault(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
+  const why = useFault(layers, tool, input);
   if (why !== undefined) return why;
   for (const { of, deny } of layers) {
     const untold = deny.find((rule) => mayConcern(rule, tool) && !isTold(rule));

@@ -7,9 +7,9 @@ export type McpServersFile = OperatorFile<typeof McpServers>;
 
 /** The MCP servers that the operator keeps. Without a file there are none. @throws {ConfigError} */
 export const mcpServersFile = (path: string | undefined, log: Logger): McpServersFile =>
-  new OperatorFile({ variable: 'KSI_MCP_SERVERS', path, schema: McpServers, none: {}, whyNot, log });
+  new OperatorFile({ variable: 'KSI_MCP_SERVERS', path, schema: McpServers, none: {}, faultOf, log });
 
-const whyNot = (servers: McpServers): string | undefined =>
+const faultOf = (servers: McpServers): string | undefined =>
   Object.hasOwn(servers, HANDS_SERVER) ? `${HANDS_SERVER} is the name of KSI's own server` : undefined;
 
 /** Those of an owner's that are named; one that there isn't, or not for them, is only named. */

@@ -7,12 +7,12 @@ export type ToolPolicyFile = OperatorFile<typeof ToolPolicy>;
 
 /** The operator's tool policy. Without a file nothing is limited. @throws {ConfigError} */
 export const toolPolicyFile = (path: string | undefined, log: Logger): ToolPolicyFile =>
-  new OperatorFile({ variable: 'KSI_TOOL_POLICY', path, schema: ToolPolicy, none: {}, whyNot, log });
+  new OperatorFile({ variable: 'KSI_TOOL_POLICY', path, schema: ToolPolicy, none: {}, faultOf, log });
 
 const JUDGED =
   'of the uses of a tool, only Bash(words:*) and WebFetch(domain:name) can be named here; for others allow the tool and deny uses';
 
-function whyNot(policy: ToolPolicy): string | undefined {
+function faultOf(policy: ToolPolicy): string | undefined {
   const allowed = [policy, ...Object.values(policy.owners ?? {})].flatMap(({ allow = [] }) => allow);
   const bad = allowed.find((text) => !isJudged(text));
   return bad === undefined ? undefined : `allow: ${bad}: ${JUDGED}`;

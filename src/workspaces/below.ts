@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 
-/** Whether `path` is `folder` or something in it, by their names alone. */
+/** Whether `path` is `folder` or lies in it. Compares names only: resolve links first. */
 export function isBelow(path: string, folder: string): boolean {
   const from = relative(folder, path);
   return from !== '..' && !from.startsWith('../') && !from.startsWith('/');

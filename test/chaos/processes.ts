@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 
 /** How often the processes are looked at: the system tells nobody but a parent of an end. */
 const LOOK_MS = 50;
 
 /** Ids of the workers whose processes of Claude run below `pid`. */
 export function workersBelow(pid: number, marker: string): string[] {
-  const ids = processesMarked(marker)
+  const ids = processesTagged(marker)
     .filter((candidate) => ancestors(candidate).includes(pid))
     .map((candidate) => environmentOf(candidate, 'KSI_WORKER_ID'));
   return [...new Set(ids.filter((id) => id !== undefined))];
@@ -20,7 +20,7 @@ export async function untilGone(
   withinMs: number,
 ): Promise<{ count: number; goneMs: number; left: number[] }> {
   const begun = performance.now();
-  const of = (): number[] => workerIds.flatMap((id) => processesMarked(workerMarker(id)));
+  const of = (): number[] => workerIds.flatMap((id) => processesTagged(workerMarker(id)));
   const count = of().length;
   for (;;) {
     const left = of();

@@ -6,7 +6,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { readJson, type Endpoints } from '../../src/cluster/endpoints.js';
 import { signal as sendSignal } from '../../src/process/end.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';
 import { seededRandom } from '../fixtures/random.js';
@@ -57,7 +57,7 @@ export async function runChaos(options: RunOptions): Promise<TestCluster> {
     if (down.code !== 0) say(`ksi down ended with ${down.code}: ${down.stderr}`);
   }
   recorder.damage.push(...(await damageIn(join(cluster.dir, 'logs'))));
-  const pids = processesMarked(`${MARKER}=${id}`);
+  const pids = processesTagged(`${MARKER}=${id}`);
   if (pids.length > 0) recorder.leftovers.push({ what: 'processes after `ksi down`', pids });
   for (const pid of pids) sendSignal(pid, 'SIGKILL');
   return cluster;

@@ -3,7 +3,7 @@ import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events/events.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { assertGapless, storedEvents } from '../fixtures/stored-events.js';
 import { workerProcess } from '../fixtures/worker-process.js';
@@ -15,7 +15,7 @@ const ONE_ATTEMPT = { command: { policy: { max_attempts: 1 } } };
 
 /** Resolves when no Claude of a worker is left; nothing tells of the end of somebody else's child, so it looks. */
 async function claudeGone(workerId: string): Promise<void> {
-  while (processesMarked(workerMarker(workerId)).length > 0) await sleep(20);
+  while (processesTagged(workerMarker(workerId)).length > 0) await sleep(20);
 }
 
 const retries = (taskId: string): EventData<'SPAWN_RETRY'>[] =>

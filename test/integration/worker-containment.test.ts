@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events/events.js';
 import { findContainment, GROUP_ONLY } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { WorkerLab } from '../fixtures/worker.js';
 
@@ -30,7 +30,7 @@ describe(
     /** Resolves when none of them is there; nothing tells of the end of somebody else's child, so it looks. */
     async function gone(marker: string): Promise<void> {
       const since = performance.now();
-      while (processesMarked(marker).length > 0) await sleep(20);
+      while (processesTagged(marker).length > 0) await sleep(20);
       assert.ok(performance.now() - since < GONE_MS);
     }
 
@@ -41,7 +41,7 @@ describe(
       const { data } = await lab.event('SPAWN_START', taskId);
       const marker = workerMarker(data.worker_id);
       // claude, its child, and the grandchild that left it; while one becomes another program its environment can't be read.
-      while (processesMarked(marker).length < 3) await sleep(20);
+      while (processesTagged(marker).length < 3) await sleep(20);
       return marker;
     }
 
@@ -62,7 +62,7 @@ describe(
         const { worker } = await lab.worker({ containment });
         const marker = await running();
         await worker.stop({ quick: true });
-        assert.deepEqual(processesMarked(marker), []);
+        assert.deepEqual(processesTagged(marker), []);
       });
 
       it(`is gone when its task has ended, what left the group included (${kind})`, async () => {
@@ -80,9 +80,9 @@ describe(
       const [id = ''] = marker.split('=').slice(1);
       for (const pid of [...guardsOf(id), child.pid ?? 0]) process.kill(pid, 'SIGKILL');
       await once(child, 'exit');
-      assert.ok(processesMarked(marker).length > 0, 'nobody is left to end them');
+      assert.ok(processesTagged(marker).length > 0, 'nobody is left to end them');
       await lab.worker();
-      assert.deepEqual(processesMarked(marker), []);
+      assert.deepEqual(processesTagged(marker), []);
     });
 
     it('is gone also when the guard was killed before the worker', async () => {
@@ -94,7 +94,7 @@ describe(
       while (guardsOf(worker.id).some((pid) => guards.includes(pid)) || guardsOf(worker.id).length === 0)
         await sleep(20);
       await worker.stop({ quick: true });
-      assert.deepEqual(processesMarked(marker), []);
+      assert.deepEqual(processesTagged(marker), []);
       assert.deepEqual(guardsOf(worker.id), []);
     });
   },

@@ -8,7 +8,7 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { systemClock } from '../../src/clock.js';
 
@@ -54,7 +54,7 @@ describe('control of a running task', () => {
     assert.ok(start.data.attempt === 1);
     await lab.outcome(behind.taskId);
     await lab.until(() => (lab.ends.length >= 2 ? true : undefined));
-    assert.deepEqual(processesMarked(workerMarker(data.worker_id)), []);
+    assert.deepEqual(processesTagged(workerMarker(data.worker_id)), []);
     assert.deepEqual(outcomes(taskId), ['SPAWN_CANCELLED']);
     assert.equal(await lastBySubject(lab.broker, STREAM.commands, SUBJECT.session(sessionId)), undefined);
   });

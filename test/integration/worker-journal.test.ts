@@ -11,7 +11,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { OutboxItem } from '../../workers/attempt/outbox.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { workerProcess } from '../fixtures/worker-process.js';
@@ -41,7 +41,7 @@ describe('a worker that starts where another was killed', () => {
     const again = await lab.event('SPAWN_START', taskId, ({ attempt }) => attempt === 2);
     assert.ok(performance.now() - since < 2_000);
     assert.equal(again.data.worker_id, worker.id);
-    assert.deepEqual(processesMarked(workerMarker(start.data.worker_id)), []);
+    assert.deepEqual(processesTagged(workerMarker(start.data.worker_id)), []);
     assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_lost');
     assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
     assert.deepEqual(await readdir(join(lab.dir, 'workers')), [worker.id]);

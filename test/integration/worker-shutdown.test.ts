@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
@@ -48,7 +48,7 @@ describe('a worker process that hears SIGTERM', () => {
     await lab.event('SPAWN_MESSAGE', taskId);
     const { worker_id: id } = (await lab.event('SPAWN_START', taskId)).data;
     assert.deepEqual(await terminated(child), [0, null]);
-    assert.deepEqual(processesMarked(workerMarker(id)), []);
+    assert.deepEqual(processesTagged(workerMarker(id)), []);
     const { reason, counted } = (await lab.event('SPAWN_RETRY', taskId)).data;
     assert.deepEqual([reason, counted], ['worker_drained', false]);
     await lab.worker();

@@ -9,7 +9,7 @@ import type { StoredEvent } from '../../contracts/events/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
@@ -101,7 +101,7 @@ describe('a claude that was started before', { skip }, async () => {
   it('is gone with its worker', async () => {
     await warm();
     await worker.stop();
-    assert.deepEqual(processesMarked(workerMarker(worker.id)), []);
+    assert.deepEqual(processesTagged(workerMarker(worker.id)), []);
     assert.ok(!existsSync(join(lab.dir, 'workers', worker.id)));
   });
 });

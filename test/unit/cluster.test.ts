@@ -15,7 +15,7 @@ import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
 import { ensureNatsUsers, ensureToken, makeFolders } from '../../src/cluster/secrets.js';
 import { readConfig } from '../../src/config/load.js';
-import { claimFolder, claimHolder } from '../../src/process/claim.js';
+import { lockFolder, lockHolder } from '../../src/process/folder-lock.js';
 import { folderId } from '../../src/process/folder-id.js';
 import { identify, isAlive } from '../../src/process/identity.js';
 import { restartPause } from '../../src/process/restart-pause.js';
@@ -25,9 +25,9 @@ async function contenders(path: string, count: number): Promise<string[]> {
   const url = (module: string): string =>
     JSON.stringify(new URL(`../../src/process/${module}.js`, import.meta.url).href);
   const script = `
-    const { claimFolder } = await import(${url('claim')});
+    const { lockFolder } = await import(${url('claim')});
     const { identify } = await import(${url('identity')});
-    console.log(claimFolder(process.argv[1], identify(process.pid)) === undefined ? 'mine' : 'taken');
+    console.log(lockFolder(process.argv[1], identify(process.pid)) === undefined ? 'mine' : 'taken');
     process.stdin.resume();`;
   const children = Array.from({ length: count }, () =>
     spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] }),
@@ -335,10 +335,10 @@ describe("a cluster's folder", () => {
     const me = identify(process.pid);
     const parent = identify(process.ppid);
     assert.ok(me !== undefined && parent !== undefined);
-    assert.equal(claimFolder(file, { pid: process.ppid, started: 'before the reboot' }), undefined);
-    assert.equal(claimFolder(file, parent), undefined);
-    assert.deepEqual(claimFolder(file, me), parent);
-    assert.deepEqual(claimHolder(file), parent);
+    assert.equal(lockFolder(file, { pid: process.ppid, started: 'before the reboot' }), undefined);
+    assert.equal(lockFolder(file, parent), undefined);
+    assert.deepEqual(lockFolder(file, me), parent);
+    assert.deepEqual(lockHolder(file), parent);
   });
 
   it('is not claimed by the holder of the folder that it is a copy of', async () => {
@@ -347,11 +347,11 @@ describe("a cluster's folder", () => {
     const parent = identify(process.ppid);
     const me = identify(process.pid);
     assert.ok(me !== undefined && parent !== undefined);
-    claimFolder(join(original, 'claim'), parent);
+    lockFolder(join(original, 'claim'), parent);
     await cp(original, copy, { recursive: true });
-    assert.equal(claimHolder(join(copy, 'claim')), undefined);
-    assert.equal(claimFolder(join(copy, 'claim'), me), undefined);
-    assert.deepEqual(claimHolder(join(original, 'claim')), parent);
+    assert.equal(lockHolder(join(copy, 'claim')), undefined);
+    assert.equal(lockFolder(join(copy, 'claim'), me), undefined);
+    assert.deepEqual(lockHolder(join(original, 'claim')), parent);
   });
 
   it('is claimed by one of many that find a dead or damaged claim at the same moment', async () => {

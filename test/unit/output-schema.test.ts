@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { judge } from '../../src/output-schema/judge.js';
+import { validateInThread } from '../../src/output-schema/validate-in-thread.js';
 
 const of = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
   type: 'object',
@@ -24,7 +24,7 @@ const NO_SCHEMAS: readonly [string, Record<string, unknown>, path: string, RegEx
 describe('the judge of output_schema', () => {
   for (const [what, schema, path, message] of NO_SCHEMAS)
     it(`refuses ${what}`, async () => {
-      const judged = await judge({ schema }, 'local');
+      const judged = await validateInThread({ schema }, 'local');
       assert.ok(judged.kind === 'no_schema');
       assert.equal(judged.mismatches[0]?.path, path);
       assert.match(judged.mismatches[0]?.message ?? '', message);
@@ -33,12 +33,15 @@ describe('the judge of output_schema', () => {
   it('takes what Claude takes', async () => {
     const recursive = of({ next: { $ref: '#' }, when: { format: 'date' } }, { $defs: {}, required: ['next'] });
     for (const schema of [verdict, recursive, { ...verdict, $schema: 'http://json-schema.org/draft-07/schema#' }])
-      assert.deepEqual(await judge({ schema }, 'local'), { kind: 'fits' });
+      assert.deepEqual(await validateInThread({ schema }, 'local'), { kind: 'fits' });
   });
 
   it('says where an answer does not fit, and what was expected', async () => {
     const schema = { ...verdict, required: ['verdict', 'reason'], additionalProperties: false };
-    const judged = await judge({ schema, answer: { value: { verdict: 'so', points: [1, 'x'], more: 1 } } }, 'local');
+    const judged = await validateInThread(
+      { schema, answer: { value: { verdict: 'so', points: [1, 'x'], more: 1 } } },
+      'local',
+    );
     assert.ok(judged.kind === 'mismatch');
     assert.deepEqual(
       judged.mismatches.map(({ path, message }) => `${path} ${message}`),
@@ -49,14 +52,14 @@ describe('the judge of output_schema', () => {
         '/points/1 must be integer',
       ],
     );
-    assert.deepEqual(await judge({ schema: verdict, answer: { value: { verdict: 'sound' } } }, 'local'), {
+    assert.deepEqual(await validateInThread({ schema: verdict, answer: { value: { verdict: 'sound' } } }, 'local'), {
       kind: 'fits',
     });
   });
 
   it('names no more mismatches than fit into an event', async () => {
     const points = Array.from({ length: 50_000 }, String);
-    const judged = await judge({ schema: verdict, answer: { value: { points } } }, 'local');
+    const judged = await validateInThread({ schema: verdict, answer: { value: { points } } }, 'local');
     assert.ok(judged.kind === 'mismatch');
     assert.ok(JSON.stringify(judged.mismatches).length < 200_000);
     assert.match(judged.mismatches.at(-1)?.message ?? '', /^there are \d+ more mismatches$/);
@@ -66,7 +69,7 @@ describe('the judge of output_schema', () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let turns = 0;
     const turning = setInterval(() => (turns += 1), 50);
-    const judged = await judge({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 'local', 500);
+    const judged = await validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 'local', 500);
     clearInterval(turning);
     assert.ok(judged.kind === 'no_schema');
     assert.match(judged.mismatches[0]?.message ?? '', /takes longer/);
@@ -76,11 +79,11 @@ describe('the judge of output_schema', () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let slow = 0;
     const all = Array.from({ length: 8 }, async (_, n) => {
-      await judge({ schema, answer: { value: { a: `${'a'.repeat(60)}b${n}` } } }, 'slow', 500);
+      await validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b${n}` } } }, 'slow', 500);
       slow += 1;
     });
     const quick = of({ a: { const: 'of another owner' } });
-    assert.deepEqual(await judge({ schema: quick }, 'quick'), { kind: 'fits' });
+    assert.deepEqual(await validateInThread({ schema: quick }, 'quick'), { kind: 'fits' });
     assert.ok(slow < all.length, 'the slow ones are not done yet');
     await Promise.all(all);
   });

@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import pino from 'pino';
 import type { ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import { ConfigError } from '../../src/config/error.js';
-import { layersOf, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, toolsOf, requestFault, editFault, useFault } from '../../src/tools/limits.js';
 import { toolPolicyFile } from '../../src/tools/policy-file.js';
 import { covers, parseRule } from '../../src/tools/rule.js';
 import { TaskFault } from '../../workers/attempt/fault.js';
@@ -48,7 +48,7 @@ const POLICY: ToolPolicy = {
 };
 
 describe('what a task may ask for', () => {
-  const why = (owner: string, rule: string): string | undefined => whyNotAsked(layersOf(POLICY, owner, {}), rule);
+  const why = (owner: string, rule: string): string | undefined => requestFault(layersOf(POLICY, owner, {}), rule);
 
   it('is what the operator and the owner allow, and the refusal names whose rule it was', () => {
     assert.equal(why('bob', 'Bash(git log:*)'), undefined);
@@ -74,7 +74,7 @@ describe('what a task may ask for', () => {
 
 describe('what a tool may be used for', () => {
   const bash = (command: string, owner = 'bob', disallowed: string[] = []): string | undefined =>
-    whyNotUsed(layersOf(POLICY, owner, { disallowed_tools: disallowed }), 'Bash', { command });
+    useFault(layersOf(POLICY, owner, { disallowed_tools: disallowed }), 'Bash', { command });
 
   for (const command of ['git log', 'git log && git status', 'npm test', 'git diff | git apply'])
     it(`lets pass: ${command}`, () => assert.equal(bash(command), undefined));
@@ -107,17 +107,17 @@ describe('what a tool may be used for', () => {
     assert.match(bash('git log', 'bob', ['Bash']) ?? '', /denied here by the request \(Bash\)/);
     for (const command of ['(git push)', 'echo $(git push)', '{ git push; }', 'echo `git push`'])
       assert.match(bash(command) ?? '', /denied here by the operator's policy/);
-    const fetch = (url: string): string | undefined => whyNotUsed(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
+    const fetch = (url: string): string | undefined => useFault(layersOf(POLICY, 'bob', {}), 'WebFetch', { url });
     assert.equal(fetch('https://example.org/a'), undefined);
     assert.match(fetch('https://example.org.evil.test/') ?? '', /more than/);
     assert.match(fetch('https://example.org@evil.test/') ?? '', /more than/);
     const denied = layersOf({ deny: ['WebFetch(domain:example.org)'] }, 'bob', {});
-    assert.match(whyNotUsed(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /denied here/);
+    assert.match(useFault(denied, 'WebFetch', { url: 'https://Example.org./a' }) ?? '', /denied here/);
   });
 
   it('holds for all that runs shell commands', () => {
     const watch = (deny: string[], command: string): string | undefined =>
-      whyNotUsed(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
+      useFault(layersOf({ deny }, 'bob', {}), 'Monitor', { command });
     assert.match(watch(['Bash'], 'ls') ?? '', /Monitor is denied here by the operator's policy \(Bash\)/);
     assert.match(watch(['Bash(rm:*)'], 'ls; rm x') ?? '', /denied here/);
     assert.equal(watch(['Bash(rm:*)'], 'ls'), undefined);
@@ -126,7 +126,7 @@ describe('what a tool may be used for', () => {
 
 describe('what a person may make of it', () => {
   const edited = (deny: string[], tool: string, input: Record<string, unknown>): string | undefined =>
-    whyNotEdited(layersOf({ deny }, 'bob', {}), tool, input);
+    editFault(layersOf({ deny }, 'bob', {}), tool, input);
 
   it('is what we can tell is not denied: Claude looks no more', () => {
     assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /cannot be told/);

@@ -25,7 +25,7 @@ function made(options: Partial<ApprovalsOptions> = {}) {
       return () => timers.delete(call);
     },
   };
-  const tools = { whyNotEdited: () => 'not so' };
+  const tools = { editFault: () => 'not so' };
   const redaction = new Redaction(['sk-ant-secret']);
   const approvals = new Approvals({
     taskId: ID,
@@ -93,7 +93,7 @@ describe('approvals of an attempt', () => {
   });
 
   it('take for an answer only what is one', async () => {
-    const tools = { whyNotEdited: () => undefined };
+    const tools = { editFault: () => undefined };
     const { approvals, ask, told } = made({ tools });
     const questions = [{ question: 'Which fruit?' }, { question: 'How many?' }];
     const asked = ask(new AbortController().signal, 'AskUserQuestion', { questions });

@@ -22,7 +22,7 @@ export interface ApprovalsOptions {
   readonly timeoutMs: number;
   readonly events: Pick<AttemptEvents, 'approvalRequested' | 'approvalResolved'>;
   readonly clock: Pick<Clock, 'now' | 'after'>;
-  readonly tools: Pick<ClaudeTools, 'whyNotEdited'>;
+  readonly tools: Pick<ClaudeTools, 'editFault'>;
   readonly redaction: Pick<Redaction, 'in'>;
   readonly plan: Pick<Plan, 'shown'>;
 }
@@ -94,7 +94,7 @@ export class Approvals {
     }
     const input = inputOf(pending, answer);
     const { tools } = this.#options;
-    const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.whyNotEdited(pending.tool, input);
+    const why = isDeepStrictEqual(input, pending.input) ? undefined : tools.editFault(pending.tool, input);
     if (why !== undefined) return { ok: false, error: 'not_allowed', why };
     const updatedPermissions = modeOf(pending.tool, answer);
     await this.#resolve(id, 'allow', { behavior: 'allow', updatedInput: input, ...updatedPermissions }, by, rule);

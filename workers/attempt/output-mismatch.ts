@@ -1,6 +1,6 @@
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
-import { judge } from '../../src/output-schema/judge.js';
-import type { Mismatch } from '../../src/output-schema/verdict.js';
+import { validateInThread } from '../../src/output-schema/validate-in-thread.js';
+import type { Mismatch } from '../../src/output-schema/validation.js';
 import type { ClaudeMessage } from '../claude/ending.js';
 import type { LargeValues } from '../claude/large-values.js';
 
@@ -24,6 +24,6 @@ export async function outputMismatches(
   if (added > MOST_CHECKED_BYTES)
     return [{ path: '', message: `it has ${added} bytes, and no more than ${MOST_CHECKED_BYTES} can be checked` }];
   const value: unknown = added === 0 ? told : JSON.parse(Buffer.concat([...large.restore(json)]).toString());
-  const verdict = await judge({ schema, answer: { value } }, owner);
+  const verdict = await validateInThread({ schema, answer: { value } }, owner);
   return verdict.kind === 'fits' ? [] : verdict.mismatches;
 }

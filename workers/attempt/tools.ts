@@ -1,7 +1,7 @@
 import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS, type HandToolName } from '../../contracts/agents/tools.js';
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
-import { layersOf, type AskedTools, toolsOf, whyNotAsked, whyNotEdited, whyNotUsed } from '../../src/tools/limits.js';
+import { layersOf, type RequestedTools, toolsOf, requestFault, editFault, useFault } from '../../src/tools/limits.js';
 import { TaskFault } from './fault.js';
 
 type WhyNot = (tool: string, input: Record<string, unknown>) => string | undefined;
@@ -17,7 +17,7 @@ export interface ClaudeTools {
   /** Why a tool may not be used so, before each use; undefined: it may, if Claude's own rules say so too. */
   readonly whyNot: WhyNot | undefined;
   /** The same of an input that a person has edited. */
-  readonly whyNotEdited: WhyNot;
+  readonly editFault: WhyNot;
 }
 
 /** Of a task that asks for no tools where no policy has a word to say. */
@@ -27,7 +27,7 @@ export const NO_LIMITS: ClaudeTools = {
   disallowed: [],
   hands: [],
   whyNot: undefined,
-  whyNotEdited: () => undefined,
+  editFault: () => undefined,
 };
 
 const RULE = new RegExp(TOOL_RULE_PATTERN);
@@ -43,7 +43,7 @@ export function toolsFor(
     allowed_tools: allowed,
     disallowed_tools: disallowed = [],
     hands = [],
-  }: Pick<SpawnCommand, 'owner' | 'hands' | keyof AskedTools>,
+  }: Pick<SpawnCommand, 'owner' | 'hands' | keyof RequestedTools>,
   workspace: string | undefined,
   policy: ToolPolicy,
 ): ClaudeTools {
@@ -51,16 +51,16 @@ export function toolsFor(
     if (!RULE.test(rule)) throw new TaskFault('tool_not_allowed', `${JSON.stringify(rule)} is not a rule of one tool`);
   const layers = layersOf(policy, owner, { disallowed_tools: disallowed });
   for (const rule of allowed ?? []) {
-    const why = whyNotAsked(layers, rule);
+    const why = requestFault(layers, rule);
     if (why !== undefined) throw new TaskFault('tool_not_allowed', why);
   }
   const limited = layers.some(({ allow, deny }) => allow !== undefined || deny.length > 0);
   const guarded = workspace !== undefined && !asksForGit(allowed ?? []);
   const guard: WhyNot = (tool, input) => (guarded ? whyNotGit(tool, input) : undefined);
-  const whyNot: WhyNot = (tool, input) => whyNotUsed(layers, tool, input) ?? guard(tool, input);
+  const whyNot: WhyNot = (tool, input) => useFault(layers, tool, input) ?? guard(tool, input);
   // Given with the agent, and not asked for: what a policy forbids of them is not there.
   const handTools = HAND_TOOL_NAMES.filter(
-    (name) => hands.includes(HAND_TOOLS[name].hand) && whyNotUsed(layers, claudeNameOf(name), {}) === undefined,
+    (name) => hands.includes(HAND_TOOLS[name].hand) && useFault(layers, claudeNameOf(name), {}) === undefined,
   );
   return {
     existing: toolsOf(layers),
@@ -68,7 +68,7 @@ export function toolsFor(
     hands: handTools,
     disallowed: [...new Set(layers.flatMap(({ deny }) => deny.map(({ text }) => text)))],
     whyNot: limited || guarded ? whyNot : undefined,
-    whyNotEdited: (tool, input) => whyNotEdited(layers, tool, input) ?? guard(tool, input),
+    editFault: (tool, input) => editFault(layers, tool, input) ?? guard(tool, input),
   };
 }
 

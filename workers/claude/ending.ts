@@ -1,4 +1,4 @@
-import type { Mismatch } from '../../src/output-schema/verdict.js';
+import type { Mismatch } from '../../src/output-schema/validation.js';
 
 /** A message of Claude's stream, as Claude wrote it. Unknown types are passed through. */
 export interface ClaudeMessage {

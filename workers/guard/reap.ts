@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/process/end.js';
-import { processesMarked } from '../../src/process/marked.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 
 /** What a run of Claude may have left: its process group, and whatever carries its marker in the environment. */
 export interface Leftovers {
@@ -17,7 +17,7 @@ const MAX_LOOKS = 100;
 export async function reap({ groups, marker }: Leftovers): Promise<void> {
   for (const group of groups) signal(-group, 'SIGKILL');
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
-    const marked = processesMarked(marker);
+    const marked = processesTagged(marker);
     if (marked.length === 0) return;
     for (const pid of marked) signal(pid, 'SIGKILL');
     await sleep(LOOK_MS);

@@ -6,7 +6,7 @@ import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.
 import { isEnded } from '../../../contracts/tasks/states.js';
 import { timerMs } from '../../clock.js';
 import { parseRule } from '../../tools/rule.js';
-import { whyNotAsked } from '../../tools/limits.js';
+import { requestFault } from '../../tools/limits.js';
 import { taken } from '../../tasks/accept/taken.js';
 import type { Agents } from '../agents.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
@@ -166,7 +166,7 @@ function requestOf(
   const { allowed_tools: allowed = [], disallowed_tools: denied = [] } = command;
   const of = 'the task that asks';
   for (const rule of asked ?? []) {
-    const why = whyNotAsked([{ of, allow: allowed.map(parseRule), deny: denied.map(parseRule) }], rule);
+    const why = requestFault([{ of, allow: allowed.map(parseRule), deny: denied.map(parseRule) }], rule);
     if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
   }
   return {

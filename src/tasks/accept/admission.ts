@@ -6,10 +6,10 @@ import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
 import { listOf } from '../../config/load.js';
 import type { ReadModel } from '../../store/read-model.js';
-import { judge } from '../../output-schema/judge.js';
+import { validateInThread } from '../../output-schema/validate-in-thread.js';
 import { serversFor, type McpServersFile } from '../../tools/mcp-servers.js';
 import { boundWorkspace } from '../../sessions/transcript/workspace.js';
-import { layersOf, whyNotAsked } from '../../tools/limits.js';
+import { layersOf, requestFault } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces/roots.js';
 import { ApiError, apiErrorOf, guarded, invalid } from '../../errors/api-error.js';
@@ -35,7 +35,7 @@ async function faultsOfSchema({ output_schema: schema }: SpawnRequest, owner: st
   if (schema === undefined) return [];
   if (JSON.stringify(schema).length > MAX_SCHEMA_CHARS)
     return [{ field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` }];
-  const verdict = await judge({ schema }, owner);
+  const verdict = await validateInThread({ schema }, owner);
   if (verdict.kind === 'fits') return [];
   return verdict.mismatches.map(({ path, message }) => ({ field: `output_schema${dotted(path)}`, message }));
 }
@@ -65,7 +65,7 @@ export class Admission {
     if (allowed.length === 0) return;
     const layers = layersOf(this.#options.toolPolicy.current, owner, request);
     for (const rule of allowed) {
-      const why = whyNotAsked(layers, rule);
+      const why = requestFault(layers, rule);
       if (why !== undefined) throw new ApiError('tool_not_allowed', `allowed_tools: ${why}`);
     }
   }

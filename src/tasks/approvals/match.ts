@@ -1,7 +1,7 @@
 import type { Approval } from '../../../contracts/tasks/approvals.js';
 import type { Always, ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
 import { TOOL_RULE_PATTERN } from '../../../contracts/tasks/tool-policy.js';
-import { whyNotUsed } from '../../tools/limits.js';
+import { useFault } from '../../tools/limits.js';
 import { parseRule, prefixOf } from '../../tools/rule.js';
 
 type Asked = Pick<Approval, 'kind' | 'tool' | 'input'>;
@@ -10,7 +10,7 @@ type Asked = Pick<Approval, 'kind' | 'tool' | 'input'>;
 export function allows(rule: string, { kind, tool, input = {} }: Asked): boolean {
   if (kind !== 'tool') return false;
   const layer = { of: 'the request', allow: [parseRule(rule)], deny: [] } as const;
-  return whyNotUsed([layer], tool, input) === undefined;
+  return useFault([layer], tool, input) === undefined;
 }
 
 /** Whether a rule is for the task that asks, and allows what it asks. Pure. */

@@ -3,29 +3,29 @@ import { basename, dirname } from 'node:path';
 import { folderId } from './folder-id.js';
 import { isAlive, type ProcessIdentity } from './identity.js';
 
-/** Who claims, and for which folder: a copy of the folder contains the claim of the original's holder. */
-interface Claim extends ProcessIdentity {
+/** The holder, and the folder that it locked. A copy of a folder contains the lock file of the original's holder. */
+interface FolderLock extends ProcessIdentity {
   readonly folder: string;
 }
 
 /**
- * Makes `me` the one process that works in the claim's folder, unless a living process has claimed it. The claims are files named
- * `<path>.1`, `<path>.2` …; the highest number holds. `link` fails if the name exists, so of two processes that take over from a dead
- * holder only one gets the next number.
- * @returns the living holder, or undefined when `me` now holds the claim.
- * @throws what the file system does.
+ * Locks the folder of `path` for the process `me`, unless a living process holds the lock. Lock files are named `<path>.1`, `<path>.2` …;
+ * the highest number holds the lock. `link` fails if the name exists. So if two processes take over from a dead holder, only one gets the
+ * next number.
+ * @returns the living holder, or undefined if `me` now holds the lock.
+ * @throws errors of the file system.
  */
-export function claimFolder(path: string, me: ProcessIdentity): ProcessIdentity | undefined {
+export function lockFolder(path: string, me: ProcessIdentity): ProcessIdentity | undefined {
   const folder = folderId(dirname(path));
   const draft = `${path}.new-${me.pid}`;
   try {
-    writeFileSync(draft, JSON.stringify({ ...me, folder } satisfies Claim), { mode: 0o600 });
+    writeFileSync(draft, JSON.stringify({ ...me, folder } satisfies FolderLock), { mode: 0o600 });
     for (;;) {
       const last = numbersOf(path).at(-1) ?? 0;
       const holder = livingHolder(`${path}.${last}`, folder);
       if (holder !== undefined && holder.pid !== me.pid) return holder;
       if (!linked(draft, `${path}.${last + 1}`)) continue;
-      // Our list may have been old: then a later holder has deleted the number that we just took.
+      // Our list may have been out of date: a later holder may have deleted the number that we just linked.
       const numbers = numbersOf(path);
       if (numbers.at(-1) !== last + 1) {
         rmSync(`${path}.${last + 1}`, { force: true });
@@ -39,8 +39,8 @@ export function claimFolder(path: string, me: ProcessIdentity): ProcessIdentity 
   }
 }
 
-/** The living process that has claimed the folder, if there is one. */
-export function claimHolder(path: string): ProcessIdentity | undefined {
+/** The living process that holds the lock, if there is one. */
+export function lockHolder(path: string): ProcessIdentity | undefined {
   try {
     return livingHolder(`${path}.${numbersOf(path).at(-1) ?? 0}`, folderId(dirname(path)));
   } catch (error) {
@@ -50,9 +50,9 @@ export function claimHolder(path: string): ProcessIdentity | undefined {
 }
 
 function livingHolder(file: string, folder: string): ProcessIdentity | undefined {
-  const claim = readClaim(file);
-  if (claim?.folder !== folder || !isAlive(claim)) return undefined;
-  return { pid: claim.pid, started: claim.started };
+  const lock = readLock(file);
+  if (lock?.folder !== folder || !isAlive(lock)) return undefined;
+  return { pid: lock.pid, started: lock.started };
 }
 
 /** In ascending order. */
@@ -64,10 +64,10 @@ function numbersOf(path: string): number[] {
     .toSorted((a, b) => a - b);
 }
 
-/** @returns undefined for a claim that is missing or damaged: nobody who lives has written it. */
-function readClaim(file: string): Claim | undefined {
+/** @returns undefined if the file is missing or damaged: no living process wrote it. */
+function readLock(file: string): FolderLock | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Claim;
+    return JSON.parse(readFileSync(file, 'utf8')) as FolderLock;
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

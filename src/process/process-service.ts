@@ -5,30 +5,30 @@ import { LogFile } from './log-file.js';
 
 export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT';
 
-/** What every process of KSI does first, whatever it is. */
-export interface Service {
+/** The log and the signals of a process of KSI. */
+export interface ProcessService {
   readonly log: Logger;
-  /** Called at each signal that asks the process to stop; before that, the first such signal ends it. */
+  /** Registers a function that is called for each signal to stop. Without one, the first such signal ends the process. */
   readonly onStop: (stop: (signal: StopSignal) => void) => void;
-  /** Called when an operator or logrotate asks for new log files. */
+  /** Registers a function that is called when an operator or logrotate asks for new log files. */
   readonly onReopen: (reopen: () => void) => void;
 }
 
 const STOP = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
-/** SIGHUP also comes from a terminal that closes. Node's own use of SIGUSR1, which opens the inspector, ends with our listener. */
+/** A closing terminal sends SIGHUP too. Our listener replaces Node's use of SIGUSR1, which opens the inspector. */
 const REOPEN = ['SIGHUP', 'SIGUSR1'] as const;
 
 /**
- * The process as a service: private files, a log that survives a full disk and rotation, and a meaning for each signal
- * (docs/operations.md). Call it before anything else; until then `holdSignals` keeps signals from doing harm.
- * @param options of pino.
+ * Sets the process up: private files, a log that survives a full disk and rotation, and a meaning for each signal (docs/operations.md).
+ * Call it before anything else. Until then, `holdSignals` ignores harmful signals.
+ * @param options of pino
  */
-export function startService(options: LoggerOptions): Service {
-  // Whatever it writes is its user's alone.
+export function startProcess(options: LoggerOptions): ProcessService {
+  // Files of this process are readable by its user only.
   process.umask(0o077);
   const file = new LogFile(process.env['KSI_LOG_FILE']);
   const log = pino(options, file);
-  // Libraries print there, and Node's own console throws if the disk is full.
+  // Libraries print to the console, and Node's own console throws if the disk is full.
   const sink = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       file.write(chunk.toString());
@@ -41,9 +41,9 @@ export function startService(options: LoggerOptions): Service {
     process.on(signal, () => {
       file.reopen();
       for (const reopen of reopens) reopen();
-      log.info({ signal }, 'the log file was opened again');
+      log.info({ signal }, 'reopened the log file');
     });
-  process.on('SIGUSR2', () => log.info({ signal: 'SIGUSR2' }, 'this signal has no meaning here'));
+  process.on('SIGUSR2', () => log.info({ signal: 'SIGUSR2' }, 'ignored a signal that has no meaning here'));
   return {
     log,
     onStop: (stop) => {

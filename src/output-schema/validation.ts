@@ -1,4 +1,4 @@
-/** What one place of an answer, or of a schema, is and should be. */
+/** A place in an answer or a schema that does not match. */
 export interface Mismatch {
   /** A JSON pointer; '' for the whole. */
   readonly path: string;
@@ -6,11 +6,11 @@ export interface Mismatch {
   readonly expected?: unknown;
 }
 
-export interface Question {
+export interface ValidationRequest {
   readonly schema: Readonly<Record<string, unknown>>;
   /** Undefined: only the schema is judged. */
   readonly answer?: { readonly value: unknown } | undefined;
 }
 
-export type Verdict =
+export type ValidationResult =
   { readonly kind: 'fits' } | { readonly kind: 'mismatch' | 'no_schema'; readonly mismatches: readonly Mismatch[] };
