@@ -1,5 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { SCOPES, type Scope } from '../wire/choices.js';
+import { BUCKET, SUBJECT } from '../wire/names.js';
+import type { IdKey, RecordKind } from '../wire/record-kind.js';
 
 export { SCOPES, type Scope };
 
@@ -45,6 +47,13 @@ export const TokenRecord = Type.Object({
 });
 export type TokenRecord = Static<typeof TokenRecord>;
 
+export const TOKEN_RECORDS: RecordKind<typeof TokenRecord, IdKey> = {
+  bucket: BUCKET.tokens,
+  schema: TokenRecord,
+  subject: SUBJECT.token,
+  markS: 0,
+};
+
 export const TokenRequest = Type.Object(
   {
     ...given,
@@ -88,3 +97,18 @@ export const TicketCreated = Type.Object({
   expires_at: Type.String({ format: 'date-time' }),
 });
 export type TicketCreated = Static<typeof TicketCreated>;
+
+/** A ticket's entry in `ksi_tickets`. The ticket itself is nowhere. */
+export const TicketRecord = Type.Object({
+  v: Type.Integer({ minimum: 1 }),
+  token_id: Type.String(),
+  expires: Type.Number({ description: 'In ms since 1970, by the broker.' }),
+});
+
+export const TICKET_RECORDS: RecordKind<typeof TicketRecord, IdKey> = {
+  bucket: BUCKET.tickets,
+  schema: TicketRecord,
+  subject: SUBJECT.ticket,
+  ttlS: TICKET_S,
+  markS: 0,
+};

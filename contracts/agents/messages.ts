@@ -1,8 +1,9 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { BlobRef } from '../wire/blob.js';
-import { NAME_PATTERN } from '../wire/names.js';
+import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { ExchangeLimits } from '../access/exchanges.js';
+import type { IdKey, RecordKind } from '../wire/record-kind.js';
 
 /** The highest sequence that a number of JSON names exactly. */
 export const MOST_SEQ = Number.MAX_SAFE_INTEGER;
@@ -159,3 +160,10 @@ export type InboxAcked = Static<typeof InboxAcked>;
 /** An inbox's position: an entry of `ksi_inboxes`, which never goes back. */
 export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
 export type InboxPosition = Static<typeof InboxPosition>;
+
+export const INBOX_POSITIONS: RecordKind<typeof InboxPosition, IdKey> = {
+  bucket: BUCKET.inboxes,
+  schema: InboxPosition,
+  subject: SUBJECT.inboxPosition,
+  markS: 1,
+};

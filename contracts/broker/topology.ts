@@ -1,10 +1,21 @@
 import type { Config } from '../config/config.js';
-import { AGENT_PRESENCE_TTL_S } from '../agents/agents.js';
-import { ANSWER_MESSAGE } from '../conversations/conversations.js';
+import { EXCHANGE_RECORDS } from '../access/exchanges.js';
+import { TICKET_RECORDS, TOKEN_RECORDS } from '../access/tokens.js';
+import { AGENT_PRESENCE_RECORDS, AGENT_RECORDS } from '../agents/agents.js';
+import { IDENTITY_RECORDS } from '../agents/identities.js';
+import { INBOX_POSITIONS } from '../agents/messages.js';
+import { PROFILE_RECORDS } from '../agents/profiles.js';
+import { SHARED_RECORDS } from '../agents/shared.js';
+import { ANSWER_MESSAGE, CONVERSATION_RECORDS } from '../conversations/conversations.js';
+import { RETENTION_RECORDS } from '../retention/retention.js';
+import { SESSION_RECORDS } from '../sessions/sessions.js';
+import { APPROVAL_RULES } from '../tasks/approval-rules.js';
+import { IDEMPOTENCY_RECORDS } from '../tasks/idempotency.js';
+import { WORKSPACE_PLACES } from '../tasks/workspace.js';
+import type { RecordKind } from '../wire/record-kind.js';
 import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from '../wire/names.js';
 import { streamLimits } from './stream-limits.js';
 import { isEnded, TASK_STATES, TASK_STATUSES } from '../tasks/states.js';
-import { TICKET_S } from '../access/tokens.js';
 import { PRESENCE_TTL_S } from '../tasks/workers.js';
 
 /**
@@ -193,37 +204,27 @@ const unlimitedSpecs = (
     allow_direct: true,
     allow_atomic: true,
   },
-  bucket(BUCKET.idempotency, 'Which task an Idempotency-Key made, for 24 h', 86_400, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.sessions, 'Names of sessions, and owners of sessions that have no task', 0, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.tokens, 'Tokens, by their ids, with the hashes of their secrets', 0, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.tickets, 'Tickets for one connection each, by their hashes', TICKET_S, config.KSI_NATS_SERVERS),
-  ownedBucket(BUCKET.identities, 'Who agents are to people, by owner', config.KSI_NATS_SERVERS),
-  ownedBucket(BUCKET.approvalRules, 'What owners allow without being asked again', config.KSI_NATS_SERVERS),
-  ownedBucket(BUCKET.profiles, 'What agents of a kind are and how they run, by owner', config.KSI_NATS_SERVERS),
-  ownedBucket(BUCKET.shared, 'State that agents share, by owner and key', config.KSI_NATS_SERVERS),
-  bucket(BUCKET.workers, 'The workers that there are, each in its own words', PRESENCE_TTL_S, config.KSI_NATS_SERVERS),
+  bucket(IDEMPOTENCY_RECORDS, 'Which task an Idempotency-Key made, for 24 h', config),
+  bucket(SESSION_RECORDS, 'Names of sessions, and owners of sessions that have no task', config),
+  bucket(TOKEN_RECORDS, 'Tokens, by their ids, with the hashes of their secrets', config),
+  bucket(TICKET_RECORDS, 'Tickets for one connection each, by their hashes', config),
+  bucket(IDENTITY_RECORDS, 'Who agents are to people, by owner', config),
+  bucket(APPROVAL_RULES, 'What owners allow without being asked again', config),
+  bucket(PROFILE_RECORDS, 'What agents of a kind are and how they run, by owner', config),
+  bucket(SHARED_RECORDS, 'State that agents share, by owner and key', config),
+  bucket({ bucket: BUCKET.workers, ttlS: PRESENCE_TTL_S }, 'The workers that there are, each in its own words', config),
   bucket(
-    BUCKET.exchanges,
+    { ...EXCHANGE_RECORDS, ttlS: config.KSI_RETENTION_EXCHANGES_S },
     'What exchanges of agents have had of their limits',
-    config.KSI_RETENTION_EXCHANGES_S,
-    config.KSI_NATS_SERVERS,
+    config,
   ),
-  bucket(BUCKET.retention, "Owners' own ages of what is kept, and which API sees to it", 0, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.workspaces, 'Who writes in each workspace, and who waits', 0, config.KSI_NATS_SERVERS),
-  watchedBucket(BUCKET.agents, 'The agents that there are', 0, config.KSI_NATS_SERVERS),
-  watchedBucket(
-    BUCKET.agentPresence,
-    'External agents whose clients read their inboxes',
-    AGENT_PRESENCE_TTL_S,
-    config.KSI_NATS_SERVERS,
-  ),
-  watchedBucket(BUCKET.conversations, 'Conversations of agents', 0, config.KSI_NATS_SERVERS),
-  bucket(BUCKET.conversationLines, 'What was said in them', 0, config.KSI_NATS_SERVERS),
-  {
-    ...bucket(BUCKET.inboxes, 'Up to where each agent has taken its messages', 0, config.KSI_NATS_SERVERS),
-    // A deleted one leaves a mark that goes by itself.
-    allow_msg_ttl: true,
-  },
+  bucket(RETENTION_RECORDS, "Owners' own ages of what is kept, and which API sees to it", config),
+  bucket(WORKSPACE_PLACES, 'Who writes in each workspace, and who waits', config),
+  bucket(AGENT_RECORDS, 'The agents that there are', config),
+  bucket(AGENT_PRESENCE_RECORDS, 'External agents whose clients read their inboxes', config),
+  bucket(CONVERSATION_RECORDS, 'Conversations of agents', config),
+  bucket({ bucket: BUCKET.conversationLines }, 'What was said in them', config),
+  bucket(INBOX_POSITIONS, 'Up to where each agent has taken its messages', config),
   objectStore(BUCKET.blobs, 'Bodies of events too large for a message', config.KSI_NATS_SERVERS),
   objectStore(
     BUCKET.privateBlobs,
@@ -236,38 +237,39 @@ const unlimitedSpecs = (
 export const READERS_CONSUMERS = 500;
 /** How long an inbox keeps a message that nobody takes. */
 export const MESSAGES_MAX_AGE_S = 30 * 86_400;
-/** How long it is kept that an entry of a watched bucket is none any more, for those who were away. */
+/** How long the broker keeps the mark of an entry of a watched bucket that expired, for the processes that were away. */
 export const KV_MARK_S = 86_400;
 
-/** The stream of a KV bucket, as its clients make one. @param ttlS how long an entry stays that isn't written again; 0: for ever. */
-const bucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
+/** The stream of a KV bucket, as its clients make one. */
+const bucket = (
+  { bucket: name, ttlS = 0, markS = 0, watched }: Bucket,
+  description: string,
+  { KSI_NATS_SERVERS }: Pick<Config, 'KSI_NATS_SERVERS'>,
+): StreamSpec => ({
   name: `KV_${name}`,
   description,
-  subjects: [`$KV.${name}.>`],
+  subjects: [SUBJECT.kvAll(name)],
   retention: 'limits',
   storage: 'file',
-  num_replicas: replicas,
+  num_replicas: KSI_NATS_SERVERS,
   discard: 'new',
   max_age: seconds(ttlS),
   max_msgs_per_subject: 1,
   allow_rollup_hdrs: true,
   deny_delete: true,
   allow_direct: true,
+  // For the marks of deletions, which expire.
+  ...(markS > 0 ? { allow_msg_ttl: true } : {}),
+  // Each entry is republished once it is stored. That the broker removed one is known for a day.
+  ...(watched === true
+    ? {
+        republish: { src: SUBJECT.kvAll(name), dest: SUBJECT.kvStored(name) },
+        subject_delete_marker_ttl: seconds(KV_MARK_S),
+      }
+    : {}),
 });
 
-/** One that is told to whoever watches: each entry once it is stored, and for a day that it went. */
-const watchedBucket = (name: string, description: string, ttlS: number, replicas: number): StreamSpec => ({
-  ...bucket(name, description, ttlS, replicas),
-  republish: { src: SUBJECT.kvAll(name), dest: SUBJECT.kvStored(name) },
-  allow_msg_ttl: true,
-  subject_delete_marker_ttl: seconds(KV_MARK_S),
-});
-
-/** Of records that come and go without end: the mark of a deletion goes after a while. */
-const ownedBucket = (name: string, description: string, replicas: number): StreamSpec => ({
-  ...bucket(name, description, 0, replicas),
-  allow_msg_ttl: true,
-});
+type Bucket = Pick<RecordKind<never, never>, 'bucket' | 'ttlS' | 'markS' | 'watched'>;
 
 /** The stream of an object store, as its clients make one. */
 const objectStore = (name: string, description: string, replicas: number): StreamSpec => ({

@@ -3,8 +3,9 @@ import { AGENT_PATTERN, AgentOptions, HANDS } from '../agents/agents.js';
 import { BlobRef } from '../wire/blob.js';
 import { CONVERSATION_MODES, CONVERSATION_STATUSES, MOST_PARTICIPANTS, MOST_TURNS } from '../wire/choices.js';
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
-import { UUID_PATTERN } from '../wire/names.js';
+import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
+import type { IdKey, RecordKind } from '../wire/record-kind.js';
 
 /**
  * Why a conversation ended. `signal`: its speakers said so ([END], [TERMINATE]); `moderator`: the moderator did; `decision`: somebody asked for it;
@@ -264,6 +265,14 @@ export const ConversationRecord = Type.Object({
   pending: Type.Array(PendingEvent),
 });
 export type ConversationRecord = Static<typeof ConversationRecord>;
+
+export const CONVERSATION_RECORDS: RecordKind<typeof ConversationRecord, IdKey> = {
+  bucket: BUCKET.conversations,
+  schema: ConversationRecord,
+  subject: SUBJECT.conversation,
+  markS: 3_600,
+  watched: true,
+};
 
 /** `said`: an agent's turn. `passed`: it had nothing to say. `failed`: its turn brought nothing. `person`: a human's word. */
 export const LINE_KINDS = ['said', 'passed', 'failed', 'person'] as const;

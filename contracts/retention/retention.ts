@@ -1,5 +1,7 @@
 import { Type, type Static } from 'typebox';
 import type { Config } from '../config/config.js';
+import { BUCKET, SUBJECT } from '../wire/names.js';
+import type { IdKey, RecordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 const age = (description: string) =>
@@ -19,6 +21,12 @@ export type RetentionAges = Static<typeof RetentionAges>;
 export const RetentionRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ages: RetentionAges });
 export type RetentionRecord = Static<typeof RetentionRecord>;
 
+export const RETENTION_RECORDS: RecordKind<typeof RetentionRecord, IdKey> = {
+  bucket: BUCKET.retention,
+  schema: RetentionRecord,
+  subject: SUBJECT.retention,
+};
+
 /** Which API looks for what is old, and until when. It is an entry of `ksi_retention`. */
 export const RetentionLease = Type.Object({
   v: Type.Integer({ minimum: 1 }),
@@ -26,6 +34,12 @@ export const RetentionLease = Type.Object({
   until: Type.Integer({ description: 'In ms since 1970, by the broker.' }),
 });
 export type RetentionLease = Static<typeof RetentionLease>;
+
+export const RETENTION_LEASE: RecordKind<typeof RetentionLease, readonly []> = {
+  bucket: BUCKET.retention,
+  schema: RetentionLease,
+  subject: () => SUBJECT.retentionLease,
+};
 
 export const RetentionShown = Type.Object({
   enabled: Type.Boolean({ description: 'Whether anything is deleted by its age (KSI_RETENTION).' }),

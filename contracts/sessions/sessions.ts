@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
-import { NAME_PATTERN } from '../wire/names.js';
+import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { Usage } from '../access/usage.js';
+import type { IdKey, OwnedKey, RecordKind } from '../wire/record-kind.js';
 
 /** A conversation: GET /sessions, GET /sessions/:id. */
 export const Session = Type.Object({
@@ -88,6 +89,12 @@ export const SessionNameRecord = Type.Object({
 });
 export type SessionNameRecord = Static<typeof SessionNameRecord>;
 
+export const SESSION_NAMES: RecordKind<typeof SessionNameRecord, OwnedKey> = {
+  bucket: BUCKET.sessions,
+  schema: SessionNameRecord,
+  subject: SUBJECT.sessionName,
+};
+
 /** Whose a session is that has no task: its entry in `ksi_sessions`. */
 export const SessionRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
@@ -97,3 +104,9 @@ export const SessionRecord = Type.Object({
   created_at: Type.String({ format: 'date-time' }),
 });
 export type SessionRecord = Static<typeof SessionRecord>;
+
+export const SESSION_RECORDS: RecordKind<typeof SessionRecord, IdKey> = {
+  bucket: BUCKET.sessions,
+  schema: SessionRecord,
+  subject: SUBJECT.sessionRecord,
+};

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
-import { UUID_PATTERN } from '../wire/names.js';
+import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { TASK_STATUSES } from './states.js';
+import type { IdKey, RecordKind } from '../wire/record-kind.js';
 
 /** Visible ASCII: what a header can carry unchanged. */
 export const IDEMPOTENCY_KEY_PATTERN = '^[\\x21-\\x7e]{1,255}$';
@@ -25,3 +26,10 @@ export const IdempotencyRecord = Type.Object({
   status: Type.Optional(Type.Enum([...TASK_STATUSES])),
 });
 export type IdempotencyRecord = Static<typeof IdempotencyRecord>;
+
+export const IDEMPOTENCY_RECORDS: RecordKind<typeof IdempotencyRecord, IdKey> = {
+  bucket: BUCKET.idempotency,
+  schema: IdempotencyRecord,
+  subject: SUBJECT.idempotency,
+  ttlS: 86_400,
+};

@@ -1,26 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import {
   EXCHANGE_COUNTS,
-  ExchangeRecord,
+  EXCHANGE_RECORDS,
   lowest,
   withDefaults,
   type ExchangeCount,
   type ExchangeLimits,
+  type ExchangeRecord,
   type ExchangeShown,
 } from '../../contracts/access/exchanges.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Broker } from '../broker/connect.js';
-import { putEntry, readEntry, recordIn } from '../broker/kv.js';
-import { purge } from '../broker/purge.js';
+import { Records } from '../broker/records.js';
 import type { ReadModel } from '../store/read-model.js';
 import { ApiError, guarded } from '../errors/api-error.js';
 import type { Principal } from './principal.js';
-
-const STREAM = `KV_${BUCKET.exchanges}`;
-/** Agents of one exchange that ask at the same moment at several APIs: each try that loses to another one waits a moment. */
-const MAX_TRIES = 40;
-const LONGEST_PAUSE_MS = 25;
 
 const NOTHING: ExchangeRecord = { v: FORMAT_VERSION, limits: {}, tasks: 0, messages: 0, tool_calls: 0 };
 
@@ -39,11 +35,11 @@ export const exchangeOf = ({ exchange_id: id, message }: Pick<SpawnCommand, 'exc
  * It is counted before the work is stored. An API that dies in between has counted too much, never too little.
  */
 export class Exchanges {
-  readonly #broker: Broker;
+  readonly #records: Records<typeof ExchangeRecord, OwnedKey>;
   readonly #model: Pick<ReadModel, 'sum'>;
 
-  constructor(broker: Broker, model: Pick<ReadModel, 'sum'>) {
-    this.#broker = broker;
+  constructor(broker: Broker, model: Pick<ReadModel, 'sum'>, log: Logger) {
+    this.#records = new Records(broker, EXCHANGE_RECORDS, log);
     this.#model = model;
   }
 
@@ -75,7 +71,7 @@ export class Exchanges {
 
   /** What its tasks may cost together, and have cost. Undefined: there is no limit. @throws {ApiError} */
   async budget(owner: string, id: string): Promise<{ readonly usd: number; readonly spent: number } | undefined> {
-    const { record } = await guarded(() => this.#read(owner, id));
+    const record = await guarded(() => this.#records.get([owner, id]));
     const { budget_usd: usd } = record?.limits ?? {};
     if (usd === undefined) return undefined;
     return { usd, spent: (await this.#model.sum({ owner, exchangeId: id })).usage.cost_usd };
@@ -84,8 +80,8 @@ export class Exchanges {
   /** @throws {ApiError} not_found also for another owner's. */
   async one(id: string, principal: Principal): Promise<ExchangeShown> {
     const owner = principal.seesAll ? undefined : principal.owner;
-    const [{ record }, { tasks, open, usage }] = await Promise.all([
-      guarded(() => this.#read(owner ?? '*', id)),
+    const [record, { tasks, open, usage }] = await Promise.all([
+      guarded(() => this.#records.get([owner ?? '*', id])),
       this.#model.sum({ owner, exchangeId: id }),
     ]);
     if (record === undefined && tasks === 0) throw new ApiError('not_found', `Nothing is known of an exchange ${id}`);
@@ -95,27 +91,16 @@ export class Exchanges {
   }
 
   /** Deletes all that was counted of an owner. @throws {BrokerError} */
-  async purge(owner: string): Promise<void> {
-    await purge(this.#broker, STREAM, SUBJECT.exchange(owner, '*'));
+  purge(owner: string): Promise<void> {
+    return this.#records.purge([owner]);
   }
 
   async #change(owner: string, id: string, change: (record: ExchangeRecord) => ExchangeRecord): Promise<void> {
-    await guarded(async () => {
-      for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const { record = NOTHING, revision } = await this.#read(owner, id);
+    await guarded(() =>
+      this.#records.update([owner, id], ({ record = NOTHING }) => {
         const next = change(record);
-        if (JSON.stringify(next) === JSON.stringify(record)) return;
-        const written = { schema: ExchangeRecord, record: next };
-        if ((await putEntry(this.#broker, SUBJECT.exchange(owner, id), written, revision)) !== undefined) return;
-        await sleep(Math.random() * LONGEST_PAUSE_MS);
-      }
-      throw new ApiError('conflict', `Too many changes of the exchange ${id} at once`);
-    });
-  }
-
-  async #read(owner: string, id: string): Promise<{ record: ExchangeRecord | undefined; revision: number }> {
-    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.exchange(owner, id));
-    if (data === undefined) return { record: undefined, revision };
-    return { record: recordIn(ExchangeRecord, data, SUBJECT.exchange(owner, id)), revision };
+        return JSON.stringify(next) === JSON.stringify(record) ? undefined : next;
+      }),
+    );
   }
 }

@@ -32,10 +32,10 @@ export const startAccess = ({ broker, model, config, rootToken, log }: AccessOpt
     const spawnRate = lifecycle.add(new SpawnRate(config.KSI_SPAWN_RATE, broker, log));
     spawnRate.start();
     const audit = lifecycle.add(new Audit(broker, log));
-    const exchanges = new Exchanges(broker, model);
+    const exchanges = new Exchanges(broker, model, log);
     return {
       tokens,
-      tickets: new Tickets(broker, seal),
+      tickets: new Tickets(broker, seal, log),
       authenticator: new Authenticator(rootToken, { tokens, clock: broker.clock }),
       spawnRate,
       audit,

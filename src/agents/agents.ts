@@ -74,7 +74,7 @@ export class Agents {
     this.#options = options;
     this.registry = new AgentRegistry(broker, log);
     this.presence = new Presence(broker, log);
-    this.positions = new Positions(broker);
+    this.positions = new Positions(broker, log);
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
     this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, exchanges, log });
     const { registry, presence, positions } = this;

@@ -1,11 +1,9 @@
-import { InboxPosition } from '../../contracts/agents/messages.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { Logger } from 'pino';
+import { INBOX_POSITIONS, type InboxPosition } from '../../contracts/agents/messages.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
-import { BrokerError } from '../broker/errors.js';
-import { deleteEntry, putEntry, readEntry, recordIn } from '../broker/kv.js';
-
-const STREAM = `KV_${BUCKET.inboxes}`;
-const MAX_TRIES = 20;
+import { Records } from '../broker/records.js';
 
 /** Where an inbox stands now, and where it stood before it was moved. */
 export interface Position {
@@ -13,60 +11,41 @@ export interface Position {
   readonly now: number;
 }
 
-/** Up to where each agent has taken its messages: entries of `ksi_inboxes`, changed by compare-and-set, and never back. */
+/** Up to where each agent has taken its messages. A position never moves back. */
 export class Positions {
-  readonly #broker: Broker;
+  readonly #records: Records<typeof InboxPosition, IdKey>;
 
-  constructor(broker: Broker) {
-    this.#broker = broker;
+  constructor(broker: Broker, log: Logger) {
+    this.#records = new Records(broker, INBOX_POSITIONS, log);
   }
 
   /** 0: it has taken none. @throws {BrokerError} */
   async of(agentId: string): Promise<number> {
-    return (await this.#read(agentId)).seq;
+    return (await this.#records.get([agentId]))?.seq ?? 0;
   }
 
   /** @returns further on, if that was asked for earlier. @throws {BrokerError} */
   async move(agentId: string, seq: number): Promise<Position> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { revision, seq: before } = await this.#read(agentId);
-      if (before >= seq) return { before, now: before };
-      const position: InboxPosition = { v: FORMAT_VERSION, seq };
-      const written = await putEntry(
-        this.#broker,
-        SUBJECT.inboxPosition(agentId),
-        { schema: InboxPosition, record: position },
-        revision,
-      );
-      if (written !== undefined) return { before, now: seq };
-    }
-    throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
+    let before = 0;
+    await this.#records.update([agentId], ({ record }) => {
+      before = record?.seq ?? 0;
+      return before >= seq ? undefined : { v: FORMAT_VERSION, seq };
+    });
+    return { before, now: Math.max(before, seq) };
   }
 
   /** Of its entry, for `removeAt`. @throws {BrokerError} */
   async revisionOf(agentId: string): Promise<number> {
-    return (await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId))).revision;
+    return (await this.#records.entry([agentId])).revision;
   }
 
   /** Unless it was moved since. @throws {BrokerError} */
   async removeAt(agentId: string, revision: number): Promise<void> {
-    if (revision > 0) await deleteEntry(this.#broker, SUBJECT.inboxPosition(agentId), revision, 1);
+    if (revision > 0) await this.#records.removeAt([agentId], revision);
   }
 
   /** @throws {BrokerError} */
   async remove(agentId: string): Promise<void> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      // A bad one goes too.
-      const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId));
-      if (data === undefined) return;
-      if ((await deleteEntry(this.#broker, SUBJECT.inboxPosition(agentId), revision, 1)) !== undefined) return;
-    }
-    throw new BrokerError('conflict', `Too many changes of the inbox of ${agentId} at once`);
-  }
-
-  async #read(agentId: string): Promise<{ revision: number; seq: number }> {
-    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.inboxPosition(agentId));
-    if (data === undefined) return { revision, seq: 0 };
-    return { revision, seq: recordIn(InboxPosition, data, SUBJECT.inboxPosition(agentId)).seq };
+    await this.#records.remove([agentId]);
   }
 }

@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { AGENT_PRESENCE_TTL_S, AgentPresence, type Agent } from '../../contracts/agents/agents.js';
-import { check } from '../../contracts/wire/check.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import {
+  AGENT_PRESENCE_RECORDS,
+  AGENT_PRESENCE_TTL_S,
+  type Agent,
+  type AgentPresence,
+} from '../../contracts/agents/agents.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { DetachReason } from '../../contracts/api/ws.js';
 import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
-import { deleteEntry, putEntry, readEntry } from '../broker/kv.js';
-import { KvCache, type KvChange } from '../broker/kv-cache.js';
-import { parseJson } from '../json.js';
+import type { KvCache, KvChange } from '../broker/kv-cache.js';
+import { Records, REMOVE } from '../broker/records.js';
 import { timestampOf } from '../clock.js';
 
 const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
-const MARK_S = 3_600;
-const STREAM = `KV_${BUCKET.agentPresence}`;
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
@@ -42,6 +44,7 @@ export interface Held {
 export class Presence {
   readonly #broker: Broker;
   readonly #log: Logger;
+  readonly #records: Records<typeof AgentPresence, IdKey>;
   readonly #cache: KvCache<AgentPresence>;
   /** Those that this API holds, and what to call when one is lost. */
   readonly #held = new Map<string, Holding>();
@@ -56,15 +59,8 @@ export class Presence {
     this.#broker = broker;
     this.#renewMs = renewMs;
     this.#log = log;
-    this.#cache = new KvCache<AgentPresence>({
-      broker,
-      bucket: BUCKET.agentPresence,
-      read: (value) => {
-        const presence = check(AgentPresence, value);
-        return presence.ok ? presence.value : undefined;
-      },
-      log,
-    });
+    this.#records = new Records(broker, AGENT_PRESENCE_RECORDS, log);
+    this.#cache = this.#records.watch({ of: (presence) => presence, log });
     this.#cache.onChange((change) => this.#onChange(change));
   }
 
@@ -124,21 +120,17 @@ export class Presence {
     this.#held.delete(agentId);
     held?.lost('removed');
     const known = this.#cache.get(agentId);
-    if (known === undefined) return;
-    const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(agentId), known.revision, MARK_S);
-    if (marked !== undefined) this.#cache.apply(agentId, undefined, marked);
+    if (known !== undefined) await this.#records.removeAt([agentId], known.revision);
   }
 
   /** @returns its revision. */
-  async #put({ agent_id: id, owner }: Named, holder: string): Promise<number> {
-    const subject = SUBJECT.agentPresence(id);
+  async #put({ agent_id: id, owner }: Named, holder: string): Promise<number | undefined> {
     const known = this.#cache.get(id);
     const since = known?.value.holder === holder ? known.value.since : timestampOf(this.#broker.clock);
     const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, since };
-    const ack = await this.#broker.publisher.publish({ subject, payload: JSON.stringify(presence) });
-    this.#cache.apply(id, presence, ack.seq);
+    const revision = await this.#records.put([id], presence);
     if (known === undefined) this.#work(this.#tell({ agent_id: id, owner }, 'connected'));
-    return ack.seq;
+    return revision;
   }
 
   /** What others wrote while it was put: who was later has it. */
@@ -151,10 +143,7 @@ export class Presence {
 
   /** @throws {BrokerError} */
   async #takeBack(id: string, holder: string): Promise<void> {
-    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agentPresence(id));
-    if (data === undefined || (parseJson(data) as Partial<AgentPresence> | undefined)?.holder !== holder) return;
-    const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(id), revision, MARK_S);
-    if (marked !== undefined) this.#cache.apply(id, undefined, marked);
+    await this.#records.update([id], ({ readable }) => (readable?.holder === holder ? REMOVE : undefined));
   }
 
   async #release(id: string, holder: string, named: Named): Promise<void> {
@@ -163,9 +152,7 @@ export class Presence {
     if (known?.value.holder !== holder) return;
     try {
       // Whoever has taken it over since keeps it.
-      const marked = await deleteEntry(this.#broker, SUBJECT.agentPresence(id), known.revision, MARK_S);
-      if (marked === undefined) return;
-      this.#cache.apply(id, undefined, marked);
+      if ((await this.#records.removeAt([id], known.revision)) === undefined) return;
       await this.#tell(named, 'disconnected');
     } catch (error) {
       this.#log.warn({ err: error, agent_id: id }, 'that an agent went could not be said; it shows in 30 s');
@@ -183,26 +170,25 @@ export class Presence {
     if (known === undefined) return this.#putAgain(id, holding);
     // Over HTTP it is read besides: that entry is renewed by who reads.
     if (known.value.holder !== holding.holder) return;
-    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), recordOf(known.value), known.revision);
-    if (written !== undefined) this.#renewed(id, holding, known.value, written);
+    const written = await this.#records.put([id], known.value, known.revision);
+    if (written !== undefined) this.#renewed(id, holding, written);
   }
 
   /** Its entry had expired, as the broker was away for long; unless somebody has put another there. */
   async #putAgain(id: string, holding: Holding): Promise<void> {
-    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agentPresence(id));
-    if (data !== undefined || this.#held.get(id) !== holding) return;
+    const { revision, exists } = await this.#records.entry([id]);
+    if (exists || this.#held.get(id) !== holding) return;
     const { named, holder } = holding;
     const since = timestampOf(this.#broker.clock);
     const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, since };
-    const written = await putEntry(this.#broker, SUBJECT.agentPresence(id), recordOf(presence), revision);
+    const written = await this.#records.put([id], presence, revision);
     if (written === undefined) return;
-    this.#renewed(id, holding, presence, written);
+    this.#renewed(id, holding, written);
     await this.#tell(named, 'connected');
   }
 
-  #renewed(id: string, holding: Holding, presence: AgentPresence, revision: number): void {
+  #renewed(id: string, holding: Holding, revision: number): void {
     holding.revision = revision;
-    this.#cache.apply(id, presence, revision);
     // Released meanwhile.
     if (!this.#held.has(id)) this.#work(this.#takeBack(id, holding.holder));
   }
@@ -247,8 +233,3 @@ export class Presence {
 /** Who reads over HTTP replaces no connection. */
 const replaces = ({ holder }: AgentPresence, held: Holding): boolean =>
   holder !== held.holder && !holder.startsWith('http:');
-
-const recordOf = (record: AgentPresence): { schema: typeof AgentPresence; record: AgentPresence } => ({
-  schema: AgentPresence,
-  record,
-});

@@ -1,29 +1,30 @@
 import type { Logger } from 'pino';
 import { keyToken } from '../../contracts/wire/key-token.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
-import { ProfileRecord, type Profile, type ProfileList, type ProfileShown } from '../../contracts/agents/profiles.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import type { OwnedKey } from '../../contracts/wire/record-kind.js';
+import {
+  PROFILE_RECORDS,
+  type Profile,
+  type ProfileList,
+  type ProfileRecord,
+  type ProfileShown,
+} from '../../contracts/agents/profiles.js';
 import type { Broker } from '../broker/connect.js';
+import { Records, type Held } from '../broker/records.js';
 import type { Found, PromptLibrary } from '../prompts/library.js';
 import { ApiError, guarded } from '../errors/api-error.js';
 import type { Principal } from '../access/principal.js';
-import { changing, OwnedRecords, type Held } from '../access/owned-records.js';
 import { timestampOf } from '../clock.js';
 
 /** What agents of a kind are and how they run: an owner's own, kept here, and files, which are everybody's. An own one wins. */
 export class Profiles {
-  readonly #records: OwnedRecords<typeof ProfileRecord>;
+  readonly #records: Records<typeof ProfileRecord, OwnedKey>;
   readonly #clock: Broker['clock'];
   readonly #library: Pick<PromptLibrary, 'profiles'>;
 
   constructor(broker: Broker, library: Pick<PromptLibrary, 'profiles'>, log: Logger) {
     this.#clock = broker.clock;
-    this.#records = new OwnedRecords({
-      broker,
-      bucket: BUCKET.profiles,
-      subject: SUBJECT.profile,
-      schema: ProfileRecord,
-      log,
-    });
+    this.#records = new Records(broker, PROFILE_RECORDS, log);
     this.#library = library;
   }
 
@@ -35,7 +36,7 @@ export class Profiles {
       if ('problem' in found) broken.push({ name: found.name, problem: found.problem });
       else shown.set(found.name, ofFile(found));
     }
-    for (const held of await guarded(() => this.#records.all(owner))) shown.set(held.record.name, ofApi(held));
+    for (const held of await guarded(() => this.#records.all([owner]))) shown.set(held.record.name, ofApi(held));
     return { profiles: [...shown.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)), broken };
   }
 
@@ -48,8 +49,8 @@ export class Profiles {
 
   /** @throws {ApiError} */
   async find(name: string, { owner }: Principal): Promise<ProfileShown | undefined> {
-    const held = await guarded(() => this.#records.find(owner, keyToken(name)));
-    if (held !== undefined) return ofApi(held);
+    const { record, revision } = await guarded(() => this.#records.entry([owner, keyToken(name)]));
+    if (record !== undefined) return ofApi({ record, revision });
     const file = (await this.#library.profiles()).get(name);
     return file === undefined || 'problem' in file ? undefined : ofFile(file);
   }
@@ -57,29 +58,18 @@ export class Profiles {
   /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
   async set(name: string, profile: Profile, { owner }: Principal): Promise<ProfileShown> {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
-    const token = keyToken(name);
-    const revision = await guarded(() =>
-      changing(async () =>
-        this.#records.put(owner, token, record, (await this.#records.standing(owner, token)).revision),
-      ),
-    );
-    return ofApi({ id: name, record, revision });
+    const { revision } = await guarded(() => this.#records.update([owner, keyToken(name)], () => record));
+    return ofApi({ record, revision });
   }
 
   /** A file of its name is in force again. @throws {ApiError} not_found */
   async delete(name: string, { owner }: Principal): Promise<void> {
-    await guarded(() =>
-      changing(async () => {
-        const { isThere, revision } = await this.#records.standing(owner, keyToken(name));
-        if (!isThere) throw unknown(name);
-        return this.#records.remove(owner, keyToken(name), revision);
-      }),
-    );
+    if (!(await guarded(() => this.#records.remove([owner, keyToken(name)])))) throw unknown(name);
   }
 
   /** Deletes all that an owner keeps. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
-    return this.#records.purge(owner);
+    return this.#records.purge([owner]);
   }
 }
 
@@ -89,7 +79,10 @@ const ofFile = ({ name, origin, value }: Extract<Found<Profile>, { value: Profil
   origin,
 });
 
-const ofApi = ({ record: { name, profile, updated_at }, revision }: Held<ProfileRecord>): ProfileShown => ({
+const ofApi = ({
+  record: { name, profile, updated_at },
+  revision,
+}: Pick<Held<ProfileRecord>, 'record' | 'revision'>): ProfileShown => ({
   name,
   ...profile,
   origin: 'api',

@@ -1,37 +1,31 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import {
-  Agent,
+  AGENT_RECORDS,
+  type Agent,
   type AgentChange,
   type AgentKind,
   type AgentRegistration,
   type AgentsQuery,
   type AgentStatus,
 } from '../../contracts/agents/agents.js';
-import { check } from '../../contracts/wire/check.js';
 import type { EventData } from '../../contracts/events/events.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
+import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
-import { deleteEntry, ownerIn, putEntry, readEntry, recordIn } from '../broker/kv.js';
-import { KvCache, type Cached, type KvChange } from '../broker/kv-cache.js';
-import { parseJson } from '../json.js';
+import type { Cached, KvCache, KvChange } from '../broker/kv-cache.js';
+import { Records } from '../broker/records.js';
 import { ApiError, guarded, invalid } from '../errors/api-error.js';
 import { maySee, type Principal } from '../access/principal.js';
 import { AgentIndex } from './index-of-agents.js';
 import { timestampOf } from '../clock.js';
 
-const STREAM = `KV_${BUCKET.agents}`;
-/** Each try loses to another change of the same agent, which gets somewhere. */
-const MAX_TRIES = 20;
-/** How long it is kept that an agent was removed, for APIs that were away. */
-const MARK_S = 3_600;
 const MOST_OPTIONS_BYTES = 400_000;
 /** So many may an owner have. */
 const MOST_AGENTS = 20_000;
 
-/** What an agent becomes; undefined: it stays as it is. */
-type Change = (agent: Agent) => Partial<Agent> | undefined;
+type Look = (id: string) => Promise<() => Promise<void>>;
 
 export interface Registered {
   readonly agent: Agent;
@@ -40,26 +34,28 @@ export interface Registered {
   readonly made: boolean;
 }
 
-/** The agents that there are, as `ksi_agents` has them: in memory at every API, and known there a moment after each change. */
+/** All agents, as `ksi_agents` holds them. Every API keeps them in memory and learns of a change a moment after it. */
 export class AgentRegistry {
   readonly #broker: Broker;
+  readonly #records: Records<typeof Agent, IdKey>;
   readonly #cache: KvCache<Agent>;
   readonly #index = new AgentIndex();
   readonly #most: number;
-  /** Agents whose records cannot be read, only removed. */
+  /** Agents whose records are bad: they can only be removed. */
   readonly #bad = new Set<string>();
 
   constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
     this.#broker = broker;
     this.#most = most;
-    this.#cache = new KvCache<Agent>({
-      broker,
-      bucket: BUCKET.agents,
-      read: (value, id) => {
-        const agent = check(Agent, value);
-        if (agent.ok) this.#bad.delete(id);
-        else this.#bad.add(id);
-        return agent.ok ? agent.value : undefined;
+    this.#records = new Records(broker, AGENT_RECORDS, log);
+    this.#cache = this.#records.watch({
+      of: (agent, id) => {
+        this.#bad.delete(id);
+        return agent;
+      },
+      bad: (_value, id) => {
+        this.#bad.add(id);
+        return undefined;
       },
       log,
     });
@@ -117,8 +113,7 @@ export class AgentRegistry {
 
   /** An agent to be removed: its record may be bad. @throws {ApiError} not_found also for another owner's. */
   async named(id: string, principal: Principal): Promise<Pick<Agent, 'agent_id' | 'owner'>> {
-    const { data } = await guarded(() => readEntry(this.#broker, STREAM, SUBJECT.agent(id)));
-    const owner = data === undefined ? undefined : ownerIn(parseJson(data));
+    const { owner } = await guarded(() => this.#records.entry([id]));
     if (owner === undefined || !maySee(principal, owner)) throw noAgent(id);
     return { agent_id: id, owner };
   }
@@ -127,9 +122,9 @@ export class AgentRegistry {
   async allNamed(owner: string): Promise<Pick<Agent, 'agent_id' | 'owner'>[]> {
     const ids = this.#index.of(owner);
     for (const id of this.#bad) {
-      const { data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
-      if (data === undefined) this.#bad.delete(id);
-      else if (ownerIn(parseJson(data)) === owner && !ids.includes(id)) ids.push(id);
+      const entry = await this.#records.entry([id]);
+      if (!entry.exists) this.#bad.delete(id);
+      else if (entry.owner === owner && !ids.includes(id)) ids.push(id);
     }
     return ids.map((id) => ({ agent_id: id, owner }));
   }
@@ -148,34 +143,25 @@ export class AgentRegistry {
    * clears it: done before a new one is told to anybody.
    * @throws {ApiError} agent_exists, too_many, invalid_request
    */
-  async register(
-    request: AgentRegistration,
-    principal: Principal,
-    look: (id: string) => Promise<() => Promise<void>>,
-  ): Promise<Registered> {
+  async register(request: AgentRegistration, principal: Principal, look: Look): Promise<Registered> {
     refuseLarge(request.options);
     const id = request.agent_id ?? uuidv7();
     return guarded(async () => {
-      for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const first = await this.#read(id);
-        const clear = first.agent === undefined ? await look(id) : undefined;
-        // Again: what was seen is of nobody only if there is no agent after that.
-        const { revision, agent: stored } = clear === undefined ? first : await this.#read(id);
-        if (stored !== undefined && stored.owner !== principal.owner)
-          throw new ApiError('agent_exists', `There is an agent ${id} already`);
-        const now = timestampOf(this.#broker.clock);
-        const agent =
-          stored === undefined ? made(id, request, principal.owner, now) : registeredAgain(stored, request, now);
-        if (stored === undefined) {
-          this.#refuseTooMany(principal.owner);
-          await clear?.();
-        }
-        const written = await this.#put(agent, revision);
-        if (written === undefined) continue;
-        await this.#tell(stored === undefined ? 'AGENT_REGISTERED' : 'AGENT_UPDATED', agent);
-        return { agent, revision: written, made: stored === undefined };
-      }
-      throw tooMany(id);
+      const { before, record, revision } = await this.#records.update(
+        [id],
+        async ({ record: stored, revision: at }) => {
+          if (stored !== undefined && stored.owner !== principal.owner)
+            throw new ApiError('agent_exists', `There is an agent ${id} already`);
+          if (stored === undefined) await this.#clearFor(id, at, principal.owner, look);
+          const now = timestampOf(this.#broker.clock);
+          return stored === undefined
+            ? newAgent(id, request, principal.owner, now)
+            : registeredAgain(stored, request, now);
+        },
+      );
+      if (record === undefined) throw noAgent(id);
+      await this.#tell(before.exists ? 'AGENT_UPDATED' : 'AGENT_REGISTERED', record);
+      return { agent: record, revision, made: !before.exists };
     });
   }
 
@@ -185,15 +171,13 @@ export class AgentRegistry {
     await this.agent(id, principal);
     let was: AgentStatus | undefined;
     const changed = await guarded(() =>
-      this.#change(
-        id,
-        (agent) => {
-          if (!maySee(principal, agent.owner)) throw noAgent(id);
-          was = agent.status;
-          return change;
-        },
-        revision,
-      ),
+      this.#change(id, (agent, stands) => {
+        if (!maySee(principal, agent.owner)) throw noAgent(id);
+        if (revision !== undefined && revision !== stands)
+          throw new ApiError('conflict', `The agent ${id} is at revision ${stands}, not ${revision}`, { final: true });
+        was = agent.status;
+        return change;
+      }),
     );
     if (changed === undefined) throw noAgent(id);
     const { agent_id, owner, status } = changed.value;
@@ -201,7 +185,7 @@ export class AgentRegistry {
       await this.#tell('AGENT_UPDATED', changed.value);
       if (was === status) return;
       const event = newEvent(this.#broker.clock, 'AGENT_STATUS', { agent_id, owner, status });
-      await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(id, 'status')));
+      await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'status')));
     });
     return changed;
   }
@@ -219,57 +203,35 @@ export class AgentRegistry {
 
   /** Takes the record away; nothing else of it. @throws {BrokerError} */
   async remove(id: string): Promise<void> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
-      if (data === undefined) return this.#cache.apply(id, undefined, revision);
-      const marked = await deleteEntry(this.#broker, SUBJECT.agent(id), revision, MARK_S);
-      if (marked !== undefined) return this.#cache.apply(id, undefined, marked);
-    }
-    throw tooMany(id);
+    await this.#records.remove([id]);
   }
 
-  /** As far as this API knows. @throws {ApiError} too_many */
-  #refuseTooMany(owner: string): void {
+  /** Clears what is left of an id that is to be a new agent's, unless the id has an agent by now: then the record cannot be written. */
+  async #clearFor(id: string, before: number, owner: string, look: Look): Promise<void> {
+    const clear = await look(id);
+    if ((await this.#records.entry([id])).revision !== before) return;
     if (this.#index.count(owner) >= this.#most) throw new ApiError('too_many', `${owner} has ${this.#most} agents`);
+    await clear();
   }
 
-  async #change(id: string, change: Change, expected?: number): Promise<Cached<Agent> | undefined> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { revision, agent } = await this.#read(id);
-      if (agent === undefined) return undefined;
-      if (expected !== undefined && expected !== revision)
-        throw new ApiError('conflict', `The agent ${id} is at revision ${revision}, not ${expected}`, { final: true });
-      const changes = change(agent);
-      if (changes === undefined) return { value: agent, revision };
-      const next = { ...agent, ...changes, updated_at: timestampOf(this.#broker.clock) };
-      const written = await this.#put(next, revision);
-      if (written !== undefined) return { value: next, revision: written };
-    }
-    throw tooMany(id);
-  }
-
-  async #put(agent: Agent, revision: number): Promise<number | undefined> {
-    const written = await putEntry(
-      this.#broker,
-      SUBJECT.agent(agent.agent_id),
-      { schema: Agent, record: agent },
-      revision,
-    );
-    if (written !== undefined) this.#cache.apply(agent.agent_id, agent, written);
-    return written;
+  /** @param change undefined: the agent stays as it is. @returns undefined: there is no such agent. */
+  async #change(
+    id: string,
+    change: (agent: Agent, revision: number) => Partial<Agent> | undefined,
+  ): Promise<Cached<Agent> | undefined> {
+    const { record, revision } = await this.#records.update([id], ({ record: agent, revision: stands }) => {
+      const changes = agent === undefined ? undefined : change(agent, stands);
+      if (agent === undefined || changes === undefined) return undefined;
+      return { ...agent, ...changes, updated_at: timestampOf(this.#broker.clock) };
+    });
+    return record === undefined ? undefined : { value: record, revision };
   }
 
   async #looked(id: string): Promise<Cached<Agent> | undefined> {
-    const { revision, agent } = await this.#read(id);
-    if (agent === undefined) return undefined;
-    this.#cache.apply(id, agent, revision);
-    return { value: agent, revision };
-  }
-
-  async #read(id: string): Promise<{ revision: number; agent: Agent | undefined }> {
-    const { revision, data } = await readEntry(this.#broker, STREAM, SUBJECT.agent(id));
-    if (data === undefined) return { revision, agent: undefined };
-    return { revision, agent: recordIn(Agent, data, SUBJECT.agent(id)) };
+    const { revision, record } = await this.#records.entry([id]);
+    if (record === undefined) return undefined;
+    this.#cache.apply(id, record, revision);
+    return { value: record, revision };
   }
 
   async #tell(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
@@ -280,7 +242,6 @@ export class AgentRegistry {
 }
 
 const noAgent = (id: string): ApiError => new ApiError('not_found', `There is no agent ${id}`);
-const tooMany = (id: string): ApiError => new ApiError('conflict', `Too many changes of the agent ${id} at once`);
 
 const kept = [
   'role',
@@ -295,7 +256,7 @@ const kept = [
 const given = (request: AgentRegistration): Partial<Agent> =>
   Object.fromEntries(kept.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])));
 
-function made(id: string, request: AgentRegistration, owner: string, now: string): Agent {
+function newAgent(id: string, request: AgentRegistration, owner: string, now: string): Agent {
   const kind: AgentKind = request.kind ?? 'external';
   if (kind === 'external' && request.session_id !== undefined)
     throw invalid([{ field: 'session_id', message: 'is for managed agents alone' }]);

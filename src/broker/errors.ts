@@ -5,11 +5,12 @@ import { errors } from '@nats-io/transport-node';
  * - `conflict`: compare-and-set refused it; somebody else was first (or an earlier try of ours: read to find out).
  * - `duplicate`: an atomic batch held a message id that is stored already.
  * - `full`: a stream is at its limit.
+ * - `limit`: an owner has as many records of a kind as an owner may have.
  * - `unavailable`: no answer, or no connection. Whether it was stored is unknown.
  * - `unreadable`: what is stored does not match its schema.
  * - `refused`: anything else; `apiCode` says what.
  */
-export type BrokerErrorKind = 'conflict' | 'duplicate' | 'full' | 'unavailable' | 'unreadable' | 'refused';
+export type BrokerErrorKind = 'conflict' | 'duplicate' | 'full' | 'limit' | 'unavailable' | 'unreadable' | 'refused';
 
 export class BrokerError extends Error {
   override readonly name = 'BrokerError';

@@ -2,7 +2,6 @@ import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import { readStream } from './replay.js';
-import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { streamPosition } from './read.js';
 
@@ -26,8 +25,8 @@ export interface KvCacheOptions<T> {
   readonly broker: Broker;
   /** A watched one (contracts/broker/topology.ts). */
   readonly bucket: string;
-  /** Undefined: nothing that this build understands. */
-  readonly read: (value: unknown, key: string) => T | undefined;
+  /** What is kept of an entry. Undefined: nothing. */
+  readonly read: (data: Uint8Array, key: string) => T | undefined;
   readonly log: Logger;
 }
 
@@ -180,10 +179,7 @@ export class KvCache<T> {
   }
 
   #take({ key, seq, data, expired }: Entry): void {
-    const value = data.length === 0 ? undefined : this.#options.read(parseJson(data), key);
-    if (data.length > 0 && value === undefined)
-      this.#options.log.error({ bucket: this.#options.bucket, key }, 'an entry is not understood and left out');
-    this.#set(key, value, seq, expired);
+    this.#set(key, data.length === 0 ? undefined : this.#options.read(data, key), seq, expired);
   }
 
   #set(key: string, value: T | undefined, revision: number, expired: boolean): void {

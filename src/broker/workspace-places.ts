@@ -6,13 +6,12 @@ import {
   type WorkspaceWaiter,
   type WorkspaceWriter,
 } from '../../contracts/tasks/workspace.js';
-import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
-import { BrokerError, isBrokerError } from './errors.js';
+import { isBrokerError } from './errors.js';
 import { wakeParked } from './parked-runs.js';
 import { lastBySubject } from './read.js';
 import { placeOf } from './session-queue.js';
-import { readPlaces, rootsWithPlaces, writePlaces } from './workspace-records.js';
+import { changePlaces, readPlaces, rootsWithPlaces } from './workspace-records.js';
 import { enter, lend, letIn, toTheEnd, without } from './workspace-rules.js';
 
 /**
@@ -20,8 +19,6 @@ import { enter, lend, letIn, toTheEnd, without } from './workspace-rules.js';
  * run stands in the queue and runs, so the run's lease is the lease of the place. What a crash leaves is repaired by `sweepPlaces`.
  */
 
-const MAX_TRIES = 50;
-const LONGEST_PAUSE_MS = 25;
 /** How long a task that was let in has to start, as a worker must be free for it. Then the next one is let in. */
 const START_MS = 60_000;
 /** Each change writes the whole entry. A task beyond it is put off. */
@@ -116,27 +113,21 @@ async function change(
   const most = writersIn(root) || Infinity;
   /** Tasks that wait no more, such as cancelled ones. */
   const gone = new Set<string>();
-  for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const { places, revision } = await readPlaces(broker, root);
+  let fresh: readonly WorkspaceWriter[] = [];
+  const stands = await changePlaces(broker, root, async (places) => {
     const until = broker.clock.now() + START_MS;
-    const changed = without(apply(places, most, until), ({ task_id: id }) => gone.has(id));
-    const after = finish(letIn(changed, most, until));
     const before = new Set(places.writers.map(({ task_id: id }) => id));
-    const fresh = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
-    const standing = await Promise.all(fresh.map((task) => mayStart(broker, task)));
-    if (standing.includes(false)) {
+    for (;;) {
+      const changed = without(apply(places, most, until), ({ task_id: id }) => gone.has(id));
+      const after = finish(letIn(changed, most, until));
+      fresh = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
+      const standing = await Promise.all(fresh.map((task) => mayStart(broker, task)));
+      if (!standing.includes(false)) return JSON.stringify(after) === JSON.stringify(places) ? undefined : after;
       fresh.filter((_task, n) => standing[n] === false).forEach(({ task_id: id }) => gone.add(id));
-      continue;
     }
-    if (JSON.stringify(after) === JSON.stringify(places)) return after;
-    if ((await writePlaces(broker, root, after, revision)) === undefined) {
-      await sleep(broker.clock, Math.min(tries, LONGEST_PAUSE_MS));
-      continue;
-    }
-    for (const { task_id: taskId, session_id: sessionId } of fresh) await wake(broker, { taskId, sessionId });
-    return after;
-  }
-  throw new BrokerError('unavailable', `The places of the workspaces below ${root} change too fast`);
+  });
+  for (const { task_id: taskId, session_id: sessionId } of fresh) await wake(broker, { taskId, sessionId });
+  return stands;
 }
 
 /** What is not woken now is woken by the sweeper. */

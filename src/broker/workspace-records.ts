@@ -1,12 +1,13 @@
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
-import { WorkspacePlaces } from '../../contracts/tasks/workspace.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import { WORKSPACE_PLACES, type WorkspacePlaces } from '../../contracts/tasks/workspace.js';
 import type { Broker } from './connect.js';
-import { putEntry, readEntry, recordIn } from './kv.js';
-import { subjectsOf } from './read.js';
+import { BrokerError, isBrokerError } from './errors.js';
+import { Records } from './records.js';
 
 /** The entries of `ksi_workspaces`, one for each root in which tasks have written. */
+const placesOf = (broker: Broker): Records<typeof WorkspacePlaces, readonly [root: string]> =>
+  new Records(broker, WORKSPACE_PLACES);
 
-const STREAM = `KV_${BUCKET.workspaces}`;
 const NOBODY: WorkspacePlaces = { v: FORMAT_VERSION, writers: [], waiting: [] };
 
 interface KeptPlaces {
@@ -16,20 +17,28 @@ interface KeptPlaces {
 
 /** Who writes below a root, and who waits, from the leader. @throws {BrokerError} */
 export async function readPlaces(broker: Broker, root: string): Promise<KeptPlaces> {
-  const subject = SUBJECT.places(root);
-  const { data, revision } = await readEntry(broker, STREAM, subject);
-  return { places: data === undefined ? NOBODY : recordIn(WorkspacePlaces, data, subject), revision };
+  const { record: places = NOBODY, revision } = await placesOf(broker).entry([root]);
+  return { places, revision };
 }
 
-/** @returns undefined: somebody else was first. @throws {BrokerError} */
-export const writePlaces = (broker: Broker, root: string, record: WorkspacePlaces, expected: number) =>
-  putEntry(broker, SUBJECT.places(root), { schema: WorkspacePlaces, record }, expected);
+/** @param change undefined: nothing changes. @returns what stands after it. @throws {BrokerError} */
+export async function changePlaces(
+  broker: Broker,
+  root: string,
+  change: (places: WorkspacePlaces) => Promise<WorkspacePlaces | undefined>,
+): Promise<WorkspacePlaces> {
+  try {
+    const { record = NOBODY } = await placesOf(broker).update([root], ({ record: places = NOBODY }) => change(places));
+    return record;
+  } catch (error) {
+    if (!isBrokerError(error, 'conflict')) throw error;
+    // It passes, so callers try again for as long as they would wait for the broker.
+    throw new BrokerError('unavailable', error.message, { cause: error });
+  }
+}
 
 /** The roots that have an entry. @throws {BrokerError} */
-export async function rootsWithPlaces(broker: Broker): Promise<string[]> {
-  const subjects = await subjectsOf(broker, STREAM, SUBJECT.places('*'));
-  return subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1));
-}
+export const rootsWithPlaces = (broker: Broker): Promise<string[]> => placesOf(broker).ids([]);
 
 /** Whether a task still waits: one that was let in, or never stood in line, does not. @throws {BrokerError} */
 export async function waitsForPlace(broker: Broker, root: string, taskId: string): Promise<boolean> {

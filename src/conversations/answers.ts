@@ -19,7 +19,7 @@ export interface AnswersOptions {
   readonly broker: Broker;
   readonly inboxPrefix?: string | undefined;
   readonly blobs: Blobs;
-  readonly records: Pick<ConversationRecords, 'read'>;
+  readonly records: Pick<ConversationRecords, 'get'>;
   readonly lines: Pick<ConversationLines, 'textFor'>;
   readonly conductor: Pick<Conductor, 'happen'>;
   /** What a task that has ended cost in US dollars. @throws {BrokerError} */
@@ -81,7 +81,7 @@ export class ConversationAnswers {
     const { records, conductor } = this.#options;
     const { conversation_id: id = '', owner, from, reply_to: to } = message;
     if (!UUID.test(id)) return;
-    const record = (await records.read(id))?.record;
+    const record = await records.get([id]);
     if (record?.owner !== owner) return;
     if (record.abandoned.some(({ message_id, agent_id }) => message_id === to && agent_id === from))
       return void (await conductor.happen(id, {

@@ -7,7 +7,6 @@ import {
   type SpeakerRecord,
 } from '../../contracts/conversations/conversations.js';
 import type { Broker } from '../broker/connect.js';
-import { BrokerError } from '../broker/errors.js';
 import { turnText } from './brief.js';
 import { decide, type Happening } from './decide.js';
 import { dueOf, type Due } from './due.js';
@@ -15,7 +14,7 @@ import type { Mailer } from '../agents/mailer.js';
 import { ApiError } from '../errors/api-error.js';
 import type { Principal } from '../access/principal.js';
 import type { ConversationLines } from './lines.js';
-import type { ConversationRecords, Digest, Held } from './records.js';
+import type { ConversationRecords, Digest, Digests } from './records.js';
 import type { Teller } from './teller.js';
 
 /** Who makes and removes the agents of a conversation, and ends what they do. Each may be asked again. */
@@ -33,6 +32,7 @@ export interface Cast {
 export interface ConductorOptions {
   readonly broker: Pick<Broker, 'clock' | 'connected'>;
   readonly records: ConversationRecords;
+  readonly digests: Digests;
   readonly lines: ConversationLines;
   readonly teller: Pick<Teller, 'tell'>;
   readonly mailer: Pick<Mailer, 'send'>;
@@ -43,7 +43,6 @@ export interface ConductorOptions {
 export const NO_SESSION = '';
 
 /** Each try loses to another change of the same conversation, which gets somewhere. */
-const MAX_TRIES = 50;
 /** How often it is looked what is due. */
 const LOOK_MS = 1_000;
 /** What is left to be done is somebody's who is at it; for so long. */
@@ -77,9 +76,9 @@ export class Conductor {
   }
 
   start(): void {
-    const { records } = this.#options;
-    for (const [id, { value }] of records.entries()) this.#note(id, value);
-    this.#forgetChanges = records.onChange(({ key, now }) => this.#note(key, now));
+    const { digests } = this.#options;
+    for (const [id, { value }] of digests.entries()) this.#note(id, value);
+    this.#forgetChanges = digests.onChange(({ key, now }) => this.#note(key, now));
     this.#look();
   }
 
@@ -161,27 +160,24 @@ export class Conductor {
     refuse: (record: ConversationRecord) => void,
   ): Promise<ConversationRecord | undefined> {
     const { records, lines, broker } = this.#options;
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const held = await records.read(id);
-      if (held === undefined) return undefined;
-      refuse(held.record);
-      const decision = decide(held.record, happening, broker.clock.now());
-      if (decision === undefined) return held.record;
-      if (decision.line !== undefined) await lines.put(id, decision.line);
-      const changed = await records.change(decision.record, held.revision);
-      if (changed !== undefined) return changed.record;
-    }
-    throw new BrokerError('conflict', `Too many changes of the conversation ${id} at once`);
+    const { record } = await records.update([id], async ({ record: stands }) => {
+      if (stands === undefined) return undefined;
+      refuse(stands);
+      const decision = decide(stands, happening, broker.clock.now());
+      if (decision?.line !== undefined) await lines.put(id, decision.line);
+      return decision?.record;
+    });
+    return record;
   }
 
   /** Never rejects: what could not be done now is done later, here or elsewhere. */
   async #drive(id: string): Promise<void> {
     try {
       for (;;) {
-        const held = await this.#options.records.read(id);
-        const due = held === undefined ? undefined : dueOf(held.record);
-        if (held === undefined || due === undefined || this.#stopped) return;
-        const happened = await this.#do(held, due);
+        const record = await this.#options.records.get([id]);
+        const due = record === undefined ? undefined : dueOf(record);
+        if (record === undefined || due === undefined || this.#stopped) return;
+        const happened = await this.#do(record, due);
         if (happened !== undefined) await this.#change(id, happened, () => undefined);
       }
     } catch (error) {
@@ -190,13 +186,13 @@ export class Conductor {
   }
 
   /** @returns what has happened by it. */
-  async #do({ record }: Held, due: Due): Promise<Happening | undefined> {
+  async #do(record: ConversationRecord, due: Due): Promise<Happening | undefined> {
     const { teller, records, cast } = this.#options;
     const { conversation_id: id, speakers } = record;
     const principal = speakerOf(record);
     switch (due.kind) {
       case 'tell':
-        return { kind: 'told', events: await teller.tell(id, async () => (await records.read(id))?.record) };
+        return { kind: 'told', events: await teller.tell(id, () => records.get([id])) };
       case 'register': {
         const speaker = speakers[due.speaker];
         if (speaker === undefined) return undefined;

@@ -18,6 +18,7 @@ import { eventPublication, newEvent } from '../broker/events.js';
 import { faultsOf, hasRoom, recordFor, sizeFaults } from './begin.js';
 import { decide, type Happening } from './decide.js';
 import { conversationMarkdown } from './markdown.js';
+import { REMOVE } from '../broker/records.js';
 import type { EventHub } from '../events/hub.js';
 import type { AgentRegistry } from '../agents/registry.js';
 import { ApiError, guarded, invalid } from '../errors/api-error.js';
@@ -25,7 +26,7 @@ import { decodeConversationPage, encodePage } from '../lists/page-cursor.js';
 import { maySee, type Principal } from '../access/principal.js';
 import { NO_SESSION, speakerOf, type Cast, type Conductor } from './conductor.js';
 import type { ConversationLines } from './lines.js';
-import type { ConversationRecords, Held } from './records.js';
+import { newest, type ConversationRecords, type Digests } from './records.js';
 import { shownOf } from './shown.js';
 
 export interface ConversationsOptions {
@@ -33,6 +34,7 @@ export interface ConversationsOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly registry: Pick<AgentRegistry, 'agent'>;
   readonly records: ConversationRecords;
+  readonly digests: Digests;
   readonly lines: ConversationLines;
   readonly conductor: Conductor;
   readonly cast: Pick<Cast, 'remove' | 'check' | 'cancel'>;
@@ -69,9 +71,11 @@ export class Conversations {
     if (tooLarge.length > 0) throw invalid(tooLarge);
     await this.#checkCast(record, principal);
     const since = hub.cursor();
-    const created = await guarded(async () => records.create({ ...begun, begins_after: await lines.beginsAfter() }));
+    const created = await guarded(async () =>
+      records.create([conversationId], { ...begun, begins_after: await lines.beginsAfter() }),
+    );
     if (created === undefined) {
-      const { record: earlier } = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
+      const earlier = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
         throw new ApiError('conflict', `There is a conversation ${conversationId} already`, { final: true });
       });
       return { ...shownOf(earlier), since };
@@ -83,7 +87,7 @@ export class Conversations {
 
   /** @throws {ApiError} not_found also for another owner's. */
   async one(id: string, principal: Principal): Promise<Conversation> {
-    return shownOf((await this.#held(id, principal)).record);
+    return shownOf(await this.#held(id, principal));
   }
 
   /** The newest first. @throws {ApiError} invalid_cursor */
@@ -91,17 +95,17 @@ export class Conversations {
     { status, limit = DEFAULT_LIMIT, cursor }: ConversationsQuery,
     principal: Principal,
   ): Promise<ConversationPage> {
-    const { records } = this.#options;
-    const all = records
-      .newest(principal.seesAll ? undefined : principal.owner)
-      .filter(([, digest]) => digest.status !== 'bad' && (status === undefined || digest.status === status));
+    const { records, digests } = this.#options;
+    const all = newest(digests, principal.seesAll ? undefined : principal.owner).filter(
+      ([, digest]) => digest.status !== 'bad' && (status === undefined || digest.status === status),
+    );
     const before = cursor === undefined ? undefined : decodeConversationPage(cursor);
     const from = before === undefined ? 0 : all.findIndex(([id, { createdAt }]) => `${createdAt} ${id}` < before);
     const page = from === -1 ? [] : all.slice(from, from + limit);
     const last = page.at(-1);
-    const held = await guarded(() => records.readable(page.map(([id]) => id)));
+    const held = await guarded(() => Promise.all(page.map(([id]) => records.entry([id]))));
     return {
-      conversations: held.map(({ record }) => shownOf(record)),
+      conversations: held.flatMap(({ readable }) => (readable === undefined ? [] : shownOf(readable))),
       ...(last !== undefined && from + limit < all.length
         ? { next_cursor: encodePage(`${last[1].createdAt} ${last[0]}`) }
         : {}),
@@ -115,7 +119,7 @@ export class Conversations {
   }
 
   async #said(id: string, principal: Principal): Promise<ConversationTranscript> {
-    const { record } = await this.#held(id, principal);
+    const record = await this.#held(id, principal);
     const { conversation_id, topic, mode } = record;
     const lines = await guarded(() => this.#options.lines.read(id, record.lines));
     return { conversation_id, topic, mode, lines };
@@ -123,14 +127,14 @@ export class Conversations {
 
   /** Whoever has the word keeps it while it is paused; ended, it is taken from him. @throws {ApiError} not_found, conversation_ended */
   async steer(id: string, kind: 'pause' | 'resume' | 'end', principal: Principal): Promise<Conversation> {
-    const { record } = await this.#held(id, principal);
+    const record = await this.#held(id, principal);
     if (kind === 'end' && record.status === 'ended') return shownOf(record);
     return this.#happen(id, { kind, by: principal.owner }, principal);
   }
 
   /** A person says something. @throws {ApiError} not_found, conversation_ended, invalid_request */
   async say(id: string, request: SayRequest, principal: Principal): Promise<Conversation> {
-    const { record } = await this.#held(id, principal);
+    const record = await this.#held(id, principal);
     const { text, name = PERSON, next, message_id: lineId = uuidv7() } = request;
     if (record.lines.includes(lineId)) return shownOf(record);
     const place = next === undefined ? undefined : record.speakers.findIndex((each) => each.name === next);
@@ -159,15 +163,15 @@ export class Conversations {
   /** @param tries undefined: sessions with open tasks are left to whoever deletes all that is the owner's. */
   async #delete(id: string, principal: Principal, tries?: number): Promise<void> {
     const { conductor, records, cast } = this.#options;
-    const ownerOfBad = await guarded(() => records.ownerOfBad(id));
-    if (ownerOfBad !== undefined && maySee(principal, ownerOfBad))
-      return this.#remove({ conversation_id: id, owner: ownerOfBad }, principal);
-    const { record } = await this.#held(id, principal);
+    const { readable, owner } = await guarded(() => records.entry([id]));
+    if (readable === undefined && owner !== undefined && maySee(principal, owner))
+      return this.#remove({ conversation_id: id, owner }, principal);
+    const record = await this.#held(id, principal);
     if (record.status !== 'ended') await guarded(() => conductor.happen(id, { kind: 'end', by: principal.owner }));
     conductor.drive(id);
     await conductor.settled(id);
     const mine = speakerOf(record);
-    const { speakers, abandoned } = (await guarded(() => records.read(id)))?.record ?? record;
+    const { speakers, abandoned } = (await guarded(() => records.get([id]))) ?? record;
     for (const { agent_id: agentId, made } of speakers)
       if (made !== undefined) await cast.remove(agentId, mine).catch(ignoreUnknown);
     for (const { made } of speakers)
@@ -187,11 +191,10 @@ export class Conversations {
   ): Promise<void> {
     const { broker, records, lines } = this.#options;
     await guarded(async () => {
-      await lines.remove(id, begins);
-      for (let tries = 1; !(await records.discard(id)); tries++) {
-        if (tries >= MAX_TRIES) throw new ApiError('conflict', `Too many changes of the conversation ${id} at once`);
+      await records.update([id], async ({ exists }) => {
         await lines.remove(id, begins);
-      }
+        return exists ? REMOVE : undefined;
+      });
       // What was on its way when its state went.
       await lines.remove(id, begins);
       const event = newEvent(broker.clock, 'CONVERSATION_DELETED', { conversation_id: id, owner, by: principal.owner });
@@ -201,7 +204,7 @@ export class Conversations {
 
   /** All of an owner's; sessions in which tasks go on that are no turns are left. @throws {ApiError} */
   async owner(owner: string, principal: Principal): Promise<void> {
-    for (const [id] of this.#options.records.newest(owner)) await this.#delete(id, principal).catch(ignoreUnknown);
+    for (const [id] of newest(this.#options.digests, owner)) await this.#delete(id, principal).catch(ignoreUnknown);
   }
 
   /**
@@ -245,10 +248,10 @@ export class Conversations {
     return shownOf(record);
   }
 
-  async #held(id: string, principal: Principal): Promise<Held> {
-    const held = await guarded(() => this.#options.records.read(id));
-    if (held === undefined || !maySee(principal, held.record.owner)) throw noConversation(id);
-    return held;
+  async #held(id: string, principal: Principal): Promise<ConversationRecord> {
+    const record = await guarded(() => this.#options.records.get([id]));
+    if (record === undefined || !maySee(principal, record.owner)) throw noConversation(id);
+    return record;
   }
 
   /** Those that are there must be the owner's, and those to be made must be what can be made. */

@@ -6,7 +6,8 @@ import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { EventHub } from '../events/hub.js';
 import { applyEvent, type TaskRow } from '../store/projection.js';
-import { messageSubject, type IdempotencyRecords } from '../tasks/accept/idempotency-records.js';
+import { messageKey } from '../tasks/accept/idempotency-keys.js';
+import type { IdempotencyRecords } from '../tasks/accept/once.js';
 import type { Agents } from '../agents/agents.js';
 import type { Principal } from '../access/principal.js';
 import type { Canceller } from '../tasks/steer/cancel.js';
@@ -15,7 +16,7 @@ import { AgentCast, type AgentCastOptions } from './cast.js';
 import { Conductor } from './conductor.js';
 import { Conversations } from './conversations.js';
 import { ConversationLines } from './lines.js';
-import { ConversationRecords } from './records.js';
+import { conversationRecords, type ConversationRecords, type Digests } from './records.js';
 import { Teller } from './teller.js';
 
 const UUID = new RegExp(UUID_PATTERN);
@@ -28,7 +29,7 @@ export interface TalkOptions {
   readonly agents: Agents;
   readonly spawner: AgentCastOptions['spawner'];
   readonly profiles: AgentCastOptions['profiles'];
-  readonly idempotency: Pick<IdempotencyRecords, 'read'>;
+  readonly idempotency: Pick<IdempotencyRecords, 'get'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   /** Whether tasks with these options may run. @throws {ApiError} */
   readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
@@ -41,6 +42,7 @@ export interface TalkOptions {
 export class Talk {
   readonly conversations: Conversations;
   readonly #records: ConversationRecords;
+  readonly #digests: Digests;
   readonly #conductor: Conductor;
   readonly #answers: ConversationAnswers;
 
@@ -59,7 +61,7 @@ export class Talk {
       deleteSession,
       log,
     } = options;
-    const records = new ConversationRecords(broker, log);
+    const { records, digests } = conversationRecords(broker, log);
     const lines = new ConversationLines(broker, blobs);
     const cast = new AgentCast({
       agents,
@@ -67,19 +69,21 @@ export class Talk {
       profiles,
       admit,
       cancel: async ({ agent_id: agentId, message_id: messageId }, principal) => {
-        const held = await idempotency.read(messageSubject(agentId, messageId));
-        if (held !== undefined) await canceller.cancel(held.record.task_id, principal);
+        const task = await idempotency.get(messageKey(agentId, messageId));
+        if (task !== undefined) await canceller.cancel(task.task_id, principal);
       },
     });
     const teller = new Teller({ broker, blobs, lines });
-    const conductor = new Conductor({ broker, records, lines, teller, mailer: agents.mailer, cast, log });
+    const conductor = new Conductor({ broker, records, digests, lines, teller, mailer: agents.mailer, cast, log });
     this.#records = records;
+    this.#digests = digests;
     this.#conductor = conductor;
     this.conversations = new Conversations({
       broker,
       hub,
       registry: agents.registry,
       records,
+      digests,
       lines,
       conductor,
       cast,
@@ -92,13 +96,13 @@ export class Talk {
   /** Whether the turn that a message gives is still to be had. @throws {BrokerError} */
   async isWaitedFor({ owner, conversation_id: id = '', message_id: messageId }: Message): Promise<boolean> {
     // Any name may stand there in a message of one's own.
-    const record = UUID.test(id) ? (await this.#records.read(id))?.record : undefined;
+    const record = UUID.test(id) ? await this.#records.get([id]) : undefined;
     return record?.owner === owner && record.status !== 'ended' && record.floor?.message_id === messageId;
   }
 
   /** Resolves once the conversations are known; from then on they go on. @throws {BrokerError} */
   async start(): Promise<void> {
-    await this.#records.start();
+    await this.#digests.start();
     this.#conductor.start();
     this.#answers.start();
   }
@@ -107,7 +111,7 @@ export class Talk {
   async stop(): Promise<void> {
     await this.#answers.stop();
     await this.#conductor.stop();
-    await this.#records.stop();
+    await this.#digests.stop();
   }
 }
 

@@ -64,6 +64,7 @@ export function apiErrorOf(error: unknown): ApiError {
   if (isOutOfStorage(error)) return new ApiError('disk_full', 'The broker has no storage left', { cause: error });
   if (isBrokerError(error, 'full'))
     return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
+  if (isBrokerError(error, 'limit')) return new ApiError('too_many', error.message, { cause: error });
   if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });
   if (isBrokerError(error, 'unreadable')) return new ApiError('record_unreadable', error.message, { cause: error });
   if (isTooLarge(error)) return new ApiError('body_too_large', error.message, { cause: error });

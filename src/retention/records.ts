@@ -1,57 +1,55 @@
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
-import { RetentionLease, RetentionRecord, type RetentionAges } from '../../contracts/retention/retention.js';
+import type { Logger } from 'pino';
+import {
+  RETENTION_LEASE,
+  RETENTION_RECORDS,
+  type RetentionAges,
+  type RetentionLease,
+  type RetentionRecord,
+} from '../../contracts/retention/retention.js';
+import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
-import { putEntry, readEntry, recordIn } from '../broker/kv.js';
-import { purge } from '../broker/purge.js';
-import { subjectsOf } from '../broker/read.js';
-import { changing } from '../access/owned-records.js';
-
-const STREAM = `KV_${BUCKET.retention}`;
+import { Records } from '../broker/records.js';
 
 /** Owners' own ages, and which API looks for what is old. */
 export class RetentionRecords {
   readonly #broker: Broker;
+  readonly #records: Records<typeof RetentionRecord, IdKey>;
+  readonly #lease: Records<typeof RetentionLease, readonly []>;
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, log: Logger) {
     this.#broker = broker;
+    this.#records = new Records(broker, RETENTION_RECORDS, log);
+    this.#lease = new Records(broker, RETENTION_LEASE, log);
   }
 
   /** @throws {BrokerError} */
   async of(owner: string): Promise<RetentionAges> {
-    const subject = SUBJECT.retention(owner);
-    const { data } = await readEntry(this.#broker, STREAM, subject);
-    return data === undefined ? {} : recordIn(RetentionRecord, data, subject).ages;
+    return (await this.#records.get([owner]))?.ages ?? {};
   }
 
   /** The owners that have ages of their own. @throws {BrokerError} */
-  async owners(): Promise<string[]> {
-    const subjects = await subjectsOf(this.#broker, STREAM, SUBJECT.retention('*'));
-    return subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1));
-  }
-
-  /** @throws {BrokerError} @throws {ApiError} conflict */
-  async set(owner: string, ages: RetentionAges): Promise<void> {
-    if (Object.keys(ages).length === 0) return this.purge(owner);
-    const written = { schema: RetentionRecord, record: { v: FORMAT_VERSION, ages } };
-    await changing(async () => {
-      const { revision } = await readEntry(this.#broker, STREAM, SUBJECT.retention(owner));
-      return putEntry(this.#broker, SUBJECT.retention(owner), written, revision);
-    });
+  owners(): Promise<string[]> {
+    return this.#records.ids([]);
   }
 
   /** @throws {BrokerError} */
-  purge(owner: string): Promise<void> {
-    return purge(this.#broker, STREAM, SUBJECT.retention(owner));
+  async set(owner: string, ages: RetentionAges): Promise<void> {
+    if (Object.keys(ages).length === 0) await this.purge(owner);
+    else await this.#records.update([owner], () => ({ v: FORMAT_VERSION, ages }));
+  }
+
+  /** @throws {BrokerError} */
+  async purge(owner: string): Promise<void> {
+    await this.#records.remove([owner]);
   }
 
   /** Takes or renews the lease. @returns false: another API holds it. @throws {BrokerError} */
   async lease(holder: string, ms: number): Promise<boolean> {
     const now = this.#broker.clock.now();
-    const { data, revision } = await readEntry(this.#broker, STREAM, SUBJECT.retentionLease);
-    const held = data === undefined ? undefined : recordIn(RetentionLease, data, SUBJECT.retentionLease);
+    const { record: held, revision } = await this.#lease.entry([]);
     if (held !== undefined && held.holder !== holder && held.until > now) return false;
     const record = { v: FORMAT_VERSION, holder, until: Math.ceil(now + ms) };
-    const written = await putEntry(this.#broker, SUBJECT.retentionLease, { schema: RetentionLease, record }, revision);
-    return written !== undefined;
+    return (await this.#lease.put([], record, revision)) !== undefined;
   }
 }

@@ -40,7 +40,7 @@ export const startRetention = (options: RetentionServiceOptions) =>
     const { model, tail } = store;
     const { tasks, canceller, approvalRules } = options.tasks;
     const { names, records } = sessions;
-    const retentionRecords = new RetentionRecords(broker);
+    const retentionRecords = new RetentionRecords(broker, log);
     const deleter = new Deleter({
       broker,
       tasks,

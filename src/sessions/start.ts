@@ -19,6 +19,6 @@ export type SessionsService = ReturnType<typeof sessionsOf>;
 /** Sessions do nothing by themselves, so there is nothing to stop. */
 export function sessionsOf({ broker, blobs, model, log }: SessionsOptions) {
   const records = new SessionRecords(broker, log);
-  const names = new SessionNames(broker);
+  const names = new SessionNames(broker, log);
   return { records, names, sessions: new Sessions(model, new Transcripts(broker, blobs), records, names) };
 }

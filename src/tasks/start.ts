@@ -15,7 +15,8 @@ import { mcpServersFile } from '../tools/mcp-servers.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
 import { Workspaces, writersIn } from '../workspaces/roots.js';
 import { Acceptor } from './accept/accept.js';
-import { IdempotencyRecords } from './accept/idempotency-records.js';
+import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
+import { Records } from '../broker/records.js';
 import { OnceAcceptor } from './accept/once.js';
 import { QueueGauge } from './accept/queue-gauge.js';
 import { ApprovalDesk } from './approvals/approvals.js';
@@ -75,7 +76,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
       }),
     );
     const tasks = new TaskReader(broker, blobs, hub, model, names);
-    const idempotency = new IdempotencyRecords(broker);
+    const idempotency = new Records(broker, IDEMPOTENCY_RECORDS, log);
     const once = new OnceAcceptor(broker, acceptor, idempotency, log);
     const canceller = new Canceller(broker, tasks, log);
     const dead = new DeadLetters(broker, blobs, once, spawnRate, log);

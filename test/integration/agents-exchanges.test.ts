@@ -10,6 +10,7 @@ import { AgentsOver } from '../fixtures/agents.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { connectTest } from '../fixtures/connection.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+import { silent } from '../fixtures/connection.js';
 
 describe('an exchange of managed agents', () => {
   let lab: WorkerLab;
@@ -104,7 +105,7 @@ describe('an exchange of managed agents', () => {
   it('has no task more than its limit when many are asked for at once, at several APIs', async () => {
     const brokers = await Promise.all([1, 2, 3].map(() => connectTest(lab.server.url)));
     const none = { sum: () => Promise.resolve({ tasks: 0, open: 0, usage: NO_USAGE }) };
-    const counters = brokers.map((broker) => new Exchanges(broker, none));
+    const counters = brokers.map((broker) => new Exchanges(broker, none, silent));
     const id = uuidv4();
     await counters[0]?.limit('local', id, { tasks: 12 });
     const asked = counters.flatMap((counter) => Array.from({ length: 8 }, () => counter.count('local', id, 'tasks')));
@@ -112,7 +113,7 @@ describe('an exchange of managed agents', () => {
     const codes = results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as ApiError).code] : []));
     assert.deepEqual([results.length - codes.length, new Set(codes)], [12, new Set(['exchange_limit'])]);
     // Another one, as after a restart, knows what was counted.
-    const again = new Exchanges(brokers[1] ?? assert.fail(), none);
+    const again = new Exchanges(brokers[1] ?? assert.fail(), none, silent);
     await assert.rejects(again.count('local', id, 'tasks'), { code: 'exchange_limit' });
     for (const broker of brokers) await broker.close();
   });

@@ -18,7 +18,8 @@ import { AgentRemover } from '../../src/agents/removal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { OwnedRecords } from '../../src/access/owned-records.js';
+import { Records } from '../../src/broker/records.js';
+import { PROFILE_RECORDS } from '../../contracts/agents/profiles.js';
 import { KsiClient } from '../../src/client/index.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -130,7 +131,7 @@ describe('agents', () => {
 
     it('clears nothing of the one that was registered first', async () => {
       const id = name();
-      const positions = new Positions(lab.broker);
+      const positions = new Positions(lab.broker, silent);
       const forget = async (): Promise<void> => undefined;
       const registry = { remove: forget, allNamed: () => Promise.resolve([]) };
       const presence = { forget };
@@ -178,20 +179,13 @@ describe('agents', () => {
       await few.remove(id);
       await few.register({}, owner, nothing);
       await few.stop();
-      const records = new OwnedRecords({
-        broker: lab.broker,
-        bucket: BUCKET.profiles,
-        subject: SUBJECT.profile,
-        schema: Type.Object({}),
-        most: 2,
-        log: silent,
-      });
-      const first = await records.put('bounded', 'a', {}, 0);
-      await records.put('bounded', 'b', {}, 0);
-      await assert.rejects(records.put('bounded', 'c', {}, 0), { code: 'too_many' });
-      assert.ok(await records.put('bounded', 'a', {}, first ?? 0));
-      await records.purge('bounded');
-      assert.ok(await records.put('bounded', 'c', {}, 0));
+      const records = new Records(lab.broker, { ...PROFILE_RECORDS, schema: Type.Object({}), most: 2 }, silent);
+      const first = await records.put(['bounded', 'a'], {}, 0);
+      await records.put(['bounded', 'b'], {}, 0);
+      await assert.rejects(records.put(['bounded', 'c'], {}, 0), { kind: 'limit' });
+      assert.ok(await records.put(['bounded', 'a'], {}, first ?? 0));
+      await records.purge(['bounded']);
+      assert.ok(await records.put(['bounded', 'c'], {}, 0));
     });
 
     it('lists page by page, by role, capability and kind', async () => {
@@ -363,7 +357,7 @@ describe('agents', () => {
       for (const content of ['taken', 'left']) await here.send({ to: id, content });
       const [taken, left] = await here.inbox(id);
       await here.ack(id, taken?.seq ?? 0);
-      const positions = new Positions(lab.broker);
+      const positions = new Positions(lab.broker, silent);
       const registry = new AgentRegistry(lab.broker, silent);
       await registry.start();
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });

@@ -206,7 +206,7 @@ describe('cancelling what does not run', () => {
             get: () => undefined,
             output: () => undefined,
           } as never,
-          new SessionNames(broker),
+          new SessionNames(broker, silent),
         );
         const faulty = faultyBroker(broker, at, fault);
         const dying = new Canceller(faulty.broker, rows, silent).cancel(first.taskId, LOCAL);

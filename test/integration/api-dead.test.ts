@@ -6,7 +6,8 @@ import type { DeadPage, DeadRetryAnswer, Task } from '../../contracts/api/http.j
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SessionNames } from '../../src/sessions/names.js';
 import { Acceptor } from '../../src/tasks/accept/accept.js';
-import { IdempotencyRecords } from '../../src/tasks/accept/idempotency-records.js';
+import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
+import { Records } from '../../src/broker/records.js';
 import { OnceAcceptor } from '../../src/tasks/accept/once.js';
 import { DeadLetters } from '../../src/tasks/dead-letters.js';
 import { LOCAL } from '../../src/access/principal.js';
@@ -158,7 +159,7 @@ describe('dead letters, and tasks run again', () => {
       exchanges: { count: () => Promise.resolve() },
       budget: { left: () => Promise.resolve(undefined) },
       records: { ownerOf: () => Promise.resolve(undefined) },
-      names: new SessionNames(broker),
+      names: new SessionNames(broker, silent),
       workspaces: new Workspaces(''),
       toolPolicy: { current: {} },
       mcpServers: { current: {} },
@@ -173,7 +174,7 @@ describe('dead letters, and tasks run again', () => {
     return new DeadLetters(
       broker,
       blobs,
-      new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), silent),
+      new OnceAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
       { take: () => undefined },
       silent,
     );

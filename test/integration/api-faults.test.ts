@@ -156,7 +156,7 @@ describe('one fault stays one', () => {
       const complete = newEvent(systemClock, 'SPAWN_COMPLETE', { ...ids, attempt: 1, n: 2, ref });
       await lab.broker.publisher.publish(eventPublication(complete, SUBJECT.taskState(ids.task_id, 'complete')));
       const nothing = { get: () => undefined } as unknown as ReadModel;
-      const task = await new TaskReader(lab.broker, blobs, hub, nothing, new SessionNames(lab.broker)).task(
+      const task = await new TaskReader(lab.broker, blobs, hub, nothing, new SessionNames(lab.broker, silent)).task(
         ids.task_id,
         LOCAL,
       );

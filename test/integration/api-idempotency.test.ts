@@ -7,7 +7,8 @@ import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { SessionNames } from '../../src/sessions/names.js';
 import { Acceptor } from '../../src/tasks/accept/accept.js';
-import { IdempotencyRecords } from '../../src/tasks/accept/idempotency-records.js';
+import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
+import { Records } from '../../src/broker/records.js';
 import { OnceAcceptor, type AcceptedOnce } from '../../src/tasks/accept/once.js';
 import { ApiError } from '../../src/errors/api-error.js';
 import type { Budget } from '../../src/access/budgets.js';
@@ -46,7 +47,7 @@ function acceptorOn(
     exchanges: { count: () => Promise.resolve() },
     budget: { left },
     records: { ownerOf: () => Promise.resolve(undefined) },
-    names: new SessionNames(broker),
+    names: new SessionNames(broker, silent),
     workspaces: new Workspaces(''),
     toolPolicy: { current: {} },
     mcpServers: { current: {} },
@@ -59,7 +60,7 @@ function acceptorOn(
     log: silent,
   });
   return {
-    once: new OnceAcceptor(broker, acceptor, new IdempotencyRecords(broker), silent),
+    once: new OnceAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
     stop: () => acceptor.stop(),
   };
 }

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
-import { ConversationRecord } from '../../contracts/conversations/conversations.js';
+import { CONVERSATION_RECORDS } from '../../contracts/conversations/conversations.js';
 import { keyToken } from '../../contracts/wire/key-token.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { OPERATIONS } from '../../contracts/api/operations.js';
-import { putEntry } from '../../src/broker/kv.js';
+import { Records } from '../../src/broker/records.js';
 import { recordFor } from '../../src/conversations/begin.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
+import { silent } from '../fixtures/connection.js';
 
 const OWNER = LOCAL.owner;
 
@@ -49,7 +50,7 @@ describe('a bad record', () => {
     const request = { topic: 'x', mode: 'debate', agents: 2 } as const;
     const record = recordFor(request, { conversationId: id, owner: OWNER, tokenId: 'local', now: Date.now() });
     const bad = { ...record, turns: -1 };
-    const written = putEntry(lab.broker, SUBJECT.conversation(id), { schema: ConversationRecord, record: bad }, 0);
+    const written = new Records(lab.broker, CONVERSATION_RECORDS, silent).create([id], bad);
     await assert.rejects(written, { kind: 'refused', message: /turns/ });
     await ask('GET', `/conversations/${id}`, 404);
   });

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
 import {
   ANSWER_MESSAGE,
-  ConversationRecord,
+  CONVERSATION_RECORDS,
   type Conversation,
   type ConversationAccepted,
   type ConversationPage,
@@ -17,7 +17,7 @@ import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { NO_USAGE } from '../../contracts/access/usage.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readStream } from '../../src/broker/replay.js';
-import { putEntry } from '../../src/broker/kv.js';
+import { Records } from '../../src/broker/records.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { recordFor } from '../../src/conversations/begin.js';
 import { decide } from '../../src/conversations/decide.js';
@@ -26,6 +26,7 @@ import { KsiClient } from '../../src/client/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { systemClock } from '../../src/clock.js';
+import { silent } from '../fixtures/connection.js';
 
 describe('conversations of external agents', () => {
   let lab: ApiLab;
@@ -320,12 +321,7 @@ describe('conversations of external agents', () => {
     const begun = decide(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
     const room = 1_048_576 - 300 - JSON.stringify(begun).length;
     const topic = 'x'.repeat(room);
-    await putEntry(
-      lab.broker,
-      SUBJECT.conversation(id),
-      { schema: ConversationRecord, record: { ...begun, topic } },
-      0,
-    );
+    await new Records(lab.broker, CONVERSATION_RECORDS, silent).create([id], { ...begun, topic });
     const said = await here.ask('POST', `/conversations/${id}/say`, { text: 'x' });
     assert.deepEqual([said.status, said.body['code']], [413, 'body_too_large']);
     assert.equal((await must<Conversation>(there.ask('POST', `/conversations/${id}/end`))).status, 'ended');

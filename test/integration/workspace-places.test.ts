@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
-import { readPlaces, writePlaces } from '../../src/broker/workspace-records.js';
+import { changePlaces, readPlaces } from '../../src/broker/workspace-records.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { workerProcess } from '../fixtures/worker-process.js';
@@ -123,8 +123,7 @@ describe('tasks that write in one workspace', async () => {
     const id = await post('[[hang]]');
     await lab.event('SPAWN_START', id);
     const ends = lab.ends.length;
-    const { revision } = await readPlaces(lab.broker, 'site');
-    assert.ok(await writePlaces(lab.broker, 'site', { v: FORMAT_VERSION, writers: [], waiting: [] }, revision));
+    await changePlaces(lab.broker, 'site', async () => ({ v: FORMAT_VERSION, writers: [], waiting: [] }));
     assert.equal(await lab.until(() => lab.ends[ends]), 'fenced');
     await lab.event('SPAWN_START', id, ({ attempt }) => attempt === 2);
     await cancel(id);

@@ -20,8 +20,11 @@ async function afterRefusal(refusal: Error): Promise<[string, string]> {
   const conductor = new Conductor({
     broker: { clock: systemClock, connected: () => true },
     records: {
-      read: async () => ({ record, revision: 1 }),
-      change: async (next: ConversationRecord) => ({ record: (record = next), revision: 1 }),
+      get: async () => record,
+      update: async (_key: unknown, change: (entry: object) => Promise<ConversationRecord | undefined>) => {
+        record = (await change({ record })) ?? record;
+        return { record };
+      },
     },
     lines: { put: async () => undefined, read: async () => [] },
     teller: { tell: async () => new Set(record.pending.map(({ id }) => id)) },

@@ -1,9 +1,16 @@
-import { FORMAT_VERSION, SUBJECT, BUCKET } from '../../../contracts/wire/names.js';
-import { TICKET_PATTERN, TICKET_S, type TicketCreated } from '../../../contracts/access/tokens.js';
+import type { Logger } from 'pino';
+import { FORMAT_VERSION } from '../../../contracts/wire/names.js';
+import type { IdKey } from '../../../contracts/wire/record-kind.js';
+import {
+  TICKET_PATTERN,
+  TICKET_RECORDS,
+  TICKET_S,
+  type TicketCreated,
+  type TicketRecord,
+} from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
-import { isBrokerError } from '../../broker/errors.js';
-import { lastBySubject } from '../../broker/read.js';
-import { apiErrorOf } from '../../errors/api-error.js';
+import { Records } from '../../broker/records.js';
+import { guarded } from '../../errors/api-error.js';
 import type { Principal } from '../principal.js';
 import type { Seal } from './seal.js';
 import { hashOf, randomSecret } from './secret.js';
@@ -13,48 +20,30 @@ const FORM = new RegExp(TICKET_PATTERN);
 /** Tickets for one connection each, good at every API: kept by their hash in `ksi_tickets`, taken by compare-and-set. */
 export class Tickets {
   readonly #broker: Broker;
-  readonly #seal: Seal;
+  readonly #records: Records<typeof TicketRecord, IdKey>;
 
-  constructor(broker: Broker, seal: Seal) {
+  constructor(broker: Broker, seal: Seal, log: Logger) {
     this.#broker = broker;
-    this.#seal = seal;
+    this.#records = new Records(broker, TICKET_RECORDS, log, seal);
   }
 
   /** @throws {ApiError} */
   async create({ tokenId }: Principal, now = this.#broker.clock.now()): Promise<TicketCreated> {
     const ticket = randomSecret();
     const expires = now + TICKET_S * 1_000;
-    const subject = SUBJECT.ticket(hashOf(ticket));
-    const payload = this.#seal.close(subject, { v: FORMAT_VERSION, token_id: tokenId, expires } satisfies Entry);
-    try {
-      await this.#broker.publisher.publish({ subject, payload });
-    } catch (error) {
-      throw apiErrorOf(error);
-    }
+    await guarded(() => this.#records.put([hashOf(ticket)], { v: FORMAT_VERSION, token_id: tokenId, expires }));
     return { ticket, expires_at: new Date(expires).toISOString() };
   }
 
   /** Uses a ticket up. @returns the id of the token that it was made with; undefined: it is none, used or too old. @throws {ApiError} */
   async redeem(ticket: string, now = this.#broker.clock.now()): Promise<string | undefined> {
     if (!FORM.test(ticket)) return undefined;
-    const subject = SUBJECT.ticket(hashOf(ticket));
-    try {
-      const stored = await lastBySubject(this.#broker, `KV_${BUCKET.tickets}`, subject);
-      if (stored === undefined || stored.data.length === 0) return undefined;
-      const expect = { filter: subject, seq: stored.seq };
-      await this.#broker.publisher.publish({ subject, payload: '', headers: { 'KV-Operation': 'DEL' }, expect });
-      const entry = this.#seal.open(subject, stored.data) as Entry | undefined;
-      return entry !== undefined && now < entry.expires ? entry.token_id : undefined;
-    } catch (error) {
-      // Somebody else has used it in between.
-      if (isBrokerError(error, 'conflict')) return undefined;
-      throw apiErrorOf(error);
-    }
+    const key = [hashOf(ticket)] as const;
+    return guarded(async () => {
+      const { exists, revision, readable } = await this.#records.entry(key);
+      // Without success, somebody else has used it in between.
+      if (!exists || (await this.#records.removeAt(key, revision)) === undefined) return undefined;
+      return readable !== undefined && now < readable.expires ? readable.token_id : undefined;
+    });
   }
-}
-
-interface Entry {
-  readonly v: number;
-  readonly token_id: string;
-  readonly expires: number;
 }

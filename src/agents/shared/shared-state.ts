@@ -2,22 +2,24 @@ import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { BlobRef } from '../../../contracts/wire/blob.js';
 import { keyOfToken, keyToken } from '../../../contracts/wire/key-token.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/wire/names.js';
+import { FORMAT_VERSION } from '../../../contracts/wire/names.js';
+import type { OwnedKey } from '../../../contracts/wire/record-kind.js';
 import {
-  SharedRecord,
+  SHARED_RECORDS,
   type SharedEntry,
   type SharedListQuery,
   type SharedPage,
   type SharedQuery,
+  type SharedRecord,
   type SharedValue,
 } from '../../../contracts/agents/shared.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError, isBrokerError } from '../../broker/errors.js';
 import { parseJson } from '../../json.js';
+import { Records, REMOVE, type Entry, type Held, type Next } from '../../broker/records.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
-import { changing, OwnedRecords, type Held } from '../../access/owned-records.js';
 import type { SharedEvents } from './shared-events.js';
 import { timestampOf } from '../../clock.js';
 
@@ -40,7 +42,7 @@ const blobsOf = (owner: string): string => `shared/${owner}/`;
 
 /** State that the agents of an owner share: any JSON, by key. */
 export class SharedState {
-  readonly #records: OwnedRecords<typeof SharedRecord>;
+  readonly #records: Records<typeof SharedRecord, OwnedKey>;
   readonly #clock: Broker['clock'];
   readonly #blobs: Blobs;
   readonly #events: SharedEvents;
@@ -48,13 +50,7 @@ export class SharedState {
 
   constructor(broker: Broker, blobs: Blobs, events: SharedEvents, log: Logger) {
     this.#clock = broker.clock;
-    this.#records = new OwnedRecords({
-      broker,
-      bucket: BUCKET.shared,
-      subject: SUBJECT.shared,
-      schema: SharedRecord,
-      log,
-    });
+    this.#records = new Records(broker, SHARED_RECORDS, log);
     this.#blobs = blobs;
     this.#events = events;
     this.#log = log;
@@ -65,10 +61,10 @@ export class SharedState {
     const owner = ownerOf(principal, query);
     return guarded(async () => {
       for (let left = READS; ; left--) {
-        const held = await this.#records.find(owner, keyToken(key));
-        if (held === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
+        const { record, revision } = await this.#records.entry([owner, keyToken(key)]);
+        if (record === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
         try {
-          return { ...entryOf(held), value: await this.#valueOf(held.record) };
+          return { ...entryOf({ record, revision }), value: await this.#valueOf(record) };
         } catch (error) {
           if (left <= 1 || !isBrokerError(error, 'refused')) throw error;
         }
@@ -90,9 +86,7 @@ export class SharedState {
           updated_at: timestampOf(this.#clock),
           ...(ref === undefined ? { value } : { ref }),
         };
-        const { before, at } = await this.#change({ owner, key, revision }, (token, expected) =>
-          this.#records.put(owner, token, record, expected),
-        );
+        const { before, at } = await this.#change({ owner, key, revision }, () => record);
         await this.#events.set(record, at);
         await this.#drop(before?.ref);
         return { key, revision: at, updated_at: record.updated_at, size, ...(by === undefined ? {} : { by }) };
@@ -108,9 +102,9 @@ export class SharedState {
   async delete({ key, revision, by }: SharedChange, principal: Principal): Promise<void> {
     const { owner } = principal;
     await guarded(async () => {
-      const { before, at } = await this.#change({ owner, key, revision }, async (token, expected, isThere) => {
-        if (!isThere) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
-        return this.#records.remove(owner, token, expected);
+      const { before, at } = await this.#change({ owner, key, revision }, ({ exists }) => {
+        if (!exists) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
+        return REMOVE;
       });
       await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
       await this.#drop(before?.ref);
@@ -122,7 +116,7 @@ export class SharedState {
     const { prefix = '', limit = DEFAULT_LIMIT, cursor } = query;
     const owner = ownerOf(principal, query);
     const { entries, next } = await guarded(() =>
-      this.#records.page(owner, {
+      this.#records.page([owner], {
         limit,
         after: cursor,
         by: keyOfToken,
@@ -134,27 +128,22 @@ export class SharedState {
 
   /** Deletes all that is an owner's. @throws {BrokerError} */
   async purge(owner: string): Promise<void> {
-    await this.#records.purge(owner);
+    await this.#records.purge([owner]);
     await this.#blobs.deleteBelow(blobsOf(owner));
     await this.#events.purge(owner);
   }
 
-  /**
-   * Makes a change of what stands there now; with no revision asked for it is made again when somebody else was first.
-   * @param make gives the new revision; undefined: somebody was. @returns that, and what stood there before. @throws {ApiError} conflict
-   */
+  /** @returns the revision after the change, and what stood there before. @throws {ApiError} conflict: another revision was asked for. */
   async #change(
     { owner, key, revision }: { owner: string; key: string; revision: number | undefined },
-    make: (token: string, expected: number, isThere: boolean) => Promise<number | undefined>,
+    next: (entry: Entry<SharedRecord>) => Next<SharedRecord>,
   ): Promise<{ at: number; before: SharedRecord | undefined }> {
-    const token = keyToken(key);
-    return changing(async () => {
-      const { held, revision: stands, isThere } = await this.#records.standing(owner, token);
-      if (revision !== undefined && revision !== (isThere ? stands : 0))
-        throw changed(key, isThere ? stands : undefined);
-      const at = await make(token, stands, isThere);
-      return at === undefined ? undefined : { at, before: held?.record };
+    const { before, revision: at } = await this.#records.update([owner, keyToken(key)], (entry) => {
+      const stands = entry.exists ? entry.revision : undefined;
+      if (revision !== undefined && revision !== (stands ?? 0)) throw changed(key, stands);
+      return next(entry);
     });
+    return { at, before: before.readable };
   }
 
   async #valueOf({ value, ref }: SharedRecord): Promise<unknown> {
@@ -181,7 +170,7 @@ export class SharedState {
   }
 }
 
-const entryOf = ({ record, revision }: Held<SharedRecord>): SharedEntry => ({
+const entryOf = ({ record, revision }: Pick<Held<SharedRecord>, 'record' | 'revision'>): SharedEntry => ({
   key: record.key,
   revision,
   updated_at: record.updated_at,

@@ -5,26 +5,30 @@ import type { TaskMessage } from '../../../contracts/tasks/message.js';
 import { FORMAT_VERSION, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import type { TaskStatus } from '../../../contracts/tasks/states.js';
+import type { IdKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';
+import type { Records } from '../../broker/records.js';
 import { ApiError, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
 import { lastStateOf, type LastState } from '../state.js';
 import type { Acceptor } from './accept.js';
-import {
-  handsSubject,
-  messageSubject,
-  putBackSubject,
-  recordSubject,
-  requestHash,
-  type Held,
-  type IdempotencyRecords,
-} from './idempotency-records.js';
+import { clientKey, messageKey, putBackKey, requestHash, toolCallKey } from './idempotency-keys.js';
 import { acceptedOf, identityOf, type Origin, type Prepared } from './prepared.js';
 
 export interface AcceptedOnce {
   readonly accepted: SpawnAccepted;
   /** An earlier request with the key made the task. */
   readonly replayed: boolean;
+}
+
+/** The records of idempotency keys. */
+export type IdempotencyRecords = Records<typeof IdempotencyRecord, IdKey>;
+
+/** A record as it stood at a revision, which its next change expects. */
+interface Held {
+  readonly key: IdKey;
+  readonly revision: number;
+  readonly record: IdempotencyRecord;
 }
 
 /** Each try loses to another request with the same key, which gets somewhere. */
@@ -74,7 +78,7 @@ export class OnceAcceptor {
     if (!KEY.test(key))
       throw invalid([{ field: IDEMPOTENCY_HEADER, message: 'must be 1 to 255 visible ASCII characters' }]);
     const prepared = await this.#acceptor.prepare(request, principal);
-    return this.#accept(recordSubject(principal.owner, key), requestHash(request), prepared, traceparent);
+    return this.#accept(clientKey(principal.owner, key), requestHash(request), prepared, traceparent);
   }
 
   /** Puts a dead letter's task back: as one with the letter as its key, so that a crash never puts it back twice. @throws {ApiError} */
@@ -86,7 +90,7 @@ export class OnceAcceptor {
   ): Promise<AcceptedOnce> {
     const origin = { retryOf: taskId, ...(ofAgent === undefined ? {} : { ofAgent }) };
     const prepared = await this.#acceptor.prepare(request, principal, origin);
-    return this.#accept(putBackSubject(taskId), requestHash(request), prepared, undefined);
+    return this.#accept(putBackKey(taskId), requestHash(request), prepared, undefined);
   }
 
   /**
@@ -106,7 +110,7 @@ export class OnceAcceptor {
   ): Promise<AcceptedOnce> {
     const { agent_id: agentId, message } = ofAgent;
     const prepared = await this.#acceptor.prepare(request, principal, { ofAgent });
-    return this.#accept(messageSubject(agentId, message.message_id), message.message_id, prepared, traceparent);
+    return this.#accept(messageKey(agentId, message.message_id), message.message_id, prepared, traceparent);
   }
 
   /** Makes the task that an agent asks for by its own hands, as one with the call as its key. @throws {ApiError} */
@@ -116,18 +120,13 @@ export class OnceAcceptor {
     { key, ofAgent }: { readonly key: string; readonly ofAgent: Origin['ofAgent'] },
   ): Promise<AcceptedOnce> {
     const prepared = await this.#acceptor.prepare(request, principal, ofAgent === undefined ? {} : { ofAgent });
-    return this.#accept(handsSubject(key), requestHash(request), prepared, undefined);
+    return this.#accept(toolCallKey(key), requestHash(request), prepared, undefined);
   }
 
-  async #accept(
-    subject: string,
-    body: string,
-    prepared: Prepared,
-    traceparent: string | undefined,
-  ): Promise<AcceptedOnce> {
+  async #accept(key: IdKey, body: string, prepared: Prepared, traceparent: string | undefined): Promise<AcceptedOnce> {
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const done = await this.#try(subject, body, prepared, traceparent);
+        const done = await this.#try(key, body, prepared, traceparent);
         if (done !== undefined) return done;
       }
     } catch (error) {
@@ -138,18 +137,18 @@ export class OnceAcceptor {
 
   /** @returns undefined when another request with the key was in between. */
   async #try(
-    subject: string,
+    key: IdKey,
     body: string,
     prepared: Prepared,
     traceparent: string | undefined,
   ): Promise<AcceptedOnce | undefined> {
-    const held = await this.#records.read(subject);
-    if (held === undefined) {
+    const { record, revision } = await this.#records.entry(key);
+    if (record === undefined) {
       await this.#acceptor.takePlace(prepared);
-      const made = await this.#records.create(subject, recordOf(prepared, body));
+      const made = await this.#write(key, recordOf(prepared, body), revision);
       return made === undefined ? undefined : this.#store(made, prepared, false, traceparent);
     }
-    const { record } = held;
+    const held = { key, revision, record };
     if (record.body !== body)
       throw new ApiError('idempotency_mismatch', `The key made task ${record.task_id}, from another request`);
     const earlier = preparedOf(record, prepared);
@@ -162,7 +161,7 @@ export class OnceAcceptor {
       await this.#acceptor.takePlace(prepared);
       // Not the id that was made for this request: a turn before may have used that up.
       const another = { ...prepared, command: { ...prepared.command, task_id: this.#acceptor.newId() } };
-      const made = await this.#records.change(held, recordOf(another, body));
+      const made = await this.#write(key, recordOf(another, body), revision);
       return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }
     // Its run has begun, at least: whoever cancels it as not accepted sees that too.
@@ -178,7 +177,7 @@ export class OnceAcceptor {
   ): Promise<AcceptedOnce | undefined> {
     return this.#acceptor.storeOnce(prepared, {
       traceparent,
-      abandon: () => this.#records.abandon(held),
+      abandon: () => this.#abandon(held),
       confirm: (status) => this.#mark(held, prepared, status, again),
     });
   }
@@ -189,8 +188,22 @@ export class OnceAcceptor {
     status: TaskStatus,
     replayed: boolean,
   ): Promise<AcceptedOnce | undefined> {
-    const marked = await this.#records.change(held, { state: 'stored', status });
+    const marked = await this.#write(held.key, { ...held.record, state: 'stored', status }, held.revision);
     return marked === undefined ? undefined : { accepted: acceptedOf(prepared, status), replayed };
+  }
+
+  /** From now on nobody is told that the task was accepted. @returns false when somebody was. @throws {BrokerError} */
+  async #abandon({ key, record: { task_id: taskId } }: Held): Promise<boolean> {
+    const { record } = await this.#records.update(key, ({ record: stands }) =>
+      stands?.task_id === taskId && stands.state === 'open' ? { ...stands, state: 'abandoned' } : undefined,
+    );
+    return record?.task_id !== taskId || record.state !== 'stored';
+  }
+
+  /** @returns undefined: the record has another revision. @throws {BrokerError} */
+  async #write(key: IdKey, record: IdempotencyRecord, expected: number): Promise<Held | undefined> {
+    const revision = await this.#records.put(key, record, expected);
+    return revision === undefined ? undefined : { key, revision, record };
   }
 }
 

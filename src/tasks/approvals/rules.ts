@@ -1,38 +1,28 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { Approval } from '../../../contracts/tasks/approvals.js';
-import { ApprovalRule, type Always } from '../../../contracts/tasks/approval-rules.js';
-import { BUCKET, SUBJECT } from '../../../contracts/wire/names.js';
+import { APPROVAL_RULES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
+import type { OwnedKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';
+import { Records } from '../../broker/records.js';
 import { timestampOf } from '../../clock.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
-import { changing, OwnedRecords } from '../../access/owned-records.js';
 import { applies, ruleFor } from './match.js';
-
-/** Each approval of an owner is held against all of the owner's rules. */
-const MOST = 1_000;
 
 /** By which owners allow again what they have allowed once. */
 export class ApprovalRules {
-  readonly #records: OwnedRecords<typeof ApprovalRule>;
+  readonly #records: Records<typeof ApprovalRule, OwnedKey>;
   readonly #clock: Broker['clock'];
 
   constructor(broker: Broker, log: Logger) {
     this.#clock = broker.clock;
-    this.#records = new OwnedRecords({
-      broker,
-      bucket: BUCKET.approvalRules,
-      subject: SUBJECT.approvalRule,
-      schema: ApprovalRule,
-      most: MOST,
-      log,
-    });
+    this.#records = new Records(broker, APPROVAL_RULES, log);
   }
 
   /** Oldest first. @throws {ApiError} */
   async list({ owner }: Principal): Promise<ApprovalRule[]> {
-    return (await guarded(() => this.#records.all(owner))).map(({ record }) => record);
+    return (await guarded(() => this.#records.all([owner]))).map(({ record }) => record);
   }
 
   /** The rule that an answer to an approval is to make; nothing is stored. @throws {ApiError} invalid_request */
@@ -57,23 +47,18 @@ export class ApprovalRules {
 
   /** @throws {ApiError} too_many */
   async add(rule: ApprovalRule): Promise<void> {
-    await guarded(() => this.#records.put(rule.owner, rule.rule_id, rule, 0));
+    await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
   }
 
   /** @throws {ApiError} not_found */
   async remove(id: string, { owner }: Principal): Promise<void> {
-    await guarded(() =>
-      changing(async () => {
-        const { isThere, revision } = await this.#records.standing(owner, id);
-        if (!isThere) throw new ApiError('not_found', `There is no rule ${id}`);
-        return this.#records.remove(owner, id, revision);
-      }),
-    );
+    if (!(await guarded(() => this.#records.remove([owner, id]))))
+      throw new ApiError('not_found', `There is no rule ${id}`);
   }
 
   /** The first rule that allows what is asked. @throws {BrokerError} */
   async find(approval: Approval): Promise<ApprovalRule | undefined> {
-    const held = await this.#records.all(approval.owner);
+    const held = await this.#records.all([approval.owner]);
     return held.map(({ record }) => record).find((rule) => applies(rule, approval));
   }
 
@@ -88,12 +73,12 @@ export class ApprovalRules {
   }
 
   async #removeAll(owner: string, matches: (rule: ApprovalRule) => boolean): Promise<void> {
-    for (const { id, record, revision } of await this.#records.all(owner))
-      if (matches(record)) await this.#records.remove(owner, id, revision);
+    for (const { id, record, revision } of await this.#records.all([owner]))
+      if (matches(record)) await this.#records.removeAt([owner, id], revision);
   }
 
   /** Deletes all that an owner has. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
-    return this.#records.purge(owner);
+    return this.#records.purge([owner]);
   }
 }
