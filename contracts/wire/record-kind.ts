@@ -10,7 +10,7 @@ export interface RecordKind<S extends TSchema, Key extends readonly string[]> {
   readonly ttlS?: number;
   /** Seconds until the mark of a deletion expires; 0: never. Absent: a deletion leaves no mark. */
   readonly markS?: number;
-  /** The broker republishes every change, for the processes that keep the records in memory. */
+  /** The broker republishes every change. Absent: who keeps the records in memory reads each change from the stream. */
   readonly watched?: true;
   /** How many records may differ in the last part of their keys alone: how many an owner may have. Absent: any number. */
   readonly most?: number;

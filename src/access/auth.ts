@@ -75,7 +75,9 @@ export class Authenticator {
         forgetTimer = clock.after(Math.min(expiresAt - clock.now() + 1, LOOK_AGAIN_MS), look);
       }
     };
-    const forget = tokens?.onChange(look);
+    const forget = tokens?.onChange((id) => {
+      if (id === tokenId) look();
+    });
     const stop = (): void => {
       stopped = true;
       forget?.();

@@ -244,6 +244,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     const cache = new KvCache<V>({
       broker: this.#broker,
       bucket: this.#kind.bucket,
+      watched: this.#kind.watched === true,
       read: (data, id) => {
         const subject = this.#subject([id]);
         const value = this.#codec.open(subject, data);

@@ -1,9 +1,8 @@
-import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { BlobRef, LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
 import { check } from '../../contracts/wire/check.js';
 import { withBody, type StoredEvent } from '../../contracts/events/events.js';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/api/ws.js';
 import type { Blobs } from '../broker/blobs.js';
@@ -11,101 +10,80 @@ import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { asEvent } from '../broker/events.js';
 import { parseJson, parseText, textOf } from '../json.js';
-import { streamPosition } from '../broker/read.js';
+import { feedSource } from '../broker/feed-source.js';
+import { OrderedFeed, type FeedMessage } from '../broker/ordered-feed.js';
 import { BridgedEvent } from './bridged.js';
-import { encodeCursor, incarnationOf, type Position } from '../../contracts/wire/cursor.js';
+import { encodeCursor, type Position } from '../../contracts/wire/cursor.js';
 import { eventIdAt, isOfThisHistory } from './history.js';
 import { readStream, type PageGate } from '../broker/replay.js';
 import { EventRing } from './ring.js';
 
 export type EventListener = (event: BridgedEvent) => void;
 
-/** No successor reveals a lost last message, so an idle hub compares itself with the stream (docs/design/broker-protocol.md#lost-last-message). */
-const IDLE_CHECK_MS = 1_000;
-/** A hub that is never idle compares all the same, so often: a stream made anew under load shows in nothing else. */
-const CHECKS_WHEN_BUSY = 10;
-/** Comparisons in succession that find the stream behind what came from it. */
-const BEHIND_FOR_GOOD = 3;
+const CHECK_MS = 1_000;
 const MAX_RECENT = 10_000;
 
-interface Incoming {
-  readonly seq: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
-}
-
-/**
- * All events of the cluster, in order and without a gap, by one plain subscription of what the broker republishes.
- * It proves its completeness by the sequences, and fetches what is missing from the stream.
- */
+/** All events of the cluster, in order and without a gap: read once, for all clients of this process. */
 export class EventHub {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
   readonly #log: Logger;
+  readonly #feed: OrderedFeed<BridgedEvent>;
   readonly #ring = new EventRing();
   readonly #listeners = new Set<EventListener>();
   readonly #resets = new Set<() => void>();
   #recent: { at: number; event: BridgedEvent }[] = [];
-  #position: Position = { incarnation: '', seq: 0 };
+  /** Of the last event that was delivered. */
+  #last: Pick<Position, 'seq' | 'eventId'> = { seq: 0 };
   /** The position at the loss of the connection, until the stream was found to be the same still. */
   #unproven: Position | undefined;
-  #waiting: Incoming[] = [];
-  #draining: Promise<unknown> | undefined;
-  #catchingUp: Promise<boolean> | undefined;
-  #started = false;
-  #stopped = false;
-  #quiet = true;
-  #checksSkipped = 0;
-  #timesBehind = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #stopListening: (() => void)[] = [];
+  #forgetConnection: (() => void) | undefined;
 
   constructor(broker: Broker, blobs: Blobs, log: Logger) {
     this.#broker = broker;
     this.#blobs = blobs;
     this.#log = log;
+    this.#feed = new OrderedFeed({
+      source: feedSource(broker, {
+        stream: STREAM.events,
+        stored: SUBJECT.eventsAll,
+        republished: SUBJECT.eventsAll,
+      }),
+      prepare: (message) => this.#bridge(message),
+      deliver: (event) => this.#deliver(event),
+      reset: () => this.#reset(),
+      isSame: (lastSeq) => this.#isSame(lastSeq),
+      checkMs: CHECK_MS,
+      log: log.child({ stream: STREAM.events }),
+    });
   }
 
   /** Begins with the stream's present end. @throws {BrokerError} */
   async start(): Promise<void> {
-    const subscription = this.#broker.nc.subscribe(SUBJECT.eventsAll, {
-      callback: (_error, msg) => this.#onMessage(msg),
+    await this.#feed.start('end');
+    const { seq } = this.#feed.position;
+    const eventId = await eventIdAt(this.#broker, seq);
+    if (this.#feed.position.seq === seq) this.#last = { seq, eventId };
+    this.#forgetConnection = this.#broker.onConnection((connected) => {
+      // Meanwhile the broker may be restored from a backup, and grow past our position before we are back.
+      if (!connected) this.#unproven ??= this.position;
     });
-    this.#stopListening.push(() => subscription.unsubscribe());
-    await this.#broker.nc.flush();
-    const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
-    const eventId = await eventIdAt(this.#broker, lastSeq);
-    this.#position = { incarnation: incarnationOf(created), seq: lastSeq, eventId };
-    this.#started = true;
-    this.#drain();
-    this.#stopListening.push(
-      this.#broker.onConnection((connected) => {
-        if (connected) void this.#compare();
-        // Meanwhile the broker may be restored from a backup, and grow past our position before we are back.
-        else this.#unproven ??= this.#position;
-      }),
-    );
-    this.#timer = setInterval(() => {
-      if (this.#quiet || ++this.#checksSkipped >= CHECKS_WHEN_BUSY) void this.#compare();
-      this.#quiet = true;
-    }, IDLE_CHECK_MS);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    for (const stop of this.#stopListening.splice(0)) stop();
-    await this.#draining;
+    this.#forgetConnection?.();
+    await this.#feed.stop();
   }
 
   /** Of the last event that was delivered to the listeners. */
   get position(): Position {
-    return this.#position;
+    const position = this.#feed.position;
+    return position.seq === this.#last.seq ? { ...position, ...this.#last } : position;
   }
 
   /** A cursor after all that was delivered so far. */
   cursor(): string {
-    return encodeCursor(this.#position);
+    return encodeCursor(this.#feed.position);
   }
 
   /** Calls `listener` for each event from now on, in order. Returns how to stop that. */
@@ -122,7 +100,7 @@ export class EventHub {
 
   /** What is in memory of the events after `seq`; undefined when that is not all of them. */
   recentAfter(seq: number): readonly BridgedEvent[] | undefined {
-    return this.#ring.after(seq, this.#position.seq);
+    return this.#ring.after(seq, this.#feed.position.seq);
   }
 
   /** Outcomes of the last few seconds, for clients that post and then connect. */
@@ -142,25 +120,7 @@ export class EventHub {
    * away. For a cursor that came from another API, whose hub may be ahead of this one.
    */
   catchUp(): Promise<boolean> {
-    this.#catchingUp ??= this.#catchUp();
-    return this.#catchingUp;
-  }
-
-  async #catchUp(): Promise<boolean> {
-    do await this.#draining;
-    while (this.#draining !== undefined);
-    // Who asks from here on may know of more than the comparison that begins now.
-    this.#catchingUp = undefined;
-    return this.#compare();
-  }
-
-  #onMessage(msg: Msg): void {
-    const seq = Number(msg.headers?.get(HEADER.seq));
-    // Without a sequence it is not the broker that republished it.
-    if (!Number.isSafeInteger(seq) || seq <= 0) return;
-    this.#quiet = false;
-    this.#waiting.push({ seq, subject: msg.subject, data: msg.data });
-    if (this.#started) this.#drain();
+    return this.#feed.catchUp();
   }
 
   /** What was deleted is not to be read from our memory either. */
@@ -169,49 +129,8 @@ export class EventHub {
     this.#recent = this.#recent.filter(({ event }) => event.data['task_id'] !== data['task_id']);
   }
 
-  #drain(): void {
-    if (this.#draining !== undefined || this.#stopped) return;
-    // The usual case needs no promise: the next event, whole.
-    while (this.#waiting.length > 0) {
-      const [next] = this.#waiting;
-      if (next === undefined) break;
-      if (next.seq > this.#position.seq) {
-        if (next.seq !== this.#position.seq + 1) break;
-        const parsed = parseEvent(next.data);
-        if (parsed === undefined || refOf(parsed.event) !== undefined) break;
-        this.#deliver(new BridgedEvent({ ...this.#position, seq: next.seq }, next.subject, parsed.text, parsed.event));
-      }
-      this.#waiting.shift();
-    }
-    if (this.#waiting.length > 0) this.#draining = this.#drainSlowly();
-  }
-
-  async #drainSlowly(): Promise<void> {
-    try {
-      for (let next = this.#waiting[0]; next !== undefined && !this.#stopped; next = this.#waiting[0]) {
-        if (next.seq > this.#position.seq + 1) await this.#fill(next.seq - 1);
-        if (next.seq > this.#position.seq) this.#deliver(await this.#bridge(next));
-        this.#waiting.shift();
-      }
-    } catch (error) {
-      // What waits is fetched again by the next comparison.
-      this.#waiting = [];
-      this.#log.warn({ err: error }, 'events are missing and could not be fetched; trying again');
-    } finally {
-      this.#draining = undefined;
-    }
-  }
-
-  /** Fetches and delivers what is missing up to `upTo`. */
-  async #fill(upTo: number): Promise<void> {
-    this.#log.info({ from: this.#position.seq + 1, to: upTo }, 'fetching missed events');
-    for await (const event of this.read(SUBJECT.eventsAll, this.#position.seq, upTo)) this.#deliver(event);
-    // What is not there was deleted.
-    if (this.#position.seq < upTo) this.#position = { ...this.#position, seq: upTo, eventId: undefined };
-  }
-
   #deliver(event: BridgedEvent): void {
-    this.#position = { ...this.#position, seq: event.seq, eventId: event.id };
+    this.#last = { seq: event.seq, eventId: event.id };
     if (isDeletion(event)) this.#forget(event);
     this.#ring.push(event);
     const status = statusOfEvent(event.type);
@@ -234,71 +153,39 @@ export class EventHub {
     }
   }
 
-  /** Compares with the stream's end, and fetches what never came, unless something is being fetched. @returns whether it could. */
-  async #compare(): Promise<boolean> {
-    if (this.#draining !== undefined || this.#stopped || !this.#broker.connected()) return false;
-    this.#checksSkipped = 0;
-    const comparing = this.#compareSlowly();
-    this.#draining = comparing.finally(() => {
-      this.#draining = undefined;
-      this.#drain();
-    });
-    return comparing;
-  }
-
-  async #compareSlowly(): Promise<boolean> {
-    try {
-      const { created, lastSeq } = await streamPosition(this.#broker, STREAM.events);
-      const incarnation = incarnationOf(created);
-      if (!(await this.#isOurs(lastSeq)) || this.#isAnother(incarnation, lastSeq)) this.#reset(incarnation);
-      if (lastSeq > this.#position.seq) await this.#fill(lastSeq);
-      return true;
-    } catch (error) {
-      this.#log.warn({ err: error }, 'the event stream could not be compared with; trying again');
-      return false;
-    }
-  }
-
   /** Whether the stream still has the event that was the last before an outage. While it does not reach so far, that stays open. */
-  async #isOurs(lastSeq: number): Promise<boolean> {
+  async #isSame(lastSeq: number): Promise<boolean> {
     if (this.#unproven === undefined || lastSeq < this.#unproven.seq) return true;
-    const isOurs = await isOfThisHistory(this.#broker, this.#unproven);
+    const isSame = await isOfThisHistory(this.#broker, this.#unproven);
     this.#unproven = undefined;
-    return isOurs;
+    return isSame;
   }
 
-  /** A stream made anew, or one that has lost its end. A leader that was deposed and doesn't know it yet is behind only for a moment. */
-  #isAnother(incarnation: string, lastSeq: number): boolean {
-    if (incarnation !== this.#position.incarnation) return true;
-    this.#timesBehind = lastSeq < this.#position.seq ? this.#timesBehind + 1 : 0;
-    return this.#timesBehind >= BEHIND_FOR_GOOD;
-  }
-
-  #reset(incarnation: string): void {
-    this.#timesBehind = 0;
+  #reset(): void {
     this.#unproven = undefined;
-    this.#log.warn({ was: this.#position, incarnation }, 'the event stream is another one; beginning anew');
     this.#ring.clear();
     this.#recent = [];
-    this.#waiting = [];
-    this.#position = { incarnation, seq: 0 };
+    this.#last = { seq: 0 };
     for (const listener of this.#resets) listener();
   }
 
   /** With the body put back that was too large for a message. */
-  async #bridge({ seq, subject, data }: Incoming): Promise<BridgedEvent> {
-    const parsed = parseEvent(data) ?? UNREADABLE;
-    const ref = refOf(parsed.event);
-    const position = { ...this.#position, seq };
-    if (ref === undefined || ref.size > LARGE_BODY_BYTES)
-      return new BridgedEvent(position, subject, parsed.text, parsed.event);
+  #bridge({ seq, subject, data }: Pick<FeedMessage, 'seq' | 'subject' | 'data'>): BridgedEvent | Promise<BridgedEvent> {
+    const { text, event } = parseEvent(data) ?? UNREADABLE;
+    const { incarnation } = this.#feed.position;
+    const bridged = new BridgedEvent({ incarnation, seq }, subject, text, event);
+    const ref = refOf(event);
+    return ref === undefined || ref.size > LARGE_BODY_BYTES ? bridged : this.#withBody(bridged, event, ref);
+  }
+
+  async #withBody(bridged: BridgedEvent, event: StoredEvent, ref: BlobRef): Promise<BridgedEvent> {
     const body = await this.#body(ref);
     // The body is gone, the fact is not: it is told with its reference.
-    if (body === undefined) return new BridgedEvent(position, subject, parsed.text, parsed.event);
-    const { ref: _ref, ...rest } = parsed.event.data as Record<string, unknown>;
-    const filled = withBody(parsed.event.type, rest, body);
-    const whole = { ...parsed.event, data: filled } as unknown as StoredEvent;
-    return new BridgedEvent(position, subject, JSON.stringify(whole), whole);
+    if (body === undefined) return bridged;
+    const { ref: _ref, ...rest } = event.data as Record<string, unknown>;
+    const whole = { ...event, data: withBody(event.type, rest, body) } as unknown as StoredEvent;
+    const { incarnation } = this.#feed.position;
+    return new BridgedEvent({ incarnation, seq: bridged.seq }, bridged.subject, JSON.stringify(whole), whole);
   }
 
   /** @returns undefined when there is no such body. @throws {BrokerError} when the broker is away. */

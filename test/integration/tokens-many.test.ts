@@ -5,7 +5,7 @@ import { Seal } from '../../src/access/tokens/seal.js';
 import { TokenRegistry } from '../../src/access/tokens/registry.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
-import { silent } from '../fixtures/connection.js';
+import { connectTest, silent } from '../fixtures/connection.js';
 
 /** More than the broker answers at once about the last message of each of many subjects (1,024). */
 const MANY = 1_100;
@@ -26,6 +26,11 @@ describe('many tokens', () => {
     const { token: _token, ...shown } = first;
     const record = { ...shown, v: 1, hash: 'x'.repeat(43) };
     const id = (n: number): string => n.toString(16).padStart(16, '0');
+    const known = new Promise<void>((resolve) =>
+      one.onChange(() => {
+        if (one.list(LOCAL).length === MANY + 1) resolve();
+      }),
+    );
     await Promise.all(
       Array.from({ length: MANY }, (_, n) =>
         publisher.publish({
@@ -34,9 +39,20 @@ describe('many tokens', () => {
         }),
       ),
     );
+    await known;
+    const another = await connectTest(lab.server.url);
+    const two = new TokenRegistry(another, new Seal(undefined), silent);
+    await two.start();
+    assert.equal(two.list(LOCAL).length, MANY + 1);
+    // A change reads that token alone, and not all of them again.
+    const before = another.nc.stats().inMsgs;
+    const heard = new Promise<string>((resolve) => two.onChange(resolve));
     const last = await one.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
-    assert.equal(one.list(LOCAL).length, MANY + 2);
     assert.equal(one.find(last.token_id)?.owner, 'bob');
+    assert.equal(await heard, last.token_id);
+    assert.ok(another.nc.stats().inMsgs - before < 100);
+    await two.stop();
+    await another.close();
     await lab.stopApi();
     await lab.startApi();
     const { token } = last;

@@ -1,78 +1,68 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { check } from '../../../contracts/wire/check.js';
-import { BUCKET, FORMAT_VERSION, SUBJECT } from '../../../contracts/wire/names.js';
+import { FORMAT_VERSION } from '../../../contracts/wire/names.js';
+import type { IdKey } from '../../../contracts/wire/record-kind.js';
 import {
-  TokenRecord,
+  TOKEN_RECORDS,
   type TokenCreated,
+  type TokenRecord,
   type TokenRequest,
   type TokenShown,
 } from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
-import { lastBySubject, streamPosition, type Stored } from '../../broker/read.js';
-import { readStream } from '../../broker/replay.js';
-import { ApiError, apiErrorOf, invalid } from '../../errors/api-error.js';
+import type { KvCache } from '../../broker/kv-cache.js';
+import { Records } from '../../broker/records.js';
+import { ApiError, guarded, invalid } from '../../errors/api-error.js';
 import { maySee, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
-const STREAM = `KV_${BUCKET.tokens}`;
-/** A word of a change can get lost on a broken connection; a revocation must hold within 5 s all the same. */
-const LOOK_MS = 2_000;
-
-/** The tokens that there are, as `ksi_tokens` has them: known to every API a moment after their change. */
+/** All tokens, as `ksi_tokens` holds them. Every API keeps them in memory and learns of a change a moment after it, at the latest after 2 s. */
 export class TokenRegistry {
   readonly #broker: Broker;
-  readonly #seal: Seal;
-  readonly #log: Logger;
-  readonly #listeners = new Set<() => void>();
-  readonly #stopping = new AbortController();
-  #records: ReadonlyMap<string, TokenRecord> = new Map();
-  /** The state of the bucket that the records are of. */
-  #seen = '';
-  #unsubscribe: (() => void) | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #nudge: (() => void) | undefined;
+  readonly #records: Records<typeof TokenRecord, IdKey>;
+  readonly #cache: KvCache<TokenRecord>;
 
   constructor(broker: Broker, seal: Seal, log: Logger) {
     this.#broker = broker;
-    this.#seal = seal;
-    this.#log = log;
+    this.#records = new Records(broker, TOKEN_RECORDS, log, seal);
+    this.#cache = this.#records.watch({
+      of: (record) => record,
+      log,
+      bad: (_value, id) => {
+        log.error({ token_id: id }, 'a token that no API has made is not let in; see docs/security.md');
+        return undefined;
+      },
+    });
   }
 
   /** Resolves once the tokens are known. @throws {BrokerError} */
-  async start(): Promise<void> {
-    const subscription = this.#broker.nc.subscribe(SUBJECT.token('*'), { callback: () => this.#nudge?.() });
-    this.#unsubscribe = () => subscription.unsubscribe();
-    await this.#load();
-    this.#looking = this.#look();
+  start(): Promise<void> {
+    return this.#cache.start();
   }
 
-  async stop(): Promise<void> {
-    this.#unsubscribe?.();
-    this.#stopping.abort();
-    await this.#looking;
+  stop(): Promise<void> {
+    return this.#cache.stop();
   }
 
   find(id: string): TokenRecord | undefined {
-    return this.#records.get(id);
+    return this.#cache.get(id)?.value;
   }
 
   /** Whether it lets in now; one that another API has just made is looked for at the broker. @throws {BrokerError} */
   async isValid(id: string, now = this.#broker.clock.now()): Promise<boolean> {
-    const record = this.#records.get(id) ?? (await this.#stored(id));
+    const record = this.find(id) ?? (await this.#stored(id));
     return record !== undefined && (record.expires_at === undefined || Date.parse(record.expires_at) > now);
   }
 
-  /** Calls `listener` after changes. Returns how to stop that. */
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  /** Calls `listener` with the id of each token that changes. Returns how to stop that. */
+  onChange(listener: (id: string) => void): () => void {
+    return this.#cache.onChange(({ key }) => listener(key));
   }
 
   /** Those that a principal may see, the oldest first. */
   list(principal: Principal): TokenShown[] {
-    return [...this.#records.values()]
+    return [...this.#cache.entries()]
+      .map(([, { value }]) => value)
       .filter(({ owner }) => maySee(principal, owner))
       .map(shownOf)
       .toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
@@ -101,77 +91,22 @@ export class TokenRegistry {
       ...(expiresIn === undefined ? {} : { expires_at: new Date(now + expiresIn * 1_000).toISOString() }),
       hash,
     };
-    await this.#put(id, this.#seal.close(SUBJECT.token(id), record));
+    await guarded(() => this.#records.put([id], record));
     return { ...shownOf(record), token };
   }
 
   /** From now on nobody is let in with it. @throws {ApiError} not_found also for another owner's. */
   async revoke(id: string, principal: Principal): Promise<void> {
-    const record = this.#records.get(id) ?? (await this.#stored(id));
+    const record = this.find(id) ?? (await guarded(() => this.#stored(id)));
     if (record === undefined || !maySee(principal, record.owner))
       throw new ApiError('not_found', `There is no token ${id}`);
-    await this.#put(id, '', { 'KV-Operation': 'DEL' });
-  }
-
-  async #put(id: string, payload: string, headers: Record<string, string> = {}): Promise<void> {
-    try {
-      await this.#broker.publisher.publish({ subject: SUBJECT.token(id), payload, headers });
-      // Whoever made it, or ended it, may rely on that here at once.
-      await this.#load();
-    } catch (error) {
-      throw apiErrorOf(error);
-    }
+    await guarded(() => this.#records.remove([id]));
   }
 
   async #stored(id: string): Promise<TokenRecord | undefined> {
-    const stored = await lastBySubject(this.#broker, STREAM, SUBJECT.token(id));
-    return stored === undefined ? undefined : this.#recordIn(stored);
-  }
-
-  async #look(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      const nudged = new Promise<void>((resolve) => (this.#nudge = resolve));
-      const time = new AbortController();
-      await Promise.race([
-        nudged,
-        sleep(LOOK_MS, undefined, { signal: AbortSignal.any([signal, time.signal]) }).catch(() => undefined),
-      ]);
-      time.abort();
-      if (signal.aborted || !this.#broker.connected()) continue;
-      try {
-        if (stateOf(await streamPosition(this.#broker, STREAM)) !== this.#seen) await this.#load();
-      } catch (error) {
-        this.#log.warn({ err: error }, 'the tokens could not be read; those known before are still let in');
-      }
-    }
-  }
-
-  async #load(): Promise<void> {
-    const position = await streamPosition(this.#broker, STREAM);
-    const records = new Map<string, TokenRecord>();
-    // Page by page: there may be more than one answer of the broker can hold.
-    for await (const entry of readStream(this.#broker, STREAM, SUBJECT.token('*'), 0, position.lastSeq)) {
-      const record = this.#recordIn(entry);
-      if (record !== undefined) records.set(record.token_id, record);
-    }
-    this.#records = records;
-    this.#seen = stateOf(position);
-    for (const listener of this.#listeners) listener();
-  }
-
-  /** Undefined: a deletion, or nothing of ours. */
-  #recordIn({ subject, data }: Stored): TokenRecord | undefined {
-    if (data.length === 0) return undefined;
-    const record = check(TokenRecord, this.#seal.open(subject, data));
-    if (record.ok) return record.value;
-    this.#log.error({ subject }, 'a token that no API has made is not let in; see docs/security.md');
-    return undefined;
+    return (await this.#records.entry([id])).readable;
   }
 }
-
-/** A bucket that was made anew may have as many entries as the one before. */
-const stateOf = ({ created, lastSeq }: { created: string; lastSeq: number }): string => `${created}/${lastSeq}`;
 
 function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {
   return shown;
