@@ -112,3 +112,9 @@ export const TICKET_RECORDS: RecordKind<typeof TicketRecord, IdKey> = {
   ttlS: TICKET_S,
   markS: 0,
 };
+
+export const OwnerParams = Type.Object(
+  { id: Type.String({ pattern: OWNER_PATTERN }) },
+  { additionalProperties: false },
+);
+export type OwnerParams = Static<typeof OwnerParams>;

@@ -1,4 +1,4 @@
-import { DeletionPending } from '../retention/deletion.js';
+import { DeletionPending, TasksDeleted, TasksDeleteQuery } from '../retention/deletion.js';
 import { Type, type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 import { AgentSpawned, AgentSpawnRequest, TaskRouted, TaskRouteRequest } from '../agents/agent-spawn.js';
 import {
@@ -35,30 +35,10 @@ import {
   SelectAnswer,
   SelectRequest,
 } from '../prompts/compositions.js';
-import { DeadLetter } from '../tasks/dead-letters.js';
-import {
-  DeadPage,
-  DeadQuery,
-  DeadRetryAnswer,
-  DeadRetryRequest,
-  EventBody,
-  EventBodyParams,
-  EventPage,
-  Output,
-  Health,
-  InputRequest,
-  OwnerParams,
-  SessionParams,
-  SpawnAccepted,
-  SpawnQuery,
-  Task,
-  TaskEventsQuery,
-  TaskPage,
-  TaskParams,
-  TasksDeleted,
-  TasksDeleteQuery,
-  TasksQuery,
-} from './http.js';
+import { DeadLetter, DeadPage, DeadQuery, DeadRetryAnswer, DeadRetryRequest } from '../tasks/dead-letters.js';
+import { EventBody, EventBodyParams, EventPage, TaskEventsQuery } from '../events/pages.js';
+import { Output, InputRequest, Task, TaskPage, TaskParams, TasksQuery } from '../tasks/task.js';
+import { Health } from './health.js';
 import {
   IdentitiesQuery,
   Identity,
@@ -87,6 +67,7 @@ import {
   SessionPage,
   SessionsQuery,
   TranscriptQuery,
+  SessionParams,
 } from '../sessions/sessions.js';
 import {
   SharedDelete,
@@ -105,8 +86,8 @@ import {
   RetentionRun,
   RetentionShown,
 } from '../retention/retention.js';
-import { SpawnRequest } from '../tasks/spawn.js';
-import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from '../access/tokens.js';
+import { SpawnRequest, SpawnAccepted, SpawnQuery } from '../tasks/spawn.js';
+import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest, OwnerParams } from '../access/tokens.js';
 import { UsageAnswer, UsageQuery } from '../access/usage.js';
 import { LimitLifted, WorkerList } from '../tasks/workers.js';
 

@@ -1,4 +1,7 @@
 import { Type, type Static } from 'typebox';
+import { OWNER_PATTERN } from '../access/tokens.js';
+import { isEnded, TASK_STATUSES } from '../tasks/states.js';
+import { taskFilter } from '../tasks/task.js';
 
 const left = {
   path: Type.Optional(Type.String({ description: 'What stayed, on the host; absent: the worker did not say.' })),
@@ -33,3 +36,32 @@ export const ForgetAnswer = Type.Object({
   left: Type.Array(Type.Object({ session_id: Type.String(), path: Type.String(), reason: Type.String() })),
 });
 export type ForgetAnswer = Static<typeof ForgetAnswer>;
+
+const ENDED = TASK_STATUSES.filter((status) => isEnded(status));
+
+/** DELETE /tasks: a page of the ended tasks that match. At least one filter must be given. */
+export const TasksDeleteQuery = Type.Object(
+  {
+    owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
+    status: Type.Optional(Type.Enum(ENDED)),
+    before: Type.Optional(Type.String({ format: 'date-time', description: 'Those that ended before this time.' })),
+    ...taskFilter,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 500, default: 200, description: 'Tasks that one request deletes.' }),
+    ),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the answer before.' })),
+    dry_run: Type.Optional(Type.Boolean({ description: 'Delete nothing, and say how many would be deleted.' })),
+  },
+  { additionalProperties: false },
+);
+export type TasksDeleteQuery = Static<typeof TasksDeleteQuery>;
+
+export const TasksDeleted = Type.Object({
+  deleted: Type.Integer({ minimum: 0, description: 'Tasks that this request deleted, or would have deleted.' }),
+  refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
+    description: 'Tasks that match and stay.',
+  }),
+  left: Type.Optional(DeletionPending.properties.left),
+  next_cursor: Type.Optional(Type.String({ description: 'Ask again with this: more tasks may match.' })),
+});
+export type TasksDeleted = Static<typeof TasksDeleted>;

@@ -110,3 +110,9 @@ export const SESSION_RECORDS: RecordKind<typeof SessionRecord, IdKey> = {
   schema: SessionRecord,
   subject: SUBJECT.sessionRecord,
 };
+
+export const SessionParams = Type.Object(
+  { id: Type.String({ pattern: NAME_PATTERN, description: "The session's UUID or name." }) },
+  { additionalProperties: false },
+);
+export type SessionParams = Static<typeof SessionParams>;

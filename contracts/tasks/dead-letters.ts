@@ -1,6 +1,8 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
 import { GIVEN_UP } from '../wire/errors.js';
+import { OWNER_PATTERN } from '../access/tokens.js';
+import { QUEUE_PATTERN } from '../wire/names.js';
 import { TaskErrorBody } from './error-body.js';
 
 const identity = {
@@ -33,3 +35,54 @@ export type DeadLetter = Static<typeof DeadLetter>;
 /** What stands in the stream in place of one that is too large for a message: `ref` is the DeadLetter's JSON. */
 export const DeadLetterRef = Type.Object({ ...identity, ref: BlobRef });
 export type DeadLetterRef = Static<typeof DeadLetterRef>;
+
+/** A dead letter in a list: without its command and history. */
+export const DeadSummary = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  owner: Type.String(),
+  queue: Type.String(),
+  given_up: Type.Enum([...GIVEN_UP]),
+  timestamp: Type.String({ format: 'date-time', description: 'Of the outcome.' }),
+  error: TaskErrorBody,
+});
+export type DeadSummary = Static<typeof DeadSummary>;
+
+const deadFilter = {
+  queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+  owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
+};
+
+export const DeadQuery = Type.Object(
+  {
+    ...deadFilter,
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+  },
+  { additionalProperties: false },
+);
+export type DeadQuery = Static<typeof DeadQuery>;
+
+/** Oldest first. */
+export const DeadPage = Type.Object({ letters: Type.Array(DeadSummary), next_cursor: Type.Optional(Type.String()) });
+export type DeadPage = Static<typeof DeadPage>;
+
+export const DeadRetryRequest = Type.Object(
+  {
+    ...deadFilter,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'So many at the most, the oldest first.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type DeadRetryRequest = Static<typeof DeadRetryRequest>;
+
+export const DeadRetryAnswer = Type.Object({
+  put_back: Type.Array(Type.Object({ retry_of: Type.String(), task_id: Type.String() })),
+  refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
+    description: 'Letters that were left where they are.',
+  }),
+});
+export type DeadRetryAnswer = Static<typeof DeadRetryAnswer>;

@@ -6,6 +6,7 @@ import { ClaudeOptions } from './claude-options.js';
 import { Metadata } from '../wire/metadata.js';
 import { TaskMessage } from './message.js';
 import { Policy } from './policy.js';
+import { TASK_STATUSES } from './states.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
 
 /** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
@@ -130,3 +131,27 @@ export const SpawnCommandRef = Type.Object({
   ref: BlobRef,
 });
 export type SpawnCommandRef = Static<typeof SpawnCommandRef>;
+
+export const SpawnAccepted = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  status: Type.Enum([...TASK_STATUSES]),
+  message: Type.String(),
+  since: Type.String({ description: "A cursor from before the task's first event." }),
+});
+export type SpawnAccepted = Static<typeof SpawnAccepted>;
+
+export const SpawnQuery = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 3600,
+        description: 'Seconds to wait for the outcome: 200 and the finished task, or 202 when the time is up.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type SpawnQuery = Static<typeof SpawnQuery>;

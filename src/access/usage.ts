@@ -1,4 +1,4 @@
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import {
   addUsage,
   NO_USAGE,

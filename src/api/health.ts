@@ -1,4 +1,4 @@
-import type { Health } from '../../contracts/api/http.js';
+import type { Health } from '../../contracts/api/health.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import { incarnationOf } from '../../contracts/wire/cursor.js';
 import type { ApiContext } from './context.js';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../../contracts/config/config.js';
-import type { Health } from '../../contracts/api/http.js';
+import type { Health } from '../../contracts/api/health.js';
 import { ApiError } from '../errors/api-error.js';
 import { buildEdge, type EdgeOptions } from './http/edge/edge.js';
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { isPassing, pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';

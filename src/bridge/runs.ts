@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { v5 as uuidv5 } from 'uuid';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { SESSION_NAMESPACE } from '../../contracts/wire/names.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import type { KsiApi } from '../client/api.js';

@@ -1,5 +1,5 @@
 import { SUBJECT } from '../../contracts/wire/names.js';
-import type { SpawnAccepted } from '../../contracts/api/http.js';
+import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { timerMs } from '../clock.js';
 import type { KsiClient } from '../client/client.js';
 import type { EventMessage } from '../client/event-message.js';

@@ -1,5 +1,5 @@
-import type { Health, SpawnAccepted } from '../../contracts/api/http.js';
-import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import type { Health } from '../../contracts/api/health.js';
+import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import type { UsageAnswer, UsageQuery } from '../../contracts/access/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';

@@ -1,4 +1,5 @@
-import type { Problem, Task } from '../../contracts/api/http.js';
+import type { Problem } from '../../contracts/wire/problem.js';
+import type { Task } from '../../contracts/tasks/task.js';
 
 /** KSI answered with an error: `code` is the contract (docs/errors.md). */
 export class KsiError extends Error {

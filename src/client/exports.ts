@@ -28,24 +28,20 @@ export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport
 export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/tasks/approvals.js';
 export type { Attachment } from '../../contracts/tasks/attachment.js';
 export type { PromptContext } from '../../contracts/prompts/compositions.js';
-export type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
-export type { EventData, EventEnvelope, EventType, SpawnDelta } from '../../contracts/events/events.js';
 export type {
+  DeadLetter,
   DeadPage,
   DeadQuery,
   DeadRetryAnswer,
   DeadRetryRequest,
   DeadSummary,
-  EventPage,
-  Health,
-  Problem,
-  SpawnAccepted,
-  Task,
-  TaskPage,
-  TasksDeleted,
-  TasksDeleteQuery,
-  TasksQuery,
-} from '../../contracts/api/http.js';
+} from '../../contracts/tasks/dead-letters.js';
+export type { EventData, EventEnvelope, EventType, SpawnDelta } from '../../contracts/events/events.js';
+export type { EventPage } from '../../contracts/events/pages.js';
+export type { Health } from '../../contracts/api/health.js';
+export type { Problem } from '../../contracts/wire/problem.js';
+export type { Task, TaskPage, TasksQuery } from '../../contracts/tasks/task.js';
+export type { TasksDeleted, TasksDeleteQuery } from '../../contracts/retention/deletion.js';
 export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/agents/messages.js';
 export type { Metadata } from '../../contracts/wire/metadata.js';
 export type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
@@ -61,7 +57,7 @@ export type {
   SessionsQuery,
   TranscriptQuery,
 } from '../../contracts/sessions/sessions.js';
-export type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+export type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 export type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 export { TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
 export type { GapFrame } from '../../contracts/api/ws.js';

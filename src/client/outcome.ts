@@ -1,5 +1,5 @@
 import type { EventEnvelope } from '../../contracts/events/events.js';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import { KsiTaskError } from './errors.js';
 

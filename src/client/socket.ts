@@ -1,4 +1,4 @@
-import type { Problem } from '../../contracts/api/http.js';
+import type { Problem } from '../../contracts/wire/problem.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 import { onAbort } from '../abort.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';

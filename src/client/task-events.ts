@@ -1,5 +1,5 @@
 import type { EventEnvelope } from '../../contracts/events/events.js';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { linked } from './linked.js';

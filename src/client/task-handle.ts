@@ -1,6 +1,7 @@
 import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../contracts/tasks/approvals.js';
 import type { EventEnvelope } from '../../contracts/events/events.js';
-import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
+import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { AnswerText } from './answer-text.js';
 import { closed } from './closed.js';

@@ -1,5 +1,5 @@
 import { request } from 'undici';
-import type { Health } from '../../contracts/api/http.js';
+import type { Health } from '../../contracts/api/health.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIdAt } from '../events/history.js';
 import { findingsOf, saying, type Finding } from './finding.js';

@@ -1,6 +1,6 @@
 import type { FastifyError } from 'fastify';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
-import type { Problem } from '../../contracts/api/http.js';
+import type { Problem } from '../../contracts/wire/problem.js';
 import { ApiError, apiErrorOf } from './api-error.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';

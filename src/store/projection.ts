@@ -1,5 +1,5 @@
 import type { EventData, EventType } from '../../contracts/events/events.js';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { DEFAULT_QUEUE } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';

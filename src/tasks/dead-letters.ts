@@ -1,7 +1,14 @@
 import type { Logger } from 'pino';
 import { check } from '../../contracts/wire/check.js';
-import { DeadLetter, DeadLetterRef } from '../../contracts/tasks/dead-letters.js';
-import type { DeadPage, DeadQuery, DeadRetryAnswer, DeadRetryRequest, DeadSummary } from '../../contracts/api/http.js';
+import {
+  DeadLetter,
+  DeadLetterRef,
+  type DeadPage,
+  type DeadQuery,
+  type DeadRetryAnswer,
+  type DeadRetryRequest,
+  type DeadSummary,
+} from '../../contracts/tasks/dead-letters.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from '../broker/blobs.js';

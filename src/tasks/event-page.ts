@@ -1,4 +1,4 @@
-import { EVENTS_PAGE } from '../../contracts/api/http.js';
+import { EVENTS_PAGE } from '../../contracts/events/pages.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { EventHub } from '../events/hub.js';

@@ -1,5 +1,5 @@
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
-import type { Task, TaskPage, TasksQuery } from '../../contracts/api/http.js';
+import type { Task, TaskPage, TasksQuery } from '../../contracts/tasks/task.js';
 import { metadataQuery } from '../../contracts/wire/metadata.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { eventBlob, type Blobs } from '../broker/blobs.js';

@@ -1,5 +1,5 @@
-import type { SpawnAccepted, Task } from '../../contracts/api/http.js';
-import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
+import type { Task } from '../../contracts/tasks/task.js';
+import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { timerMs } from '../clock.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import type { Authenticator } from '../access/auth.js';

@@ -1,5 +1,5 @@
 import type { StoredEvent } from '../../contracts/events/events.js';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { statusOfSubject, type TaskStatus } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';

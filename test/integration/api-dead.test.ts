@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v7 as uuidv7 } from 'uuid';
-import type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
-import type { DeadPage, DeadRetryAnswer, Task } from '../../contracts/api/http.js';
+import type { DeadLetter, DeadPage, DeadRetryAnswer } from '../../contracts/tasks/dead-letters.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SessionNames } from '../../src/sessions/names.js';
 import { Acceptor } from '../../src/tasks/accept/accept.js';

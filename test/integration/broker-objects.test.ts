@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import type { SpawnAccepted } from '../../contracts/api/http.js';
+import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { consumerSpecs, streamSpecs } from '../../contracts/broker/topology.js';
 import { consumerNames } from '../../src/broker/topology.js';

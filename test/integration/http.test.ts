@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { request as rawRequest } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import type { Task, TaskPage } from '../../contracts/api/http.js';
+import type { Task, TaskPage } from '../../contracts/tasks/task.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { commandOf } from '../../src/broker/commands.js';
 import { lastBySubject } from '../../src/broker/read.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, describe, it } from 'node:test';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import { TOKEN } from '../fixtures/api.js';
 import { startApiProcess, type ApiProcess } from '../fixtures/api-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

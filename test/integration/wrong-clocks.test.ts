@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import type { Task } from '../../contracts/api/http.js';
+import type { Task } from '../../contracts/tasks/task.js';
 import type { TicketCreated, TokenCreated } from '../../contracts/access/tokens.js';
 import { TOKEN } from '../fixtures/api.js';
 import { startApiProcess, type ApiProcess } from '../fixtures/api-process.js';

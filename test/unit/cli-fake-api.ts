@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
-import type { Problem } from '../../contracts/api/http.js';
+import type { Problem } from '../../contracts/wire/problem.js';
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 

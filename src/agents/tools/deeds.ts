@@ -1,8 +1,8 @@
 import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
 import { MOST_DEPTH, type HandInput, type HandTask, type HandToolName } from '../../../contracts/agents/tools.js';
-import type { SpawnAccepted, Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { MOST_HOPS } from '../../../contracts/agents/messages.js';
-import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import { timerMs } from '../../clock.js';
 import { parseRule } from '../../tools/rule.js';

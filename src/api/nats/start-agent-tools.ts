@@ -1,5 +1,4 @@
-import type { SpawnAccepted } from '../../../contracts/api/http.js';
-import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import { apiErrorOf } from '../../errors/api-error.js';
 import type { ApiContext } from '../context.js';
 import type { Principal } from '../../access/principal.js';

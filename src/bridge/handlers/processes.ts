@@ -1,4 +1,4 @@
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { TASK_STATUSES, isEnded } from '../../../contracts/tasks/states.js';
 import { legacyAgentId } from '../agent-ids.js';
 import { AGENT_METADATA } from '../runs.js';

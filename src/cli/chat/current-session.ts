@@ -1,4 +1,4 @@
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import type { Session } from '../../../contracts/sessions/sessions.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError } from '../../client/errors.js';

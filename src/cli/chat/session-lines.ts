@@ -1,5 +1,5 @@
 import type { Session } from '../../../contracts/sessions/sessions.js';
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { oneLine } from '../output/table.js';
 import { timesFor } from '../output/times.js';
 

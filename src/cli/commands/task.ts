@@ -1,5 +1,5 @@
 import type { Command } from '../command.js';
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { taskId } from '../ids.js';

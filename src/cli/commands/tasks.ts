@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
-import type { Task, TaskPage, TasksQuery } from '../../../contracts/api/http.js';
+import type { Task, TaskPage, TasksQuery } from '../../../contracts/tasks/task.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/tasks/states.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';

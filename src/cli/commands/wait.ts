@@ -1,4 +1,4 @@
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { timerMs } from '../../clock.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiTaskError } from '../../client/errors.js';

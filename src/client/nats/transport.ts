@@ -1,6 +1,6 @@
 import { errors, headers, type Msg, type MsgHdrs } from '@nats-io/transport-node';
 import type { EventEnvelope } from '../../../contracts/events/events.js';
-import type { Problem } from '../../../contracts/api/http.js';
+import type { Problem } from '../../../contracts/wire/problem.js';
 import { IDEMPOTENCY_HEADER, STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import type { AnswerOf, RequestOf } from '../../../contracts/api/operation-schemas.js';
 import { OPERATIONS, type Operation, type OperationName } from '../../../contracts/api/operations.js';

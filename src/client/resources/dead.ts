@@ -1,11 +1,11 @@
-import type { DeadLetter } from '../../../contracts/tasks/dead-letters.js';
 import type {
+  DeadLetter,
   DeadPage,
   DeadQuery,
   DeadRetryAnswer,
   DeadRetryRequest,
   DeadSummary,
-} from '../../../contracts/api/http.js';
+} from '../../../contracts/tasks/dead-letters.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import { SpawnedTask } from '../task-handle.js';
 import type { CallOptions, Transport } from '../transport.js';

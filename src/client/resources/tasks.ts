@@ -1,13 +1,7 @@
-import type { DeletionPending } from '../../../contracts/retention/deletion.js';
+import type { DeletionPending, TasksDeleted, TasksDeleteQuery } from '../../../contracts/retention/deletion.js';
 import type { EventEnvelope } from '../../../contracts/events/events.js';
-import type {
-  EventPage,
-  Task,
-  TaskPage,
-  TasksDeleted,
-  TasksDeleteQuery,
-  TasksQuery,
-} from '../../../contracts/api/http.js';
+import type { EventPage } from '../../../contracts/events/pages.js';
+import type { Task, TaskPage, TasksQuery } from '../../../contracts/tasks/task.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import { TaskHandle, type SpawnedTask } from '../task-handle.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';

@@ -1,5 +1,9 @@
-import type { DeletionPending, LeftOnHost } from '../../../contracts/retention/deletion.js';
-import type { TasksDeleted, TasksDeleteQuery } from '../../../contracts/api/http.js';
+import type {
+  DeletionPending,
+  LeftOnHost,
+  TasksDeleted,
+  TasksDeleteQuery,
+} from '../../../contracts/retention/deletion.js';
 import { metadataQuery } from '../../../contracts/wire/metadata.js';
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import { isEnded } from '../../../contracts/tasks/states.js';

@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../../contracts/config/config.js';
-import type { SpawnAccepted } from '../../../contracts/api/http.js';
 import { HEADER, STREAM, SUBJECT, type Lane } from '../../../contracts/wire/names.js';
-import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import { TASK_STATES, type TaskStatus } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import { isBrokerError } from '../../broker/errors.js';

@@ -1,9 +1,8 @@
 import type { Logger } from 'pino';
 import { IDEMPOTENCY_KEY_PATTERN, type IdempotencyRecord } from '../../../contracts/tasks/idempotency.js';
-import type { SpawnAccepted } from '../../../contracts/api/http.js';
 import type { TaskMessage } from '../../../contracts/tasks/message.js';
 import { FORMAT_VERSION, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
-import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import type { IdKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';

@@ -1,8 +1,7 @@
-import type { SpawnAccepted } from '../../../contracts/api/http.js';
 import { DEFAULT_QUEUE, FORMAT_VERSION } from '../../../contracts/wire/names.js';
 import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
 import { Policy } from '../../../contracts/tasks/policy.js';
-import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
+import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import type { ApiError } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';

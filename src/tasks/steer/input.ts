@@ -1,4 +1,4 @@
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import type { Broker } from '../../broker/connect.js';
 import { ApiError } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';

@@ -1,4 +1,4 @@
-import type { SpawnAccepted } from '../../../contracts/api/http.js';
+import type { SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';

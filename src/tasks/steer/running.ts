@@ -1,5 +1,5 @@
 import type { ControlAnswer, ControlRequest, ControlVerb } from '../../../contracts/tasks/control.js';
-import type { Task } from '../../../contracts/api/http.js';
+import type { Task } from '../../../contracts/tasks/task.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Broker } from '../../broker/connect.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';

@@ -1,5 +1,5 @@
 import { request } from 'undici';
-import type { Task, TaskPage } from '../../../contracts/api/http.js';
+import type { Task, TaskPage } from '../../../contracts/tasks/task.js';
 import { startCluster } from '../../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../../fixtures/paths.js';
 import { percentile } from '../measure.js';

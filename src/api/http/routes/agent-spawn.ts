@@ -5,7 +5,7 @@ import {
   TaskRouted,
   TaskRouteRequest,
 } from '../../../../contracts/agents/agent-spawn.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

@@ -8,7 +8,7 @@ import {
   AgentShown,
   AgentsQuery,
 } from '../../../../contracts/agents/agents.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

@@ -6,7 +6,7 @@ import {
   ApprovalParams,
   ApprovalResolved,
 } from '../../../../contracts/tasks/approvals.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

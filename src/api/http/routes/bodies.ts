@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { EventBody, EventBodyParams, Output, Problem, TaskParams } from '../../../../contracts/api/http.js';
+import { EventBody, EventBodyParams } from '../../../../contracts/events/pages.js';
+import { Output, TaskParams } from '../../../../contracts/tasks/task.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { Body } from '../../../tasks/bodies.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

@@ -12,7 +12,7 @@ import {
   SelectAnswer,
   SelectRequest,
 } from '../../../../contracts/prompts/compositions.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 
 const ERRORS = { '4xx': Problem, '5xx': Problem };

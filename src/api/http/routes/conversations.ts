@@ -9,7 +9,7 @@ import {
   ConversationTranscriptQuery,
   SayRequest,
 } from '../../../../contracts/conversations/conversations.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

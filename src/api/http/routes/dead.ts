@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
-import { DeadLetter } from '../../../../contracts/tasks/dead-letters.js';
 import {
+  DeadLetter,
   DeadPage,
   DeadQuery,
   DeadRetryAnswer,
   DeadRetryRequest,
-  Problem,
-  SpawnAccepted,
-  TaskParams,
-} from '../../../../contracts/api/http.js';
+} from '../../../../contracts/tasks/dead-letters.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { SpawnAccepted } from '../../../../contracts/tasks/spawn.js';
+import { TaskParams } from '../../../../contracts/tasks/task.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

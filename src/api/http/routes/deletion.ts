@@ -1,13 +1,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { DeletionPending } from '../../../../contracts/retention/deletion.js';
-import {
-  OwnerParams,
-  Problem,
-  SessionParams,
-  TaskParams,
-  TasksDeleted,
-  TasksDeleteQuery,
-} from '../../../../contracts/api/http.js';
+import { DeletionPending, TasksDeleted, TasksDeleteQuery } from '../../../../contracts/retention/deletion.js';
+import { OwnerParams } from '../../../../contracts/access/tokens.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { SessionParams } from '../../../../contracts/sessions/sessions.js';
+import { TaskParams } from '../../../../contracts/tasks/task.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { ExchangeParams, ExchangeShown } from '../../../../contracts/access/exchanges.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { Health } from '../../../../contracts/api/http.js';
+import { Health } from '../../../../contracts/api/health.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 import { healthOf, whyNotReady } from '../../health.js';

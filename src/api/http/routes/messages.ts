@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { AgentParams } from '../../../../contracts/agents/agents.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import {
   AddressedMessage,
   Inbox,

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { PromptParams } from '../../../../contracts/prompts/compositions.js';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import { Profile, ProfileList, ProfileShown } from '../../../../contracts/agents/profiles.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

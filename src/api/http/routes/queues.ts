@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import { QueueList } from '../../../../contracts/tasks/queues.js';
 import type { ApiContext } from '../../context.js';
 import { queuesOf } from '../../../tasks/queues.js';

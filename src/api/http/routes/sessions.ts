@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem, SessionParams } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import {
   ImportAnswer,
   Session,
@@ -7,6 +7,7 @@ import {
   SessionPage,
   SessionsQuery,
   TranscriptQuery,
+  SessionParams,
 } from '../../../../contracts/sessions/sessions.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

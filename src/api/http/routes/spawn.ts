@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem, SpawnAccepted, SpawnQuery, Task } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { Task } from '../../../../contracts/tasks/task.js';
 import { IDEMPOTENCY_HEADER, REPLAYED_HEADER } from '../../../../contracts/wire/names.js';
-import { SpawnRequest } from '../../../../contracts/tasks/spawn.js';
+import { SpawnRequest, SpawnAccepted, SpawnQuery } from '../../../../contracts/tasks/spawn.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 import { rateHeaders } from '../../../access/spawn-rate.js';

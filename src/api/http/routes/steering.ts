@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
-import { InputRequest, Problem, SpawnAccepted, Task, TaskParams } from '../../../../contracts/api/http.js';
+import { InputRequest, Task, TaskParams } from '../../../../contracts/tasks/task.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { SpawnAccepted } from '../../../../contracts/tasks/spawn.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

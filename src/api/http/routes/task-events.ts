@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { isEnded, statusOfEvent } from '../../../../contracts/tasks/states.js';
-import { EventPage, Problem, TaskEventsQuery, TaskParams } from '../../../../contracts/api/http.js';
+import { EventPage, TaskEventsQuery } from '../../../../contracts/events/pages.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { TaskParams } from '../../../../contracts/tasks/task.js';
 import { MAX_BUFFERED_BYTES } from '../../../../contracts/api/ws.js';
 import { SUBJECT } from '../../../../contracts/wire/names.js';
 import { onAbort } from '../../../abort.js';

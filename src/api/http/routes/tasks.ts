@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem, Task, TaskPage, TaskParams, TasksQuery } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { Task, TaskPage, TaskParams, TasksQuery } from '../../../../contracts/tasks/task.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';
 

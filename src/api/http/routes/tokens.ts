@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import {
   TicketCreated,
   TokenCreated,

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { Problem } from '../../../../contracts/api/http.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
 import { LimitLifted, WorkerList } from '../../../../contracts/tasks/workers.js';
 import type { ApiContext } from '../../context.js';
 import { principalOf } from '../request-principal.js';

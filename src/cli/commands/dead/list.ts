@@ -1,5 +1,5 @@
 import type { Command } from '../../command.js';
-import type { DeadSummary } from '../../../../contracts/api/http.js';
+import type { DeadSummary } from '../../../../contracts/tasks/dead-letters.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';

@@ -1,5 +1,5 @@
 import type { Command } from '../../command.js';
-import type { DeadRetryAnswer } from '../../../../contracts/api/http.js';
+import type { DeadRetryAnswer } from '../../../../contracts/tasks/dead-letters.js';
 import type { KsiClient } from '../../../client/client.js';
 import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/api/http.js';
+import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/retention/deletion.js';
 import { isEnded, TASK_STATUSES } from '../../../../contracts/tasks/states.js';
 import type { KsiClient } from '../../../client/client.js';
 import { clientOf } from '../../client.js';

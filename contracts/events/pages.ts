@@ -1,0 +1,33 @@
+import { Type, type Static } from 'typebox';
+import { TaskParams } from '../tasks/task.js';
+import { UUID_PATTERN } from '../wire/names.js';
+import { EventEnvelope } from './events.js';
+
+export const EventBody = Type.Unknown({ description: 'The value that the event lacks.' });
+
+export const EventBodyParams = Type.Object(
+  { ...TaskParams.properties, event_id: Type.String({ pattern: UUID_PATTERN, description: "The event's id." }) },
+  { additionalProperties: false },
+);
+export type EventBodyParams = Static<typeof EventBodyParams>;
+
+/** Events of a page when a client doesn't say how many. */
+export const EVENTS_PAGE = 1_000;
+
+export const TaskEventsQuery = Type.Object(
+  {
+    since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 10_000, default: EVENTS_PAGE, description: 'Events of a page; JSON only.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type TaskEventsQuery = Static<typeof TaskEventsQuery>;
+
+/** In their order. */
+export const EventPage = Type.Object({
+  events: Type.Array(EventEnvelope),
+  cursor: Type.Optional(Type.String({ description: 'Give it as `since` for what follows, when there may be more.' })),
+});
+export type EventPage = Static<typeof EventPage>;

@@ -1,0 +1,119 @@
+import { Type, type Static } from 'typebox';
+import { Usage } from '../access/usage.js';
+import { BlobRef } from '../wire/blob.js';
+import { Metadata, METADATA_QUERY_PATTERN } from '../wire/metadata.js';
+import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from '../wire/names.js';
+import { TaskErrorBody } from './error-body.js';
+import { McpServerState } from './mcp-servers.js';
+import { TaskMessage } from './message.js';
+import { TASK_STATUSES } from './states.js';
+
+/** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
+export const Task = Type.Object({
+  task_id: Type.String(),
+  session_id: Type.String(),
+  session_name: Type.Optional(Type.String()),
+  agent_id: Type.Optional(Type.String()),
+  owner: Type.String(),
+  status: Type.Enum([...TASK_STATUSES]),
+  queue: Type.String(),
+  priority: Type.Enum([...PRIORITIES]),
+  model: Type.Optional(Type.String()),
+  prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
+  workspace: Type.Optional(Type.String({ description: 'The working folder that was asked for.' })),
+  metadata: Type.Optional(Metadata),
+  usage: Type.Optional(Usage),
+  fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
+  retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
+  message: Type.Optional(TaskMessage),
+  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
+  exchange_id: Type.Optional(
+    Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
+  ),
+  created_at: Type.String({ format: 'date-time' }),
+  start_by: Type.Optional(
+    Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+  ),
+  started_at: Type.Optional(Type.String({ format: 'date-time', description: 'Start of the latest attempt.' })),
+  ended_at: Type.Optional(Type.String({ format: 'date-time' })),
+  attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),
+  worker_id: Type.Optional(Type.String({ description: 'The worker of the latest attempt.' })),
+  mcp_servers: Type.Optional(
+    Type.Array(McpServerState, { description: 'What became of its MCP servers in the latest attempt that ended.' }),
+  ),
+  output: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), {
+      description: "Claude's result object, once completed. Lists contain it only with `include=output`.",
+    }),
+  ),
+  output_ref: Type.Optional(
+    Type.Object(BlobRef.properties, {
+      description: 'In place of an output of more than 4 MiB: GET /tasks/:id/output streams it.',
+    }),
+  ),
+  error: Type.Optional(TaskErrorBody),
+  reason: Type.Optional(Type.String({ description: 'Why it was cancelled, expired or is being retried.' })),
+});
+export type Task = Static<typeof Task>;
+
+export const Output = Type.Record(Type.String(), Type.Unknown(), { description: "Claude's result object." });
+
+export const TaskParams = Type.Object(
+  { id: Type.String({ pattern: UUID_PATTERN, description: "The task's id." }) },
+  { additionalProperties: false },
+);
+export type TaskParams = Static<typeof TaskParams>;
+
+export const InputRequest = Type.Object(
+  { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'What Claude is told.' }) },
+  { additionalProperties: false },
+);
+export type InputRequest = Static<typeof InputRequest>;
+
+/** The fields by which tasks are listed and deleted. */
+export const taskFilter = {
+  session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
+  queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
+  spawned_by: Type.Optional(
+    Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
+  ),
+  exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
+  metadata: Type.Optional(
+    Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
+  ),
+};
+
+export const TasksQuery = Type.Object(
+  {
+    status: Type.Optional(Type.Enum([...TASK_STATUSES])),
+    ...taskFilter,
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+    include: Type.Optional(
+      Type.Enum(['output', 'not_accepted'], {
+        description:
+          'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`. With `not_accepted`, tasks that nobody was told of are listed too: the broker failed while they were made, and they are deleted after an hour.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type TasksQuery = Static<typeof TasksQuery>;
+
+/** Newest first. */
+export const TaskPage = Type.Object({
+  tasks: Type.Array(Task),
+  next_cursor: Type.Optional(Type.String()),
+  total: Type.Optional(
+    Type.Object(
+      {
+        tasks: Type.Integer({ minimum: 0 }),
+        open: Type.Integer({ minimum: 0, description: 'Those that have not ended.' }),
+        usage: Usage,
+      },
+      { description: 'With `spawned_by` or `exchange_id`: of all that fit, not of this page alone.' },
+    ),
+  ),
+});
+export type TaskPage = Static<typeof TaskPage>;

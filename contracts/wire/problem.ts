@@ -1,0 +1,13 @@
+import { Type, type Static } from 'typebox';
+
+/** An RFC 9457 problem document. */
+export const Problem = Type.Object({
+  type: Type.String({ description: 'A link to the explanation of the code.' }),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ description: 'Stable; the contract.' }),
+  detail: Type.String({ description: 'What happened here, and what to do next.' }),
+  instance: Type.Optional(Type.String({ description: "The request's id, as in the logs." })),
+  errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
+});
+export type Problem = Static<typeof Problem>;
