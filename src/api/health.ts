@@ -1,10 +1,24 @@
 import type { Health } from '../../contracts/api/health.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import { incarnationOf } from '../../contracts/wire/cursor.js';
-import type { ApiContext } from './context.js';
+import type { Broker } from '../broker/connect.js';
+import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import type { Store } from '../store/start.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+export interface HealthServices extends Pick<Store, 'hub' | 'tail'> {
+  readonly broker: Broker;
+  readonly topology: Pick<TopologyKeeper, 'fault' | 'created'>;
+  readonly metrics: Metrics;
+  readonly version: string;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+  /** Whether all of the API runs. It listens before that. */
+  readonly started: () => boolean;
+}
 
 /** Why a task that is accepted now could not run; undefined: it can. */
-export function whyNotReady({ broker, topology, hub, tail, closing, started }: ApiContext): string | undefined {
+export function whyNotReady({ broker, topology, hub, tail, closing, started }: HealthServices): string | undefined {
   if (closing.aborted) return 'shutting down';
   if (!broker.connected()) return 'the broker is away';
   if (topology.fault !== undefined) return topology.fault;
@@ -13,13 +27,13 @@ export function whyNotReady({ broker, topology, hub, tail, closing, started }: A
   return started() ? undefined : 'the API is starting';
 }
 
-/** How this API is. */
-export function healthOf(context: ApiContext): Health {
-  const { broker, tail, hub, metrics, version } = context;
+/** The state of this API. */
+export function healthOf(services: HealthServices): Health {
+  const { broker, tail, hub, metrics, version } = services;
   const connected = broker.connected();
   const { seq: position, eventId } = tail.model.position;
   return {
-    status: whyNotReady(context) === undefined ? 'healthy' : 'degraded',
+    status: whyNotReady(services) === undefined ? 'healthy' : 'degraded',
     version,
     uptime_s: Math.floor(process.uptime()),
     active_connections: metrics.activeConnections,

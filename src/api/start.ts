@@ -19,7 +19,7 @@ import { startStore } from '../store/start.js';
 import { startTasks } from '../tasks/start.js';
 import { countEvents } from '../telemetry/count-events.js';
 import { Metrics } from '../telemetry/metrics.js';
-import type { ApiContext } from './context.js';
+import { handlersOf } from './handlers.js';
 import { Tls } from './http/edge/tls.js';
 import { buildServer } from './http/server.js';
 import { NativeAgents } from './nats/native-agents.js';
@@ -129,10 +129,7 @@ async function startOnce(
   );
 
   let started = false;
-  const context: ApiContext = {
-    config,
-    log,
-    version,
+  const services = {
     ...connection,
     ...store,
     ...access,
@@ -141,12 +138,16 @@ async function startOnce(
     ...retention,
     sessions: sessions.sessions,
     conversations,
+    config,
+    log,
+    version,
     tls,
     metrics,
     closing,
     started: () => started,
   };
-  const app = await buildServer(context);
+  const handlers = handlersOf(services);
+  const app = await buildServer(services, handlers);
   lifecycle.add({ stop: () => app.close() });
   await starting.stop();
   // It listens before it is ready: probes and health answer while the read model catches up.
@@ -158,12 +159,12 @@ async function startOnce(
   await tasks.run([retention.sweep]);
   countEvents(store, metrics);
   agents.run((message) => talk.isWaitedFor(message));
-  lifecycle.add(handsDesk(context, access.budget)).start();
+  lifecycle.add(handsDesk(services)).start();
   const sourceWatch = lifecycle.add(new SourceWatch(broker, log));
   if (config.KSI_NATS_SERVERS > 1) sourceWatch.start();
   const ids = listOf(config.KSI_NATS_AGENTS);
   lifecycle.add(new NativeAgents({ broker, agents: agents.agents, audit: access.audit, ids, log })).start();
-  lifecycle.add(await startNatsService(context));
+  lifecycle.add(await startNatsService(services, handlers));
   await talk.start();
   retention.run();
   started = true;

@@ -1,15 +1,27 @@
-import { pathFields, type Operation } from '../../contracts/api/operations.js';
+import type { Operation, Repeatable } from '../../contracts/wire/operation.js';
+import { pathFields, pathOf } from '../../contracts/wire/path.js';
+
+/** What a client needs to know of an operation. */
+export interface Route extends Pick<Operation, 'method' | 'path'> {
+  /** Fields that are not in the path go into a JSON body; without this, into the query. */
+  readonly body?: true;
+  /** Fields that go into the query beside a body. */
+  readonly query?: readonly string[];
+  readonly repeatable?: Repeatable;
+  /** The answer is text. */
+  readonly text?: true;
+}
 
 /** What is sent over HTTP for an operation. */
 export interface HttpRequest {
-  readonly method: Operation['method'];
+  readonly method: Route['method'];
   /** With its query. */
   readonly path: string;
   readonly body: string | undefined;
 }
 
 /** Puts each field of a request where the operation has it: into the path, the query or the body. */
-export function httpRequestOf({ method, path, body, query }: Operation, request: object): HttpRequest {
+export function httpRequestOf({ method, path, body, query }: Route, request: object): HttpRequest {
   const fields = Object.entries(request).filter(([, value]) => value !== undefined);
   const inPath = pathFields(path);
   const rest = fields.filter(([name]) => !inPath.includes(name));
@@ -18,9 +30,7 @@ export function httpRequestOf({ method, path, body, query }: Operation, request:
   const given = Object.fromEntries(fields) as Record<string, unknown>;
   return {
     method,
-    path:
-      path.replaceAll(/:([a-z_]+)/g, (_all, name: string) => encodeURIComponent(String(given[name]))) +
-      queryOf(inQuery),
+    path: pathOf(path, given) + queryOf(inQuery),
     body: body === true ? JSON.stringify(Object.fromEntries(inBody)) : undefined,
   };
 }

@@ -1,15 +1,15 @@
 import type { EventEnvelope } from '../../contracts/events/events.js';
 import type { Problem } from '../../contracts/wire/problem.js';
 import { IDEMPOTENCY_HEADER, SUBJECT } from '../../contracts/wire/names.js';
-import type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
-import { OPERATIONS, type Operation, type OperationName } from '../../contracts/api/operations.js';
+import type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/operations.js';
 import { closed } from './closed.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
-import { httpRequestOf } from './http-request.js';
+import { httpRequestOf, type Route } from './http-request.js';
 import { linked } from './linked.js';
 import type { Platform } from './platform/platform.js';
 import { DEFAULT_RETRIES, repeated } from './repeat.js';
+import { ROUTES } from './routes.generated.js';
 import { followSocket } from './socket.js';
 import { followTask } from './task-events.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
@@ -42,11 +42,11 @@ export class HttpTransport implements Transport {
     request: RequestOf<N>,
     options: KeyedOptions = {},
   ): Promise<AnswerOf<N>> {
-    const operation: Operation = OPERATIONS[name];
+    const route = ROUTES[name];
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
-      const ask = (): Promise<AnswerOf<N>> => this.#ask(operation, request, options.idempotencyKey, signal);
-      return await repeated(ask, { operation, request, options: { ...options, signal }, retries: this.#retries });
+      const ask = (): Promise<AnswerOf<N>> => this.#ask(route, request, options.idempotencyKey, signal);
+      return await repeated(ask, { route, request, options: { ...options, signal }, retries: this.#retries });
     } finally {
       release();
     }
@@ -54,7 +54,7 @@ export class HttpTransport implements Transport {
 
   async *taskEvents(id: string, { since, signal: given, onRetry }: FollowOptions = {}): AsyncGenerator<EventEnvelope> {
     const { signal, release } = linked(given, this.#closing.signal);
-    const { path } = httpRequestOf(OPERATIONS.task_events, { id });
+    const { path } = httpRequestOf(ROUTES.task_events, { id });
     try {
       yield* followTask({
         url: this.url,
@@ -93,15 +93,15 @@ export class HttpTransport implements Transport {
     await this.#platform.close();
   }
 
-  async #ask<A>(operation: Operation, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
-    const { method, path, body } = httpRequestOf(operation, request);
+  async #ask<A>(route: Route, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
+    const { method, path, body } = httpRequestOf(route, request);
     const headers = {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(key === undefined ? {} : { [IDEMPOTENCY_HEADER]: key }),
     };
     const answer = await this.#request(path, { method, headers, signal, ...(body === undefined ? {} : { body }) });
     try {
-      if (operation.text === true) return (await answer.text()) as A;
+      if (route.text === true) return (await answer.text()) as A;
       if (answer.status !== 204) return (await answer.json()) as A;
       await answer.body?.cancel();
       return undefined as A;

@@ -1,6 +1,6 @@
-import type { Operation } from '../../contracts/api/operations.js';
 import { pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
+import type { Route } from './http-request.js';
 import type { KeyedOptions } from './transport.js';
 
 /** How often a request is repeated at the most, unless a client says otherwise. */
@@ -11,7 +11,7 @@ const MOST_RETRY_AFTER_S = 30;
 const NO_ANSWER = new Set([502, 503, 504]);
 
 interface Repeating {
-  readonly operation: Pick<Operation, 'method' | 'repeatable'>;
+  readonly route: Pick<Route, 'method' | 'repeatable'>;
   readonly request: object;
   readonly options: KeyedOptions;
   /** So often at the most. */
@@ -24,15 +24,15 @@ interface Repeating {
  */
 export async function repeated<T>(
   request: () => Promise<T>,
-  { operation, request: asked, options, retries }: Repeating,
+  { route, request: asked, options, retries }: Repeating,
 ): Promise<T> {
-  const safe = isSafe(operation, asked, options);
+  const safe = isSafe(route, asked, options);
   for (let repeats = 0; ; repeats++) {
     try {
       return await request();
     } catch (error) {
       // It was deleted by the request whose answer was lost.
-      if (repeats > 0 && operation.method === 'DELETE' && error instanceof KsiError && error.status === 404)
+      if (repeats > 0 && route.method === 'DELETE' && error instanceof KsiError && error.status === 404)
         return undefined as T;
       const ms = repeats < retries ? pauseAfter(error, repeats, safe) : undefined;
       if (ms === undefined) throw error;
@@ -43,7 +43,7 @@ export async function repeated<T>(
 }
 
 const isSafe = (
-  { repeatable }: Pick<Operation, 'repeatable'>,
+  { repeatable }: Pick<Route, 'repeatable'>,
   request: object,
   { idempotencyKey }: KeyedOptions,
 ): boolean =>
@@ -51,7 +51,7 @@ const isSafe = (
     ? idempotencyKey !== undefined
     : repeatable === 'message_id'
       ? 'message_id' in request
-      : repeatable === true;
+      : repeatable === 'always';
 
 /**
  * How long to wait after an error until the request is repeated.

@@ -1,6 +1,5 @@
 import type { EventEnvelope } from '../../contracts/events/events.js';
-import type { AnswerOf, RequestOf } from '../../contracts/api/operation-schemas.js';
-import type { OperationName } from '../../contracts/api/operations.js';
+import type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/operations.js';
 import type { EventMessage } from './event-message.js';
 
 export interface CallOptions {

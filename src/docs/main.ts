@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brokenCitations } from './citations.js';
+import { clientRoutes } from './client-routes.js';
 import { configTable } from './config-table.js';
 import { apiErrorTable, taskErrorTable } from './error-tables.js';
 import { example } from './examples.js';
@@ -30,7 +31,10 @@ const REGIONS = [
   { file: 'docs/sdk.md', region: 'operations', text: operationsTable },
 ] as const;
 
-const FILES = [{ file: 'man/ksi.1', text: manPage }] as const;
+const FILES = [
+  { file: 'man/ksi.1', text: manPage },
+  { file: 'src/client/routes.generated.ts', text: clientRoutes },
+] as const;
 
 for (const { file, region, text } of REGIONS) {
   const before = readFileSync(join(ROOT, file), 'utf8');

@@ -1,8 +1,9 @@
-import { OPERATIONS, type Operation } from '../../contracts/api/operations.js';
+import { OPERATIONS } from '../../contracts/api/operations.js';
+import { repeatableOf, type Operation } from '../../contracts/wire/operation.js';
 import { markdownTable } from './region.js';
 
 const REPEATED: Readonly<Record<string, string>> = {
-  true: 'yes',
+  always: 'yes',
   keyed: 'yes, by its key',
   message_id: 'yes, by its `message_id`',
   undefined: 'only when refused (429)',
@@ -12,12 +13,10 @@ const REPEATED: Readonly<Record<string, string>> = {
 export const operationsTable = (): string =>
   markdownTable(
     ['`ksi.api.…`', 'HTTP', 'scope', 'repeated by the SDK'],
-    Object.entries(OPERATIONS as Readonly<Record<string, Operation>>).map(
-      ([name, { method, path, scope, repeatable }]) => [
-        `\`${name}\``,
-        `\`${method} ${path}\``,
-        scope === undefined ? 'none' : `\`${scope}\``,
-        REPEATED[String(repeatable)] ?? '',
-      ],
-    ),
+    Object.entries<Operation>(OPERATIONS).map(([name, operation]) => [
+      `\`${name}\``,
+      `\`${operation.method} ${operation.path}\``,
+      operation.scope === undefined ? 'none' : `\`${operation.scope}\``,
+      REPEATED[String(repeatableOf(operation))] ?? '',
+    ]),
   );

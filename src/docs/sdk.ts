@@ -19,7 +19,7 @@ const app = await Application.bootstrap({
   excludeInternal: true,
   readme: 'none',
   // Values of files that need TypeBox, which browsers are not to load.
-  intentionallyNotExported: ['SCOPES', 'EVENT_DATA', 'OPERATIONS', 'OPERATION_SCHEMAS'],
+  intentionallyNotExported: ['SCOPES', 'EVENT_DATA', 'OPERATIONS', 'AnswerIn', 'RequestIn'],
   out: join(ROOT, 'dist', 'sdk-reference'),
   logLevel: 'Warn',
 });

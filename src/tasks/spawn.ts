@@ -3,6 +3,7 @@ import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js
 import { timerMs } from '../clock.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
 import type { Authenticator } from '../access/auth.js';
+import type { Call } from '../access/handlers.js';
 import type { SpawnRate } from '../access/spawn-rate.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Acceptor } from './accept/accept.js';
@@ -10,12 +11,6 @@ import type { TaskReader } from './reader.js';
 import type { Principal } from '../access/principal.js';
 import { toApiError } from '../errors/problem.js';
 import type { RateState } from '../../contracts/access/rates.js';
-
-/** What comes beside the request itself. */
-export interface SpawnHeaders {
-  readonly idempotencyKey: string | undefined;
-  readonly traceparent: string | undefined;
-}
 
 export interface Spawned extends AcceptedOnce {
   /** What is left of the token's rate; undefined: it has none. */
@@ -34,7 +29,7 @@ export async function spawn(
   { acceptor, once, metrics, spawnRate }: Spawning,
   request: SpawnRequest,
   principal: Principal,
-  { idempotencyKey: key, traceparent }: SpawnHeaders,
+  { idempotencyKey: key, traceparent }: Pick<Call, 'idempotencyKey' | 'traceparent'>,
 ): Promise<Spawned> {
   try {
     const rate = spawnRate.take(principal);
@@ -59,19 +54,18 @@ interface Waiting {
 }
 
 /**
- * Waits for what comes of it.
- * @param seconds how long. @param gone ends the wait too: nobody is there any more to be told.
- * @returns the finished task; or what was accepted, with its status now, when the time is up. @throws {ApiError}
+ * Waits for the outcome of a task.
+ * @param signal ends the wait early. @returns the finished task; when the time is up, the acceptance with the task's status now. @throws {ApiError}
  */
 export async function outcomeWithin(
   { tasks, closing, authenticator }: Waiting,
   accepted: SpawnAccepted,
   principal: Principal,
   seconds: number,
-  gone?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Task | SpawnAccepted> {
   const task = await authenticator.whileValid(principal, (valid) => {
-    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, ...(gone === undefined ? [] : [gone])];
+    const ends = [AbortSignal.timeout(timerMs(seconds * 1_000)), closing, valid, signal];
     return tasks.ended(accepted.task_id, principal, AbortSignal.any(ends));
   });
   return task.ended_at === undefined ? { ...accepted, status: task.status } : task;

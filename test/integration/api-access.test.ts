@@ -297,7 +297,7 @@ describe('access', () => {
       assert.deepEqual(documented.toSorted(), known.toSorted());
       // What the document does not show is the document itself, and the answer to other methods.
       const hiding = [...sourcesOf('src/api')].filter(([, text]) => text.includes('hide: true')).map(([file]) => file);
-      assert.deepEqual(hiding.toSorted(), ['src/api/http/other-methods.ts', 'src/api/http/routes/documents.ts']);
+      assert.deepEqual(hiding.toSorted(), ['src/api/http/other-methods.ts', 'src/api/http/probes.ts']);
     });
 
     it('asks for its scope', async () => {
@@ -364,7 +364,7 @@ describe('access', () => {
       assert.ok(tokens.includes(ann.kept));
     });
 
-    it('that changes something is kept in the audit', async () => {
+    it('has a scope, and serves an operation if it changes something, so that the audit records it', async () => {
       const app = await buildEdge({
         config: readConfig({ KSI_NATS_URL: lab.server.url }),
         log: silent,

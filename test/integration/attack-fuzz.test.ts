@@ -6,7 +6,8 @@ import * as fc from 'fast-check';
 import { headers as natsHeaders } from '@nats-io/transport-node';
 import { SERVICE } from '../../contracts/wire/names.js';
 import { ClientFrame } from '../../contracts/api/ws.js';
-import { OPERATION_SCHEMAS } from '../../contracts/api/operation-schemas.js';
+import { OPERATIONS } from '../../contracts/api/operations.js';
+import { requestSchema, type Operation as Statement } from '../../contracts/wire/operation.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 
 const SEED = Number(process.env['KSI_TEST_SEED'] ?? 20_261_123);
@@ -236,8 +237,8 @@ describe('whatever is sent', () => {
   });
 
   it('to the NATS service, it answers each request', async () => {
-    for (const [name, { request }] of Object.entries(OPERATION_SCHEMAS)) {
-      const fields = (request as Schema).properties ?? {};
+    for (const [name, operation] of Object.entries<Statement>(OPERATIONS)) {
+      const fields = (requestSchema(operation) as Schema).properties ?? {};
       // A wait that is granted only takes time.
       const { wait: _wait, ...properties } = fields;
       const payload = fc.oneof(

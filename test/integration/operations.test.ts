@@ -1,116 +1,118 @@
 import assert from 'node:assert/strict';
-import { isDeepStrictEqual } from 'node:util';
 import { after, before, describe, it } from 'node:test';
-import type { TObject } from 'typebox';
-import { OPERATION_SCHEMAS } from '../../contracts/api/operation-schemas.js';
-import { OPERATIONS, pathFields, type Operation, type OperationName } from '../../contracts/api/operations.js';
-import { ApiLab } from '../fixtures/api.js';
+import { Svcm } from '@nats-io/services';
+import { OPERATIONS } from '../../contracts/api/operations.js';
+import type { AuditEntry } from '../../contracts/access/audit.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { requestSchema, type Operation } from '../../contracts/wire/operation.js';
+import { ApiLab, type Answer } from '../fixtures/api.js';
 
-interface Parameter {
-  readonly in: 'path' | 'query';
-  readonly name: string;
-  readonly required?: boolean;
-  readonly schema: Record<string, unknown>;
-}
 interface Documented {
   readonly operationId?: string;
-  readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: ObjectSchema }>> };
+  readonly tags?: readonly string[];
   readonly security?: readonly { readonly token: readonly string[] }[];
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { schema: unknown }>> }>>;
+  readonly requestBody?: unknown;
+  readonly responses: Readonly<Record<string, unknown>>;
   readonly 'x-ksi-audit'?: string;
 }
-interface ObjectSchema {
-  readonly properties?: Readonly<Record<string, unknown>>;
-  readonly required?: readonly string[];
-}
 
-/** Routes that are no operation: for probes, and a WebSocket. */
+/** Routes without an operation: for probes, and a WebSocket. */
 const NO_OPERATION = ['GET /livez', 'GET /readyz', 'GET /metrics', 'GET /events'];
 
-/** A schema as the OpenAPI document writes it. */
-const plain = (schema: unknown): unknown =>
-  JSON.parse(JSON.stringify(schema), (_key, value: unknown) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-    const { const: only, patternProperties: patterns, ...rest } = value as Record<string, Record<string, unknown>>;
-    return {
-      ...rest,
-      ...(only === undefined ? {} : { enum: [only] }),
-      ...(patterns === undefined ? {} : { additionalProperties: Object.values(patterns)[0] }),
-    };
-  });
-
-/** An answer without content has no schema. */
-const isSomething = (schema: unknown): boolean => (schema as { type?: string }).type !== 'undefined';
-
-/** A parameter's schema has no description of its own in OpenAPI: it stands beside it. */
-const bare = (schema: unknown): unknown => {
-  const { description: _description, ...rest } = plain(schema) as Record<string, unknown>;
-  return rest;
-};
-
-describe('the table of operations', () => {
-  const documented = new Map<string, Documented>();
+describe('the statements of the operations', () => {
   let lab: ApiLab;
   before(async () => {
     lab = await ApiLab.start();
-    const { paths } = (await lab.request('/openapi.json')).body as {
-      paths: Record<string, Record<string, Documented>>;
-    };
-    for (const [path, methods] of Object.entries(paths))
-      for (const [method, operation] of Object.entries(methods))
-        documented.set(`${method.toUpperCase()} ${path.replaceAll(/\{([^}]+)\}/g, ':$1')}`, operation);
   });
   after(() => lab.stop());
 
-  it('has every route of the server, and no other', () => {
-    const routes = Object.values(OPERATIONS).map(({ method, path }) => `${method} ${path}`);
+  it('are the routes and the OpenAPI document of the server', async () => {
+    const { paths } = (await lab.request('/openapi.json')).body as {
+      paths: Record<string, Record<string, Documented>>;
+    };
+    const documented = new Map(
+      Object.entries(paths).flatMap(([path, methods]) =>
+        Object.entries(methods).map(([method, operation]) => [
+          `${method.toUpperCase()} ${path.replaceAll(/\{([^}]+)\}/g, ':$1')}`,
+          operation,
+        ]),
+      ),
+    );
+    const all = Object.entries<Operation>(OPERATIONS);
+    const routes = all.map(([, { method, path }]) => `${method} ${path}`);
     assert.deepEqual([...documented.keys()].toSorted(), [...routes, ...NO_OPERATION].toSorted());
+    for (const [name, operation] of all) {
+      const { method, path, tag, scope, body, answers } = operation;
+      const route = documented.get(`${method} ${path}`);
+      assert.deepEqual([route?.operationId, route?.tags], [name, [tag]]);
+      assert.deepEqual(route?.security, scope === undefined ? [] : [{ token: [scope] }]);
+      const audited = 'audit' in operation && !('unaudited' in operation.audit);
+      assert.equal(route?.['x-ksi-audit'], audited ? name : undefined);
+      assert.equal(route?.requestBody !== undefined, body !== undefined);
+      assert.deepEqual(Object.keys(route?.responses ?? {}), [...Object.keys(answers), '4XX', '5XX']);
+    }
   });
 
-  for (const [name, operation] of Object.entries(OPERATIONS) as [OperationName, Operation][])
-    it(`says of ${name} what the server does`, () => {
-      const { method, path, body, query = [], scope, changes } = operation;
-      const route = documented.get(`${method} ${path}`);
-      assert.ok(route !== undefined);
-      assert.equal(route.operationId, name);
-      assert.deepEqual(
-        route.security?.flatMap(({ token }) => token),
-        scope === undefined ? [] : [scope],
-      );
-      assert.equal(route['x-ksi-audit'], changes === true ? name : undefined);
+  it('are the endpoints of the NATS service, with their schemas', async () => {
+    for await (const { endpoints } of await new Svcm(lab.broker.nc).client().info('ksi'))
+      for (const { name, metadata } of endpoints ?? []) {
+        const operation: Operation = OPERATIONS[name as keyof typeof OPERATIONS];
+        assert.deepEqual(JSON.parse(metadata?.['request_schema'] ?? ''), JSON.parse(JSON.stringify(requestSchema(operation)))); // prettier-ignore
+        assert.equal(metadata?.['response_schema'] === undefined, Object.keys(operation.answers).join() === '204');
+      }
+    const info = await lab.broker.nc.request('$SRV.INFO.ksi', '', { timeout: 5_000 });
+    const most = lab.broker.nc.info?.max_payload ?? 0;
+    assert.ok(info.data.length < most / 2, `${info.data.length} bytes of ${most}`);
+  });
 
-      const { request, answer } = OPERATION_SCHEMAS[name];
-      const { parameters = [] } = route;
-      const inPath = parameters.filter((each) => each.in === 'path').map((each) => each.name);
-      const inQuery = parameters.filter((each) => each.in === 'query').map((each) => each.name);
-      const sent: ObjectSchema = route.requestBody?.content['application/json']?.schema ?? {};
-      const inBody = Object.keys(sent.properties ?? {});
-      assert.deepEqual(inPath, pathFields(path));
-      assert.equal(route.requestBody !== undefined, body === true);
-      if (body === true) assert.deepEqual(inQuery, query);
-      assert.deepEqual([...inPath, ...inQuery, ...inBody].toSorted(), Object.keys(request.properties).toSorted());
+  it('say what the audit names, whatever the transport', async () => {
+    const { task_id: id } = await lab.spawn();
+    const overNats = async (name: string, request: object): Promise<void> => {
+      await lab.broker.nc.request(SUBJECT.apiVerb(name), JSON.stringify(request), { timeout: 5_000 });
+    };
+    const overHttp = (method: string, path: string, body?: object): Promise<unknown> =>
+      lab.request(path, {
+        method,
+        ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      });
+    const identity = { agent_id: 'ann', role: 'assistant' };
+    const cases: [string, object, string, string, object | undefined, string | undefined][] = [
+      ['cancel', { id }, 'POST', `/tasks/${id}/cancel`, undefined, id],
+      ['interrupt', { id }, 'POST', `/tasks/${id}/interrupt`, undefined, id],
+      ['shared_set', { key: 'k', value: 1 }, 'PUT', '/shared/k', { value: 1 }, 'k'],
+      ['agent_register', { agent_id: 'bob' }, 'POST', '/agents/register', { agent_id: 'bob' }, 'bob'],
+      ['identity_create', identity, 'POST', '/identities', identity, 'ann'],
+      ['retention_set', {}, 'PUT', '/retention', {}, undefined],
+    ];
+    for (const [name, request, method, path, body, target] of cases) {
+      await overNats(name, request);
+      await overHttp(method, path, body);
+      assert.deepEqual(await targetsOf(lab, name), { http: target, nats: target }, name);
+    }
+  });
 
-      const wanted = (request as TObject).properties as Record<string, unknown>;
-      for (const { name: field, schema } of parameters) assert.deepEqual(bare(schema), bare(wanted[field]), field);
-      for (const [field, schema] of Object.entries(sent.properties ?? {}))
-        assert.deepEqual(schema, plain(wanted[field]), field);
-      const required = [
-        ...parameters.filter((each) => each.required === true).map((each) => each.name),
-        ...(sent.required ?? []),
-      ];
-      assert.deepEqual(required.toSorted(), [...((request as { required?: string[] }).required ?? [])].toSorted());
-
-      const answers = Object.entries(route.responses)
-        .filter(([status]) => status.startsWith('2'))
-        .flatMap(([, { content = {} }]) => Object.values(content).map(({ schema }) => schema));
-      const { anyOf: several = [answer] } = answer as { anyOf?: unknown[] };
-      const expected = 'type' in answer && answer.type !== 'object' ? [] : several.map(plain).filter(isSomething);
-      assert.equal(answers.length, expected.length);
-      for (const schema of expected)
-        assert.ok(
-          answers.some((each) => isDeepStrictEqual(each, schema)),
-          JSON.stringify(schema),
-        );
-    });
+  it('say which fields are read: a query that an operation does not have changes nothing', async () => {
+    const set = (path: string, value: number): Promise<Answer> =>
+      lab.request(path, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ value }),
+      });
+    await set('/shared/plain', 1);
+    assert.equal((await set('/shared/plain?key=other&revision=999', 2)).status, 200);
+    const { body } = await lab.request('/shared/plain');
+    assert.deepEqual([body['key'], body['value']], ['plain', 2]);
+  });
 });
+
+/** The targets of the audit's entries of an operation, by transport. Waits for both. */
+async function targetsOf({ broker }: ApiLab, name: string): Promise<Record<string, string | undefined>> {
+  const found: Record<string, string | undefined> = {};
+  const consumer = await broker.js.consumers.get(STREAM.audit, { filter_subjects: SUBJECT.audit('local', name) });
+  for await (const message of await consumer.consume()) {
+    const { over, target } = message.json<AuditEntry>();
+    found[over] = target;
+    if ('http' in found && 'nats' in found) break;
+  }
+  return found;
+}

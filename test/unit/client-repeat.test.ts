@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KsiError, KsiUnreachableError } from '../../src/client/errors.js';
-import { OPERATIONS, type Operation } from '../../contracts/api/operations.js';
+import type { Route } from '../../src/client/http-request.js';
+import { ROUTES } from '../../src/client/routes.generated.js';
 import { pauseAfter, repeated } from '../../src/client/repeat.js';
 import { problemOf } from './cli-fake-api.js';
 
 const most = (): number => 1;
 const broken = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } }));
 const refused = new KsiUnreachableError('http://x', new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }));
-const read = { operation: OPERATIONS.task, request: {}, options: {}, retries: 2 };
+const read = { route: ROUTES.task, request: {}, options: {}, retries: 2 };
 const answered = (status: number, retryAfter?: number) => new KsiError(status, undefined, retryAfter);
 
 describe('a request whose answer is lost', () => {
@@ -59,7 +60,7 @@ describe('a request whose answer is lost', () => {
 
   it('is repeated only where that is safe, and so often', async () => {
     const tries = async (
-      operation: Operation,
+      operation: Route,
       options: { idempotencyKey?: string } = {},
       more: unknown[] = [],
       request: object = {},
@@ -71,17 +72,17 @@ describe('a request whose answer is lost', () => {
           asked += 1;
           if (errors.length > 0) throw errors.shift();
         },
-        { operation, request, options, retries: 2 },
+        { route: operation, request, options, retries: 2 },
       ).catch(() => (asked = -asked));
       return asked;
     };
-    assert.equal(await tries(OPERATIONS.input), 2);
-    assert.equal(await tries(OPERATIONS.input, {}, [broken]), -2);
-    assert.equal(await tries(OPERATIONS.spawn, {}, [broken]), -2);
-    assert.equal(await tries(OPERATIONS.spawn, { idempotencyKey: 'k' }, [broken]), 3);
-    assert.equal(await tries(OPERATIONS.send, {}, [broken]), -2);
-    assert.equal(await tries(OPERATIONS.send, {}, [broken], { message_id: 'm' }), 3);
-    assert.equal(await tries(OPERATIONS.task, {}, [broken, broken]), -3);
-    assert.equal(await tries(OPERATIONS.task_delete, {}, [answered(404)]), 2, 'it was deleted by the first');
+    assert.equal(await tries(ROUTES.input), 2);
+    assert.equal(await tries(ROUTES.input, {}, [broken]), -2);
+    assert.equal(await tries(ROUTES.spawn, {}, [broken]), -2);
+    assert.equal(await tries(ROUTES.spawn, { idempotencyKey: 'k' }, [broken]), 3);
+    assert.equal(await tries(ROUTES.send, {}, [broken]), -2);
+    assert.equal(await tries(ROUTES.send, {}, [broken], { message_id: 'm' }), 3);
+    assert.equal(await tries(ROUTES.task, {}, [broken, broken]), -3);
+    assert.equal(await tries(ROUTES.task_delete, {}, [answered(404)]), 2, 'it was deleted by the first');
   });
 });

@@ -21,7 +21,7 @@ describe('a WebSocket client that asks faster than it can be answered', () => {
     const goesOn = new Promise<void>((resolve) => (resumed = resolve));
     const frames: string[] = [];
     const connection = new EventConnection({
-      context: {
+      services: {
         approvals: { answer: () => answered.then(() => ({ decision: 'deny' })) },
         audit: { record: () => undefined },
       } as never,

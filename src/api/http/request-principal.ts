@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import type { OperationName } from '../../../contracts/api/operations.js';
 import type { ApiErrorCode } from '../../../contracts/wire/errors.js';
 import type { Scope } from '../../../contracts/access/tokens.js';
 import { ApiError } from '../../errors/api-error.js';
@@ -8,22 +9,22 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Whom the request comes from; undefined only on open routes. */
     principal: Principal | undefined;
-    /** What the request made or changed, for the audit, where its path doesn't say so. */
-    target: string | undefined;
+    /** All fields of the request, once they are validated. */
+    asked: Readonly<Record<string, unknown>> | undefined;
+    /** The answer, for the audit. */
+    answered: unknown;
     /** The code of the problem that it was answered with. */
     problem: ApiErrorCode | undefined;
   }
   interface FastifyContextConfig {
     /** What the token must be allowed; every route that is not open has one. */
-    scope?: Scope;
+    scope?: Scope | undefined;
     /** What it says may be known to every token. */
     anyScope?: boolean;
     /** Whether a ticket lets in here, in the place of a token. */
     takesTicket?: boolean;
-    /** The verb under which requests of this route are kept in the audit. */
-    audit?: string;
-    /** Why not, of a route that is neither GET nor kept in the audit. */
-    unaudited?: string;
+    /** The operation that the route serves. */
+    operation?: OperationName;
   }
 }
 

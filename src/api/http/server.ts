@@ -3,72 +3,43 @@ import fastifySwaggerUi from '@fastify/swagger-ui';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../../contracts/api/ws.js';
-import type { ApiContext } from '../context.js';
-import { auditHook } from './audit-hook.js';
-import { buildEdge } from './edge/edge.js';
+import { TAGS } from '../../../contracts/wire/operation.js';
+import type { Audit } from '../../access/audit.js';
+import { recordOperation } from '../audit.js';
+import type { OperationHandlers } from '../handlers.js';
+import { eventsRoute, type EventsServices } from '../ws/route.js';
+import { buildEdge, type EdgeOptions } from './edge/edge.js';
 import { refuseStrayUpgrades } from './edge/upgrades.js';
-import { documentOperations } from './document-operations.js';
+import { mount } from './mount.js';
 import { otherMethods } from './other-methods.js';
-import { agentSpawnRoutes } from './routes/agent-spawn.js';
-import { agentRoutes } from './routes/agents.js';
-import { compositionRoutes } from './routes/compositions.js';
-import { conversationRoutes } from './routes/conversations.js';
-import { deadRoutes } from './routes/dead.js';
-import { deletionRoutes } from './routes/deletion.js';
-import { retentionRoutes } from './routes/retention.js';
-import { documentRoutes } from './routes/documents.js';
-import { exchangeRoutes } from './routes/exchanges.js';
-import { healthRoutes } from './routes/health.js';
-import { identityRoutes } from './routes/identities.js';
-import { profileRoutes } from './routes/profiles.js';
-import { queueRoutes } from './routes/queues.js';
-import { messageRoutes } from './routes/messages.js';
-import { spawnRoutes } from './routes/spawn.js';
-import { approvalRoutes } from './routes/approvals.js';
-import { sessionRoutes } from './routes/sessions.js';
-import { sharedRoutes } from './routes/shared.js';
-import { usageRoutes } from './routes/usage.js';
-import { steeringRoutes } from './routes/steering.js';
-import { bodyRoutes } from './routes/bodies.js';
-import { taskEventRoutes } from './routes/task-events.js';
-import { taskRoutes } from './routes/tasks.js';
-import { tokenRoutes } from './routes/tokens.js';
-import { workerRoutes } from './routes/workers.js';
-import { eventsRoute } from '../ws/route.js';
+import { probeRoutes, type ProbeServices } from './probes.js';
+import { eventBodyReply, outputReply } from './replies/bodies.js';
+import { spawnReply, type SpawnServices } from './replies/spawn.js';
+import { taskEventsReply, type TaskEventsServices } from './replies/task-events.js';
+
+export type ServerServices = EdgeOptions &
+  ProbeServices &
+  SpawnServices &
+  TaskEventsServices &
+  EventsServices & { readonly audit: Audit };
 
 /** The HTTP and WebSocket server, ready to listen. */
-export async function buildServer(context: ApiContext): Promise<FastifyInstance> {
-  const app = await buildEdge(context);
+export async function buildServer(services: ServerServices, handlers: OperationHandlers): Promise<FastifyInstance> {
+  const app = await buildEdge(services);
   refuseStrayUpgrades(app);
-  auditHook(app, context.audit);
-  documentOperations(app);
+  recordOperations(app, services.audit);
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'KSI',
-        version: context.version,
+        version: services.version,
         description:
           'Runs fleets of Claude Code processes. Errors are RFC 9457 problem documents with a stable `code`.',
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
-      tags: [
-        { name: 'Tasks', description: 'Run Claude, watch and steer what runs' },
-        { name: 'Approvals', description: 'What Claude asks to be allowed' },
-        { name: 'Dead letters', description: 'Tasks that were given up: look, put back, delete' },
-        { name: 'Sessions', description: 'What tasks of one session have said, and goes on' },
-        { name: 'Agents', description: 'Named participants, their messages and inboxes' },
-        { name: 'Conversations', description: 'Agents that talk by turns' },
-        { name: 'Shared state', description: 'JSON under keys, which agents share' },
-        { name: 'Identities', description: 'Who agents are to people' },
-        { name: 'Profiles', description: 'What agents can be made of' },
-        { name: 'Prompts', description: 'Compositions and components' },
-        { name: 'Events', description: 'Over SSE and WebSocket' },
-        { name: 'Retention', description: 'How long what has ended is kept' },
-        { name: 'Access', description: 'Tokens, tickets, and the deletion of an owner' },
-        { name: 'System', description: 'Health, workers, queues' },
-      ],
+      tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
@@ -80,36 +51,34 @@ export async function buildServer(context: ApiContext): Promise<FastifyInstance>
     },
   });
   const refuseOthers = otherMethods(app);
-  for (const routes of [
-    documentRoutes,
-    healthRoutes,
-    spawnRoutes,
-    taskRoutes,
-    steeringRoutes,
-    approvalRoutes,
-    sessionRoutes,
-    agentRoutes,
-    agentSpawnRoutes,
-    messageRoutes,
-    exchangeRoutes,
-    conversationRoutes,
-    usageRoutes,
-    deadRoutes,
-    deletionRoutes,
-    retentionRoutes,
-    workerRoutes,
-    queueRoutes,
-    sharedRoutes,
-    identityRoutes,
-    profileRoutes,
-    compositionRoutes,
-    tokenRoutes,
-    taskEventRoutes,
-    bodyRoutes,
-    eventsRoute,
-  ])
-    routes(app, context);
+  mount(app, handlers, {
+    spawn: spawnReply(services),
+    task_events: taskEventsReply(services),
+    task_output: outputReply(services.tasks),
+    task_event_body: eventBodyReply(services.tasks),
+  });
+  probeRoutes(app, services);
+  eventsRoute(app, services);
   refuseOthers();
   await app.ready();
   return app;
+}
+
+/** Records each request for an audited operation, once it is answered. */
+function recordOperations(app: FastifyInstance, audit: Audit): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const { operation } = request.routeOptions.config;
+    const { principal, asked, answered, problem } = request;
+    if (operation === undefined || principal === undefined) return;
+    recordOperation(audit, operation, {
+      principal,
+      // A request that was refused before it was validated still names in its path what it was about.
+      request: asked ?? request.params,
+      answer: answered,
+      result: problem ?? (reply.statusCode < 400 ? 'ok' : String(reply.statusCode)),
+      over: 'http',
+      address: request.ip,
+      request_id: request.id,
+    });
+  });
 }

@@ -1,17 +1,27 @@
 import type { Agent } from '../../../contracts/agents/agents.js';
+import type { MessageAccepted } from '../../../contracts/agents/messages.js';
 import { ATTACH_WINDOW, type ClientFrame, type DetachReason, type ServerFrame } from '../../../contracts/api/ws.js';
 import { Attachment } from '../../agents/attachment.js';
 import { ApiError, apiErrorOf, guarded } from '../../errors/api-error.js';
 import { demand } from '../../access/auth.js';
-import type { ApiContext } from '../context.js';
+import { recordOperation } from '../audit.js';
+import type { Audit } from '../../access/audit.js';
+import type { Agents } from '../../agents/agents.js';
+import type { Logger } from 'pino';
 import type { Principal } from '../../access/principal.js';
 import type { Outgoing } from './outgoing.js';
 
 type Op = ClientFrame['op'];
 type Frame<O extends Op> = Extract<ClientFrame, { op: O }>;
 
+export interface AttachmentServices {
+  readonly agents: Agents;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly log: Logger;
+}
+
 export interface AttachmentsOptions {
-  readonly context: Pick<ApiContext, 'agents' | 'audit' | 'log'>;
+  readonly services: AttachmentServices;
   readonly principal: Principal;
   readonly out: Pick<Outgoing, 'drained'>;
   readonly send: (frame: ServerFrame) => void;
@@ -51,8 +61,8 @@ export class Attachments {
   }
 
   async #attach({ id, agent_id: agentId }: Frame<'attach'>): Promise<void> {
-    const { context, principal, out, send, fail } = this.#options;
-    const { agents, log } = context;
+    const { services, principal, out, send, fail } = this.#options;
+    const { agents, log } = services;
     if (this.#attached.size >= MAX_ATTACHMENTS)
       throw new ApiError('invalid_request', `A connection reads at most ${MAX_ATTACHMENTS} inboxes`);
     const { value: agent } = await agents.registry.agent(agentId, principal);
@@ -89,7 +99,7 @@ export class Attachments {
     const attached = this.#attached.get(id);
     if (attached === undefined) throw new ApiError('not_found', `Nothing is attached as ${id}`);
     const { agent, attachment } = attached;
-    const { agents } = this.#options.context;
+    const { agents } = this.#options.services;
     // It may have been removed, and its id be another's.
     const { value } = await agents.registry.agent(agent.agent_id, this.#options.principal);
     if (value.owner !== agent.owner) throw new ApiError('not_found', `There is no agent ${agent.agent_id} of yours`);
@@ -107,23 +117,15 @@ export class Attachments {
   }
 
   async #sendMessage({ id, message }: Frame<'send'>): Promise<void> {
-    const { context, principal, send } = this.#options;
-    const { owner, tokenId } = principal;
-    const keep = (result: string, target?: string): void =>
-      context.audit.record({
-        owner,
-        token_id: tokenId,
-        verb: 'send',
-        ...(target === undefined ? {} : { target }),
-        result,
-        over: 'ws',
-      });
+    const { services, principal, send } = this.#options;
+    const record = (result: string, answer?: MessageAccepted): void =>
+      recordOperation(services.audit, 'send', { principal, request: message, answer, result, over: 'ws' });
     try {
-      const accepted = await context.agents.send(message, principal);
-      keep('ok', accepted.message_id);
+      const accepted = await services.agents.send(message, principal);
+      record('ok', accepted);
       send({ op: 'sent', id, accepted });
     } catch (error) {
-      keep(apiErrorOf(error).code);
+      record(apiErrorOf(error).code);
       throw error;
     }
   }

@@ -10,10 +10,13 @@ import { Feed } from '../../events/feed.js';
 import { parsePattern, type SubjectPattern } from '../../events/subject.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
 import { demand } from '../../access/auth.js';
-import type { ApiContext } from '../context.js';
+import { recordOperation } from '../audit.js';
+import type { Broker } from '../../broker/connect.js';
+import type { Store } from '../../store/start.js';
+import type { Tasks } from '../../tasks/start.js';
 import { settledSequenceOf } from '../../tasks/event-cursor.js';
 import { maySee, type Principal } from '../../access/principal.js';
-import { Attachments } from './attachments.js';
+import { Attachments, type AttachmentServices } from './attachments.js';
 import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
 
@@ -51,9 +54,13 @@ export function parseSubjects(subjects: readonly string[]): Wanted {
   return { events: patterns.filter((pattern) => !isLive(pattern)), live: patterns.filter(isLive) };
 }
 
+export interface ConnectionServices extends AttachmentServices, Pick<Store, 'hub' | 'limit'>, Pick<Tasks, 'approvals'> {
+  readonly broker: Broker;
+}
+
 /** One WebSocket client: its subscriptions, and what each lets through to it. */
 export class EventConnection {
-  readonly #context: ApiContext;
+  readonly #services: ConnectionServices;
   readonly #principal: Principal;
   readonly #in: Incoming;
   readonly #out: Outgoing;
@@ -68,21 +75,21 @@ export class EventConnection {
   #stopped = false;
 
   constructor(options: {
-    context: ApiContext;
+    services: ConnectionServices;
     principal: Principal;
     incoming: Incoming;
     out: Outgoing;
     live: LiveFeed;
   }) {
-    this.#context = options.context;
+    this.#services = options.services;
     this.#principal = options.principal;
     this.#in = options.incoming;
     this.#out = options.out;
     this.#live = options.live;
-    this.#log = options.context.log;
-    const { context, principal, out } = options;
+    this.#log = options.services.log;
+    const { services, principal, out } = options;
     this.#attachments = new Attachments({
-      context,
+      services,
       principal,
       out,
       send: (frame) => this.#send(frame),
@@ -93,7 +100,7 @@ export class EventConnection {
   /** What the client gets by connecting. `after` undefined: from now on. */
   open(subjects: readonly string[] | undefined, after: number | undefined): void {
     if (subjects === undefined && after === undefined)
-      for (const event of this.#context.hub.recentOutcomes()) this.#deliver(event);
+      for (const event of this.#services.hub.recentOutcomes()) this.#deliver(event);
     this.#subscribe('', parseSubjects(subjects ?? [SUBJECT.eventsAll]), after);
   }
 
@@ -136,10 +143,10 @@ export class EventConnection {
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
-    const after = frame.since === undefined ? undefined : await settledSequenceOf(frame.since, this.#context.hub);
+    const after = frame.since === undefined ? undefined : await settledSequenceOf(frame.since, this.#services.hub);
     await this.#drop(frame.id);
     if (this.#stopped) return;
-    this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#context.hub.position.seq });
+    this.#send({ op: 'subscribed', id: frame.id, seq: after ?? this.#services.hub.position.seq });
     this.#subscribe(frame.id, wanted, after);
   }
 
@@ -149,18 +156,18 @@ export class EventConnection {
     approval_id: approvalId,
     ...answer
   }: Extract<ClientFrame, { op: 'approve' }>): Promise<void> {
-    const { approvals, audit } = this.#context;
-    const { owner, tokenId } = this.#principal;
-    const keep = (result: string): void =>
-      audit.record({ owner, token_id: tokenId, verb: 'approve', target: approvalId, result, over: 'ws' });
+    const { approvals, audit } = this.#services;
+    const request = { id: approvalId };
+    const record = (result: string): void =>
+      recordOperation(audit, 'approve', { principal: this.#principal, request, result, over: 'ws' });
     try {
       demand(this.#principal, 'approve');
       const { decision } = await approvals.answer(approvalId, answer, this.#principal);
-      keep('ok');
+      record('ok');
       this.#send({ op: 'approved', id, approval_id: approvalId, decision });
     } catch (thrown) {
       const error = apiErrorOf(thrown);
-      keep(error.code);
+      record(error.code);
       this.#sendError(error, id);
     }
   }
@@ -189,7 +196,7 @@ export class EventConnection {
   }
 
   #follow(id: string, patterns: readonly SubjectPattern[], after: number | undefined): Subscription {
-    const { hub, limit } = this.#context;
+    const { hub, limit } = this.#services;
     const [only] = patterns;
     const feed = new Feed({
       hub,
@@ -211,7 +218,7 @@ export class EventConnection {
 
   /** Says what retention has taken of what the client asks for. */
   async #tellGap(id: string, after: number): Promise<void> {
-    const { broker, hub } = this.#context;
+    const { broker, hub } = this.#services;
     if (hub.recentAfter(after) !== undefined) return;
     const { firstSeq } = await streamPosition(broker, STREAM.events);
     if (after + 1 < firstSeq)

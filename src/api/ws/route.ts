@@ -3,24 +3,37 @@ import { CLOSE } from '../../../contracts/wire/errors.js';
 import { EventsQuery } from '../../../contracts/api/ws.js';
 import { onAbort } from '../../abort.js';
 import { ApiError } from '../../errors/api-error.js';
-import type { ApiContext } from '../context.js';
+import type { Authenticator } from '../../access/auth.js';
+import type { Metrics } from '../../telemetry/metrics.js';
 import { sequenceOf, settledSequenceOf } from '../../tasks/event-cursor.js';
 import { principalOf } from '../http/request-principal.js';
-import { EventConnection, parseSubjects } from './connection.js';
+import { EventConnection, parseSubjects, type ConnectionServices } from './connection.js';
 import { LiveFeed } from './live.js';
 import { Outgoing } from './outgoing.js';
 
 /** A client that answers no ping in this time is gone. */
 const PING_MS = 30_000;
 
-export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
-  const { hub, metrics, closing, log, authenticator } = context;
-  const live = new LiveFeed(context.broker, log);
+export interface EventsServices extends ConnectionServices {
+  readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+}
+
+export function eventsRoute(app: FastifyInstance, services: EventsServices): void {
+  const { broker, hub, metrics, closing, log, authenticator } = services;
+  const live = new LiveFeed(broker, log);
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
     config: { scope: 'read', takesTicket: true },
-    schema: { tags: ['Events'], summary: 'Events over WebSocket', querystring: EventsQuery },
+    schema: {
+      tags: ['Events'],
+      security: [{ token: ['read'] }],
+      summary: 'Events over WebSocket',
+      querystring: EventsQuery,
+    },
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ query: { since, subject } }) => {
       if (subject !== undefined) parseSubjects([subject]);
@@ -33,7 +46,7 @@ export function eventsRoute(app: FastifyInstance, context: ApiContext): void {
       const { since, subject } = request.query;
       const out = new Outgoing(socket, request.socket);
       const principal = principalOf(request);
-      const connection = new EventConnection({ context, principal, incoming: socket, out, live });
+      const connection = new EventConnection({ services, principal, incoming: socket, out, live });
       const left = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;

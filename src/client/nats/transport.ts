@@ -2,8 +2,7 @@ import { errors, headers, type Msg, type MsgHdrs } from '@nats-io/transport-node
 import type { EventEnvelope } from '../../../contracts/events/events.js';
 import type { Problem } from '../../../contracts/wire/problem.js';
 import { IDEMPOTENCY_HEADER, STREAM, SUBJECT } from '../../../contracts/wire/names.js';
-import type { AnswerOf, RequestOf } from '../../../contracts/api/operation-schemas.js';
-import { OPERATIONS, type Operation, type OperationName } from '../../../contracts/api/operations.js';
+import type { AnswerOf, OperationName, RequestOf } from '../../../contracts/api/operations.js';
 import { onAbort } from '../../abort.js';
 import { closed } from '../closed.js';
 import { KsiError, KsiUnreachableError } from '../errors.js';
@@ -11,6 +10,8 @@ import { isEvent, type EventMessage } from '../event-message.js';
 import { linked } from '../linked.js';
 import { outcomeOf } from '../outcome.js';
 import { DEFAULT_RETRIES, repeated } from '../repeat.js';
+import type { Route } from '../http-request.js';
+import { ROUTES } from '../routes.generated.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from '../transport.js';
 import { openConnection, type Connected, type NatsConnectionOptions } from './connection.js';
 import { followSubjects } from './follow.js';
@@ -43,13 +44,13 @@ export class NatsTransport implements Transport {
     request: RequestOf<N>,
     options: KeyedOptions = {},
   ): Promise<AnswerOf<N>> {
-    const operation: Operation = OPERATIONS[name];
+    const route = ROUTES[name];
     const { retries = DEFAULT_RETRIES } = this.#options;
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
       const ask = async (): Promise<AnswerOf<N>> =>
-        answerIn(operation, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
-      return await repeated(ask, { operation, request, options: { ...options, signal }, retries });
+        answerIn(route, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
+      return await repeated(ask, { route, request, options: { ...options, signal }, retries });
     } finally {
       release();
     }
@@ -152,7 +153,7 @@ const rejectionBy = (signal: AbortSignal, over: AbortSignal): Promise<never> =>
   });
 
 /** @throws {KsiError} that the message says. */
-function answerIn({ text }: Operation, message: Msg): unknown {
+function answerIn({ text }: Route, message: Msg): unknown {
   const status = Number(message.headers?.get('Nats-Service-Error-Code') ?? 0);
   if (status === 0) {
     if (text === true) return message.string();

@@ -73,16 +73,16 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.decorateRequest('principal', undefined);
-  app.decorateRequest('target', undefined);
+  app.decorateRequest('asked', undefined);
+  app.decorateRequest('answered', undefined);
   app.decorateRequest('problem', undefined);
   app.addHook('onRoute', ({ url, method, config: route }) => {
     // One that was forgotten would be anybody's who has a token.
     if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
       throw new Error(`The route ${url} has no scope`);
-    // And what it changes, nobody's deed.
-    const told = route?.audit ?? route?.unaudited;
-    if (route?.scope !== undefined && told === undefined && ![method].flat().every((each) => READING.has(each)))
-      throw new Error(`The route ${String(method)} ${url} changes something, and is not kept in the audit`);
+    const reads = [method].flat().every((each) => READING.has(each));
+    if (route?.scope !== undefined && route.operation === undefined && !reads)
+      throw new Error(`The route ${String(method)} ${url} serves no operation, so the audit would not record it`);
   });
   endUpgradesWithAnswer(app);
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.

@@ -1,0 +1,71 @@
+import { NoContent, type Operations } from '../wire/operation.js';
+import { ExchangeParams, ExchangeShown } from './exchanges.js';
+import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
+import { UsageAnswer, UsageQuery } from './usage.js';
+
+export const ACCESS_OPERATIONS = {
+  tokens: {
+    method: 'GET',
+    path: '/tokens',
+    tag: 'Access',
+    summary: 'List tokens, without their secrets',
+    scope: 'admin',
+    answers: { 200: TokenList },
+  },
+  token_create: {
+    method: 'POST',
+    path: '/tokens',
+    tag: 'Access',
+    summary: 'Create a token',
+    description:
+      'Only this answer contains the token; KSI keeps its hash. Only a token that sees all owners can create one for another owner, or one that sees all owners.',
+    scope: 'admin',
+    body: TokenRequest,
+    answers: { 201: TokenCreated },
+    no_store: true,
+    audit: { target: 'token_id' },
+  },
+  token_revoke: {
+    method: 'DELETE',
+    path: '/tokens/:id',
+    tag: 'Access',
+    summary: 'Revoke a token',
+    description: 'The token is refused from now on. Its open connections end within 5 s.',
+    scope: 'admin',
+    params: TokenParams,
+    answers: { 204: NoContent },
+    audit: { target: 'id' },
+  },
+  ticket: {
+    method: 'POST',
+    path: '/tickets',
+    tag: 'Access',
+    summary: 'Create a ticket for one WebSocket',
+    description:
+      'For browsers, which cannot send a token with a WebSocket: connect to `GET /events?ticket=…` within 30 s, once.',
+    scope: 'read',
+    answers: { 201: TicketCreated },
+    no_store: true,
+    audit: {},
+    repeatable: 'always',
+  },
+  usage: {
+    method: 'GET',
+    path: '/usage',
+    tag: 'Tasks',
+    summary: 'Tokens and US dollars, by day, owner, token, session, agent or model',
+    description: "From Claude's own figures. A task counts on the day (UTC) on which it ends.",
+    scope: 'read',
+    query: UsageQuery,
+    answers: { 200: UsageAnswer },
+  },
+  exchange: {
+    method: 'GET',
+    path: '/exchanges/:id',
+    tag: 'Agents',
+    summary: 'Get what one message to an agent has led to so far, its cost and its limits',
+    scope: 'read',
+    params: ExchangeParams,
+    answers: { 200: ExchangeShown },
+  },
+} as const satisfies Operations;

@@ -1,0 +1,48 @@
+import { PromptParams } from '../prompts/compositions.js';
+import { NoContent, type Operations } from '../wire/operation.js';
+import { Profile, ProfileList, ProfileShown } from './profiles.js';
+
+export const PROFILE_OPERATIONS = {
+  profiles: {
+    method: 'GET',
+    path: '/profiles',
+    tag: 'Profiles',
+    summary: 'List your profiles, and those that are files',
+    scope: 'read',
+    answers: { 200: ProfileList },
+  },
+  profile: {
+    method: 'GET',
+    path: '/profiles/:name',
+    tag: 'Profiles',
+    summary: 'Get a profile',
+    scope: 'read',
+    params: PromptParams,
+    answers: { 200: ProfileShown },
+  },
+  profile_set: {
+    method: 'PUT',
+    path: '/profiles/:name',
+    tag: 'Profiles',
+    summary: 'Store a profile',
+    description:
+      'Replaces your profile of this name. While you have one, it takes precedence over a file of the same name.',
+    scope: 'agents',
+    params: PromptParams,
+    body: Profile,
+    answers: { 200: ProfileShown },
+    audit: { target: 'name' },
+    repeatable: 'always',
+  },
+  profile_delete: {
+    method: 'DELETE',
+    path: '/profiles/:name',
+    tag: 'Profiles',
+    summary: 'Delete a profile of yours',
+    description: 'A file of the same name applies again.',
+    scope: 'agents',
+    params: PromptParams,
+    answers: { 204: NoContent },
+    audit: { target: 'name' },
+  },
+} as const satisfies Operations;

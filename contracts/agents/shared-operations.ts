@@ -1,0 +1,62 @@
+import { NoContent, type Operations } from '../wire/operation.js';
+import {
+  SharedDelete,
+  SharedEntry,
+  SharedListQuery,
+  SharedPage,
+  SharedParams,
+  SharedQuery,
+  SharedSet,
+  SharedValue,
+} from './shared.js';
+
+export const SHARED_OPERATIONS = {
+  shared_list: {
+    method: 'GET',
+    path: '/shared',
+    tag: 'Shared state',
+    summary: 'List the keys, without their values',
+    scope: 'read',
+    query: SharedListQuery,
+    answers: { 200: SharedPage },
+  },
+  shared_get: {
+    method: 'GET',
+    path: '/shared/:key',
+    tag: 'Shared state',
+    summary: 'Get a value',
+    description:
+      'Its revision is the `ETag`. Changes are published as events: `GET /events?subject=ksi.events.shared.<owner>.<key>` (docs/prompts.md).',
+    scope: 'read',
+    params: SharedParams,
+    query: SharedQuery,
+    answers: { 200: SharedValue },
+    etag: true,
+  },
+  shared_set: {
+    method: 'PUT',
+    path: '/shared/:key',
+    tag: 'Shared state',
+    summary: 'Set a value',
+    description:
+      'With `revision` or `If-Match: "REVISION"`, only if the value has this revision. With `revision` 0 or `If-None-Match: *`, only if there is no value. Otherwise 409.',
+    scope: 'agents',
+    params: SharedParams,
+    body: SharedSet,
+    answers: { 200: SharedEntry },
+    etag: true,
+    audit: { target: 'key' },
+  },
+  shared_delete: {
+    method: 'DELETE',
+    path: '/shared/:key',
+    tag: 'Shared state',
+    summary: 'Delete a value',
+    scope: 'agents',
+    params: SharedParams,
+    query: SharedDelete,
+    answers: { 204: NoContent },
+    etag: true,
+    audit: { target: 'key' },
+  },
+} as const satisfies Operations;

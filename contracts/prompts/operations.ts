@@ -1,0 +1,82 @@
+import type { Operations } from '../wire/operation.js';
+import {
+  ComponentList,
+  ComponentsQuery,
+  ComposedPrompt,
+  ComposeRequest,
+  CompositionList,
+  CompositionShown,
+  CompositionsQuery,
+  CompositionValidation,
+  PromptParams,
+  SelectAnswer,
+  SelectRequest,
+} from './compositions.js';
+
+const READS = { unaudited: 'it only reads' } as const;
+
+/** Compositions and components are files, and shown to everybody. No operation changes them. */
+export const PROMPT_OPERATIONS = {
+  compositions: {
+    method: 'GET',
+    path: '/compositions',
+    tag: 'Prompts',
+    summary: 'List compositions',
+    scope: 'read',
+    query: CompositionsQuery,
+    answers: { 200: CompositionList },
+  },
+  composition: {
+    method: 'GET',
+    path: '/compositions/:name',
+    tag: 'Prompts',
+    summary: 'Get a composition, with its components',
+    scope: 'read',
+    params: PromptParams,
+    answers: { 200: CompositionShown },
+  },
+  composition_validate: {
+    method: 'POST',
+    path: '/compositions/:name/validate',
+    tag: 'Prompts',
+    summary: 'Check whether a prompt can be composed with a context',
+    scope: 'read',
+    params: PromptParams,
+    body: ComposeRequest,
+    answers: { 200: CompositionValidation },
+    audit: READS,
+    repeatable: 'always',
+  },
+  composition_compose: {
+    method: 'POST',
+    path: '/compositions/:name/compose',
+    tag: 'Prompts',
+    summary: 'Compose a prompt',
+    scope: 'read',
+    params: PromptParams,
+    body: ComposeRequest,
+    answers: { 200: ComposedPrompt },
+    audit: READS,
+    repeatable: 'always',
+  },
+  composition_select: {
+    method: 'POST',
+    path: '/compositions/select',
+    tag: 'Prompts',
+    summary: 'Find the composition that fits a role, capabilities and a task best, and why',
+    scope: 'read',
+    body: SelectRequest,
+    answers: { 200: SelectAnswer },
+    audit: READS,
+    repeatable: 'always',
+  },
+  components: {
+    method: 'GET',
+    path: '/components',
+    tag: 'Prompts',
+    summary: 'List components',
+    scope: 'read',
+    query: ComponentsQuery,
+    answers: { 200: ComponentList },
+  },
+} as const satisfies Operations;

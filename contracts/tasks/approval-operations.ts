@@ -1,0 +1,48 @@
+import { NoContent, type Operations } from '../wire/operation.js';
+import { ApprovalRuleList, ApprovalRuleParams } from './approval-rules.js';
+import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+
+export const APPROVAL_OPERATIONS = {
+  approvals: {
+    method: 'GET',
+    path: '/approvals',
+    tag: 'Approvals',
+    summary: 'List pending approvals',
+    description: 'They come from tasks that were spawned with `approvals: true`. The oldest comes first.',
+    scope: 'read',
+    answers: { 200: ApprovalList },
+  },
+  approval_rules: {
+    method: 'GET',
+    path: '/approvals/rules',
+    tag: 'Approvals',
+    summary: 'List the rules that allow tool calls without asking',
+    description: 'Your own rules, oldest first. Each was made by an answer with `always`.',
+    scope: 'read',
+    answers: { 200: ApprovalRuleList },
+  },
+  approval_rule_delete: {
+    method: 'DELETE',
+    path: '/approvals/rules/:id',
+    tag: 'Approvals',
+    summary: 'Revoke a rule',
+    description: 'From now on, tool calls that the rule allowed need an approval again.',
+    scope: 'approve',
+    params: ApprovalRuleParams,
+    answers: { 204: NoContent },
+    audit: { target: 'id' },
+  },
+  approve: {
+    method: 'POST',
+    path: '/approvals/:id',
+    tag: 'Approvals',
+    summary: 'Allow or refuse a tool call',
+    description:
+      'The first answer holds. Later answers, and answers to an approval whose attempt has ended, get 409. `input` runs the tool with other input than Claude wrote.',
+    scope: 'approve',
+    params: ApprovalParams,
+    body: ApprovalAnswer,
+    answers: { 200: ApprovalResolved },
+    audit: { target: 'id' },
+  },
+} as const satisfies Operations;

@@ -1,0 +1,58 @@
+import { NoContent, type Operations } from '../wire/operation.js';
+import { DeadLetter, DeadPage, DeadQuery, DeadRetryAnswer, DeadRetryRequest } from './dead-letters.js';
+import { SpawnAccepted } from './spawn.js';
+import { TaskParams } from './task.js';
+
+export const DEAD_LETTER_OPERATIONS = {
+  dead: {
+    method: 'GET',
+    path: '/dead',
+    tag: 'Dead letters',
+    summary: 'List the tasks that were given up, oldest first',
+    scope: 'read',
+    query: DeadQuery,
+    answers: { 200: DeadPage },
+  },
+  dead_letter: {
+    method: 'GET',
+    path: '/dead/:id',
+    tag: 'Dead letters',
+    summary: 'Get a task that was given up, with its command and history',
+    scope: 'read',
+    params: TaskParams,
+    answers: { 200: DeadLetter },
+  },
+  dead_retry: {
+    method: 'POST',
+    path: '/dead/:id/retry',
+    tag: 'Dead letters',
+    summary: 'Retry a task that was given up, as a new task',
+    description: '202 as from POST /spawn. The new task names the old one in `retry_of`; the dead letter is removed.',
+    scope: 'spawn',
+    params: TaskParams,
+    answers: { 202: SpawnAccepted },
+    location: '/tasks/:task_id',
+    audit: { target: 'id' },
+    repeatable: 'always',
+  },
+  dead_retry_all: {
+    method: 'POST',
+    path: '/dead/retry',
+    tag: 'Dead letters',
+    summary: 'Retry all matching tasks that were given up',
+    scope: 'spawn',
+    body: DeadRetryRequest,
+    answers: { 200: DeadRetryAnswer },
+    audit: {},
+  },
+  dead_delete: {
+    method: 'DELETE',
+    path: '/dead/:id',
+    tag: 'Dead letters',
+    summary: 'Delete a dead letter',
+    scope: 'spawn',
+    params: TaskParams,
+    answers: { 204: NoContent },
+    audit: { target: 'id' },
+  },
+} as const satisfies Operations;

@@ -1,0 +1,25 @@
+import type { ACCESS_OPERATIONS } from '../../contracts/access/operations.js';
+import type { Broker } from '../broker/connect.js';
+import type { Store } from '../store/start.js';
+import type { Handlers } from './handlers.js';
+import type { Access } from './start.js';
+import { usageOf } from './usage.js';
+
+interface AccessHandling extends Pick<Access, 'tokens' | 'tickets' | 'exchanges'>, Pick<Store, 'model'> {
+  readonly broker: Pick<Broker, 'clock'>;
+}
+
+export const accessHandlers = ({
+  tokens,
+  tickets,
+  exchanges,
+  model,
+  broker,
+}: AccessHandling): Handlers<typeof ACCESS_OPERATIONS> => ({
+  tokens: (_request, { principal }) => ({ tokens: tokens.list(principal) }),
+  token_create: (request, { principal }) => tokens.create(request, principal),
+  token_revoke: ({ id }, { principal }) => tokens.revoke(id, principal),
+  ticket: (_request, { principal }) => tickets.create(principal),
+  usage: (query, { principal }) => usageOf(model, query, principal, broker.clock.now()),
+  exchange: ({ id }, { principal }) => exchanges.one(id, principal),
+});

@@ -1,0 +1,42 @@
+import type { AuditEntry } from '../../contracts/access/audit.js';
+import { OPERATIONS, type OperationName } from '../../contracts/api/operations.js';
+import type { Operation } from '../../contracts/wire/operation.js';
+import type { Audit } from '../access/audit.js';
+import type { Principal } from '../access/principal.js';
+
+interface Done extends Pick<AuditEntry, 'result' | 'over' | 'address' | 'request_id'> {
+  readonly principal: Principal;
+  readonly request: unknown;
+  /** Undefined: it was refused, or answered without content. */
+  readonly answer?: unknown;
+}
+
+/** Whether requests for an operation are recorded in the audit. */
+export const isAudited = (operation: Operation): boolean => 'audit' in operation && !('unaudited' in operation.audit);
+
+/** Records what came of a request, if its operation is audited. */
+export function recordOperation(
+  audit: Pick<Audit, 'record'>,
+  name: OperationName,
+  { principal, request, answer, ...rest }: Done,
+): void {
+  const operation: Operation = OPERATIONS[name];
+  if (!isAudited(operation)) return;
+  const target = fieldOf(answer, targetOf(operation)) ?? fieldOf(request, targetOf(operation));
+  audit.record({
+    owner: principal.owner,
+    token_id: principal.tokenId,
+    verb: name,
+    ...(target === undefined ? {} : { target }),
+    ...rest,
+  });
+}
+
+const targetOf = (operation: Operation): string | undefined =>
+  'audit' in operation && 'target' in operation.audit ? operation.audit.target : undefined;
+
+function fieldOf(value: unknown, name: string | undefined): string | undefined {
+  if (name === undefined || typeof value !== 'object' || value === null) return undefined;
+  const field = (value as Readonly<Record<string, unknown>>)[name];
+  return typeof field === 'string' ? field : undefined;
+}

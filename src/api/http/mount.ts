@@ -1,0 +1,97 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
+import type { TSchema } from 'typebox';
+import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
+import { requestSchema, type Operation } from '../../../contracts/wire/operation.js';
+import { pathOf } from '../../../contracts/wire/path.js';
+import { Problem } from '../../../contracts/wire/problem.js';
+import type { Call, Handlers } from '../../access/handlers.js';
+import { isAudited } from '../audit.js';
+import { expectedRevision } from './revision.js';
+import { HttpCall } from './call.js';
+
+/** A reply that is written by hand, because it streams or has headers of its own. */
+export type Reply = (request: FastifyRequest, reply: FastifyReply, call: Call) => Promise<FastifyReply>;
+
+/** Adds a route for each operation. */
+export function mount(
+  app: FastifyInstance,
+  handlers: Handlers<typeof OPERATIONS>,
+  replies: Partial<Record<OperationName, Reply>>,
+): void {
+  for (const [name, operation] of Object.entries(OPERATIONS) as [OperationName, Operation][]) {
+    const send = replies[name] ?? replyOf(operation, handlers[name] as Handler);
+    app.route({
+      method: operation.method,
+      url: operation.path,
+      // A HEAD request would open the stream and read all of it.
+      ...(name in replies && operation.method === 'GET' ? { exposeHeadRoute: false } : {}),
+      config: { scope: operation.scope, operation: name },
+      schema: schemaOf(name, operation),
+      handler: (request, reply) => {
+        request.asked = fieldsOf(operation, request);
+        return send(request, reply, new HttpCall(request, reply));
+      },
+    });
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+type Handler = (request: Fields, call: Call) => unknown;
+
+/** All fields of a request that have a schema, and so were validated. */
+const fieldsOf = ({ params, query, body }: Operation, request: FastifyRequest): Fields => ({
+  ...(params === undefined ? {} : (request.params as Fields)),
+  ...(query === undefined ? {} : (request.query as Fields)),
+  ...(body === undefined ? {} : (request.body as Fields)),
+});
+
+function replyOf(operation: Operation, handle: Handler): Reply {
+  const { answers, location, no_store: noStore, etag, text } = operation;
+  const [success] = Object.keys(answers).map(Number);
+  const expects = etag === true && 'revision' in requestSchema(operation).properties;
+  return async (request, reply, call) => {
+    const asked = request.asked ?? {};
+    const answer = await handle(
+      expects ? { ...asked, revision: expectedRevision(request.headers, asked) } : asked,
+      call,
+    );
+    request.answered = answer;
+    if (answer === undefined) return reply.code(204).send();
+    reply.code(success ?? 200);
+    if (location !== undefined) reply.header('location', pathOf(location, answer as Fields));
+    if (noStore === true) reply.header('cache-control', 'no-store');
+    if (etag === true) reply.header('etag', `"${String((answer as Fields)['revision'])}"`);
+    if (text !== undefined) reply.type(mediaType(text, asked)).serializer(String);
+    return reply.send(answer);
+  };
+}
+
+const mediaType = (types: Readonly<Record<string, string>>, { format }: Fields): string =>
+  types[String(format)] ?? Object.values(types)[0] ?? '';
+
+/** An answer of text is any JSON where its type is JSON. */
+const contentOf = (type: string, text: TSchema | undefined): [string, { schema: TSchema | undefined }] => {
+  const [name = ''] = type.split(';');
+  return [name, { schema: name === 'application/json' ? {} : text }];
+};
+
+/** What validates the request, and documents the operation. */
+function schemaOf(name: OperationName, operation: Operation): FastifySchema {
+  const { tag, summary, description, scope, params, query, body, answers, text } = operation;
+  const success =
+    text === undefined
+      ? answers
+      : { 200: { content: Object.fromEntries(Object.values(text).map((type) => contentOf(type, answers[200]))) } };
+  return {
+    operationId: name,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    security: scope === undefined ? [] : [{ token: [scope] }],
+    ...(isAudited(operation) ? { 'x-ksi-audit': name } : {}),
+    ...(params === undefined ? {} : { params }),
+    ...(query === undefined ? {} : { querystring: query }),
+    ...(body === undefined ? {} : { body }),
+    response: { ...success, '4xx': Problem, '5xx': Problem },
+  };
+}

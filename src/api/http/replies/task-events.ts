@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import type { FastifyReply } from 'fastify';
+import type { Logger } from 'pino';
+import { isEnded, statusOfEvent } from '../../../../contracts/tasks/states.js';
+import type { TaskEventsQuery } from '../../../../contracts/events/pages.js';
+import type { TaskParams } from '../../../../contracts/tasks/task.js';
+import { MAX_BUFFERED_BYTES } from '../../../../contracts/api/ws.js';
+import { SUBJECT } from '../../../../contracts/wire/names.js';
+import { onAbort } from '../../../abort.js';
+import type { BridgedEvent } from '../../../events/bridged.js';
+import { Feed } from '../../../events/feed.js';
+import type { Access } from '../../../access/start.js';
+import type { Store } from '../../../store/start.js';
+import type { TaskReader } from '../../../tasks/reader.js';
+import type { Metrics } from '../../../telemetry/metrics.js';
+import { settledSequenceOf } from '../../../tasks/event-cursor.js';
+import { eventPage } from '../../../tasks/event-page.js';
+import type { Principal } from '../../../access/principal.js';
+import type { Reply } from '../mount.js';
+
+const HEARTBEAT_MS = 15_000;
+
+export interface TaskEventsServices extends Pick<Store, 'hub' | 'limit'>, Pick<Access, 'authenticator'> {
+  readonly tasks: TaskReader;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+}
+
+/** A page of events as they are stored, or with `Accept: text/event-stream` a live stream. */
+export const taskEventsReply =
+  (services: TaskEventsServices): Reply =>
+  async (request, reply, { principal }) => {
+    const { hub, tasks } = services;
+    const { id } = request.params as TaskParams;
+    const query = request.query as TaskEventsQuery;
+    const task = await tasks.task(id, principal);
+    const resumed = request.headers['last-event-id'];
+    const since = typeof resumed === 'string' && resumed !== '' ? resumed : query.since;
+    const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
+    if (request.headers.accept?.includes('text/event-stream') === true) {
+      await new EventStream(services, reply, id, principal).run(after, task.ended_at !== undefined);
+      return reply;
+    }
+    const { events, more } = await eventPage(hub, id, after, query.limit);
+    return reply
+      .type('application/json; charset=utf-8')
+      .serializer((text: string) => text)
+      .send(
+        `{"events":[${events.map(({ envelope }) => envelope).join(',')}]${more === undefined ? '' : `,"cursor":"${more}"`}}`,
+      );
+  };
+
+/** Server-sent events of one task, which end with its outcome. */
+class EventStream {
+  readonly #services: TaskEventsServices;
+  readonly #reply: FastifyReply;
+  readonly #id: string;
+  readonly #principal: Principal;
+
+  constructor(services: TaskEventsServices, reply: FastifyReply, id: string, principal: Principal) {
+    this.#services = services;
+    this.#principal = principal;
+    this.#reply = reply;
+    this.#id = id;
+  }
+
+  async run(after: number, ended: boolean): Promise<void> {
+    const { hub, limit, metrics, closing, log, authenticator } = this.#services;
+    const headers = Object.entries(this.#reply.getHeaders());
+    const { raw } = this.#reply.hijack();
+    for (const [name, value] of headers) if (value !== undefined) raw.setHeader(name, value);
+    const end = (): void => void raw.end();
+    let unread = 0;
+    raw.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-cache',
+      connection: 'keep-alive',
+    });
+    raw.write(': ksi\n\n');
+    const feed = new Feed({
+      hub,
+      limit,
+      filter: SUBJECT.taskAll(this.#id),
+      matches: ({ tokens }) => tokens[2] === 'task' && tokens[3] === this.#id,
+      sink: {
+        deliver: (event) => this.#send(event),
+        ready: () =>
+          raw.writableNeedDrain && !raw.destroyed
+            ? Promise.race([once(raw, 'drain'), once(raw, 'close')]).then(() => undefined)
+            : undefined,
+        // An ended task whose outcome is not in the stream any more has nothing to wait for.
+        live: () => {
+          if (ended) end();
+        },
+      },
+    });
+    const left = metrics.connected();
+    const heartbeat = setInterval(() => {
+      const before = unread;
+      unread = raw.writableLength;
+      // None of it has left since the last heartbeat: a client that is gone, or as good as. It resumes from its last event id.
+      if (before > 0 && unread >= before) raw.destroy();
+      else if (!raw.writableEnded) raw.write(': alive\n\n');
+    }, HEARTBEAT_MS);
+    const unhear = onAbort(closing, end);
+    const unwatch = authenticator.onEnd(this.#principal, end);
+    raw.once('close', () => {
+      unhear();
+      unwatch();
+      clearInterval(heartbeat);
+      feed.stop();
+      left();
+    });
+    try {
+      await feed.start(after);
+    } catch (error) {
+      // The client resumes from its last event id.
+      log.warn({ err: error, task_id: this.#id }, 'an event stream is broken off');
+      raw.destroy();
+    }
+  }
+
+  #send(event: BridgedEvent): void {
+    const { raw } = this.#reply;
+    if (raw.writableEnded) return;
+    raw.write(`id: ${event.cursor}\nevent: ${event.type}\ndata: ${event.envelope}\n\n`);
+    const status = statusOfEvent(event.type);
+    if (status !== undefined && isEnded(status)) raw.end();
+    else if (raw.writableLength > MAX_BUFFERED_BYTES) raw.destroy();
+  }
+}

@@ -1,0 +1,19 @@
+import type { CONVERSATION_OPERATIONS } from '../../contracts/conversations/operations.js';
+import type { Handlers } from '../access/handlers.js';
+import type { Conversations } from './conversations.js';
+
+export const conversationHandlers = ({
+  conversations,
+}: {
+  readonly conversations: Conversations;
+}): Handlers<typeof CONVERSATION_OPERATIONS> => ({
+  conversations: (query, { principal }) => conversations.page(query, principal),
+  conversation: ({ id }, { principal }) => conversations.one(id, principal),
+  conversation_create: (request, { principal }) => conversations.create(request, principal),
+  conversation_transcript: ({ id, ...query }, { principal }) => conversations.transcript(id, query, principal),
+  conversation_pause: ({ id }, { principal }) => conversations.steer(id, 'pause', principal),
+  conversation_resume: ({ id }, { principal }) => conversations.steer(id, 'resume', principal),
+  conversation_end: ({ id }, { principal }) => conversations.steer(id, 'end', principal),
+  conversation_say: ({ id, ...said }, { principal }) => conversations.say(id, said, principal),
+  conversation_delete: ({ id }, { principal }) => conversations.delete(id, principal),
+});

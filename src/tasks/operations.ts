@@ -1,0 +1,92 @@
+import type { EVENT_OPERATIONS } from '../../contracts/events/operations.js';
+import type { EventEnvelope } from '../../contracts/events/events.js';
+import type { Config } from '../../contracts/config/config.js';
+import type { APPROVAL_OPERATIONS } from '../../contracts/tasks/approval-operations.js';
+import type { DEAD_LETTER_OPERATIONS } from '../../contracts/tasks/dead-letter-operations.js';
+import type { TASK_OPERATIONS } from '../../contracts/tasks/operations.js';
+import type { Handlers } from '../access/handlers.js';
+import type { Access } from '../access/start.js';
+import type { Broker } from '../broker/connect.js';
+import { ApiError } from '../errors/api-error.js';
+import type { Store } from '../store/start.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { settledSequenceOf } from './event-cursor.js';
+import { eventPage } from './event-page.js';
+import { queuesOf } from './queues.js';
+import { outcomeWithin, spawn } from './spawn.js';
+import type { Tasks } from './start.js';
+import { liftLimit, workersOf } from './workers.js';
+import { workspacesOf } from './workspaces.js';
+
+interface TaskHandling
+  extends
+    Pick<Tasks, 'acceptor' | 'once' | 'tasks' | 'canceller' | 'interrupter' | 'inputs' | 'retrier'>,
+    Pick<Access, 'spawnRate' | 'authenticator'>,
+    Pick<Store, 'hub'> {
+  readonly broker: Broker;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  /** Aborts when the API begins to shut down. */
+  readonly closing: AbortSignal;
+}
+
+export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERATIONS & typeof EVENT_OPERATIONS> => {
+  const { broker, hub, tasks, canceller, interrupter, inputs, retrier } = services;
+  return {
+    spawn: async ({ wait = 0, ...request }, call) => {
+      const { accepted } = await spawn(services, request, call.principal, call);
+      return wait === 0 ? accepted : outcomeWithin(services, accepted, call.principal, wait, call.signal);
+    },
+    // Outputs may take half of a limited answer; the other fields of the tasks take the rest.
+    tasks: (query, { principal, maxBytes }) =>
+      tasks.page(query, principal, maxBytes === undefined ? undefined : maxBytes / 2),
+    task: ({ id }, { principal }) => tasks.task(id, principal),
+    task_events: async ({ id, since, limit }, { principal }) => {
+      await tasks.task(id, principal);
+      const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
+      const { events, more } = await eventPage(hub, id, after, limit);
+      return {
+        events: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
+        ...(more === undefined ? {} : { cursor: more }),
+      };
+    },
+    task_output: async ({ id }, { principal }) => {
+      const { output, output_ref: large } = await tasks.task(id, principal);
+      if (large !== undefined) throw new ApiError('answer_too_large', `The output has ${large.size} bytes`);
+      if (output === undefined) throw new ApiError('not_found', `The task ${id} has no output`);
+      return output;
+    },
+    // Only large bodies are apart from their event.
+    task_event_body: () => {
+      throw new ApiError('answer_too_large', 'The body lies in the object store ksi_blobs');
+    },
+    cancel: ({ id }, { principal }) => canceller.cancel(id, principal),
+    interrupt: ({ id }, { principal }) => interrupter.interrupt(id, principal),
+    input: ({ id, text }, { principal }) => inputs.say(id, text, principal),
+    retry: ({ id }, { principal }) => retrier.retry(id, principal),
+    workers: async () => ({ workers: await workersOf(broker) }),
+    limit_lift: (_request, { principal }) => liftLimit(broker, principal),
+    queues: async (_request, { principal }) => ({
+      queues: await queuesOf(services),
+      workspaces: await workspacesOf(services, principal),
+    }),
+  };
+};
+
+export const approvalHandlers = ({
+  approvals,
+  approvalRules,
+}: Pick<Tasks, 'approvals' | 'approvalRules'>): Handlers<typeof APPROVAL_OPERATIONS> => ({
+  approvals: (_request, { principal }) => ({ approvals: approvals.list(principal) }),
+  approval_rules: async (_request, { principal }) => ({ rules: await approvalRules.list(principal) }),
+  approval_rule_delete: ({ id }, { principal }) => approvalRules.remove(id, principal),
+  approve: ({ id, ...answer }, { principal }) => approvals.answer(id, answer, principal),
+});
+
+export const deadLetterHandlers = ({ dead }: Pick<Tasks, 'dead'>): Handlers<typeof DEAD_LETTER_OPERATIONS> => ({
+  dead: (query, { principal }) => dead.page(query, principal),
+  dead_letter: ({ id }, { principal }) => dead.letter(id, principal),
+  dead_retry: async ({ id }, { principal }) => (await dead.putBack(id, principal)).accepted,
+  dead_retry_all: (request, { principal }) => dead.putBackAll(request, principal),
+  dead_delete: ({ id }, { principal }) => dead.delete(id, principal),
+});
