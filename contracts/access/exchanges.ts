@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { Usage } from './usage.js';
-import type { OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** What is counted of an exchange: everything that one message of a person or an external agent leads to, however it branches. */
 export const EXCHANGE_COUNTS = ['tasks', 'messages', 'tool_calls'] as const;
@@ -43,11 +43,7 @@ export const ExchangeRecord = Type.Object({
 });
 export type ExchangeRecord = Static<typeof ExchangeRecord>;
 
-export const EXCHANGE_RECORDS: RecordKind<typeof ExchangeRecord, OwnedKey> = {
-  bucket: BUCKET.exchanges,
-  schema: ExchangeRecord,
-  subject: SUBJECT.exchange,
-};
+export const EXCHANGE_RECORDS = recordKind(BUCKET.exchanges, ExchangeRecord, SUBJECT.exchange);
 
 export const ExchangeParams = Type.Object(
   { id: Type.String({ pattern: UUID_PATTERN, description: 'The message_id of the message that it began with.' }) },

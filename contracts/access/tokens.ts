@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { SCOPES, type Scope } from '../wire/choices.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 export { SCOPES, type Scope };
 
@@ -47,12 +47,7 @@ export const TokenRecord = Type.Object({
 });
 export type TokenRecord = Static<typeof TokenRecord>;
 
-export const TOKEN_RECORDS: RecordKind<typeof TokenRecord, IdKey> = {
-  bucket: BUCKET.tokens,
-  schema: TokenRecord,
-  subject: SUBJECT.token,
-  markS: 0,
-};
+export const TOKEN_RECORDS = recordKind(BUCKET.tokens, TokenRecord, SUBJECT.token, { markS: 0 });
 
 export const TokenRequest = Type.Object(
   {
@@ -105,13 +100,7 @@ export const TicketRecord = Type.Object({
   expires: Type.Number({ description: 'In ms since 1970, by the broker.' }),
 });
 
-export const TICKET_RECORDS: RecordKind<typeof TicketRecord, IdKey> = {
-  bucket: BUCKET.tickets,
-  schema: TicketRecord,
-  subject: SUBJECT.ticket,
-  ttlS: TICKET_S,
-  markS: 0,
-};
+export const TICKET_RECORDS = recordKind(BUCKET.tickets, TicketRecord, SUBJECT.ticket, { ttlS: TICKET_S, markS: 0 });
 
 export const OwnerParams = Type.Object(
   { id: Type.String({ pattern: OWNER_PATTERN }) },

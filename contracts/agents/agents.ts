@@ -4,7 +4,7 @@ import { ExchangeLimits } from '../access/exchanges.js';
 import { QUEUE_PATTERN, DEFAULT_QUEUE, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
 import { WORKSPACE_PATTERN } from '../tasks/workspace.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** An agent's id: a token of a subject. `_` alone would be no addressee. */
 export const AGENT_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$';
@@ -128,13 +128,7 @@ export const Agent = Type.Object({
 });
 export type Agent = Static<typeof Agent>;
 
-export const AGENT_RECORDS: RecordKind<typeof Agent, IdKey> = {
-  bucket: BUCKET.agents,
-  schema: Agent,
-  subject: SUBJECT.agent,
-  markS: 3_600,
-  watched: true,
-};
+export const AGENT_RECORDS = recordKind(BUCKET.agents, Agent, SUBJECT.agent, { markS: 3_600, watched: true });
 
 export const AgentShown = Type.Object({
   ...Agent.properties,
@@ -190,11 +184,8 @@ export type AgentPresence = Static<typeof AgentPresence>;
 /** Seconds that a presence stays without being renewed. */
 export const AGENT_PRESENCE_TTL_S = 30;
 
-export const AGENT_PRESENCE_RECORDS: RecordKind<typeof AgentPresence, IdKey> = {
-  bucket: BUCKET.agentPresence,
-  schema: AgentPresence,
-  subject: SUBJECT.agentPresence,
+export const AGENT_PRESENCE_RECORDS = recordKind(BUCKET.agentPresence, AgentPresence, SUBJECT.agentPresence, {
   ttlS: AGENT_PRESENCE_TTL_S,
   markS: 3_600,
   watched: true,
-};
+});

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from './agents.js';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
-import type { OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 
@@ -76,13 +76,10 @@ export type Identity = Static<typeof Identity>;
 export const IdentityRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ...Identity.properties });
 export type IdentityRecord = Static<typeof IdentityRecord>;
 
-export const IDENTITY_RECORDS: RecordKind<typeof IdentityRecord, OwnedKey> = {
-  bucket: BUCKET.identities,
-  schema: IdentityRecord,
-  subject: SUBJECT.identity,
+export const IDENTITY_RECORDS = recordKind(BUCKET.identities, IdentityRecord, SUBJECT.identity, {
   markS: 86_400,
   most: 20_000,
-};
+});
 
 export const IdentityRequest = Type.Object(
   {

@@ -3,7 +3,7 @@ import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { BlobRef } from '../wire/blob.js';
 import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { ExchangeLimits } from '../access/exchanges.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** The highest sequence that a number of JSON names exactly. */
 export const MOST_SEQ = Number.MAX_SAFE_INTEGER;
@@ -161,9 +161,4 @@ export type InboxAcked = Static<typeof InboxAcked>;
 export const InboxPosition = Type.Object({ v: Type.Integer({ minimum: 1 }), seq: Type.Integer({ minimum: 0 }) });
 export type InboxPosition = Static<typeof InboxPosition>;
 
-export const INBOX_POSITIONS: RecordKind<typeof InboxPosition, IdKey> = {
-  bucket: BUCKET.inboxes,
-  schema: InboxPosition,
-  subject: SUBJECT.inboxPosition,
-  markS: 1,
-};
+export const INBOX_POSITIONS = recordKind(BUCKET.inboxes, InboxPosition, SUBJECT.inboxPosition, { markS: 1 });

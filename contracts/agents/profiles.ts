@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 import { AGENT_KINDS, AgentOptions, HANDS, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
-import type { OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 
@@ -51,13 +51,10 @@ export const ProfileRecord = Type.Object({
 });
 export type ProfileRecord = Static<typeof ProfileRecord>;
 
-export const PROFILE_RECORDS: RecordKind<typeof ProfileRecord, OwnedKey> = {
-  bucket: BUCKET.profiles,
-  schema: ProfileRecord,
-  subject: SUBJECT.profile,
+export const PROFILE_RECORDS = recordKind(BUCKET.profiles, ProfileRecord, SUBJECT.profile, {
   markS: 86_400,
   most: 20_000,
-};
+});
 
 export const ProfileList = Type.Object({
   profiles: Type.Array(ProfileShown),

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
-import type { OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 
@@ -91,10 +91,4 @@ export const SharedRecord = Type.Object({
 });
 export type SharedRecord = Static<typeof SharedRecord>;
 
-export const SHARED_RECORDS: RecordKind<typeof SharedRecord, OwnedKey> = {
-  bucket: BUCKET.shared,
-  schema: SharedRecord,
-  subject: SUBJECT.shared,
-  markS: 86_400,
-  most: 20_000,
-};
+export const SHARED_RECORDS = recordKind(BUCKET.shared, SharedRecord, SUBJECT.shared, { markS: 86_400, most: 20_000 });

@@ -5,7 +5,7 @@ import { CONVERSATION_MODES, CONVERSATION_STATUSES, MOST_PARTICIPANTS, MOST_TURN
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /**
  * Why a conversation ended. `signal`: its speakers said so ([END], [TERMINATE]); `moderator`: the moderator did; `decision`: somebody asked for it;
@@ -266,13 +266,10 @@ export const ConversationRecord = Type.Object({
 });
 export type ConversationRecord = Static<typeof ConversationRecord>;
 
-export const CONVERSATION_RECORDS: RecordKind<typeof ConversationRecord, IdKey> = {
-  bucket: BUCKET.conversations,
-  schema: ConversationRecord,
-  subject: SUBJECT.conversation,
+export const CONVERSATION_RECORDS = recordKind(BUCKET.conversations, ConversationRecord, SUBJECT.conversation, {
   markS: 3_600,
   watched: true,
-};
+});
 
 /** `said`: an agent's turn. `passed`: it had nothing to say. `failed`: its turn brought nothing. `person`: a human's word. */
 export const LINE_KINDS = ['said', 'passed', 'failed', 'person'] as const;

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import type { Config } from '../config/config.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 const age = (description: string) =>
@@ -21,11 +21,7 @@ export type RetentionAges = Static<typeof RetentionAges>;
 export const RetentionRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ages: RetentionAges });
 export type RetentionRecord = Static<typeof RetentionRecord>;
 
-export const RETENTION_RECORDS: RecordKind<typeof RetentionRecord, IdKey> = {
-  bucket: BUCKET.retention,
-  schema: RetentionRecord,
-  subject: SUBJECT.retention,
-};
+export const RETENTION_RECORDS = recordKind(BUCKET.retention, RetentionRecord, SUBJECT.retention);
 
 /** Which API looks for what is old, and until when. It is an entry of `ksi_retention`. */
 export const RetentionLease = Type.Object({
@@ -35,11 +31,7 @@ export const RetentionLease = Type.Object({
 });
 export type RetentionLease = Static<typeof RetentionLease>;
 
-export const RETENTION_LEASE: RecordKind<typeof RetentionLease, readonly []> = {
-  bucket: BUCKET.retention,
-  schema: RetentionLease,
-  subject: () => SUBJECT.retentionLease,
-};
+export const RETENTION_LEASE = recordKind(BUCKET.retention, RetentionLease, () => SUBJECT.retentionLease);
 
 export const RetentionShown = Type.Object({
   enabled: Type.Boolean({ description: 'Whether anything is deleted by its age (KSI_RETENTION).' }),

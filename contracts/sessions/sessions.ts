@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { Usage } from '../access/usage.js';
-import type { IdKey, OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** A conversation: GET /sessions, GET /sessions/:id. */
 export const Session = Type.Object({
@@ -89,11 +89,7 @@ export const SessionNameRecord = Type.Object({
 });
 export type SessionNameRecord = Static<typeof SessionNameRecord>;
 
-export const SESSION_NAMES: RecordKind<typeof SessionNameRecord, OwnedKey> = {
-  bucket: BUCKET.sessions,
-  schema: SessionNameRecord,
-  subject: SUBJECT.sessionName,
-};
+export const SESSION_NAMES = recordKind(BUCKET.sessions, SessionNameRecord, SUBJECT.sessionName);
 
 /** Whose a session is that has no task: its entry in `ksi_sessions`. */
 export const SessionRecord = Type.Object({
@@ -105,11 +101,7 @@ export const SessionRecord = Type.Object({
 });
 export type SessionRecord = Static<typeof SessionRecord>;
 
-export const SESSION_RECORDS: RecordKind<typeof SessionRecord, IdKey> = {
-  bucket: BUCKET.sessions,
-  schema: SessionRecord,
-  subject: SUBJECT.sessionRecord,
-};
+export const SESSION_RECORDS = recordKind(BUCKET.sessions, SessionRecord, SUBJECT.sessionRecord);
 
 export const SessionParams = Type.Object(
   { id: Type.String({ pattern: NAME_PATTERN, description: "The session's UUID or name." }) },

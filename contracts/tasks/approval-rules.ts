@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { TOOL_RULE_PATTERN } from './tool-policy.js';
-import type { OwnedKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** Whose tasks a rule is for: those of one session, of one agent, or all of an owner. */
 export const RULE_SCOPES = ['session', 'agent', 'owner'] as const;
@@ -40,14 +40,11 @@ export const ApprovalRule = Type.Object({
 });
 export type ApprovalRule = Static<typeof ApprovalRule>;
 
-export const APPROVAL_RULES: RecordKind<typeof ApprovalRule, OwnedKey> = {
-  bucket: BUCKET.approvalRules,
-  schema: ApprovalRule,
-  subject: SUBJECT.approvalRule,
+/** An owner has few: each approval of the owner is compared with all of them. */
+export const APPROVAL_RULES = recordKind(BUCKET.approvalRules, ApprovalRule, SUBJECT.approvalRule, {
   markS: 86_400,
-  // Each approval of an owner is compared with all rules of the owner.
   most: 1_000,
-};
+});
 
 export const ApprovalRuleList = Type.Object({ rules: Type.Array(ApprovalRule) });
 export type ApprovalRuleList = Static<typeof ApprovalRuleList>;

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { TASK_STATUSES } from './states.js';
-import type { IdKey, RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** Visible ASCII: what a header can carry unchanged. */
 export const IDEMPOTENCY_KEY_PATTERN = '^[\\x21-\\x7e]{1,255}$';
@@ -27,9 +27,6 @@ export const IdempotencyRecord = Type.Object({
 });
 export type IdempotencyRecord = Static<typeof IdempotencyRecord>;
 
-export const IDEMPOTENCY_RECORDS: RecordKind<typeof IdempotencyRecord, IdKey> = {
-  bucket: BUCKET.idempotency,
-  schema: IdempotencyRecord,
-  subject: SUBJECT.idempotency,
+export const IDEMPOTENCY_RECORDS = recordKind(BUCKET.idempotency, IdempotencyRecord, SUBJECT.idempotency, {
   ttlS: 86_400,
-};
+});

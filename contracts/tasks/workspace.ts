@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { BUCKET, SUBJECT } from '../wire/names.js';
-import type { RecordKind } from '../wire/record-kind.js';
+import { recordKind } from '../wire/record-kind.js';
 
 /** `<root>` or `<root>/<folder>/…`: no empty segment, none that begins with a dot, no backslash. */
 const SEGMENT = '[A-Za-z0-9_@+ -][A-Za-z0-9._@+ -]{0,127}';
@@ -47,11 +47,7 @@ export const WorkspacePlaces = Type.Object({
 });
 export type WorkspacePlaces = Static<typeof WorkspacePlaces>;
 
-export const WORKSPACE_PLACES: RecordKind<typeof WorkspacePlaces, readonly [root: string]> = {
-  bucket: BUCKET.workspaces,
-  schema: WorkspacePlaces,
-  subject: SUBJECT.places,
-};
+export const WORKSPACE_PLACES = recordKind(BUCKET.workspaces, WorkspacePlaces, SUBJECT.places);
 
 const shown = {
   task_id: Type.Optional(Type.String({ description: "Absent: another owner's." })),

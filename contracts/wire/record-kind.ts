@@ -18,3 +18,10 @@ export interface RecordKind<S extends TSchema, Key extends readonly string[]> {
 
 export type IdKey = readonly [id: string];
 export type OwnedKey = readonly [owner: string, id: string];
+
+export const recordKind = <S extends TSchema, Key extends readonly string[]>(
+  bucket: string,
+  schema: S,
+  subject: (...key: Key) => string,
+  options: Omit<RecordKind<never, never>, 'bucket' | 'schema' | 'subject'> = {},
+): RecordKind<S, Readonly<Key>> => ({ bucket, schema, subject, ...options });
