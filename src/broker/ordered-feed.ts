@@ -141,7 +141,10 @@ export class OrderedFeed<T> {
     let prepared = first;
     try {
       for (let next = this.#waiting[0]; next !== undefined && !this.#stopped; next = this.#waiting[0]) {
-        if (next.seq > this.#seq + 1) await this.#fill(next.seq - 1);
+        if (next.seq > this.#seq + 1) {
+          this.#options.log.info({ from: this.#seq + 1, to: next.seq - 1 }, 'reading missed messages');
+          await this.#fill(next.seq - 1);
+        }
         if (next.seq > this.#seq) this.#deliver(await (prepared ?? this.#options.prepare(next)), next);
         prepared = undefined;
         this.#waiting.shift();
@@ -155,8 +158,7 @@ export class OrderedFeed<T> {
 
   /** Reads and delivers what is missing up to a sequence. */
   async #fill(upTo: number): Promise<void> {
-    const { source, prepare, log } = this.#options;
-    if (this.#started) log.info({ from: this.#seq + 1, to: upTo }, 'reading missed messages');
+    const { source, prepare } = this.#options;
     for await (const message of source.read(this.#seq, upTo)) {
       const prepared = await prepare(message);
       if (this.#stopped) return;
