@@ -7,7 +7,7 @@ import type { LeftOver } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 import { lastBySubject } from '../src/broker/read.js';
 import { parseJson } from '../src/json.js';
-import { whileUnavailable } from './certain.js';
+import { whileUnavailable } from '../src/broker/certain.js';
 import type { Folders } from './claude/folders.js';
 import type { Worktrees } from './claude/worktrees.js';
 import type { Removals } from './removals.js';

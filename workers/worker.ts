@@ -20,7 +20,7 @@ import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
 import { NO_LIMITS } from './attempt/tools.js';
-import { whileUnavailable } from './certain.js';
+import { whileUnavailable } from '../src/broker/certain.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
 import { DeletedSessions } from './deleted-sessions.js';

@@ -54,8 +54,12 @@ export const statusOfEvent = (type: string): TaskStatus | undefined => byEvent.g
 export const statusOfSubject = (subject: string): TaskStatus | undefined =>
   byToken.get(subject.slice(subject.lastIndexOf('.') + 1));
 
+/** The states that a new task may begin with. */
+const FIRST: readonly TaskStatus[] = ['scheduled', 'queued'];
+
 /** An ended task has its one outcome and never changes again. */
 export const isEnded = (status: TaskStatus): boolean => TASK_STATES[status].to.length === 0;
 
-export const mayFollow = (from: TaskStatus, to: TaskStatus): boolean =>
-  (TASK_STATES[from].to as readonly TaskStatus[]).includes(to);
+/** @param from undefined: the task is new. */
+export const mayFollow = (from: TaskStatus | undefined, to: TaskStatus): boolean =>
+  (from === undefined ? FIRST : (TASK_STATES[from].to as readonly TaskStatus[])).includes(to);

@@ -3,7 +3,7 @@ import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from './blobs.js';
 import { commandOf } from './commands.js';
 import type { Broker } from './connect.js';
-import { isBrokerError } from './errors.js';
+import { publishExpecting } from './publish.js';
 import { lastBySubject, type Stored } from './read.js';
 
 /**
@@ -16,12 +16,7 @@ export async function keepCommand(broker: Broker, taskId: string, payload: Uint8
   const subject = SUBJECT.ended(taskId);
   const headers = { [HEADER.taskId]: taskId };
   await broker.optional.store('ended_command', taskId, payload.byteLength, async () => {
-    try {
-      await broker.publisher.publish({ subject, payload, headers, expect: { filter: subject, seq: 0 } });
-    } catch (error) {
-      // It is there.
-      if (!isBrokerError(error, 'conflict')) throw error;
-    }
+    await publishExpecting(broker, { subject, payload, headers, expect: { filter: subject, seq: 0 } });
   });
 }
 

@@ -35,16 +35,16 @@ export function asEvent(value: unknown): StoredEvent | undefined {
  * How an event is published so that KSI_EVENTS stores it as `subject` (`ksi.events.…`).
  * @param expect on the *stored* subjects; on the ingest ones it would always pass (docs/design/broker-protocol.md#stored-subjects).
  */
-export const eventPublication = (
+export const eventPublication = <E extends Expectation | undefined = undefined>(
   event: StoredEvent,
   subject: string,
-  expect?: Expectation,
+  expect?: E,
   traceparent?: string,
-): Publication => ({
+): Publication & { readonly msgId: string; readonly expect: E } => ({
   subject: SUBJECT.ingest(subject),
   payload: JSON.stringify(event),
   msgId: event.id,
-  expect,
+  expect: expect as E,
   headers: {
     [HEADER.type]: event.type,
     ...(traceparent === undefined || traceparent === '' ? {} : { [HEADER.traceparent]: traceparent }),

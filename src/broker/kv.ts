@@ -1,7 +1,6 @@
 import { HEADER } from '../../contracts/wire/names.js';
 import type { Broker } from './connect.js';
-import { isBrokerError } from './errors.js';
-import type { Publication } from './publish.js';
+import { publishExpecting, type Expectation } from './publish.js';
 import { lastBySubject } from './read.js';
 
 /** An entry of a KV bucket as it stands. */
@@ -28,7 +27,8 @@ export const putEntry = (
   subject: string,
   payload: string,
   expected: number | undefined,
-): Promise<number | undefined> => write(broker, { subject, payload }, expected);
+): Promise<number | undefined> =>
+  publishExpecting(broker, { subject, payload, expect: expectationOf(subject, expected) });
 
 /** Leaves a mark. @param ttlS seconds until the mark expires; 0: never. @returns as `putEntry`. @throws {BrokerError} */
 export const deleteEntry = (
@@ -38,20 +38,8 @@ export const deleteEntry = (
   ttlS: number,
 ): Promise<number | undefined> => {
   const headers = { [HEADER.kvOperation]: 'DEL', ...(ttlS > 0 ? { [HEADER.ttl]: `${ttlS}s` } : {}) };
-  return write(broker, { subject, payload: '', headers }, expected);
+  return publishExpecting(broker, { subject, payload: '', headers, expect: expectationOf(subject, expected) });
 };
 
-async function write(
-  { publisher }: Broker,
-  publication: Publication,
-  expected: number | undefined,
-): Promise<number | undefined> {
-  const { subject } = publication;
-  try {
-    const expect = expected === undefined ? undefined : { filter: subject, seq: expected };
-    return (await publisher.publish({ ...publication, expect })).seq;
-  } catch (error) {
-    if (!isBrokerError(error, 'conflict')) throw error;
-    return undefined;
-  }
-}
+const expectationOf = (subject: string, expected: number | undefined): Expectation | undefined =>
+  expected === undefined ? undefined : { filter: subject, seq: expected };

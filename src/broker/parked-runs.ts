@@ -1,12 +1,12 @@
-import type { EventData, StoredEvent } from '../../contracts/events/events.js';
 import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
-import { parseJson } from '../json.js';
+import { isEnded } from '../../contracts/tasks/states.js';
 import type { Broker } from './connect.js';
-import { isBrokerError } from './errors.js';
+import { contend } from './contention.js';
+import { publishExpecting } from './publish.js';
 import { bySequence, deleteMessage, lastBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule, putSchedule } from './schedules.js';
 import { asRun, queueOf, releaseSession, type StandingTask } from './session-queue.js';
+import { dataIn, lastState } from './task-states.js';
 import { sessionsWaitingForPlaces, waitsForPlace } from './workspace-records.js';
 
 /**
@@ -14,9 +14,6 @@ import { sessionsWaitingForPlaces, waitsForPlace } from './workspace-records.js'
  * brings them back. Of two run messages of a task the later one counts, always: the earlier is only deleted. So each
  * step may be repeated by anybody, after a crash between any two.
  */
-
-/** How often a compare-and-set is tried again before the sweeper is left to do it. */
-const MAX_TRIES = 50;
 
 export interface TaskRef {
   readonly taskId: string;
@@ -52,26 +49,22 @@ export async function park(
   root?: string,
 ): Promise<boolean> {
   const filter = SUBJECT.session(task.sessionId);
-  for (let tries = 1; ; tries++) {
+  const subject = SUBJECT.parked(queueOf(run), task.sessionId);
+  const isIts = await contend(async () => {
     // In this order: what comes later makes the expectation on `last` fail.
     const last = await lastBySubject(broker, STREAM.commands, filter);
     const current = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(task.sessionId));
     if (last === undefined || current === undefined || current.header(HEADER.taskId) !== task.taskId) return false;
-    if (current.seq > run.seq) break;
-    try {
-      const subject = SUBJECT.parked(queueOf(run), task.sessionId);
-      const parked = asRun(run, subject, { filter, seq: last.seq });
-      const waits = root === undefined ? {} : { [HEADER.workspaceRoot]: root };
-      await broker.publisher.publish({ ...parked, headers: { ...parked.headers, ...waits } });
-      break;
-    } catch (error) {
-      // A lost acknowledgement looks like a conflict too; the next look tells.
-      if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
-    }
-  }
+    if (current.seq > run.seq) return true;
+    // After a lost acknowledgement this is refused too; the next look finds the parked run.
+    const parked = asRun(run, subject, { filter, seq: last.seq });
+    const waits = root === undefined ? {} : { [HEADER.workspaceRoot]: root };
+    const stored = await publishExpecting(broker, { ...parked, headers: { ...parked.headers, ...waits } });
+    return stored === undefined ? undefined : true;
+  });
   // A cancellation that still saw the old run is found here, a later one finds the parked run. So is a workspace that has become free.
-  await keepParked(broker, task);
-  return true;
+  if (isIts) await keepParked(broker, task);
+  return isIts;
 }
 
 export type Woken =
@@ -98,7 +91,7 @@ export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> 
  */
 export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clock.now()): Promise<Woken> {
   const filter = SUBJECT.session(task.sessionId);
-  for (let tries = 1; ; tries++) {
+  return contend<Woken>(async () => {
     const last = await lastBySubject(broker, STREAM.commands, filter);
     const parked = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionParked(task.sessionId));
     if (last === undefined || parked === undefined || parked.header(HEADER.taskId) !== task.taskId)
@@ -117,16 +110,12 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
     if (state === 'running') return { kind: 'gone' };
     if (state === 'held') return { kind: 'held' };
     if (state > now) return { kind: 'early', dueAt: state };
-    try {
-      const subject = SUBJECT.run(queueOf(parked), 'next', task.sessionId);
-      await broker.publisher.publish(asRun(parked, subject, { filter, seq: last.seq }));
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
-      continue;
-    }
+    const subject = SUBJECT.run(queueOf(parked), 'next', task.sessionId);
+    const stored = await publishExpecting(broker, asRun(parked, subject, { filter, seq: last.seq }));
+    if (stored === undefined) return undefined;
     await removeParked(broker, task, parked.seq);
     return { kind: 'awake' };
-  }
+  });
 }
 
 /**
@@ -134,17 +123,13 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
  * has an earlier run message goes on (its worker stood still between its last look and parking the run): how that ends decides.
  */
 async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<number | 'running' | 'held' | 'ended'> {
-  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-  const status = last === undefined ? undefined : statusOfSubject(last.subject);
-  if (status !== undefined && isEnded(status)) return 'ended';
+  const state = await lastState(broker, taskId);
+  if (isEnded(state.status)) return 'ended';
   const root = parked.header(HEADER.workspaceRoot);
-  if (root !== '' && status !== 'running') return (await waitsForPlace(broker, root, taskId)) ? 'held' : 0;
-  if (last === undefined || status === undefined) return 0;
-  // A bad event must not hold its session up for ever: the run is woken, and its attempt decides.
-  const { data = {} } = (parseJson(last.data) ?? {}) as Partial<StoredEvent>;
-  if (status === 'retrying') return Date.parse((data as Partial<EventData<'SPAWN_RETRY'>>).retry_at ?? '') || 0;
-  if (status !== 'running') return 0;
-  const { run } = data as Partial<EventData<'SPAWN_START'>>;
+  if (root !== '' && state.status !== 'running') return (await waitsForPlace(broker, root, taskId)) ? 'held' : 0;
+  // A malformed event must not hold up its session for ever: the run is woken, and its attempt decides.
+  if (state.status === 'retrying') return Date.parse(dataIn(state, 'retrying').retry_at ?? '') || 0;
+  const { run } = dataIn(state, 'running');
   return run !== undefined && run.seq < parked.seq && (await isThere(broker, run.seq)) ? 'running' : 0;
 }
 

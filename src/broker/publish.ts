@@ -10,7 +10,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { HEADER } from '../../contracts/wire/names.js';
 import type { Clock } from '../clock.js';
 import { parseJson } from '../json.js';
-import { BrokerError, brokerErrorOf, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';
+import { BrokerError, brokerErrorOf, isBrokerError, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';
 
 /** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
 export interface Expectation {
@@ -27,6 +27,9 @@ export interface Publication {
   expect?: Expectation | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
 }
+
+/** A publication that is refused as a `conflict` when another writer was first. */
+export type ExpectingPublication = Publication & { readonly msgId: string; readonly expect: Expectation };
 
 export interface PublishAck {
   stream: string;
@@ -243,4 +246,17 @@ function parseAck(msg: Msg): PublishAck | BrokerError {
   if (body.stream === undefined || body.seq === undefined)
     return new BrokerError('refused', 'The acknowledgement is not understood');
   return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true };
+}
+
+/** @returns the message's sequence; undefined: another writer was first. @throws {BrokerError} */
+export async function publishExpecting(
+  { publisher }: { readonly publisher: Pick<Publisher, 'publish'> },
+  publication: Publication,
+): Promise<number | undefined> {
+  try {
+    return (await publisher.publish(publication)).seq;
+  } catch (error) {
+    if (!isBrokerError(error, 'conflict')) throw error;
+    return undefined;
+  }
 }

@@ -1,12 +1,14 @@
 import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type Lane } from '../../contracts/wire/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
+import { isEnded } from '../../contracts/tasks/states.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
 import { keepCommand } from './ended-commands.js';
 import { isBrokerError, type BrokerError } from './errors.js';
-import type { Publication, PublishAck } from './publish.js';
+import { contend } from './contention.js';
+import { publishExpecting, type Expectation, type ExpectingPublication, type Publication } from './publish.js';
 import { deleteMessage, lastBySubject, nextBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule } from './schedules.js';
+import { lastState } from './task-states.js';
 
 /**
  * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
@@ -28,7 +30,7 @@ export interface TaskMessage {
 }
 
 /** The direct run of a task: refused (`conflict`) when anything of its session stands or waits. */
-export const directRun = (task: TaskMessage, lane: Lane): Publication => ({
+export const directRun = (task: TaskMessage, lane: Lane): ExpectingPublication => ({
   subject: SUBJECT.run(task.queue, lane, task.sessionId),
   payload: task.payload,
   msgId: task.taskId,
@@ -50,30 +52,24 @@ export async function placeOf(
 
 /**
  * Stores a task behind all that its session holds.
- * @param again it may stand there already, from another process: then it is left there.
+ * @param again another process may have stored the task: then its place is kept.
  * @throws {BrokerError}
  */
-export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<PublishAck> {
+export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<void> {
   const filter = SUBJECT.session(task.sessionId);
-  for (let tries = 1; ; tries++) {
+  let mayStand = again;
+  await contend<number | true>(async () => {
     const last = await lastBySubject(broker, STREAM.commands, filter);
-    const place = again ? await placeOf(broker, task) : undefined;
-    if (place !== undefined) return { stream: STREAM.commands, seq: place.seq, duplicate: true };
-    try {
-      return await broker.publisher.publish({
-        subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),
-        payload: task.payload,
-        headers: { ...task.headers, [HEADER.taskId]: task.taskId },
-        expect: { filter, seq: last?.seq ?? 0 },
-      });
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      // A lost acknowledgement looks like a conflict too.
-      const mine = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', task.taskId, task.sessionId));
-      if (mine !== undefined) return { stream: STREAM.commands, seq: mine.seq, duplicate: true };
-      if (tries >= MAX_TRIES) throw error;
-    }
-  }
+    if (mayStand && (await placeOf(broker, task)) !== undefined) return true;
+    // The repeat of a write whose acknowledgement was lost is refused.
+    mayStand = true;
+    return publishExpecting(broker, {
+      subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),
+      payload: task.payload,
+      headers: { ...task.headers, [HEADER.taskId]: task.taskId },
+      expect: { filter, seq: last?.seq ?? 0 },
+    });
+  });
 }
 
 export interface Promoted {
@@ -111,19 +107,19 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
     }
-    try {
-      const subject = SUBJECT.run(queueOf(oldest), 'next', sessionId);
-      await broker.publisher.publish(asRun(oldest, subject, { filter, seq: last.seq }));
-      return { taskId, waitingSeq: oldest.seq };
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-    }
+    const subject = SUBJECT.run(queueOf(oldest), 'next', sessionId);
+    const stored = await publishExpecting(broker, asRun(oldest, subject, { filter, seq: last.seq }));
+    if (stored !== undefined) return { taskId, waitingSeq: oldest.seq };
   }
   return undefined;
 }
 
 /** The message that stands for a task, run again under another subject of its session. */
-export const asRun = (stored: StandingTask, subject: string, expect: Publication['expect']): Publication => {
+export const asRun = (
+  stored: StandingTask,
+  subject: string,
+  expect: Expectation,
+): Publication & { readonly expect: Expectation } => {
   const headers = Object.fromEntries(
     FORWARDED.map((name) => [name, stored.header(name)]).filter(([, value]) => value !== ''),
   );
@@ -137,10 +133,7 @@ export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
 export const queueOf = ({ subject }: Pick<Stored, 'subject'>): string => subject.split('.')[3] ?? '';
 
 async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boolean> {
-  if (taskId === undefined) return false;
-  const state = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-  const status = state === undefined ? undefined : statusOfSubject(state.subject);
-  return status !== undefined && isEnded(status);
+  return taskId !== undefined && isEnded((await lastState(broker, taskId)).status);
 }
 
 /**

@@ -1,5 +1,4 @@
-import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { isEnded, statusOfSubject, type TaskStatus } from '../../contracts/tasks/states.js';
+import { isEnded } from '../../contracts/tasks/states.js';
 import {
   rootOf,
   type WorkspacePlaces,
@@ -9,8 +8,8 @@ import {
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';
 import { wakeParked } from './parked-runs.js';
-import { lastBySubject } from './read.js';
 import { placeOf } from './session-queue.js';
+import { lastState } from './task-states.js';
 import { changePlaces, readPlaces, rootsWithPlaces } from './workspace-records.js';
 import { enter, lend, letIn, toTheEnd, without } from './workspace-rules.js';
 
@@ -141,14 +140,14 @@ async function wake(broker: Broker, task: Parameters<typeof wakeParked>[1]): Pro
 
 /** Whether its run stands in the queue, and its task has no outcome. */
 async function mayStart(broker: Broker, task: WorkspaceWaiter): Promise<boolean> {
-  return (await hasRun(broker, task)) && !isEnded((await statusOf(broker, task)) ?? 'queued');
+  return (await hasRun(broker, task)) && !isEnded((await lastState(broker, task.task_id)).status);
 }
 
 /** `in`: it has its place still. An ended one has, as long as its run stands: what it started may be alive. `late`: it has not started in its time. */
 async function standingOf(broker: Broker, writer: WorkspaceWriter): Promise<'in' | 'late' | 'out'> {
   if (!(await hasRun(broker, writer))) return 'out';
   if (writer.until > broker.clock.now()) return 'in';
-  const status = (await statusOf(broker, writer)) ?? 'queued';
+  const { status } = await lastState(broker, writer.task_id);
   if (status === 'running' || isEnded(status)) return 'in';
   // Between two attempts it comes by itself, in its time.
   return status === 'retrying' ? 'out' : 'late';
@@ -156,8 +155,3 @@ async function standingOf(broker: Broker, writer: WorkspaceWriter): Promise<'in'
 
 const hasRun = async (broker: Broker, { task_id: taskId, session_id: sessionId }: WorkspaceWaiter): Promise<boolean> =>
   (await placeOf(broker, { taskId, sessionId }))?.kind === 'run';
-
-async function statusOf(broker: Broker, { task_id: id }: WorkspaceWaiter): Promise<TaskStatus | undefined> {
-  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(id));
-  return last === undefined ? undefined : statusOfSubject(last.subject);
-}

@@ -1,9 +1,10 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
+import { isEnded } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIn } from '../broker/events.js';
-import { lastBySubject, streamPosition } from '../broker/read.js';
+import { streamPosition } from '../broker/read.js';
 import { placeOf } from '../broker/session-queue.js';
+import { lastState } from '../broker/task-states.js';
 import { readStream } from '../broker/replay.js';
 import { findingsOf, type Finding } from './finding.js';
 import { Invariants } from './invariants.js';
@@ -70,9 +71,8 @@ async function* checkLost(broker: Broker, seen: Invariants, now: number): AsyncG
     if (now - Date.parse(at) < GRACE_MS) continue;
     // In this order: whatever has left the queue has its outcome by the second look.
     if ((await placeOf(broker, { taskId, sessionId })) !== undefined) continue;
-    const state = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-    const status = statusOfSubject(state?.subject ?? '');
-    if (status !== undefined && !isEnded(status)) lost.push(taskId);
+    const { status, seq } = await lastState(broker, taskId);
+    if (seq > 0 && !isEnded(status)) lost.push(taskId);
   }
   yield lost.length === 0
     ? ok('open tasks', `${open}, each in the queue`)

@@ -1,9 +1,13 @@
-import type { EventData, EventType } from '../../contracts/events/events.js';
+import { EVENT_DATA, type EventData, type EventType } from '../../contracts/events/events.js';
 import type { Task } from '../../contracts/tasks/task.js';
 import { DEFAULT_QUEUE } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/tasks/states.js';
+import { identityOf, type TaskIdentity } from '../broker/task-states.js';
+import { taken } from '../taken.js';
+
+const QUEUED = EVENT_DATA.SPAWN_QUEUED.properties;
 
 /** A task as the read model keeps it. */
 export interface TaskRow extends Task {
@@ -40,25 +44,7 @@ type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: Ev
 
 /** What each state event adds to the row beside its status. */
 const CHANGES: { [T in EventType]?: Change<T> } = {
-  SPAWN_QUEUED: (row, { data, timestamp }) => ({
-    ...row,
-    queue: data.queue,
-    priority: data.priority,
-    prompt_preview: data.prompt_preview,
-    created_at: timestamp,
-    ...(data.model === undefined ? {} : { model: data.model }),
-    ...(data.token_id === undefined ? {} : { token_id: data.token_id }),
-    ...(data.start_by === undefined ? {} : { start_by: data.start_by }),
-    ...(data.workspace === undefined ? {} : { workspace: data.workspace }),
-    ...(data.metadata === undefined ? {} : { metadata: data.metadata }),
-    ...(data.fork_of === undefined ? {} : { fork_of: data.fork_of }),
-    ...(data.retry_of === undefined ? {} : { retry_of: data.retry_of }),
-    ...(data.agent_id === undefined ? {} : { agent_id: data.agent_id }),
-    ...(data.message === undefined ? {} : { message: data.message }),
-    ...(data.depth === undefined ? {} : { depth: data.depth }),
-    ...(data.spawned_by === undefined ? {} : { spawned_by: data.spawned_by }),
-    ...(data.exchange_id === undefined ? {} : { exchange_id: data.exchange_id }),
-  }),
+  SPAWN_QUEUED: (row, { data, timestamp }) => ({ ...row, ...taken(data, QUEUED), created_at: timestamp }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: (row, { data, timestamp }) => ({
     ...row,
@@ -92,53 +78,28 @@ const servers = ({ mcp_servers: states }: Pick<Task, 'mcp_servers'>): Pick<Task,
   states === undefined ? {} : { mcp_servers: states };
 
 /** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
-function unknownTask({ data, timestamp }: StateEvent): TaskRow {
-  const { task_id, session_id, session_name, agent_id, owner } = data as {
-    task_id: string;
-    session_id: string;
-    session_name?: string;
-    agent_id?: string;
-    owner: string;
-  };
-  return {
-    task_id,
-    session_id,
-    ...(session_name === undefined ? {} : { session_name }),
-    ...(agent_id === undefined ? {} : { agent_id }),
-    owner,
-    status: 'queued',
-    queue: DEFAULT_QUEUE,
-    priority: 'normal',
-    prompt_preview: '',
-    created_at: timestamp,
-    attempt: 0,
-    state_seq: 0,
-  };
-}
+const unknownTask = ({ data, timestamp }: StateEvent): TaskRow => ({
+  ...identityOf(data as unknown as TaskIdentity),
+  status: 'queued',
+  queue: DEFAULT_QUEUE,
+  priority: 'normal',
+  prompt_preview: '',
+  created_at: timestamp,
+  attempt: 0,
+  state_seq: 0,
+});
 
-/** The row of a task of which only the command is known yet. */
-export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow => ({
-  task_id: command.task_id,
-  session_id: command.session_id,
-  ...(command.session_name === undefined ? {} : { session_name: command.session_name }),
-  owner: command.owner,
-  status,
-  queue: command.queue,
-  priority: command.priority,
-  ...(command.model === undefined ? {} : { model: command.model }),
+/** What SPAWN_QUEUED says of a command. */
+export const queuedData = (command: SpawnCommand): EventData<'SPAWN_QUEUED'> => ({
+  ...taken(command, QUEUED),
   prompt_preview: previewOf(command.prompt),
-  ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
-  ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
-  ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
-  ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
-  ...(command.agent_id === undefined ? {} : { agent_id: command.agent_id }),
-  ...(command.message === undefined ? {} : { message: command.message }),
-  ...(command.depth === undefined ? {} : { depth: command.depth }),
-  ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
-  ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
+});
+
+/** The row of a task of which only the command is known. */
+export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow => ({
+  ...queuedData(command),
+  status,
   created_at: command.accepted_at,
-  ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
-  ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
   attempt: 0,
   state_seq: 0,
 });

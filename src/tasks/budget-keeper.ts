@@ -2,15 +2,14 @@ import type { Logger } from 'pino';
 import type { Usage } from '../../contracts/access/usage.js';
 import type { TaskStatus } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
+import { identityOf, lastState, transition } from '../broker/task-states.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { EventHub } from '../events/hub.js';
 import type { TaskRow } from '../store/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
 import type { Budget, Spender } from '../access/budgets.js';
-import { storeCancelled } from './steer/store-cancelled.js';
 import { withdraw } from './steer/withdraw.js';
-import { lastStateOf } from './state.js';
 
 export interface BudgetKeeperOptions {
   readonly broker: Broker;
@@ -104,11 +103,12 @@ export class BudgetKeeper {
     }
   }
 
-  /** @returns false when it has begun, or ended, or another API was first. */
+  /** @returns false when the task has begun or ended, or another API was first. */
   async #cancelOne(row: TaskRow): Promise<boolean> {
     const { broker } = this.#options;
-    const { status, seq } = await lastStateOf(broker, row.task_id);
-    if (!NOT_BEGUN.includes(status)) return false;
-    return storeCancelled(broker, row, seq, { reason: 'budget_exceeded' });
+    const state = await lastState(broker, row.task_id);
+    if (!NOT_BEGUN.includes(state.status)) return false;
+    const data = { ...identityOf(row), reason: 'budget_exceeded' as const };
+    return (await transition(broker, state, 'cancelled', data)) !== undefined;
   }
 }

@@ -1,13 +1,9 @@
 import type { Logger } from 'pino';
-import { SUBJECT } from '../../contracts/wire/names.js';
-import { mayFollow, TASK_STATES } from '../../contracts/tasks/states.js';
+import { mayFollow } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
-import { eventPublication, newEvent } from '../broker/events.js';
+import { identityOf, lastState, transition } from '../broker/task-states.js';
 import type { TaskRow } from '../store/projection.js';
 import type { ReadModel } from '../store/read-model.js';
-import { identityOf } from './accept/prepared.js';
-import { lastStateOf } from './state.js';
 import { withdraw } from './steer/withdraw.js';
 
 /** The rest waits for the next sweep, so that one API doesn't stand still for it, nor the broker. */
@@ -37,23 +33,12 @@ export class Expirer {
     return expired;
   }
 
-  /** @returns false when it has started, or ended, or another API was first. */
+  /** @returns false when the task has started or ended, or another API was first. */
   async #expire(row: TaskRow): Promise<boolean> {
-    const { status, seq } = await lastStateOf(this.#broker, row.task_id);
-    if (row.start_by === undefined || !mayFollow(status, 'expired')) return false;
-    const event = newEvent(this.#broker.clock, 'SPAWN_EXPIRED', {
-      ...identityOf(row),
-      queue_timeout_s: (Date.parse(row.start_by) - Date.parse(row.created_at)) / 1_000,
-    });
-    const expect = { filter: SUBJECT.taskStates(row.task_id), seq };
-    try {
-      await this.#broker.publisher.publish(
-        eventPublication(event, SUBJECT.taskState(row.task_id, TASK_STATES.expired.token), expect),
-      );
-      return true;
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-      return false;
-    }
+    const state = await lastState(this.#broker, row.task_id);
+    if (row.start_by === undefined || !mayFollow(state.status, 'expired')) return false;
+    const queue_timeout_s = (Date.parse(row.start_by) - Date.parse(row.created_at)) / 1_000;
+    const data = { ...identityOf(row), queue_timeout_s };
+    return (await transition(this.#broker, state, 'expired', data)) !== undefined;
   }
 }

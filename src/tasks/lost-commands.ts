@@ -3,12 +3,11 @@ import { STREAM } from '../../contracts/wire/names.js';
 import { isEnded, TASK_STATUSES } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
 import { placeOf } from '../broker/session-queue.js';
+import { dataIn, identityOf, lastState, transition } from '../broker/task-states.js';
 import type { TopologyKeeper } from '../broker/topology-keeper.js';
 import type { TaskRow } from '../store/projection.js';
 import { firstIdAt, type ReadModel } from '../store/read-model.js';
 import { mayRun } from './steer/control.js';
-import { storeCancelled } from './steer/store-cancelled.js';
-import { lastStateOf } from './state.js';
 
 export interface LostCommandsOptions {
   readonly broker: Broker;
@@ -62,10 +61,12 @@ export class LostCommands {
     const { broker, log } = this.#options;
     const { task_id: taskId, session_id: sessionId } = row;
     // Before its place is looked for: whoever stores the command again expects the state as it is now.
-    const { status, seq, process } = await lastStateOf(broker, taskId);
-    if (isEnded(status) || (await placeOf(broker, { taskId, sessionId })) !== undefined) return false;
-    if (status === 'running' && (await mayRun(broker, { process, taskId }))) return false;
-    const cancelled = await storeCancelled(broker, row, seq, { reason: 'command_lost' });
+    const state = await lastState(broker, taskId);
+    if (isEnded(state.status) || (await placeOf(broker, { taskId, sessionId })) !== undefined) return false;
+    const { process } = dataIn(state, 'running');
+    if (state.status === 'running' && (await mayRun(broker, { process, taskId }))) return false;
+    const data = { ...identityOf(row), reason: 'command_lost' as const };
+    const cancelled = (await transition(broker, state, 'cancelled', data)) !== undefined;
     if (cancelled) log.warn({ task_id: taskId }, 'the task is cancelled, as its command was lost with KSI_COMMANDS');
     return cancelled;
   }

@@ -8,7 +8,7 @@ import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readConfig } from '../../src/config/load.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../workers/certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
 import { systemClock } from '../../src/clock.js';

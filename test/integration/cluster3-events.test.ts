@@ -7,7 +7,7 @@ import { newEvent, eventPublication } from '../../src/broker/events.js';
 import { lastBySubject, streamPosition } from '../../src/broker/read.js';
 import { EventHub } from '../../src/events/hub.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../workers/certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 import { systemClock } from '../../src/clock.js';

@@ -6,7 +6,7 @@ import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { brokerErrorOf, isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
-import { publishCertainly } from '../../workers/certain.js';
+import { publishCertainly } from '../../src/broker/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 

@@ -8,7 +8,7 @@ import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, sourceOf, type Stored } from '../../src/broker/read.js';
 import { SourceWatch } from '../../src/broker/source-watch.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../workers/certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 

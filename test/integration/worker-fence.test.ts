@@ -6,7 +6,7 @@ import { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { Workspaces } from '../../src/workspaces/roots.js';
 import { claimTask, type Claim } from '../../workers/attempt/claim.js';
-import type { TaskIdentity } from '../../workers/attempt/command.js';
+import type { TaskIdentity } from '../../src/broker/task-states.js';
 import { AttemptEvents } from '../../workers/attempt/events.js';
 import { Lease } from '../../workers/attempt/lease.js';
 import { Stopped } from '../../workers/attempt/stop.js';

@@ -9,7 +9,7 @@ import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import type { OutboxItem } from '../../workers/attempt/outbox.js';
+import type { OutboxItem } from '../../workers/journal/outbox.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { Journal } from '../../workers/journal/journal.js';

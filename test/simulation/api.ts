@@ -1,7 +1,8 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { isEnded, statusOfSubject, TASK_STATES } from '../../contracts/tasks/states.js';
-import { NotAccepted, type TaskIdentity } from '../../src/tasks/accept/not-accepted.js';
+import { NotAccepted } from '../../src/tasks/accept/not-accepted.js';
+import type { TaskIdentity } from '../../src/broker/task-states.js';
 import { Due } from '../../src/tasks/due.js';
 import { Canceller } from '../../src/tasks/steer/cancel.js';
 import { Sweeper } from '../../src/tasks/sweeper.js';

@@ -1,4 +1,4 @@
-import type { OutboxItem } from '../../workers/attempt/outbox.js';
+import type { OutboxItem } from '../../workers/journal/outbox.js';
 import type { Held, Journal } from '../../workers/journal/journal.js';
 import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';

@@ -8,7 +8,7 @@ import { isStale, positionOf, type TaskStateEvent } from '../../workers/attempt/
 let seq = 0;
 const state = (type: string, data: object = {}): TaskStateEvent => ({
   seq: ++seq,
-  status: statusOfEvent(type),
+  status: statusOfEvent(type) ?? 'queued',
   event: { v: 1, id: String(seq), type, timestamp: '', data } as unknown as StoredEvent,
 });
 const start = (attempt: number) =>

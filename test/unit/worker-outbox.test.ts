@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { newEvent } from '../../src/broker/events.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { JournaledOutbox } from '../../workers/journal/journaled-outbox.js';
-import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/attempt/outbox.js';
+import { batchLength, MemoryOutbox, type OutboxItem } from '../../workers/journal/outbox.js';
 import { systemClock } from '../../src/clock.js';
 
 const item = (name: string, bytes = 1): OutboxItem => ({

@@ -1,13 +1,10 @@
 import { once } from 'node:events';
 import type { Logger } from 'pino';
-import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { TASK_STATES } from '../../contracts/tasks/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
-import { eventPublication, newEvent } from '../../src/broker/events.js';
-import { publishCertainly } from '../certain.js';
 import type { WorkerContext } from '../context.js';
 import type { Held } from '../journal/journal.js';
+import { endLostAttempt } from '../journal/lost-attempt.js';
 
 /** An outage that lasts longer is not waited for: whoever takes the task over then says that its worker was lost. */
 const LONGEST_OUTAGE_MS = 600_000;
@@ -18,25 +15,14 @@ const LONGEST_OUTAGE_MS = 600_000;
  * its start is not the task's last state.
  */
 export async function tellBrokerLost(
-  { identity, attempt, startSeq }: Held,
+  held: Held,
   { broker, workerId, shutdown, log }: Pick<WorkerContext, 'broker' | 'workerId' | 'shutdown'> & { log: Logger },
 ): Promise<void> {
   const signal = AbortSignal.any([shutdown, broker.clock.deadline(LONGEST_OUTAGE_MS)]);
-  const { task_id: taskId } = identity;
-  const reason = 'broker_lost' as const;
-  const event = newEvent(broker.clock, 'SPAWN_RETRY', {
-    ...identity,
-    attempt,
-    reason,
-    worker_id: workerId,
-    counted: false,
-  });
-  const expect = { filter: SUBJECT.taskStates(taskId), seq: startSeq };
-  const publication = eventPublication(event, SUBJECT.taskState(taskId, TASK_STATES.retrying.token), expect);
   try {
     // What is published before is lost, and the loss noticed too late: others are quick to take the task over.
     await connected(broker, signal);
-    const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId: event.id, expect }, signal);
+    const seq = await endLostAttempt(broker, held, 'broker_lost', workerId, signal);
     if (seq === undefined) log.info('the task was taken over while the broker was away');
   } catch (error) {
     if (!signal.aborted && !isBrokerError(error)) throw error;

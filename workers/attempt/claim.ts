@@ -1,18 +1,27 @@
-import type { EventData, EventType } from '../../contracts/events/events.js';
+import type { EventData } from '../../contracts/events/events.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { TASK_STATES } from '../../contracts/tasks/states.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { eventIn, eventPublication, newEvent } from '../../src/broker/events.js';
+import { eventIn } from '../../src/broker/events.js';
 import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { queueOf } from '../../src/broker/session-queue.js';
-import { publishCertainly, whileUnavailable } from '../certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { rewindTranscript, transcriptEnd } from '../claude/transcripts.js';
 import type { WorkerContext } from '../context.js';
+import { endLostAttempt } from '../journal/lost-attempt.js';
 import { taskError } from '../outcome.js';
 import { pauseMs, type EffectivePolicy } from '../policy.js';
-import type { TaskIdentity } from './command.js';
+import {
+  lastState,
+  transition,
+  type LastState,
+  type Predecessor,
+  type StateData,
+  type StoredStatus,
+  type TaskIdentity,
+} from '../../src/broker/task-states.js';
 import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
 import type { WorkspacePlace } from './workspace-place.js';
 
@@ -77,9 +86,8 @@ export async function claimTask(
       return { kind: 'lost' };
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
-    const publish = publisherOf(context, identity, delivery.header(HEADER.traceparent), signal);
-    const queue = queueOf(delivery);
-    const claiming = { context, identity, run, queue, publish, signal, alone, place };
+    const traceparent = delivery.header(HEADER.traceparent);
+    const claiming = { context, identity, run, queue: queueOf(delivery), traceparent, signal, alone, place };
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
@@ -90,98 +98,84 @@ export async function claimTask(
 const superseded = (broker: Broker, { task_id: taskId, session_id: sessionId }: TaskIdentity, seq: number) =>
   isSuperseded(broker, { taskId, sessionId }, seq);
 
-type PublishState = <T extends EventType>(
-  type: T,
-  token: string,
-  data: Omit<EventData<T>, keyof TaskIdentity>,
-  expectSeq: number,
-) => Promise<{ id: string; seq: number } | undefined>;
-
-function publisherOf(
-  { broker }: WorkerContext,
-  identity: TaskIdentity,
-  traceparent: string,
-  signal: AbortSignal,
-): PublishState {
-  return async (type, token, data, expectSeq) => {
-    const event = newEvent(broker.clock, type, { ...identity, ...data } as EventData<typeof type>);
-    const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: expectSeq };
-    const publication = eventPublication(event, SUBJECT.taskState(identity.task_id, token), expect, traceparent);
-    const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId: event.id, expect }, signal);
-    return seq === undefined ? undefined : { id: event.id, seq };
-  };
-}
-
 interface Claiming {
   readonly context: WorkerContext;
   readonly identity: TaskIdentity;
   readonly run: EventData<'SPAWN_START'>['run'];
-  readonly publish: PublishState;
+  readonly traceparent: string;
   readonly signal: AbortSignal;
   readonly queue: string;
   readonly alone: boolean;
   readonly place: WorkspacePlace | undefined;
 }
 
+/** @returns undefined when another writer changed the task's state first. */
+const move = <S extends StoredStatus>(
+  { context: { broker }, identity, traceparent, signal }: Claiming,
+  from: Predecessor,
+  to: S,
+  data: Omit<StateData<S>, keyof TaskIdentity>,
+): Promise<LastState | undefined> =>
+  transition(broker, from, to, { ...identity, ...data } as StateData<S>, { traceparent, signal });
+
 async function startNew(
   claiming: Claiming,
-  { lastSeq, waitsFor }: Extract<TaskPosition, { kind: 'new' }>,
+  { last, waitsFor }: Extract<TaskPosition, { kind: 'new' }>,
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
-  const { context, identity, publish, signal, queue } = claiming;
+  const { context, identity, signal, queue } = claiming;
   if (policy !== undefined && context.broker.clock.now() > policy.startBy) {
     const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
-    const expired = await publish('SPAWN_EXPIRED', TASK_STATES.expired.token, data, lastSeq);
+    const expired = await move(claiming, last, 'expired', data);
     return expired === undefined ? undefined : { kind: 'ended' };
   }
   const transcript = await whileUnavailable(context.broker, signal, () =>
     transcriptEnd(context.broker, identity.session_id),
   );
-  const claimed = await start(claiming, { attempt: 1, failures: 0, lastSeq, transcript });
+  const claimed = await start(claiming, last, { attempt: 1, failures: 0, transcript });
   if (claimed?.kind !== 'held' || waitsFor === 'workspace_busy') return claimed;
-  const waiting = { queue, reason: 'workspace_busy' as const };
-  return (await publish('SPAWN_WAITING', TASK_STATES.waiting.token, waiting, lastSeq)) && claimed;
+  return (await move(claiming, last, 'waiting', { queue, reason: 'workspace_busy' })) && claimed;
 }
 
 async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
-  const { context, identity, publish, signal } = claiming;
-  let { lastSeq } = position;
+  const { context, identity, signal } = claiming;
+  let { last } = position;
   if (position.running !== undefined) {
-    // From here on the broker refuses whatever the lost attempt might still publish.
-    const reason = 'worker_lost' as const;
-    const retry = { attempt: position.attempts, reason, worker_id: context.workerId, counted: false };
-    const stored = await publish('SPAWN_RETRY', TASK_STATES.retrying.token, retry, lastSeq);
-    if (stored === undefined) return undefined;
-    lastSeq = stored.seq;
+    const lost = { identity, attempt: position.attempts, startSeq: last.seq };
+    const seq = await endLostAttempt(context.broker, lost, 'worker_lost', context.workerId, signal);
+    if (seq === undefined) return undefined;
+    last = { status: 'retrying', seq };
   }
   if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
   const { attempts, failures, transcriptSeq } = position;
   if (position.lostStarts < MAX_LOST_STARTS) {
     const transcript = { from: transcriptSeq, last: transcriptSeq };
-    const claimed = await start(claiming, { attempt: attempts + 1, failures, lastSeq, transcript });
+    const claimed = await start(claiming, last, { attempt: attempts + 1, failures, transcript });
     if (claimed?.kind !== 'claimed') return claimed;
     // Only now that the attempt is ours: one that comes too late would void what came after it.
-    const last = await rewind(claiming, transcriptSeq, claimed.claim.startSeq);
-    if (last === undefined) return { kind: 'lost' };
-    return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last } } };
+    const end = await rewind(claiming, transcriptSeq, claimed.claim.startSeq);
+    if (end === undefined) return { kind: 'lost' };
+    return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last: end } } };
   }
-  if ((await rewind(claiming, transcriptSeq, lastSeq)) === undefined) return undefined;
+  if ((await rewind(claiming, transcriptSeq, last.seq)) === undefined) return undefined;
   const n = (await whileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
   const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
-  const given = await publish('SPAWN_ERROR', TASK_STATES.failed.token, data, lastSeq);
+  const given = await move(claiming, last, 'failed', data);
   return given === undefined ? undefined : { kind: 'ended' };
 }
 
 async function start(
-  { context, publish, run, place, signal }: Claiming,
-  { attempt, failures, lastSeq, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'> & { lastSeq: number },
+  claiming: Claiming,
+  last: Predecessor,
+  { attempt, failures, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'>,
 ): Promise<Claimed | undefined> {
+  const { context, run, place, signal } = claiming;
   const { workerId, process, host } = context;
   const entered = (await place?.enter(signal)) ?? 'in';
   if (entered !== 'in') return { kind: 'held', as: entered };
   const data = { attempt, n: 1, worker_id: workerId, process, host, transcript_seq: transcript.from, run };
-  const stored = await publish('SPAWN_START', TASK_STATES.running.token, data, lastSeq);
+  const stored = await move(claiming, last, 'running', data);
   if (stored === undefined) return undefined;
   return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };
 }
@@ -192,8 +186,7 @@ async function start(
  */
 function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: number): Promise<number | undefined> {
   const { broker } = context;
-  const holds = async (): Promise<boolean> =>
-    (await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(identity.task_id)))?.seq === stateSeq;
+  const holds = async (): Promise<boolean> => (await lastState(broker, identity.task_id)).seq === stateSeq;
   return rewindTranscript(broker, identity, to, holds, signal);
 }
 

@@ -4,16 +4,8 @@ import { SpawnCommand, SpawnCommandRef } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
+import { identityOf, type TaskIdentity } from '../../src/broker/task-states.js';
 import { parseJson } from '../../src/json.js';
-
-/** Whose task it is: what stands in each of its events. */
-export interface TaskIdentity {
-  task_id: string;
-  session_id: string;
-  session_name?: string;
-  agent_id?: string;
-  owner: string;
-}
 
 export type ReadCommand =
   | { kind: 'command'; identity: TaskIdentity; command: SpawnCommand }
@@ -45,15 +37,7 @@ function interpret(delivery: Delivery, body: unknown): ReadCommand {
     return broken(delivery, body, faults.join('; '));
   }
   const command = checked.value;
-  const { task_id, session_id, session_name, agent_id, owner } = command;
-  const identity = {
-    task_id,
-    session_id,
-    owner,
-    ...(session_name === undefined ? {} : { session_name }),
-    ...(agent_id === undefined ? {} : { agent_id }),
-  };
-  return { kind: 'command', identity, command };
+  return { kind: 'command', identity: identityOf(command), command };
 }
 
 function broken(delivery: Delivery, body: unknown, why: string): ReadCommand {

@@ -1,11 +1,10 @@
 import type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
 import type { EventData } from '../../contracts/events/events.js';
-import { FORMAT_VERSION, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { isBrokerError } from '../../src/broker/errors.js';
-import { lastBySubject } from '../../src/broker/read.js';
-import type { TaskIdentity } from './command.js';
+import { publishExpecting } from '../../src/broker/publish.js';
+import { lastState, type TaskIdentity } from '../../src/broker/task-states.js';
 import { readStates, type TaskStateEvent } from './history.js';
 
 export interface Given {
@@ -22,22 +21,13 @@ export interface Given {
  */
 export async function postDeadLetter(broker: Broker, blobs: Blobs, given: Given): Promise<void> {
   const { task_id: taskId } = given.identity;
-  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-  if (last === undefined) return;
-  const letter = letterOf(given, await readStates(broker, taskId, last.seq));
+  const { seq } = await lastState(broker, taskId);
+  const letter = letterOf(given, await readStates(broker, taskId, seq));
   if (letter === undefined) return;
   const subject = SUBJECT.dead(given.queue, taskId);
-  try {
-    await broker.publisher.publish({
-      subject,
-      payload: await fitting(letter, blobs),
-      headers: { [HEADER.taskId]: taskId },
-      expect: { filter: subject, seq: 0 },
-    });
-  } catch (error) {
-    // It is there.
-    if (!isBrokerError(error, 'conflict')) throw error;
-  }
+  const payload = await fitting(letter, blobs);
+  const headers = { [HEADER.taskId]: taskId };
+  await publishExpecting(broker, { subject, payload, headers, expect: { filter: subject, seq: 0 } });
 }
 
 /** The letter that a task's states call for; undefined when it was not given up. Pure. */

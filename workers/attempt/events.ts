@@ -1,17 +1,24 @@
 import type { Logger } from 'pino';
-import type { EventData, EventType } from '../../contracts/events/events.js';
+import type { EventData, EventType, StoredEvent } from '../../contracts/events/events.js';
 import type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 import type { McpServerState } from '../../contracts/tasks/mcp-servers.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { statusOfEvent, TASK_STATES } from '../../contracts/tasks/states.js';
+import { statusOfEvent } from '../../contracts/tasks/states.js';
 import type { Usage } from '../../contracts/access/usage.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
+import {
+  stateEvent,
+  type Predecessor,
+  type StateData,
+  type StoredStatus,
+  type TaskIdentity,
+} from '../../src/broker/task-states.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { whileUnavailable } from '../certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import type { ClaudeMessage } from '../claude/ending.js';
 import { LargeValues } from '../claude/large-values.js';
 import type { Redaction } from '../claude/redaction.js';
@@ -19,10 +26,9 @@ import type { Journal } from '../journal/journal.js';
 import { JournaledOutbox } from '../journal/journaled-outbox.js';
 import type { Outcome } from '../outcome.js';
 import type { Claim } from './claim.js';
-import type { TaskIdentity } from './command.js';
-import { fitting } from './fitting.js';
+import { fitting } from '../journal/fitting.js';
 import type { Lease } from './lease.js';
-import type { Outbox, OutboxItem } from './outbox.js';
+import type { Outbox, OutboxItem } from '../journal/outbox.js';
 import { Stopped } from './stop.js';
 
 export interface AttemptEventsOptions {
@@ -69,7 +75,7 @@ export class AttemptEvents {
   /** One complete message of Claude's stream. What it says after the attempt's end is dropped. */
   message(message: ClaudeMessage): void {
     if (this.#ended) return;
-    this.#add('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
+    this.#tell('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
   }
 
   /** What became of the task's MCP servers: the attempt's last event says so. */
@@ -79,13 +85,13 @@ export class AttemptEvents {
 
   /** Claude wants to be allowed something. */
   approvalRequested(data: Omit<EventData<'APPROVAL_REQUESTED'>, keyof TaskIdentity | 'attempt'>): void {
-    if (!this.#ended) this.#add('APPROVAL_REQUESTED', this.#approvals, { ...this.#uncounted(), ...data });
+    if (!this.#ended) this.#tell('APPROVAL_REQUESTED', this.#approvals, { ...this.#uncounted(), ...data });
   }
 
   /** Resolves when it is stored. After the attempt's end it is not told: that ended it. @throws as `outcome`. */
   async approvalResolved(data: Omit<EventData<'APPROVAL_RESOLVED'>, keyof TaskIdentity | 'attempt'>): Promise<void> {
     if (this.#ended) return;
-    this.#add('APPROVAL_RESOLVED', this.#approvals, { ...this.#uncounted(), ...data });
+    this.#tell('APPROVAL_RESOLVED', this.#approvals, { ...this.#uncounted(), ...data });
     await this.#outbox.drained();
   }
 
@@ -93,7 +99,7 @@ export class AttemptEvents {
   async input(text: string, by: string | undefined): Promise<boolean> {
     if (this.#ended) return false;
     const said = { ...this.#uncounted(), text, ...(by === undefined ? {} : { by }) };
-    this.#add('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), said);
+    this.#tell('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), said);
     await this.#outbox.drained();
     return true;
   }
@@ -112,15 +118,14 @@ export class AttemptEvents {
     const output = outcome.output as Record<string, unknown> | undefined;
     const { usage } = outcome;
     const counted = { ...this.#counted(), ...this.#serversTold, ...(usage && { usage }) };
-    if (outcome.kind === 'completed')
-      return this.#end('SPAWN_COMPLETE', TASK_STATES.completed.token, { ...counted, ...(output && { output }) });
+    if (outcome.kind === 'completed') return this.#end('completed', { ...counted, ...(output && { output }) });
     const data = {
       ...counted,
       error: outcome.error,
       ...(givenUp && { given_up: 'attempts_exhausted' as const }),
       ...(output && { output }),
     };
-    return this.#end('SPAWN_ERROR', TASK_STATES.failed.token, data);
+    return this.#end('failed', data);
   }
 
   /** The task is not wanted any more, or may cost nothing more. As `outcome`. */
@@ -129,7 +134,7 @@ export class AttemptEvents {
     usage?: Usage,
     reason: EventData<'SPAWN_CANCELLED'>['reason'] = 'requested',
   ): Promise<void> {
-    return this.#end('SPAWN_CANCELLED', TASK_STATES.cancelled.token, {
+    return this.#end('cancelled', {
       ...this.#options.identity,
       reason,
       ...(by === undefined ? {} : { by }),
@@ -158,7 +163,7 @@ export class AttemptEvents {
     data: Pick<EventData<'SPAWN_RETRY'>, 'reason' | 'counted'> & Partial<EventData<'SPAWN_RETRY'>>,
   ): Promise<void> {
     const { identity, claim, workerId } = this.#options;
-    return this.#end('SPAWN_RETRY', TASK_STATES.retrying.token, {
+    return this.#end('retrying', {
       ...identity,
       attempt: claim.attempt,
       worker_id: workerId,
@@ -170,6 +175,10 @@ export class AttemptEvents {
   #counted(): TaskIdentity & { attempt: number; n: number } {
     this.#n += 1;
     return { ...this.#options.identity, attempt: this.#options.claim.attempt, n: this.#n };
+  }
+
+  get #start(): Predecessor {
+    return { status: 'running', seq: this.#options.claim.startSeq };
   }
 
   get #serversTold(): Pick<EventData<'SPAWN_RETRY'>, 'mcp_servers'> {
@@ -184,24 +193,28 @@ export class AttemptEvents {
     return { ...this.#options.identity, attempt: this.#options.claim.attempt };
   }
 
-  async #end<T extends EventType>(type: T, token: string, data: EventData<T>): Promise<void> {
+  async #end<S extends StoredStatus>(status: S, data: StateData<S>): Promise<void> {
     this.#ended = true;
-    const id = this.#add(type, SUBJECT.taskState(this.#options.identity.task_id, token), data);
-    this.#options.lease.own(id);
+    const { broker, lease, traceparent } = this.#options;
+    const { event, publication } = stateEvent(broker.clock, this.#start, status, this.#readable(data), traceparent);
+    lease.own(event.id);
+    this.#add(event, publication);
     await this.#outbox.drained();
   }
 
-  #add<T extends EventType>(type: T, subject: string, data: EventData<T>): string {
-    const { identity, claim, traceparent } = this.#options;
-    const event = newEvent(this.#options.broker.clock, type, this.#readable(data));
-    const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: claim.startSeq };
-    const publication = eventPublication(event, subject, expect, traceparent);
+  #tell<T extends EventType>(type: T, subject: string, data: EventData<T>): void {
+    const { broker, identity, traceparent } = this.#options;
+    const event = newEvent(broker.clock, type, this.#readable(data));
+    const expect = { filter: SUBJECT.taskStates(identity.task_id), seq: this.#start.seq };
+    this.#add(event, eventPublication(event, subject, expect, traceparent));
+  }
+
+  #add(event: StoredEvent, publication: Publication): void {
     const { payload } = publication;
     const added = typeof payload === 'string' ? this.large.added(payload) : 0;
     const { redaction } = this.#options;
     const restore = added === 0 ? undefined : (json: string): Iterable<Buffer> => this.large.restore(json, redaction);
     this.#outbox.add({ event, publication, bytes: Buffer.byteLength(payload) + added, restore });
-    return event.id;
   }
 
   /** The same, without tokens that stand within texts of its own, as in an error's message. */

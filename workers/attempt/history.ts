@@ -3,18 +3,19 @@ import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { isEnded, statusOfSubject, TASK_STATES, type TaskStatus } from '../../contracts/tasks/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
+import { dataIn, lastState, type LastState, type Predecessor } from '../../src/broker/task-states.js';
 
 /** A state of a task as it is stored. */
 export interface TaskStateEvent {
   seq: number;
-  status: TaskStatus | undefined;
+  status: TaskStatus;
   event: StoredEvent;
 }
 
 /** What the stored states of a task say to a worker that has its run. */
 export type TaskPosition =
-  /** `waitsFor`: why it waits, by its last state. */
-  | { kind: 'new'; lastSeq: number; waitsFor?: EventData<'SPAWN_WAITING'>['reason'] }
+  /** `waitsFor`: why the task waits, by its last state. */
+  | { kind: 'new'; last: Predecessor; waitsFor?: EventData<'SPAWN_WAITING'>['reason'] }
   /** `held`: the delivery that its last attempt had, if there was one. */
   | { kind: 'ended'; held: RunDelivery | undefined }
   | RanBefore;
@@ -23,7 +24,7 @@ export interface RanBefore {
   readonly kind: 'again';
   /** The delivery of the attempt that has no end; undefined: the last attempt was given back. */
   readonly running: RunDelivery | undefined;
-  readonly lastSeq: number;
+  readonly last: Predecessor;
   readonly attempts: number;
   /** Those that failed: they count against the policy. */
   readonly failures: number;
@@ -45,24 +46,13 @@ const SUSPICIOUS_STARTS = 3;
 export const isSuspect = ({ lostStarts }: Pick<RanBefore, 'lostStarts'>): boolean =>
   lostStarts >= SUSPICIOUS_STARTS && lostStarts < MAX_LOST_STARTS;
 
+const BEFORE_START: readonly TaskStatus[] = ['scheduled', 'queued', 'waiting'];
+
 /** Reads from the leader what has become of a task so far. @throws {BrokerError} */
 export async function readPosition(broker: Broker, taskId: string): Promise<TaskPosition> {
-  const filter = SUBJECT.taskStates(taskId);
-  const last = await lastBySubject(broker, STREAM.events, filter);
-  const status = last === undefined ? undefined : statusOfSubject(last.subject);
-  if (
-    last === undefined ||
-    status === undefined ||
-    status === 'queued' ||
-    status === 'waiting' ||
-    status === 'scheduled'
-  )
-    return {
-      kind: 'new',
-      lastSeq: last?.seq ?? 0,
-      ...(status === 'waiting' && last !== undefined ? whyWaiting(last) : {}),
-    };
-  if (isEnded(status)) return { kind: 'ended', held: await lastHeld(broker, taskId) };
+  const last = await lastState(broker, taskId);
+  if (BEFORE_START.includes(last.status)) return { kind: 'new', last, ...waitsFor(last) };
+  if (isEnded(last.status)) return { kind: 'ended', held: await lastHeld(broker, taskId) };
   return positionOf(await readStates(broker, taskId, last.seq));
 }
 
@@ -90,16 +80,16 @@ export function positionOf(states: readonly TaskStateEvent[]): TaskPosition {
   const starts = states.filter(({ event }) => event.type === 'SPAWN_START');
   const [first] = starts;
   const latest = starts.at(-1);
-  if (last?.status !== undefined && isEnded(last.status))
+  if (last !== undefined && isEnded(last.status))
     return { kind: 'ended', held: latest === undefined ? undefined : startData(latest.event).run };
-  if (last === undefined || first === undefined) return { kind: 'new', lastSeq: last?.seq ?? 0 };
+  if (last === undefined || first === undefined) return { kind: 'new', last: last ?? { status: 'queued', seq: 0 } };
   const retries = states
     .filter(({ event }) => event.type === 'SPAWN_RETRY')
     .map(({ event }) => event.data as EventData<'SPAWN_RETRY'>);
   return {
     kind: 'again',
     running: last.status === 'running' ? startData(last.event).run : undefined,
-    lastSeq: last.seq,
+    last,
     attempts: Math.max(...starts.map(({ event }) => startData(event).attempt)),
     failures: retries.filter(({ counted }) => counted === true).length,
     lostStarts:
@@ -120,14 +110,15 @@ export const isStale = (delivery: RunDelivery, running: RunDelivery): boolean =>
 
 const timeOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
 
-const whyWaiting = (last: Stored): { waitsFor: EventData<'SPAWN_WAITING'>['reason'] } => ({
-  waitsFor: (asState(last).event.data as EventData<'SPAWN_WAITING'>).reason,
-});
+const waitsFor = (last: LastState): { waitsFor?: EventData<'SPAWN_WAITING'>['reason'] } => {
+  const { reason } = dataIn(last, 'waiting');
+  return reason === undefined ? {} : { waitsFor: reason };
+};
 
 const startData = (event: StoredEvent): EventData<'SPAWN_START'> => event.data as EventData<'SPAWN_START'>;
 
 const asState = (stored: Stored): TaskStateEvent => ({
   seq: stored.seq,
-  status: statusOfSubject(stored.subject),
+  status: statusOfSubject(stored.subject) ?? 'queued',
   event: JSON.parse(new TextDecoder().decode(stored.data)) as StoredEvent,
 });

@@ -1,10 +1,10 @@
 import type { Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
-import { lastBySubject } from '../../src/broker/read.js';
+import { lastState } from '../../src/broker/task-states.js';
 import type { Clock } from '../../src/clock.js';
 import { Stopped, type StopReason } from './stop.js';
 
@@ -30,7 +30,7 @@ export class Lease {
   readonly #lost = new AbortController();
   /** Ids of the state events that this attempt published itself. */
   readonly #own = new Set<string>();
-  #states = '';
+  #taskId = '';
   #holdsToo: HoldsToo = () => Promise.resolve(true);
   #feed: Subscription | undefined;
   #forgetRenewal: (() => void) | undefined;
@@ -67,9 +67,9 @@ export class Lease {
   /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
   start(taskId: string, startId: string, holdsToo = this.#holdsToo): void {
     this.#holdsToo = holdsToo;
-    this.#states = SUBJECT.taskStates(taskId);
+    this.#taskId = taskId;
     this.#own.add(startId);
-    this.#feed = this.#options.broker.nc.subscribe(this.#states, {
+    this.#feed = this.#options.broker.nc.subscribe(SUBJECT.taskStates(taskId), {
       callback: (error, message) => {
         // Without the feed, renewals find out a little later.
         if (error !== null) this.#options.log.warn({ err: error }, 'cannot watch the states of the task');
@@ -121,8 +121,7 @@ export class Lease {
     this.#asked ??= sentAt;
     try {
       // Read first: a renewal by one who was taken over prolongs the successor's lease.
-      const last = await lastBySubject(broker, STREAM.events, this.#states);
-      if (!this.#own.has(last?.header(HEADER.msgId) ?? '')) return this.#lose('fenced');
+      if (!this.#own.has((await lastState(broker, this.#taskId)).id)) return this.#lose('fenced');
       if (!(await this.#holdsToo())) return this.#lose('fenced');
       await delivery.renew();
     } catch (error) {

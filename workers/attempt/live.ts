@@ -3,7 +3,7 @@ import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnDelta } from '../../contracts/events/events.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Redaction } from '../claude/redaction.js';
-import type { TaskIdentity } from './command.js';
+import type { TaskIdentity } from '../../src/broker/task-states.js';
 import { timestampOf } from '../../src/clock.js';
 
 /** Deltas come a few characters at a time: what comes within this goes as one. Less than the eye notices. */

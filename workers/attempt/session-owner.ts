@@ -2,7 +2,7 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { nextBySubject } from '../../src/broker/read.js';
-import { whileUnavailable } from '../certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { TaskFault } from './fault.js';
 
 /**

@@ -4,7 +4,7 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { enterWorkspace, leaveWorkspace, lendWorkspace } from '../../src/broker/workspace-places.js';
 import { readPlaces } from '../../src/broker/workspace-records.js';
 import { timestampOf } from '../../src/clock.js';
-import { whileUnavailable } from '../certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
 import type { WorkerContext } from '../context.js';
 

@@ -13,7 +13,7 @@ import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { isRecord } from '../../src/json.js';
-import { publishCertainly, whileUnavailable } from '../certain.js';
+import { publishCertainly, whileUnavailable } from '../../src/broker/certain.js';
 import {
   foldPart,
   foldTranscript,

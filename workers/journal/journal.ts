@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { Database } from 'lmdb';
 import type { LmdbFileSpec } from '../../src/store/file.js';
 import { LmdbFile } from '../../src/store/lmdb-file.js';
-import type { TaskIdentity } from '../attempt/command.js';
-import type { OutboxItem } from '../attempt/outbox.js';
+import type { TaskIdentity } from '../../src/broker/task-states.js';
+import type { OutboxItem } from './outbox.js';
 
 /** An attempt that its worker holds: what another one needs to give it back. */
 export interface Held {

@@ -1,4 +1,4 @@
-import { MemoryOutbox, type Outbox, type OutboxItem } from '../attempt/outbox.js';
+import { MemoryOutbox, type Outbox, type OutboxItem } from './outbox.js';
 import type { Journal } from './journal.js';
 
 /** An outbox whose items outlive the worker's process. */

@@ -1,15 +1,16 @@
 import type { Logger } from 'pino';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { isEnded, statusOfEvent, statusOfSubject, TASK_STATES } from '../../contracts/tasks/states.js';
+import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { giveBackBy } from '../../src/broker/consume.js';
-import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { fitting } from '../attempt/fitting.js';
-import type { OutboxItem } from '../attempt/outbox.js';
-import { publishCertainly, whileUnavailable } from '../certain.js';
+import { lastState, type LastState } from '../../src/broker/task-states.js';
+import { fitting } from './fitting.js';
+import type { OutboxItem } from './outbox.js';
+import { publishCertainly, whileUnavailable } from '../../src/broker/certain.js';
 import type { Held, Journal } from './journal.js';
+import { endLostAttempt } from './lost-attempt.js';
 
 export interface RecoverOptions {
   readonly broker: Broker;
@@ -37,12 +38,8 @@ async function recoverTask(held: Held, undelivered: readonly OutboxItem[], optio
   const { broker, log, signal } = options;
   const { identity, startId, reply } = held;
   const { task_id: taskId } = identity;
-  const last = await whileUnavailable(broker, signal, () =>
-    lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId)),
-  );
-  const lastId = last?.header(HEADER.msgId);
-  const how =
-    lastId === startId ? await finishOutbox(held, undelivered, options) : endOf(last?.subject, lastId, undelivered);
+  const last = await whileUnavailable(broker, signal, () => lastState(broker, taskId));
+  const how = last.id === startId ? await finishOutbox(held, undelivered, options) : endOf(last, undelivered);
   if (how === undefined) {
     log.info("a task of a dead worker of this host is another one's by now");
     return;
@@ -53,16 +50,9 @@ async function recoverTask(held: Held, undelivered: readonly OutboxItem[], optio
 
 type Recovered = 'ended' | 'given_back';
 
-/** Its last state is not its start: whether it is an end by the dead attempt, or of the task, that wants only its release. */
-function endOf(
-  subject: string | undefined,
-  lastId: string | undefined,
-  undelivered: readonly OutboxItem[],
-): Recovered | undefined {
-  if (undelivered.some(({ event }) => event.id === lastId)) return 'ended';
-  const status = subject === undefined ? undefined : statusOfSubject(subject);
-  return status !== undefined && isEnded(status) ? 'ended' : undefined;
-}
+/** For a task whose last state is not the dead attempt's start: only the release of its run may be missing. */
+const endOf = ({ id, status }: LastState, undelivered: readonly OutboxItem[]): Recovered | undefined =>
+  isEnded(status) || undelivered.some(({ event }) => event.id === id) ? 'ended' : undefined;
 
 /** Stores what is missing, and that the worker was lost unless an end of the attempt was among it. */
 async function finishOutbox(
@@ -71,8 +61,10 @@ async function finishOutbox(
   options: RecoverOptions,
 ): Promise<Recovered | undefined> {
   const { broker, workerId, signal } = options;
-  const { identity, attempt, startSeq } = held;
-  const { task_id: taskId } = identity;
+  const {
+    identity: { task_id: taskId },
+    startSeq,
+  } = held;
   const expect = { filter: SUBJECT.taskStates(taskId), seq: startSeq };
   const output = await whileUnavailable(broker, signal, () =>
     lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId)),
@@ -87,15 +79,6 @@ async function finishOutbox(
     if (seq === undefined) return undefined;
     if (isState) return 'ended';
   }
-  const reason = 'worker_lost' as const;
-  const retry = newEvent(broker.clock, 'SPAWN_RETRY', {
-    ...identity,
-    attempt,
-    reason,
-    worker_id: workerId,
-    counted: false,
-  });
-  const subject = SUBJECT.taskState(taskId, TASK_STATES.retrying.token);
-  const publication = { ...eventPublication(retry, subject, expect), msgId: retry.id, expect };
-  return (await publishCertainly(broker, STREAM.events, publication, signal)) === undefined ? undefined : 'given_back';
+  const ended = await endLostAttempt(broker, held, 'worker_lost', workerId, signal);
+  return ended === undefined ? undefined : 'given_back';
 }

@@ -1,14 +1,12 @@
 import type { Agent } from '../../../contracts/agents/agents.js';
-import type { StoredEvent } from '../../../contracts/events/events.js';
 import { HAND_TOOLS, type HandToolName } from '../../../contracts/agents/tools.js';
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../../contracts/tasks/spawn.js';
-import { statusOfSubject } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import { commandOf } from '../../broker/commands.js';
 import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
-import { parseJson } from '../../json.js';
+import { dataIn, lastState } from '../../broker/task-states.js';
 import type { AgentRegistry } from '../registry.js';
 import { ApiError } from '../../errors/api-error.js';
 import type { Authenticator } from '../../access/auth.js';
@@ -60,10 +58,12 @@ export class Askers {
   /** The command of a task that the process runs now. @throws {ApiError} forbidden */
   async running(process: string, taskId: string): Promise<SpawnCommand> {
     const { broker, blobs } = this.#options;
-    const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
-    const { data } = (parseJson(last?.data ?? new Uint8Array()) ?? {}) as Partial<StoredEvent<'SPAWN_START'>>;
-    const runs = last !== undefined && statusOfSubject(last.subject) === 'running' && data?.process === process;
-    const run = runs ? await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(data.session_id)) : undefined;
+    const start = dataIn(await lastState(broker, taskId), 'running');
+    const sessionId = start.process === process ? start.session_id : undefined;
+    const run =
+      sessionId === undefined
+        ? undefined
+        : await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
     const command = run === undefined ? undefined : await commandOf(run, blobs);
     if (command?.task_id !== taskId) throw new ApiError('forbidden', `${process} does not run the task ${taskId}`);
     return command;

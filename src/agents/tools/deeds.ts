@@ -7,7 +7,7 @@ import { isEnded } from '../../../contracts/tasks/states.js';
 import { timerMs } from '../../clock.js';
 import { parseRule } from '../../tools/rule.js';
 import { requestFault } from '../../tools/limits.js';
-import { taken } from '../../tasks/accept/taken.js';
+import { taken } from '../../taken.js';
 import type { Agents } from '../agents.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
 import { exchangeOf, type Exchanges } from '../../access/exchanges.js';

@@ -13,7 +13,7 @@ import { Batcher } from '../../broker/batcher.js';
 import type { TaskMessages } from '../../agents/task-messages.js';
 import { ApiError } from '../../errors/api-error.js';
 import { withdraw } from '../../tasks/steer/withdraw.js';
-import { lastStateOf } from '../../tasks/state.js';
+import { lastState } from '../../broker/task-states.js';
 import { inParallel } from './in-parallel.js';
 
 export interface TaskRemoverOptions {
@@ -89,7 +89,7 @@ export class TaskRemover {
     const { task_id: id, session_id: sessionId, ended_at: endedAt } = task;
     // The read model keeps an outcome for longer than the broker keeps the events.
     if (endedAt === undefined) {
-      const { status } = await lastStateOf(broker, id);
+      const { status } = await lastState(broker, id);
       if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
     }
     if (!(await hasAny(broker, STREAM.commands, SUBJECT.session(sessionId)))) return;

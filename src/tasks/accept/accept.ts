@@ -2,16 +2,16 @@ import type { Logger } from 'pino';
 import type { Config } from '../../../contracts/config/config.js';
 import { HEADER, STREAM, SUBJECT, type Lane } from '../../../contracts/wire/names.js';
 import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contracts/tasks/spawn.js';
-import { TASK_STATES, type TaskStatus } from '../../../contracts/tasks/states.js';
+import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import { isBrokerError } from '../../broker/errors.js';
-import { eventPublication, newEvent } from '../../broker/events.js';
-import type { PublishAck } from '../../broker/publish.js';
+import { identityOf, NEW_TASK, stateEvent, transition, type TaskIdentity } from '../../broker/task-states.js';
+import { publishExpecting, type PublishAck } from '../../broker/publish.js';
 import type { TopologyKeeper } from '../../broker/topology-keeper.js';
 import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { directRun, placeOf, promote, storeWaiting, type TaskMessage } from '../../broker/session-queue.js';
 import type { EventHub } from '../../events/hub.js';
-import { acceptedRow, previewOf } from '../../store/projection.js';
+import { acceptedRow, queuedData } from '../../store/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { ApiError, apiErrorOf, guarded } from '../../errors/api-error.js';
 import { maySee, type Principal } from '../../access/principal.js';
@@ -19,9 +19,9 @@ import type { Budget } from '../../access/budgets.js';
 import type { Exchanges } from '../../access/exchanges.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Batcher } from '../../broker/batcher.js';
-import { NotAccepted, type Abandon, type TaskIdentity } from './not-accepted.js';
+import { NotAccepted, type Abandon } from './not-accepted.js';
 import { TaskIds } from './task-ids.js';
-import { acceptedOf, commandFor, identityOf, type Origin, type Prepared } from './prepared.js';
+import { acceptedOf, commandFor, type Origin, type Prepared } from './prepared.js';
 import type { QueueGauge } from './queue-gauge.js';
 import type { DiskRoom } from '../../process/disk-room.js';
 import type { SessionNames } from '../../sessions/names.js';
@@ -253,29 +253,10 @@ export class Acceptor {
   }
 
   #announce(command: SpawnCommand, traceparent: string | undefined): Promise<PublishAck> {
-    const event = newEvent(this.#options.broker.clock, 'SPAWN_QUEUED', {
-      ...identityOf(command),
-      queue: command.queue,
-      priority: command.priority,
-      prompt_preview: previewOf(command.prompt),
-      ...(command.model === undefined ? {} : { model: command.model }),
-      ...(command.token_id === undefined ? {} : { token_id: command.token_id }),
-      ...(command.start_by === undefined ? {} : { start_by: command.start_by }),
-      ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
-      ...(command.metadata === undefined ? {} : { metadata: command.metadata }),
-      ...(command.fork_of === undefined ? {} : { fork_of: command.fork_of }),
-      ...(command.retry_of === undefined ? {} : { retry_of: command.retry_of }),
-      ...(command.message === undefined ? {} : { message: command.message }),
-      ...(command.depth === undefined ? {} : { depth: command.depth }),
-      ...(command.spawned_by === undefined ? {} : { spawned_by: command.spawned_by }),
-      ...(command.exchange_id === undefined ? {} : { exchange_id: command.exchange_id }),
-    });
-    // The one time of acceptance, in command, event and row: a task's `created_at` never changes.
-    const queued = { ...event, timestamp: command.accepted_at };
-    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: 0 };
-    const announced = this.#queuedEvents.publish(
-      eventPublication(queued, SUBJECT.taskState(command.task_id, TASK_STATES.queued.token), expect, traceparent),
-    );
+    // The task's `created_at` never changes: the command, the event and the row have the same time.
+    const clock = { now: () => Date.parse(command.accepted_at) };
+    const { publication } = stateEvent(clock, NEW_TASK, 'queued', queuedData(command), traceparent);
+    const announced = this.#queuedEvents.publish(publication);
     // A late one is refused, and a stored command is itself proof of `queued`: nobody waits for it.
     announced.catch((error: unknown) =>
       this.#options.log.debug({ err: error, task_id: command.task_id }, 'SPAWN_QUEUED was not stored'),
@@ -297,12 +278,7 @@ export class Acceptor {
     const { broker, log } = this.#options;
     // The run goes alone and would overtake it in its batch; refused as late, nobody would hear of the prompt, the queue or `retry_of`.
     await announced.catch(() => undefined);
-    try {
-      await broker.publisher.publish(directRun(message, laneOf(command)));
-      return 'queued';
-    } catch (error) {
-      if (!isBrokerError(error, 'conflict')) throw error;
-    }
+    if ((await publishExpecting(broker, directRun(message, laneOf(command)))) !== undefined) return 'queued';
     if (again && (await placeOf(broker, message))?.kind === 'run') return 'queued';
     // Another owner's API may have begun the session a moment ago.
     const standing = await lastBySubject(broker, STREAM.commands, SUBJECT.session(message.sessionId));
@@ -324,20 +300,10 @@ export class Acceptor {
   }
 
   async #sayWaiting(command: SpawnCommand, queuedSeq: number): Promise<void> {
-    const event = newEvent(this.#options.broker.clock, 'SPAWN_WAITING', {
-      ...identityOf(command),
-      queue: command.queue,
-      reason: 'session_busy',
-    });
-    const expect = { filter: SUBJECT.taskStates(command.task_id), seq: queuedSeq };
-    try {
-      await this.#options.broker.publisher.publish(
-        eventPublication(event, SUBJECT.taskState(command.task_id, TASK_STATES.waiting.token), expect),
-      );
-    } catch (error) {
-      // It has started already: somebody promoted it.
-      if (!isBrokerError(error, 'conflict')) throw error;
-    }
+    const from = { status: 'queued', seq: queuedSeq } as const;
+    const data = { ...identityOf(command), queue: command.queue, reason: 'session_busy' as const };
+    // Refused if another API has promoted the task and it has started.
+    await transition(this.#options.broker, from, 'waiting', data);
   }
 
   /** After a refusal or silence of the broker: makes sure that the task doesn't run, or finds that it does. */

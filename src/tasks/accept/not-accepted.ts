@@ -1,18 +1,7 @@
 import type { Logger } from 'pino';
-import { SUBJECT } from '../../../contracts/wire/names.js';
-import { TASK_STATES } from '../../../contracts/tasks/states.js';
 import type { Broker } from '../../broker/connect.js';
-import { isBrokerError } from '../../broker/errors.js';
-import { eventPublication, newEvent } from '../../broker/events.js';
-import { lastStateOf } from '../state.js';
-
-export interface TaskIdentity {
-  readonly task_id: string;
-  readonly session_id: string;
-  readonly session_name?: string;
-  readonly agent_id?: string;
-  readonly owner: string;
-}
+import { contend } from '../../broker/contention.js';
+import { lastState, transition, type TaskIdentity } from '../../broker/task-states.js';
 
 /** Asked before a task is cancelled: false when somebody was told that it was accepted. @throws {BrokerError} */
 export type Abandon = () => Promise<boolean>;
@@ -23,7 +12,6 @@ interface Unsettled {
 }
 
 const MAX_LATER = 100_000;
-const MAX_TRIES = 10;
 /** A broker that only hangs loses no connection, so its return is no event. */
 const RETRY_MS = 1_000;
 
@@ -51,21 +39,12 @@ export class NotAccepted {
   /** @returns false when the task had started, or `abandon` says so, and so was accepted. @throws {BrokerError} */
   async cancel(task: TaskIdentity, abandon?: Abandon): Promise<boolean> {
     if (abandon !== undefined && !(await abandon())) return false;
-    const filter = SUBJECT.taskStates(task.task_id);
-    const event = newEvent(this.#broker.clock, 'SPAWN_CANCELLED', { ...task, reason: 'not_accepted' });
-    for (let tries = 1; ; tries++) {
-      const { status, seq } = await lastStateOf(this.#broker, task.task_id);
-      if (status !== 'queued' && status !== 'waiting') return status === 'cancelled';
-      try {
-        const expect = { filter, seq };
-        await this.#broker.publisher.publish(
-          eventPublication(event, SUBJECT.taskState(task.task_id, TASK_STATES.cancelled.token), expect),
-        );
-        return true;
-      } catch (error) {
-        if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
-      }
-    }
+    return contend(async () => {
+      const state = await lastState(this.#broker, task.task_id);
+      if (state.status !== 'queued' && state.status !== 'waiting') return state.status === 'cancelled';
+      const stored = await transition(this.#broker, state, 'cancelled', { ...task, reason: 'not_accepted' });
+      return stored === undefined ? undefined : true;
+    });
   }
 
   /** Cancels it as soon as the broker answers again. */

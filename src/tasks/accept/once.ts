@@ -6,13 +6,14 @@ import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contrac
 import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import type { IdKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';
+import { contend } from '../../broker/contention.js';
 import type { Records } from '../../broker/records.js';
+import { dataIn, identityOf, lastState, type LastState } from '../../broker/task-states.js';
 import { ApiError, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
-import { lastStateOf, type LastState } from '../state.js';
 import type { Acceptor } from './accept.js';
 import { clientKey, messageKey, putBackKey, requestHash, toolCallKey } from './idempotency-keys.js';
-import { acceptedOf, identityOf, type Origin, type Prepared } from './prepared.js';
+import { acceptedOf, type Origin, type Prepared } from './prepared.js';
 
 export interface AcceptedOnce {
   readonly accepted: SpawnAccepted;
@@ -30,8 +31,6 @@ interface Held {
   readonly record: IdempotencyRecord;
 }
 
-/** Each try loses to another request with the same key, which gets somewhere. */
-const MAX_TRIES = 20;
 const KEY = new RegExp(IDEMPOTENCY_KEY_PATTERN);
 
 /** What the task of a record needs, judged by its last state. Pure. */
@@ -43,11 +42,9 @@ type Need =
   /** It must not run, if it hasn't started: another takes its place. */
   | 'replace';
 
-export function needOf(
-  state: IdempotencyRecord['state'],
-  { status, reason }: Pick<LastState, 'status' | 'reason'>,
-): Need {
-  if (status === 'cancelled' && reason === 'not_accepted') return 'replace';
+export function needOf(state: IdempotencyRecord['state'], last: Pick<LastState, 'status' | 'data'>): Need {
+  const { status } = last;
+  if (dataIn(last, 'cancelled').reason === 'not_accepted') return 'replace';
   // SPAWN_QUEUED is sent before the run: it proves nothing. SPAWN_WAITING comes after the entry.
   if (status === 'queued') return state === 'abandoned' ? 'replace' : 'store';
   if (status === 'waiting') return state === 'abandoned' ? 'replace' : 'mark';
@@ -124,14 +121,10 @@ export class OnceAcceptor {
 
   async #accept(key: IdKey, body: string, prepared: Prepared, traceparent: string | undefined): Promise<AcceptedOnce> {
     try {
-      for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const done = await this.#try(key, body, prepared, traceparent);
-        if (done !== undefined) return done;
-      }
+      return await contend(() => this.#try(key, body, prepared, traceparent));
     } catch (error) {
       throw this.#acceptor.refusal(error);
     }
-    throw new ApiError('conflict', 'Too many requests with this idempotency key at once');
   }
 
   /** @returns undefined when another request with the key was in between. */
@@ -152,7 +145,7 @@ export class OnceAcceptor {
       throw new ApiError('idempotency_mismatch', `The key made task ${record.task_id}, from another request`);
     const earlier = preparedOf(record, prepared);
     if (record.state === 'stored') return { accepted: acceptedOf(earlier, record.status ?? 'queued'), replayed: true };
-    const need = needOf(record.state, await lastStateOf(this.#broker, record.task_id));
+    const need = needOf(record.state, await lastState(this.#broker, record.task_id));
     this.#log.info({ task_id: record.task_id, state: record.state, need }, 'a request is taken up that was left');
     if (need === 'store' && prepared.refused !== undefined) throw prepared.refused;
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
@@ -164,7 +157,7 @@ export class OnceAcceptor {
       return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }
     // Its run has begun, at least: whoever cancels it as not accepted sees that too.
-    const { status } = await lastStateOf(this.#broker, record.task_id);
+    const { status } = await lastState(this.#broker, record.task_id);
     return this.#mark(held, earlier, status, true);
   }
 

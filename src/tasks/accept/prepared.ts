@@ -5,9 +5,8 @@ import type { SpawnCommand, SpawnRequest, SpawnAccepted } from '../../../contrac
 import type { TaskStatus } from '../../../contracts/tasks/states.js';
 import type { ApiError } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
-import type { TaskIdentity } from './not-accepted.js';
 import type { SessionChoice } from '../../sessions/choice.js';
-import { taken } from './taken.js';
+import { taken } from '../../taken.js';
 
 /** A request that may be taken in, as the command that it becomes. */
 export interface Prepared {
@@ -102,12 +101,3 @@ function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
   const policy = taken(request, Policy.properties);
   return Object.keys(policy).length === 0 ? {} : { policy };
 }
-
-/** What stands in each of the task's events. */
-export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity => ({
-  task_id,
-  session_id,
-  ...(session_name === undefined ? {} : { session_name }),
-  ...(agent_id === undefined ? {} : { agent_id }),
-  owner,
-});

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import type { Approval } from '../../../contracts/tasks/approvals.js';
 import type { Broker } from '../../broker/connect.js';
+import { dataIn, lastState } from '../../broker/task-states.js';
 import { sleep } from '../../clock.js';
 import type { EventHub } from '../../events/hub.js';
 import type { Audit } from '../../access/audit.js';
 import { askWorker } from '../steer/control.js';
-import { lastStateOf } from '../state.js';
 import type { PendingApprovals } from './pending.js';
 import type { ApprovalRules } from './rules.js';
 
@@ -72,8 +72,9 @@ export class ByRule {
       const rule = await rules.find(approval);
       if (rule === undefined) return;
       const { by, rule_id: ruleId, token_id: tokenId } = rule;
-      const { status, process } = await lastStateOf(broker, taskId);
-      if (status !== 'running') return;
+      const state = await lastState(broker, taskId);
+      if (state.status !== 'running') return;
+      const { process } = dataIn(state, 'running');
       const request = { by, approval_id: id, decision: 'allow', rule_id: ruleId } as const;
       const answer = await askWorker(broker, { process, taskId }, 'approve', request);
       if (answer?.ok === true) {

@@ -1,7 +1,7 @@
 import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import type { Origin } from '../accept/prepared.js';
-import { taken } from '../accept/taken.js';
+import { taken } from '../../taken.js';
 
 /** What stands in a command as it stood in the request. */
 const SAME = {

@@ -10,7 +10,7 @@ import { onBehalfOf, type Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
 import type { SpawnRate } from '../../access/spawn-rate.js';
 import { ofAgent, requestOf } from './request-of.js';
-import { stateOf } from '../state.js';
+import { stateOf } from './shown-state.js';
 
 export interface RetrierOptions {
   readonly broker: Broker;

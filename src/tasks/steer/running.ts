@@ -2,8 +2,9 @@ import type { ControlAnswer, ControlRequest, ControlVerb } from '../../../contra
 import type { Task } from '../../../contracts/tasks/task.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Broker } from '../../broker/connect.js';
+import { dataIn } from '../../broker/task-states.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
-import { stateOf } from '../state.js';
+import { stateOf } from './shown-state.js';
 import { askWorker } from './control.js';
 
 /**
@@ -18,10 +19,11 @@ export async function askRunning<V extends ControlVerb>(
 ): Promise<ControlAnswer> {
   const { task_id: taskId } = task;
   try {
-    const { status, process } = await stateOf(broker, task);
+    const state = await stateOf(broker, task);
+    const { status } = state;
     if (isEnded(status)) throw new ApiError('task_ended', `Task ${taskId} is ${status}`);
     if (status !== 'running') throw new ApiError('not_running', `Task ${taskId} is ${status}`);
-    const answer = await askWorker(broker, { process, taskId }, verb, request);
+    const answer = await askWorker(broker, { process: dataIn(state, 'running').process, taskId }, verb, request);
     if (answer === undefined) throw new ApiError('worker_unreachable', `No worker answers for task ${taskId}`);
     return answer;
   } catch (error) {

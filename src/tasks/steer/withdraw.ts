@@ -4,7 +4,7 @@ import type { Broker } from '../../broker/connect.js';
 import { keepCommand } from '../../broker/ended-commands.js';
 import { deleteMessage, lastBySubject } from '../../broker/read.js';
 import { placeOf, releaseSession } from '../../broker/session-queue.js';
-import type { TaskIdentity } from '../accept/not-accepted.js';
+import type { TaskIdentity } from '../../broker/task-states.js';
 
 /**
  * Takes a task that got its outcome without running off the queue, and lets its session go on. Never rejects: what fails here is done by

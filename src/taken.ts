@@ -1,4 +1,4 @@
-/** The fields of `from` that are in `names`, as far as they are there. */
+/** The fields of `from` whose names are in `names`, without undefined values. */
 export const taken = <T extends object, K extends PropertyKey>(
   from: T,
   names: Readonly<Record<K, unknown>>,

@@ -2,7 +2,7 @@ import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { eventBlob, type Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import type { Publication } from '../../src/broker/publish.js';
-import { whileUnavailable } from '../certain.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import type { OutboxItem } from './outbox.js';
 
 /** How an event is published: one too large for a message goes without its body, which lies in the object store. Nothing is cut. */

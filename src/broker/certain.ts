@@ -1,0 +1,47 @@
+import { HEADER } from '../../contracts/wire/names.js';
+import { sleep } from '../clock.js';
+import type { Broker } from './connect.js';
+import { isBrokerError } from './errors.js';
+import { publishExpecting, type ExpectingPublication } from './publish.js';
+import { lastBySubject } from './read.js';
+
+const RETRY_MS = 250;
+
+/**
+ * Repeats an action while the broker is away or full. The action must be safe to repeat.
+ * @throws {BrokerError} of other kinds, and the signal's reason once it aborts.
+ */
+export async function whileUnavailable<T>(
+  { clock }: Pick<Broker, 'clock'>,
+  signal: AbortSignal,
+  action: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await action();
+    } catch (error) {
+      if (!isBrokerError(error, 'unavailable') && !isBrokerError(error, 'full')) throw error;
+    }
+    await sleep(clock, RETRY_MS, signal);
+  }
+}
+
+/**
+ * Publishes until it is certain whether the message is stored: through outages, and after a lost acknowledgement. The repeat of a
+ * stored message is refused as a conflict, so a conflict is resolved by reading whose message is the last (docs/design/broker-protocol.md#cas-before-deduplication).
+ * @returns the message's sequence; undefined: another writer was first.
+ */
+export function publishCertainly(
+  broker: Broker,
+  stream: string,
+  publication: ExpectingPublication,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  return whileUnavailable(broker, signal, async () => {
+    const seq = await publishExpecting(broker, publication);
+    if (seq !== undefined) return seq;
+    const last = await lastBySubject(broker, stream, publication.expect.filter);
+    return last?.header(HEADER.msgId) === publication.msgId ? last.seq : undefined;
+  });
+}

@@ -1,0 +1,21 @@
+import type { EventData } from '../../contracts/events/events.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { transition } from '../../src/broker/task-states.js';
+import type { Held } from './journal.js';
+
+/**
+ * Ends an attempt that its worker did not end itself. From then on the broker refuses whatever the attempt still publishes.
+ * @param workerId of the worker that reports it.
+ * @returns the sequence of the task's state; undefined: the task's state is no longer the attempt's start.
+ * @throws {BrokerError} and the signal's reason.
+ */
+export async function endLostAttempt(
+  broker: Broker,
+  { identity, attempt, startSeq }: Pick<Held, 'identity' | 'attempt' | 'startSeq'>,
+  reason: EventData<'SPAWN_RETRY'>['reason'],
+  workerId: string,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const data = { ...identity, attempt, reason, worker_id: workerId, counted: false };
+  return (await transition(broker, { status: 'running', seq: startSeq }, 'retrying', data, { signal }))?.seq;
+}
