@@ -19,11 +19,11 @@ import { LONGEST_NAK_MS } from './attempt/pause.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
-import { NO_LIMITS } from './attempt/tools.js';
+import { NO_LIMITS } from './claude/tools.js';
 import { whileUnavailable } from '../src/broker/certain.js';
 import { claudeEnvironment } from './claude/environment.js';
 import type { Containment } from './claude/containment.js';
-import { DeletedSessions } from './deleted-sessions.js';
+import { DeletedSessions } from './disk/deleted-sessions.js';
 import { Folders } from './claude/folders.js';
 import { Keeper, workerMarker } from './claude/keeper.js';
 import { MemoryWatch } from './claude/memory.js';
@@ -32,17 +32,18 @@ import { ModelPrices } from './claude/model-prices.js';
 import { runClaude } from './claude/run.js';
 import { WarmPool } from './claude/warm-pool.js';
 import { Worktrees } from './claude/worktrees.js';
-import type { WorkerContext } from './context.js';
+import type { WorkerContext } from './attempt/context.js';
 import { reap } from './guard/reap.js';
 import { inheritJournal } from './journal/inherit.js';
 import { Journal } from './journal/journal.js';
-import { Lanes, placesFor } from './lanes.js';
-import { Quarantine } from './quarantine.js';
+import { Lanes } from './queue/lanes.js';
+import { placesFor, Slots } from './queue/slots.js';
+import { Quarantine } from './queue/quarantine.js';
 import { Presence } from './presence.js';
-import { Removals } from './removals.js';
-import { Shortages } from './shortage.js';
-import { UsageLimit } from './usage-limit.js';
-import { WorkspaceRetention } from './workspace-retention.js';
+import { Removals } from './disk/removals.js';
+import { Shortages } from './queue/shortages.js';
+import { UsageLimit } from './queue/usage-limit.js';
+import { WorkspaceRetention } from './disk/workspace-retention.js';
 import { timestampOf } from '../src/clock.js';
 
 export interface WorkerOptions {
@@ -89,6 +90,7 @@ export class Worker {
   /** Below which it is asked and seen at the broker: the name that outlives a restart, if it has one. */
   readonly process: string;
   readonly slots: number;
+  readonly #slots: Slots;
   readonly #options: WorkerOptions;
   readonly #folders: Folders;
   readonly #keeper: Keeper;
@@ -121,6 +123,7 @@ export class Worker {
     this.#options = options;
     this.process = config.KSI_PROCESS ?? this.id;
     this.slots = config.KSI_CONCURRENCY;
+    this.#slots = new Slots(this.slots);
     this.#folders = new Folders(config.KSI_DIR, this.id, env['CLAUDE_CONFIG_DIR']);
     this.#blobs = new Blobs(broker);
     this.#journal = new Journal(this.#folders.own);
@@ -154,7 +157,7 @@ export class Worker {
     this.#presence = new Presence({ broker, process: this.process, now: presence, log });
     this.#removals = new Removals(broker.clock, log, () => this.#presence.say());
     const onChange = (): void => this.#presence.say();
-    this.#shortages = new Shortages({ clock: broker.clock, lanes: () => this.#lanes, onChange, log });
+    this.#shortages = new Shortages({ clock: broker.clock, slots: this.#slots, onChange, log });
     const worktrees = new Worktrees(this.#folders.base, log);
     const ofSessions = { broker, process: this.process, folders: this.#folders, worktrees };
     this.#deleted = new DeletedSessions({ ...ofSessions, removals: this.#removals, log });
@@ -163,7 +166,7 @@ export class Worker {
       broker,
       workerId: this.id,
       env: environment.env,
-      lanes: () => this.#lanes,
+      slots: this.#slots,
       onEnd: () => this.#presence.say(),
       random: Math.random,
       log,
@@ -210,12 +213,12 @@ export class Worker {
       warm: this.#warm,
       random: Math.random,
       journal: this.#journal,
-      quarantine: new Quarantine(() => this.#lanes),
+      quarantine: new Quarantine(this.#slots),
       shortages: this.#shortages,
-      lend: (slot) => this.#lanes.lend(slot),
+      lend: (slot) => this.#slots.lend(slot),
       sessionFolder: (sessionId, signal) => this.#deleted.workspace(sessionId, signal),
       clear: async (slot) => {
-        const onLeft = (): (() => void) => this.#lanes.retire(slot);
+        const onLeft = (): (() => void) => this.#slots.retire(slot);
         await this.#removals.remove({ slot }, () => this.#folders.clear(slot), { onLeft });
       },
       environment,
@@ -227,7 +230,7 @@ export class Worker {
     this.#lanes = new Lanes({
       broker,
       queues: listOf(config.KSI_QUEUES),
-      slots: this.slots,
+      slots: this.#slots,
       inboxPrefix: config.KSI_NATS_INBOX,
       run: async (delivery, slot) => {
         if (this.#disk.full() !== undefined) return refuseRun(delivery, context, FULL_DISK_MS);
@@ -252,12 +255,12 @@ export class Worker {
 
   /** Tasks that it runs now. */
   get running(): number {
-    return this.#lanes.running;
+    return this.#slots.running;
   }
 
   /** Slots that take no runs, as what their last run left could not be removed. */
   get outOfService(): number {
-    return this.#lanes.retired;
+    return this.#slots.retired;
   }
 
   /** What the host is short of now. */

@@ -1,84 +1,48 @@
 import type { Broker } from './connect.js';
-import { Puller, type Delivery, type PullEnd } from './consume.js';
+import type { Delivery } from './consume.js';
+import { PullLoop } from './pull-loop.js';
 
 export interface WorkOptions {
   readonly broker: Broker;
   readonly stream: string;
-  /** A durable one, shared by all processes that do this work: what one leaves undone comes to another. */
+  /** A durable consumer, shared by all processes that do this work: a message that one process leaves goes to another. */
   readonly consumer: string;
   readonly inboxPrefix?: string | undefined;
-  /** Deliveries under way at once. */
+  /** Messages handled at once. */
   readonly atOnce: number;
-  /** Acknowledges it, or gives it back, or leaves it to come again. Never rejects. */
+  /** Acknowledges a message, gives it back, or leaves it to be delivered again. Must not reject. */
   readonly handle: (delivery: Delivery) => Promise<void>;
 }
 
-/** A pull that waits is renewed after this; what comes meanwhile is delivered at once. */
-const PARK_MS = 20_000;
-/** After a pull that had no answer: the broker is away, or its topology not there yet. */
-const UNAVAILABLE_PAUSE_MS = 500;
-
-/** Takes what a shared consumer has to do, so many at once. */
+/** Handles the messages of a shared consumer, several at once. */
 export class Work {
-  readonly #options: WorkOptions;
-  readonly #puller: Puller;
+  readonly #loop: PullLoop<{ readonly name: string }>;
   readonly #handling = new Set<Promise<void>>();
-  #forgetPull: (() => void) | undefined;
-  #offConnection: (() => void) | undefined;
-  #stopped: Promise<void> | undefined;
 
-  constructor(options: WorkOptions) {
-    this.#options = options;
-    this.#puller = new Puller({
-      broker: options.broker,
-      stream: options.stream,
-      consumer: options.consumer,
-      inboxPrefix: options.inboxPrefix,
-      onDelivery: (delivery) => this.#take(delivery),
-      onEnd: (end) => this.#onEnd(end),
+  constructor({ broker, stream, consumer, inboxPrefix, atOnce, handle }: WorkOptions) {
+    this.#loop = new PullLoop({
+      broker,
+      stream,
+      consumers: [{ name: consumer }],
+      inboxPrefix,
+      hasRoom: () => this.#handling.size < atOnce,
+      onDelivery: (delivery) => {
+        const handling = handle(delivery).finally(() => {
+          this.#handling.delete(handling);
+          this.#loop.look();
+        });
+        this.#handling.add(handling);
+      },
     });
   }
 
   start(): void {
-    this.#offConnection = this.#options.broker.onConnection((connected) => {
-      // The broker that is back knows nothing of the pull.
-      if (connected) this.#puller.reset();
-    });
-    this.#pull();
+    this.#loop.start();
   }
 
   /** Resolves when nothing is under way. Idempotent. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
-  }
-
-  async #stop(): Promise<void> {
-    this.#offConnection?.();
-    this.#forgetPull?.();
-    await this.#puller.stop();
+  async stop(): Promise<void> {
+    await this.#loop.stop();
     await Promise.all(this.#handling);
-  }
-
-  #pull(): void {
-    if (this.#stopped !== undefined || this.#puller.busy || this.#handling.size >= this.#options.atOnce) return;
-    this.#puller.park(PARK_MS);
-  }
-
-  #onEnd(end: PullEnd): void {
-    // After a message its handling goes on from there.
-    if (end === 'message' || this.#stopped !== undefined) return;
-    this.#forgetPull?.();
-    const pauseMs = end === 'empty' ? 0 : UNAVAILABLE_PAUSE_MS;
-    this.#forgetPull = this.#options.broker.clock.after(pauseMs, () => this.#pull());
-  }
-
-  #take(delivery: Delivery): void {
-    const handling = this.#options.handle(delivery).finally(() => {
-      this.#handling.delete(handling);
-      this.#pull();
-    });
-    this.#handling.add(handling);
-    this.#pull();
   }
 }

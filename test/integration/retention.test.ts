@@ -9,7 +9,7 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { RetentionPreview, RetentionRun, RetentionShown } from '../../contracts/retention/retention.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { Folders } from '../../workers/claude/folders.js';
-import { WorkspaceRetention } from '../../workers/workspace-retention.js';
+import { WorkspaceRetention } from '../../workers/disk/workspace-retention.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';

@@ -19,8 +19,9 @@ import { runClaude } from '../../workers/claude/run.js';
 import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
-import type { WorkerContext } from '../../workers/context.js';
-import { Quarantine } from '../../workers/quarantine.js';
+import type { WorkerContext } from '../../workers/attempt/context.js';
+import { Quarantine } from '../../workers/queue/quarantine.js';
+import { Slots } from '../../workers/queue/slots.js';
 import { Folders } from '../../workers/claude/folders.js';
 import { Worktrees } from '../../workers/claude/worktrees.js';
 import { WorkerLab } from '../fixtures/worker.js';
@@ -51,7 +52,7 @@ describe('the fence', () => {
       clear: () => Promise.resolve(),
       shortages: { met: () => undefined, over: () => undefined },
       sessionFolder: () => Promise.resolve(''),
-      quarantine: new Quarantine(() => assert.fail('nothing here is suspect')),
+      quarantine: new Quarantine(new Slots(1)),
       retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,

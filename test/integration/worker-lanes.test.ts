@@ -7,7 +7,8 @@ import { MOST_DEPTH } from '../../contracts/agents/tools.js';
 import { HEADER, SUBJECT, type Lane } from '../../contracts/wire/names.js';
 import { connectBroker } from '../../src/broker/connect.js';
 import { readConfig } from '../../src/config/load.js';
-import { Lanes, placesFor } from '../../workers/lanes.js';
+import { Lanes } from '../../workers/queue/lanes.js';
+import { placesFor, Slots } from '../../workers/queue/slots.js';
 import { startTestBroker } from '../fixtures/broker.js';
 import { WorkerLab } from '../fixtures/worker.js';
 import { makeStreams } from '../fixtures/connection.js';
@@ -95,11 +96,12 @@ describe('lanes of runs that wait for runs of their own', () => {
     const everything = new Promise<void>((resolve) => (allDone = resolve));
     const ROOTS = 3;
     const work = (change: number): void => void (mostWorking = Math.max(mostWorking, (working += change)));
-    const lanes: Lanes = new Lanes({
+    const slots = new Slots(1);
+    const lanes = new Lanes({
       refuse: async (delivery, ms) => delivery.giveBack(ms),
       broker,
       queues: ['default'],
-      slots: 1,
+      slots,
       log,
       run: async (delivery, slot) => {
         mostHeld = Math.max(mostHeld, (held += 1));
@@ -111,7 +113,7 @@ describe('lanes of runs that wait for runs of their own', () => {
         await new Promise<void>((resolve) => {
           if (left.size === 0) return resolve();
           work(-1);
-          const back = lanes.lend(slot);
+          const back = slots.lend(slot);
           const heard = (id: string): void => {
             if (!left.delete(id) || left.size > 0) return;
             ended.off('run', heard);
@@ -155,7 +157,7 @@ describe('lanes before the topology is there', () => {
       refuse: async (delivery, ms) => delivery.giveBack(ms),
       broker,
       queues: ['default'],
-      slots: 1,
+      slots: new Slots(1),
       log,
       run: async (delivery) => {
         await delivery.ack();

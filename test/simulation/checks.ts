@@ -1,7 +1,7 @@
 import type { EventData } from '../../contracts/events/events.js';
 import { HEADER, SUBJECT } from '../../contracts/wire/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
-import { effectivePolicy } from '../../workers/policy.js';
+import { effectivePolicy } from '../../workers/attempt/policy.js';
 import { MAX_LOST_STARTS } from '../../workers/attempt/history.js';
 import { EPOCH, MAX_SKEW_MS } from './process.js';
 import type { Chronicle, ClaudeRunRecord, RecordedEvent } from './chronicle.js';

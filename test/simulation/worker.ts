@@ -7,10 +7,11 @@ import { runTask } from '../../workers/attempt/run-task.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 import type { ClaudeRun } from '../../workers/claude/run.js';
 import type { ClaudeEnding } from '../../workers/claude/ending.js';
-import type { WorkerContext } from '../../workers/context.js';
+import type { WorkerContext } from '../../workers/attempt/context.js';
 import { recover } from '../../workers/journal/recover.js';
-import { Lanes } from '../../workers/lanes.js';
-import { Quarantine } from '../../workers/quarantine.js';
+import { Lanes } from '../../workers/queue/lanes.js';
+import { Quarantine } from '../../workers/queue/quarantine.js';
+import { Slots } from '../../workers/queue/slots.js';
 import { simBroker } from './connection.js';
 import { SimJournal } from './journal.js';
 import { Link } from './link.js';
@@ -61,6 +62,7 @@ export class SimWorker {
     const journal = new SimJournal(this.process, scheduler);
     host.left.add(journal);
     const log = world.log(id);
+    const slots = new Slots(SLOTS);
     const parts: Partial<WorkerContext> = {
       broker,
       log,
@@ -73,7 +75,7 @@ export class SimWorker {
       model: 'none',
       executable: undefined,
       environment: { env: {}, secrets: [], credentials: [] },
-      quarantine: new Quarantine(() => this.#lanes),
+      quarantine: new Quarantine(slots),
       random: () => scheduler.random(),
       runClaude: async (run: ClaudeRun) => (flaws.ending ?? same)(await this.#runClaude(run)),
       shutdown: this.#shutdown.signal,
@@ -100,7 +102,7 @@ export class SimWorker {
     this.#lanes = new Lanes({
       broker,
       queues: [QUEUE],
-      slots: SLOTS,
+      slots,
       run: async (delivery, slot) => {
         const taken = (flaws.delivery ?? same)(delivery);
         const sentAt = server.sentAt.get(`${delivery.seq}.${delivery.count}`) ?? -Infinity;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { laneSpecs } from '../../contracts/broker/topology.js';
-import { laneOrder } from '../../workers/lane-order.js';
+import { laneOrder } from '../../workers/queue/lane-order.js';
 
 const order = (queues: string[], turn: number): string[] =>
   laneOrder(laneSpecs(queues), turn).map(({ queue, lane }) => `${queue} ${lane}`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ClaudeEnding, ClaudeMessage } from '../../workers/claude/ending.js';
 import { StreamReader } from '../../workers/claude/stream-reader.js';
-import { limitOf, outcomeOf } from '../../workers/outcome.js';
+import { limitOf, outcomeOf } from '../../workers/attempt/outcome.js';
 
 const result = (fields: Record<string, unknown>): ClaudeMessage => ({
   type: 'result',

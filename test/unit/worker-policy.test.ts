@@ -4,8 +4,8 @@ import { check } from '../../contracts/wire/check.js';
 import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 import { Policy } from '../../contracts/tasks/policy.js';
 import { IdleWatch } from '../../workers/claude/idle.js';
-import { taskError, type Outcome } from '../../workers/outcome.js';
-import { decide, effectivePolicy, pauseMs } from '../../workers/policy.js';
+import { taskError, type Outcome } from '../../workers/attempt/outcome.js';
+import { decide, effectivePolicy, pauseMs } from '../../workers/attempt/policy.js';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
 const DAY = 86_400_000;

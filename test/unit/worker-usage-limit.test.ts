@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import pino from 'pino';
 import type { Broker } from '../../src/broker/connect.js';
-import { UsageLimit } from '../../workers/usage-limit.js';
+import { UsageLimit } from '../../workers/queue/usage-limit.js';
 
 const DAY = 86_400_000;
 
@@ -22,12 +22,12 @@ describe('a usage limit', () => {
       broker: { clock, publisher: { publish: () => Promise.resolve(1) } } as unknown as Broker,
       workerId: 'w_000000000000',
       env: {},
-      lanes: () => ({
+      slots: {
         pause: () => {
           held += 1;
           return () => (held -= 1);
         },
-      }),
+      },
       onEnd: () => undefined,
       random: () => 0,
       log: pino({ level: 'silent' }),

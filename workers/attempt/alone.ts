@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import type { Lease } from './lease.js';
 
 /**

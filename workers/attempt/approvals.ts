@@ -7,7 +7,7 @@ import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';
 import { EXIT_PLAN, type Plan } from './plan.js';
 import { QUESTION, whyNoAnswer } from './questions.js';
-import type { ClaudeTools } from './tools.js';
+import type { ClaudeTools } from '../claude/tools.js';
 
 interface Pending {
   readonly tool: string;

@@ -17,10 +17,11 @@ import { Transcript, transcriptEnd } from '../claude/transcripts.js';
 import { environmentOf } from '../claude/warm.js';
 import { sleep } from '../../src/clock.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
-import type { WorkerContext } from '../context.js';
-import { limitOf, outcomeOf, plausibleReset, taskError, type Outcome } from '../outcome.js';
-import type { EffectivePolicy } from '../policy.js';
-import { shortageOf } from '../shortage.js';
+import type { WorkerContext } from './context.js';
+import { limitOf, outcomeOf, taskError, type Outcome } from './outcome.js';
+import { plausibleReset } from '../queue/usage-limit.js';
+import type { EffectivePolicy } from './policy.js';
+import { shortageOf } from '../claude/shortage-of.js';
 import { Approvals } from './approvals.js';
 import { budgetNow } from './budget.js';
 import type { Claim } from './claim.js';
@@ -40,7 +41,8 @@ import { configureServers, type ConfiguredServers } from './servers.js';
 import { TimeLimit } from './time-limit.js';
 import { refuseForeignSession } from './session-owner.js';
 import { Stopped, type StopReason } from './stop.js';
-import { toolsFor, type ClaudeTools } from './tools.js';
+import type { ClaudeTools } from '../claude/tools.js';
+import { toolsFor } from './tools.js';
 import type { WorkspacePlace } from './workspace-place.js';
 
 export interface AttemptOptions {

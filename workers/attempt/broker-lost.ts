@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Logger } from 'pino';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import type { Held } from '../journal/journal.js';
 import { endLostAttempt } from '../journal/lost-attempt.js';
 

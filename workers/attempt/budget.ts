@@ -4,7 +4,7 @@ import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { v7 as uuidv7 } from 'uuid';
 import { parseJson } from '../../src/json.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 
 /** What an attempt may cost. `spent`: nothing, as a budget is spent. */
 export type AttemptBudget = { readonly kind: 'left'; readonly usd: number | undefined } | { readonly kind: 'spent' };

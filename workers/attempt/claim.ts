@@ -9,10 +9,10 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { queueOf } from '../../src/broker/session-queue.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
 import { rewindTranscript, transcriptEnd } from '../claude/transcripts.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import { endLostAttempt } from '../journal/lost-attempt.js';
-import { taskError } from '../outcome.js';
-import { pauseMs, type EffectivePolicy } from '../policy.js';
+import { taskError } from './outcome.js';
+import { pauseMs, type EffectivePolicy } from './policy.js';
 import {
   lastState,
   transition,

@@ -10,7 +10,7 @@ import {
 } from '../../contracts/tasks/control.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { parseJson } from '../../src/json.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import type { Attempt } from './attempt.js';
 
 /** Answers who asks the running attempt of a task for something, by request and reply. */

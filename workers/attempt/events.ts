@@ -24,7 +24,7 @@ import { LargeValues } from '../claude/large-values.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { Journal } from '../journal/journal.js';
 import { JournaledOutbox } from '../journal/journaled-outbox.js';
-import type { Outcome } from '../outcome.js';
+import type { Outcome } from './outcome.js';
 import type { Claim } from './claim.js';
 import { fitting } from '../journal/fitting.js';
 import type { Lease } from './lease.js';

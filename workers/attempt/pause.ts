@@ -2,7 +2,7 @@ import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { keepParked, park, type TaskRef } from '../../src/broker/parked-runs.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
 
 /** A longer wait than this is the broker's, by a schedule: a nak's delay is forgotten when the broker is killed, and its delivery held in memory. */

@@ -1,7 +1,7 @@
 import { HEADER } from '../../contracts/wire/names.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 import { isStale, readPosition } from './history.js';
 
 /**

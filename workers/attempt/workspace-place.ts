@@ -6,7 +6,7 @@ import { readPlaces } from '../../src/broker/workspace-records.js';
 import { timestampOf } from '../../src/clock.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
 import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
-import type { WorkerContext } from '../context.js';
+import type { WorkerContext } from './context.js';
 
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;
 

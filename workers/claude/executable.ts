@@ -1,5 +1,5 @@
 import { access, constants, open, stat, type FileHandle } from 'node:fs/promises';
-import { shortageOf } from '../shortage.js';
+import { shortageOf } from './shortage-of.js';
 import type { ClaudeEnding } from './ending.js';
 
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);

@@ -1,7 +1,7 @@
 import type { HookCallback, McpSdkServerConfigWithInstance, Options } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeOptions } from '../../contracts/tasks/claude-options.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
-import type { ClaudeTools } from '../attempt/tools.js';
+import type { ClaudeTools } from './tools.js';
 import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 
 export interface QueryOptionsOf {

@@ -17,7 +17,7 @@ import { ClaudeProcess } from './process.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
 import { restoreTranscripts } from './restore-files.js';
-import { shortageOf } from '../shortage.js';
+import { shortageOf } from './shortage-of.js';
 import type { Login } from './sandbox.js';
 import { startOf } from './start-failure.js';
 import { StreamReader } from './stream-reader.js';

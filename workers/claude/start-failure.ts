@@ -1,4 +1,4 @@
-import { shortageOf } from '../shortage.js';
+import { shortageOf } from './shortage-of.js';
 import type { ClaudeEnding } from './ending.js';
 import type { ClaudeProcess, Exit } from './process.js';
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import type { LeftOver } from '../contracts/tasks/workers.js';
-import type { Clock } from '../src/clock.js';
-import type { Left } from './claude/remove.js';
+import type { LeftOver } from '../../contracts/tasks/workers.js';
+import type { Clock } from '../../src/clock.js';
+import type { Left } from '../claude/remove.js';
 
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;

@@ -1,15 +1,15 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { check } from '../contracts/wire/check.js';
-import { ForgetRequest, type ForgetAnswer } from '../contracts/retention/deletion.js';
-import { STREAM, SUBJECT } from '../contracts/wire/names.js';
-import type { LeftOver } from '../contracts/tasks/workers.js';
-import type { Broker } from '../src/broker/connect.js';
-import { lastBySubject } from '../src/broker/read.js';
-import { parseJson } from '../src/json.js';
-import { whileUnavailable } from '../src/broker/certain.js';
-import type { Folders } from './claude/folders.js';
-import type { Worktrees } from './claude/worktrees.js';
+import { check } from '../../contracts/wire/check.js';
+import { ForgetRequest, type ForgetAnswer } from '../../contracts/retention/deletion.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { LeftOver } from '../../contracts/tasks/workers.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { parseJson } from '../../src/json.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
+import type { Folders } from '../claude/folders.js';
+import type { Worktrees } from '../claude/worktrees.js';
 import type { Removals } from './removals.js';
 
 /** By how much the clocks of the host and the broker may differ: a folder that is this much older than a deletion was there before it. */

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import type { Config } from '../contracts/config/config.js';
-import { STREAM, SUBJECT } from '../contracts/wire/names.js';
-import { retentionIntervalMs } from '../contracts/retention/retention.js';
-import type { Broker } from '../src/broker/connect.js';
-import { lastBySubject } from '../src/broker/read.js';
-import type { Folders } from './claude/folders.js';
+import type { Config } from '../../contracts/config/config.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { retentionIntervalMs } from '../../contracts/retention/retention.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import type { Folders } from '../claude/folders.js';
 
 export interface WorkspaceRetentionOptions {
   readonly broker: Broker;

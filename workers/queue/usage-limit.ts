@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Type } from 'typebox';
-import { check } from '../contracts/wire/check.js';
-import { EVENT_DATA, type EventData } from '../contracts/events/events.js';
-import { STREAM, SUBJECT } from '../contracts/wire/names.js';
-import type { Broker } from '../src/broker/connect.js';
-import { eventPublication, newEvent } from '../src/broker/events.js';
-import { lastBySubject } from '../src/broker/read.js';
-import { parseJson } from '../src/json.js';
-import { plausibleReset } from './outcome.js';
-import type { Pausable } from './quarantine.js';
+import { check } from '../../contracts/wire/check.js';
+import { EVENT_DATA, type EventData } from '../../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { parseJson } from '../../src/json.js';
+import type { Slots } from './slots.js';
 
 type Limit = EventData<'WORKER_LIMITED'>;
 
@@ -18,7 +17,7 @@ export interface UsageLimitOptions {
   readonly workerId: string;
   /** What Claude signs in with: another account has limits of its own. */
   readonly env: Readonly<Record<string, string>>;
-  readonly lanes: () => Pick<Pausable, 'pause'>;
+  readonly slots: Pick<Slots, 'pause'>;
   /** Called when tasks are taken again. */
   readonly onEnd: () => void;
   /** Between 0 and 1. */
@@ -102,12 +101,12 @@ export class UsageLimit {
   }
 
   #hold({ account, resets_at: resetsAt }: Limit): void {
-    const { broker, lanes, random, log } = this.#options;
+    const { broker, slots, random, log } = this.#options;
     // Another worker's word, or one from before an update, may name any time.
     const until = plausibleReset(Date.parse(resetsAt), broker.clock.now());
     if (account !== this.#account || until <= broker.clock.now() || until <= this.#until) return;
     this.#until = until;
-    this.#release ??= lanes().pause();
+    this.#release ??= slots.pause();
     log.warn(
       { resets_at: new Date(until).toISOString() },
       'a usage limit of Claude is reached; no more tasks are taken until it is reset',
@@ -144,3 +143,10 @@ const accountOf = (env: Readonly<Record<string, string>>): string =>
     .update(SIGN_INS.map((name) => env[name] ?? '').join('\n'))
     .digest('hex')
     .slice(0, 12);
+
+/** Claude's longest limits are weekly. A time later than this is a mistake, which must not stop the fleet for longer. */
+const LONGEST_LIMIT_MS = 8 * 86_400_000;
+
+/** A reset time that can be waited for. */
+export const plausibleReset = <T extends number | undefined>(resetsAt: T, now: number): T | number =>
+  resetsAt === undefined ? resetsAt : Math.min(resetsAt, now + LONGEST_LIMIT_MS);

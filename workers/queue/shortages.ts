@@ -1,33 +1,13 @@
 import type { Logger } from 'pino';
-import type { Clock } from '../src/clock.js';
-import type { Pausable } from './quarantine.js';
-
-/** Errors of the system that say what a host is short of, and what that is. Tasks are not to blame for them. */
-const SHORT_OF: Readonly<Record<string, string>> = {
-  EMFILE: 'open files of one process (ulimit -n)',
-  ENFILE: 'open files of the whole host (sysctl fs.file-max)',
-  EAGAIN: 'processes and threads of the user (ulimit -u, pids.max)',
-  ENOMEM: 'memory',
-  ENOSPC: 'disk space, or user namespaces (sysctl user.max_user_namespaces)',
-  EDQUOT: 'disk quota',
-};
-
-/** @returns what the host is short of, if that is why; undefined: it is something else. */
-export function shortageOf(error: unknown): string | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    const { code } = at as NodeJS.ErrnoException;
-    const short = code === undefined ? undefined : SHORT_OF[code];
-    if (short !== undefined) return `${short}: ${at.message}`;
-  }
-  return undefined;
-}
+import type { Clock } from '../../src/clock.js';
+import type { Slots } from './slots.js';
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
 export interface ShortagesOptions {
   readonly clock: Clock;
-  readonly lanes: () => Pick<Pausable, 'pause'>;
+  readonly slots: Pick<Slots, 'pause'>;
   /** Called when `current` has changed. */
   readonly onChange: () => void;
   readonly log: Logger;
@@ -57,7 +37,7 @@ export class Shortages {
 
   /** An attempt met one. */
   met(what: string): void {
-    const { clock, lanes, log, onChange } = this.#options;
+    const { clock, slots, log, onChange } = this.#options;
     this.#count += 1;
     this.#current = what;
     // Those that began before the pause are no news.
@@ -65,7 +45,7 @@ export class Shortages {
     const ms = this.#pauseMs;
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * ms);
     log.error({ short_of: what, pause_ms: ms }, 'the host is short of something; no more tasks are taken for a while');
-    const resume = lanes().pause();
+    const resume = slots.pause();
     const cancel = clock.after(ms, () => this.#end?.());
     this.#end = () => {
       cancel();

@@ -1,20 +1,20 @@
 import type { Logger } from 'pino';
-import type { Blobs } from '../src/broker/blobs.js';
-import type { Broker } from '../src/broker/connect.js';
-import type { McpServersFile } from '../src/tools/mcp-servers.js';
-import type { ToolPolicyFile } from '../src/tools/policy-file.js';
-import type { Workspaces } from '../src/workspaces/roots.js';
-import type { ClaudeEnvironment } from './claude/environment.js';
-import type { Folders } from './claude/folders.js';
-import type { Keeper } from './claude/keeper.js';
-import type { MemoryWatch } from './claude/memory.js';
-import type { ModelPrices } from './claude/model-prices.js';
-import type { runClaude } from './claude/run.js';
-import type { WarmPool } from './claude/warm-pool.js';
-import type { Worktrees } from './claude/worktrees.js';
-import type { Journal } from './journal/journal.js';
-import type { Quarantine } from './quarantine.js';
-import type { Shortages } from './shortage.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import type { McpServersFile } from '../../src/tools/mcp-servers.js';
+import type { ToolPolicyFile } from '../../src/tools/policy-file.js';
+import type { Workspaces } from '../../src/workspaces/roots.js';
+import type { ClaudeEnvironment } from '../claude/environment.js';
+import type { Folders } from '../claude/folders.js';
+import type { Keeper } from '../claude/keeper.js';
+import type { MemoryWatch } from '../claude/memory.js';
+import type { ModelPrices } from '../claude/model-prices.js';
+import type { runClaude } from '../claude/run.js';
+import type { WarmPool } from '../claude/warm-pool.js';
+import type { Worktrees } from '../claude/worktrees.js';
+import type { Journal } from '../journal/journal.js';
+import type { Quarantine } from '../queue/quarantine.js';
+import type { Shortages } from '../queue/shortages.js';
 
 /** What every attempt of a worker shares. */
 export interface WorkerContext {

@@ -1,7 +1,7 @@
-import { TASK_ERRORS, type TaskErrorCode } from '../contracts/wire/errors.js';
-import type { TaskErrorBody } from '../contracts/tasks/error-body.js';
-import type { Usage } from '../contracts/access/usage.js';
-import type { ClaudeEnding, ClaudeMessage } from './claude/ending.js';
+import { TASK_ERRORS, type TaskErrorCode } from '../../contracts/wire/errors.js';
+import type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
+import type { Usage } from '../../contracts/access/usage.js';
+import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 
 /** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
 export type Outcome =
@@ -26,13 +26,6 @@ export function outcomeOf(ending: ClaudeEnding): Outcome {
 
 /** A rate limit that says no more than that it is one is that of a minute: half of it gives others room. */
 const RATE_PAUSE_MS = 30_000;
-
-/** Claude's longest limits are weekly. A time later than this is a mistake, which must not stop the fleet for longer. */
-const LONGEST_LIMIT_MS = 8 * 86_400_000;
-
-/** A reset time that can be waited for. */
-export const plausibleReset = <T extends number | undefined>(resetsAt: T, now: number): T | number =>
-  resetsAt === undefined ? resetsAt : Math.min(resetsAt, now + LONGEST_LIMIT_MS);
 
 /** Until when Claude can be asked for nothing, in ms since 1970; undefined: it can be, as far as this run tells. Pure. */
 export function limitOf(

@@ -1,6 +1,6 @@
-import type { TaskErrorCode } from '../contracts/wire/errors.js';
-import { RETRYABLE } from '../contracts/tasks/policy.js';
-import type { SpawnCommand } from '../contracts/tasks/spawn.js';
+import type { TaskErrorCode } from '../../contracts/wire/errors.js';
+import { RETRYABLE } from '../../contracts/tasks/policy.js';
+import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Outcome } from './outcome.js';
 
 /** A task's policy with nothing left open. */

@@ -1,5 +1,5 @@
-import { PRIORITIES, type Lane } from '../contracts/wire/names.js';
-import type { LaneSpec } from '../contracts/broker/topology.js';
+import { PRIORITIES, type Lane } from '../../contracts/wire/names.js';
+import type { LaneSpec } from '../../contracts/broker/topology.js';
 
 /**
  * The order in which a free slot looks at the lanes: the priorities, the most urgent first, and before or after all of

@@ -1,0 +1,126 @@
+import type { Broker } from './connect.js';
+import { Puller, type Delivery, type PullEnd } from './consume.js';
+
+export interface PullLoopOptions<C extends { readonly name: string }> {
+  readonly broker: Broker;
+  readonly stream: string;
+  /** Durable consumers, shared by all processes that do this work: a message that one process leaves goes to another. */
+  readonly consumers: readonly C[];
+  readonly inboxPrefix?: string | undefined;
+  /** The order in which the consumers are asked while they may have messages. Default: as given. */
+  readonly order?: () => readonly C[];
+  /** Whether there is room for a message of the consumer. Call `look` when there may be room again. */
+  readonly hasRoom: (consumer: C) => boolean;
+  /** Takes over a message. While the loop waits at several consumers, more may arrive than there is room for. */
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** Called when a consumer has not answered `times` pulls in succession. */
+  readonly onUnanswered?: (consumer: C, times: number) => void;
+}
+
+/** A waiting pull is renewed after this. A message that arrives meanwhile is delivered at once. */
+const PARK_MS = 20_000;
+/** The pause after a pull without an answer: the broker is away, or the consumer is not made yet. */
+const UNAVAILABLE_PAUSE_MS = 500;
+
+/**
+ * Takes messages from consumers of one stream while there is room for them. The consumers are asked in order until one has a message;
+ * when all are empty, the loop waits at all of them at once.
+ */
+export class PullLoop<C extends { readonly name: string }> {
+  readonly #options: PullLoopOptions<C>;
+  readonly #pullers: ReadonlyMap<C, Puller>;
+  #stopping = false;
+  #loop: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+  #woken = false;
+  /** After a pull without an answer, for a while. */
+  #unavailable = false;
+  #unanswered = 0;
+  #offConnection: (() => void) | undefined;
+
+  constructor(options: PullLoopOptions<C>) {
+    this.#options = options;
+    this.#pullers = new Map(options.consumers.map((consumer) => [consumer, this.#puller(consumer)]));
+  }
+
+  /** The consumers answered when they were last asked. */
+  get answered(): boolean {
+    return this.#unanswered === 0;
+  }
+
+  start(): void {
+    this.#offConnection = this.#options.broker.onConnection((connected) => {
+      // A new connection knows nothing of the pulls.
+      if (connected) for (const puller of this.#pullers.values()) puller.reset();
+    });
+    this.#loop = this.#run();
+  }
+
+  /** Looks again: there may be room now. */
+  look(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  /** Takes nothing more. Messages that are on their way are still delivered before this resolves. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#offConnection?.();
+    this.look();
+    await Promise.all([...this.#pullers.values()].map((puller) => puller.stop()));
+    await this.#loop;
+  }
+
+  #puller(consumer: C): Puller {
+    const { broker, stream, inboxPrefix, onDelivery } = this.#options;
+    const onEnd = (end: PullEnd): void => this.#onPullEnd(consumer, end);
+    return new Puller({ broker, stream, consumer: consumer.name, inboxPrefix, onDelivery, onEnd });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      if (await this.#askInOrder()) continue;
+      this.#park();
+      if (!this.#woken) await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#wake = undefined;
+      this.#woken = false;
+    }
+  }
+
+  #mayPull(consumer: C, puller: Puller): boolean {
+    return !this.#stopping && !this.#unavailable && !puller.busy && this.#options.hasRoom(consumer);
+  }
+
+  /** @returns whether a consumer had a message. A consumer with a waiting pull is empty, and one alone needs no order. */
+  async #askInOrder(): Promise<boolean> {
+    const { consumers, order = () => consumers } = this.#options;
+    if (consumers.length === 1) return false;
+    for (const consumer of order()) {
+      const puller = this.#pullers.get(consumer);
+      if (puller === undefined || !this.#mayPull(consumer, puller)) continue;
+      const end = await puller.tryNow();
+      if (end === 'message') return true;
+      this.#onPullEnd(consumer, end);
+    }
+    return false;
+  }
+
+  #park(): void {
+    for (const [consumer, puller] of this.#pullers) if (this.#mayPull(consumer, puller)) puller.park(PARK_MS);
+  }
+
+  #onPullEnd(consumer: C, end: PullEnd): void {
+    if (end !== 'unavailable') {
+      this.#unanswered = 0;
+      return this.look();
+    }
+    if (this.#stopping || this.#unavailable) return;
+    this.#unavailable = true;
+    this.#unanswered += 1;
+    this.#options.onUnanswered?.(consumer, this.#unanswered);
+    this.#options.broker.clock.after(UNAVAILABLE_PAUSE_MS, () => {
+      this.#unavailable = false;
+      this.look();
+    });
+  }
+}
