@@ -3,45 +3,48 @@ import { SUBJECT } from '../contracts/wire/names.js';
 import { PRESENCE_S, type WorkerPresence } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 
-/** Says every few seconds that a worker is there, for people who look; a word that gets lost is followed by the next. */
+/** Keeps the entry that shows a worker. The next entry makes up for one that is lost. */
 export class Presence {
   readonly #broker: Broker;
   readonly #process: string;
-  readonly #now: () => WorkerPresence;
   readonly #log: Logger;
+  #now: (() => WorkerPresence) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #saying: Promise<void> = Promise.resolve();
 
-  /** @param options.now what is true at the moment. */
-  constructor(options: { broker: Broker; process: string; now: () => WorkerPresence; log: Logger }) {
-    this.#broker = options.broker;
-    this.#process = options.process;
-    this.#now = options.now;
-    this.#log = options.log;
+  constructor(broker: Broker, process: string, log: Logger) {
+    this.#broker = broker;
+    this.#process = process;
+    this.#log = log;
   }
 
-  start(): void {
+  /** @param now what the entry shows at the moment. */
+  start(now: () => WorkerPresence): void {
+    this.#now = now;
     this.say();
     this.#timer = setInterval(() => this.say(), PRESENCE_S * 1_000);
   }
 
-  /** At once, as something has changed. */
+  /** Writes the entry at once, as something has changed. Before the start it does nothing. */
   say(): void {
-    this.#put(JSON.stringify(this.#now()), {});
+    const entry = this.#now?.();
+    if (entry !== undefined) this.#put(entry.worker_id, JSON.stringify(entry), {});
   }
 
-  /** Takes the entry away. */
+  /** Removes the entry. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#put('', { 'KV-Operation': 'DEL' });
+    const entry = this.#now?.();
+    this.#now = undefined;
+    if (entry !== undefined) this.#put(entry.worker_id, '', { 'KV-Operation': 'DEL' });
     await this.#saying;
   }
 
-  #put(payload: string, headers: Record<string, string>): void {
+  #put(workerId: string, payload: string, headers: Record<string, string>): void {
     if (!this.#broker.connected()) return;
-    const { worker_id: id } = this.#now();
+    const subject = SUBJECT.worker(this.#process, workerId);
     this.#saying = this.#saying
-      .then(() => this.#broker.publisher.publish({ subject: SUBJECT.worker(this.#process, id), payload, headers }))
+      .then(() => this.#broker.publisher.publish({ subject, payload, headers }))
       .then(
         () => undefined,
         (error: unknown) => this.#log.debug({ err: error }, "the worker's presence could not be told"),

@@ -17,9 +17,9 @@ const retry = (reason: string, data: object = {}) => state('SPAWN_RETRY', { reas
 
 describe('positionOf', () => {
   it('tells new, begun and ended tasks apart', () => {
-    assert.deepEqual(positionOf([]), { kind: 'new', lastSeq: 0 });
+    assert.deepEqual(positionOf([]), { kind: 'new', last: { status: 'queued', seq: 0 } });
     const queued = state('SPAWN_QUEUED');
-    assert.deepEqual(positionOf([queued]), { kind: 'new', lastSeq: queued.seq });
+    assert.deepEqual(positionOf([queued]), { kind: 'new', last: queued });
     const held = { seq: 7, delivery: 1 };
     assert.deepEqual(positionOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended', held });
     assert.deepEqual(positionOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended', held: undefined });
@@ -30,7 +30,7 @@ describe('positionOf', () => {
     assert.deepEqual(positionOf(states), {
       kind: 'again',
       running: { seq: 7, delivery: 2 },
-      lastSeq: states[2]?.seq,
+      last: states[2],
       attempts: 2,
       failures: 0,
       lostStarts: 2,

@@ -1,6 +1,7 @@
 import { TASK_ERRORS, type TaskErrorCode } from '../../contracts/wire/errors.js';
 import type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 import type { Usage } from '../../contracts/access/usage.js';
+import { defined } from '../../src/defined.js';
 import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 
 /** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
@@ -171,7 +172,7 @@ function codeOfStatus(status: number): TaskErrorCode {
 function detailOf(ending: ClaudeEnding): Record<string, unknown> {
   const { result, exit, spawnError, stderr, stdout, failure, lingered } = ending;
   const status = ending.refusedStatus ?? result?.['api_error_status'];
-  return withoutAbsent({
+  return defined({
     stderr: stderr === '' ? undefined : stderr,
     // Of a run with a result it would only repeat the events.
     stdout: result === undefined && stdout !== '' ? stdout : undefined,
@@ -186,6 +187,3 @@ function detailOf(ending: ClaudeEnding): Record<string, unknown> {
     limit_resets_at: ending.limitResetsAt === undefined ? undefined : new Date(ending.limitResetsAt).toISOString(),
   });
 }
-
-const withoutAbsent = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));

@@ -1,6 +1,7 @@
 import type { HookCallback, McpSdkServerConfigWithInstance, Options } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeOptions } from '../../contracts/tasks/claude-options.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { defined } from '../../src/defined.js';
 import type { ClaudeTools } from './tools.js';
 import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 
@@ -18,14 +19,15 @@ export interface QueryOptionsOf {
 /** What a task asks of Claude, in the SDK's words, and what no task can change. */
 export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
-  return withoutAbsent({
+  return defined({
     model: asked.model ?? defaultModel,
     fallbackModel: asked.fallback_model,
     effort: asked.effort,
     maxTurns: asked.max_turns,
     maxBudgetUsd: least(asked.max_budget_usd, asked.budget_usd),
     systemPrompt: systemPrompt(asked),
-    outputFormat: asked.output_schema === undefined ? undefined : { type: 'json_schema', schema: asked.output_schema },
+    outputFormat:
+      asked.output_schema === undefined ? undefined : { type: 'json_schema' as const, schema: asked.output_schema },
     tools: existing === undefined ? undefined : [...existing],
     allowedTools: allowed === undefined ? undefined : [...allowed],
     disallowedTools: [...UNAVAILABLE_TOOLS, ...disallowed],
@@ -64,8 +66,3 @@ const least = (...limits: readonly (number | undefined)[]): number | undefined =
   const given = limits.filter((limit) => limit !== undefined);
   return given.length === 0 ? undefined : Math.min(...given);
 };
-
-type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-const withoutAbsent = <T extends object>(fields: T): Partial<Present<T>> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Present<T>>;

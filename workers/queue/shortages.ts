@@ -64,7 +64,8 @@ export class Shortages {
     this.#options.onChange();
   }
 
-  stop(): void {
+  stop(): Promise<void> {
     this.#end?.();
+    return Promise.resolve();
   }
 }

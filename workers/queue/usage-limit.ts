@@ -73,11 +73,12 @@ export class UsageLimit {
     }
   }
 
-  stop(): void {
+  stop(): Promise<void> {
     this.#unsubscribe?.();
     this.#forget?.();
     this.#release?.();
     this.#release = undefined;
+    return Promise.resolve();
   }
 
   /** Claude reported it here. @param resetsAt in ms since 1970. Never rejects. */

@@ -1,0 +1,55 @@
+import type { Logger } from 'pino';
+import type { EventData, StoredEvent } from '../contracts/events/events.js';
+import { STREAM, SUBJECT } from '../contracts/wire/names.js';
+import { whileUnavailable } from '../src/broker/certain.js';
+import type { Broker } from '../src/broker/connect.js';
+import { isBrokerError } from '../src/broker/errors.js';
+import { eventPublication, newEvent } from '../src/broker/events.js';
+import type { Service } from '../src/process/lifecycle.js';
+
+/** How long a stopping worker waits for a broker that is away. */
+const FAREWELL_MS = 1_500;
+
+/** Publishes the events of a worker's own life. Nothing depends on them, so an event that the broker does not take is only logged. */
+export class Announcer implements Service {
+  readonly #broker: Broker;
+  readonly #workerId: string;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  #online: Promise<void> = Promise.resolve();
+
+  constructor(broker: Broker, workerId: string, log: Logger) {
+    this.#broker = broker;
+    this.#workerId = workerId;
+    this.#log = log;
+  }
+
+  /** Does not wait for the broker: at the first start of a cluster the workers are there before the stream. */
+  online(facts: EventData<'WORKER_ONLINE'>): void {
+    const event = newEvent(this.#broker.clock, 'WORKER_ONLINE', facts);
+    this.#online = this.#publish(event, 'online', this.#stopping.signal);
+  }
+
+  draining(running: number): Promise<void> {
+    const event = newEvent(this.#broker.clock, 'WORKER_DRAINING', { worker_id: this.#workerId, running });
+    return this.#publish(event, 'draining', AbortSignal.timeout(FAREWELL_MS));
+  }
+
+  /** Publishes that the worker is offline. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#online;
+    const event = newEvent(this.#broker.clock, 'WORKER_OFFLINE', { worker_id: this.#workerId });
+    await this.#publish(event, 'offline', AbortSignal.timeout(FAREWELL_MS));
+  }
+
+  async #publish(event: StoredEvent, token: string, signal: AbortSignal): Promise<void> {
+    const publication = eventPublication(event, SUBJECT.workerEvent(this.#workerId, token));
+    try {
+      await whileUnavailable(this.#broker, signal, () => this.#broker.publisher.publish(publication));
+    } catch (error) {
+      if (!isBrokerError(error) && !signal.aborted) throw error;
+      this.#log.warn({ err: error, type: event.type }, `${STREAM.events} did not take the worker's event`);
+    }
+  }
+}
