@@ -2,6 +2,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
 import { STREAM } from '../../contracts/wire/names.js';
 import { sleep, type Clock } from '../clock.js';
+import { RETRY_MS } from '../retry.js';
 
 /** A clock whose `now()` is the broker's time: the one time that all hosts share (ADR 33). */
 export interface SharedClock extends Clock {
@@ -14,7 +15,6 @@ export interface SharedClock extends Clock {
 /** Local clocks drift by about a ms in this time. Another leader, or a corrected clock of the broker, is noticed after it. */
 const MEASURE_MS = 15_000;
 /** The stream does not exist yet, has no leader, or the connection is lost. */
-const RETRY_MS = 500;
 /** The possible error is half of the round trip, so a slower answer is worthless. */
 const LONGEST_ROUND_TRIP_MS = 2_000;
 const WARN_MS = 1_000;
@@ -68,7 +68,7 @@ export class BrokerClock implements SharedClock {
     const either = signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]);
     while (this.#offset === undefined) {
       either.throwIfAborted();
-      if (!(await this.#measure())) await sleep(this.#machine, RETRY_MS, either);
+      if (!(await this.#measure())) await sleep(this.#machine, RETRY_MS.start, either);
     }
     this.#forgetNext ??= this.after(MEASURE_MS, () => this.again());
   }
@@ -90,7 +90,7 @@ export class BrokerClock implements SharedClock {
     const measured = await this.#measure();
     this.#forgetNext?.();
     if (!this.#stopping.signal.aborted)
-      this.#forgetNext = this.after(measured ? MEASURE_MS : RETRY_MS, () => this.again());
+      this.#forgetNext = this.after(measured ? MEASURE_MS : RETRY_MS.start, () => this.again());
   }
 
   #measure(): Promise<boolean> {

@@ -1,31 +1,27 @@
 import { HEADER } from '../../contracts/wire/names.js';
-import { sleep } from '../clock.js';
+import { retry, RETRY_MS } from '../retry.js';
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';
 import { publishExpecting, type ExpectingPublication } from './publish.js';
 import { lastBySubject } from './read.js';
 
-const RETRY_MS = 250;
-
 /**
  * Repeats an action while the broker is away or full. The action must be safe to repeat.
  * @throws {BrokerError} of other kinds, and the signal's reason once it aborts.
  */
-export async function whileUnavailable<T>(
+export const whileUnavailable = <T>(
   { clock }: Pick<Broker, 'clock'>,
   signal: AbortSignal,
   action: () => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    signal.throwIfAborted();
-    try {
-      return await action();
-    } catch (error) {
+): Promise<T> =>
+  retry(action, {
+    clock,
+    pauseMs: RETRY_MS.waitedFor,
+    signal,
+    onFailure: (error) => {
       if (!isBrokerError(error, 'unavailable') && !isBrokerError(error, 'full')) throw error;
-    }
-    await sleep(clock, RETRY_MS, signal);
-  }
-}
+    },
+  });
 
 /**
  * Publishes until it is certain whether the message is stored: through outages, and after a lost acknowledgement. The repeat of a

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, nkeyAuthenticator, type NatsConnection, type TlsOptions } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { systemClock } from '../clock.js';
+import { retry, RETRY_MS } from '../retry.js';
 import { BrokerClock, type SharedClock } from './broker-clock.js';
 import { OptionalWrites } from './optional-writes.js';
 import { Publisher } from './publish.js';
@@ -46,14 +46,18 @@ export interface Broker {
 export const API_TIMEOUT_MS = 1_500;
 /** A frozen server takes the connection and says nothing. */
 const DIAL_WITHIN_MS = 5_000;
-const FIRST_CONNECTION_RETRY_MS = 500;
 
 /** Connects, and goes on trying until it succeeds or `signal` aborts. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log, signal } = options;
   const seed =
     options.credentialsFile === undefined ? undefined : (await readFile(options.credentialsFile, 'utf8')).trim();
-  const nc = await retry(signal, log, () =>
+  let told = false;
+  const onFailure = (error: unknown): void => {
+    if (!told) log.warn({ err: error }, 'cannot reach the broker yet; trying on');
+    told = true;
+  };
+  const dial = (): Promise<NatsConnection> =>
     connect({
       servers: options.url.split(',').map((server) => server.trim()),
       name: options.name,
@@ -66,8 +70,8 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       ...tlsOf(options),
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
-    }),
-  );
+    });
+  const nc = await retry(dial, { clock: systemClock, pauseMs: RETRY_MS.start, signal, onFailure });
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
   const clock = new BrokerClock(jsm.streams, systemClock, log);
@@ -120,19 +124,5 @@ async function watchStatus(nc: NatsConnection, change: (connected: boolean) => v
     else if (status.type === 'reconnect') change(true);
     else if (status.type === 'error') log.error({ err: status.error }, 'broker reports an error');
     else log.debug({ status: status.type }, 'broker connection');
-  }
-}
-
-async function retry<T>(signal: AbortSignal | undefined, log: Logger, attempt: () => Promise<T>): Promise<T> {
-  let told = false;
-  for (;;) {
-    signal?.throwIfAborted();
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!told) log.warn({ err: error }, 'cannot reach the broker yet; trying on');
-      told = true;
-      await sleep(FIRST_CONNECTION_RETRY_MS, undefined, signal === undefined ? {} : { signal });
-    }
   }
 }

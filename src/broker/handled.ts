@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { RETRY_MS } from '../retry.js';
 import type { Delivery } from './consume.js';
 import { isBrokerError } from './errors.js';
 
@@ -12,7 +13,6 @@ export interface Handling {
   readonly log: Logger;
 }
 
-const AGAIN_MS = 1_000;
 /** Deliveries after which one is given up that no later try can help: others wait behind it. */
 const MOST_TRIES = 20;
 
@@ -30,6 +30,6 @@ export async function handled({ delivery, handle, passes = () => false, says, lo
       return delivery.ack().catch(() => undefined);
     }
     log.warn(about, says.again);
-    delivery.giveBack(AGAIN_MS);
+    delivery.giveBack(RETRY_MS.background);
   }
 }

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.js';
+import { RETRY_MS } from '../retry.js';
 import { isBrokerError } from './errors.js';
 import { TASK_WRITES, type OptionalWrite } from './task-writes.js';
 
-const RETRY_MS = 1_000;
 /** Of writes that wait in memory, for each stream. */
 const MAX_WAITING = 1_000;
 const MAX_BYTES = 16 * 1_048_576;
@@ -124,7 +124,7 @@ class Queue {
 
   #retryLater(): void {
     if (this.#stopped || this.waiting.size === 0) return;
-    this.#forgetRetry ??= this.#clock.after(RETRY_MS, () => void this.#retry());
+    this.#forgetRetry ??= this.#clock.after(RETRY_MS.background, () => void this.#retry());
   }
 
   async #retry(): Promise<void> {

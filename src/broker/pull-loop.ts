@@ -1,3 +1,4 @@
+import { RETRY_MS } from '../retry.js';
 import type { Broker } from './connect.js';
 import { Puller, type Delivery, type PullEnd } from './consume.js';
 
@@ -19,8 +20,6 @@ export interface PullLoopOptions<C extends { readonly name: string }> {
 
 /** A waiting pull is renewed after this. A message that arrives meanwhile is delivered at once. */
 const PARK_MS = 20_000;
-/** The pause after a pull without an answer: the broker is away, or the consumer is not made yet. */
-const UNAVAILABLE_PAUSE_MS = 500;
 
 /**
  * Takes messages from consumers of one stream while there is room for them. The consumers are asked in order until one has a message;
@@ -118,7 +117,7 @@ export class PullLoop<C extends { readonly name: string }> {
     this.#unavailable = true;
     this.#unanswered += 1;
     this.#options.onUnanswered?.(consumer, this.#unanswered);
-    this.#options.broker.clock.after(UNAVAILABLE_PAUSE_MS, () => {
+    this.#options.broker.clock.after(RETRY_MS.start, () => {
       this.#unavailable = false;
       this.look();
     });

@@ -4,6 +4,7 @@ import type { Config } from '../../contracts/config/config.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { consumerSpecs, streamSpecs, type ConsumerSpec, type StreamSpec } from '../../contracts/broker/topology.js';
 import { sleep } from '../clock.js';
+import { RETRY_MS } from '../retry.js';
 import type { Broker } from './connect.js';
 import type { KnownStreams } from './known-streams.js';
 import { streamInfo } from './read.js';
@@ -20,7 +21,6 @@ export interface TopologyOptions {
   readonly log: Logger;
 }
 
-const RETRY_MS = 500;
 const LOOK_MS = 2_000;
 const REPORT_MS = 5_000;
 /** What is left is for tasks under way. */
@@ -91,7 +91,7 @@ export class TopologyKeeper {
       } catch (error) {
         log.warn({ err: error }, 'the streams cannot be made yet; trying again');
       }
-      await sleep(broker.clock, RETRY_MS, signal);
+      await sleep(broker.clock, RETRY_MS.start, signal);
     }
   }
 

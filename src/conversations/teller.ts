@@ -3,8 +3,9 @@ import type { StoredEvent } from '../../contracts/events/events.js';
 import { FORMAT_VERSION, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { contend } from '../broker/contention.js';
 import { eventPublication } from '../broker/events.js';
+import { publishExpecting } from '../broker/publish.js';
 import { lastBySubject } from '../broker/read.js';
 import { parseJson } from '../json.js';
 import { eventBlobOf, type ConversationLines } from './lines.js';
@@ -15,7 +16,6 @@ export interface TellerOptions {
   readonly lines: Pick<ConversationLines, 'read'>;
 }
 
-const MAX_TRIES = 20;
 const ENVELOPE_BYTES = 4_096;
 
 /** Tells the events of conversations: each once and in order, whoever tells them and whatever dies in between. */
@@ -36,34 +36,31 @@ export class Teller {
   ): Promise<ReadonlySet<string>> {
     const { broker } = this.#options;
     const filter = SUBJECT.conversationEvents(conversationId);
-    for (let tries = 1; ; tries++) {
+    return contend<ReadonlySet<string>>(async () => {
       const last = await lastBySubject(broker, STREAM.events, filter);
       const record = await read();
       if (record === undefined) return new Set();
       const lastId = (parseJson(last?.data ?? new Uint8Array()) as Partial<StoredEvent> | undefined)?.id;
       const { pending } = record;
-      try {
-        let seq = last?.seq ?? 0;
-        for (const event of pending.slice(pending.findIndex(({ id }) => id === lastId) + 1))
-          seq = await this.#publish(conversationId, event, { filter, seq });
-        return new Set(pending.map(({ id }) => id));
-      } catch (error) {
-        // Somebody else tells of it too.
-        if (!isBrokerError(error, 'conflict') || tries >= MAX_TRIES) throw error;
+      let seq: number | undefined = last?.seq ?? 0;
+      for (const event of pending.slice(pending.findIndex(({ id }) => id === lastId) + 1)) {
+        seq = await this.#publish(conversationId, event, { filter, seq });
+        // Another API publishes the same events.
+        if (seq === undefined) return undefined;
       }
-    }
+      return new Set(pending.map(({ id }) => id));
+    });
   }
 
   async #publish(
     conversationId: string,
     { id, type, at, data, line }: PendingEvent,
     expect: { filter: string; seq: number },
-  ): Promise<number> {
+  ): Promise<number | undefined> {
     const text = line === undefined ? undefined : await this.#text(conversationId, line);
     const event = { v: FORMAT_VERSION, id, type, timestamp: at, data: { ...data, ...text } } as unknown as StoredEvent;
     const subject = SUBJECT.conversationEvent(conversationId, tokenOf(type));
-    const { seq } = await this.#options.broker.publisher.publish(eventPublication(event, subject, expect));
-    return seq;
+    return publishExpecting(this.#options.broker, eventPublication(event, subject, expect));
   }
 
   async #text(conversationId: string, lineId: string): Promise<Record<string, unknown>> {

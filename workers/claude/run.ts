@@ -6,6 +6,7 @@ import {
   type Query,
   type SDKMessage,
   type SessionStore,
+  type SpawnOptions,
 } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 import type { Keeper, RunPlace } from './keeper.js';
@@ -14,6 +15,7 @@ import { IdleWatch } from './idle.js';
 import type { LargeValues } from './large-values.js';
 import { FolderMoved } from './open-folder.js';
 import { ClaudeProcess } from './process.js';
+import { LASTS_MS, phaseAfter, type Phase, type RunEvent } from './phases.js';
 import type { PromptInput } from './prompt-input.js';
 import type { Redaction } from './redaction.js';
 import { restoreTranscripts } from './restore-files.js';
@@ -76,167 +78,196 @@ export interface ClaudeRun {
 
 /** From a request to end until SIGKILL. */
 const KILL_GRACE_MS = 2_000;
-/** From the result, and the end of its input, until a process that doesn't exit is ended. */
-const EXIT_GRACE_MS = 5_000;
 
 /** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. @throws {FolderMoved} */
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
-  if (missing !== undefined) {
-    await run.warm?.close();
-    return { ...missing, stderr: '', stdout: '' };
+  if (missing === undefined) return new Run(run).toEnd();
+  await run.warm?.close();
+  return { ...missing, stderr: '', stdout: '' };
+}
+
+class Run {
+  readonly #run: ClaudeRun;
+  readonly #reader: StreamReader;
+  readonly #idle: IdleWatch;
+  readonly #abort = new AbortController();
+  #phase: Phase = 'starting';
+  #phaseTimer: NodeJS.Timeout | undefined;
+  #child: ClaudeProcess | undefined;
+  #written = 0;
+  /** Whether the run was ended while Claude was at work. */
+  #cutShort: boolean | undefined;
+  #lingered = false;
+  /** Why no process could be started. */
+  #notStarted: unknown;
+
+  constructor(run: ClaudeRun) {
+    this.#run = run;
+    this.#reader = new StreamReader(run.onMessage, run.onText);
+    this.#idle = new IdleWatch(run.idleMs, run.onIdle);
   }
-  const { input } = run;
-  const reader = new StreamReader(run.onMessage, run.onText);
-  const abort = new AbortController();
-  let child: ClaudeProcess | undefined;
-  const idle = new IdleWatch(run.idleMs, run.onIdle);
-  let written = 0;
-  const watched = (bytes: number): Promise<void> | undefined => {
-    const before = written;
-    written += bytes;
-    if (before <= run.outputBytes && written > run.outputBytes) run.onTooMuch();
-    return idle.heard(run.gate());
-  };
-  let lingering: NodeJS.Timeout | undefined;
-  let closed: NodeJS.Timeout | undefined;
-  let lingered = false;
-  let begun = false;
-  let cutShort: boolean | undefined;
-  const end = (): void => {
-    // At its end Claude lets go of what runs in the background.
-    cutShort ??= reader.unfinished;
-    abort.abort(run.signal.reason);
-    run.warm?.abort.abort(run.signal.reason);
-    void child?.terminate(KILL_GRACE_MS);
-  };
-  const tooLong = (): void => {
-    lingered = true;
-    end();
-  };
-  run.signal.addEventListener('abort', end);
-  let failure: string | undefined;
-  let notStarted: unknown;
-  let shortOf: string | undefined;
-  let notFound: ClaudeEnding['spawnError'];
-  try {
-    run.signal.throwIfAborted();
-    const began = (started: ClaudeProcess): ClaudeProcess => {
-      child = started;
-      run.large.include(started.large);
-      // Nothing more can come from it: its exit is waited for as after its result.
-      child.stdout.once('end', () => (closed = setTimeout(tooLong, EXIT_GRACE_MS)));
-      void child.exited.then(() => clearTimeout(closed));
-      if (child.pid !== undefined) void child.exited.then(run.onStarted(child.pid));
-      return child;
-    };
-    const warm = await claimed(run, watched);
-    if (warm !== undefined) began(warm.claude.process);
-    // It may have been asked to end while it was claimed.
-    run.signal.throwIfAborted();
-    const messages =
-      warm?.messages ??
-      query({
-        prompt: input.messages(),
-        options: {
-          ...optionsOf(run, idle),
-          abortController: abort,
-          spawnClaudeCodeProcess: (options) => {
-            try {
-              const { CLAUDE_CONFIG_DIR: config } = options.env;
-              if (run.resume && config !== undefined) restoreTranscripts(config, run.large);
-              return began(new ClaudeProcess(options, run.keeper, placeOf(run), watched));
-            } catch (error) {
-              notStarted = error;
-              shortOf = shortageOf(error);
-              throw error;
-            }
-          },
-        },
+
+  async toEnd(): Promise<ClaudeEnding> {
+    const { input, signal, interrupt, warm } = this.#run;
+    const stop = (): void => this.#on('stop');
+    let failure: unknown;
+    signal.addEventListener('abort', stop);
+    try {
+      signal.throwIfAborted();
+      const messages = (await this.#claimed()) ?? this.#started();
+      interrupt.addEventListener('abort', () => this.#phase !== 'starting' && this.#interrupt(messages), {
+        once: true,
       });
-    // One that can't be told is ended; so is one that only waits for what runs in the background.
-    const interrupt = (): void => {
-      // With its turn Claude ends what runs in the background, and may call the turn a success.
-      if (reader.working) cutShort = true;
-      if (reader.between) end();
-      else void messages.interrupt().catch(end);
-    };
-    const linger = (): void => {
+      for await (const said of messages) this.#read(said, messages);
+    } catch (error) {
+      // After a result this only repeats the result: the SDK throws for its exit code.
+      failure = error;
+    } finally {
       input.end();
-      lingering = setTimeout(tooLong, EXIT_GRACE_MS);
-    };
-    run.interrupt.addEventListener('abort', () => begun && interrupt(), { once: true });
-    for await (const said of messages) {
-      const mine = warm === undefined ? said : ofSession(said, run.sessionId);
-      const message: ClaudeMessage = mine.type === 'stream_event' ? mine : run.redaction.in(mine);
-      // Before its turn has begun there is nothing that it could interrupt.
-      if (!begun && run.interrupt.aborted) interrupt();
-      begun = true;
-      run.onSaid(message);
-      const next = reader.read(message);
-      // Who interrupts it doesn't want what runs in the background either.
-      if (next === 'refused' || (next === 'go_on' && message.type === 'result' && run.interrupt.aborted)) end();
-      // What came in too late for a turn makes another one; so does what ended in the background.
-      if (message.type === 'system' && message['subtype'] === 'init') {
-        clearTimeout(lingering);
-        run.onTurn(message, () => messages.mcpServerStatus());
-      }
-      if (next !== 'over' && next !== 'settled') continue;
-      clearTimeout(lingering);
-      if (next === 'over') linger();
-      else lingering = setTimeout(linger, EXIT_GRACE_MS);
+      this.#idle.stop();
+      clearTimeout(this.#phaseTimer);
+      signal.removeEventListener('abort', stop);
+      await warm?.close();
+      await this.#child?.terminate(KILL_GRACE_MS);
     }
-  } catch (error) {
-    // After a result it only repeats that (the SDK throws for its exit code).
-    failure = error instanceof Error ? error.message : String(error);
-    if (child === undefined) shortOf ??= shortageOf(error);
-    // Thrown by the SDK when its platform package is missing.
-    if (child === undefined && /native binary not found/i.test(failure))
-      notFound = { code: 'ENOENT', message: failure, path: run.executable ?? 'claude' };
-  } finally {
-    input.end();
-    idle.stop();
-    clearTimeout(lingering);
-    run.signal.removeEventListener('abort', end);
-    await run.warm?.close();
-    await child?.terminate(KILL_GRACE_MS);
+    return this.#ending(failure);
   }
-  if (shortOf === undefined && notStarted instanceof FolderMoved) throw notStarted;
-  const exit = await child?.exited;
-  const started = child === undefined ? {} : startOf(child, exit, run.executable);
-  return {
-    ...reader.summary(),
-    unfinished: cutShort ?? (reader.unfinished && exit?.code !== 0),
-    transcriptError: run.transcript.failure ?? reader.mirrorError,
-    shortOf: shortOf ?? started.shortOf,
-    spawnError: started.spawnError ?? notFound,
-    exit,
-    lingered,
-    failure: failure === undefined ? undefined : run.redact(failure),
-    stderr: run.redact(child?.stderrTail.text() ?? ''),
-    stdout: run.redact(child?.stdoutTail.text() ?? '').slice(-2_000),
-  };
+
+  /** The messages of the process that was started before; undefined: there is none that can be used. */
+  async #claimed(): Promise<Query | undefined> {
+    const { warm, input, cwd, options, sessionId, transcript, onWarmRefused, signal } = this.#run;
+    if (warm === undefined) return undefined;
+    const gate = (bytes: number): Promise<void> | undefined => this.#gate(bytes);
+    const claim = { prompt: input.messages(), cwd, options, sessionId, transcript, gate };
+    const messages = await warm.claim(claim).catch(async (error: unknown) => {
+      onWarmRefused?.(error);
+      await warm.close();
+      return undefined;
+    });
+    if (messages !== undefined) this.#began(warm.process);
+    // The run may have been asked to end meanwhile.
+    signal.throwIfAborted();
+    return messages;
+  }
+
+  #started(): Query {
+    const options = optionsOf(this.#run, this.#idle);
+    const spawn = (spawning: SpawnOptions): ClaudeProcess => this.#spawn(spawning);
+    return query({
+      prompt: this.#run.input.messages(),
+      options: { ...options, abortController: this.#abort, spawnClaudeCodeProcess: spawn },
+    });
+  }
+
+  #spawn(options: SpawnOptions): ClaudeProcess {
+    const run = this.#run;
+    const { CLAUDE_CONFIG_DIR: config } = options.env;
+    try {
+      if (run.resume && config !== undefined) restoreTranscripts(config, run.large);
+      return this.#began(new ClaudeProcess(options, run.keeper, placeOf(run), (bytes) => this.#gate(bytes)));
+    } catch (error) {
+      this.#notStarted = error;
+      throw error;
+    }
+  }
+
+  #began(child: ClaudeProcess): ClaudeProcess {
+    const { large, onStarted } = this.#run;
+    this.#child = child;
+    large.include(child.large);
+    child.stdout.once('end', () => this.#on('output_closed'));
+    void child.exited.then(() => this.#on('exited'));
+    if (child.pid !== undefined) void child.exited.then(onStarted(child.pid));
+    return child;
+  }
+
+  /** What to wait for before more is read from Claude. */
+  #gate(bytes: number): Promise<void> | undefined {
+    const { outputBytes, onTooMuch, gate } = this.#run;
+    const before = this.#written;
+    this.#written += bytes;
+    if (before <= outputBytes && this.#written > outputBytes) onTooMuch();
+    return this.#idle.heard(gate());
+  }
+
+  #read(said: SDKMessage, messages: Query): void {
+    const { warm, sessionId, redaction, interrupt, onSaid, onTurn } = this.#run;
+    // A process that was started before began under a session id of its own.
+    const mine: ClaudeMessage =
+      warm !== undefined && this.#child === warm.process ? { ...said, session_id: sessionId } : said;
+    const message = mine.type === 'stream_event' ? mine : redaction.in(mine);
+    // Before the first message there is no turn to interrupt.
+    if (this.#phase === 'starting' && interrupt.aborted) this.#interrupt(messages);
+    this.#on('said');
+    onSaid(message);
+    const next = this.#reader.read(message);
+    // After an interruption nothing that runs in the background is wanted either.
+    if (next === 'refused' || (next === 'go_on' && message.type === 'result' && interrupt.aborted)) this.#on('stop');
+    if (message.type === 'system' && message['subtype'] === 'init') {
+      this.#on('turn_begun');
+      onTurn(message, () => messages.mcpServerStatus());
+    }
+    if (next === 'over' || next === 'settled') this.#on(next);
+  }
+
+  /** Ends the turn. A run that cannot be told, or only waits for work in the background, is ended as a whole. */
+  #interrupt(messages: Query): void {
+    // Claude ends its work in the background with the turn, and may call the turn a success.
+    if (this.#reader.working) this.#cutShort = true;
+    if (this.#reader.between) this.#on('stop');
+    else void messages.interrupt().catch(() => this.#on('stop'));
+  }
+
+  #on(event: RunEvent): void {
+    const phase = phaseAfter(this.#phase, event);
+    if (phase === undefined) return;
+    this.#phase = phase;
+    clearTimeout(this.#phaseTimer);
+    const lastsMs = LASTS_MS[phase];
+    if (lastsMs !== undefined) this.#phaseTimer = setTimeout(() => this.#on('time_up'), lastsMs);
+    if (phase === 'closing') this.#run.input.end();
+    if (phase === 'ending') this.#end(event === 'time_up');
+  }
+
+  #end(lingered: boolean): void {
+    const { signal, warm } = this.#run;
+    this.#lingered = lingered;
+    // At its end Claude stops its work in the background.
+    this.#cutShort ??= this.#reader.unfinished;
+    this.#abort.abort(signal.reason);
+    warm?.abort.abort(signal.reason);
+    void this.#child?.terminate(KILL_GRACE_MS);
+  }
+
+  async #ending(thrown: unknown): Promise<ClaudeEnding> {
+    const { executable, transcript, redact } = this.#run;
+    const child = this.#child;
+    const failure = thrown === undefined ? undefined : thrown instanceof Error ? thrown.message : String(thrown);
+    const shortOf = shortageOf(this.#notStarted) ?? (child === undefined ? shortageOf(thrown) : undefined);
+    if (shortOf === undefined && this.#notStarted instanceof FolderMoved) throw this.#notStarted;
+    const exit = await child?.exited;
+    const start = child === undefined ? notFound(failure, executable) : startOf(child, exit, executable);
+    return {
+      ...this.#reader.summary(),
+      unfinished: this.#cutShort ?? (this.#reader.unfinished && exit?.code !== 0),
+      transcriptError: transcript.failure ?? this.#reader.mirrorError,
+      ...start,
+      ...(shortOf === undefined ? {} : { shortOf }),
+      exit,
+      lingered: this.#lingered,
+      failure: failure === undefined ? undefined : redact(failure),
+      stderr: redact(child?.stderrTail.text() ?? ''),
+      stdout: redact(child?.stdoutTail.text() ?? '').slice(-2_000),
+    };
+  }
 }
 
-/** The process that was started before, at work; undefined: there is none that would. */
-async function claimed(
-  run: ClaudeRun,
-  gate: (bytes: number) => Promise<void> | undefined,
-): Promise<{ claude: WarmClaude; messages: Query } | undefined> {
-  const { warm, input, cwd, options, sessionId, transcript, onWarmRefused } = run;
-  if (warm === undefined) return undefined;
-  try {
-    const prompt = input.messages();
-    return { claude: warm, messages: await warm.claim({ prompt, cwd, options, sessionId, transcript, gate }) };
-  } catch (error) {
-    onWarmRefused?.(error);
-    await warm.close();
-    return undefined;
-  }
-}
-
-/** It began under an id of its own. */
-const ofSession = (message: SDKMessage, sessionId: string): ClaudeMessage => ({ ...message, session_id: sessionId });
+/** Thrown by the SDK when its platform package is missing. */
+const notFound = (failure: string | undefined, executable: string | undefined): Pick<ClaudeEnding, 'spawnError'> =>
+  failure !== undefined && /native binary not found/i.test(failure)
+    ? { spawnError: { code: 'ENOENT', message: failure, path: executable ?? 'claude' } }
+    : {};
 
 const placeOf = ({ cwd, readOnly, visible, login }: ClaudeRun): RunPlace => ({ cwd, readOnly, visible, login });
 

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Broker } from '../../broker/connect.js';
 import { contend } from '../../broker/contention.js';
 import { lastState, transition, type TaskIdentity } from '../../broker/task-states.js';
+import { RETRY_MS } from '../../retry.js';
 
 /** Asked before a task is cancelled: false when somebody was told that it was accepted. @throws {BrokerError} */
 export type Abandon = () => Promise<boolean>;
@@ -12,8 +13,6 @@ interface Unsettled {
 }
 
 const MAX_LATER = 100_000;
-/** A broker that only hangs loses no connection, so its return is no event. */
-const RETRY_MS = 1_000;
 
 /**
  * Cancels tasks that were refused, or of which it isn't known whether the broker took them: nobody was told that they were accepted,
@@ -81,7 +80,8 @@ export class NotAccepted {
         this.#log.warn({ err: error, task_id }, 'a task of unknown fate could not be settled yet; trying again');
         // What is wrong may be only with this one.
         this.#later.push(...this.#later.splice(0, 1));
-        if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS, () => this.#workOff());
+        // A broker that only hangs loses no connection, so its return is no event.
+        if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS.background, () => this.#workOff());
         return;
       }
     }

@@ -3,6 +3,7 @@ import type { Approval } from '../../../contracts/tasks/approvals.js';
 import type { Broker } from '../../broker/connect.js';
 import { dataIn, lastState } from '../../broker/task-states.js';
 import { sleep } from '../../clock.js';
+import { RETRY_MS } from '../../retry.js';
 import type { EventHub } from '../../events/hub.js';
 import type { Audit } from '../../access/audit.js';
 import { askWorker } from '../steer/control.js';
@@ -17,8 +18,6 @@ export interface ByRuleOptions {
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Logger;
 }
-
-const AGAIN_MS = 1_000;
 
 /** Answers what a rule allows. Every API does: the task's worker takes the first answer, and only that one is audited. */
 export class ByRule {
@@ -84,7 +83,7 @@ export class ByRule {
       }
       // A worker that stands still for a moment answers later; while none does the approval stays open.
       if (answer !== undefined) return;
-      await sleep(broker.clock, AGAIN_MS, this.#stopping.signal);
+      await sleep(broker.clock, RETRY_MS.background, this.#stopping.signal);
     }
   }
 }

@@ -4,6 +4,7 @@ import { SUBJECT } from '../../../contracts/wire/names.js';
 import { statusOfEvent } from '../../../contracts/tasks/states.js';
 import type { BridgedEvent } from '../../events/bridged.js';
 import type { EventHub } from '../../events/hub.js';
+import { RETRY_MS } from '../../retry.js';
 import type { ReadModel } from '../../store/read-model.js';
 
 type Event = Pick<BridgedEvent, 'type' | 'timestamp' | 'data'>;
@@ -20,7 +21,6 @@ export function foldApprovals(open: readonly Approval[], { type, timestamp, data
 }
 
 const PAGE = 500;
-const REBUILD_RETRY_MS = 1_000;
 
 /**
  * The approvals that are open in the cluster. In memory: at the start, and when the event stream is another one, they are read from the
@@ -107,7 +107,7 @@ export class PendingApprovals {
       this.#meanwhile = undefined;
       if (this.#stopped) return;
       this.#log.warn({ err: error }, 'the open approvals could not be read yet; trying on');
-      this.#retry = setTimeout(() => this.#rebuild(), REBUILD_RETRY_MS);
+      this.#retry = setTimeout(() => this.#rebuild(), RETRY_MS.background);
     }
   }
 }
