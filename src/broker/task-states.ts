@@ -62,7 +62,7 @@ export async function lastState(broker: Broker, taskId: string): Promise<LastSta
 export const dataIn = <S extends StoredStatus>(
   state: Pick<LastState, 'status' | 'data'>,
   status: S,
-): Partial<StateData<S>> => (state.status === status ? ((state.data ?? {}) as Partial<StateData<S>>) : {});
+): Partial<StateData<S>> => (state.status === status ? (state.data ?? {}) : {});
 
 /** The event that moves a task from one state to another, stored only if no other writer has changed the state. Pure. */
 export function stateEvent<S extends StoredStatus>(

@@ -111,7 +111,7 @@ class Run {
   async toEnd(): Promise<ClaudeEnding> {
     const { input, signal, interrupt, warm } = this.#run;
     const stop = (): void => this.#on('stop');
-    let failure: unknown;
+    let failure: Error | undefined;
     signal.addEventListener('abort', stop);
     try {
       signal.throwIfAborted();
@@ -122,7 +122,7 @@ class Run {
       for await (const said of messages) this.#read(said, messages);
     } catch (error) {
       // After a result this only repeats the result: the SDK throws for its exit code.
-      failure = error;
+      failure = error instanceof Error ? error : new Error(String(error), { cause: error });
     } finally {
       input.end();
       this.#idle.stop();
@@ -240,10 +240,10 @@ class Run {
     void this.#child?.terminate(KILL_GRACE_MS);
   }
 
-  async #ending(thrown: unknown): Promise<ClaudeEnding> {
+  async #ending(thrown: Error | undefined): Promise<ClaudeEnding> {
     const { executable, transcript, redact } = this.#run;
     const child = this.#child;
-    const failure = thrown === undefined ? undefined : thrown instanceof Error ? thrown.message : String(thrown);
+    const failure = thrown?.message;
     const shortOf = shortageOf(this.#notStarted) ?? (child === undefined ? shortageOf(thrown) : undefined);
     if (shortOf === undefined && this.#notStarted instanceof FolderMoved) throw this.#notStarted;
     const exit = await child?.exited;
