@@ -3,6 +3,7 @@ import type { StoredEvent } from '../../contracts/events/events.js';
 import { NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { MESSAGES_MAX_AGE_S } from '../../contracts/broker/topology.js';
 import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
@@ -58,7 +59,7 @@ export class MessageExpiry {
     const known = new Map<string, number>();
     let told = 0;
     let last = 0;
-    const from = await positions.of(TOLD);
+    const from = await this.#positionOf(TOLD);
     const all = readStream(broker, STREAM.messages, SUBJECT.messagesAll, from, Number.MAX_SAFE_INTEGER);
     for await (const stored of all) {
       const { seq, subject, data } = stored;
@@ -66,12 +67,23 @@ export class MessageExpiry {
       last = seq;
       const id = subject.slice(subject.lastIndexOf('.') + 1);
       if (id === NOBODY) continue;
-      const position = known.get(id) ?? (await positions.of(id));
+      const position = known.get(id) ?? (await this.#positionOf(id));
       known.set(id, position);
       if (seq > position && (await this.#tell(id, seq, data))) told += 1;
     }
     if (last > 0) await positions.move(TOLD, last);
     return told;
+  }
+
+  /** A bad position counts as none: to tell of a message twice is better than to tell of none any more. */
+  async #positionOf(id: string): Promise<number> {
+    try {
+      return await this.#options.positions.of(id);
+    } catch (error) {
+      if (!isBrokerError(error, 'unreadable')) throw error;
+      this.#options.log.error({ err: error, agent_id: id }, 'the position of an inbox is a bad record');
+      return 0;
+    }
   }
 
   async #tell(agentId: string, seq: number, body: Uint8Array): Promise<boolean> {

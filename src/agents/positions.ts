@@ -24,11 +24,11 @@ export class Positions {
     return (await this.#records.get([agentId]))?.seq ?? 0;
   }
 
-  /** @returns further on, if that was asked for earlier. @throws {BrokerError} */
+  /** Replaces a bad record. @returns further on, if that was asked for earlier. @throws {BrokerError} */
   async move(agentId: string, seq: number): Promise<Position> {
     let before = 0;
-    await this.#records.update([agentId], ({ record }) => {
-      before = record?.seq ?? 0;
+    await this.#records.update([agentId], ({ readable }) => {
+      before = readable?.seq ?? 0;
       return before >= seq ? undefined : { v: FORMAT_VERSION, seq };
     });
     return { before, now: Math.max(before, seq) };

@@ -15,20 +15,23 @@ interface KeptPlaces {
   readonly revision: number;
 }
 
-/** Who writes below a root, and who waits, from the leader. @throws {BrokerError} */
+/** Who writes below a root, and who waits, from the leader. A bad record counts as nobody's, so that it stops no task and no sweep. @throws {BrokerError} */
 export async function readPlaces(broker: Broker, root: string): Promise<KeptPlaces> {
-  const { record: places = NOBODY, revision } = await placesOf(broker).entry([root]);
+  const { readable: places = NOBODY, revision } = await placesOf(broker).entry([root]);
   return { places, revision };
 }
 
-/** @param change undefined: nothing changes. @returns what stands after it. @throws {BrokerError} */
+/** Replaces a bad record. @param change undefined: nothing changes. @returns what stands after it. @throws {BrokerError} */
 export async function changePlaces(
   broker: Broker,
   root: string,
   change: (places: WorkspacePlaces) => Promise<WorkspacePlaces | undefined>,
 ): Promise<WorkspacePlaces> {
   try {
-    const { record = NOBODY } = await placesOf(broker).update([root], ({ record: places = NOBODY }) => change(places));
+    const { record = NOBODY } = await placesOf(broker).update([root], async ({ readable: places, exists }) => {
+      const isBad = exists && places === undefined;
+      return (await change(places ?? NOBODY)) ?? (isBad ? NOBODY : undefined);
+    });
     return record;
   } catch (error) {
     if (!isBrokerError(error, 'conflict')) throw error;

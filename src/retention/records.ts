@@ -44,10 +44,10 @@ export class RetentionRecords {
     await this.#records.remove([owner]);
   }
 
-  /** Takes or renews the lease. @returns false: another API holds it. @throws {BrokerError} */
+  /** Takes or renews the lease. A bad lease counts as none, or nothing would ever be deleted again. @returns false: another API holds it. @throws {BrokerError} */
   async lease(holder: string, ms: number): Promise<boolean> {
     const now = this.#broker.clock.now();
-    const { record: held, revision } = await this.#lease.entry([]);
+    const { readable: held, revision } = await this.#lease.entry([]);
     if (held !== undefined && held.holder !== holder && held.until > now) return false;
     const record = { v: FORMAT_VERSION, holder, until: Math.ceil(now + ms) };
     return (await this.#lease.put([], record, revision)) !== undefined;

@@ -14,6 +14,7 @@ import {
   type RetentionShown,
 } from '../../contracts/retention/retention.js';
 import type { Broker } from '../broker/connect.js';
+import { isBrokerError } from '../broker/errors.js';
 import { asBrokerError, lastBySubject } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
 import { ApiError, guarded } from '../errors/api-error.js';
@@ -100,11 +101,11 @@ export class Retention {
   /** A dry run: what would be deleted by these ages, or by those that hold. @throws {ApiError} */
   async preview(query: RetentionPreviewQuery, principal: Principal): Promise<RetentionPreview> {
     const { limit = DEFAULT_LISTED, ...asked } = query;
-    const { candidates, records, config } = this.#options;
+    const { candidates, config } = this.#options;
     const owner = principal.seesAll ? undefined : principal.owner;
     return guarded(async () => {
-      const own = owner === undefined ? {} : await records.of(owner);
-      const ages = Object.keys(asked).length > 0 ? asked : shorter(operatorAges(config), own);
+      const own = owner === undefined ? {} : await this.#readable(owner);
+      const ages = Object.keys(asked).length > 0 ? asked : shorter(operatorAges(config), own ?? {});
       const sessions = await candidates.sessions(owner, ages, COUNTED);
       const taskless = (await candidates.taskless(ages, COUNTED)).filter(
         (each) => owner === undefined || each.owner === owner,
@@ -150,7 +151,10 @@ export class Retention {
     const { config, records, candidates } = this.#options;
     const operator = operatorAges(config);
     const whose: [string | undefined, RetentionAges][] = [[undefined, operator]];
-    for (const owner of await records.owners()) whose.push([owner, shorter(operator, await records.of(owner))]);
+    for (const owner of await records.owners()) {
+      const own = await this.#readable(owner);
+      if (own !== undefined) whose.push([owner, shorter(operator, own)]);
+    }
     let [tasks, sessions, more] = [0, 0, false];
     for (const [owner, ages] of whose) {
       const old = await candidates.sessions(owner, ages, MOST_SESSIONS);
@@ -162,6 +166,18 @@ export class Retention {
     sessions += await this.#deleteSessions(await candidates.taskless(operator, MOST_SESSIONS));
     sessions += await this.#bySize();
     return { tasks, sessions, more };
+  }
+
+  /** @returns undefined: the owner's ages are a bad record. Those of the operator, which hold for all, apply then. */
+  async #readable(owner: string): Promise<RetentionAges | undefined> {
+    const { records, log } = this.#options;
+    try {
+      return await records.of(owner);
+    } catch (error) {
+      if (!isBrokerError(error, 'unreadable')) throw error;
+      log.error({ err: error, owner }, "an owner's retention ages are a bad record, which is passed over");
+      return undefined;
+    }
   }
 
   /** While the transcripts take too much: the sessions that were not used for longest. */

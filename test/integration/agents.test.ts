@@ -361,6 +361,11 @@ describe('agents', () => {
       const registry = new AgentRegistry(lab.broker, silent);
       await registry.start();
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });
+      const bad = name();
+      for (const agent of [bad, '_told'])
+        await lab.broker.publisher.publish({ subject: SUBJECT.inboxPosition(agent), payload: '{' });
+      await here.register({ agent_id: bad });
+      await here.send({ to: bad, content: 'x' });
       assert.ok((await expiry.sweep()) > 0);
       assert.equal(await expiry.sweep(), 0);
       await registry.stop();

@@ -130,8 +130,8 @@ describe('a bad record', () => {
       const said = await here
         .ask(method, path)
         .catch((error: unknown) => ({ status: 599, body: { code: String(error) } }));
-      // Of the bad record itself there is no more to say.
-      if (said.status >= 500 && said.body['code'] !== 'record_unreadable')
+      const ofItself = method === 'GET' && (path === '/retention' || ids.some((id) => path.includes(id)));
+      if (said.status >= 500 && !(ofItself && said.body['code'] === 'record_unreadable'))
         failed.push(`${method} ${path}: ${said.status} ${JSON.stringify(said.body)}`);
       return said;
     };
@@ -158,6 +158,7 @@ describe('a bad record', () => {
     await listed('/agents', 'good-agent');
     await listed('/conversations', good);
     await listed('/usage', 'tasks');
+    assert.equal((await request('POST', '/retention/run')).status, 200);
     assert.deepEqual(failed.splice(0), []);
 
     for (const [name, { method, path }] of Object.entries(OPERATIONS))
@@ -224,6 +225,7 @@ const placesOf = (id: string): string[] => [
   SUBJECT.transcript(id),
   SUBJECT.transcriptSub(id, 'eA'),
   SUBJECT.sessionWorkspace(id),
+  SUBJECT.places(id),
   SUBJECT.dead('default', id),
   SUBJECT.ended(id),
   ...[

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FORMAT_VERSION } from '../../contracts/wire/names.js';
+import { v4 as uuidv4 } from 'uuid';
+import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
 import { changePlaces, readPlaces } from '../../src/broker/workspace-records.js';
 import { findContainment } from '../../workers/claude/containment.js';
@@ -84,6 +85,19 @@ describe('tasks that write in one workspace', async () => {
     assert.equal(lab.ends.slice(ends).filter((end) => end === 'given_back').length, 4);
     while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
     assert.deepEqual(await shown(), []);
+  });
+
+  it('run although the record of their places is bad; one whose session has a bad workspace fails', async () => {
+    const put = (subject: string): Promise<unknown> => lab.broker.publisher.publish({ subject, payload: '{' });
+    await put(SUBJECT.places('site'));
+    assert.equal((await api.call('GET', '/queues')).status, 200);
+    assert.equal((await lab.outcome(await post('x'))).type, 'SPAWN_COMPLETE');
+    const sessionId = uuidv4();
+    const command = { workspace: 'site', policy: { max_attempts: 1 } };
+    await lab.outcome((await lab.post('x', { sessionId, command })).taskId);
+    await put(SUBJECT.sessionWorkspace(sessionId));
+    const { taskId } = await lab.post('x', { sessionId, command });
+    assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(taskId)).error.code, 'workspace_unavailable');
   });
 
   it('run beside those that only read, which cannot write', { skip: noSandbox }, async () => {

@@ -1,4 +1,5 @@
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
+import { isBrokerError } from '../../src/broker/errors.js';
 import type { Workspaces } from '../../src/workspaces/roots.js';
 import type { Transcript } from '../claude/transcripts.js';
 import { TaskFault } from './fault.js';
@@ -22,7 +23,7 @@ export async function folderOf(
   begun: boolean,
   { own, workspaces }: { own: () => Promise<string>; workspaces: Pick<Workspaces, 'find'> },
 ): Promise<SessionFolder> {
-  const bound = await transcript.workspace();
+  const bound = await boundOf(transcript);
   if (asked !== undefined && asked !== bound && (bound !== undefined || begun))
     throw new TaskFault('workspace_mismatch', `it began in ${bound ?? 'a folder of its own'}, and not in ${asked}`);
   const workspace = bound ?? asked;
@@ -31,4 +32,13 @@ export async function folderOf(
   if (found.kind !== 'found') throw new TaskFault('workspace_unavailable', found.why);
   if (bound === undefined) await transcript.bind(workspace);
   return { path: found.path, workspace };
+}
+
+async function boundOf(transcript: Pick<Transcript, 'workspace'>): Promise<string | undefined> {
+  try {
+    return await transcript.workspace();
+  } catch (error) {
+    if (!isBrokerError(error, 'unreadable')) throw error;
+    throw new TaskFault('workspace_unavailable', `${error.message}. Delete the session, or use another one`);
+  }
 }
