@@ -43,6 +43,8 @@ export class TopologyKeeper {
   readonly #consumers: readonly ConsumerSpec[];
   /** Lost streams, and when their loss was found. */
   readonly #lost = new Map<string, number>();
+  /** Streams that were not available at the start, which does not wait for those that are not essential. */
+  readonly #outdated = new Set<string>();
   readonly #created = new Map<string, string>();
   readonly #listeners = new Set<(stream: string) => void>();
   readonly #stopping = new AbortController();
@@ -151,7 +153,7 @@ export class TopologyKeeper {
 
   /** @param update also brings what is there up to date. @throws {BrokerError} */
   async #look(update: boolean): Promise<void> {
-    const { broker } = this.#options;
+    const { broker, log } = this.#options;
     const found = await Promise.all(
       this.#streams.map(async (spec) => {
         try {
@@ -166,17 +168,28 @@ export class TopologyKeeper {
     let full: string | undefined;
     // One after the other: streams with replicas elect leaders.
     for (const { spec, info, error } of found) {
-      if (error !== undefined) {
-        if (update) throw error;
-        if (isEssential(spec.name)) faults.push((error as Error).message);
-      } else if (info === undefined) {
-        const fault = await this.#makeStream(spec);
-        if (fault !== undefined) missing.add(spec.name);
-        faults.push(fault);
-      } else {
+      const { name } = spec;
+      try {
+        if (error !== undefined) throw error;
+        if (info === undefined) {
+          const fault = await this.#makeStream(spec);
+          if (fault !== undefined) missing.add(name);
+          faults.push(fault);
+          continue;
+        }
         faults.push(this.#saw(spec, info));
         full ??= fullness(info);
-        if (update) await updateStream(broker, spec, info, this.#options.log);
+        if (update || this.#outdated.has(name)) await updateStream(broker, spec, info, log);
+        this.#outdated.delete(name);
+      } catch (cause) {
+        missing.add(name);
+        if (isEssential(name)) {
+          if (update) throw cause;
+          faults.push((cause as Error).message);
+        } else if (update) {
+          log.warn({ err: cause, stream: name }, 'the stream is not available; it is brought up to date once it is');
+          this.#outdated.add(name);
+        }
       }
     }
     await this.#lookAtConsumers(missing, update);
