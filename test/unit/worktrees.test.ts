@@ -69,8 +69,8 @@ describe('the worktrees of a session', () => {
   it('are removed with it, registration and all, and their branches stay', async () => {
     const id = uuidv4();
     const path = await add('one');
-    worktrees.note(id, [state(path)]);
-    worktrees.note(id, [state(path)]);
+    worktrees.note(id, repository, [state(path)]);
+    worktrees.note(id, repository, [state(path)]);
     assert.deepEqual(await noted(), [id]);
     assert.equal(await remove(id), 1);
     assert.ok(!existsSync(path));
@@ -80,10 +80,17 @@ describe('the worktrees of a session', () => {
     assert.equal(await remove(id), 0);
   });
 
+  it('are not noted where the run could only read', async () => {
+    const path = await add('foreign');
+    const docs = join(repository, 'docs');
+    for (const workspace of [docs, join(folder, 'other')]) worktrees.note(uuidv4(), workspace, [state(path)]);
+    assert.deepEqual(await noted(), []);
+  });
+
   it('stay while another session works in them', async () => {
     const [one, two] = [uuidv4(), uuidv4()];
     const path = await add('shared');
-    for (const id of [one, two]) worktrees.note(id, [state(path)]);
+    for (const id of [one, two]) worktrees.note(id, repository, [state(path)]);
     assert.equal(await remove(one), 0);
     assert.ok(existsSync(path));
     assert.equal(await remove(two), 1);
@@ -93,12 +100,12 @@ describe('the worktrees of a session', () => {
   it('are not taken for what has their name, or a link on their way, by now', async () => {
     const id = uuidv4();
     const path = await add('again');
-    worktrees.note(id, [state(path)]);
+    worktrees.note(id, repository, [state(path)]);
     git('worktree', 'remove', '--force', path);
     const later = await add('again');
     assert.equal(await remove(id), 0);
     assert.ok(existsSync(later));
-    worktrees.note(id, [state(later)]);
+    worktrees.note(id, repository, [state(later)]);
     await rename(place, join(folder, 'moved'));
     await symlink(join(folder, 'moved'), place);
     assert.equal(await remove(id), 0);
@@ -110,7 +117,7 @@ describe('the worktrees of a session', () => {
   it('are removed where they are when they cannot be moved away', async () => {
     const id = uuidv4();
     const path = await add('here');
-    worktrees.note(id, [state(path)]);
+    worktrees.note(id, repository, [state(path)]);
     await rename(join(folder, 'ksi', 'deleted'), join(folder, 'ksi', 'away'));
     const [aside] = await worktrees.setAside(id);
     assert.equal(aside?.path, path);
@@ -123,6 +130,6 @@ describe('the worktrees of a session', () => {
 
   it('do not fail the run whose note of them fails', async () => {
     await writeFile(join(folder, 'file'), '');
-    new Worktrees(join(folder, 'file'), silent).note(uuidv4(), [state(await add('lost'))]);
+    new Worktrees(join(folder, 'file'), silent).note(uuidv4(), repository, [state(await add('lost'))]);
   });
 });

@@ -222,9 +222,11 @@ export class Attempt {
     const lastsMs = command.approvals === true ? Infinity : policy.timeoutMs;
     const place = await folders.slot(slot, lastsMs);
     const { session_id: sessionId, owner } = command;
+    /** The workspace, once it is known. Undefined: the session has its own folder, or only reads. */
+    let writesIn: string | undefined;
     const onAppend = (entries: readonly Counted[]): void => {
       this.#cost?.entries(entries);
-      context.worktrees.note(sessionId, entries);
+      if (writesIn !== undefined) context.worktrees.note(sessionId, writesIn, entries);
     };
     const from = { sessionId, owner, ...claim.transcript };
     const { large } = events;
@@ -236,6 +238,7 @@ export class Attempt {
     const readOnly = command.workspace_access === 'read';
     if (readOnly && keeper.kind !== 'sandbox')
       throw new TaskFault('workspace_unavailable', 'this worker has no sandbox, which alone can make it read-only');
+    if (workspace !== undefined && !readOnly) writesIn = cwd;
     const resume = begun || (await this.#forked(transcript, cwd));
     const before = costStateOf((await transcript.load({ projectKey: '', sessionId })) ?? []);
     this.#cost = new CostMeter(sessionId, before, context.prices);

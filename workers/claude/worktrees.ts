@@ -49,12 +49,21 @@ export class Worktrees {
     this.#deleted = join(base, 'deleted');
   }
 
-  /** Notes what the entries tell of. A note that is made twice counts once. Never throws: a run is worth more than what it may leave. */
-  note(sessionId: string, entries: readonly Readonly<Record<string, unknown>>[]): void {
+  /**
+   * Notes the worktrees that the entries name. A note that is made twice counts once. Never throws: a run is worth more than what it may leave.
+   * @param workspace where the run writes. A process of the run can forge entries, so they must not name what it could only read.
+   */
+  note(sessionId: string, workspace: string, entries: readonly Readonly<Record<string, unknown>>[]): void {
     for (const path of worktreesIn(entries)) {
       try {
         const there = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-        if (there === undefined || isBelow(path, this.#base) || realpathSync(path) !== path) continue;
+        if (
+          there === undefined ||
+          !isBelow(path, workspace) ||
+          isBelow(path, this.#base) ||
+          realpathSync(path) !== path
+        )
+          continue;
         mkdirSync(this.#notes, { recursive: true, mode: 0o700 });
         appendFileSync(join(this.#notes, sessionId), `${JSON.stringify({ path, id: idOf(there) } satisfies Noted)}\n`);
       } catch (error) {
