@@ -53,9 +53,9 @@ export class Sweeper {
     await this.#sweeping;
   }
 
-  /** Begins at once, unless it is at work already. */
+  /** Begins at once, unless it is at work already or stopped. */
   sweep(): void {
-    if (!this.#broker.connected()) return;
+    if (this.#stop.signal.aborted || !this.#broker.connected()) return;
     this.#sweeping ??= this.#once().finally(() => (this.#sweeping = undefined));
   }
 

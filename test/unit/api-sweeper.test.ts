@@ -30,6 +30,16 @@ describe('the sweeper', () => {
     await swept;
   });
 
+  it('does nothing once it is stopped', async () => {
+    let swept = 0;
+    const broker = { connected: () => (swept++, true), clock: systemClock } as unknown as Broker;
+    const sweeper = new Sweeper(broker, { sweep: async () => 0 }, () => false, [], silent);
+    await sweeper.stop();
+    sweeper.sweep();
+    await sweeper.stop();
+    assert.equal(swept, 0);
+  });
+
   it('comes to the other sessions when one cannot be swept', async () => {
     const promoted: string[] = [];
     const broker = {
