@@ -171,18 +171,27 @@ describe('a run in a sandbox', { skip }, () => {
     });
   }
 
-  it('as root writes no profile, no device and no setting of the kernel', { skip: !root && 'needs root' }, async () => {
-    const told = await inside(
-      [
-        'touch "$HOME/.profile-made" && echo MADE',
-        'ls /dev',
-        'cat /proc/sys/kernel/core_pattern > /tmp/ksi-pattern; cat /tmp/ksi-pattern > /proc/sys/kernel/core_pattern && echo SET; rm /tmp/ksi-pattern',
-        'touch /sys/kernel/mm/ksm/run && echo TOUCHED',
-      ].join('\n'),
-      'root',
-    );
-    assert.ok(!/MADE|SET|TOUCHED|[sv]da/.test(told), told);
-  });
+  it(
+    'as root writes no profile, no device and no setting of the kernel',
+    { skip: !root && 'needs root' },
+    async (t) => {
+      const { HOME = '/root' } = process.env;
+      t.after(() => (process.env['HOME'] = HOME));
+      // As with `sudo -E`: root's own home folder is another one.
+      process.env['HOME'] = join(base, 'elsewhere');
+      const told = await inside(
+        [
+          'for folder in "$HOME" ~root /etc /var/spool /var/lib',
+          'do touch "$folder/.ksi-made" && echo MADE && rm "$folder/.ksi-made"; done',
+          'ls /dev',
+          'cat /proc/sys/kernel/core_pattern > /tmp/ksi-pattern; cat /tmp/ksi-pattern > /proc/sys/kernel/core_pattern && echo SET; rm /tmp/ksi-pattern',
+          'touch /sys/kernel/mm/ksm/run && echo TOUCHED',
+        ].join('\n'),
+        'root',
+      );
+      assert.ok(!/MADE|SET|TOUCHED|[sv]da/.test(told), told);
+    },
+  );
 });
 
 describe('a process of Claude', () => {

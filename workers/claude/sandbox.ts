@@ -1,5 +1,5 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isBelow } from '../../src/workspaces/below.js';
@@ -38,8 +38,10 @@ export const WORKSPACE_FD = 3;
 /** What root needs to work with files of other users and to install packages, as in a container. None of these undoes a mount. */
 const ROOT_CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_SETGID', 'CAP_SETUID'];
 
-/** As root a run could otherwise replace programs that the worker starts outside the sandbox. */
-const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc', '/opt', '/boot', dirname(process.execPath)];
+/** As root a run could otherwise replace programs that the worker, or cron, starts outside the sandbox. */
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc', '/opt', '/boot', '/var/spool', '/var/lib'].concat(
+  dirname(process.execPath),
+);
 
 /** Sockets by which the user's service manager starts programs outside the sandbox. */
 const BUSES = ['/run/dbus', '/run/systemd', `/run/user/${process.getuid?.() ?? 0}`];
@@ -63,8 +65,7 @@ export function sandboxArguments(
   { ksiDir, cwd, readOnly: onlyRead = false, visible, hidden = [], login, source, empty = [] }: Place,
   asRoot = process.getuid?.() === 0,
 ): string[] {
-  const home = realHome();
-  const readOnly = [home, CODE, login?.folder].filter((path) => path !== undefined);
+  const readOnly = [...realHomes(), CODE, login?.folder].filter((path) => path !== undefined);
   const around = readOnly.filter((path) => isBelow(cwd, path));
   const beside = readOnly.filter((path) => !around.includes(path));
   const workspace = [onlyRead ? '--ro-bind-fd' : '--bind-fd', String(WORKSPACE_FD), cwd];
@@ -125,12 +126,15 @@ function repositoriesAbove(ksiDir: string): string[] {
   return [...hiding, ...repositoriesAbove(parent)];
 }
 
-/** @returns undefined when making it read-only would make the whole machine so. */
-function realHome(): string | undefined {
-  try {
-    const home = realpathSync(homedir());
-    return home === '/' ? undefined : home;
-  } catch {
-    return undefined; // The user has no home: there is nothing to protect.
-  }
+/** The user's home folders: by HOME, which `sudo -E` leaves as it was, and by the user database. */
+function realHomes(): string[] {
+  const homes = [homedir, () => userInfo().homedir].flatMap((find) => {
+    try {
+      return [realpathSync(find())];
+    } catch {
+      return []; // The user has no home: there is nothing to protect.
+    }
+  });
+  // As a read-only home, / would make the whole machine read-only.
+  return [...new Set(homes)].filter((home) => home !== '/');
 }
