@@ -224,7 +224,7 @@ export const Config = Type.Object({
   ),
   KSI_WORKSPACE_WRITERS: list(
     '1',
-    'How many tasks may write in a workspace at once; `0`: any number. After it, by comma, other numbers for some roots: `1,builds=4`. The same on every worker and API.',
+    'How many tasks may write in a workspace at once; `0`: any number. After it, by comma, other numbers for some roots: `1,builds=4`. A root inside another one, or of the same folder, counts as part of that. The same on every worker and API.',
     '^\\d{1,4}(,[A-Za-z0-9_-]{1,64}=\\d{1,4})*$',
   ),
   KSI_TOOL_POLICY: Type.Optional(

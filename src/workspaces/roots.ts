@@ -64,6 +64,23 @@ export class Workspaces {
   }
 
   /**
+   * The name of a workspace by the outermost root that contains its folder, so that a folder with several names has one of them here.
+   * It need not be a valid name for a request.
+   */
+  async outermost(workspace: string): Promise<string> {
+    const [name = '', ...folders] = workspace.split('/');
+    const real = new Map<string, string>();
+    for (const [root, path] of this.#roots) real.set(root, await realpath(path).catch(() => path));
+    const own = real.get(name);
+    if (own === undefined) return workspace;
+    const [outer = name] = [...real.keys()]
+      .filter((root) => isBelow(own, real.get(root) ?? own))
+      .toSorted((a, b) => (real.get(a) ?? '').length - (real.get(b) ?? '').length || (a < b ? -1 : 1));
+    const between = relative(real.get(outer) ?? own, own).split('/');
+    return [outer, ...between, ...folders].filter((part) => part !== '').join('/');
+  }
+
+  /**
    * Whether the path to a root contains a link inside another root. A run in the outer root could have created that link.
    * @returns the name of the outer root
    */

@@ -29,6 +29,21 @@ describe('workspaces', () => {
   ] as const)
     it(`finds ${asked}`, async () => assert.deepEqual(await workspaces.find(asked), { kind: 'found', path }));
 
+  for (const [named, name] of [
+    ['site/docs', 'site/docs'],
+    ['docs', 'site/docs'],
+    ['docs/a b', 'site/docs/a b'],
+    ['gone/x', 'gone/x'],
+    ['other', 'other'],
+  ] as const)
+    it(`knows ${named} by one name`, async () => {
+      const overlapping = new Workspaces(
+        `docs=${root}/docs,site=${root},site2=${join(base, 'link')},gone=${join(base, 'gone')}`,
+      );
+      assert.equal(await overlapping.outermost(named), name);
+      assert.equal(await overlapping.outermost('site2/docs'), 'site/docs');
+    });
+
   for (const asked of [
     'other',
     'site/none',

@@ -38,7 +38,7 @@ export interface WorkerContext {
   readonly onUsageLimit: (resetsAt: number) => void;
   readonly keeper: Keeper;
   readonly worktrees: Pick<Worktrees, 'note'>;
-  readonly workspaces: Pick<Workspaces, 'find' | 'none'>;
+  readonly workspaces: Pick<Workspaces, 'find' | 'none' | 'outermost'>;
   /** How many tasks may write at once in the workspaces of a root; 0: any number. */
   readonly writersIn: (root: string) => number;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;

@@ -21,9 +21,18 @@ export async function placeOf(
 ): Promise<WorkspacePlace | undefined> {
   const { broker, workspaces, writersIn } = context;
   if (command.workspace_access === 'read' || workspaces.none) return undefined;
-  const bound = await whileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
-  const workspace = bound ?? command.workspace;
-  if (workspace === undefined || writersIn(rootOf(workspace)) === 0) return undefined;
+  let bound: string | undefined;
+  try {
+    bound = await whileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
+  } catch (error) {
+    // The attempt reads it too, and fails the task before anything is written.
+    if (!isBrokerError(error, 'unreadable')) throw error;
+    return undefined;
+  }
+  const named = bound ?? command.workspace;
+  if (named === undefined) return undefined;
+  const workspace = await workspaces.outermost(named);
+  if (writersIn(rootOf(workspace)) === 0) return undefined;
   const { task_id, session_id, owner, ancestors } = command;
   const since = timestampOf(broker.clock);
   return new WorkspacePlace(context, {
