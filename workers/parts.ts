@@ -119,6 +119,7 @@ export function contextOf(
     runClaude,
     prices: new ModelPrices(),
     random: Math.random,
+    endingRuns: new Map(),
     quarantine: new Quarantine(slots),
     lend: (slot) => slots.lend(slot),
     sessionFolder: (sessionId, signal) => deleted.workspace(sessionId, signal),

@@ -70,6 +70,7 @@ describe('the fence', () => {
       runClaude,
       prices: new ModelPrices(),
       random: Math.random,
+      endingRuns: new Map(),
       shutdown: new AbortController().signal,
     };
   });

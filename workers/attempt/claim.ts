@@ -141,6 +141,12 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
   const { context, identity, signal } = claiming;
   let { last } = position;
   if (position.running !== undefined) {
+    // The lost attempt was this worker's own, and is still ending: it reports the reason itself.
+    const ending = context.endingRuns.get(identity.task_id);
+    if (ending !== undefined) {
+      await ending;
+      return undefined;
+    }
     const lost = { identity, attempt: position.attempts, startSeq: last.seq };
     const seq = await endLostAttempt(context.broker, lost, 'worker_lost', context.workerId, signal);
     if (seq === undefined) return undefined;

@@ -61,6 +61,8 @@ export interface WorkerContext {
   readonly sessionFolder: (sessionId: string, signal: AbortSignal) => Promise<string>;
   /** Removes what a run has left in its slot; what stays takes the slot out of service. Never rejects. */
   readonly clear: (slot: number) => Promise<void>;
+  /** Runs of this worker that have lost their lease, by task. Each promise resolves when the run has ended. */
+  readonly endingRuns: Map<string, Promise<unknown>>;
   /** Aborts when running attempts are to be given back. */
   readonly shutdown: AbortSignal;
 }

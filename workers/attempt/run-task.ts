@@ -6,6 +6,7 @@ import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
 import { Redaction } from '../claude/redaction.js';
+import { onAbort } from '../../src/abort.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
 import type { WorkerContext } from './context.js';
 import type { Held } from '../journal/journal.js';
@@ -44,8 +45,9 @@ const GIVE_BACK_MS = 5_000;
 const SUSPECT_PAUSE_MS = 2_000;
 
 /** Takes one delivered run to its end. Never rejects: what goes wrong is logged, and the lease brings the run elsewhere. */
-export async function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
-  const log = context.log.child({ task_id: delivery.header(HEADER.taskId) });
+export function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
+  const taskId = delivery.header(HEADER.taskId);
+  const log = context.log.child({ task_id: taskId });
   const lease = new Lease({
     broker: context.broker,
     delivery,
@@ -53,6 +55,23 @@ export async function runTask(delivery: Delivery, slot: number, context: WorkerC
     log,
   });
   const run = new TaskRun(delivery, slot, { ...context, log }, lease);
+  const ended = endOf(run, { delivery, lease, log });
+  const { endingRuns } = context;
+  onAbort(lease.signal, () => {
+    endingRuns.set(taskId, ended);
+    void ended.then(() => endingRuns.get(taskId) === ended && endingRuns.delete(taskId));
+  });
+  return ended;
+}
+
+interface Leased {
+  readonly delivery: Delivery;
+  readonly lease: Lease;
+  readonly log: Logger;
+}
+
+/** Never rejects. */
+async function endOf(run: TaskRun, { delivery, lease, log }: Leased): Promise<TaskEnd> {
   try {
     return await run.run();
   } catch (error) {
