@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from '../agents/agents.js';
-import { ApprovalAnswer, APPROVAL_ID_PATTERN } from '../tasks/approvals.js';
+import { ApprovalAnswer, APPROVAL_ID_PATTERN, type ApprovalResolved } from '../tasks/approvals.js';
 import { MessageRequest, MOST_SEQ, type InboxMessage, type MessageAccepted } from '../agents/messages.js';
 
 const id = Type.String({ minLength: 1, maxLength: 128 });
@@ -55,7 +55,7 @@ export interface GapFrame {
 export type ServerFrame =
   | { op: 'subscribed'; id: string; seq: number }
   | { op: 'unsubscribed'; id: string }
-  | { op: 'approved'; id: string; approval_id: string; decision: string }
+  | ({ op: 'approved'; id: string } & Omit<ApprovalResolved, 'task_id'>)
   | { op: 'attached'; id: string; agent_id: string }
   | { op: 'message'; id: string; message: InboxMessage }
   | { op: 'acked'; id: string; seq: number }

@@ -43,6 +43,7 @@ export type ApprovalRule = Static<typeof ApprovalRule>;
 /** An owner has few: each approval of the owner is compared with all of them. */
 export const APPROVAL_RULES = recordKind(BUCKET.approvalRules, ApprovalRule, SUBJECT.approvalRule, {
   markS: 86_400,
+  watched: true,
   most: 1_000,
 });
 

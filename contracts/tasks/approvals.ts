@@ -80,5 +80,11 @@ export const ApprovalResolved = Type.Object({
   task_id: Type.String(),
   decision: Type.Enum([...APPROVAL_DECISIONS]),
   rule_id: Type.Optional(Type.String({ description: 'The rule that `always` has made.' })),
+  rule_error: Type.Optional(
+    Type.Object(
+      { code: Type.String(), message: Type.String() },
+      { description: 'Why `always` has made no rule. The answer itself is stored.' },
+    ),
+  ),
 });
 export type ApprovalResolved = Static<typeof ApprovalResolved>;

@@ -8,12 +8,11 @@ import { ApiError, apiErrorOf } from '../errors/api-error.js';
 import type { Exchanges } from '../access/exchanges.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Clock } from '../clock.js';
-import { LOCAL, type Principal } from '../access/principal.js';
+import type { Principal } from '../access/principal.js';
 import type { SpawnRate } from '../access/spawn-rate.js';
 import type { TokenRegistry } from '../access/tokens/registry.js';
 import type { Reaction } from './decide.js';
 import type { Mailer } from './mailer.js';
-import { NATIVE_TOKEN } from '../access/principal.js';
 import type { StoredIds } from './stored-ids.js';
 
 export interface TaskMakerOptions {
@@ -103,9 +102,7 @@ export class TaskMaker {
 
   /** What a token began ends with it: without its limits nothing goes on. @throws {ApiError} unauthorized */
   async #refuseRevoked(tokenId: string): Promise<void> {
-    // The operator's own, an agent's at the broker, none: these are no records.
-    if (tokenId === LOCAL.tokenId || tokenId === NO_TOKEN || tokenId.startsWith(NATIVE_TOKEN)) return;
-    if (!(await this.#options.tokens.isValid(tokenId)))
+    if (tokenId !== NO_TOKEN && !(await this.#options.tokens.isValid(tokenId)))
       throw new ApiError('unauthorized', 'The token with which this began was revoked, or has expired');
   }
 

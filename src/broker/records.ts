@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Static, TSchema } from 'typebox';
 import { check, type Checked } from '../../contracts/wire/check.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import type { RecordKind } from '../../contracts/wire/record-kind.js';
 import { sleep } from '../clock.js';
 import { isRecord, parseJson } from '../json.js';
@@ -240,13 +241,13 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
 
   /** The records in memory, once the answer was started. Writes of this store show there at once. Only one watch holds. */
   watch<V>({ of, bad = () => undefined, log }: WatchOptions<Static<S>, V>): KvCache<V> {
-    const prefix = this.#subject(['']).length;
+    const prefix = SUBJECT.kvAll(this.#kind.bucket).slice(0, -1);
     const cache = new KvCache<V>({
       broker: this.#broker,
       bucket: this.#kind.bucket,
       watched: this.#kind.watched === true,
       read: (data, id) => {
-        const subject = this.#subject([id]);
+        const subject = `${prefix}${id}`;
         const value = this.#codec.open(subject, data);
         const record = check(this.#kind.schema, value);
         if (record.ok) return of(record.value, id);
@@ -256,7 +257,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
       log,
     });
     this.#apply = (key, record, revision) => {
-      const id = this.#kind.subject(...key).slice(prefix);
+      const id = this.#kind.subject(...key).slice(prefix.length);
       cache.apply(id, record === undefined ? undefined : of(record, id), revision);
     };
     return cache;

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { EXIT } from './exit.js';
+import { CliError, EXIT } from './exit.js';
 import { createProgram } from './program.js';
+import { reportFailure } from './run.js';
 
 // `ksi events | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr])
@@ -15,7 +16,8 @@ try {
   if (process.argv.length > 2) await program.parseAsync();
   else program.outputHelp();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
+  if (error instanceof CliError) process.exitCode = reportFailure(error);
   // Help and version are no errors; the rest was said by commander, on stderr.
-  process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else throw error;
 }

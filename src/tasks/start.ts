@@ -81,7 +81,8 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
     const canceller = new Canceller(broker, tasks, log);
     const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const pending = lifecycle.add(new PendingApprovals(hub, model, log));
-    const approvalRules = new ApprovalRules(broker, log);
+    const approvalRules = lifecycle.add(new ApprovalRules(broker, access.tokens, log));
+    await approvalRules.start();
     const byRule = lifecycle.add(new ByRule({ broker, hub, pending, rules: approvalRules, audit: access.audit, log }));
     const due = lifecycle.add(new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log }));
     const budgetKeeper = lifecycle.add(new BudgetKeeper({ broker, hub, model, budget, log }));
@@ -100,7 +101,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
       inputs: new Inputs(broker, tasks),
       retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       dead,
-      approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, byRule }),
+      approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, audit: access.audit }),
       approvalRules,
       /** Begins what needs the read model. @param others what else is swept. @throws {BrokerError} */
       async run(others: readonly Sweep[]): Promise<void> {
@@ -115,6 +116,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
             done: 'cancelled tasks whose command was lost with KSI_COMMANDS',
             sweep: (signal: AbortSignal) => lost.sweep(signal),
           },
+          { done: 'removed approval rules whose tokens have ended', sweep: () => approvalRules.removeEnded() },
           {
             done: 'repaired places in workspaces',
             sweep: (signal: AbortSignal) => sweepPlaces(broker, writersIn(config.KSI_WORKSPACE_WRITERS), signal),

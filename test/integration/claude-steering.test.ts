@@ -3,12 +3,16 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Scope } from '../../contracts/access/tokens.js';
 import type { Approval } from '../../contracts/tasks/approvals.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { lastBySubject } from '../../src/broker/read.js';
+import { ApprovalRules } from '../../src/tasks/approvals/rules.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
+import { silent } from '../fixtures/connection.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
@@ -184,6 +188,81 @@ describe('steering the real claude', { skip }, async () => {
     const { approval_id: again } = await asked(third.task_id);
     assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
     await lab.outcome(third.task_id);
+  });
+
+  it('allows nothing by the rules of a revoked token, and removes them', async () => {
+    const ask = { prompt: BASH('mkdir -p token'), approvals: true, session_id: 'token' };
+    const body = JSON.stringify({ owner: 'local', scopes: ['read', 'approve'] });
+    const token = await one.request('/tokens', { method: 'POST', headers: json, body });
+    const first = await one.spawn(ask);
+    const { approval_id: id } = await asked(first.task_id);
+    const made = await one.request(`/approvals/${id}`, {
+      method: 'POST',
+      headers: { ...json, authorization: `Bearer ${String(token.body['token'])}` },
+      body: JSON.stringify({ decision: 'allow', always: { scope: 'session' } }),
+    });
+    const ruleId = String(made.body['rule_id']);
+    await lab.outcome(first.task_id);
+    assert.equal((await one.request(`/tokens/${String(token.body['token_id'])}`, { method: 'DELETE' })).status, 204);
+    assert.deepEqual((await one.request('/approvals/rules')).body, { rules: [] });
+
+    const second = await one.spawn(ask);
+    const { approval_id: again } = await asked(second.task_id);
+    assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
+    await lab.outcome(second.task_id);
+    assert.deepEqual(
+      resolved(second.task_id).map((each) => [each['decision'], each['rule_id']]),
+      [['deny', undefined]],
+    );
+
+    // What the sweep of an API does.
+    const tokens = { isValid: (tokenId: string) => Promise.resolve(tokenId === 'local') };
+    const rules = new ApprovalRules(lab.broker, tokens, silent);
+    await rules.start();
+    await rules.removeEnded();
+    await rules.stop();
+    const stored = await lastBySubject(lab.broker, 'KV_ksi_approval_rules', SUBJECT.approvalRule('local', ruleId));
+    assert.equal(stored?.data.length, 0);
+  });
+
+  it('knows at each API what is added and removed at another, without reading', async () => {
+    const token = { isValid: () => Promise.resolve(true) };
+    const [here, there] = [0, 1].map(() => new ApprovalRules(lab.broker, token, silent)) as [
+      ApprovalRules,
+      ApprovalRules,
+    ];
+    await Promise.all([here.start(), there.start()]);
+    const approval = { owner: 'local', session_id: 's', kind: 'tool', tool: 'Bash', input: { command: 'git log' } };
+    const asks = { ...approval, approval_id: 'a' } as unknown as Approval;
+    const principal = { tokenId: 'local', owner: 'local', scopes: new Set<Scope>(), seesAll: false };
+    const rule = here.ruleOf({ scope: 'session' }, asks, principal);
+    const added = new Promise((resolve) => there.onAdded(resolve));
+    await here.add(rule);
+    assert.deepEqual(await added, rule);
+    assert.deepEqual(await there.find(asks), rule);
+    assert.equal(await there.find({ ...asks, session_id: 'other' }), undefined);
+    await here.remove(rule.rule_id, principal);
+    assert.equal(await there.find(asks), undefined, 'at once, whatever it has heard of it');
+    await Promise.all([here.stop(), there.stop()]);
+  });
+
+  it('answers, and says why there is no rule, when that cannot be stored', async () => {
+    const task = await one.spawn({ prompt: BASH('mkdir -p full'), approvals: true, session_id: 'full' });
+    const { approval_id: id } = await asked(task.task_id);
+    const { streams } = lab.broker.jsm;
+    const { config } = await streams.info('KV_ksi_approval_rules');
+    await streams.update(config.name, { max_bytes: 1 });
+    const audit = lab.broker.nc.subscribe(SUBJECT.audit('local', 'approval_rule_create'), { max: 1 });
+    const { status, body } = await answer(one, id, { decision: 'allow', always: { scope: 'session' } });
+    await streams.update(config.name, { max_bytes: config.max_bytes });
+    const { code } = body['rule_error'] as { code: string };
+    assert.deepEqual([status, body['decision'], body['rule_id']], [200, 'allow', undefined]);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
+    assert.deepEqual((await one.request('/approvals/rules')).body, { rules: [] });
+    for await (const entry of audit) {
+      const { target, result } = entry.json<{ target: string; result: string }>();
+      assert.deepEqual([target, result], [id, code]);
+    }
   });
 
   describe('in plan mode', () => {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { ApprovalRule } from '../../contracts/tasks/approval-rules.js';
 import { Terminal } from '../fixtures/terminal.js';
 import { AGAIN, FakeApi, OTHER, problemOf, SESSION, TASK } from './cli-fake-api.js';
 
@@ -447,6 +448,48 @@ describe('ksi', () => {
       token: { from: 'KSI_TOKEN' },
       folder: null,
     });
+  });
+
+  it('approvals lists rules and revokes them', async () => {
+    assert.match((await ksi(['approvals', 'rules'])).err, /No rules/);
+    const rule: ApprovalRule = {
+      rule_id: AGAIN,
+      owner: 'local',
+      scope: 'session',
+      session_id: SESSION,
+      rule: 'Bash(git log:*)',
+      approval_id: `${TASK}.1.1`,
+      by: 'ann',
+      token_id: 'local',
+      created_at: new Date().toISOString(),
+    };
+    api.rules = [rule];
+    const { out } = await ksi(['approvals', 'rules']);
+    assert.match(
+      out,
+      new RegExp(`^RULE +FOR +ALLOWS +MADE +BY\n${AGAIN} +session ${SESSION} +Bash\\(git log:\\*\\) .* ann\n$`),
+    );
+    assert.deepEqual(JSON.parse((await ksi(['approvals', 'rules', '-o', 'json'])).out), [rule]);
+    const revoked = await ksi(['approvals', 'revoke', AGAIN, OTHER]);
+    assert.equal(revoked.code, 1);
+    assert.equal(revoked.out, `${AGAIN}  revoked\n`);
+    assert.match(revoked.err, /not_found/);
+    assert.deepEqual(api.rules, []);
+  });
+
+  it('approvals allow --always makes a rule, or says why there is none', async () => {
+    const id = `${TASK}.1.1`;
+    api.ruled = { rule_id: AGAIN };
+    const made = await ksi(['approvals', 'allow', id, '--always', 'session', '--rule', 'Bash(git log:*)']);
+    assert.deepEqual(made, { code: 0, out: `${id}  allow  ${AGAIN}\n`, err: '' });
+    assert.deepEqual(api.approved, { decision: 'allow', always: { scope: 'session', rule: 'Bash(git log:*)' } });
+    api.ruled = { rule_error: { code: 'too_many', message: 'ann has 1000 of these' } };
+    const none = await ksi(['approvals', 'allow', id, '--always', 'owner']);
+    assert.equal(none.out, `${id}  allow  no rule was made (too_many): ann has 1000 of these\n`);
+    assert.deepEqual(api.approved, { decision: 'allow', always: { scope: 'owner' } });
+    assert.equal((await ksi(['approvals', 'allow', id, '--always', 'everyone'])).code, 2);
+    const alone = await ksi(['approvals', 'allow', id, '--rule', 'Bash']);
+    assert.deepEqual(alone, { code: 2, out: '', err: 'error: --rule needs --always\n' });
   });
 
   it('chat needs a terminal, and says what to do without', async () => {

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocketServer, type WebSocket } from 'ws';
+import type { ApprovalRule } from '../../contracts/tasks/approval-rules.js';
+import type { ApprovalResolved } from '../../contracts/tasks/approvals.js';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { Problem } from '../../contracts/wire/problem.js';
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
@@ -68,6 +70,11 @@ export class FakeApi {
   asked = '';
   /** What is another of the task than it was. */
   task: Record<string, unknown> = {};
+  rules: ApprovalRule[] = [];
+  /** The last answer to an approval. */
+  approved: unknown;
+  /** What became of the rule that an answer asks for. */
+  ruled: Pick<ApprovalResolved, 'rule_id' | 'rule_error'> = {};
   /** Methods and addresses of all requests, in order. */
   requests: string[] = [];
   subscribed: Subscribe = { op: 'subscribe', id: '', subjects: [] };
@@ -105,6 +112,8 @@ export class FakeApi {
     this.faults = [];
     this.requests = [];
     this.task = {};
+    this.rules = [];
+    this.ruled = {};
     this.lastPage = undefined;
     this.dead = new Set([TASK, OTHER]);
     this.#seq = 0;
@@ -192,6 +201,7 @@ export class FakeApi {
     if (method === 'POST' && url === `/tasks/${TASK}/retry`) return json(202, { ...ACCEPTED, task_id: AGAIN });
     if (method === 'DELETE' && [`/tasks/${TASK}`, '/sessions/notes', '/owners/ann'].includes(url)) return json(204, '');
     if (method === 'DELETE' && url.startsWith('/tasks?')) return this.#deletePage(url, json);
+    if (url.startsWith('/approvals')) return this.#answerApprovals(request, url, json);
     if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
     if (url.startsWith('/tasks?')) return json(200, { tasks: [{ ...TASK_BODY, ...this.task }] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
@@ -213,6 +223,23 @@ export class FakeApi {
     if (!searchParams.has('cursor')) return json(200, { deleted: 2, refused: [], next_cursor: 'more' });
     await this.lastPage;
     json(200, { deleted: 1, refused: [] });
+  }
+
+  async #answerApprovals(
+    request: IncomingMessage,
+    url: string,
+    json: (status: number, body: unknown) => void,
+  ): Promise<void> {
+    if (url === '/approvals/rules') return json(200, { rules: this.rules });
+    if (request.method === 'DELETE') {
+      const found = this.rules.findIndex(({ rule_id: id }) => url === `/approvals/rules/${id}`);
+      if (found === -1) return json(404, problemOf('not_found', 'There is no such rule'));
+      this.rules.splice(found, 1);
+      return json(204, '');
+    }
+    this.approved = JSON.parse(await text(request)) as unknown;
+    const answer = { approval_id: url.slice('/approvals/'.length), task_id: TASK, decision: 'allow' };
+    return json(200, { ...answer, ...this.ruled });
   }
 
   #answerDead(method: string | undefined, url: string, json: (status: number, body: unknown) => void): void {

@@ -12,7 +12,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
-import { maySee, type Principal } from '../principal.js';
+import { LOCAL, maySee, NATIVE_TOKEN, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
@@ -48,8 +48,12 @@ export class TokenRegistry {
     return this.#cache.get(id)?.value;
   }
 
-  /** Whether it lets in now; one that another API has just made is looked for at the broker. @throws {BrokerError} */
+  /**
+   * Whether a token is neither revoked nor expired; one that another API has just made is looked for at the broker. The operator's own
+   * token and those of agents at the broker have no record and never end. @throws {BrokerError}
+   */
   async isValid(id: string, now = this.#broker.clock.now()): Promise<boolean> {
+    if (id === LOCAL.tokenId || id.startsWith(NATIVE_TOKEN)) return true;
     const record = this.find(id) ?? (await this.#stored(id));
     return record !== undefined && (record.expires_at === undefined || Date.parse(record.expires_at) > now);
   }

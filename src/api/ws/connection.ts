@@ -162,9 +162,9 @@ export class EventConnection {
       recordOperation(audit, 'approve', { principal: this.#principal, request, result, over: 'ws' });
     try {
       demand(this.#principal, 'approve');
-      const { decision } = await approvals.answer(approvalId, answer, this.#principal);
+      const { task_id: _task, ...resolved } = await approvals.answer(approvalId, answer, this.#principal);
       record('ok');
-      this.#send({ op: 'approved', id, approval_id: approvalId, decision });
+      this.#send({ op: 'approved', id, ...resolved });
     } catch (thrown) {
       const error = apiErrorOf(thrown);
       record(error.code);

@@ -251,8 +251,8 @@ export class Chat {
     this.#screen.release();
     await this.#notices.told(async () => {
       try {
-        await this.#options.client.approvals.answer(asked.approval_id, step.answer);
-        this.#screen.note(step.said);
+        const { rule_error: error } = await this.#options.client.approvals.answer(asked.approval_id, step.answer);
+        this.#screen.note(error === undefined ? step.said : `allowed this once: ${error.message}`);
       } catch (error) {
         const isGone = error instanceof KsiError && (error.status === 404 || error.status === 409);
         if (!isGone) this.#questions.again(asked);

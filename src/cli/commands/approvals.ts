@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { RULE_SCOPES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
-import type { Approval, ApprovalAnswer } from '../../../contracts/tasks/approvals.js';
+import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../../contracts/tasks/approvals.js';
 import { jsonObject } from '../claude-options.js';
 import { clientOf } from '../client.js';
 import { choicesIn, planOf, type Choice } from '../chat/question.js';
@@ -217,6 +217,10 @@ async function answerAll(
   const { done, exitCode } = await forEachOf(ids, async (id) =>
     client.approvals.answer(id, { ...answer, ...answers(id) }),
   );
-  printLines(done, ({ approval_id: id, decision }) => `${id}  ${decision}`, options);
+  const lineOf = ({ approval_id: id, decision, rule_id: rule, rule_error: error }: ApprovalResolved): string => {
+    const made = error === undefined ? (rule ?? '') : `no rule was made (${error.code}): ${error.message}`;
+    return [id, decision, made].join('  ').trimEnd();
+  };
+  printLines(done, lineOf, options);
   return exitCode;
 }

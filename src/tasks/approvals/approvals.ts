@@ -2,11 +2,11 @@ import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../../contra
 import type { Always, ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
 import type { ControlAnswer } from '../../../contracts/tasks/control.js';
 import type { Broker } from '../../broker/connect.js';
-import { ApiError, invalid } from '../../errors/api-error.js';
+import { ApiError, apiErrorOf, invalid } from '../../errors/api-error.js';
+import type { Audit } from '../../access/audit.js';
 import { maySee, type Principal } from '../../access/principal.js';
 import { askRunning } from '../steer/running.js';
 import type { TaskReader } from '../reader.js';
-import type { ByRule } from './by-rule.js';
 import type { PendingApprovals } from './pending.js';
 import type { ApprovalRules } from './rules.js';
 
@@ -15,7 +15,7 @@ interface ApprovalDeskOptions {
   readonly tasks: Pick<TaskReader, 'task'>;
   readonly pending: PendingApprovals;
   readonly rules: ApprovalRules;
-  readonly byRule: Pick<ByRule, 'again'>;
+  readonly audit: Pick<Audit, 'record'>;
 }
 
 /** What Claude wants to be allowed in the tasks that a principal may see, and the answers to it. */
@@ -24,14 +24,14 @@ export class ApprovalDesk {
   readonly #tasks: Pick<TaskReader, 'task'>;
   readonly #pending: PendingApprovals;
   readonly #rules: ApprovalRules;
-  readonly #byRule: Pick<ByRule, 'again'>;
+  readonly #audit: Pick<Audit, 'record'>;
 
-  constructor({ broker, tasks, pending, rules, byRule }: ApprovalDeskOptions) {
+  constructor({ broker, tasks, pending, rules, audit }: ApprovalDeskOptions) {
     this.#broker = broker;
     this.#tasks = tasks;
     this.#pending = pending;
     this.#rules = rules;
-    this.#byRule = byRule;
+    this.#audit = audit;
   }
 
   list(principal: Principal): Approval[] {
@@ -39,7 +39,8 @@ export class ApprovalDesk {
   }
 
   /**
-   * Resolves once the decision is stored. The task's worker decides whose answer was the first.
+   * Resolves once the decision is stored. The task's worker decides whose answer was the first. An answer whose rule cannot be stored
+   * stands all the same, and says why there is no rule.
    * @throws {ApiError} already_answered, also when it ended with its attempt; tool_not_allowed; invalid_request
    */
   async answer(id: string, { always, ...answer }: ApprovalAnswer, principal: Principal): Promise<ApprovalResolved> {
@@ -59,9 +60,23 @@ export class ApprovalDesk {
     const resolved = { approval_id: id, task_id: task.task_id, decision: answer.decision };
     if (rule === undefined) return resolved;
     // Last: an answer that came too late makes no rule.
-    await this.#rules.add(rule);
-    this.#byRule.again();
-    return { ...resolved, rule_id: rule.rule_id };
+    return { ...resolved, ...(await this.#add(rule)) };
+  }
+
+  async #add(rule: ApprovalRule): Promise<Pick<ApprovalResolved, 'rule_id' | 'rule_error'>> {
+    const { rule_id, token_id, approval_id: target } = rule;
+    const error = await this.#rules.add(rule).then(() => undefined, apiErrorOf);
+    this.#audit.record({
+      owner: rule.by,
+      token_id,
+      verb: 'approval_rule_create',
+      target,
+      result: error?.code ?? 'ok',
+      over: 'rule',
+      rule_id,
+      rule: rule.rule,
+    });
+    return error === undefined ? { rule_id } : { rule_error: { code: error.code, message: error.message } };
   }
 
   #ruleOf(id: string, always: Always, principal: Principal): ApprovalRule {

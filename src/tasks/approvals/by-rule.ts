@@ -8,13 +8,14 @@ import type { EventHub } from '../../events/hub.js';
 import type { Audit } from '../../access/audit.js';
 import { askWorker } from '../steer/control.js';
 import type { PendingApprovals } from './pending.js';
+import { applies } from './match.js';
 import type { ApprovalRules } from './rules.js';
 
 export interface ByRuleOptions {
   readonly broker: Broker;
   readonly hub: Pick<EventHub, 'subscribe'>;
   readonly pending: Pick<PendingApprovals, 'list'>;
-  readonly rules: Pick<ApprovalRules, 'find'>;
+  readonly rules: Pick<ApprovalRules, 'find' | 'onAdded'>;
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Logger;
 }
@@ -24,27 +25,28 @@ export class ByRule {
   readonly #options: ByRuleOptions;
   readonly #stopping = new AbortController();
   readonly #answering = new Set<Promise<void>>();
-  #unsubscribe: () => void = () => undefined;
+  #unsubscribes: readonly (() => void)[] = [];
 
   constructor(options: ByRuleOptions) {
     this.#options = options;
   }
 
-  /** Call it when the open approvals are known. */
+  /** Call it when the open approvals and the rules are known. */
   start(): void {
-    this.#unsubscribe = this.#options.hub.subscribe(({ type, timestamp, data }) => {
-      if (type === 'APPROVAL_REQUESTED') this.#consider({ ...data, requested_at: timestamp } as unknown as Approval);
-    });
-    this.again();
-  }
-
-  /** Looks at all that is open: there is another rule. */
-  again(): void {
-    for (const approval of this.#options.pending.list()) this.#consider(approval);
+    const { hub, rules, pending } = this.#options;
+    this.#unsubscribes = [
+      hub.subscribe(({ type, timestamp, data }) => {
+        if (type === 'APPROVAL_REQUESTED') this.#consider({ ...data, requested_at: timestamp } as unknown as Approval);
+      }),
+      rules.onAdded((rule) => {
+        for (const approval of pending.list()) if (applies(rule, approval)) this.#consider(approval);
+      }),
+    ];
+    for (const approval of pending.list()) this.#consider(approval);
   }
 
   async stop(): Promise<void> {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     this.#stopping.abort();
     await Promise.all(this.#answering);
   }

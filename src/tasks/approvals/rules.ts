@@ -4,25 +4,57 @@ import type { Approval } from '../../../contracts/tasks/approvals.js';
 import { APPROVAL_RULES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
 import type { OwnedKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';
+import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
-import { timestampOf } from '../../clock.js';
+import { sleep, timestampOf } from '../../clock.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
+import type { TokenRegistry } from '../../access/tokens/registry.js';
 import { applies, ruleFor } from './match.js';
 
-/** By which owners allow again what they have allowed once. */
+const ADD_TRIES = 3;
+const ADD_PAUSE_MS = 500;
+
+/**
+ * By which owners allow again what they have allowed once. A rule holds as long as the token that made it. Rules are found in memory, and
+ * read from the leader before they are used: one that was revoked at any API allows nothing more.
+ */
 export class ApprovalRules {
   readonly #records: Records<typeof ApprovalRule, OwnedKey>;
+  readonly #cache: KvCache<ApprovalRule>;
+  readonly #tokens: Pick<TokenRegistry, 'isValid'>;
   readonly #clock: Broker['clock'];
 
-  constructor(broker: Broker, log: Logger) {
+  constructor(broker: Broker, tokens: Pick<TokenRegistry, 'isValid'>, log: Logger) {
     this.#clock = broker.clock;
+    this.#tokens = tokens;
     this.#records = new Records(broker, APPROVAL_RULES, log);
+    this.#cache = this.#records.watch({ of: (rule) => rule, log });
   }
 
-  /** Oldest first. @throws {ApiError} */
-  async list({ owner }: Principal): Promise<ApprovalRule[]> {
-    return (await guarded(() => this.#records.all([owner]))).map(({ record }) => record);
+  /** Resolves once all rules are known. @throws {BrokerError} */
+  start(): Promise<void> {
+    return this.#cache.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#cache.stop();
+  }
+
+  /** Calls `listener` with each rule that any API adds from now on. Returns how to stop that. */
+  onAdded(listener: (rule: ApprovalRule) => void): () => void {
+    return this.#cache.onChange(({ before, now }) => {
+      if (before === undefined && now !== undefined) listener(now);
+    });
+  }
+
+  /** Those that hold, oldest first. @throws {ApiError} */
+  list({ owner }: Principal): Promise<ApprovalRule[]> {
+    return guarded(async () => {
+      const rules = (await this.#records.all([owner])).map(({ record }) => record);
+      const hold = await Promise.all(rules.map(({ token_id: token }) => this.#tokens.isValid(token)));
+      return rules.filter((_rule, n) => hold[n]);
+    });
   }
 
   /** The rule that an answer to an approval is to make; nothing is stored. @throws {ApiError} invalid_request */
@@ -45,9 +77,19 @@ export class ApprovalRules {
     };
   }
 
-  /** @throws {ApiError} too_many */
+  /** Tries again while the broker is away. @throws {ApiError} too_many */
   async add(rule: ApprovalRule): Promise<void> {
-    await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
+    for (let tries = 1; ; tries++) {
+      try {
+        // Its id is new: whatever stands there is what an earlier try has stored.
+        await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
+        return;
+      } catch (error) {
+        const again = error instanceof ApiError && error.code === 'broker_unavailable' && tries < ADD_TRIES;
+        if (!again) throw error;
+      }
+      await sleep(this.#clock, ADD_PAUSE_MS);
+    }
   }
 
   /** @throws {ApiError} not_found */
@@ -56,10 +98,25 @@ export class ApprovalRules {
       throw new ApiError('not_found', `There is no rule ${id}`);
   }
 
-  /** The first rule that allows what is asked. @throws {BrokerError} */
+  /** A rule that allows what is asked. @throws {BrokerError} */
   async find(approval: Approval): Promise<ApprovalRule | undefined> {
-    const held = await this.#records.all([approval.owner]);
-    return held.map(({ record }) => record).find((rule) => applies(rule, approval));
+    for (const [, { value: rule }] of this.#cache.entries())
+      if (applies(rule, approval) && (await this.#holds(rule))) return rule;
+    return undefined;
+  }
+
+  /** Removes the rules whose tokens have ended. Returns how many. @throws {BrokerError} */
+  async removeEnded(): Promise<number> {
+    let removed = 0;
+    for (const [, { value: rule, revision }] of this.#cache.entries()) {
+      if (await this.#tokens.isValid(rule.token_id)) continue;
+      if ((await this.#records.removeAt([rule.owner, rule.rule_id], revision)) !== undefined) removed++;
+    }
+    return removed;
+  }
+
+  async #holds({ owner, rule_id: id, token_id: token }: ApprovalRule): Promise<boolean> {
+    return (await this.#tokens.isValid(token)) && (await this.#records.entry([owner, id])).exists;
   }
 
   /** Deletes the rules for sessions that are deleted. @throws {BrokerError} */
@@ -78,7 +135,9 @@ export class ApprovalRules {
   }
 
   /** Deletes all that an owner has. @throws {BrokerError} */
-  purge(owner: string): Promise<void> {
-    return this.#records.purge([owner]);
+  async purge(owner: string): Promise<void> {
+    // The broker does not tell the other APIs what it purges.
+    await this.#removeAll(owner, () => true);
+    await this.#records.purge([owner]);
   }
 }
