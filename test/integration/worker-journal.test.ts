@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promise
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { v4 as uuidv4 } from 'uuid';
 import type { EventData, EventType, StoredEvent } from '../../contracts/events/events.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { TASK_STATES } from '../../contracts/tasks/states.js';
@@ -33,7 +34,7 @@ describe('a worker that starts where another was killed', () => {
     const first = workerProcess(lab, { KSI_LEASE_S: LEASE_S });
     const { taskId } = await lab.post('x [[ignore-sigterm]] [[messages:3]] [[sleep:2000]]');
     const start = await lab.event('SPAWN_START', taskId);
-    await lab.event('SPAWN_MESSAGE', taskId);
+    await lab.event('SPAWN_MESSAGE', taskId, ({ message }) => (message as { type?: string }).type === 'assistant');
     first.kill('SIGKILL');
     await once(first, 'exit');
     const since = performance.now();
@@ -42,7 +43,9 @@ describe('a worker that starts where another was killed', () => {
     assert.ok(performance.now() - since < 2_000);
     assert.equal(again.data.worker_id, worker.id);
     assert.deepEqual(processesTagged(workerMarker(start.data.worker_id)), []);
-    assert.equal((await lab.event('SPAWN_RETRY', taskId)).data.reason, 'worker_lost');
+    const { reason, usage } = (await lab.event('SPAWN_RETRY', taskId)).data;
+    assert.equal(reason, 'worker_lost');
+    assert.ok((usage?.input_tokens ?? 0) > 0 && usage?.estimated === true, 'what its stream had reported counts');
     assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
     assert.deepEqual(await readdir(join(lab.dir, 'workers')), [worker.id]);
   });
@@ -115,6 +118,27 @@ describe('the journal of a dead worker', () => {
     SUBJECT.taskState(taskId, TASK_STATES.completed.token),
     { attempt: 1, n, output: { result: 'done' } },
   ];
+
+  it('counts what the lost attempt had reported, at the price of the last task that completed', async () => {
+    const cost = {
+      inputTokens: 100,
+      outputTokens: 0,
+      cacheReadInputTokens: 0,
+      cacheCreationInputTokens: 0,
+      costUSD: 1,
+    };
+    const complete = { task_id: uuidv4(), session_id: uuidv4(), owner: 'local', attempt: 1, n: 2 };
+    const ended = newEvent(systemClock, 'SPAWN_COMPLETE', { ...complete, output: { modelUsage: { m: cost } } });
+    const subject = SUBJECT.taskState(complete.task_id, TASK_STATES.completed.token);
+    await lab.broker.publisher.publish(eventPublication(ended, subject));
+    const said = { type: 'assistant', session_id: 's', message: { id: '1', model: 'm', usage: { input_tokens: 50 } } };
+    const { taskId, put, journal } = await dead();
+    await put('SPAWN_MESSAGE', SUBJECT.taskOutput(taskId), { attempt: 1, n: 2, message: said });
+    await journal();
+    await lab.worker();
+    const { usage } = (await lab.event('SPAWN_RETRY', taskId)).data;
+    assert.deepEqual([usage?.input_tokens, usage?.cost_usd, usage?.estimated], [50, 0.5, true]);
+  });
 
   const damages: Record<string, (path: string, bytes: number) => Promise<void>> = {
     'is another file': (path) => writeFile(path, 'text '.repeat(10_000)),

@@ -30,13 +30,15 @@ describe('the lease', () => {
   it('brings the task of a worker killed with SIGKILL elsewhere, within a lease and 5 s', async () => {
     const first = workerProcess(lab, { KSI_LEASE_S: String(LEASE_S) });
     const { taskId } = await lab.post('x [[messages:3]] [[sleep:4000]]');
-    await lab.event('SPAWN_MESSAGE', taskId);
+    await lab.event('SPAWN_MESSAGE', taskId, ({ message }) => (message as { type?: string }).type === 'assistant');
     const { worker } = await lab.worker();
     const killedAt = Date.now();
     first.kill('SIGKILL');
     const second = await lab.event('SPAWN_START', taskId, ({ attempt }) => attempt === 2);
     assert.ok(Date.now() - killedAt < LEASE_S * 1_000 + 5_000);
     assert.equal(dataOf('SPAWN_START', second).worker_id, worker.id);
+    const { usage } = (await lab.event('SPAWN_RETRY', taskId)).data;
+    assert.ok((usage?.input_tokens ?? 0) > 0 && usage?.estimated === true, 'what its stream had reported counts');
     assert.equal((await lab.outcome(taskId)).type, 'SPAWN_COMPLETE');
     assert.deepEqual(types(taskId), ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_RETRY', 'SPAWN_START', 'SPAWN_COMPLETE']);
     assertGapless(lab.of(taskId));

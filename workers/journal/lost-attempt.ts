@@ -1,10 +1,12 @@
 import type { EventData } from '../../contracts/events/events.js';
 import type { Broker } from '../../src/broker/connect.js';
+import { whileUnavailable } from '../../src/broker/certain.js';
 import { transition } from '../../src/broker/task-states.js';
 import type { Held } from './journal.js';
+import { lostUsage } from './lost-usage.js';
 
 /**
- * Ends an attempt that its worker did not end itself. From then on the broker refuses whatever the attempt still publishes.
+ * Ends an attempt that its worker did not end itself, with the usage that its stored events report. From then on the broker refuses whatever the attempt still publishes.
  * @param workerId of the worker that reports it.
  * @returns the sequence of the task's state; undefined: the task's state is no longer the attempt's start.
  * @throws {BrokerError} and the signal's reason.
@@ -16,6 +18,7 @@ export async function endLostAttempt(
   workerId: string,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const data = { ...identity, attempt, reason, worker_id: workerId, counted: false };
+  const usage = await whileUnavailable(broker, signal, () => lostUsage(broker, identity.task_id, startSeq));
+  const data = { ...identity, attempt, reason, worker_id: workerId, counted: false, ...(usage && { usage }) };
   return (await transition(broker, { status: 'running', seq: startSeq }, 'retrying', data, { signal }))?.seq;
 }
