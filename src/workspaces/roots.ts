@@ -65,14 +65,15 @@ export class Workspaces {
 
   /**
    * The name of a workspace by the outermost root that contains its folder, so that a folder with several names has one of them here.
-   * It need not be a valid name for a request.
+   * It need not be a valid name for a request. Undefined if `find` refuses the workspace, whatever stands there.
    */
-  async outermost(workspace: string): Promise<string> {
+  async outermost(workspace: string): Promise<string | undefined> {
+    if (!PATTERN.test(workspace)) return undefined;
     const [name = '', ...folders] = workspace.split('/');
     const real = new Map<string, string>();
     for (const [root, path] of this.#roots) real.set(root, await realpath(path).catch(() => path));
     const own = real.get(name);
-    if (own === undefined) return workspace;
+    if (own === undefined) return undefined;
     const [outer = name] = [...real.keys()]
       .filter((root) => isBelow(own, real.get(root) ?? own))
       .toSorted((a, b) => (real.get(a) ?? '').length - (real.get(b) ?? '').length || (a < b ? -1 : 1));

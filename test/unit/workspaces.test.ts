@@ -34,7 +34,9 @@ describe('workspaces', () => {
     ['docs', 'site/docs'],
     ['docs/a b', 'site/docs/a b'],
     ['gone/x', 'gone/x'],
-    ['other', 'other'],
+    ['other', undefined],
+    ['/etc', undefined],
+    ['site/../..', undefined],
   ] as const)
     it(`knows ${named} by one name`, async () => {
       const overlapping = new Workspaces(

@@ -32,7 +32,8 @@ export async function placeOf(
   const named = bound ?? command.workspace;
   if (named === undefined) return undefined;
   const workspace = await workspaces.outermost(named);
-  if (writersIn(rootOf(workspace)) === 0) return undefined;
+  // A workspace that does not exist needs no place: the attempt fails.
+  if (workspace === undefined || writersIn(rootOf(workspace)) === 0) return undefined;
   const { task_id, session_id, owner, ancestors } = command;
   const since = timestampOf(broker.clock);
   return new WorkspacePlace(context, {
