@@ -1,32 +1,32 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN, AgentOptions, HANDS } from '../agents/agents.js';
 import { BlobRef } from '../wire/blob.js';
-import { CONVERSATION_MODES, CONVERSATION_STATUSES, MOST_PARTICIPANTS, MOST_TURNS } from '../wire/choices.js';
+import { CONVERSATION_MODES, CONVERSATION_STATUSES, MAX_PARTICIPANTS, MAX_TURNS } from '../wire/choices.js';
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../access/tokens.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /**
- * Why a conversation ended. `signal`: its speakers said so ([END], [TERMINATE]); `moderator`: the moderator did; `decision`: somebody asked for it;
- * `turns`, `time`, `budget`: a limit; `silence`: nobody had anything to say; `failed`: too few can speak any more.
+ * The reason for a conversation's end. `signal`: participants ended it ([END], [TERMINATE]). `moderator`: the moderator did. `decision`: a person did.
+ * `turns`, `time`, `budget`: a limit was reached. `silence`: every participant passed its turn. `failed`: too few participants can still speak.
  */
 export const END_REASONS = ['signal', 'moderator', 'decision', 'turns', 'time', 'budget', 'silence', 'failed'] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
-/** Of everybody together: turns, and what people say. */
-export const MOST_LINES = 1_000;
+/** The limit on a transcript: turns and people's lines together. */
+export const MAX_LINES = 1_000;
 
-/** What the record of a conversation may take when it begins: a message of the broker has twice that, as it grows by what happens. */
-export const MOST_RECORD_BYTES = 524_288;
+/** The limit on a new record. The broker's limit on a message is twice that, because the record grows. */
+export const MAX_RECORD_BYTES = 524_288;
 
-/** Type of the message that gives an agent the word. */
+/** The type of the message that begins an agent's turn. */
 export const TURN_MESSAGE = 'CONVERSATION_TURN';
-/** Of its answer, which has no addressee; `reply_to` and `conversation_id` say what it answers. */
+/** The type of the answer. It has no addressee: `reply_to` and `conversation_id` identify the turn. */
 export const ANSWER_MESSAGE = 'CONVERSATION_ANSWER';
 
-/** Whether a message gives its addressee the word: only KSI itself sends such, in its owner's name. */
-export const givesWord = ({
+/** Whether a message begins a turn of its addressee. Only KSI sends such messages, on behalf of the owner. */
+export const isTurnMessage = ({
   type,
   from,
   conversation_id: conversation,
@@ -36,21 +36,21 @@ export const givesWord = ({
   readonly conversation_id?: string | undefined;
 }): boolean => type === TURN_MESSAGE && from === undefined && conversation !== undefined;
 
-export const SPEAKER_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
+export const PARTICIPANT_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 
-/** One that is there already (`agent_id`), or one that is made for the conversation. */
+/** An existing agent (`agent_id`), or one that KSI registers for the conversation. */
 export const ParticipantRequest = Type.Object(
   {
     agent_id: Type.Optional(
       Type.String({
         pattern: AGENT_PATTERN,
-        description: 'An agent of yours, managed or external. Then nothing else but `name` can be given.',
+        description: 'An agent of yours, managed or external. It excludes all other fields except `name`.',
       }),
     ),
     name: Type.Optional(
       Type.String({
-        pattern: SPEAKER_NAME_PATTERN,
-        description: 'What the others call it. Default: its `agent_id`, or `agent-1`, `agent-2` …',
+        pattern: PARTICIPANT_NAME_PATTERN,
+        description: 'The name that the others use. Default: its `agent_id`, or `agent-1`, `agent-2` …',
       }),
     ),
     profile: Type.Optional(Type.String({ pattern: PROMPT_NAME_PATTERN })),
@@ -65,20 +65,25 @@ export type ParticipantRequest = Static<typeof ParticipantRequest>;
 export const CONVERSATION_DEFAULTS = { max_turns: 20, max_duration_s: 3_600, turn_timeout_s: 900 } as const;
 
 const turns = (more: object = {}) =>
-  Type.Integer({ minimum: 1, maximum: MOST_TURNS, description: 'Turns of all speakers together.', ...more });
+  Type.Integer({
+    minimum: 1,
+    maximum: MAX_TURNS,
+    description: 'The limit on the turns of all participants together.',
+    ...more,
+  });
 const duration = (more: object = {}) =>
-  Type.Integer({ minimum: 1, maximum: 604_800, description: 'Not counting the time that it is paused.', ...more });
+  Type.Integer({ minimum: 1, maximum: 604_800, description: 'Pauses do not count.', ...more });
 const turnTimeout = (more: object = {}) =>
   Type.Integer({
     minimum: 1,
     maximum: 86_400,
-    description: 'A speaker that has not answered by then has lost this turn.',
+    description: 'A participant that does not answer in this time loses the turn.',
     ...more,
   });
 const budget = Type.Number({
   exclusiveMinimum: 0,
   maximum: 1e9,
-  description: 'What its turns may cost together; the last one may overshoot it.',
+  description: 'The limit on the cost of all turns together. The last turn may exceed it.',
 });
 const limits = {
   max_turns: turns(),
@@ -93,41 +98,45 @@ export const ConversationRequest = Type.Object(
     conversation_id: Type.Optional(
       Type.String({
         pattern: UUID_PATTERN,
-        description: 'Of yours: asked for again, it is the same conversation. Default: a new one.',
+        description:
+          'An id that you choose. A repeated request with the same id answers with the same conversation. Default: a new id.',
       }),
     ),
-    topic: Type.String({ minLength: 1, maxLength: 100_000, description: 'What they talk about, or are to do.' }),
+    topic: Type.String({ minLength: 1, maxLength: 100_000, description: 'The topic or the task.' }),
     mode: Type.Enum([...CONVERSATION_MODES], {
       description:
-        '`debate`: for, against and further views, each with a last word. `collaboration`: one thing, by turns. `teaching`: the first teaches, the others learn. `brainstorm`: the first two create, the others criticise. `analysis`: an analyst, and researchers in turn.',
+        '`debate`: for, against and further views. `collaboration`: all work on one result. `teaching`: the first participant teaches, the others learn. `brainstorm`: the first two create, the others criticise. `analysis`: the first participant analyses, the others research.',
     }),
     agents: Type.Optional(
       Type.Integer({
         minimum: 2,
-        maximum: MOST_PARTICIPANTS,
-        description: 'So many agents are made for it. Default: 2. Instead: `participants`.',
+        maximum: MAX_PARTICIPANTS,
+        description: 'How many agents KSI registers for the conversation. Default: 2. It excludes `participants`.',
       }),
     ),
     participants: Type.Optional(
       Type.Array(ParticipantRequest, {
         minItems: 2,
-        maxItems: MOST_PARTICIPANTS,
-        description: 'In the order of their parts.',
+        maxItems: MAX_PARTICIPANTS,
+        description: 'The participants, in the order of their parts.',
       }),
     ),
     moderator: Type.Optional(
       Type.Union([Type.Boolean(), ParticipantRequest], {
         description:
-          'Has the word after each round: it may end the conversation ([END]) or say who is next ([NEXT: name]). `true`: one is made.',
+          'An agent that has a turn after each round. It may end the conversation ([END]) or choose the next speaker ([NEXT: name]). `true`: KSI registers one.',
       }),
     ),
     profile: Type.Optional(
-      Type.String({ pattern: PROMPT_NAME_PATTERN, description: 'Of those that are made and name none.' }),
+      Type.String({
+        pattern: PROMPT_NAME_PATTERN,
+        description: 'The profile of registered agents without a profile of their own.',
+      }),
     ),
     options: Type.Optional(
       Type.Object(AgentOptions.properties, {
         additionalProperties: false,
-        description: 'How those run that are made; their own go first.',
+        description: "The options of registered agents. An agent's own options take precedence.",
       }),
     ),
     max_turns: Type.Optional(turns({ default: CONVERSATION_DEFAULTS.max_turns })),
@@ -135,132 +144,136 @@ export const ConversationRequest = Type.Object(
     turn_timeout_s: Type.Optional(turnTimeout({ default: CONVERSATION_DEFAULTS.turn_timeout_s })),
     budget_usd: Type.Optional(budget),
     keep: Type.Optional(
-      Type.Boolean({ default: false, description: 'Keep the agents that were made for it when it has ended.' }),
+      Type.Boolean({ default: false, description: 'Keep the registered agents when the conversation ends.' }),
     ),
   },
   { additionalProperties: false },
 );
 export type ConversationRequest = Static<typeof ConversationRequest>;
 
-/** Somebody who has turns. */
 const speakerFields = {
-  name: Type.String({ description: 'What the others call it.' }),
+  name: Type.String({ description: 'The name that the others use.' }),
   agent_id: Type.String(),
   part: Type.String({ description: '`for`, `teacher`, `critic`, `moderator` …' }),
   turns: Type.Integer({ minimum: 0 }),
   ended: Type.Optional(
-    Type.Enum(['signal', 'failed'], { description: 'It speaks no more: it said so, or it failed too often.' }),
+    Type.Enum(['signal', 'failed'], {
+      description:
+        'Why the participant has no more turns: it sent [END] or [TERMINATE], or too many of its turns failed.',
+    }),
   ),
 };
-const Speaker = Type.Object({
+const Participant = Type.Object({
   ...speakerFields,
-  session_id: Type.Optional(Type.String({ description: 'Of one that was made for the conversation: its session.' })),
+  session_id: Type.Optional(
+    Type.String({ description: 'The session of an agent that KSI registered for the conversation.' }),
+  ),
 });
-export type Speaker = Static<typeof Speaker>;
+export type Participant = Static<typeof Participant>;
 
-/** As the record keeps it. */
-export const SpeakerRecord = Type.Object({
+/** A participant as it is stored in the conversation's record. */
+export const ParticipantRecord = Type.Object({
   ...speakerFields,
-  /** What it is registered with, of one that is made for the conversation. */
-  made: Type.Optional(
+  /** For an agent that KSI registers for the conversation. */
+  registration: Type.Optional(
     Type.Object({
       profile: Type.Optional(Type.String()),
       role: Type.Optional(Type.String()),
       options: Type.Optional(AgentOptions),
       hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
       session_id: Type.Optional(Type.String()),
-      removed: Type.Optional(Type.Boolean()),
+      state: Type.Optional(Type.Enum(['registered', 'removed'])),
     }),
   ),
-  /** How many lines it has been told. */
-  heard: Type.Integer({ minimum: 0 }),
-  /** Turns in succession that brought nothing. */
+  /** How many lines of the transcript the agent has received. */
+  lines_read: Type.Integer({ minimum: 0 }),
+  /** Failed turns in succession. */
   failures: Type.Integer({ minimum: 0 }),
 });
-export type SpeakerRecord = Static<typeof SpeakerRecord>;
+export type ParticipantRecord = Static<typeof ParticipantRecord>;
 
-/** Who has the word. */
-export const Floor = Type.Object({
+/** The current turn. */
+export const Turn = Type.Object({
   turn: Type.Integer({ minimum: 1 }),
-  /** Its place among the speakers. */
-  speaker: Type.Integer({ minimum: 0 }),
-  /** Of the message that gave it the word: derived, so that it is given once. */
+  /** The participant's index. */
+  participant: Type.Integer({ minimum: 0 }),
+  /** The message that begins the turn. The id derives from the turn, so that the message is stored once. */
   message_id: Type.String(),
-  /** The lines that the message tells: from, to (exclusive). */
+  /** The lines that the message contains: from, to (exclusive). */
   from_line: Type.Integer({ minimum: 0 }),
   to_line: Type.Integer({ minimum: 0 }),
   at: Type.String({ format: 'date-time' }),
   until: Type.String({ format: 'date-time' }),
-  /** The message is stored. */
+  /** Whether the message is stored. */
   sent: Type.Boolean(),
 });
-export type Floor = Static<typeof Floor>;
+export type Turn = Static<typeof Turn>;
 
-/** A turn that nobody waits for any more: its task is to be cancelled, and then its outcome to be heard of, as it has cost something. */
-export const Abandoned = Type.Object({
+/** A turn that the conversation no longer waits for. KSI cancels its task, and counts its cost when the task ends. */
+export const AbandonedTurn = Type.Object({
   message_id: Type.String(),
   agent_id: Type.String(),
   cancelled: Type.Optional(Type.Boolean()),
 });
-export type Abandoned = Static<typeof Abandoned>;
+export type AbandonedTurn = Static<typeof AbandonedTurn>;
 
-/** An event that is decided and perhaps not yet told. */
+/** An event in the outbox. It may already be stored. */
 export const PendingEvent = Type.Object({
   id: Type.String(),
   type: Type.String(),
   at: Type.String({ format: 'date-time' }),
   data: Type.Record(Type.String(), Type.Unknown()),
-  /** The line whose text goes with it. */
+  /** The line whose text the event contains. */
   line: Type.Optional(Type.String()),
 });
 export type PendingEvent = Static<typeof PendingEvent>;
 
-/** The last sequences of KSI_EVENTS and KSI_MESSAGES before a conversation: all that is said in it comes later. */
+/** The last sequences of KSI_EVENTS and KSI_MESSAGES before a conversation. All its events and messages come later. */
 export const BeginsAfter = Type.Object({
   events: Type.Integer({ minimum: 0 }),
   messages: Type.Integer({ minimum: 0 }),
 });
 export type BeginsAfter = Static<typeof BeginsAfter>;
 
-/** A conversation's state: its entry of `ksi_conversations`, changed by compare-and-set alone. */
+/** A conversation's state: its entry in `ksi_conversations`, changed only by compare-and-set. */
 export const ConversationRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   conversation_id: Type.String({ pattern: UUID_PATTERN }),
   owner: Type.String({ pattern: OWNER_PATTERN }),
-  token_id: Type.String({ description: 'The token that asked for it: its turns count as its tasks.' }),
+  token_id: Type.String({ description: 'The token that created the conversation. The turns are tasks of this token.' }),
   topic: Type.String(),
   mode: Type.Enum([...CONVERSATION_MODES]),
   status: Type.Enum([...CONVERSATION_STATUSES]),
   /** The participants in the order of their parts, and then the moderator, if there is one. */
-  speakers: Type.Array(SpeakerRecord),
+  participants: Type.Array(ParticipantRecord),
   moderated: Type.Boolean(),
   keep: Type.Boolean(),
   ...limits,
   created_at: Type.String({ format: 'date-time' }),
-  /** Absent: of an older build. */
+  /** Absent in records of older builds. */
   begins_after: Type.Optional(BeginsAfter),
-  ends_by: Type.String({ format: 'date-time', description: 'Later, by the time that it was paused.' }),
+  ends_by: Type.String({ format: 'date-time', description: 'The deadline. A pause moves it.' }),
   paused_at: Type.Optional(Type.String({ format: 'date-time' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
   reason: Type.Optional(Type.Enum([...END_REASONS])),
-  why: Type.Optional(Type.String({ description: 'Of `failed`: what went wrong.' })),
-  turns: Type.Integer({ minimum: 0, description: 'Turns that were given.' }),
-  /** Of participants, since the moderator spoke. */
+  why: Type.Optional(Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' })),
+  turns: Type.Integer({ minimum: 0, description: 'The number of turns that have begun.' }),
+  /** Participants' turns since the moderator's last turn. */
   round: Type.Integer({ minimum: 0 }),
-  /** In succession that brought no text. */
+  /** Passed turns in succession. */
   silent: Type.Integer({ minimum: 0 }),
   cost_usd: Type.Number({ minimum: 0 }),
-  /** Place of the last turn in the mode's order; -1: none yet. */
-  at: Type.Integer({ minimum: -1 }),
-  /** The participant that had the word last. */
+  /** The position of the last turn in the mode's speaking order; -1 before the first turn. */
+  order_position: Type.Integer({ minimum: -1 }),
+  /** The participant who had the last turn. */
   last: Type.Optional(Type.Integer({ minimum: 0 })),
-  /** Who is to have the word out of turn. */
-  named: Type.Optional(Type.Integer({ minimum: 0 })),
-  floor: Type.Optional(Floor),
-  abandoned: Type.Array(Abandoned),
-  /** The ids of what was said, in order; the lines themselves are entries of their own. */
+  /** The participant who has the next turn regardless of the speaking order. */
+  next_speaker: Type.Optional(Type.Integer({ minimum: 0 })),
+  current_turn: Type.Optional(Turn),
+  abandoned: Type.Array(AbandonedTurn),
+  /** The ids of the lines, in order. Each line is an entry of its own. */
   lines: Type.Array(Type.String()),
-  /** Events so far: what makes the next one's id. */
+  /** The number of events so far. The id of the next event derives from it. */
   events: Type.Integer({ minimum: 0 }),
   pending: Type.Array(PendingEvent),
 });
@@ -271,22 +284,22 @@ export const CONVERSATION_RECORDS = recordKind(BUCKET.conversations, Conversatio
   watched: true,
 });
 
-/** `said`: an agent's turn. `passed`: it had nothing to say. `failed`: its turn brought nothing. `person`: a human's word. */
+/** `said`: an agent's answer. `passed`: an agent passed its turn. `failed`: a turn failed. `person`: a person's line. */
 export const LINE_KINDS = ['said', 'passed', 'failed', 'person'] as const;
 
 const lineFields = {
   id: Type.String(),
   kind: Type.Enum([...LINE_KINDS]),
-  name: Type.String({ description: 'Who speaks: a participant, or a person.' }),
+  name: Type.String({ description: 'The participant or person who speaks.' }),
   agent_id: Type.Optional(Type.String()),
   part: Type.Optional(Type.String()),
   turn: Type.Optional(Type.Integer({ minimum: 1 })),
   at: Type.String({ format: 'date-time' }),
   task_id: Type.Optional(Type.String()),
   cost_usd: Type.Optional(Type.Number()),
-  error: Type.Optional(Type.String({ description: 'Why a turn failed.' })),
+  error: Type.Optional(Type.String({ description: 'The error of a failed turn.' })),
 };
-/** What somebody said: an entry of `ksi_conversations`. */
+/** A line of the transcript, as an entry in `ksi_conversation_lines`. */
 export const LineRecord = Type.Object({
   ...lineFields,
   text: Type.Optional(Type.String()),
@@ -306,8 +319,8 @@ export const Conversation = Type.Object({
   status: Type.Enum([...CONVERSATION_STATUSES]),
   reason: Type.Optional(Type.Enum([...END_REASONS])),
   why: Type.Optional(Type.String()),
-  participants: Type.Array(Speaker),
-  moderator: Type.Optional(Speaker),
+  participants: Type.Array(Participant),
+  moderator: Type.Optional(Participant),
   speaking: Type.Optional(
     Type.Object(
       {
@@ -316,12 +329,12 @@ export const Conversation = Type.Object({
         turn: Type.Integer(),
         since: Type.String({ format: 'date-time' }),
       },
-      { description: 'Who has the word now.' },
+      { description: 'The participant whose turn it is.' },
     ),
   ),
-  next: Type.Optional(Type.String({ description: 'Who is next, as it stands now.' })),
+  next: Type.Optional(Type.String({ description: 'The name of the participant who is expected to speak next.' })),
   turns: Type.Integer(),
-  lines: Type.Integer({ description: 'Of the transcript so far.' }),
+  lines: Type.Integer({ description: 'The number of lines in the transcript.' }),
   cost_usd: Type.Number(),
   ...limits,
   keep: Type.Boolean(),
@@ -331,7 +344,7 @@ export const Conversation = Type.Object({
 });
 export type Conversation = Static<typeof Conversation>;
 
-/** A new one, with a cursor from before its first event. */
+/** A new conversation, with a cursor that precedes its first event. */
 export const ConversationAccepted = Type.Object({ ...Conversation.properties, since: Type.String() });
 export type ConversationAccepted = Static<typeof ConversationAccepted>;
 
@@ -345,13 +358,13 @@ export const ConversationsQuery = Type.Object(
   {
     status: Type.Optional(Type.Enum([...CONVERSATION_STATUSES])),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
+    cursor: Type.Optional(Type.String({ description: 'The `next_cursor` of the previous page.' })),
   },
   { additionalProperties: false },
 );
 export type ConversationsQuery = Static<typeof ConversationsQuery>;
 
-/** The newest first. */
+/** Newest first. */
 export const ConversationPage = Type.Object({
   conversations: Type.Array(Conversation),
   next_cursor: Type.Optional(Type.String()),
@@ -360,9 +373,7 @@ export type ConversationPage = Static<typeof ConversationPage>;
 
 export const ConversationTranscriptQuery = Type.Object(
   {
-    format: Type.Optional(
-      Type.Enum(['json', 'markdown'], { default: 'json', description: 'JSON, or a text to read.' }),
-    ),
+    format: Type.Optional(Type.Enum(['json', 'markdown'], { default: 'json', description: 'JSON or Markdown.' })),
   },
   { additionalProperties: false },
 );
@@ -381,11 +392,17 @@ export const SayRequest = Type.Object(
   {
     text: Type.String({ minLength: 1, maxLength: 1_000_000 }),
     name: Type.Optional(
-      Type.String({ pattern: SPEAKER_NAME_PATTERN, description: 'What the agents call you. Default: `person`.' }),
+      Type.String({
+        pattern: PARTICIPANT_NAME_PATTERN,
+        description: 'The name that the agents see. Default: `person`.',
+      }),
     ),
-    next: Type.Optional(Type.String({ description: 'The name of the participant who is to answer.' })),
+    next: Type.Optional(Type.String({ description: 'The name of the participant who speaks next.' })),
     message_id: Type.Optional(
-      Type.String({ pattern: UUID_PATTERN, description: 'Of yours: said again, it stands once. Default: a new one.' }),
+      Type.String({
+        pattern: UUID_PATTERN,
+        description: 'An id that you choose. A repeated request with the same id adds one line. Default: a new id.',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -4,14 +4,14 @@ import { CONVERSATION_MODES } from '../wire/choices.js';
 import { END_REASONS, LINE_KINDS } from './conversations.js';
 
 const fields = { conversation_id: Type.String(), owner: Type.String() };
-const by = { by: Type.String({ description: 'The owner of the token that asked for it.' }) };
-const cost = { total_cost_usd: Type.Number({ description: 'Of the conversation so far.' }) };
+const by = { by: Type.String({ description: 'The owner of the token that made the request.' }) };
+const cost = { total_cost_usd: Type.Number({ description: 'The cost of the conversation so far.' }) };
 
-/** What was said: a line of the transcript. */
+/** A line of the transcript. */
 const line = {
   ...fields,
   id: Type.String(),
-  line: Type.Integer({ minimum: 1, description: 'Counts the lines of the conversation: 1, 2, 3 …' }),
+  line: Type.Integer({ minimum: 1, description: 'The number of the line in the transcript: 1, 2, 3 …' }),
   kind: Type.Enum([...LINE_KINDS]),
   name: Type.String(),
   at: Type.String({ format: 'date-time' }),
@@ -20,7 +20,7 @@ const line = {
   ...cost,
 };
 
-/** Events on `ksi.events.conversation.<id>.<event>`: each once, in the order in which it happened. */
+/** Events on `ksi.events.conversation.<id>.<event>`, each stored once and in order. */
 export const conversationEvents = {
   CONVERSATION_STARTED: Type.Object({
     ...fields,
@@ -34,10 +34,10 @@ export const conversationEvents = {
     agent_id: Type.String(),
     part: Type.String(),
     task_id: Type.Optional(Type.String()),
-    cost_usd: Type.Optional(Type.Number({ description: 'Of this turn.' })),
-    error: Type.Optional(Type.String({ description: 'Why the turn brought nothing.' })),
+    cost_usd: Type.Optional(Type.Number({ description: 'The cost of this turn.' })),
+    error: Type.Optional(Type.String({ description: 'The error of a failed turn.' })),
   }),
-  /** A person joined in. */
+  /** A person added a line. */
   CONVERSATION_SAID: Type.Object(line),
   CONVERSATION_PAUSED: Type.Object({ ...fields, ...by }),
   CONVERSATION_RESUMED: Type.Object({ ...fields, ...by }),
@@ -47,7 +47,7 @@ export const conversationEvents = {
     turns: Type.Integer(),
     ...cost,
     by: Type.Optional(Type.String()),
-    why: Type.Optional(Type.String({ description: 'Of `failed`: what went wrong.' })),
+    why: Type.Optional(Type.String({ description: 'The error that ended the conversation, if `reason` is `failed`.' })),
   }),
   CONVERSATION_DELETED: Type.Object({ ...fields, ...by }),
 } as const;

@@ -23,5 +23,5 @@ export type ConversationMode = (typeof CONVERSATION_MODES)[number];
 export const CONVERSATION_STATUSES = ['running', 'paused', 'ended'] as const;
 
 /** In one conversation. */
-export const MOST_PARTICIPANTS = 8;
-export const MOST_TURNS = 500;
+export const MAX_PARTICIPANTS = 8;
+export const MAX_TURNS = 500;

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { Type } from 'typebox';
 import { v5 as uuidv5 } from 'uuid';
 import { check } from '../../contracts/wire/check.js';
-import { ANSWER_MESSAGE, givesWord } from '../../contracts/conversations/conversations.js';
+import { ANSWER_MESSAGE, isTurnMessage } from '../../contracts/conversations/conversations.js';
 import { EVENT_DATA, type EventData, type StoredEvent } from '../../contracts/events/events.js';
 import { MESSAGE_NAMESPACE, type MessageRequest } from '../../contracts/agents/messages.js';
 import type { TaskMessage } from '../../contracts/tasks/message.js';
@@ -101,7 +101,7 @@ export class Answers {
     const answer = answerOf(await this.#whole(event));
     if (answer.message === undefined && answer.silent !== true) return;
     const message = await this.#messageOf(event);
-    if (message !== undefined && givesWord(message)) {
+    if (message !== undefined && isTurnMessage(message)) {
       const word = answerToWord(answer);
       return word === undefined ? undefined : this.#send(event, word, message, delivery);
     }
@@ -120,7 +120,7 @@ export class Answers {
     const { mailer, tasks, log } = this.#options;
     const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
     const request: MessageRequest = {
-      ...(givesWord(to) ? { type: ANSWER_MESSAGE } : {}),
+      ...(isTurnMessage(to) ? { type: ANSWER_MESSAGE } : {}),
       from: agentId,
       ...(to.from === undefined ? {} : { to: to.from }),
       ...(to.conversation_id === undefined ? {} : { conversation_id: to.conversation_id }),

@@ -1,5 +1,5 @@
 import type { Agent } from '../../contracts/agents/agents.js';
-import { givesWord, TURN_MESSAGE } from '../../contracts/conversations/conversations.js';
+import { isTurnMessage, TURN_MESSAGE } from '../../contracts/conversations/conversations.js';
 import type { EventData, StoredEvent } from '../../contracts/events/events.js';
 import {
   MOST_HOPS,
@@ -26,7 +26,7 @@ export type Unanswered = 'hop_limit' | 'copy_of_answer' | 'reply_to_reply';
 export function reactTo(message: InboxMessage, agent: Agent): Reaction {
   const task = { kind: 'task', request: requestFor(message, agent), message: taskMessageOf(message) } as const;
   // Its signals are about the conversation, which has limits of its own.
-  if (givesWord(message)) return task;
+  if (isTurnMessage(message)) return task;
   // An answer to an error is the next error: nobody would come to an end.
   if (message.error !== undefined) return { kind: 'none' };
   if (readSignals(message.content ?? '').ends) return { kind: 'end' };

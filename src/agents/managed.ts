@@ -14,7 +14,7 @@ export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 
   readonly blobs: Blobs;
   readonly agents: Agents;
   readonly inboxPrefix: string | undefined;
-  readonly isWaitedFor: RouterOptions['isWaitedFor'];
+  readonly isAwaited: RouterOptions['isAwaited'];
   readonly log: Logger;
 }
 
@@ -23,7 +23,7 @@ export class ManagedAgents {
   readonly #router: Router;
   readonly #answers: Answers;
 
-  constructor({ broker, blobs, agents, inboxPrefix, isWaitedFor, log, ...making }: ManagedAgentsOptions) {
+  constructor({ broker, blobs, agents, inboxPrefix, isAwaited, log, ...making }: ManagedAgentsOptions) {
     const { registry, inboxes, mailer } = agents;
     const tasks = new TaskMaker({
       ...making,
@@ -32,7 +32,7 @@ export class ManagedAgents {
       clock: broker.clock,
     });
     const ending = new Ending(broker, registry);
-    this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isWaitedFor, log });
+    this.#router = new Router({ broker, inboxPrefix, registry, inboxes, tasks, ending, isAwaited, log });
     this.#answers = new Answers({ broker, blobs, inboxPrefix, mailer, tasks, ending, log });
   }
 

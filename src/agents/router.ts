@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Agent } from '../../contracts/agents/agents.js';
-import { givesWord } from '../../contracts/conversations/conversations.js';
+import { isTurnMessage } from '../../contracts/conversations/conversations.js';
 import type { InboxMessage } from '../../contracts/agents/messages.js';
 import { CONSUMER, NOBODY, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../broker/connect.js';
@@ -21,7 +21,7 @@ export interface RouterOptions {
   readonly tasks: Pick<TaskMaker, 'make' | 'refuse'>;
   readonly ending: Pick<Ending, 'end'>;
   /** Whether a turn of a conversation is waited for still. @throws {BrokerError} */
-  readonly isWaitedFor: (message: InboxMessage) => Promise<boolean>;
+  readonly isAwaited: (message: InboxMessage) => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -197,9 +197,9 @@ export class Router {
 
   /** @returns undefined: it is taken. @throws {BrokerError} */
   async #takeOne(agent: Agent, message: InboxMessage): Promise<End | undefined> {
-    const { ending, isWaitedFor } = this.#options;
+    const { ending, isAwaited } = this.#options;
     const reaction: Reaction =
-      givesWord(message) && !(await isWaitedFor(message)) ? { kind: 'none' } : reactTo(message, agent);
+      isTurnMessage(message) && !(await isAwaited(message)) ? { kind: 'none' } : reactTo(message, agent);
     let taken: Taken = {};
     if (reaction.kind === 'end') await ending.end(agent, message.message_id);
     else if (reaction.kind === 'none') taken = reaction.refused === undefined ? {} : { refused: reaction.refused };

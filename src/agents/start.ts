@@ -66,12 +66,12 @@ export const startAgents = (options: AgentsServiceOptions) =>
       profiles,
       spawner: new Spawner({ agents, profiles, prompts }),
       /** Begins to answer messages. */
-      run(isWaitedFor: ManagedAgentsOptions['isWaitedFor']): void {
+      run(isAwaited: ManagedAgentsOptions['isAwaited']): void {
         const { exchanges, tokens, spawnRate } = access;
         const inboxPrefix = config.KSI_NATS_INBOX;
         const { once } = tasks;
         const taking = { broker, blobs, agents, once, exchanges, tokens, spawnRate, metrics };
-        lifecycle.add(new ManagedAgents({ ...taking, inboxPrefix, isWaitedFor, log })).start();
+        lifecycle.add(new ManagedAgents({ ...taking, inboxPrefix, isAwaited, log })).start();
         lifecycle.add(new MessageExpiry({ broker, registry, positions, log })).start();
       },
     };

@@ -1,6 +1,6 @@
 import { v5 as uuidv5 } from 'uuid';
 import type { Agent } from '../../contracts/agents/agents.js';
-import { ANSWER_MESSAGE, givesWord } from '../../contracts/conversations/conversations.js';
+import { ANSWER_MESSAGE, isTurnMessage } from '../../contracts/conversations/conversations.js';
 import { MESSAGE_NAMESPACE, type InboxMessage } from '../../contracts/agents/messages.js';
 import type { OnceAcceptor } from '../tasks/accept/once.js';
 import { NOBODY, SUBJECT } from '../../contracts/wire/names.js';
@@ -72,7 +72,7 @@ export class TaskMaker {
   async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
     const { mailer, stored } = this.#options;
     const answer = {
-      ...(givesWord(message) ? { type: ANSWER_MESSAGE } : {}),
+      ...(isTurnMessage(message) ? { type: ANSWER_MESSAGE } : {}),
       from: agent_id,
       ...(message.from === undefined ? {} : { to: message.from }),
       ...(message.conversation_id === undefined ? {} : { conversation_id: message.conversation_id }),
@@ -81,7 +81,7 @@ export class TaskMaker {
       content: why,
     };
     const subject = SUBJECT.messageStored(
-      givesWord(message) ? ANSWER_MESSAGE : 'DIRECT_MESSAGE',
+      isTurnMessage(message) ? ANSWER_MESSAGE : 'DIRECT_MESSAGE',
       message.from ?? NOBODY,
     );
     // Its agent was about to be refused it when its API died.

@@ -1,4 +1,4 @@
-import { givesWord } from '../../contracts/conversations/conversations.js';
+import { isTurnMessage } from '../../contracts/conversations/conversations.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
 import type { Message } from '../../contracts/agents/messages.js';
 import type { TaskMessage } from '../../contracts/tasks/message.js';
@@ -40,7 +40,7 @@ export class TaskMessages {
     const taskIds = new Set<string>();
     let first = Infinity;
     for (const { task_id: id, owner, message } of tasks) {
-      if (message === undefined || givesWord(message)) continue;
+      if (message === undefined || isTurnMessage(message)) continue;
       taskIds.add(id);
       ids.add(`${owner}/${message.message_id}`);
       first = Math.min(first, message.seq ?? 1);

@@ -11,7 +11,7 @@ import { SourceWatch } from '../broker/source-watch.js';
 import { startBroker } from '../broker/start.js';
 import { listOf } from '../config/load.js';
 import { refusePlaintext } from '../config/plaintext.js';
-import { Talk } from '../conversations/talk.js';
+import { startConversations, type ConversationService } from '../conversations/start.js';
 import { Lifecycle, type Service } from '../process/lifecycle.js';
 import { startRetention, type RetentionService } from '../retention/start.js';
 import { sessionsOf } from '../sessions/start.js';
@@ -107,23 +107,19 @@ async function startOnce(
   const agents = lifecycle.add(
     await startAgents({ broker, blobs, store, access, tasks, metrics, config, log, closing }),
   );
-  const talk: Talk = lifecycle.add(
-    new Talk({
+  const conversationService: ConversationService = lifecycle.add(
+    await startConversations({
       broker,
-      inboxPrefix: config.KSI_NATS_INBOX,
       blobs,
-      hub: store.hub,
-      agents: agents.agents,
-      spawner: agents.spawner,
-      profiles: agents.profiles,
-      idempotency: tasks.idempotency,
-      canceller: tasks.canceller,
-      admit: (request, principal) => tasks.acceptor.admit(request, principal),
+      store,
+      tasks,
+      agents,
       deleteSession: (id, principal) => retention.deleter.session(id, principal),
+      config,
       log,
     }),
   );
-  const { conversations } = talk;
+  const { conversations } = conversationService;
   const retention: RetentionService = lifecycle.add(
     await startRetention({ broker, blobs, store, access, sessions, tasks, agents, conversations, config, log }),
   );
@@ -158,14 +154,14 @@ async function startOnce(
   await store.tail.start();
   await tasks.run([retention.sweep]);
   countEvents(store, metrics);
-  agents.run((message) => talk.isWaitedFor(message));
+  agents.run((message) => conversationService.isAwaited(message));
   lifecycle.add(handsDesk(services)).start();
   const sourceWatch = lifecycle.add(new SourceWatch(broker, log));
   if (config.KSI_NATS_SERVERS > 1) sourceWatch.start();
   const ids = listOf(config.KSI_NATS_AGENTS);
   lifecycle.add(new NativeAgents({ broker, agents: agents.agents, audit: access.audit, ids, log })).start();
   lifecycle.add(await startNatsService(services, handlers));
-  await talk.start();
+  await conversationService.run();
   retention.run();
   started = true;
   log.info({ url }, 'the API is ready');

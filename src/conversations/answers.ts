@@ -8,10 +8,10 @@ import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { handled } from '../broker/handled.js';
 import { Work } from '../broker/work.js';
-import type { Happening } from './decide.js';
+import type { TurnOutcome } from './trigger.js';
 import { nextSignal } from './signals.js';
 import { parseJson } from '../json.js';
-import type { Conductor } from './conductor.js';
+import type { ConversationReconciler } from './reconciler.js';
 import type { ConversationLines } from './lines.js';
 import type { ConversationRecords } from './records.js';
 
@@ -21,18 +21,18 @@ export interface AnswersOptions {
   readonly blobs: Blobs;
   readonly records: Pick<ConversationRecords, 'get'>;
   readonly lines: Pick<ConversationLines, 'textFor'>;
-  readonly conductor: Pick<Conductor, 'happen'>;
-  /** What a task that has ended cost in US dollars. @throws {BrokerError} */
+  readonly reconciler: Pick<ConversationReconciler, 'apply'>;
+  /** The cost of an ended task in US dollars. @throws {BrokerError} */
   readonly costOf: (taskId: string) => Promise<number>;
   readonly log: Logger;
 }
 
 const AT_ONCE = 16;
-/** What of a message lies in the object store when it is large. */
+/** The part of a large message that is stored as an object. */
 const Body = Type.Pick(Message, ['content', 'payload']);
 const UUID = new RegExp(UUID_PATTERN);
 
-/** Takes what agents answer in conversations to the conversations: each API some of it, and again what one leaves undone. */
+/** Applies agents' answers to their conversations. All APIs share one consumer, so another API handles the answers of one that died. */
 export class ConversationAnswers {
   readonly #options: AnswersOptions;
   readonly #work: Work;
@@ -54,7 +54,7 @@ export class ConversationAnswers {
     this.#work.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when no answer is being handled. Idempotent. */
   stop(): Promise<void> {
     return this.#work.stop();
   }
@@ -66,43 +66,43 @@ export class ConversationAnswers {
       handle: async () => {
         const { data } = (parseJson(delivery.data) ?? {}) as { data?: unknown };
         const message = check(Message, data);
-        if (message.ok) await this.#hear(message.value);
-        else log.error({ seq: delivery.seq }, 'an answer is not understood and left out');
+        if (message.ok) await this.#apply(message.value);
+        else log.error({ seq: delivery.seq }, 'skipping an invalid answer');
       },
       says: {
-        again: 'an answer could not be taken to its conversation; trying again',
-        givenUp: 'an answer is given up: its turn ends when its time is over',
+        again: 'could not apply an answer to its conversation; retrying',
+        givenUp: 'gave up an answer: its turn ends at its timeout',
       },
       log,
     });
   }
 
-  async #hear(message: Message): Promise<void> {
-    const { records, conductor } = this.#options;
+  async #apply(message: Message): Promise<void> {
+    const { records, reconciler } = this.#options;
     const { conversation_id: id = '', owner, from, reply_to: to } = message;
     if (!UUID.test(id)) return;
     const record = await records.get([id]);
     if (record?.owner !== owner) return;
     if (record.abandoned.some(({ message_id, agent_id }) => message_id === to && agent_id === from))
-      return void (await conductor.happen(id, {
+      return void (await reconciler.apply(id, {
         kind: 'late',
         messageId: to ?? '',
         costUsd: await this.#cost(message),
       }));
-    const turn = record.floor;
-    const speaker = record.speakers[turn?.speaker ?? -1];
-    // Who answers must be who has the word, and no other owner's; an external agent need not say what it answers.
-    if (turn === undefined || speaker?.agent_id !== from) return;
+    const turn = record.current_turn;
+    const participant = record.participants[turn?.participant ?? -1];
+    // Only the agent whose turn it is may answer. An external agent may omit `reply_to`.
+    if (turn === undefined || participant === undefined || participant.agent_id !== from) return;
     if (to !== undefined && to !== turn.message_id) return;
-    const happened = await this.#happened(message, id, turn.message_id, speaker?.part);
-    await conductor.happen(id, happened);
+    const outcome = await this.#outcomeOf(message, id, turn.message_id, participant.part);
+    await reconciler.apply(id, outcome);
   }
 
   async #cost({ task_id: taskId }: Message): Promise<number> {
     return taskId === undefined ? 0 : this.#options.costOf(taskId);
   }
 
-  async #happened(message: Message, id: string, messageId: string, part?: string): Promise<Happening> {
+  async #outcomeOf(message: Message, id: string, messageId: string, part: string): Promise<TurnOutcome> {
     const { lines } = this.#options;
     const { task_id: taskId, error, signal } = message;
     const costUsd = await this.#cost(message);
@@ -110,21 +110,21 @@ export class ConversationAnswers {
       return { kind: 'failure', messageId, error: `${error.code}: ${error.message}`, taskId, costUsd };
     const content = await this.#content(message);
     if (content === undefined)
-      return { kind: 'failure', messageId, error: 'internal: the stored answer cannot be read', taskId, costUsd };
-    const { text, names } = nextSignal(content);
+      return { kind: 'failure', messageId, error: 'internal: the stored answer is invalid', taskId, costUsd };
+    const { text, nextSpeaker } = nextSignal(content);
     return {
       kind: 'answer',
       messageId,
       id: message.message_id,
       text: await lines.textFor(id, message.message_id, text),
       ends: signal === 'end',
-      names: part === 'moderator' ? names : undefined,
+      nextSpeaker: part === 'moderator' ? nextSpeaker : undefined,
       taskId,
       costUsd,
     };
   }
 
-  /** The words; of one that has answered by a schema alone what that is. Undefined: what is stored is no answer. */
+  /** The answer's text, or its structured output as JSON if it has no text; undefined if the stored answer is invalid. */
   async #content({ ref, ...small }: Message): Promise<string | undefined> {
     const whole = check(Body, ref === undefined ? small : parseJson(await this.#options.blobs.get(ref)));
     if (!whole.ok) return undefined;

@@ -17,12 +17,12 @@ import { deleteMessage, streamPosition } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
 
-/** What a line takes beside its text. */
+/** The size of a line without its text. */
 const ENVELOPE_BYTES = 4_096;
-/** Read at once. */
+
 const AT_ONCE = 16;
 
-/** What was said in conversations. A line is written once under its id, before the state that knows of it, and again if need be. */
+/** The transcripts of conversations. A line is stored under its id before the record that lists it, so that storing it again changes nothing. */
 export class ConversationLines {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
@@ -32,7 +32,7 @@ export class ConversationLines {
     this.#blobs = blobs;
   }
 
-  /** What stands for a text in a line: a text too large for one lies apart. @throws {BrokerError} */
+  /** The text as a line contains it: a text too large for a line is stored as an object. @throws {BrokerError} */
   async textFor(conversationId: string, lineId: string, text: string): Promise<{ text?: string; ref?: BlobRef }> {
     if (text === '') return {};
     if (!this.#blobs.needed(Buffer.byteLength(JSON.stringify(text)) + ENVELOPE_BYTES)) return { text };
@@ -53,7 +53,7 @@ export class ConversationLines {
     return lines;
   }
 
-  /** Where a conversation that is made now begins. @throws {BrokerError} */
+  /** The current ends of the streams, before which a new conversation has no messages. @throws {BrokerError} */
   async beginsAfter(): Promise<BeginsAfter> {
     const [events, messages] = await Promise.all(
       [STREAM.events, STREAM.messages].map(async (stream) => (await streamPosition(this.#broker, stream)).lastSeq),
@@ -61,19 +61,19 @@ export class ConversationLines {
     return { events: events ?? 0, messages: messages ?? 0 };
   }
 
-  /** All of a conversation, and the messages that were its answers. @param begins undefined: not known. @throws {BrokerError} */
-  async remove(conversationId: string, begins: BeginsAfter = { events: 0, messages: 0 }): Promise<void> {
+  /** Deletes a conversation's lines, events, objects and answers. @param begins where to look for answers: by default, everywhere. @throws {BrokerError} */
+  async delete(conversationId: string, begins: BeginsAfter = { events: 0, messages: 0 }): Promise<void> {
     await purge(this.#broker, `KV_${BUCKET.conversationLines}`, SUBJECT.conversationLines(conversationId));
     await purge(this.#broker, STREAM.events, SUBJECT.conversationEvents(conversationId));
     for (const [where, stream, filter] of ANSWERS)
-      await this.#removeAnswers(stream, filter, conversationId, begins[where]);
+      await this.#deleteAnswers(stream, filter, conversationId, begins[where]);
     await this.#blobs.deleteBelow(blobOf(conversationId, ''));
     await this.#blobs.deleteBelow(eventBlobOf(conversationId, ''));
   }
 
-  /** Those of all conversations stand on one subject. */
-  async #removeAnswers(stream: string, filter: string, conversationId: string, begins: number): Promise<void> {
-    // Of a stream that was made anew, sequences begin again.
+  /** The answers of all conversations have the same subject, so each must be read. */
+  async #deleteAnswers(stream: string, filter: string, conversationId: string, begins: number): Promise<void> {
+    // The sequences of a re-created stream start again at 1.
     const after = (await streamPosition(this.#broker, stream)).lastSeq < begins ? 0 : begins;
     for await (const stored of readStream(this.#broker, stream, filter, after, Number.MAX_SAFE_INTEGER)) {
       const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
@@ -93,13 +93,13 @@ export class ConversationLines {
   }
 }
 
-/** Where answers are stored: first as events. */
+/** The two streams that store answers, and the answers' subjects in them. */
 const ANSWERS = [
   ['events', STREAM.events, SUBJECT.agentMessage(NOBODY, ANSWER_MESSAGE)],
   ['messages', STREAM.messages, SUBJECT.messageStored(ANSWER_MESSAGE, NOBODY)],
 ] as const;
 
 const blobOf = (conversationId: string, lineId: string): string => `conversation/${conversationId}/${lineId}`;
-/** Where the text of an event lies that is too large for it. */
+/** The name of the object that contains the text of an event. */
 export const eventBlobOf = (conversationId: string, lineId: string): string =>
   `event/conversation/${conversationId}/${lineId}`;

@@ -1,6 +1,6 @@
 import type { ConversationTranscript, Line } from '../../contracts/conversations/conversations.js';
 
-/** A conversation to read. Pure. */
+/** Pure. A conversation as Markdown. */
 export function conversationMarkdown({
   topic,
   mode,
@@ -13,7 +13,7 @@ export function conversationMarkdown({
 
 const paragraph = ({ kind, name, part, text, error }: Line): string => {
   const who = `## ${name}${part === undefined ? '' : ` (${part})`}`;
-  if (kind === 'passed') return `${who}\n\n*lets the turn pass*`;
-  if (kind === 'failed') return `${who}\n\n*could not answer: ${error ?? 'no reason is known'}*`;
+  if (kind === 'passed') return `${who}\n\n*passed this turn*`;
+  if (kind === 'failed') return `${who}\n\n*could not answer: ${error ?? 'unknown reason'}*`;
   return `${who}\n\n${text}`;
 };

@@ -1,96 +1,96 @@
 import type { ConversationMode } from '../../contracts/wire/choices.js';
 
-/** What makes a mode. */
+/** The rules of a mode. */
 export interface Mode {
-  readonly least: number;
-  readonly most: number;
-  /** Of the participants in their order; the last one is that of all further ones. */
+  readonly minParticipants: number;
+  readonly maxParticipants: number;
+  /** The participants' parts in order. All further participants have the last part. */
   readonly parts: readonly [string, ...string[]];
   /**
-   * In which order they speak: `round`: one after the other; `first`: the first and another one by turns;
-   * `two`: the first two, and then one of the others.
+   * The speaking order. `round`: one after the other. `first`: the first participant alternates with the others.
+   * `two`: the first two, then one of the others.
    */
   readonly order: 'round' | 'first' | 'two';
   /**
-   * When their signals end it: `all`: once each has ended, the last one after a last word; `pair`: once fewer than two are left;
-   * `first`: once the first has ended, or all the others.
+   * When [END] signals end the conversation. `all`: when all participants have ended; the last one has one more turn. `pair`: when fewer
+   * than two are active. `first`: when the first has ended, or all others have.
    */
   readonly ends: 'all' | 'pair' | 'first';
-  /** What all are told. */
+  /** An explanation for all participants. */
   readonly aim: string;
-  /** What those of a part are told. */
+  /** The instructions for each part. */
   readonly tasks: Readonly<Record<string, string>>;
 }
 
 export const MODES: Readonly<Record<ConversationMode, Mode>> = {
   debate: {
-    least: 2,
-    most: 4,
+    minParticipants: 2,
+    maxParticipants: 4,
     parts: ['for', 'against', 'third view', 'fourth view'],
     order: 'round',
     ends: 'all',
-    aim: 'This is a debate. Argue to the point, answer what the others have said, and concede what is right.',
+    aim: 'This is a debate. Argue to the point, answer the arguments of the others, and concede what is right.',
     tasks: {
       for: 'You argue for the proposition.',
       against: 'You argue against the proposition.',
       'third view': 'You argue for a third view, neither simply for nor against.',
-      'fourth view': 'You argue for a fourth view, other than those of all the others.',
+      'fourth view': 'You argue for a fourth view that differs from all others.',
     },
   },
   collaboration: {
-    least: 2,
-    most: 8,
+    minParticipants: 2,
+    maxParticipants: 8,
     parts: ['collaborator'],
     order: 'round',
     ends: 'pair',
-    aim: 'You work together on one result. Build on what the others have said, and say what is still missing.',
-    tasks: { collaborator: 'Bring the common result a step further with each turn.' },
+    aim: 'You work together on one result. Build on the contributions of the others, and name what is missing.',
+    tasks: { collaborator: 'Improve the shared result with each turn.' },
   },
   teaching: {
-    least: 2,
-    most: 8,
+    minParticipants: 2,
+    maxParticipants: 8,
     parts: ['teacher', 'learner'],
     order: 'first',
     ends: 'first',
-    aim: 'This is a lesson: one teaches, the others learn.',
+    aim: 'This is a lesson: one participant teaches, the others learn.',
     tasks: {
-      teacher: 'You teach: explain in small steps, ask, and answer questions until it is understood.',
+      teacher: 'You teach: explain in small steps, ask questions, and answer questions until the topic is understood.',
       learner: 'You learn: ask what you do not understand, and answer what you are asked.',
     },
   },
   brainstorm: {
-    least: 2,
-    most: 8,
+    minParticipants: 2,
+    maxParticipants: 8,
     parts: ['creator', 'creator', 'critic'],
     order: 'two',
     ends: 'pair',
-    aim: 'This is a brainstorm: many ideas first, then what holds of them.',
+    aim: 'This is a brainstorm: collect many ideas first, then assess them.',
     tasks: {
-      creator: 'You create: new ideas, and ones that grow from those of others.',
-      critic: 'You criticise: say what of the ideas holds, what does not, and why.',
+      creator: 'You create: propose new ideas, and develop the ideas of others.',
+      critic: 'You criticise: say which ideas hold, which do not, and why.',
     },
   },
   analysis: {
-    least: 2,
-    most: 8,
+    minParticipants: 2,
+    maxParticipants: 8,
     parts: ['analyst', 'researcher'],
     order: 'first',
     ends: 'first',
-    aim: 'This is an analysis: an analyst asks and concludes, researchers find out.',
+    aim: 'This is an analysis: an analyst asks questions and draws conclusions, and researchers find answers.',
     tasks: {
-      analyst: 'You analyse: say what has to be known, judge what was found, and draw the conclusions.',
-      researcher: 'You research: find out what is asked for, and say how sure it is.',
+      analyst: 'You analyse: ask for the facts you need, judge the findings, and draw conclusions.',
+      researcher: 'You research: find the answers, and say how certain they are.',
     },
   },
 };
 
 export const MODERATOR = 'moderator';
 
-/** The part of the participant at this place. */
-export const partOf = ({ parts }: Mode, place: number): string => parts[Math.min(place, parts.length - 1)] ?? parts[0];
+/** The part of the participant at this index. */
+export const partOf = ({ parts }: Mode, index: number): string => parts[Math.min(index, parts.length - 1)] ?? parts[0];
 
-/** The places of `count` participants in the order in which they speak, once through. */
-export function cycleOf({ order }: Mode, count: number): readonly number[] {
+/** The indexes of `count` participants in their speaking order, for one round. */
+export function speakingOrder({ order }: Mode, count: number): readonly number[] {
   const from = (start: number): number[] => Array.from({ length: Math.max(0, count - start) }, (_, n) => n + start);
   if (order === 'first') return from(1).flatMap((other) => [0, other]);
   if (order === 'two' && count > 2) return from(2).flatMap((other) => [0, 1, other]);

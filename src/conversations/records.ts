@@ -4,47 +4,50 @@ import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import type { KvCache } from '../broker/kv-cache.js';
 import { ownerIn, Records } from '../broker/records.js';
-import { wakesAt } from './due.js';
+import { nextCheckAt } from './next-action.js';
 
 export type ConversationRecords = Records<typeof ConversationRecord, IdKey>;
 
-/** What every API knows of every conversation. */
-export interface Digest {
+/** The facts about a conversation that every API holds in memory. */
+export interface ConversationSummary {
   readonly owner: string;
-  /** `bad`: its record cannot be read, only removed. */
+  /** `bad`: the record is invalid and can only be deleted. */
   readonly status: ConversationRecord['status'] | 'bad';
   readonly createdAt: string;
-  /** When it must be looked at although nothing happens, in ms since 1970; 0: something is left to be done. */
-  readonly wakesAt: number | undefined;
+  /** The next deadline, in ms since 1970; 0 if an action is open. */
+  readonly nextCheckAt: number | undefined;
 }
 
-/** The digests of all conversations, in memory. */
-export type Digests = KvCache<Digest>;
+/** The summaries of all conversations, in memory. */
+export type ConversationSummaries = KvCache<ConversationSummary>;
 
-export function conversationRecords(broker: Broker, log: Logger): { records: ConversationRecords; digests: Digests } {
+export function conversationRecords(
+  broker: Broker,
+  log: Logger,
+): { records: ConversationRecords; summaries: ConversationSummaries } {
   const records = new Records(broker, CONVERSATION_RECORDS, log);
-  const digests = records.watch<Digest>({
-    of: digestOf,
-    // Enough for its owner, or a principal who sees all owners, to find and remove it.
-    bad: (value) => ({ owner: ownerIn(value), status: 'bad', createdAt: '', wakesAt: undefined }),
+  const summaries = records.watch<ConversationSummary>({
+    of: summaryOf,
+    // These facts suffice for its owner, or a principal who sees all owners, to find and delete it.
+    bad: (value) => ({ owner: ownerIn(value), status: 'bad', createdAt: '', nextCheckAt: undefined }),
     log,
   });
-  return { records, digests };
+  return { records, summaries };
 }
 
-/** Those of an owner, or of all; the newest first. */
-export function newest(digests: Digests, owner: string | undefined): [string, Digest][] {
-  const found: [string, Digest][] = [];
-  for (const [id, { value }] of digests.entries())
+/** The conversations of one owner or of all owners, newest first. */
+export function newest(summaries: ConversationSummaries, owner: string | undefined): [string, ConversationSummary][] {
+  const found: [string, ConversationSummary][] = [];
+  for (const [id, { value }] of summaries.entries())
     if (owner === undefined || value.owner === owner) found.push([id, value]);
   return found.toSorted(([a, { createdAt: at }], [b, { createdAt: bt }]) =>
     at === bt ? (a < b ? 1 : -1) : at < bt ? 1 : -1,
   );
 }
 
-const digestOf = (record: ConversationRecord): Digest => ({
+const summaryOf = (record: ConversationRecord): ConversationSummary => ({
   owner: record.owner,
   status: record.status,
   createdAt: record.created_at,
-  wakesAt: wakesAt(record),
+  nextCheckAt: nextCheckAt(record),
 });

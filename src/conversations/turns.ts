@@ -1,59 +1,62 @@
 import type { ConversationRecord, EndReason } from '../../contracts/conversations/conversations.js';
-import { cycleOf, MODES } from './modes.js';
+import { MODES, speakingOrder } from './modes.js';
 
-/** The places of the participants, the moderator not among them, that may still speak. */
-export const alive = ({ speakers, moderated }: Pick<ConversationRecord, 'speakers' | 'moderated'>): number[] =>
-  speakers.flatMap(({ ended }, place) =>
-    ended === undefined && !(moderated && place === speakers.length - 1) ? [place] : [],
+/** The indexes of the participants who may still speak. The moderator is not among them. */
+export const activeParticipants = ({
+  participants,
+  moderated,
+}: Pick<ConversationRecord, 'participants' | 'moderated'>): number[] =>
+  participants.flatMap(({ ended }, index) =>
+    ended === undefined && !(moderated && index === participants.length - 1) ? [index] : [],
   );
 
-/** Its place among the speakers; undefined: there is none, or it has ended. */
-export function moderatorOf({ speakers, moderated }: ConversationRecord): number | undefined {
-  const place = speakers.length - 1;
-  return moderated && speakers[place]?.ended === undefined ? place : undefined;
+/** The moderator's index; undefined if there is none, or if it has ended. */
+export function moderatorOf({ participants, moderated }: ConversationRecord): number | undefined {
+  const index = participants.length - 1;
+  return moderated && participants[index]?.ended === undefined ? index : undefined;
 }
 
-/** Who has the next word, and the place in the mode's order after it. */
-export interface Next {
-  readonly speaker: number;
-  readonly at: number;
+/** The participant who has the next turn, and the position in the mode's order after it. */
+export interface NextTurn {
+  readonly participant: number;
+  readonly orderPosition: number;
 }
 
-/** Pure. @returns undefined when nobody is left. */
-export function nextOf(record: ConversationRecord): Next | undefined {
-  const { mode, at, last, named, round, speakers, moderated } = record;
-  const may = alive(record);
-  if (may.length === 0) return undefined;
-  if (named !== undefined && may.includes(named)) return { speaker: named, at };
+/** Pure. @returns undefined if no participant may speak. */
+export function nextTurn(record: ConversationRecord): NextTurn | undefined {
+  const { mode, order_position: orderPosition, last, next_speaker, round, participants, moderated } = record;
+  const active = activeParticipants(record);
+  if (active.length === 0) return undefined;
+  if (next_speaker !== undefined && active.includes(next_speaker)) return { participant: next_speaker, orderPosition };
   const moderator = moderatorOf(record);
-  if (moderator !== undefined && round >= may.length) return { speaker: moderator, at };
-  const cycle = cycleOf(MODES[mode], moderated ? speakers.length - 1 : speakers.length);
-  for (let step = 1; step <= cycle.length; step++) {
-    const place = (at + step) % cycle.length;
-    const speaker = cycle[place];
-    // Nobody answers himself as long as there is somebody else.
-    if (speaker !== undefined && may.includes(speaker) && (speaker !== last || may.length === 1))
-      return { speaker, at: place };
+  if (moderator !== undefined && round >= active.length) return { participant: moderator, orderPosition };
+  const order = speakingOrder(MODES[mode], moderated ? participants.length - 1 : participants.length);
+  for (let step = 1; step <= order.length; step++) {
+    const position = (orderPosition + step) % order.length;
+    const participant = order[position];
+    // A participant has two turns in succession only if no other one may speak.
+    if (participant !== undefined && active.includes(participant) && (participant !== last || active.length === 1))
+      return { participant, orderPosition: position };
   }
   return undefined;
 }
 
-/** Whether it is over before anybody speaks again, and why. Pure. @param now in ms since 1970. */
-export function endOf(record: ConversationRecord, now: number): EndReason | undefined {
-  return endBySpeakers(record) ?? endByLimits(record, now);
+/** Pure. The reason to end the conversation before the next turn; undefined if it continues. @param now in ms since 1970. */
+export function endReason(record: ConversationRecord, now: number): EndReason | undefined {
+  return endByParticipants(record) ?? endByLimits(record, now);
 }
 
-function endBySpeakers(record: ConversationRecord): EndReason | undefined {
-  const { mode, speakers, moderated, silent, last } = record;
-  const may = alive(record);
-  const participants = moderated ? speakers.slice(0, -1) : speakers;
-  const over = participants.some(({ ended }) => ended === 'failed') ? 'failed' : 'signal';
+function endByParticipants(record: ConversationRecord): EndReason | undefined {
+  const { mode, participants, moderated, silent, last } = record;
+  const active = activeParticipants(record);
+  const withoutModerator = moderated ? participants.slice(0, -1) : participants;
+  const reason = withoutModerator.some(({ ended }) => ended === 'failed') ? 'failed' : 'signal';
   const { ends } = MODES[mode];
-  if (may.length === 0) return over;
-  if (ends === 'first' && !may.includes(0)) return over;
-  // In a debate the last one has a last word; if the others did not end by their own will there is nobody to debate with.
-  if (may.length < 2 && (ends !== 'all' || over === 'failed' || last === may[0])) return over;
-  if (silent >= may.length) return 'silence';
+  if (active.length === 0) return reason;
+  if (ends === 'first' && !active.includes(0)) return reason;
+  // The last participant of a debate has one more turn. If the others failed, there is nothing to reply to.
+  if (active.length < 2 && (ends !== 'all' || reason === 'failed' || last === active[0])) return reason;
+  if (silent >= active.length) return 'silence';
   return undefined;
 }
 

@@ -71,7 +71,7 @@ describe('the router', () => {
       inboxes: { read, take: (_agent, seq) => Promise.resolve({ before: seq - 1, now: seq }) },
       tasks: { make: unused, refuse: unused },
       ending: { end: unused },
-      isWaitedFor: unused,
+      isAwaited: unused,
       log: silent,
     });
   const consumer = (): ReturnType<Broker['jsm']['consumers']['info']> =>

@@ -6,7 +6,7 @@ import { keyToken } from '../../contracts/wire/key-token.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { OPERATIONS } from '../../contracts/api/operations.js';
 import { Records } from '../../src/broker/records.js';
-import { recordFor } from '../../src/conversations/begin.js';
+import { newRecord } from '../../src/conversations/create.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
@@ -48,7 +48,7 @@ describe('a bad record', () => {
   it('is not written', async () => {
     const id = uuidv4();
     const request = { topic: 'x', mode: 'debate', agents: 2 } as const;
-    const record = recordFor(request, { conversationId: id, owner: OWNER, tokenId: 'local', now: Date.now() });
+    const record = newRecord(request, { conversationId: id, owner: OWNER, tokenId: 'local', now: Date.now() });
     const bad = { ...record, turns: -1 };
     const written = new Records(lab.broker, CONVERSATION_RECORDS, silent).create([id], bad);
     await assert.rejects(written, { kind: 'refused', message: /turns/ });

@@ -19,8 +19,8 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readStream } from '../../src/broker/replay.js';
 import { Records } from '../../src/broker/records.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
-import { recordFor } from '../../src/conversations/begin.js';
-import { decide } from '../../src/conversations/decide.js';
+import { newRecord } from '../../src/conversations/create.js';
+import { transition } from '../../src/conversations/transition.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { KsiClient } from '../../src/client/index.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -49,8 +49,8 @@ describe('conversations of external agents', () => {
     assert.equal(got, status, JSON.stringify(body));
     return body as T;
   };
-  /** Registers agents with names of their own. */
-  const cast = async (count: number): Promise<string[]> => {
+  /** Registers agents with unique ids. */
+  const registerAgents = async (count: number): Promise<string[]> => {
     const ids = Array.from({ length: count }, (_, n) => `talk-${n + 1}-${uuidv4().slice(0, 8)}`);
     for (const id of ids) await here.register({ agent_id: id });
     return ids;
@@ -68,7 +68,7 @@ describe('conversations of external agents', () => {
   const show = (id: string, api = here): Promise<Conversation> => must(api.ask('GET', `/conversations/${id}`));
   const transcript = (id: string): Promise<ConversationTranscript> =>
     must(there.ask('GET', `/conversations/${id}/transcript`));
-  /** Takes the next turn that is given to an agent, and answers. @returns what it was told. */
+  /** Answers the next turn of an agent. @returns the text of the message that began the turn. */
   const speak = async (agentId: string, content: string, api = there, more: object = {}): Promise<string> => {
     const [turn] = await api.inbox(agentId, '?wait=20&limit=1');
     assert.equal(turn?.type, 'CONVERSATION_TURN');
@@ -90,8 +90,8 @@ describe('conversations of external agents', () => {
     return feed.frames.filter(({ op }) => op === undefined);
   };
 
-  it('go by turns to their limit, and are told in order', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('alternate turns up to the limit and publish their events in order', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const begun = await begin([a, b], { max_turns: 3 });
     assert.deepEqual([begun.status, begun.speaking?.name, begun.next], ['running', a, b]);
     const first = await speak(a, 'Tabs.');
@@ -99,7 +99,7 @@ describe('conversations of external agents', () => {
     assert.match(await speak(b, 'Spaces.', here), /\(for\) said:\nTabs\./);
     assert.equal(
       await speak(a, 'Both.'),
-      `Since your last turn:\n\n${b} (against) said:\nSpaces.\n\nYou have the word, ${a} (turn 3 of 3 at the most).`,
+      `Since your last turn:\n\n${b} (against) said:\nSpaces.\n\nIt is your turn, ${a} (turn 3 of at most 3).`,
     );
     const events = await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
     assert.deepEqual(
@@ -127,8 +127,8 @@ describe('conversations of external agents', () => {
     assert.match(String(markdown.body['text']), /^# Tabs or spaces\?[\s\S]*## talk-1-\w+ \(for\)\n\nTabs\./);
   });
 
-  it('go on through the death of the API that leads them, each turn given once', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('survive the death of the API that drives them, and begin each turn once', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const begun = await begin([a, b], { max_turns: 6 });
     await lab.stopApi();
     await speak(a, 'one');
@@ -144,11 +144,11 @@ describe('conversations of external agents', () => {
       events.flatMap(({ type, data }) => (type === 'CONVERSATION_TURN' ? [data['text']] : [])),
       ['one', 'two', 'three', 'four', 'five', 'six'],
     );
-    for (const id of [a, b]) assert.deepEqual(await here.inbox(id), [], 'no turn was given twice');
+    for (const id of [a, b]) assert.deepEqual(await here.inbox(id), [], 'no turn began twice');
   });
 
-  it('hear only who has the word, once', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('accept one answer, only from the agent whose turn it is', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const begun = await begin([a, b], { max_turns: 2 });
     const answer = { type: 'CONVERSATION_ANSWER', conversation_id: begun.conversation_id };
     await here.send({ ...answer, from: b, content: 'out of turn' });
@@ -164,29 +164,29 @@ describe('conversations of external agents', () => {
     );
   });
 
-  it('are paused, joined, resumed and ended by people; asked for twice they are one', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('can be paused, joined, resumed and ended by people, and a repeated create returns the same conversation', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const id = uuidv4();
     const begun = await begin([a, b], { conversation_id: id });
     assert.equal((await begin([a, b], { conversation_id: id })).created_at, begun.created_at);
     const post = (what: string, body?: object): Promise<Said> => here.ask('POST', `/conversations/${id}/${what}`, body);
     assert.equal((await must<Conversation>(post('pause'))).status, 'paused');
-    const heard = async (lines: number): Promise<Conversation> => {
+    const showAt = async (lines: number): Promise<Conversation> => {
       for (;;) {
-        const shown = await show(id);
-        if (shown.lines === lines) return shown;
+        const conversation = await show(id);
+        if (conversation.lines === lines) return conversation;
       }
     };
     await speak(a, 'before the pause');
-    await heard(1);
-    const word = { text: 'Be brief.', next: a, message_id: uuidv4() };
-    await must(post('say', word));
-    await must(post('say', word));
+    await showAt(1);
+    const line = { text: 'Be brief.', next: a, message_id: uuidv4() };
+    await must(post('say', line));
+    await must(post('say', line));
     assert.equal((await post('say', { text: 'x', next: 'nobody' })).status, 400);
-    assert.deepEqual([(await heard(2)).speaking, (await here.inbox(b)).length], [undefined, 0]);
+    assert.deepEqual([(await showAt(2)).speaking, (await here.inbox(b)).length], [undefined, 0]);
     assert.equal((await must<Conversation>(post('resume'))).speaking?.name, a);
     assert.match(await speak(a, 'again'), /person said:\nBe brief\./);
-    await heard(3);
+    await showAt(3);
     const ended = await must<Conversation>(post('end'));
     assert.deepEqual([ended.status, ended.reason], ['ended', 'decision']);
     assert.equal((await must<Conversation>(post('end'))).reason, 'decision');
@@ -204,8 +204,8 @@ describe('conversations of external agents', () => {
     ]);
   });
 
-  it('go on without who does not answer, and end when their time is over', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('continue without an agent that does not answer, and end at their time limit', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const begun = await begin([a, b], { turn_timeout_s: 1, max_duration_s: 3 });
     await speak(b, 'I am here.');
     const events = await eventsOf(begun.since, begun.conversation_id, 'CONVERSATION_ENDED');
@@ -219,7 +219,7 @@ describe('conversations of external agents', () => {
     assert.match(String(events.at(-1)?.data['reason']), /time|failed/);
   });
 
-  it('count what a turn has cost that came to nothing in its time', async () => {
+  it('count the cost of a turn that timed out', async () => {
     const begun = await must<ConversationAccepted>(
       here.ask('POST', '/conversations', { topic: 'x', mode: 'debate', max_turns: 1, turn_timeout_s: 2 }),
       201,
@@ -245,8 +245,8 @@ describe('conversations of external agents', () => {
     assert.equal((await lab.task(taskId)).status, 'cancelled');
   });
 
-  it('are listed page by page, and deleted with all that was said', async () => {
-    const [a = '', b = ''] = await cast(2);
+  it('are listed page by page, and deleted with their transcript', async () => {
+    const [a = '', b = ''] = await registerAgents(2);
     const made: string[] = [];
     for (let n = 0; n < 3; n++) made.push((await begin([a, b])).conversation_id);
     const page = (query: string): Promise<ConversationPage> => must(there.ask('GET', `/conversations?${query}`));
@@ -279,7 +279,7 @@ describe('conversations of external agents', () => {
     assert.deepEqual(told, [SUBJECT.conversationEvent(id, 'deleted')]);
   });
 
-  it('go with their owner', async () => {
+  it('are deleted with their owner', async () => {
     const made = await must<TokenCreated>(
       here.ask('POST', '/tokens', { owner: 'ann', scopes: ['spawn', 'agents', 'read'] }),
       201,
@@ -302,7 +302,7 @@ describe('conversations of external agents', () => {
     assert.deepEqual(left, []);
   });
 
-  it('are refused when they are too large to be kept; one that is so already is ended and deleted all the same', async () => {
+  it('are refused if their record would be too large; a stored one that is too large can still be ended and deleted', async () => {
     const options = { append_system_prompt: 'x'.repeat(174_000) };
     const request = { topic: 'x', mode: 'brainstorm', participants: Array.from({ length: 6 }, () => ({ options })) };
     const refused = await here.ask('POST', '/conversations', request);
@@ -310,15 +310,15 @@ describe('conversations of external agents', () => {
       [refused.status, (refused.body['errors'] as { field: string }[] | undefined)?.[0]?.field],
       [400, 'participants'],
     );
-    // As an older build has kept one: nothing that happens has room any more.
+    // A record of an older build, which has no room for further changes.
     const id = uuidv4();
-    const record = recordFor(request as ConversationRequest, {
+    const record = newRecord(request as ConversationRequest, {
       conversationId: id,
       owner: 'local',
       tokenId: 'local',
       now: Date.now(),
     });
-    const begun = decide(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
+    const begun = transition(record, { kind: 'begin' }, Date.now())?.record ?? assert.fail();
     const room = 1_048_576 - 300 - JSON.stringify(begun).length;
     const topic = 'x'.repeat(room);
     await new Records(lab.broker, CONVERSATION_RECORDS, silent).create([id], { ...begun, topic });
@@ -329,8 +329,8 @@ describe('conversations of external agents', () => {
     assert.equal((await there.ask('GET', `/conversations/${id}`)).status, 404);
   });
 
-  it('are led by the client', async () => {
-    const ids = await cast(2);
+  it('run through the client library', async () => {
+    const ids = await registerAgents(2);
     await using client = new KsiClient({ url: lab.url, token: TOKEN });
     const participants = ids.map((id, n) => ({ agent_id: id, name: `No.${n + 1}` }));
     const talk = await client.conversations.create({ topic: 'T', mode: 'collaboration', participants, max_turns: 2 });
@@ -355,18 +355,18 @@ describe('conversations of external agents', () => {
     await assert.rejects(client.conversations.get(talk.id), { code: 'not_found' });
   });
 
-  it('make their agents, of profiles too, and remove them', async () => {
+  it('register agents, also from profiles, and remove them at the end', async () => {
     const participants = [{ name: 'ann', profile: 'critic' }, { options: { model: 'haiku' } }];
     const begun = await must<ConversationAccepted>(
       here.ask('POST', '/conversations', { topic: 'x', mode: 'collaboration', participants, moderator: true }),
       201,
     );
-    const speakers = [...begun.participants, begun.moderator ?? assert.fail('no moderator')];
+    const members = [...begun.participants, begun.moderator ?? assert.fail('no moderator')];
     assert.deepEqual(
-      speakers.map(({ name }) => name),
+      members.map(({ name }) => name),
       ['ann', 'agent-2', 'moderator'],
     );
-    const agents = await Promise.all(speakers.map(({ agent_id: id }) => there.one(id)));
+    const agents = await Promise.all(members.map(({ agent_id: id }) => there.one(id)));
     assert.deepEqual(
       agents.map(({ kind, profile, role }) => [kind, profile, role]),
       [
@@ -381,13 +381,13 @@ describe('conversations of external agents', () => {
     assert.match(prompts[2] ?? '', /moderation[^]*\[END\]/);
     assert.equal(agents[1]?.options?.model, 'haiku');
     await must(there.ask('POST', `/conversations/${begun.conversation_id}/end`));
-    for (const { agent_id: id } of speakers) while ((await here.ask('GET', `/agents/${id}`)).status !== 404);
+    for (const { agent_id: id } of members) while ((await here.ask('GET', `/agents/${id}`)).status !== 404);
     const unknown = await here.ask('POST', '/conversations', { topic: 'x', mode: 'debate', profile: 'no-such' });
     assert.equal(unknown.status, 404);
   });
 
-  it('are refused when they are no conversation', async () => {
-    const [a = ''] = await cast(1);
+  it('are refused if the request is invalid', async () => {
+    const [a = ''] = await registerAgents(1);
     const codes = async (body: object): Promise<unknown[]> => {
       const { status, body: problem } = await here.ask('POST', '/conversations', {
         topic: 'x',

@@ -9,10 +9,12 @@ import {
   type EndReason,
   type Line,
 } from '../../contracts/conversations/conversations.js';
-import { faultsOf, recordFor } from '../../src/conversations/begin.js';
-import { turnText } from '../../src/conversations/brief.js';
-import { decide, turnMessageId, type Happening } from '../../src/conversations/decide.js';
-import { dueOf, wakesAt } from '../../src/conversations/due.js';
+import { faultsOf, newRecord } from '../../src/conversations/create.js';
+import { turnPrompt } from '../../src/conversations/turn-prompt.js';
+import { turnMessageId } from '../../src/conversations/advance.js';
+import { transition } from '../../src/conversations/transition.js';
+import type { Trigger } from '../../src/conversations/trigger.js';
+import { nextAction, nextCheckAt } from '../../src/conversations/next-action.js';
 import { conversationMarkdown } from '../../src/conversations/markdown.js';
 import { MODES } from '../../src/conversations/modes.js';
 import { nextSignal } from '../../src/conversations/signals.js';
@@ -22,22 +24,22 @@ const T0 = Date.parse('2026-01-01T00:00:00Z');
 
 const begun = (request: Partial<ConversationRequest> = {}): ConversationRecord => {
   const whole: ConversationRequest = { topic: 'Tabs or spaces?', mode: 'debate', ...request };
-  const record = recordFor(whole, { conversationId: ID, owner: 'ann', tokenId: 'local', now: T0 });
+  const record = newRecord(whole, { conversationId: ID, owner: 'ann', tokenId: 'local', now: T0 });
   return after(record, { kind: 'begin' });
 };
-const after = (record: ConversationRecord, happening: Happening, now = T0): ConversationRecord =>
-  decide(record, happening, now)?.record ?? record;
+const after = (record: ConversationRecord, trigger: Trigger, now = T0): ConversationRecord =>
+  transition(record, trigger, now)?.record ?? record;
 
 let answers = 0;
-/** What whoever has the word answers. */
+/** The current participant answers. */
 const answered = (record: ConversationRecord, text = 'words', more: object = {}): ConversationRecord =>
   after(record, {
     kind: 'answer',
-    messageId: record.floor?.message_id ?? '',
+    messageId: record.current_turn?.message_id ?? '',
     id: `answer-${++answers}`,
     text: text === '' ? {} : { text },
     ends: text.includes('[END]'),
-    names: undefined,
+    nextSpeaker: undefined,
     taskId: undefined,
     costUsd: 0,
     ...more,
@@ -45,13 +47,14 @@ const answered = (record: ConversationRecord, text = 'words', more: object = {})
 const failed = (record: ConversationRecord): ConversationRecord =>
   after(record, {
     kind: 'failure',
-    messageId: record.floor?.message_id ?? '',
+    messageId: record.current_turn?.message_id ?? '',
     error: 'no',
     taskId: undefined,
     costUsd: 0,
   });
-const speaking = ({ floor, speakers }: ConversationRecord): string | undefined => speakers[floor?.speaker ?? -1]?.name;
-/** Who speaks in `count` turns, each of which brings text. */
+const speaking = ({ current_turn: turn, participants }: ConversationRecord): string | undefined =>
+  participants[turn?.participant ?? -1]?.name;
+/** The names of the participants who have the first `count` turns. */
 const order = (request: Partial<ConversationRequest>, count: number): string => {
   const names: string[] = [];
   for (let record = begun(request); names.length < count; record = answered(record))
@@ -60,7 +63,7 @@ const order = (request: Partial<ConversationRequest>, count: number): string => 
 };
 
 describe('conversations', () => {
-  it('have an order of turns by mode', () => {
+  it('have the speaking order of their mode', () => {
     const table: readonly [ConversationMode, number, string][] = [
       ['debate', 3, '1 2 3 1 2 3 1'],
       ['collaboration', 2, '1 2 1 2 1 2 1'],
@@ -73,16 +76,17 @@ describe('conversations', () => {
     assert.equal(order({ mode: 'debate', agents: 2, moderator: true }, 6), '1 2 moderator 1 2 moderator');
   });
 
-  it('have parts by mode', () => {
-    const parts = (mode: ConversationMode, agents: number) => begun({ mode, agents }).speakers.map(({ part }) => part);
+  it('have the parts of their mode', () => {
+    const parts = (mode: ConversationMode, agents: number) =>
+      begun({ mode, agents }).participants.map(({ part }) => part);
     assert.deepEqual(parts('debate', 3), ['for', 'against', 'third view']);
     assert.deepEqual(parts('teaching', 3), ['teacher', 'learner', 'learner']);
     assert.deepEqual(parts('brainstorm', 4), ['creator', 'creator', 'critic', 'critic']);
     assert.deepEqual(parts('analysis', 2), ['analyst', 'researcher']);
   });
 
-  it('end by signals as their mode says', () => {
-    // What the speakers answer in turn, and how it ends; '' passes.
+  it('end by signals according to their mode', () => {
+    // The participants' answers in order, and the reason for the end. An empty answer passes the turn.
     const table: readonly [ConversationMode, number, string[], EndReason | undefined][] = [
       ['debate', 3, ['a', 'b [END]', 'c', 'a [END]'], undefined],
       ['debate', 3, ['a', 'b [END]', 'c', 'a [END]', 'c last'], 'signal'],
@@ -101,97 +105,103 @@ describe('conversations', () => {
     for (const [mode, agents, texts, reason] of table) {
       const record = texts.reduce((sofar, text) => answered(sofar, text), begun({ mode, agents }));
       assert.equal(record.reason, reason, `${mode} of ${agents}: ${texts.join(', ')}`);
-      assert.equal(record.floor === undefined, reason !== undefined);
+      assert.equal(record.current_turn === undefined, reason !== undefined);
     }
   });
 
-  it('end by limits and decisions', () => {
+  it('end at limits and when a person ends them', () => {
     assert.equal(answered(answered(begun({ max_turns: 2 }))).reason, 'turns');
     assert.equal(answered(begun({ budget_usd: 0.5 }), 'x', { costUsd: 0.6 }).reason, 'budget');
     const late = after(begun({ max_duration_s: 60 }), { kind: 'time' }, T0 + 60_000);
     assert.equal(late.reason, 'time');
-    assert.deepEqual(dueOf({ ...late, speakers: [], pending: [] }), {
+    assert.deepEqual(nextAction({ ...late, participants: [], pending: [] }), {
       kind: 'cancel',
-      turn: { message_id: turnMessageId(ID, 1), agent_id: begun().speakers[0]?.agent_id },
+      turn: { message_id: turnMessageId(ID, 1), agent_id: begun().participants[0]?.agent_id },
     });
     assert.equal(after(begun(), { kind: 'end', by: 'ann' }).reason, 'decision');
     const cancelled = after(begun(), { kind: 'end', by: 'ann' });
     const twice = answered(answered(cancelled, 'x', { costUsd: 1 }), 'x', { costUsd: 1 });
     assert.deepEqual([twice.cost_usd, twice.lines.length], [1, 0]);
-    assert.equal(decide(answered(begun({ max_turns: 1 })), { kind: 'end', by: 'ann' }, T0), undefined);
+    assert.equal(transition(answered(begun({ max_turns: 1 })), { kind: 'end', by: 'ann' }, T0), undefined);
   });
 
-  it('go on without a speaker that fails, and end without enough of them', () => {
+  it('continue without a failed participant, and end if too few are left', () => {
     const once = failed(begun({ agents: 3 }));
     assert.equal(speaking(once), 'agent-2');
     const twice = failed(answered(answered(once)));
-    assert.deepEqual([twice.speakers[0]?.ended, twice.reason], ['failed', undefined]);
+    assert.deepEqual([twice.participants[0]?.ended, twice.reason], ['failed', undefined]);
     assert.equal(failed(answered(failed(begun()))).reason, 'failed');
     const timedOut = after(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 5_000);
     assert.deepEqual([speaking(timedOut), timedOut.abandoned.length], ['agent-2', 1]);
-    assert.equal(decide(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 4_999), undefined);
+    assert.equal(transition(begun({ turn_timeout_s: 5 }), { kind: 'time' }, T0 + 4_999), undefined);
   });
 
-  it('count what turns cost that nobody waited for, once, and end by their budget', () => {
+  it('count the cost of abandoned turns once, and end at their budget', () => {
     const messageId = turnMessageId(ID, 1);
     const timedOut = after(begun({ turn_timeout_s: 5, budget_usd: 0.5 }), { kind: 'time' }, T0 + 5_000);
-    assert.deepEqual(dueOf({ ...timedOut, pending: [], speakers: [] })?.kind, 'cancel');
+    assert.deepEqual(nextAction({ ...timedOut, pending: [], participants: [] })?.kind, 'cancel');
     const cancelled = after(timedOut, { kind: 'cancelled', messageId });
-    assert.deepEqual(dueOf({ ...cancelled, pending: [], speakers: [] })?.kind, 'send');
-    const late: Happening = { kind: 'late', messageId, costUsd: 0.6 };
-    const told = after(cancelled, late);
-    assert.deepEqual([told.cost_usd, told.floor, decide(told, late, T0)], [0.6, timedOut.floor, undefined]);
-    assert.equal(answered(told).reason, 'budget');
-    // Of an answer that came just before its time was over, and of one that came when the conversation had ended.
+    assert.deepEqual(nextAction({ ...cancelled, pending: [], participants: [] })?.kind, 'send');
+    const late: Trigger = { kind: 'late', messageId, costUsd: 0.6 };
+    const counted = after(cancelled, late);
+    assert.deepEqual(
+      [counted.cost_usd, counted.current_turn, transition(counted, late, T0)],
+      [0.6, timedOut.current_turn, undefined],
+    );
+    assert.equal(answered(counted).reason, 'budget');
+    // A late answer counts its cost only.
     const slow = { messageId, costUsd: 0.6, id: 'slow', taskId: undefined };
     assert.deepEqual([answered(timedOut, 'x', slow).cost_usd, answered(timedOut, 'x', slow).lines.length], [0.6, 1]);
   });
 
-  it('are moderated: the moderator names who is next, and ends', () => {
+  it('let the moderator choose the next speaker and end them', () => {
     const round = answered(answered(begun({ moderator: true })));
     assert.equal(speaking(round), 'moderator');
-    const named = answered(round, 'go', { names: 'agent-2' });
-    assert.equal(speaking(named), 'agent-2');
-    assert.equal(speaking(answered(named)), 'agent-1');
+    const chosen = answered(round, 'go', { nextSpeaker: 'agent-2' });
+    assert.equal(speaking(chosen), 'agent-2');
+    assert.equal(speaking(answered(chosen)), 'agent-1');
     assert.equal(answered(round, 'enough', { ends: true }).reason, 'moderator');
   });
 
-  it('pause, and let people in', () => {
+  it('pause, and accept lines from people', () => {
     const paused = answered(after(begun({ max_duration_s: 60 }), { kind: 'pause', by: 'ann' }));
-    assert.deepEqual([paused.status, paused.floor, paused.lines.length], ['paused', undefined, 1]);
-    assert.equal(decide(paused, { kind: 'time' }, T0 + 3_600_000), undefined);
-    const say: Happening = { kind: 'say', id: 'word', name: 'person', text: { text: 'Hold on.' }, next: 0 };
+    assert.deepEqual([paused.status, paused.current_turn, paused.lines.length], ['paused', undefined, 1]);
+    assert.equal(transition(paused, { kind: 'time' }, T0 + 3_600_000), undefined);
+    const say: Trigger = { kind: 'say', id: 'line-1', name: 'person', text: { text: 'Hold on.' }, next: 0 };
     const said = after(paused, say);
-    assert.equal(decide(said, say, T0), undefined, 'the same word twice');
+    assert.equal(transition(said, say, T0), undefined, 'a repeated line changes nothing');
     const resumed = after(said, { kind: 'resume', by: 'ann' }, T0 + 10_000);
     assert.deepEqual([speaking(resumed), resumed.ends_by], ['agent-1', new Date(T0 + 70_000).toISOString()]);
-    assert.deepEqual([resumed.floor?.from_line, resumed.floor?.to_line], [0, 2]);
+    assert.deepEqual([resumed.current_turn?.from_line, resumed.current_turn?.to_line], [0, 2]);
   });
 
-  it('tell each speaker what was said since its last turn, and the first time what it is about', () => {
+  it('send each participant the lines since its last turn, and an introduction at first', () => {
     const lines: Line[] = [
       { id: '1', kind: 'said', name: 'agent-1', part: 'for', at: '', text: 'Tabs.' },
       { id: '2', kind: 'person', name: 'person', at: '', text: 'Why?' },
       { id: '3', kind: 'passed', name: 'agent-2', at: '', text: '' },
     ];
     const second = answered(begun());
-    const text = turnText(second, second.floor ?? assert.fail(), lines);
+    const text = turnPrompt(second, second.current_turn ?? assert.fail(), lines);
     assert.match(text, /debate[\s\S]*Tabs or spaces\?[\s\S]*agent-2 \(against\)[\s\S]*agent-1 \(for\) said:\nTabs\./);
     const again = answered(second);
-    const later = turnText(again, again.floor ?? assert.fail(), lines.slice(1));
+    const later = turnPrompt(again, again.current_turn ?? assert.fail(), lines.slice(1));
     assert.equal(
       later,
-      'Since your last turn:\n\nperson said:\nWhy?\n\nYou have the word, agent-1 (turn 3 of 20 at the most).',
+      'Since your last turn:\n\nperson said:\nWhy?\n\nIt is your turn, agent-1 (turn 3 of at most 20).',
     );
     assert.match(
       conversationMarkdown({ topic: 'Tabs or\nspaces?', mode: 'debate', lines }),
-      /^# Tabs or\n\n\*debate\*\n\nTabs or\nspaces\?\n\n## agent-1 \(for\)\n\nTabs\.\n\n## person\n\nWhy\?\n\n## agent-2\n\n\*lets/,
+      /^# Tabs or\n\n\*debate\*\n\nTabs or\nspaces\?\n\n## agent-1 \(for\)\n\nTabs\.\n\n## person\n\nWhy\?\n\n## agent-2\n\n\*passed/,
     );
-    assert.deepEqual(nextSignal('So far so good. [NEXT: agent-2]'), { text: 'So far so good.', names: 'agent-2' });
-    assert.deepEqual(nextSignal('[NEXT:] [NEXT: a b]'), { text: '[NEXT:] [NEXT: a b]', names: undefined });
+    assert.deepEqual(nextSignal('So far so good. [NEXT: agent-2]'), {
+      text: 'So far so good.',
+      nextSpeaker: 'agent-2',
+    });
+    assert.deepEqual(nextSignal('[NEXT:] [NEXT: a b]'), { text: '[NEXT:] [NEXT: a b]', nextSpeaker: undefined });
   });
 
-  it('are refused when the request fits no mode', () => {
+  it('refuse requests that do not fit the mode', () => {
     const fields = (request: Partial<ConversationRequest>): string[] =>
       faultsOf({ topic: 'x', mode: 'debate', ...request }).map(({ field }) => field);
     assert.deepEqual(fields({}), []);
@@ -204,8 +214,8 @@ describe('conversations', () => {
     assert.deepEqual(fields({ participants: [{ name: 'x' }, {}], moderator: { name: 'x' } }), ['moderator.name']);
   });
 
-  it('whatever happens: one speaker at a time, nothing twice, and an end within the limits', () => {
-    const happening = fc.oneof(
+  it('have one turn at a time, apply each trigger once, and end within the limits after any sequence of triggers', () => {
+    const triggerKind = fc.oneof(
       { weight: 6, arbitrary: fc.constantFrom('said', 'ends', 'passes', 'fails') },
       { weight: 1, arbitrary: fc.constantFrom('pause', 'resume', 'say', 'again', 'wait') },
     );
@@ -217,18 +227,24 @@ describe('conversations', () => {
       turn_timeout_s: fc.integer({ min: 1, max: 100 }),
     });
     fc.assert(
-      fc.property(request, fc.array(happening, { maxLength: 80 }), (asked, happenings) => {
-        let record = begun(asked);
+      fc.property(request, fc.array(triggerKind, { maxLength: 80 }), (options, kinds) => {
+        let record = begun(options);
         let now = T0;
         const turns = new Map<string, number>();
-        let before: Happening | undefined;
-        for (const kind of [...happenings, ...Array.from({ length: 90 }, () => 'said')]) {
+        let before: Trigger | undefined;
+        for (const kind of [...kinds, ...Array.from({ length: 90 }, () => 'said')]) {
           now += 1_000;
           if (kind === 'again' && before === undefined) continue;
-          if (record.floor !== undefined) turns.set(record.floor.message_id, record.floor.turn);
-          const turn = { messageId: record.floor?.message_id ?? '', taskId: undefined, costUsd: 0.01 };
-          const answer = { kind: 'answer', id: `a${now}`, ends: kind === 'ends', names: undefined, ...turn } as const;
-          const happened: Happening =
+          if (record.current_turn !== undefined) turns.set(record.current_turn.message_id, record.current_turn.turn);
+          const turn = { messageId: record.current_turn?.message_id ?? '', taskId: undefined, costUsd: 0.01 };
+          const answer = {
+            kind: 'answer',
+            id: `a${now}`,
+            ends: kind === 'ends',
+            nextSpeaker: undefined,
+            ...turn,
+          } as const;
+          const trigger: Trigger =
             kind === 'again' && before !== undefined
               ? before
               : kind === 'fails'
@@ -240,27 +256,35 @@ describe('conversations', () => {
                     : kind === 'wait'
                       ? { kind: 'time' }
                       : { ...answer, text: kind === 'passes' ? {} : { text: 'x' } };
-          const decided = decide(record, happened, now);
+          const changed = transition(record, trigger, now);
           if (kind === 'again' && before?.kind !== 'pause' && before?.kind !== 'resume' && before?.kind !== 'time')
-            assert.equal(decided, undefined, 'what comes again changes nothing');
-          if (kind !== 'again') before = happened;
-          const next = decided?.record ?? record;
-          // The word is given only when nobody has it, and is numbered without a gap.
-          if (next.floor !== undefined && next.floor.turn !== record.floor?.turn)
-            assert.equal(next.floor.turn, record.turns + 1);
-          if (record.floor !== undefined && next.floor !== undefined && next.floor.turn !== record.floor.turn)
+            assert.equal(changed, undefined, 'a repeated trigger changes nothing');
+          if (kind !== 'again') before = trigger;
+          const next = changed?.record ?? record;
+          // A turn begins only after the previous one, and the numbers have no gaps.
+          if (next.current_turn !== undefined && next.current_turn.turn !== record.current_turn?.turn)
+            assert.equal(next.current_turn.turn, record.turns + 1);
+          if (
+            record.current_turn !== undefined &&
+            next.current_turn !== undefined &&
+            next.current_turn.turn !== record.current_turn.turn
+          )
             assert.equal(next.lines.length, record.lines.length + 1, 'a turn ends with a line');
-          assert.ok(next.turns <= asked.max_turns);
+          assert.ok(next.turns <= options.max_turns);
           assert.ok(check(ConversationRecord, next).ok);
           assert.equal(new Set(next.lines).size, next.lines.length);
-          assert.equal(next.status === 'running' && next.floor === undefined, false, 'somebody has the word');
-          assert.ok(next.status !== 'running' || wakesAt(next) !== undefined);
+          assert.equal(
+            next.status === 'running' && next.current_turn === undefined,
+            false,
+            'a running conversation has a current turn',
+          );
+          assert.ok(next.status !== 'running' || nextCheckAt(next) !== undefined);
           record = next;
           if (record.status === 'paused' && kind === 'said') record = after(record, { kind: 'resume', by: 'ann' }, now);
         }
         assert.equal(record.status, 'ended');
-        assert.ok(record.turns <= MODES[record.mode].most * 100);
-        assert.equal(new Set(turns.values()).size, turns.size, 'one message gives one turn');
+        assert.ok(record.turns <= MODES[record.mode].maxParticipants * 100);
+        assert.equal(new Set(turns.values()).size, turns.size, 'each message begins one turn');
       }),
       { numRuns: 300 },
     );

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { CONVERSATION_STATUSES } from '../../../contracts/wire/choices.js';
-import type { Conversation, ConversationsQuery, Speaker } from '../../../contracts/conversations/conversations.js';
+import type { Conversation, ConversationsQuery, Participant } from '../../../contracts/conversations/conversations.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { followConversation } from '../conversation/follow.js';
@@ -42,15 +42,15 @@ export function register(program: Command): void {
       'ksi conversations transcript ID | less',
     );
   withWatch(conversations.command('list', { isDefault: true }))
-    .description('List them, the newest first')
+    .description('List conversations, newest first')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
     .addOption(new Option('--status <status>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Listing>())));
-  one(conversations, 'show', 'Show one: who takes part, who has the word and who is next, what it cost', show);
+  one(conversations, 'show', 'Show the participants, whose turn it is, who speaks next, and the cost', show);
   conversations
     .command('transcript')
-    .description('Print what was said, to read')
+    .description('Print the transcript as Markdown')
     .argument('<id>', 'its id', conversationId)
     .option('--json', 'as JSON')
     .withValues({ id: 'conversations' })
@@ -61,20 +61,25 @@ export function register(program: Command): void {
     .action((id: string, _options: unknown, command: Command) =>
       runCommand(() => transcript(id, command.optsWithGlobals<TranscriptOptions>())),
     );
-  one(conversations, 'follow', 'Print what was said, and what is being said, to its end', async (id, options) => {
-    await using client = clientOf(options);
-    return await followConversation(client, client.conversations.handle(id), options);
-  });
-  one(conversations, 'pause', 'Give nobody the word for now; a turn under way is heard', steer('pause'));
-  one(conversations, 'resume', 'Let one go on', steer('resume'));
-  one(conversations, 'end', 'End one; a turn under way is cancelled', steer('end'));
+  one(
+    conversations,
+    'follow',
+    'Print the transcript, and further lines until the conversation ends',
+    async (id, options) => {
+      await using client = clientOf(options);
+      return await followConversation(client, client.conversations.handle(id), options);
+    },
+  );
+  one(conversations, 'pause', 'Begin no further turns until `resume`; the current turn continues', steer('pause'));
+  one(conversations, 'resume', 'Continue a paused conversation', steer('resume'));
+  one(conversations, 'end', 'End a conversation and cancel the current turn', steer('end'));
   conversations
     .command('say')
-    .description('Join in: the agents hear it at their next turns')
+    .description('Add a line, which the agents read at their next turns')
     .argument('<id>', 'its id', conversationId)
-    .argument('[text...]', 'what you say; `-` stands for what is piped')
-    .option('--name <name>', 'what the agents call you (person)')
-    .option('--next <name>', 'who is to answer')
+    .argument('[text...]', 'the line; `-` stands for the piped text')
+    .option('--name <name>', 'the name that the agents see (person)')
+    .option('--next <name>', 'the participant who speaks next')
     .withValues({ id: 'conversations' })
     .withExamples('ksi conversations say ID "Mind the cost."', 'ksi conversations say ID --next agent-2 "Is that so?"')
     .action((id: string, text: string[], _options: unknown, command: Command) =>
@@ -156,7 +161,7 @@ function described({ participants, moderator, speaking, ...facts }: Conversation
   );
 }
 
-const speakerText = ({ part, agent_id: id, turns, ended }: Speaker): string =>
+const speakerText = ({ part, agent_id: id, turns, ended }: Participant): string =>
   `${part}, agent ${id}, ${turns} turns${ended === undefined ? '' : `, ended (${ended})`}`;
 
 async function transcript(id: string, options: TranscriptOptions): Promise<number> {

@@ -1,8 +1,8 @@
 import { Option } from 'commander';
 import {
   CONVERSATION_MODES,
-  MOST_PARTICIPANTS,
-  MOST_TURNS,
+  MAX_PARTICIPANTS,
+  MAX_TURNS,
   type ConversationMode,
 } from '../../../contracts/wire/choices.js';
 import type { ConversationRequest, ParticipantRequest } from '../../../contracts/conversations/conversations.js';
@@ -36,23 +36,25 @@ interface Options extends GlobalOptions {
 export function register(program: Command): void {
   program
     .command('orchestrate')
-    .description('Have agents talk about a topic, and print what they say as they say it')
-    .argument('[topic...]', 'what they talk about; `-` stands for what is piped')
-    .addOption(new Option('--mode <mode>', 'how they talk').choices([...CONVERSATION_MODES]).default('debate'))
-    .option('-a, --agents <count>', 'so many are made for it (2)', wholeNumber(2, MOST_PARTICIPANTS))
-    .option('--participants <ids>', 'agents of yours instead, by comma, in the order of their parts', commaList)
-    .option('--profile <profile>', 'of those that are made')
-    .option('-m, --model <model>', 'of those that are made')
-    .option('--moderator', 'one more has the word after each round, and may end it')
-    .option('--moderated-by <agent>', 'an agent of yours has')
-    .option('--max-turns <count>', 'turns of all together (20)', wholeNumber(1, MOST_TURNS))
-    .option('--max-duration <seconds>', 'how long it may take (3600)', wholeNumber(1))
-    .option('--turn-timeout <seconds>', 'how long a turn may take (900)', wholeNumber(1))
-    .option('--budget <usd>', 'what it may cost, in US dollars', positiveNumber)
-    .option('--keep', 'keep the agents that are made for it')
+    .description('Start a conversation between agents, and print each line as it is added')
+    .argument('[topic...]', 'the topic; `-` stands for the piped text')
+    .addOption(
+      new Option('--mode <mode>', 'the rules of the conversation').choices([...CONVERSATION_MODES]).default('debate'),
+    )
+    .option('-a, --agents <count>', 'how many agents to register for it (2)', wholeNumber(2, MAX_PARTICIPANTS))
+    .option('--participants <ids>', 'existing agents instead, comma-separated, in the order of their parts', commaList)
+    .option('--profile <profile>', 'the profile of the registered agents')
+    .option('-m, --model <model>', 'the model of the registered agents')
+    .option('--moderator', 'register a moderator, who has a turn after each round and may end the conversation')
+    .option('--moderated-by <agent>', 'an existing agent as the moderator')
+    .option('--max-turns <count>', 'the limit on the turns of all participants (20)', wholeNumber(1, MAX_TURNS))
+    .option('--max-duration <seconds>', 'the limit on the duration (3600)', wholeNumber(1))
+    .option('--turn-timeout <seconds>', 'the limit on one turn (900)', wholeNumber(1))
+    .option('--budget <usd>', 'the limit on the cost, in US dollars', positiveNumber)
+    .option('--keep', 'keep the registered agents')
     .option('--no-wait', 'print its id and return')
     .withNotes(
-      'Ctrl-C asks whether to end it; where nobody can be asked, or a second time, the conversation goes on: `ksi conversations`.',
+      'Ctrl-C asks whether to end the conversation. Without a terminal, or at the second Ctrl-C, the conversation continues; see `ksi conversations`.',
     )
     .withExamples(
       'ksi orchestrate "Tabs or spaces?" --agents 3',

@@ -10,7 +10,7 @@ import { ConversationHandle } from '../conversation-handle.js';
 import { atCursor, listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-/** Agents that talk. */
+/** Conversations between agents. */
 export class Conversations {
   readonly #transport: Transport;
 
@@ -18,18 +18,18 @@ export class Conversations {
     this.#transport = transport;
   }
 
-  /** Begins one. With a `conversation_id` of yours it is the same one however often it is asked for. */
+  /** Begins a conversation. If you choose the `conversation_id`, a repeated request returns the same conversation. */
   async create(request: ConversationRequest, options: CallOptions = {}): Promise<ConversationHandle> {
-    const made = await this.#transport.call('conversation_create', request, options);
-    return new ConversationHandle(this.#transport, made.conversation_id, made.since);
+    const conversation = await this.#transport.call('conversation_create', request, options);
+    return new ConversationHandle(this.#transport, conversation.conversation_id, conversation.since);
   }
 
-  /** One that is there; nothing is asked yet. */
+  /** A handle of an existing conversation. Makes no request. */
   handle(id: string): ConversationHandle {
     return new ConversationHandle(this.#transport, id);
   }
 
-  /** The newest first. */
+  /** Newest first. */
   list(query: ConversationsQuery = {}, options: CallOptions = {}): Listing<ConversationPage, Conversation> {
     return listing({
       read: (cursor) => this.#transport.call('conversations', { ...query, ...atCursor(cursor) }, options),
@@ -38,23 +38,23 @@ export class Conversations {
     });
   }
 
-  /** Who takes part, who has the word and who is next, what it cost. @throws {KsiError} `not_found` */
+  /** The participants, whose turn it is, who speaks next, and the cost. @throws {KsiError} `not_found` */
   get(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation', { id }, options);
   }
 
-  /** What was said. @throws {KsiError} `not_found` */
+  /** The transcript. @throws {KsiError} `not_found` */
   async transcript(id: string, options: CallOptions = {}): Promise<ConversationTranscript> {
     const text = await this.#transport.call('conversation_transcript', { id, format: 'json' }, options);
     return JSON.parse(text) as ConversationTranscript;
   }
 
-  /** The same as a text to read. @throws {KsiError} `not_found` */
+  /** The transcript as Markdown. @throws {KsiError} `not_found` */
   markdown(id: string, options: CallOptions = {}): Promise<string> {
     return this.#transport.call('conversation_transcript', { id, format: 'markdown' }, options);
   }
 
-  /** Gives nobody the word for now; a turn under way is heard. @throws {KsiError} `conversation_ended` */
+  /** Begins no further turns until `resume`. The current turn continues. @throws {KsiError} `conversation_ended` */
   pause(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation_pause', { id }, options);
   }
@@ -64,18 +64,18 @@ export class Conversations {
     return this.#transport.call('conversation_resume', { id }, options);
   }
 
-  /** Ends it; a turn under way is cancelled. One that has ended is answered as it is. */
+  /** Ends the conversation and cancels the current turn. An ended conversation is returned unchanged. */
   end(id: string, options: CallOptions = {}): Promise<Conversation> {
     return this.#transport.call('conversation_end', { id }, options);
   }
 
-  /** Joins in: the agents hear it at their next turns. @throws {KsiError} `conversation_ended` */
+  /** Adds a line, which the agents read at their next turns. @throws {KsiError} `conversation_ended` */
   say(id: string, said: string | SayRequest, options: CallOptions = {}): Promise<Conversation> {
     const request = typeof said === 'string' ? { text: said } : said;
     return this.#transport.call('conversation_say', { id, ...request }, options);
   }
 
-  /** Deletes it with all that was said, and the agents and sessions that were made for it; it is ended first. */
+  /** Ends the conversation, then deletes it with its transcript and the agents and sessions that were registered for it. */
   delete(id: string, options: CallOptions = {}): Promise<void> {
     return this.#transport.call('conversation_delete', { id }, options);
   }

@@ -10,7 +10,7 @@ import { lastBySubject } from '../broker/read.js';
 import { parseJson } from '../json.js';
 import { eventBlobOf, type ConversationLines } from './lines.js';
 
-export interface TellerOptions {
+export interface EventOutboxOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly lines: Pick<ConversationLines, 'read'>;
@@ -18,19 +18,20 @@ export interface TellerOptions {
 
 const ENVELOPE_BYTES = 4_096;
 
-/** Tells the events of conversations: each once and in order, whoever tells them and whatever dies in between. */
-export class Teller {
-  readonly #options: TellerOptions;
+/** Publishes the pending events of conversations once and in order, even if several APIs publish them at once or one dies in between. */
+export class EventOutbox {
+  readonly #options: EventOutboxOptions;
 
-  constructor(options: TellerOptions) {
+  constructor(options: EventOutboxOptions) {
     this.#options = options;
   }
 
   /**
-   * @param read the state as it is now: asked for after the last event was. So what it holds as untold is told if and only if that event is
-   * one of it or a later one. @returns the ids of what is told. @throws {BrokerError}
+   * Publishes the events after the last stored one.
+   * @param read reads the current record. It must run after the last event was read: then a pending event is stored if and only if the last event is
+   * that event or a later one. @returns the ids of the stored events. @throws {BrokerError}
    */
-  async tell(
+  async publish(
     conversationId: string,
     read: () => Promise<ConversationRecord | undefined>,
   ): Promise<ReadonlySet<string>> {
@@ -44,7 +45,7 @@ export class Teller {
       const { pending } = record;
       let seq: number | undefined = last?.seq ?? 0;
       for (const event of pending.slice(pending.findIndex(({ id }) => id === lastId) + 1)) {
-        seq = await this.#publish(conversationId, event, { filter, seq });
+        seq = await this.#publishEvent(conversationId, event, { filter, seq });
         // Another API publishes the same events.
         if (seq === undefined) return undefined;
       }
@@ -52,7 +53,7 @@ export class Teller {
     });
   }
 
-  async #publish(
+  async #publishEvent(
     conversationId: string,
     { id, type, at, data, line }: PendingEvent,
     expect: { filter: string; seq: number },
@@ -74,5 +75,5 @@ export class Teller {
   }
 }
 
-/** CONVERSATION_TURN is told on `….turn`. */
+/** The last token of the subject: `turn` for CONVERSATION_TURN. */
 const tokenOf = (type: string): string => type.replace(/^CONVERSATION_/, '').toLowerCase();

@@ -1,18 +1,18 @@
 import {
   CONVERSATION_DEFAULTS,
-  MOST_LINES,
-  MOST_RECORD_BYTES,
+  MAX_LINES,
+  MAX_RECORD_BYTES,
   type ConversationRecord,
   type ConversationRequest,
   type ParticipantRequest,
-  type SpeakerRecord,
+  type ParticipantRecord,
 } from '../../contracts/conversations/conversations.js';
 import { MOST_RUN_USD } from '../../contracts/tasks/claude-options.js';
 import type { Fault } from '../../contracts/wire/check.js';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { MODERATOR, MODES, partOf } from './modes.js';
 
-export interface BeginOptions {
+export interface NewRecordOptions {
   readonly conversationId: string;
   readonly owner: string;
   readonly tokenId: string;
@@ -22,55 +22,55 @@ export interface BeginOptions {
 
 const DEFAULT_AGENTS = 2;
 
-/** What of a request its schema can't tell. Pure. */
+/** Pure. The faults of a request that its schema cannot express. */
 export function faultsOf(request: ConversationRequest): Fault[] {
   const { mode, agents, participants, moderator } = request;
   const faults: Fault[] = [];
   if (agents !== undefined && participants !== undefined)
     faults.push({ field: 'agents', message: 'cannot be given together with `participants`' });
   const count = participants?.length ?? agents ?? DEFAULT_AGENTS;
-  const { least, most } = MODES[mode];
-  if (count < least || count > most)
+  const { minParticipants, maxParticipants } = MODES[mode];
+  if (count < minParticipants || count > maxParticipants)
     faults.push({
       field: participants === undefined ? 'agents' : 'participants',
-      message: `must be ${least} to ${most} in a ${mode}`,
+      message: `must be ${minParticipants} to ${maxParticipants} for the mode ${mode}`,
     });
   const all: [string, ParticipantRequest][] = (participants ?? []).map((each, at) => [`participants.${at}`, each]);
   if (typeof moderator === 'object') all.push(['moderator', moderator]);
   for (const [field, { agent_id, name: _name, ...others }] of all)
     for (const other of agent_id === undefined ? [] : Object.keys(others))
       faults.push({ field: `${field}.${other}`, message: 'cannot be given together with `agent_id`' });
-  return [...faults, ...doubles(all, 'agent_id'), ...doubles(all, 'name')];
+  return [...faults, ...duplicateFaults(all, 'agent_id'), ...duplicateFaults(all, 'name')];
 }
 
-function doubles(all: readonly [string, ParticipantRequest][], field: 'agent_id' | 'name'): Fault[] {
+function duplicateFaults(all: readonly [string, ParticipantRequest][], field: 'agent_id' | 'name'): Fault[] {
   const seen = new Set<string>();
   return all.flatMap(([path, { [field]: value }]) => {
     if (value === undefined) return [];
-    if (seen.has(value)) return [{ field: `${path}.${field}`, message: 'is given twice' }];
+    if (seen.has(value)) return [{ field: `${path}.${field}`, message: 'is used twice' }];
     seen.add(value);
     return [];
   });
 }
 
-/** Pure: a conversation as it is before anything has happened. */
-export function recordFor(
+/** Pure. The record of a conversation before its `begin` trigger. */
+export function newRecord(
   request: ConversationRequest,
-  { conversationId, owner, tokenId, now }: BeginOptions,
+  { conversationId, owner, tokenId, now }: NewRecordOptions,
 ): ConversationRecord {
   const { mode, moderator = false } = request;
-  const asked = request.participants ?? Array.from({ length: request.agents ?? DEFAULT_AGENTS }, () => ({}));
+  const requested = request.participants ?? Array.from({ length: request.agents ?? DEFAULT_AGENTS }, () => ({}));
   const short = conversationId.slice(-12);
-  const speakers = asked.map((each, at) =>
-    speakerFor(each, request, {
+  const participants = requested.map((each, at) =>
+    participantRecord(each, request, {
       name: `agent-${at + 1}`,
       agentId: `${mode}-${short}-${at + 1}`,
       part: partOf(MODES[mode], at),
     }),
   );
   if (moderator !== false)
-    speakers.push(
-      speakerFor(moderator === true ? {} : moderator, request, {
+    participants.push(
+      participantRecord(moderator === true ? {} : moderator, request, {
         name: MODERATOR,
         agentId: `${mode}-${short}-${MODERATOR}`,
         part: MODERATOR,
@@ -85,7 +85,7 @@ export function recordFor(
     topic: request.topic,
     mode,
     status: 'running',
-    speakers,
+    participants,
     moderated: moderator !== false,
     keep: request.keep ?? false,
     max_turns,
@@ -98,7 +98,7 @@ export function recordFor(
     round: 0,
     silent: 0,
     cost_usd: 0,
-    at: -1,
+    order_position: -1,
     abandoned: [],
     lines: [],
     events: 0,
@@ -106,52 +106,59 @@ export function recordFor(
   };
 }
 
-function speakerFor(
-  asked: ParticipantRequest,
+function participantRecord(
+  request: ParticipantRequest,
   { profile: profileOfAll, options: optionsOfAll, budget_usd: budget }: ConversationRequest,
-  its: { readonly name: string; readonly agentId: string; readonly part: string },
-): SpeakerRecord {
-  const { agent_id, name = agent_id ?? its.name, role, hands } = asked;
-  const common = { name, agent_id: agent_id ?? its.agentId, part: its.part, turns: 0, heard: 0, failures: 0 };
+  defaults: { readonly name: string; readonly agentId: string; readonly part: string },
+): ParticipantRecord {
+  const { agent_id, name = agent_id ?? defaults.name, role, hands } = request;
+  const common = {
+    name,
+    agent_id: agent_id ?? defaults.agentId,
+    part: defaults.part,
+    turns: 0,
+    lines_read: 0,
+    failures: 0,
+  };
   if (agent_id !== undefined) return common;
-  const profile = asked.profile ?? profileOfAll;
-  // No turn may cost more than all of them together.
+  const profile = request.profile ?? profileOfAll;
+  // One turn may cost at most the budget of all turns.
   const options = {
     ...(budget === undefined ? {} : { max_budget_usd: Math.min(budget, MOST_RUN_USD) }),
     ...optionsOfAll,
-    ...asked.options,
+    ...request.options,
   };
   return {
     ...common,
-    made: {
+    registration: {
       ...(profile === undefined ? {} : { profile }),
-      // A profile says what role its agents have.
-      ...(role === undefined && profile !== undefined ? {} : { role: role ?? its.part }),
+      // A profile determines the role of its agents.
+      ...(role === undefined && profile !== undefined ? {} : { role: role ?? defaults.part }),
       options,
       ...(hands === undefined ? {} : { hands }),
     },
   };
 }
 
-/** What of a request makes its conversation too large to be kept. Pure. @param begun what it would begin as. */
+/** Pure. The field that makes a conversation too large, if it is. @param begun its record after the `begin` trigger. */
 export function sizeFaults(request: ConversationRequest, begun: ConversationRecord): Fault[] {
   const bytes = bytesOf(begun);
-  if (bytes <= MOST_RECORD_BYTES) return [];
+  if (bytes <= MAX_RECORD_BYTES) return [];
   const { topic, options, participants, moderator } = request;
-  const made = begun.speakers.filter((speaker) => speaker.made !== undefined).length;
+  const registrations = begun.participants.filter(({ registration }) => registration !== undefined).length;
   const shares: [string, number][] = [
-    // It is told too.
+    // The record contains the topic a second time, in the pending CONVERSATION_STARTED event.
     ['topic', 2 * bytesOf(topic)],
-    ['options', made * bytesOf(options)],
+    ['options', registrations * bytesOf(options)],
     ['participants', bytesOf(participants)],
     ['moderator', bytesOf(moderator)],
   ];
   const [[field] = ['']] = shares.toSorted(([, a], [, b]) => b - a);
-  const message = `makes the conversation too large: it would take ${bytes} bytes, and may take ${MOST_RECORD_BYTES}`;
+  const message = `makes the conversation's record too large: ${bytes} bytes; the limit is ${MAX_RECORD_BYTES}`;
   return [{ field, message }];
 }
 
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value) ?? '');
 
-/** Whether a person may still say something. */
-export const hasRoom = ({ lines }: Pick<ConversationRecord, 'lines'>): boolean => lines.length < MOST_LINES;
+/** Whether a person may add another line. */
+export const hasRoom = ({ lines }: Pick<ConversationRecord, 'lines'>): boolean => lines.length < MAX_LINES;
