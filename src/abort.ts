@@ -31,5 +31,13 @@ function callAll({ target }: Event): void {
   const signal = target as AbortSignal;
   const all = waiting.get(signal);
   waiting.delete(signal);
-  for (const call of all ?? []) call();
+  for (const call of all ?? [])
+    try {
+      call();
+    } catch (error) {
+      // As of a signal's own listeners: the others are called, and the error is uncaught.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
 }

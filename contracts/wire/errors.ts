@@ -238,6 +238,12 @@ export const API_ERRORS = {
     title: 'The worker that runs the task does not answer',
     next: 'Repeat the request after `Retry-After` seconds; a lost worker is replaced within its lease. A cancel needs no worker.',
   },
+  schema_unchecked: {
+    status: 503,
+    retryable: true,
+    title: 'This API could not check `output_schema`',
+    next: 'Repeat the request after `Retry-After` seconds. If the API is not busy, make the schema simpler.',
+  },
   shutting_down: {
     status: 503,
     retryable: true,
@@ -292,6 +298,11 @@ export const TASK_ERRORS = {
     retryable: false,
     title: 'Claude reached the budget of this task',
     next: 'Raise the budget, or continue the session with another task.',
+  },
+  output_unchecked: {
+    retryable: true,
+    title: "Claude's answer could not be checked against `output_schema`",
+    next: 'See `output` for the answer. If the worker is not busy, make the schema simpler.',
   },
   output_mismatch: {
     retryable: false,

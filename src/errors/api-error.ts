@@ -52,6 +52,7 @@ export class ApiError extends Error {
 const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   broker_unavailable: 2,
   shutting_down: 2,
+  schema_unchecked: 5,
   worker_unreachable: 2,
   queue_full: 5,
   disk_full: 10,
@@ -80,6 +81,8 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
     throw apiErrorOf(error);
   }
 }
+
+export const shuttingDown = (): ApiError => new ApiError('shutting_down', 'Its supervisor is stopping it');
 
 export const invalid = (faults: readonly Fault[]): ApiError =>
   new ApiError(

@@ -7,28 +7,35 @@ import type { ValidationRequest, ValidationResult } from './validation.js';
 /** A schema of 64 KiB takes about a second if two processes share a core. */
 const MAX_MS = 5_000;
 const MEMORY_MB = 256;
+/** An answer of small objects takes up to 40 bytes of memory for each of its characters, and some are young. */
+const MEMORY_PER_CHAR = 64;
 const MAX_CACHED = 256;
-/** Together, the threads may use this many times MEMORY_MB. */
 const THREADS = new Limit(4);
 
 const results = new Map<string, ValidationResult>();
 /** The last validation of each owner. */
 const running = new Map<string, Promise<unknown>>();
 
+/** The validation could not be completed: the thread could not be started, or ran out of time or memory. This says nothing about the schema or the answer. */
+export class NotValidated extends Error {
+  override readonly name = 'NotValidated';
+}
+
 /**
  * Validates schemas and answers in a thread, one at a time for each owner. A schema may take any amount of time and memory, and must hold up
- * neither the event loop nor other owners. Never rejects.
+ * neither the event loop nor other owners. @throws {NotValidated}
  */
 export async function validateInThread(
   request: ValidationRequest,
   owner: string,
   maxMs = MAX_MS,
 ): Promise<ValidationResult> {
-  const key = createHash('sha256').update(JSON.stringify(request)).digest('base64');
+  const json = JSON.stringify(request);
+  const key = createHash('sha256').update(json).digest('base64');
   const known = results.get(key);
   if (known !== undefined) return known;
   const before = running.get(owner) ?? Promise.resolve();
-  const validated = before.then(() => THREADS.run(() => inThread(request, maxMs)));
+  const validated = before.then(() => THREADS.run(() => inThread(request, json.length, maxMs)));
   const settled = validated.then(
     () => undefined,
     () => undefined,
@@ -38,9 +45,6 @@ export async function validateInThread(
     const result = await validated;
     cache(key, result);
     return result;
-  } catch (error) {
-    // Not cached: the machine may be less busy the next time.
-    return { kind: 'no_schema', mismatches: [{ path: '', message: (error as Error).message }] };
   } finally {
     if (running.get(owner) === settled) running.delete(owner);
   }
@@ -52,22 +56,31 @@ function cache(key: string, result: ValidationResult): void {
   if (results.size > MAX_CACHED && oldest !== undefined) results.delete(oldest);
 }
 
-async function inThread(request: ValidationRequest, maxMs: number): Promise<ValidationResult> {
-  const thread = new Worker(new URL('thread.js', import.meta.url), {
-    workerData: request,
-    resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
-    // The thread needs none of the process's secrets.
-    env: {},
-  });
+async function inThread(request: ValidationRequest, chars: number, maxMs: number): Promise<ValidationResult> {
+  const thread = startThread(request, MEMORY_MB + Math.ceil((chars * MEMORY_PER_CHAR) / 1_048_576));
+  // The thread may still fail while it is being terminated, and an `error` without a listener would end this process.
+  thread.on('error', () => undefined);
   const limit = AbortSignal.timeout(maxMs);
   try {
     const [result] = (await once(thread, 'message', { signal: limit })) as [ValidationResult];
     return result;
   } catch (error) {
-    throw new Error(limit.aborted ? `takes longer than ${maxMs / 1_000} s to check` : 'cannot be checked', {
-      cause: error,
-    });
+    const why = limit.aborted ? `the validation took longer than ${maxMs / 1_000} s` : (error as Error).message;
+    throw new NotValidated(why, { cause: error });
   } finally {
     await thread.terminate();
+  }
+}
+
+function startThread(request: ValidationRequest, memoryMb: number): Worker {
+  try {
+    return new Worker(new URL('thread.js', import.meta.url), {
+      workerData: request,
+      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+      // The thread needs none of the process's secrets.
+      env: {},
+    });
+  } catch (error) {
+    throw new NotValidated('the thread for the validation could not be started', { cause: error });
   }
 }

@@ -250,4 +250,30 @@ describe('WebSocket', () => {
     assert.equal((await client.closed).code, 1012);
     await lab.startApi();
   });
+
+  it('refuses new streams while the API stops, as they would hold it up', async () => {
+    const { task_id: id } = await lab.spawn();
+    const statuses: number[] = [];
+    const follow = async (): Promise<void> => {
+      const headers = { authorization: `Bearer ${TOKEN}`, accept: 'text/event-stream' };
+      const answer = await fetch(`${lab.url}/tasks/${id}/events`, { headers });
+      statuses.push(answer.status);
+      opened();
+      await answer.text();
+      return follow();
+    };
+    let opened = (): void => undefined;
+    const streams = new Promise<void>((resolve) => (opened = resolve));
+    const refused = assert.rejects(follow(), TypeError);
+    await streams;
+    await lab.stopApi();
+    await refused;
+    assert.equal(statuses[0], 200);
+    // How often it comes through before the port closes is a matter of chance.
+    assert.deepEqual(
+      statuses.slice(1).filter((status) => status !== 503),
+      [],
+    );
+    await lab.startApi();
+  });
 });

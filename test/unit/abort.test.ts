@@ -34,6 +34,25 @@ describe('many waits on one signal', () => {
     assert.deepEqual(getEventListeners(signal, 'abort'), []);
   });
 
+  it('are all called, even if one of them throws', async () => {
+    const aborter = new AbortController();
+    const called: string[] = [];
+    const thrown = new Error('of a listener');
+    // The test runner's own listener takes it for a failure of this test.
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const uncaught = once(process, 'uncaughtException');
+    onAbort(aborter.signal, () => {
+      throw thrown;
+    });
+    onAbort(aborter.signal, () => called.push('second'));
+    aborter.abort();
+    const [error] = (await uncaught) as [Error];
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    assert.equal(error, thrown);
+    assert.deepEqual(called, ['second']);
+  });
+
   it('are each called once, but not those that were called off', () => {
     const aborter = new AbortController();
     const called: string[] = [];

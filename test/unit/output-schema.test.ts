@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { validateInThread } from '../../src/output-schema/validate-in-thread.js';
+import { fileURLToPath } from 'node:url';
+import { ORDINARY_USER } from '../fixtures/worker-process.js';
+import { NotValidated, validateInThread } from '../../src/output-schema/validate-in-thread.js';
+
+const NO_THREAD = fileURLToPath(new URL('../fixtures/no-thread.js', import.meta.url));
 
 const of = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
   type: 'object',
@@ -21,7 +26,7 @@ const NO_SCHEMAS: readonly [string, Record<string, unknown>, path: string, RegEx
   ['a later draft', { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'object' }, '/$schema', /draft/],
 ];
 
-describe('the validation of output_schema', () => {
+describe('the judge of output_schema', () => {
   for (const [what, schema, path, message] of NO_SCHEMAS)
     it(`refuses ${what}`, async () => {
       const judged = await validateInThread({ schema }, 'local');
@@ -69,17 +74,27 @@ describe('the validation of output_schema', () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let turns = 0;
     const turning = setInterval(() => (turns += 1), 50);
-    const judged = await validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 'local', 500);
+    await assert.rejects(
+      validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 'local', 500),
+      (error) => error instanceof NotValidated && /longer than 0.5 s/.test(error.message),
+    );
     clearInterval(turning);
-    assert.ok(judged.kind === 'no_schema');
-    assert.match(judged.mismatches[0]?.message ?? '', /takes longer/);
     assert.ok(turns > 5, 'the event loop goes on meanwhile');
   });
+
+  it('refuses no schema because the host has no thread for it', () => {
+    const [program, ...args] = [...(ORDINARY_USER?.prefix ?? []), process.execPath, NO_THREAD];
+    const told = execFileSync(program, args, { encoding: 'utf8' });
+    assert.match(told, /^NotValidated: .*; short of threads of the user.*EAGAIN$/m);
+  });
+
   it('does not let one owner wait for another', async () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let slow = 0;
     const all = Array.from({ length: 8 }, async (_, n) => {
-      await validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b${n}` } } }, 'slow', 500);
+      await assert.rejects(
+        validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b${n}` } } }, 'slow', 500),
+      );
       slow += 1;
     });
     const quick = of({ a: { const: 'of another owner' } });

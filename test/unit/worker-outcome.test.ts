@@ -33,6 +33,12 @@ const TABLE: readonly [string, Partial<ClaudeEnding>, string][] = [
     'output_mismatch',
   ],
   [
+    'an answer that could not be checked',
+    { result: result({}), unchecked: 'the validation took longer than 20 s' },
+    'output_unchecked',
+  ],
+  ['an answer that the host had no thread to check', { result: result({}), shortOf: 'threads' }, 'host_unable'],
+  [
     'no answer that fits its schema, in all of its tries',
     { result: failed({ subtype: 'error_max_structured_output_retries', errors: ['5 attempts'] }) },
     'output_mismatch',

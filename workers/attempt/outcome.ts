@@ -77,7 +77,8 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
 /** The places that the text names; `detail` has all. */
 const PLACES_NAMED = 5;
 
-function mismatchOf({ mismatches = [] }: ClaudeEnding): Verdict | undefined {
+function mismatchOf({ mismatches = [], unchecked }: ClaudeEnding): Verdict | undefined {
+  if (unchecked !== undefined) return { code: 'output_unchecked', what: unchecked };
   if (mismatches.length === 0) return undefined;
   const named = mismatches.slice(0, PLACES_NAMED).map(({ path, message }) => `${path} ${message}`.trim());
   return { code: 'output_mismatch', what: named.join('; ') };

@@ -24,6 +24,8 @@ export interface ClaudeEnding {
   readonly interrupted?: boolean | undefined;
   /** Of a result that was to fit a schema: where its answer does not. */
   readonly mismatches?: readonly Mismatch[] | undefined;
+  /** Why the answer could not be checked against its schema. */
+  readonly unchecked?: string | undefined;
   /** Why it was stopped, if that was its own fault. */
   readonly stopped?: 'timeout' | 'idle' | 'memory' | 'output' | undefined;
   /** What the host had too little of for the run to begin. */

@@ -3,6 +3,8 @@ const SHORT_OF: Readonly<Record<string, string>> = {
   EMFILE: 'open files of one process (ulimit -n)',
   ENFILE: 'open files of the whole host (sysctl fs.file-max)',
   EAGAIN: 'processes and threads of the user (ulimit -u, pids.max)',
+  // Node's code for a thread that it could not start.
+  ERR_WORKER_INIT_FAILED: 'threads of the user, or memory (ulimit -u, pids.max)',
   ENOMEM: 'memory',
   ENOSPC: 'disk space, or user namespaces (sysctl user.max_user_namespaces)',
   EDQUOT: 'disk quota',

@@ -3,6 +3,8 @@ import fastifySwaggerUi from '@fastify/swagger-ui';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../../contracts/api/ws.js';
+import { isOpen } from '../../access/auth.js';
+import { shuttingDown } from '../../errors/api-error.js';
 import { TAGS } from '../../../contracts/wire/operation.js';
 import type { Audit } from '../../access/audit.js';
 import { recordOperation } from '../audit.js';
@@ -28,6 +30,10 @@ export async function buildServer(services: ServerServices, handlers: OperationH
   const app = await buildEdge(services);
   refuseStrayUpgrades(app);
   recordOperations(app, services.audit);
+  // A stop closes the streams first and the port last. A stream opened in between would hold up the stop.
+  app.addHook('onRequest', async ({ url }) => {
+    if (services.closing.aborted && !isOpen(url)) throw shuttingDown();
+  });
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

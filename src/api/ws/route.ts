@@ -66,7 +66,10 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
         connection.stop();
         left();
       });
-      const unhear = onAbort(closing, () => out.close(CLOSE.restart, 'this API is shutting down'));
+      const restart = (): void => out.close(CLOSE.restart, 'this API is shutting down');
+      const unhear = onAbort(closing, restart);
+      // It may have begun while the upgrade was being examined.
+      if (closing.aborted) return restart();
       signal.addEventListener('abort', unhear);
       const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
       signal.addEventListener('abort', forget);

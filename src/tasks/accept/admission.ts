@@ -6,7 +6,7 @@ import type { Broker } from '../../broker/connect.js';
 import { lastBySubject } from '../../broker/read.js';
 import { listOf } from '../../config/load.js';
 import type { ReadModel } from '../../store/read-model.js';
-import { validateInThread } from '../../output-schema/validate-in-thread.js';
+import { NotValidated, validateInThread } from '../../output-schema/validate-in-thread.js';
 import { serversFor, type McpServersFile } from '../../tools/mcp-servers.js';
 import { boundWorkspace } from '../../sessions/transcript/workspace.js';
 import { layersOf, requestFault } from '../../tools/limits.js';
@@ -35,7 +35,10 @@ async function faultsOfSchema({ output_schema: schema }: SpawnRequest, owner: st
   if (schema === undefined) return [];
   if (JSON.stringify(schema).length > MAX_SCHEMA_CHARS)
     return [{ field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` }];
-  const verdict = await validateInThread({ schema }, owner);
+  const verdict = await validateInThread({ schema }, owner).catch((error: unknown) => {
+    if (error instanceof NotValidated) throw new ApiError('schema_unchecked', error.message, { cause: error });
+    throw error;
+  });
   if (verdict.kind === 'fits') return [];
   return verdict.mismatches.map(({ path, message }) => ({ field: `output_schema${dotted(path)}`, message }));
 }

@@ -6,6 +6,7 @@ import type { TaskEventsQuery } from '../../../../contracts/events/pages.js';
 import type { TaskParams } from '../../../../contracts/tasks/task.js';
 import { MAX_BUFFERED_BYTES } from '../../../../contracts/api/ws.js';
 import { SUBJECT } from '../../../../contracts/wire/names.js';
+import { shuttingDown } from '../../../errors/api-error.js';
 import { onAbort } from '../../../abort.js';
 import type { BridgedEvent } from '../../../events/bridged.js';
 import { Feed } from '../../../events/feed.js';
@@ -68,6 +69,8 @@ class EventStream {
 
   async run(after: number, ended: boolean): Promise<void> {
     const { hub, limit, metrics, closing, log, authenticator } = this.#services;
+    // It may have begun while this request was being examined, and calls no later listener.
+    if (closing.aborted) throw shuttingDown();
     const headers = Object.entries(this.#reply.getHeaders());
     const { raw } = this.#reply.hijack();
     for (const [name, value] of headers) if (value !== undefined) raw.setHeader(name, value);
