@@ -4,9 +4,10 @@ import { incarnationOf } from '../../contracts/wire/cursor.js';
 import type { Broker } from '../broker/connect.js';
 import type { TopologyKeeper } from '../broker/topology-keeper.js';
 import type { Store } from '../store/start.js';
+import type { Tasks } from '../tasks/start.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-export interface HealthServices extends Pick<Store, 'hub' | 'tail'> {
+export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks, 'disk'> {
   readonly broker: Broker;
   readonly topology: Pick<TopologyKeeper, 'fault' | 'created'>;
   readonly metrics: Metrics;
@@ -17,11 +18,21 @@ export interface HealthServices extends Pick<Store, 'hub' | 'tail'> {
   readonly started: () => boolean;
 }
 
-/** Why a task that is accepted now could not run; undefined: it can. */
-export function whyNotReady({ broker, topology, hub, tail, closing, started }: HealthServices): string | undefined {
+/** Why a task could not be accepted and run now. Undefined if it could. */
+export function whyNotReady({
+  broker,
+  topology,
+  disk,
+  hub,
+  tail,
+  closing,
+  started,
+}: HealthServices): string | undefined {
   if (closing.aborted) return 'shutting down';
   if (!broker.connected()) return 'the broker is away';
   if (topology.fault !== undefined) return topology.fault;
+  const full = disk.full();
+  if (full !== undefined) return `the disk of ${full} is full`;
   const follows = incarnationOf(topology.created(STREAM.events) ?? '') === hub.position.incarnation;
   if (!tail.caughtUp || !follows) return 'the read model is catching up';
   return started() ? undefined : 'the API is starting';

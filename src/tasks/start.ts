@@ -55,13 +55,14 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
     const { spawnRate, exchanges, budget } = access;
     const { records, names } = sessions;
     const gauge = new QueueGauge(broker, config, log);
+    const disk = new DiskRoom(dataFolders(config.KSI_DIR));
     const acceptor = lifecycle.add(
       new Acceptor({
         broker,
         blobs,
         hub,
         model,
-        disk: new DiskRoom(dataFolders(config.KSI_DIR)),
+        disk,
         gauge,
         topology,
         records,
@@ -91,6 +92,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
       return row !== undefined && isEnded(row.status);
     };
     return {
+      disk,
       gauge,
       acceptor,
       once,

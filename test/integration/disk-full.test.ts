@@ -196,6 +196,9 @@ describe('a cluster whose disk is full', { skip: !asRoot }, () => {
     await fill(store);
     const { status, code } = await spawn('hello');
     assert.deepEqual([status, code], [507, 'disk_full']);
+    const ready = await request('/readyz');
+    assert.equal(ready.status, 503);
+    assert.match(await ready.text(), /the disk of .* is full/);
     await until('the broker meets the full disk', 10_000, brokerHasStoppedWriting);
     await empty(store);
     await untilRecovered();
