@@ -95,7 +95,12 @@ export class SimWorker {
       limits: {},
       memory: {},
       worktrees: { note: () => undefined },
-      workspaces: { none: world.workspace === undefined, find: async () => ({ kind: 'found', path: '' }) },
+      workspaces: {
+        none: world.workspace === undefined,
+        find: async () => ({ kind: 'found', path: '' }),
+        outermost: async (workspace: string) => workspace,
+      },
+      endingRuns: new Map(),
       writersIn: () => flaws.writers ?? 1,
     };
     this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
