@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scope } from '../../contracts/access/tokens.js';
 import type { Approval } from '../../contracts/tasks/approvals.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
@@ -79,6 +80,8 @@ describe('steering the real claude', { skip }, async () => {
         .map(({ data }) => data.message)
         .filter((message) => (message as { type: string }).type === 'user'),
     );
+  const listed = async (api: ApiLab): Promise<string[]> =>
+    ((await api.request('/approvals')).body['approvals'] as Approval[]).map((each) => each.approval_id);
   const BASH = (command: string): string => `[[tool:Bash {"command":"${command}"}]] please`;
   const made = async (sessionId: string): Promise<string[]> => readdir(join(lab.dir, 'workspaces', sessionId));
 
@@ -88,11 +91,9 @@ describe('steering the real claude', { skip }, async () => {
     assert.equal(approval.tool, 'Bash');
     assert.deepEqual(approval.input?.['command'], 'mkdir allowed');
     for (const api of [one, other]) {
-      const { body } = await api.request('/approvals');
-      assert.deepEqual(
-        (body['approvals'] as Approval[]).map((each) => each.approval_id),
-        [approval.approval_id],
-      );
+      // The event reaches each API by itself.
+      while ((await listed(api)).length === 0) await sleep(10);
+      assert.deepEqual(await listed(api), [approval.approval_id]);
     }
     const [first, second] = await Promise.all([
       answer(other, approval.approval_id, { decision: 'allow' }),
