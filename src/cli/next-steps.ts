@@ -36,6 +36,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   broker_unavailable: 'Nothing was started. See `ksi status` and `ksi doctor`, and repeat the command.',
   worker_unreachable:
     'Repeat the command: a lost worker is replaced within its lease, `ksi workers` shows them. `ksi cancel ID` needs none.',
+  schema_unchecked: 'Repeat the command. If the API is not busy, make the schema simpler.',
   shutting_down: 'Repeat the command; `ksi status` shows whether the cluster goes on.',
 };
 

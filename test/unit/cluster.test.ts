@@ -25,7 +25,7 @@ async function contenders(path: string, count: number): Promise<string[]> {
   const url = (module: string): string =>
     JSON.stringify(new URL(`../../src/process/${module}.js`, import.meta.url).href);
   const script = `
-    const { lockFolder } = await import(${url('claim')});
+    const { lockFolder } = await import(${url('folder-lock')});
     const { identify } = await import(${url('identity')});
     console.log(lockFolder(process.argv[1], identify(process.pid)) === undefined ? 'mine' : 'taken');
     process.stdin.resume();`;
