@@ -1,7 +1,7 @@
 import type { Operation, Repeatable } from '../../contracts/wire/operation.js';
 import { pathFields, pathOf } from '../../contracts/wire/path.js';
 
-/** What a client needs to know of an operation. */
+/** The facts about an operation that a client needs to call it. */
 export interface Route extends Pick<Operation, 'method' | 'path'> {
   /** Fields that are not in the path go into a JSON body; without this, into the query. */
   readonly body?: true;

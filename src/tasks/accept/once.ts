@@ -184,7 +184,7 @@ export class OnceAcceptor {
     return marked === undefined ? undefined : { accepted: acceptedOf(prepared, status), replayed };
   }
 
-  /** From now on nobody is told that the task was accepted. @returns false when somebody was. @throws {BrokerError} */
+  /** Prevents every later 202 for the task. @returns false if a client already has one. @throws {BrokerError} */
   async #abandon({ key, record: { task_id: taskId } }: Held): Promise<boolean> {
     const { record } = await this.#records.update(key, ({ record: stands }) =>
       stands?.task_id === taskId && stands.state === 'open' ? { ...stands, state: 'abandoned' } : undefined,
