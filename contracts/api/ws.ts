@@ -62,7 +62,7 @@ export type ServerFrame =
   | { op: 'detached'; id: string; reason: DetachReason }
   | { op: 'sent'; id: string; accepted: MessageAccepted }
   | GapFrame
-  | { op: 'error'; code: string; status?: number; message: string; id?: string };
+  | { op: 'error'; code: string; status?: number; message: string; id?: string; request_id?: string };
 
 /** `replaced`: another connection reads the inbox now. `asked`: by the client. `removed`: the agent was. */
 export type DetachReason = 'replaced' | 'removed' | 'asked';

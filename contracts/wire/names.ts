@@ -281,6 +281,12 @@ export const HEADER = {
 } as const;
 
 /** The header of POST /spawn, and of the message to `ksi.api.spawn`. */
+/**
+ * Over HTTP and NATS: names a request in its answer, in logs and in the audit. The client's own id is used if it matches the pattern.
+ */
+export const REQUEST_ID_HEADER = 'X-Request-Id';
+export const REQUEST_ID_PATTERN = '^[A-Za-z0-9._:/+=@-]{1,128}$';
+
 export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
 /** On an answer that speaks of a task which an earlier request with the same key made. */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';

@@ -7,7 +7,7 @@ export const Problem = Type.Object({
   status: Type.Integer(),
   code: Type.String({ description: 'Stable; the contract.' }),
   detail: Type.String({ description: 'What happened here, and what to do next.' }),
-  instance: Type.Optional(Type.String({ description: "The request's id, as in the logs." })),
+  request_id: Type.Optional(Type.String({ description: '`X-Request-Id` of the answer; the logs name it too.' })),
   errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
 });
 export type Problem = Static<typeof Problem>;

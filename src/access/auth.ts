@@ -14,6 +14,11 @@ interface KnownTokens {
 /** A token's end is looked at again after this: the broker's clock may have been corrected. */
 const LOOK_AGAIN_MS = 60_000;
 
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/** @param authorization the header. */
+export const hasToken = (authorization: string | undefined): boolean => BEARER.test(authorization ?? '');
+
 /** Tells whom a bearer token belongs to. */
 export class Authenticator {
   readonly #localHash: string;
@@ -27,7 +32,7 @@ export class Authenticator {
 
   /** @param authorization the header, as it came. Undefined: it names nobody, or nobody any more. */
   principalOf(authorization: string | undefined): Principal | undefined {
-    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+    const token = BEARER.exec(authorization ?? '')?.[1];
     if (token === undefined) return undefined;
     if (matches(token, this.#localHash)) return LOCAL;
     const parts = partsOf(token);

@@ -45,7 +45,7 @@ export function adviceOn({ code, message, retryAfter, status, problem }: KsiErro
   const step = isKnown(code) ? NEXT_STEPS[code] : undefined;
   const advice = step === undefined || !isKnown(code) ? message : `${withoutNext(message, code)} ${step}`;
   const when = retryAfter === undefined ? '' : ` (in ${retryAfter} s)`;
-  const request = status >= 500 && problem?.instance !== undefined ? ` (${problem.instance})` : '';
+  const request = status >= 500 && problem?.request_id !== undefined ? ` (request ${problem.request_id})` : '';
   return `${advice}${when}${request}`;
 }
 

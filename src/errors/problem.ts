@@ -14,7 +14,7 @@ export function problemOf(error: ApiError, requestId?: string): Problem {
     status,
     code: error.code,
     detail: `${error.message.replace(/[.\s]*$/, '')}. ${next}`,
-    ...(requestId === undefined ? {} : { instance: `urn:ksi:request:${requestId}` }),
+    ...(requestId === undefined ? {} : { request_id: requestId }),
     ...(error.faults.length === 0 ? {} : { errors: [...error.faults] }),
   };
 }

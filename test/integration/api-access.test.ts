@@ -37,6 +37,10 @@ describe('access', () => {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
+  const refused = async (token: string): Promise<void> => {
+    const { status, headers } = await ask('GET', '/tasks', token);
+    assert.deepEqual([status, headers.get('www-authenticate')], [401, 'Bearer error="invalid_token"'], token);
+  };
   const make = async (scopes: readonly Scope[], more: object = {}): Promise<TokenCreated> => {
     const made = await ask('POST', '/tokens', TOKEN, { scopes, ...more });
     assert.equal(made.status, 201, JSON.stringify(made.body));
@@ -81,11 +85,11 @@ describe('access', () => {
         '__proto__',
         made.token_id,
       ])
-        assert.equal((await ask('GET', '/tasks', token)).status, 401, token);
+        await refused(token);
       const connection = lab.connect('', { headers: { authorization: `Bearer ${made.token}` } });
       await connection.opened;
       assert.equal((await connection.closed).code, 4401, 'a connection ends when its token expires');
-      assert.equal((await ask('GET', '/tasks', made.token)).status, 401);
+      await refused(made.token);
     });
 
     it('revoked, end their open connections at every API within 5 s', async () => {
@@ -105,7 +109,7 @@ describe('access', () => {
         for (const { closed } of connections) assert.equal((await closed).code, 4401);
         await stream.text();
         assert.ok(performance.now() - begun < 5_000);
-        assert.equal((await ask('GET', '/tasks', made.token)).status, 401);
+        await refused(made.token);
         assert.equal((await ask('DELETE', `/tokens/${made.token_id}`, TOKEN)).status, 404);
       } finally {
         await second.stop();
@@ -305,12 +309,13 @@ describe('access', () => {
       for (const scope of SCOPES) {
         const { token } = await make([scope], { all_owners: true });
         for (const [route, [needed, path, , body]] of Object.entries(routesFor(things))) {
-          const { status, body: problem } = await ask(methodOf(route), path, token, body);
+          const { status, body: problem, headers } = await ask(methodOf(route), path, token, body);
           const missing = [needed].flat().filter((each) => each !== scope);
           if (missing.length === 0) assert.notEqual(status, 403, `${scope}: ${route}`);
           else {
             assert.equal(status, 403, `${scope}: ${route}`);
             assert.match(String(problem['detail']), new RegExp(`\`(${missing.join('|')})\``));
+            assert.match(headers.get('www-authenticate') ?? '', /^Bearer error="insufficient_scope", scope="[a-z]+"$/);
           }
           assert.ok(status < 500, `${route} was answered ${status}`);
         }

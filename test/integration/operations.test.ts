@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { Svcm } from '@nats-io/services';
+import { headers } from '@nats-io/transport-node';
+import { pino } from 'pino';
+import type { TSchema } from 'typebox';
+import { WebSocket } from 'ws';
 import { OPERATIONS } from '../../contracts/api/operations.js';
 import type { AuditEntry } from '../../contracts/access/audit.js';
-import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { HEADER, REQUEST_ID_HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { requestSchema, type Operation } from '../../contracts/wire/operation.js';
-import { ApiLab, type Answer } from '../fixtures/api.js';
+import { lastBySubject } from '../../src/broker/read.js';
+import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 
 interface Documented {
   readonly operationId?: string;
@@ -21,8 +27,10 @@ const NO_OPERATION = ['GET /livez', 'GET /readyz', 'GET /metrics', 'GET /events'
 
 describe('the statements of the operations', () => {
   let lab: ApiLab;
+  /** The API's log. */
+  const lines: string[] = [];
   before(async () => {
-    lab = await ApiLab.start();
+    lab = await ApiLab.start({}, undefined, pino({ level: 'debug' }, { write: (line) => void lines.push(line) }));
   });
   after(() => lab.stop());
 
@@ -88,6 +96,119 @@ describe('the statements of the operations', () => {
       await overNats(name, request);
       await overHttp(method, path, body);
       assert.deepEqual(await targetsOf(lab, name), { http: target, nats: target }, name);
+    }
+  });
+
+  it('answer over HTTP with a request id, which errors and the log name, and with a challenge', async () => {
+    for (const [name, { method, path, scope }] of Object.entries<Operation>(OPERATIONS)) {
+      const ask = (given?: string, authorization?: string): Promise<Response> =>
+        fetch(`${lab.url}${path.replaceAll(/:\w+/g, 'x')}`, {
+          method,
+          headers: {
+            ...(given === undefined ? {} : { [REQUEST_ID_HEADER]: given }),
+            ...(authorization === undefined ? {} : { authorization }),
+          },
+        });
+      const mine = `mine-${name}`;
+      const [known, ...others] = await Promise.all([
+        ask(mine),
+        ask(),
+        ask('not well formed'),
+        ask(undefined, 'Bearer wrong'),
+      ]);
+      assert.equal(known.headers.get(REQUEST_ID_HEADER), mine, name);
+      for (const answer of others)
+        assert.match(answer.headers.get(REQUEST_ID_HEADER) ?? '', /^[0-9a-f]{8}-[0-9a-f-]{27}$/, name);
+      if (scope === undefined) continue;
+      assert.equal(known.headers.get('www-authenticate'), 'Bearer', name);
+      assert.equal(others[2]?.headers.get('www-authenticate'), 'Bearer error="invalid_token"', name);
+      for (const answer of [known, ...others]) {
+        const { request_id: id } = (await answer.json()) as { request_id?: string };
+        assert.equal(id, answer.headers.get(REQUEST_ID_HEADER), name);
+        assert.ok(
+          lines.some((line) => line.includes(`"request_id":"${id}"`)),
+          `no line of the log is about ${id}`,
+        );
+      }
+    }
+  });
+
+  it('answer over NATS with a request id, which errors and the audit name', async () => {
+    for (const name of Object.keys(OPERATIONS)) {
+      const given = headers();
+      given.set(REQUEST_ID_HEADER, `mine-${name}`);
+      for (const asked of [given, headers()]) {
+        const answer = await lab.broker.nc.request(SUBJECT.apiVerb(name), 'no JSON', {
+          timeout: 5_000,
+          headers: asked,
+        });
+        const id = answer.headers?.get(REQUEST_ID_HEADER);
+        assert.equal(answer.json<{ request_id?: string }>().request_id, id, name);
+        if (asked === given) assert.equal(id, `mine-${name}`);
+        else assert.match(id ?? '', /^[0-9a-f]{8}-[0-9a-f-]{27}$/, name);
+      }
+    }
+    const asked = headers();
+    asked.set(REQUEST_ID_HEADER, 'audited');
+    await lab.broker.nc.request(SUBJECT.apiVerb('ticket'), '', { timeout: 5_000, headers: asked });
+    const consumer = await lab.broker.js.consumers.get(STREAM.audit, {
+      filter_subjects: SUBJECT.audit('local', 'ticket'),
+    });
+    for await (const message of await consumer.consume())
+      if (message.json<AuditEntry>().request_id === 'audited') break;
+  });
+
+  it('take up the trace context of a request, whatever the transport', async () => {
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const asked = headers();
+    asked.set(HEADER.traceparent, traceparent);
+    const body = JSON.stringify({ prompt: 'x' });
+    const overNats = await lab.broker.nc.request(SUBJECT.apiVerb('spawn'), body, { timeout: 5_000, headers: asked });
+    const overHttp = await lab.request('/spawn', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', traceparent },
+      body,
+    });
+    for (const { task_id: id } of [overNats.json<{ task_id: string }>(), overHttp.body as { task_id: string }]) {
+      const event = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(id));
+      assert.equal(event?.header(HEADER.traceparent), traceparent);
+    }
+  });
+
+  it('are refused over a WebSocket with the id of the request that opened it', async () => {
+    const socket = new WebSocket(`${lab.url.replace('http', 'ws')}/events`, {
+      headers: { authorization: `Bearer ${TOKEN}`, [REQUEST_ID_HEADER]: 'socket' },
+    });
+    const upgraded = once(socket, 'upgrade') as Promise<[{ headers: Record<string, string> }]>;
+    const refused = new Promise<Record<string, unknown>>((resolve) => {
+      socket.on('message', (data: Buffer) => {
+        const frame = JSON.parse(String(data)) as Record<string, unknown>;
+        if (frame['op'] === 'error') resolve(frame);
+      });
+    });
+    await once(socket, 'open');
+    socket.send('no JSON');
+    assert.equal((await upgraded)[0].headers[REQUEST_ID_HEADER.toLowerCase()], 'socket');
+    assert.equal((await refused)['request_id'], 'socket');
+    socket.terminate();
+  });
+
+  it('forbid caches to store an answer with a secret', async () => {
+    const withSecret = Object.entries<Operation>(OPERATIONS).filter(([, { answers }]) =>
+      Object.values<TSchema>(answers).some((schema) =>
+        /"(token|ticket|secret|password|seed)":\{/.test(JSON.stringify(schema)),
+      ),
+    );
+    assert.deepEqual(withSecret.map(([name]) => name).toSorted(), ['ticket', 'token_create']);
+    for (const [name, { method, path, no_store: noStore }] of withSecret) {
+      assert.equal(noStore, true, name);
+      const body = name === 'token_create' ? { scopes: ['read'] } : {};
+      const answer = await lab.request(path, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      assert.deepEqual([answer.status, answer.headers.get('cache-control')], [201, 'no-store'], name);
     }
   });
 

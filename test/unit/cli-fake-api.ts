@@ -267,5 +267,5 @@ export class FakeApi {
 /** As the API says it. */
 export function problemOf(code: ApiErrorCode, what: string): Problem {
   const { status, title, next } = API_ERRORS[code];
-  return { type: '', title, status, code, detail: `${what}. ${next}`, instance: 'urn:ksi:request:r' };
+  return { type: '', title, status, code, detail: `${what}. ${next}`, request_id: 'r' };
 }

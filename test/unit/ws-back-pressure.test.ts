@@ -26,6 +26,7 @@ describe('a WebSocket client that asks faster than it can be answered', () => {
         audit: { record: () => undefined },
       } as never,
       principal: LOCAL,
+      requestId: 'r',
       incoming: {
         pause: () => (paused = true),
         resume: () => {

@@ -1,11 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
+import { HEADER, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
 import type { Call } from '../../access/handlers.js';
 import type { Principal } from '../../access/principal.js';
+import { traceparentFrom } from '../../telemetry/correlation.js';
 import { principalOf } from './request-principal.js';
-
-/** W3C Trace Context. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export class HttpCall implements Call {
   readonly maxBytes = undefined;
@@ -26,10 +24,8 @@ export class HttpCall implements Call {
     return this.#header(IDEMPOTENCY_HEADER.toLowerCase());
   }
 
-  /** A header in another format is ignored. */
   get traceparent(): string | undefined {
-    const value = this.#header('traceparent');
-    return value !== undefined && TRACEPARENT.test(value) ? value : undefined;
+    return traceparentFrom(this.#header(HEADER.traceparent));
   }
 
   get signal(): AbortSignal {

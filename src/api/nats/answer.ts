@@ -1,11 +1,13 @@
 import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { API_ERRORS } from '../../../contracts/wire/errors.js';
+import { REQUEST_ID_HEADER } from '../../../contracts/wire/names.js';
 import { textOf } from '../../json.js';
 import { ApiError } from '../../errors/api-error.js';
 import { problemOf } from '../../errors/problem.js';
+import { requestIdFrom } from '../../telemetry/correlation.js';
 
-type Asked = Pick<Msg, 'data' | 'subject'> & {
+type Asked = Pick<Msg, 'data' | 'subject' | 'headers'> & {
   respond(data: string, options?: { headers: MsgHdrs }): unknown;
 };
 
@@ -21,21 +23,33 @@ export function requestIn(message: Asked): unknown {
   }
 }
 
-/** Never throws. */
-export function respond(message: Asked, body: string, log: Logger, reply?: MsgHdrs): void {
+/** A header of a request. Absent and empty are the same. */
+export const headerIn = ({ headers: given }: Pick<Msg, 'headers'>, name: string): string | undefined =>
+  given?.get(name) || undefined;
+
+/** The caller's id for its request, or a new one. */
+export const requestIdIn = (message: Pick<Msg, 'headers'>): string =>
+  requestIdFrom(headerIn(message, REQUEST_ID_HEADER));
+
+/** Never throws. @param requestId goes into the answer's header. */
+export function respond(message: Asked, body: string, requestId: string, log: Logger, reply = headers()): void {
+  reply.set(REQUEST_ID_HEADER, requestId);
   try {
-    message.respond(body, ...(reply === undefined ? [] : [{ headers: reply }]));
+    message.respond(body, { headers: reply });
   } catch (error) {
     // The connection is closing, or the answer is larger than a message may be.
-    log.warn({ err: error, subject: message.subject }, 'a NATS request was left without an answer');
+    log.warn(
+      { err: error, subject: message.subject, request_id: requestId },
+      'a NATS request was left without an answer',
+    );
   }
 }
 
 /** With the service protocol's headers, and the problem document that HTTP gives. Never throws. */
-export function refuse(message: Asked, error: ApiError, log: Logger): void {
+export function refuse(message: Asked, error: ApiError, requestId: string, log: Logger): void {
   const reply = headers();
   reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
   reply.set('Nats-Service-Error-Code', String(error.status));
   if (error.retryAfter !== undefined) reply.set('Retry-After', String(error.retryAfter));
-  respond(message, JSON.stringify(problemOf(error)), log, reply);
+  respond(message, JSON.stringify(problemOf(error, requestId)), requestId, log, reply);
 }

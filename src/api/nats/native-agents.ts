@@ -11,7 +11,7 @@ import type { Broker } from '../../broker/connect.js';
 import { asBrokerError } from '../../broker/read.js';
 import type { Audit } from '../../access/audit.js';
 import { ApiError, invalid } from '../../errors/api-error.js';
-import { refuse, requestIn, respond } from './answer.js';
+import { refuse, requestIdIn, requestIn, respond } from './answer.js';
 import type { Principal } from '../../access/principal.js';
 import { toApiError } from '../../errors/problem.js';
 import type { Agents } from '../../agents/agents.js';
@@ -103,6 +103,7 @@ export class NativeAgents {
   /** Never rejects. */
   async #answer(msg: Msg): Promise<void> {
     const { agents, audit, log } = this.#options;
+    const requestId = requestIdIn(msg);
     const [, , id = '', name = ''] = msg.subject.split('.');
     const found = VERBS.get(name);
     let owner: string | undefined;
@@ -110,7 +111,7 @@ export class NativeAgents {
       if (found?.changes !== true || owner === undefined) return;
       const { message_id: target = id } = (done ?? {}) as { message_id?: string };
       const verb = name === 'send' ? 'send' : 'agent_update';
-      audit.record({ owner, token_id: tokenOf(id), verb, target, result, over: 'nats' });
+      audit.record({ owner, token_id: tokenOf(id), verb, target, result, over: 'nats', request_id: requestId });
     };
     try {
       if (found === undefined) throw new ApiError('not_found', `There is no verb ${name}`);
@@ -120,12 +121,13 @@ export class NativeAgents {
       if (!request.ok) throw invalid(request.faults);
       const done = await found.run(request.value, agent, asAgent(agent), agents);
       keep('ok', done);
-      respond(msg, JSON.stringify(done), log);
+      respond(msg, JSON.stringify(done), requestId, log);
     } catch (thrown) {
       const error = toApiError(thrown);
       keep(error.code);
-      if (error.status >= 500) log.error({ err: error, subject: msg.subject }, 'a request of an agent failed');
-      refuse(msg, error, log);
+      if (error.status >= 500)
+        log.error({ err: error, subject: msg.subject, request_id: requestId }, 'a request of an agent failed');
+      refuse(msg, error, requestId, log);
     }
   }
 

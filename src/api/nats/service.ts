@@ -3,7 +3,7 @@ import { Type, type TSchema } from 'typebox';
 import type { Logger } from 'pino';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
 import { check } from '../../../contracts/wire/check.js';
-import { IDEMPOTENCY_HEADER, SERVICE } from '../../../contracts/wire/names.js';
+import { HEADER, IDEMPOTENCY_HEADER, SERVICE } from '../../../contracts/wire/names.js';
 import { requestSchema, type Operation } from '../../../contracts/wire/operation.js';
 import type { Audit } from '../../access/audit.js';
 import type { Call } from '../../access/handlers.js';
@@ -14,7 +14,8 @@ import { toApiError } from '../../errors/problem.js';
 import type { Service } from '../../process/lifecycle.js';
 import { recordOperation } from '../audit.js';
 import type { OperationHandlers } from '../handlers.js';
-import { refuse, requestIn, respond } from './answer.js';
+import { traceparentFrom } from '../../telemetry/correlation.js';
+import { headerIn, refuse, requestIdIn, requestIn, respond } from './answer.js';
 
 interface NatsServices {
   readonly broker: Broker;
@@ -74,10 +75,17 @@ function answerer(
   handle: Handler,
 ): (message: ServiceMsg) => Promise<void> {
   const schema = requestSchema(operation);
-  const run = async (message: ServiceMsg, maxBytes: number): Promise<unknown> => {
+  const run = async (message: ServiceMsg, requestId: string, maxBytes: number): Promise<unknown> => {
     let request: unknown;
     const record = (result: string, answer?: unknown): void =>
-      recordOperation(audit, name, { principal: LOCAL, request, answer, result, over: 'nats' });
+      recordOperation(audit, name, {
+        principal: LOCAL,
+        request,
+        answer,
+        result,
+        over: 'nats',
+        request_id: requestId,
+      });
     try {
       request = requestIn(message);
       const checked = check(schema, request);
@@ -91,23 +99,24 @@ function answerer(
     }
   };
   return async (message) => {
+    const requestId = requestIdIn(message);
     const maxBytes = (broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
     try {
-      respond(message, bodyOf(operation, await run(message, maxBytes), maxBytes), log);
+      respond(message, bodyOf(operation, await run(message, requestId, maxBytes), maxBytes), requestId, log);
     } catch (thrown) {
       const error = toApiError(thrown);
-      if (error.status >= 500) log.error({ err: error, subject: message.subject }, 'a NATS request failed');
-      refuse(message, error, log);
+      if (error.status >= 500)
+        log.error({ err: error, subject: message.subject, request_id: requestId }, 'a NATS request failed');
+      refuse(message, error, requestId, log);
     }
   };
 }
 
-function callOf({ headers }: ServiceMsg, maxBytes: number): Call {
-  const key = headers?.get(IDEMPOTENCY_HEADER) ?? '';
+function callOf(message: ServiceMsg, maxBytes: number): Call {
   return {
     principal: LOCAL,
-    idempotencyKey: key === '' ? undefined : key,
-    traceparent: undefined,
+    idempotencyKey: headerIn(message, IDEMPOTENCY_HEADER),
+    traceparent: traceparentFrom(headerIn(message, HEADER.traceparent)),
     maxBytes,
     // A caller does not say when it stops waiting.
     signal: new AbortController().signal,

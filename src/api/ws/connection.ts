@@ -62,6 +62,7 @@ export interface ConnectionServices extends AttachmentServices, Pick<Store, 'hub
 export class EventConnection {
   readonly #services: ConnectionServices;
   readonly #principal: Principal;
+  readonly #requestId: string;
   readonly #in: Incoming;
   readonly #out: Outgoing;
   readonly #live: LiveFeed;
@@ -77,12 +78,15 @@ export class EventConnection {
   constructor(options: {
     services: ConnectionServices;
     principal: Principal;
+    /** Of the request that opened the connection. */
+    requestId: string;
     incoming: Incoming;
     out: Outgoing;
     live: LiveFeed;
   }) {
     this.#services = options.services;
     this.#principal = options.principal;
+    this.#requestId = options.requestId;
     this.#in = options.incoming;
     this.#out = options.out;
     this.#live = options.live;
@@ -246,6 +250,7 @@ export class EventConnection {
       code: error.code,
       status: error.status,
       message: explain(error.code, error.message),
+      request_id: this.#requestId,
       ...(id === undefined || id === '' ? {} : { id }),
     });
   }

@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { REQUEST_ID_HEADER } from '../../../contracts/wire/names.js';
 import { CLOSE } from '../../../contracts/wire/errors.js';
 import { EventsQuery } from '../../../contracts/api/ws.js';
 import { onAbort } from '../../abort.js';
@@ -22,8 +24,12 @@ export interface EventsServices extends ConnectionServices {
 }
 
 export function eventsRoute(app: FastifyInstance, services: EventsServices): void {
-  const { broker, hub, metrics, closing, log, authenticator } = services;
+  const { broker, hub, metrics, closing, log, authenticator, audit } = services;
   const live = new LiveFeed(broker, log);
+  const upgrades = new WeakMap<IncomingMessage, string>();
+  app.websocketServer.on('headers', (headers: string[], raw: IncomingMessage) =>
+    headers.push(`${REQUEST_ID_HEADER}: ${upgrades.get(raw) ?? ''}`),
+  );
   app.route<{ Querystring: EventsQuery }>({
     method: 'GET',
     url: '/events',
@@ -35,7 +41,8 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
       querystring: EventsQuery,
     },
     // Before the upgrade, so that a fault is an HTTP answer.
-    preHandler: async ({ query: { since, subject } }) => {
+    preHandler: async ({ id, raw, query: { since, subject } }) => {
+      upgrades.set(raw, id);
       if (subject !== undefined) parseSubjects([subject]);
       if (since !== undefined) await settledSequenceOf(since, hub);
     },
@@ -46,7 +53,19 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
       const { since, subject } = request.query;
       const out = new Outgoing(socket, request.socket);
       const principal = principalOf(request);
-      const connection = new EventConnection({ services, principal, incoming: socket, out, live });
+      const { id: requestId } = request;
+      const connection = new EventConnection({
+        services: {
+          ...services,
+          log: log.child({ request_id: requestId }),
+          audit: { record: (entry) => audit.record({ ...entry, request_id: requestId }) },
+        },
+        principal,
+        requestId,
+        incoming: socket,
+        out,
+        live,
+      });
       const left = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;
@@ -59,7 +78,7 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
       socket.on('pong', () => (alive = true));
       socket.on('message', (data, isBinary) => connection.onMessage(data, isBinary));
       // A frame too large or malformed: ws answers with the close code, and `close` follows.
-      socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket client broke the protocol'));
+      socket.on('error', (error) => request.log.debug({ err: error }, 'a WebSocket client broke the protocol'));
       socket.on('close', () => {
         ended.abort();
         clearInterval(pinging);

@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ApiErrorCode } from '../../../../contracts/wire/errors.js';
+import { REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
 import { ApiError } from '../../../errors/api-error.js';
 import { PROBLEM_TYPE, problemOf } from '../../../errors/problem.js';
+import { requestIdFrom } from '../../../telemetry/correlation.js';
 
 /** What Node calls a request that is none, and what that is of ours. */
 const CODES: Readonly<Record<string, { code: ApiErrorCode; why: string }>> = {
@@ -22,12 +24,14 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     return;
   }
   const { code, why } = CODES[error.code ?? ''] ?? OTHER;
-  const problem = problemOf(new ApiError(code, why));
+  const requestId = requestIdFrom(undefined);
+  const problem = problemOf(new ApiError(code, why), requestId);
   const body = JSON.stringify(problem);
   socket.write(
     [
       `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
       `Content-Type: ${PROBLEM_TYPE}`,
+      `${REQUEST_ID_HEADER}: ${requestId}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       'Connection: close',
       '',

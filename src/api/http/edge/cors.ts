@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { IDEMPOTENCY_HEADER } from '../../../../contracts/wire/names.js';
+import { HEADER, IDEMPOTENCY_HEADER, REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
 import type { Doors } from './doors.js';
 
 /** What a page may read of an answer beside its body. */
-const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ETag'].join(', ');
+const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ETag', REQUEST_ID_HEADER].join(', ');
 
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
@@ -11,6 +11,8 @@ const PREFLIGHT = {
     'authorization',
     'content-type',
     IDEMPOTENCY_HEADER,
+    REQUEST_ID_HEADER,
+    HEADER.traceparent,
     'last-event-id',
     'if-match',
     'if-none-match',

@@ -1,11 +1,13 @@
+import type { IncomingMessage } from 'node:http';
 import fastifyHelmet from '@fastify/helmet';
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { v7 as uuidv7 } from 'uuid';
 import type { Config } from '../../../../contracts/config/config.js';
+import { REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
 import { ApiError } from '../../../errors/api-error.js';
-import { demand, isOpen, type Authenticator } from '../../../access/auth.js';
+import { demand, hasToken, isOpen, type Authenticator } from '../../../access/auth.js';
 import { PROBLEM_TYPE, problemOf, toApiError } from '../../../errors/problem.js';
+import { requestIdFrom } from '../../../telemetry/correlation.js';
 import { principalOf } from '../request-principal.js';
 import type { Tickets } from '../../../access/tokens/tickets.js';
 import { rateHeaders } from '../../../access/spawn-rate.js';
@@ -44,17 +46,15 @@ const notFound = ({ method, url }: FastifyRequest): ApiError =>
 export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> {
   const { config, log, authenticator, tls, tickets, unknown = notFound } = options;
   const doors = new Doors(config);
-  const sendProblem = (error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
-    problem(log, error, request, reply);
   const app = Fastify({
     loggerInstance: log,
     logger: undefined,
     // A line per request would cost more than the request; errors are logged below.
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // Keys of shared state have 256 characters, each of which may be percent-encoded as four bytes.
     routerOptions: { maxParamLength: 3_072 },
     bodyLimit: config.KSI_MAX_BODY_BYTES,
-    genReqId: () => uuidv7(),
+    genReqId: ({ headers }: IncomingMessage) => requestIdFrom(headers[REQUEST_ID_HEADER.toLowerCase()]?.toString()),
     requestIdHeader: false,
     requestTimeout: REQUEST_MS,
     ...(tls === undefined ? { http: LIMITS } : { https: { ...tls.current, ...LIMITS } }),
@@ -84,6 +84,7 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
     if (route?.scope !== undefined && route.operation === undefined && !reads)
       throw new Error(`The route ${String(method)} ${url} serves no operation, so the audit would not record it`);
   });
+  app.addHook('onRequest', async (request, reply) => void reply.header(REQUEST_ID_HEADER, request.id));
   endUpgradesWithAnswer(app);
   // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
   app.addHook('onRequest', async ({ headers, raw }) => {
@@ -113,6 +114,14 @@ export async function buildEdge(options: EdgeOptions): Promise<FastifyInstance> 
   return app;
 }
 
+/** `WWW-Authenticate` (RFC 6750): whether a token is missing, does not hold or is not enough. */
+function challengeOf({ code }: ApiError, { headers, routeOptions }: FastifyRequest): string | undefined {
+  if (code === 'unauthorized') return hasToken(headers.authorization) ? 'Bearer error="invalid_token"' : 'Bearer';
+  if (code !== 'forbidden') return undefined;
+  const { scope } = routeOptions.config;
+  return `Bearer error="insufficient_scope"${scope === undefined ? '' : `, scope="${scope}"`}`;
+}
+
 /** What a request is refused for before anything else is looked at; undefined: nothing. */
 function refusalBefore({ headers }: FastifyRequest, doors: Doors, authenticator: Authenticator): unknown {
   try {
@@ -134,21 +143,20 @@ async function byTicket(request: FastifyRequest, authenticator: Authenticator, t
   return tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
 }
 
-function problem(log: Logger, error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function sendProblem(error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   request.problem = error.code;
   if (error.status >= 500)
-    request.log.error(
-      { err: error, request_id: request.id, method: request.method, url: request.url.split('?', 1)[0] },
-      'request failed',
-    );
+    request.log.error({ err: error, method: request.method, url: request.url.split('?', 1)[0] }, 'request failed');
   // Its words may be the client's own.
-  else log.debug({ code: error.code, request_id: request.id }, 'request refused');
+  else request.log.debug({ code: error.code }, 'request refused');
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
   if (error.rate !== undefined) reply.headers(rateHeaders(error.rate));
-  if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
+  const challenge = challengeOf(error, request);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
   return reply
     .code(error.status)
     .header('content-type', PROBLEM_TYPE)
+    .header(REQUEST_ID_HEADER, request.id)
     .serializer(JSON.stringify)
     .send(problemOf(error, request.id));
 }

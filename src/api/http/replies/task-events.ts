@@ -41,7 +41,12 @@ export const taskEventsReply =
     const since = typeof resumed === 'string' && resumed !== '' ? resumed : query.since;
     const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
     if (request.headers.accept?.includes('text/event-stream') === true) {
-      await new EventStream(services, reply, id, principal).run(after, task.ended_at !== undefined);
+      await new EventStream(
+        { ...services, log: services.log.child({ request_id: request.id }) },
+        reply,
+        id,
+        principal,
+      ).run(after, task.ended_at !== undefined);
       return reply;
     }
     const { events, more } = await eventPage(hub, id, after, query.limit);
