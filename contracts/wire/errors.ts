@@ -1,6 +1,6 @@
 /**
  * Every error that KSI can answer with. The code is the contract, the text is not (NATS ADR-7).
- * `status` is the HTTP status of a request's error; errors of a task have none. `retryable` says whether another try may help: nothing else judges that.
+ * `status` is the HTTP status of a request's error; errors of a task have none. `retryable` says whether another try may help; no other place judges that.
  */
 interface ErrorEntry {
   readonly status: number;
@@ -9,6 +9,8 @@ interface ErrorEntry {
   readonly next: string;
   /** The same request may succeed later, as it is. Absent: it would be refused again. */
   readonly retryable?: true;
+  /** The cause is unknown, so a loop repeats the action a limited number of times. */
+  readonly unexpected?: true;
 }
 
 export const API_ERRORS = {
@@ -217,6 +219,7 @@ export const API_ERRORS = {
   internal: {
     status: 500,
     retryable: true,
+    unexpected: true,
     title: 'KSI failed',
     next: "Look in the API's log for the request id; please report it.",
   },
@@ -253,6 +256,9 @@ export const API_ERRORS = {
 } as const satisfies Record<string, ErrorEntry>;
 export type ApiErrorCode = keyof typeof API_ERRORS;
 export const isRetryable = (code: ApiErrorCode): boolean => 'retryable' in API_ERRORS[code];
+/** Whether the cause is known to pass, so that a loop may repeat the action without limit. */
+export const isTransientCode = (code: ApiErrorCode): boolean =>
+  isRetryable(code) && !('unexpected' in API_ERRORS[code]);
 
 interface TaskErrorEntry {
   readonly title: string;

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { AuditEntry } from '../../contracts/access/audit.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { isTransient } from '../broker/errors.js';
 import { Batcher } from '../broker/batcher.js';
 import { timestampOf } from '../clock.js';
 
@@ -52,7 +52,7 @@ export class Audit {
         await this.#batcher.publish(publication);
         return;
       } catch (error) {
-        if (!isBrokerError(error, 'unavailable') || this.#stopping.signal.aborted) {
+        if (!isTransient(error) || this.#stopping.signal.aborted) {
           this.#log.error({ err: error, audit: entry }, 'the audit stream refused an entry; it stands only here');
           return;
         }

@@ -85,7 +85,7 @@ export class Budget {
     for (const key of [keyOf(day, owner, undefined), ...(tokenId === undefined ? [] : [keyOf(day, owner, tokenId)])]) {
       const known = this.#sums.get(key);
       if (known === undefined) continue;
-      const usd = known.usd.then((sum) => sum + spent);
+      const usd = known.usd.then((sum) => addUsd(sum, spent));
       // Whoever asks for it next is told.
       usd.catch(() => undefined);
       this.#sums.set(key, { at: known.at, usd });
@@ -96,7 +96,7 @@ export class Budget {
   async spent(spender: Spender, now = this.#clock.now()): Promise<TaskFilter[]> {
     const scopes: TaskFilter[] = [];
     for await (const { usd, spent, scope } of this.#limits(spender, now))
-      if (usd - (await spent()) <= 0) scopes.push(scope);
+      if (addUsd(usd, -(await spent())) <= 0) scopes.push(scope);
     return scopes;
   }
 

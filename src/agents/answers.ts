@@ -14,11 +14,11 @@ import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { eventIn } from '../broker/events.js';
 import { keptCommand } from '../broker/ended-commands.js';
-import { handled } from '../broker/handled.js';
 import { lastBySubject, sourceOf } from '../broker/read.js';
 import { Work } from '../broker/work.js';
 import { parseJson } from '../json.js';
 import { ApiError } from '../errors/api-error.js';
+import { handleDelivery } from '../errors/handle-delivery.js';
 import { answerOf, answerToWord, type Answer } from './decide.js';
 import type { Ending } from './ending.js';
 import type { FromWithin, Mailer } from './mailer.js';
@@ -77,7 +77,7 @@ export class Answers {
 
   #handle(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
-    return handled({
+    return handleDelivery({
       delivery,
       handle: async () => {
         // Most tasks are nobody's.
@@ -87,7 +87,6 @@ export class Answers {
         if (outcome.ok) await this.#answer(event as Outcome, delivery);
         else log.error({ seq: delivery.seq }, "a task's outcome is not understood, and nobody is told of it");
       },
-      passes: isTransient,
       says: {
         again: "an agent's answer could not be sent; trying again",
         givenUp: "an agent's answer is given up",
@@ -141,7 +140,7 @@ export class Answers {
     };
     try {
       await mailer.send(request, by, within).catch(async (thrown: unknown) => {
-        if (!isForGood(thrown)) throw thrown;
+        if (!isRefused(thrown)) throw thrown;
         // Whoever waits for it is told why it doesn't come.
         log.warn({ err: thrown, task_id: taskId, agent_id: agentId }, "an agent's answer was refused");
         const { content: _content, payload: _payload, ...rest } = request;
@@ -190,10 +189,6 @@ export class Answers {
   }
 }
 
-/** An unexpected failure may pass too, but must not hold the answers behind it up for ever: it has a bounded number of tries. */
-const isTransient = (error: unknown): boolean =>
-  error instanceof ApiError && error.retryable && error.code !== 'internal';
-
-/** It would be refused again, however often it is sent; whom nobody finds is no error. */
-const isForGood = (error: unknown): error is ApiError =>
-  error instanceof ApiError && error.status < 500 && !error.retryable && error.code !== 'not_found';
+/** A retry would be refused too. An addressee that was removed is no refusal. */
+const isRefused = (error: unknown): error is ApiError =>
+  error instanceof ApiError && !error.retryable && error.code !== 'not_found';

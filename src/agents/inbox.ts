@@ -7,7 +7,7 @@ import { INBOX_PAGE_BYTES, Message, type InboxMessage } from '../../contracts/ag
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { isTransient } from '../broker/errors.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { asBrokerError, lastBySubject, type Stored, sourceOf } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
@@ -207,7 +207,7 @@ export class Inboxes {
     try {
       return parseJson(await this.#options.blobs.get(ref)) as Pick<Message, 'content' | 'payload'>;
     } catch (error) {
-      if (isBrokerError(error, 'unavailable')) throw error;
+      if (isTransient(error)) throw error;
       this.#options.log.error({ err: error, blob: ref.name }, "a message's body cannot be read");
       return { ref };
     }

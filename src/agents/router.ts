@@ -225,7 +225,7 @@ export class Router {
   #failed(id: string, thrown: unknown): End {
     const error = apiErrorOf(thrown);
     const log = { err: thrown, agent_id: id };
-    if (error.status === 503) this.#options.log.warn(log, "an agent's messages wait for the broker");
+    if (error.transient) this.#options.log.warn(log, "an agent's messages wait for the broker");
     else this.#options.log.error(log, "an agent's messages could not be made into tasks; trying again");
     return { kind: 'later', ms: againAfter(error) };
   }

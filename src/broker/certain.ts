@@ -1,13 +1,13 @@
 import { HEADER } from '../../contracts/wire/names.js';
 import { retry, RETRY_MS } from '../retry.js';
 import type { Broker } from './connect.js';
-import { isBrokerError } from './errors.js';
+import { isTransient } from './errors.js';
 import { publishExpecting, type ExpectingPublication } from './publish.js';
 import { lastBySubject } from './read.js';
 
 /**
- * Repeats an action while the broker is away or full. The action must be safe to repeat.
- * @throws {BrokerError} of other kinds, and the signal's reason once it aborts.
+ * Repeats an action while its failures are transient: the broker is away or full. The action must be safe to repeat.
+ * @throws {BrokerError} for other failures, and the signal's reason once it aborts.
  */
 export const whileUnavailable = <T>(
   { clock }: Pick<Broker, 'clock'>,
@@ -19,7 +19,7 @@ export const whileUnavailable = <T>(
     pauseMs: RETRY_MS.waitedFor,
     signal,
     onFailure: (error) => {
-      if (!isBrokerError(error, 'unavailable') && !isBrokerError(error, 'full')) throw error;
+      if (!isTransient(error)) throw error;
     },
   });
 

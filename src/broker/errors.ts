@@ -1,4 +1,5 @@
 import { errors } from '@nats-io/transport-node';
+import { isTransientCode, type ApiErrorCode } from '../../contracts/wire/errors.js';
 
 /**
  * Why the broker did not do what it was asked.
@@ -98,6 +99,26 @@ export const isOutOfStorage = (error: unknown): error is BrokerError =>
 
 export const isBrokerError = (error: unknown, kind?: BrokerErrorKind): error is BrokerError =>
   error instanceof BrokerError && (kind === undefined || error.kind === kind);
+
+const CODES: Readonly<Record<BrokerErrorKind, ApiErrorCode>> = {
+  conflict: 'conflict',
+  duplicate: 'internal',
+  full: 'queue_full',
+  limit: 'too_many',
+  unavailable: 'broker_unavailable',
+  unreadable: 'record_unreadable',
+  refused: 'internal',
+};
+
+/** The code that the table of errors has for a failure. */
+export function codeOf(error: unknown): ApiErrorCode {
+  if (isOutOfStorage(error)) return 'disk_full';
+  if (isTooLarge(error)) return 'body_too_large';
+  return isBrokerError(error) ? CODES[error.kind] : 'internal';
+}
+
+/** Whether the table of errors says that the failure passes, so that a loop may repeat the action without limit. */
+export const isTransient = (error: unknown): boolean => isTransientCode(codeOf(error));
 
 /** Whether the broker, or a stream's leader, was away. The NATS client has its own errors for that. */
 export const isBrokerAway = (error: unknown): boolean =>

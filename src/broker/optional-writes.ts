@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.js';
 import { RETRY_MS } from '../retry.js';
-import { isBrokerError } from './errors.js';
+import { isBrokerError, isTransient } from './errors.js';
 import { TASK_WRITES, type OptionalWrite } from './task-writes.js';
 
 /** Of writes that wait in memory, for each stream. */
@@ -20,8 +20,6 @@ interface Connection {
   readonly connected: () => boolean;
   readonly log: Logger;
 }
-
-const canBeLater = (error: unknown): boolean => isBrokerError(error, 'unavailable') || isBrokerError(error, 'full');
 
 /**
  * Writes that no task may wait for. One that fails is kept in memory and tried again until its stream takes it. The list
@@ -82,7 +80,7 @@ class Queue {
   }
 
   failed(key: string, entry: Waiting, error: unknown): void {
-    if (!canBeLater(error)) {
+    if (!isTransient(error)) {
       this.#log.warn(
         { err: error, task_id: key },
         'a write that is not essential was refused; the task goes on without it',
@@ -134,7 +132,7 @@ class Queue {
         await entry.action();
         stored++;
       } catch (error) {
-        if (canBeLater(error)) break;
+        if (isTransient(error)) break;
         this.#log.warn(
           { err: error, task_id: key },
           'a write that is not essential was refused; the task goes on without it',

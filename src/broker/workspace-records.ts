@@ -1,7 +1,6 @@
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { WORKSPACE_PLACES, type WorkspacePlaces } from '../../contracts/tasks/workspace.js';
 import type { Broker } from './connect.js';
-import { BrokerError, isBrokerError } from './errors.js';
 import { Records } from './records.js';
 
 /** The entries of `ksi_workspaces`, one for each root in which tasks have written. */
@@ -27,17 +26,11 @@ export async function changePlaces(
   root: string,
   change: (places: WorkspacePlaces) => Promise<WorkspacePlaces | undefined>,
 ): Promise<WorkspacePlaces> {
-  try {
-    const { record = NOBODY } = await placesOf(broker).update([root], async ({ readable: places, exists }) => {
-      const isBad = exists && places === undefined;
-      return (await change(places ?? NOBODY)) ?? (isBad ? NOBODY : undefined);
-    });
-    return record;
-  } catch (error) {
-    if (!isBrokerError(error, 'conflict')) throw error;
-    // It passes, so callers try again for as long as they would wait for the broker.
-    throw new BrokerError('unavailable', error.message, { cause: error });
-  }
+  const { record = NOBODY } = await placesOf(broker).update([root], async ({ readable: places, exists }) => {
+    const isBad = exists && places === undefined;
+    return (await change(places ?? NOBODY)) ?? (isBad ? NOBODY : undefined);
+  });
+  return record;
 }
 
 /** The roots that have an entry. @throws {BrokerError} */

@@ -6,7 +6,7 @@ import { CONSUMER, STREAM, UUID_PATTERN } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
-import { handled } from '../broker/handled.js';
+import { handleDelivery } from '../errors/handle-delivery.js';
 import { Work } from '../broker/work.js';
 import type { TurnOutcome } from './trigger.js';
 import { nextSignal } from './signals.js';
@@ -61,7 +61,7 @@ export class ConversationAnswers {
 
   #handle(delivery: Delivery): Promise<void> {
     const { log } = this.#options;
-    return handled({
+    return handleDelivery({
       delivery,
       handle: async () => {
         const { data } = (parseJson(delivery.data) ?? {}) as { data?: unknown };

@@ -1,7 +1,7 @@
 import { CONTAINMENTS, type WorkerShown } from '../../contracts/tasks/workers.js';
 import type { SharedClock } from '../broker/broker-clock.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { isTransient } from '../broker/errors.js';
 import { fromLeader, presentWorkers } from '../broker/workers.js';
 import { findingsOf, type Finding } from './finding.js';
 
@@ -25,7 +25,7 @@ async function read(broker: Broker, now: number): Promise<WorkerShown[] | undefi
     try {
       return await presentWorkers(broker, now, fromLeader);
     } catch (error) {
-      if (!isBrokerError(error, 'unavailable')) throw error;
+      if (!isTransient(error)) throw error;
       if (tries === TRIES) return undefined;
     }
   }

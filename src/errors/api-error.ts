@@ -1,7 +1,7 @@
-import { API_ERRORS, isRetryable, type ApiErrorCode } from '../../contracts/wire/errors.js';
+import { API_ERRORS, isRetryable, isTransientCode, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { Fault } from '../../contracts/wire/check.js';
 import type { RateState } from '../../contracts/access/rates.js';
-import { isBrokerError, isOutOfStorage, isTooLarge } from '../broker/errors.js';
+import { codeOf } from '../broker/errors.js';
 
 /** An error for a client, over HTTP, WebSocket or NATS. */
 export class ApiError extends Error {
@@ -44,6 +44,11 @@ export class ApiError extends Error {
     return isRetryable(this.code) && !this.#final;
   }
 
+  /** Whether the cause is known to pass, so that a loop may repeat the action without limit. */
+  get transient(): boolean {
+    return this.retryable && isTransientCode(this.code);
+  }
+
   get status(): number {
     return API_ERRORS[this.code].status;
   }
@@ -59,18 +64,19 @@ const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   rate_limited: 1,
 };
 
-/** The error of a client for a failure of the broker. */
+/** What clients read in place of a message of the broker. */
+const TEXTS: Partial<Record<ApiErrorCode, string>> = {
+  disk_full: 'The broker has no storage left',
+  queue_full: 'The broker has no room for more',
+  conflict: 'Too many changes at once',
+  internal: 'An unexpected failure',
+};
+
+/** The error of a client for any failure. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (isOutOfStorage(error)) return new ApiError('disk_full', 'The broker has no storage left', { cause: error });
-  if (isBrokerError(error, 'full'))
-    return new ApiError('queue_full', 'The broker has no room for more', { cause: error });
-  if (isBrokerError(error, 'limit')) return new ApiError('too_many', error.message, { cause: error });
-  if (isBrokerError(error, 'conflict')) return new ApiError('conflict', 'Too many changes at once', { cause: error });
-  if (isBrokerError(error, 'unreadable')) return new ApiError('record_unreadable', error.message, { cause: error });
-  if (isTooLarge(error)) return new ApiError('body_too_large', error.message, { cause: error });
-  if (isBrokerError(error, 'unavailable')) return new ApiError('broker_unavailable', error.message, { cause: error });
-  return new ApiError('internal', 'An unexpected failure', { cause: error });
+  const code = codeOf(error);
+  return new ApiError(code, TEXTS[code] ?? (error instanceof Error ? error.message : String(error)), { cause: error });
 }
 
 /** Turns every failure of `work` into an error for the client. @throws {ApiError} */

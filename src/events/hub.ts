@@ -7,7 +7,7 @@ import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import { RECENT_OUTCOMES_MS } from '../../contracts/api/ws.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { isTransient } from '../broker/errors.js';
 import { asEvent } from '../broker/events.js';
 import { parseJson, parseText, textOf } from '../json.js';
 import { feedSource } from '../broker/feed-source.js';
@@ -195,7 +195,7 @@ export class EventHub {
       if (body !== undefined) return body;
       this.#log.error({ blob: ref.name }, "an event's body is not JSON");
     } catch (error) {
-      if (isBrokerError(error, 'unavailable')) throw error;
+      if (isTransient(error)) throw error;
       this.#log.error({ err: error, blob: ref.name }, "an event's body cannot be read");
     }
     return undefined;

@@ -5,7 +5,7 @@ import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
 import type { Broker } from '../broker/connect.js';
-import { isBrokerError } from '../broker/errors.js';
+import { isTransient } from '../broker/errors.js';
 import { streamPosition, type Stored } from '../broker/read.js';
 import { putDown, takeUp } from './file.js';
 import { ReadModel } from './read-model.js';
@@ -185,7 +185,7 @@ export class Tail {
     try {
       return await commandOf(stored, blobs);
     } catch (error) {
-      if (isBrokerError(error, 'unavailable')) throw error;
+      if (isTransient(error)) throw error;
       this.#options.log.error(
         { err: error, subject: stored.subject },
         'a standing command cannot be read; it is not shown',

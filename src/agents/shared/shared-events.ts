@@ -5,7 +5,7 @@ import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import type { SharedRecord } from '../../../contracts/agents/shared.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
-import { isBrokerError } from '../../broker/errors.js';
+import { isTransient } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import type { Publication } from '../../broker/publish.js';
@@ -74,12 +74,12 @@ export class SharedEvents {
     if (signal.aborted) this.#log.error({ subject: publication.subject }, 'a change of shared state was not told');
   }
 
-  /** False: the broker is away. */
+  /** False: try again. */
   async #told(publication: Publication): Promise<boolean> {
     try {
       await this.#broker.publisher.publish(publication);
     } catch (error) {
-      if (isBrokerError(error, 'unavailable')) return false;
+      if (isTransient(error)) return false;
       this.#log.error({ err: error, subject: publication.subject }, 'a change of shared state could not be told');
     }
     return true;

@@ -7,7 +7,7 @@ import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
 import { sleep, timestampOf } from '../../clock.js';
-import { ApiError, guarded, invalid } from '../../errors/api-error.js';
+import { ApiError, apiErrorOf, guarded, invalid } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
 import type { TokenRegistry } from '../../access/tokens/registry.js';
 import { applies, ruleFor } from './match.js';
@@ -77,7 +77,7 @@ export class ApprovalRules {
     };
   }
 
-  /** Tries again while the broker is away. @throws {ApiError} too_many */
+  /** Tries again while the failure is transient. @throws {ApiError} too_many */
   async add(rule: ApprovalRule): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
@@ -85,8 +85,7 @@ export class ApprovalRules {
         await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
         return;
       } catch (error) {
-        const again = error instanceof ApiError && error.code === 'broker_unavailable' && tries < ADD_TRIES;
-        if (!again) throw error;
+        if (tries >= ADD_TRIES || !apiErrorOf(error).transient) throw error;
       }
       await sleep(this.#clock, ADD_PAUSE_MS);
     }

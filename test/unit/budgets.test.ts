@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { Budget } from '../../src/access/budgets.js';
+
+const ROOT = join(import.meta.dirname, '..', '..', '..');
+const OWNER = { owner: 'alice', sessionId: 's1' };
+
+const budgetOf = (usd: number): Budget =>
+  new Budget(
+    { current: { owner_usd_per_day: usd } },
+    { session: () => Promise.resolve(undefined), forEachEnded: () => Promise.resolve() },
+    { budget: () => Promise.resolve(undefined) },
+    { now: () => Date.UTC(2026, 0, 1) },
+  );
+
+describe('budgets', () => {
+  it('are spent to the last cent: 0.7 and 0.1 spend 0.8', async () => {
+    const budget = budgetOf(0.8);
+    assert.equal(await budget.left(OWNER), 0.8);
+    budget.note(OWNER, 0.7);
+    assert.equal(await budget.left(OWNER), 0.1);
+    assert.deepEqual(await budget.spent(OWNER), []);
+    budget.note(OWNER, 0.1);
+    assert.deepEqual(await budget.spent(OWNER), [{ owner: 'alice' }]);
+    await assert.rejects(budget.left(OWNER), { code: 'budget_exceeded' });
+  });
+
+  it('and all other sums of money are made by `addUsd`', () => {
+    const sum = /(usd|cost|spent)[\w()]*( [-+]=| [-+]) |( [-+]=| [-+]) \(?(await )?[\w.]*(usd|cost|spent)/i;
+    const found: string[] = [];
+    for (const tree of ['src', 'workers', 'contracts'])
+      for (const name of readdirSync(join(ROOT, tree), { recursive: true, encoding: 'utf8' })) {
+        if (!name.endsWith('.ts')) continue;
+        for (const line of readFileSync(join(ROOT, tree, name), 'utf8').split('\n'))
+          if (!/^\s*(\*|\/)/.test(line) && sum.test(line)) found.push(`${join(tree, name)}: ${line.trim()}`);
+      }
+    assert.deepEqual(found, [
+      // An order, and a step of an estimate.
+      'src/access/usage.ts: const dearestFirst = (a: UsageRow, b: UsageRow): number => b.cost_usd - a.cost_usd;',
+      'workers/claude/model-prices.ts: const missing = usd - product(tokens, known);',
+    ]);
+  });
+});
