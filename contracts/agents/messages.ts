@@ -85,6 +85,11 @@ export const messageFields = {
   token_id: Type.Optional(
     Type.String({ description: 'The token that it began with: what it leads to is charged to it.' }),
   ),
+  output_ref: Type.Optional(
+    Type.Object(BlobRef.properties, {
+      description: 'In place of an answer of more than 4 MiB: GET /tasks/:task_id/output streams it.',
+    }),
+  ),
   error: Type.Optional(MessageError),
   signal: Type.Optional(Type.Literal('end', { description: 'The sender has ended: it said `[END]`, which is cut.' })),
   hops: Type.Integer({

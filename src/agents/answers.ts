@@ -19,7 +19,7 @@ import { Work } from '../broker/work.js';
 import { parseJson } from '../json.js';
 import { ApiError } from '../errors/api-error.js';
 import { handleDelivery } from '../errors/handle-delivery.js';
-import { answerOf, answerToWord, type Answer } from './decide.js';
+import { answerIn, answerOf, answerToWord, type Answer } from './decide.js';
 import type { Ending } from './ending.js';
 import type { FromWithin, Mailer } from './mailer.js';
 import { StoredIds } from './stored-ids.js';
@@ -97,7 +97,9 @@ export class Answers {
 
   async #answer(event: Outcome, delivery: Delivery): Promise<void> {
     const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
-    const answer = answerOf(await this.#whole(event));
+    const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
+    const tooLarge = ref !== undefined && ref.size > LARGE_BODY_BYTES ? ref : undefined;
+    const answer = tooLarge === undefined ? answerOf(await this.#whole(event)) : answerIn(tooLarge, event.data.task_id);
     if (answer.message === undefined && answer.silent !== true) return;
     const message = await this.#messageOf(event);
     if (message !== undefined && isTurnMessage(message)) {
@@ -112,7 +114,7 @@ export class Answers {
 
   async #send(
     event: Outcome,
-    { error, signal, ...said }: NonNullable<Answer['message']>,
+    { error, signal, output_ref, ...said }: NonNullable<Answer['message']>,
     to: TaskMessage,
     delivery: Delivery,
   ): Promise<void> {
@@ -137,6 +139,7 @@ export class Answers {
       task_id: taskId,
       ...(error === undefined ? {} : { error }),
       ...(signal === undefined ? {} : { signal }),
+      ...(output_ref === undefined ? {} : { output_ref }),
     };
     try {
       await mailer.send(request, by, within).catch(async (thrown: unknown) => {
@@ -176,14 +179,10 @@ export class Answers {
     return command.message;
   }
 
-  /** With the body put back that was too large. @throws {BrokerError} */
+  /** With the body put back that lies in the object store. @throws {BrokerError} */
   async #whole(event: Outcome): Promise<Outcome> {
     const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
     if (ref === undefined) return event;
-    if (ref.size > LARGE_BODY_BYTES) {
-      const result = `The answer has ${ref.size} bytes, too many for a message. GET /tasks/${event.data.task_id}/output streams it.`;
-      return { ...event, data: { ...event.data, output: { result } } };
-    }
     const output = parseJson(await this.#options.blobs.get(ref));
     return { ...event, data: { ...event.data, output } } as Outcome;
   }

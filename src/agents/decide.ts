@@ -7,6 +7,7 @@ import {
   type MessageError,
   type MessageRequest,
 } from '../../contracts/agents/messages.js';
+import type { BlobRef } from '../../contracts/wire/blob.js';
 import type { TaskMessage } from '../../contracts/tasks/message.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { readSignals } from './signals.js';
@@ -105,6 +106,7 @@ export interface Answer {
   readonly message?: Pick<MessageRequest, 'content' | 'payload'> & {
     readonly error?: MessageError;
     readonly signal?: 'end';
+    readonly output_ref?: BlobRef;
   };
   /** It takes no more messages. */
   readonly ends: boolean;
@@ -134,6 +136,12 @@ function answerWith({ result, structured_output: structured }: Readonly<Record<s
   const payload = structured === undefined || structured === null ? {} : { payload: { structured_output: structured } };
   if (silent || (text === '' && Object.keys(payload).length === 0)) return { ends, silent: true };
   return { message: { content: text, ...payload, ...(ends ? { signal: 'end' } : {}) }, ends };
+}
+
+/** Pure: the answer whose output is too large for a message. Its signals are not read. */
+export function answerIn(ref: BlobRef, taskId: string): Answer {
+  const content = `The answer has ${ref.size} bytes, too many for a message. GET /tasks/${taskId}/output streams it.`;
+  return { message: { content, output_ref: ref }, ends: false };
 }
 
 const failed = (code: string, message: string): Answer => ({

@@ -12,6 +12,7 @@ import {
 } from '../../contracts/agents/messages.js';
 import { FORMAT_VERSION, NOBODY, SUBJECT } from '../../contracts/wire/names.js';
 import type { EventType, StoredEvent } from '../../contracts/events/events.js';
+import type { BlobRef } from '../../contracts/wire/blob.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
@@ -47,6 +48,8 @@ export interface FromWithin {
   readonly replies?: number;
   /** The task whose answer it is. */
   readonly task_id?: string;
+  /** The output of that task, if it is too large for a message. */
+  readonly output_ref?: BlobRef;
   readonly error?: MessageError;
   readonly signal?: 'end';
   readonly traceparent?: string | undefined;
@@ -89,6 +92,7 @@ export class Mailer {
       ...(request.conversation_id === undefined ? {} : { conversation_id: request.conversation_id }),
       ...(request.reply_to === undefined ? {} : { reply_to: request.reply_to }),
       ...(within.task_id === undefined ? {} : { task_id: within.task_id }),
+      ...(within.output_ref === undefined ? {} : { output_ref: within.output_ref }),
       token_id: principal.tokenId,
       ...(within.error === undefined ? {} : { error: within.error }),
       ...(within.signal === undefined ? {} : { signal: within.signal }),

@@ -7,8 +7,9 @@ import type { ValidationRequest, ValidationResult } from './validation.js';
 /** A schema of 64 KiB takes about a second if two processes share a core. */
 const MAX_MS = 5_000;
 const MEMORY_MB = 256;
-/** An answer of small objects takes up to 40 bytes of memory for each of its characters, and some are young. */
-const MEMORY_PER_CHAR = 64;
+/** An answer of small objects takes up to 40 bytes of memory for each of its bytes, and some are young. */
+const MEMORY_PER_BYTE = 64;
+const MOST_MEMORY_MB = 1_280;
 const MAX_CACHED = 256;
 const THREADS = new Limit(4);
 
@@ -30,12 +31,13 @@ export async function validateInThread(
   owner: string,
   maxMs = MAX_MS,
 ): Promise<ValidationResult> {
-  const json = JSON.stringify(request);
-  const key = createHash('sha256').update(json).digest('base64');
-  const known = results.get(key);
+  const { schema, answer } = request;
+  // Answers rarely repeat, and hashing a large one would block the event loop.
+  const key = answer === undefined ? createHash('sha256').update(JSON.stringify(schema)).digest('base64') : undefined;
+  const known = key === undefined ? undefined : results.get(key);
   if (known !== undefined) return known;
   const before = running.get(owner) ?? Promise.resolve();
-  const validated = before.then(() => THREADS.run(() => inThread(request, json.length, maxMs)));
+  const validated = before.then(() => THREADS.run(() => inThread(request, maxMs)));
   const settled = validated.then(
     () => undefined,
     () => undefined,
@@ -43,7 +45,7 @@ export async function validateInThread(
   running.set(owner, settled);
   try {
     const result = await validated;
-    cache(key, result);
+    if (key !== undefined) cache(key, result);
     return result;
   } finally {
     if (running.get(owner) === settled) running.delete(owner);
@@ -56,8 +58,9 @@ function cache(key: string, result: ValidationResult): void {
   if (results.size > MAX_CACHED && oldest !== undefined) results.delete(oldest);
 }
 
-async function inThread(request: ValidationRequest, chars: number, maxMs: number): Promise<ValidationResult> {
-  const thread = startThread(request, MEMORY_MB + Math.ceil((chars * MEMORY_PER_CHAR) / 1_048_576));
+async function inThread(request: ValidationRequest, maxMs: number): Promise<ValidationResult> {
+  const forAnswer = ((request.answer?.length ?? 0) * MEMORY_PER_BYTE) / 1_048_576;
+  const thread = startThread(request, Math.min(MOST_MEMORY_MB, Math.ceil(MEMORY_MB + forAnswer)));
   // The thread may still fail while it is being terminated, and an `error` without a listener would end this process.
   thread.on('error', () => undefined);
   const limit = AbortSignal.timeout(maxMs);

@@ -19,10 +19,22 @@ export function validate({ schema, answer }: ValidationRequest): ValidationResul
   try {
     if (ajv.validateSchema(schema) !== true) return { kind: 'no_schema', mismatches: mismatchesOf(ajv.errors) };
     const fits = ajv.compile(schema);
-    if (answer === undefined || fits(answer.value)) return { kind: 'fits' };
+    if (answer === undefined || fits(parsed(answer))) return { kind: 'fits' };
     return { kind: 'mismatch', mismatches: mismatchesOf(fits.errors) };
   } catch (error) {
+    if (error instanceof NotParsed) throw error;
     return noSchema(whereFailed(schema, error), whyFailed(error));
+  }
+}
+
+class NotParsed extends Error {}
+
+/** An answer of more than 512 MB fits into no string. */
+function parsed({ buffer, byteOffset, length }: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(buffer, byteOffset, length).toString());
+  } catch (error) {
+    throw new NotParsed('the answer could not be parsed', { cause: error });
   }
 }
 

@@ -8,8 +8,8 @@ export interface Mismatch {
 
 export interface ValidationRequest {
   readonly schema: Readonly<Record<string, unknown>>;
-  /** Undefined: only the schema is judged. */
-  readonly answer?: { readonly value: unknown } | undefined;
+  /** As JSON. Undefined: only the schema is checked. */
+  readonly answer?: Uint8Array | undefined;
 }
 
 export type ValidationResult =

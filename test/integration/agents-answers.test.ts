@@ -65,6 +65,40 @@ describe('answers of managed agents', () => {
     assert.equal(told?.within?.error?.code, 'body_too_large');
   });
 
+  it('carry a reference to an output that is too large for a message', async () => {
+    const sent: { request: MessageRequest; within: FromWithin | undefined }[] = [];
+    const answers = new Answers({
+      broker,
+      blobs: new Blobs(broker),
+      mailer: {
+        send: (request, _by, within) => {
+          sent.push({ request, within });
+          return Promise.resolve({ message_id: '', status: 'queued', copies: [], since: '' });
+        },
+      },
+      tasks: { principal: (owner) => ({ owner, tokenId: 't', scopes: new Set(), seesAll: false }) },
+      ending: { end: () => Promise.resolve() },
+      log: silent,
+    });
+    const task = { task_id: 'large', session_id: 's-large', owner: 'local', agent_id: 'bob' };
+    const message = { message_id: 'm2', type: 'DIRECT_MESSAGE', from: 'ann', hops: 0 };
+    const about = { ...task, queue: 'default', priority: 'normal', prompt_preview: '' } as const;
+    // The body is not read: it need not be there.
+    const ref = { name: 'event/large/e', size: 5 * 1_048_576 };
+    for (const [event, { token }] of [
+      [newEvent(systemClock, 'SPAWN_QUEUED', { ...about, message }), TASK_STATES.queued],
+      [newEvent(systemClock, 'SPAWN_COMPLETE', { ...task, attempt: 1, n: 2, ref }), TASK_STATES.completed],
+    ] as const)
+      await broker.publisher.publish(eventPublication(event, SUBJECT.taskState('large', token)));
+    answers.start();
+    while (sent.length === 0) await sleep(20);
+    await answers.stop();
+    assert.equal(sent.length, 1);
+    assert.match(sent[0]?.request.content ?? '', /^The answer has 5242880 bytes/);
+    assert.deepEqual(sent[0]?.within?.output_ref, ref);
+    assert.equal(sent[0]?.within?.task_id, 'large');
+  });
+
   it('are looked for among what was read already, and only in what came since', async () => {
     const subject = SUBJECT.agentMessage('ann', 'DIRECT_MESSAGE');
     const send = async (id: string, owner = 'local'): Promise<number> => {

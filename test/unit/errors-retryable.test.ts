@@ -41,7 +41,7 @@ const afterTries = async (count: number, error: unknown): Promise<'given up' | '
   };
   await handleDelivery({
     delivery,
-    handle: () => Promise.reject(error as Error),
+    handle: () => Promise.reject(error),
     says: { again: '', givenUp: '' },
     log: pino({ level: 'silent' }),
   });

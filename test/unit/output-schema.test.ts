@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ORDINARY_USER } from '../fixtures/worker-process.js';
+import { checkOutput } from '../../workers/attempt/check-output.js';
+import { LargeValues } from '../../workers/claude/large-values.js';
 import { NotValidated, validateInThread } from '../../src/output-schema/validate-in-thread.js';
 
 const NO_THREAD = fileURLToPath(new URL('../fixtures/no-thread.js', import.meta.url));
@@ -12,6 +14,7 @@ const of = (properties: Record<string, unknown>, more: Record<string, unknown> =
   properties,
   ...more,
 });
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 const verdict = of({ verdict: { enum: ['sound', 'unsound'] }, points: { type: 'array', items: { type: 'integer' } } });
 
 const NO_SCHEMAS: readonly [string, Record<string, unknown>, path: string, RegExp][] = [
@@ -44,7 +47,7 @@ describe('the judge of output_schema', () => {
   it('says where an answer does not fit, and what was expected', async () => {
     const schema = { ...verdict, required: ['verdict', 'reason'], additionalProperties: false };
     const judged = await validateInThread(
-      { schema, answer: { value: { verdict: 'so', points: [1, 'x'], more: 1 } } },
+      { schema, answer: json({ verdict: 'so', points: [1, 'x'], more: 1 }) },
       'local',
     );
     assert.ok(judged.kind === 'mismatch');
@@ -57,14 +60,14 @@ describe('the judge of output_schema', () => {
         '/points/1 must be integer',
       ],
     );
-    assert.deepEqual(await validateInThread({ schema: verdict, answer: { value: { verdict: 'sound' } } }, 'local'), {
+    assert.deepEqual(await validateInThread({ schema: verdict, answer: json({ verdict: 'sound' }) }, 'local'), {
       kind: 'fits',
     });
   });
 
   it('names no more mismatches than fit into an event', async () => {
     const points = Array.from({ length: 50_000 }, String);
-    const judged = await validateInThread({ schema: verdict, answer: { value: { points } } }, 'local');
+    const judged = await validateInThread({ schema: verdict, answer: json({ points }) }, 'local');
     assert.ok(judged.kind === 'mismatch');
     assert.ok(JSON.stringify(judged.mismatches).length < 200_000);
     assert.match(judged.mismatches.at(-1)?.message ?? '', /^there are \d+ more mismatches$/);
@@ -75,7 +78,7 @@ describe('the judge of output_schema', () => {
     let turns = 0;
     const turning = setInterval(() => (turns += 1), 50);
     await assert.rejects(
-      validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b` } } }, 'local', 500),
+      validateInThread({ schema, answer: json({ a: `${'a'.repeat(60)}b` }) }, 'local', 500),
       (error) => error instanceof NotValidated && /longer than 0.5 s/.test(error.message),
     );
     clearInterval(turning);
@@ -92,14 +95,41 @@ describe('the judge of output_schema', () => {
     const schema = of({ a: { pattern: '^(a+)+$' } });
     let slow = 0;
     const all = Array.from({ length: 8 }, async (_, n) => {
-      await assert.rejects(
-        validateInThread({ schema, answer: { value: { a: `${'a'.repeat(60)}b${n}` } } }, 'slow', 500),
-      );
+      await assert.rejects(validateInThread({ schema, answer: json({ a: `${'a'.repeat(60)}b${n}` }) }, 'slow', 500));
       slow += 1;
     });
     const quick = of({ a: { const: 'of another owner' } });
     assert.deepEqual(await validateInThread({ schema: quick }, 'quick'), { kind: 'fits' });
     assert.ok(slow < all.length, 'the slow ones are not done yet');
     await Promise.all(all);
+  });
+});
+
+describe('a structured output of more than 16 MiB', () => {
+  const check = async (body: string) => {
+    const large = new LargeValues();
+    const line = await large.condense([Buffer.from(`{"structured_output":${body}}`)]);
+    const told = JSON.parse(line.toString()) as Record<string, unknown>;
+    const command = { output_schema: verdict, owner: 'local' };
+    return checkOutput(command, { type: 'result', subtype: 'success', ...told }, large);
+  };
+  const text = 'x'.repeat(17 * 1_048_576);
+
+  it('is checked like any other', async () => {
+    assert.deepEqual(await check(`{"verdict":"sound","text":"${text}"}`), {});
+    const { mismatches } = await check(`{"verdict":"so","text":"${text}"}`);
+    assert.deepEqual(
+      mismatches?.map(({ path }) => path),
+      ['/verdict'],
+    );
+  });
+
+  it('is accepted as Claude has checked it if the check cannot be completed, which says nothing of a smaller one', async () => {
+    const notJson = String.raw`\u`;
+    assert.deepEqual(await check(`{"verdict":"sound","text":"${notJson}${text}"}`), {});
+    const small = 'x'.repeat(5 * 1_048_576);
+    assert.deepEqual(await check(`{"verdict":"sound","text":"${notJson}${small}"}`), {
+      unchecked: 'the answer could not be parsed',
+    });
   });
 });
