@@ -2,55 +2,58 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { takesWrites } from '../process/disk-room.js';
 
-/** A nats-server to look after. */
 export interface WatchedServer {
   readonly name: string;
-  /** Of its HTTP monitoring. */
+  /** Base URL of its HTTP monitoring. */
   readonly monitor: string;
+  /** Its store folder. */
   readonly store: string;
-  /** Ends the process; the supervisor starts it again. */
+  /** Ends the process. The supervisor starts it again. */
   restart(): void;
 }
 
-const LOOK_MS = 2_000;
-/** What `/healthz` says of a stream that took no write, and of JetStream when it was turned off for that. */
-const STOPPED_WRITING = /write error|jetstream.*(not enabled|disabled)/i;
+const CHECK_MS = 2_000;
+/** `/healthz` reports a stream whose write failed, or that nats-server disabled JetStream because of one. */
+const WRITE_FAILED = /write error|jetstream.*(not enabled|disabled)/i;
 
 /**
- * A stream of nats-server to which a write has failed takes no other until the server is started again, however much room there is. This
- * restarts such a server once its disk has room. Resolves when `signal` aborts.
+ * Restarts a nats-server after a failed write, once its disk has space. Until a restart, nats-server refuses every further write to the
+ * stream, even when there is space again. Resolves when `signal` aborts.
  */
 export async function watchBroker(servers: readonly WatchedServer[], log: Logger, signal: AbortSignal): Promise<void> {
   await Promise.all(servers.map((server) => watchServer(server, log, signal)));
 }
 
 async function watchServer(server: WatchedServer, log: Logger, signal: AbortSignal): Promise<void> {
-  for (let told = false; !signal.aborted;) {
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  for (let logged = false; !signal.aborted;) {
+    await sleep(CHECK_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
-    const error = await stoppedWriting(server.monitor, signal);
+    const error = await writeError(server.monitor, signal);
     if (error === undefined) {
-      told = false;
+      logged = false;
       continue;
     }
     const context = { process: server.name, error };
     if (takesWrites(server.store)) {
-      log.warn(context, 'the broker has stopped writing, and there is room on its disk: restarting it');
+      log.warn(context, 'the broker stopped writing and its disk has space; restarting it');
       server.restart();
-    } else if (!told) {
-      log.error(context, 'the broker has stopped writing; it is restarted when there is room on its disk');
-      told = true;
+    } else if (!logged) {
+      log.error(
+        context,
+        'the broker stopped writing because its disk is full; free some space, and KSI restarts the broker',
+      );
+      logged = true;
     }
   }
 }
 
-/** @returns undefined when the server writes, and when it is gone or starting: its own supervision sees to that. */
-async function stoppedWriting(monitor: string, signal: AbortSignal): Promise<string | undefined> {
+/** @returns undefined when the server accepts writes, and when it does not answer: the supervisor restarts a server that ended */
+async function writeError(monitor: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const timeout = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
     const response = await fetch(`${monitor}/healthz`, { signal: timeout });
-    const said = await response.text();
-    return response.status !== 200 && STOPPED_WRITING.test(said) ? said : undefined;
+    const text = await response.text();
+    return response.status !== 200 && WRITE_FAILED.test(text) ? text : undefined;
   } catch {
     return undefined;
   }

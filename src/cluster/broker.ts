@@ -8,19 +8,17 @@ import { ClusterError } from './errors.js';
 import type { ClusterPaths } from './paths.js';
 import type { Plan, ProcessSpec } from './plan.js';
 
-/** The broker that a cluster runs itself: nats-servers on loopback, all with the one nats.conf. */
-
 const LOOPBACK = '127.0.0.1';
 
-/** Where one nats-server listens. */
+/** The ports of one nats-server. */
 export interface NatsServer {
   readonly port: number;
   readonly monitorPort: number;
-  /** For the other nats-servers; undefined when it is alone. */
+  /** For the other nats-servers. Absent with a single server. */
   readonly routePort?: number;
 }
 
-/** Picks ports for `KSI_NATS_SERVERS` nats-servers: clients' from `KSI_NATS_PORT` on where they are free. */
+/** Picks ports for `KSI_NATS_SERVERS` nats-servers. Clients' ports count up from `KSI_NATS_PORT`; a taken one is replaced by any free port. */
 export async function placeServers(config: Config): Promise<NatsServer[]> {
   const taken = new Set<number>();
   const take = async (preferred?: number): Promise<number> => {
@@ -46,16 +44,16 @@ export const serverUrl = ({ port }: NatsServer, tls: boolean): string =>
 export const monitorUrl = ({ monitorPort }: NatsServer): string => `http://${LOOPBACK}:${monitorPort}`;
 export const serverName = (index: number): string => `nats-${index + 1}`;
 
-/** Whether the broker that we run speaks TLS alone. */
+/** Whether the broker requires TLS. */
 export const hasTls = (config: Config): boolean => config.KSI_NATS_TLS_CERT !== undefined;
 
-/** The addresses at which APIs and workers reach the broker, by comma. */
+/** The broker's URLs for APIs and workers, separated by commas. */
 export const natsUrl = (plan: Plan): string =>
   plan.broker === undefined
     ? (plan.config.KSI_NATS_URL ?? '')
     : plan.broker.servers.map((server) => serverUrl(server, hasTls(plan.config))).join(',');
 
-/** The nats-servers' processes; none when KSI_NATS_URL names a broker. */
+/** The nats-servers' processes. None when KSI_NATS_URL names an external broker. */
 export function brokerSpecs(plan: Plan): ProcessSpec[] {
   const { broker, paths } = plan;
   if (broker === undefined) return [];
@@ -89,7 +87,7 @@ export function brokerSpecs(plan: Plan): ProcessSpec[] {
   }));
 }
 
-/** As nats-server is told: it knows no working folder but its own. */
+/** Absolute paths: nats-server does not run in this process's working folder. */
 const tlsFiles = (config: Config): Record<string, string> =>
   Object.fromEntries(
     (['KSI_NATS_TLS_CERT', 'KSI_NATS_TLS_KEY', 'KSI_NATS_TLS_CA'] as const).flatMap((name) => {
@@ -98,26 +96,22 @@ const tlsFiles = (config: Config): Record<string, string> =>
     }),
   );
 
-/** nats-server's own folder in a store. */
-const hasState = (store: string): boolean => existsSync(join(store, 'jetstream'));
-
 /**
- * Refuses to start a broker of another size than the one whose state the folder holds: nats-server doesn't carry the streams of a single
- * node into a cluster, nor those of a cluster into a single node; it would begin empty, or remove them as strangers.
+ * Refuses to start one nats-server on the state of three, and the reverse. nats-server cannot convert streams between the two: it would start
+ * empty, or delete them as unknown.
  * @throws {ClusterError} `other_broker`
  */
 export function checkBrokerState(paths: ClusterPaths, config: Config): void {
-  const single = paths.natsStore();
-  const [first, second, third] = [1, 2, 3].map((n) => paths.natsStore(n));
-  const stores = { 1: [single], 3: [first, second, third] };
   const wanted = config.KSI_NATS_SERVERS;
   const other = wanted === 1 ? 3 : 1;
-  const found = stores[other].filter((store): store is string => store !== undefined && hasState(store));
+  const stores = other === 1 ? [paths.natsStore()] : [1, 2, 3].map((n) => paths.natsStore(n));
+  const found = stores.filter((store) => existsSync(join(store, 'jetstream')));
   if (found.length === 0) return;
   throw new ClusterError(
     'other_broker',
-    `KSI_NATS_SERVERS=${wanted}, but ${paths.dir} holds the tasks and events of a broker of ${other}, which can't be taken over: ` +
-      `nats-server moves no streams between a single node and a cluster. Start with KSI_NATS_SERVERS=${other} (\`make up NATS=${other}\`), ` +
-      `or with another KSI_DIR; or, if those tasks and events may go, delete ${found.join(', ')}.`,
+    `KSI_NATS_SERVERS=${wanted}, but ${paths.dir} has the tasks and events of a broker with KSI_NATS_SERVERS=${other}. ` +
+      'nats-server cannot move streams between a single server and a cluster. ' +
+      `Start with KSI_NATS_SERVERS=${other} (\`make up NATS=${other}\`) or with another KSI_DIR. ` +
+      `If you no longer need those tasks and events, delete ${found.join(', ')}.`,
   );
 }

@@ -11,9 +11,9 @@ const BUBBLEWRAP: DebianPackage = {
 };
 
 /**
- * Finds bubblewrap, which workers make sandboxes with: KSI_BWRAP, else the one on PATH, else the one that was fetched before, else it is fetched from
- * the machine's own Debian mirror.
- * @returns undefined when there is none. Workers then fall back to a weaker containment, and `ksi doctor` says so.
+ * Finds bubblewrap for the workers' sandboxes. Tries KSI_BWRAP, PATH and the cache, in this order, and then downloads it from the machine's
+ * Debian mirror.
+ * @returns undefined when all of them fail. Workers then use a weaker containment, and `ksi doctor` reports it.
  */
 export async function resolveBubblewrap(options: ResolveOptions): Promise<string | undefined> {
   const { env, signal, progress = () => undefined } = options;
@@ -32,7 +32,7 @@ export async function resolveBubblewrap(options: ResolveOptions): Promise<string
   } catch (error) {
     signal?.throwIfAborted();
     progress(
-      `There is no bubblewrap, and none could be fetched (${(error as Error).message}). Claude's processes will be able to read KSI's files: install bubblewrap (bwrap).`,
+      `bubblewrap (bwrap) is not installed and could not be downloaded (${(error as Error).message}). Without it, Claude's processes can read KSI's files. Install bubblewrap.`,
     );
     return undefined;
   }
@@ -43,6 +43,6 @@ async function isExecutable(path: string): Promise<boolean> {
     await access(path, constants.X_OK);
     return true;
   } catch {
-    return false; // Looked for at the next place.
+    return false;
   }
 }

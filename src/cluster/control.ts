@@ -10,18 +10,18 @@ import { ClusterError, sentError, type SentError } from './errors.js';
 import { clusterPaths, socketAddress } from './paths.js';
 import type { ClusterStatus } from './supervisor.js';
 
-/** What is asked of a supervisor over its Unix socket: one JSON line. */
+/** A request to the supervisor over its Unix socket: one line of JSON. */
 export type ControlRequest =
   | { readonly op: 'status' }
-  /** Answered once the start has succeeded or failed. */
+  /** Waits until the start has succeeded or failed. */
   | { readonly op: 'ready' }
   | { readonly op: 'scale'; readonly workers: number }
-  /** Answered when the bridge listens that was shut down. */
+  /** Restarts a bridge that was shut down, and waits until it listens. */
   | { readonly op: 'bridge' }
-  /** Answered when everything but the supervisor itself has ended. */
+  /** Waits until every process except the supervisor has ended. */
   | { readonly op: 'down' };
 
-/** The answer: lines of progress, then the status or an error. */
+/** One line of the answer. Progress lines come first; the status or an error is the last line. */
 export type ControlAnswer =
   { readonly progress: string } | { readonly status: ClusterStatus } | { readonly error: SentError };
 
@@ -30,7 +30,7 @@ export type ControlHandler = (
   progress: (text: string) => void,
 ) => Promise<ClusterStatus> | ClusterStatus;
 
-/** The supervisor's end. The socket is the user's alone: who may open it may stop the cluster. */
+/** Serves the control socket. Only the socket's user can open it: every client may stop the cluster. */
 export class ControlServer {
   readonly #path: string;
   readonly #server: Server;
@@ -40,17 +40,17 @@ export class ControlServer {
     this.#path = path;
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
-      // A client that goes away early has no use for the answer.
+      // A client that disconnects early does not need the answer.
       socket.on('error', () => undefined);
       socket.on('close', () => this.#sockets.delete(socket));
       const lines = createInterface({ input: socket });
-      // It repeats the socket's errors, and one that nobody hears ends the supervisor.
+      // readline emits the socket's errors again, and an unhandled one would end the supervisor.
       lines.on('error', () => undefined);
       lines.once('line', (line) => void answer(socket, line, dirname(path), handler));
     });
   }
 
-  /** Only for the holder of the cluster's claim: what lies at the path is a leftover. */
+  /** Call this only with the cluster's lock held: a socket that is already at the path is then a leftover. */
   async start(): Promise<void> {
     await rm(this.#path, { force: true });
     this.#server.listen(socketAddress(this.#path));
@@ -58,7 +58,7 @@ export class ControlServer {
     await chmod(this.#path, 0o600);
   }
 
-  /** Lets answers under way be sent. Idempotent. */
+  /** Closes after pending answers are sent. Idempotent. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
     this.#server.close();
@@ -80,7 +80,7 @@ async function answer(socket: Socket, line: string, dir: string, handler: Contro
 
 function parseRequest(line: string, dir: string): ControlRequest {
   const value = JSON.parse(line) as { op?: unknown; workers?: unknown; folder?: unknown };
-  // A copy of the folder made of hard links has this very socket.
+  // A copy of the folder that consists of hard links has the same socket.
   if (value.folder !== folderId(dir)) throw notRunning();
   switch (value.op) {
     case 'status':
@@ -102,14 +102,16 @@ interface AskOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A supervisor that runs tells its status at once, whatever it is doing. */
-const ANSWERS_WITHIN_MS = 10_000;
-/** One that a signal has stopped may be going on at this moment. */
-const GOES_ON_WITHIN_MS = 1_000;
+/** A running supervisor answers a status request at once, even when it is busy. */
+const STATUS_TIMEOUT_MS = 10_000;
+/** For a suspended supervisor, which may just be resuming. */
+const SUSPENDED_TIMEOUT_MS = 1_000;
 
 /**
- * Asks the supervisor of a cluster. It must tell its status in time first; what is asked may then take as long as it takes.
- * @throws {ClusterError} `not_running` when nobody listens there, `not_answering` when it is silent or breaks off, or the supervisor's own.
+ * Sends a request to the supervisor of a cluster. A status request with a timeout goes first. The request itself has no timeout.
+ * @param path of the socket
+ * @throws {ClusterError} `not_running` when nothing listens at `path`, `not_answering` when the supervisor is silent or disconnects, and any
+ * error that the supervisor sends
  */
 export async function askSupervisor(
   path: string,
@@ -117,15 +119,15 @@ export async function askSupervisor(
   options: AskOptions = {},
 ): Promise<ClusterStatus> {
   const holder = lockHolder(clusterPaths(dirname(path)).claim);
-  const withinMs = holder !== undefined && isStopped(holder.pid) ? GOES_ON_WITHIN_MS : ANSWERS_WITHIN_MS;
-  const patience = AbortSignal.timeout(withinMs);
-  const signal = options.signal === undefined ? patience : AbortSignal.any([options.signal, patience]);
+  const timeoutMs = holder !== undefined && isStopped(holder.pid) ? SUSPENDED_TIMEOUT_MS : STATUS_TIMEOUT_MS;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   let status: ClusterStatus;
   try {
     status = await ask(path, { op: 'status' }, request.op === 'status' ? { ...options, signal } : { signal });
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (patience.aborted) throw silent(holder?.pid, withinMs);
+    if (timeout.aborted) throw notAnswering(holder?.pid, timeoutMs);
     throw error;
   }
   return request.op === 'status' ? status : ask(path, request, options);
@@ -142,9 +144,10 @@ async function ask(path: string, request: ControlRequest, { progress, signal }: 
   }
   const abort = (): void => void socket.destroy();
   signal?.addEventListener('abort', abort, { once: true });
-  socket.on('error', () => undefined); // The end of the lines says it.
+  // The loop below ends without an answer.
+  socket.on('error', () => undefined);
   const lines = createInterface({ input: socket });
-  // They know only of a regular end by themselves.
+  // readline ends by itself only after a regular end of the socket.
   socket.once('close', () => lines.close());
   socket.write(`${JSON.stringify({ ...request, folder: folderId(dirname(path)) })}\n`);
   try {
@@ -161,17 +164,17 @@ async function ask(path: string, request: ControlRequest, { progress, signal }: 
   signal?.throwIfAborted();
   throw new ClusterError(
     'not_answering',
-    'The supervisor ended before it answered. See `make logs`, and run `make down` to end what it left.',
+    'The supervisor ended before it answered. See `make logs`, and run `make down` to end its remaining processes.',
   );
 }
 
 const notRunning = (cause?: unknown): ClusterError =>
   new ClusterError('not_running', 'No cluster is running here. Start one with `make up`.', { cause });
 
-const silent = (pid: number | undefined, withinMs: number): ClusterError =>
+const notAnswering = (pid: number | undefined, timeoutMs: number): ClusterError =>
   new ClusterError(
     'not_answering',
     pid !== undefined && isStopped(pid)
-      ? `The supervisor does not answer: a signal stopped process ${pid}. Let it go on with \`kill -CONT ${pid}\`, or end the cluster with \`make down\`.`
-      : `The supervisor did not answer within ${withinMs / 1_000} s. See \`make logs\`; \`make down\` ends the cluster.`,
+      ? `The supervisor does not answer because a signal suspended it (process ${pid}). Resume it with \`kill -CONT ${pid}\`, or end the cluster with \`make down\`.`
+      : `The supervisor did not answer within ${timeoutMs / 1_000} s. See \`make logs\`, or end the cluster with \`make down\`.`,
   );

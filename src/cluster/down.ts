@@ -6,21 +6,21 @@ import { identify } from '../process/identity.js';
 import { endLeftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
 
-/** How long a supervisor may take to end once it has stopped everything. */
+/** For a supervisor that has already stopped its processes. */
 const SUPERVISOR_GRACE_MS = 10_000;
-/** The same for a supervisor that still has to stop everything. */
+/** For a supervisor that must still stop its processes. */
 const STOP_GRACE_MS = 300_000;
 
 /**
- * Stops the cluster of a folder, in order, and resolves when all of it is gone, also what a supervisor that was killed has left.
- * Idempotent. @returns whether anything ran.
+ * Stops the cluster of a folder in order, and then any processes that a killed supervisor left. Resolves when all have ended. Idempotent.
+ * @returns whether any process was running
  */
 export async function down(dir: string, progress: (text: string) => void): Promise<boolean> {
   const paths = clusterPaths(dir);
   let ran = false;
-  // One that is suspended (SIGSTOP, Ctrl-Z) takes connections and answers none.
-  const suspended = lockHolder(paths.claim);
-  if (suspended !== undefined) signal(suspended.pid, 'SIGCONT');
+  // A suspended supervisor (SIGSTOP, Ctrl-Z) accepts connections but does not answer.
+  const maybeSuspended = lockHolder(paths.claim);
+  if (maybeSuspended !== undefined) signal(maybeSuspended.pid, 'SIGCONT');
   try {
     const { pid } = await askSupervisor(paths.socket, { op: 'status' });
     const supervisor = identify(pid);
@@ -30,7 +30,7 @@ export async function down(dir: string, progress: (text: string) => void): Promi
   } catch (error) {
     if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
   }
-  // A supervisor whose socket is lost would start again what we end.
+  // A supervisor without its socket would restart the processes that we end.
   const holder = lockHolder(paths.claim);
   if (holder !== undefined) {
     progress(`stopping the supervisor (${holder.pid}), which does not answer at ${paths.socket}`);

@@ -2,43 +2,44 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { NatsUser } from './secrets.js';
 
-/** `<KSI_DIR>/endpoints.json`: every address and credentials file that a cluster uses. Clients and tools read it. */
+/** `<KSI_DIR>/endpoints.json`: the addresses and credentials files of a running cluster, for clients and tools. */
 export interface Endpoints {
   readonly dir: string;
-  /** The id of that folder: a copy of the folder has another one, and this file does not count there. */
+  /** The id of `dir`. A copied folder has another id, so clients ignore this file in it. */
   readonly folder: string;
-  /** The first API's; the others are in `apis`. */
+  /** The first API's. `apis` lists all. */
   readonly url: string;
   readonly ws: string;
   readonly apis: readonly { readonly name: string; readonly url: string; readonly ws: string }[];
   readonly token_file: string;
   readonly nats: {
-    /** One, or those of a cluster by comma. */
+    /** Separated by commas if there are several servers. */
     readonly url: string;
-    /** Each nats-server with its HTTP monitoring; empty when the broker isn't ours. */
+    /** `monitor` is the URL of its HTTP monitoring. Empty with an external broker. */
     readonly servers: readonly { readonly name: string; readonly url: string; readonly monitor: string }[];
-    /** NKey seed files and inbox prefixes by user; empty when the broker isn't ours. */
+    /** NKey seed files by user. Empty with an external broker. */
     readonly credentials: Readonly<Partial<Record<NatsUser, string>>>;
-    /** File with what the broker's certificate must be signed by, when it speaks TLS. */
+    /** File of the certificate authority that signed the broker's certificate. Absent without TLS. */
     readonly ca?: string;
+    /** Inbox prefixes by user. Empty with an external broker. */
     readonly inboxes: Readonly<Partial<Record<NatsUser, string>>>;
   };
   /** The Unix socket for clients of the old daemon. */
   readonly bridge?: string;
-  /** The stand-in for the Messages API that `make demo` uses in the place of a model. */
+  /** The Messages API stand-in of `make demo`. */
   readonly standin?: string;
   readonly logs: string;
   readonly pids: Readonly<Record<string, number>>;
 }
 
-/** Replaces a small JSON file as a whole: a reader sees the old or the new one. At once, as a crash may follow. */
+/** Replaces a small JSON file atomically. Synchronous, because the process may crash right after. */
 export function writeJson(path: string, value: unknown): void {
   const draft = `${path}.${process.pid}`;
   try {
     writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
     renameSync(draft, path);
   } catch (error) {
-    // Half of a file, on a disk that is full.
+    // A full disk leaves a partial file.
     rmSync(draft, { force: true });
     throw error;
   }
@@ -54,7 +55,7 @@ export async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** The address of an API as clients on this machine reach it. */
+/** The URLs of an API for clients on this machine. */
 export function apiUrls(host: string, port: number, tls: boolean): { url: string; ws: string } {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[host] ?? (host.includes(':') ? `[${host}]` : host);
   const s = tls ? 's' : '';

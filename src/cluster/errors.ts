@@ -1,4 +1,4 @@
-/** Why the cluster can't be started, reached or changed. The code is the contract; the message says what happened and what to do. */
+/** Why a cluster cannot be started, reached or changed. Scripts may rely on the code, but not on the message. */
 export type ClusterErrorCode =
   | 'config_invalid'
   | 'no_nats_server'
@@ -24,7 +24,7 @@ export class ClusterError extends Error {
   }
 }
 
-/** Any error as it is sent over a pipe or a socket. */
+/** An error's form on a pipe or socket. */
 export interface SentError {
   readonly code: ClusterErrorCode;
   readonly message: string;

@@ -10,30 +10,30 @@ export interface RecordedProcess extends ProcessIdentity {
   readonly name: string;
 }
 
-/** A copy of the cluster's folder has the same file, and another id. */
 interface Recorded {
+  /** The folder's id. A copied folder has the same file, but another id. */
   readonly folder: string;
   readonly processes: readonly RecordedProcess[];
 }
 
-/** How long a process without a supervisor may take to end. Its pipe has closed, so it is ending already, or cannot. */
+/** Short, because a process starts to end when its supervisor's pipe closes. One that still runs is probably stuck. */
 const GRACE_MS = 10_000;
-/** The brokers last: the others give their work back to them. */
+/** Brokers end last: the other processes return their work to them. */
 const ORDER = [/^(?!nats-)/, /^nats-/] as const;
 
-/** What every process of the cluster has in its environment: which folder it belongs to, and its name. */
+/** Environment variables that mark a process as part of the cluster. @param folder the folder's id */
 export const membership = (folder: string, name: string): Record<string, string> => ({
   KSI_CLUSTER: folder,
   KSI_PROCESS: name,
 });
 
-/** Records what runs, for systems that do not show the environment of a process. */
+/** Records the running processes, for systems that do not show another process's environment. */
 export const recordProcesses = (paths: ClusterPaths, processes: readonly RecordedProcess[]): void =>
   writeJson(paths.processes, { folder: folderId(paths.dir), processes } satisfies Recorded);
 
 /**
- * The processes of the folder's cluster that still run. On Linux the processes themselves say so, which holds even if the supervisor was
- * killed before it could record a child; elsewhere the record does.
+ * The running processes of a folder's cluster. On Linux their environments identify them, so none is missed even if the supervisor was killed
+ * before it recorded a child. Other systems use the record.
  */
 export async function leftovers(paths: ClusterPaths): Promise<RecordedProcess[]> {
   const folder = existingId(paths.dir);
@@ -59,12 +59,12 @@ function recordOf(pid: number): RecordedProcess[] {
   return [{ ...identity, name: name?.slice('KSI_PROCESS='.length) ?? 'a process' }];
 }
 
-/** Ends what a supervisor that was killed has left. @returns their names. */
+/** Ends the processes that a killed supervisor left. @returns their names */
 export async function endLeftovers(paths: ClusterPaths, progress: (text: string) => void): Promise<string[]> {
   const left = await leftovers(paths);
   for (const names of ORDER) {
     const ending = left.filter(({ name }) => names.test(name));
-    for (const { name, pid } of ending) progress(`ending ${name} (${pid}), left by a supervisor that is gone`);
+    for (const { name, pid } of ending) progress(`ending ${name} (${pid}), whose supervisor is gone`);
     await Promise.all(ending.map((process) => endStranger(process, GRACE_MS)));
   }
   return left.map(({ name }) => name);

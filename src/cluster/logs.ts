@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { endOfFile } from '../process/file-end.js';
 import { clusterPaths } from './paths.js';
 
-/** The processes of a cluster that have a log. */
+/** The names of the cluster's processes that have a log file. */
 export async function loggedProcesses(dir: string): Promise<string[]> {
   try {
     const names = await readdir(clusterPaths(dir).logs);
@@ -30,8 +30,8 @@ export async function showLogs(dir: string, processes: readonly string[], lines:
 }
 
 /**
- * Shows what is written to the logs from now on, also of processes that come later, until `signal` aborts.
- * @param wanted which processes; undefined for all.
+ * Shows new log lines until `signal` aborts, including those of processes that start later.
+ * @param wanted names of processes; undefined for all
  */
 export async function followLogs(
   dir: string,
@@ -60,7 +60,7 @@ export async function followLogs(
   await Promise.all(pending);
 }
 
-/** Reads what a file has gained, in whole lines. */
+/** Reads the lines that are appended to a file. */
 class Tail {
   readonly #path: string;
   #offset: number;
@@ -78,14 +78,14 @@ class Tail {
 
   async #read(show: (line: string) => void): Promise<void> {
     const size = await sizeOf(this.#path);
-    // Put aside, and begun anew.
+    // The log was rotated.
     if (size < this.#offset) this.#offset = 0;
     if (size === this.#offset) return;
     const file = await open(this.#path, 'r');
     try {
       const buffer = Buffer.alloc(size - this.#offset);
       const { bytesRead } = await file.read(buffer, 0, buffer.length, this.#offset);
-      // Up to the last line's end: what follows may be half a character.
+      // Stop at the last newline: the rest may end within a character.
       const end = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
       this.#offset += end;
       if (end > 0)

@@ -1,5 +1,5 @@
 import { holdSignals } from '../process/hold-signals.js';
 
-/** The supervisor process. Everything else is loaded after the signals are held. */
+/** Entry point of the supervisor. It holds signals before it loads the rest. */
 holdSignals();
 await import('./process.js');

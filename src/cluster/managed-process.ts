@@ -19,7 +19,7 @@ export interface ProcessStatus {
   readonly uptime_s?: number;
   readonly memory_bytes?: number;
   readonly address?: string;
-  /** How it last ended, if it did. */
+  /** How the process last ended. Absent if it never has. */
   readonly last_end?: string;
   readonly log: string;
 }
@@ -27,10 +27,10 @@ export interface ProcessStatus {
 const exitCode = (code: number | string): string => `exit code ${code}`;
 const ENDED_WELL = exitCode(0);
 
-/** A log that is longer when its process starts is put aside, over the one that was put aside before. */
+/** A longer log is rotated when its process starts. One rotated log is kept. */
 const LOG_MAX_BYTES = 64 * 1024 * 1024;
 
-/** A process that is started again, after a growing pause, whenever it ends by itself. */
+/** Runs a process, and restarts it with backoff whenever it ends by itself. */
 export class ManagedProcess {
   readonly spec: ProcessSpec;
   readonly #logFile: string;
@@ -46,8 +46,8 @@ export class ManagedProcess {
   #running: Promise<void> | undefined;
 
   /**
-   * @param options.longestPauseMs between an end and the next start, as it is at that end.
-   * @param options.onChange called after every start and end.
+   * @param options.longestPauseMs the limit of the backoff; called at each end
+   * @param options.onChange called after every start and end
    */
   constructor(options: {
     spec: ProcessSpec;
@@ -75,7 +75,7 @@ export class ManagedProcess {
     return this.#lastEnd;
   }
 
-  /** Whom to end should the supervisor die; undefined while it doesn't run. */
+  /** Undefined while the process does not run. */
   get identity(): ProcessIdentity | undefined {
     return this.#identity;
   }
@@ -84,13 +84,13 @@ export class ManagedProcess {
     this.#running ??= this.#keepRunning();
   }
 
-  /** SIGTERM; when that takes too long, SIGKILL to the group. Resolves when it is gone. Idempotent. */
+  /** Sends SIGTERM, and SIGKILL to the process group after the grace period. Resolves when the process has ended. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
   }
 
-  /** Ends the process as `stop` does; it is started again. */
+  /** Ends the process like `stop`, but lets it start again. */
   restart(): void {
     const child = this.#child;
     if (child === undefined) return;
@@ -135,7 +135,7 @@ export class ManagedProcess {
         return;
       }
       if (this.spec.mayEnd === true && end === ENDED_WELL) {
-        this.#log.info({ end }, 'has ended, as it was asked to');
+        this.#log.info({ end }, 'ended on request');
         this.#stopping.abort();
         this.#onChange();
         return;
@@ -144,21 +144,20 @@ export class ManagedProcess {
       this.#restarts += 1;
       this.#log.warn({ end, ran_ms: Math.round(ranMs), pause_ms: pause, log: this.#logFile }, 'ended; restarting');
       this.#onChange();
-      // An abort only ends the pause early.
       await sleep(pause, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** @returns how it ended, in words. */
+  /** @returns how the process ended, as text */
   async #runOnce(): Promise<string> {
     const { command, args, env } = this.spec;
     this.#startedAt = performance.now();
     const log = openLog(this.#logFile, this.#log);
     const child = spawn(command, args, {
       env: { ...env },
-      // The pipe's end tells a process that the supervisor is gone, however it went.
+      // The pipe closes when the supervisor ends, even by SIGKILL.
       stdio: ['pipe', log, log],
-      // A group of its own: to be killed with all its children, and out of reach of the terminal's Ctrl-C.
+      // In its own group, the process can be killed with its children, and the terminal's Ctrl-C does not reach it.
       detached: true,
     });
     if (log !== 'ignore') closeSync(log);
@@ -178,7 +177,7 @@ export class ManagedProcess {
     return child.signalCode === null ? exitCode(child.exitCode ?? '?') : `signal ${child.signalCode}`;
   }
 
-  /** Waits for its end, and sees to it when asked to stop. */
+  /** Waits until the process ends. A stop terminates it. */
   async #untilEnd(child: ChildProcess): Promise<void> {
     const { signal } = this.#stopping;
     let timer: NodeJS.Timeout | undefined;
@@ -187,7 +186,7 @@ export class ManagedProcess {
       timer = setTimeout(() => this.#kill(child), this.spec.graceMs);
     };
     signal.addEventListener('abort', end, { once: true });
-    // Before this listened: between the spawn and here.
+    // A stop may have come during the spawn.
     if (signal.aborted) end();
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     signal.removeEventListener('abort', end);
@@ -196,18 +195,18 @@ export class ManagedProcess {
 
   #kill(child: ChildProcess): void {
     if (child.pid === undefined) return;
-    this.#log.warn({ grace_ms: this.spec.graceMs }, 'did not end in time; killing it');
+    this.#log.warn({ grace_ms: this.spec.graceMs }, 'did not end within its grace period; killing it');
     killGroup(child.pid);
   }
 }
 
-/** @returns `ignore` when the file cannot be opened: a process without a log is better than no process. */
+/** @returns `ignore` if the file cannot be opened: the process runs without a log */
 function openLog(path: string, log: Logger): number | 'ignore' {
   try {
     if (existsSync(path) && statSync(path).size > LOG_MAX_BYTES) renameSync(path, `${path}.1`);
     return openSync(path, 'a', 0o600);
   } catch (error) {
-    log.error({ err: error, path }, 'the log file cannot be opened; what the process prints is lost');
+    log.error({ err: error, path }, 'could not open the log file; the output of the process is lost');
     return 'ignore';
   }
 }

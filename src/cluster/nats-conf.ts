@@ -1,22 +1,22 @@
-/** A user of the broker, and its public key. */
 export interface BrokerUser {
   readonly name: string;
+  /** The public key. */
   readonly key: string;
 }
 
-/** What of nats.conf depends on the cluster beyond what its variables say. */
+/** The parts of nats.conf that its variables cannot express. */
 export interface NatsConfChoices {
-  /** By the names of their processes: `worker-1` … */
+  /** Named like their processes: `worker-1`, `worker-2`, … */
   readonly workers: readonly BrokerUser[];
-  /** By their ids. */
+  /** Named by the agents' ids. */
   readonly agents: readonly BrokerUser[];
   readonly tls: boolean;
 }
 
 /**
- * The configuration of a cluster's nats-servers, from nats.conf. There the lines between `# each worker {` and `# } each worker` are the user of the
- * process `worker-1`; here they stand once for each worker. In the same way those of `agent-1` for each agent. The
- * comments between `# with tls {` and `# } with tls` are taken for lines when there is TLS.
+ * Renders a cluster's configuration from the template nats.conf. The lines between `# each worker {` and `# } each worker` describe the user
+ * `worker-1` and are repeated for each worker. `# each agent {` does the same with `agent-1` and the agents. With TLS, the lines between
+ * `# with tls {` and `# } with tls` are uncommented.
  */
 export function renderNatsConf(conf: string, { workers, agents, tls }: NatsConfChoices): string {
   const rendered = [
@@ -33,7 +33,7 @@ const eachUser = (conf: string, role: 'worker' | 'agent', users: readonly Broker
 const forUser = (block: string, role: 'worker' | 'agent', { name, key }: BrokerUser): string =>
   block.replaceAll(`$KSI_NKEY_${role.toUpperCase()}_1`, () => key).replaceAll(`${role}-1`, () => name);
 
-/** @throws {Error} when there is no such block: what it permits would be missing, or what it forbids. */
+/** @throws {Error} if the block is missing: the broker would lack the permissions or the restrictions in it */
 function withBlocks(conf: string, label: string, render: (block: string) => string): string {
   const blocks = new RegExp(`^ *# ${label} \\{\\n([^]*?)^ *# \\} ${label}\\n`, 'gm');
   if (conf.search(blocks) < 0) throw new Error(`nats.conf has no block "# ${label} {" … "# } ${label}"`);

@@ -1,28 +1,28 @@
 import { join, relative, resolve } from 'node:path';
 import { ClusterError } from './errors.js';
 
-/** Where a cluster keeps what: everything below its KSI_DIR. */
+/** The files of a cluster, all in its KSI_DIR. */
 export interface ClusterPaths {
   readonly dir: string;
   readonly token: string;
   readonly endpoints: string;
-  /** Names the process that runs the cluster; a number follows (`lockFolder`). */
+  /** The supervisor's lock on the folder (`lockFolder` adds a number to the name). */
   readonly claim: string;
   /** The supervisor's Unix socket. */
   readonly socket: string;
-  /** The processes that run, so that a crash of the supervisor leaves none unknown. */
+  /** The record of running processes, which survives a crash of the supervisor. */
   readonly processes: string;
   readonly logs: string;
   readonly log: (process: string) => string;
   readonly nats: string;
-  /** What the nats-servers are started with. */
+  /** The rendered configuration of the nats-servers. */
   readonly natsConf: string;
   readonly seed: (user: string) => string;
-  /** Where a nats-server stores what: the only one, or number `n` of a cluster. */
+  /** The store of server `n` of a cluster, or of the single server. */
   readonly natsStore: (n?: number) => string;
 }
 
-/** @param dir KSI_DIR, taken from the working folder when relative. */
+/** @param dir KSI_DIR. A relative path starts at the working folder. */
 export function clusterPaths(dir: string): ClusterPaths {
   const root = resolve(dir);
   const logs = join(root, 'logs');
@@ -43,17 +43,17 @@ export function clusterPaths(dir: string): ClusterPaths {
   };
 }
 
-/** What every system takes as the address of a Unix socket. */
+/** In bytes; the smallest limit of the supported systems. */
 const LONGEST_SOCKET_PATH = 103;
 
-/** A socket's path as the system takes it: those of Unix sockets must be short, so the shorter of its two forms. */
+/** The shorter of a socket's absolute and relative path, because the length of a Unix socket's path is limited. @throws {ClusterError} `path_too_long` */
 export function socketAddress(path: string, from: string = process.cwd()): string {
   const short = relative(from, path);
   const address = Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
   if (Buffer.byteLength(address) > LONGEST_SOCKET_PATH)
     throw new ClusterError(
       'path_too_long',
-      `KSI_DIR is too long for the supervisor's socket in it (${path}: the system takes ${LONGEST_SOCKET_PATH} bytes). Set KSI_DIR to a shorter path.`,
+      `The path of the supervisor's socket, ${path}, is longer than the ${LONGEST_SOCKET_PATH} bytes that the system allows. Set KSI_DIR to a shorter path.`,
     );
   return address;
 }

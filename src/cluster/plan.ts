@@ -3,28 +3,29 @@ import { listOf } from '../config/load.js';
 import type { Config } from '../../contracts/config/config.js';
 import { LEGACY_SOCKET } from '../../contracts/bridge/legacy.js';
 import { natsUrl, type NatsServer } from './broker.js';
+import { defined } from '../defined.js';
 import { common, isInherited, pick } from './environment.js';
 import { inboxPrefix, type NATS_USERS } from './secrets.js';
 import type { ClusterPaths } from './paths.js';
 
 export type Role = 'broker' | 'standin' | 'api' | 'worker' | 'bridge';
 
-/** A process as the supervisor starts it. */
+/** How the supervisor starts a process. */
 export interface ProcessSpec {
   readonly name: string;
   readonly role: Role;
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Where it listens, if it does. */
+  /** Where the process listens. */
   readonly address?: string;
-  /** How long it may take to end after SIGTERM; past it, its group is killed. */
+  /** Time to end after SIGTERM. The supervisor then kills the process group. */
   readonly graceMs: number;
-  /** Its end with exit code 0 is what somebody asked it for: it is not started again. */
+  /** Exit code 0 means that a client shut the process down. The supervisor does not restart it. */
   readonly mayEnd?: true;
 }
 
-/** The scripts that the processes run. */
+/** The files that the processes are started from. */
 export interface Entries {
   readonly api: string;
   readonly worker: string;
@@ -33,21 +34,21 @@ export interface Entries {
   readonly natsConf: string;
 }
 
-/** All that is decided before anything starts. */
+/** Everything that is decided before the first process starts. */
 export interface Plan {
   readonly config: Config;
   readonly paths: ClusterPaths;
-  /** What the processes' environments are taken from. */
+  /** The source of the processes' environments. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly entries: Entries;
-  /** The broker that we run; undefined when KSI_NATS_URL names one. */
+  /** Absent when KSI_NATS_URL names an external broker. */
   readonly broker?: {
     readonly executable: string;
-    /** One, or the three of a cluster. */
+    /** One or three. */
     readonly servers: readonly NatsServer[];
-    /** With which the servers of a cluster know each other. */
+    /** Authenticates the servers of a cluster to each other. */
     readonly routeSecret: string;
-    /** Of its store; empty: it is not encrypted. */
+    /** Of the store. Empty without encryption. */
     readonly encryptionKey: string;
     readonly keys: Readonly<Record<(typeof NATS_USERS)[number], string>>;
   };
@@ -87,7 +88,7 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   command: process.execPath,
   args: ['--enable-source-maps', plan.entries.worker],
   env: {
-    // Claude needs what the operator gave for it, whatever it is called; the worker itself passes on an allow-list.
+    // Claude may need any of the operator's variables. The worker passes only an allow-list on to it.
     ...pick(plan.env, (name) => isInherited(name) && !(plan.standinPort !== undefined && CLAUDES_OWN.test(name))),
     ...ksiEnv(plan, 'worker', n),
     ...metricsPort(plan, n),
@@ -96,7 +97,7 @@ export const workerSpec = (plan: Plan, n: number): ProcessSpec => ({
   graceMs: (plan.config.KSI_DRAIN_S + 15) * 1000,
 });
 
-/** The bridge for clients of the old daemon, where one is asked for: a client of the first API. */
+/** The bridge for clients of the old daemon. Undefined unless KSI_BRIDGE enables it. */
 export function bridgeSpec(plan: Plan): ProcessSpec | undefined {
   const { config, paths, env, entries } = plan;
   if (config.KSI_BRIDGE === 0) return undefined;
@@ -123,16 +124,14 @@ export function bridgeSpec(plan: Plan): ProcessSpec | undefined {
 function ksiEnv(plan: Plan, role: 'api' | 'worker', n: number): Env {
   const { config, paths } = plan;
   const user = role === 'api' ? role : (`worker-${n}` as const);
-  const own = plan.broker === undefined;
-  const credentials = own ? config.KSI_NATS_CREDENTIALS : paths.seed(user);
-  const inbox = own ? config.KSI_NATS_INBOX : inboxPrefix(user);
-  return {
+  const external = plan.broker === undefined;
+  return defined({
     KSI_DIR: paths.dir,
     KSI_PROCESS: `${role}-${n}`,
     KSI_NATS_URL: natsUrl(plan),
-    ...(credentials === undefined ? {} : { KSI_NATS_CREDENTIALS: credentials }),
-    ...(inbox === undefined ? {} : { KSI_NATS_INBOX: inbox }),
-  };
+    KSI_NATS_CREDENTIALS: external ? config.KSI_NATS_CREDENTIALS : paths.seed(user),
+    KSI_NATS_INBOX: external ? config.KSI_NATS_INBOX : inboxPrefix(user),
+  });
 }
 
 function metricsPort(plan: Plan, n: number): Env {
@@ -143,13 +142,13 @@ function metricsPort(plan: Plan, n: number): Env {
 
 const CLAUDES_OWN = /^(ANTHROPIC|CLAUDE)_/;
 
-/** In a demo nothing may reach a real model, whatever credentials the operator's shell holds. */
+/** A demo must not reach a real model, even if the operator's shell has credentials. */
 const standinEnv = (plan: Plan): Env =>
   plan.standinPort === undefined
     ? {}
     : { ANTHROPIC_BASE_URL: `http://127.0.0.1:${plan.standinPort}`, ANTHROPIC_API_KEY: 'sk-ant-demo-not-a-key' };
 
-/** Variables by which Claude signs in. */
+/** Variables that sign Claude in. */
 export const SIGN_INS = [
   'ANTHROPIC_API_KEY',
   'ANTHROPIC_AUTH_TOKEN',
@@ -159,6 +158,6 @@ export const SIGN_INS = [
   'CLAUDE_CODE_USE_VERTEX',
 ] as const;
 
-/** Whether the worker is told how Claude signs in. */
+/** Whether the environment signs Claude in. */
 export const hasClaudeCredentials = (env: Plan['env'], config: Config): boolean =>
   [...SIGN_INS, ...listOf(config.KSI_CLAUDE_ENV)].some((name) => (env[name] ?? '') !== '');

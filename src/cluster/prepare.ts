@@ -22,7 +22,7 @@ import {
 
 const LOOPBACK = '127.0.0.1';
 
-/** The scripts of this build. */
+/** The entry points of this build. */
 export function builtEntries(): Entries {
   const here = dirname(fileURLToPath(import.meta.url));
   return {
@@ -35,10 +35,10 @@ export function builtEntries(): Entries {
 }
 
 /**
- * Decides ports and makes what must exist before the first process: folders, token, the broker's users.
- * @param options.natsServer the executable; ignored when KSI_NATS_URL names a broker.
- * @throws {ConfigError} for TLS that lacks a part, or a key that can't be read.
- * @throws {ClusterError} `port_taken` when an API couldn't listen, `other_broker` when the folder's broker is of another size.
+ * Chooses ports, and creates what the first process needs: folders, the token and the broker's users.
+ * @param options.natsServer path of the executable; ignored if KSI_NATS_URL names an external broker
+ * @throws {ConfigError} if the TLS options are incomplete or the encryption key cannot be read
+ * @throws {ClusterError} `port_taken` if an API could not listen, `other_broker` if the folder has the state of a broker of another size
  */
 export async function prepare(options: {
   config: Config;
@@ -55,7 +55,7 @@ export async function prepare(options: {
   const plan = { config, env, entries, paths, ...(demo ? { standinPort: await freePort(LOOPBACK) } : {}) };
   if (config.KSI_NATS_URL !== undefined) return plan;
   if (natsServer === undefined)
-    throw new ClusterError('no_nats_server', 'No nats-server was named. Set KSI_NATS_SERVER.');
+    throw new ClusterError('no_nats_server', 'KSI_NATS_SERVER is not set. Set it to the path of a nats-server.');
   checkBrokerState(paths, config);
   checkTls(config);
   await writeNatsConf(paths, config, await readFile(entries.natsConf, 'utf8'));
@@ -77,7 +77,7 @@ function checkTls(config: Config): void {
     throw new ConfigError(['KSI_NATS_TLS_CERT, KSI_NATS_TLS_KEY and KSI_NATS_TLS_CA: give all three, or none']);
 }
 
-/** Makes the workers' and agents' keys, and the configuration that names them. */
+/** Creates the keys of workers and agents, and the configuration that names them. */
 async function writeNatsConf(paths: ClusterPaths, config: Config, conf: string): Promise<void> {
   const rendered = renderNatsConf(conf, {
     workers: await ensureWorkerUsers(paths),
@@ -93,8 +93,8 @@ async function checkApiPorts(config: Config): Promise<void> {
     if (port > 65_535 || !(await isPortFree(config.KSI_HOST, port)))
       throw new ClusterError(
         'port_taken',
-        `Port ${port} on ${config.KSI_HOST} is taken by another program, and api-${n + 1} needs it. ` +
-          `Set KSI_PORT to another one (now ${config.KSI_PORT}), for example: KSI_PORT=${config.KSI_PORT + 100} make up`,
+        `api-${n + 1} needs port ${port} on ${config.KSI_HOST}, but another program uses it. ` +
+          `Set KSI_PORT (now ${config.KSI_PORT}) to another port, for example: KSI_PORT=${config.KSI_PORT + 100} make up`,
       );
   }
 }
@@ -103,6 +103,7 @@ function findUpwards(from: string, name: string): string {
   const path = join(from, name);
   if (existsSync(path)) return path;
   const parent = dirname(from);
-  if (parent === from) throw new ClusterError('internal', `${name} is not found above the built files`);
+  if (parent === from)
+    throw new ClusterError('internal', `${name} is missing above the built files. Install KSI again.`);
   return findUpwards(parent, name);
 }

@@ -13,8 +13,8 @@ import type { StartMessage } from './start-message.js';
 import { Supervisor, type ClusterStatus } from './supervisor.js';
 
 /**
- * The supervisor process, which `ksi up` starts detached: `main.js [--demo]`. Until the cluster is ready it lives and dies with `ksi up`
- * (their pipe); from then on it ends by `ksi down`, SIGTERM, SIGINT or SIGQUIT, each of which stops the cluster in order.
+ * The supervisor, `main.js [--demo]`, which `ksi up` starts detached. If `ksi up` ends before the cluster is ready, so does the supervisor: the
+ * pipe between them closes. Afterwards `ksi down`, SIGTERM, SIGINT or SIGQUIT end it. In each case it first stops the cluster in order.
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
@@ -22,7 +22,11 @@ async function main(): Promise<void> {
   const paths = clusterPaths(config.KSI_DIR);
   await makeFolders(paths);
   const me = identify(process.pid);
-  if (me === undefined) throw new ClusterError('internal', 'This system does not tell when a process was started.');
+  if (me === undefined)
+    throw new ClusterError(
+      'internal',
+      'KSI cannot run on this system, because it does not report when a process started.',
+    );
   const holder = lockFolder(paths.claim, me);
   if (holder !== undefined) return tell({ taken: holder.pid });
 
@@ -52,14 +56,14 @@ async function main(): Promise<void> {
   const control = new ControlServer(paths.socket, (request, report) => answer(supervisor, request, report));
   await control.start();
   try {
-    // Asked to stop before anybody listened.
+    // `ksi up` may have ended before the listener above was added.
     if (!process.connected) await stop('ksi up is gone');
     await supervisor.start(progress);
     tell({ ready: supervisor.status() });
     await ended;
   } finally {
     await supervisor.stop(() => undefined);
-    // Answers of the stop itself go out first.
+    // Let the control server write its answer to `down` first.
     await nextTurn();
     await control.stop();
   }
@@ -94,7 +98,7 @@ async function answer(
   return supervisor.status();
 }
 
-/** `ksi up` may have gone away. */
+/** Does nothing if `ksi up` has ended. */
 function tell(message: StartMessage): void {
   if (process.connected) process.send?.(message, () => undefined);
 }

@@ -11,16 +11,16 @@ import { workerKey } from './worker-keys.js';
 
 /** The users of nats.conf that every cluster has. */
 export const NATS_USERS = ['api', 'observer', 'operator'] as const;
-/** Those, one for each worker process, and one for each agent that connects to the broker itself. */
+/** Also a user for each worker process, and for each agent that connects to the broker itself. */
 export type NatsUser = (typeof NATS_USERS)[number] | `worker-${number}` | `agent-${string}`;
 
-/** Each user has an inbox prefix of its own. */
+/** Each user has its own inbox prefix, so that it cannot read the replies to another. */
 export const inboxPrefix = (user: NatsUser): string => `_INBOX_${user}`;
 
-/** The agents that have a user of their own, each once. */
+/** The agents with their own broker user, without duplicates. */
 export const agentsOf = (config: Config): string[] => [...new Set(listOf(config.KSI_NATS_AGENTS))];
 
-/** Makes the folder of a cluster, readable by its user alone. */
+/** Creates a cluster's folders. Only the current user can read them. */
 export async function makeFolders(paths: ClusterPaths): Promise<void> {
   for (const folder of [paths.dir, paths.logs, paths.nats]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -28,18 +28,18 @@ export async function makeFolders(paths: ClusterPaths): Promise<void> {
   }
 }
 
-/** Makes the API's bearer token at the first call; 256 random bits. */
+/** Creates the API's bearer token unless it exists. */
 export async function ensureToken(paths: ClusterPaths): Promise<void> {
   await writeOnce(paths.token, () => randomBytes(32).toString('base64url'));
 }
 
-/** Makes, at the first call, what the nats-servers of a cluster show each other: one that is none of ours could read and write everything. */
+/** Creates, unless it exists, the secret of the connections between nats-servers. Whoever has it can read and write everything. */
 export const ensureRouteSecret = (paths: ClusterPaths): Promise<string> =>
   writeOnce(join(paths.nats, 'route.secret'), () => randomBytes(32).toString('base64url'));
 
 const LEAST_KEY_CHARS = 32;
 
-/** @param file undefined: the store is not encrypted. @returns the key, or nothing. @throws {ConfigError} */
+/** @returns '', which means no encryption, if `file` is undefined @throws {ConfigError} */
 export async function readEncryptionKey(file: string | undefined): Promise<string> {
   if (file === undefined) return '';
   const fault = (what: string): ConfigError =>
@@ -48,11 +48,11 @@ export async function readEncryptionKey(file: string | undefined): Promise<strin
     throw fault((error as Error).message);
   });
   if (key.trim().length < LEAST_KEY_CHARS)
-    throw fault(`holds fewer than ${LEAST_KEY_CHARS} characters. Make one: openssl rand -base64 32`);
+    throw fault(`the key has fewer than ${LEAST_KEY_CHARS} characters. Create one with: openssl rand -base64 32`);
   return key.trim();
 }
 
-/** Makes the seeds of the users that every cluster has, at the first call. @returns their public keys, which the broker is told. */
+/** Creates the seeds of the users that every cluster has, unless they exist. @returns their public keys */
 export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<(typeof NATS_USERS)[number], string>> {
   return {
     api: await ensureKey(paths, 'api'),
@@ -61,7 +61,7 @@ export async function ensureNatsUsers(paths: ClusterPaths): Promise<Record<(type
   };
 }
 
-/** The same of the agents that have a user of their own. */
+/** Creates the seeds of the agents with their own user, unless they exist. */
 export async function ensureAgentUsers(paths: ClusterPaths, config: Config): Promise<BrokerUser[]> {
   const users: BrokerUser[] = [];
   for (const id of agentsOf(config)) users.push({ name: id, key: await ensureKey(paths, `agent-${id}`) });
@@ -73,7 +73,7 @@ async function ensureKey(paths: ClusterPaths, user: NatsUser): Promise<string> {
   return fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 }
 
-/** The workers that a cluster may ever have, with their public keys: the broker knows all from its start. */
+/** The users of all workers that a cluster can have. The broker reads its users only at its start, and workers are added later. */
 export async function ensureWorkerUsers(paths: ClusterPaths): Promise<BrokerUser[]> {
   const secret = await workersSecret(paths);
   return Array.from({ length: MOST_WORKERS }, (_, index) => {
@@ -82,10 +82,10 @@ export async function ensureWorkerUsers(paths: ClusterPaths): Promise<BrokerUser
   });
 }
 
-/** Makes the seed of a worker that is about to start. */
+/** Writes the seed of a worker that is about to start. */
 export async function ensureWorkerSeed(paths: ClusterPaths, name: `worker-${number}`): Promise<void> {
   const { seed } = workerKey(await workersSecret(paths), name);
-  // Not only once: one that was derived of a secret that is gone lets nobody in.
+  // Overwrite an existing seed: the broker rejects it if the secret has changed since.
   await writeFile(paths.seed(name), `${seed}\n`, { mode: 0o600 });
 }
 

@@ -1,10 +1,10 @@
 import type { SentError } from './errors.js';
 import type { ClusterStatus } from './supervisor.js';
 
-/** What a starting supervisor tells `ksi up` over their pipe. */
+/** A message from the starting supervisor to `ksi up`. */
 export type StartMessage =
   | { readonly progress: string }
   | { readonly ready: ClusterStatus }
   | { readonly failed: SentError }
-  /** Another supervisor runs this cluster. */
+  /** The pid of another supervisor that runs this cluster. */
   | { readonly taken: number };

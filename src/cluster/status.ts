@@ -3,7 +3,7 @@ import { ClusterError } from './errors.js';
 import { clusterPaths } from './paths.js';
 import type { ClusterStatus } from './supervisor.js';
 
-/** @returns undefined when the folder's cluster doesn't run. */
+/** @returns undefined if the folder's cluster does not run */
 export async function clusterStatus(dir: string, signal?: AbortSignal): Promise<ClusterStatus | undefined> {
   try {
     return await askSupervisor(clusterPaths(dir).socket, { op: 'status' }, { signal });

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config/config.js';
+import { defined } from '../defined.js';
 import { DiskRoom, dataFolders } from '../process/disk-room.js';
 import { signal } from '../process/end.js';
 import { endOfFile } from '../process/file-end.js';
@@ -12,7 +13,16 @@ import { apiUrls, writeJson, type Endpoints } from './endpoints.js';
 import { ClusterError } from './errors.js';
 import { membership, recordProcesses, type RecordedProcess } from './leftovers.js';
 import { ManagedProcess, type ProcessStatus } from './managed-process.js';
-import { apiPort, apiSpec, bridgeSpec, standinSpec, workerSpec, type Plan, type ProcessSpec } from './plan.js';
+import {
+  apiPort,
+  apiSpec,
+  bridgeSpec,
+  standinSpec,
+  workerSpec,
+  type Plan,
+  type ProcessSpec,
+  type Role,
+} from './plan.js';
 import { untilListening, untilReady } from './readiness.js';
 import { agentsOf, ensureWorkerSeed, inboxPrefix, NATS_USERS } from './secrets.js';
 
@@ -22,25 +32,26 @@ export interface ClusterStatus {
   readonly uptime_s: number;
   readonly processes: readonly ProcessStatus[];
   readonly endpoints: Endpoints;
-  /** What it was started with. */
   readonly config: Config;
   readonly demo: boolean;
 }
 
-/** How long the cluster may take to answer `/readyz`. */
+/** For the whole start. */
 const READY_WITHIN_MS = 60_000;
-/** A process that ends so often before the cluster is ready will not get there. */
+/** The start fails when one process has ended this often. */
 const ENDS_BEFORE_GIVING_UP = 2;
 const LOG_LINES_SHOWN = 12;
 const RECORD_AGAIN_MS = 2_000;
-/** The longest before a process that ended on a full disk is started again. */
+/** The longest backoff while a disk is full. */
 const FULL_DISK_PAUSE_MS = 4_000;
 
-/** Runs the processes of one cluster: broker, stand-in, APIs, workers, the bridge. */
+/** The bridge is a client of the APIs. */
+const STOP_ORDER: readonly Role[] = ['bridge', 'worker', 'api', 'standin', 'broker'];
+
+/** Runs the processes of one cluster: broker, stand-in, APIs, workers and the bridge. */
 export class Supervisor {
   readonly #plan: Plan;
-  /** The id of the cluster's folder. */
-  readonly #folder: string;
+  readonly #folderId: string;
   readonly #log: Logger;
   readonly #disk: DiskRoom;
   readonly #startedAt = performance.now();
@@ -56,14 +67,14 @@ export class Supervisor {
 
   constructor(plan: Plan, log: Logger) {
     this.#plan = plan;
-    this.#folder = folderId(plan.paths.dir);
+    this.#folderId = folderId(plan.paths.dir);
     this.#log = log;
     this.#disk = new DiskRoom(dataFolders(plan.paths.dir));
   }
 
   /**
-   * Starts everything and resolves when every API is ready. A failed start stops what it started.
-   * @throws {ClusterError} that names the process and shows the end of its log.
+   * Starts everything, and resolves when every API is ready. If one process fails, it stops the others.
+   * @throws {ClusterError} with the process's name and the end of its log
    */
   start(progress: (text: string) => void): Promise<void> {
     this.#started ??= this.#start(progress).catch(async (error: unknown) => {
@@ -73,7 +84,7 @@ export class Supervisor {
     return this.#started;
   }
 
-  /** Workers first, which let their runs finish; then the APIs; the broker last. Idempotent. */
+  /** Stops the workers, which may finish their runs, then the APIs, and the broker last. Idempotent. */
   stop(progress: (text: string) => void): Promise<void> {
     this.#stopped ??= this.#stop(progress);
     return this.#stopped;
@@ -85,13 +96,13 @@ export class Supervisor {
     return this.#scaling;
   }
 
-  /** Starts the bridge again that a client has shut down; one that runs is left alone. @throws {ClusterError} */
+  /** Restarts the bridge after a client has shut it down. Does nothing if it runs. @throws {ClusterError} */
   bridge(progress: (text: string) => void): Promise<void> {
     this.#scaling = this.#scaling.then(() => this.#restartBridge(progress));
     return this.#scaling;
   }
 
-  /** nats-server opens its log file again at SIGUSR1. KSI's own processes notice by themselves that theirs was renamed. */
+  /** Makes each nats-server reopen its log file. KSI's own processes notice by themselves that theirs was renamed. */
   reopenBrokerLogs(): void {
     for (const { spec, identity } of this.#processes)
       if (spec.role === 'broker' && identity !== undefined) signal(identity.pid, 'SIGUSR1');
@@ -114,7 +125,7 @@ export class Supervisor {
     const failed = new Promise<never>((_, reject) => {
       this.#failStart = reject;
     });
-    // Not only the race below may look at it.
+    // The rejection may come after the race below has ended.
     failed.catch(() => undefined);
     const deadline = AbortSignal.timeout(READY_WITHIN_MS);
     await Promise.race([this.#startAll(AbortSignal.any([deadline, this.#aborted.signal]), progress), failed]);
@@ -142,7 +153,7 @@ export class Supervisor {
     await this.#startBridge(signal, progress);
   }
 
-  /** All servers at once: one of a cluster is ready only when most of them are there and have elected a leader. */
+  /** Starts all servers at once, because none is ready before a majority has elected a leader. */
   async #startBroker(signal: AbortSignal, progress: (text: string) => void): Promise<void> {
     const specs = brokerSpecs(this.#plan);
     if (specs.length === 0) return;
@@ -187,7 +198,7 @@ export class Supervisor {
     const { ready, said } = await untilReady(url, signal);
     if (ready) return;
     if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
-    const what = `${managed.spec.name} was not ready within ${READY_WITHIN_MS / 1000} s; ${url} said last: ${said}`;
+    const what = `${managed.spec.name} was not ready within ${READY_WITHIN_MS / 1000} s. The last answer of ${url}: ${said}`;
     throw new ClusterError('not_ready', `${what}\n${await logOf(managed)}`);
   }
 
@@ -200,7 +211,7 @@ export class Supervisor {
     const managed = new ManagedProcess({
       spec: {
         ...spec,
-        env: { ...spec.env, ...membership(this.#folder, spec.name), KSI_LOG_FILE: this.#plan.paths.log(spec.name) },
+        env: { ...spec.env, ...membership(this.#folderId, spec.name), KSI_LOG_FILE: this.#plan.paths.log(spec.name) },
       },
       logFile: this.#plan.paths.log(spec.name),
       log: this.#log,
@@ -212,7 +223,7 @@ export class Supervisor {
     return managed;
   }
 
-  /** What ends because its disk is full goes on soon after there is room. */
+  /** Processes that ended because of a full disk restart soon after there is space. */
   #longestPauseMs(): number {
     const longest = this.#plan.config.KSI_RESTART_MAX_S * 1_000;
     return this.#disk.full() === undefined ? longest : Math.min(longest, FULL_DISK_PAUSE_MS);
@@ -235,28 +246,24 @@ export class Supervisor {
     this.#aborted.abort();
     this.#failStart = undefined;
     await this.#watching;
-    const stopAll = async (role: ProcessSpec['role'], what: (names: string) => string): Promise<void> => {
+    for (const role of STOP_ORDER) {
       const ending = this.#processes.filter((managed) => managed.spec.role === role);
-      if (ending.length === 0) return;
-      progress(what(ending.map(({ spec }) => spec.name).join(', ')));
+      if (ending.length === 0) continue;
+      const names = ending.map(({ spec }) => spec.name).join(', ');
+      progress(`stopping ${names}${role === 'worker' ? this.#drainNote() : ''}`);
       await Promise.all(ending.map((managed) => managed.stop()));
-    };
-    // A client of the others.
-    await stopAll('bridge', (names) => `stopping ${names}`);
-    const drain = this.#plan.config.KSI_DRAIN_S;
-    await stopAll('worker', (names) => `stopping ${names}; running tasks may finish for up to ${drain} s`);
-    await stopAll('api', (names) => `stopping ${names}`);
-    await stopAll('standin', (names) => `stopping ${names}`);
-    await stopAll('broker', (names) => `stopping ${names}`);
+    }
     this.#record();
-    // What it names is no more.
     await rm(this.#plan.paths.endpoints, { force: true });
     this.#state = 'stopped';
   }
 
   async #scale(workers: number, progress: (text: string) => void): Promise<void> {
     if (this.#state !== 'ready')
-      throw new ClusterError('not_ready', 'The cluster is not ready to be scaled; try again.');
+      throw new ClusterError(
+        'not_ready',
+        'Cannot change the number of workers before the cluster is ready. Try again.',
+      );
     const present = this.#processes.filter(({ spec }) => spec.role === 'worker');
     const numbers = new Set(present.map(({ spec }) => spec.name));
     for (const n of range(1, workers)) {
@@ -266,11 +273,14 @@ export class Supervisor {
     }
     const kept = new Set(range(1, workers).map((n) => `worker-${n}`));
     const surplus = present.filter(({ spec }) => !kept.has(spec.name));
-    for (const { spec } of surplus)
-      progress(`stopping ${spec.name}; its tasks may finish for up to ${this.#plan.config.KSI_DRAIN_S} s`);
+    for (const { spec } of surplus) progress(`stopping ${spec.name}${this.#drainNote()}`);
     await Promise.all(surplus.map((managed) => managed.stop()));
     for (const managed of surplus) this.#processes.splice(this.#processes.indexOf(managed), 1);
     this.#record();
+  }
+
+  #drainNote(): string {
+    return `; running tasks may finish for up to ${this.#plan.config.KSI_DRAIN_S} s`;
   }
 
   #record(): void {
@@ -281,8 +291,8 @@ export class Supervisor {
       recordProcesses(this.#plan.paths, recorded);
       if (this.#state === 'ready') writeJson(this.#plan.paths.endpoints, this.#endpoints());
     } catch (error) {
-      // A full disk must not end what runs.
-      this.#log.error({ err: error }, 'could not record the processes; trying again');
+      // A full disk must not end the supervisor.
+      this.#log.error({ err: error, retry_ms: RECORD_AGAIN_MS }, 'could not record the running processes; retrying');
       if (this.#recording !== undefined) return;
       this.#recording = setTimeout(() => {
         this.#recording = undefined;
@@ -305,7 +315,7 @@ export class Supervisor {
     );
     return {
       dir: paths.dir,
-      folder: this.#folder,
+      folder: this.#folderId,
       ...first,
       apis,
       token_file: config.KSI_TOKEN_FILE ?? paths.token,
@@ -320,17 +330,14 @@ export class Supervisor {
         credentials: Object.fromEntries(users.map((user) => [user, paths.seed(user)])),
         inboxes: Object.fromEntries(users.map((user) => [user, inboxPrefix(user)])),
       },
-      ...bridgeOf(this.#plan),
-      ...(standinPort === undefined ? {} : { standin: `http://127.0.0.1:${standinPort}` }),
+      ...defined({
+        bridge: bridgeSpec(this.#plan)?.address,
+        standin: standinPort === undefined ? undefined : `http://127.0.0.1:${standinPort}`,
+      }),
       logs: paths.logs,
       pids: Object.fromEntries([['supervisor', process.pid], ...pids]),
     };
   }
-}
-
-function bridgeOf(plan: Plan): Pick<Endpoints, 'bridge'> {
-  const address = bridgeSpec(plan)?.address;
-  return address === undefined ? {} : { bridge: address };
 }
 
 const range = (from: number, to: number): number[] =>
@@ -338,6 +345,7 @@ const range = (from: number, to: number): number[] =>
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
+/** The end of the process's log, for an error message. */
 async function logOf(managed: ManagedProcess): Promise<string> {
   const end = await endOfFile(managed.logFile, LOG_LINES_SHOWN);
   return end === '' ? `Its log, ${managed.logFile}, is empty.` : `The end of its log, ${managed.logFile}:\n${end}`;

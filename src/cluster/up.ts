@@ -18,22 +18,22 @@ import type { ClusterStatus } from './supervisor.js';
 
 export interface UpOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** With the stand-in for the Messages API in the place of a model. */
+  /** Use the Messages API stand-in instead of a model. */
   readonly demo: boolean;
   readonly progress: (text: string) => void;
-  /** Aborted: what was started is stopped again. */
+  /** An abort stops everything that was started. */
   readonly signal: AbortSignal;
 }
 
 export interface UpResult {
   readonly status: ClusterStatus;
-  /** False when it ran already. */
+  /** False if the cluster was running already. */
   readonly started: boolean;
 }
 
 /**
- * Makes sure that the cluster of KSI_DIR runs and is ready; one that runs already gets as many workers as are asked for.
- * @throws {ConfigError | ClusterError}; then nothing that it started is left running.
+ * Starts the cluster of KSI_DIR and waits until it is ready. If it runs already, only the number of workers changes.
+ * @throws {ConfigError | ClusterError} after stopping everything that it started
  */
 export async function up(options: UpOptions): Promise<UpResult> {
   const config = readConfig(options.env);
@@ -50,12 +50,11 @@ export async function up(options: UpOptions): Promise<UpResult> {
   signal.throwIfAborted();
   const status = await launch(paths, { KSI_NATS_SERVER: server, KSI_BWRAP: bubblewrap }, options);
   if (status !== undefined) return { status, started: true };
-  // Another `up` was faster by a moment.
-  const other = await othersCluster(paths, options);
+  const other = await concurrentCluster(paths, options);
   return { status: await adapt(other, config, paths, options), started: false };
 }
 
-/** @returns undefined when no supervisor listens. */
+/** @returns undefined if no supervisor listens */
 async function runningCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus | undefined> {
   try {
     return await askSupervisor(paths.socket, { op: 'ready' }, options);
@@ -65,24 +64,24 @@ async function runningCluster(paths: ClusterPaths, options: UpOptions): Promise<
   }
 }
 
-const OTHERS_SOCKET_WITHIN_MS = 15_000;
+const CONCURRENT_START_MS = 15_000;
 
-/** The other supervisor has claimed the folder, and listens in a moment. */
-async function othersCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus> {
-  const deadline = performance.now() + OTHERS_SOCKET_WITHIN_MS;
+/** Waits for the cluster that a concurrent `up` starts. Its supervisor has the folder's lock, but may not listen yet. */
+async function concurrentCluster(paths: ClusterPaths, options: UpOptions): Promise<ClusterStatus> {
+  const deadline = performance.now() + CONCURRENT_START_MS;
   for (;;) {
     const status = await runningCluster(paths, options);
     if (status !== undefined) return status;
     if (performance.now() > deadline)
       throw new ClusterError(
         'not_answering',
-        `Another \`up\` in ${paths.dir} does not answer. See ${paths.log('supervisor')}, and run \`make down\`.`,
+        `Another \`up\` is starting the cluster in ${paths.dir}, but its supervisor does not answer. See ${paths.log('supervisor')}, and run \`make down\`.`,
       );
     await sleep(100, undefined, { signal: options.signal });
   }
 }
 
-/** What a running cluster need not have in common with what is asked for, besides the workers, whose number can change. */
+/** Variables that may differ from those of the running cluster. Only the number of workers can change while it runs. */
 const NOT_COMPARED = new Set(['KSI_DIR', 'KSI_NATS_SERVER', 'KSI_WORKERS', 'KSI_LOG_LEVEL']);
 
 async function adapt(
@@ -91,28 +90,28 @@ async function adapt(
   paths: ClusterPaths,
   options: UpOptions,
 ): Promise<ClusterStatus> {
-  const asked = Object.entries(config).filter(([name]) => (options.env[name] ?? '') !== '');
-  const other = asked.filter(
-    ([name, value]) => !NOT_COMPARED.has(name) && running.config[name as keyof Config] !== value,
-  );
-  const differences = other.map(
-    ([name, value]) => `${name}=${String(value)} (now ${String(running.config[name as keyof Config])})`,
-  );
+  const isSet = (name: string): boolean => (options.env[name] ?? '') !== '';
+  const differences = Object.entries(config).flatMap(([name, value]) => {
+    const now = running.config[name as keyof Config];
+    return !isSet(name) || NOT_COMPARED.has(name) || now === value
+      ? []
+      : [`${name}=${String(value)} (now ${String(now)})`];
+  });
   if (options.demo && !running.demo) differences.push('a demo');
   if (differences.length > 0)
     throw new ClusterError(
       'needs_restart',
-      `The cluster runs already, and can't change to ${differences.join(', ')} while it does. \`make down\` first.`,
+      `A running cluster cannot change to ${differences.join(', ')}. Run \`make down\`, then \`make up\`.`,
     );
   const bridge = running.processes.find(({ role }) => role === 'bridge');
   if (config.KSI_BRIDGE === 1 && bridge?.state === 'stopped')
     await askSupervisor(paths.socket, { op: 'bridge' }, options);
   const workers = running.processes.filter(({ role }) => role === 'worker').length;
-  const wanted = (options.env['KSI_WORKERS'] ?? '') === '' ? workers : config.KSI_WORKERS;
+  const wanted = isSet('KSI_WORKERS') ? config.KSI_WORKERS : workers;
   return wanted === workers ? running : askSupervisor(paths.socket, { op: 'scale', workers: wanted }, options);
 }
 
-/** Starts the supervisor and sees it through its start. @returns undefined when another one runs the cluster. */
+/** Starts the supervisor and waits until the cluster is ready. @returns undefined if another supervisor runs the cluster */
 async function launch(
   paths: ClusterPaths,
   executables: Readonly<Record<string, string | undefined>>,
@@ -127,7 +126,7 @@ async function launch(
   });
   closeSync(log);
   const gone = once(child, 'exit');
-  // The end of the pipe is the supervisor's word to stop what it has begun.
+  // A supervisor whose pipe closes during the start stops the cluster.
   const abort = (): void => {
     if (child.connected) child.disconnect();
   };
@@ -151,16 +150,15 @@ async function launch(
 
 type Outcome = Exclude<StartMessage, { progress: string }>;
 
-/** @returns undefined when it ended, or the pipe did, without a word. */
+/** @returns undefined if the supervisor ended, or closed the pipe, without a message */
 function firstOutcome(child: ChildProcess, progress: (text: string) => void): Promise<Outcome | undefined> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('disconnect', () => resolve(undefined));
     child.once('exit', () => resolve(undefined));
-    child.on('message', (message) => {
-      const said = message as StartMessage;
-      if ('progress' in said) progress(said.progress);
-      else resolve(said);
+    child.on('message', (message: StartMessage) => {
+      if ('progress' in message) progress(message.progress);
+      else resolve(message);
     });
   });
 }

@@ -1,9 +1,9 @@
-/** A place that the machine gets its Debian packages from. */
+/** A source of the machine's Debian packages. */
 export interface AptSource {
   readonly uri: string;
   readonly suites: readonly string[];
   readonly components: readonly string[];
-  /** The keyring that its signatures are checked with; apt's own when absent. */
+  /** The keyring that verifies its signatures; apt's default when absent. */
   readonly signedBy?: string;
 }
 
@@ -22,7 +22,7 @@ export function parseDeb822(text: string): AptSource[] {
         uri,
         suites: words('suites'),
         components: words('components'),
-        // A key may stand in the file itself; only files can be handed on in a list line.
+        // An inline key cannot be written into a list line; a path can.
         ...(signedBy?.startsWith('/') === true ? { signedBy } : {}),
       }));
     });
@@ -63,10 +63,7 @@ export function parseList(text: string): AptSource[] {
   });
 }
 
-/**
- * Where the distribution itself comes from, among all sources: the one that serves its release's own suite, with `main`.
- * @param codename as in /etc/os-release (`bookworm`).
- */
+/** The source of the distribution's own packages. @param codename of the release, as in /etc/os-release (`bookworm`) */
 export const mirrorOf = (sources: readonly AptSource[], codename: string): AptSource | undefined =>
   sources.find((source) => source.suites.includes(codename) && source.components.includes('main')) ??
   sources.find((source) => /\/debian\/?$/.test(source.uri) && source.components.includes('main'));

@@ -5,11 +5,11 @@ import { mirrorOf, parseDeb822, parseList, type AptSource } from './apt-sources.
 import { run } from './run.js';
 import { versionIn } from './version.js';
 
-/** An executable that is taken from a Debian package. */
+/** A Debian package with an executable. */
 export interface DebianPackage {
   readonly name: string;
   readonly executable: string;
-  /** The suites that are asked, in order. @param codename of the machine's own. */
+  /** The suites to try, in order. @param codename of the machine's release */
   readonly suites: (codename: string) => readonly string[];
   readonly isNewEnough: (version: string) => boolean;
 }
@@ -18,10 +18,10 @@ const UPDATE_TIMEOUT_MS = 120_000;
 const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
- * Gets an executable out of its Debian package, from the machine's own mirror, without root and without touching the machine's
- * apt: lists, cache and sources are in a temporary folder. apt checks the archive's signature and the package's hash as ever.
- * @param target where the executable is put.
- * @throws when this isn't a Debian or no suite has one; the message says what was tried.
+ * Downloads a package from the machine's Debian mirror and extracts its executable. Needs no root and does not change the machine's apt: lists,
+ * cache and sources are in a temporary folder. apt checks the archive's signature and the package's hash.
+ * @param target stores the extracted executable
+ * @throws if this is not a Debian or no suite has a suitable version; the message lists what was tried
  */
 export async function fetchFromDebian(
   wanted: DebianPackage,
@@ -35,11 +35,11 @@ export async function fetchFromDebian(
   try {
     const tried: string[] = [];
     for (const suite of wanted.suites(codename)) {
-      progress(`asking ${mirror.uri} for the ${name} package of ${suite}`);
+      progress(`looking for the ${name} package of ${suite} at ${mirror.uri}`);
       try {
         const version = await offered(work, mirror, suite, name, signal);
         if (version === undefined || !wanted.isNewEnough(version)) {
-          tried.push(`${suite} has ${version ?? 'none'}`);
+          tried.push(`${suite} has ${version ?? 'no such package'}`);
           continue;
         }
         const apt = aptOptions(work);
@@ -53,13 +53,13 @@ export async function fetchFromDebian(
         tried.push(`${suite}: ${(error as Error).message}`);
       }
     }
-    throw new Error(`${mirror.uri} has no ${name} that is new enough (${tried.join('; ')})`);
+    throw new Error(`${mirror.uri} has no recent enough ${name} (${tried.join('; ')})`);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
-/** The version that a suite has. */
+/** The package's version in a suite. */
 async function offered(
   work: string,
   mirror: AptSource,
@@ -84,7 +84,7 @@ const aptOptions = (work: string): string[] =>
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${join(work, 'lists')}`,
     `Dir::Cache=${join(work, 'cache')}`,
-    // Without these apt would fall back to an unsigned list, keep old ones, or change to a user that can't write here.
+    // By default apt accepts outdated lists after an error, and changes to a user that cannot write here.
     'APT::Update::Error-Mode=any',
     'APT::Sandbox::User=',
     'APT::Default-Release=',
@@ -101,12 +101,12 @@ async function executableIn(root: string, executable: string): Promise<string> {
     const names = await namesIn(join(root, folder));
     if (names.includes(executable)) return join(root, folder, executable);
   }
-  throw new Error(`the package holds no ${executable} executable`);
+  throw new Error(`the package does not contain the executable ${executable}`);
 }
 
 async function findMirror(): Promise<{ mirror: AptSource; codename: string }> {
   const release = await textOf('/etc/os-release');
-  if (!/^ID(_LIKE)?=.*debian/m.test(release)) throw new Error('this machine is no Debian (/etc/os-release)');
+  if (!/^ID(_LIKE)?=.*debian/m.test(release)) throw new Error('this machine does not run Debian (see /etc/os-release)');
   const codename = /^VERSION_CODENAME=["']?([a-z]+)/m.exec(release)?.[1] ?? '';
   const sources: AptSource[] = parseList(await textOf('/etc/apt/sources.list'));
   const folder = '/etc/apt/sources.list.d';
@@ -115,12 +115,12 @@ async function findMirror(): Promise<{ mirror: AptSource; codename: string }> {
     else if (name.endsWith('.list')) sources.push(...parseList(await textOf(join(folder, name))));
   }
   const mirror = mirrorOf(sources, codename);
-  if (mirror === undefined) throw new Error('/etc/apt names no mirror of Debian');
+  if (mirror === undefined) throw new Error('/etc/apt does not name a Debian mirror');
   return { mirror, codename };
 }
 
-/** None when there is no such folder. */
+/** @returns [] if there is no such folder */
 const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch((): string[] => []);
 
-/** '' when there is no such file. */
+/** @returns '' if there is no such file */
 const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');

@@ -9,7 +9,7 @@ import { PINNED_VERSION } from './version.js';
 const CONNECT_TIMEOUT_MS = 4_000;
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 
-/** The name of the release's archive for a platform; undefined when the project builds none. */
+/** The file name of the release's archive. Undefined if the project has none for the platform. */
 export function archiveName(platform: NodeJS.Platform, arch: string): string | undefined {
   const system = { linux: 'linux', darwin: 'darwin' }[platform as string];
   const machine = { x64: 'amd64', arm64: 'arm64' }[arch];
@@ -27,8 +27,10 @@ export function sumIn(sums: string, name: string): string | undefined {
 }
 
 /**
- * Downloads the pinned release from the project's own page and checks it by the release's SHA256SUMS (docs/adr/0008 says what that proves).
- * @throws when the page can't be reached within seconds, or the hash is wrong.
+ * Downloads the pinned release from the project's release page and checks it against the release's SHA256SUMS (docs/adr/0008 says what that
+ * proves).
+ * @param target stores the extracted executable
+ * @throws if the page cannot be reached within seconds or the hash is wrong
  */
 export async function fetchRelease(
   target: (executable: string) => Promise<void>,
@@ -44,10 +46,10 @@ export async function fetchRelease(
   try {
     const sums = await download(agent, `${page}/SHA256SUMS`, signal);
     const expected = sumIn(sums.toString('utf8'), name);
-    if (expected === undefined) throw new Error(`the release's SHA256SUMS does not name ${name}`);
+    if (expected === undefined) throw new Error(`the release's SHA256SUMS does not list ${name}`);
     const archive = await download(agent, `${page}/${name}`, signal);
     const actual = createHash('sha256').update(archive).digest('hex');
-    if (actual !== expected) throw new Error(`${name} has SHA-256 ${actual}, and not ${expected} as the release says`);
+    if (actual !== expected) throw new Error(`the SHA-256 of ${name} is ${actual}, but the release lists ${expected}`);
     await writeFile(join(work, name), archive);
     await run('tar', ['-xzf', name, '--strip-components=1'], { timeoutMs: 60_000, cwd: work, signal });
     await target(join(work, 'nats-server'));

@@ -7,7 +7,7 @@ import { fetchRelease } from './release.js';
 import { run } from './run.js';
 import { isNewEnough, MIN_VERSION, versionIn } from './version.js';
 
-/** Suites that may have a nats-server new enough, the one nearest to a stable machine first. */
+/** The most stable suite comes first. */
 const NATS_SERVER: DebianPackage = {
   name: 'nats-server',
   executable: 'nats-server',
@@ -21,17 +21,16 @@ export interface NatsServer {
 }
 
 export interface ResolveOptions {
-  /** KSI_NATS_SERVER, PATH, XDG_CACHE_HOME, HOME. */
+  /** With KSI_NATS_SERVER, PATH, XDG_CACHE_HOME and HOME. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Is told what takes long. */
+  /** Called before each slow step. */
   readonly progress?: (text: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Finds a nats-server that is new enough: KSI_NATS_SERVER, else the one on PATH, else the one that was fetched before, else
- * fetches one (docs/adr/0008).
- * @throws {ClusterError} that says all that was tried and what to do.
+ * Finds a nats-server that is new enough. Tries KSI_NATS_SERVER, PATH and the cache, in this order, and then downloads one (docs/adr/0008).
+ * @throws {ClusterError} that lists what was tried and says what to do
  */
 export async function resolveNatsServer(options: ResolveOptions): Promise<NatsServer> {
   const { env, signal, progress = () => undefined } = options;
@@ -39,14 +38,14 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<NatsSe
   if (named !== undefined && named !== '') return checkNamed(absolute(named));
   const tried: string[] = [];
   for (const folder of (env['PATH'] ?? '').split(delimiter).filter(Boolean)) {
-    const found = await look(join(folder, 'nats-server'));
+    const found = await probe(join(folder, 'nats-server'));
     if (found === undefined) continue;
     if (isNewEnough(found.version)) return found;
     tried.push(`${found.path} is ${found.version}`);
   }
   if (tried.length === 0) tried.push('PATH has no nats-server');
   const cached = cachePath(env);
-  const fetched = await look(cached);
+  const fetched = await probe(cached);
   if (fetched !== undefined && isNewEnough(fetched.version)) return fetched;
   const put = (executable: string): Promise<void> => install(executable, cached);
   for (const fetch of [
@@ -55,8 +54,8 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<NatsSe
   ]) {
     try {
       await fetch();
-      const server = await look(cached);
-      if (server === undefined) throw new Error('what was fetched does not run on this machine');
+      const server = await probe(cached);
+      if (server === undefined) throw new Error('the downloaded nats-server does not run on this machine');
       progress(`nats-server ${server.version} is now at ${server.path}`);
       return server;
     } catch (error) {
@@ -66,12 +65,12 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<NatsSe
   }
   throw new ClusterError(
     'no_nats_server',
-    `There is no nats-server ≥ ${MIN_VERSION}, and none could be fetched:\n${tried.map((text) => `  - ${text}`).join('\n')}\n` +
-      'Install one (https://nats.io/download) and name it with KSI_NATS_SERVER, or name a running one with KSI_NATS_URL.',
+    `Found no nats-server ≥ ${MIN_VERSION}, and could not download one:\n${tried.map((text) => `  - ${text}`).join('\n')}\n` +
+      'Install one (https://nats.io/download) and set KSI_NATS_SERVER to its path, or set KSI_NATS_URL to a running one.',
   );
 }
 
-/** Where the fetched one is kept: a cache folder of the user's, so that all clusters and checkouts share it. */
+/** The path of a downloaded executable, in the user's cache. All clusters and checkouts share it. */
 export function cachePath(env: ResolveOptions['env'], name = 'nats-server'): string {
   const xdg = env['XDG_CACHE_HOME'];
   const base = xdg?.startsWith('/') === true ? xdg : join(env['HOME'] ?? homedir(), '.cache');
@@ -79,22 +78,22 @@ export function cachePath(env: ResolveOptions['env'], name = 'nats-server'): str
 }
 
 async function checkNamed(path: string): Promise<NatsServer> {
-  const server = await look(path);
+  const server = await probe(path);
   if (server === undefined)
     throw new ClusterError(
       'nats_server_unusable',
-      `KSI_NATS_SERVER=${path} is no nats-server that runs here. Correct it, or unset it to have one found.`,
+      `KSI_NATS_SERVER=${path} is not a nats-server that runs on this machine. Correct the path, or unset KSI_NATS_SERVER to let KSI find one.`,
     );
   if (!isNewEnough(server.version))
     throw new ClusterError(
       'nats_server_unusable',
-      `KSI_NATS_SERVER=${path} is ${server.version}; KSI needs ${MIN_VERSION} or later. Name a newer one, or unset it to have one found.`,
+      `KSI_NATS_SERVER=${path} is version ${server.version}, but KSI needs ${MIN_VERSION} or later. Set it to a newer one, or unset it to let KSI find one.`,
     );
   return server;
 }
 
-/** @returns undefined when there is none at `path` or it doesn't run. */
-async function look(path: string): Promise<NatsServer | undefined> {
+/** @returns undefined if `path` is not a nats-server that runs on this machine */
+async function probe(path: string): Promise<NatsServer | undefined> {
   try {
     await access(path, constants.X_OK);
     const version = versionIn(await run(path, ['--version'], { timeoutMs: 10_000 }));
@@ -104,7 +103,7 @@ async function look(path: string): Promise<NatsServer | undefined> {
   }
 }
 
-/** Puts it in place by a rename: two that fetch at once do no harm, and nobody starts half of it. */
+/** Installs an executable by a rename, so that concurrent downloads do no harm and nobody starts a partial copy. */
 export async function install(executable: string, target: string): Promise<void> {
   const draft = `${target}.${process.pid}`;
   await mkdir(join(target, '..'), { recursive: true });

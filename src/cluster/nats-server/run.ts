@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 
-/** Runs a program to its end. @throws an Error with the end of its stderr. */
+/** Runs a program to its end. @returns its stdout @throws an Error with the last line of its stderr */
 export function run(
   program: string,
   args: readonly string[],
@@ -15,7 +15,7 @@ export function run(
         timeout: timeoutMs,
         maxBuffer: 16 * 1024 * 1024,
         encoding: 'utf8',
-        // What is read from the output must not depend on the user's language.
+        // Callers parse the output, so it must not depend on the user's language.
         env: { ...process.env, LC_ALL: 'C' },
         ...(cwd === undefined ? {} : { cwd }),
         ...(signal === undefined ? {} : { signal }),

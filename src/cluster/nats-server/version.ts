@@ -1,9 +1,9 @@
-/** What KSI needs of nats-server: atomic batches, schedules and this year's security fixes (docs/design/facts.md#nats-server-2-14-3). */
+/** The first version with atomic batches, schedules and this year's security fixes (docs/design/facts.md#nats-server-2-14-3). */
 export const MIN_VERSION = '2.14.3';
-/** What is downloaded where none is found. */
+/** The version to download. */
 export const PINNED_VERSION = '2.15.1';
 
-/** The version in what `nats-server --version` or a package list says, as `2.15.1`. */
+/** The version in the output of `nats-server --version` or in a package list, such as `2.15.1`. */
 export const versionIn = (text: string): string | undefined => /(?:^|[^\d.])v?(\d+\.\d+\.\d+)/.exec(text)?.[1];
 
 /** Negative when `a` is older than `b`. */
