@@ -66,7 +66,7 @@ describe('ksi up', () => {
     process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
     const up = await cluster.ksi(['up']);
     assert.equal(up.code, 0, up.stderr);
-    assert.match(up.stderr, /ending nats-1 .*left by a supervisor that is gone/);
+    assert.match(up.stderr, /ending nats-1 .*whose supervisor is gone/);
     assert.deepEqual(old.filter(isAlive), []);
     assert.equal((await readFile(join(cluster.dir, 'token'), 'utf8')).trim(), cluster.token);
   });
