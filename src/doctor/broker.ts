@@ -10,7 +10,7 @@ import { askConsumers, checkStreams, consumersFinding } from './streams.js';
 
 const { ok, warning, failed, skipped } = findingsOf('broker');
 
-/** The broker's streams and consumers against the contract. @param servers those that can be asked over HTTP. */
+/** Compares the broker's streams and consumers with the contract. @param servers those with HTTP monitoring; empty with an external broker */
 export async function* checkBroker(
   broker: Broker,
   config: Config,
@@ -20,10 +20,10 @@ export async function* checkBroker(
   yield isNewEnough(version)
     ? ok('version', `nats-server ${version} (${name})`)
     : failed('version', `nats-server ${version}`, `Use ${MIN_VERSION} or later.`);
-  const asked = askConsumers(broker, config);
+  const consumers = askConsumers(broker, config);
   const { findings, missing } = await checkStreams(broker, config, servers);
   yield* findings;
-  yield consumersFinding((await asked).filter(({ stream }) => !missing.has(stream)));
+  yield consumersFinding((await consumers).filter(({ stream }) => !missing.has(stream)));
   if (missing.size === 0) yield* checkContents(broker);
   else yield skipped('contents', 'streams are missing or do not answer', 'Fix the streams above and run this again.');
 }
@@ -34,11 +34,11 @@ async function* checkContents(broker: Broker): AsyncGenerator<Finding> {
   const runs = await forEach(sessions, (id) => lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(id)));
   const stuck = runs.filter((run) => run === undefined).length;
   yield stuck === 0
-    ? ok('sessions', `${sessions.length} have waiting tasks, each behind a run`)
+    ? ok('sessions', `${sessions.length} have waiting tasks, and each has a run`)
     : warning(
         'sessions',
-        `${stuck} have waiting tasks and no run`,
-        'APIs mend that every 10 s; if it stays, look into their logs: ksi logs',
+        `${stuck} have waiting tasks but no run`,
+        'The APIs repair this every 10 s. If it stays, see their logs: ksi logs',
       );
   const dead = await subjectsOf(broker, STREAM.dead, SUBJECT.deadAll);
   yield dead.length === 0
@@ -46,6 +46,6 @@ async function* checkContents(broker: Broker): AsyncGenerator<Finding> {
     : warning(
         'dead letters',
         `${dead.length} tasks were given up`,
-        'Look at them: ksi dead; put them back: ksi dead retry --all',
+        'List them: ksi dead. Retry them: ksi dead retry --all',
       );
 }

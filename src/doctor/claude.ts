@@ -9,29 +9,29 @@ import { hasClaudeCredentials } from '../cluster/plan.js';
 import { findingsOf, saying, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('claude');
-const VERSION_WITHIN_MS = 5_000;
+const VERSION_TIMEOUT_MS = 5_000;
 
-/** The executable that workers run, and whether they are told how it signs in. */
+/** Checks the executable that workers run, and its credentials. */
 export async function* checkClaude(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,
   demo: boolean,
 ): AsyncGenerator<Finding> {
-  const executable = config.KSI_CLAUDE_BIN ?? ofSdk();
+  const executable = config.KSI_CLAUDE_BIN ?? sdkExecutable();
   if (executable === undefined)
     yield failed(
       'executable',
-      `the Agent SDK brought none for ${process.platform}-${process.arch}`,
-      'Install again with optional packages: make install; or name one in KSI_CLAUDE_BIN.',
+      `the Agent SDK has not installed one for ${process.platform}-${process.arch}`,
+      'Install again with optional packages (make install), or set KSI_CLAUDE_BIN to an executable.',
     );
   else yield await versionOf(executable);
-  if (demo) yield ok('credentials', 'none are needed: this is a demo, its model a stand-in');
-  else if (hasClaudeCredentials(env, config)) yield ok('credentials', 'they are in the environment');
+  if (demo) yield ok('credentials', 'not needed: this is a demo with a stand-in for the model');
+  else if (hasClaudeCredentials(env, config)) yield ok('credentials', 'set in the environment');
   else
     yield warning(
       'credentials',
-      'neither here nor, if it was started from an environment like this, for the workers',
-      'Set ANTHROPIC_API_KEY (or CLAUDE_CODE_OAUTH_TOKEN …) before `ksi up`; or try `make demo`.',
+      'not set in this environment, so a cluster started from it has none',
+      'Set ANTHROPIC_API_KEY (or CLAUDE_CODE_OAUTH_TOKEN …) before `ksi up`, or try `make demo`.',
     );
 }
 
@@ -42,27 +42,27 @@ async function versionOf(executable: string): Promise<Finding> {
     const { stdout } = await promisify(execFile)(
       script ? process.execPath : executable,
       script ? [executable, '--version'] : ['--version'],
-      { timeout: VERSION_WITHIN_MS, env: { PATH: process.env['PATH'], HOME: process.env['HOME'] } },
+      { timeout: VERSION_TIMEOUT_MS, env: { PATH: process.env['PATH'], HOME: process.env['HOME'] } },
     );
     return ok('executable', `${executable}: ${stdout.trim().split('\n', 1)[0] ?? ''}`);
   } catch (error) {
     return failed(
       'executable',
       `${executable} does not run: ${saying(error).split('\n', 1)[0] ?? ''}`,
-      'Name one that does in KSI_CLAUDE_BIN.',
+      'Set KSI_CLAUDE_BIN to a working executable.',
     );
   }
 }
 
-/** As the Agent SDK finds it: in the package for this platform. */
-function ofSdk(): string | undefined {
+/** Finds the executable like the Agent SDK does: in its package for this platform. */
+function sdkExecutable(): string | undefined {
   const require = createRequire(import.meta.url);
   for (const libc of ['', '-musl']) {
     try {
       const name = `@anthropic-ai/claude-agent-sdk-${process.platform}-${process.arch}${libc}/package.json`;
       return join(dirname(require.resolve(name)), process.platform === 'win32' ? 'claude.exe' : 'claude');
     } catch {
-      // Not for this one.
+      // Try the next libc.
     }
   }
   return undefined;

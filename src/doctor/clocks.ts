@@ -5,17 +5,17 @@ import { difference, KEEP_TIME } from './workers.js';
 
 const { ok, warning, failed, skipped } = findingsOf('clocks');
 const WARN_MS = 1_000;
-/** Another leader brings another time, by which tasks and tokens expire. */
+/** If this server becomes leader, the broker's time jumps by this much, and tasks and tokens expire early or late. */
 const FAIL_MS = 10_000;
 
-/** This machine's clock against the broker's, and the clocks of the nats-servers against each other. */
+/** Compares the clocks of this machine and of each nats-server with the broker's time. */
 export async function* checkClocks(
-  timed: Promise<SharedClock | undefined>,
+  sharedClock: Promise<SharedClock | undefined>,
   watched: Promise<readonly Watched[]>,
 ): AsyncGenerator<Finding> {
-  const [clock, servers] = await Promise.all([timed, watched]);
+  const [clock, servers] = await Promise.all([sharedClock, watched]);
   if (clock === undefined) {
-    yield skipped('clocks', "the broker's time is not known", 'See broker above.');
+    yield skipped('clocks', "could not read the broker's time", 'See broker above.');
     return;
   }
   yield machineFinding(clock.ahead());
@@ -25,17 +25,16 @@ export async function* checkClocks(
     if (varz !== undefined) yield serverFinding(name, at(asked), Date.parse(varz.now), at(answered));
 }
 
-/** Pure. */
 export const machineFinding = (aheadMs: number): Finding =>
   Math.abs(aheadMs) < WARN_MS
     ? ok('this machine', 'agrees with the broker')
     : warning('this machine', `its clock is ${difference(aheadMs)} the broker's`, KEEP_TIME);
 
-/** Pure. @param theirs their time, read between `asked` and `answered`; all in ms since 1970. */
+/** @param theirs the server's time, read between `asked` and `answered`. All times are in ms since 1970. */
 export function serverFinding(name: string, asked: number, theirs: number, answered: number): Finding {
   const off = Math.round(theirs < asked ? theirs - asked : Math.max(0, theirs - answered));
-  const found = `its clock is at least ${difference(off)} that of the broker's leader`;
-  const next = 'Keep the clocks of the brokers with NTP: tasks, retries and tokens go by them.';
+  const found = `its clock is at least ${difference(off)} the clock of the broker's leader`;
+  const next = 'Synchronize the clocks of the nats-servers with NTP. Tasks, retries and tokens depend on them.';
   if (Math.abs(off) >= FAIL_MS) return failed(name, found, next);
   return Math.abs(off) >= WARN_MS ? warning(name, found, next) : ok(name, 'agrees with the broker');
 }

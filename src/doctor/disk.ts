@@ -8,14 +8,14 @@ import { findingsOf, type Finding } from './finding.js';
 const { ok, warning, failed } = findingsOf('disk');
 const GB = 1_073_741_824;
 const LEAST_FREE = 1 * GB;
-/** Of a large disk a tenth is plenty. */
+/** On a large disk, this is enough even if it is less than a tenth. */
 const LITTLE_FREE = 20 * GB;
 const SYNCS = 10;
 const SLOW_SYNC_MS = 20;
-/** Memory of a run with the real executable (docs/design/facts.md#orphans-and-memory). */
+/** Memory of one run (docs/design/facts.md#orphans-and-memory). */
 const LEAST_PER_RUN = 0.3 * GB;
 
-/** Room, and how long the disk takes to make something durable. @param dir a folder that is there. */
+/** Checks free space, the time of a durable write, memory and load. @param dir an existing folder */
 export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Finding> {
   const { bavail, blocks, bsize, ffree, files } = await statfs(dir);
   yield spaceFinding(dir, bavail * bsize, blocks * bsize);
@@ -23,28 +23,28 @@ export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Fi
   if (limit > blocks * bsize)
     yield warning(
       'limits',
-      `the streams may take ${gigabytes(limit)} together, and the disk has ${gigabytes(blocks * bsize)}`,
+      `the streams may grow to ${gigabytes(limit)}, but the disk has only ${gigabytes(blocks * bsize)}`,
       'Lower KSI_EVENTS_MAX_BYTES and KSI_STREAM_MAX_BYTES, so that KSI refuses tasks before the disk is full.',
     );
   if (files > 0 && ffree / files < 0.01)
-    yield failed('inodes', `${ffree} are left`, 'Make room: many small files fill the file system.');
+    yield failed('inodes', `only ${ffree} are free`, 'Delete files: the file system has too many small ones.');
   const ms = await syncMs(dir);
   yield ms < SLOW_SYNC_MS
     ? ok('sync', `${ms.toFixed(1)} ms to make a write durable`)
     : warning(
         'sync',
-        `${ms.toFixed(1)} ms to make a write durable: each acceptance waits for it`,
-        'Use a faster disk, or, knowingly, KSI_NATS_SYNC=1s.',
+        `${ms.toFixed(1)} ms to make a write durable, and each spawn waits for that`,
+        'Use a faster disk. If a power loss may cost the last second of work, set KSI_NATS_SYNC=1s.',
       );
   const runs = config.KSI_WORKERS * config.KSI_CONCURRENCY;
   yield totalmem() >= runs * LEAST_PER_RUN
     ? ok(
         'memory',
-        `${gigabytes(freemem())} of ${gigabytes(totalmem())} are free; ${runs} runs at once need ${gigabytes(runs * LEAST_PER_RUN)} and up`,
+        `${gigabytes(freemem())} of ${gigabytes(totalmem())} are free; ${runs} concurrent runs need at least ${gigabytes(runs * LEAST_PER_RUN)}`,
       )
     : warning(
         'memory',
-        `${gigabytes(totalmem())} for ${runs} runs at once, which need ${gigabytes(runs * LEAST_PER_RUN)} and up`,
+        `the machine has ${gigabytes(totalmem())}, but ${runs} concurrent runs need at least ${gigabytes(runs * LEAST_PER_RUN)}`,
         'Lower KSI_CONCURRENCY or KSI_WORKERS.',
       );
   const [load = 0] = loadavg();
@@ -54,22 +54,22 @@ export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Fi
     : warning(
         'load',
         `${load.toFixed(1)} on ${cpus} processors`,
-        'Leases may be lost when workers get no time: lower KSI_CONCURRENCY.',
+        'Lower KSI_CONCURRENCY. Workers that get too little processor time lose their leases.',
       );
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
 
-/** Pure. */
 export function spaceFinding(dir: string, free: number, size: number): Finding {
   const found = `${gigabytes(free)} of ${gigabytes(size)} are free in ${dir}`;
-  if (free < LEAST_FREE) return failed('space', found, 'Make room: a full disk stops the broker.');
+  const next = 'Free some space. A full disk stops the broker.';
+  if (free < LEAST_FREE) return failed('space', found, next);
   return free < Math.min(size / 10, LITTLE_FREE)
-    ? warning('space', `${found}: the disk is nearly full`, 'Make room: a full disk stops the broker.')
+    ? warning('space', `${found}: the disk is nearly full`, next)
     : ok('space', found);
 }
 
-/** The median of a few. */
+/** The median time of a durable write, in ms. */
 async function syncMs(dir: string): Promise<number> {
   const folder = await mkdtemp(join(dir, '.doctor-'));
   try {

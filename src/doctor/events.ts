@@ -10,21 +10,24 @@ import { findingsOf, type Finding } from './finding.js';
 import { Invariants } from './invariants.js';
 
 const { ok, warning, failed, skipped } = findingsOf('events');
-/** What an API or a worker is about to do, it has done by then. */
+/** Within this time, APIs and workers finish what they have started. */
 const GRACE_MS = 60_000;
-const CLOCK_WITHIN_MS = 5_000;
+const CLOCK_TIMEOUT_MS = 5_000;
 const SHOWN = 5;
-const ALL = 'Read them all, however long it takes: ksi doctor --all-events';
-const EVERY = 10_000;
+const PROGRESS_EVERY = 10_000;
 
-/** The invariants over all stored events of tasks, and the queue against them. A system that runs meanwhile is no cause of complaint. @param time ends the reading. */
+/**
+ * Checks the invariants of all stored task events, and compares the queue with them. The system may run meanwhile.
+ * @param time ends the reading when it aborts
+ * @param at the present, in ms since 1970; default: the broker's time
+ */
 export async function* checkEvents(
   broker: Broker,
   progress: (text: string) => void,
   time?: AbortSignal,
   at?: number,
 ): AsyncGenerator<Finding> {
-  await broker.clock.known(AbortSignal.timeout(CLOCK_WITHIN_MS));
+  await broker.clock.known(AbortSignal.timeout(CLOCK_TIMEOUT_MS));
   const now = at ?? broker.clock.now();
   const { lastSeq } = await streamPosition(broker, STREAM.events);
   const seen = new Invariants();
@@ -34,14 +37,18 @@ export async function* checkEvents(
     else
       yield failed(
         'events',
-        `what is stored at sequence ${seq} (${subject}) is no event`,
-        'Who but KSI may publish there?',
+        `the message at sequence ${seq} (${subject}) is not an event`,
+        'Find out which program other than KSI may publish there.',
       );
     if (time?.aborted === true) {
-      yield skipped('invariants', `only ${seen.events.toLocaleString('en-US')} events could be read in time`, ALL);
+      yield skipped(
+        'invariants',
+        `there was time for only ${seen.events.toLocaleString('en-US')} events`,
+        'Read all of them, without a time limit: ksi doctor --all-events',
+      );
       return;
     }
-    if (seen.events % EVERY === 0)
+    if (seen.events % PROGRESS_EVERY === 0)
       progress(`${seen.events.toLocaleString('en-US')} events, up to ${seq} of ${lastSeq}`);
   }
   const count = `${seen.events.toLocaleString('en-US')} events of ${seen.tasks.toLocaleString('en-US')} tasks`;
@@ -50,7 +57,7 @@ export async function* checkEvents(
     yield failed(
       rule,
       `task ${taskId}: ${what} (sequence ${seq})`,
-      `Keep its events for a report: ksi logs ${taskId} -o jsonl`,
+      `Please report this with its events: ksi logs ${taskId} -o jsonl`,
     );
   if (seen.violations.length > SHOWN)
     yield failed(
@@ -62,14 +69,14 @@ export async function* checkEvents(
   yield* checkLeftOver(broker, seen, now);
 }
 
-/** An open task stands in the queue: its run goes only after its outcome is stored. */
+/** Every open task has a queue entry, because the entry is deleted only after the outcome is stored. */
 async function* checkLost(broker: Broker, seen: Invariants, now: number): AsyncGenerator<Finding> {
   const lost: string[] = [];
   let open = 0;
   for (const { taskId, sessionId, at } of seen.open()) {
     open++;
     if (now - Date.parse(at) < GRACE_MS) continue;
-    // In this order: whatever has left the queue has its outcome by the second look.
+    // In this order: if the task has just left the queue, its outcome is stored by now.
     if ((await placeOf(broker, { taskId, sessionId })) !== undefined) continue;
     const { status, seq } = await lastState(broker, taskId);
     if (seq > 0 && !isEnded(status)) lost.push(taskId);
@@ -78,25 +85,25 @@ async function* checkLost(broker: Broker, seen: Invariants, now: number): AsyncG
     ? ok('open tasks', `${open}, each in the queue`)
     : failed(
         'open tasks',
-        `${lost.length} of ${open} stand nowhere in the queue: ${lost.slice(0, SHOWN).join(', ')}`,
-        'They would never end: cancel them (ksi cancel ID) and report it.',
+        `${lost.length} of ${open} are not in the queue: ${lost.slice(0, SHOWN).join(', ')}`,
+        'They would never end. Cancel them (ksi cancel ID), and please report this.',
       );
 }
 
 async function* checkLeftOver(broker: Broker, seen: Invariants, now: number): AsyncGenerator<Finding> {
-  let standing = 0;
-  let left = 0;
+  let entries = 0;
+  let leftOver = 0;
   const { lastSeq } = await streamPosition(broker, STREAM.commands);
   for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
-    standing++;
+    entries++;
     const ended = seen.endOf(stored.header(HEADER.taskId));
-    if (ended !== undefined && now - Date.parse(ended) > GRACE_MS) left++;
+    if (ended !== undefined && now - Date.parse(ended) > GRACE_MS) leftOver++;
   }
-  yield left === 0
-    ? ok('queue', `${standing} tasks stand in it, none that has ended`)
+  yield leftOver === 0
+    ? ok('queue', `${entries} tasks, none of which has ended`)
     : warning(
         'queue',
-        `${left} of ${standing} that stand in it have ended`,
-        'A worker takes them off when they are delivered: is one there? ksi workers',
+        `${leftOver} of its ${entries} tasks have ended`,
+        'A worker removes each when it receives it. Check that one runs: ksi workers',
       );
 }

@@ -28,21 +28,23 @@ import { checkWorkers } from './workers.js';
 export interface ExamineOptions {
   readonly config: Config;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether to read stored events: as many as can be read in time, or all. */
+  /** Whether to check the stored events: as many as there is time for, or all. */
   readonly events: boolean | 'all';
-  /** For all checks together, in ms; a check that has not answered by then says so. */
+  /** In ms, for all checks together. A check that does not finish in time is a finding itself. */
   readonly withinMs: number;
   readonly progress: (text: string) => void;
   readonly log: Logger;
 }
 
-const SUPERVISOR_WITHIN_MS = 1_500;
-const CONNECT_WITHIN_MS = 4_000;
-const TIME_WITHIN_MS = 2_000;
-/** So that another server is tried when one is frozen. */
-const DIAL_WITHIN_MS = 1_500;
+const SUPERVISOR_TIMEOUT_MS = 1_500;
+const CONNECT_TIMEOUT_MS = 4_000;
+const CLOCK_TIMEOUT_MS = 2_000;
+/** Short, so that there is time for another server if one is suspended. */
+const DIAL_TIMEOUT_MS = 1_500;
+/** Reading events ends this much early, to report what was read. */
+const REPORT_MS = 1_000;
 
-/** Looks at everything at once, and tells in the order of GROUPS. Changes nothing. */
+/** Runs all checks concurrently and yields their findings in the order of GROUPS. Changes nothing. */
 export async function* examine(options: ExamineOptions): AsyncGenerator<Finding> {
   const { config, env } = options;
   const time = AbortSignal.timeout(timerMs(options.withinMs));
@@ -62,44 +64,28 @@ export async function* examine(options: ExamineOptions): AsyncGenerator<Finding>
     if (broker === undefined) yield finding;
     else yield* checkBroker(broker, running, servers);
   };
-  const timed = reached.then(({ broker }) => tellsTime(broker));
+  const clock = reached.then(({ broker }) => knownClock(broker));
+  const workers = withBroker('workers', (broker) => checkWorkers(broker, clock));
+  const readModels = withBroker('events', (broker) => checkReadModels(broker, cluster.endpoints?.apis ?? []));
   const sections = [
     findings('installation', checkInstallation(config.KSI_DIR), time),
     findings('cluster', cluster.checks, time),
     findings('broker', brokerChecks(), time),
-    findings(
-      'workers',
-      withBroker('workers', (broker) => checkWorkers(broker, timed)),
-      time,
-    ),
+    findings('workers', workers, time),
     findings('claude', checkClaude(running, env, cluster.status?.demo ?? false), time),
-    findings('clocks', checkClocks(timed, watched), time),
-    findings('disk', checkDisk(await nearest(config.KSI_DIR), running), time),
+    findings('clocks', checkClocks(clock, watched), time),
+    findings('disk', checkDisk(await existingFolder(config.KSI_DIR), running), time),
+    findings('events', readModels, time),
   ];
-  const events =
-    options.events === 'all' ? undefined : AbortSignal.timeout(timerMs(Math.max(0, options.withinMs - TO_TELL_MS)));
-  sections.push(
-    findings(
-      'events',
-      withBroker('events', (broker) => checkReadModels(broker, cluster.endpoints?.apis ?? [])),
-      time,
-    ),
-  );
-  if (options.events !== false)
-    sections.push(
-      findings(
-        'events',
-        withBroker('events', (broker) => checkEvents(broker, options.progress, events)),
-        options.events === 'all' ? NEVER : time,
-      ),
-    );
+  if (options.events !== false) {
+    const all = options.events === 'all';
+    const readUntil = all ? undefined : AbortSignal.timeout(timerMs(Math.max(0, options.withinMs - REPORT_MS)));
+    const events = withBroker('events', (broker) => checkEvents(broker, options.progress, readUntil));
+    sections.push(findings('events', events, all ? new AbortController().signal : time));
+  }
   for (const section of sections) yield* await section;
   void reached.then(({ broker }) => broker?.close());
 }
-
-/** Reading events ends before the time is up, so that what was read is told. */
-const TO_TELL_MS = 1_000;
-const NEVER = new AbortController().signal;
 
 interface Cluster {
   readonly status?: ClusterStatus;
@@ -107,20 +93,16 @@ interface Cluster {
   readonly checks: Checks;
 }
 
-/** What the supervisor says; the file with the addresses stands in for one that does not answer. */
+/** Asks the supervisor. If it does not answer, reads the addresses from endpoints.json. */
 async function findCluster(dir: string): Promise<Cluster> {
   const { failed, skipped } = findingsOf('cluster');
   try {
-    const status = await clusterStatus(dir, AbortSignal.timeout(SUPERVISOR_WITHIN_MS));
+    const status = await clusterStatus(dir, AbortSignal.timeout(SUPERVISOR_TIMEOUT_MS));
     if (status !== undefined) return { status, endpoints: status.endpoints, checks: checkCluster(status) };
     return { checks: [skipped('processes', 'the cluster does not run', 'Start it: ksi up')] };
   } catch (error) {
     const endpoints = (await readJson(clusterPaths(dir).endpoints)) as Endpoints | undefined;
-    const silent = failed(
-      'supervisor',
-      `it does not answer: ${saying(error)}`,
-      'Look into its log: ksi logs supervisor',
-    );
+    const silent = failed('supervisor', `it does not answer: ${saying(error)}`, 'See its log: ksi logs supervisor');
     if (endpoints?.folder !== folderId(dir)) return { checks: [silent] };
     return { endpoints, checks: silentCluster(silent, endpoints) };
   }
@@ -141,14 +123,14 @@ async function reach(
   { config, log }: ExamineOptions,
 ): Promise<Reached> {
   const { failed, skipped } = findingsOf('broker');
-  // A frozen server takes connections and keeps them waiting.
-  const talking = (await watched).filter(({ varz }) => varz !== undefined).map((server) => server.url);
-  const url = talking.length > 0 ? talking.join(',') : (endpoints?.nats.url ?? config.KSI_NATS_URL);
+  // A suspended server accepts connections but does not answer.
+  const answering = (await watched).filter(({ varz }) => varz !== undefined).map((server) => server.url);
+  const url = answering.length > 0 ? answering.join(',') : (endpoints?.nats.url ?? config.KSI_NATS_URL);
   if (url === undefined)
     return {
-      finding: skipped('connection', 'no broker runs, and KSI_NATS_URL names none', 'Start the cluster: ksi up'),
+      finding: skipped('connection', 'no broker runs, and KSI_NATS_URL is not set', 'Start the cluster: ksi up'),
     };
-  const signal = AbortSignal.timeout(CONNECT_WITHIN_MS);
+  const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
   try {
     const broker = await connectBroker({
       url,
@@ -156,7 +138,7 @@ async function reach(
       credentialsFile: endpoints?.nats.credentials.api ?? config.KSI_NATS_CREDENTIALS,
       caFile: endpoints?.nats.ca ?? config.KSI_NATS_TLS_CA,
       inboxPrefix: endpoints?.nats.inboxes.api ?? config.KSI_NATS_INBOX,
-      dialWithinMs: DIAL_WITHIN_MS,
+      dialWithinMs: DIAL_TIMEOUT_MS,
       log,
       signal,
     });
@@ -165,30 +147,30 @@ async function reach(
     return {
       finding: failed(
         'connection',
-        `${url} cannot be reached: ${saying(error)}`,
-        'Look at the processes: ksi status; and into the log: ksi logs nats-1',
+        `could not connect to ${url}: ${saying(error)}`,
+        'Check the processes (ksi status) and the log (ksi logs nats-1).',
       ),
     };
   }
 }
 
-/** @returns its clock, if the broker tells its time. */
-async function tellsTime(broker: Broker | undefined): Promise<SharedClock | undefined> {
+/** @returns undefined if the broker does not report its time */
+async function knownClock(broker: Broker | undefined): Promise<SharedClock | undefined> {
   try {
-    await broker?.clock.known(AbortSignal.timeout(TIME_WITHIN_MS));
+    await broker?.clock.known(AbortSignal.timeout(CLOCK_TIMEOUT_MS));
     return broker?.clock;
   } catch {
-    return undefined; // That is what is found.
+    return undefined;
   }
 }
 
-/** A folder that is there already: the state folder is made by the first `ksi up`. */
-async function nearest(path: string): Promise<string> {
+/** The folder, or its nearest existing parent: before the first `ksi up` there is no KSI_DIR. */
+async function existingFolder(path: string): Promise<string> {
   for (let at = resolve(path); ; at = dirname(at)) {
-    const there = await stat(at).then(
+    const exists = await stat(at).then(
       (found) => found.isDirectory(),
       () => false,
     );
-    if (there || dirname(at) === at) return at;
+    if (exists || dirname(at) === at) return at;
   }
 }

@@ -6,11 +6,11 @@ import { findingsOf, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('installation');
 const require = createRequire(import.meta.url);
-/** Packages with parts of their own for each platform, which an install may leave out. */
+/** Essential packages. Some have optional parts for each platform, which an install may omit. */
 const NATIVE = ['lmdb', 'undici', 'fastify', '@nats-io/transport-node', '@anthropic-ai/claude-agent-sdk'];
 const OLDEST_NODE = [20, 19] as const;
 
-/** Node, the packages, and who may read the state folder. */
+/** Checks the version of Node, the packages, and the permissions of the state folder. */
 export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   yield major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])
@@ -18,8 +18,8 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
     : failed('Node', process.version, `Install Node ${OLDEST_NODE.join('.')} or later.`);
   const missing = NATIVE.filter((name) => !canLoad(name));
   yield missing.length === 0
-    ? ok('packages', 'all are there')
-    : failed('packages', `${missing.join(', ')} cannot be loaded`, 'Install again: make install');
+    ? ok('packages', 'all are installed')
+    : failed('packages', `cannot load ${missing.join(', ')}`, 'Install again: make install');
   const paths = clusterPaths(dir);
   const secrets = [paths.dir, paths.token, join(paths.dir, 'endpoints.json'), ...(await brokerSecrets(paths.nats))];
   const open: string[] = [];
@@ -31,12 +31,16 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
     if ((mode & 0o077) !== 0) open.push(`${path} (${(mode & 0o777).toString(8)})`);
   }
   if (open.length > 0)
-    yield failed('state folder', `others may read ${open.join(', ')}`, `Take that away: chmod -R go= ${paths.dir}`);
-  else if (seen === 0) yield warning('state folder', `${paths.dir} is not there`, 'Start a cluster: ksi up');
-  else yield ok('state folder', `${paths.dir} is its user's alone`);
+    yield failed(
+      'state folder',
+      `other users may read ${open.join(', ')}`,
+      `Remove their permissions: chmod -R go= ${paths.dir}`,
+    );
+  else if (seen === 0) yield warning('state folder', `${paths.dir} does not exist`, 'Start a cluster: ksi up');
+  else yield ok('state folder', `only its owner may read ${paths.dir}`);
 }
 
-/** Seeds of the broker's users, and what they are derived of. */
+/** The seeds of the broker's users, and the secrets that seeds are derived from. */
 async function brokerSecrets(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -50,7 +54,7 @@ function canLoad(name: string): boolean {
     require.resolve(name);
     return true;
   } catch (error) {
-    // Without an entry for require, but there.
+    // The package is installed, but only for `import`.
     return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED';
   }
 }

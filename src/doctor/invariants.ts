@@ -1,6 +1,6 @@
 import { isEnded, mayFollow, statusOfSubject, type TaskStatus } from '../../contracts/tasks/states.js';
 
-/** A stored event, as far as the invariants look at it. */
+/** The fields of a stored event that the invariants use. */
 export interface SeenEvent {
   readonly seq: number;
   readonly subject: string;
@@ -26,13 +26,13 @@ interface TaskSeen {
   attempt: number;
   /** The last `n` of the attempt. */
   n: number;
-  /** Begun before what is kept: its numbers can't be judged. */
+  /** False if retention deleted the first events, so that the numbers cannot be checked. */
   readonly whole: boolean;
 }
 
 const FIRST: readonly TaskStatus[] = ['scheduled', 'queued', 'running', 'cancelled', 'expired', 'waiting'];
 
-/** Folds the events of all tasks, in their order, and says where an invariant (docs/design/terms-and-wire.md#invariants) does not hold. */
+/** Reads the events of all tasks in order, and records each violation of an invariant (docs/design/terms-and-wire.md#invariants). */
 export class Invariants {
   readonly violations: Violation[] = [];
   readonly #tasks = new Map<string, TaskSeen>();
@@ -47,13 +47,13 @@ export class Invariants {
     return this.#tasks.size;
   }
 
-  /** Those that have no outcome, with the time of their last state. */
+  /** The tasks without an outcome. `at` is the time of the last state event. */
   *open(): Generator<{ taskId: string; sessionId: string; at: string }> {
     for (const [taskId, { status, sessionId, at }] of this.#tasks)
       if (!isEnded(status)) yield { taskId, sessionId, at };
   }
 
-  /** When a task ended; undefined when it has not, or is not known. */
+  /** The time of a task's outcome. Undefined if the task is open or unknown. */
   endOf(taskId: string): string | undefined {
     const task = this.#tasks.get(taskId);
     return task !== undefined && isEnded(task.status) ? task.at : undefined;
@@ -90,7 +90,7 @@ export class Invariants {
       this.#complain('transition', taskId, event, `${known.status}, then ${status}`);
     if (status === 'running') {
       if (attempt <= known.attempt && known.attempt > 0)
-        this.#complain('stale attempt', taskId, event, `attempt ${attempt} began after attempt ${known.attempt}`);
+        this.#complain('stale attempt', taskId, event, `attempt ${attempt} started after attempt ${known.attempt}`);
       known.n = 0;
     } else if (attempt < known.attempt)
       this.#complain('stale attempt', taskId, event, `${status} of attempt ${attempt} in attempt ${known.attempt}`);
@@ -120,7 +120,7 @@ export class Invariants {
     known.n = n;
   }
 
-  /** One run at a time in a session: from a start to whatever ends the attempt. */
+  /** Checks that a session runs one task at a time, from the start of an attempt to its end. */
   #occupy(taskId: string, sessionId: string, status: TaskStatus, event: SeenEvent): void {
     const holder = this.#running.get(sessionId);
     if (status === 'running') {

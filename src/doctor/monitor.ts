@@ -1,23 +1,22 @@
 import { request } from 'undici';
 
-/** One nats-server, with its HTTP monitoring. */
 export interface MonitoredServer {
   readonly name: string;
   readonly url: string;
+  /** The URL of its HTTP monitoring. */
   readonly monitor: string;
 }
 
-/** What a nats-server says of itself. */
+/** A nats-server's answers. Undefined if it does not answer. */
 export interface Watched extends MonitoredServer {
-  /** Undefined: it does not answer. */
   readonly varz: Varz | undefined;
   readonly health: Health | undefined;
-  /** Between which it read its clock, by `performance.now()`. */
+  /** When `/varz` was requested and answered, by `performance.now()`. The server read its clock in between. */
   readonly asked: number;
   readonly answered: number;
 }
 
-/** Of nats-server's `/varz`. */
+/** From `/varz`. */
 export interface Varz {
   /** Its clock, ISO 8601. */
   readonly now: string;
@@ -31,13 +30,13 @@ export interface Varz {
   };
 }
 
-/** Of `/healthz?details=true`. */
+/** From `/healthz?details=true`. */
 export interface Health {
   readonly status: string;
   readonly errors?: readonly { readonly stream?: string; readonly consumer?: string; readonly error: string }[];
 }
 
-/** A server's own copy of a stream, of `/jsz?accounts=1&streams=1`. */
+/** A server's replica of a stream, from `/jsz?accounts=1&streams=1`. */
 export interface Copy {
   readonly name: string;
   readonly state: { readonly messages: number; readonly first_seq: number; readonly last_seq: number };
@@ -47,9 +46,9 @@ interface Jsz {
   readonly account_details?: readonly { readonly stream_detail?: readonly Copy[] }[];
 }
 
-const ANSWER_WITHIN_MS = 1_500;
+const ANSWER_TIMEOUT_MS = 1_500;
 
-/** Asks all at once. */
+/** Queries all servers concurrently. */
 export const watch = (servers: readonly MonitoredServer[]): Promise<Watched[]> =>
   Promise.all(
     servers.map(async (server) => {
@@ -60,21 +59,19 @@ export const watch = (servers: readonly MonitoredServer[]): Promise<Watched[]> =
     }),
   );
 
-/** @returns undefined when it does not answer. */
+/** @returns undefined if the server does not answer */
 async function monitored<T>(monitor: string, path: string): Promise<T | undefined> {
   try {
     const answer = await request(`${monitor}${path}`, {
-      headersTimeout: ANSWER_WITHIN_MS,
-      bodyTimeout: ANSWER_WITHIN_MS,
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     return (await answer.body.json()) as T;
   } catch {
-    return undefined; // That is what is found.
+    return undefined;
   }
 }
 
-/** The streams of which a server has a copy. */
+/** A server's replicas by stream. @returns undefined if the server does not answer */
 export async function copiesOf(monitor: string): Promise<ReadonlyMap<string, Copy> | undefined> {
   const jsz = await monitored<Jsz>(monitor, '/jsz?accounts=1&streams=1');
   if (jsz === undefined) return undefined;

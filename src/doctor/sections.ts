@@ -1,9 +1,10 @@
+import { Limit } from '../limit.js';
 import { findingsOf, saying, type Finding, type Group } from './finding.js';
 
 export type Checks = AsyncGenerator<Finding> | readonly Finding[];
 
 /**
- * What the checks of a group find until `time` is up. Checks that fail, or did not answer by then, are findings themselves.
+ * The findings of a group's checks, until `time` aborts. A check that throws or does not finish in time is a finding itself.
  * Never rejects.
  */
 export async function findings(group: Group, checks: Checks, time: AbortSignal): Promise<Finding[]> {
@@ -13,7 +14,7 @@ export async function findings(group: Group, checks: Checks, time: AbortSignal):
     try {
       for await (const finding of checks) found.push(finding);
     } catch (error) {
-      found.push(failed('this check', `could not go on: ${saying(error)}`, AGAIN));
+      found.push(failed('this check', `it failed: ${saying(error)}`, AGAIN));
     }
     return true;
   })();
@@ -29,19 +30,11 @@ const timeUp = (time: AbortSignal): Promise<false> =>
     else time.addEventListener('abort', () => resolve(false), { once: true });
   });
 
-/** How many questions the broker is asked at once. */
+/** Concurrent requests to the broker. */
 const AT_ONCE = 32;
 
-/** Asks for each item, some at once. @returns the answers, in the order of the items. */
-export async function forEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
-  const answers: R[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) {
-      const item = items[index];
-      if (item !== undefined) answers[index] = await ask(item);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
-  return answers;
+/** Calls `ask` for each item with bounded concurrency. @returns the answers, in the order of the items */
+export function forEach<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
+  const { run } = new Limit(AT_ONCE);
+  return Promise.all(items.map((item) => run(() => ask(item))));
 }

@@ -11,21 +11,21 @@ import { copiesOf, type Copy, type MonitoredServer } from './monitor.js';
 import { forEach } from './sections.js';
 
 const { ok, warning, failed } = findingsOf('broker');
-/** APIs keep the topology (src/broker/topology-keeper.ts). */
-const REMAKE = 'An API makes it again within 10 s. If none runs, start the cluster: ksi up';
-const MEND = 'An API that starts makes it what it must be: ksi down && ksi up';
-/** These drop their oldest messages by design. */
-const FORGETS: readonly string[] = [STREAM.ended, STREAM.outcomes];
-const NO_LEADER = 'Two of three nats-servers must run and be in touch with each other: ksi status; ksi logs nats-1';
+/** APIs maintain the topology (src/broker/topology-keeper.ts). */
+const RECREATE = 'An API creates it again within 10 s. If none runs, start the cluster: ksi up';
+const RESTART = 'Restart the cluster: ksi down && ksi up. An API that starts corrects the configuration.';
+/** Streams that delete their oldest messages by design. */
+const BOUNDED: readonly string[] = [STREAM.ended, STREAM.outcomes];
+const NO_LEADER = 'Make sure that two of the three nats-servers run and are connected: ksi status; ksi logs nats-1';
 const NEARLY_FULL = 0.8;
-const LOOK_AGAIN_MS = 1_000;
+const SECOND_SAMPLE_MS = 1_000;
 const NOT_FOUND = 404;
 
-/** The broker did not answer: there is no leader, or the leader stands still. */
+/** The broker did not answer: the stream has no leader, or the leader is suspended. */
 const SILENT = Symbol('silent');
 type Asked<T> = T | typeof SILENT | undefined;
 
-/** The streams against the contract, with their leaders and copies. */
+/** Compares the streams with the contract, and checks their leaders and replicas. @returns also the names of missing or leaderless streams */
 export async function checkStreams(
   broker: Broker,
   config: Config,
@@ -33,26 +33,32 @@ export async function checkStreams(
 ): Promise<{ findings: Finding[]; missing: ReadonlySet<string> }> {
   const specs = streamSpecs(config);
   const ask = (): Promise<Asked<StreamInfo>[]> => forEach(specs, (spec) => asked(broker.jsm.streams.info(spec.name)));
-  const first = await look(ask, servers.length < 2 ? [] : servers);
-  // What is on its way to the copies, or an election, is over by the second look.
-  const talking = servers.filter(({ name }) => first.copies.has(name));
-  const again = servers.length < 2 && config.KSI_NATS_SERVERS < 2 ? first : await lookLater(ask, talking);
+  const first = await sample(ask, servers.length < 2 ? [] : servers);
+  let second = first;
+  if (servers.length >= 2 || config.KSI_NATS_SERVERS >= 2) {
+    // By the second sample, replicas have received pending writes and elections have ended.
+    await sleep(SECOND_SAMPLE_MS);
+    second = await sample(
+      ask,
+      servers.filter(({ name }) => first.copies.has(name)),
+    );
+  }
   const missing = new Set<string>();
   const findings = specs.flatMap((spec, index) => {
-    const info = again.infos[index];
+    const info = second.infos[index];
     if (info === undefined || info === SILENT || isLeaderless(info)) {
       missing.add(spec.name);
       return info === undefined
-        ? [failed(spec.name, 'the stream is not there', REMAKE)]
+        ? [failed(spec.name, 'the stream is missing', RECREATE)]
         : [failed(spec.name, 'it has no leader that answers', NO_LEADER)];
     }
     const wrong = differences(asItStands(spec, info.config), info.config);
     return [
       wrong.length > 0
-        ? failed(spec.name, `not as the contract says: ${wrong.join(', ')}`, MEND)
+        ? failed(spec.name, `its configuration differs from the contract: ${wrong.join(', ')}`, RESTART)
         : usageOf(spec.name, info),
-      ...behind(info).map((what) => failed(spec.name, what, 'If it stays, look into the log of that server.')),
-      ...differentCopies(spec.name, info, first.copies, again.copies),
+      ...behind(info).map((what) => failed(spec.name, what, "If this persists, see that server's log.")),
+      ...differentCopies(spec.name, info, first.copies, second.copies),
     ];
   });
   return { findings, missing };
@@ -62,20 +68,15 @@ export async function checkStreams(
 const isLeaderless = ({ cluster }: Pick<StreamInfo, 'cluster'>): boolean =>
   cluster !== undefined && (cluster.leader ?? '') === '';
 
-interface Look {
+interface Sample {
   readonly infos: readonly Asked<StreamInfo>[];
   readonly copies: Copies;
 }
 
-/** By server, then by stream; without the servers that do not answer. */
+/** Replicas by server and stream, without the servers that do not answer. */
 export type Copies = ReadonlyMap<string, ReadonlyMap<string, Copy>>;
 
-async function lookLater(...asked: Parameters<typeof look>): Promise<Look> {
-  await sleep(LOOK_AGAIN_MS);
-  return look(...asked);
-}
-
-async function look(ask: () => Promise<Asked<StreamInfo>[]>, servers: readonly MonitoredServer[]): Promise<Look> {
+async function sample(ask: () => Promise<Asked<StreamInfo>[]>, servers: readonly MonitoredServer[]): Promise<Sample> {
   const [infos, copies] = await Promise.all([
     ask(),
     Promise.all(servers.map(async ({ name, monitor }) => [name, await copiesOf(monitor)] as const)),
@@ -83,19 +84,19 @@ async function look(ask: () => Promise<Asked<StreamInfo>[]>, servers: readonly M
   return { infos, copies: new Map(copies.flatMap(([name, each]) => (each === undefined ? [] : [[name, each]]))) };
 }
 
-/** What the leader says of the other copies. Pure. */
+/** The leader's reports of replicas that are offline or not current. */
 export function behind({ cluster }: Pick<StreamInfo, 'cluster'>): string[] {
   return (cluster?.replicas ?? []).flatMap(({ name, current, offline, lag }) => {
     if (!offline && current) return [];
-    // The broker leaves out what is false or 0.
+    // The broker omits a lag of 0.
     const entries = lag > 0 ? `, ${lag.toLocaleString('en-US')} entries behind` : '';
-    return [`its copy on ${name} is ${offline ? 'offline' : 'not current'}${entries}`];
+    return [`its replica on ${name} is ${offline ? 'offline' : 'not current'}${entries}`];
   });
 }
 
 /**
- * Copies that are not the same though nothing is written: one of them is damaged. Pure.
- * @param before what was seen a moment before `now`; a stream that changed in between can't be judged.
+ * Finds replicas that differ from the leader's while nothing is written. One of the two is damaged.
+ * @param before an earlier sample. A stream that has changed since is not judged
  */
 export function differentCopies(
   stream: string,
@@ -108,15 +109,17 @@ export function differentCopies(
     const state = copies.get(server)?.get(stream)?.state;
     return state && `messages ${state.first_seq} to ${state.last_seq}, ${state.messages} in all`;
   };
-  const led = leader === undefined ? undefined : at(now, leader);
-  if (leader === undefined || led === undefined || led !== at(before, leader)) return [];
+  const leaders = leader === undefined ? undefined : at(now, leader);
+  if (leader === undefined || leaders === undefined || leaders !== at(before, leader)) return [];
   return (cluster?.replicas ?? []).flatMap(({ name }) => {
-    // Servers that do not answer are named by themselves.
+    // Another finding reports a server that does not answer.
     if (!now.has(name) || !before.has(name)) return [];
     const own = at(now, name);
-    if (own === led || own !== at(before, name)) return [];
-    const found = `the copy on ${name} differs: ${own ?? 'it is missing'}; the leader ${leader} has ${led}`;
-    return [failed(stream, found, `Have ${name} copy it again: ksi logs ${name}; docs/reliability.md`)];
+    if (own === leaders || own !== at(before, name)) return [];
+    const found = `the replica on ${name} differs: ${own ?? 'it is missing'}; the leader ${leader} has ${leaders}`;
+    return [
+      failed(stream, found, `Make ${name} copy it again (docs/reliability.md), and see its log: ksi logs ${name}`),
+    ];
   });
 }
 
@@ -126,51 +129,50 @@ function roomFor(stream: string): string {
   const raise = `Raise its limit: KSI_STREAM_MAX_BYTES=${stream}=BYTES`;
   return stream === STREAM.audit || stream === STREAM.messages
     ? `${raise}. At the limit its oldest entries are deleted.`
-    : `${raise}. At the limit it takes no more.`;
+    : `${raise}. At the limit it refuses new messages.`;
 }
 
 function usageOf(name: string, { state: { messages, bytes }, config }: StreamInfo): Finding {
   const share = Math.max(shareOf(messages, config.max_msgs), shareOf(bytes, config.max_bytes));
   const found = `${messages.toLocaleString('en-US')} messages, ${(bytes / 1_048_576).toFixed(1)} MB`;
-  return share < NEARLY_FULL || FORGETS.includes(name)
+  return share < NEARLY_FULL || BOUNDED.includes(name)
     ? ok(name, found)
-    : warning(name, `${found}: ${Math.round(share * 100)} % of what it may hold`, roomFor(name));
+    : warning(name, `${found}: ${Math.round(share * 100)} % of its limit`, roomFor(name));
 }
 
 interface ConsumerAsked {
   readonly stream: string;
-  /** What is wrong with it. */
+  /** The consumer's faults. */
   readonly wrong: readonly string[];
 }
 
-/** The shared consumers against the contract. Never rejects. */
+/** Compares the shared consumers with the contract. Never rejects. */
 export const askConsumers = (broker: Broker, config: Config): Promise<ConsumerAsked[]> =>
   forEach(consumerSpecs(config), async ({ stream, consumer }) => {
     const name = consumer.durable_name;
     const info = await asked(broker.jsm.consumers.info(stream, name));
-    if (info === undefined) return { stream, wrong: [`${name} is not there`] };
+    if (info === undefined) return { stream, wrong: [`${name} is missing`] };
     if (info === SILENT || isLeaderless(info)) return { stream, wrong: [`${name} has no leader`] };
     const different = differences(consumer, info.config);
     return { stream, wrong: different.length === 0 ? [] : [`${name}: ${different.join(', ')}`] };
   });
 
-/** Pure. */
 export function consumersFinding(consumers: readonly ConsumerAsked[]): Finding {
   const wrong = consumers.flatMap((each) => each.wrong);
   return wrong.length === 0
-    ? ok('consumers', `${consumers.length} as the contract says`)
-    : failed('consumers', wrong.join('; '), MEND);
+    ? ok('consumers', `all ${consumers.length} match the contract`)
+    : failed('consumers', wrong.join('; '), RESTART);
 }
 
-/** What of `wanted` is otherwise in `actual`, each as `field is …, not …`. Pure. */
+/** The fields of `wanted` that differ in `actual`, each as `field is …, not …`. */
 export function differences(wanted: object, actual: object): string[] {
-  const there = new Map<string, unknown>(Object.entries(actual));
+  const found = new Map<string, unknown>(Object.entries(actual));
   return Object.entries(wanted)
-    .filter(([field, value]) => !isDeepStrictEqual(normal(value), normal(there.get(field))))
-    .map(([field, value]) => `${field} is ${JSON.stringify(there.get(field))}, not ${JSON.stringify(value)}`);
+    .filter(([field, value]) => !isDeepStrictEqual(normal(value), normal(found.get(field))))
+    .map(([field, value]) => `${field} is ${JSON.stringify(found.get(field))}, not ${JSON.stringify(value)}`);
 }
 
-/** The broker leaves out what is false or empty, and fills in objects. */
+/** Removes false and empty values: the broker omits some and adds others. */
 function normal(value: unknown): unknown {
   if (value === false || value === '' || value === 0) return undefined;
   if (Array.isArray(value) && value.length === 0) return undefined;
@@ -180,7 +182,7 @@ function normal(value: unknown): unknown {
 
 const shareOf = (used: number, limit: number): number => (limit > 0 ? used / limit : 0);
 
-/** @returns undefined when there is no such thing. */
+/** @returns undefined if the broker has no such stream or consumer */
 async function asked<T>(answer: Promise<T>): Promise<Asked<T>> {
   try {
     return await answer;

@@ -9,17 +9,17 @@ const { ok, warning, failed, skipped } = findingsOf('workers');
 const TRIES = 3;
 const WRONG_CLOCK_MS = 1_000;
 
-/** What workers say of themselves, read from the broker: an API that is slow or away hides none. */
-export async function* checkWorkers(broker: Broker, timed: Promise<SharedClock | undefined>): AsyncGenerator<Finding> {
-  // Without the broker's time nobody can be told to be silent.
-  const now = (await timed)?.now() ?? 0;
+/** Checks the workers' presence entries. It reads them from the broker, because an API may be slow or down. */
+export async function* checkWorkers(broker: Broker, clock: Promise<SharedClock | undefined>): AsyncGenerator<Finding> {
+  // At time 0 no worker counts as lost.
+  const now = (await clock)?.now() ?? 0;
   const workers = await read(broker, now);
   if (workers === undefined)
-    yield skipped('workers', 'the broker does not tell who is there', 'Fix the broker and run this again.');
+    yield skipped('workers', 'could not read the presence entries', 'Fix the broker and run this again.');
   else yield* workerFindings(workers);
 }
 
-/** A frozen leader leaves a question unanswered until there is another. */
+/** Retries, because a suspended leader does not answer before there is a new one. */
 async function read(broker: Broker, now: number): Promise<WorkerShown[] | undefined> {
   for (let tries = 1; ; tries++) {
     try {
@@ -31,25 +31,32 @@ async function read(broker: Broker, now: number): Promise<WorkerShown[] | undefi
   }
 }
 
-/** Pure. */
 export function* workerFindings(workers: readonly WorkerShown[]): Generator<Finding> {
   const there = workers.filter(({ state }) => state !== 'lost');
   yield there.length === 0
-    ? failed('workers', 'none says that it is there', 'Tasks wait until one comes: ksi status; make up WORKERS=2')
+    ? failed(
+        'workers',
+        'none is running, so tasks wait',
+        'Check the processes (ksi status), or start workers: make up WORKERS=2',
+      )
     : ok(
         'workers',
         there.map(({ worker_id: id, running, concurrency }) => `${id} runs ${running} of ${concurrency}`).join('; '),
       );
   for (const { worker_id: id, state, seen_at: at, host, pid } of workers)
     if (state === 'lost')
-      yield warning(id, `it has said nothing since ${at} (process ${pid} on ${host})`, 'Its tasks run elsewhere.');
+      yield warning(
+        id,
+        `lost: its last heartbeat was at ${at} (process ${pid} on ${host})`,
+        'Other workers take over its tasks. Check the host.',
+      );
   for (const { worker_id: id, limited_until: until } of there)
     if (until !== undefined) yield warning('usage limit', `Claude's usage limit stops ${id} until ${until}`, LIMITED);
   for (const { worker_id: id, host, concurrency, out_of_service: out = 0, left = [] } of there)
     if (left.length > 0)
       yield (out === concurrency ? failed : warning)(
         'removal',
-        `${id} cannot remove what runs left${out === 0 ? '' : `, so ${out} of its ${concurrency} slots take no runs`}: ${left.map(({ path, reason }) => `${path} (${reason})`).join(', ')}`,
+        `${id} cannot remove files that runs left${out === 0 ? '' : `, so ${out} of its ${concurrency} slots are out of service`}: ${left.map(({ path, reason }) => `${path} (${reason})`).join(', ')}`,
         `On ${host}, make them removable (EPERM: lsattr, chattr -i; EACCES: chown) or remove them. The worker tries again within a minute.`,
       );
   for (const { worker_id: id, host, short_of: short } of there)
@@ -62,13 +69,12 @@ export function* workerFindings(workers: readonly WorkerShown[]): Generator<Find
   if (weakest !== undefined) yield EXPOSED[weakest];
 }
 
-/** `1.5 s ahead of`. Pure. */
+/** Text such as `1.5 s ahead of`. */
 export const difference = (aheadMs: number): string =>
   `${(Math.abs(aheadMs) / 1_000).toLocaleString('en-US')} s ${aheadMs < 0 ? 'behind' : 'ahead of'}`;
 
-/** KSI goes by the broker's time, but logs and programs that Claude runs do not. */
 export const KEEP_TIME =
-  'KSI goes by the broker. For logs and tools, keep all clocks with NTP (chrony, systemd-timesyncd).';
+  "KSI uses the broker's time, but logs and tools use this clock. Synchronize it with NTP (chrony, systemd-timesyncd).";
 
 const SHORT = 'Raise the limit of the user that runs the workers, or lower KSI_CONCURRENCY.';
 
@@ -78,7 +84,7 @@ const LIMITED =
 const SANDBOX =
   'Install bubblewrap (Debian: apt install bubblewrap), allow user namespaces, and run `make down`, then `make up`.';
 
-/** By the weakest containment of the workers. */
+/** The finding for the workers' weakest containment. */
 const EXPOSED: Readonly<Record<(typeof CONTAINMENTS)[number], Finding>> = {
   sandbox: ok('containment', "sandbox: Claude's processes end with their run and do not see KSI's files"),
   pid_namespace: warning(

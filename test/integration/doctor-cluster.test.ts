@@ -51,11 +51,11 @@ describe('ksi doctor, at a cluster of three nats-servers', () => {
       [],
     );
 
-  it('names a frozen API and a wrong clock, and does not miss a worker for either', async () => {
+  it('names a suspended API and a wrong clock, and does not miss a worker for either', async () => {
     freeze('api-1');
     freeze('api-1');
     const findings = await doctor([], wrongClock(-864_000_000));
-    has(findings, /^cluster failed api-1: it is frozen/);
+    has(findings, /^cluster failed api-1: it is suspended/);
     has(findings, /^cluster failed api-1 is ready:/);
     has(findings, /^workers ok workers: w_\w+ runs 0 of/);
     has(findings, /^events ok invariants/);
@@ -64,19 +64,19 @@ describe('ksi doctor, at a cluster of three nats-servers', () => {
     lacks(findings, /^broker failed/);
   });
 
-  it('names a frozen nats-server, and no other, though the supervisor is frozen too', async () => {
+  it('names a suspended nats-server, and no other, though the supervisor is suspended too', async () => {
     freeze('supervisor');
     freeze('nats-2');
     const findings = await doctor(['--no-events']);
-    has(findings, /^cluster failed supervisor: it is frozen/);
+    has(findings, /^cluster failed supervisor: it is suspended/);
     has(findings, /^cluster \w+ api-1 is ready/);
-    has(findings, /^broker failed nats-2: it is frozen/);
+    has(findings, /^broker failed nats-2: it is suspended/);
     has(findings, /^broker ok nats-3: syncs/);
-    lacks(findings, /nats-[13]: it is frozen/);
+    lacks(findings, /nats-[13]: it is suspended/);
     lacks(findings, /^workers failed workers/);
   });
 
-  it('names the streams that have no leader, when two of three are frozen', async () => {
+  it('names the streams that have no leader, when two of three are suspended', async () => {
     freeze('nats-1');
     freeze('nats-3');
     // A leader that has lost its followers answers for some seconds more.
@@ -85,7 +85,7 @@ describe('ksi doctor, at a cluster of three nats-servers', () => {
     let findings: string[] = [];
     for (let looks = 0; looks < 5 && !findings.some(isLeaderless); looks++) findings = await doctor(['--no-events']);
     has(findings, /^broker failed KSI_COMMANDS: it has no leader/);
-    for (const name of ['nats-1', 'nats-3']) has(findings, new RegExp(`^broker failed ${name}: it is frozen`));
-    lacks(findings, /nats-2: it is frozen/);
+    for (const name of ['nats-1', 'nats-3']) has(findings, new RegExp(`^broker failed ${name}: it is suspended`));
+    lacks(findings, /nats-2: it is suspended/);
   });
 });

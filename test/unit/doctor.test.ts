@@ -186,8 +186,8 @@ describe('the copies of a stream', () => {
     const replica = { name: 'n2', current: true, active: 0, peer: '' };
     const told = (...replicas: object[]): string[] => behind({ cluster: { replicas } } as never);
     assert.deepEqual(told(replica, { ...replica, current: false, lag: 1_234 }, { ...replica, offline: true }), [
-      'its copy on n2 is not current, 1,234 entries behind',
-      'its copy on n2 is offline',
+      'its replica on n2 is not current, 1,234 entries behind',
+      'its replica on n2 is offline',
     ]);
   });
 });
@@ -215,6 +215,6 @@ describe('a check', () => {
       })(),
       new AbortController().signal,
     );
-    assert.deepEqual((await failing).map(shown), ['ok one: x', 'failed this check: could not go on: no such disk']);
+    assert.deepEqual((await failing).map(shown), ['ok one: x', 'failed this check: it failed: no such disk']);
   });
 });
