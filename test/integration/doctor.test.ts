@@ -86,10 +86,7 @@ describe('ksi doctor, at a broker', () => {
     await deleteMessage(lab.broker, STREAM.commands, run?.seq ?? 0);
     assert.deepEqual(failures(await events()), [], 'it may just be on its way');
     const later = await events(Date.now() + HOUR);
-    assert.match(
-      failures(later).join('\n'),
-      new RegExp(`open tasks: 1 of \\d+ are not in the queue: ${lost.task_id}`),
-    );
+    assert.match(failures(later).join('\n'), new RegExp(`open tasks: 1 of \\d+ are not in the queue: ${lost.task_id}`));
     assert.ok(later.some(({ title, status }) => title === 'queue' && status === 'warning'));
     const twice = await lab.spawn();
     await lab.finish(twice);
