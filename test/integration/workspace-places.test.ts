@@ -7,12 +7,16 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
-import type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
+import type { WorkspaceShown, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
+import { leaveWorkspace } from '../../src/broker/workspace-places.js';
 import { changePlaces, readPlaces } from '../../src/broker/workspace-records.js';
+import { WorkspacePlace } from '../../workers/attempt/workspace-place.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import { startApiOn, type ApiOn } from '../fixtures/api-on.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
+
+const NOBODY = { v: FORMAT_VERSION, writers: [], waiting: [] };
 
 describe('tasks that write in one workspace', async () => {
   const containment = await findContainment();
@@ -43,6 +47,9 @@ describe('tasks that write in one workspace', async () => {
     assert.equal((await api.call('POST', `/tasks/${id}/cancel`)).status, 200);
   const shown = async (): Promise<WorkspaceShown[]> =>
     (await api.call('GET', '/queues')).body['workspaces'] as WorkspaceShown[];
+  const untilNobodyWrites = async (): Promise<void> => {
+    while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
+  };
   const types = (id: string): string[] =>
     lab
       .of(id)
@@ -83,7 +90,7 @@ describe('tasks that write in one workspace', async () => {
     }
     // Each was delivered once, and once more when it had its place.
     assert.equal(lab.ends.slice(ends).filter((end) => end === 'given_back').length, 4);
-    while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
+    await untilNobodyWrites();
     assert.deepEqual(await shown(), []);
   });
 
@@ -137,10 +144,47 @@ describe('tasks that write in one workspace', async () => {
     const id = await post('[[hang]]');
     await lab.event('SPAWN_START', id);
     const ends = lab.ends.length;
-    await changePlaces(lab.broker, 'site', async () => ({ v: FORMAT_VERSION, writers: [], waiting: [] }));
+    await changePlaces(lab.broker, 'site', async () => NOBODY);
     assert.equal(await lab.until(() => lab.ends[ends]), 'fenced');
     await lab.event('SPAWN_START', id, ({ attempt }) => attempt === 2);
     await cancel(id);
     await lab.outcome(id);
+  });
+
+  it('start Claude only if they still have their place once their start is stored', async (t) => {
+    await untilNobodyWrites();
+    const { enter } = WorkspacePlace.prototype;
+    let stoodStill = false;
+    t.mock.method(WorkspacePlace.prototype, 'enter', async function (this: WorkspacePlace, signal: AbortSignal) {
+      const entered = await enter.call(this, signal);
+      if (!stoodStill) await changePlaces(lab.broker, 'site', async () => NOBODY);
+      stoodStill = true;
+      return entered;
+    });
+    const id = await post('x');
+    assert.equal(dataOf('SPAWN_COMPLETE', await lab.outcome(id)).attempt, 2);
+    assert.deepEqual(types(id), ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_RETRY', 'SPAWN_START', 'SPAWN_COMPLETE']);
+    const attempts = lab.of(id).filter(({ type }) => type === 'SPAWN_MESSAGE');
+    assert.deepEqual([...new Set(attempts.map(({ data }) => (data as { attempt: number }).attempt))], [2]);
+  });
+
+  it('make room for the next one however many that waited are gone', async () => {
+    const waiter = (): WorkspaceWaiter => ({
+      task_id: uuidv4(),
+      session_id: uuidv4(),
+      owner: 'local',
+      workspace: 'site',
+      since: new Date().toISOString(),
+    });
+    await untilNobodyWrites();
+    const writer = waiter();
+    const gone = Array.from({ length: 120 }, () => waiter());
+    await changePlaces(lab.broker, 'site', async () => ({
+      ...NOBODY,
+      writers: [{ ...writer, until: Date.now() + 60_000 }],
+      waiting: gone,
+    }));
+    await leaveWorkspace(lab.broker, writer, () => 1);
+    assert.deepEqual((await readPlaces(lab.broker, 'site')).places, NOBODY);
   });
 });

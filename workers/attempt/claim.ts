@@ -25,7 +25,7 @@ import {
 import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
 import type { WorkspacePlace } from './workspace-place.js';
 
-/** An attempt that is ours: its SPAWN_START is stored. */
+/** An attempt that is ours: its SPAWN_START is stored, and after that it still had its place in the workspace. */
 export interface Claim {
   readonly attempt: number;
   readonly startId: string;
@@ -183,6 +183,12 @@ async function start(
   const data = { attempt, n: 1, worker_id: workerId, process, host, transcript_seq: transcript.from, run };
   const stored = await move(claiming, last, 'running', data);
   if (stored === undefined) return undefined;
+  if (place !== undefined && !(await whileUnavailable(context.broker, signal, () => place.holds()))) {
+    // The process stood still after it entered, and the sweeper gave its place to another task. No renewal of a long lease would show it soon.
+    const lost = { identity: claiming.identity, attempt, startSeq: stored.seq };
+    await endLostAttempt(context.broker, lost, 'worker_lost', workerId, signal);
+    return undefined;
+  }
   return { kind: 'claimed', claim: { attempt, failures, startId: stored.id, startSeq: stored.seq, transcript } };
 }
 
