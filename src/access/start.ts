@@ -25,7 +25,7 @@ export type Access = Awaited<ReturnType<typeof startAccess>>;
 
 /** Who may do what, and how much of it. @throws {BrokerError} */
 export const startAccess = ({ broker, model, config, rootToken, log }: AccessOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(log, async (lifecycle) => {
     const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
     const tokens = lifecycle.add(new TokenRegistry(broker, seal, log));
     await tokens.start();

@@ -36,7 +36,7 @@ export type AgentsService = Awaited<ReturnType<typeof startAgents>>;
 
 /** Agents, their messages, and what they share. @throws {BrokerError} */
 export const startAgents = (options: AgentsServiceOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(options.log, async (lifecycle) => {
     const { broker, blobs, store, access, tasks, metrics, config, log, closing } = options;
     const library = new PromptLibrary({ own: config.KSI_PROMPTS, ownProfiles: config.KSI_PROFILES, log });
     const prompts = new Prompts(library, config.KSI_MAX_PROMPT_CHARS);

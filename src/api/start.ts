@@ -12,7 +12,7 @@ import { startBroker } from '../broker/start.js';
 import { listOf } from '../config/load.js';
 import { refusePlaintext } from '../config/plaintext.js';
 import { startConversations, type ConversationService } from '../conversations/start.js';
-import { Lifecycle, type Service } from '../process/lifecycle.js';
+import { Lifecycle, partsOf, undoStart, type Service } from '../process/lifecycle.js';
 import { startRetention, type RetentionService } from '../retention/start.js';
 import { sessionsOf } from '../sessions/start.js';
 import { startStore } from '../store/start.js';
@@ -60,7 +60,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     try {
       return { url: await startOnce(options, lifecycle, closing.signal, again), stop };
     } catch (error) {
-      await stop();
+      await undoStart(stop, log);
       if (signal.aborted || !isBrokerAway(error)) throw error;
       log.warn({ err: error }, 'the broker went away while the API was starting; starting it again');
     }
@@ -126,12 +126,7 @@ async function startOnce(
 
   let started = false;
   const services = {
-    ...connection,
-    ...store,
-    ...access,
-    ...tasks,
-    ...agents,
-    ...retention,
+    ...partsOf(connection, store, access, tasks, agents, retention),
     sessions: sessions.sessions,
     conversations,
     config,

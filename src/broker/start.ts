@@ -23,7 +23,7 @@ export interface BrokerServiceOptions {
 
 /** The connection to the broker, with its streams in place and its clock known. @throws {BrokerError} */
 export const startBroker = ({ config, folder, explain, reportLossMs, log, signal }: BrokerServiceOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(log, async (lifecycle) => {
     const broker = await connectBroker({
       url: config.KSI_NATS_URL ?? `nats://127.0.0.1:${config.KSI_NATS_PORT}`,
       name: config.KSI_PROCESS ?? 'api',

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { KsiClientOptions } from '../client/client.js';
 import { folderId } from '../process/folder-id.js';
 import type { Endpoints } from '../cluster/endpoints.js';
+import { isRecord, parseText } from '../json.js';
 import { CliError, EXIT } from './exit.js';
 
 export interface ConnectionOptions {
@@ -60,7 +61,12 @@ export function findConnection(options: ConnectionOptions, env: Environment, cwd
 function endpointsIn(folder: string, file: string): Endpoints | undefined {
   const text = read(file);
   if (text === undefined) return undefined;
-  const endpoints = JSON.parse(text) as Endpoints;
+  const endpoints = parseText(text) as Endpoints | undefined;
+  if (!isRecord(endpoints))
+    throw new CliError(
+      `${file} is damaged. Run \`ksi down\`, then \`ksi up\`: it writes the file again.`,
+      EXIT.failure,
+    );
   return endpoints.folder === folderId(folder) ? endpoints : undefined;
 }
 

@@ -1,5 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { parseJson } from '../json.js';
 import type { NatsUser } from './secrets.js';
 
 /** `<KSI_DIR>/endpoints.json`: the addresses and credentials files of a running cluster, for clients and tools. */
@@ -45,10 +46,10 @@ export function writeJson(path: string, value: unknown): void {
   }
 }
 
-/** @returns undefined when there is no such file. */
+/** @returns undefined when there is no such file, or it is damaged. Each of these files is written again by the next start. */
 export async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+    return parseJson(await readFile(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -36,7 +36,7 @@ export type ConversationService = Awaited<ReturnType<typeof startConversations>>
 
 /** Conversations, and the loops that drive them. */
 export const startConversations = (options: ConversationServiceOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(options.log, async (lifecycle) => {
     const { broker, blobs, store, tasks, agents: domain, deleteSession, config, log } = options;
     const { agents, spawner, profiles } = domain;
     const { hub } = store;

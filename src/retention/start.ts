@@ -35,7 +35,7 @@ export type RetentionService = Awaited<ReturnType<typeof startRetention>>;
 
 /** How what has ended is deleted: on request, and by age and size. */
 export const startRetention = (options: RetentionServiceOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(options.log, async (lifecycle) => {
     const { broker, blobs, store, access, sessions, agents, conversations, config, log } = options;
     const { model, tail } = store;
     const { tasks, canceller, approvalRules } = options.tasks;

@@ -24,7 +24,7 @@ export type Store = Awaited<ReturnType<typeof startStore>>;
 
 /** All events as they come, and the read model that follows them. */
 export const startStore = ({ broker, blobs, topology, folder, log }: StoreOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(log, async (lifecycle) => {
     const hub = lifecycle.add(new EventHub(broker, blobs, log));
     await hub.start();
     topology.onAnother((stream) => {

@@ -12,6 +12,7 @@ import { ReadModel } from './read-model.js';
 import { taskFile, TaskStore } from './task-store.js';
 import type { Position } from '../../contracts/wire/cursor.js';
 import type { Limit } from '../limit.js';
+import { undoStart } from '../process/lifecycle.js';
 import { Feed } from '../events/feed.js';
 import { isOfThisHistory } from '../events/history.js';
 import type { EventHub } from '../events/hub.js';
@@ -55,23 +56,28 @@ export class Tail {
     const { broker, hub, path, log } = options;
     const { firstSeq } = await streamPosition(broker, STREAM.events);
     const store = await openStore(path, log);
-    const stored = store.position();
-    const usable =
-      stored !== undefined &&
-      stored.incarnation === hub.position.incarnation &&
-      stored.seq <= hub.position.seq &&
-      (await isOfThisHistory(broker, stored)) &&
-      // Else its open tasks may have ended by events that are gone, and would be open for ever.
-      (stored.seq + 1 >= firstSeq || !store.hasOpen());
-    if (!usable) {
-      if (stored !== undefined)
-        log.warn(
-          { stored, stream: { ...hub.position, firstSeq } },
-          'the read model is of another event stream, of another history of this one, or too old to follow it; rebuilding it',
-        );
-      await store.clear();
+    try {
+      const stored = store.position();
+      const usable =
+        stored !== undefined &&
+        stored.incarnation === hub.position.incarnation &&
+        stored.seq <= hub.position.seq &&
+        (await isOfThisHistory(broker, stored)) &&
+        // Else its open tasks may have ended by events that are gone, and would be open for ever.
+        (stored.seq + 1 >= firstSeq || !store.hasOpen());
+      if (!usable) {
+        if (stored !== undefined)
+          log.warn(
+            { stored, stream: { ...hub.position, firstSeq } },
+            'the read model is of another event stream, of another history of this one, or too old to follow it; rebuilding it',
+          );
+        await store.clear();
+      }
+      return new Tail(options, new ReadModel(store, usable ? stored : beginning(hub), log));
+    } catch (error) {
+      await undoStart(() => closeStore(store, path), log);
+      throw error;
     }
-    return new Tail(options, new ReadModel(store, usable ? stored : beginning(hub), log));
   }
 
   /** Resolves once the read model has caught up. @throws {BrokerError} */
@@ -193,6 +199,11 @@ export class Tail {
       return undefined;
     }
   }
+}
+
+async function closeStore(store: TaskStore, path: string): Promise<void> {
+  await store.close();
+  await putDown(taskFile(path));
 }
 
 const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });

@@ -19,6 +19,11 @@ export interface LostCommandsOptions {
 }
 
 const PAGE = 500;
+/**
+ * How old the stream must be. An API stores a task's first event before its command, so the command of a task that is older than the stream may
+ * still be on its way. The APIs' requests wait 1.5 s for the broker.
+ */
+export const SETTLED_AFTER_MS = 5_000;
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
 /**
@@ -36,9 +41,10 @@ export class LostCommands {
 
   /** @returns how many it cancelled. @throws {BrokerError} */
   async sweep(signal: AbortSignal): Promise<number> {
-    const { model, topology, isReady } = this.#options;
+    const { broker, model, topology, isReady } = this.#options;
     const made = topology.created(STREAM.commands);
     if (made === undefined || made === this.#settled || !isReady()) return 0;
+    if (broker.clock.now() - Date.parse(made) < SETTLED_AFTER_MS) return 0;
     let [older, cancelled] = [0, 0];
     for (const status of OPEN) {
       let before: string | undefined = firstIdAt(made);

@@ -27,7 +27,7 @@ import { BudgetKeeper } from './budget-keeper.js';
 import { DeadLetters } from './dead-letters.js';
 import { Due } from './due.js';
 import { Expirer } from './expirer.js';
-import { LostCommands } from './lost-commands.js';
+import { LostCommands, SETTLED_AFTER_MS } from './lost-commands.js';
 import { TaskReader } from './reader.js';
 import { Canceller } from './steer/cancel.js';
 import { Inputs } from './steer/input.js';
@@ -50,7 +50,7 @@ export type Tasks = Awaited<ReturnType<typeof startTasks>>;
 
 /** Tasks from their acceptance to their end, as far as it is the API that acts. */
 export const startTasks = ({ broker, blobs, topology, store, access, sessions, config, log }: TasksOptions) =>
-  serviceOf(async (lifecycle) => {
+  serviceOf(log, async (lifecycle) => {
     const { hub, model } = store;
     const { spawnRate, exchanges, budget } = access;
     const { records, names } = sessions;
@@ -127,7 +127,8 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
         const sweeper = lifecycle.add(new Sweeper(broker, new Expirer(broker, model, log), hasEnded, sweeps, log));
         sweeper.start();
         topology.onAnother((stream) => {
-          if (stream === STREAM.commands) sweeper.sweep();
+          // A little later, as clocks measure each other with an error.
+          if (stream === STREAM.commands) sweeper.sweepIn(SETTLED_AFTER_MS + 250);
         });
         budgetKeeper.start();
       },

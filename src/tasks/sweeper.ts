@@ -26,6 +26,7 @@ export class Sweeper {
   readonly #stop = new AbortController();
   #sweeping: Promise<void> | undefined;
   #forgetNext: (() => void) | undefined;
+  #forgetOnce: (() => void) | undefined;
 
   /** @param hasEnded by the read model: it may be behind. */
   constructor(
@@ -49,6 +50,7 @@ export class Sweeper {
 
   async stop(): Promise<void> {
     this.#forgetNext?.();
+    this.#forgetOnce?.();
     this.#stop.abort();
     await this.#sweeping;
   }
@@ -57,6 +59,12 @@ export class Sweeper {
   sweep(): void {
     if (this.#stop.signal.aborted || !this.#broker.connected()) return;
     this.#sweeping ??= this.#once().finally(() => (this.#sweeping = undefined));
+  }
+
+  /** Once, after `ms`, beside the sweeps at their intervals. */
+  sweepIn(ms: number): void {
+    this.#forgetOnce?.();
+    this.#forgetOnce = this.#broker.clock.after(ms, () => this.sweep());
   }
 
   async #once(): Promise<void> {

@@ -153,7 +153,7 @@ describe('tasks that write in one workspace', async () => {
 
   it('start Claude only if they still have their place once their start is stored', async (t) => {
     await untilNobodyWrites();
-    const { enter } = WorkspacePlace.prototype;
+    const enter = Reflect.get(WorkspacePlace.prototype, 'enter');
     let stoodStill = false;
     t.mock.method(WorkspacePlace.prototype, 'enter', async function (this: WorkspacePlace, signal: AbortSignal) {
       const entered = await enter.call(this, signal);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { firstIdAt } from '../../src/store/read-model.js';
+import { LostCommands, SETTLED_AFTER_MS } from '../../src/tasks/lost-commands.js';
 import { Sweeper } from '../../src/tasks/sweeper.js';
 import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -68,5 +70,29 @@ describe('the sweeper', () => {
     } as unknown as Broker;
     await assert.rejects(sweepSessions(broker, new AbortController().signal), BrokerError);
     assert.deepEqual(promoted, [SUBJECT.run('q', 'next', SECOND)]);
+  });
+});
+
+describe('the sweep of tasks whose command is lost', () => {
+  it('begins when commands that were on their way are stored, and looks at none once all are settled', async () => {
+    const made = '2026-01-01T00:00:00.000000001Z';
+    let [now, asked] = [Date.parse(made), new Set<string>()];
+    const broker = { clock: { ...systemClock, now: () => now } } as unknown as Broker;
+    const list = async (_filter: object, _limit: number, before?: string) => {
+      asked.add(before ?? '');
+      return { rows: [], next: undefined };
+    };
+    const topology = { created: () => made };
+    const lost = new LostCommands({ broker, model: { list }, topology, isReady: () => true, log: silent });
+    const looksBefore = async (): Promise<string[]> => {
+      asked = new Set();
+      await lost.sweep(new AbortController().signal);
+      return [...asked];
+    };
+    now += SETTLED_AFTER_MS - 1;
+    assert.deepEqual(await looksBefore(), []);
+    now += 1;
+    assert.deepEqual(await looksBefore(), [firstIdAt(made)]);
+    assert.deepEqual(await looksBefore(), []);
   });
 });

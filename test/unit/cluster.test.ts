@@ -9,7 +9,9 @@ import { mirrorOf, parseDeb822, parseList } from '../../src/cluster/nats-server/
 import { archiveName, sumIn } from '../../src/cluster/nats-server/release.js';
 import { cachePath, resolveNatsServer } from '../../src/cluster/nats-server/resolve.js';
 import { compareVersions, isNewEnough, versionIn } from '../../src/cluster/nats-server/version.js';
-import { apiUrls } from '../../src/cluster/endpoints.js';
+import { apiUrls, readJson } from '../../src/cluster/endpoints.js';
+import { locate } from '../../src/cli/connection.js';
+import { CliError } from '../../src/cli/exit.js';
 import { clusterPaths, socketAddress } from '../../src/cluster/paths.js';
 import { brokerSpecs, checkBrokerState } from '../../src/cluster/broker.js';
 import { apiSpec, hasClaudeCredentials, workerSpec, type Plan } from '../../src/cluster/plan.js';
@@ -362,6 +364,26 @@ describe("a cluster's folder", () => {
       for (const name of await readdir(folder)) await writeFile(join(folder, name), damage);
       const said = await contenders(claim, 6);
       assert.equal(said.filter((line) => line === 'mine').length, 1, said.join(', '));
+    }
+  });
+});
+
+describe("a state file of a cluster's that was damaged", () => {
+  it('counts as none, so that `up`, `down` and `doctor` work; clients are told what to do', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-state-'));
+    try {
+      const { endpoints } = clusterPaths(dir);
+      assert.equal(await readJson(endpoints), undefined);
+      for (const bytes of ['{"folder":', '\0\0\0\0', Buffer.from([0xff, 0xfe])]) {
+        await writeFile(endpoints, bytes);
+        assert.equal(await readJson(endpoints), undefined);
+        assert.throws(
+          () => locate({}, { KSI_DIR: dir }, dir),
+          (error) => error instanceof CliError && /endpoints.json is damaged. Run `ksi down`/.test(error.message),
+        );
+      }
+    } finally {
+      await rm(dir, { recursive: true });
     }
   });
 });

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFile, mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, open, readdir, readlink, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { acceptedRow } from '../../src/store/projection.js';
+import type { Blobs } from '../../src/broker/blobs.js';
+import type { Broker } from '../../src/broker/connect.js';
+import { BrokerError } from '../../src/broker/errors.js';
+import type { EventHub } from '../../src/events/hub.js';
+import { Limit } from '../../src/limit.js';
+import { Tail } from '../../src/store/tail.js';
 import { TaskStore } from '../../src/store/task-store.js';
+import { silent } from '../fixtures/connection.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 import { seededRandom } from '../fixtures/random.js';
 
@@ -86,4 +93,39 @@ describe("a read model's file that was damaged", () => {
     const { stdout } = spawnSync(process.execPath, [OPENER, path], { encoding: 'utf8' });
     assert.deepEqual(JSON.parse(stdout), { tasks: TASKS });
   });
+});
+
+describe("a read model's file that was opened when the broker went away", () => {
+  it('is closed, and counts as sound at the next start', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-away-'));
+    try {
+      const path = join(dir, 'read-model.mdb');
+      const position = { incarnation: 'i', seq: 1, eventId: 'e' };
+      const store = new TaskStore(path);
+      await store.write([], position);
+      await store.close();
+      const away = new BrokerError('unavailable', 'as the test wants it');
+      const streams = {
+        info: async () => ({ state: { first_seq: 1, last_seq: 1 } }),
+        getMessage: async () => Promise.reject(away),
+      };
+      const broker = { jsm: { streams } } as unknown as Broker;
+      const options = {
+        broker,
+        blobs: {} as Blobs,
+        hub: { position } as EventHub,
+        limit: new Limit(1),
+        path,
+        log: silent,
+      };
+      await assert.rejects(Tail.open(options), away);
+      await assert.rejects(stat(`${path}.in-use`), { code: 'ENOENT' });
+      if (process.platform === 'linux') assert.ok(!(await openFiles()).includes(path));
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  const openFiles = async (): Promise<string[]> =>
+    Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
 });
