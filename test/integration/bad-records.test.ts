@@ -3,9 +3,12 @@ import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
 import { CONVERSATION_RECORDS } from '../../contracts/conversations/conversations.js';
 import { keyToken } from '../../contracts/wire/key-token.js';
-import { SUBJECT } from '../../contracts/wire/names.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { OPERATIONS } from '../../contracts/api/operations.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { Records } from '../../src/broker/records.js';
+import { lastState } from '../../src/broker/task-states.js';
+import { readPosition } from '../../workers/attempt/history.js';
 import { newRecord } from '../../src/conversations/create.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { LOCAL } from '../../src/access/principal.js';
@@ -96,6 +99,29 @@ describe('a bad record', () => {
   it('of a worker fails no list of workers or queues', async () => {
     await store(SUBJECT.worker('odd', 'odd'), '{');
     for (const path of ['/workers', '/queues']) await ask('GET', path, 200);
+  });
+
+  it("of a task's state is skipped by the worker that reads the task's history", async () => {
+    for (const garbage of GARBAGE) {
+      const { task_id: id } = await lab.spawn({ prompt: 'x' });
+      await store(SUBJECT.ingest(SUBJECT.taskState(id, 'start')), garbage);
+      const bad = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(id));
+      assert.equal(bad?.subject, SUBJECT.taskState(id, 'start'));
+      const position = await readPosition(lab.broker, id, silent);
+      // It counts as an attempt whose worker is lost.
+      assert.deepEqual(position, {
+        kind: 'again',
+        running: { seq: 0, delivery: 0 },
+        last: await lastState(lab.broker, id),
+        attempts: 1,
+        failures: 0,
+        lostStarts: 1,
+        retryAt: undefined,
+        transcriptSeq: undefined,
+      });
+      await store(SUBJECT.ingest(SUBJECT.taskState(id, 'complete')), garbage);
+      assert.deepEqual(await readPosition(lab.broker, id, silent), { kind: 'ended', held: undefined });
+    }
   });
 
   it('of any kind fails no list, read or deletion of anything', async () => {

@@ -76,9 +76,18 @@ describe('the lease', () => {
       const reason = 'worker_lost' as const;
       await put('SPAWN_RETRY', TASK_STATES.retrying.token, { ...identity, attempt, reason, worker_id: 'w_x' });
     }
+    // An unreadable start counts as a lost attempt.
+    const odd = await lab.post('y');
+    const subject = SUBJECT.ingest(SUBJECT.taskState(odd.taskId, TASK_STATES.running.token));
+    await lab.broker.publisher.publish({
+      subject,
+      payload: '{"type":"SPAWN_START","id":"x","timestamp":"","data":{}}',
+    });
     await lab.worker();
     const { error, n, attempt } = dataOf('SPAWN_ERROR', await lab.outcome(taskId));
     assert.deepEqual([error.code, attempt, n], ['worker_lost', 5, 2]);
+    const { attempt: second } = dataOf('SPAWN_COMPLETE', await lab.outcome(odd.taskId));
+    assert.equal(second, 2);
   });
 });
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Approvals, type ApprovalsOptions } from '../../workers/attempt/approvals.js';
 import { Plan } from '../../workers/attempt/plan.js';
+import type { ClaudeMessage } from '../../workers/claude/ending.js';
+import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 
@@ -60,6 +62,21 @@ describe('approvals of an attempt', () => {
     assert.equal(plan.shown({}), 'the plan');
     assert.equal(plan.shown({ plan: 'from its file' }), 'from its file');
     assert.equal(plan.written, undefined);
+  });
+
+  it('show a large plan as it was edited', async () => {
+    const large = new LargeValues();
+    const plan = new Plan((text) => large.restoreText(text));
+    plan.mayLieIn('/config');
+    const hear = async (done: object): Promise<void> => {
+      const line = await large.condense([Buffer.from(JSON.stringify({ type: 'user', tool_use_result: done }))]);
+      plan.heard(JSON.parse(line.toString()) as ClaudeMessage);
+    };
+    const filePath = '/config/plans/plan.md';
+    const text = 'x'.repeat(5 * 1_048_576);
+    await hear({ filePath, content: `${text} old` });
+    await hear({ filePath, originalFile: `${text} old`, oldString: 'old', newString: 'new' });
+    assert.ok(plan.written === `${text} new`);
   });
 
   it('ask nobody about a plan that there is not', async () => {

@@ -76,7 +76,7 @@ export class Attempt {
   readonly #input: PromptInput;
   readonly #redaction: Redaction;
   #approvals: Approvals | undefined;
-  readonly #plan = new Plan();
+  readonly #plan: Plan;
   #limit: TimeLimit | undefined;
   #serversHeard: Promise<void> | undefined;
   #serverFault: TaskFault | undefined;
@@ -87,6 +87,7 @@ export class Attempt {
   constructor(options: AttemptOptions) {
     this.#options = options;
     this.#redaction = options.redaction;
+    this.#plan = new Plan((text) => options.events.large.restoreText(text, options.redaction));
     this.#input = new PromptInput(promptContent(options.command.prompt, options.command.attachments));
   }
 

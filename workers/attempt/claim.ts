@@ -72,7 +72,7 @@ export async function claimTask(
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
-    const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id));
+    const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id, context.log));
     // What a crash while it was parked left; as old as any other, it could take over the living one.
     if (
       (position.kind !== 'new' || position.waitsFor !== undefined) &&
@@ -123,19 +123,20 @@ async function startNew(
   { last, waitsFor }: Extract<TaskPosition, { kind: 'new' }>,
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
-  const { context, identity, signal, queue } = claiming;
+  const { context, queue } = claiming;
   if (policy !== undefined && context.broker.clock.now() > policy.startBy) {
     const data = { queue_timeout_s: policy.queueTimeoutMs / 1_000 };
     const expired = await move(claiming, last, 'expired', data);
     return expired === undefined ? undefined : { kind: 'ended' };
   }
-  const transcript = await whileUnavailable(context.broker, signal, () =>
-    transcriptEnd(context.broker, identity.session_id),
-  );
+  const transcript = await transcriptNow(claiming);
   const claimed = await start(claiming, last, { attempt: 1, failures: 0, transcript });
   if (claimed?.kind !== 'held' || waitsFor === 'workspace_busy') return claimed;
   return (await move(claiming, last, 'waiting', { queue, reason: 'workspace_busy' })) && claimed;
 }
+
+const transcriptNow = ({ context: { broker }, identity, signal }: Claiming) =>
+  whileUnavailable(broker, signal, () => transcriptEnd(broker, identity.session_id));
 
 async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
   const { context, identity, signal } = claiming;
@@ -153,7 +154,8 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     last = { status: 'retrying', seq };
   }
   if (isSuspect(position) && !claiming.alone) return { kind: 'suspect' };
-  const { attempts, failures, transcriptSeq } = position;
+  const { attempts, failures } = position;
+  const transcriptSeq = position.transcriptSeq ?? (await transcriptNow(claiming)).from;
   if (position.lostStarts < MAX_LOST_STARTS) {
     const transcript = { from: transcriptSeq, last: transcriptSeq };
     const claimed = await start(claiming, last, { attempt: attempts + 1, failures, transcript });

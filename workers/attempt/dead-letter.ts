@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { DeadLetter } from '../../contracts/tasks/dead-letters.js';
 import type { EventData } from '../../contracts/events/events.js';
 import { FORMAT_VERSION, HEADER, SUBJECT } from '../../contracts/wire/names.js';
@@ -19,10 +20,10 @@ export interface Given {
  * before the promotion and the acknowledgement, so that a crash in between repeats it.
  * @throws {BrokerError}
  */
-export async function postDeadLetter(broker: Broker, blobs: Blobs, given: Given): Promise<void> {
+export async function postDeadLetter(broker: Broker, blobs: Blobs, given: Given, log: Logger): Promise<void> {
   const { task_id: taskId } = given.identity;
   const { seq } = await lastState(broker, taskId);
-  const letter = letterOf(given, await readStates(broker, taskId, seq));
+  const letter = letterOf(given, await readStates(broker, taskId, seq, log));
   if (letter === undefined) return;
   const subject = SUBJECT.dead(given.queue, taskId);
   const payload = await fitting(letter, blobs);

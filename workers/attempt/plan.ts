@@ -10,9 +10,15 @@ export const EXIT_PLAN = 'ExitPlanMode';
  * says; or it says it, and writes no file. The file is not read: what lies there is Claude's to choose, a link too.
  */
 export class Plan {
+  readonly #whole: (text: string) => string;
   readonly #folders = new Set<string>();
   #written: string | undefined;
   #said = '';
+
+  /** @param whole puts back what was taken out of a text as it is large. An edit needs the text itself. */
+  constructor(whole: (text: string) => string = (text) => text) {
+    this.#whole = whole;
+  }
 
   /** @param config a configuration folder that Claude may run with. */
   mayLieIn(config: string): void {
@@ -48,7 +54,8 @@ export class Plan {
     if (typeof content === 'string') return content;
     const before = this.#written ?? original;
     if (typeof before !== 'string' || typeof from !== 'string' || typeof to !== 'string') return undefined;
-    return all === true ? before.replaceAll(from, () => to) : before.replace(from, () => to);
+    const [text, old, by] = [before, from, to].map(this.#whole) as [string, string, string];
+    return all === true ? text.replaceAll(old, () => by) : text.replace(old, () => by);
   }
 }
 

@@ -16,7 +16,7 @@ export async function refuseRun(
 ): Promise<void> {
   const run = { seq: delivery.seq, delivery: delivery.count };
   try {
-    const position = await readPosition(broker, delivery.header(HEADER.taskId));
+    const position = await readPosition(broker, delivery.header(HEADER.taskId), log);
     const running = position.kind === 'again' ? position.running : undefined;
     if (running === undefined || !isStale(run, running)) delivery.giveBack(ms);
   } catch (error) {

@@ -294,7 +294,9 @@ class TaskRun {
         const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
         const bytes = Buffer.byteLength(JSON.stringify(letter));
         await whileUnavailable(broker, patience, () =>
-          broker.optional.store('dead_letter', identity.task_id, bytes, () => postDeadLetter(broker, blobs, letter)),
+          broker.optional.store('dead_letter', identity.task_id, bytes, () =>
+            postDeadLetter(broker, blobs, letter, this.#log),
+          ),
         );
       }
       // First: the session's next task works in the same workspace.

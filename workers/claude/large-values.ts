@@ -86,6 +86,13 @@ export class LargeValues {
     yield* this.#rest(json.slice(at), redaction);
   }
 
+  /** A text with its large value put back, if it is one. */
+  restoreText(text: string, redaction?: Pick<Redaction, 'inPieces'>): string {
+    const json = JSON.stringify(text);
+    if (this.added(json) === 0) return text;
+    return JSON.parse(Buffer.concat([...this.restore(json, redaction)]).toString()) as string;
+  }
+
   #tokens(json: string): RegExpExecArray[] {
     return json.includes(this.#mark) ? [...json.matchAll(this.#token)] : [];
   }

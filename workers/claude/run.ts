@@ -257,8 +257,8 @@ class Run {
       exit,
       lingered: this.#lingered,
       failure: failure === undefined ? undefined : redact(failure),
-      stderr: redact(child?.stderrTail.text() ?? ''),
-      stdout: redact(child?.stdoutTail.text() ?? '').slice(-2_000),
+      stderr: child?.stderrTail.text(redact) ?? '',
+      stdout: child?.stdoutTail.text(redact).slice(-2_000) ?? '',
     };
   }
 }
