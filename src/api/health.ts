@@ -7,9 +7,9 @@ import type { Store } from '../store/start.js';
 import type { Tasks } from '../tasks/start.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks, 'disk'> {
+export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks, 'disk' | 'gauge'> {
   readonly broker: Broker;
-  readonly topology: Pick<TopologyKeeper, 'fault' | 'created'>;
+  readonly topology: Pick<TopologyKeeper, 'fault' | 'full' | 'fullForSome' | 'created'>;
   readonly metrics: Metrics;
   readonly version: string;
   /** Aborts when the API begins to shut down. */
@@ -18,24 +18,33 @@ export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks,
   readonly started: () => boolean;
 }
 
+export interface NotReady {
+  readonly reason: string;
+  /** Present: everything runs and only lacks room. */
+  readonly full?: true;
+}
+
 /** Why a task could not be accepted and run now. Undefined if it could. */
-export function whyNotReady({
-  broker,
-  topology,
-  disk,
-  hub,
-  tail,
-  closing,
-  started,
-}: HealthServices): string | undefined {
+export function whyNotReady(services: HealthServices): NotReady | undefined {
+  const reason = whyNotRunning(services);
+  if (reason !== undefined) return { reason };
+  const full = whatIsFull(services);
+  return full === undefined ? undefined : { reason: full, full: true };
+}
+
+function whyNotRunning({ broker, topology, hub, tail, closing, started }: HealthServices): string | undefined {
   if (closing.aborted) return 'shutting down';
   if (!broker.connected()) return 'the broker is away';
   if (topology.fault !== undefined) return topology.fault;
-  const full = disk.full();
-  if (full !== undefined) return `the disk of ${full} is full`;
   const follows = incarnationOf(topology.created(STREAM.events) ?? '') === hub.position.incarnation;
   if (!tail.caughtUp || !follows) return 'the read model is catching up';
   return started() ? undefined : 'the API is starting';
+}
+
+function whatIsFull({ topology, disk, gauge }: HealthServices): string | undefined {
+  const folder = disk.full();
+  if (folder !== undefined) return `the disk of ${folder} is full`;
+  return topology.full ?? topology.fullForSome ?? gauge.full();
 }
 
 /** The state of this API. */

@@ -10,8 +10,10 @@ export interface TaskWrite {
 /** Every stream that a task is written to between its acceptance and its release. docs/reliability.md shows the same table. */
 export const TASK_WRITES = {
   idempotency_key: { stream: `KV_${BUCKET.idempotency}`, essential: true, purpose: 'one task for each key' },
+  session_name: { stream: `KV_${BUCKET.sessions}`, essential: true, purpose: 'one session for each name' },
   command_body: { stream: `OBJ_${BUCKET.privateBlobs}`, essential: true, purpose: 'a prompt too large for a message' },
   run: { stream: STREAM.commands, essential: true, purpose: 'the run, waiting entries, promotions' },
+  workspace_place: { stream: `KV_${BUCKET.workspaces}`, essential: true, purpose: 'one writer in each workspace' },
   event: { stream: STREAM.events, essential: true, purpose: 'states, outputs and the outcome' },
   event_body: { stream: `OBJ_${BUCKET.blobs}`, essential: true, purpose: 'an output too large for a message' },
   transcript: { stream: STREAM.transcripts, essential: true, purpose: 'the session continues from it' },
@@ -32,7 +34,10 @@ export type OptionalWrite = {
 export const isEssential = (stream: string): boolean =>
   stream !== STREAM.audit && Object.values(TASK_WRITES).every((write) => write.stream !== stream || write.essential);
 
-/** Streams without room for which a task cannot come to its end. KSI_COMMANDS has a reserve of its own (QueueGauge). */
-export const NEED_ROOM: readonly string[] = (['event', 'event_body', 'transcript', 'command_body'] as const).map(
-  (write) => TASK_WRITES[write].stream,
-);
+const streamsOf = (...writes: (keyof Writes)[]): readonly string[] => writes.map((write) => TASK_WRITES[write].stream);
+
+/** Streams that a task needs room in to come to its end. KSI_COMMANDS has a reserve of its own (QueueGauge). */
+export const NEED_ROOM = streamsOf('event', 'event_body', 'transcript', 'command_body');
+
+/** Buckets that some tasks need a record in to be accepted or to start. */
+export const NEED_RECORDS = streamsOf('idempotency_key', 'session_name', 'workspace_place');

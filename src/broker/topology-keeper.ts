@@ -8,7 +8,7 @@ import { RETRY_MS } from '../retry.js';
 import type { Broker } from './connect.js';
 import type { KnownStreams } from './known-streams.js';
 import { streamInfo } from './read.js';
-import { isEssential, NEED_ROOM } from './task-writes.js';
+import { isEssential, NEED_RECORDS, NEED_ROOM } from './task-writes.js';
 import { consumerNames, ensureConsumer, makeStream, updateStream } from './topology.js';
 
 export interface TopologyOptions {
@@ -25,11 +25,13 @@ const LOOK_MS = 2_000;
 const REPORT_MS = 5_000;
 /** What is left is for tasks under way. */
 const FULL = 0.9;
+/** A bucket with less room may not take the next record. */
+const ROOM_OF_A_RECORD = 65_536;
 
 /** Why a task that is accepted now could not run. */
 interface Faults {
-  /** Nothing but room is lacking. */
   readonly full: string | undefined;
+  readonly fullForSome: string | undefined;
   readonly other: string | undefined;
 }
 
@@ -48,7 +50,7 @@ export class TopologyKeeper {
   readonly #created = new Map<string, string>();
   readonly #listeners = new Set<(stream: string) => void>();
   readonly #stopping = new AbortController();
-  #faults: Faults = { full: undefined, other: 'the streams have not been looked at yet' };
+  #faults: Faults = { full: undefined, fullForSome: undefined, other: 'the streams have not been looked at yet' };
   #stops: (() => void)[] = [];
   #forgetNext: (() => void) | undefined;
   #looking: Promise<void> | undefined;
@@ -70,14 +72,19 @@ export class TopologyKeeper {
     this.#listeners.add(listener);
   }
 
-  /** Why a task that is accepted now could not run, as of the last look; undefined: it can. */
+  /** Why a task that is accepted now could not run, for another reason than room, as of the last look. */
   get fault(): string | undefined {
-    return this.#faults.other ?? this.#faults.full;
+    return this.#faults.other;
   }
 
-  /** The stream that has no room for further tasks; undefined: all have. */
+  /** Which stream has no room for further tasks. */
   get full(): string | undefined {
     return this.#faults.full;
+  }
+
+  /** Which bucket has no room for the record that some tasks need: those with an idempotency key, a new session name or a workspace. */
+  get fullForSome(): string | undefined {
+    return this.#faults.fullForSome;
   }
 
   /**
@@ -165,7 +172,7 @@ export class TopologyKeeper {
     );
     const faults: (string | undefined)[] = [];
     const missing = new Set<string>();
-    let full: string | undefined;
+    let [full, fullForSome]: (string | undefined)[] = [];
     // One after the other: streams with replicas elect leaders.
     for (const { spec, info, error } of found) {
       const { name } = spec;
@@ -178,7 +185,8 @@ export class TopologyKeeper {
           continue;
         }
         faults.push(this.#saw(spec, info));
-        full ??= fullness(info);
+        full ??= NEED_ROOM.includes(name) ? fullness(info, info.config.max_bytes * (1 - FULL)) : undefined;
+        fullForSome ??= NEED_RECORDS.includes(name) ? fullness(info, ROOM_OF_A_RECORD) : undefined;
         if (update || this.#outdated.has(name)) await updateStream(broker, spec, info, log);
         this.#outdated.delete(name);
       } catch (cause) {
@@ -193,7 +201,7 @@ export class TopologyKeeper {
       }
     }
     await this.#lookAtConsumers(missing, update);
-    this.#faults = { full, other: faults.find((fault) => fault !== undefined) };
+    this.#faults = { full, fullForSome, other: faults.find((fault) => fault !== undefined) };
   }
 
   #saw({ name }: StreamSpec, { created, cluster }: StreamInfo): string | undefined {
@@ -256,7 +264,11 @@ const TOKENS_BEFORE_NAMES = 5;
 
 const nameOf = ({ stream, consumer }: ConsumerSpec): string => `${stream}.${consumer.durable_name}`;
 
-function fullness({ config: { name, max_bytes: most }, state: { bytes } }: StreamInfo): string | undefined {
-  if (!NEED_ROOM.includes(name) || most <= 0 || bytes < most * FULL) return undefined;
+/** @param needed bytes that must be left. */
+function fullness(
+  { config: { name, max_bytes: most }, state: { bytes } }: StreamInfo,
+  needed: number,
+): string | undefined {
+  if (most <= 0 || most - bytes > needed) return undefined;
   return `The stream ${name} is full: it holds ${bytes} of ${most} bytes`;
 }

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
+import { isRecord, parseText } from '../json.js';
 
 /** A server does not announce that it is ready, so it is polled. */
 const POLL_MS = 100;
@@ -9,8 +10,16 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** The request stays on this machine and carries no secret, so the name in the certificate does not matter. */
 const AGENT = new Agent({ connect: { rejectUnauthorized: false } });
 
-/** Polls `url` until it answers 200, or `signal` aborts. @returns the last answer or error as `said` */
-export async function untilReady(url: string, signal: AbortSignal): Promise<{ ready: boolean; said: string }> {
+interface Readiness {
+  readonly ready: boolean;
+  /** It runs, and takes tasks again when there is room. */
+  readonly full?: true;
+  /** The last answer or error. */
+  readonly said: string;
+}
+
+/** Polls `url` until it answers 200 or that it only lacks room, or `signal` aborts. */
+export async function untilReady(url: string, signal: AbortSignal): Promise<Readiness> {
   let said = 'no request was sent';
   while (!signal.aborted) {
     try {
@@ -25,6 +34,9 @@ export async function untilReady(url: string, signal: AbortSignal): Promise<{ re
       const body = await answer.body.text();
       if (answer.statusCode === 200) return { ready: true, said: body };
       said = `${answer.statusCode} ${body.slice(0, 500)}`.trim();
+      const parsed = parseText(body);
+      // What fills it may be the tasks that only a running cluster takes off the queue.
+      if (isRecord(parsed) && parsed['full'] === true) return { ready: true, full: true, said };
     } catch (error) {
       if (signal.aborted) break;
       said = (error as Error).message;

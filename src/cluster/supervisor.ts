@@ -148,7 +148,7 @@ export class Supervisor {
     for (const [index, api] of started.entries()) {
       const { url } = apiUrls(plan.config.KSI_HOST, apiPort(plan, index + 1), plan.config.KSI_TLS_CERT !== undefined);
       progress(`waiting for ${url}/readyz`);
-      await this.#untilReady(api, `${url}/readyz`, signal);
+      await this.#untilReady(api, `${url}/readyz`, signal, progress);
     }
     await this.#startBridge(signal, progress);
   }
@@ -161,7 +161,7 @@ export class Supervisor {
     const started = specs.map((spec) => this.#run(spec));
     const monitors = (this.#plan.broker?.servers ?? []).map(monitorUrl);
     for (const [index, managed] of started.entries())
-      await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal);
+      await this.#untilReady(managed, `${monitors[index] ?? ''}/healthz`, signal, progress);
   }
 
   #watchBroker(): Promise<void> {
@@ -194,8 +194,14 @@ export class Supervisor {
     throw new ClusterError('not_ready', `The bridge does not listen at ${address}.\n${await logOf(bridge)}`);
   }
 
-  async #untilReady(managed: ManagedProcess, url: string, signal: AbortSignal): Promise<void> {
-    const { ready, said } = await untilReady(url, signal);
+  async #untilReady(
+    managed: ManagedProcess,
+    url: string,
+    signal: AbortSignal,
+    progress: (text: string) => void,
+  ): Promise<void> {
+    const { ready, full, said } = await untilReady(url, signal);
+    if (full) progress(`${managed.spec.name} runs, but takes no tasks yet: ${said}`);
     if (ready) return;
     if (this.#aborted.signal.aborted) throw new ClusterError('interrupted', 'The start was interrupted.');
     const what = `${managed.spec.name} was not ready within ${READY_WITHIN_MS / 1000} s. The last answer of ${url}: ${said}`;

@@ -17,6 +17,7 @@ import { isEnded, statusOfSubject } from '../../contracts/tasks/states.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import { checkReadModels } from '../../src/doctor/read-models.js';
+import { untilReady } from '../../src/cluster/readiness.js';
 import { ApiLab, TOKEN, type Answer } from '../fixtures/api.js';
 import { startApiOn } from '../fixtures/api-on.js';
 import { startApiProcess } from '../fixtures/api-process.js';
@@ -160,7 +161,7 @@ describe('an API whose broker is away', () => {
 });
 
 describe('a queue at its limit', () => {
-  it('answers 429 before it is quite full, and loses nothing', async () => {
+  it('answers 429 before it is quite full, is not ready meanwhile, and loses nothing', async () => {
     const lab = await ApiLab.start({ KSI_QUEUE_MAX: '20' });
     try {
       const answers: Answer[] = [];
@@ -175,6 +176,14 @@ describe('a queue at its limit', () => {
         assert.ok(Number(headers.get('retry-after')) > 0);
       }
       assert.equal((await lab.broker.jsm.streams.info(STREAM.commands)).state.messages, accepted);
+      const { status, body } = await lab.request('/readyz');
+      assert.deepEqual([status, body['full']], [503, true]);
+      assert.match(String(body['reason']), /Every queue is full: 18 tasks/);
+      const started = await untilReady(`${lab.url}/readyz`, AbortSignal.timeout(60_000));
+      assert.ok(started.ready && started.full, '`ksi up` starts a cluster whose queues are full');
+      for (const answer of answers.filter((each) => each.status === 202))
+        await lab.request(`/tasks/${String(answer.body['task_id'])}/cancel`, { method: 'POST' });
+      while ((await lab.request('/readyz')).status !== 200) await sleep(50);
     } finally {
       await lab.stop();
     }

@@ -142,6 +142,24 @@ describe("objects of the broker's that disappear under a running API and worker"
     await aTaskRuns();
   });
 
+  it('a bucket without room for the records of some tasks: not ready, and other tasks are accepted', async () => {
+    const bucket = `KV_${BUCKET.idempotency}`;
+    const { streams } = api.broker.jsm;
+    await aTaskRuns({}, { 'idempotency-key': 'first' });
+    const { config, state } = await streams.info(bucket);
+    await streams.update(bucket, { max_bytes: state.bytes });
+    assert.match(await whyNot(), /KV_ksi_idempotency is full/);
+    await aTaskRuns();
+    const refused = await api.request('/spawn', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'second' },
+      body: JSON.stringify({ prompt: 'x' }),
+    });
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'queue_full']);
+    await streams.update(bucket, { max_bytes: config.max_bytes });
+    await areBack();
+  });
+
   it('KSI_EVENTS: old cursors are gone, the read model is rebuilt, and streams that take from it go on', async () => {
     const { since } = await api.spawn();
     const old = await aTaskRuns();

@@ -55,6 +55,26 @@ describe('the queue gauge', () => {
     assert.equal(await gauge.take('default', 100), true);
   });
 
+  it('says that no queue takes a task, and looks again each time', async () => {
+    const standing = { tasks: 0, bytes: 899 };
+    const gauge = gaugeOf(standing);
+    await gauge.refresh();
+    assert.equal(gauge.full(), undefined);
+    standing.bytes = 900;
+    await gauge.refresh();
+    assert.match(gauge.full() ?? '', /hold 900 bytes/);
+    const one = new QueueGauge(
+      streamOf({ tasks: 9, bytes: 0 }),
+      { KSI_QUEUES: 'default', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },
+      silent,
+    );
+    await one.refresh();
+    assert.match(one.full() ?? '', /Every queue is full: 9 tasks/);
+    const two = gaugeOf({ tasks: 9, bytes: 0 });
+    await two.refresh();
+    assert.equal(two.full(), undefined, 'the other queue takes tasks');
+  });
+
   it('refuses nobody by a figure that has grown old', async () => {
     const standing = { tasks: 10, bytes: 0 };
     const gauge = gaugeOf(standing);

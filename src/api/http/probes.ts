@@ -1,14 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import type { Tasks } from '../../tasks/start.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import { whyNotReady, type HealthServices } from '../health.js';
 import { principalOf } from './request-principal.js';
 
-const Probe = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });
+const Probe = Type.Object({
+  ready: Type.Boolean(),
+  reason: Type.Optional(Type.String()),
+  full: Type.Optional(Type.Boolean({ description: 'The API runs, and takes tasks when there is room again.' })),
+});
 const OPEN = { security: [], tags: ['System'] };
 
-export interface ProbeServices extends HealthServices, Pick<Tasks, 'gauge'> {
+export interface ProbeServices extends HealthServices {
   readonly metrics: Metrics;
 }
 
@@ -22,10 +25,8 @@ export function probeRoutes(app: FastifyInstance, services: ProbeServices): void
       schema: { ...OPEN, summary: 'Whether a task that is accepted now can run', response: { 200: Probe, 503: Probe } },
     },
     (_request, reply) => {
-      const reason = whyNotReady(services);
-      return reply
-        .code(reason === undefined ? 200 : 503)
-        .send({ ready: reason === undefined, ...(reason === undefined ? {} : { reason }) });
+      const fault = whyNotReady(services);
+      return reply.code(fault === undefined ? 200 : 503).send({ ready: fault === undefined, ...fault });
     },
   );
   app.get(

@@ -40,13 +40,21 @@ export class QueueGauge {
     return [...this.#queues.values()].reduce((sum, { seen, taken }) => sum + seen + taken, 0);
   }
 
+  /** Why no queue takes a task, by the last look. Looks again for the next call. */
+  full(): string | undefined {
+    this.#lookIfOld();
+    const bytes = this.#bytes.seen + this.#bytes.taken;
+    if (bytes >= this.#maxBytes) return `The queues are full: they hold ${bytes} bytes`;
+    const counts = [...this.#queues.values()];
+    return counts.every((tasks) => this.#isFull(tasks)) ? `Every queue is full: ${this.#maxTasks} tasks` : undefined;
+  }
+
   /**
    * Whether a queue has room for one more task of about so many bytes; counts it. Waits for nothing while there is room by the last look
    * and what came since; only a refusal waits for a look at what is there now.
    */
   take(queue: string, bytes: number): boolean | Promise<boolean> {
-    const old = performance.now() - this.#lookedAt > REFRESH_MS;
-    if (old) void this.#look();
+    this.#lookIfOld();
     return this.#count(queue, bytes) || this.#lookAndCount(queue, bytes);
   }
 
@@ -61,7 +69,7 @@ export class QueueGauge {
 
   #count(queue: string, bytes: number): boolean {
     const tasks = this.#queues.get(queue);
-    if (tasks === undefined || tasks.seen + tasks.taken >= this.#maxTasks) return false;
+    if (tasks === undefined || this.#isFull(tasks)) return false;
     if (this.#bytes.seen + this.#bytes.taken + bytes > this.#maxBytes) return false;
     tasks.taken += 1;
     this.#bytes.taken += bytes;
@@ -91,6 +99,14 @@ export class QueueGauge {
     } catch (error) {
       throw asBrokerError(error, 'reading the length of the queues');
     }
+  }
+
+  #isFull({ seen, taken }: { readonly seen: number; readonly taken: number }): boolean {
+    return seen + taken >= this.#maxTasks;
+  }
+
+  #lookIfOld(): void {
+    if (performance.now() - this.#lookedAt > REFRESH_MS) void this.#look();
   }
 
   #look(): Promise<void> {
