@@ -58,6 +58,7 @@ export const ExchangeShown = Type.Object({
   messages: Type.Integer({ minimum: 0, description: 'Messages of agents so far.' }),
   tool_calls: Type.Integer({ minimum: 0, description: "Calls of KSI's own tools so far." }),
   open: Type.Integer({ minimum: 0, description: 'Tasks that have not ended.' }),
+  /** Its cost is that of the deleted tasks too; the other figures are not. */
   usage: Usage,
 });
 export type ExchangeShown = Static<typeof ExchangeShown>;

@@ -191,6 +191,17 @@ export const EVENT_DATA = {
   TASK_DELETED: Type.Object({
     ...deletedFields,
     task_id: Type.String(),
+    spent: Type.Optional(
+      Type.Object(
+        {
+          usd: Type.Number({ exclusiveMinimum: 0 }),
+          ended_on: Type.String({ format: 'date', description: 'The day on which it ended (UTC).' }),
+          token_id: Type.Optional(Type.String()),
+          exchange_id: Type.Optional(Type.String()),
+        },
+        { description: 'What it cost, if anything: budgets go on counting it.' },
+      ),
+    ),
   }),
   SESSION_DELETED: Type.Object(deletedFields),
   SHARED_SET: Type.Object({

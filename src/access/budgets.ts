@@ -41,19 +41,19 @@ interface Limit {
 }
 
 /**
- * What a task may cost at the most, by the budgets that it falls under. What has ended and isn't deleted counts; tasks that run at the
- * same time don't know of each other, so a budget can be exceeded by what they spend.
+ * What a task may cost at the most, by the budgets that it falls under. All tasks that have ended count, deleted ones too (ADR 55). Tasks that
+ * run at the same time don't know of each other, so a budget can be exceeded by what they spend.
  */
 export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;
-  readonly #model: Pick<ReadModel, 'session' | 'forEachEnded'>;
+  readonly #model: Pick<ReadModel, 'costOfDay' | 'costOfSession'>;
   readonly #exchanges: Pick<Exchanges, 'budget'>;
   readonly #clock: Pick<Clock, 'now'>;
   readonly #sums = new Map<string, { at: number; usd: Promise<number> }>();
 
   constructor(
     file: Pick<BudgetsFile, 'current'>,
-    model: Pick<ReadModel, 'session' | 'forEachEnded'>,
+    model: Pick<ReadModel, 'costOfDay' | 'costOfSession'>,
     exchanges: Pick<Exchanges, 'budget'>,
     clock: Pick<Clock, 'now'>,
   ) {
@@ -134,7 +134,7 @@ export class Budget {
       yield {
         what: `The session ${sessionId}`,
         usd: session_usd,
-        spent: async () => (await this.#model.session(sessionId))?.usage.cost_usd ?? 0,
+        spent: () => this.#model.costOfSession(sessionId),
         scope: { owner: undefined, sessionId },
         daily: false,
       };
@@ -146,16 +146,8 @@ export class Budget {
     if (known !== undefined && now - known.at < FRESH_MS) return known.usd;
     // Sums of other days, and of who asks no more.
     for (const [other, { at }] of this.#sums) if (now - at >= FRESH_MS) this.#sums.delete(other);
-    const usd = this.#sum(owner, tokenId, day);
+    const usd = this.#model.costOfDay({ owner, day, tokenId });
     this.#sums.set(key, { at: now, usd });
-    return usd;
-  }
-
-  async #sum(owner: string, tokenId: string | undefined, day: string): Promise<number> {
-    let usd = 0;
-    await this.#model.forEachEnded({ owner, from: day, to: day }, (row) => {
-      if (tokenId === undefined || row.token_id === tokenId) usd = addUsd(usd, row.usage?.cost_usd ?? 0);
-    });
     return usd;
   }
 }

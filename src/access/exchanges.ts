@@ -9,6 +9,7 @@ import {
   type ExchangeRecord,
   type ExchangeShown,
 } from '../../contracts/access/exchanges.js';
+import { addUsd } from '../../contracts/wire/money.js';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
@@ -36,9 +37,9 @@ export const exchangeOf = ({ exchange_id: id, message }: Pick<SpawnCommand, 'exc
  */
 export class Exchanges {
   readonly #records: Records<typeof ExchangeRecord, OwnedKey>;
-  readonly #model: Pick<ReadModel, 'sum'>;
+  readonly #model: Pick<ReadModel, 'sum' | 'deletedCosts'>;
 
-  constructor(broker: Broker, model: Pick<ReadModel, 'sum'>, log: Logger) {
+  constructor(broker: Broker, model: Pick<ReadModel, 'sum' | 'deletedCosts'>, log: Logger) {
     this.#records = new Records(broker, EXCHANGE_RECORDS, log);
     this.#model = model;
   }
@@ -74,7 +75,7 @@ export class Exchanges {
     const record = await guarded(() => this.#records.get([owner, id]));
     const { budget_usd: usd } = record?.limits ?? {};
     if (usd === undefined) return undefined;
-    return { usd, spent: (await this.#model.sum({ owner, exchangeId: id })).usage.cost_usd };
+    return { usd, spent: (await this.#sum(owner, id)).usage.cost_usd };
   }
 
   /** @throws {ApiError} not_found also for another owner's. */
@@ -82,17 +83,30 @@ export class Exchanges {
     const owner = principal.seesAll ? undefined : principal.owner;
     const [record, { tasks, open, usage }] = await Promise.all([
       guarded(() => this.#records.get([owner ?? '*', id])),
-      this.#model.sum({ owner, exchangeId: id }),
+      this.#sum(owner, id),
     ]);
     if (record === undefined && tasks === 0) throw new ApiError('not_found', `Nothing is known of an exchange ${id}`);
     const { limits, ...counted } = record ?? { ...NOTHING, tasks };
     const counts = Object.fromEntries(EXCHANGE_COUNTS.map((name) => [name, counted[name]]));
-    return { exchange_id: id, limits: withDefaults(limits), ...(counts as Record<ExchangeCount, number>), open, usage };
+    return {
+      exchange_id: id,
+      limits: withDefaults(limits),
+      ...(counts as Record<ExchangeCount, number>),
+      open,
+      usage,
+    };
   }
 
   /** Deletes all that was counted of an owner. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
     return this.#records.purge([owner]);
+  }
+
+  /** Of its tasks, with the cost of those that were deleted. */
+  async #sum(owner: string | undefined, exchangeId: string): ReturnType<ReadModel['sum']> {
+    const deleted = await this.#model.deletedCosts({ owner, exchangeId });
+    const { usage, ...sum } = await this.#model.sum({ owner, exchangeId });
+    return { ...sum, usage: { ...usage, cost_usd: addUsd(usage.cost_usd, deleted) } };
   }
 
   async #change(owner: string, id: string, change: (record: ExchangeRecord) => ExchangeRecord): Promise<void> {

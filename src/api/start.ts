@@ -97,7 +97,7 @@ async function startOnce(
   const { reportLossMs } = options;
   const connection = lifecycle.add(await startBroker({ config, folder, explain, reportLossMs, log, signal }));
   const { broker, blobs, topology } = connection;
-  const store = lifecycle.add(await startStore({ broker, blobs, topology, folder, log }));
+  const store = lifecycle.add(await startStore({ broker, blobs, topology, folder, config, log }));
   const access = lifecycle.add(
     await startAccess({ broker, model: store.model, config, rootToken: options.token, log }),
   );

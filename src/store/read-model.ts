@@ -2,9 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Session } from '../../contracts/sessions/sessions.js';
 import { isEnded } from '../../contracts/tasks/states.js';
+import { addUsd } from '../../contracts/wire/money.js';
 import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import type { BridgedEvent } from '../events/bridged.js';
 import type { Position } from '../../contracts/wire/cursor.js';
+import { deletionOf, type DeletedCosts, type Deletion } from './deleted-costs.js';
 import { applyEvent, type TaskRow } from './projection.js';
 import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js';
 
@@ -25,6 +27,9 @@ export class ReadModel {
   readonly #dirty = new Map<string, TaskRow>();
   /** Tasks that were deleted, and are in the file still. */
   readonly #removed = new Set<string>();
+  /** Deletions that are not in the file yet, in the order of the stream. */
+  #deletions: Deletion[] = [];
+  readonly #onDeleted = new Set<(id: string) => void>();
   readonly #ended = new Map<string, Set<(row: TaskRow) => void>>();
   #position: Position;
   #written: Position;
@@ -83,6 +88,19 @@ export class ReadModel {
     this.#schedule();
   }
 
+  /** Applies a TASK_DELETED or SESSION_DELETED of the stream, in order. */
+  applyDeletion(event: BridgedEvent): void {
+    const deletion = deletionOf(event);
+    if (deletion === undefined) return;
+    this.#deletions.push(deletion);
+    const id = deletion.task?.task_id;
+    if (id !== undefined) {
+      this.#forget(id);
+      for (const listener of this.#onDeleted) listener(id);
+    }
+    this.#schedule();
+  }
+
   /** Calls `listener` once when the task ends. Returns how to stop that. */
   onEnded(id: string, listener: (row: TaskRow) => void): () => void {
     const listeners = this.#ended.get(id) ?? new Set();
@@ -128,6 +146,37 @@ export class ReadModel {
     return { tasks, open, usage };
   }
 
+  /** What tasks that were deleted have cost. */
+  async deletedCosts(asked: DeletedCosts): Promise<number> {
+    await this.#flushIfPossible();
+    return this.#store.deletedCosts(asked);
+  }
+
+  /** What a session has cost, with its deleted tasks. */
+  async costOfSession(id: string): Promise<number> {
+    await this.#flushIfPossible();
+    return addUsd(this.#store.session(id)?.usage.cost_usd ?? 0, this.#store.deletedCosts({ sessionId: id }));
+  }
+
+  /** What an owner's tasks that ended on a day (UTC) have cost, with the deleted ones. */
+  async costOfDay({
+    owner,
+    day,
+    tokenId,
+  }: {
+    owner: string;
+    day: string;
+    tokenId?: string | undefined;
+  }): Promise<number> {
+    await this.#flushIfPossible();
+    // In the turn in which the range begins: a task that is deleted meanwhile must not be counted twice.
+    let usd = this.#store.deletedCosts({ owner, day, tokenId });
+    await this.#forEach(this.#store.ended(owner, day, day), (row) => {
+      if (tokenId === undefined || row.token_id === tokenId) usd = addUsd(usd, row.usage?.cost_usd ?? 0);
+    });
+    return usd;
+  }
+
   /** A session with the sums of its tasks. */
   async session(id: string): Promise<Session | undefined> {
     await this.#flushIfPossible();
@@ -155,8 +204,12 @@ export class ReadModel {
     each: (row: TaskRow) => void,
   ): Promise<void> {
     await this.#flushIfPossible();
+    await this.#forEach(this.#store.ended(owner, from, to), each);
+  }
+
+  async #forEach(rows: Iterable<TaskRow>, each: (row: TaskRow) => void): Promise<void> {
     let looked = 0;
-    for (const row of this.#store.ended(owner, from, to)) {
+    for (const row of rows) {
       each(row);
       // A range of LMDB stays open meanwhile, and shows what it showed at its beginning.
       if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
@@ -227,13 +280,36 @@ export class ReadModel {
     return first(limit, this.#store.notAccepted(before.toISOString()));
   }
 
-  /** Forgets tasks that were deleted. Resolves when their rows are out of the file, unless the disk is full. */
-  async remove(ids: Iterable<string>): Promise<void> {
-    for (const id of ids) {
-      this.#dirty.delete(id);
-      this.#removed.add(id);
-    }
+  /**
+   * Call it when TASK_DELETED of these tasks is stored. Resolves when the events have been applied, so that what the tasks cost is counted, and
+   * their rows are out of the file, unless the disk is full. @param ms the longest wait. Then the rows go, and their cost is counted later.
+   */
+  async remove(ids: Iterable<string>, ms: number): Promise<void> {
+    const waiting = new Set([...ids].filter((id) => this.get(id) !== undefined));
+    await this.#untilGone(waiting, ms);
+    for (const id of waiting) this.#forget(id);
     await this.#flushIfPossible();
+  }
+
+  #untilGone(ids: Set<string>, ms: number): Promise<void> {
+    if (ids.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#onDeleted.delete(listener);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const listener = (id: string): void => {
+        if (ids.delete(id) && ids.size === 0) done();
+      };
+      this.#onDeleted.add(listener);
+    });
+  }
+
+  #forget(id: string): void {
+    this.#dirty.delete(id);
+    this.#removed.add(id);
   }
 
   /** Forgets everything, as the event stream is another one. */
@@ -241,6 +317,7 @@ export class ReadModel {
     while (this.#flushing !== undefined) await this.#flushing.catch(() => undefined);
     this.#dirty.clear();
     this.#removed.clear();
+    this.#deletions = [];
     // First, as a flush that is due meanwhile would write the old one.
     this.#position = position;
     this.#written = position;
@@ -252,7 +329,8 @@ export class ReadModel {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     while (this.#flushing !== undefined) await this.#flushing;
-    if (this.#dirty.size === 0 && this.#removed.size === 0 && this.#written === this.#position) return;
+    const waiting = this.#dirty.size + this.#removed.size + this.#deletions.length;
+    if (waiting === 0 && this.#written === this.#position) return;
     this.#flushing = this.#write();
     await this.#flushing;
   }
@@ -266,10 +344,12 @@ export class ReadModel {
   async #write(): Promise<void> {
     const rows = [...this.#dirty.values()];
     const removed = [...this.#removed];
+    const deletions = [...this.#deletions];
     const position = this.#position;
     try {
-      await this.#store.write(rows, position, removed);
+      await this.#store.write(rows, position, deletions, removed);
       this.#written = position;
+      this.#deletions.splice(0, deletions.length);
       for (const id of removed) this.#removed.delete(id);
       for (const row of rows) if (this.#dirty.get(row.task_id) === row) this.#dirty.delete(row.task_id);
     } finally {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Config } from '../../contracts/config/config.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
@@ -15,15 +16,17 @@ export interface StoreOptions {
   readonly topology: Pick<TopologyKeeper, 'onAnother'>;
   /** Of this process, for the read model. */
   readonly folder: string;
+  readonly config: Pick<Config, 'KSI_RETENTION_EXCHANGES_S'>;
   readonly log: Logger;
 }
 
 const REPLAYS_AT_ONCE = 8;
+const DAY_S = 86_400;
 
 export type Store = Awaited<ReturnType<typeof startStore>>;
 
 /** All events as they come, and the read model that follows them. */
-export const startStore = ({ broker, blobs, topology, folder, log }: StoreOptions) =>
+export const startStore = ({ broker, blobs, topology, folder, config, log }: StoreOptions) =>
   serviceOf(log, async (lifecycle) => {
     const hub = lifecycle.add(new EventHub(broker, blobs, log));
     await hub.start();
@@ -32,6 +35,7 @@ export const startStore = ({ broker, blobs, topology, folder, log }: StoreOption
     });
     const limit = new Limit(REPLAYS_AT_ONCE);
     const path = join(folder, 'read-model.mdb');
-    const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, log }));
+    const exchangeDays = Math.ceil(config.KSI_RETENTION_EXCHANGES_S / DAY_S) + 1;
+    const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, exchangeDays, log }));
     return { hub, limit, tail, model: tail.model };
   });

@@ -26,12 +26,15 @@ export interface TailOptions {
   readonly limit: Limit;
   /** The read model's file. */
   readonly path: string;
+  /** See DeletedCostCounters. */
+  readonly exchangeDays: number;
   readonly log: Logger;
 }
 
 const STANDING_RETRY_MS = 1_000;
 const STATES = 'ksi.events.task.*.state.*';
-const DELETIONS = SUBJECT.taskDeleted('*');
+/** Of tasks and of sessions. */
+const DELETIONS = 'ksi.events.*.*.deleted';
 
 /**
  * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
@@ -53,9 +56,9 @@ export class Tail {
   }
 
   static async open(options: TailOptions): Promise<Tail> {
-    const { broker, hub, path, log } = options;
+    const { broker, hub, path, exchangeDays, log } = options;
     const { firstSeq } = await streamPosition(broker, STREAM.events);
-    const store = await openStore(path, log);
+    const store = await openStore(path, exchangeDays, log);
     try {
       const stored = store.position();
       const usable =
@@ -140,21 +143,24 @@ export class Tail {
       sink: { deliver: (event) => this.model.apply(event) },
     });
     // Apart from the states, of which a deleted task has none left: in what order they come from the past is all the same.
+    let isPast = true;
     const deletions = new Feed({
       hub,
       limit,
       filter: DELETIONS,
-      matches: ({ type }) => type === 'TASK_DELETED',
+      matches: ({ type }) => type === 'TASK_DELETED' || type === 'SESSION_DELETED',
       sink: {
         deliver: (event) => {
-          void this.model.remove([String(event.data['task_id'])]);
-          // It stays when the task's own events go.
-          this.model.passed(event);
+          this.model.applyDeletion(event);
+          // They stay when the task's own events go. While the states are read from the past, the position is theirs.
+          if (!isPast) this.model.passed(event);
         },
       },
     });
-    this.#feeds = [states, deletions];
+    this.#feeds = [deletions, states];
+    // The deletions first: with the position of the states, the file says that it has all deletions before it, too.
     for (const feed of this.#feeds) await feed.start(after);
+    isPast = false;
   }
 
   /**
@@ -209,8 +215,8 @@ async function closeStore(store: TaskStore, path: string): Promise<void> {
 const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });
 
 /** Opens the file; a damaged one is set aside. */
-async function openStore(path: string, log: Logger): Promise<TaskStore> {
+async function openStore(path: string, exchangeDays: number, log: Logger): Promise<TaskStore> {
   const aside = await takeUp(taskFile(path), log);
   if (aside !== undefined) log.warn({ aside }, 'the read model was damaged; it is rebuilt from the event stream');
-  return new TaskStore(path);
+  return new TaskStore(path, exchangeDays);
 }

@@ -4,6 +4,7 @@ import type { Session } from '../../contracts/sessions/sessions.js';
 import type { Position } from '../../contracts/wire/cursor.js';
 import type { TaskRow } from './projection.js';
 import type { LmdbFileSpec } from './file.js';
+import { DELETION_BYTES, DeletedCostCounters, type DeletedCosts, type Deletion } from './deleted-costs.js';
 import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';
 
@@ -48,6 +49,7 @@ const DATABASES = {
   outputs: { name: 'outputs', encoding: 'string' },
   index: { name: 'index', encoding: 'string' },
   sessions: { name: 'sessions', encoding: 'msgpack' },
+  deleted_costs: { name: 'deleted_costs', encoding: 'msgpack' },
 } as const;
 
 /** The read model's file. Everything in it can be had again. */
@@ -64,16 +66,18 @@ export class TaskStore {
   readonly #outputs: Database<string, string>;
   readonly #index: Database<string, string[]>;
   readonly #sessions: Database<Session, string>;
+  readonly #deletedCosts: DeletedCostCounters;
 
-  /** @param path of the file; made if there is none. */
-  constructor(path: string) {
+  /** @param path of the file; made if there is none. @param exchangeDays see DeletedCostCounters. */
+  constructor(path: string, exchangeDays: number) {
     this.#file = new LmdbFile(path);
     const { root } = this.#file;
-    const { tasks, outputs, index, sessions } = DATABASES;
+    const { tasks, outputs, index, sessions, deleted_costs: deletedCosts } = DATABASES;
     this.#tasks = root.openDB<TaskRow, string>(tasks);
     this.#outputs = root.openDB<string, string>(outputs);
     this.#index = root.openDB<string, string[]>(index);
     this.#sessions = root.openDB<Session, string>(sessions);
+    this.#deletedCosts = new DeletedCostCounters(root.openDB(deletedCosts), exchangeDays);
   }
 
   /** Undefined: it is empty, or of another schema. */
@@ -94,11 +98,17 @@ export class TaskStore {
 
   /**
    * Removes deleted tasks, and writes rows and the position that they bring the file to. When it fails, some may be written: write the
-   * same again. @throws ENOSPC
+   * same again. @param deletions in the order of the stream. @param removed tasks whose deletion comes later. @throws ENOSPC
    */
-  async write(rows: readonly TaskRow[], position: Position, removed: readonly string[] = []): Promise<void> {
+  async write(
+    rows: readonly TaskRow[],
+    position: Position,
+    deletions: readonly Deletion[] = [],
+    removed: readonly string[] = [],
+  ): Promise<void> {
     const outputs = rows.map(({ output }) => (output === undefined ? undefined : JSON.stringify(output)));
     const changes = [
+      ...deletions.map((deletion) => ({ bytes: DELETION_BYTES, apply: () => this.#delete(deletion) })),
       ...removed.map((id) => ({ bytes: 0, apply: () => this.#remove(id) })),
       ...rows.map((row, n) => ({ bytes: bytesOf(row, outputs[n]), apply: () => this.#put(row, outputs[n]) })),
     ];
@@ -130,6 +140,11 @@ export class TaskStore {
       const row = this.#tasks.get(id);
       yield { id, row: row !== undefined && rest(row) ? row : undefined };
     }
+  }
+
+  /** What tasks that were deleted have cost. */
+  deletedCosts(asked: DeletedCosts): number {
+    return this.#deletedCosts.of(asked);
   }
 
   session(id: string): Session | undefined {
@@ -206,6 +221,7 @@ export class TaskStore {
         this.#outputs.clearAsync(),
         this.#index.clearAsync(),
         this.#sessions.clearAsync(),
+        this.#deletedCosts.clear(),
         this.#file.root.remove('meta'),
       ]),
     );
@@ -213,6 +229,12 @@ export class TaskStore {
 
   async close(): Promise<void> {
     await this.#file.close();
+  }
+
+  /** The row and its cost in the counters change places in one transaction. */
+  #delete(deletion: Deletion): void {
+    if (deletion.task !== undefined) this.#remove(deletion.task.task_id);
+    this.#deletedCosts.apply(deletion);
   }
 
   #remove(id: string): void {

@@ -104,7 +104,10 @@ describe('an exchange of managed agents', () => {
 
   it('has no task more than its limit when many are asked for at once, at several APIs', async () => {
     const brokers = await Promise.all([1, 2, 3].map(() => connectTest(lab.server.url)));
-    const none = { sum: () => Promise.resolve({ tasks: 0, open: 0, usage: NO_USAGE }) };
+    const none = {
+      sum: () => Promise.resolve({ tasks: 0, open: 0, usage: NO_USAGE }),
+      deletedCosts: () => Promise.resolve(0),
+    };
     const counters = brokers.map((broker) => new Exchanges(broker, none, silent));
     const id = uuidv4();
     await counters[0]?.limit('local', id, { tasks: 12 });

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v7 as uuidv7 } from 'uuid';
+import { NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
@@ -56,6 +60,12 @@ describe('deletion at an API', () => {
     const said = await here.ask('DELETE', path);
     assert.ok(said.status < 300, `${path}: ${said.status} ${JSON.stringify(said.body)}`);
     return said;
+  };
+
+  /** Another API may be quicker. */
+  const removedOrGone = async (path: string, api: ApiLab): Promise<void> => {
+    const { status, body } = await api.request(path, { method: 'DELETE' });
+    assert.ok(status < 300 || status === 404, `${path}: ${status} ${JSON.stringify(body)}`);
   };
 
   it('leaves no consumer at the broker, whatever is deleted', async () => {
@@ -166,5 +176,52 @@ describe('deletion at an API', () => {
     assert.deepEqual((await leftoversAt(lab.broker, canary)).found, []);
     const mine = await subjectCounts(lab.broker, STREAM.messages);
     assert.deepEqual([mine[SUBJECT.messageStored(type, 'ann')], mine[SUBJECT.messageStored(type, 'carl')]], [250, 250]);
+  });
+
+  it('gives back no money of a day, a session or an exchange, nor does a read model that is built anew', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ksi-spent-'));
+    const file = join(folder, 'budgets.json');
+    const budgets = { owners: { local: { usd_per_day: 2 } }, session_usd: 1 };
+    await writeFile(file, JSON.stringify(budgets));
+    const other = await ApiLab.start({ KSI_BUDGETS: file }, { ...lab.server, stop: () => Promise.resolve() });
+    try {
+      const usage = { ...NO_USAGE, cost_usd: 0.5 };
+      const [session, exchange] = [uuidv7(), uuidv7()];
+      const tasks = await storeEndedTasks(lab.broker, 3, { usage, session_id: session, exchange_id: exchange });
+      const last = tasks.at(-1)?.task_id ?? '';
+      const cost = async (): Promise<number> => {
+        const { body, status } = await other.request(`/exchanges/${exchange}`);
+        return status === 200 ? (body['usage'] as Usage).cost_usd : 0;
+      };
+      while ((await cost()) < 1.5);
+      const refusal = async (body: object): Promise<unknown[]> => {
+        const { status, body: said } = await other.post({ prompt: 'x', ...body });
+        return [status, said['code'], String(said['detail']).split(' may cost')[0]];
+      };
+      const ofSession = [429, 'budget_exceeded', `The session ${session}`];
+      assert.deepEqual(await refusal({ session_id: session }), ofSession);
+      // By two APIs at once: it is counted once.
+      const deleting = tasks
+        .slice(0, 2)
+        .flatMap(({ task_id: id }) => [removedOrGone(`/tasks/${id}`, other), removedOrGone(`/tasks/${id}`, lab)]);
+      await Promise.all(deleting);
+      assert.equal(((await other.request(`/tasks?session_id=${session}`)).body['tasks'] as []).length, 1);
+      assert.deepEqual([await refusal({ session_id: session }), await cost()], [ofSession, 1.5]);
+      const [dear] = await storeEndedTasks(lab.broker, 1, { usage });
+      while ((await other.task(dear?.task_id ?? '')).status !== 'completed');
+      await removedOrGone(`/tasks/${dear?.task_id}`, other);
+      const ofDay = [429, 'budget_exceeded', 'What local asks for in a day'];
+      // What was looked up is known for a second.
+      await untilSome(async () => ((await refusal({}))[0] === 429 ? true : undefined));
+      assert.deepEqual(await refusal({}), ofDay);
+      await other.stopApi();
+      await rm(other.readModel, { recursive: true });
+      await other.startApi();
+      assert.equal((await other.task(last)).status, 'completed');
+      assert.deepEqual([await refusal({}), await cost()], [ofDay, 1.5]);
+    } finally {
+      await other.stop();
+      await rm(folder, { recursive: true });
+    }
   });
 });

@@ -30,7 +30,7 @@ describe("a read model's file that was damaged", () => {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'ksi-damaged-'));
     sound = join(dir, 'sound.mdb');
-    const store = new TaskStore(sound);
+    const store = new TaskStore(sound, 1);
     const rows = Array.from({ length: TASKS }, (_, n) => {
       const id = `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
       const command = { v: 1, task_id: id, session_id: id, owner: 'local', queue: 'default', priority: 'normal' };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { forgetNotAccepted } from '../../src/retention/forget-not-accepted.js';
 import { acceptedRow, applyEvent, type TaskRow } from '../../src/store/projection.js';
+import type { BridgedEvent } from '../../src/events/bridged.js';
 import { ReadModel } from '../../src/store/read-model.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { silent } from '../fixtures/connection.js';
@@ -34,7 +35,7 @@ describe('the list of tasks', () => {
   let model: ReadModel;
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
-    model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     for (let n = 0; n < TASKS; n++) {
       const queue = n % RARE === 0 ? 'rare' : 'default';
       const command = { v: 1, session_id: idOf(n), owner: 'o', priority: 'normal', prompt: 'x' } as const;
@@ -66,7 +67,7 @@ describe('the list of tasks', () => {
 
   it('leaves out what was not accepted, which goes after an hour', async () => {
     const at = Date.parse('2026-01-01T00:00:00Z');
-    const none = new ReadModel(new TaskStore(join(dir, 'n.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    const none = new ReadModel(new TaskStore(join(dir, 'n.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     const command = { v: 1, session_id: idOf(0), owner: 'o', priority: 'normal', prompt: 'x', queue: 'q' } as const;
     const row = (n: number): TaskRow =>
       acceptedRow({ ...command, task_id: idOf(n), accepted_at: new Date(at).toISOString() }, 'queued');
@@ -82,7 +83,7 @@ describe('the list of tasks', () => {
     const deleter = {
       task: async (id: string) => {
         deleted.push(id);
-        await none.remove([id]);
+        await none.remove([id], 0);
         return undefined;
       },
     };
@@ -113,7 +114,7 @@ describe('the list of tasks', () => {
 describe('outputs of tasks', () => {
   it('are not in lists, and are read one by one, before and after they are in the file', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
-    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     try {
       const command = { v: 1, session_id: idOf(1), owner: 'o', priority: 'normal', prompt: 'x' } as const;
       const row = acceptedRow(
@@ -126,7 +127,7 @@ describe('outputs of tasks', () => {
       await model.flush();
       assert.equal(model.output(idOf(1)), '{"result":"said"}');
       assert.equal((await model.list({ owner: 'o' }, 1)).rows[0]?.output, undefined);
-      await model.remove([idOf(1)]);
+      await model.remove([idOf(1)], 0);
       assert.equal(model.output(idOf(1)), undefined);
     } finally {
       await model.stop();
@@ -138,7 +139,7 @@ describe('outputs of tasks', () => {
 describe('the list of sessions', () => {
   it('shows one that somebody else went on with to its owner alone, once', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
-    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb')), { incarnation: 'i', seq: 0 }, silent);
+    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
     const accept = (n: number, session: number, owner: string): void => {
       const command = { v: 1, session_id: idOf(session), owner, priority: 'normal', prompt: 'x' } as const;
       const accepted_at = new Date(n).toISOString();
@@ -158,6 +159,75 @@ describe('the list of sessions', () => {
       assert.deepEqual(seen, [idOf(101), idOf(102)]);
       assert.deepEqual((await model.sessions('local', 10)).sessions, []);
       assert.equal((await model.session(idOf(101)))?.owner, 'ann');
+    } finally {
+      await model.stop();
+      await rm(dir, { recursive: true });
+    }
+  });
+});
+
+describe('what deleted tasks have cost', () => {
+  const spent = { usd: 0.1, ended_on: '2026-01-02', token_id: 't', exchange_id: 'e' };
+  const deleted = (seq: number, task: number, more: object = {}, day = '2026-01-02') =>
+    ({
+      seq,
+      id: `event-${seq}`,
+      type: 'TASK_DELETED',
+      timestamp: `${day}T12:00:00Z`,
+      data: { task_id: idOf(task), session_id: 's', owner: 'o', by: 'o', spent, ...more },
+    }) as unknown as BridgedEvent;
+  const DAY = { owner: 'o', day: '2026-01-02' };
+
+  it('is counted once, however often the deletions are applied, also after a write that was broken off', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
+    const open = () => new ReadModel(new TaskStore(join(dir, 'm.mdb'), 1), { incarnation: 'i', seq: 0 }, silent);
+    const all = async (model: ReadModel) => [
+      await model.costOfDay(DAY),
+      await model.costOfDay({ ...DAY, tokenId: 't' }),
+      await model.costOfSession('s'),
+      await model.deletedCosts({ exchangeId: 'e', owner: 'o' }),
+    ];
+    const events = [
+      deleted(5, 1),
+      deleted(6, 2, { spent: { ...spent, token_id: 'other' } }),
+      // Of a deletion that was repeated: the cost is in the first event.
+      deleted(7, 2, { spent: undefined }),
+    ];
+    let model = open();
+    try {
+      for (const event of events) model.applyDeletion(event);
+      assert.deepEqual(await all(model), [0.2, 0.1, 0.2, 0.2]);
+      await model.stop();
+      // The file has the counters, and says that it is at 0: all comes again.
+      model = open();
+      for (const event of events) model.applyDeletion(event);
+      assert.deepEqual(await all(model), [0.2, 0.1, 0.2, 0.2]);
+    } finally {
+      await model.stop();
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  it('is kept for as long as somebody can ask for it', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'ksi-model-'));
+    const model = new ReadModel(new TaskStore(join(dir, 'm.mdb'), 10), { incarnation: 'i', seq: 0 }, silent);
+    const sums = async () => [
+      await model.costOfDay(DAY),
+      await model.deletedCosts({ exchangeId: 'e' }),
+      await model.costOfSession('s'),
+    ];
+    const pass = (seq: number, day: string) =>
+      model.applyDeletion(deleted(seq, seq, { session_id: 'another', spent: undefined }, day));
+    try {
+      model.applyDeletion(deleted(1, 1));
+      pass(2, '2026-01-03');
+      assert.deepEqual(await sums(), [0.1, 0.1, 0.1]);
+      pass(3, '2026-01-04');
+      assert.deepEqual(await sums(), [0, 0.1, 0.1]);
+      pass(4, '2026-01-13');
+      assert.deepEqual(await sums(), [0, 0, 0.1]);
+      model.applyDeletion({ ...deleted(5, 1), type: 'SESSION_DELETED' } as BridgedEvent);
+      assert.deepEqual(await sums(), [0, 0, 0]);
     } finally {
       await model.stop();
       await rm(dir, { recursive: true });

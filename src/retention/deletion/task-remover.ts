@@ -1,13 +1,16 @@
 import type { Logger } from 'pino';
+import type { EventData } from '../../../contracts/events/events.js';
 import type { Task } from '../../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
+import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
-import { hasAny } from '../../broker/read.js';
+import { hasAny, streamPosition } from '../../broker/read.js';
 import { placeOf } from '../../broker/session-queue.js';
+import type { TaskRow } from '../../store/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
 import { Batcher } from '../../broker/batcher.js';
 import type { TaskMessages } from '../../agents/task-messages.js';
@@ -19,7 +22,7 @@ import { inParallel } from './in-parallel.js';
 export interface TaskRemoverOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly model: Pick<ReadModel, 'remove'>;
+  readonly model: Pick<ReadModel, 'get' | 'remove'>;
   readonly messages: Pick<TaskMessages, 'remove'>;
   readonly log: Logger;
 }
@@ -27,7 +30,7 @@ export interface TaskRemoverOptions {
 /** What the deletion of a task needs to know of it. */
 export type Removable = Pick<
   Task,
-  'task_id' | 'session_id' | 'session_name' | 'owner' | 'status' | 'ended_at' | 'message'
+  'task_id' | 'session_id' | 'session_name' | 'owner' | 'status' | 'ended_at' | 'message' | 'usage' | 'exchange_id'
 >;
 
 export interface Removal<T> {
@@ -38,6 +41,8 @@ export interface Removal<T> {
 
 /** Requests that are under way at once. The broker answers them one after the other; more would only wait there. */
 const AT_ONCE = 32;
+/** The read model follows within milliseconds, if the broker can be reached. */
+const APPLIED_WITHIN_MS = 5_000;
 
 /**
  * Deletes tasks from the broker and from the read model. TASK_DELETED is stored last, so that a deletion that was broken off can be asked for
@@ -71,15 +76,11 @@ export class TaskRemover {
     await messages.remove(removed);
     await blobs.deleteOf(['command', 'dead'], ids);
     await blobs.deleteOf(['event'], ids);
-    await inParallel(removed, AT_ONCE, (task) => this.#clear(task));
-    await Promise.all(
-      removed.map(({ task_id: id, session_id, owner }) => {
-        const event = newEvent(broker.clock, 'TASK_DELETED', { task_id: id, session_id, owner, by });
-        return this.#batcher.publish(eventPublication(event, SUBJECT.taskDeleted(id)));
-      }),
-    );
+    const { lastSeq } = await streamPosition(broker, STREAM.events);
+    await inParallel(removed, AT_ONCE, (task) => this.#clear(task, lastSeq));
+    await Promise.all(removed.map((task) => this.#publish(task, by)));
     // The other APIs hear of it. Here the task is gone when the answer says so.
-    await model.remove(ids);
+    await model.remove(ids, APPLIED_WITHIN_MS);
     return { removed, refused };
   }
 
@@ -98,12 +99,48 @@ export class TaskRemover {
       throw new ApiError('conflict', `Task ${id} could not be taken off the queue`);
   }
 
-  async #clear({ task_id: id, status }: Removable): Promise<void> {
+  /** @param lastSeq of the events: this deletion's own TASK_DELETED, or another API's, comes later. */
+  async #clear({ task_id: id, status }: Removable, lastSeq: number): Promise<void> {
     const { broker } = this.#options;
     await purge(broker, STREAM.ended, SUBJECT.ended(id));
     // Only a task that was given up has a dead letter.
     if (status !== 'completed') await purge(broker, STREAM.dead, SUBJECT.dead('*', id));
-    await purge(broker, STREAM.events, SUBJECT.taskAll(id));
+    if (await hasAny(broker, STREAM.events, SUBJECT.taskDeleted(id))) {
+      // It stays, as it says what the task cost.
+      for (const subject of [SUBJECT.taskStates, SUBJECT.taskOutput, SUBJECT.taskApproval, SUBJECT.taskInput])
+        await purge(broker, STREAM.events, subject(id));
+    } else await purge(broker, STREAM.events, SUBJECT.taskAll(id), lastSeq);
     await purge(broker, STREAM.outcomes, SUBJECT.outcome(id, '*'));
+  }
+
+  /** What the task cost is in the first TASK_DELETED alone: another API may be deleting it as well. */
+  async #publish(task: Removable, by: string): Promise<void> {
+    const { task_id: id, session_id, owner } = task;
+    const data = { task_id: id, session_id, owner, by };
+    const subject = SUBJECT.taskDeleted(id);
+    const event = newEvent(this.#options.broker.clock, 'TASK_DELETED', { ...data, ...this.#spent(task) });
+    try {
+      await this.#batcher.publish(eventPublication(event, subject, { filter: subject, seq: 0 }));
+    } catch (error) {
+      if (!isBrokerError(error, 'conflict')) throw error;
+      await this.#batcher.publish(
+        eventPublication(newEvent(this.#options.broker.clock, 'TASK_DELETED', data), subject),
+      );
+    }
+  }
+
+  #spent(task: Removable): Pick<EventData<'TASK_DELETED'>, 'spent'> {
+    const {
+      usage,
+      ended_at: endedAt,
+      exchange_id,
+      token_id,
+    }: Removable & Pick<TaskRow, 'token_id'> = this.#options.model.get(task.task_id) ?? task;
+    if (usage === undefined || usage.cost_usd <= 0 || endedAt === undefined) return {};
+    const ids = {
+      ...(token_id === undefined ? {} : { token_id }),
+      ...(exchange_id === undefined ? {} : { exchange_id }),
+    };
+    return { spent: { usd: usage.cost_usd, ended_on: endedAt.slice(0, 10), ...ids } };
   }
 }
