@@ -16,7 +16,7 @@ export const Always = Type.Object(
       Type.String({
         pattern: TOOL_RULE_PATTERN,
         description:
-          'What is allowed, as in `allowed_tools`; it must fit what is asked. Default: the same command of Bash, the same domain of WebFetch, any use of another tool.',
+          'What is allowed, as in `allowed_tools`; it must fit what is asked. Default: the same command of Bash, the same domain of WebFetch; of another tool any use, in the scope `session` only.',
         examples: ['Bash(git log:*)'],
       }),
     ),

@@ -12,6 +12,7 @@ import { lastBySubject } from '../../src/broker/read.js';
 import { ApprovalRules } from '../../src/tasks/approvals/rules.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
+import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
@@ -189,6 +190,56 @@ describe('steering the real claude', { skip }, async () => {
     const { approval_id: again } = await asked(third.task_id);
     assert.equal((await answer(one, again, { decision: 'deny' })).status, 200);
     await lab.outcome(third.task_id);
+  });
+
+  it('allows the same again for an agent, and for an owner, and names the rule in the audit', async () => {
+    const here = new AgentsOver(() => one.url);
+    for (const agent_id of ['painter', 'printer'])
+      await here.register({ agent_id, kind: 'managed', options: { approvals: true } });
+    /** The task of a message. */
+    const taskOf = async (to: string, content: string): Promise<string> => {
+      const { message_id: id } = await here.send({ to, content });
+      return lab.until(() => {
+        const tasks = lab.seen.map(({ event }) => event.data as { message?: { message_id: string }; task_id?: string });
+        return tasks.find(({ message }) => message?.message_id === id)?.task_id;
+      });
+    };
+    const audited = async (id: string, taskId: string): Promise<unknown[]> => {
+      for (;;) {
+        const stored = await lastBySubject(lab.broker, 'KSI_AUDIT', 'ksi.audit.local.approve');
+        const last = JSON.parse(new TextDecoder().decode(stored?.data)) as Record<string, unknown>;
+        if (last['task_id'] === taskId) return [last['over'], last['rule_id'] === id, last['rule']];
+        await sleep(10);
+      }
+    };
+    const write = '[[tool:Write {"file_path":"made","content":"x"}]] please';
+    const first = await taskOf('painter', write);
+    const { approval_id: ofAgent } = await asked(first);
+    const vague = await answer(one, ofAgent, { decision: 'allow', always: { scope: 'agent' } });
+    assert.deepEqual([vague.status, vague.body['code']], [400, 'invalid_request']);
+    assert.match(JSON.stringify(vague.body), /every use of Write/);
+    const said = await answer(one, ofAgent, { decision: 'allow', always: { scope: 'agent', rule: 'Write' } });
+    const ofPainter = String(said.body['rule_id']);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(first));
+    const again = await taskOf('painter', write);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(again));
+    assert.deepEqual(await audited(ofPainter, again), ['rule', true, 'Write']);
+
+    // Another agent is asked, until its owner allows it everywhere.
+    const third = await taskOf('printer', BASH('mkdir -p all'));
+    const { approval_id: ofOwner } = await asked(third);
+    const all = await answer(one, ofOwner, { decision: 'allow', always: { scope: 'owner' } });
+    const everywhere = String(all.body['rule_id']);
+    dataOf('SPAWN_COMPLETE', await lab.outcome(third));
+    const anywhere = await other.spawn({ prompt: BASH('mkdir -p all'), approvals: true });
+    dataOf('SPAWN_COMPLETE', await lab.outcome(anywhere.task_id));
+    assert.deepEqual(await audited(everywhere, anywhere.task_id), ['rule', true, 'Bash(mkdir -p all)']);
+    const elsewhere = await other.spawn({ prompt: write, approvals: true });
+    const { approval_id: open } = await asked(elsewhere.task_id);
+    assert.equal((await answer(one, open, { decision: 'deny' })).status, 200);
+    await lab.outcome(elsewhere.task_id);
+    for (const id of [ofPainter, everywhere])
+      assert.equal((await one.request(`/approvals/rules/${id}`, { method: 'DELETE' })).status, 204);
   });
 
   it('allows nothing by the rules of a revoked token, and removes them', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ApprovalRule } from '../../contracts/tasks/approval-rules.js';
+import type { Always, ApprovalRule } from '../../contracts/tasks/approval-rules.js';
 import type { Approval } from '../../contracts/tasks/approvals.js';
 import { applies, ruleFor } from '../../src/tasks/approvals/match.js';
 
@@ -32,9 +32,9 @@ const rule = (fields: Partial<ApprovalRule>): ApprovalRule => ({
 
 describe('rules of approvals', () => {
   it('are made of what is asked', () => {
-    const made = (asked: Approval) => ruleFor({ scope: 'owner' }, asked);
+    const made = (asked: Approval, scope: Always['scope'] = 'owner') => ruleFor({ scope }, asked);
     assert.deepEqual(made(bash(' git  status ')), { rule: 'Bash(git status)' });
-    assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } })), { rule: 'Write' });
+    assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } }), 'session'), { rule: 'Write' });
     const fetch = approval({ tool: 'WebFetch', input: { url: 'https://example.org/a' } });
     assert.deepEqual(made(fetch), { rule: 'WebFetch(domain:example.org)' });
   });
@@ -54,6 +54,16 @@ describe('rules of approvals', () => {
     assert.equal(refused(bash('ls'), { scope: 'agent' }), 'always.scope');
     assert.equal(refused(approval({ kind: 'plan', tool: 'ExitPlanMode' }), { scope: 'owner' }), 'always');
     assert.equal(refused(bash('git log'), { scope: 'owner', rule: 'Bash(git:*)' }), 'Bash(git:*)');
+  });
+
+  it('allow every use of a tool outside of the session only if a person names the rule', () => {
+    const asked = approval({ tool: 'Write', input: { file_path: '/a' }, agent_id: 'x' });
+    for (const scope of ['agent', 'owner'] as const) {
+      const refused = ruleFor({ scope }, asked);
+      assert.ok('field' in refused && refused.field === 'always.rule', scope);
+      assert.match(refused.message, /every use of Write/);
+      assert.deepEqual(ruleFor({ scope, rule: 'Write' }, asked), { rule: 'Write' });
+    }
   });
 
   it('allow that and nothing else', () => {

@@ -33,6 +33,12 @@ export function ruleFor(
   if (scope === 'agent' && approval.agent_id === undefined)
     return { field: 'always.scope', message: 'is of an agent, and the task is no agent’s' };
   const made = rule ?? sameAgain(approval);
+  // The use of most tools cannot be named: one `Write` would allow every `Write`. In the session the person sees what follows.
+  if (rule === undefined && scope !== 'session' && parseRule(made).uses === undefined)
+    return {
+      field: 'always.rule',
+      message: `is needed: this would allow every use of ${made}. To allow that, name the rule: ${made}. Otherwise use the scope \`session\``,
+    };
   // Of `rm *` the same would be any command that begins with `rm`: a person has to say so.
   const clear = rule !== undefined || prefixOf(parseRule(made).uses ?? '').exact;
   if (clear && RULE.test(made) && allows(made, approval)) return { rule: made };
