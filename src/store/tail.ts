@@ -13,6 +13,7 @@ import { taskFile, TaskStore } from './task-store.js';
 import type { Position } from '../../contracts/wire/cursor.js';
 import type { Limit } from '../limit.js';
 import { undoStart } from '../process/lifecycle.js';
+import type { BridgedEvent } from '../events/bridged.js';
 import { Feed } from '../events/feed.js';
 import { isOfThisHistory } from '../events/history.js';
 import type { EventHub } from '../events/hub.js';
@@ -144,6 +145,7 @@ export class Tail {
     });
     // Apart from the states, of which a deleted task has none left: in what order they come from the past is all the same.
     let isPast = true;
+    let last: BridgedEvent | undefined;
     const deletions = new Feed({
       hub,
       limit,
@@ -152,7 +154,8 @@ export class Tail {
       sink: {
         deliver: (event) => {
           this.model.applyDeletion(event);
-          // They stay when the task's own events go. While the states are read from the past, the position is theirs.
+          last = event;
+          // While the states are read from the past, the position is theirs.
           if (!isPast) this.model.passed(event);
         },
       },
@@ -161,6 +164,8 @@ export class Tail {
     // The deletions first: with the position of the states, the file says that it has all deletions before it, too.
     for (const feed of this.#feeds) await feed.start(after);
     isPast = false;
+    // It stays when the task's own events go.
+    if (last !== undefined) this.model.passed(last);
   }
 
   /**

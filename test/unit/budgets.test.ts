@@ -10,7 +10,7 @@ const OWNER = { owner: 'alice', sessionId: 's1' };
 const budgetOf = (usd: number): Budget =>
   new Budget(
     { current: { owner_usd_per_day: usd } },
-    { session: () => Promise.resolve(undefined), forEachEnded: () => Promise.resolve() },
+    { costOfDay: () => Promise.resolve(0), costOfSession: () => Promise.resolve(0) },
     { budget: () => Promise.resolve(undefined) },
     { now: () => Date.UTC(2026, 0, 1) },
   );

@@ -101,7 +101,7 @@ describe("a read model's file that was opened when the broker went away", () => 
     try {
       const path = join(dir, 'read-model.mdb');
       const position = { incarnation: 'i', seq: 1, eventId: 'e' };
-      const store = new TaskStore(path);
+      const store = new TaskStore(path, 1);
       await store.write([], position);
       await store.close();
       const away = new BrokerError('unavailable', 'as the test wants it');
@@ -116,6 +116,7 @@ describe("a read model's file that was opened when the broker went away", () => 
         hub: { position } as EventHub,
         limit: new Limit(1),
         path,
+        exchangeDays: 1,
         log: silent,
       };
       await assert.rejects(Tail.open(options), away);
