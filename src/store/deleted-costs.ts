@@ -86,7 +86,9 @@ export class DeletedCostCounters {
   }
 
   #dropUntil(day: string): void {
-    for (const { key } of [...this.#db.getRange({ start: [UNTIL], end: [UNTIL, day], limit: DROPPED_AT_ONCE })]) {
+    // Read whole: it must not see what the loop removes.
+    const obsolete = Array.from(this.#db.getKeys({ start: [UNTIL], end: [UNTIL, day], limit: DROPPED_AT_ONCE }));
+    for (const key of obsolete) {
       void this.#db.remove(key);
       void this.#db.remove(key.slice(2));
     }

@@ -168,11 +168,11 @@ describe('the list of sessions', () => {
 
 describe('what deleted tasks have cost', () => {
   const spent = { usd: 0.1, ended_on: '2026-01-02', token_id: 't', exchange_id: 'e' };
-  const deleted = (seq: number, task: number, more: object = {}, day = '2026-01-02') =>
+  const deleted = (seq: number, task: number, more: object = {}, day = '2026-01-02', type = 'TASK_DELETED') =>
     ({
       seq,
       id: `event-${seq}`,
-      type: 'TASK_DELETED',
+      type,
       timestamp: `${day}T12:00:00Z`,
       data: { task_id: idOf(task), session_id: 's', owner: 'o', by: 'o', spent, ...more },
     }) as unknown as BridgedEvent;
@@ -226,7 +226,7 @@ describe('what deleted tasks have cost', () => {
       assert.deepEqual(await sums(), [0, 0.1, 0.1]);
       pass(4, '2026-01-13');
       assert.deepEqual(await sums(), [0, 0, 0.1]);
-      model.applyDeletion({ ...deleted(5, 1), type: 'SESSION_DELETED' } as BridgedEvent);
+      model.applyDeletion(deleted(5, 1, {}, '2026-01-13', 'SESSION_DELETED'));
       assert.deepEqual(await sums(), [0, 0, 0]);
     } finally {
       await model.stop();
