@@ -3,16 +3,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { v7 as uuidv7 } from 'uuid';
+import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { purge } from '../../src/broker/purge.js';
-import { deleteMessage, lastBySubject, sourceOf, streamPosition } from '../../src/broker/read.js';
+import { deleteMessage, hasAny, lastBySubject, sourceOf, streamPosition } from '../../src/broker/read.js';
+import { readStream } from '../../src/broker/replay.js';
+import { SessionRemover } from '../../src/retention/deletion/session-remover.js';
 import { systemClock } from '../../src/clock.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -133,6 +136,49 @@ describe('deletion at an API', () => {
       tasks.map(({ task_id: id }) => id),
       [open.task_id],
     );
+  });
+
+  it('of a session in which a task is taken in meanwhile leaves what that task writes, and the session', async () => {
+    const { broker } = lab;
+    const sessionId = uuidv4();
+    const transcript = SUBJECT.transcript(sessionId);
+    const write = (text: string): Promise<unknown> =>
+      broker.publisher.publish({ subject: transcript, payload: JSON.stringify({ v: 1, entries: [{ text }] }) });
+    await write('of an ended task');
+    let asked = 0;
+    // As if another API took a task in, and it ran, just before the transcript is purged.
+    const ask: Broker['publisher']['ask'] = async (api, ...rest) => {
+      if (api === `STREAM.PURGE.${STREAM.transcripts}` && asked++ === 0) {
+        await lab.spawn({ prompt: 'x', session_id: sessionId });
+        await write('of the new task');
+      }
+      return broker.publisher.ask(api, ...rest);
+    };
+    const publisher = new Proxy(broker.publisher, {
+      get: (target, name) => {
+        const value: unknown = name === 'ask' ? ask : Reflect.get(target, name);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const notCalled = (): Promise<never> => Promise.reject(new Error('the session is deleted'));
+    const remover = new SessionRemover({
+      broker: { ...broker, publisher },
+      blobs: new Blobs(broker),
+      records: { among: () => Promise.resolve(new Set<string>()), find: notCalled, remove: notCalled },
+      names: { release: notCalled },
+      approvalRules: { removeOfSessions: notCalled },
+    });
+    const { refused } = await remover.remove([{ sessionId, owner: 'local', name: 'its name' }], 'local');
+    assert.deepEqual(
+      refused.map(({ error }) => error.code),
+      ['not_ended'],
+    );
+    assert.equal(asked, 2);
+    const left: string[] = [];
+    for await (const { data } of readStream(broker, STREAM.transcripts, transcript, 0, Number.MAX_SAFE_INTEGER))
+      left.push(Buffer.from(data).toString());
+    assert.deepEqual(left, ['{"v":1,"entries":[{"text":"of the new task"}]}']);
+    assert.equal(await hasAny(broker, STREAM.events, SUBJECT.sessionDeleted(sessionId)), false);
   });
 
   it('refuses a date that is none here: a leap second, or one with a suffix', async () => {

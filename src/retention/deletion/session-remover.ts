@@ -4,7 +4,7 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
-import { hasAny, lastBySubject } from '../../broker/read.js';
+import { hasAny, lastBySubject, streamPosition } from '../../broker/read.js';
 import { Batcher } from '../../broker/batcher.js';
 import { ApiError } from '../../errors/api-error.js';
 import type { ApprovalRules } from '../../tasks/approvals/rules.js';
@@ -57,15 +57,13 @@ export class SessionRemover {
     const refused: { session: EmptySession; error: ApiError }[] = [];
     await inParallel(sessions, AT_ONCE, async (session) => {
       const { sessionId } = session;
-      const standing = await this.#standing(sessionId);
-      if (standing !== undefined) {
-        const error = new ApiError('not_ended', `Task ${standing} of the session has just been taken in`);
-        refused.push({ session, error });
-        return;
-      }
-      await purge(broker, STREAM.transcripts, SUBJECT.transcript(sessionId));
-      await purge(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'));
-      removed.push(session);
+      const standing = await this.#deleteTranscript(sessionId);
+      if (standing === undefined) removed.push(session);
+      else
+        refused.push({
+          session,
+          error: new ApiError('not_ended', `Task ${standing} of the session has just been taken in`),
+        });
     });
     const ids = removed.map(({ sessionId }) => sessionId);
     await blobs.deleteOf(['transcript'], new Set(ids));
@@ -84,6 +82,21 @@ export class SessionRemover {
       }),
     );
     return { refused, left: await leftOnHosts(broker, ids) };
+  }
+
+  /**
+   * Deletes the transcript as it stood before. What a task writes that is taken in meanwhile stays, and so do the session's folder, record and name.
+   * @returns the id of such a task. @throws {BrokerError}
+   */
+  async #deleteTranscript(sessionId: string): Promise<string | undefined> {
+    const { broker } = this.#options;
+    // In this order: what a later task writes comes after it.
+    const { lastSeq } = await streamPosition(broker, STREAM.transcripts);
+    const standing = await this.#standing(sessionId);
+    if (standing !== undefined) return standing;
+    await purge(broker, STREAM.transcripts, SUBJECT.transcript(sessionId), lastSeq);
+    await purge(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'), lastSeq);
+    return this.#standing(sessionId);
   }
 
   /** The id of a task that runs or waits in the session. Another API may have taken it in a moment ago. @throws {BrokerError} */
