@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
+import { leftovers } from '../../src/cluster/leftovers.js';
+import { clusterPaths } from '../../src/cluster/paths.js';
 import type { ClusterStatus } from '../../src/cluster/supervisor.js';
+import { lockHolder } from '../../src/process/folder-lock.js';
 import { identify, isAlive } from '../../src/process/identity.js';
 import { freePort } from '../fixtures/broker.js';
-import { startCluster, type TestCluster } from '../fixtures/cluster.js';
+import { KSI, startCluster, type TestCluster } from '../fixtures/cluster.js';
 
 /** `ksi up` and `ksi down` as people use and misuse them, with the real processes. */
 describe('ksi up', () => {
@@ -78,6 +83,42 @@ describe('ksi up', () => {
     process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
     assert.equal((await cluster.ksi(['down'])).code, 0);
     assert.deepEqual(old.filter(isAlive), []);
+  });
+
+  it('survives SIGKILL of `up`, of `down` and of the supervisor at any moment: the next `up` has one cluster', async () => {
+    cluster = await startCluster();
+    const { dir, env } = cluster;
+    const paths = clusterPaths(dir);
+    /** Kills a command, and the supervisor if asked to, when the command prints a line of the progress. */
+    const kill = async (command: 'up' | 'down', moment: RegExp, supervisorToo: boolean): Promise<void> => {
+      const child = spawn(process.execPath, [KSI, command], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const ended = once(child, 'exit');
+      let reached = false;
+      for await (const line of createInterface({ input: child.stderr })) {
+        if (!moment.test(line)) continue;
+        reached = true;
+        const { pid } = (supervisorToo ? lockHolder(paths.claim) : undefined) ?? {};
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+        child.kill('SIGKILL');
+      }
+      await ended;
+      assert.ok(reached, `\`ksi ${command}\` printed no ${moment}`);
+    };
+    const rounds = [
+      { down: /stopping worker-1/, up: /^starting nats-server/, supervisorToo: false },
+      { down: /stopping nats-1/, up: /waiting for .*readyz/, supervisorToo: true },
+    ];
+    for (const { down, up, supervisorToo } of rounds) {
+      await kill('down', down, supervisorToo);
+      await kill('up', up, supervisorToo);
+      const again = await cluster.ksi(['up']);
+      assert.equal(again.code, 0, again.stderr);
+      const { state, pid } = await statusOf(cluster);
+      const { pids } = await endpointsOf(dir);
+      assert.deepEqual([state, pid], ['ready', pids['supervisor']]);
+      const strays = (await leftovers(paths)).filter((each) => !Object.values(pids).includes(each.pid));
+      assert.deepEqual(strays, []);
+    }
   });
 
   it('says which process failed and shows its log, and leaves nothing', async () => {

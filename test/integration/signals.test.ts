@@ -153,35 +153,45 @@ describe('signals and logs', { skip: process.platform === 'linux' ? false : 'rea
   });
 });
 
-/** Sends its own process SIGHUP and SIGUSR1 while that loads its modules. */
+/** Sends its own process signals while that loads its modules. */
 const SIGNALS_ITSELF = `
   let sent = false;
   export async function resolve(specifier, context, next) {
-    if (!sent && /^pino$|server.js$/.test(specifier)) {
+    if (!sent && /^pino$|(server|reap).js$/.test(specifier)) {
       sent = true;
-      process.kill(process.pid, 'SIGHUP');
-      process.kill(process.pid, 'SIGUSR1');
+      for (const signal of (process.env.SIGNALS ?? '').split(',')) process.kill(process.pid, signal);
       process._rawDebug('signals sent');
     }
     return next(specifier, context);
   }`;
+/** Only the guard reads it, and ends all processes that have it in their environment. */
+const MARKER = 'KSI_TEST_MARKER=none';
 const moduleOf = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
 const PRELOAD = moduleOf(
   `import { register } from 'node:module'; register(${JSON.stringify(moduleOf(SIGNALS_ITSELF))})`,
 );
 
 describe('a process that is starting', () => {
-  for (const main of ['src/api', 'src/bridge', 'src/cluster', 'src/standin/messages', 'workers'])
-    it(`is neither ended by SIGHUP nor opened to a debugger by SIGUSR1: ${main}`, async () => {
-      // All but one end by this fault, once they have loaded everything.
-      const env = { PATH: process.env['PATH'] ?? '', KSI_PORT: 'none', PORT: 'none' };
+  /** `signals`: what it must not be ended by. `code`: how it ends, once it has loaded everything: by a fault in its environment, or with its stdin. */
+  const harmless = { signals: 'SIGHUP,SIGUSR1', code: 1 };
+  const mains = {
+    'src/api': harmless,
+    'src/bridge': harmless,
+    'src/cluster': harmless,
+    'src/standin/messages': harmless,
+    workers: harmless,
+    'workers/guard': { signals: 'SIGHUP,SIGUSR1,SIGTERM,SIGINT,SIGQUIT', code: 0 },
+  };
+  for (const [main, { signals, code: end }] of Object.entries(mains))
+    it(`is neither ended by ${signals} nor opened to a debugger by SIGUSR1: ${main}`, async () => {
+      const env = { PATH: process.env['PATH'] ?? '', KSI_PORT: 'none', PORT: 'none', SIGNALS: signals };
       const { code, stderr } = await run(
         process.execPath,
-        ['--import', PRELOAD, join(REPO_ROOT, 'dist', main, 'main.js')],
+        ['--import', PRELOAD, join(REPO_ROOT, 'dist', main, 'main.js'), MARKER],
         env,
       );
       assert.match(stderr, /signals sent/);
-      assert.equal(code, 1, stderr);
+      assert.equal(code, end, stderr);
       assert.doesNotMatch(stderr, /Debugger listening/);
     });
 });

@@ -8,6 +8,7 @@ import { findings } from '../../src/doctor/sections.js';
 import { storageOf } from '../../src/doctor/servers.js';
 import { behind, differences, differentCopies, type Copies } from '../../src/doctor/streams.js';
 import { workerFindings } from '../../src/doctor/workers.js';
+import { timeLeft } from '../../src/doctor/time-left.js';
 import type { Finding } from '../../src/doctor/finding.js';
 import type { WorkerShown } from '../../contracts/tasks/workers.js';
 
@@ -216,5 +217,11 @@ describe('a check', () => {
       new AbortController().signal,
     );
     assert.deepEqual((await failing).map(shown), ['ok one: x', 'failed this check: it failed: no such disk']);
+  });
+});
+
+describe('the time of all checks together', () => {
+  it('ends within 10 s of the start of the process', () => {
+    for (const started of [100, 1_000, 3_000, 5_000]) assert.ok(started + timeLeft(started) <= 10_000, String(started));
   });
 });

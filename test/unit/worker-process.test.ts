@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Keeper } from '../../workers/claude/keeper.js';
+import { processesTagged } from '../../src/process/tagged-processes.js';
 import { ClaudeProcess } from '../../workers/claude/process.js';
 
 const keeper = {
@@ -15,4 +16,9 @@ it('a process that leaves something of another user’s behind ends like others,
   const claude = new ClaudeProcess(options, keeper, { cwd: '/', visible: [] }, () => undefined);
   assert.deepEqual(await claude.exited, { code: 0, signal: null });
   await claude.terminate(10);
+});
+
+it('processes are found by a tag of the form NAME=value only: an empty one would be that of every process', () => {
+  for (const tag of ['', 'KSI_WORKER', 'KSI_WORKER=', '=x']) assert.throws(() => processesTagged(tag), /NAME=value/);
+  assert.deepEqual(processesTagged('KSI_TEST_MARKER=none'), []);
 });

@@ -1,5 +1,6 @@
 import type { Command } from '../command.js';
 import type { Finding, FindingStatus } from '../../doctor/finding.js';
+import { timeLeft } from '../../doctor/time-left.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
@@ -11,10 +12,6 @@ interface Options extends GlobalOptions {
   readonly events: boolean;
   readonly allEvents?: true;
 }
-
-/** Since the start of the process: the answer is there within 10 s. */
-const WITHIN_MS = 8_500;
-const LEAST_MS = 5_000;
 
 /** `ksi doctor`: whether all is as it should be, and what to do where it isn't. */
 export function register(program: Command): void {
@@ -51,7 +48,7 @@ async function run(options: Options): Promise<number> {
     config: readConfig(process.env),
     env: process.env,
     events: options.allEvents === true ? ('all' as const) : options.events,
-    withinMs: Math.max(LEAST_MS, WITHIN_MS - performance.now()),
+    withinMs: timeLeft(performance.now()),
     progress,
   };
   for await (const finding of examine({ ...asked, log: pino({ level: 'silent' }) })) {
