@@ -35,6 +35,7 @@ export * from './agents/messages.js';
 export * from './wire/metadata.js';
 export * from './wire/names.js';
 export * from './wire/operation.js';
+export * from './wire/page.js';
 export * from './wire/path.js';
 export * from './api/operations.js';
 export * from './tasks/policy.js';

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
-import { OWNER_PATTERN, TOKEN_ID_PATTERN } from './tokens.js';
+import { OWNER_PATTERN } from '../wire/names.js';
+import { TOKEN_ID_PATTERN } from './tokens.js';
 
 const usd = (description: string) => Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e9, description }));
 const perDay = Type.Object(

@@ -1,7 +1,7 @@
 import { NoContent, type Operations } from '../wire/operation.js';
 import { ExchangeParams, ExchangeShown } from './exchanges.js';
-import { TicketCreated, TokenCreated, TokenList, TokenParams, TokenRequest } from './tokens.js';
-import { UsageAnswer, UsageQuery } from './usage.js';
+import { TicketCreated, TokenCreated, TokensQuery, TokenPage, TokenParams, TokenRequest } from './tokens.js';
+import { UsagePage, UsageQuery } from './usage.js';
 
 export const ACCESS_OPERATIONS = {
   tokens: {
@@ -10,7 +10,8 @@ export const ACCESS_OPERATIONS = {
     tag: 'Access',
     summary: 'List tokens, without their secrets',
     scope: 'admin',
-    answers: { 200: TokenList },
+    query: TokensQuery,
+    answers: { 200: TokenPage },
   },
   token_create: {
     method: 'POST',
@@ -57,7 +58,7 @@ export const ACCESS_OPERATIONS = {
     description: "From Claude's own figures. A task counts on the day (UTC) on which it ends.",
     scope: 'read',
     query: UsageQuery,
-    answers: { 200: UsageAnswer },
+    answers: { 200: UsagePage },
   },
   exchange: {
     method: 'GET',

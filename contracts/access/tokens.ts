@@ -1,12 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { SCOPES, type Scope } from '../wire/choices.js';
-import { BUCKET, SUBJECT } from '../wire/names.js';
+import { BUCKET, OWNER_PATTERN, SUBJECT } from '../wire/names.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 export { SCOPES, type Scope };
 
-/** Owners stand in subjects and in the names of sessions. */
-export const OWNER_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 /** `ksi_<id>_<secret>`: the id names the token in lists and logs; the secret is 256 random bits. */
 export const TOKEN_PATTERN = '^ksi_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$';
 export const TOKEN_ID_PATTERN = '^([0-9a-f]{16}|local)$';
@@ -75,8 +74,12 @@ export const TokenCreated = Type.Object({
 });
 export type TokenCreated = Static<typeof TokenCreated>;
 
-export const TokenList = Type.Object({ tokens: Type.Array(TokenShown) });
-export type TokenList = Static<typeof TokenList>;
+export const TokensQuery = pageQuery({ ...ownerFilter, ...createdFilter });
+export type TokensQuery = Static<typeof TokensQuery>;
+
+/** Oldest first. */
+export const TokenPage = pageOf(TokenShown, {});
+export type TokenPage = Static<typeof TokenPage>;
 
 export const TokenParams = Type.Object(
   { id: Type.String({ pattern: TOKEN_ID_PATTERN, description: "The token's id." }) },

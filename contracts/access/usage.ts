@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { addUsd } from '../wire/money.js';
-import { OWNER_PATTERN } from './tokens.js';
+import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
@@ -26,15 +26,12 @@ export type UsageGroup = (typeof USAGE_GROUPS)[number];
 
 const day = (description: string) => Type.Optional(Type.String({ format: 'date', description }));
 
-export const UsageQuery = Type.Object(
-  {
-    from: day('First day (UTC). Default: 30 days ago.'),
-    to: day('Last day (UTC). Default: today.'),
-    by: Type.Optional(Type.Enum([...USAGE_GROUPS], { default: 'day', description: 'What is summed up together.' })),
-    owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN, description: "Only this owner's." })),
-  },
-  { additionalProperties: false },
-);
+export const UsageQuery = pageQuery({
+  from: day('First day (UTC). Default: 30 days ago.'),
+  to: day('Last day (UTC). Default: today.'),
+  by: Type.Optional(Type.Enum([...USAGE_GROUPS], { default: 'day', description: 'What is summed up together.' })),
+  ...ownerFilter,
+});
 export type UsageQuery = Static<typeof UsageQuery>;
 
 export const UsageRow = Type.Object({
@@ -47,13 +44,12 @@ export const UsageRow = Type.Object({
 export type UsageRow = Static<typeof UsageRow>;
 
 /** Tasks count on the day on which they end. */
-export const UsageAnswer = Type.Object({
+export const UsagePage = pageOf(UsageRow, {
   from: Type.String(),
   to: Type.String(),
-  rows: Type.Array(UsageRow),
   total: Type.Object({ tasks: count('Ended tasks.'), ...Usage.properties }),
 });
-export type UsageAnswer = Static<typeof UsageAnswer>;
+export type UsagePage = Static<typeof UsagePage>;
 
 export const NO_USAGE: Usage = {
   cost_usd: 0,

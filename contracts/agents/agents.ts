@@ -1,8 +1,8 @@
 import { Type, type Static } from 'typebox';
 import { ClaudeOptions } from '../tasks/claude-options.js';
 import { ExchangeLimits } from '../access/exchanges.js';
-import { QUEUE_PATTERN, DEFAULT_QUEUE, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { QUEUE_PATTERN, DEFAULT_QUEUE, OWNER_PATTERN, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery, statusFilter } from '../wire/page.js';
 import { WORKSPACE_PATTERN } from '../tasks/workspace.js';
 import { recordKind } from '../wire/record-kind.js';
 
@@ -154,22 +154,19 @@ export const AgentParams = Type.Object(
 );
 export type AgentParams = Static<typeof AgentParams>;
 
-export const AgentsQuery = Type.Object(
-  {
-    role: Type.Optional(Type.String()),
-    capability: Type.Optional(Type.String({ description: 'Those that have it.' })),
-    kind: Type.Optional(Type.Enum([...AGENT_KINDS])),
-    status: Type.Optional(Type.Enum([...AGENT_STATUSES])),
-    connected: Type.Optional(Type.Boolean()),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
-  },
-  { additionalProperties: false },
-);
+export const AgentsQuery = pageQuery({
+  role: Type.Optional(Type.String()),
+  capability: Type.Optional(Type.String({ description: 'Those that have it.' })),
+  kind: Type.Optional(Type.Enum([...AGENT_KINDS])),
+  ...statusFilter(AGENT_STATUSES),
+  connected: Type.Optional(Type.Boolean()),
+  ...ownerFilter,
+  ...createdFilter,
+});
 export type AgentsQuery = Static<typeof AgentsQuery>;
 
 /** By their ids. */
-export const AgentPage = Type.Object({ agents: Type.Array(AgentShown), next_cursor: Type.Optional(Type.String()) });
+export const AgentPage = pageOf(AgentShown, {});
 export type AgentPage = Static<typeof AgentPage>;
 
 /** Whether an external agent's client reads its inbox: an entry that goes unless it is renewed. */

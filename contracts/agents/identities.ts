@@ -1,7 +1,8 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from './agents.js';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { OWNER_PATTERN } from '../wire/names.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -121,18 +122,9 @@ export const IdentityParams = Type.Object(
 );
 export type IdentityParams = Static<typeof IdentityParams>;
 
-export const IdentitiesQuery = Type.Object(
-  {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
-    cursor: Type.Optional(Type.String({ maxLength: 256, description: 'Opaque: `next_cursor` of the page before.' })),
-  },
-  closed,
-);
+export const IdentitiesQuery = pageQuery({ ...ownerFilter, ...createdFilter });
 export type IdentitiesQuery = Static<typeof IdentitiesQuery>;
 
 /** By agent_id. */
-export const IdentityPage = Type.Object({
-  identities: Type.Array(Identity),
-  next_cursor: Type.Optional(Type.String()),
-});
+export const IdentityPage = pageOf(Identity, {});
 export type IdentityPage = Static<typeof IdentityPage>;

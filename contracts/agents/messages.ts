@@ -3,6 +3,7 @@ import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { BlobRef } from '../wire/blob.js';
 import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { ExchangeLimits } from '../access/exchanges.js';
+import { pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /** The highest sequence that a number of JSON names exactly. */
@@ -133,23 +134,19 @@ export const MessageAccepted = Type.Object({
 export type MessageAccepted = Static<typeof MessageAccepted>;
 
 /** GET /agents/:id/inbox: what it has not taken, in order. Waits up to `wait` seconds for the first. */
-export const InboxQuery = Type.Object(
-  {
-    wait: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 0 })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
-    after: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: MOST_SEQ,
-        description: 'A `seq`: only those after it. Default: all that it has not taken.',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
+export const InboxQuery = pageQuery({
+  wait: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 0 })),
+  after: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: MOST_SEQ,
+      description: 'A `seq`: only those after it. Default: all that it has not taken.',
+    }),
+  ),
+});
 export type InboxQuery = Static<typeof InboxQuery>;
-export const Inbox = Type.Object({ messages: Type.Array(InboxMessage) });
-export type Inbox = Static<typeof Inbox>;
+export const InboxPage = pageOf(InboxMessage, {});
+export type InboxPage = Static<typeof InboxPage>;
 
 /** POST /agents/:id/inbox/ack: all up to `seq` are taken, and never given again. Its receipt is an AGENT_DELIVERED event. */
 export const InboxAck = Type.Object(

@@ -11,7 +11,7 @@ import {
 } from './agents.js';
 import {
   AddressedMessage,
-  Inbox,
+  InboxPage,
   InboxAck,
   InboxAcked,
   InboxQuery,
@@ -133,7 +133,7 @@ export const AGENT_OPERATIONS = {
     scope: 'agents',
     params: AgentParams,
     query: InboxQuery,
-    answers: { 200: Inbox },
+    answers: { 200: InboxPage },
   },
   inbox_ack: {
     method: 'POST',

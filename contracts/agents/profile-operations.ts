@@ -1,6 +1,7 @@
 import { PromptParams } from '../prompts/compositions.js';
 import { NoContent, type Operations } from '../wire/operation.js';
-import { Profile, ProfileList, ProfileShown } from './profiles.js';
+import { PageQuery } from '../wire/page.js';
+import { Profile, ProfilePage, ProfileShown } from './profiles.js';
 
 export const PROFILE_OPERATIONS = {
   profiles: {
@@ -9,7 +10,8 @@ export const PROFILE_OPERATIONS = {
     tag: 'Profiles',
     summary: 'List your profiles, and those that are files',
     scope: 'read',
-    answers: { 200: ProfileList },
+    query: PageQuery,
+    answers: { 200: ProfilePage },
   },
   profile: {
     method: 'GET',

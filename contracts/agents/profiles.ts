@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { AGENT_KINDS, AgentOptions, HANDS, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
+import { pageOf } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -56,10 +57,10 @@ export const PROFILE_RECORDS = recordKind(BUCKET.profiles, ProfileRecord, SUBJEC
   most: 20_000,
 });
 
-export const ProfileList = Type.Object({
-  profiles: Type.Array(ProfileShown),
+/** By name. */
+export const ProfilePage = pageOf(ProfileShown, {
   broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
     description: 'Files that are no profile, and why.',
   }),
 });
-export type ProfileList = Static<typeof ProfileList>;
+export type ProfilePage = Static<typeof ProfilePage>;

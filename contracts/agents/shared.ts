@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
 import { recordKind } from '../wire/record-kind.js';
 
@@ -16,9 +16,6 @@ const key = Type.String({
   pattern: SHARED_KEY_PATTERN,
   description: 'Any text, percent-encoded in a path.',
 });
-const owner = Type.Optional(
-  Type.String({ pattern: OWNER_PATTERN, description: 'Whose. For tokens that see all owners; default: your own.' }),
-);
 const revision = Type.Integer({ minimum: 1, description: 'Grows with each change of any key.' });
 const expected = Type.Optional(
   Type.Integer({
@@ -30,7 +27,7 @@ const expected = Type.Optional(
 
 export const SharedParams = Type.Object({ key }, closed);
 export type SharedParams = Static<typeof SharedParams>;
-export const SharedQuery = Type.Object({ owner }, closed);
+export const SharedQuery = Type.Object(ownerFilter, closed);
 export type SharedQuery = Static<typeof SharedQuery>;
 
 export const SharedSet = Type.Object(
@@ -60,22 +57,14 @@ export type SharedEntry = Static<typeof SharedEntry>;
 export const SharedValue = Type.Object({ ...stands, value: Type.Unknown() });
 export type SharedValue = Static<typeof SharedValue>;
 
-export const SharedListQuery = Type.Object(
-  {
-    prefix: Type.Optional(Type.String({ maxLength: MOST_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
-    cursor: Type.Optional(Type.String({ maxLength: 2_048, description: 'Opaque: `next_cursor` of the page before.' })),
-    owner,
-  },
-  closed,
-);
+export const SharedListQuery = pageQuery({
+  prefix: Type.Optional(Type.String({ maxLength: MOST_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
+  ...ownerFilter,
+});
 export type SharedListQuery = Static<typeof SharedListQuery>;
 
 /** By key. */
-export const SharedPage = Type.Object({
-  entries: Type.Array(SharedEntry),
-  next_cursor: Type.Optional(Type.String()),
-});
+export const SharedPage = pageOf(SharedEntry, {});
 export type SharedPage = Static<typeof SharedPage>;
 
 /** What stands in `ksi_shared`, on `<owner>.<token of the key>`. */

@@ -3,8 +3,8 @@ import { AGENT_PATTERN, AgentOptions, HANDS } from '../agents/agents.js';
 import { BlobRef } from '../wire/blob.js';
 import { CONVERSATION_MODES, CONVERSATION_STATUSES, MAX_PARTICIPANTS, MAX_TURNS } from '../wire/choices.js';
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
-import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { OWNER_PATTERN, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery, statusFilter } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /**
@@ -354,21 +354,15 @@ export const ConversationParams = Type.Object(
 );
 export type ConversationParams = Static<typeof ConversationParams>;
 
-export const ConversationsQuery = Type.Object(
-  {
-    status: Type.Optional(Type.Enum([...CONVERSATION_STATUSES])),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'The `next_cursor` of the previous page.' })),
-  },
-  { additionalProperties: false },
-);
+export const ConversationsQuery = pageQuery({
+  ...statusFilter(CONVERSATION_STATUSES),
+  ...ownerFilter,
+  ...createdFilter,
+});
 export type ConversationsQuery = Static<typeof ConversationsQuery>;
 
 /** Newest first. */
-export const ConversationPage = Type.Object({
-  conversations: Type.Array(Conversation),
-  next_cursor: Type.Optional(Type.String()),
-});
+export const ConversationPage = pageOf(Conversation, {});
 export type ConversationPage = Static<typeof ConversationPage>;
 
 export const ConversationTranscriptQuery = Type.Object(

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { TaskParams } from '../tasks/task.js';
 import { UUID_PATTERN } from '../wire/names.js';
+import { pageOf } from '../wire/page.js';
 import { EventEnvelope } from './events.js';
 
 export const EventBody = Type.Unknown({ description: 'The value that the event lacks.' });
@@ -16,7 +17,9 @@ export const EVENTS_PAGE = 1_000;
 
 export const TaskEventsQuery = Type.Object(
   {
-    since: Type.Optional(Type.String({ description: 'Cursor of the last event seen.' })),
+    cursor: Type.Optional(
+      Type.String({ description: 'The `next_cursor` of the previous page, or the `cursor` of the last event seen.' }),
+    ),
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 10_000, default: EVENTS_PAGE, description: 'Events of a page; JSON only.' }),
     ),
@@ -26,8 +29,5 @@ export const TaskEventsQuery = Type.Object(
 export type TaskEventsQuery = Static<typeof TaskEventsQuery>;
 
 /** In their order. */
-export const EventPage = Type.Object({
-  events: Type.Array(EventEnvelope),
-  cursor: Type.Optional(Type.String({ description: 'Give it as `since` for what follows, when there may be more.' })),
-});
+export const EventPage = pageOf(EventEnvelope, {});
 export type EventPage = Static<typeof EventPage>;

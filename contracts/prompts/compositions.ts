@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { pageOf, pageQuery } from '../wire/page.js';
 
 const closed = { additionalProperties: false };
 
@@ -56,34 +57,22 @@ const origin = Type.Enum([...PROMPT_ORIGINS], {
 export const CompositionShown = Type.Object({ ...Composition.properties, origin });
 export type CompositionShown = Static<typeof CompositionShown>;
 
-export const CompositionsQuery = Type.Object(
-  {
-    metadata: Type.Optional(Type.Boolean({ default: true, description: 'Without it, only names.' })),
-    category: Type.Optional(Type.String({ description: 'Those whose metadata has this category.' })),
-  },
-  closed,
-);
+export const CompositionsQuery = pageQuery({
+  category: Type.Optional(Type.String({ description: 'Those whose metadata has this category.' })),
+});
 export type CompositionsQuery = Static<typeof CompositionsQuery>;
 
-const named = { name: Type.String() };
-export const CompositionList = Type.Object({
-  compositions: Type.Array(
-    Type.Object({
-      ...named,
-      version: Type.Optional(head.version),
-      description: Type.Optional(head.description),
-      author: Type.Optional(head.author),
-      required_context: Type.Optional(head.required_context),
-      metadata: Type.Optional(metadata),
-      origin: Type.Optional(origin),
-    }),
-  ),
-  total: Type.Integer(),
-  broken: Type.Array(Type.Object({ ...named, problem: Type.String() }), {
+/** A composition without its components. */
+export const CompositionListed = Type.Object({ ...head, origin });
+export type CompositionListed = Static<typeof CompositionListed>;
+
+/** By name. */
+export const CompositionPage = pageOf(CompositionListed, {
+  broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
     description: 'Files that are no composition, and why.',
   }),
 });
-export type CompositionList = Static<typeof CompositionList>;
+export type CompositionPage = Static<typeof CompositionPage>;
 
 export const PromptParams = Type.Object(
   { name: Type.String({ pattern: PROMPT_NAME_PATTERN, description: 'Its name: that of its file.' }) },
@@ -123,18 +112,14 @@ export const CompositionValidation = Type.Object({
 });
 export type CompositionValidation = Static<typeof CompositionValidation>;
 
-export const ComponentsQuery = Type.Object(
-  { directory: Type.Optional(Type.String({ maxLength: 256, description: 'Only those in it or below.' })) },
-  closed,
-);
+export const ComponentsQuery = pageQuery({
+  directory: Type.Optional(Type.String({ maxLength: 256, description: 'Only those in it or below.' })),
+});
 export type ComponentsQuery = Static<typeof ComponentsQuery>;
 
-export const ComponentList = Type.Object({
-  components: Type.Array(Type.String(), { description: 'Paths below `components/`.' }),
-  by_directory: Type.Record(Type.String(), Type.Array(Type.String()), { description: '`.`: in no directory.' }),
-  total: Type.Integer(),
-});
-export type ComponentList = Static<typeof ComponentList>;
+/** Paths below `components/`, in order. */
+export const ComponentPage = pageOf(Type.String(), {});
+export type ComponentPage = Static<typeof ComponentPage>;
 
 /** For whom a composition is chosen. */
 export const SelectRequest = Type.Object(

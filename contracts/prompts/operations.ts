@@ -1,10 +1,10 @@
 import type { Operations } from '../wire/operation.js';
 import {
-  ComponentList,
+  ComponentPage,
   ComponentsQuery,
   ComposedPrompt,
   ComposeRequest,
-  CompositionList,
+  CompositionPage,
   CompositionShown,
   CompositionsQuery,
   CompositionValidation,
@@ -24,7 +24,7 @@ export const PROMPT_OPERATIONS = {
     summary: 'List compositions',
     scope: 'read',
     query: CompositionsQuery,
-    answers: { 200: CompositionList },
+    answers: { 200: CompositionPage },
   },
   composition: {
     method: 'GET',
@@ -77,6 +77,6 @@ export const PROMPT_OPERATIONS = {
     summary: 'List components',
     scope: 'read',
     query: ComponentsQuery,
-    answers: { 200: ComponentList },
+    answers: { 200: ComponentPage },
   },
 } as const satisfies Operations;

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
-import { OWNER_PATTERN } from '../access/tokens.js';
 import { isEnded, TASK_STATUSES } from '../tasks/states.js';
 import { taskFilter } from '../tasks/task.js';
+import { pageFields, statusFilter } from '../wire/page.js';
 
 const left = {
   path: Type.Optional(Type.String({ description: 'What stayed, on the host; absent: the worker did not say.' })),
@@ -42,14 +42,12 @@ const ENDED = TASK_STATUSES.filter((status) => isEnded(status));
 /** DELETE /tasks: a page of the ended tasks that match. At least one filter must be given. */
 export const TasksDeleteQuery = Type.Object(
   {
-    owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
-    status: Type.Optional(Type.Enum(ENDED)),
-    before: Type.Optional(Type.String({ format: 'date-time', description: 'Those that ended before this time.' })),
+    ...statusFilter(ENDED),
     ...taskFilter,
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 500, default: 200, description: 'Tasks that one request deletes.' }),
     ),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the answer before.' })),
+    cursor: pageFields.cursor,
     dry_run: Type.Optional(Type.Boolean({ description: 'Delete nothing, and say how many would be deleted.' })),
   },
   { additionalProperties: false },

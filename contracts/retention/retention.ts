@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import type { Config } from '../config/config.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
+import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -49,15 +50,7 @@ export const RetentionShown = Type.Object({
 export type RetentionShown = Static<typeof RetentionShown>;
 
 /** GET /retention/preview: what would be deleted now, by the effective ages or by these. */
-export const RetentionPreviewQuery = Type.Object(
-  {
-    ...RetentionAges.properties,
-    limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 500, default: 50, description: 'Items that are listed.' }),
-    ),
-  },
-  closed,
-);
+export const RetentionPreviewQuery = pageQuery({ ...RetentionAges.properties, ...ownerFilter });
 export type RetentionPreviewQuery = Static<typeof RetentionPreviewQuery>;
 
 export const RetentionItem = Type.Object({
@@ -69,11 +62,10 @@ export const RetentionItem = Type.Object({
 });
 export type RetentionItem = Static<typeof RetentionItem>;
 
-export const RetentionPreview = Type.Object({
+export const RetentionPreview = pageOf(RetentionItem, {
   tasks: Type.Integer({ minimum: 0, description: 'Tasks that are old, without those of old sessions.' }),
   sessions: Type.Integer({ minimum: 0 }),
   more: Type.Boolean({ description: 'There are more than were counted.' }),
-  items: Type.Array(RetentionItem, { description: 'The first of them. The sessions come first.' }),
 });
 export type RetentionPreview = Static<typeof RetentionPreview>;
 

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { NAME_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { Usage } from '../access/usage.js';
 import { recordKind } from '../wire/record-kind.js';
 
@@ -20,17 +21,11 @@ export const Session = Type.Object({
 });
 export type Session = Static<typeof Session>;
 
-export const SessionsQuery = Type.Object(
-  {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
-  },
-  { additionalProperties: false },
-);
+export const SessionsQuery = pageQuery({ ...ownerFilter, ...createdFilter });
 export type SessionsQuery = Static<typeof SessionsQuery>;
 
 /** Those with the newest tasks first. */
-export const SessionPage = Type.Object({ sessions: Type.Array(Session), next_cursor: Type.Optional(Type.String()) });
+export const SessionPage = pageOf(Session, {});
 export type SessionPage = Static<typeof SessionPage>;
 
 /** One line of a transcript, as Claude Code keeps it: what KSI relies on, and all else as it is. */

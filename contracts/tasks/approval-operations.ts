@@ -1,6 +1,6 @@
 import { NoContent, type Operations } from '../wire/operation.js';
-import { ApprovalRuleList, ApprovalRuleParams } from './approval-rules.js';
-import { ApprovalAnswer, ApprovalList, ApprovalParams, ApprovalResolved } from './approvals.js';
+import { ApprovalRulePage, ApprovalRuleParams, ApprovalRulesQuery } from './approval-rules.js';
+import { ApprovalAnswer, ApprovalPage, ApprovalParams, ApprovalResolved, ApprovalsQuery } from './approvals.js';
 
 export const APPROVAL_OPERATIONS = {
   approvals: {
@@ -10,7 +10,8 @@ export const APPROVAL_OPERATIONS = {
     summary: 'List pending approvals',
     description: 'They come from tasks that were spawned with `approvals: true`. The oldest comes first.',
     scope: 'read',
-    answers: { 200: ApprovalList },
+    query: ApprovalsQuery,
+    answers: { 200: ApprovalPage },
   },
   approval_rules: {
     method: 'GET',
@@ -19,7 +20,8 @@ export const APPROVAL_OPERATIONS = {
     summary: 'List the rules that allow tool calls without asking',
     description: 'Your own rules, oldest first. Each was made by an answer with `always`.',
     scope: 'read',
-    answers: { 200: ApprovalRuleList },
+    query: ApprovalRulesQuery,
+    answers: { 200: ApprovalRulePage },
   },
   approval_rule_delete: {
     method: 'DELETE',

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { TOOL_RULE_PATTERN } from './tool-policy.js';
+import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /** Whose tasks a rule is for: those of one session, of one agent, or all of an owner. */
@@ -47,8 +48,12 @@ export const APPROVAL_RULES = recordKind(BUCKET.approvalRules, ApprovalRule, SUB
   most: 1_000,
 });
 
-export const ApprovalRuleList = Type.Object({ rules: Type.Array(ApprovalRule) });
-export type ApprovalRuleList = Static<typeof ApprovalRuleList>;
+export const ApprovalRulesQuery = pageQuery({ ...ownerFilter, ...createdFilter });
+export type ApprovalRulesQuery = Static<typeof ApprovalRulesQuery>;
+
+/** Oldest first. */
+export const ApprovalRulePage = pageOf(ApprovalRule, {});
+export type ApprovalRulePage = Static<typeof ApprovalRulePage>;
 
 export const ApprovalRuleParams = Type.Object(
   { id: Type.String({ pattern: UUID_PATTERN, description: "The rule's id." }) },

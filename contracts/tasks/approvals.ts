@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { Always } from './approval-rules.js';
 
 /** `<task_id>.<attempt>.<number>`: another attempt asks again, with another id. */
@@ -33,8 +34,13 @@ export const Approval = Type.Object({
 });
 export type Approval = Static<typeof Approval>;
 
-export const ApprovalList = Type.Object({ approvals: Type.Array(Approval) });
-export type ApprovalList = Static<typeof ApprovalList>;
+/** They are created when they are requested. */
+export const ApprovalsQuery = pageQuery({ ...ownerFilter, ...createdFilter });
+export type ApprovalsQuery = Static<typeof ApprovalsQuery>;
+
+/** Oldest first. */
+export const ApprovalPage = pageOf(Approval, {});
+export type ApprovalPage = Static<typeof ApprovalPage>;
 
 export const ApprovalParams = Type.Object(
   { id: Type.String({ pattern: APPROVAL_ID_PATTERN, description: "The approval's id." }) },

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
 import { GIVEN_UP } from '../wire/errors.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { endedFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { QUEUE_PATTERN } from '../wire/names.js';
 import { TaskErrorBody } from './error-body.js';
 
@@ -51,21 +51,15 @@ export type DeadSummary = Static<typeof DeadSummary>;
 
 const deadFilter = {
   queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
-  owner: Type.Optional(Type.String({ pattern: OWNER_PATTERN })),
+  ...ownerFilter,
+  ...endedFilter,
 };
 
-export const DeadQuery = Type.Object(
-  {
-    ...deadFilter,
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
-  },
-  { additionalProperties: false },
-);
+export const DeadQuery = pageQuery(deadFilter);
 export type DeadQuery = Static<typeof DeadQuery>;
 
 /** Oldest first. */
-export const DeadPage = Type.Object({ letters: Type.Array(DeadSummary), next_cursor: Type.Optional(Type.String()) });
+export const DeadPage = pageOf(DeadSummary, {});
 export type DeadPage = Static<typeof DeadPage>;
 
 export const DeadRetryRequest = Type.Object(

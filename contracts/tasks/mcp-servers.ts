@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { SERVER_NAME_PATTERN } from './claude-options.js';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { OWNER_PATTERN } from '../wire/names.js';
 
 /** What became of one of a task's servers when its attempt began. */
 export const McpServerState = Type.Object({

@@ -1,7 +1,9 @@
 import type { Operations } from '../wire/operation.js';
 import { Output, InputRequest, Task, TaskPage, TaskParams, TasksQuery } from './task.js';
-import { LimitLifted, WorkerList } from './workers.js';
-import { QueueList } from './queues.js';
+import { PageQuery } from '../wire/page.js';
+import { LimitLifted, WorkerPage } from './workers.js';
+import { QueuePage } from './queues.js';
+import { WorkspacePage } from './workspace.js';
 import { SpawnAccepted, SpawnQuery, SpawnRequest } from './spawn.js';
 
 export const TASK_OPERATIONS = {
@@ -104,7 +106,8 @@ export const TASK_OPERATIONS = {
     tag: 'System',
     summary: 'List the workers, as they report themselves',
     scope: 'read',
-    answers: { 200: WorkerList },
+    query: PageQuery,
+    answers: { 200: WorkerPage },
   },
   limit_lift: {
     method: 'POST',
@@ -122,8 +125,20 @@ export const TASK_OPERATIONS = {
     method: 'GET',
     path: '/queues',
     tag: 'System',
-    summary: 'List the queues with their tasks and workers, and the workspaces with the tasks that write in them',
+    summary: 'List the queues, with their tasks and workers',
     scope: 'read',
-    answers: { 200: QueueList },
+    query: PageQuery,
+    answers: { 200: QueuePage },
+  },
+  workspaces: {
+    method: 'GET',
+    path: '/workspaces',
+    tag: 'System',
+    summary: 'List the workspaces in which tasks write, or for which they wait',
+    description:
+      'A token that does not see all owners gets the workspaces of its own tasks, and those that keep its tasks waiting.',
+    scope: 'read',
+    query: PageQuery,
+    answers: { 200: WorkspacePage },
   },
 } as const satisfies Operations;

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { LANES, type Lane } from '../wire/names.js';
-import { WorkspaceShown } from './workspace.js';
+import { pageOf } from '../wire/page.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
@@ -23,11 +23,6 @@ export const QueueShown = Type.Object({
 });
 export type QueueShown = Static<typeof QueueShown>;
 
-export const QueueList = Type.Object({
-  queues: Type.Array(QueueShown),
-  workspaces: Type.Array(WorkspaceShown, {
-    description:
-      'The workspaces in which tasks write, or for which they wait. Without the right to see all owners: those of your own tasks, and what stands in their way.',
-  }),
-});
-export type QueueList = Static<typeof QueueList>;
+/** By name. */
+export const QueuePage = pageOf(QueueShown, {});
+export type QueuePage = Static<typeof QueuePage>;

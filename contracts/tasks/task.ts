@@ -1,7 +1,16 @@
 import { Type, type Static } from 'typebox';
 import { Usage } from '../access/usage.js';
 import { BlobRef } from '../wire/blob.js';
-import { Metadata, METADATA_QUERY_PATTERN } from '../wire/metadata.js';
+import { Metadata } from '../wire/metadata.js';
+import {
+  createdFilter,
+  endedFilter,
+  metadataFilter,
+  ownerFilter,
+  pageOf,
+  pageQuery,
+  statusFilter,
+} from '../wire/page.js';
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from '../wire/names.js';
 import { TaskErrorBody } from './error-body.js';
 import { McpServerState } from './mcp-servers.js';
@@ -79,32 +88,26 @@ export const taskFilter = {
     Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
   ),
   exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
-  metadata: Type.Optional(
-    Type.String({ pattern: METADATA_QUERY_PATTERN, description: 'Those with this: `name:value`.' }),
-  ),
+  ...metadataFilter,
+  ...ownerFilter,
+  ...createdFilter,
+  ...endedFilter,
 };
 
-export const TasksQuery = Type.Object(
-  {
-    status: Type.Optional(Type.Enum([...TASK_STATUSES])),
-    ...taskFilter,
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
-    cursor: Type.Optional(Type.String({ description: 'Opaque: `next_cursor` of the page before.' })),
-    include: Type.Optional(
-      Type.Enum(['output', 'not_accepted'], {
-        description:
-          'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`. With `not_accepted`, tasks that nobody was told of are listed too: the broker failed while they were made, and they are deleted after an hour.',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
+export const TasksQuery = pageQuery({
+  ...statusFilter(TASK_STATUSES),
+  ...taskFilter,
+  include: Type.Optional(
+    Type.Enum(['output', 'not_accepted'], {
+      description:
+        'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`. With `not_accepted`, tasks that nobody was told of are listed too: the broker failed while they were made, and they are deleted after an hour.',
+    }),
+  ),
+});
 export type TasksQuery = Static<typeof TasksQuery>;
 
 /** Newest first. */
-export const TaskPage = Type.Object({
-  tasks: Type.Array(Task),
-  next_cursor: Type.Optional(Type.String()),
+export const TaskPage = pageOf(Task, {
   total: Type.Optional(
     Type.Object(
       {

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { OWNER_PATTERN } from '../access/tokens.js';
+import { OWNER_PATTERN } from '../wire/names.js';
 
 /**
  * A tool (`Read`, `mcp__files__*`), or some uses of it (`Bash(git:*)`, `WebFetch(domain:example.org)`). Claude takes rules as one

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { pageOf } from '../wire/page.js';
 
 /** How often a worker says that it is there, in seconds. */
 export const PRESENCE_S = 5;
@@ -89,8 +90,8 @@ export const WorkerShown = Type.Object({
 });
 export type WorkerShown = Static<typeof WorkerShown>;
 
-export const WorkerList = Type.Object({ workers: Type.Array(WorkerShown) });
-export type WorkerList = Static<typeof WorkerList>;
+export const WorkerPage = pageOf(WorkerShown, {});
+export type WorkerPage = Static<typeof WorkerPage>;
 
 export const LimitLifted = Type.Object({
   workers: Type.Array(Type.String(), { description: 'Those that a usage limit kept from taking tasks.' }),

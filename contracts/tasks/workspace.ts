@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { BUCKET, SUBJECT } from '../wire/names.js';
+import { pageOf } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /** `<root>` or `<root>/<folder>/…`: no empty segment, none that begins with a dot, no backslash. */
@@ -54,7 +55,7 @@ const shown = {
   since: Type.String({ format: 'date-time' }),
 };
 
-/** A workspace that tasks write in or wait for: GET /queues. */
+/** A workspace that tasks write in or wait for. */
 export const WorkspaceShown = Type.Object({
   workspace: Type.String(),
   limit: Type.Integer({ minimum: 1, description: 'Tasks that may write there at once (KSI_WORKSPACE_WRITERS).' }),
@@ -72,3 +73,7 @@ export const WorkspaceShown = Type.Object({
   waiting: Type.Array(Type.Object(shown), { description: 'Tasks that wait for that, the first one first.' }),
 });
 export type WorkspaceShown = Static<typeof WorkspaceShown>;
+
+/** By name. */
+export const WorkspacePage = pageOf(WorkspaceShown, {});
+export type WorkspacePage = Static<typeof WorkspacePage>;

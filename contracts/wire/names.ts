@@ -298,4 +298,6 @@ export const SESSION_NAMESPACE = '6f1c1f6e-0d0e-5c1a-9a3e-6b5c2f7d4a10';
 /** Not `.` or `..`: clients that normalise paths could not address them. */
 export const NAME_PATTERN = '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,128}$';
 export const QUEUE_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
+/** Owners stand in subjects and in the names of sessions. */
+export const OWNER_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';

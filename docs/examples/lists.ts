@@ -12,8 +12,8 @@ console.log(done.map(({ status }) => status).join(' '));
 
 // Awaited, a list is a page; iterated over, it is all of them.
 // A list has no outputs. With `include: 'output'` it does, and a page ends early when its outputs reach 4 MiB.
-const { tasks } = await client.tasks.list({ metadata: 'batch:nightly', limit: 2 });
-console.log(`${tasks.length} of the newest`);
+const { items } = await client.tasks.list({ metadata: 'batch:nightly', limit: 2 });
+console.log(`${items.length} of the newest`);
 for await (const { prompt_preview } of client.tasks.list({ metadata: 'batch:nightly', limit: 2 }))
   console.log(prompt_preview);
 

@@ -16,7 +16,7 @@ export const accessHandlers = ({
   model,
   broker,
 }: AccessHandling): Handlers<typeof ACCESS_OPERATIONS> => ({
-  tokens: (_request, { principal }) => ({ tokens: tokens.list(principal) }),
+  tokens: (query, { principal }) => tokens.page(query, principal),
   token_create: (request, { principal }) => tokens.create(request, principal),
   token_revoke: ({ id }, { principal }) => tokens.revoke(id, principal),
   ticket: (_request, { principal }) => tickets.create(principal),

@@ -2,15 +2,16 @@ import type { Task } from '../../contracts/tasks/task.js';
 import {
   addUsage,
   NO_USAGE,
-  type UsageAnswer,
   type UsageGroup,
+  type UsagePage,
   type UsageQuery,
   type UsageRow,
 } from '../../contracts/access/usage.js';
 import type { TaskRow } from '../store/projection.js';
 import type { ReadModel } from '../store/read-model.js';
-import { ApiError, invalid } from '../errors/api-error.js';
-import type { Principal } from './principal.js';
+import { invalid } from '../errors/api-error.js';
+import { pageOfAll } from '../lists/page.js';
+import { listedOwner, type Principal } from './principal.js';
 
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
@@ -20,16 +21,15 @@ const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10
 /** What tasks took, as Claude says, summed up by what is asked for. @throws {ApiError} */
 export async function usageOf(
   model: Pick<ReadModel, 'forEachEnded'>,
-  { from: asked, to: until, by = 'day', owner: of }: UsageQuery,
+  query: UsageQuery,
   principal: Principal,
   now: number,
-): Promise<UsageAnswer> {
+): Promise<UsagePage> {
+  const { from: asked, to: until, by = 'day' } = query;
   const to = until ?? dayOf(now);
   const from = asked ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
   if (from > to) throw invalid([{ field: 'from', message: 'is after `to`' }]);
-  if (of !== undefined && of !== principal.owner && !principal.seesAll)
-    throw new ApiError('forbidden', 'The usage of other owners needs a token that sees all');
-  const owner = principal.seesAll ? of : principal.owner;
+  const owner = listedOwner(principal, query.owner);
   const rows = new Map<string, UsageRow>();
   let total = { tasks: 0, ...NO_USAGE };
   await model.forEachEnded({ owner, from, to }, (row) => {
@@ -37,7 +37,7 @@ export async function usageOf(
     rows.set(key, { key, ...counted(rows.get(key), row) });
     total = counted(total, row);
   });
-  return { from, to, rows: [...rows.values()].toSorted(ORDER[by] ?? dearestFirst), total };
+  return { from, to, ...pageOfAll('usage', [...rows.values()], by === 'day' ? byKey : dearestFirst, query), total };
 }
 
 const counted = (sum: Omit<UsageRow, 'key'> | undefined, { usage = NO_USAGE }: Pick<Task, 'usage'>) => ({
@@ -54,7 +54,7 @@ const KEYS: Readonly<Record<UsageGroup, (row: TaskRow) => string | undefined>> =
   model: (row) => row.model,
 };
 
-const dearestFirst = (a: UsageRow, b: UsageRow): number => b.cost_usd - a.cost_usd;
-const ORDER: Partial<Record<UsageGroup, (a: UsageRow, b: UsageRow) => number>> = {
-  day: (a, b) => (a.key < b.key ? -1 : 1),
-};
+const byKey = ({ key }: UsageRow): string => key;
+const MAX_MICROS = Number.MAX_SAFE_INTEGER;
+const dearestFirst = ({ key, cost_usd: cost }: UsageRow): string =>
+  `${String(MAX_MICROS - Math.round(cost * 1e6)).padStart(16, '0')} ${key}`;

@@ -3,16 +3,15 @@ import { AGENT_PRESENCE_TTL_S } from '../../contracts/agents/agents.js';
 import type {
   Agent,
   AgentChange,
-  AgentPage,
   AgentRegistered,
   AgentRegistration,
   AgentShown,
   AgentsQuery,
 } from '../../contracts/agents/agents.js';
 import type {
-  Inbox,
   InboxAck,
   InboxAcked,
+  InboxMessage,
   InboxQuery,
   MessageAccepted,
   MessageRequest,
@@ -26,8 +25,9 @@ import type { EventHub } from '../events/hub.js';
 import { guarded } from '../errors/api-error.js';
 import type { ApprovalRules } from '../tasks/approvals/rules.js';
 import { demand } from '../access/auth.js';
-import { decodeAgentPage, encodePage } from '../lists/page-cursor.js';
-import { LOCAL, onBehalfOf, type Principal } from '../access/principal.js';
+import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
+import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
+import { listedOwner, LOCAL, onBehalfOf, type Principal } from '../access/principal.js';
 import { blend } from './blend.js';
 import type { Exchanges } from '../access/exchanges.js';
 import { Inboxes } from './inbox.js';
@@ -54,10 +54,11 @@ export interface AgentsOptions {
   readonly closing: AbortSignal;
 }
 
-const DEFAULT_LIMIT = 50;
-const DEFAULT_MESSAGES = 100;
 /** Who waits for messages is there: so often that is said again. */
 const STILL_THERE_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
+
+/** A place in KSI_MESSAGES. */
+const SEQ = /^[1-9][0-9]{0,15}$/;
 
 /** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
 export class Agents {
@@ -106,19 +107,19 @@ export class Agents {
     return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
   }
 
-  /** By their ids. @throws {ApiError} invalid_cursor */
-  page(query: AgentsQuery, principal: Principal): AgentPage {
-    const { connected, cursor, limit = DEFAULT_LIMIT, ...filter } = query;
-    const after = cursor === undefined ? undefined : decodeAgentPage(cursor);
-    const owner = principal.seesAll ? undefined : principal.owner;
-    const fits = ({ agent_id: id }: Agent): boolean =>
-      connected === undefined || this.presence.connected(id) === connected;
-    const { agents, more } = this.registry.page({ ...filter, owner, after, limit }, fits);
-    const last = agents.at(-1);
-    return {
-      agents: agents.map((cached) => this.#shown(cached)),
-      ...(more && last !== undefined ? { next_cursor: encodePage(last.value.agent_id) } : {}),
-    };
+  /** By their ids. @throws {ApiError} invalid_cursor, forbidden */
+  page(query: AgentsQuery, principal: Principal): Page<AgentShown> {
+    const { connected, cursor, limit = PAGE_ITEMS, ...filter } = query;
+    const owner = listedOwner(principal, query.owner);
+    const fits = ({ agent_id: id, created_at: created }: Agent): boolean =>
+      (connected === undefined || this.presence.connected(id) === connected) && createdWithin(created, query);
+    const { agents, more } = this.registry.page({ ...filter, owner, after: keyBefore('agents', cursor), limit }, fits);
+    const next = more ? agents.at(-1)?.value.agent_id : undefined;
+    return pageWith(
+      'agents',
+      agents.map((cached) => this.#shown(cached)),
+      next,
+    );
   }
 
   /** @throws {ApiError} not_found */
@@ -147,19 +148,21 @@ export class Agents {
   }
 
   /** What it has not taken; waits for the first if `wait` says so. @throws {ApiError} not_found */
-  async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Inbox> {
+  async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Page<InboxMessage>> {
     const { value: agent } = await this.registry.agent(id, principal);
     const { closing } = this.#options;
     const signal = gone === undefined ? closing : AbortSignal.any([gone, closing]);
-    const options = { limit: query.limit ?? DEFAULT_MESSAGES, after: query.after, signal };
+    const { limit = PAGE_ITEMS, after = 0, cursor } = query;
+    const options = { limit, after: Math.max(after, Number(keyBefore('inbox', cursor, SEQ) ?? 0)), signal };
     const until = performance.now() + (query.wait ?? 0) * 1_000;
     return guarded(async () => {
       for (;;) {
         if (agent.kind === 'external') await this.presence.polled(agent);
         const left = until - performance.now();
         const waitMs = Math.max(0, Math.min(left, STILL_THERE_MS));
-        const messages = await this.inboxes.readOrWait(agent, { ...options, waitMs });
-        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted) return { messages };
+        const { messages, more } = await this.inboxes.readOrWait(agent, { ...options, waitMs });
+        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted)
+          return pageWith('inbox', messages, more ? messages.at(-1)?.seq.toString() : undefined);
       }
     });
   }

@@ -114,7 +114,7 @@ export class Attachment {
     if (this.#unacknowledged.length >= window) this.#forget(await agents.positions.of(agent.agent_id));
     const room = window - this.#unacknowledged.length;
     if (room <= 0) return false;
-    const messages = await agents.inboxes.readAfter(agent, room, this.#pushed);
+    const { messages } = await agents.inboxes.readAfter(agent, room, this.#pushed);
     for (const message of messages) {
       await sink.ready();
       if (this.#stopped) return false;

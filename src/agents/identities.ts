@@ -5,7 +5,6 @@ import {
   type IdentityRecord,
   type IdentitiesQuery,
   type Identity,
-  type IdentityPage,
   type IdentityRequest,
   type IdentityUpdate,
 } from '../../contracts/agents/identities.js';
@@ -15,9 +14,9 @@ import type { Broker } from '../broker/connect.js';
 import { Records } from '../broker/records.js';
 import { defaultAppearance, defaultName, defaultTraits, DEFAULT_ROLE } from '../prompts/identity-defaults.js';
 import { ApiError, guarded } from '../errors/api-error.js';
-import type { Principal } from '../access/principal.js';
-
-const DEFAULT_LIMIT = 100;
+import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
+import { listedOwner, type Principal } from '../access/principal.js';
+import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 
 /** Who the agents of an owner are to people. */
 export class Identities {
@@ -64,12 +63,21 @@ export class Identities {
   }
 
   /** By agent_id. @throws {ApiError} */
-  async page({ limit = DEFAULT_LIMIT, cursor }: IdentitiesQuery, { owner }: Principal): Promise<IdentityPage> {
-    const { entries, next } = await guarded(() => this.#records.page([owner], { limit, after: cursor }));
-    return {
-      identities: entries.map(({ record }) => shownOf(record)),
-      ...(next === undefined ? {} : { next_cursor: next }),
-    };
+  async page(query: IdentitiesQuery, principal: Principal): Promise<Page<Identity>> {
+    const { limit = PAGE_ITEMS, cursor } = query;
+    const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
+    const { entries, next } = await guarded(() =>
+      this.#records.page([owner], {
+        limit,
+        after: keyBefore('identities', cursor),
+        fits: ({ created_at: created }) => createdWithin(created, query),
+      }),
+    );
+    return pageWith(
+      'identities',
+      entries.map(({ record }) => shownOf(record)),
+      next,
+    );
   }
 
   /** Deletes all that are an owner's. @throws {BrokerError} */

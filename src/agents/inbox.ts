@@ -24,6 +24,12 @@ export interface InboxOptions {
   readonly log: Logger;
 }
 
+/** The next messages of an inbox, and whether more follow them. */
+export interface InboxPart {
+  readonly messages: InboxMessage[];
+  readonly more: boolean;
+}
+
 /** What a receipt says more than that messages were taken. */
 export interface Taken {
   /** Of the messages, if they are known: then they are there, and nothing is read again. */
@@ -50,14 +56,14 @@ export class Inboxes {
    * What it has not taken, in order; what was accepted before is among it. @param after a place of its own in the inbox.
    * @throws {BrokerError}
    */
-  async read(agent: Named, limit: number, after?: number): Promise<InboxMessage[]> {
+  async read(agent: Named, limit: number, after?: number): Promise<InboxPart> {
     await this.#caughtUp(agent.agent_id);
     const position = await this.#options.positions.of(agent.agent_id);
     return this.readAfter(agent, limit, Math.max(position, after ?? 0));
   }
 
   /** What came after a place in its inbox, as far as it is there by now. @throws {BrokerError} */
-  async readAfter(agent: Named, limit: number, after: number): Promise<InboxMessage[]> {
+  async readAfter(agent: Named, limit: number, after: number): Promise<InboxPart> {
     const filter = SUBJECT.inbox(agent.agent_id);
     const found: InboxMessage[] = [];
     let bytes = 0;
@@ -71,18 +77,18 @@ export class Inboxes {
       const message = await this.#message(stored);
       // Of an earlier agent of this id, if its owner was another.
       if (message?.owner !== agent.owner) continue;
+      if (found.length === limit || bytes >= INBOX_PAGE_BYTES) return { messages: found, more: true };
       found.push(message);
       bytes += (message.content?.length ?? 0) + stored.data.length;
-      if (found.length >= limit || bytes >= INBOX_PAGE_BYTES) break;
     }
-    return found;
+    return { messages: found, more: false };
   }
 
   /** The same; if there is none, what comes within `waitMs`. @param signal ends the wait. @throws {BrokerError} */
   async readOrWait(
     agent: Named,
     options: { limit: number; after: number | undefined; waitMs: number; signal: AbortSignal },
-  ): Promise<InboxMessage[]> {
+  ): Promise<InboxPart> {
     const { limit, after, waitMs, signal } = options;
     const until = performance.now() + waitMs;
     const watch = this.watch(agent.agent_id);
@@ -91,7 +97,7 @@ export class Inboxes {
         const arrived = watch.next();
         const found = await this.read(agent, limit, after);
         const left = until - performance.now();
-        if (found.length > 0 || left <= 0 || signal.aborted) return found;
+        if (found.messages.length > 0 || left <= 0 || signal.aborted) return found;
         await passed(arrived, left, signal);
       }
     } finally {

@@ -47,7 +47,7 @@ export const identityHandlers = ({
 export const profileHandlers = ({
   profiles,
 }: Pick<AgentsService, 'profiles'>): Handlers<typeof PROFILE_OPERATIONS> => ({
-  profiles: (_request, { principal }) => profiles.list(principal),
+  profiles: (query, { principal }) => profiles.page(query, principal),
   profile: ({ name }, { principal }) => profiles.get(name, principal),
   profile_set: ({ name, ...profile }, { principal }) => profiles.set(name, profile, principal),
   profile_delete: ({ name }, { principal }) => profiles.delete(name, principal),

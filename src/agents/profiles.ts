@@ -5,7 +5,7 @@ import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import {
   PROFILE_RECORDS,
   type Profile,
-  type ProfileList,
+  type ProfilePage,
   type ProfileRecord,
   type ProfileShown,
 } from '../../contracts/agents/profiles.js';
@@ -13,7 +13,9 @@ import type { Broker } from '../broker/connect.js';
 import { Records, type Held } from '../broker/records.js';
 import type { Found, PromptLibrary } from '../prompts/library.js';
 import { ApiError, guarded } from '../errors/api-error.js';
+import type { PageQuery } from '../../contracts/wire/page.js';
 import type { Principal } from '../access/principal.js';
+import { pageOfAll } from '../lists/page.js';
 import { timestampOf } from '../clock.js';
 
 /** What agents of a kind are and how they run: an owner's own, kept here, and files, which are everybody's. An own one wins. */
@@ -29,15 +31,15 @@ export class Profiles {
   }
 
   /** By name. @throws {ApiError} */
-  async list({ owner }: Principal): Promise<ProfileList> {
+  async page(query: PageQuery, { owner }: Principal): Promise<ProfilePage> {
     const shown = new Map<string, ProfileShown>();
-    const broken: ProfileList['broken'] = [];
+    const broken: ProfilePage['broken'] = [];
     for (const found of (await this.#library.profiles()).values()) {
       if ('problem' in found) broken.push({ name: found.name, problem: found.problem });
       else shown.set(found.name, ofFile(found));
     }
     for (const held of await guarded(() => this.#records.all([owner]))) shown.set(held.record.name, ofApi(held));
-    return { profiles: [...shown.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)), broken };
+    return { ...pageOfAll('profiles', [...shown.values()], ({ name }) => name, query), broken };
   }
 
   /** @throws {ApiError} not_found */

@@ -89,7 +89,7 @@ export class AgentRegistry {
 
   /** By their ids, those after `after`. */
   page(
-    query: AgentsQuery & { owner?: string | undefined; after?: string | undefined; limit: number },
+    query: Omit<AgentsQuery, 'owner'> & { owner?: string | undefined; after?: string | undefined; limit: number },
     fits: (agent: Agent) => boolean = () => true,
   ): { agents: Cached<Agent>[]; more: boolean } {
     const found: Cached<Agent>[] = [];
@@ -309,10 +309,10 @@ const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({
 
 const matches = (
   agent: Agent,
-  { owner, role, capability, kind, status }: AgentsQuery & { owner?: string | undefined },
+  { owner, role, capability, kind, status }: Omit<AgentsQuery, 'owner'> & { owner?: string | undefined },
 ): boolean =>
   (owner === undefined || agent.owner === owner) &&
   (role === undefined || agent.role === role) &&
   (capability === undefined || agent.capabilities.includes(capability)) &&
   (kind === undefined || agent.kind === kind) &&
-  (status === undefined || agent.status === status);
+  (status === undefined || status.includes(agent.status));

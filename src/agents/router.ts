@@ -183,7 +183,7 @@ export class Router {
     const { registry, inboxes } = this.#options;
     const found = registry.find(id)?.value;
     if (found === undefined) return { kind: 'done' };
-    const messages = await inboxes.read(found, PAGE);
+    const { messages } = await inboxes.read(found, PAGE);
     for (const message of messages) {
       // It may have been paused or changed since.
       const agent = registry.find(id)?.value;

@@ -3,7 +3,7 @@ import type { AgentShown } from '../../contracts/agents/agents.js';
 import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';
-import { pages } from './pages.js';
+import { listing } from '../client/listing.js';
 
 const PAGE = 500;
 const LOOK_MS = 20;
@@ -65,10 +65,7 @@ export class Roster {
   }
 
   async *all(): AsyncGenerator<AgentShown> {
-    yield* pages(
-      (cursor) => this.#ksi.call('agents', { limit: PAGE, ...cursor }),
-      ({ agents }) => agents,
-    );
+    yield* listing(this.#ksi, 'agents', { limit: PAGE });
   }
 
   async #subscriptions(legacyId: string, change: (before: readonly string[]) => string[]): Promise<void> {

@@ -51,7 +51,7 @@ export interface Page<T> {
   readonly next?: string;
 }
 
-export interface PageOptions {
+export interface PageOptions<T> {
   readonly limit: number;
   /** The id that the page starts after. */
   readonly after?: string | undefined;
@@ -59,6 +59,8 @@ export interface PageOptions {
   readonly by?: (id: string) => string;
   /** Which names are wanted. Default: all. */
   readonly keep?: (name: string) => boolean;
+  /** Which records are wanted. Default: all. */
+  readonly fits?: (record: T) => boolean;
 }
 
 /** How records are written, when it is not plain JSON. */
@@ -201,7 +203,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   /** Those whose keys begin so, in order; a bad one is logged and left out. @throws {BrokerError} */
   async page(
     prefix: Prefix<Key>,
-    { limit, after, by = (id) => id, keep = () => true }: PageOptions,
+    { limit, after, by = (id) => id, keep = () => true, fits = () => true }: PageOptions<Static<S>>,
   ): Promise<Page<Static<S>>> {
     const first = after === undefined ? undefined : by(after);
     const ids = (await this.ids(prefix))
@@ -212,6 +214,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     const entries: Held<Static<S>>[] = [];
     for (let from = 0; from < ids.length; from += MAX_SUBJECTS) {
       for (const held of await this.#many(prefix, ids.slice(from, from + MAX_SUBJECTS))) {
+        if (!fits(held.record)) continue;
         const last = entries.at(-1);
         if (entries.length === limit && last !== undefined) return { entries, next: last.id };
         entries.push(held);

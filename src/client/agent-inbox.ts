@@ -1,4 +1,5 @@
 import type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '../../contracts/agents/messages.js';
+import type { Page } from '../../contracts/wire/page.js';
 import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { Messages } from './resources/messages.js';
@@ -28,10 +29,10 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
     this.#options = options;
   }
 
-  /** What the agent has not taken, up to 100 messages; waits for none. @throws {KsiError} `not_found` */
+  /** The first page of the messages that the agent has not taken. Does not wait for one. @throws {KsiError} `not_found` */
   async read(): Promise<InboxMessage[]> {
     const { signal } = this.#options;
-    return (await this.#transport.call('inbox', { id: this.id }, { signal })).messages;
+    return (await this.#transport.call('inbox', { id: this.id }, { signal })).items;
   }
 
   /** This message and all before it are taken: they are never given again, and their senders see a receipt. */
@@ -64,8 +65,8 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
       const unlessStopped = (error: unknown): undefined => {
         if (!stopped()) throw error;
       };
-      const { messages } = (await this.#lasting(() => this.#next(after)).catch(unlessStopped)) ?? { messages: [] };
-      for (const message of messages) {
+      const page = await this.#lasting(() => this.#next(after)).catch(unlessStopped);
+      for (const message of page?.items ?? []) {
         after = message.seq;
         yield message;
         if (stopped()) return;
@@ -74,7 +75,7 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
     }
   }
 
-  #next(after: number | undefined): Promise<{ messages: InboxMessage[] }> {
+  #next(after: number | undefined): Promise<Page<InboxMessage>> {
     const request = { id: this.id, wait: WAIT_S, ...(after === undefined ? {} : { after }) };
     return this.#transport.call('inbox', request, { signal: this.#options.signal });
   }

@@ -1,8 +1,9 @@
 import type { Health } from '../../contracts/api/health.js';
 import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
-import type { UsageAnswer, UsageQuery } from '../../contracts/access/usage.js';
+import type { UsagePage, UsageQuery } from '../../contracts/access/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';
+import { listing, type Listing } from './listing.js';
 import { newKey } from './random.js';
 import { Approvals } from './resources/approvals.js';
 import { Conversations } from './resources/conversations.js';
@@ -83,8 +84,8 @@ export class KsiApi implements AsyncDisposable {
   }
 
   /** Tokens and US dollars, summed up. */
-  usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageAnswer> {
-    return this.#transport.call('usage', query, options);
+  usage(query: UsageQuery = {}, options: CallOptions = {}): Listing<UsagePage> {
+    return listing(this.#transport, 'usage', query, options);
   }
 
   /** Events, and partial text, as they happen, until `signal` aborts; a broken connection is resumed with no gap and no repeat. */

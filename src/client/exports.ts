@@ -25,7 +25,7 @@ export type { Workers } from './resources/workers.js';
 export type { SpawnedTask, TaskHandle } from './task-handle.js';
 export type { CallOptions, EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
 // What goes in and comes out.
-export type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../contracts/tasks/approvals.js';
+export type { Approval, ApprovalAnswer, ApprovalPage, ApprovalResolved } from '../../contracts/tasks/approvals.js';
 export type { Attachment } from '../../contracts/tasks/attachment.js';
 export type { PromptContext } from '../../contracts/prompts/compositions.js';
 export type {
@@ -46,7 +46,7 @@ export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '
 export type { Metadata } from '../../contracts/wire/metadata.js';
 export type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/operations.js';
 export { PRIORITIES, type Priority } from '../../contracts/wire/names.js';
-export type { QueueList, QueueShown } from '../../contracts/tasks/queues.js';
+export type { QueuePage, QueueShown } from '../../contracts/tasks/queues.js';
 export type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
 export type {
   ImportAnswer,
@@ -60,7 +60,7 @@ export type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js
 export type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 export { TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
 export type { GapFrame } from '../../contracts/api/ws.js';
-export type { Scope, TokenCreated, TokenList, TokenRequest, TokenShown } from '../../contracts/access/tokens.js';
+export type { Scope, TokenCreated, TokenPage, TokenRequest, TokenShown } from '../../contracts/access/tokens.js';
 export type { ExchangeLimits, ExchangeShown } from '../../contracts/access/exchanges.js';
-export type { Usage, UsageAnswer, UsageQuery, UsageRow } from '../../contracts/access/usage.js';
-export type { LimitLifted, WorkerList, WorkerShown } from '../../contracts/tasks/workers.js';
+export type { Usage, UsagePage, UsageQuery, UsageRow } from '../../contracts/access/usage.js';
+export type { LimitLifted, WorkerPage, WorkerShown } from '../../contracts/tasks/workers.js';

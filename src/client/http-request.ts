@@ -38,6 +38,10 @@ export function httpRequestOf({ method, path, body, query }: Route, request: obj
 /** As the query of a URL, with its `?`. */
 function queryOf(fields: readonly (readonly [string, unknown])[]): string {
   const search = new URLSearchParams();
-  for (const [name, value] of fields) search.set(name, typeof value === 'string' ? value : JSON.stringify(value));
+  for (const [name, value] of fields)
+    search.set(
+      name,
+      Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : JSON.stringify(value),
+    );
   return search.size === 0 ? '' : `?${search.toString()}`;
 }

@@ -1,30 +1,53 @@
+import type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/operations.js';
+import type { Page } from '../../contracts/wire/page.js';
+import type { CallOptions, Transport } from './transport.js';
+
 /**
- * A list in pages: awaited, it is the first page, as KSI answers it; iterated over (`for await`), each item of it and of all pages after it,
- * which are asked for as they are come to.
+ * A list in pages. Awaited, it is the first page. Iterated over (`for await`), it gives each item of all pages, and requests a page when the
+ * loop reaches it. `all` reads all pages.
  */
-export type Listing<Page, Item> = Promise<Page> & AsyncIterable<Item>;
+export type Listing<P, Item = P extends Page<infer I> ? I : never> = Promise<P> &
+  AsyncIterable<Item> & { all(): Promise<Item[]> };
 
-interface Pages<Page, Item> {
-  /** @param cursor of the page before; undefined: the first one. */
-  readonly read: (cursor: string | undefined) => Promise<Page>;
-  readonly items: (page: Page) => readonly Item[];
-  /** The cursor of the page after it; undefined: it is the last one. */
-  readonly next?: (page: Page) => string | undefined;
-}
+/** The operations that answer with a page of items. */
+export type ListName = {
+  [N in OperationName]: AnswerOf<N> extends Page<unknown> ? N : never;
+}[OperationName];
 
-export function listing<Page, Item>({ read, items, next }: Pages<Page, Item>): Listing<Page, Item> {
-  const first = read(undefined);
+export const listing = <N extends ListName>(
+  transport: Pick<Transport, 'call'>,
+  name: N,
+  request: RequestOf<N>,
+  options: CallOptions = {},
+): Listing<AnswerOf<N>> =>
+  paged(
+    (cursor) => transport.call(name, { ...request, ...cursor }, options),
+    ({ items }) => items as ItemOf<N>[],
+  );
+
+type ItemOf<N extends ListName> = AnswerOf<N> extends Page<infer I> ? I : never;
+
+/** @param read what it is given goes into the request. */
+export function paged<P extends { readonly next_cursor?: string }, Item>(
+  read: (cursor: { cursor?: string }) => Promise<P>,
+  items: (page: P) => readonly Item[],
+): Listing<P, Item> {
+  const first = read({});
+  async function* pages(): AsyncGenerator<readonly Item[]> {
+    for (let page = await first; ;) {
+      yield items(page);
+      if (page.next_cursor === undefined) return;
+      page = await read({ cursor: page.next_cursor });
+    }
+  }
   return Object.assign(first, {
     async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
-      for (let page = await first; ;) {
-        yield* items(page);
-        const cursor = next?.(page);
-        if (cursor === undefined) return;
-        page = await read(cursor);
-      }
+      for await (const page of pages()) yield* page;
+    },
+    async all(): Promise<Item[]> {
+      const all: Item[] = [];
+      for await (const page of pages()) all.push(...page);
+      return all;
     },
   });
 }
-
-/** `cursor` as a field of a query, where there is one. */
-export const atCursor = (cursor: string | undefined): { cursor?: string } => (cursor === undefined ? {} : { cursor });

@@ -14,6 +14,7 @@ export const ROUTES: Readonly<Record<OperationName, Route>> = {
   workers: { method: 'GET', path: '/workers', repeatable: 'always' },
   limit_lift: { method: 'POST', path: '/workers/lift-limit', repeatable: 'always' },
   queues: { method: 'GET', path: '/queues', repeatable: 'always' },
+  workspaces: { method: 'GET', path: '/workspaces', repeatable: 'always' },
   task_events: { method: 'GET', path: '/tasks/:id/events', repeatable: 'always' },
   task_event_body: { method: 'GET', path: '/tasks/:id/events/:event_id/body', repeatable: 'always' },
   approvals: { method: 'GET', path: '/approvals', repeatable: 'always' },

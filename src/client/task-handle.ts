@@ -8,6 +8,7 @@ import { closed } from './closed.js';
 import { KsiError, KsiGapError } from './errors.js';
 import { isEvent, isGap, type EventMessage } from './event-message.js';
 import { completed, outcomeOf } from './outcome.js';
+import { listing } from './listing.js';
 import type { CallOptions, FollowOptions, Transport } from './transport.js';
 
 /** From the beginning of all that is kept. */
@@ -116,7 +117,7 @@ export class TaskHandle implements AsyncDisposable {
 
   /** What Claude wants to be allowed in it now, those asked first first. @throws {KsiError} */
   async approvals(options: CallOptions = {}): Promise<Approval[]> {
-    const { approvals } = await this.#transport.call('approvals', {}, options);
+    const approvals = await listing(this.#transport, 'approvals', {}, options).all();
     return approvals.filter(({ task_id: id }) => id === this.task_id);
   }
 

@@ -4,7 +4,6 @@ import {
   type AbandonedTurn,
   type Conversation,
   type ConversationAccepted,
-  type ConversationPage,
   type ConversationRecord,
   type ConversationRequest,
   type ConversationsQuery,
@@ -22,8 +21,9 @@ import { REMOVE } from '../broker/records.js';
 import type { EventHub } from '../events/hub.js';
 import type { AgentRegistry } from '../agents/registry.js';
 import { ApiError, guarded, invalid } from '../errors/api-error.js';
-import { decodeConversationPage, encodePage } from '../lists/page-cursor.js';
-import { maySee, type Principal } from '../access/principal.js';
+import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
+import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
+import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import { principalOf, type ConversationReconciler } from './reconciler.js';
 import type { ConversationLines } from './lines.js';
 import { newest, type ConversationRecords, type ConversationSummaries } from './records.js';
@@ -45,7 +45,6 @@ export interface ConversationsOptions {
   readonly deleteSession: (sessionId: string, principal: Principal) => Promise<unknown>;
 }
 
-const DEFAULT_LIMIT = 50;
 const MAX_TRIES = 20;
 const OPEN_TASK_RETRY_MS = 250;
 /** While this many events are unpublished, the API refuses further triggers by people, so that the record stays small. */
@@ -94,25 +93,25 @@ export class Conversations {
   }
 
   /** Newest first. @throws {ApiError} invalid_cursor */
-  async page(
-    { status, limit = DEFAULT_LIMIT, cursor }: ConversationsQuery,
-    principal: Principal,
-  ): Promise<ConversationPage> {
+  async page(query: ConversationsQuery, principal: Principal): Promise<Page<Conversation>> {
+    const { status, limit = PAGE_ITEMS, cursor } = query;
     const { records, summaries } = this.#options;
-    const all = newest(summaries, principal.seesAll ? undefined : principal.owner).filter(
-      ([, summary]) => summary.status !== 'bad' && (status === undefined || summary.status === status),
+    const before = keyBefore('conversations', cursor);
+    const rest = newest(summaries, listedOwner(principal, query.owner)).filter(
+      ([id, { status: is, createdAt }]) =>
+        is !== 'bad' &&
+        (status === undefined || status.includes(is)) &&
+        createdWithin(createdAt, query) &&
+        (before === undefined || `${createdAt} ${id}` < before),
     );
-    const before = cursor === undefined ? undefined : decodeConversationPage(cursor);
-    const from = before === undefined ? 0 : all.findIndex(([id, { createdAt }]) => `${createdAt} ${id}` < before);
-    const page = from === -1 ? [] : all.slice(from, from + limit);
-    const last = page.at(-1);
+    const page = rest.slice(0, limit);
+    const [last] = rest.length > limit ? page.slice(-1) : [];
     const entries = await guarded(() => Promise.all(page.map(([id]) => records.entry([id]))));
-    return {
-      conversations: entries.flatMap(({ readable }) => (readable === undefined ? [] : toConversationView(readable))),
-      ...(last !== undefined && from + limit < all.length
-        ? { next_cursor: encodePage(`${last[1].createdAt} ${last[0]}`) }
-        : {}),
-    };
+    return pageWith(
+      'conversations',
+      entries.flatMap(({ readable }) => (readable === undefined ? [] : toConversationView(readable))),
+      last && `${last[1].createdAt} ${last[0]}`,
+    );
   }
 
   /** The transcript so far, as JSON or Markdown. @throws {ApiError} not_found */

@@ -3,7 +3,7 @@ import type { Handlers } from '../access/handlers.js';
 import type { Prompts } from './service.js';
 
 export const promptHandlers = ({ prompts }: { readonly prompts: Prompts }): Handlers<typeof PROMPT_OPERATIONS> => ({
-  compositions: (query) => prompts.list(query),
+  compositions: (query) => prompts.page(query),
   composition: ({ name }) => prompts.get(name),
   composition_validate: ({ name, ...request }) => prompts.validate(name, request),
   composition_compose: ({ name, ...request }) => prompts.compose(name, request),

@@ -1,9 +1,8 @@
 import type {
-  ComponentList,
   ComposedPrompt,
   ComposeRequest,
   Composition,
-  CompositionList,
+  CompositionPage,
   CompositionShown,
   CompositionsQuery,
   CompositionValidation,
@@ -15,7 +14,9 @@ import type {
 import { compose, ComposeError, missingContext, validate, type Composing } from './compose.js';
 import type { Origin, PromptLibrary } from './library.js';
 import { choiceOf, ranked } from './select.js';
+import type { Page } from '../../contracts/wire/page.js';
 import { ApiError } from '../errors/api-error.js';
+import { pageOfAll } from '../lists/page.js';
 
 /** How many of those that fit less well are named. */
 const MOST_OTHERS = 5;
@@ -32,15 +33,14 @@ export class Prompts {
   }
 
   /** By name. */
-  async list({ metadata = true, category }: CompositionsQuery): Promise<CompositionList> {
+  async page(query: CompositionsQuery): Promise<CompositionPage> {
+    const { category } = query;
     const all = [...(await this.#library.compositions()).values()];
     const found = all.filter((each) => 'value' in each);
     const wanted = found.filter(({ value }) => category === undefined || value.metadata['category'] === category);
+    const listed = wanted.map(({ value: { components: _components, ...head }, origin }) => ({ ...head, origin }));
     return {
-      compositions: wanted.map(({ value: { components: _components, ...head }, origin }) =>
-        metadata ? { ...head, origin } : { name: head.name },
-      ),
-      total: wanted.length,
+      ...pageOfAll('compositions', listed, ({ name }) => name, query),
       broken: all.flatMap((each) => ('problem' in each ? { name: each.name, problem: each.problem } : [])),
     };
   }
@@ -81,17 +81,12 @@ export class Prompts {
   }
 
   /** Paths below `components/`. */
-  async components({ directory }: ComponentsQuery): Promise<ComponentList> {
-    const below = directory?.replace(/^components(\/|$)/, '').replace(/\/+$/, '') ?? '';
+  async components(query: ComponentsQuery): Promise<Page<string>> {
+    const below = query.directory?.replace(/^components(\/|$)/, '').replace(/\/+$/, '') ?? '';
     const components = (await this.#library.components()).filter(
       (path) => below === '' || below === '.' || path.startsWith(`${below}/`),
     );
-    const byDirectory = new Map<string, string[]>();
-    for (const path of components) {
-      const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.';
-      byDirectory.set(folder, [...(byDirectory.get(folder) ?? []), path]);
-    }
-    return { components, by_directory: Object.fromEntries(byDirectory), total: components.length };
+    return pageOfAll('components', components, (path) => path, query);
   }
 
   /** Whoever asks from now on sees the files as they are. */

@@ -19,7 +19,8 @@ import { asBrokerError, lastBySubject } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
 import { ApiError, guarded } from '../errors/api-error.js';
 import type { Deleter } from './deletion/deleter.js';
-import { LOCAL, type Principal } from '../access/principal.js';
+import { pageOfAll } from '../lists/page.js';
+import { listedOwner, LOCAL, type Principal } from '../access/principal.js';
 import type { Candidates, OldSession } from './candidates.js';
 import type { RetentionRecords } from './records.js';
 
@@ -40,7 +41,6 @@ const MOST_SESSIONS = 200;
 const COUNTED = 10_000;
 /** A session is not deleted for its size while somebody may still be at it. */
 const LEAST_IDLE_S = 3_600;
-const DEFAULT_LISTED = 50;
 
 /**
  * Deletes what is older or takes more than it may. One API does it, as long as it holds the lease. A deletion can be repeated, so an API
@@ -100,9 +100,9 @@ export class Retention {
 
   /** A dry run: what would be deleted by these ages, or by those that hold. @throws {ApiError} */
   async preview(query: RetentionPreviewQuery, principal: Principal): Promise<RetentionPreview> {
-    const { limit = DEFAULT_LISTED, ...asked } = query;
+    const { limit: _limit, cursor: _cursor, owner: of, ...asked } = query;
     const { candidates, config } = this.#options;
-    const owner = principal.seesAll ? undefined : principal.owner;
+    const owner = listedOwner(principal, of);
     return guarded(async () => {
       const own = owner === undefined ? {} : await this.#readable(owner);
       const ages = Object.keys(asked).length > 0 ? asked : shorter(operatorAges(config), own ?? {});
@@ -113,16 +113,31 @@ export class Retention {
       const old = [...sessions, ...taskless];
       const ofOld = new Set(old.map(({ session_id: id }) => id));
       const tasks = (await candidates.tasks(owner, ages, COUNTED)).filter(({ session_id: id }) => !ofOld.has(id));
-      const items: RetentionItem[] = [];
-      for (const { session_id: id, owner, updated_at } of old.slice(0, limit))
-        items.push({ kind: 'session', id, owner, last_used_at: updated_at, bytes: await this.#bytesOf(id) });
-      for (const { task_id: id, owner, ended_at = '' } of tasks.slice(0, limit - items.length))
-        items.push({ kind: 'task', id, owner, last_used_at: ended_at });
+      // The sessions come first, and then what was not used for longest.
+      const all: RetentionItem[] = [
+        ...old.map(({ session_id: id, owner, updated_at: at }) => ({
+          kind: 'session' as const,
+          id,
+          owner,
+          last_used_at: at,
+        })),
+        ...tasks.map(({ task_id: id, owner, ended_at: at = '' }) => ({
+          kind: 'task' as const,
+          id,
+          owner,
+          last_used_at: at,
+        })),
+      ];
+      const key = ({ kind, last_used_at: at, id }: RetentionItem): string => `${kind} ${at} ${id}`;
+      const { items, ...following } = pageOfAll('retention_preview', all, key, query);
       return {
+        items: await Promise.all(
+          items.map(async (item) => (item.kind === 'task' ? item : { ...item, bytes: await this.#bytesOf(item.id) })),
+        ),
+        ...following,
         tasks: tasks.length,
         sessions: old.length,
         more: [sessions, taskless, tasks].some(({ length }) => length >= COUNTED),
-        items,
       };
     });
   }

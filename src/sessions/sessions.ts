@@ -2,7 +2,6 @@ import type {
   ImportAnswer,
   Session,
   SessionExport,
-  SessionPage,
   SessionRecord,
   SessionsQuery,
   TranscriptEntry,
@@ -14,13 +13,12 @@ import { isBrokerError } from '../broker/errors.js';
 import type { ReadModel } from '../store/read-model.js';
 import { markdownOf } from './transcript/markdown.js';
 import { ApiError, guarded } from '../errors/api-error.js';
-import { decodeSessionPage, encodePage } from '../lists/page-cursor.js';
-import { maySee, type Principal } from '../access/principal.js';
+import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
+import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
+import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import type { SessionNames } from './names.js';
 import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
-
-const DEFAULT_LIMIT = 50;
 
 /**
  * The entries that an import takes: what was said. In others Claude Code notes for itself where it works (`worktree-state`, `relocated`: it
@@ -48,24 +46,39 @@ export class Sessions {
   }
 
   /** Those with the newest tasks first, and then those that were imported and have none. @throws {ApiError} */
-  async page({ limit = DEFAULT_LIMIT, cursor }: SessionsQuery, principal: Principal): Promise<SessionPage> {
-    const before = cursor === undefined ? undefined : decodeSessionPage(cursor);
-    if (before?.startsWith(TASKLESS) === true)
-      return pageOf([], await this.#taskless(principal, before.slice(TASKLESS.length), limit + 1), limit);
-    const owner = principal.seesAll ? undefined : principal.owner;
-    const { sessions, next } = await this.#model.sessions(owner, limit, before);
-    if (next !== undefined) return { sessions, next_cursor: encodePage(next) };
-    return pageOf(sessions, await this.#taskless(principal, '', limit - sessions.length + 1), limit);
+  async page(query: SessionsQuery, principal: Principal): Promise<Page<Session>> {
+    const { limit = PAGE_ITEMS, cursor } = query;
+    const owner = listedOwner(principal, query.owner);
+    const before = keyBefore('sessions', cursor);
+    const fits = (session: Session): boolean => createdWithin(session.created_at, query);
+    const isTaskless = before?.startsWith(TASKLESS) === true;
+    const after = isTaskless ? before.slice(TASKLESS.length) : '';
+    const { sessions, next } = isTaskless
+      ? { sessions: [], next: undefined }
+      : await this.#model.sessions(owner, limit, before, fits);
+    if (next !== undefined) return pageWith('sessions', sessions, next);
+    const taskless = await this.#taskless(owner, after, limit - sessions.length + 1, fits);
+    const page = [...sessions, ...taskless].slice(0, limit);
+    // No task has this id, so that the next page begins at the sessions without tasks.
+    const last = page.length === sessions.length ? '' : page.at(-1)?.session_id;
+    return pageWith('sessions', page, sessions.length + taskless.length > limit ? `${TASKLESS}${last}` : undefined);
   }
 
   /** By their ids, those after `after`. */
-  async #taskless(principal: Principal, after: string, limit: number): Promise<Session[]> {
+  async #taskless(
+    owner: string | undefined,
+    after: string,
+    limit: number,
+    fits: (session: Session) => boolean,
+  ): Promise<Session[]> {
     const found: Session[] = [];
     for (const id of (await guarded(() => this.#records.ids())).toSorted()) {
       if (found.length === limit) break;
       if (id <= after || (await this.#model.session(id)) !== undefined) continue;
       const record = await guarded(() => this.#records.find(id));
-      if (record !== undefined && maySee(principal, record.owner)) found.push(withoutTasks(record));
+      if (record === undefined || (owner !== undefined && record.owner !== owner)) continue;
+      const session = withoutTasks(record);
+      if (fits(session)) found.push(session);
     }
     return found;
   }
@@ -160,11 +173,3 @@ const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): S
 
 /** A page that ends among the sessions without tasks ends with this and the last one's id. */
 const TASKLESS = 'taskless:';
-
-/** @param taskless one more than there is room for, if there are so many. */
-function pageOf(sessions: readonly Session[], taskless: readonly Session[], limit: number): SessionPage {
-  const page = [...sessions, ...taskless].slice(0, limit);
-  const [last] = taskless.slice(0, limit - sessions.length).slice(-1);
-  const more = sessions.length + taskless.length > limit;
-  return { sessions: page, ...(more ? { next_cursor: encodePage(TASKLESS + (last?.session_id ?? '')) } : {}) };
-}

@@ -188,10 +188,12 @@ export class ReadModel {
     owner: string | undefined,
     limit: number,
     before?: string,
+    fits: (session: Session) => boolean = () => true,
   ): Promise<{ sessions: Session[]; next: string | undefined }> {
     await this.#flushIfPossible();
     const sessions: Session[] = [];
     for (const session of this.#store.sessions(owner, before)) {
+      if (!fits(session)) continue;
       if (sessions.length === limit) return { sessions, next: sessions.at(-1)?.last_task_id };
       sessions.push(session);
     }

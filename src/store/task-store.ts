@@ -13,7 +13,7 @@ const SCHEMA = 8;
 
 export interface TaskFilter {
   readonly owner: string | undefined;
-  readonly status?: TaskStatus | undefined;
+  readonly status?: readonly TaskStatus[] | undefined;
   readonly sessionId?: string | undefined;
   readonly queue?: string | undefined;
   /** The token that asked for it. */
@@ -24,8 +24,9 @@ export interface TaskFilter {
   readonly accepted?: boolean | undefined;
   /** Only those that have ended. */
   readonly ended?: true | undefined;
-  /** Only those that ended before a time (ISO 8601). */
-  readonly endedBefore?: string | undefined;
+  /** Only those whose `created_at` or `ended_at` is in a range. */
+  readonly created?: (time: string) => boolean;
+  readonly endedAt?: (time: string) => boolean;
   readonly metadata?: { readonly name: string; readonly value: string } | undefined;
 }
 
@@ -133,9 +134,13 @@ export class TaskStore {
 
   /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */
   *list(filter: TaskFilter, before?: string): Generator<{ id: string; row: TaskRow | undefined }> {
-    const { prefix, rest } = indexOf(filter);
-    const start = [...prefix, before ?? LAST];
-    for (const { value: id } of this.#index.getRange({ start, end: prefix, reverse: true })) {
+    const { prefixes, rest } = indexOf(filter);
+    const ranges = prefixes.map((prefix) =>
+      this.#index
+        .getRange({ start: [...prefix, before ?? LAST], end: prefix, reverse: true })
+        .map(({ value }) => value),
+    );
+    for (const id of newestFirst(ranges)) {
       if (id === before) continue;
       const row = this.#tasks.get(id);
       yield { id, row: row !== undefined && rest(row) ? row : undefined };
@@ -206,7 +211,7 @@ export class TaskStore {
   /** Whether a task is there that has no outcome. */
   hasOpen(): boolean {
     return OPEN.some((status) => {
-      const found = this.list({ owner: undefined, status });
+      const found = this.list({ owner: undefined, status: [status] });
       const none = found.next().done === true;
       // Else its cursor stays open, and with it the pages of that moment.
       found.return(undefined);
@@ -320,13 +325,32 @@ const knownKeys = (row: TaskRow): Key[] => [
   ...(row.exchange_id === undefined ? [] : [['exchange', row.exchange_id, row.task_id]]),
 ];
 
+/** Merges ranges of task ids that are newest first each. */
+function* newestFirst(ranges: readonly Iterable<string>[]): Generator<string> {
+  const heads = ranges.map((range) => {
+    const ids = range[Symbol.iterator]();
+    return { ids, next: ids.next() };
+  });
+  try {
+    for (;;) {
+      let newest: (typeof heads)[number] | undefined;
+      for (const head of heads) if (head.next.done !== true && !(newest?.next.value >= head.next.value)) newest = head;
+      if (newest === undefined) return;
+      yield newest.next.value;
+      newest.next = newest.ids.next();
+    }
+  } finally {
+    for (const { ids } of heads) ids.return?.();
+  }
+}
+
 /** The index that serves a filter best, and what of the filter is left to check on the rows. */
-function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) => boolean } {
+function indexOf(filter: TaskFilter): { prefixes: string[][]; rest: (row: TaskRow) => boolean } {
   const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, accepted, metadata } = filter;
-  const { ended, endedBefore } = filter;
+  const { ended, endedAt, created } = filter;
   const rest = (row: TaskRow): boolean =>
     (owner === undefined || row.owner === owner) &&
-    (status === undefined || row.status === status) &&
+    (status === undefined || status.includes(row.status)) &&
     (sessionId === undefined || row.session_id === sessionId) &&
     (queue === undefined || row.queue === queue) &&
     (tokenId === undefined || row.token_id === tokenId) &&
@@ -334,12 +358,13 @@ function indexOf(filter: TaskFilter): { prefix: string[]; rest: (row: TaskRow) =
     (exchangeId === undefined || row.exchange_id === exchangeId) &&
     (accepted !== true || !wasNotAccepted(row)) &&
     (ended !== true || isEnded(row.status)) &&
-    (endedBefore === undefined || (row.ended_at !== undefined && row.ended_at < endedBefore)) &&
+    (created === undefined || created(row.created_at)) &&
+    (endedAt === undefined || (row.ended_at !== undefined && endedAt(row.ended_at))) &&
     (metadata === undefined || row.metadata?.[metadata.name] === metadata.value);
-  if (sessionId !== undefined) return { prefix: ['session', sessionId], rest };
-  if (spawnedBy !== undefined) return { prefix: ['spawned_by', spawnedBy], rest };
-  if (exchangeId !== undefined) return { prefix: ['exchange', exchangeId], rest };
-  if (metadata !== undefined) return { prefix: ['metadata', owner ?? ALL, metadata.name, metadata.value], rest };
-  if (status !== undefined) return { prefix: ['status', owner ?? ALL, status], rest };
-  return { prefix: ['all', owner ?? ALL], rest };
+  if (sessionId !== undefined) return { prefixes: [['session', sessionId]], rest };
+  if (spawnedBy !== undefined) return { prefixes: [['spawned_by', spawnedBy]], rest };
+  if (exchangeId !== undefined) return { prefixes: [['exchange', exchangeId]], rest };
+  if (metadata !== undefined) return { prefixes: [['metadata', owner ?? ALL, metadata.name, metadata.value]], rest };
+  if (status !== undefined) return { prefixes: status.map((each) => ['status', owner ?? ALL, each]), rest };
+  return { prefixes: [['all', owner ?? ALL]], rest };
 }

@@ -91,7 +91,7 @@ export class BudgetKeeper {
     for (const status of NOT_BEGUN) {
       let before: string | undefined;
       do {
-        const page = await model.list({ ...scope, status }, PAGE, before);
+        const page = await model.list({ ...scope, status: [status] }, PAGE, before);
         for (const row of page.rows) {
           if (this.#stopped) return;
           if (!(await this.#cancelOne(row))) continue;

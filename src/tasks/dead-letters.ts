@@ -3,7 +3,6 @@ import { check } from '../../contracts/wire/check.js';
 import {
   DeadLetter,
   DeadLetterRef,
-  type DeadPage,
   type DeadQuery,
   type DeadRetryAnswer,
   type DeadRetryRequest,
@@ -17,13 +16,18 @@ import { parseJson } from '../json.js';
 import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
 import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
+import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
+import { keyBefore, pageWith, within } from '../lists/page.js';
 import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
-import { maySee, onBehalfOf, type Principal } from '../access/principal.js';
+import { listedOwner, maySee, onBehalfOf, type Principal } from '../access/principal.js';
 import type { SpawnRate } from '../access/spawn-rate.js';
 import { ofAgent, requestOf } from './steer/request-of.js';
 
-const DEFAULT_PAGE = 50;
 const DEFAULT_RETRIES = 100;
+
+type DeadFilter = Omit<DeadRetryRequest, 'limit'>;
+/** A place in KSI_DEAD. */
+const SEQ = /^[1-9][0-9]{0,15}$/;
 
 interface Found {
   readonly seq: number;
@@ -49,20 +53,19 @@ export class DeadLetters {
   }
 
   /** Oldest first. @throws {ApiError} */
-  async page(query: DeadQuery, principal: Principal): Promise<DeadPage> {
-    const after = query.cursor === undefined ? 0 : decode(query.cursor);
-    const limit = query.limit ?? DEFAULT_PAGE;
+  async page(query: DeadQuery, principal: Principal): Promise<Page<DeadSummary>> {
+    const { limit = PAGE_ITEMS, cursor } = query;
+    const after = Number(keyBefore('dead', cursor, SEQ) ?? 0);
     const found: Found[] = [];
-    try {
-      for await (const letter of this.#read(query, principal, after)) {
-        if (found.length === limit)
-          return { letters: found.map(({ summary }) => summary), next_cursor: encode(found.at(-1)?.seq ?? 0) };
-        found.push(letter);
-      }
-    } catch (error) {
-      throw apiErrorOf(error);
-    }
-    return { letters: found.map(({ summary }) => summary) };
+    await guarded(async () => {
+      for await (const letter of this.#read(query, principal, after)) if (found.push(letter) > limit) return;
+    });
+    const next = found.length > limit ? found[limit - 1]?.seq.toString() : undefined;
+    return pageWith(
+      'dead',
+      found.slice(0, limit).map(({ summary }) => summary),
+      next,
+    );
   }
 
   /** The whole of it. @throws {ApiError} not_found also for another owner's. */
@@ -154,14 +157,15 @@ export class DeadLetters {
   }
 
   async *#read(
-    { queue, owner }: Pick<DeadQuery, 'queue' | 'owner'>,
+    { queue, owner: asked, ended_after, ended_before }: DeadFilter,
     principal: Principal,
     after: number,
   ): AsyncGenerator<Found> {
+    const owner = listedOwner(principal, asked);
     const filter = queue === undefined ? SUBJECT.deadAll : SUBJECT.dead(queue, '*');
     for await (const stored of readStream(this.#broker, STREAM.dead, filter, after, Number.MAX_SAFE_INTEGER)) {
       const found = this.#letterIn(stored);
-      if (found === undefined || !maySee(principal, found.summary.owner)) continue;
+      if (found === undefined || !within(found.summary.timestamp, ended_after, ended_before)) continue;
       if (owner === undefined || owner === found.summary.owner) yield found;
     }
   }
@@ -179,15 +183,4 @@ export class DeadLetters {
     const summary = { task_id, session_id, ...named, owner, queue, given_up, timestamp, error };
     return { seq: stored.seq, summary, body: letter.value };
   }
-}
-
-const encode = (seq: number): string => Buffer.from(String(seq)).toString('base64url');
-
-function decode(cursor: string): number {
-  const seq = Number(Buffer.from(cursor, 'base64url').toString());
-  if (!Number.isSafeInteger(seq) || seq < 1)
-    throw new ApiError('invalid_cursor', 'The cursor of the page is not one of ours', {
-      faults: [{ field: 'cursor', message: 'is not a `next_cursor`' }],
-    });
-  return seq;
 }

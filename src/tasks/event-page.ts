@@ -6,7 +6,7 @@ import { apiErrorOf } from '../errors/api-error.js';
 
 /**
  * A task's events after a sequence.
- * @returns them, and the cursor to go on from when there may be more. @throws {ApiError}
+ * @returns them, and the cursor of the last one if more follow. @throws {ApiError}
  */
 export async function eventPage(
   hub: EventHub,
@@ -17,8 +17,8 @@ export async function eventPage(
   const events: BridgedEvent[] = [];
   try {
     for await (const event of hub.read(SUBJECT.taskAll(taskId), after, Number.MAX_SAFE_INTEGER)) {
+      if (events.length === limit) return { events, more: events.at(-1)?.cursor };
       events.push(event);
-      if (events.length === limit) return { events, more: event.cursor };
     }
   } catch (error) {
     throw apiErrorOf(error);

@@ -49,7 +49,7 @@ export class LostCommands {
     for (const status of OPEN) {
       let before: string | undefined = firstIdAt(made);
       while (before !== undefined) {
-        const page = await model.list({ owner: undefined, status }, PAGE, before);
+        const page = await model.list({ owner: undefined, status: [status] }, PAGE, before);
         for (const row of page.rows) {
           if (signal.aborted) return cancelled;
           older++;

@@ -8,6 +8,7 @@ import type { Handlers } from '../access/handlers.js';
 import type { Access } from '../access/start.js';
 import type { Broker } from '../broker/connect.js';
 import { ApiError } from '../errors/api-error.js';
+import { pageOfAll } from '../lists/page.js';
 import type { Store } from '../store/start.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { settledSequenceOf } from './event-cursor.js';
@@ -41,13 +42,13 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
     tasks: (query, { principal, maxBytes }) =>
       tasks.page(query, principal, maxBytes === undefined ? undefined : maxBytes / 2),
     task: ({ id }, { principal }) => tasks.task(id, principal),
-    task_events: async ({ id, since, limit }, { principal }) => {
+    task_events: async ({ id, cursor, limit }, { principal }) => {
       await tasks.task(id, principal);
-      const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
+      const after = cursor === undefined ? 0 : await settledSequenceOf(cursor, hub);
       const { events, more } = await eventPage(hub, id, after, limit);
       return {
-        events: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
-        ...(more === undefined ? {} : { cursor: more }),
+        items: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
+        ...(more === undefined ? {} : { next_cursor: more }),
       };
     },
     task_output: async ({ id }, { principal }) => {
@@ -64,12 +65,17 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
     interrupt: ({ id }, { principal }) => interrupter.interrupt(id, principal),
     input: ({ id, text }, { principal }) => inputs.say(id, text, principal),
     retry: ({ id }, { principal }) => retrier.retry(id, principal),
-    workers: async () => ({ workers: await workersOf(broker) }),
+    workers: async (query) =>
+      pageOfAll(
+        'workers',
+        await workersOf(broker),
+        ({ started_at: started, worker_id: id }) => `${started} ${id}`,
+        query,
+      ),
     limit_lift: (_request, { principal }) => liftLimit(broker, principal),
-    queues: async (_request, { principal }) => ({
-      queues: await queuesOf(services),
-      workspaces: await workspacesOf(services, principal),
-    }),
+    queues: async (query) => pageOfAll('queues', await queuesOf(services), ({ queue }) => queue, query),
+    workspaces: async (query, { principal }) =>
+      pageOfAll('workspaces', await workspacesOf(services, principal), ({ workspace }) => workspace, query),
   };
 };
 
@@ -77,8 +83,8 @@ export const approvalHandlers = ({
   approvals,
   approvalRules,
 }: Pick<Tasks, 'approvals' | 'approvalRules'>): Handlers<typeof APPROVAL_OPERATIONS> => ({
-  approvals: (_request, { principal }) => ({ approvals: approvals.list(principal) }),
-  approval_rules: async (_request, { principal }) => ({ rules: await approvalRules.list(principal) }),
+  approvals: (query, { principal }) => approvals.page(query, principal),
+  approval_rules: (query, { principal }) => approvalRules.page(query, principal),
   approval_rule_delete: ({ id }, { principal }) => approvalRules.remove(id, principal),
   approve: ({ id, ...answer }, { principal }) => approvals.answer(id, answer, principal),
 });

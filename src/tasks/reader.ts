@@ -1,6 +1,5 @@
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Task, TaskPage, TasksQuery } from '../../contracts/tasks/task.js';
-import { metadataQuery } from '../../contracts/wire/metadata.js';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { eventBlob, type Blobs } from '../broker/blobs.js';
 import { commandOf } from '../broker/commands.js';
@@ -12,11 +11,12 @@ import type { ReadModel } from '../store/read-model.js';
 import { isRecord, parseText } from '../json.js';
 import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
 import { bodyOf, storedBody, type Body } from './bodies.js';
-import { decodePage, encodePage } from '../lists/page-cursor.js';
-import { maySee, type Principal } from '../access/principal.js';
+import { PAGE_ITEMS } from '../../contracts/wire/page.js';
+import { keyBefore, pageWith } from '../lists/page.js';
+import { filterOf } from './task-filter.js';
+import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import type { SessionNames } from '../sessions/names.js';
 
-const DEFAULT_LIMIT = 50;
 /** Of outputs on one page, over HTTP. */
 const MAX_OUTPUT_BYTES = 4 * 1_048_576;
 /** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
@@ -51,29 +51,23 @@ export class TaskReader {
 
   /** Newest first. @param maxOutputBytes of a page with outputs; one task is on it whatever its size. @throws {ApiError} */
   async page(query: TasksQuery, principal: Principal, maxOutputBytes = MAX_OUTPUT_BYTES): Promise<TaskPage> {
-    const before = query.cursor === undefined ? undefined : decodePage(query.cursor);
+    const before = keyBefore('tasks', query.cursor);
     const session =
       query.session_id === undefined
         ? undefined
         : await guarded(() => this.#names.find(query.session_id ?? '', principal.owner));
-    if (query.session_id !== undefined && session === undefined) return { tasks: [] };
+    if (query.session_id !== undefined && session === undefined) return { items: [] };
     const filter = {
-      owner: principal.seesAll ? undefined : principal.owner,
-      status: query.status,
-      queue: query.queue,
-      spawnedBy: query.spawned_by,
-      exchangeId: query.exchange_id,
+      ...filterOf(query, listedOwner(principal, query.owner)),
       accepted: query.include !== 'not_accepted',
-      metadata: query.metadata === undefined ? undefined : metadataQuery(query.metadata),
       sessionId: session?.sessionId,
     };
-    const { rows, next: following } = await this.#model.list(filter, query.limit ?? DEFAULT_LIMIT, before);
+    const { rows, next: following } = await this.#model.list(filter, query.limit ?? PAGE_ITEMS, before);
     const tasks = query.include === 'output' ? this.#withOutputs(rows, maxOutputBytes) : rows.map(taskOf);
     const next = tasks.length < rows.length ? tasks.at(-1)?.task_id : following;
     const summed = query.spawned_by !== undefined || query.exchange_id !== undefined;
     return {
-      tasks,
-      ...(next === undefined ? {} : { next_cursor: encodePage(next) }),
+      ...pageWith('tasks', tasks, next),
       ...(summed ? { total: await this.#model.sum(filter) } : {}),
     };
   }

@@ -67,7 +67,7 @@ describe('agents that talk, with the real claude, in a demo', () => {
     );
     assert.equal(ended?.reason, 'signal');
     assert.ok((ended.total_cost_usd ?? 0) > 0);
-    const tried = (await client.tasks.list({ limit: 100 })).tasks.filter(({ agent_id: id }) => id === second);
+    const tried = (await client.tasks.list({ limit: 100 })).items.filter(({ agent_id: id }) => id === second);
     assert.ok(
       tried.some(({ attempt }) => attempt === 2),
       'the second turn was run again',
@@ -78,7 +78,7 @@ describe('agents that talk, with the real claude, in a demo', () => {
     assert.match(await client.conversations.markdown(talk.id), /## agent-2 \(against\)\n\nThese are my grounds\./);
     await client.conversations.delete(talk.id);
     assert.deepEqual(
-      (await client.tasks.list({ limit: 100 })).tasks.filter(({ agent_id: id }) => id === second),
+      (await client.tasks.list({ limit: 100 })).items.filter(({ agent_id: id }) => id === second),
       [],
       'with the sessions that were made for it',
     );
@@ -103,7 +103,7 @@ describe('agents that talk, with the real claude, in a demo', () => {
     assert.match(answer?.content ?? '', /No such tool available: mcp__ksi__agents_list/);
     const shared = await agents.ask('GET', '/shared/fruit');
     assert.deepEqual([shared.body['value'], shared.body['by']], ['mango', 'boss']);
-    const { tasks } = await client.tasks.list({ limit: 100 });
+    const { items: tasks } = await client.tasks.list({ limit: 100 });
     const [child] = tasks.filter(({ spawned_by: parent }) => parent !== undefined);
     assert.deepEqual([child?.status, child?.agent_id, child?.depth], ['completed', 'boss', 1]);
   });
@@ -118,6 +118,6 @@ async function untilTwo<T>(read: () => Promise<readonly T[]>): Promise<readonly 
 
 async function agentsLeft({ url, token }: TestCluster, prefix: string): Promise<number> {
   const answer = await fetch(`${url}/agents?limit=500`, { headers: { authorization: `Bearer ${token}` } });
-  const { agents } = (await answer.json()) as { agents: { agent_id: string }[] };
+  const { items: agents } = (await answer.json()) as { items: { agent_id: string }[] };
   return agents.filter(({ agent_id: id }) => id.startsWith(prefix)).length;
 }

@@ -153,7 +153,7 @@ describe('deletion', () => {
     }
     assert.equal((await ask('DELETE', '/owners/local')).status, 204);
     await gone(`/tasks/${kept.task_id}`);
-    assert.deepEqual((await ask('GET', '/tasks')).body['tasks'], []);
+    assert.deepEqual((await ask('GET', '/tasks')).body['items'], []);
   });
 
   it('leaves nothing at the broker, nor on the disks of workers', async () => {
@@ -164,7 +164,7 @@ describe('deletion', () => {
   it('of tasks of every kind leaves nothing of what was asked and answered', async () => {
     const canary = 'goldfinch7f3e9a';
     const since = (await ask('GET', '/tasks')).body;
-    assert.deepEqual(since['tasks'], []);
+    assert.deepEqual(since['items'], []);
     const whole = await ended({
       prompt: `${canary} [[tool:Bash {"command":"git init -q; echo ${canary} | tee ${canary}.txt"}]]`,
       system_prompt: `${canary} system`,
@@ -191,10 +191,10 @@ describe('deletion', () => {
     const content = `${canary} message [[tool:mcp__ksi__task_spawn ${call}]]`;
     assert.equal((await ask('POST', '/messages', { from: 'ann', to: 'bob', content })).status, 202);
     const { body } = await ask('GET', '/agents/ann/inbox?wait=60');
-    const [answer] = body['messages'] as { task_id: string; content: string }[];
+    const [answer] = body['items'] as { task_id: string; content: string }[];
     assert.match(answer?.content ?? '', new RegExp(canary));
     const ofAgent = answer?.task_id ?? '';
-    const children = (await ask('GET', `/tasks?spawned_by=${ofAgent}`)).body['tasks'] as Task[];
+    const children = (await ask('GET', `/tasks?spawned_by=${ofAgent}`)).body['items'] as Task[];
     assert.equal(children.length, 1);
     const [child] = children;
 

@@ -67,7 +67,7 @@ describe('the main job, end to end', () => {
     const answer = await post({ prompt: 'Say [[say:one two three]]' }, '?wait=60');
     assert.equal(answer.status, 200);
     const { task_id: id } = answer.body as Task;
-    const events = ((await get(`/tasks/${id}/events`)).body as { events: EventEnvelope[] }).events;
+    const events = ((await get(`/tasks/${id}/events`)).body as { items: EventEnvelope[] }).items;
     const types = events.map((event) => event.type);
     assert.equal(types[0], 'SPAWN_QUEUED');
     assert.equal(types[1], 'SPAWN_START');
@@ -154,7 +154,7 @@ describe('the main job, end to end', () => {
       const task = await operator.request('ksi.api.task', JSON.stringify({ id: accepted.task_id }), { timeout: 5_000 });
       assert.equal(task.json<Task>().status, 'completed');
       const page = await operator.request('ksi.api.tasks', '{"limit":1}', { timeout: 5_000 });
-      assert.equal(page.json<{ tasks: Task[] }>().tasks.length, 1);
+      assert.equal(page.json<{ items: Task[] }>().items.length, 1);
       await observer.close();
       await operator.close();
     });
@@ -273,7 +273,7 @@ describe('the main job, end to end', () => {
   const holdsOn = asks('Hold on');
 
   const started = async (id: string): Promise<EventEnvelope> => {
-    const events = ((await get(`/tasks/${id}/events`)).body as { events: EventEnvelope[] }).events;
+    const events = ((await get(`/tasks/${id}/events`)).body as { items: EventEnvelope[] }).items;
     const start = events.find((event) => event.type === 'SPAWN_START');
     assert.ok(start);
     return start;

@@ -94,7 +94,7 @@ describe('a rolling restart of everything, under load', () => {
       headers: { ...headers(), accept: 'text/event-stream' },
     });
     await stream.body.dump();
-    const { events } = await get<{ events: EventEnvelope[] }>(`/tasks/${id}/events`);
+    const { items: events } = await get<{ items: EventEnvelope[] }>(`/tasks/${id}/events`);
     return { task: await get<Task>(`/tasks/${id}`, 1), events };
   }
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Approval } from '../../contracts/tasks/approvals.js';
 import type { Session } from '../../contracts/sessions/sessions.js';
-import type { UsageAnswer } from '../../contracts/access/usage.js';
+import type { UsagePage } from '../../contracts/access/usage.js';
 import { startCluster, type Finished, type TestCluster } from '../fixtures/cluster.js';
 
 describe('sessions, approvals and usage by `ksi`, in a demo', () => {
@@ -43,7 +43,7 @@ describe('sessions, approvals and usage by `ksi`, in a demo', () => {
     assert.equal((await cluster.ksi(['sessions', 'import', file])).code, 1);
     assert.match((await ksi('sessions')).stdout, /SESSION +TASKS +OPEN +COST/);
     assert.equal((await json<object[]>('tasks', '--metadata', 'ticket=7')).length, 1);
-    const usage = await json<UsageAnswer>('usage');
+    const usage = await json<UsagePage>('usage');
     assert.equal(usage.total.tasks, before + 2);
     assert.match((await ksi('usage', '--by', 'owner')).stdout, /local[\s\S]*total/);
   });

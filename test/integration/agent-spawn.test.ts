@@ -29,7 +29,7 @@ describe('making agents, and giving them tasks', () => {
   const agent = async (id: string): Promise<AgentShown> =>
     (await ask('GET', `/agents/${id}`)).body as unknown as AgentShown;
   const inbox = async (id: string): Promise<InboxMessage[]> =>
-    (await ask('GET', `/agents/${id}/inbox`)).body['messages'] as InboxMessage[];
+    (await ask('GET', `/agents/${id}/inbox`)).body['items'] as InboxMessage[];
 
   it('a profile says what the request does not', async () => {
     const spawned = await spawn({ profile: 'reviewer', capabilities: ['sql'], options: { model: 'opus' } });

@@ -87,7 +87,7 @@ describe('an exchange of managed agents', () => {
       assert.ok(shown.messages >= 5, `${shown.messages} messages`);
     }
     const { body } = await there.ask('GET', `/tasks?exchange_id=${sent.message_id}&limit=2`);
-    const { tasks, total } = body as { tasks: unknown[]; total: { tasks: number; open: number } };
+    const { items: tasks, total } = body as { items: unknown[]; total: { tasks: number; open: number } };
     assert.deepEqual([tasks.length, total.tasks, total.open], [2, 5, 0]);
     assert.equal((await here.ask('GET', `/exchanges/${uuidv4()}`)).status, 404);
   });

@@ -50,7 +50,7 @@ describe('an agent that connects to the broker itself', () => {
     assert.equal((await agents.inbox('carl'))[0]?.from, 'alice');
     assert.equal((await ask('send', { from: 'carl', to: 'carl', content: 'x' }))['code'], 'invalid_request');
     assert.equal((await ask('no_such'))['code'], 'not_found');
-    assert.equal(((await ask('agents'))['agents'] as unknown[]).length, 2, 'those of its owner');
+    assert.equal(((await ask('agents'))['items'] as unknown[]).length, 2, 'those of its owner');
     assert.equal((await ask('update', { role: 'native' }))['role'], 'native');
   });
 
@@ -101,9 +101,9 @@ describe('an agent that connects to the broker itself', () => {
   it('may read and acknowledge by requests instead', async () => {
     await agents.register({ agent_id: 'alice' });
     await agents.send({ to: 'alice', content: 'asked for' });
-    const { messages } = (await ask('inbox', { wait: 5 })) as unknown as { messages: InboxMessage[] };
+    const { items: messages } = (await ask('inbox', { wait: 5 })) as unknown as { items: InboxMessage[] };
     assert.equal(messages[0]?.content, 'asked for');
     assert.deepEqual(await ask('ack', { seq: messages[0]?.seq }), { seq: messages[0]?.seq });
-    assert.deepEqual((await ask('inbox'))['messages'], []);
+    assert.deepEqual((await ask('inbox'))['items'], []);
   });
 });

@@ -87,7 +87,7 @@ describe('the router', () => {
     const held = router(async ({ agent_id: id }) => {
       asked.add(id);
       await closed;
-      return [];
+      return { messages: [], more: false };
     });
     held.start();
     await until(async () => (await consumer()).delivered.consumer_seq >= 3 * AGENTS);
@@ -108,7 +108,7 @@ describe('the router', () => {
       waits.delete(id);
       if (waits.size === 0) resolve();
       // There is always more.
-      return Promise.resolve([nothingToDo(++seq)]);
+      return Promise.resolve({ messages: [nothingToDo(++seq)], more: true });
     });
     fair.start();
     await all;

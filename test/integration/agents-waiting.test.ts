@@ -52,7 +52,7 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     }
     for (const answer of answers) assert.match(answer, /"status":"completed","ended":true,"result":"[^]*Say MANGO/);
     const { body } = await here.ask('GET', '/tasks?limit=100');
-    const tasks = body['tasks'] as { task_id: string; spawned_by?: string }[];
+    const tasks = body['items'] as { task_id: string; spawned_by?: string }[];
     const parent = tasks.find(({ spawned_by: by }) => by !== undefined)?.spawned_by;
     const children = (await here.ask('GET', `/tasks?spawned_by=${parent}`)).body as {
       tasks: { spawned_by: string }[];
@@ -68,7 +68,7 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     await here.send({ from: 'asker', to: 'builder', content: `Find out. ${call}` });
     const [answer] = await here.inbox('asker', '?wait=60');
     assert.match(answer?.content ?? '', /"status":"completed","ended":true,"result":"[^]*Say PAPAYA/);
-    const { tasks } = (await here.ask('GET', '/tasks?limit=2')).body as { tasks: Task[] };
+    const { items: tasks } = (await here.ask('GET', '/tasks?limit=2')).body as { items: Task[] };
     const [child, parent] = tasks;
     assert.deepEqual([child?.spawned_by, child?.workspace, parent?.workspace], [parent?.task_id, 'site', 'site']);
   });

@@ -108,7 +108,7 @@ describe('an agent over WebSocket', () => {
     assert.equal(detached.reason, 'replaced');
     await untilPushed(newer, 1);
     assert.equal(
-      (await there.list('?connected=true')).agents.some(({ agent_id: id }) => id === 'carl'),
+      (await there.list('?connected=true')).items.some(({ agent_id: id }) => id === 'carl'),
       true,
     );
     newer.socket.terminate();

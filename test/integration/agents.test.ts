@@ -197,16 +197,16 @@ describe('agents', () => {
       let cursor = '';
       do {
         const page = await here.list(`?role=${role}&limit=3${cursor}`);
-        found.push(...page.agents.map(({ agent_id: id }) => id));
+        found.push(...page.items.map(({ agent_id: id }) => id));
         cursor = page.next_cursor === undefined ? '' : `&cursor=${page.next_cursor}`;
       } while (cursor !== '');
       assert.deepEqual(found, ids);
       const x = await there.list(`?capability=x&role=${role}`);
       assert.deepEqual(
-        x.agents.map(({ agent_id: id }) => id),
+        x.items.map(({ agent_id: id }) => id),
         ['page-3'],
       );
-      assert.deepEqual((await there.list(`?kind=managed&role=${role}`)).agents, []);
+      assert.deepEqual((await there.list(`?kind=managed&role=${role}`)).items, []);
       assert.equal((await here.ask('GET', '/agents?cursor=x.y')).body['code'], 'invalid_cursor');
     });
 
@@ -291,7 +291,7 @@ describe('agents', () => {
       await here.register({ agent_id: id });
       const after = (seq: string): Promise<Said> => here.ask('GET', `/agents/${id}/inbox?wait=0.0001&after=${seq}`);
       const last = await after(String(Number.MAX_SAFE_INTEGER));
-      assert.deepEqual([last.status, last.body], [200, { messages: [] }]);
+      assert.deepEqual([last.status, last.body], [200, { items: [] }]);
       for (const seq of ['1e300', '9007199254740992']) assert.equal((await after(seq)).status, 400, seq);
     });
 
@@ -469,9 +469,9 @@ describe('agents', () => {
       (await lab.broker.nc.request(`ksi.api.${verb}`, JSON.stringify(request), { timeout: 5_000 })).json();
     assert.equal((await call('agent_register', { agent_id: id }))['agent_id'], id);
     assert.equal((await call('send', { to: id, content: 'over NATS' }))['status'], 'queued');
-    const { messages } = (await call('inbox', { id })) as unknown as { messages: InboxMessage[] };
+    const { items: messages } = (await call('inbox', { id })) as unknown as { items: InboxMessage[] };
     assert.deepEqual(contents(messages), ['over NATS']);
     assert.deepEqual(await call('inbox_ack', { id, seq: messages[0]?.seq }), { seq: messages[0]?.seq });
-    assert.deepEqual((await call('inbox', { id }))['messages'], []);
+    assert.deepEqual((await call('inbox', { id }))['items'], []);
   });
 });

@@ -66,7 +66,7 @@ describe('access', () => {
       const text = new TextDecoder().decode(stored?.data);
       assert.equal(text.includes(secretOf(made)), false);
       const { body } = await ask('GET', '/tokens', TOKEN);
-      const [shown] = (body['tokens'] as TokenCreated[]).filter(({ token_id: id }) => id === made.token_id);
+      const [shown] = (body['items'] as TokenCreated[]).filter(({ token_id: id }) => id === made.token_id);
       assert.deepEqual([shown?.owner, shown?.scopes, shown?.token], ['ann', ['read'], undefined]);
       assert.equal('hash' in (shown ?? {}), false);
     });
@@ -220,7 +220,7 @@ describe('access', () => {
     'GET /usage': ['read', '/usage?by=session', 200],
     'GET /dead': ['read', '/dead?limit=500', 200],
     'GET /dead/:id': ['read', `/dead/${mine.dead}`, 404],
-    'POST /dead/retry': ['spawn', '/dead/retry', 200, { owner: mine.owner }],
+    'POST /dead/retry': ['spawn', '/dead/retry', 403, { owner: mine.owner }],
     'POST /dead/:id/retry': ['spawn', `/dead/${mine.dead}/retry`, 404],
     'DELETE /dead/:id': ['spawn', `/dead/${mine.dead}`, 404],
     'POST /tasks/:id/cancel': ['spawn', `/tasks/${mine.task}/cancel`, 404],
@@ -279,6 +279,7 @@ describe('access', () => {
     // It is the cluster's, and no owner's.
     'POST /workers/lift-limit': ['admin', '/workers/lift-limit', 403],
     'GET /queues': ['read', '/queues', 200],
+    'GET /workspaces': ['read', '/workspaces', 200],
     'GET /metrics': ['read', '/metrics', 200],
     // Without an upgrade; with one below.
     'GET /events': ['read', '/events', 400],
@@ -422,7 +423,7 @@ describe('access', () => {
       }
       const own = await ask('POST', '/tokens', admin.token, { scopes: ['read'] });
       assert.deepEqual([own.status, own.body['owner'], own.body['all_owners']], [201, 'ann', false]);
-      const listed = (await ask('GET', '/tokens', admin.token)).body['tokens'] as TokenCreated[];
+      const listed = (await ask('GET', '/tokens', admin.token)).body['items'] as TokenCreated[];
       assert.deepEqual([...new Set(listed.map(({ owner }) => owner))], ['ann']);
       assert.equal((await ask('DELETE', `/tokens/${others.token_id}`, admin.token)).status, 404);
       assert.equal((await ask('GET', '/tasks', others.token)).status, 200);

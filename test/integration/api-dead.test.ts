@@ -60,7 +60,7 @@ describe('dead letters, and tasks run again', () => {
     const posted = await lab.post('x [[die:3]]', { command: { policy: { max_attempts: 1 } } });
     await lab.outcome(posted.taskId);
     await lab.until(() => (lab.ends.length > 0 ? true : undefined));
-    const listed = (await page('')).letters.find(({ task_id }) => task_id === posted.taskId);
+    const listed = (await page('')).items.find(({ task_id }) => task_id === posted.taskId);
     assert.equal(listed?.error.code, 'claude_crashed');
     assert.ok(!('command' in listed));
     const { body: whole } = await api.call('GET', `/dead/${posted.taskId}`);
@@ -84,7 +84,7 @@ describe('dead letters, and tasks run again', () => {
     const seen: string[] = [];
     let cursor: string | undefined;
     do {
-      const { letters, next_cursor } = await page(
+      const { items: letters, next_cursor } = await page(
         `?queue=still&limit=2${cursor === undefined ? '' : `&cursor=${cursor}`}`,
       );
       seen.push(...letters.map(({ task_id }) => task_id));
@@ -92,14 +92,14 @@ describe('dead letters, and tasks run again', () => {
     } while (cursor !== undefined);
     assert.deepEqual(seen, ids);
     assert.deepEqual(
-      (await page('?owner=somebody')).letters.map(({ task_id }) => task_id),
+      (await page('?owner=somebody')).items.map(({ task_id }) => task_id),
       [other.taskId],
     );
     const wrong = await api.call('GET', '/dead?cursor=x');
     assert.deepEqual([wrong.status, wrong.body.code], [400, 'invalid_cursor']);
     for (const id of [...ids, other.taskId]) assert.equal((await api.call('DELETE', `/dead/${id}`)).status, 204);
     assert.equal((await api.call('DELETE', `/dead/${other.taskId}`)).status, 404);
-    assert.deepEqual((await page('?queue=still')).letters, []);
+    assert.deepEqual((await page('?queue=still')).items, []);
   });
 
   it('puts back all that match and can be, and says which cannot', async () => {

@@ -100,8 +100,8 @@ describe('deletion at an API', () => {
     await ended(3);
     await removed('/owners/local');
     assert.equal(await consumers(), before);
-    assert.deepEqual((await here.ask('GET', '/tasks')).body['tasks'], []);
-    assert.deepEqual((await here.ask('GET', '/dead')).body['letters'], []);
+    assert.deepEqual((await here.ask('GET', '/tasks')).body['items'], []);
+    assert.deepEqual((await here.ask('GET', '/dead')).body['items'], []);
     for (const stream of [STREAM.dead, STREAM.ended, STREAM.outcomes, STREAM.transcripts])
       assert.equal((await streamPosition(lab.broker, stream)).messages, 0, stream);
   });
@@ -123,15 +123,15 @@ describe('deletion at an API', () => {
       } while (cursor !== undefined);
       return deleted;
     };
-    for (const query of ['', '?limit=5', '?status=running', '?before=soon'])
+    for (const query of ['', '?limit=5', '?status=running', '?ended_before=soon'])
       assert.equal((await here.ask('DELETE', `/tasks${query}`)).status, 400, query);
     assert.equal(await total('status=cancelled&owner=nobody'), 0);
-    assert.equal(await total(`before=${middle}&status=completed&dry_run=true`), 2);
-    assert.equal(await total(`before=${middle}&status=completed`), 2);
+    assert.equal(await total(`ended_before=${middle}&status=completed&dry_run=true`), 2);
+    assert.equal(await total(`ended_before=${middle}&status=completed`), 2);
     assert.equal(await total('owner=local&dry_run=true'), 4);
     assert.equal(await total('owner=local'), 4);
     assert.equal((await here.ask('GET', `/sessions/${cancelled.session_id}`)).status, 404);
-    const { tasks } = (await here.ask('GET', '/tasks')).body as { tasks: { task_id: string }[] };
+    const { items: tasks } = (await here.ask('GET', '/tasks')).body as { items: { task_id: string }[] };
     assert.deepEqual(
       tasks.map(({ task_id: id }) => id),
       [open.task_id],
@@ -183,7 +183,7 @@ describe('deletion at an API', () => {
 
   it('refuses a date that is none here: a leap second, or one with a suffix', async () => {
     for (const date of ['2016-12-31T23:59:60Z', '2026-01-01T00:00:00Z[Europe/Paris]']) {
-      const { status, body } = await here.ask('DELETE', `/tasks?before=${encodeURIComponent(date)}`);
+      const { status, body } = await here.ask('DELETE', `/tasks?ended_before=${encodeURIComponent(date)}`);
       assert.deepEqual([status, body['code']], [400, 'invalid_request'], date);
     }
   });
@@ -196,7 +196,7 @@ describe('deletion at an API', () => {
     await here.register({ agent_id: 'bob', kind: 'managed' });
     const { message_id: asked } = await here.send({ from: 'ann', to: 'bob', content: `${canary} asks` });
     const task = await untilSome(async () => {
-      const { tasks } = (await here.ask('GET', '/tasks')).body as { tasks: Task[] };
+      const { items: tasks } = (await here.ask('GET', '/tasks')).body as { items: Task[] };
       return tasks.find(({ agent_id: agent }) => agent === 'bob');
     });
     await here.ask('POST', `/tasks/${task.task_id}/cancel`);

@@ -8,7 +8,7 @@ import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import type { Task, TaskPage } from '../../contracts/tasks/task.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { OPERATIONS } from '../../contracts/api/operations.js';
-import type { QueueList } from '../../contracts/tasks/queues.js';
+import type { QueuePage } from '../../contracts/tasks/queues.js';
 import { ApiLab } from '../fixtures/api.js';
 
 describe('the NATS service', () => {
@@ -25,7 +25,7 @@ describe('the NATS service', () => {
 
   const untilListed = async (session: string): Promise<Task> => {
     for (;;) {
-      const [task] = (await ask('tasks', { session_id: session })).json<TaskPage>().tasks;
+      const [task] = (await ask('tasks', { session_id: session })).json<TaskPage>().items;
       if (task !== undefined) return task;
     }
   };
@@ -36,8 +36,8 @@ describe('the NATS service', () => {
     const task = (await ask('task', { id: accepted.task_id })).json<Task>();
     assert.deepEqual(task, await lab.task(accepted.task_id));
     const page = (await ask('tasks', '')).json<TaskPage>();
-    assert.equal(page.tasks[0]?.task_id, accepted.task_id);
-    assert.deepEqual((await ask('dead', { queue: 'default' })).json<DeadPage>(), { letters: [] });
+    assert.equal(page.items[0]?.task_id, accepted.task_id);
+    assert.deepEqual((await ask('dead', { queue: 'default' })).json<DeadPage>(), { items: [] });
   });
 
   it('waits for an outcome, gives text as it is, and nothing where HTTP gives nothing', async () => {
@@ -53,9 +53,9 @@ describe('the NATS service', () => {
   });
 
   it('tells of the queues as HTTP does', async () => {
-    const { queues } = (await ask('queues', '')).json<QueueList>();
+    const { items: queues } = (await ask('queues', '')).json<QueuePage>();
     const [only] = queues;
-    assert.deepEqual(queues, (await lab.request('/queues')).body['queues']);
+    assert.deepEqual(queues, (await lab.request('/queues')).body['items']);
     assert.deepEqual([queues.length, only?.queue, only?.workers, only?.running], [1, 'default', [], 0]);
     assert.ok(only !== undefined && only.lanes.normal > 0 && only.tasks >= only.lanes.normal);
   });

@@ -183,7 +183,7 @@ describe('an API takes a request at its word or refuses it', () => {
       for (;;) {
         const path = name === 'for a message' ? `/agents/${agent}` : '/tasks?status=queued&limit=1';
         const { body } = await ask('GET', path, TOKEN);
-        if (body['connected'] === true || (body['tasks'] as unknown[] | undefined)?.length === 1) return;
+        if (body['connected'] === true || (body['items'] as unknown[] | undefined)?.length === 1) return;
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     }

@@ -84,7 +84,7 @@ describe('an API whose broker is away', () => {
   it('answers 503 also when the broker hangs, and what it may have stored does not run unasked', async () => {
     await ready();
     const known = new Set(
-      ((await lab.request('/tasks?limit=500')).body as unknown as TaskPage).tasks.map(({ task_id: id }) => id),
+      ((await lab.request('/tasks?limit=500')).body as unknown as TaskPage).items.map(({ task_id: id }) => id),
     );
     const client = lab.connect();
     await client.opened;
@@ -302,7 +302,7 @@ describe('the read model', () => {
     await lab.broker.jsm.streams.delete(STREAM.events);
     await lab.broker.jsm.streams.purge(STREAM.commands);
     await lab.startApi();
-    assert.deepEqual(await tasks(), { tasks: [] });
+    assert.deepEqual(await tasks(), { items: [] });
     const fresh = await lab.spawn();
     assert.equal((await lab.task(fresh.task_id)).status, 'queued');
   });

@@ -170,7 +170,7 @@ describe("objects of the broker's that disappear under a running API and worker"
     await assert.rejects(api.connect(`?since=${since}`).opened);
     assert.equal((await api.request(`/tasks/${old}`)).status, 404);
     const task = await aTaskRuns();
-    assert.equal((await api.request(`/tasks/${task}/events?since=${since}`)).body['code'], 'cursor_gone');
+    assert.equal((await api.request(`/tasks/${task}/events?cursor=${since}`)).body['code'], 'cursor_gone');
     await until(async () => {
       const info = await api.broker.jsm.streams.info(STREAM.outcomes, { subjects_filter: `ksi.outcomes.${task}.>` });
       return Object.keys(info.state.subjects ?? {}).length === 1;

@@ -82,7 +82,7 @@ describe('steering the real claude', { skip }, async () => {
         .filter((message) => (message as { type: string }).type === 'user'),
     );
   const listed = async (api: ApiLab): Promise<string[]> =>
-    ((await api.request('/approvals')).body['approvals'] as Approval[]).map((each) => each.approval_id);
+    ((await api.request('/approvals')).body['items'] as Approval[]).map((each) => each.approval_id);
   const BASH = (command: string): string => `[[tool:Bash {"command":"${command}"}]] please`;
   const made = async (sessionId: string): Promise<string[]> => readdir(join(lab.dir, 'workspaces', sessionId));
 
@@ -110,7 +110,7 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual(await made(task.session_id), decision === 'allow' ? ['allowed'] : []);
     const late = await answer(one, approval.approval_id, { decision: 'allow' });
     assert.deepEqual([late.status, late.body['code']], [409, 'already_answered']);
-    assert.deepEqual((await one.request('/approvals')).body, { approvals: [] });
+    assert.deepEqual((await one.request('/approvals')).body, { items: [] });
   });
 
   it('runs what the user makes of it, and tells Claude why not', async () => {
@@ -168,7 +168,7 @@ describe('steering the real claude', { skip }, async () => {
     const rule = String(made.body['rule_id']);
     dataOf('SPAWN_COMPLETE', await lab.outcome(first.task_id));
     const { body } = await other.request('/approvals/rules');
-    const [listed] = body['rules'] as Record<string, unknown>[];
+    const [listed] = body['items'] as Record<string, unknown>[];
     assert.deepEqual([listed?.['rule_id'], listed?.['rule']], [rule, 'Bash(mkdir -p ruled)']);
 
     const second = await other.spawn(ask);
@@ -256,7 +256,7 @@ describe('steering the real claude', { skip }, async () => {
     const ruleId = String(made.body['rule_id']);
     await lab.outcome(first.task_id);
     assert.equal((await one.request(`/tokens/${String(token.body['token_id'])}`, { method: 'DELETE' })).status, 204);
-    assert.deepEqual((await one.request('/approvals/rules')).body, { rules: [] });
+    assert.deepEqual((await one.request('/approvals/rules')).body, { items: [] });
 
     const second = await one.spawn(ask);
     const { approval_id: again } = await asked(second.task_id);
@@ -310,7 +310,7 @@ describe('steering the real claude', { skip }, async () => {
     const { code } = body['rule_error'] as { code: string };
     assert.deepEqual([status, body['decision'], body['rule_id']], [200, 'allow', undefined]);
     dataOf('SPAWN_COMPLETE', await lab.outcome(task.task_id));
-    assert.deepEqual((await one.request('/approvals/rules')).body, { rules: [] });
+    assert.deepEqual((await one.request('/approvals/rules')).body, { items: [] });
     for await (const entry of audit) {
       const { target, result } = entry.json<{ target: string; result: string }>();
       assert.deepEqual([target, result], [id, code]);
@@ -413,7 +413,7 @@ describe('steering the real claude', { skip }, async () => {
     }
     const { body } = await other.request('/approvals');
     assert.deepEqual(
-      (body['approvals'] as Approval[]).map((each) => each.approval_id),
+      (body['items'] as Approval[]).map((each) => each.approval_id),
       [id],
     );
     assert.equal((await answer(other, id, { decision: 'allow' })).status, 200);
@@ -524,6 +524,6 @@ describe('steering the real claude', { skip }, async () => {
     assert.deepEqual(await readdir(temporary), []);
     const { data } = await lab.event('SPAWN_START', task.task_id);
     assert.ok(!existsSync(join(lab.dir, 'workers', data.worker_id)));
-    assert.deepEqual((await other.request('/approvals')).body, { approvals: [] });
+    assert.deepEqual((await other.request('/approvals')).body, { items: [] });
   });
 });

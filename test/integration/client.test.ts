@@ -152,11 +152,11 @@ for (const { name, make, breakOff } of WAYS)
     it('gives a page of a list, or all of it', async () => {
       for (let n = 0; n < 3; n++) await client.spawn({ prompt: String(n), session_id: 'listed' });
       const query = { session_id: 'listed', limit: 2 };
-      assert.equal((await client.tasks.list(query)).tasks.length, 2);
+      assert.equal((await client.tasks.list(query)).items.length, 2);
       const seen: string[] = [];
       for await (const { prompt_preview: prompt } of client.tasks.list(query)) seen.push(prompt);
       assert.deepEqual(seen, ['2', '1', '0']);
-      const { queues } = await client.queues.list();
+      const { items: queues } = await client.queues.list();
       assert.deepEqual([queues[0]?.queue, queues[0]?.waiting], ['default', 2]);
       assert.equal((await client.health()).broker.connected, true);
     });

@@ -252,11 +252,11 @@ describe('conversations of external agents', () => {
     const page = (query: string): Promise<ConversationPage> => must(there.ask('GET', `/conversations?${query}`));
     const first = await page('limit=2&status=running');
     assert.deepEqual(
-      first.conversations.map(({ conversation_id: id }) => id),
+      first.items.map(({ conversation_id: id }) => id),
       made.toReversed().slice(0, 2),
     );
     const more = await page(`limit=2&status=running&cursor=${first.next_cursor}`);
-    assert.equal(more.conversations[0]?.conversation_id, made[0]);
+    assert.equal(more.items[0]?.conversation_id, made[0]);
     const id = made[0] ?? '';
     await must(here.ask('POST', `/conversations/${id}/say`, { text: 'secret' }));
     await speak(a, 'gone with it');
@@ -293,7 +293,7 @@ describe('conversations of external agents', () => {
     // An agent of it has something else to do too, which is no turn.
     await ann.send({ to: participants[0]?.agent_id, content: 'And you?' });
     let tasks: { task_id: string }[] = [];
-    while (tasks.length < 2) ({ tasks } = await must<{ tasks: typeof tasks }>(ann.ask('GET', '/tasks')));
+    while (tasks.length < 2) ({ items: tasks } = await must<{ items: typeof tasks }>(ann.ask('GET', '/tasks')));
     await must(there.ask('DELETE', '/owners/ann'), 204);
     const gone = [`/conversations/${id}`, `/agents/${participants[0]?.agent_id}`];
     for (const path of [...gone, ...tasks.map(({ task_id: task }) => `/tasks/${task}`)])

@@ -50,7 +50,7 @@ describe('HTTP', () => {
       assert.equal(task.status, 'queued');
       assert.equal(task.prompt_preview, 'read me');
       const page = (await lab.request('/tasks?limit=1')).body as unknown as TaskPage;
-      assert.equal(page.tasks[0]?.task_id, id);
+      assert.equal(page.items[0]?.task_id, id);
     });
 
     it('waits for the outcome when asked to, and says when the time is up', async () => {
@@ -218,15 +218,20 @@ describe('HTTP', () => {
       do {
         const page = (await lab.request(`/tasks?session_id=paged&limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`))
           .body as unknown as TaskPage;
-        seen.push(...page.tasks.map(({ task_id: id }) => id));
+        seen.push(...page.items.map(({ task_id: id }) => id));
         cursor = page.next_cursor ?? '';
         await lab.spawn({ prompt: 'new', session_id: 'other' });
       } while (cursor !== '');
       assert.deepEqual(seen, mine.toReversed());
       const waiting = (await lab.request('/tasks?status=waiting&session_id=paged')).body as unknown as TaskPage;
-      assert.equal(waiting.tasks.length, 4);
+      assert.equal(waiting.items.length, 4);
       const none = (await lab.request('/tasks?queue=slow&session_id=paged')).body as unknown as TaskPage;
-      assert.deepEqual(none, { tasks: [] });
+      assert.deepEqual(none, { items: [] });
+      const several = (await lab.request('/tasks?status=waiting,queued&session_id=paged')).body as unknown as TaskPage;
+      assert.deepEqual(
+        several.items.map(({ task_id: id }) => id),
+        mine.toReversed(),
+      );
     });
 
     it('has no outputs but those asked for, and a page of those is bounded in bytes', async () => {
@@ -241,12 +246,12 @@ describe('HTTP', () => {
       const list = async (more: string): Promise<TaskPage> =>
         (await lab.request(`/tasks?metadata=kind:long${more}`)).body as unknown as TaskPage;
       const bare = await list('');
-      assert.deepEqual([bare.tasks.length, bare.tasks.filter(({ output }) => output).length], [6, 0]);
+      assert.deepEqual([bare.items.length, bare.items.filter(({ output }) => output).length], [6, 0]);
       const first = await list('&include=output');
-      assert.equal(first.tasks.length, 4);
+      assert.equal(first.items.length, 4);
       const second = await list(`&include=output&cursor=${first.next_cursor}`);
-      assert.deepEqual([second.tasks.length, second.next_cursor], [2, undefined]);
-      const all = [...first.tasks, ...second.tasks];
+      assert.deepEqual([second.items.length, second.next_cursor], [2, undefined]);
+      const all = [...first.items, ...second.items];
       assert.deepEqual(
         all.map(({ task_id: id, output }) => [id, output?.['result'] === result]),
         ids.toReversed().map((id) => [id, true]),
@@ -254,7 +259,7 @@ describe('HTTP', () => {
     });
 
     it('says what is wrong with a query', async () => {
-      assert.deepEqual(fields(await lab.request('/tasks?limit=x&status=done&zz=1')), ['limit', 'status', 'zz']);
+      assert.deepEqual(fields(await lab.request('/tasks?limit=x&status=done&zz=1')), ['limit', 'status.0', 'zz']);
       assertProblem(await lab.request('/tasks?cursor=%FF%00'), 400, 'invalid_cursor');
       assertProblem(await lab.request('/tasks?cursor=bm90LW91cnM'), 400, 'invalid_cursor');
     });
@@ -291,7 +296,7 @@ describe('HTTP', () => {
     it('pages as JSON, and streams from where a client left off to the outcome', async () => {
       const task = await lab.spawn();
       await lab.finish(task, 3);
-      const all = (await lab.request(`/tasks/${task.task_id}/events`)).body['events'] as {
+      const all = (await lab.request(`/tasks/${task.task_id}/events`)).body['items'] as {
         cursor: string;
         type: string;
       }[];
@@ -300,16 +305,16 @@ describe('HTTP', () => {
         ['SPAWN_QUEUED', 'SPAWN_START', 'SPAWN_MESSAGE', 'SPAWN_MESSAGE', 'SPAWN_MESSAGE', 'SPAWN_COMPLETE'],
       );
       const first = (await lab.request(`/tasks/${task.task_id}/events?limit=2`)).body as {
-        events: unknown[];
-        cursor: string;
+        items: unknown[];
+        next_cursor: string;
       };
-      assert.deepEqual(first.events, all.slice(0, 2));
-      const rest = (await lab.request(`/tasks/${task.task_id}/events?since=${first.cursor}`)).body as {
-        events: unknown[];
+      assert.deepEqual(first.items, all.slice(0, 2));
+      const rest = (await lab.request(`/tasks/${task.task_id}/events?cursor=${first.next_cursor}`)).body as {
+        items: unknown[];
       };
-      assert.deepEqual(rest.events, all.slice(2));
+      assert.deepEqual(rest.items, all.slice(2));
       const stream = await lab.request(`/tasks/${task.task_id}/events`, {
-        headers: { accept: 'text/event-stream', 'last-event-id': first.cursor },
+        headers: { accept: 'text/event-stream', 'last-event-id': first.next_cursor },
       });
       const ids = [...String(stream.body['text']).matchAll(/^id: (.+)$/gm)].map(([, id]) => id);
       assert.deepEqual(
@@ -321,12 +326,15 @@ describe('HTTP', () => {
     it('says when a page is not all, also one whose length nobody asked for', async () => {
       const task = await lab.spawn();
       await lab.finish(task, 1_100);
-      const first = (await lab.request(`/tasks/${task.task_id}/events`)).body as { events: unknown[]; cursor?: string };
-      assert.equal(first.events.length, 1_000);
-      const rest = (await lab.request(`/tasks/${task.task_id}/events?since=${first.cursor ?? ''}`))
+      const first = (await lab.request(`/tasks/${task.task_id}/events`)).body as {
+        items: unknown[];
+        next_cursor?: string;
+      };
+      assert.equal(first.items.length, 1_000);
+      const rest = (await lab.request(`/tasks/${task.task_id}/events?cursor=${first.next_cursor ?? ''}`))
         .body as typeof first;
-      assert.equal(rest.events.length, 103);
-      assert.equal(rest.cursor, undefined);
+      assert.equal(rest.items.length, 103);
+      assert.equal(rest.next_cursor, undefined);
     });
 
     it('streams what happens as it happens', async () => {
@@ -338,9 +346,9 @@ describe('HTTP', () => {
 
     it('says what is wrong with a cursor', async () => {
       const { task_id: id } = await lab.spawn();
-      assertProblem(await lab.request(`/tasks/${id}/events?since=nonsense!`), 400, 'invalid_cursor');
-      assertProblem(await lab.request(`/tasks/${id}/events?since=999999999`), 400, 'cursor_gone');
-      assertProblem(await lab.request(`/tasks/${id}/events?since=other-1`), 400, 'cursor_gone');
+      assertProblem(await lab.request(`/tasks/${id}/events?cursor=nonsense!`), 400, 'invalid_cursor');
+      assertProblem(await lab.request(`/tasks/${id}/events?cursor=999999999`), 400, 'cursor_gone');
+      assertProblem(await lab.request(`/tasks/${id}/events?cursor=other-1`), 400, 'cursor_gone');
     });
   });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Identity } from '../../contracts/agents/identities.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
-import type { ProfileList, ProfileShown } from '../../contracts/agents/profiles.js';
+import type { ProfilePage, ProfileShown } from '../../contracts/agents/profiles.js';
 import { readConfig } from '../../src/config/load.js';
 import { startApi } from '../../src/api/start.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
@@ -57,11 +57,14 @@ describe('identities, profiles and prompts', () => {
       last_active: changed.last_active,
     });
     await ask('POST', '/identities', { agent_id: 'bob' });
-    const page = (await ask('GET', '/identities?limit=1')).body as { identities: Identity[]; next_cursor: string };
-    assert.deepEqual([page.identities[0]?.agent_id, page.next_cursor], ['ann-1234', 'ann-1234']);
-    const next = (await ask('GET', `/identities?cursor=${page.next_cursor}`)).body as { identities: Identity[] };
+    const page = (await ask('GET', '/identities?limit=1')).body as { items: Identity[]; next_cursor: string };
     assert.deepEqual(
-      next.identities.map(({ agent_id: id, display_name: name }) => [id, name]),
+      page.items.map(({ agent_id: id }) => id),
+      ['ann-1234'],
+    );
+    const next = (await ask('GET', `/identities?cursor=${page.next_cursor}`)).body as { items: Identity[] };
+    assert.deepEqual(
+      next.items.map(({ agent_id: id, display_name: name }) => [id, name]),
       [['bob', 'Agent-bob']],
     );
     assert.equal((await ask('DELETE', '/identities/ann-1234')).status, 204);
@@ -76,7 +79,7 @@ describe('identities, profiles and prompts', () => {
     const own = { role: 'own', options: { model: 'opus' }, hands: ['shared'] };
     assert.equal((await ask('PUT', '/profiles/greeter', own)).body['origin'], 'api');
     assert.equal((await ask('GET', '/profiles/greeter')).body['role'], 'own');
-    const { profiles, broken } = (await ask('GET', '/profiles')).body as unknown as ProfileList;
+    const { items: profiles, broken } = (await ask('GET', '/profiles')).body as unknown as ProfilePage;
     assert.deepEqual(
       profiles.filter(({ name }) => ['greeter', 'coder'].includes(name)).map(({ name, origin }) => [name, origin]),
       [
@@ -101,7 +104,7 @@ describe('identities, profiles and prompts', () => {
   it('compositions are listed, shown, validated, composed and chosen', async () => {
     const { body: list } = await ask('GET', '/compositions?category=tests');
     assert.deepEqual(list, {
-      compositions: [
+      items: [
         {
           name: 'greet',
           version: '1.0',
@@ -112,11 +115,8 @@ describe('identities, profiles and prompts', () => {
           origin: 'own',
         },
       ],
-      total: 1,
       broken: [{ name: 'bad', problem: (list['broken'] as { problem: string }[])[0]?.problem }],
     });
-    const { body: names } = await ask('GET', '/compositions?metadata=false');
-    assert.ok((names['compositions'] as object[]).every((each) => Object.keys(each).join('') === 'name'));
     assert.deepEqual((await ask('GET', '/compositions/greet')).body['components'], [
       { name: 'a', source: 'components/a.md', vars: { tone: 'kindly' } },
     ]);
@@ -158,8 +158,7 @@ describe('identities, profiles and prompts', () => {
     const fallback = (await ask('POST', '/compositions/select', { role: 'tester' })).body;
     assert.deepEqual([fallback['composition'], fallback['fallback']], ['claude_agent_default', true]);
     const { body: components } = await ask('GET', '/components?directory=components/roles');
-    assert.ok((components['components'] as string[]).includes('roles/coder.md'));
-    assert.deepEqual(Object.keys(components['by_directory'] as object), ['roles']);
+    assert.ok((components['items'] as string[]).includes('roles/coder.md'));
   });
 
   it('are to be had over NATS too', async () => {

@@ -46,8 +46,8 @@ describe('a result of 240 MB', () => {
     assert.deepEqual(new Set(sizes), new Set([task.output_ref?.size]));
     assert.ok((task.output_ref?.size ?? 0) > BYTES);
 
-    const { events } = (await (await get(`/tasks/${taskId}/events`)).json()) as {
-      events: { id: string; data: { ref?: { size: number } } }[];
+    const { items: events } = (await (await get(`/tasks/${taskId}/events`)).json()) as {
+      items: { id: string; data: { ref?: { size: number } } }[];
     };
     const [objects] = events.filter(({ data }) => data.ref !== undefined);
     assert.ok(objects?.data.ref !== undefined);

@@ -101,7 +101,7 @@ describe('the name of a session', () => {
   it('is reserved by no request that only asks for it', async () => {
     assert.equal((await spawn(ann, 'never', { resume_only: true })).status, 404);
     assert.equal((await ask('GET', '/sessions/never', ann)).status, 404);
-    assert.deepEqual((await ask('GET', '/tasks?session_id=never', ann)).body['tasks'], []);
+    assert.deepEqual((await ask('GET', '/tasks?session_id=never', ann)).body['items'], []);
     assert.equal((await ask('POST', '/spawn', ann, { prompt: 'x', session_id: 'never', fork: true })).status, 404);
   });
 });

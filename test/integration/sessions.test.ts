@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Session, SessionExport, SessionPage, TranscriptEntry } from '../../contracts/sessions/sessions.js';
-import type { UsageAnswer } from '../../contracts/access/usage.js';
+import type { UsagePage } from '../../contracts/access/usage.js';
 import { SessionRecords } from '../../src/sessions/records.js';
 import { Transcripts } from '../../src/sessions/transcripts.js';
 import { lastBySubject } from '../../src/broker/read.js';
@@ -71,11 +71,11 @@ describe('sessions with the real claude', { skip }, async () => {
     const session = await get<Session>('/sessions/notes');
     assert.deepEqual([session.tasks, session.open, session.session_name, session.usage.turns], [2, 0, 'notes', 2]);
     assert.ok(Math.abs(session.usage.cost_usd - second.total) < 1e-9);
-    const { sessions } = await get<{ sessions: Session[] }>('/sessions');
+    const { items: sessions } = await get<{ items: Session[] }>('/sessions');
     assert.deepEqual(sessions, [session]);
-    const usage = await get<UsageAnswer>('/usage?by=session');
+    const usage = await get<UsagePage>('/usage?by=session');
     assert.deepEqual(
-      usage.rows.map(({ key, tasks }) => [key, tasks]),
+      usage.items.map(({ key, tasks }) => [key, tasks]),
       [[session.session_id, 2]],
     );
     assert.ok(Math.abs(usage.total.cost_usd - second.total) < 1e-9);
@@ -211,8 +211,8 @@ describe('sessions with the real claude', { skip }, async () => {
     do {
       const query = cursor === undefined ? '' : `&cursor=${cursor}`;
       const page = await get<SessionPage>(`/sessions?limit=2${query}`);
-      assert.ok(page.sessions.length <= 2);
-      listed.push(...page.sessions);
+      assert.ok(page.items.length <= 2);
+      listed.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor !== undefined);
     const all = listed.map(({ session_id: id }) => id);
@@ -303,8 +303,8 @@ describe('sessions with the real claude', { skip }, async () => {
         assert.equal((await api.request('/spawn', { method: 'POST', headers, body })).status, 404);
       }
     }
-    assert.deepEqual((await api.request('/sessions', { headers })).body, { sessions: [] });
-    assert.deepEqual(((await api.request('/usage', { headers })).body as UsageAnswer).rows, []);
+    assert.deepEqual((await api.request('/sessions', { headers })).body, { items: [] });
+    assert.deepEqual(((await api.request('/usage', { headers })).body as UsagePage).items, []);
   });
 
   it('stay their owner’s when one of their tasks is deleted', async () => {
@@ -405,10 +405,10 @@ describe('sessions with the real claude', { skip }, async () => {
     for (const query of ['ticket:4711', 'a.b:ä:x']) {
       const { body } = await api.request(`/tasks?metadata=${encodeURIComponent(query)}`);
       assert.deepEqual(
-        (body['tasks'] as { task_id: string }[]).map((task) => task.task_id),
+        (body['items'] as { task_id: string }[]).map((task) => task.task_id),
         [id],
       );
     }
-    assert.deepEqual((await api.request('/tasks?metadata=ticket:1')).body, { tasks: [] });
+    assert.deepEqual((await api.request('/tasks?metadata=ticket:1')).body, { items: [] });
   });
 });

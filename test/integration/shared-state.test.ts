@@ -165,14 +165,14 @@ describe('shared state', () => {
     do {
       const { body } = await ask('GET', `/shared?limit=2${cursor === undefined ? '' : `&cursor=${cursor}`}`, { token });
       const page = body as unknown as SharedPage;
-      assert.ok(page.entries.length <= 2 && page.entries.every((entry) => !('value' in entry)));
-      seen.push(...page.entries.map(({ key }) => key));
+      assert.ok(page.items.length <= 2 && page.items.every((entry) => !('value' in entry)));
+      seen.push(...page.items.map(({ key }) => key));
       cursor = page.next_cursor;
     } while (cursor !== undefined);
     assert.deepEqual(seen, ['--x', 'a', 'b/1', 'b/10', 'b/2', 'ä']);
     const { body } = await ask('GET', '/shared?prefix=b%2F', { token });
     assert.deepEqual(
-      (body as unknown as SharedPage).entries.map(({ key }) => key),
+      (body as unknown as SharedPage).items.map(({ key }) => key),
       ['b/1', 'b/10', 'b/2'],
     );
   });
@@ -208,7 +208,7 @@ describe('shared state', () => {
     await set('secret', 'x'.repeat(2_000_000), {}, { token: bob });
     assert.equal((await get('secret', { token: ann })).value, 'ann');
     assert.equal((await ask('GET', '/shared/secret?owner=ann', { token: bob })).status, 404);
-    assert.equal((await ask('GET', '/shared?owner=ann', { token: bob })).status, 404);
+    assert.equal((await ask('GET', '/shared?owner=ann', { token: bob })).status, 403);
     assert.equal((await ask('GET', '/shared/secret', { token: all })).status, 404);
     assert.equal((await ask('GET', '/shared/secret?owner=ann', { token: all })).body['value'], 'ann');
     await ask('POST', '/identities', { token: bob, body: { agent_id: 'b1' } });

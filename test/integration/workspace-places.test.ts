@@ -46,7 +46,7 @@ describe('tasks that write in one workspace', async () => {
   const cancel = async (id: string): Promise<void> =>
     assert.equal((await api.call('POST', `/tasks/${id}/cancel`)).status, 200);
   const shown = async (): Promise<WorkspaceShown[]> =>
-    (await api.call('GET', '/queues')).body['workspaces'] as WorkspaceShown[];
+    (await api.call('GET', '/workspaces')).body['items'] as WorkspaceShown[];
   const untilNobodyWrites = async (): Promise<void> => {
     while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
   };

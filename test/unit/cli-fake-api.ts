@@ -7,6 +7,7 @@ import type { ApprovalRule } from '../../contracts/tasks/approval-rules.js';
 import type { ApprovalResolved } from '../../contracts/tasks/approvals.js';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { Problem } from '../../contracts/wire/problem.js';
+import type { Page } from '../../contracts/wire/page.js';
 import type { EventEnvelope, SpawnDelta } from '../../contracts/events/events.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
 
@@ -46,12 +47,12 @@ const letterOf = (id: string) => ({
 });
 
 /** As the API's: a cursor only for one who named a limit, when there may be more. */
-function page(events: readonly EventEnvelope[], query: URLSearchParams): { events: EventEnvelope[]; cursor?: string } {
-  const after = Number(query.get('since')?.split('-').at(-1) ?? 0);
+function page(events: readonly EventEnvelope[], query: URLSearchParams): Page<EventEnvelope> {
+  const after = Number(query.get('cursor')?.split('-').at(-1) ?? 0);
   const limit = Number(query.get('limit') ?? 1_000);
   const found = events.filter(({ seq }) => seq > after).slice(0, limit);
-  const last = query.has('limit') && found.length === limit ? found.at(-1) : undefined;
-  return { events: found, ...(last === undefined ? {} : { cursor: last.cursor }) };
+  const last = found.length === limit ? found.at(-1) : undefined;
+  return { items: found, ...(last === undefined ? {} : { next_cursor: last.cursor }) };
 }
 
 /** An API with one task, whose events are those that a test says. */
@@ -203,7 +204,7 @@ export class FakeApi {
     if (method === 'DELETE' && url.startsWith('/tasks?')) return this.#deletePage(url, json);
     if (url.startsWith('/approvals')) return this.#answerApprovals(request, url, json);
     if (url.startsWith('/dead')) return this.#answerDead(method, url, json);
-    if (url.startsWith('/tasks?')) return json(200, { tasks: [{ ...TASK_BODY, ...this.task }] });
+    if (url.startsWith('/tasks?')) return json(200, { items: [{ ...TASK_BODY, ...this.task }] });
     if (url === `/tasks/${TASK}`) return json(200, TASK_BODY);
     const events = this.plays.filter((play): play is EventEnvelope => play !== 'break' && 'seq' in play);
     const isEvents = url.startsWith(`/tasks/${TASK}/events`);
@@ -230,7 +231,7 @@ export class FakeApi {
     url: string,
     json: (status: number, body: unknown) => void,
   ): Promise<void> {
-    if (url === '/approvals/rules') return json(200, { rules: this.rules });
+    if (url === '/approvals/rules') return json(200, { items: this.rules });
     if (request.method === 'DELETE') {
       const found = this.rules.findIndex(({ rule_id: id }) => url === `/approvals/rules/${id}`);
       if (found === -1) return json(404, problemOf('not_found', 'There is no such rule'));
@@ -248,7 +249,7 @@ export class FakeApi {
     if (pathname === '/dead') {
       // A page of one, so that one who wants all must ask for each.
       const ids = [...this.dead].filter((each) => each > (searchParams.get('cursor') ?? ''));
-      return json(200, { letters: ids.slice(0, 1).map(letterOf), ...(ids.length > 1 ? { next_cursor: ids[0] } : {}) });
+      return json(200, { items: ids.slice(0, 1).map(letterOf), ...(ids.length > 1 ? { next_cursor: ids[0] } : {}) });
     }
     if (url === '/dead/retry') {
       const refused = [{ task_id: OTHER, code: 'queue_full', detail: 'The queue is full' }];

@@ -42,7 +42,7 @@ describe('the package', () => {
       const program = `import { KsiClient, KsiTaskError, type Task } from 'ksi';
 export const run = async (token: string): Promise<Task> => {
   await using client = new KsiClient({ url: 'http://127.0.0.1:8000', token });
-  for await (const { status } of client.tasks.list({ status: 'running' })) status satisfies string;
+  for await (const { status } of client.tasks.list({ status: ['running'] })) status satisfies string;
   const task = await client.spawn({ prompt: 'Say hello', session_id: 'notes' });
   try {
     return await task.result({ signal: AbortSignal.timeout(1) });

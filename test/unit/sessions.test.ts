@@ -149,7 +149,7 @@ describe('usage', () => {
 
   it('is summed up by what is asked for', async () => {
     const by = async (what: UsageGroup): Promise<unknown[][]> =>
-      (await usageOfRows(model, { by: what }, LOCAL, 0)).rows.map((each) => [each.key, each.tasks, each.cost_usd]);
+      (await usageOfRows(model, { by: what }, LOCAL, 0)).items.map((each) => [each.key, each.tasks, each.cost_usd]);
     assert.deepEqual(await by('day'), [
       ['2026-01-01', 2, 1],
       ['2026-01-02', 1, 2],

@@ -7,12 +7,15 @@ import {
   type TokenRecord,
   type TokenRequest,
   type TokenShown,
+  type TokensQuery,
 } from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
-import { LOCAL, maySee, NATIVE_TOKEN, type Principal } from '../principal.js';
+import type { Page } from '../../../contracts/wire/page.js';
+import { createdWithin, pageOfAll } from '../../lists/page.js';
+import { listedOwner, LOCAL, maySee, NATIVE_TOKEN, type Principal } from '../principal.js';
 import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
@@ -70,6 +73,15 @@ export class TokenRegistry {
       .filter(({ owner }) => maySee(principal, owner))
       .map(shownOf)
       .toSorted((a, b) => (a.created_at < b.created_at ? -1 : 1));
+  }
+
+  /** Oldest first. @throws {ApiError} invalid_cursor, forbidden */
+  page(query: TokensQuery, principal: Principal): Page<TokenShown> {
+    const owner = listedOwner(principal, query.owner);
+    const wanted = this.list(principal).filter(
+      (each) => (owner === undefined || each.owner === owner) && createdWithin(each.created_at, query),
+    );
+    return pageOfAll('tokens', wanted, ({ created_at: created, token_id: id }) => `${created} ${id}`, query);
   }
 
   /** @returns the token, which nobody will see again. @throws {ApiError} forbidden: it would see more than who makes it. */

@@ -8,7 +8,6 @@ import {
   SHARED_RECORDS,
   type SharedEntry,
   type SharedListQuery,
-  type SharedPage,
   type SharedQuery,
   type SharedRecord,
   type SharedValue,
@@ -19,7 +18,9 @@ import { BrokerError, isBrokerError } from '../../broker/errors.js';
 import { parseJson } from '../../json.js';
 import { Records, REMOVE, type Entry, type Held, type Next } from '../../broker/records.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
-import type { Principal } from '../../access/principal.js';
+import { PAGE_ITEMS, type Page } from '../../../contracts/wire/page.js';
+import { listedOwner, type Principal } from '../../access/principal.js';
+import { keyBefore, pageWith } from '../../lists/page.js';
 import type { SharedEvents } from './shared-events.js';
 import { timestampOf } from '../../clock.js';
 
@@ -31,7 +32,6 @@ export interface SharedChange {
   readonly by?: string | undefined;
 }
 
-const DEFAULT_LIMIT = 100;
 /** What a record has beside the value, at the most. */
 const RECORD_BYTES = 4_096;
 /** A value that is replaced while it is read is read again. */
@@ -111,19 +111,19 @@ export class SharedState {
     });
   }
 
-  /** By key, without the values. @throws {ApiError} not_found */
-  async page(query: SharedListQuery, principal: Principal): Promise<SharedPage> {
-    const { prefix = '', limit = DEFAULT_LIMIT, cursor } = query;
-    const owner = ownerOf(principal, query);
+  /** By key, without the values. @throws {ApiError} forbidden */
+  async page(query: SharedListQuery, principal: Principal): Promise<Page<SharedEntry>> {
+    const { prefix = '', limit = PAGE_ITEMS, cursor } = query;
+    const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
     const { entries, next } = await guarded(() =>
       this.#records.page([owner], {
         limit,
-        after: cursor,
+        after: keyBefore('shared', cursor),
         by: keyOfToken,
         keep: (key) => key.startsWith(prefix),
       }),
     );
-    return { entries: entries.map(entryOf), ...(next === undefined ? {} : { next_cursor: next }) };
+    return pageWith('shared', entries.map(entryOf), next);
   }
 
   /** Deletes all that is an owner's. @throws {BrokerError} */

@@ -81,8 +81,8 @@ export class Deeds {
   }
 
   #agents(input: HandInput<'agents_list'>, { agent, principal }: Asker): Promise<Done> {
-    const { agents } = this.#options.agents.page(input, principal);
-    const others = agents.filter(({ agent_id: id }) => id !== agent.agent_id);
+    const { items } = this.#options.agents.page(input, principal);
+    const others = items.filter(({ agent_id: id }) => id !== agent.agent_id);
     return Promise.resolve({
       result: {
         agents: others.map(({ agent_id, kind, role, capabilities, status }) => ({

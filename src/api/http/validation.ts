@@ -5,7 +5,7 @@ import { invalid, type ApiError } from '../../errors/api-error.js';
 
 type Properties = Record<string, { type?: string }>;
 
-/** Query strings hold only text: what the schema says is a number or a boolean is read as one. Bodies are never changed. */
+/** Query strings hold only text: values that the schema says are numbers, booleans or lists are read as such. Bodies are never changed. */
 function fromQuery(schema: TSchema, value: unknown): unknown {
   const { properties } = schema as { properties?: Properties };
   if (properties === undefined || typeof value !== 'object' || value === null) return value;
@@ -16,6 +16,7 @@ function fromQuery(schema: TSchema, value: unknown): unknown {
 
 function typed(type: string | undefined, text: unknown): unknown {
   if (typeof text !== 'string') return text;
+  if (type === 'array') return text.split(',');
   if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   return text;

@@ -4,7 +4,7 @@ import { defaultName } from '../../prompts/identity-defaults.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
 import { legacyIdentity } from '../identity.js';
-import { pages } from '../pages.js';
+import { listing } from '../../client/listing.js';
 import { given, type Handler } from './handler.js';
 
 /** What no update changes; the old daemon passed over them, and set the last by itself. */
@@ -49,10 +49,7 @@ export const getIdentity: Handler<'GET_IDENTITY'> = async ({ agent_id }, { ksi }
 
 export const listIdentities: Handler<'LIST_IDENTITIES'> = async (_parameters, { ksi }) => {
   const identities: Record<string, object> = {};
-  const all = pages(
-    (cursor) => ksi.call('identities', { limit: 500, ...cursor }),
-    ({ identities: found }) => found,
-  );
+  const all = listing(ksi, 'identities', { limit: 500 });
   for await (const { agent_id, display_name, role, personality_traits, last_active, stats } of all)
     identities[legacyAgentId(agent_id)] = { display_name, role, personality_traits, last_active, stats };
   return { result: { status: 'identities_listed', identities, count: Object.keys(identities).length } };

@@ -10,14 +10,13 @@ const PAGE = 500;
 /** GET_PROCESSES: a process is a task that has not ended, whoever asked for it. */
 export const getProcesses: Handler<'GET_PROCESSES'> = async (_parameters, { client, runs }) => {
   const processes: Record<string, object> = {};
-  for (const status of OPEN)
-    for await (const task of client.tasks.list({ status, limit: PAGE }))
-      processes[task.task_id] = {
-        agent_id: runs.known(task.task_id)?.agent_id ?? agentOf(task),
-        model: task.model ?? null,
-        started_at: task.started_at ?? task.created_at,
-        session_id: task.session_id,
-      };
+  for await (const task of client.tasks.list({ status: OPEN, limit: PAGE }))
+    processes[task.task_id] = {
+      agent_id: runs.known(task.task_id)?.agent_id ?? agentOf(task),
+      model: task.model ?? null,
+      started_at: task.started_at ?? task.created_at,
+      session_id: task.session_id,
+    };
   return { result: { processes } };
 };
 

@@ -1,12 +1,14 @@
+import { posix } from 'node:path';
+import { listing } from '../../client/listing.js';
 import { KsiError } from '../../client/errors.js';
 import { LegacyError } from '../errors.js';
 import type { Handler } from './handler.js';
 
 export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_metadata = true, category }, { ksi }) => {
-  const { compositions: found } = await ksi.call('compositions', {
-    metadata: include_metadata,
+  const found = await listing(ksi, 'compositions', {
+    limit: 500,
     ...(category === undefined || category === '' ? {} : { category }),
-  });
+  }).all();
   const compositions = Object.fromEntries(
     found.map(({ name, version, description, author, required_context, metadata }) => [
       name,
@@ -36,9 +38,13 @@ export const validateComposition: Handler<'VALIDATE_COMPOSITION'> = async ({ nam
   return { result: validation };
 };
 
-export const listComponents: Handler<'LIST_COMPONENTS'> = async ({ directory }, { ksi }) => ({
-  result: await ksi.call('components', directory === undefined || directory === '' ? {} : { directory }),
-});
+export const listComponents: Handler<'LIST_COMPONENTS'> = async ({ directory }, { ksi }) => {
+  const below = directory === undefined || directory === '' ? {} : { directory };
+  const components = await listing(ksi, 'components', { limit: 500, ...below }).all();
+  const byDirectory: Record<string, string[]> = {};
+  for (const path of components) (byDirectory[posix.dirname(path)] ??= []).push(path);
+  return { result: { components, by_directory: byDirectory, total: components.length } };
+};
 
 export const composePrompt: Handler<'COMPOSE_PROMPT'> = async ({ composition, context }, { ksi }) => {
   const { prompt, length } = await found(composition, ksi.call('composition_compose', { name: composition, context }));

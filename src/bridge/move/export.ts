@@ -9,7 +9,7 @@ import type { Transport } from '../../client/transport.js';
 import { legacyAgentId } from '../agent-ids.js';
 import type { WorkDir } from '../files/work-dir.js';
 import { legacyIdentity } from '../identity.js';
-import { pages } from '../pages.js';
+import { listing } from '../../client/listing.js';
 import type { MovedItem, MoveOptions } from './item.js';
 import { filesBelow } from './json-file.js';
 import { putFile } from './put-file.js';
@@ -50,7 +50,7 @@ export interface OldFile {
 
 /** Those that come with KSI are none of the old daemon's. */
 export async function profileFiles(ksi: Transport, dir: WorkDir): Promise<OldFile[]> {
-  const { profiles } = await ksi.call('profiles', {});
+  const profiles = await listing(ksi, 'profiles', { limit: 500 }).all();
   return profiles
     .filter(({ origin }) => origin !== 'library')
     .map((profile) => ({
@@ -82,10 +82,7 @@ function oldProfile({ description, role, capabilities = [], composition, options
 
 async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const identities: Record<string, object> = {};
-  const all = pages(
-    (cursor) => ksi.call('identities', { limit: 500, ...cursor }),
-    ({ identities: found }) => found,
-  );
+  const all = listing(ksi, 'identities', { limit: 500 });
   for await (const identity of all) identities[legacyAgentId(identity.agent_id)] = legacyIdentity(identity);
   const count = Object.keys(identities).length;
   if (count === 0) return;
@@ -97,10 +94,7 @@ async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportO
 const FILE_NAME = /^[^/\0]{1,200}$/;
 
 async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
-  const all = pages(
-    (cursor) => ksi.call('shared_list', { limit: 500, ...cursor }),
-    ({ entries }) => entries,
-  );
+  const all = listing(ksi, 'shared_list', { limit: 500 });
   for await (const { key } of all) {
     if (!FILE_NAME.test(key) || key === 'identities') {
       yield { kind: 'shared', name: key, outcome: 'left', note: 'The old daemon could not keep a key of this name.' };
@@ -115,10 +109,7 @@ async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptio
 /** For LOAD_STATE: the old daemon kept agents in memory alone. */
 async function* exportAgents({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const agents: Record<string, object> = {};
-  const all = pages(
-    (cursor) => ksi.call('agents', { limit: 500, ...cursor }),
-    ({ agents: found }) => found,
-  );
+  const all = listing(ksi, 'agents', { limit: 500 });
   for await (const { agent_id: id, role, capabilities, status, created_at, session_id } of all)
     agents[legacyAgentId(id)] = {
       role,
@@ -139,9 +130,8 @@ async function* exportAgents({ ksi }: Source, dir: WorkDir, options: ExportOptio
 
 /** The operator's, as KSI reads them. */
 export async function compositionFiles(ksi: Transport, dir: WorkDir): Promise<OldFile[]> {
-  const { compositions } = await ksi.call('compositions', {});
   const files: OldFile[] = [];
-  for (const { name, origin } of compositions) {
+  for await (const { name, origin } of listing(ksi, 'compositions', { limit: 500 })) {
     if (origin !== 'own') continue;
     const { origin: _origin, ...composition } = await ksi.call('composition', { name });
     files.push({ name, path: join(dir.prompts, 'compositions', `${name}.yaml`), content: stringify(composition) });

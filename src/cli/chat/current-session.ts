@@ -31,8 +31,8 @@ export class CurrentSession {
     }
     const lines = [`ksi chat: ${describeSession(known)}`, HELP];
     if (known.open === 0) return { lines: [...lines, ...(await this.#last(known))] };
-    const { tasks } = await this.#client.tasks.list({ session_id: known.session_id, limit: 20 });
-    const open = tasks.filter(({ ended_at: ended }) => ended === undefined).at(-1);
+    const { items } = await this.#client.tasks.list({ session_id: known.session_id, limit: 20 });
+    const open = items.filter(({ ended_at: ended }) => ended === undefined).at(-1);
     return open === undefined ? { lines } : { lines: [...lines, `Claude is still at: ${open.prompt_preview}`], open };
   }
 

@@ -139,7 +139,7 @@ async function listRules(options: ListOptions): Promise<number> {
   return await showList(
     client,
     {
-      load: async (signal) => (await client.approvals.rules({ signal })).rules,
+      load: (signal) => client.approvals.rules({}, { signal }).all(),
       key: ({ rule_id: id }) => id,
       table: (when: ShowTime): TableOf<ApprovalRule> => ({
         head: ['RULE', 'FOR', 'ALLOWS', 'MADE', 'BY'],
@@ -165,7 +165,7 @@ async function list(options: ListOptions): Promise<number> {
   return await showList(
     client,
     {
-      load: async (signal) => (await client.approvals.list({ signal })).approvals,
+      load: (signal) => client.approvals.list({}, { signal }).all(),
       key: ({ approval_id: id }) => id,
       table,
       empty: 'Nothing is asked now.',
@@ -204,7 +204,7 @@ async function answerAll(
   inOrder?: readonly string[],
 ): Promise<number> {
   await using client = clientOf(options);
-  const open = inOrder === undefined ? [] : (await client.approvals.list()).approvals;
+  const open = inOrder === undefined ? [] : await client.approvals.list().all();
   const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
     if (inOrder === undefined) return {};
     const asked = open.find(({ approval_id: each }) => each === id);

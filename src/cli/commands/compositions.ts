@@ -1,4 +1,4 @@
-import type { CompositionList, CompositionValidation } from '../../../contracts/prompts/compositions.js';
+import type { CompositionListed, CompositionValidation } from '../../../contracts/prompts/compositions.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { contextOf, withContext, type ContextOptions as Context } from '../context-options.js';
@@ -99,8 +99,8 @@ export function register(program: Command): void {
       runCommand(async () => {
         const options = command.optsWithGlobals<ComponentsOptions>();
         const { directory } = options;
-        const found = await clientOf(options).compositions.components(directory === undefined ? {} : { directory });
-        printLines(found.components, (path) => path, options);
+        const query = directory === undefined ? {} : { directory };
+        printLines(await clientOf(options).compositions.components(query).all(), (path) => path, options);
         return EXIT.ok;
       }),
     );
@@ -109,13 +109,14 @@ export function register(program: Command): void {
 async function list(options: ListOptions): Promise<number> {
   const { category } = options;
   const query = category === undefined ? {} : { category };
-  const { compositions, broken } = await clientOf(options).compositions.list(query);
-  printTable(compositions, TABLE, options);
+  const found = clientOf(options).compositions.list(query);
+  const { broken } = await found;
+  printTable(await found.all(), TABLE, options);
   for (const { name, problem } of broken) say(options, `The file of ${name} is no composition: ${problem}`);
   return EXIT.ok;
 }
 
-const TABLE: TableOf<CompositionList['compositions'][number]> = {
+const TABLE: TableOf<CompositionListed> = {
   head: ['COMPOSITION', 'FROM', 'CATEGORY', 'NEEDS', 'DESCRIPTION'],
   row: ({ name, origin = '', metadata = {}, required_context: needs = {}, description = '' }) => [
     name,

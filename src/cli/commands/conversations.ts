@@ -18,7 +18,7 @@ import { jsonLine, shownOn } from '../output/printable.js';
 
 interface Listing extends ListOptions {
   readonly limit: number;
-  readonly status?: ConversationsQuery['status'];
+  readonly status?: NonNullable<ConversationsQuery['status']>;
 }
 interface TranscriptOptions extends GlobalOptions {
   readonly json?: true;
@@ -44,7 +44,7 @@ export function register(program: Command): void {
   withWatch(conversations.command('list', { isDefault: true }))
     .description('List conversations, newest first')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
-    .addOption(new Option('--status <status>', 'only those').choices([...CONVERSATION_STATUSES]))
+    .addOption(new Option('--status <status...>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
     .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Listing>())));
   one(conversations, 'show', 'Show the participants, whose turn it is, who speaks next, and the cost', show);
@@ -108,8 +108,7 @@ async function list(options: Listing): Promise<number> {
     client,
     {
       load: async (signal) =>
-        (await client.conversations.list({ limit, ...(status === undefined ? {} : { status }) }, { signal }))
-          .conversations,
+        (await client.conversations.list({ limit, ...(status === undefined ? {} : { status }) }, { signal })).items,
       key: ({ conversation_id: id }) => id,
       table,
       empty: 'There are no conversations. Begin one: ksi orchestrate "Tabs or spaces?" --agents 3',

@@ -65,8 +65,9 @@ export function register(program: Command): void {
 }
 
 async function list(options: GlobalOptions): Promise<number> {
-  const { profiles, broken } = await clientOf(options).profiles.list();
-  printTable(profiles, TABLE, options);
+  const found = clientOf(options).profiles.list();
+  const { broken } = await found;
+  printTable(await found.all(), TABLE, options);
   for (const { name, problem } of broken) say(options, `The file of ${name} is no profile: ${problem}`);
   return EXIT.ok;
 }

@@ -33,7 +33,7 @@ async function list(options: Options): Promise<number> {
     return await showList(
       client,
       {
-        load: async (signal) => (await client.queues.workspaces({ signal })).workspaces,
+        load: (signal) => client.queues.workspaces({}, { signal }).all(),
         key: ({ workspace }) => workspace,
         table: () => WORKSPACES,
         empty: 'No task writes in a workspace.',
@@ -44,7 +44,7 @@ async function list(options: Options): Promise<number> {
   return await showList(
     client,
     {
-      load: async (signal) => (await client.queues.list({ signal })).queues,
+      load: (signal) => client.queues.list({}, { signal }).all(),
       key: ({ queue }) => queue,
       table: () => TABLE,
       empty: 'There are no queues. Name some in KSI_QUEUES, and start the cluster anew.',

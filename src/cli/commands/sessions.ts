@@ -105,7 +105,7 @@ const MOST = 500;
 
 async function list(options: ListOptions): Promise<number> {
   await using client = clientOf(options);
-  const { sessions, next_cursor: more } = await client.sessions.list({ limit: options.limit });
+  const { items: sessions, next_cursor: more } = await client.sessions.list({ limit: options.limit });
   printTable(sessions, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (sessions.length === 0) say(options, 'There are no sessions. Begin one: ksi spawn --session notes "Say hello"');

@@ -107,7 +107,7 @@ export function register(program: Command): void {
 async function list(options: ListOptions): Promise<number> {
   const { prefix, owner, limit } = options;
   const query = { limit, ...(prefix === undefined ? {} : { prefix }), ...(owner === undefined ? {} : { owner }) };
-  const { entries, next_cursor: more } = await clientOf(options).shared.list(query);
+  const { items: entries, next_cursor: more } = await clientOf(options).shared.list(query);
   printTable(entries, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (entries.length === 0) say(options, 'Nothing is shared. Share something: ksi shared set KEY VALUE');

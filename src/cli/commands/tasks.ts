@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import type { Command } from '../command.js';
 import type { Task, TaskPage, TasksQuery } from '../../../contracts/tasks/task.js';
 import { TASK_STATUSES, type TaskStatus } from '../../../contracts/tasks/states.js';
+import { defined } from '../../defined.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber } from '../options.js';
@@ -12,7 +13,7 @@ import type { ShowTime } from '../output/times.js';
 import { runCommand } from '../run.js';
 
 interface Options extends ListOptions {
-  readonly status?: TaskStatus;
+  readonly status?: TaskStatus[];
   readonly session?: string;
   readonly queue?: string;
   readonly metadata?: string;
@@ -30,7 +31,7 @@ const MOST = 500;
 export function register(program: Command): void {
   withWatch(program.command('tasks'))
     .description('List tasks, the newest first')
-    .addOption(new Option('--status <status>', 'only these').choices([...TASK_STATUSES]))
+    .addOption(new Option('--status <status...>', 'only these').choices([...TASK_STATUSES]))
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
     .option('-q, --queue <queue>', 'only those of a queue')
     .option('--metadata <name=value>', 'only those with this')
@@ -53,16 +54,16 @@ export function register(program: Command): void {
 
 async function list(options: Options): Promise<number> {
   await using client = clientOf(options);
-  const query: TasksQuery = {
+  const query: TasksQuery = defined({
     limit: options.limit,
-    ...(options.status === undefined ? {} : { status: options.status }),
-    ...(options.session === undefined ? {} : { session_id: options.session }),
-    ...(options.queue === undefined ? {} : { queue: options.queue }),
-    ...(options.spawnedBy === undefined ? {} : { spawned_by: options.spawnedBy }),
-    ...(options.exchange === undefined ? {} : { exchange_id: options.exchange }),
-    ...(options.include === undefined ? {} : { include: options.include }),
-    ...(options.metadata === undefined ? {} : { metadata: options.metadata.replace('=', ':') }),
-  };
+    status: options.status,
+    session_id: options.session,
+    queue: options.queue,
+    spawned_by: options.spawnedBy,
+    exchange_id: options.exchange,
+    include: options.include,
+    metadata: options.metadata?.replace('=', ':'),
+  });
   let more = false;
   let total: TaskPage['total'];
   const exitCode = await showList(
@@ -70,10 +71,10 @@ async function list(options: Options): Promise<number> {
     {
       load: async (signal) => {
         const page = await client.tasks.list(query, { signal });
-        const { tasks, next_cursor: next } = page;
+        const { items, next_cursor: next } = page;
         ({ total } = page);
         more = next !== undefined;
-        return tasks;
+        return items;
       },
       key: ({ task_id: id }) => id,
       table,

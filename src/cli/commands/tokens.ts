@@ -90,7 +90,7 @@ async function create(options: CreateOptions): Promise<number> {
 }
 
 async function list(options: GlobalOptions): Promise<number> {
-  const { tokens } = await clientOf(options).tokens.list();
+  const tokens = await clientOf(options).tokens.list().all();
   printTable(tokens, table(timesFor(options)), options);
   if (tokens.length === 0 && options.output === 'text')
     say(options, 'There are no tokens but the one of the token file.');

@@ -29,18 +29,20 @@ export function register(program: Command): void {
 async function show(options: Options): Promise<number> {
   await using client = clientOf(options);
   const { by, from, to, owner } = options;
-  const answer = await client.usage({
+  const usage = client.usage({
     by,
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(owner === undefined ? {} : { owner }),
   });
+  const { next_cursor: _all, ...page } = await usage;
+  const answer = { ...page, items: await usage.all() };
   if (options.output === 'json') {
     process.stdout.write(jsonLine(answer));
     return EXIT.ok;
   }
-  const rows = [...answer.rows, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];
-  if (answer.rows.length > 0) printTable(rows, { head: [by.toUpperCase(), ...HEAD], row }, options);
+  const rows = [...answer.items, ...(options.output === 'text' ? [{ ...answer.total, key: 'total' }] : [])];
+  if (answer.items.length > 0) printTable(rows, { head: [by.toUpperCase(), ...HEAD], row }, options);
   else if (options.output === 'text') say(options, `No task ended from ${answer.from} to ${answer.to}.`);
   return EXIT.ok;
 }

@@ -41,7 +41,7 @@ async function list(options: ListOptions): Promise<number> {
   return await showList(
     client,
     {
-      load: async (signal) => (await client.workers.list({ signal })).workers,
+      load: (signal) => client.workers.list({}, { signal }).all(),
       key: ({ worker_id: id }) => id,
       table,
       empty: 'No worker is there; tasks wait. Look at the processes: ksi status',

@@ -19,36 +19,36 @@ export async function knownValues(
     switch (kind) {
       case 'tasks':
       case 'open tasks': {
-        const { tasks } = await client.tasks.list({ limit: MOST }, { signal });
-        return tasks
+        const { items } = await client.tasks.list({ limit: MOST }, { signal });
+        return items
           .filter(({ ended_at: ended }) => kind === 'tasks' || ended === undefined)
           .map((task) => ({ value: task.task_id, description: `${task.status}: ${task.prompt_preview}` }));
       }
       case 'sessions': {
-        const { sessions } = await client.sessions.list({ limit: MOST }, { signal });
-        return sessions.map(({ session_name: name, session_id: id, tasks }) => ({
+        const { items } = await client.sessions.list({ limit: MOST }, { signal });
+        return items.map(({ session_name: name, session_id: id, tasks }) => ({
           value: name ?? id,
           description: `${tasks} tasks`,
         }));
       }
       case 'queues': {
-        const { queues } = await client.queues.list({ signal });
-        return queues.map(({ queue, tasks }) => ({ value: queue, description: `${tasks} tasks` }));
+        const { items } = await client.queues.list({}, { signal });
+        return items.map(({ queue, tasks }) => ({ value: queue, description: `${tasks} tasks` }));
       }
       case 'approvals': {
-        const { approvals } = await client.approvals.list({ signal });
-        return approvals.map(({ approval_id: id, tool, input }) => ({
+        const { items } = await client.approvals.list({}, { signal });
+        return items.map(({ approval_id: id, tool, input }) => ({
           value: id,
           description: `${tool}: ${whatRuns(tool, input)}`,
         }));
       }
       case 'dead': {
-        const { letters } = await client.dead.list({ limit: MOST }, { signal });
-        return letters.map(({ task_id: id, error }) => ({ value: id, description: error.code }));
+        const { items } = await client.dead.list({ limit: MOST }, { signal });
+        return items.map(({ task_id: id, error }) => ({ value: id, description: error.code }));
       }
       case 'conversations': {
-        const { conversations } = await client.conversations.list({ limit: MOST }, { signal });
-        return conversations.map(({ conversation_id: id, status, topic }) => ({
+        const { items } = await client.conversations.list({ limit: MOST }, { signal });
+        return items.map(({ conversation_id: id, status, topic }) => ({
           value: id,
           description: `${status}: ${topic}`,
         }));

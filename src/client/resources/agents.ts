@@ -13,7 +13,7 @@ import type {
   TaskRouteRequest,
 } from '../../../contracts/agents/agent-spawn.js';
 import { AgentInbox, type InboxOptions } from '../agent-inbox.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** Named participants: those that KSI runs, and clients of their own. Scope `agents` to change them. */
@@ -43,12 +43,8 @@ export class Agents {
   }
 
   /** By their ids. */
-  list(query: AgentsQuery = {}, options: CallOptions = {}): Listing<AgentPage, AgentShown> {
-    return listing({
-      read: (cursor) => this.#transport.call('agents', { ...query, ...atCursor(cursor) }, options),
-      items: ({ agents }) => agents,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: AgentsQuery = {}, options: CallOptions = {}): Listing<AgentPage> {
+    return listing(this.#transport, 'agents', query, options);
   }
 
   /** @throws {KsiError} `not_found` */

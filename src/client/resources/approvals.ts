@@ -1,5 +1,10 @@
-import type { ApprovalRule, ApprovalRuleList } from '../../../contracts/tasks/approval-rules.js';
-import type { Approval, ApprovalAnswer, ApprovalList, ApprovalResolved } from '../../../contracts/tasks/approvals.js';
+import type { ApprovalRulePage, ApprovalRulesQuery } from '../../../contracts/tasks/approval-rules.js';
+import type {
+  ApprovalAnswer,
+  ApprovalPage,
+  ApprovalResolved,
+  ApprovalsQuery,
+} from '../../../contracts/tasks/approvals.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -12,19 +17,13 @@ export class Approvals {
   }
 
   /** Those that are open now, those asked first first. */
-  list(options: CallOptions = {}): Listing<ApprovalList, Approval> {
-    return listing({
-      read: () => this.#transport.call('approvals', {}, options),
-      items: ({ approvals }) => approvals,
-    });
+  list(query: ApprovalsQuery = {}, options: CallOptions = {}): Listing<ApprovalPage> {
+    return listing(this.#transport, 'approvals', query, options);
   }
 
   /** What is allowed without asking again, by answers with `always`. */
-  rules(options: CallOptions = {}): Listing<ApprovalRuleList, ApprovalRule> {
-    return listing({
-      read: () => this.#transport.call('approval_rules', {}, options),
-      items: ({ rules }) => rules,
-    });
+  rules(query: ApprovalRulesQuery = {}, options: CallOptions = {}): Listing<ApprovalRulePage> {
+    return listing(this.#transport, 'approval_rules', query, options);
   }
 
   /** Revokes a rule. @throws {KsiError} `not_found` */

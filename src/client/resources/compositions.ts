@@ -1,8 +1,8 @@
 import type {
-  ComponentList,
+  ComponentPage,
   ComponentsQuery,
   ComposedPrompt,
-  CompositionList,
+  CompositionPage,
   CompositionShown,
   CompositionsQuery,
   CompositionValidation,
@@ -13,8 +13,6 @@ import type {
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
-type Listed = CompositionList['compositions'][number];
-
 /** What prompts are composed of: files of the operator's, and those that come with KSI. */
 export class Compositions {
   readonly #transport: Transport;
@@ -24,11 +22,8 @@ export class Compositions {
   }
 
   /** By name. */
-  list(query: CompositionsQuery = {}, options: CallOptions = {}): Listing<CompositionList, Listed> {
-    return listing({
-      read: () => this.#transport.call('compositions', query, options),
-      items: ({ compositions }) => compositions,
-    });
+  list(query: CompositionsQuery = {}, options: CallOptions = {}): Listing<CompositionPage> {
+    return listing(this.#transport, 'compositions', query, options);
   }
 
   /** @throws {KsiError} `not_found`, `composition_invalid` */
@@ -52,7 +47,7 @@ export class Compositions {
   }
 
   /** What compositions are made of. */
-  components(query: ComponentsQuery = {}, options: CallOptions = {}): Promise<ComponentList> {
-    return this.#transport.call('components', query, options);
+  components(query: ComponentsQuery = {}, options: CallOptions = {}): Listing<ComponentPage> {
+    return listing(this.#transport, 'components', query, options);
   }
 }

@@ -7,7 +7,7 @@ import type {
   SayRequest,
 } from '../../../contracts/conversations/conversations.js';
 import { ConversationHandle } from '../conversation-handle.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** Conversations between agents. */
@@ -30,12 +30,8 @@ export class Conversations {
   }
 
   /** Newest first. */
-  list(query: ConversationsQuery = {}, options: CallOptions = {}): Listing<ConversationPage, Conversation> {
-    return listing({
-      read: (cursor) => this.#transport.call('conversations', { ...query, ...atCursor(cursor) }, options),
-      items: ({ conversations }) => conversations,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: ConversationsQuery = {}, options: CallOptions = {}): Listing<ConversationPage> {
+    return listing(this.#transport, 'conversations', query, options);
   }
 
   /** The participants, whose turn it is, who speaks next, and the cost. @throws {KsiError} `not_found` */

@@ -4,9 +4,8 @@ import type {
   DeadQuery,
   DeadRetryAnswer,
   DeadRetryRequest,
-  DeadSummary,
 } from '../../../contracts/tasks/dead-letters.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import { SpawnedTask } from '../task-handle.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -19,12 +18,8 @@ export class DeadLetters {
   }
 
   /** The oldest first. */
-  list(query: DeadQuery = {}, options: CallOptions = {}): Listing<DeadPage, DeadSummary> {
-    return listing({
-      read: (cursor) => this.#transport.call('dead', { ...query, ...atCursor(cursor) }, options),
-      items: ({ letters }) => letters,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: DeadQuery = {}, options: CallOptions = {}): Listing<DeadPage> {
+    return listing(this.#transport, 'dead', query, options);
   }
 
   /** One of them, with its command and history. @throws {KsiError} `not_found` */

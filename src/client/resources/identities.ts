@@ -5,7 +5,7 @@ import type {
   IdentityRequest,
   IdentityUpdate,
 } from '../../../contracts/agents/identities.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** Who your agents are to people. */
@@ -27,12 +27,8 @@ export class Identities {
   }
 
   /** By agent_id. */
-  list(query: IdentitiesQuery = {}, options: CallOptions = {}): Listing<IdentityPage, Identity> {
-    return listing({
-      read: (cursor) => this.#transport.call('identities', { ...query, ...atCursor(cursor) }, options),
-      items: ({ identities }) => identities,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: IdentitiesQuery = {}, options: CallOptions = {}): Listing<IdentityPage> {
+    return listing(this.#transport, 'identities', query, options);
   }
 
   /** What is given replaces what was. @throws {KsiError} `not_found` */

@@ -1,4 +1,5 @@
-import type { Profile, ProfileList, ProfileShown } from '../../../contracts/agents/profiles.js';
+import type { Profile, ProfilePage, ProfileShown } from '../../../contracts/agents/profiles.js';
+import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -11,8 +12,8 @@ export class Profiles {
   }
 
   /** Yours, and those that are files, by name. */
-  list(options: CallOptions = {}): Listing<ProfileList, ProfileShown> {
-    return listing({ read: () => this.#transport.call('profiles', {}, options), items: ({ profiles }) => profiles });
+  list(query: PageQuery = {}, options: CallOptions = {}): Listing<ProfilePage> {
+    return listing(this.#transport, 'profiles', query, options);
   }
 
   /** @throws {KsiError} `not_found` */

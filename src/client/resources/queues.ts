@@ -1,5 +1,6 @@
-import type { QueueList, QueueShown } from '../../../contracts/tasks/queues.js';
-import type { WorkspaceShown } from '../../../contracts/tasks/workspace.js';
+import type { QueuePage } from '../../../contracts/tasks/queues.js';
+import type { WorkspacePage } from '../../../contracts/tasks/workspace.js';
+import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -11,12 +12,12 @@ export class Queues {
   }
 
   /** Those that the operator has defined: what stands in them, and who serves them. */
-  list(options: CallOptions = {}): Listing<QueueList, QueueShown> {
-    return listing({ read: () => this.#transport.call('queues', {}, options), items: ({ queues }) => queues });
+  list(query: PageQuery = {}, options: CallOptions = {}): Listing<QueuePage> {
+    return listing(this.#transport, 'queues', query, options);
   }
 
   /** The workspaces in which tasks write, or for which they wait. */
-  workspaces(options: CallOptions = {}): Listing<QueueList, WorkspaceShown> {
-    return listing({ read: () => this.#transport.call('queues', {}, options), items: ({ workspaces }) => workspaces });
+  workspaces(query: PageQuery = {}, options: CallOptions = {}): Listing<WorkspacePage> {
+    return listing(this.#transport, 'workspaces', query, options);
   }
 }

@@ -5,6 +5,7 @@ import type {
   RetentionRun,
   RetentionShown,
 } from '../../../contracts/retention/retention.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** How long tasks and sessions are kept. */
@@ -26,8 +27,8 @@ export class Retention {
   }
 
   /** A dry run: what would be deleted now. */
-  preview(query: RetentionPreviewQuery = {}, options: CallOptions = {}): Promise<RetentionPreview> {
-    return this.#transport.call('retention_preview', query, options);
+  preview(query: RetentionPreviewQuery = {}, options: CallOptions = {}): Listing<RetentionPreview> {
+    return listing(this.#transport, 'retention_preview', query, options);
   }
 
   /** Deletes what is old now, up to a bound. Scope `admin`, and a token that sees all owners. */

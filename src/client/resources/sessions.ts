@@ -7,7 +7,7 @@ import type {
   SessionsQuery,
   TranscriptQuery,
 } from '../../../contracts/sessions/sessions.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
 /** Conversations. One is named by its UUID or its name. */
@@ -19,12 +19,8 @@ export class Sessions {
   }
 
   /** Those with the newest tasks first. */
-  list(query: SessionsQuery = {}, options: CallOptions = {}): Listing<SessionPage, Session> {
-    return listing({
-      read: (cursor) => this.#transport.call('sessions', { ...query, ...atCursor(cursor) }, options),
-      items: ({ sessions }) => sessions,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: SessionsQuery = {}, options: CallOptions = {}): Listing<SessionPage> {
+    return listing(this.#transport, 'sessions', query, options);
   }
 
   /** Its tasks counted, and what they took. @throws {KsiError} `session_not_found` */

@@ -9,7 +9,7 @@ import type {
 } from '../../../contracts/agents/shared.js';
 import { KsiError, KsiGapError } from '../errors.js';
 import { isEvent, isGap } from '../event-message.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, type Listing } from '../listing.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
 
 /** What became of a key. */
@@ -86,12 +86,8 @@ export class Shared {
   }
 
   /** By key, without the values. */
-  list(query: SharedListQuery = {}, options: CallOptions = {}): Listing<SharedPage, SharedEntry> {
-    return listing({
-      read: (cursor) => this.#transport.call('shared_list', { ...query, ...atCursor(cursor) }, options),
-      items: ({ entries }) => entries,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: SharedListQuery = {}, options: CallOptions = {}): Listing<SharedPage> {
+    return listing(this.#transport, 'shared_list', query, options);
   }
 
   /**

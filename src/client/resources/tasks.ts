@@ -2,12 +2,9 @@ import type { DeletionPending, TasksDeleted, TasksDeleteQuery } from '../../../c
 import type { EventEnvelope } from '../../../contracts/events/events.js';
 import type { EventPage } from '../../../contracts/events/pages.js';
 import type { Task, TaskPage, TasksQuery } from '../../../contracts/tasks/task.js';
-import { atCursor, listing, type Listing } from '../listing.js';
+import { listing, paged, type Listing } from '../listing.js';
 import { TaskHandle, type SpawnedTask } from '../task-handle.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
-
-/** Events of a page: asked for, as only then the answer has the cursor of the next one. */
-const PAGE = 1_000;
 
 export class Tasks {
   readonly #transport: Transport;
@@ -22,12 +19,8 @@ export class Tasks {
   }
 
   /** The newest first. */
-  list(query: TasksQuery = {}, options: CallOptions = {}): Listing<TaskPage, Task> {
-    return listing({
-      read: (cursor) => this.#transport.call('tasks', { ...query, ...atCursor(cursor) }, options),
-      items: ({ tasks }) => tasks,
-      next: ({ next_cursor: next }) => next,
-    });
+  list(query: TasksQuery = {}, options: CallOptions = {}): Listing<TaskPage> {
+    return listing(this.#transport, 'tasks', query, options);
   }
 
   /** To follow and steer one; asks nothing. @param since a cursor from before its first event, if one is known. */
@@ -65,11 +58,10 @@ export class Tasks {
    * With `dry_run` it deletes nothing, and counts.
    */
   deleteMatching(query: TasksDeleteQuery, options: CallOptions = {}): Listing<TasksDeleted, TasksDeleted> {
-    return listing({
-      read: (cursor) => this.#transport.call('tasks_delete', { ...query, ...atCursor(cursor) }, options),
-      items: (page) => [page],
-      next: ({ next_cursor: next }) => next,
-    });
+    return paged(
+      (cursor) => this.#transport.call('tasks_delete', { ...query, ...cursor }, options),
+      (page) => [page],
+    );
   }
 
   /** A task's events, past and to come, to its outcome; a broken connection is resumed with no gap and no repeat. */
@@ -78,12 +70,7 @@ export class Tasks {
   }
 
   /** What has happened to a task so far. */
-  pastEvents(id: string, options: CallOptions = {}): Listing<EventPage, EventEnvelope> {
-    return listing({
-      read: (since) =>
-        this.#transport.call('task_events', { id, limit: PAGE, ...(since === undefined ? {} : { since }) }, options),
-      items: ({ events }) => events,
-      next: ({ cursor }) => cursor,
-    });
+  pastEvents(id: string, options: CallOptions = {}): Listing<EventPage> {
+    return listing(this.#transport, 'task_events', { id }, options);
   }
 }

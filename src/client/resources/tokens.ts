@@ -1,4 +1,4 @@
-import type { TokenCreated, TokenList, TokenRequest, TokenShown } from '../../../contracts/access/tokens.js';
+import type { TokenCreated, TokenPage, TokenRequest, TokensQuery } from '../../../contracts/access/tokens.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -16,8 +16,8 @@ export class Tokens {
   }
 
   /** Without their secrets. */
-  list(options: CallOptions = {}): Listing<TokenList, TokenShown> {
-    return listing({ read: () => this.#transport.call('tokens', {}, options), items: ({ tokens }) => tokens });
+  list(query: TokensQuery = {}, options: CallOptions = {}): Listing<TokenPage> {
+    return listing(this.#transport, 'tokens', query, options);
   }
 
   /** Lets nobody in with it any more, and ends its open connections. @throws {KsiError} `not_found` */

@@ -1,4 +1,5 @@
-import type { LimitLifted, WorkerList, WorkerShown } from '../../../contracts/tasks/workers.js';
+import type { LimitLifted, WorkerPage } from '../../../contracts/tasks/workers.js';
+import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
 
@@ -10,8 +11,8 @@ export class Workers {
   }
 
   /** Those that there are, as they say themselves; those started first come first. */
-  list(options: CallOptions = {}): Listing<WorkerList, WorkerShown> {
-    return listing({ read: () => this.#transport.call('workers', {}, options), items: ({ workers }) => workers });
+  list(query: PageQuery = {}, options: CallOptions = {}): Listing<WorkerPage> {
+    return listing(this.#transport, 'workers', query, options);
   }
 
   /** Lets all workers take tasks again, though a usage limit names a later time. */

@@ -4,7 +4,7 @@ import type {
   TasksDeleted,
   TasksDeleteQuery,
 } from '../../../contracts/retention/deletion.js';
-import { metadataQuery } from '../../../contracts/wire/metadata.js';
+import { filterOf } from '../../tasks/task-filter.js';
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Broker } from '../../broker/connect.js';
@@ -15,8 +15,8 @@ import type { TaskFilter } from '../../store/task-store.js';
 import type { AgentRemover } from '../../agents/removal.js';
 import { ApiError, guarded, invalid } from '../../errors/api-error.js';
 import type { Conversations } from '../../conversations/conversations.js';
-import { decodePage, encodePage } from '../../lists/page-cursor.js';
-import { maySee, type Principal } from '../../access/principal.js';
+import { keyBefore, pageWith } from '../../lists/page.js';
+import { listedOwner, maySee, type Principal } from '../../access/principal.js';
 import type { SessionNames } from '../../sessions/names.js';
 import type { SessionRecords } from '../../sessions/records.js';
 import type { Canceller } from '../../tasks/steer/cancel.js';
@@ -73,10 +73,10 @@ export class Deleter {
   async matching(query: TasksDeleteQuery, principal: Principal): Promise<TasksDeleted> {
     const { limit = DEFAULT_DELETED, cursor, dry_run: dry } = query;
     const filter = await this.#filterOf(query, principal);
-    const before = cursor === undefined ? undefined : decodePage(cursor);
+    const before = keyBefore('tasks_delete', cursor);
     if (filter === undefined) return { deleted: 0, refused: [] };
     const { rows, next } = await this.#options.model.list(filter, limit, before);
-    const following = next === undefined ? {} : { next_cursor: encodePage(next) };
+    const { items: _none, ...following } = pageWith('tasks_delete', [], next);
     if (dry === true) return { deleted: rows.length, refused: [], ...following };
     const { removed, refused, left } = await guarded(() => this.#tasks(rows, principal));
     return {
@@ -222,25 +222,15 @@ export class Deleter {
 
   /** @returns undefined: nothing can match. @throws {ApiError} */
   async #filterOf(query: TasksDeleteQuery, principal: Principal): Promise<TaskFilter | undefined> {
-    const { owner, status, session_id: asked, queue, spawned_by, exchange_id, metadata, before } = query;
-    if ([owner, status, asked, queue, spawned_by, exchange_id, metadata, before].every((each) => each === undefined))
-      throw invalid([{ field: 'query', message: 'names no filter. Give one, such as `before`.' }]);
-    if (owner !== undefined && !maySee(principal, owner))
-      throw new ApiError('forbidden', 'Tasks of another owner can only be deleted with a token that sees all owners');
+    const { limit: _limit, cursor: _cursor, dry_run: _dryRun, ...filters } = query;
+    if (Object.values(filters).every((each) => each === undefined))
+      throw invalid([{ field: 'query', message: 'names no filter. Give one, such as `ended_before`.' }]);
+    const owner = listedOwner(principal, query.owner);
+    const asked = query.session_id;
     const session =
       asked === undefined ? undefined : await guarded(() => this.#options.names.find(asked, principal.owner));
     if (asked !== undefined && session === undefined) return undefined;
-    return {
-      owner: owner ?? (principal.seesAll ? undefined : principal.owner),
-      ended: true,
-      endedBefore: before === undefined ? undefined : new Date(before).toISOString(),
-      status,
-      queue,
-      spawnedBy: spawned_by,
-      exchangeId: exchange_id,
-      metadata: metadata === undefined ? undefined : metadataQuery(metadata),
-      sessionId: session?.sessionId,
-    };
+    return { ...filterOf(query, owner), ended: true, sessionId: session?.sessionId };
   }
 
   async #hasTranscript(sessionId: string): Promise<boolean> {

@@ -1,10 +1,12 @@
-import type { Approval, ApprovalAnswer, ApprovalResolved } from '../../../contracts/tasks/approvals.js';
+import type { Approval, ApprovalAnswer, ApprovalResolved, ApprovalsQuery } from '../../../contracts/tasks/approvals.js';
 import type { Always, ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
 import type { ControlAnswer } from '../../../contracts/tasks/control.js';
 import type { Broker } from '../../broker/connect.js';
 import { ApiError, apiErrorOf, invalid } from '../../errors/api-error.js';
 import type { Audit } from '../../access/audit.js';
-import { maySee, type Principal } from '../../access/principal.js';
+import type { Page } from '../../../contracts/wire/page.js';
+import { createdWithin, pageOfAll } from '../../lists/page.js';
+import { listedOwner, maySee, type Principal } from '../../access/principal.js';
 import { askRunning } from '../steer/running.js';
 import type { TaskReader } from '../reader.js';
 import type { PendingApprovals } from './pending.js';
@@ -34,8 +36,13 @@ export class ApprovalDesk {
     this.#audit = audit;
   }
 
-  list(principal: Principal): Approval[] {
-    return this.#pending.list().filter(({ owner }) => maySee(principal, owner));
+  /** Oldest first. @throws {ApiError} invalid_cursor, forbidden */
+  page(query: ApprovalsQuery, principal: Principal): Page<Approval> {
+    const owner = listedOwner(principal, query.owner);
+    const wanted = this.#pending
+      .list()
+      .filter((each) => (owner === undefined || each.owner === owner) && createdWithin(each.requested_at, query));
+    return pageOfAll('approvals', wanted, ({ requested_at: at, approval_id: id }) => `${at} ${id}`, query);
   }
 
   /**
@@ -80,7 +87,7 @@ export class ApprovalDesk {
   }
 
   #ruleOf(id: string, always: Always, principal: Principal): ApprovalRule {
-    const approval = this.list(principal).find((each) => each.approval_id === id);
+    const approval = this.#pending.list().find((each) => each.approval_id === id && maySee(principal, each.owner));
     if (approval === undefined) throw new ApiError('already_answered', `Approval ${id} is not asked any more`);
     return this.#rules.ruleOf(always, approval, principal);
   }

@@ -85,7 +85,7 @@ export class PendingApprovals {
       const past = new Map<string, readonly Approval[]>();
       let before: string | undefined;
       do {
-        const page = await this.#model.list({ owner: undefined, status: 'running' }, PAGE, before);
+        const page = await this.#model.list({ owner: undefined, status: ['running'] }, PAGE, before);
         for (const { task_id: id, attempt } of page.rows) {
           let open: readonly Approval[] = [];
           for await (const event of this.#hub.read(SUBJECT.taskApproval(id), 0, Number.MAX_SAFE_INTEGER))

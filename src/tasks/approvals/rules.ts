@@ -1,14 +1,21 @@
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { Approval } from '../../../contracts/tasks/approvals.js';
-import { APPROVAL_RULES, type Always, type ApprovalRule } from '../../../contracts/tasks/approval-rules.js';
+import {
+  APPROVAL_RULES,
+  type Always,
+  type ApprovalRule,
+  type ApprovalRulesQuery,
+} from '../../../contracts/tasks/approval-rules.js';
 import type { OwnedKey } from '../../../contracts/wire/record-kind.js';
 import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
 import { sleep, timestampOf } from '../../clock.js';
 import { ApiError, apiErrorOf, guarded, invalid } from '../../errors/api-error.js';
-import type { Principal } from '../../access/principal.js';
+import type { Page } from '../../../contracts/wire/page.js';
+import { createdWithin, pageOfAll } from '../../lists/page.js';
+import { listedOwner, type Principal } from '../../access/principal.js';
 import type { TokenRegistry } from '../../access/tokens/registry.js';
 import { applies, ruleFor } from './match.js';
 
@@ -48,12 +55,14 @@ export class ApprovalRules {
     });
   }
 
-  /** Those that hold, oldest first. @throws {ApiError} */
-  list({ owner }: Principal): Promise<ApprovalRule[]> {
+  /** Those in force, oldest first. @throws {ApiError} invalid_cursor, forbidden */
+  async page(query: ApprovalRulesQuery, principal: Principal): Promise<Page<ApprovalRule>> {
+    const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
     return guarded(async () => {
       const rules = (await this.#records.all([owner])).map(({ record }) => record);
       const hold = await Promise.all(rules.map(({ token_id: token }) => this.#tokens.isValid(token)));
-      return rules.filter((_rule, n) => hold[n]);
+      const wanted = rules.filter(({ created_at: created }, n) => hold[n] && createdWithin(created, query));
+      return pageOfAll('approval_rules', wanted, ({ created_at: created, rule_id: id }) => `${created} ${id}`, query);
     });
   }
 

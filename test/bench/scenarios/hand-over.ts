@@ -26,7 +26,7 @@ export async function handOver({ latencyTasks: tasks }: BenchOptions): Promise<R
     // In order: when the last one has ended, all have.
     await post('?wait=300');
     const listed = await request(`${cluster.url}/tasks?session_id=one&limit=500`, { headers });
-    const pauses = pausesOf(((await listed.body.json()) as TaskPage).tasks);
+    const pauses = pausesOf(((await listed.body.json()) as TaskPage).items);
     return [0.5, 0.99].map((share) => ({
       name: `from the end of a session's task to the start of the next, p${share * 100}`,
       unit: 'ms',

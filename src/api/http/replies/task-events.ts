@@ -38,7 +38,7 @@ export const taskEventsReply =
     const query = request.query as TaskEventsQuery;
     const task = await tasks.task(id, principal);
     const resumed = request.headers['last-event-id'];
-    const since = typeof resumed === 'string' && resumed !== '' ? resumed : query.since;
+    const since = typeof resumed === 'string' && resumed !== '' ? resumed : query.cursor;
     const after = since === undefined ? 0 : await settledSequenceOf(since, hub);
     if (request.headers.accept?.includes('text/event-stream') === true) {
       await new EventStream(
@@ -54,7 +54,7 @@ export const taskEventsReply =
       .type('application/json; charset=utf-8')
       .serializer((text: string) => text)
       .send(
-        `{"events":[${events.map(({ envelope }) => envelope).join(',')}]${more === undefined ? '' : `,"cursor":"${more}"`}}`,
+        `{"items":[${events.map(({ envelope }) => envelope).join(',')}]${more === undefined ? '' : `,"next_cursor":"${more}"`}}`,
       );
   };
 

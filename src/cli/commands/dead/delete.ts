@@ -58,12 +58,6 @@ async function remove(named: readonly string[], options: Options): Promise<numbe
 const counted = (count: number): string => `${count} dead letter${count === 1 ? '' : 's'}`;
 
 async function idsOf(client: KsiClient, filter: Filter): Promise<string[]> {
-  const ids: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await client.dead.list({ ...filter, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
-    ids.push(...page.letters.map(({ task_id }) => task_id));
-    cursor = page.next_cursor;
-  } while (cursor !== undefined);
-  return ids;
+  const letters = await client.dead.list({ ...filter, limit: PAGE }).all();
+  return letters.map(({ task_id: id }) => id);
 }

@@ -29,7 +29,7 @@ export function register(dead: Command): void {
 
 async function list(options: Options): Promise<number> {
   await using client = clientOf(options);
-  const { letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
+  const { items: letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
   printTable(letters, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (letters.length === 0) say(options, 'No task was given up.');

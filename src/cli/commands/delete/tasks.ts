@@ -3,6 +3,7 @@ import type { TasksDeleted, TasksDeleteQuery } from '../../../../contracts/reten
 import { isEnded, TASK_STATUSES } from '../../../../contracts/tasks/states.js';
 import type { KsiClient } from '../../../client/client.js';
 import { clientOf } from '../../client.js';
+import { defined } from '../../../defined.js';
 import type { Command } from '../../command.js';
 import { agreed, mustBeAskable } from '../../confirm.js';
 import { CliError, EXIT } from '../../exit.js';
@@ -14,7 +15,7 @@ import { runCommand } from '../../run.js';
 import { moment } from '../../times-given.js';
 
 interface Options extends GlobalOptions {
-  readonly status?: TasksDeleteQuery['status'];
+  readonly status?: NonNullable<TasksDeleteQuery['status']>;
   readonly owner?: string;
   readonly before?: string;
   readonly session?: string;
@@ -38,7 +39,9 @@ export function register(remove: Command): void {
   remove
     .command('tasks')
     .description('Delete all ended tasks that match, and sessions with no other task; open tasks stay')
-    .addOption(new Option('--status <status>', 'only these').choices(TASK_STATUSES.filter((status) => isEnded(status))))
+    .addOption(
+      new Option('--status <status...>', 'only these').choices(TASK_STATUSES.filter((status) => isEnded(status))),
+    )
     .option('--owner <owner>', 'only this owner’s')
     .option('--before <when>', 'only those that ended before: 30d (ago), or a date', moment)
     .option('-s, --session <session>', 'only those of a session: its UUID or name')
@@ -72,14 +75,15 @@ async function removeTasks(options: Options): Promise<number> {
   return refused === 0 ? EXIT.ok : EXIT.failure;
 }
 
-const queryOf = ({ status, owner, before, session, queue, metadata }: Options): TasksDeleteQuery => ({
-  ...(status === undefined ? {} : { status }),
-  ...(owner === undefined ? {} : { owner }),
-  ...(before === undefined ? {} : { before }),
-  ...(session === undefined ? {} : { session_id: session }),
-  ...(queue === undefined ? {} : { queue }),
-  ...(metadata === undefined ? {} : { metadata: metadata.replace('=', ':') }),
-});
+const queryOf = ({ status, owner, before, session, queue, metadata }: Options): TasksDeleteQuery =>
+  defined({
+    status,
+    owner,
+    ended_before: before,
+    session_id: session,
+    queue,
+    metadata: metadata?.replace('=', ':'),
+  });
 
 /** Asks page by page, and shows how far it is. */
 async function sumUp(
