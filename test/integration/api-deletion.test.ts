@@ -251,7 +251,7 @@ describe('deletion at an API', () => {
         .slice(0, 2)
         .flatMap(({ task_id: id }) => [removedOrGone(`/tasks/${id}`, other), removedOrGone(`/tasks/${id}`, lab)]);
       await Promise.all(deleting);
-      assert.equal(((await other.request(`/tasks?session_id=${session}`)).body['tasks'] as []).length, 1);
+      assert.equal(((await other.request(`/tasks?session_id=${session}`)).body['items'] as []).length, 1);
       assert.deepEqual([await refusal({ session_id: session }), await cost()], [ofSession, 1.5]);
       const [dear] = await storeEndedTasks(lab.broker, 1, { usage });
       while ((await other.task(dear?.task_id ?? '')).status !== 'completed');
