@@ -118,7 +118,7 @@ async function list(options: ListOptions): Promise<number> {
 
 const TABLE: TableOf<CompositionListed> = {
   head: ['COMPOSITION', 'FROM', 'CATEGORY', 'NEEDS', 'DESCRIPTION'],
-  row: ({ name, origin = '', metadata = {}, required_context: needs = {}, description = '' }) => [
+  row: ({ name, origin, metadata, required_context: needs, description }) => [
     name,
     origin,
     typeof metadata['category'] === 'string' ? metadata['category'] : '',
