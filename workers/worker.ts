@@ -9,6 +9,8 @@ import { listOf } from '../src/config/load.js';
 import { DiskRoom } from '../src/process/disk-room.js';
 import { Lifecycle } from '../src/process/lifecycle.js';
 import { Announcer } from './announcer.js';
+import { whileUnavailable } from '../src/broker/certain.js';
+import { learnLastPrices } from './claude/last-prices.js';
 import type { WorkerContext } from './attempt/context.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
@@ -173,6 +175,7 @@ export class Worker {
     this.#lifecycle.add(this.#announcer).online(this.#facts);
     this.#lifecycle.add(limit);
     if (config.KSI_USAGE_LIMIT === 'fleet') await limit.start();
+    await whileUnavailable(broker, this.#stopping.signal, () => learnLastPrices(broker, this.#context.prices));
     this.#lifecycle.add(shortages);
     this.#lifecycle.add(removals);
     this.#lifecycle.add(retention).start();

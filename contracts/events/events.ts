@@ -119,6 +119,12 @@ export const EVENT_DATA = {
     message: Type.Optional(
       Type.Unknown({ description: "One complete message of Claude's stream, as Claude wrote it." }),
     ),
+    usage: Type.Optional(
+      Type.Object(Usage.properties, {
+        description:
+          'A running sum: what the attempt had used when the message came. Absent: nothing was reported yet.',
+      }),
+    ),
     ref: Type.Optional(BlobRef),
   }),
   /** Stored before the API answers: an attempt that follows is told the same after its prompt. */

@@ -4,6 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
+import type { Worker } from '../../workers/worker.js';
+import { endLostAttempt } from '../../workers/journal/lost-attempt.js';
+import { systemClock } from '../../src/clock.js';
+import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { lastState } from '../../src/broker/task-states.js';
+import { SUBJECT } from '../../contracts/wire/names.js';
 import { findContainment } from '../../workers/claude/containment.js';
 import type { ExchangeShown } from '../../contracts/access/exchanges.js';
 import { AgentsOver } from '../fixtures/agents.js';
@@ -20,6 +26,7 @@ describe('budgets, with the real claude', { skip }, async () => {
   let api: ApiLab;
   let messages: MessagesStandin;
   let folder: string;
+  let worker: Worker;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ksi-budgets-'));
     const file = join(folder, 'budgets.json');
@@ -29,7 +36,7 @@ describe('budgets, with the real claude', { skip }, async () => {
     lab = await WorkerLab.start({ KSI_CLAUDE_BIN: CLAUDE_REAL ?? '' });
     api = await ApiLab.start({ KSI_BUDGETS: file }, { ...lab.server, stop: () => Promise.resolve() });
     const env = { ANTHROPIC_BASE_URL: messages.url, ANTHROPIC_API_KEY: 'sk-ant-test-0123456789' };
-    await lab.worker({ env, containment });
+    ({ worker } = await lab.worker({ env, containment }));
   });
   after(async () => {
     await api.stop();
@@ -113,5 +120,33 @@ describe('budgets, with the real claude', { skip }, async () => {
     assert.deepEqual([second.status, second.body['code']], [429, 'budget_exceeded']);
     const wait = Number(second.headers.get('retry-after'));
     assert.ok(wait > 0 && wait <= 86_400);
+  });
+
+  it('are spent by what an attempt had used when its worker died', async () => {
+    await worker.stop();
+    const { broker } = lab;
+    const { task_id: id, session_id } = await api.spawn({ prompt: 'x', session_id: 'lost' });
+    const identity = { task_id: id, session_id, owner: 'local' };
+    const attempt = { ...identity, attempt: 1 };
+    const run = { seq: 1, delivery: 1 };
+    const start = { ...attempt, n: 1, worker_id: 'w_dead', host: 'h', transcript_seq: 0, run };
+    let last = await lastState(broker, id);
+    while (last.seq === 0) last = await lastState(broker, id);
+    await broker.publisher.publish(
+      eventPublication(newEvent(systemClock, 'SPAWN_START', start), SUBJECT.taskState(id, 'start')),
+    );
+    const { seq: startSeq } = await lastState(broker, id);
+    const usage = { cost_usd: 0.002, input_tokens: 9, output_tokens: 400, cache_read_tokens: 0, cache_write_tokens: 0, turns: 0 }; // prettier-ignore
+    const message = { ...attempt, n: 2, message: { type: 'assistant' }, usage };
+    await broker.publisher.publish(
+      eventPublication(newEvent(systemClock, 'SPAWN_MESSAGE', message), SUBJECT.taskOutput(id)),
+    );
+    const { signal } = new AbortController();
+    await endLostAttempt(broker, { identity, attempt: 1, startSeq }, 'worker_lost', 'w_next', signal);
+    await lab.until(() => lab.of(id).find(({ type }) => type === 'SPAWN_RETRY'));
+    while ((await api.task(id)).usage === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual((await api.task(id)).usage, { ...usage, estimated: true });
+    const refused = await api.post({ prompt: 'y', session_id: 'lost' });
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'budget_exceeded']);
   });
 });

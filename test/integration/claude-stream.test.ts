@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import type { Usage } from '../../contracts/access/usage.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 
@@ -111,7 +112,9 @@ describe('a good result', () => {
       JSON.stringify({ type: 'system', subtype: 'said_all' }),
     );
     const { taskId } = await lab.post(`[[ignore-sigterm]]${said}[[hang]]`, {});
-    await lab.until(() => lab.of(taskId).find((event) => JSON.stringify(event.data).includes('said_all')));
+    const last = await lab.until(() => lab.of(taskId).find((event) => JSON.stringify(event.data).includes('said_all')));
+    // What is left of it when the worker dies now.
+    assert.equal((last.data as { usage?: Usage }).usage?.output_tokens, 42);
     const start = lab.of(taskId).find(({ type }) => type === 'SPAWN_START');
     assert.ok(start !== undefined);
     const { process = '' } = dataOf('SPAWN_START', start);

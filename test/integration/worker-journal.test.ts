@@ -11,6 +11,9 @@ import { TASK_STATES } from '../../contracts/tasks/states.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { OutboxItem } from '../../workers/journal/outbox.js';
+import { learnLastPrices } from '../../workers/claude/last-prices.js';
+import { ModelPrices } from '../../workers/claude/model-prices.js';
+import { NO_TOKENS } from '../../workers/claude/tokens.js';
 import { workerMarker } from '../../workers/claude/keeper.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { Journal } from '../../workers/journal/journal.js';
@@ -119,7 +122,7 @@ describe('the journal of a dead worker', () => {
     { attempt: 1, n, output: { result: 'done' } },
   ];
 
-  it('counts what the lost attempt had reported, at the price of the last task that completed', async () => {
+  it('counts what the lost attempt had reported last; a new worker knows the prices of the last task that completed', async () => {
     const cost = {
       inputTokens: 100,
       outputTokens: 0,
@@ -131,13 +134,19 @@ describe('the journal of a dead worker', () => {
     const ended = newEvent(systemClock, 'SPAWN_COMPLETE', { ...complete, output: { modelUsage: { m: cost } } });
     const subject = SUBJECT.taskState(complete.task_id, TASK_STATES.completed.token);
     await lab.broker.publisher.publish(eventPublication(ended, subject));
-    const said = { type: 'assistant', session_id: 's', message: { id: '1', model: 'm', usage: { input_tokens: 50 } } };
     const { taskId, put, journal } = await dead();
-    await put('SPAWN_MESSAGE', SUBJECT.taskOutput(taskId), { attempt: 1, n: 2, message: said });
+    const sums = { cost_usd: 0.5, cache_read_tokens: 0, cache_write_tokens: 0, turns: 0 };
+    for (const n of [2, 3]) {
+      const usage = { ...sums, input_tokens: 50, output_tokens: 10 * n };
+      await put('SPAWN_MESSAGE', SUBJECT.taskOutput(taskId), { attempt: 1, n, message: { type: 'm' }, usage });
+    }
     await journal();
     await lab.worker();
     const { usage } = (await lab.event('SPAWN_RETRY', taskId)).data;
-    assert.deepEqual([usage?.input_tokens, usage?.cost_usd, usage?.estimated], [50, 0.5, true]);
+    assert.deepEqual(usage, { ...sums, input_tokens: 50, output_tokens: 30, estimated: true });
+    const prices = new ModelPrices();
+    await learnLastPrices(lab.broker, prices);
+    assert.equal(prices.costOf('m', { ...NO_TOKENS, input_tokens: 50 }), 0.5);
   });
 
   const damages: Record<string, (path: string, bytes: number) => Promise<void>> = {

@@ -284,7 +284,7 @@ export class Attempt {
       onMessage: (message) => {
         this.#plan.heard(message);
         live.complete(message);
-        events.message(message);
+        events.message(message, this.#cost?.usage());
       },
       onText: (text) => live.add(text),
       onTurn: (init, ask) => {

@@ -73,9 +73,11 @@ export class AttemptEvents {
   }
 
   /** One complete message of Claude's stream. What it says after the attempt's end is dropped. */
-  message(message: ClaudeMessage): void {
+  /** @param usage of the attempt so far: if its worker dies, nothing else tells. */
+  message(message: ClaudeMessage, usage?: Usage): void {
     if (this.#ended) return;
-    this.#tell('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), { ...this.#counted(), message });
+    const data = { ...this.#counted(), message, ...(usage && { usage }) };
+    this.#tell('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), data);
   }
 
   /** What became of the task's MCP servers: the attempt's last event says so. */

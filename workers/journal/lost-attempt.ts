@@ -1,9 +1,13 @@
+import { Usage } from '../../contracts/access/usage.js';
 import type { EventData } from '../../contracts/events/events.js';
+import { check } from '../../contracts/wire/check.js';
+import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
+import { eventIn } from '../../src/broker/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { transition } from '../../src/broker/task-states.js';
 import type { Held } from './journal.js';
-import { lostUsage } from './lost-usage.js';
 
 /**
  * Ends an attempt that its worker did not end itself, with the usage that its stored events report. From then on the broker refuses whatever the attempt still publishes.
@@ -21,4 +25,13 @@ export async function endLostAttempt(
   const usage = await whileUnavailable(broker, signal, () => lostUsage(broker, identity.task_id, startSeq));
   const data = { ...identity, attempt, reason, worker_id: workerId, counted: false, ...(usage && { usage }) };
   return (await transition(broker, { status: 'running', seq: startSeq }, 'retrying', data, { signal }))?.seq;
+}
+
+/** The running sum that the attempt's last message carries. Tokens reported after that message are not known. */
+async function lostUsage(broker: Broker, taskId: string, startSeq: number): Promise<Usage | undefined> {
+  const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId));
+  if (last === undefined || last.seq <= startSeq) return undefined;
+  const { usage } = (eventIn(last.data)?.data ?? {}) as { usage?: unknown };
+  const checked = check(Usage, usage);
+  return checked.ok ? { ...checked.value, estimated: true } : undefined;
 }
