@@ -278,7 +278,7 @@ describe('the next step', () => {
 
   it('says when, and which request it was', () => {
     const { message } = explain(new KsiError(503, problemOf('shutting_down', 'It stops'), 2));
-    assert.match(message, /Repeat the command.* \(in 2 s\) \(urn:ksi:request:r\)$/);
+    assert.match(message, /Repeat the command.* \(in 2 s\) \(request r\)$/);
   });
 
   it('keeps what an API of another version says', () => {
