@@ -13,3 +13,15 @@ export const Health = Type.Object({
   }),
 });
 export type Health = Static<typeof Health>;
+
+/** GET /livez. */
+export const Liveness = Type.Object({ live: Type.Literal(true) });
+export type Liveness = Static<typeof Liveness>;
+
+/** GET /readyz. */
+export const Readiness = Type.Object({
+  ready: Type.Boolean(),
+  reason: Type.Optional(Type.String({ description: 'Why it is not ready.' })),
+  full: Type.Optional(Type.Boolean({ description: 'The API runs, and takes tasks when there is room again.' })),
+});
+export type Readiness = Static<typeof Readiness>;

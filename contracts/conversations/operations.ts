@@ -7,6 +7,7 @@ import {
   ConversationParams,
   ConversationRequest,
   ConversationsQuery,
+  ConversationTranscript,
   ConversationTranscriptQuery,
   SayRequest,
 } from './conversations.js';
@@ -53,6 +54,7 @@ export const CONVERSATION_OPERATIONS = {
     params: ConversationParams,
     query: ConversationTranscriptQuery,
     answers: { 200: Type.String() },
+    json_text: ConversationTranscript,
     text: { json: 'application/json; charset=utf-8', markdown: 'text/markdown; charset=utf-8' },
   },
   conversation_pause: {

@@ -14,6 +14,7 @@ export const EVENT_OPERATIONS = {
     params: TaskParams,
     query: TaskEventsQuery,
     answers: { 200: EventPage },
+    event_stream: true,
   },
   task_event_body: {
     method: 'GET',

@@ -17,6 +17,7 @@ export const Attachment = Type.Object(
       minLength: 1,
       maxLength: 33_554_432,
       pattern: '^[A-Za-z0-9+/]+={0,2}$',
+      examples: ['SGVsbG8='],
       description:
         'Canonical base64 on one line, of content that fits `media_type`. Text must be UTF-8. An image has at most 5 MiB of base64. KSI_MAX_BODY_BYTES bounds all attachments together.',
     }),

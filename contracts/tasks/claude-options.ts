@@ -17,10 +17,18 @@ export { EFFORTS, PERMISSION_MODES, type PermissionMode };
 /** What a task asks of Claude itself: the same at the top of a request and of the command that it becomes. */
 export const ClaudeOptions = Type.Object({
   model: Type.Optional(
-    Type.String({ pattern: MODEL_PATTERN, description: 'Model or alias. Default: KSI_MODEL of the worker.' }),
+    Type.String({
+      pattern: MODEL_PATTERN,
+      examples: ['sonnet'],
+      description: 'Model or alias. Default: KSI_MODEL of the worker.',
+    }),
   ),
   fallback_model: Type.Optional(
-    Type.String({ pattern: MODEL_PATTERN, description: 'What answers when the model is overloaded or not available.' }),
+    Type.String({
+      pattern: MODEL_PATTERN,
+      examples: ['haiku'],
+      description: 'What answers when the model is overloaded or not available.',
+    }),
   ),
   effort: Type.Optional(
     Type.Enum([...EFFORTS], {

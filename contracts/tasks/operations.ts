@@ -19,6 +19,7 @@ export const TASK_OPERATIONS = {
     body: SpawnRequest,
     answers: { 200: Task, 202: SpawnAccepted },
     location: '/tasks/:task_id',
+    rate_limited: true,
     audit: { target: 'task_id' },
     repeatable: 'keyed',
   },

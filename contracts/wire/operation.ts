@@ -41,6 +41,12 @@ interface Common {
   readonly etag?: true;
   /** The answer is text. Its media type, by the request's `format`; the first one is the default. */
   readonly text?: Readonly<Record<string, string>>;
+  /** What such a text holds where its media type is JSON. Absent: any JSON. */
+  readonly json_text?: TSchema;
+  /** With `Accept: text/event-stream`, the answer is a stream of server-sent events. */
+  readonly event_stream?: true;
+  /** The answer's headers say what is left of the token's rate limit. */
+  readonly rate_limited?: true;
 }
 
 /** `target` names the field of the answer, or else of the request, with the id of the thing that was made or changed. */

@@ -57,7 +57,10 @@ describe('the statements of the operations', () => {
       const audited = 'audit' in operation && !('unaudited' in operation.audit);
       assert.equal(route?.['x-ksi-audit'], audited ? name : undefined);
       assert.equal(route?.requestBody !== undefined, body !== undefined);
-      assert.deepEqual(Object.keys(route?.responses ?? {}), [...Object.keys(answers), '4XX', '5XX']);
+      const refusals = scope === undefined ? [] : ['401', '403'];
+      assert.deepEqual(Object.keys(route?.responses ?? {}), [...Object.keys(answers), ...refusals, '4XX', '5XX']);
+      const { headers: other } = await lab.request(path.replaceAll(/:\w+/g, 'x'), { method: 'OPTIONS' });
+      assert.ok(other.get('allow')?.split(', ').includes(method), `${method} ${path} is no route`);
     }
   });
 

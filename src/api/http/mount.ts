@@ -1,11 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
-import type { TSchema } from 'typebox';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
 import { requestSchema, type Operation } from '../../../contracts/wire/operation.js';
 import { pathOf } from '../../../contracts/wire/path.js';
-import { Problem } from '../../../contracts/wire/problem.js';
+import { defined } from '../../defined.js';
 import type { Call, Handlers } from '../../access/handlers.js';
-import { isAudited } from '../audit.js';
 import { expectedRevision } from './revision.js';
 import { HttpCall } from './call.js';
 
@@ -26,7 +24,7 @@ export function mount(
       // A HEAD request would open the stream and read all of it.
       ...(name in replies && operation.method === 'GET' ? { exposeHeadRoute: false } : {}),
       config: { scope: operation.scope, operation: name },
-      schema: schemaOf(name, operation),
+      schema: schemaOf(operation),
       handler: (request, reply) => {
         request.asked = fieldsOf(operation, request);
         return send(request, reply, new HttpCall(request, reply));
@@ -69,29 +67,5 @@ function replyOf(operation: Operation, handle: Handler): Reply {
 const mediaType = (types: Readonly<Record<string, string>>, { format }: Fields): string =>
   types[String(format)] ?? Object.values(types)[0] ?? '';
 
-/** An answer of text is any JSON where its type is JSON. */
-const contentOf = (type: string, text: TSchema | undefined): [string, { schema: TSchema | undefined }] => {
-  const [name = ''] = type.split(';');
-  return [name, { schema: name === 'application/json' ? {} : text }];
-};
-
-/** What validates the request, and documents the operation. */
-function schemaOf(name: OperationName, operation: Operation): FastifySchema {
-  const { tag, summary, description, scope, params, query, body, answers, text } = operation;
-  const success =
-    text === undefined
-      ? answers
-      : { 200: { content: Object.fromEntries(Object.values(text).map((type) => contentOf(type, answers[200]))) } };
-  return {
-    operationId: name,
-    tags: [tag],
-    summary,
-    ...(description === undefined ? {} : { description }),
-    security: scope === undefined ? [] : [{ token: [scope] }],
-    ...(isAudited(operation) ? { 'x-ksi-audit': name } : {}),
-    ...(params === undefined ? {} : { params }),
-    ...(query === undefined ? {} : { querystring: query }),
-    ...(body === undefined ? {} : { body }),
-    response: { ...success, '4xx': Problem, '5xx': Problem },
-  };
-}
+/** What validates the request. The OpenAPI document describes the operation. */
+const schemaOf = ({ params, query, body }: Operation): FastifySchema => defined({ params, querystring: query, body });

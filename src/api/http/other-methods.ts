@@ -19,7 +19,6 @@ export function otherMethods(app: FastifyInstance): () => void {
       app.route({
         url,
         method: others,
-        schema: { hide: true },
         config: { anyScope: true },
         // Before its body is read, which is no reason to refuse it.
         onRequest: async ({ method }, reply) => {

@@ -5,7 +5,6 @@ import type { FastifyInstance } from 'fastify';
 import { MAX_CLIENT_FRAME_BYTES, SUBPROTOCOL } from '../../../contracts/api/ws.js';
 import { isOpen } from '../../access/auth.js';
 import { shuttingDown } from '../../errors/api-error.js';
-import { TAGS } from '../../../contracts/wire/operation.js';
 import type { Audit } from '../../access/audit.js';
 import { recordOperation } from '../audit.js';
 import type { OperationHandlers } from '../handlers.js';
@@ -13,6 +12,7 @@ import { eventsRoute, type EventsServices } from '../ws/route.js';
 import { buildEdge, type EdgeOptions } from './edge/edge.js';
 import { refuseStrayUpgrades } from './edge/upgrades.js';
 import { mount } from './mount.js';
+import { openApiDocument } from './openapi/document.js';
 import { otherMethods } from './other-methods.js';
 import { probeRoutes, type ProbeServices } from './probes.js';
 import { eventBodyReply, outputReply } from './replies/bodies.js';
@@ -35,18 +35,9 @@ export async function buildServer(services: ServerServices, handlers: OperationH
     if (services.closing.aborted && !isOpen(url)) throw shuttingDown();
   });
   await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'KSI',
-        version: services.version,
-        description:
-          'Runs fleets of Claude Code processes. Errors are RFC 9457 problem documents with a stable `code`.',
-      },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
-      tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    },
+    mode: 'static',
+    // The plugin's types know OpenAPI 3.0 only.
+    specification: { document: openApiDocument(services.version) as never },
   });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false } });
   await app.register(fastifyWebsocket, {

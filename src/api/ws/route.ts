@@ -34,12 +34,7 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
     method: 'GET',
     url: '/events',
     config: { scope: 'read', takesTicket: true },
-    schema: {
-      tags: ['Events'],
-      security: [{ token: ['read'] }],
-      summary: 'Events over WebSocket',
-      querystring: EventsQuery,
-    },
+    schema: { querystring: EventsQuery },
     // Before the upgrade, so that a fault is an HTTP answer.
     preHandler: async ({ id, raw, query: { since, subject } }) => {
       upgrades.set(raw, id);

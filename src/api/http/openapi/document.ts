@@ -1,0 +1,207 @@
+import { STATUS_CODES } from 'node:http';
+import { Type, type TObject, type TSchema } from 'typebox';
+import { OPERATIONS } from '../../../../contracts/api/operations.js';
+import { Liveness, Readiness } from '../../../../contracts/api/health.js';
+import { EventsQuery } from '../../../../contracts/api/ws.js';
+import { IDEMPOTENCY_KEY_PATTERN } from '../../../../contracts/tasks/idempotency.js';
+import { IDEMPOTENCY_HEADER } from '../../../../contracts/wire/names.js';
+import { requestSchema, TAGS, type Operation } from '../../../../contracts/wire/operation.js';
+import { Problem } from '../../../../contracts/wire/problem.js';
+import { isAudited } from '../../audit.js';
+import { EXAMPLES } from './examples.js';
+import { HEADERS, headers, type HeaderName } from './headers.js';
+import { Schemas } from './schemas.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The OpenAPI document, derived from the statements of the operations. */
+export function openApiDocument(version: string): Json {
+  const schemas = new Schemas();
+  const paths: Record<string, Record<string, unknown>> = {};
+  const add = (method: string, path: string, operation: Json): void => {
+    const shown = path.replaceAll(/:([a-z_]+)/g, '{$1}');
+    paths[shown] = { ...paths[shown], [method.toLowerCase()]: operation };
+  };
+  for (const [name, operation] of Object.entries<Operation>(OPERATIONS))
+    add(operation.method, operation.path, operationOf(name, operation, schemas));
+  for (const [path, operation] of Object.entries(otherRoutes(schemas))) add('GET', path, operation);
+  const problem = { 'application/problem+json': { schema: schemas.shown(Problem) } };
+  const refused = (description: string, ...more: HeaderName[]): Json => ({
+    description,
+    headers: headers(...more),
+    content: problem,
+  });
+  return {
+    openapi: '3.1.0',
+    info: { title: 'KSI', version, description: INFO },
+    servers: [{ url: '/', description: 'The API that serves this document' }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
+    security: [{ token: [] }],
+    paths,
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      headers: HEADERS,
+      responses: {
+        Unauthorized: refused('No token, or one that is unknown, revoked or expired', 'WWW-Authenticate'),
+        Forbidden: refused('The token is not enough', 'WWW-Authenticate'),
+        Refused: refused('The request was refused; `code` says why', 'Retry-After', 'RateLimit', 'RateLimit-Policy'),
+        Failed: refused('The API cannot answer now; `code` says why', 'Retry-After'),
+      },
+      schemas: schemas.used,
+    },
+  };
+}
+
+const INFO = `Runs fleets of Claude Code processes. Errors are RFC 9457 problem documents with a stable \`code\`.
+
+Every answer has an \`X-Request-Id\`. To choose the id, send one of up to 128 letters, digits and \`. _ : / + = @ -\`. A \`traceparent\` is taken up.`;
+
+const response = (name: string): Json => ({ $ref: `#/components/responses/${name}` });
+
+const ERRORS = { '4XX': response('Refused'), '5XX': response('Failed') };
+const errorsOf = (scope: string | undefined): Json =>
+  scope === undefined ? ERRORS : { 401: response('Unauthorized'), 403: response('Forbidden'), ...ERRORS };
+
+const securityOf = (scope: string | undefined): Json[] => (scope === undefined ? [] : [{ token: [scope] }]);
+
+function operationOf(name: string, operation: Operation, schemas: Schemas): Json {
+  const { tag, summary, description, scope, params, query, body, answers } = operation;
+  const example = EXAMPLES[name as keyof typeof EXAMPLES];
+  const parameters = [
+    ...parametersOf('path', params, schemas),
+    ...parametersOf('query', query, schemas),
+    ...headerParametersOf(operation, schemas),
+  ];
+  const all = Object.entries<TSchema>(answers);
+  const successes = all.map(([status, schema], index) => {
+    const shown = index === all.length - 1 ? example?.answer : undefined;
+    const content = status === '204' ? undefined : contentOf(operation, schema, shown, schemas);
+    return [status, { description: STATUS_CODES[status], headers: headers(...headersOf(operation, status)), content }];
+  });
+  return {
+    operationId: name,
+    tags: [tag],
+    summary,
+    description,
+    security: securityOf(scope),
+    parameters: parameters.length === 0 ? undefined : parameters,
+    requestBody:
+      body === undefined
+        ? undefined
+        : { required: true, content: { 'application/json': media(schemas.shown(body), example?.body) } },
+    responses: { ...Object.fromEntries(successes), ...errorsOf(scope) },
+    'x-ksi-audit': isAudited(operation) ? name : undefined,
+  };
+}
+
+function parametersOf(where: 'path' | 'query', fields: TObject | undefined, schemas: Schemas): Json[] {
+  if (fields === undefined) return [];
+  return Object.entries<TSchema>(fields.properties).map(([name, schema]) => {
+    const { description, ...shown } = schemas.parts(schema);
+    return { name, in: where, required: fields.required?.includes(name) === true, description, schema: shown };
+  });
+}
+
+const IdempotencyKey = Type.String({ pattern: IDEMPOTENCY_KEY_PATTERN });
+const REVISION = { type: 'string', pattern: '^"[1-9][0-9]{0,15}"$', examples: ['"7"'] };
+
+function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
+  const header = (name: string, description: string, schema: unknown): Json => ({
+    name,
+    in: 'header',
+    required: false,
+    description,
+    schema,
+  });
+  const keyed = 'repeatable' in operation && operation.repeatable === 'keyed';
+  const revised = operation.etag === true && 'revision' in requestSchema(operation).properties;
+  return [
+    ...(keyed
+      ? [header(IDEMPOTENCY_HEADER, 'Requests with the same key are the same request.', schemas.parts(IdempotencyKey))]
+      : []),
+    ...(revised
+      ? [
+          header('If-Match', 'Refuse unless this is the revision still; as `revision`.', REVISION),
+          header('If-None-Match', '`*`: refuse if there is a value.', { const: '*' }),
+        ]
+      : []),
+    ...(operation.event_stream === true
+      ? [header('Last-Event-ID', 'Resumes the stream after this event.', { type: 'string' })]
+      : []),
+  ];
+}
+
+function headersOf(operation: Operation, status: string): HeaderName[] {
+  const { location, etag, no_store: noStore, rate_limited: limited } = operation;
+  if (status === '204') return [];
+  return [
+    ...(location === undefined ? [] : (['Location'] as const)),
+    ...(etag === true ? (['ETag'] as const) : []),
+    ...(noStore === true ? (['Cache-Control'] as const) : []),
+    ...(limited === true ? (['RateLimit', 'RateLimit-Policy'] as const) : []),
+    ...('repeatable' in operation && operation.repeatable === 'keyed' ? (['Idempotent-Replayed'] as const) : []),
+  ];
+}
+
+const media = (schema: unknown, value: unknown): Json => ({
+  schema,
+  examples: value === undefined ? undefined : { example: { value } },
+});
+
+/** The answer by its media types. */
+function contentOf(operation: Operation, schema: TSchema, example: unknown, schemas: Schemas): Json {
+  const { text, json_text: json = {}, event_stream: streams } = operation;
+  if (text !== undefined)
+    return Object.fromEntries(
+      Object.values(text).map((type) => {
+        const [name = ''] = type.split(';');
+        return [name, { schema: schemas.shown(name === 'application/json' ? json : schema) }];
+      }),
+    );
+  return {
+    'application/json': media(schemas.shown(schema), example),
+    ...(streams === true
+      ? { 'text/event-stream': { schema: { type: 'string', description: 'Server-sent events, until the outcome.' } } }
+      : {}),
+  };
+}
+
+/** Routes without an operation: for probes, and the WebSocket. */
+function otherRoutes(schemas: Schemas): Json & Record<string, Json> {
+  const ok = (schema: TSchema, type = 'application/json', description = 'OK'): Json => ({
+    description,
+    headers: headers(),
+    content: { [type]: { schema: schemas.shown(schema) } },
+  });
+  const route = (operationId: string, summary: string, responses: Json, more: Json = {}): Json => ({
+    operationId,
+    tags: ['System'],
+    summary,
+    security: [],
+    ...more,
+    responses: { ...responses, ...errorsOf('security' in more ? 'read' : undefined) },
+  });
+  const security = securityOf('read');
+  return {
+    '/livez': route('livez', 'Whether the process answers', { 200: ok(Liveness) }),
+    '/readyz': route('readyz', 'Whether a task that is accepted now can run', {
+      200: ok(Readiness),
+      503: ok(Readiness, undefined, 'Not ready'),
+    }),
+    '/metrics': route(
+      'metrics',
+      'Prometheus metrics',
+      { 200: ok(Type.String(), 'text/plain') },
+      {
+        security,
+        description: 'The cost and tokens of tasks are by owner. Only a token that sees all owners gets them.',
+      },
+    ),
+    '/events': route(
+      'events',
+      'Events over WebSocket',
+      { 101: { description: 'The WebSocket is open; docs/sdk.md shows its frames', headers: headers() } },
+      { security, tags: ['Events'], parameters: parametersOf('query', EventsQuery, schemas) },
+    ),
+  };
+}
