@@ -39,7 +39,10 @@ export async function buildServer(services: ServerServices, handlers: OperationH
     // The plugin's types know OpenAPI 3.0 only.
     specification: { document: openApiDocument(services.version) as never },
   });
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: false, deepLinking: true } });
+  await app.register(fastifySwaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { persistAuthorization: false, deepLinking: true },
+  });
   await app.register(fastifyWebsocket, {
     options: {
       maxPayload: MAX_CLIENT_FRAME_BYTES,

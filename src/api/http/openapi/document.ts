@@ -7,9 +7,11 @@ import { IDEMPOTENCY_KEY_PATTERN } from '../../../../contracts/tasks/idempotency
 import { IDEMPOTENCY_HEADER } from '../../../../contracts/wire/names.js';
 import { requestSchema, TAGS, type Operation } from '../../../../contracts/wire/operation.js';
 import { Problem } from '../../../../contracts/wire/problem.js';
+import { ApiError, invalid } from '../../../errors/api-error.js';
+import { problemOf } from '../../../errors/problem.js';
 import { isAudited } from '../../audit.js';
 import { EXAMPLES } from './examples.js';
-import { HEADERS, headers, type HeaderName } from './headers.js';
+import { HEADERS, headers, REQUEST_ID, type HeaderName } from './headers.js';
 import { Schemas } from './schemas.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -25,11 +27,11 @@ export function openApiDocument(version: string): Json {
   for (const [name, operation] of Object.entries<Operation>(OPERATIONS))
     add(operation.method, operation.path, operationOf(name, operation, schemas));
   for (const [path, operation] of Object.entries(otherRoutes(schemas))) add('GET', path, operation);
-  const problem = { 'application/problem+json': { schema: schemas.shown(Problem) } };
-  const refused = (description: string, ...more: HeaderName[]): Json => ({
+  const problem = schemas.shown(Problem);
+  const refused = (description: string, error: ApiError, ...more: HeaderName[]): Json => ({
     description,
     headers: headers(...more),
-    content: problem,
+    content: { 'application/problem+json': media(problem, problemOf(error, REQUEST_ID)) },
   });
   return {
     openapi: '3.1.0',
@@ -42,10 +44,28 @@ export function openApiDocument(version: string): Json {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
       headers: HEADERS,
       responses: {
-        Unauthorized: refused('No token, or one that is unknown, revoked or expired', 'WWW-Authenticate'),
-        Forbidden: refused('The token is not enough', 'WWW-Authenticate'),
-        Refused: refused('The request was refused; `code` says why', 'Retry-After', 'RateLimit', 'RateLimit-Policy'),
-        Failed: refused('The API cannot answer now; `code` says why', 'Retry-After'),
+        Unauthorized: refused(
+          'No token, or one that is unknown, revoked or expired',
+          new ApiError('unauthorized', 'The request has no valid bearer token'),
+          'WWW-Authenticate',
+        ),
+        Forbidden: refused(
+          'The token is not enough',
+          new ApiError('forbidden', 'This needs the scope `spawn`'),
+          'WWW-Authenticate',
+        ),
+        Refused: refused(
+          'The request was refused; `code` says why',
+          invalid([{ field: 'prompt', message: 'is required' }]),
+          'Retry-After',
+          'RateLimit',
+          'RateLimit-Policy',
+        ),
+        Failed: refused(
+          'The API cannot answer now; `code` says why',
+          new ApiError('broker_unavailable', 'The connection to the broker is lost'),
+          'Retry-After',
+        ),
       },
       schemas: schemas.used,
     },
@@ -143,10 +163,7 @@ function headersOf(operation: Operation, status: string): HeaderName[] {
   ];
 }
 
-const media = (schema: unknown, value: unknown): Json => ({
-  schema,
-  examples: value === undefined ? undefined : { example: { value } },
-});
+const media = (schema: unknown, example: unknown): Json => ({ schema, example });
 
 /** The answer by its media types. */
 function contentOf(operation: Operation, schema: TSchema, example: unknown, schemas: Schemas): Json {

@@ -3,9 +3,11 @@ import { REPLAYED_HEADER, REQUEST_ID_HEADER } from '../../../../contracts/wire/n
 const header = (description: string, schema: object, example?: unknown): object => ({ description, schema, example });
 const text = { type: 'string' };
 
+export const REQUEST_ID = '0199f2a4-8c1e-7d3b-9b52-4f1f6f0c2a11';
+
 /** The headers of answers. */
 export const HEADERS = {
-  [REQUEST_ID_HEADER]: header("The request's id, as in the logs", text, '0199f2a4-8c1e-7d3b-9b52-4f1f6f0c2a11'),
+  [REQUEST_ID_HEADER]: header("The request's id, as in the logs", text, REQUEST_ID),
   Location: header('The path of the thing that was created', { type: 'string', format: 'uri-reference' }),
   ETag: header('The revision, in quotes: send it as `If-Match`', text, '"7"'),
   'Cache-Control': header('The answer holds a secret', { const: 'no-store' }),
