@@ -118,7 +118,7 @@ function parametersOf(where: 'path' | 'query', fields: TObject | undefined, sche
   if (fields === undefined) return [];
   return Object.entries<TSchema>(fields.properties).map(([name, schema]) => {
     const { description, ...shown } = schemas.parts(schema);
-    return { name, in: where, required: fields.required?.includes(name) === true, description, schema: shown };
+    return { name, in: where, required: fields.required?.includes(name) ?? false, description, schema: shown };
   });
 }
 
