@@ -118,7 +118,16 @@ function parametersOf(where: 'path' | 'query', fields: TObject | undefined, sche
   if (fields === undefined) return [];
   return Object.entries<TSchema>(fields.properties).map(([name, schema]) => {
     const { description, ...shown } = schemas.parts(schema);
-    return { name, in: where, required: fields.required?.includes(name) ?? false, description, schema: shown };
+    const required = fields.required?.includes(name) ?? false;
+    // Lists are separated by commas.
+    return {
+      name,
+      in: where,
+      required,
+      description,
+      schema: shown,
+      explode: shown['type'] === 'array' ? false : undefined,
+    };
   });
 }
 

@@ -35,7 +35,7 @@ export const EXAMPLES: { readonly [N in OperationName]?: Example<N> } = {
   },
   tasks: {
     answer: {
-      tasks: [
+      items: [
         {
           task_id: TASK,
           session_id: SESSION,
