@@ -28,6 +28,42 @@ describe('ksi up', () => {
   const statusOf = async (of: TestCluster): Promise<ClusterStatus> =>
     JSON.parse((await of.ksi(['status', '-o', 'json'])).stdout) as ClusterStatus;
 
+  /** SIGKILL of `down` and of `up`, and of the supervisor with them: the next `up` has one ready cluster, and no other process. */
+  const killsDuringUpAndDown = async (at: TestCluster): Promise<void> => {
+    const { dir, env } = at;
+    const paths = clusterPaths(dir);
+    /** Kills a command, and the supervisor if asked to, when the command prints a line of the progress. */
+    const kill = async (command: 'up' | 'down', moment: RegExp, supervisorToo: boolean): Promise<void> => {
+      const child = spawn(process.execPath, [KSI, command], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const ended = once(child, 'exit');
+      let reached = false;
+      for await (const line of createInterface({ input: child.stderr })) {
+        if (!moment.test(line)) continue;
+        reached = true;
+        const { pid } = (supervisorToo ? lockHolder(paths.claim) : undefined) ?? {};
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+        child.kill('SIGKILL');
+      }
+      await ended;
+      assert.ok(reached, `\`ksi ${command}\` printed no ${moment}`);
+    };
+    const rounds = [
+      { down: /stopping worker-1/, up: /^starting nats-server/, supervisorToo: false },
+      { down: /stopping nats-1/, up: /waiting for .*readyz/, supervisorToo: true },
+    ];
+    for (const { down, up, supervisorToo } of rounds) {
+      await kill('down', down, supervisorToo);
+      await kill('up', up, supervisorToo);
+      const again = await at.ksi(['up']);
+      assert.equal(again.code, 0, again.stderr);
+      const { state, pid } = await statusOf(at);
+      const { pids } = await endpointsOf(dir);
+      assert.deepEqual([state, pid], ['ready', pids['supervisor']]);
+      const strays = (await leftovers(paths)).filter((each) => !Object.values(pids).includes(each.pid));
+      assert.deepEqual(strays, []);
+    }
+  };
+
   it('is harmless a second time, scales the workers when asked to, and refuses what it cannot change', async () => {
     cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
@@ -64,7 +100,7 @@ describe('ksi up', () => {
     assert.equal(both.filter(({ stdout }) => stdout.includes('up already')).length, 1);
   });
 
-  it('recovers from a supervisor that was killed: its children are gone, the token and the work remain', async () => {
+  it('recovers from SIGKILL of the supervisor: its children are gone, the token and the work remain', async () => {
     cluster = await startCluster();
     const { pids } = await endpointsOf(cluster.dir);
     const old = Object.values(pids).flatMap((pid) => identify(pid) ?? []);
@@ -74,6 +110,7 @@ describe('ksi up', () => {
     assert.match(up.stderr, /ending nats-1 .*whose supervisor is gone/);
     assert.deepEqual(old.filter(isAlive), []);
     assert.equal((await readFile(join(cluster.dir, 'token'), 'utf8')).trim(), cluster.token);
+    await killsDuringUpAndDown(cluster);
   });
 
   it('ends what a killed supervisor left with `down` alone', async () => {
@@ -83,42 +120,6 @@ describe('ksi up', () => {
     process.kill(pids['supervisor'] ?? 0, 'SIGKILL');
     assert.equal((await cluster.ksi(['down'])).code, 0);
     assert.deepEqual(old.filter(isAlive), []);
-  });
-
-  it('survives SIGKILL of `up`, of `down` and of the supervisor at any moment: the next `up` has one cluster', async () => {
-    cluster = await startCluster();
-    const { dir, env } = cluster;
-    const paths = clusterPaths(dir);
-    /** Kills a command, and the supervisor if asked to, when the command prints a line of the progress. */
-    const kill = async (command: 'up' | 'down', moment: RegExp, supervisorToo: boolean): Promise<void> => {
-      const child = spawn(process.execPath, [KSI, command], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-      const ended = once(child, 'exit');
-      let reached = false;
-      for await (const line of createInterface({ input: child.stderr })) {
-        if (!moment.test(line)) continue;
-        reached = true;
-        const { pid } = (supervisorToo ? lockHolder(paths.claim) : undefined) ?? {};
-        if (pid !== undefined) process.kill(pid, 'SIGKILL');
-        child.kill('SIGKILL');
-      }
-      await ended;
-      assert.ok(reached, `\`ksi ${command}\` printed no ${moment}`);
-    };
-    const rounds = [
-      { down: /stopping worker-1/, up: /^starting nats-server/, supervisorToo: false },
-      { down: /stopping nats-1/, up: /waiting for .*readyz/, supervisorToo: true },
-    ];
-    for (const { down, up, supervisorToo } of rounds) {
-      await kill('down', down, supervisorToo);
-      await kill('up', up, supervisorToo);
-      const again = await cluster.ksi(['up']);
-      assert.equal(again.code, 0, again.stderr);
-      const { state, pid } = await statusOf(cluster);
-      const { pids } = await endpointsOf(dir);
-      assert.deepEqual([state, pid], ['ready', pids['supervisor']]);
-      const strays = (await leftovers(paths)).filter((each) => !Object.values(pids).includes(each.pid));
-      assert.deepEqual(strays, []);
-    }
   });
 
   it('says which process failed and shows its log, and leaves nothing', async () => {
