@@ -79,12 +79,12 @@ export const API_ERRORS = {
   not_running: {
     status: 409,
     title: 'The task is not running now',
-    next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
+    next: 'Look at its status. Cancel a task that waits. Continue the session of one that has ended with another task.',
   },
   not_ended: {
     status: 409,
     title: 'The task has not ended',
-    next: 'Wait for its outcome or cancel it, then ask again.',
+    next: 'Cancel the task or wait for its outcome, then repeat the request.',
   },
   not_retryable: {
     status: 409,

@@ -16,7 +16,7 @@ import {
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { asBrokerError, lastBySubject } from '../broker/read.js';
-import { readStream } from '../broker/replay.js';
+import { bodiesIn } from '../broker/body-refs.js';
 import { ApiError, guarded } from '../errors/api-error.js';
 import type { Deleter } from './deletion/deleter.js';
 import { pageOfAll } from '../lists/page.js';
@@ -30,6 +30,7 @@ export interface RetentionOptions {
   readonly candidates: Candidates;
   readonly records: RetentionRecords;
   readonly deleter: Pick<Deleter, 'ended' | 'session'>;
+  readonly deleteOrphanedBodies: (signal: AbortSignal) => Promise<void>;
   /** Whether the read model holds all that has happened. */
   readonly isReady: () => boolean;
   readonly log: Logger;
@@ -180,6 +181,7 @@ export class Retention {
     }
     sessions += await this.#deleteSessions(await candidates.taskless(operator, MOST_SESSIONS));
     sessions += await this.#bySize();
+    await this.#options.deleteOrphanedBodies(this.#stopping.signal);
     return { tasks, sessions, more };
   }
 
@@ -238,15 +240,9 @@ export class Retention {
 
   async #bytesOf(sessionId: string): Promise<number> {
     let bytes = 0;
-    const subject = SUBJECT.transcript(sessionId);
-    for await (const { data } of readStream(
-      this.#options.broker,
-      STREAM.transcripts,
-      subject,
-      0,
-      Number.MAX_SAFE_INTEGER,
-    ))
-      bytes += data.length;
+    for (const subject of [SUBJECT.transcript(sessionId), SUBJECT.transcriptSub(sessionId, '>')])
+      for await (const { bytes: stored, ref } of bodiesIn(this.#options.broker, STREAM.transcripts, subject))
+        bytes += stored + (ref?.size ?? 0);
     return bytes;
   }
 }

@@ -351,7 +351,7 @@ describe('agents', () => {
       assert.equal(unaddressed.status, 400);
     });
 
-    it('that nobody took are told of before they go, once', async () => {
+    it('that nobody took are told of before they go, once', async (t) => {
       const id = name();
       await here.register({ agent_id: id });
       for (const content of ['taken', 'left']) await here.send({ to: id, content });
@@ -360,6 +360,7 @@ describe('agents', () => {
       const positions = new Positions(lab.broker, silent);
       const registry = new AgentRegistry(lab.broker, silent);
       await registry.start();
+      t.after(() => registry.stop());
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });
       const bad = name();
       for (const agent of [bad, '_told'])
@@ -368,7 +369,6 @@ describe('agents', () => {
       await here.send({ to: bad, content: 'x' });
       assert.ok((await expiry.sweep()) > 0);
       assert.equal(await expiry.sweep(), 0);
-      await registry.stop();
       const told = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
       const { data } = JSON.parse(new TextDecoder().decode(told?.data)) as { data: Record<string, unknown> };
       assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);
