@@ -58,7 +58,9 @@ export const RetentionItem = Type.Object({
   id: Type.String(),
   owner: Type.String(),
   last_used_at: Type.String({ format: 'date-time' }),
-  bytes: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a session: its transcript, with what lies in the object store.' })),
+  bytes: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Of a session: its transcript, with what lies in the object store.' }),
+  ),
 });
 export type RetentionItem = Static<typeof RetentionItem>;
 
