@@ -6,6 +6,7 @@ export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './erro
 export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
 export type { Listing } from './listing.js';
+export type { Page } from '../../contracts/wire/page.js';
 export type { Agents } from './resources/agents.js';
 export type { Approvals } from './resources/approvals.js';
 export type { Compositions } from './resources/compositions.js';
