@@ -7,15 +7,15 @@ import { readInbox } from './inbox.js';
 import { pushed } from './messages.js';
 import type { Roster } from './roster.js';
 
-/** An agent that is connected here: its client's connection is its inbox. */
+/** An agent that is connected to this bridge. Its messages go to `link`. */
 interface Connected {
-  /** KSI's. */
+  /** In KSI. */
   readonly id: string;
-  /** The client's. */
+  /** In the old protocol. */
   readonly legacyId: string;
   readonly link: ClientLink;
   readonly attached: AbortController;
-  /** Ends when its inbox is read no more. */
+  /** Resolves when the bridge has stopped reading the inbox. */
   pumping: Promise<void>;
 }
 
@@ -25,8 +25,7 @@ interface Options {
   readonly log: Logger;
 }
 
-/** Why an inbox is read no more: another connection of the agent has taken it. */
-const REPLACED = new Error('a newer connection of the agent has taken its inbox');
+const REPLACED = new Error('a newer connection of the agent has taken over its inbox');
 
 /** The agents that are connected to this bridge. */
 export class BridgeAgents {
@@ -38,7 +37,7 @@ export class BridgeAgents {
     this.#options = options;
   }
 
-  /** Their ids as their clients write them. */
+  /** Their ids in the old protocol. */
   connected(): string[] {
     return [...this.#connected.keys()];
   }
@@ -51,15 +50,15 @@ export class BridgeAgents {
     await Promise.all(this.#departures);
   }
 
-  /** Whether an agent is connected over it. */
+  /** Whether an agent is connected over `link`. */
   owns(link: ClientLink): boolean {
     return [...this.#connected.values()].some((agent) => agent.link === link);
   }
 
   /**
-   * Makes a client's connection its agent's inbox; one of the same agent here ends. An agent that is not known is registered. It
-   * begins, as in the old daemon, with no subscriptions.
-   * @returns what begins to push messages: to be called once the client has its answer.
+   * Sends the agent's messages to `link`, and closes the agent's previous connection here. Registers an unknown agent. Like in the old daemon,
+   * the agent starts without subscriptions.
+   * @returns a function that starts to push messages. Call it after the client has its answer
    */
   async connect(legacyId: string, link: ClientLink): Promise<() => void> {
     const { roster } = this.#options;
@@ -78,28 +77,28 @@ export class BridgeAgents {
     return answered;
   }
 
-  /** Ends an agent's inbox. Its client's connection here stays as it is; one at another bridge is ended. */
+  /** Disconnects an agent. Its connection to this bridge stays open; a connection to another bridge is closed. */
   async disconnect(legacyId: string): Promise<void> {
     const { connection, roster } = this.#options;
     const here = this.#connected.get(legacyId);
     if (here !== undefined) return this.#leave(here);
     const agent = await roster.find(legacyId);
     if (agent?.connected !== true) return;
-    // Whoever takes the inbox over ends the other's; and then it is nobody's.
-    const taken = new AbortController();
+    // Taking over the inbox ends the other bridge's connection. Then release the inbox.
+    const takenOver = new AbortController();
     await readInbox({
       connection,
       agentId: agent.agent_id,
-      attached: () => taken.abort(new Error('it was only to be taken over')),
+      attached: () => takenOver.abort(new Error('the inbox was taken over only to release it')),
       take: () => Promise.resolve(false),
-      signal: taken.signal,
+      signal: takenOver.signal,
       onRetry: () => undefined,
     });
     await roster.unsubscribe(legacyId);
     await roster.untilAway(legacyId);
   }
 
-  /** Gives a line to those of these agents that are connected here; for what is no message of KSI's. */
+  /** Sends a line to those of the agents that are connected to this bridge. For notifications that are not messages in KSI. */
   push(agents: readonly string[], line: string): void {
     for (const legacyId of agents) void this.#connected.get(legacyId)?.link.send(line);
   }
@@ -123,12 +122,12 @@ export class BridgeAgents {
       await this.#options.roster.unsubscribe(agent.legacyId);
       await this.#options.roster.untilAway(agent.legacyId);
     } catch (error) {
-      // KSI may be away. Its next connection begins with none.
-      this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'an agent that left is subscribed still');
+      // KSI may be unavailable. The agent's next connection removes the subscriptions.
+      this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'could not unsubscribe an agent that left');
     }
   }
 
-  /** Resolves when others see it as connected. @throws {KsiError | KsiUnreachableError} its inbox is not to be had. */
+  /** Resolves when KSI shows the agent as connected. @throws {KsiError | KsiUnreachableError} if its inbox cannot be read */
   #attach(agent: Connected, answered: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       let attached = false;
@@ -140,8 +139,11 @@ export class BridgeAgents {
         const current = this.#connected.get(agent.legacyId) === agent;
         if (current) this.#connected.delete(agent.legacyId);
         if (!attached) return reject(error);
-        this.#options.log.error({ err: error, agent_id: agent.legacyId }, 'its inbox can not be read any more');
-        // Its client connects again, and gets what it has not got.
+        this.#options.log.error(
+          { err: error, agent_id: agent.legacyId },
+          "could not read the agent's inbox; closing its connection",
+        );
+        // The client connects again and then receives the remaining messages.
         if (current) agent.link.close();
       };
       agent.pumping = this.#pump(agent, onAttached, answered).then(resolve, onFailure);
@@ -152,7 +154,7 @@ export class BridgeAgents {
     agent.attached.abort(why);
   }
 
-  /** Pushes its messages, each once, and takes those from its inbox that its client was sent. @throws {KsiError} it was refused. */
+  /** Pushes each message once, and acknowledges it when the client was sent it. @throws {KsiError} if KSI refuses */
   async #pump(agent: Connected, attached: () => void, answered: Promise<void>): Promise<void> {
     const { connection, log } = this.#options;
     const ids = { agent_id: agent.legacyId };
@@ -160,14 +162,14 @@ export class BridgeAgents {
       connection,
       agentId: agent.id,
       attached,
-      // Its client reads the answer to its command first.
+      // The answer to AGENT_CONNECTION goes out first.
       take: (message) => answered.then(() => agent.link.send(lineOf(message))),
       signal: agent.attached.signal,
-      onRetry: (error) => log.warn({ err: error, ...ids }, 'its inbox is not to be read at the moment; trying again'),
+      onRetry: (error) => log.warn({ err: error, ...ids }, "could not read the agent's inbox; retrying"),
     });
     if (end === 'left') return;
-    log.info({ ...ids, end }, 'its inbox is read no more');
-    // A newer connection here has taken its place, and has seen to this one.
+    log.info({ ...ids, end }, "stopped reading the agent's inbox");
+    // If a newer connection here has replaced this one, it has also closed it.
     if (this.#connected.get(agent.legacyId) !== agent) return;
     this.#connected.delete(agent.legacyId);
     agent.link.close();

@@ -1,30 +1,31 @@
 import type { Logger } from 'pino';
 import type { Task } from '../../contracts/tasks/task.js';
-import { isPassing, pause, pauseBefore } from '../client/backoff.js';
-import { KsiError, KsiUnreachableError } from '../client/errors.js';
+import { pause, pauseBefore } from '../client/backoff.js';
+import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
+import { isTransient } from './errors.js';
 import type { PendingRun } from './files/run-journal.js';
 import type { Roster } from './roster.js';
 import { resultOf, type Announce } from './runs.js';
 
-/** Tells an agent that its run has ended, in the daemon's name, by a PROCESS_COMPLETE; the same message, however often it is sent. */
+/** Sends an agent the daemon's PROCESS_COMPLETE when its run has ended. A retry sends the same message id, so KSI stores it once. */
 export function announcer(ksi: Transport, roster: Roster, log: Logger): Announce {
   return async (run, task, message_id, signal) => {
     const agent = run.agent_id ?? '';
     for (let tries = 0; ; tries++) {
       try {
         const to = await roster.ensure(agent);
-        // To one that KSI runs a letter would be a task; who subscribes hears of it all the same.
-        const reads = (await roster.find(agent))?.kind === 'external';
+        // A message to a managed agent would become a task. Without an addressee, it reaches the subscribers only.
+        const external = (await roster.find(agent))?.kind === 'external';
         const message = { type: 'PROCESS_COMPLETE', payload: completion(run, task), message_id };
-        await ksi.call('send', reads ? { ...message, to } : message, { signal });
+        await ksi.call('send', external ? { ...message, to } : message, { signal });
         return;
       } catch (error) {
         signal.throwIfAborted();
         roster.forget(run.agent_id);
-        const passing = error instanceof KsiUnreachableError || (error instanceof KsiError && (isPassing(error) || error.status === 404)); // prettier-ignore
-        if (!passing) {
-          log.error({ err: error, agent_id: agent, task_id: run.task_id }, 'PROCESS_COMPLETE was refused');
+        // 404: the agent was removed since `ensure`, and is registered again.
+        if (!isTransient(error) && !(error instanceof KsiError && error.status === 404)) {
+          log.error({ err: error, agent_id: agent, task_id: run.task_id }, 'KSI refused PROCESS_COMPLETE');
           return;
         }
         await pause(pauseBefore(tries), signal);

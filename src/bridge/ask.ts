@@ -4,31 +4,34 @@ import { LEGACY_SOCKET, LEGACY_VERSION } from '../../contracts/bridge/legacy.js'
 import { STATS_COMMAND, type BridgeStats } from './dispatcher.js';
 import { BridgeError } from './errors.js';
 
-/** What a bridge or an old daemon answers. */
+/** The answer of a bridge or an old daemon. */
 export type LegacyAnswer =
   | { readonly status: 'success'; readonly command: string; readonly result: unknown }
   | { readonly status: 'error'; readonly error: { readonly code: string; readonly message: string } };
 
-/** The socket that is meant: `socket`, or where a working folder has it. */
+/** The absolute path of `socket`, by default the one in the working folder `dir`. */
 export const socketOf = (dir: string, socket?: string): string => resolve(socket ?? join(dir, LEGACY_SOCKET));
 
-/** Sends one command as an old client does. @throws {BridgeError} nobody answers there. */
+/** Sends one command like an old client. @throws {BridgeError} if nothing listens at `path` or the answer is not JSON */
 export async function askLegacy(path: string, command: string, parameters: object = {}): Promise<LegacyAnswer> {
   const answer = await exchange(path, `${JSON.stringify({ command, version: LEGACY_VERSION, parameters })}\n`);
   try {
     return JSON.parse(answer) as LegacyAnswer;
   } catch (error) {
-    throw new BridgeError(`What listens on ${path} doesn't speak the protocol: ${answer.slice(0, 200)}`, {
-      cause: error,
-    });
+    throw new BridgeError(
+      `The program that listens on ${path} does not speak the old daemon's protocol. Give the path of a bridge or daemon. It answered: ${answer.slice(0, 200)}`,
+      { cause: error },
+    );
   }
 }
 
-/** Asks a running bridge what it has served. @throws {BridgeError} none listens there, or it is the old daemon. */
+/** The counters of a running bridge. @throws {BridgeError} if no bridge listens at `path` */
 export async function askStats(path: string): Promise<BridgeStats> {
   const answer = await askLegacy(path, STATS_COMMAND);
   if (answer.status === 'success') return answer.result as BridgeStats;
-  throw new BridgeError(`What listens on ${path} is no bridge: ${answer.error.message}`);
+  throw new BridgeError(
+    `The program that listens on ${path} is not a bridge, but probably the old daemon. It answered: ${answer.error.message}`,
+  );
 }
 
 function exchange(path: string, line: string): Promise<string> {
@@ -43,7 +46,7 @@ function exchange(path: string, line: string): Promise<string> {
     client.on('error', (error) =>
       reject(
         new BridgeError(
-          `Nobody listens on ${path} (${error.message}). Start a bridge: ksi bridge, or make up BRIDGE=1.`,
+          `Could not connect to ${path} (${error.message}). Start a bridge: ksi bridge, or make up BRIDGE=1.`,
         ),
       ),
     );

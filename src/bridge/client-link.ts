@@ -1,20 +1,19 @@
 import type { Socket } from 'node:net';
 import { LineTooLongError, type Lines } from './lines.js';
 
-/** What is done with what a client sends. */
 export interface ClientHandler {
-  /** Answers one line; never fails. @returns what becomes of the connection once the answer is written. */
+  /** Answers one line. Never rejects. @returns whether to keep the connection open after the answer */
   line(line: Buffer, link: ClientLink): Promise<'keep' | 'close'>;
-  /** @returns the answer to a line that is too long; the connection is closed after it. */
+  /** @returns the answer to a line that is too long. The connection is closed after it */
   tooLong(error: LineTooLongError): string;
 }
 
-/** Bytes of lines that wait for their turn; a client that sends more is not read from until it has its answers. */
+/** In bytes. The bridge stops reading from a client while more of its lines wait for their answers. */
 const MOST_WAITING_BYTES = 1 << 20;
 
 /**
- * One connection of an old client. Its lines are handled one after another. As a rule it sends one, and the connection is closed after its
- * answer; that of an agent is kept. That a client is gone is told to those who asked (`onGone`).
+ * One connection of an old client. Its lines are handled in order. Most clients send one line, and the connection is closed after the answer. An
+ * agent's connection stays open.
  */
 export class ClientLink {
   readonly #socket: Socket;
@@ -32,18 +31,18 @@ export class ClientLink {
     this.#handler = handler;
     socket.on('data', (chunk) => this.#take(chunk));
     socket.on('end', () => this.#endOfInput());
-    // A reset, or an answer to one who is gone: `close` follows.
+    // `close` follows each error.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#leave());
   }
 
-  /** Called once, when the client has said its last word or is gone; at once when that was before. */
+  /** Calls `callback` once, when the client has ended its input or disconnected; at once if it already has. */
   onGone(callback: () => void): void {
     if (this.#socket.destroyed || this.#inputEnded) callback();
     else this.#whenGone.push(callback);
   }
 
-  /** Writes whole lines, and waits for a client that reads slowly. @returns false when it is gone. */
+  /** Writes whole lines, and waits for a slow reader. @returns false if the client is gone */
   send(lines: string | Uint8Array): Promise<boolean> {
     if (!this.#socket.writable) return Promise.resolve(false);
     return new Promise((resolve) => {
@@ -51,12 +50,12 @@ export class ClientLink {
     });
   }
 
-  /** Lets what was written go out, and ends: whatever the client says now is heard by nobody. */
+  /** Closes the connection after pending output. Further input is ignored. */
   close(): void {
     this.#socket.end(() => this.#socket.destroy());
   }
 
-  /** Ends at once. */
+  /** Closes the connection at once. */
   destroy(): void {
     this.#socket.destroy();
   }
@@ -81,7 +80,7 @@ export class ClientLink {
 
   #endOfInput(): void {
     this.#inputEnded = true;
-    // Of one who wrote no newline and waits for an answer: it is whole if it is JSON.
+    // The last line may lack its newline. If it is JSON, it is complete.
     const rest = this.#lines.rest();
     if (rest.length > 0) this.#queue(rest);
     else if (!this.#handling) this.close();

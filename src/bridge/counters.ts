@@ -1,4 +1,4 @@
-/** Where a command was served. */
+/** Which side served a command: KSI or the old daemon. */
 export type Place = 'ksi' | 'upstream';
 
 interface Count {
@@ -6,10 +6,9 @@ interface Count {
   failed: number;
 }
 
-/** What BRIDGE_STATS shows: by command, how many went where, and how many of those were answered with an error. */
+/** Counts by command and place. `failed` counts the error answers. */
 export type CommandCounts = Record<string, Partial<Record<Place, Count>>>;
 
-/** Counts what went where. */
 export class Counters {
   readonly #counts: CommandCounts = {};
   #total = 0;

@@ -11,12 +11,12 @@ import { HANDLERS } from './handlers/table.js';
 import type { LineTooLongError } from './lines.js';
 import type { Upstream } from './upstream.js';
 
-/** Beside those of the old protocol, for operators of the bridge: never passed on. */
+/** The bridge's own command, for operators. It never goes to the old daemon. */
 export const STATS_COMMAND = 'BRIDGE_STATS';
-/** In the place of a command that is none, in counts and logs: what strangers send must not fill them. */
+/** Counts and logs show this for every unknown command, so that clients cannot fill them with arbitrary names. */
 const NO_COMMAND = 'INVALID';
 
-/** Their answers depend on which agents are connected. */
+/** Commands whose answers depend on the connected agents. */
 const CONNECTION_COMMANDS: ReadonlySet<LegacyCommand> = new Set([
   'AGENT_CONNECTION',
   'GET_AGENTS',
@@ -28,7 +28,7 @@ const CONNECTION_COMMANDS: ReadonlySet<LegacyCommand> = new Set([
 
 type Then = 'keep' | 'close';
 
-/** What BRIDGE_STATS answers. */
+/** The answer to BRIDGE_STATS. */
 export interface BridgeStats {
   readonly started_at: string;
   readonly commands: CommandCounts;
@@ -37,7 +37,7 @@ export interface BridgeStats {
   readonly upstream?: string;
 }
 
-/** Takes each line to where its command is served, and its answer back. */
+/** Serves each command with its handler or the old daemon, and sends the answer. */
 export class Dispatcher implements ClientHandler {
   readonly #context: BridgeContext;
   readonly #upstream: Upstream | undefined;
@@ -98,7 +98,7 @@ export class Dispatcher implements ClientHandler {
 
   async #serve(read: ReadLine, link: ClientLink): Promise<Then> {
     const { command, parameters } = checkRequest(read);
-    // The table pairs each command with a handler of its own parameters, which were checked above.
+    // The table's type pairs each command with the handler of its parameters, which `checkRequest` has checked.
     const handle = HANDLERS[command] as Handler<LegacyCommand>;
     if (CONNECTION_COMMANDS.has(command)) await this.#context.agents.departed();
     const answer = await handle(parameters, this.#context, link);
@@ -115,7 +115,7 @@ export class Dispatcher implements ClientHandler {
     if (error instanceof LegacyError) return errorLine(error.code, error.message);
     if (error instanceof KsiError || error instanceof KsiUnreachableError)
       return errorLine(`${command}_FAILED` as LegacyErrorCode, error.message);
-    this.#log.error({ err: error, command }, 'a command failed unexpectedly');
+    this.#log.error({ err: error, command }, 'command failed unexpectedly');
     return errorLine(
       'COMMAND_PROCESSING_FAILED',
       `${command}: ${error instanceof Error ? error.message : String(error)}`,
@@ -128,7 +128,7 @@ export class Dispatcher implements ClientHandler {
   }
 }
 
-/** Whether a line connects an agent, whose connection is kept. */
+/** Whether a line connects an agent. */
 function connects({ command, object }: ReadLine): boolean {
   const { action } = (object['parameters'] ?? {}) as { action?: unknown };
   return command === 'AGENT_CONNECTION' && action === 'connect';

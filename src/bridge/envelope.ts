@@ -11,10 +11,10 @@ import {
 import { LegacyError } from './errors.js';
 import { systemClock, timestampOf, type Clock } from '../clock.js';
 
-/** A line as far as it is understood: enough to know where it belongs. */
+/** A line of JSON that is not yet validated. */
 export interface ReadLine {
   readonly object: Readonly<Record<string, unknown>>;
-  /** Whatever stands there, if it is a text. */
+  /** The command, known or not. Undefined if the field is not a string. */
   readonly command: string | undefined;
 }
 
@@ -39,7 +39,7 @@ export function readLine(line: Uint8Array): ReadLine {
   return { object, command: typeof object['command'] === 'string' ? object['command'] : undefined };
 }
 
-/** @throws {LegacyError} `INVALID_COMMAND`, which names what is wrong. */
+/** @throws {LegacyError} `INVALID_COMMAND`, with each fault and its field */
 export function checkRequest({ object }: ReadLine): LegacyRequest {
   const envelope = check(LegacyEnvelope, object);
   if (!envelope.ok) throw invalid(envelope.faults);
@@ -47,7 +47,7 @@ export function checkRequest({ object }: ReadLine): LegacyRequest {
   if (!isLegacyCommand(command))
     throw new LegacyError(
       'INVALID_COMMAND',
-      `command: ${JSON.stringify(command.slice(0, 100))} is unknown. There are ${LEGACY_COMMAND_NAMES.join(', ')}.`,
+      `command: ${JSON.stringify(command.slice(0, 100))} is unknown. The commands are ${LEGACY_COMMAND_NAMES.join(', ')}.`,
     );
   const checked = check(LEGACY_COMMANDS[command].parameters, parameters);
   if (!checked.ok) throw invalid(checked.faults, 'parameters');
@@ -55,11 +55,11 @@ export function checkRequest({ object }: ReadLine): LegacyRequest {
 }
 
 function invalid(faults: readonly Fault[], below = ''): LegacyError {
-  const told = faults.map(({ field, message }) => {
+  const texts = faults.map(({ field, message }) => {
     const path = [below, field].filter((part) => part !== '').join('.');
     return path === '' ? message : `${path}: ${message}`;
   });
-  return new LegacyError('INVALID_COMMAND', told.join('; '));
+  return new LegacyError('INVALID_COMMAND', texts.join('; '));
 }
 
 export const successLine = (command: string, result: unknown): string =>

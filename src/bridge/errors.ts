@@ -1,6 +1,8 @@
 import type { LegacyErrorCode } from '../../contracts/bridge/legacy.js';
+import { isPassing } from '../client/backoff.js';
+import { KsiError, KsiUnreachableError } from '../client/errors.js';
 
-/** What a client of the old protocol is answered in place of a result. */
+/** An error answer to a client of the old protocol. */
 export class LegacyError extends Error {
   override readonly name = 'LegacyError';
   readonly code: LegacyErrorCode;
@@ -11,7 +13,21 @@ export class LegacyError extends Error {
   }
 }
 
-/** The bridge can't start: `message` says why, and what to do. */
+/** The bridge cannot start or be reached. `message` says why, and what to do. */
 export class BridgeError extends Error {
   override readonly name = 'BridgeError';
+}
+
+/** Whether another try may help: KSI is unreachable, overloaded or has an internal fault. */
+export const isTransient = (error: unknown): boolean =>
+  error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
+
+/** @returns undefined if KSI answers 404 */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof KsiError && error.status === 404) return undefined;
+    throw error;
+  }
 }

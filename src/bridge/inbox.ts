@@ -2,36 +2,38 @@ import { WebSocket, type RawData } from 'ws';
 import { API_ERRORS } from '../../contracts/wire/errors.js';
 import type { InboxMessage } from '../../contracts/agents/messages.js';
 import type { ClientFrame, ServerFrame } from '../../contracts/api/ws.js';
-import { isPassing, pause, pauseBefore } from '../client/backoff.js';
+import { pause, pauseBefore } from '../client/backoff.js';
 import { KsiError, KsiUnreachableError } from '../client/errors.js';
 import type { KsiClientOptions } from '../client/http.js';
+import { isTransient } from './errors.js';
 
 interface InboxOptions {
   readonly connection: KsiClientOptions;
-  /** KSI's id of the agent. */
+  /** The agent's id in KSI. */
   readonly agentId: string;
-  /** Gives the agent a message. @returns false: it is gone, and the message stays in the inbox. */
+  /** Passes a message to the agent. @returns false if the agent is gone; the message then stays in the inbox */
   readonly take: (message: InboxMessage) => Promise<boolean>;
-  /** Called once it is connected: from then on others see it so. */
+  /** Called once, when KSI shows the agent as connected. */
   readonly attached: () => void;
-  /** Ends it. */
   readonly signal: AbortSignal;
   readonly onRetry: (error: unknown) => void;
 }
 
-/** A pattern that nothing matches: over this connection come only messages. */
+/** A pattern without matches, because this connection is only for messages. */
 const NO_EVENTS = 'ksi.live.none';
 const ATTACHMENT = 'inbox';
-/** KSI pings every 30 s; a connection silent for longer is dead. */
+/** KSI pings every 30 s, so a connection that is silent for this long is dead. */
 const SILENCE_MS = 75_000;
-const LEAVE_WITHIN_MS = 2_000;
+const LEAVE_TIMEOUT_MS = 2_000;
 
-/** How an inbox is read no more. */
+/** Why reading an inbox ended: by `signal`, by another connection of the agent, or because the agent was removed. */
 export type InboxEnd = 'left' | 'replaced' | 'removed';
 
 /**
- * Reads an agent's inbox over a WebSocket, in order, each message once; a broken connection is made again. Others see the agent as
- * connected meanwhile. @throws {KsiError} the first connection was refused. @throws {KsiUnreachableError} it was not made.
+ * Reads an agent's inbox over a WebSocket, in order and each message once, and reconnects when the connection breaks. Meanwhile KSI shows the
+ * agent as connected.
+ * @throws {KsiError} if KSI refuses the first connection
+ * @throws {KsiUnreachableError} if the first connection fails
  */
 export async function readInbox(options: InboxOptions): Promise<InboxEnd> {
   const { signal, onRetry } = options;
@@ -41,8 +43,7 @@ export async function readInbox(options: InboxOptions): Promise<InboxEnd> {
       return await inbox.connection(() => (tries = 0));
     } catch (error) {
       if (signal.aborted) return 'left';
-      const passing = error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
-      if (!passing || !inbox.wasAttached) throw error;
+      if (!isTransient(error) || !inbox.wasAttached) throw error;
       onRetry(error);
       await pause(pauseBefore(tries), signal).catch(() => undefined);
       if (signal.aborted) return 'left';
@@ -52,7 +53,7 @@ export async function readInbox(options: InboxOptions): Promise<InboxEnd> {
 
 class InboxReader {
   readonly #options: InboxOptions;
-  /** The last that the agent was given: what comes again after a broken connection is acknowledged alone. */
+  /** The sequence of the last message passed on. A message that a new connection repeats is only acknowledged. */
   #given = 0;
   #attached = false;
 
@@ -64,7 +65,7 @@ class InboxReader {
     return this.#attached;
   }
 
-  /** One connection, to its end. @throws {KsiError | KsiUnreachableError} */
+  /** Opens one connection, and resolves at its end. @throws {KsiError | KsiUnreachableError} */
   connection(attached: () => void): Promise<InboxEnd> {
     const { connection, signal } = this.#options;
     const address = new URL(`${connection.url.replace(/^http/, 'ws')}/events`);
@@ -123,11 +124,11 @@ class InboxReader {
     send(socket, { op: 'ack', id: ATTACHMENT, seq: message.seq });
   }
 
-  /** What was acknowledged goes out first. */
+  /** Detaches, which lets pending acknowledgements go out, and terminates the connection if KSI does not answer. */
   #leave(socket: WebSocket): void {
     if (socket.readyState !== WebSocket.OPEN) return socket.terminate();
     send(socket, { op: 'detach', id: ATTACHMENT });
-    setTimeout(() => socket.terminate(), LEAVE_WITHIN_MS).unref();
+    setTimeout(() => socket.terminate(), LEAVE_TIMEOUT_MS).unref();
   }
 }
 

@@ -9,18 +9,18 @@ import { compositionFiles, profileFiles } from './move/export.js';
 import { importProfiles } from './move/import-records.js';
 import { filesBelow } from './move/json-file.js';
 
-/** Nothing tells of changes of profiles and compositions. */
-const LOOK_EVERY_MS = 60_000;
+/** There are no events for changes of profiles and compositions, so the bridge polls. */
+const POLL_MS = 60_000;
 
 interface Options {
   readonly ksi: Transport;
   readonly dir: WorkDir;
-  /** KSI's own folder of prompts, if it is known: components are copied from there. */
+  /** KSI's folder of prompts, if known. Components are copied from it. */
   readonly prompts: string | undefined;
   readonly log: Logger;
 }
 
-/** `agent_profiles/` and `prompts/` of the working folder: as KSI has them, and, by RELOAD, what people have changed there. */
+/** Copies KSI's profiles and prompts to `agent_profiles/` and `prompts/` of the working folder. RELOAD imports changed profiles from there. */
 export class KeptFiles {
   readonly #options: Options;
   readonly #mirror: Mirror;
@@ -34,7 +34,7 @@ export class KeptFiles {
 
   start(): void {
     void this.#keep();
-    this.#timer = setInterval(() => void this.#keep(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => void this.#keep(), POLL_MS);
     this.#timer.unref();
   }
 
@@ -43,21 +43,21 @@ export class KeptFiles {
     await this.#order.idle();
   }
 
-  /** Takes changed profiles over. @returns what was done, in words. */
+  /** Imports changed profiles. @returns sentences that say what was done */
   reread(): Promise<string> {
     return this.#order.do(async () => {
       const { ksi, dir } = this.#options;
-      const told: string[] = [];
+      const imported: string[] = [];
       const changed = async (path: string): Promise<boolean> => !(await this.#mirror.isOwn(path));
       for await (const { name, outcome, note } of importProfiles(ksi, dir, {
         dryRun: false,
         overwrite: true,
         only: changed,
       }))
-        if (outcome !== 'there') told.push(note === undefined ? name : `${name} (${note})`);
+        if (outcome !== 'there') imported.push(note === undefined ? name : `${name} (${note})`);
       await this.#write();
-      const profiles = told.length === 0 ? 'No profile has changed' : `Profiles taken over: ${told.join(', ')}`;
-      return `${profiles}. KSI reads compositions and components anew by itself.`;
+      const profiles = imported.length === 0 ? 'No profile has changed' : `Changed profiles: ${imported.join(', ')}`;
+      return `${profiles}. KSI reloads compositions and components by itself.`;
     });
   }
 
@@ -67,7 +67,7 @@ export class KeptFiles {
     } catch (error) {
       this.#options.log.warn(
         { err: error },
-        'profiles and compositions in the working folder could not be brought up to date',
+        'could not update profiles and compositions in the working folder; retrying',
       );
     }
   }

@@ -1,16 +1,16 @@
 const NEWLINE = 0x0a;
 
-/** What all connections hold of lines that are not complete yet. */
+/** Limits the memory for incomplete lines of all connections together. */
 export class LineMemory {
   readonly #most: number;
   #held = 0;
 
-  /** @param most bytes that all may hold together. */
+  /** @param most the limit, in bytes */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** @returns false when that would be too much; then nothing is taken. */
+  /** @returns false, and reserves nothing, if that would exceed the limit */
   take(bytes: number): boolean {
     if (this.#held + bytes > this.#most) return false;
     this.#held += bytes;
@@ -22,25 +22,25 @@ export class LineMemory {
   }
 }
 
-/** A line is longer than it may be, or all clients' together are. */
+/** A line, or the incomplete lines of all clients together, exceed their limit. */
 export class LineTooLongError extends Error {
   override readonly name = 'LineTooLongError';
 }
 
-/** Cuts what comes over a connection into lines. A line may be megabytes in thousands of chunks: they are joined once. */
+/** Splits a connection's input into lines. The chunks of a line are joined once, because there may be thousands. */
 export class Lines {
   readonly #mostBytes: number;
   readonly #memory: LineMemory;
   #parts: Buffer[] = [];
   #bytes = 0;
 
-  /** @param mostBytes of one line. */
+  /** @param mostBytes the limit of one line */
   constructor(mostBytes: number, memory: LineMemory) {
     this.#mostBytes = mostBytes;
     this.#memory = memory;
   }
 
-  /** @returns the lines that `chunk` completes, without their ends. @throws {LineTooLongError} */
+  /** @returns the lines that `chunk` completes, without their newlines @throws {LineTooLongError} */
   push(chunk: Buffer): Buffer[] {
     const complete: Buffer[] = [];
     let from = 0;
@@ -53,7 +53,7 @@ export class Lines {
     return complete;
   }
 
-  /** What came after the last complete line, which is forgotten with that. */
+  /** Removes and returns the input after the last complete line. */
   rest(): Buffer {
     const [first] = this.#parts;
     const line = this.#parts.length === 1 && first !== undefined ? first : Buffer.concat(this.#parts);
@@ -68,7 +68,7 @@ export class Lines {
     if (this.#bytes + part.length > this.#mostBytes)
       throw new LineTooLongError(`The line is longer than ${this.#mostBytes} bytes.`);
     if (!this.#memory.take(part.length))
-      throw new LineTooLongError('The bridge holds too many unfinished lines at the moment. Send it again later.');
+      throw new LineTooLongError('The bridge has too many incomplete lines in memory. Send the line again later.');
     this.#bytes += part.length;
     this.#parts.push(part);
   }

@@ -4,21 +4,21 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname, relative } from 'node:path';
 import { BridgeError } from './errors.js';
 
-/** Connections that may be open at once; further ones are closed unheard. */
+/** Further connections are closed at once. */
 const MOST_CONNECTIONS = 10_000;
-/** What every system takes as the address of a Unix socket. */
+/** In bytes; the smallest limit of the supported systems. */
 const LONGEST_ADDRESS = 103;
 
 /**
- * Listens on a Unix socket that its user alone may use (mode 0600), in a folder that is made if need be. What a dead bridge or daemon left there
- * is replaced; where one listens, or something else than a socket is, it is left alone.
- * @throws {BridgeError}
+ * Listens on a Unix socket that only its user may use (mode 0600). Creates the folder if necessary. Replaces a socket that a dead bridge or
+ * daemon left.
+ * @throws {BridgeError} if another process listens there, or the file is not a socket
  */
 export async function listen(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
   const address = addressOf(path);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await removeDead(path, address);
-  // A client that has said all it has to say may end its half and wait for the answer.
+  // A client may end its half of the connection and then wait for the answer.
   const server = createServer({ allowHalfOpen: true }, onConnection);
   server.maxConnections = MOST_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -27,10 +27,10 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
         error.code === 'EADDRINUSE' ? taken(path) : new BridgeError(`${path}: ${error.message}`, { cause: error }),
       ),
     );
-    // The socket is made within `listen`, so that nobody else may use it from the first moment on.
+    // `listen` creates the socket before it returns, so the socket has this mode from the start.
     const mask = process.umask(0o177);
     try {
-      // The queue of those that are not accepted yet is as long as the system lets it: a full one refuses at once.
+      // A full backlog refuses connections, so it is as long as possible.
       server.listen({ path: address, backlog: MOST_CONNECTIONS }, resolve);
     } finally {
       process.umask(mask);
@@ -39,13 +39,13 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
   return server;
 }
 
-/** The shorter of its two forms. */
+/** The shorter of the absolute and the relative path. @throws {BridgeError} if both are too long */
 function addressOf(path: string): string {
   const short = relative(process.cwd(), path);
   const address = Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
   if (Buffer.byteLength(address) <= LONGEST_ADDRESS) return address;
   throw new BridgeError(
-    `${path} is too long for a Unix socket (the system takes ${LONGEST_ADDRESS} bytes). Give --socket a shorter one, and clients the same by CLAUDE_DAEMON_SOCKET.`,
+    `${path} is longer than the ${LONGEST_ADDRESS} bytes that the system allows for a Unix socket. Set --socket to a shorter path, and CLAUDE_DAEMON_SOCKET of the clients to the same.`,
   );
 }
 
@@ -53,9 +53,9 @@ async function removeDead(path: string, address: string): Promise<void> {
   const found = await statOf(path);
   if (found === undefined) return;
   if (!found.isSocket())
-    throw new BridgeError(`${path} is there and no socket: move it away, or give another --socket.`);
+    throw new BridgeError(`${path} exists, but is not a socket. Move it, or use another --socket.`);
   if (await answers(address)) throw taken(path);
-  // Put aside first: what is removed must be what was found dead, not the socket that another bridge has made since.
+  // Rename before the removal: another bridge may have replaced the dead socket since.
   const aside = `${path}.${process.pid}`;
   await rename(path, aside);
   const moved = await lstat(aside);
@@ -77,10 +77,10 @@ async function statOf(path: string): Promise<Stats | undefined> {
 
 const taken = (path: string): BridgeError =>
   new BridgeError(
-    `Something listens on ${path} already: another bridge, or the old daemon. End it first, or give another --socket (beside a daemon: --upstream).`,
+    `Another bridge or the old daemon listens on ${path} already. End it, or use another --socket. To run next to the daemon, also use --upstream.`,
   );
 
-/** Whether somebody listens there. One too busy to take the connection does. */
+/** Whether a process listens at `address`. A process that is too busy to accept counts too. */
 function answers(address: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(address, () => {

@@ -1,5 +1,5 @@
 import { holdSignals } from '../process/hold-signals.js';
 
-/** The bridge process. Everything else is loaded after the signals are held. */
+/** Entry point of the bridge. It holds signals before it loads the rest. */
 holdSignals();
 await import('./process.js');

@@ -5,7 +5,7 @@ import { ksiAgentId, legacyAgentId } from './agent-ids.js';
 
 type Payload = Readonly<Record<string, unknown>>;
 
-/** A message as KSI shows it: in an inbox, or as an event's data. */
+/** A message in KSI, from an inbox or an event. */
 export interface ShownMessage {
   readonly message_id: string;
   readonly type: string;
@@ -22,9 +22,9 @@ const CONVERSATION = /^[A-Za-z0-9._-]{1,128}$/;
 const isAddressed = (type: string): boolean => (LEGACY_ADDRESSED as readonly string[]).includes(type);
 
 /**
- * What a client publishes, as KSI takes it: what KSI gives a meaning in fields of its own, where its form allows, all else in `payload`.
- * Of other types than those with an addressee, `to` is payload.
- * @throws {LegacyError} `INVALID_COMMAND`: `to` can't be an agent's id.
+ * Converts a published message to KSI's form. Fields that KSI knows move out of `payload` if their values are valid there. `to` moves only for
+ * types that have an addressee.
+ * @throws {LegacyError} `INVALID_COMMAND` if `to` cannot be an agent's id
  */
 export function messageOf(type: string, payload: Payload): MessageRequest {
   const { to, content, conversation_id: conversation, required_capabilities: required, ...rest } = payload;
@@ -46,10 +46,10 @@ export function messageOf(type: string, payload: Payload): MessageRequest {
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
 
-/** As it is pushed to clients and kept in message_bus.jsonl. `id`, `type`, `from` and `timestamp` are the bus's word, whatever the payload holds. */
+/** A message in the form that clients receive and message_bus.jsonl has. The payload cannot override `id`, `type`, `from` and `timestamp`. */
 export function pushed(message: ShownMessage): Record<string, unknown> {
   const { message_id: id, type, from, to, timestamp, content, conversation_id: conversation, payload = {} } = message;
-  // A message of another type to its sender itself is one that the sender subscribed to.
+  // For other types, the sender addressed the message to itself because it subscribes to the type (`publishOther`).
   const toOneself = to !== undefined && to === from && !isAddressed(type);
   return {
     id,
@@ -63,7 +63,7 @@ export function pushed(message: ShownMessage): Record<string, unknown> {
   };
 }
 
-/** A person's message is from the owner of the token; the daemon's own are known by their types. */
+/** A message without `from` is the daemon's if its type is, and otherwise a person's. */
 function senderOf({ from, type, owner }: ShownMessage): string {
   if (from !== undefined) return legacyAgentId(from);
   return LEGACY_DAEMON_TYPES.includes(type) ? LEGACY_DAEMON : owner;
@@ -74,5 +74,5 @@ const withoutEnvelope = (payload: Payload): Payload =>
   Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
 
 const TYPE = new RegExp(MESSAGE_TYPE_PATTERN);
-/** Whether a text can be a message's type in KSI: a token of a subject. */
+/** Whether KSI accepts a text as a message type, which is a token of a subject. */
 export const isMessageType = (text: string): boolean => TYPE.test(text);

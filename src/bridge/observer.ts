@@ -21,12 +21,12 @@ interface Options {
   readonly messageLog: MessageLog;
   readonly agents: BridgeAgents;
   readonly roster: Roster;
-  /** The process ids of agents that clients had spawned. */
+  /** The process ids of agents that clients spawned, by the agents' ids in KSI. */
   readonly spawned: ReadonlyMap<string, string>;
   readonly log: Logger;
 }
 
-/** Follows what happens to the owner's agents: every message goes into the log that clients read, and that an agent ended is told. */
+/** Follows the events of the owner's agents. Logs every message for clients, and announces each agent that ended. */
 export class Observer {
   readonly #options: Options;
   readonly #stopping = new AbortController();
@@ -36,7 +36,7 @@ export class Observer {
     this.#options = options;
   }
 
-  /** From where the last bridge left off; at first from now on. */
+  /** Continues where the last bridge stopped. The first bridge starts with the next event. */
   async start(): Promise<void> {
     const since = await this.#options.messageLog.open();
     this.#following = this.#follow(since);
@@ -55,7 +55,7 @@ export class Observer {
     for (let tries = 0; !signal.aborted; tries++) {
       try {
         for await (const message of client.events({ subjects: [MESSAGES, ENDS], since, signal })) {
-          if (isGap(message)) log.warn(message, 'messages are missing in message_bus.jsonl: KSI keeps them no more');
+          if (isGap(message)) log.warn(message, 'message_bus.jsonl lacks messages that KSI has deleted by retention');
           if (!isEvent(message)) continue;
           await this.#take(message);
           since = message.cursor;
@@ -63,7 +63,7 @@ export class Observer {
         }
       } catch (error) {
         if (signal.aborted) return;
-        log.warn({ err: error }, 'messages are not to be followed at the moment; trying again');
+        log.warn({ err: error }, 'could not follow the events; retrying');
         await pause(pauseBefore(tries), signal).catch(() => undefined);
       }
     }
@@ -77,7 +77,7 @@ export class Observer {
     await messageLog.append({ ...pushed(message), id: message.message_id }, event.cursor);
   }
 
-  /** Said by the daemon, to those who subscribed and are connected here; other bridges say it to theirs. */
+  /** Announces the end of an agent to the subscribers connected here. Other bridges announce it to theirs. */
   async #terminated(event: EventEnvelope): Promise<void> {
     const { messageLog, agents, roster, spawned } = this.#options;
     const id = String(event.data['agent_id']);
@@ -93,9 +93,9 @@ export class Observer {
       terminated_at: event.timestamp,
     };
     await messageLog.append(message, event.cursor);
-    const told: string[] = [];
+    const subscribers: string[] = [];
     for await (const { agent_id: id, subscriptions } of roster.all())
-      if (subscriptions.includes(TERMINATED)) told.push(legacyAgentId(id));
-    agents.push(told, `${JSON.stringify(message)}\n`);
+      if (subscriptions.includes(TERMINATED)) subscribers.push(legacyAgentId(id));
+    agents.push(subscribers, `${JSON.stringify(message)}\n`);
   }
 }

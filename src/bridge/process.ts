@@ -7,7 +7,10 @@ import { startProcess } from '../process/process-service.js';
 import { BridgeError } from './errors.js';
 import { startBridge } from './start.js';
 
-/** The bridge as a process of a cluster (`make up BRIDGE=1`). SIGTERM, SIGINT, SIGQUIT, the end of the supervisor's pipe and a client's SHUTDOWN end it. */
+/**
+ * The bridge as a process of a cluster (`make up BRIDGE=1`). It ends on SIGTERM, SIGINT or SIGQUIT, when the supervisor's pipe closes, and when a
+ * client sends SHUTDOWN.
+ */
 try {
   await main();
 } catch (error) {
@@ -38,7 +41,7 @@ async function main(): Promise<void> {
   });
   const stop = (): void => {
     bridge.stop().catch((error: unknown) => {
-      log.fatal({ err: error }, 'the shutdown failed');
+      log.fatal({ err: error }, 'the bridge could not stop cleanly');
       process.exit(1);
     });
   };

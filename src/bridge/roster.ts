@@ -4,39 +4,35 @@ import { KsiError } from '../client/errors.js';
 import type { Transport } from '../client/transport.js';
 import { ksiAgentId } from './agent-ids.js';
 import { listing } from '../client/listing.js';
+import { unlessMissing } from './errors.js';
 
 const PAGE = 500;
-const LOOK_MS = 20;
+const POLL_MS = 20;
 /** Well below the old clients' limit of 30 s for an answer. */
-const AWAY_WITHIN_MS = 10_000;
-/** How often a change of an agent is tried again that another one came before. */
+const AWAY_TIMEOUT_MS = 10_000;
+/** How often an update is retried after a concurrent one. */
 const MOST_CONFLICTS = 5;
 
-/** The agents that KSI knows, by the ids that old clients write. */
+/** KSI's agents by their ids in the old protocol. */
 export class Roster {
   readonly #ksi: Transport;
-  /** Known to be registered: whoever was once is not asked for again and again. */
+  /** Agents that were registered when last seen, which saves requests. */
   readonly #known = new Set<string>();
 
   constructor(ksi: Transport) {
     this.#ksi = ksi;
   }
 
-  /** @returns undefined when there is none. */
+  /** @returns undefined if there is no such agent */
   async find(legacyId: string, field = 'parameters.agent_id'): Promise<AgentShown | undefined> {
     const id = ksiAgentId(legacyId, field);
-    try {
-      const agent = await this.#ksi.call('agent', { id });
-      this.#known.add(id);
-      return agent;
-    } catch (error) {
-      this.#known.delete(id);
-      if (error instanceof KsiError && error.status === 404) return undefined;
-      throw error;
-    }
+    this.#known.delete(id);
+    const agent = await unlessMissing(this.#ksi.call('agent', { id }));
+    if (agent !== undefined) this.#known.add(id);
+    return agent;
   }
 
-  /** Registers an agent that is not known: the old daemon took and kept messages from and for any. */
+  /** Registers an unknown agent, because the old daemon accepted messages from and for any. @returns the id in KSI */
   async ensure(legacyId: string, field?: string): Promise<string> {
     const id = ksiAgentId(legacyId, field ?? 'parameters.agent_id');
     if (this.#known.has(id)) return id;
@@ -45,7 +41,7 @@ export class Roster {
     return id;
   }
 
-  /** What is believed may be wrong: they may have been removed. */
+  /** Makes `ensure` check these agents again, because they may have been removed. */
   forget(...ids: readonly (string | undefined)[]): void {
     for (const id of ids) if (id !== undefined) this.#known.delete(id);
   }
@@ -58,10 +54,10 @@ export class Roster {
     return this.#subscriptions(legacyId, () => []);
   }
 
-  /** Resolves when KSI shows the agent as not connected, or after 10 s: another bridge may have connected it again. */
+  /** Resolves when KSI shows the agent as disconnected, or after 10 s, because another bridge may have connected it again. */
   async untilAway(legacyId: string): Promise<void> {
-    const deadline = performance.now() + AWAY_WITHIN_MS;
-    while ((await this.find(legacyId))?.connected === true && performance.now() < deadline) await sleep(LOOK_MS);
+    const deadline = performance.now() + AWAY_TIMEOUT_MS;
+    while ((await this.find(legacyId))?.connected === true && performance.now() < deadline) await sleep(POLL_MS);
   }
 
   async *all(): AsyncGenerator<AgentShown> {

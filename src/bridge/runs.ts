@@ -4,18 +4,19 @@ import type { Task } from '../../contracts/tasks/task.js';
 import { SESSION_NAMESPACE } from '../../contracts/wire/names.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import type { KsiApi } from '../client/api.js';
-import { isPassing, pause, pauseBefore } from '../client/backoff.js';
-import { KsiError, KsiTaskError, KsiUnreachableError } from '../client/errors.js';
+import { pause, pauseBefore } from '../client/backoff.js';
+import { KsiError, KsiTaskError } from '../client/errors.js';
+import { isTransient } from './errors.js';
 import type { RunJournal, PendingRun } from './files/run-journal.js';
 import type { SessionLog } from './files/session-log.js';
 import { systemClock, timestampOf } from '../clock.js';
 
-/** What a client asks for. */
+/** A client's request for a run. */
 export interface AskedRun {
   readonly prompt: string;
   readonly sessionId: string | undefined;
   readonly model: string;
-  /** As the client wrote it. */
+  /** In the old protocol. */
   readonly agentId: string | undefined;
   readonly tools: boolean;
   readonly announce: boolean;
@@ -23,21 +24,21 @@ export interface AskedRun {
 
 export interface StartedRun {
   readonly pending: PendingRun;
-  /** Resolves with the ended task. Rejects when the bridge stops before that. */
+  /** Resolves with the ended task. Rejects if the bridge stops first. */
   readonly ended: Promise<Task>;
 }
 
-/** Tells an agent that its run has ended. */
+/** Sends an agent a message that its run has ended. */
 export type Announce = (run: PendingRun, task: Task, messageId: string, signal: AbortSignal) => Promise<void>;
 
-/** Metadata of the tasks that clients of a bridge asked for: `GET /tasks?metadata=legacy_agent:ID`. */
+/** Name of the metadata field with the agent, for `GET /tasks?metadata=legacy_agent:ID`. */
 export const AGENT_METADATA = 'legacy_agent';
-/** A value of metadata may be as long. */
+/** KSI's limit for a metadata value. */
 const MOST_METADATA_CHARS = 256;
 
 interface RunsOptions {
   readonly client: KsiApi;
-  /** Rules of what Claude may use where a client enables tools. */
+  /** The tool rules that a client can enable. */
   readonly tools: readonly string[];
   readonly journal: RunJournal;
   readonly sessionLog: SessionLog;
@@ -45,7 +46,7 @@ interface RunsOptions {
   readonly log: Logger;
 }
 
-/** The runs that clients asked for, from their acceptance until their end is told: in the logs that clients read, and to their agents. */
+/** Follows the runs that clients requested. Logs the end of each and announces it to the agent. */
 export class Runs {
   readonly #options: RunsOptions;
   readonly #stopping = new AbortController();
@@ -55,17 +56,17 @@ export class Runs {
     this.#options = options;
   }
 
-  /** Takes up those that were pending when the last bridge ended. */
+  /** Follows the runs that were pending when the last bridge ended. */
   async resume(): Promise<void> {
     const { journal, log } = this.#options;
     const pending = await journal.pending((file, error) =>
-      log.error({ err: error, file }, 'a pending run is not readable'),
+      log.error({ err: error, file }, 'could not read a pending run; its end will not be announced'),
     );
     for (const run of pending) void this.#follow(run, true);
-    if (pending.length > 0) log.info({ runs: pending.length }, 'runs of before are followed on');
+    if (pending.length > 0) log.info({ runs: pending.length }, 'following the runs that the last bridge left');
   }
 
-  /** @returns once the task is stored. @throws {KsiError | KsiUnreachableError} it was not taken. */
+  /** Resolves when the task is stored. @throws {KsiError | KsiUnreachableError} if KSI does not accept it */
   async start(asked: AskedRun): Promise<StartedRun> {
     const { client, journal } = this.#options;
     const asked_at = timestampOf(systemClock);
@@ -84,12 +85,12 @@ export class Runs {
     return { pending, ended: this.#follow(pending) };
   }
 
-  /** What is known here of a task beside what KSI knows. */
+  /** The pending run of a task, if this bridge follows it. */
   known(taskId: string): PendingRun | undefined {
     return this.#following.get(taskId)?.run;
   }
 
-  /** Leaves what has not ended to the next bridge. */
+  /** Leaves the pending runs to the next bridge. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the bridge stops'));
     await Promise.allSettled([...this.#following.values()].map(({ done }) => done));
@@ -108,24 +109,24 @@ export class Runs {
     };
   }
 
-  /** @param isOld the last bridge may have told some of its end. */
+  /** @param isOld whether the last bridge may already have logged or announced the end */
   #follow(run: PendingRun, isOld = false): Promise<Task> {
     const ended = this.#ended(run);
     const done = ended.then(async (task) => {
-      await this.#tell(run, task, isOld);
+      await this.#report(run, task, isOld);
       return task;
     });
     this.#following.set(run.task_id, { run, done });
     void done
       .catch((error: unknown) => {
         if (!this.#stopping.signal.aborted)
-          this.#options.log.error({ err: error, task_id: run.task_id }, 'a run is not followed any more');
+          this.#options.log.error({ err: error, task_id: run.task_id }, 'could not follow a run to its end');
       })
       .finally(() => this.#following.delete(run.task_id));
     return done;
   }
 
-  /** However long it takes, and whoever is away in between. */
+  /** Waits for the outcome without a time limit, and through outages. */
   async #ended(run: PendingRun): Promise<Task> {
     const { client, log } = this.#options;
     const { signal } = this.#stopping;
@@ -136,20 +137,20 @@ export class Runs {
         signal.throwIfAborted();
         if (error instanceof KsiTaskError) return error.task;
         if (error instanceof KsiError && error.code === 'not_found') return deleted(run);
-        if (!mayPass(error)) throw error;
-        log.warn({ err: error, task_id: run.task_id }, 'the outcome of a run is not to be had; trying again');
+        if (!isTransient(error)) throw error;
+        log.warn({ err: error, task_id: run.task_id }, 'could not wait for the outcome of a run; retrying');
         await pause(pauseBefore(tries), signal);
       }
     }
   }
 
-  async #tell(run: PendingRun, task: Task, isOld: boolean): Promise<void> {
+  async #report(run: PendingRun, task: Task, isOld: boolean): Promise<void> {
     const { journal, announce, log } = this.#options;
     try {
       await this.#log(run, task, isOld);
     } catch (error) {
-      // A full disk must not keep the answer from its agent.
-      log.error({ err: error, task_id: run.task_id }, 'the session log could not be written');
+      // A full disk must not delay the agent's message.
+      log.error({ err: error, task_id: run.task_id }, 'could not write the session log');
     }
     if (run.announce)
       await announce(run, task, uuidv5(`PROCESS_COMPLETE/${run.task_id}`, SESSION_NAMESPACE), this.#stopping.signal);
@@ -171,10 +172,7 @@ export class Runs {
   }
 }
 
-const mayPass = (error: unknown): boolean =>
-  error instanceof KsiUnreachableError || (error instanceof KsiError && isPassing(error));
-
-/** Somebody deleted it, before or after its end. */
+/** Stands in for a task that was deleted, before or after its end. */
 const deleted = (run: PendingRun): Task => ({
   task_id: run.task_id,
   session_id: run.session_id,
@@ -188,7 +186,7 @@ const deleted = (run: PendingRun): Task => ({
   reason: 'deleted',
 });
 
-/** What a synchronous SPAWN answers: Claude's own result object, or why there is none. */
+/** The answer to a synchronous SPAWN: Claude's result object, or an object with `error`. */
 export function resultOf(task: Task): Record<string, unknown> {
   const { status, output = {}, error, reason, session_id } = task;
   if (status === 'completed') return { session_id, ...output };

@@ -27,37 +27,37 @@ import { Runs } from './runs.js';
 import { forwarded, strays, Upstream } from './upstream.js';
 import { systemClock, timestampOf } from '../clock.js';
 
-/** A whole prompt of 4,000,000 characters as JSON, however it is escaped. */
+/** Enough for a prompt of 4,000,000 characters, even if each is escaped. */
 const MOST_LINE_BYTES = 64 << 20;
-/** Of lines that are not complete, of all clients together. */
+/** For incomplete lines of all clients together. */
 const MOST_UNFINISHED_BYTES = 256 << 20;
-const CLOSE_WITHIN_MS = 2_000;
+const CLOSE_TIMEOUT_MS = 2_000;
 const STATS_EVERY_MS = 10 * 60_000;
 
 export interface BridgeOptions {
-  /** The cluster, and the token whose owner's all is that clients make. */
+  /** The cluster, and the token. Its owner owns everything that clients create. */
   readonly connection: KsiClientOptions;
   /** The old daemon's working folder, or one like it. */
   readonly dir: string;
   /** Default: `sockets/claude_daemon.sock` in `dir`. */
   readonly socket?: string | undefined;
   readonly upstream?: { readonly path: string; readonly forward: string } | undefined;
-  /** KSI's own folder of prompts (KSI_PROMPTS), if this machine has it. */
+  /** KSI's folder of prompts (KSI_PROMPTS), if this machine has it. */
   readonly prompts: string | undefined;
-  /** What Claude may use where clients enable tools. */
+  /** The tool rules that clients can enable. */
   readonly tools: readonly string[];
   readonly log: Logger;
 }
 
 export interface Bridge {
   readonly socket: string;
-  /** Resolves when it has ended, by `stop` or a client's SHUTDOWN. */
+  /** Resolves when the bridge has ended, after `stop` or a client's SHUTDOWN. */
   readonly ended: Promise<void>;
   /** Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Starts the bridge and resolves when clients may connect. @throws {BridgeError} */
+/** Starts the bridge. Resolves when it listens for clients. @throws {BridgeError} */
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const { log, tools } = options;
   const dir = workDir(resolve(options.dir));
@@ -99,7 +99,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     began: performance.now(),
     log,
     reread: () => keptFiles.reread(),
-    shutDown: () => void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge did not end in order')),
+    shutDown: () =>
+      void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge could not stop cleanly')),
   };
   const dispatcher = new Dispatcher(context, upstream);
   const memory = new LineMemory(MOST_UNFINISHED_BYTES);
@@ -109,7 +110,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     links.add(link);
     connection.once('close', () => links.delete(link));
   });
-  const stats = setInterval(() => log.info({ stats: counters.line() }, 'served so far'), STATS_EVERY_MS);
+  const stats = setInterval(() => log.info({ stats: counters.line() }, 'commands served so far'), STATS_EVERY_MS);
   stats.unref();
   let ended: () => void = () => undefined;
   const whenEnded = new Promise<void>((resolve) => (ended = resolve));
@@ -121,12 +122,12 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     await observer.stop();
     await keptFiles.stop();
     for (const link of links) link.close();
-    // A client that reads nothing holds nobody up.
-    const forced = setTimeout(() => links.forEach((link) => link.destroy()), CLOSE_WITHIN_MS);
+    // A client that does not read must not delay the end.
+    const forced = setTimeout(() => links.forEach((link) => link.destroy()), CLOSE_TIMEOUT_MS);
     await closed;
     clearTimeout(forced);
     await client.close();
-    log.info({ stats: counters.line() }, 'the bridge has ended');
+    log.info({ stats: counters.line() }, 'the bridge has stopped');
     ended();
   };
   keptFiles.start();
@@ -143,24 +144,25 @@ function upstreamOf({ upstream, log }: BridgeOptions, socket: string): Upstream 
   if (upstream === undefined) return undefined;
   const path = resolve(upstream.path);
   if (path === socket)
-    throw new BridgeError(`--upstream and --socket are the same, ${path}: the bridge would speak with itself.`);
+    throw new BridgeError(
+      `--upstream and --socket are both ${path}, so the bridge would connect to itself. Use another --socket.`,
+    );
   const choice = forwarded(upstream.forward);
-  const apart = strays(choice);
-  if (apart.length > 0)
+  const commands = strays(choice);
+  if (commands.length > 0)
     log.warn(
-      { commands: apart },
-      'these commands of the message bus are served at another place than AGENT_CONNECTION: forward all four, or none',
+      { commands },
+      'AGENT_CONNECTION and these commands of the message bus go to different sides, so messages will be missed; forward all of them, or none',
     );
   return new Upstream(path, choice);
 }
 
-/** Two bridges that write the same files would each write every line. */
+/** Locks the folder: two bridges that write the same logs would write every line twice. */
 function claim(folder: string): void {
   const me = identify(process.pid);
-  if (me === undefined) throw new BridgeError('This system does not tell when a process was started.');
+  if (me === undefined)
+    throw new BridgeError('The bridge cannot run on this system, because it does not report when a process started.');
   const holder = lockFolder(join(folder, 'bridge.claim'), me);
   if (holder !== undefined)
-    throw new BridgeError(
-      `Another bridge (process ${holder.pid}) works in this folder. End it first, or give another --dir.`,
-    );
+    throw new BridgeError(`Another bridge (process ${holder.pid}) uses this folder. End it, or use another --dir.`);
 }

@@ -8,11 +8,12 @@ import {
 import type { ClientLink } from './client-link.js';
 import { BridgeError, LegacyError } from './errors.js';
 
-/** What must not go to the old daemon just because all does. */
+/** Commands that `all` does not include: they end or restart the daemon. */
 const NAMED_ONLY: readonly LegacyCommand[] = ['SHUTDOWN', 'RELOAD_DAEMON'];
 
 /**
- * Which commands go to the old daemon. @param choice `SPAWN,GET_AGENTS`; `all` (but those that end or restart the daemon); `all,-SPAWN`.
+ * The commands that go to the old daemon.
+ * @param choice such as `SPAWN,GET_AGENTS`, `all` (except those that end or restart the daemon) or `all,-SPAWN`
  * @throws {BridgeError}
  */
 export function forwarded(choice: string): ReadonlySet<string> {
@@ -23,14 +24,14 @@ export function forwarded(choice: string): ReadonlySet<string> {
     if (item === 'all') for (const each of LEGACY_COMMAND_NAMES) if (!NAMED_ONLY.includes(each)) chosen.add(each);
     if (item === 'all') continue;
     if (!isLegacyCommand(name))
-      throw new BridgeError(`--forward: ${JSON.stringify(name)} is no command. There are all, ${LEGACY_COMMAND_NAMES.join(', ')}.`); // prettier-ignore
+      throw new BridgeError(`--forward: ${JSON.stringify(name)} is not a command. Use all, ${LEGACY_COMMAND_NAMES.join(', ')}.`); // prettier-ignore
     if (item.startsWith('-')) chosen.delete(name);
     else chosen.add(name);
   }
   return chosen;
 }
 
-/** The commands of the message bus that are served at another place than AGENT_CONNECTION: an agent would be connected where nobody publishes. */
+/** The message-bus commands that are served by another side than AGENT_CONNECTION. An agent would connect where no messages are published. */
 export function strays(choice: ReadonlySet<string>): string[] {
   const bus = LEGACY_COMMAND_NAMES.filter((name) => LEGACY_COMMANDS[name].type === 'message_bus');
   const where = choice.has('AGENT_CONNECTION');
@@ -40,7 +41,7 @@ export function strays(choice: ReadonlySet<string>): string[] {
 const NEWLINE = 0x0a;
 const END_OF_LINE = Buffer.from([NEWLINE]);
 
-/** The old daemon's socket. */
+/** A client of the old daemon. */
 export class Upstream {
   readonly path: string;
   readonly #choice: ReadonlySet<string>;
@@ -55,21 +56,22 @@ export class Upstream {
     return command !== undefined && this.#choice.has(command);
   }
 
-  /** Whether an agent is connected to the old daemon over this connection. */
+  /** Whether an agent is connected to the old daemon over `link`. */
   keeps(link: ClientLink): boolean {
     return this.#kept.get(link)?.writable === true;
   }
 
   /**
-   * Passes a line on as it is, and its answer back, however long that takes.
-   * @param options.keep it connects an agent: the client's connection and one to the daemon are one from then on.
-   * @returns whether the daemon answered with an error. @throws {LegacyError} it did not answer.
+   * Forwards a line unchanged, and sends the answer back, without a time limit.
+   * @param options.keep the line connects an agent, so everything that the daemon sends from then on goes to `link`
+   * @returns whether the daemon answered with an error
+   * @throws {LegacyError} if the daemon does not answer
    */
   async pass(line: Buffer, link: ClientLink, options: { command: LegacyCommand; keep: boolean }): Promise<boolean> {
     const { command, keep } = options;
     const kept = this.#kept.get(link);
     if (kept?.writable === true) {
-      // Its answer comes back among what is pushed.
+      // The answer comes back with the pushed lines.
       kept.write(Buffer.concat([line, END_OF_LINE]));
       return false;
     }
@@ -82,13 +84,13 @@ export class Upstream {
     return isError(answer);
   }
 
-  /** What the daemon says goes to the client, as fast as that reads. */
+  /** Pipes the daemon's output to the client with back-pressure. */
   #keep(socket: Socket, link: ClientLink): void {
     this.#kept.set(link, socket);
     link.onGone(() => socket.destroy());
     socket.on('data', (part) => {
       socket.pause();
-      void link.send(part).then((there) => (there ? socket.resume() : socket.destroy()));
+      void link.send(part).then((sent) => (sent ? socket.resume() : socket.destroy()));
     });
     socket.on('close', () => link.close());
     socket.resume();
@@ -99,12 +101,12 @@ export class Upstream {
     return new Promise((resolve, reject) => {
       const socket = connect(this.path);
       socket.once('connect', () => resolve(socket));
-      // After that an error is followed by `close`, which is what counts.
+      // Once connected, `close` follows each error and is handled elsewhere.
       socket.on('error', (error) => reject(this.#noAnswer(command, error)));
     });
   }
 
-  /** With its end, and what came with it. Leaves the socket paused. */
+  /** Reads up to the first newline, and whatever came with it. Leaves the socket paused. */
   #firstLine(socket: Socket, command: LegacyCommand): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
@@ -125,13 +127,13 @@ export class Upstream {
     const why = cause === undefined ? 'it closed the connection' : cause.message;
     return new LegacyError(
       `${command}_FAILED`,
-      `The old daemon at ${this.path}, to which ${command} goes, gave no answer: ${why}. Start it again, or take ${command} out of --forward.`,
+      `The bridge forwards ${command} to the old daemon at ${this.path}, which did not answer: ${why}. Start the daemon again, or remove ${command} from --forward.`,
       cause,
     );
   }
 }
 
-/** An answer that can't be read is none of ours to judge. */
+/** @returns false if the answer is not JSON */
 function isError(answer: Buffer): boolean {
   try {
     const { status } = JSON.parse(answer.toString('utf8').split('\n', 1)[0] ?? '') as { status?: unknown };

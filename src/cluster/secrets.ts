@@ -33,7 +33,7 @@ export async function ensureToken(paths: ClusterPaths): Promise<void> {
   await writeOnce(paths.token, () => randomBytes(32).toString('base64url'));
 }
 
-/** Creates, unless it exists, the secret of the connections between nats-servers. Whoever has it can read and write everything. */
+/** Creates, unless it exists, the secret of the connections between nats-servers. A program that has it can read and write everything. */
 export const ensureRouteSecret = (paths: ClusterPaths): Promise<string> =>
   writeOnce(join(paths.nats, 'route.secret'), () => randomBytes(32).toString('base64url'));
 

@@ -78,7 +78,7 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
     const { code, output } = await bash('npx ksi import --claude-dir claude old', home, env);
     assert.equal(code, 1);
     assert.match(output, /^failed +profile +broken +Unexpected end of JSON input$/m);
-    assert.match(output, /^kept +shared +plan +KSI has another/m);
+    assert.match(output, /^kept +shared +plan +KSI has a different one/m);
     assert.match(output, new RegExp(`^there +session +${OF_ITS_LOG}$`, 'm'));
   });
 

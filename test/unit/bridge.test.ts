@@ -139,7 +139,7 @@ describe('bridge: what goes to an old daemon', () => {
       ['SPAWN', 'RELOAD_DAEMON', 'SHUTDOWN'],
     );
     assert.ok(forwarded('all,SHUTDOWN').has('SHUTDOWN'));
-    assert.throws(() => forwarded('SPAWNN'), /"SPAWNN" is no command/);
+    assert.throws(() => forwarded('SPAWNN'), /"SPAWNN" is not a command/);
     assert.deepEqual(strays(forwarded('all')), []);
     assert.deepEqual(strays(forwarded('PUBLISH')), ['PUBLISH']);
   });

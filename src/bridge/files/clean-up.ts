@@ -6,7 +6,7 @@ import type { WorkDir } from './work-dir.js';
 const KINDS = ['logs', 'sessions', 'sockets'] as const;
 const SESSION_LOG = new RegExp(`${UUID_PATTERN.slice(0, -1)}\\.jsonl$`);
 
-/** CLEANUP. @returns what was done, in words. */
+/** Serves CLEANUP. @returns a sentence that says what was done */
 export async function cleanUp(kind: string, dir: WorkDir, socket: string): Promise<string> {
   switch (kind) {
     case 'logs':
@@ -18,22 +18,22 @@ export async function cleanUp(kind: string, dir: WorkDir, socket: string): Promi
     case 'all':
       return [await logs(dir), await sessions(dir), await sockets(dir, socket)].join('; ');
     default:
-      return `Unknown cleanup type ${JSON.stringify(kind)}. Valid ones: ${[...KINDS, 'all'].join(', ')}`;
+      return `Unknown cleanup type ${JSON.stringify(kind)}. Use one of ${[...KINDS, 'all'].join(', ')}`;
   }
 }
 
-/** Session logs; the message bus's goes on. */
+/** Removes session logs, but not the log of the message bus. */
 async function logs({ logs: folder }: WorkDir): Promise<string> {
   return `Removed ${await removeAll(folder, (name) => SESSION_LOG.test(name) || name === 'latest.jsonl')} log files`;
 }
 
-/** Which session was the last; KSI keeps the sessions themselves. */
+/** Forgets which session was the last. KSI keeps the sessions themselves. */
 async function sessions({ sockets: folder }: WorkDir): Promise<string> {
   const count = await removeAll(folder, (name) => name === 'last_session_id');
   return `Forgot ${count === 0 ? 'no' : 'the last'} session; KSI keeps its sessions (ksi sessions)`;
 }
 
-/** All of the folder but the socket that this bridge listens on, and what others may listen on. */
+/** Removes all files except this bridge's socket and any other sockets. */
 async function sockets({ sockets: folder }: WorkDir, socket: string): Promise<string> {
   const own = dirname(socket) === folder ? basename(socket) : undefined;
   const count = await removeAll(
@@ -43,7 +43,7 @@ async function sockets({ sockets: folder }: WorkDir, socket: string): Promise<st
   return `Removed ${count} socket files`;
 }
 
-/** Files only: folders are none of what the daemon wrote there. */
+/** Removes files only: the old daemon created no folders there. */
 async function removeAll(folder: string, matches: (name: string) => boolean): Promise<number> {
   const found = (await readdir(folder, { withFileTypes: true })).filter(
     (entry) => !entry.isDirectory() && matches(entry.name),

@@ -1,4 +1,4 @@
-/** Does what it is given one after another. One that fails is told to its caller, and the next goes on. */
+/** Runs actions one after another. An action that fails rejects only for its caller. */
 export class InOrder {
   #last: Promise<unknown> = Promise.resolve();
 
@@ -8,7 +8,7 @@ export class InOrder {
     return done;
   }
 
-  /** All that was given so far is done. */
+  /** Resolves when all actions so far have ended. */
   async idle(): Promise<void> {
     await this.#last;
   }

@@ -1,16 +1,17 @@
-import { appendFile, open, readFile } from 'node:fs/promises';
+import { appendFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bytesOf } from '../move/json-file.js';
 import { replaceFile } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 
-/** How much of the log's end is looked at for what was written before a crash. */
+/** The end of the log that is read at the start, to recognise messages written after the stored cursor. */
 const TAIL_BYTES = 1 << 20;
-/** The cursor is kept after so many bytes of messages; those after it are known by their ids in the log's end. */
+/** The cursor is stored after this many bytes, so that the messages after it are in the log's end. */
 const KEEP_EVERY_BYTES = TAIL_BYTES / 4;
-/** What the old daemon remembered at the most: `history_size`. */
+/** The old daemon's limit of `history_size`. */
 const MOST_HISTORY = 1000;
 
-/** `claude_logs/message_bus.jsonl`: every message, in order, once; and up to where in KSI's events that is. */
+/** `claude_logs/message_bus.jsonl`: each message once and in order, with the cursor of the last one. */
 export class MessageLog {
   readonly #file: string;
   readonly #cursorFile: string;
@@ -24,11 +25,11 @@ export class MessageLog {
     this.#cursorFile = join(dir.own, 'message_bus.cursor');
   }
 
-  /** @returns the cursor of what was written last; undefined: nothing was. */
+  /** @returns the stored cursor, or undefined if there is none */
   async open(): Promise<string | undefined> {
-    this.#cursor = await textOf(this.#cursorFile);
+    this.#cursor = (await bytesOf(this.#cursorFile))?.toString('utf8').trim();
     const lines = await tailOf(this.#file);
-    // Half a line, of a crash or a full disk, must not take the next one with it.
+    // A crash or a full disk may have left a partial line. End it, so that the next line stays intact.
     if ((lines.at(-1) ?? '') !== '') await appendFile(this.#file, '\n');
     const ids = lines.flatMap((line) => /^\{"id":"([^"]+)"/.exec(line)?.[1] ?? []);
     this.#seen = new Set(ids);
@@ -40,7 +41,7 @@ export class MessageLog {
     return this.#size;
   }
 
-  /** @param message with its `id` first. */
+  /** @param message its first field must be `id` */
   async append(message: Readonly<Record<string, unknown>> & { readonly id: string }, cursor: string): Promise<void> {
     this.#cursor = cursor;
     if (this.#seen.has(message.id)) return;
@@ -51,7 +52,7 @@ export class MessageLog {
     if (this.#sinceKept >= KEEP_EVERY_BYTES) await this.keep();
   }
 
-  /** Writes the cursor down. */
+  /** Stores the cursor. */
   async keep(): Promise<void> {
     if (this.#cursor === undefined) return;
     this.#sinceKept = 0;
@@ -59,16 +60,7 @@ export class MessageLog {
   }
 }
 
-async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** The last whole lines. */
+/** The last lines. Those before the tail, and a line that starts before it, are left out. */
 async function tailOf(path: string): Promise<string[]> {
   let file;
   try {

@@ -5,10 +5,7 @@ import { bytesOf } from '../move/json-file.js';
 import { replaceFile } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 
-/**
- * Files of KSI's in the working folder, for clients that read them: written when KSI's change, and left alone from when somebody else
- * has changed them.
- */
+/** Copies KSI's files into the working folder for clients that read them. A copy that someone else has changed is left alone. */
 export class Mirror {
   readonly #dir: WorkDir;
   readonly #notes: string;
@@ -19,13 +16,13 @@ export class Mirror {
     this.#notes = join(dir.own, 'mirror.json');
   }
 
-  /** @returns whether the file is KSI's now. */
+  /** @returns false if someone else has changed the file, which is then left as it is */
   async put(path: string, content: string): Promise<boolean> {
     const written = await this.#known();
     const key = relative(this.#dir.root, path);
-    const there = await bytesOf(path);
-    if (there?.equals(Buffer.from(content)) === true) return true;
-    if (there !== undefined && written[key] !== digest(there)) return false;
+    const present = await bytesOf(path);
+    if (present?.equals(Buffer.from(content)) === true) return true;
+    if (present !== undefined && written[key] !== digest(present)) return false;
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await replaceFile(path, content);
     written[key] = digest(content);
@@ -33,10 +30,10 @@ export class Mirror {
     return true;
   }
 
-  /** Whether a file is as it was written here: nobody has said anything new by it. */
+  /** Whether a file is unchanged since this class wrote it. */
   async isOwn(path: string): Promise<boolean> {
-    const there = await bytesOf(path);
-    return there !== undefined && (await this.#known())[relative(this.#dir.root, path)] === digest(there);
+    const present = await bytesOf(path);
+    return present !== undefined && (await this.#known())[relative(this.#dir.root, path)] === digest(present);
   }
 
   async #known(): Promise<Record<string, string>> {

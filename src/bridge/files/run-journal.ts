@@ -3,22 +3,22 @@ import { join } from 'node:path';
 import { replaceFile } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 
-/** A run that clients asked for, and that has not been told of to its end. */
+/** A run that a client requested and whose end is not yet logged and announced. */
 export interface PendingRun {
   readonly task_id: string;
   readonly session_id: string;
-  /** A cursor from before its first event. */
+  /** A cursor before the task's first event. */
   readonly since: string;
   readonly prompt: string;
   readonly asked_at: string;
   readonly model?: string | undefined;
-  /** As the client wrote it. */
+  /** In the old protocol. */
   readonly agent_id?: string | undefined;
-  /** Whether its end is to be told to the agent: nobody waits for it. */
+  /** Whether the agent gets a PROCESS_COMPLETE. */
   readonly announce: boolean;
 }
 
-/** One file a run, so that a bridge that starts again tells what ended while it was away. */
+/** One file for each pending run, so that a restarted bridge reports the runs that ended meanwhile. */
 export class RunJournal {
   readonly #folder: string;
 
@@ -34,7 +34,7 @@ export class RunJournal {
     return rm(this.#file(taskId), { force: true });
   }
 
-  /** Those of before. What can't be read (a full disk, once) is given to `unreadable` and left where it is. */
+  /** The runs that the last bridge left. A file that cannot be read, perhaps because the disk was full, stays and is passed to `unreadable`. */
   async pending(unreadable: (file: string, error: unknown) => void): Promise<PendingRun[]> {
     const runs: PendingRun[] = [];
     for (const name of (await readdir(this.#folder)).filter((file) => file.endsWith('.json'))) {

@@ -6,13 +6,13 @@ import { InOrder } from './in-order.js';
 import { replaceFile, replaceLink } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 
-/** A run that has ended, as the logs tell it. */
+/** An ended run, as the logs show it. */
 export interface LoggedRun {
   readonly sessionId: string;
   readonly prompt: string;
   readonly askedAt: string;
   readonly endedAt: string;
-  /** Claude's result object, or `{error}`. */
+  /** Claude's result object, or an object with `error`. */
   readonly result: Readonly<Record<string, unknown>>;
   readonly processId: string;
   readonly agentId?: string | undefined;
@@ -29,7 +29,7 @@ export class SessionLog {
     this.#dir = dir;
   }
 
-  /** Both lines of a run at once, so that those of two runs of a session never mix. */
+  /** Appends both lines of a run at once, so that those of two runs never mix. */
   append(run: LoggedRun): Promise<void> {
     const file = this.#file(run.sessionId);
     const of = { process_id: run.processId, ...(run.agentId === undefined ? {} : { agent_id: run.agentId }) };
@@ -44,21 +44,21 @@ export class SessionLog {
     });
   }
 
-  /** Whether a run is in it, as of before a crash; half a line that this left takes no other with it. */
+  /** Whether the log has a run, perhaps from before a crash. Also ends a partial line, so that the next one stays intact. */
   has({ sessionId, processId }: Pick<LoggedRun, 'sessionId' | 'processId'>): Promise<boolean> {
     const file = this.#file(sessionId);
     return this.#order.do(async () => {
       const text = (await bytesOf(file))?.toString('utf8') ?? '';
       const lines = text.split('\n');
       if (lines.pop() !== '') await appendFile(file, '\n');
-      // What was said is a text within a line, where these quotes are escaped.
+      // A prompt or answer cannot match, because quotes within it are escaped.
       const id = `"process_id":${JSON.stringify(processId)}`;
       return lines.some((line) => line.includes('"type":"claude"') && line.includes(id));
     });
   }
 
   #file(sessionId: string): string {
-    if (!SESSION.test(sessionId)) throw new Error(`${sessionId} is no session's id`);
+    if (!SESSION.test(sessionId)) throw new Error(`${sessionId} is not a session id`);
     return join(this.#dir.logs, `${sessionId}.jsonl`);
   }
 

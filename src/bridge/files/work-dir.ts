@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The old daemon's working folder: where clients find what. */
+/** The old daemon's working folder. */
 export interface WorkDir {
   readonly root: string;
   readonly logs: string;
@@ -9,7 +9,7 @@ export interface WorkDir {
   readonly profiles: string;
   readonly prompts: string;
   readonly sharedState: string;
-  /** What the bridge itself must not forget; clients know nothing of it. */
+  /** The bridge's own state, which clients do not read. */
   readonly own: string;
 }
 
@@ -25,7 +25,7 @@ export function workDir(root: string): WorkDir {
   };
 }
 
-/** The folders that the old daemon made at its start. */
+/** Creates the folders that the old daemon created at its start. */
 export async function makeWorkDir(dir: WorkDir): Promise<void> {
   for (const folder of [dir.root, dir.logs, dir.sockets, dir.profiles, dir.own, join(dir.own, 'runs')])
     await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -4,6 +4,7 @@ import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
 import { isEvent } from '../../client/event-message.js';
+import { defined } from '../../defined.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
 import { given, type Handler } from './handler.js';
@@ -31,17 +32,19 @@ const shown = ({ role, capabilities, status, created_at, session_id, connected, 
   ...(profile === undefined ? {} : { profile }),
 });
 
-/** KSI runs the agent; its process is the task that its first message becomes. */
+/** Spawns a managed agent. Its process id is the id of the task that its first message becomes. */
 export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, client, spawned, log }) => {
   const { profile_name: profile, task, context, agent_id, role, capabilities } = parameters;
-  const [id, what, words] = [given(agent_id), given(role), given(context)];
+  const id = given(agent_id);
   const request = {
     profile,
     task,
-    ...(words === undefined ? {} : { context: words }),
-    ...(id === undefined ? {} : { agent_id: ksiAgentId(id, 'parameters.agent_id') }),
-    ...(what === undefined ? {} : { role: what }),
-    ...(capabilities === undefined ? {} : { capabilities }),
+    ...defined({
+      context: given(context),
+      agent_id: id === undefined ? undefined : ksiAgentId(id, 'parameters.agent_id'),
+      role: given(role),
+      capabilities,
+    }),
   };
   let agent;
   try {
@@ -52,7 +55,7 @@ export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, clie
   }
   const process_id = (await firstTask(client, agent)) ?? agent.message_id ?? agent.agent_id;
   spawned.set(agent.agent_id, process_id);
-  log.info({ agent_id: agent.agent_id, process_id }, 'an agent was spawned');
+  log.info({ agent_id: agent.agent_id, process_id }, 'spawned an agent');
   return {
     result: {
       status: 'spawned',
@@ -64,15 +67,15 @@ export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, clie
   };
 };
 
-/** A message becomes a task within a moment, unless KSI is in trouble: then the message's id must do. */
-const TASK_WITHIN_MS = 5_000;
+/** A message normally becomes a task at once. After this time, the message's id serves as process id. */
+const TASK_TIMEOUT_MS = 5_000;
 
 async function firstTask(
   client: KsiApi,
   { agent_id: id, message_id, since }: AgentSpawned,
 ): Promise<string | undefined> {
   if (message_id === undefined) return undefined;
-  const signal = AbortSignal.timeout(TASK_WITHIN_MS);
+  const signal = AbortSignal.timeout(TASK_TIMEOUT_MS);
   const subjects = [SUBJECT.agentEvent(id, 'delivered')];
   for await (const event of client.events({ subjects, since, signal })) {
     if (!isEvent(event)) continue;
@@ -83,8 +86,8 @@ async function firstTask(
 }
 
 /**
- * ROUTE_TASK only chooses, as in the old daemon: whoever asks sends the task himself. An agent suits that has one of the capabilities;
- * the best has the most, and among equals one that is there now.
+ * Like in the old daemon, ROUTE_TASK only chooses an agent, and the client sends the task itself. An agent is suitable if it has one of the
+ * capabilities. The agent with the most wins; among equals, a connected or managed one.
  */
 export const routeTask: Handler<'ROUTE_TASK'> = async (
   { task, required_capabilities: required = [], context },
@@ -100,10 +103,10 @@ export const routeTask: Handler<'ROUTE_TASK'> = async (
       result: {
         status: 'no_suitable_agent',
         required_capabilities: required,
-        suggestion: 'Spawn or register an agent that has one of these capabilities',
+        suggestion: 'Spawn or register an agent with one of these capabilities',
       },
     };
-  suitable.sort((a, b) => b.match_score - a.match_score || Number(isThere(b.agent)) - Number(isThere(a.agent)));
+  suitable.sort((a, b) => b.match_score - a.match_score || Number(isReachable(b.agent)) - Number(isReachable(a.agent)));
   const best = suitable.find(({ agent }) => agent.status === 'active');
   if (best === undefined)
     return {
@@ -119,16 +122,16 @@ export const routeTask: Handler<'ROUTE_TASK'> = async (
         suggestion: 'All suitable agents are paused or have ended',
       },
     };
-  const words = given(context);
+  const text = given(context);
   return {
     result: {
       status: 'routed',
       assigned_agent: legacyAgentId(best.agent.agent_id),
       agent_role: best.agent.role,
       match_score: best.match_score,
-      message: `TASK_ASSIGNMENT: ${task}${words === undefined ? '' : `\nCONTEXT: ${words}`}`,
+      message: `TASK_ASSIGNMENT: ${task}${text === undefined ? '' : `\nCONTEXT: ${text}`}`,
     },
   };
 };
 
-const isThere = ({ connected, kind }: AgentShown): boolean => connected || kind === 'managed';
+const isReachable = ({ connected, kind }: AgentShown): boolean => connected || kind === 'managed';

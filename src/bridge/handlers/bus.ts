@@ -26,13 +26,13 @@ export const agentConnection: Handler<'AGENT_CONNECTION'> = async ({ action, age
   }
 };
 
-/** The agent may be connected to another bridge, or read its inbox by itself. */
+/** The agent may be connected to another bridge, or read its inbox as a client of KSI. */
 export const subscribe: Handler<'SUBSCRIBE'> = async ({ agent_id, event_types }, { roster }) => {
   const wrong = event_types.find((type) => !isMessageType(type));
   if (wrong !== undefined) throw noType('parameters.event_types', wrong);
   const agent = await roster.find(agent_id);
   if (agent?.connected !== true)
-    throw new LegacyError('SUBSCRIBE_FAILED', `${agent_id} is not connected: AGENT_CONNECTION first.`);
+    throw new LegacyError('SUBSCRIBE_FAILED', `${agent_id} is not connected. Send AGENT_CONNECTION first.`);
   await roster.subscribe(agent_id, event_types);
   return { result: { status: 'subscribed', agent_id, event_types } };
 };
@@ -54,7 +54,10 @@ export const publish: Handler<'PUBLISH'> = async ({ from_agent, event_type, payl
 };
 
 const noType = (field: string, type: string): LegacyError =>
-  new LegacyError('INVALID_COMMAND', `${field}: ${JSON.stringify(type)} can't be a type: 1 to 64 of A-Z a-z 0-9 _ -`);
+  new LegacyError(
+    'INVALID_COMMAND',
+    `${field}: ${JSON.stringify(type)} is not a valid type. Use 1 to 64 characters of A-Z a-z 0-9 _ -`,
+  );
 
 const delivery = ({ status, to, copies }: MessageAccepted) => ({
   status: status === 'delivered' ? 'delivered' : 'queued',
@@ -62,7 +65,7 @@ const delivery = ({ status, to, copies }: MessageAccepted) => ({
   notified: copies.map(legacyAgentId),
 });
 
-/** Without an addressee it goes to the agent that fits best. */
+/** Without an addressee, KSI chooses the most suitable agent. */
 async function assign(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   try {
     return delivery(await send(context, from, message));
@@ -70,7 +73,7 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
     if (message.to !== undefined || !(error instanceof KsiError)) throw error;
     if (error.code === 'no_suitable_agent') return { status: 'error', error: error.message };
     if (error.code !== 'no_available_agent') throw error;
-    // Nobody of them is there now; the old daemon kept it for the most capable one.
+    // None of the suitable agents is available. Like the old daemon, queue the task for the most capable one.
     const to = await mostCapable(context, message.required_capabilities ?? [], from);
     return delivery(await send(context, from, { ...message, ...(to === undefined ? {} : { to }) }));
   }
@@ -89,7 +92,7 @@ async function mostCapable(
   return best?.id;
 }
 
-/** Subscribers that are not connected have it in their inboxes, but were not reached. */
+/** Subscribers that are not connected count as failed, though the message is in their inboxes. */
 async function broadcast(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   const { copies } = await send(context, from, message);
   const connected = new Set<string>();
@@ -100,7 +103,7 @@ async function broadcast(context: BridgeContext, from: string, message: MessageR
   return { status: 'broadcast', delivered, failed, total: copies.length };
 }
 
-/** Goes to all who subscribed, its sender too: KSI sends nobody copies of what is his own, so it is his letter to himself. */
+/** Sends to all subscribers, as the old daemon did, the sender included. KSI sends no copy to the sender, so the message is addressed to it. */
 async function publishOther(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   const { type: event_type = '' } = message;
   const sender = from === LEGACY_DAEMON ? undefined : await context.roster.find(from, 'parameters.from_agent');
@@ -109,7 +112,7 @@ async function publishOther(context: BridgeContext, from: string, message: Messa
   return { status: 'published', event_type, delivered_to: [...(own ? [from] : []), ...copies.map(legacyAgentId)] };
 }
 
-/** Sends a message of an agent, which is registered if need be, as is its addressee. Sent again, it is the same message. */
+/** Sends an agent's message, and registers the sender and addressee if they are unknown. */
 async function send({ ksi, roster }: BridgeContext, sender: string, message: MessageRequest): Promise<MessageAccepted> {
   const message_id = randomUUID();
   for (let tries = 0; ; tries++) {
@@ -118,7 +121,7 @@ async function send({ ksi, roster }: BridgeContext, sender: string, message: Mes
     try {
       return await ksi.call('send', { ...message, message_id, ...(from === undefined ? {} : { from }) });
     } catch (error) {
-      // One of them was removed since it was last seen.
+      // The sender or the addressee was removed since `ensure` last saw it.
       if (!(error instanceof KsiError) || error.status !== 404 || tries > 0) throw error;
       roster.forget(from, message.to);
     }

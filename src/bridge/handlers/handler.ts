@@ -10,7 +10,7 @@ import type { WorkDir } from '../files/work-dir.js';
 import type { Roster } from '../roster.js';
 import type { Runs } from '../runs.js';
 
-/** What handlers work with. */
+/** The services that handlers use. */
 export interface BridgeContext {
   readonly ksi: Transport;
   readonly client: KsiApi;
@@ -18,36 +18,40 @@ export interface BridgeContext {
   readonly roster: Roster;
   readonly runs: Runs;
   readonly messageLog: MessageLog;
-  /** Processes of the agents that were spawned here, by KSI's ids of the agents. */
+  /** The process ids of agents spawned here, by the agents' ids in KSI. */
   readonly spawned: Map<string, string>;
   readonly dir: WorkDir;
   readonly socket: string;
   readonly counters: Counters;
   readonly startedAt: string;
-  /** By `performance.now()`. */
+  /** The start of the bridge, by `performance.now()`. */
   readonly began: number;
   readonly log: Logger;
-  /** Brings what may have changed in the working folder into KSI. @returns what was done, in words. */
+  /** Imports changes of the working folder into KSI. @returns sentences that say what was done */
   readonly reread: () => Promise<string>;
-  /** Ends the bridge, and nothing else. */
+  /** Ends the bridge. KSI continues. */
   readonly shutDown: () => void;
 }
 
 export interface Answer {
   readonly result: unknown;
-  /** The connection stays open, and is its agent's. */
+  /** Keeps the connection open for an agent. */
   readonly keep?: true;
-  /** What comes after the answer is written. */
+  /** Called after the answer is written. */
   readonly after?: () => void;
 }
 
-/** Serves one command. @throws {LegacyError} what the client is told. @throws {KsiError | KsiUnreachableError} told as `<COMMAND>_FAILED`. */
+/**
+ * Serves one command.
+ * @throws {LegacyError} which becomes the client's answer
+ * @throws {KsiError | KsiUnreachableError} which become `<COMMAND>_FAILED`
+ */
 export type Handler<C extends LegacyCommand> = (
   parameters: LegacyParameters<C>,
   context: BridgeContext,
   link: ClientLink,
 ) => Promise<Answer>;
 
-/** An optional text of a client: many of the old scripts send '' for none. */
+/** An optional text from a client. Many old scripts send '' instead of omitting it. */
 export const given = (text: string | undefined): string | undefined =>
   text === undefined || text === '' ? undefined : text;

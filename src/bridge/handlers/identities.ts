@@ -1,5 +1,6 @@
 import type { IdentityUpdate } from '../../../contracts/agents/identities.js';
 import { KsiError } from '../../client/errors.js';
+import { defined } from '../../defined.js';
 import { defaultName } from '../../prompts/identity-defaults.js';
 import { ksiAgentId, legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
@@ -7,27 +8,25 @@ import { legacyIdentity } from '../identity.js';
 import { listing } from '../../client/listing.js';
 import { given, type Handler } from './handler.js';
 
-/** What no update changes; the old daemon passed over them, and set the last by itself. */
+/** Fields that an update cannot change. The old daemon ignored them too. */
 const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active', 'owner']);
 
-/** For an agent that has one it changes what is given: the old daemon made it anew, with another uuid. */
+/** If the agent has an identity, this updates the given fields. The old daemon replaced the identity and its uuid. */
 export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {
   const { agent_id, display_name, role, personality_traits } = parameters;
   const id = ksiAgentId(agent_id, 'parameters.agent_id');
-  const part = given(role);
-  // Of an id that KSI writes otherwise, it would end otherwise.
-  const name = given(display_name) ?? (id === agent_id ? undefined : defaultName(agent_id, part));
-  const said = {
-    ...(name === undefined ? {} : { display_name: name }),
-    ...(part === undefined ? {} : { role: part }),
-    ...(personality_traits === undefined || personality_traits.length === 0 ? {} : { personality_traits }),
-  };
+  const fields = defined({
+    // KSI derives its default name from its own id, which may be an encoded one.
+    display_name: given(display_name) ?? (id === agent_id ? undefined : defaultName(agent_id, given(role))),
+    role: given(role),
+    personality_traits: personality_traits?.length === 0 ? undefined : personality_traits,
+  });
   let identity;
   try {
-    identity = await ksi.call('identity_create', { agent_id: id, ...said });
+    identity = await ksi.call('identity_create', { agent_id: id, ...fields });
   } catch (error) {
     if (!(error instanceof KsiError) || error.status !== 409) throw error;
-    identity = await ksi.call('identity_update', { agent_id: id, ...said });
+    identity = await ksi.call('identity_update', { agent_id: id, ...fields });
   }
   return { result: { status: 'identity_created', identity: legacyIdentity(identity) } };
 };
@@ -65,7 +64,11 @@ async function found<T>(agentId: string, asked: Promise<T>): Promise<T> {
     return await asked;
   } catch (error) {
     if (error instanceof KsiError && error.status === 404)
-      throw new LegacyError('IDENTITY_NOT_FOUND', `${agentId} has no identity. Make one: CREATE_IDENTITY.`, error);
+      throw new LegacyError(
+        'IDENTITY_NOT_FOUND',
+        `${agentId} has no identity. Create one with CREATE_IDENTITY.`,
+        error,
+      );
     throw error;
   }
 }

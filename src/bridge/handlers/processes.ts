@@ -7,7 +7,7 @@ import type { Handler } from './handler.js';
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 const PAGE = 500;
 
-/** GET_PROCESSES: a process is a task that has not ended, whoever asked for it. */
+/** A process is an open task of the owner, no matter which client requested it. */
 export const getProcesses: Handler<'GET_PROCESSES'> = async (_parameters, { client, runs }) => {
   const processes: Record<string, object> = {};
   for await (const task of client.tasks.list({ status: OPEN, limit: PAGE }))

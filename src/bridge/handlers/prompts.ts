@@ -2,13 +2,11 @@ import { posix } from 'node:path';
 import { listing } from '../../client/listing.js';
 import { KsiError } from '../../client/errors.js';
 import { LegacyError } from '../errors.js';
-import type { Handler } from './handler.js';
+import { defined } from '../../defined.js';
+import { given, type Handler } from './handler.js';
 
 export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_metadata = true, category }, { ksi }) => {
-  const found = await listing(ksi, 'compositions', {
-    limit: 500,
-    ...(category === undefined || category === '' ? {} : { category }),
-  }).all();
+  const found = await listing(ksi, 'compositions', { limit: 500, ...defined({ category: given(category) }) }).all();
   const compositions = Object.fromEntries(
     found.map(({ name, version, description, author, required_context, metadata }) => [
       name,
@@ -20,7 +18,7 @@ export const getCompositions: Handler<'GET_COMPOSITIONS'> = async ({ include_met
 
 export const getComposition: Handler<'GET_COMPOSITION'> = async ({ name }, { ksi }) => {
   const { origin: _origin, components, ...rest } = await found(name, ksi.call('composition', { name }));
-  // The old daemon showed all four fields of each.
+  // The old daemon showed all four fields of each component.
   const shown = components.map(({ name: part, source, vars, condition }) => ({
     name: part,
     source,
@@ -39,8 +37,8 @@ export const validateComposition: Handler<'VALIDATE_COMPOSITION'> = async ({ nam
 };
 
 export const listComponents: Handler<'LIST_COMPONENTS'> = async ({ directory }, { ksi }) => {
-  const below = directory === undefined || directory === '' ? {} : { directory };
-  const components = await listing(ksi, 'components', { limit: 500, ...below }).all();
+  const query = { limit: 500, ...defined({ directory: given(directory) }) };
+  const components = await listing(ksi, 'components', query).all();
   const byDirectory: Record<string, string[]> = {};
   for (const path of components) (byDirectory[posix.dirname(path)] ??= []).push(path);
   return { result: { components, by_directory: byDirectory, total: components.length } };

@@ -1,5 +1,5 @@
 import { KsiError } from '../../client/errors.js';
-import { LegacyError } from '../errors.js';
+import { LegacyError, unlessMissing } from '../errors.js';
 import { isRecord } from '../../json.js';
 import { ksiAgentId } from '../agent-ids.js';
 import type { BridgeContext, Handler } from './handler.js';
@@ -10,15 +10,11 @@ export const setShared: Handler<'SET_SHARED'> = async ({ key, value }, { ksi }) 
 };
 
 export const getShared: Handler<'GET_SHARED'> = async ({ key }, { ksi }) => {
-  try {
-    return { result: { key, value: (await ksi.call('shared_get', { key })).value } };
-  } catch (error) {
-    if (error instanceof KsiError && error.status === 404) return { result: { key, value: null } };
-    throw error;
-  }
+  const entry = await unlessMissing(ksi.call('shared_get', { key }));
+  return { result: { key, value: entry?.value ?? null } };
 };
 
-/** Takes what has a place in KSI: shared state and agents. Sessions are KSI's, by their transcripts (`ksi import`). */
+/** Loads shared state and agents. Sessions are imported from their transcripts instead (`ksi import`). */
 export const loadState: Handler<'LOAD_STATE'> = async ({ state_data }, context) => {
   const { shared_state: shared = {}, agents = {}, sessions = {} } = state_data;
   for (const [name, part] of Object.entries({ shared_state: shared, agents, sessions }))
@@ -26,7 +22,7 @@ export const loadState: Handler<'LOAD_STATE'> = async ({ state_data }, context) 
   const faults = [...(await loadShared(shared as Record<string, unknown>, context)), ...(await loadAgents(agents as Record<string, unknown>, context))]; // prettier-ignore
   if (faults.length > 0) throw new LegacyError('LOAD_STATE_FAILED', faults.join('; '));
   const count = (part: unknown): number => Object.keys(part as object).length;
-  const message = `Loaded ${count(shared)} shared values and ${count(agents)} agents; ${count(sessions)} sessions are KSI's own (ksi sessions)`;
+  const message = `Loaded ${count(shared)} shared values and ${count(agents)} agents. Skipped ${count(sessions)} sessions: KSI keeps its own (ksi sessions)`;
   return { result: { status: 'loaded', message, state_keys: Object.keys(state_data) } };
 };
 
@@ -56,7 +52,7 @@ async function loadAgents(agents: Record<string, unknown>, { ksi }: BridgeContex
   return faults;
 }
 
-/** What is no answer of KSI's is none of this state's faults. */
+/** Only KSI's answers are faults of the state. Any other error fails the command. */
 function fault(name: string, error: unknown): string {
   if (error instanceof KsiError || error instanceof LegacyError) return `${name}: ${error.message}`;
   throw error;

@@ -3,12 +3,12 @@ import { LegacyError } from '../errors.js';
 import { resultOf, type AskedRun } from '../runs.js';
 import { given, type Handler } from './handler.js';
 
-/** The default of the old protocol, whatever KSI_MODEL says. */
+/** The old protocol's default. KSI_MODEL does not apply. */
 const DEFAULT_MODEL = 'sonnet';
 
 /**
- * SPAWN. `sync` waits for the outcome as long as that takes; whatever goes wrong is told within a success, as Claude's failures were.
- * `async` answers once the task is stored, and its end is told to the agent by PROCESS_COMPLETE.
+ * With `sync`, the answer is the outcome, without a time limit. Like in the old daemon, every failure is an `error` within a success answer. With
+ * `async`, the answer comes when the task is stored, and the agent gets a PROCESS_COMPLETE at its end.
  */
 export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
   const { mode, prompt, session_id, model, agent_id, enable_tools = true } = parameters;
@@ -24,18 +24,13 @@ export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
     tools: enable_tools,
     announce: mode === 'async' && agentId !== undefined,
   };
-  if (mode === 'sync') {
-    try {
-      const run = await runs.start(asked);
-      return { result: resultOf(await run.ended) };
-    } catch (error) {
-      return { result: { error: error instanceof Error ? error.message : String(error) } };
-    }
-  }
   try {
-    const { task_id: process_id } = (await runs.start(asked)).pending;
-    return { result: { process_id, status: 'started', type: 'claude', mode } };
+    const { ended, pending } = await runs.start(asked);
+    if (mode === 'sync') return { result: resultOf(await ended) };
+    return { result: { process_id: pending.task_id, status: 'started', type: 'claude', mode } };
   } catch (error) {
-    throw new LegacyError('SPAWN_FAILED', error instanceof Error ? error.message : String(error), error);
+    const message = error instanceof Error ? error.message : String(error);
+    if (mode === 'sync') return { result: { error: message } };
+    throw new LegacyError('SPAWN_FAILED', message, error);
   }
 };

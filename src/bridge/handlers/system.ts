@@ -5,7 +5,7 @@ import type { Handler } from './handler.js';
 export const healthCheck: Handler<'HEALTH_CHECK'> = async (_parameters, { client, began }) => {
   const { status, version, uptime_s, broker } = await client.health();
   const own = Math.floor((performance.now() - began) / 1000);
-  const uptime_info = `Bridge up ${own} s; KSI ${version} up ${uptime_s} s, ${status}, broker ${broker.connected ? 'connected' : 'away'}`;
+  const uptime_info = `Bridge up ${own} s; KSI ${version} up ${uptime_s} s, ${status}, broker ${broker.connected ? 'connected' : 'disconnected'}`;
   return { result: { status: 'healthy', message: 'HEALTHY', uptime_info } };
 };
 
@@ -19,13 +19,13 @@ export const getCommands: Handler<'GET_COMMANDS'> = async () => {
   return { result: { commands, total_commands: LEGACY_COMMAND_NAMES.length, protocol_version: LEGACY_VERSION } };
 };
 
-/** What clients read is deleted here, in the working folder; what KSI keeps has commands of its own (`ksi delete`). */
+/** Deletes files of the working folder only. `ksi delete` deletes KSI's own data. */
 export const cleanup: Handler<'CLEANUP'> = async ({ cleanup_type }, { dir, socket }) => {
   const details = await cleanUp(cleanup_type, dir, socket);
   return { result: { status: 'cleaned', cleanup_type, details } };
 };
 
-/** Profiles come from the working folder, as they did; KSI reads its files of prompts anew by itself. */
+/** Imports profiles from the working folder. KSI reloads its prompt files by itself. */
 export const reload: Handler<'RELOAD'> = async ({ module_name }, { reread }) => {
   const message = await reread();
   return { result: { status: 'reloaded', module: module_name, message } };
@@ -33,14 +33,14 @@ export const reload: Handler<'RELOAD'> = async ({ module_name }, { reread }) => 
 
 export const reloadDaemon: Handler<'RELOAD_DAEMON'> = async (_parameters, { reread }) => {
   const message = await reread();
-  return { result: { status: 'reloaded', message: `The state is KSI's, and stays. ${message}` } };
+  return { result: { status: 'reloaded', message: `KSI keeps the state, and nothing was restarted. ${message}` } };
 };
 
 export const shutdown: Handler<'SHUTDOWN'> = async (_parameters, { shutDown }) => ({
   result: {
     status: 'shutting_down',
     message: 'SHUTTING DOWN',
-    details: 'The bridge ends. KSI goes on, and so do the runs under way: `make down` ends those.',
+    details: 'The bridge ends. KSI and its runs continue. Run `make down` to stop them.',
   },
   after: shutDown,
 });

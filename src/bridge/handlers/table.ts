@@ -9,7 +9,7 @@ import { getShared, loadState, setShared } from './shared.js';
 import { spawn } from './spawn.js';
 import { cleanup, getCommands, healthCheck, reload, reloadDaemon, shutdown } from './system.js';
 
-/** Who serves which command. */
+/** The handler of each command. */
 export const HANDLERS: { readonly [C in LegacyCommand]: Handler<C> } = {
   SPAWN: spawn,
   CLEANUP: cleanup,

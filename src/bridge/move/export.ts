@@ -6,6 +6,7 @@ import type { ProfileShown } from '../../../contracts/agents/profiles.js';
 import { SessionExport } from '../../../contracts/sessions/sessions.js';
 import type { KsiApi } from '../../client/api.js';
 import type { Transport } from '../../client/transport.js';
+import { defined } from '../../defined.js';
 import { legacyAgentId } from '../agent-ids.js';
 import type { WorkDir } from '../files/work-dir.js';
 import { legacyIdentity } from '../identity.js';
@@ -16,11 +17,11 @@ import { putFile } from './put-file.js';
 import { logOfTranscript } from './transcripts.js';
 
 export interface ExportOptions extends MoveOptions {
-  /** Whether files that are there and differ are replaced. */
+  /** Whether to replace existing files that differ. */
   readonly overwrite: boolean;
-  /** Where Claude's transcripts go: its folder when the old daemon runs again. */
+  /** Claude's configuration folder, which gets the transcripts. */
   readonly claudeDir: string;
-  /** KSI's own folder of prompts, if it is known. */
+  /** KSI's folder of prompts, if known. */
   readonly prompts: string | undefined;
 }
 
@@ -29,7 +30,7 @@ interface Source {
   readonly client: KsiApi;
 }
 
-/** Writes what KSI keeps of the token's owner in the old daemon's form, for the way back. */
+/** Writes the data of the token's owner in the old daemon's format, for a return to it. */
 export async function* exportWorkDir(source: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   yield* exportProfiles(source, dir, options);
   yield* exportIdentities(source, dir, options);
@@ -41,14 +42,14 @@ export async function* exportWorkDir(source: Source, dir: WorkDir, options: Expo
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
-/** A file of KSI's in the old form. */
+/** A file in the old daemon's format. */
 export interface OldFile {
   readonly name: string;
   readonly path: string;
   readonly content: string;
 }
 
-/** Those that come with KSI are none of the old daemon's. */
+/** The profiles, without those of KSI's library. */
 export async function profileFiles(ksi: Transport, dir: WorkDir): Promise<OldFile[]> {
   const profiles = await listing(ksi, 'profiles', { limit: 500 }).all();
   return profiles
@@ -68,16 +69,16 @@ async function* exportProfiles({ ksi }: Source, dir: WorkDir, options: ExportOpt
 function oldProfile({ description, role, capabilities = [], composition, options = {} }: ProfileShown): object {
   const { model, append_system_prompt, system_prompt, allowed_tools } = options;
   const prompt = [system_prompt, append_system_prompt].filter((part) => part !== undefined).join('\n\n');
-  return {
-    ...(description === undefined ? {} : { description }),
+  return defined({
+    description,
     model: model ?? 'sonnet',
     role: role ?? 'general',
     capabilities,
-    ...(prompt === '' ? {} : { system_prompt: prompt }),
-    ...(composition === undefined ? {} : { composition }),
+    system_prompt: prompt === '' ? undefined : prompt,
+    composition,
     enable_tools: allowed_tools === undefined || allowed_tools.length > 0,
-    ...(allowed_tools === undefined ? {} : { allowed_tools }),
-  };
+    allowed_tools,
+  });
 }
 
 async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
@@ -90,14 +91,14 @@ async function* exportIdentities({ ksi }: Source, dir: WorkDir, options: ExportO
   yield { kind: 'identity', name: `identities.json (${count})`, ...placed };
 }
 
-/** What the old daemon takes for a path below its folder. */
+/** The old daemon uses a key as a file name. */
 const FILE_NAME = /^[^/\0]{1,200}$/;
 
 async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const all = listing(ksi, 'shared_list', { limit: 500 });
   for await (const { key } of all) {
     if (!FILE_NAME.test(key) || key === 'identities') {
-      yield { kind: 'shared', name: key, outcome: 'left', note: 'The old daemon could not keep a key of this name.' };
+      yield { kind: 'shared', name: key, outcome: 'left', note: 'The old daemon cannot store a key of this name.' };
       continue;
     }
     const { value, updated_at } = await ksi.call('shared_get', { key });
@@ -106,7 +107,7 @@ async function* exportShared({ ksi }: Source, dir: WorkDir, options: ExportOptio
   }
 }
 
-/** For LOAD_STATE: the old daemon kept agents in memory alone. */
+/** Writes a file for LOAD_STATE, because the old daemon kept agents only in memory. */
 async function* exportAgents({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const agents: Record<string, object> = {};
   const all = listing(ksi, 'agents', { limit: 500 });
@@ -128,7 +129,7 @@ async function* exportAgents({ ksi }: Source, dir: WorkDir, options: ExportOptio
   yield { kind: 'agent', name: `ksi_state.json (${count})`, ...placed };
 }
 
-/** The operator's, as KSI reads them. */
+/** The operator's compositions, without those of KSI's library. */
 export async function compositionFiles(ksi: Transport, dir: WorkDir): Promise<OldFile[]> {
   const files: OldFile[] = [];
   for await (const { name, origin } of listing(ksi, 'compositions', { limit: 500 })) {
@@ -139,7 +140,7 @@ export async function compositionFiles(ksi: Transport, dir: WorkDir): Promise<Ol
   return files;
 }
 
-/** Components are files, which are copied from where KSI has them. */
+/** Writes compositions, and copies the files of components. */
 async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   const own = await compositionFiles(ksi, dir);
   for (const { name, path, content } of own)
@@ -150,7 +151,7 @@ async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOpti
         kind: 'component',
         name: 'components/',
         outcome: 'left',
-        note: 'Give --prompts, the folder that KSI_PROMPTS names, and they are copied.',
+        note: 'To copy components, set --prompts to the folder that KSI_PROMPTS names.',
       };
     return;
   }
@@ -160,13 +161,12 @@ async function* exportPrompts({ ksi }: Source, dir: WorkDir, options: ExportOpti
   }
 }
 
-/** Those that have had tasks, and those that were only imported. */
 async function* exportSessions({ client }: Source, dir: WorkDir, options: ExportOptions): AsyncGenerator<MovedItem> {
   for await (const { session_id: id } of client.sessions.list({ limit: 500 })) {
     const session = await client.sessions.export(id);
-    // Names in it become names of files.
+    // Names in the answer become file names.
     if (!check(SessionExport, session).ok) {
-      yield { kind: 'session', name: id, outcome: 'failed', note: 'It is not in the form of an exported session.' };
+      yield { kind: 'session', name: id, outcome: 'failed', note: "KSI's answer is not a valid session export." };
       continue;
     }
     yield { kind: 'session', name: id, ...(await exportSession(id, session, dir, options)) };
@@ -177,7 +177,7 @@ async function* exportSessions({ client }: Source, dir: WorkDir, options: Export
   }
 }
 
-/** Where Claude looks for it when it works in the old daemon's folder. */
+/** Writes the transcript to where Claude looks for it when it works in the old daemon's folder. */
 async function exportSession(
   id: string,
   { entries, subagents = {} }: SessionExport,

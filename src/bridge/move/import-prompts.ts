@@ -5,15 +5,14 @@ import type { MovedItem, MoveOptions } from './item.js';
 import { filesBelow } from './json-file.js';
 import { putFile } from './put-file.js';
 
-/** Compositions and components, as files below a folder of prompts. */
 const KINDS = [
   { kind: 'composition', folder: 'compositions', endings: ['.yaml', '.yml'] },
   { kind: 'component', folder: 'components', endings: ['.md'] },
 ] as const;
 
 /**
- * Copies the old daemon's compositions and components into KSI's own folder of prompts (KSI_PROMPTS of its APIs), which reads them as they
- * are. @param target undefined: it isn't known.
+ * Copies the old daemon's compositions and components into KSI's folder of prompts. Their format is the same.
+ * @param target the folder that the APIs' KSI_PROMPTS names; undefined if unknown, and then nothing is copied
  */
 export async function* importPrompts(
   dir: WorkDir,
@@ -25,7 +24,7 @@ export async function* importPrompts(
       if (!endings.some((ending) => name.endsWith(ending))) continue;
       const item = { kind, name };
       if (target === undefined)
-        yield { ...item, outcome: 'left', note: `KSI reads it where it is: start it with KSI_PROMPTS=${dir.prompts}` };
+        yield { ...item, outcome: 'left', note: `To let KSI read it there, start KSI with KSI_PROMPTS=${dir.prompts}` };
       else if (resolve(target) === dir.prompts) yield { ...item, outcome: 'there' };
       else {
         const content = await readFile(join(dir.prompts, folder, name));

@@ -8,21 +8,21 @@ import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { Transport } from '../../client/transport.js';
 import { parseProfile } from '../../prompts/profile-file.js';
 import { ksiAgentId } from '../agent-ids.js';
+import { unlessMissing } from '../errors.js';
 import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
 import { isRecord } from '../../json.js';
 import { namesIn, readJsonFile } from './json-file.js';
 
 const IDENTITIES = 'identities.json';
-const KEPT = 'KSI has another, which stays; --overwrite replaces it.';
+const KEPT = 'KSI has a different one, which was kept. Use --overwrite to replace it.';
 
-/** How records are imported. */
 export interface RecordOptions extends MoveOptions {
-  /** Whether what is there and differs is replaced. */
+  /** Whether to replace existing records that differ. */
   readonly overwrite: boolean;
 }
 
-/** `agent_profiles/<name>.json`. @param options.only which files; all unless it is given. */
+/** Imports `agent_profiles/<name>.json`. @param options.only selects files; default: all */
 export async function* importProfiles(
   ksi: Transport,
   dir: WorkDir,
@@ -40,7 +40,7 @@ export async function* importProfiles(
   }
 }
 
-/** A profile without what KSI notes of it. */
+/** A profile without KSI's own fields. */
 function bare({
   name: _name,
   origin: _origin,
@@ -56,7 +56,7 @@ function bare({
   return profile;
 }
 
-/** `shared_state/<key>.json`, each with its `value`. */
+/** Imports `shared_state/<key>.json`, each an object with `value`. */
 export async function* importShared(ksi: Transport, dir: WorkDir, options: RecordOptions): AsyncGenerator<MovedItem> {
   const files = (await namesIn(dir.sharedState)).filter((name) => name.endsWith('.json') && name !== IDENTITIES);
   for (const file of files) {
@@ -78,7 +78,7 @@ async function placeShared(ksi: Transport, key: string, value: unknown, options:
   });
 }
 
-/** Where the old daemon kept identities, by agent. */
+/** Imports `identities.json`, an object by agent id, from either place where the old daemon kept it. */
 export async function* importIdentities(
   ksi: Transport,
   dir: WorkDir,
@@ -101,7 +101,7 @@ async function* importEachIdentity(
     );
 }
 
-/** One of that agent, whatever became of it since, is the same one if its uuid is. */
+/** Imports an identity. If the agent has one with the same uuid, it counts as imported, even if it has changed since. */
 async function placeIdentity(
   ksi: Transport,
   agentId: string,
@@ -109,12 +109,12 @@ async function placeIdentity(
   { dryRun, overwrite }: RecordOptions,
 ): Promise<Placed> {
   const agent_id = ksiAgentId(agentId, 'agent_id');
-  const { identity_uuid: uuid, created_at: created, last_active: _active, agent_id: _id, ...said } = old;
-  const fields = Object.fromEntries(Object.entries(said).filter(([name]) => name in IdentityUpdate.properties));
-  const further = Object.keys(said).filter((name) => !(name in IdentityUpdate.properties));
+  const { identity_uuid: uuid, created_at: created, last_active: _active, agent_id: _id, ...rest } = old;
+  const fields = Object.fromEntries(Object.entries(rest).filter(([name]) => name in IdentityUpdate.properties));
+  const unknown = Object.keys(rest).filter((name) => !(name in IdentityUpdate.properties));
   const checked = check(IdentityUpdate, fields);
   if (!checked.ok) throw new Error(checked.faults.map(({ field, message }) => `${field} ${message}`).join('; '));
-  const note = further.length === 0 ? {} : { note: `Without ${further.join(', ')}, which KSI has no place for.` };
+  const note = unknown.length === 0 ? {} : { note: `Without ${unknown.join(', ')}, which KSI cannot store.` };
   const known = await unlessMissing(ksi.call('identity', { agent_id }));
   if (known !== undefined && !overwrite)
     return known.identity_uuid === uuid ? { outcome: 'there' } : { outcome: 'kept', note: KEPT };
@@ -126,7 +126,7 @@ async function placeIdentity(
   return { outcome: 'brought', ...note };
 }
 
-/** The old daemon wrote times without saying that they are UTC. */
+/** The old daemon wrote times in UTC without a time zone. */
 function createdAs(uuid: unknown, created: unknown, appearance: IdentityUpdate['appearance']) {
   const at =
     typeof created === 'string' ? Date.parse(/[zZ]|[+-]\d\d:\d\d$/.test(created) ? created : `${created}Z`) : NaN;
@@ -137,7 +137,7 @@ function createdAs(uuid: unknown, created: unknown, appearance: IdentityUpdate['
   };
 }
 
-/** What is `{sessions, shared_state, agents}`, as LOAD_STATE takes it, in a file of the working folder: `*state*.json`. */
+/** Imports `*state*.json` of the working folder, in the format of LOAD_STATE: `{sessions, shared_state, agents}`. */
 export async function* importStateFiles(
   ksi: Transport,
   dir: WorkDir,
@@ -198,7 +198,7 @@ async function place({
   return { outcome: 'brought' };
 }
 
-/** One that fails is told, and the others go on; that KSI is away ends all. */
+/** Turns a failure of one item into its outcome, so that the others continue. Throws if KSI is unavailable. */
 async function told(kind: MovedItem['kind'], name: string, action: () => Promise<Placed>): Promise<MovedItem> {
   try {
     return { kind, name, ...(await action()) };
@@ -206,15 +206,6 @@ async function told(kind: MovedItem['kind'], name: string, action: () => Promise
     if (error instanceof KsiError && error.status >= 500) throw error;
     if (error instanceof KsiUnreachableError || !(error instanceof Error)) throw error;
     return { kind, name, outcome: 'failed', note: error.message };
-  }
-}
-
-async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof KsiError && error.status === 404) return undefined;
-    throw error;
   }
 }
 

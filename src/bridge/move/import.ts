@@ -12,15 +12,15 @@ import { ClaudeTranscripts } from './transcripts.js';
 
 export interface ImportOptions {
   readonly dryRun: boolean;
-  /** Whether what KSI has and differs is replaced. Sessions never are. */
+  /** Whether to replace KSI's records that differ. Sessions are never replaced. */
   readonly overwrite: boolean;
-  /** Where Claude keeps its transcripts. */
+  /** Claude's configuration folder, which has the transcripts. */
   readonly claudeDir: string;
-  /** KSI's own folder of prompts, if it is known. */
+  /** KSI's folder of prompts, if known. */
   readonly prompts: string | undefined;
 }
 
-/** Files and folders of the old daemon that hold nothing to bring, or what is brought by the name of something else. */
+/** Files and folders that another item covers, or that have nothing to import. */
 const KNOWN = new Set([
   'agent_profiles',
   'claude_logs',
@@ -31,7 +31,7 @@ const KNOWN = new Set([
   'logs',
 ]);
 
-/** Brings an old working folder over. Twice is harmless: what is there is left as it is. */
+/** Imports an old working folder. Idempotent: what was imported before is left as it is. */
 export async function* importWorkDir(
   { ksi, client }: { readonly ksi: Transport; readonly client: KsiApi },
   dir: WorkDir,
@@ -46,18 +46,18 @@ export async function* importWorkDir(
   yield* leftOver(dir);
 }
 
-/** What has no place in KSI is named, so that nobody believes it was brought. */
+/** Reports everything that KSI cannot store. */
 async function* leftOver(dir: WorkDir): AsyncGenerator<MovedItem> {
   if ((await namesIn(dir.logs)).includes('message_bus.jsonl'))
     yield {
       kind: 'log',
       name: 'message_bus.jsonl',
       outcome: 'left',
-      note: 'Messages of the past stay a file; KSI keeps its own for 30 days.',
+      note: 'KSI does not import old messages. Keep the file if you need them.',
     };
   for (const name of await namesIn(dir.root)) {
     if (KNOWN.has(name) || name.startsWith('.') || /state.*\.json$/.test(name)) continue;
     const folder = (await lstat(join(dir.root, name))).isDirectory();
-    yield { kind: 'file', name: folder ? `${name}/` : name, outcome: 'left', note: 'It is nothing that KSI keeps.' };
+    yield { kind: 'file', name: folder ? `${name}/` : name, outcome: 'left', note: 'KSI has no use for it.' };
   }
 }

@@ -1,20 +1,19 @@
-/** What became of one thing that was to be brought over. */
+/** The result of importing or exporting one item. */
 export interface MovedItem {
   readonly kind: 'profile' | 'identity' | 'shared' | 'agent' | 'composition' | 'component' | 'session' | 'log' | 'file';
   readonly name: string;
   /**
-   * - `brought`: it is there now (or, in a dry run, would be);
-   * - `there`: it was there before, the same;
-   * - `kept`: another of that name was there before, and stays;
-   * - `left`: it has no place at the other side;
-   * - `failed`: it could not be brought.
+   * - `brought`: written to the target, or in a dry run, would be written
+   * - `there`: the target has the same already
+   * - `kept`: the target has a different one of that name, which stays
+   * - `left`: the target cannot store it
+   * - `failed`: an error prevented it
    */
   readonly outcome: 'brought' | 'there' | 'kept' | 'left' | 'failed';
   readonly note?: string;
 }
 
-/** How a move goes. */
 export interface MoveOptions {
-  /** Nothing is changed. */
+  /** Change nothing. */
   readonly dryRun: boolean;
 }

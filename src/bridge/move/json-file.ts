@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { isRecord } from '../../json.js';
+import { isRecord, parseText } from '../../json.js';
 
-/** @throws {Error} that says what is wrong with the file, without its name. */
+/** @throws {Error} whose message does not name the file */
 export async function readJsonFile(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8');
   try {
@@ -12,22 +12,14 @@ export async function readJsonFile(path: string): Promise<unknown> {
   }
 }
 
-/** Lines of JSON objects; what is none is counted. The last line of a file that is being written may be half. */
+/** Reads lines of JSON objects. Other lines only count as `broken`: the last line of a file that is being written may be partial. */
 export async function readJsonLines(path: string): Promise<{ entries: Record<string, unknown>[]; broken: number }> {
   const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.trim() !== '');
-  const entries: Record<string, unknown>[] = [];
-  for (const line of lines) {
-    try {
-      const value: unknown = JSON.parse(line);
-      if (isRecord(value)) entries.push(value);
-    } catch {
-      continue; // Counted below.
-    }
-  }
+  const entries = lines.map(parseText).filter(isRecord);
   return { entries, broken: lines.length - entries.length };
 }
 
-/** The names in a folder, sorted; none if there is no such folder. */
+/** The sorted names in a folder. @returns [] if there is no such folder */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).toSorted();
@@ -38,7 +30,7 @@ export async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** The names of all files below a folder, with `/` between their parts; none if there is no such folder. */
+/** The sorted relative paths of all files below a folder, with `/` as separator. @returns [] if there is no such folder */
 export async function filesBelow(folder: string): Promise<string[]> {
   try {
     const found = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -52,7 +44,7 @@ export async function filesBelow(folder: string): Promise<string[]> {
   }
 }
 
-/** Undefined: there is no such file. */
+/** @returns undefined if there is no such file */
 export async function bytesOf(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { MovedItem, MoveOptions } from './item.js';
 import { bytesOf } from './json-file.js';
 
-/** Writes a file, but not over another one unless that is asked for. @returns what became of it. */
+/** Writes a file. Replaces an existing one that differs only with `overwrite`. Never rejects. */
 export async function putFile(
   path: string,
   content: Uint8Array | string,
@@ -13,7 +13,7 @@ export async function putFile(
     const known = await bytesOf(path);
     if (known?.equals(Buffer.from(content)) === true) return { outcome: 'there' };
     if (known !== undefined && !overwrite)
-      return { outcome: 'kept', note: `${path} is another, which stays; --overwrite replaces it.` };
+      return { outcome: 'kept', note: `${path} differs and was kept. Use --overwrite to replace it.` };
     if (dryRun) return { outcome: 'brought' };
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await writeFile(path, content, { mode: 0o600 });

@@ -1,20 +1,20 @@
-import { join, relative, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { v5 as uuidv5 } from 'uuid';
 import { SESSION_NAMESPACE } from '../../../contracts/wire/names.js';
 import type { SessionExport, TranscriptEntry } from '../../../contracts/sessions/sessions.js';
 import { namesIn, readJsonLines } from './json-file.js';
 
-/** Claude's own transcripts: `<folder>/projects/<project>/<session>.jsonl`, or a folder with some of that below it. */
+/** Finds Claude's transcripts, `<folder>/projects/<project>/<session>.jsonl`. */
 export class ClaudeTranscripts {
   readonly #folder: string;
   #files: Promise<ReadonlyMap<string, string>> | undefined;
 
-  /** @param folder Claude's (`~/.claude`), one of its projects, or any with such files. */
+  /** @param folder Claude's configuration folder (`~/.claude`), the folder of a project, or one of such folders */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** @returns undefined when there is none. @throws {Error} it can't be read. */
+  /** @returns undefined if there is no transcript or it has no entries @throws {Error} if the file cannot be read */
   async read(sessionId: string): Promise<Omit<SessionExport, 'session_id'> | undefined> {
     const file = (await this.#all()).get(sessionId);
     if (file === undefined) return undefined;
@@ -30,47 +30,44 @@ export class ClaudeTranscripts {
     };
   }
 
-  /** By session. Claude's folder is looked through once. */
+  /** Paths by session. Searches the folder once. */
   #all(): Promise<ReadonlyMap<string, string>> {
     this.#files ??= this.#find();
     return this.#files;
   }
 
   async #find(): Promise<ReadonlyMap<string, string>> {
-    const found = new Map<string, string>();
-    const look = async (folder: string, deeper: number): Promise<void> => {
-      for (const name of await namesIn(folder)) {
-        const path = join(folder, name);
-        if (name.endsWith(ENDING)) found.set(name.slice(0, -ENDING.length), path);
-        else if (deeper > 0) await look(path, deeper - 1);
-      }
-    };
     const projects = join(this.#folder, 'projects');
-    if ((await namesIn(projects)).length > 0) await look(projects, 1);
-    else await look(this.#folder, 1);
+    const root = (await namesIn(projects)).length > 0 ? projects : this.#folder;
+    const found = new Map<string, string>();
+    for await (const path of transcriptsBelow(root, 1)) found.set(basename(path, ENDING), path);
     return found;
   }
 
-  /** What lies below `<session>/`, by its path without the ending, as Claude names it. */
+  /** The transcripts below `<session>/`, by relative path without the ending, as Claude names them. */
   async #subagents(folder: string): Promise<NonNullable<SessionExport['subagents']>> {
     const parts: NonNullable<SessionExport['subagents']> = {};
-    const look = async (at: string, deeper: number): Promise<void> => {
-      for (const name of await namesIn(at)) {
-        const path = join(at, name);
-        if (name.endsWith(ENDING)) {
-          const key = relative(folder, path).slice(0, -ENDING.length).split(sep).join('/');
-          parts[key] = (await readJsonLines(path)).entries.filter(isEntry);
-        } else if (deeper > 0) await look(path, deeper - 1);
-      }
-    };
-    await look(folder, DEEPEST);
+    for await (const path of transcriptsBelow(folder, DEEPEST)) {
+      const key = relative(folder, path).slice(0, -ENDING.length).split(sep).join('/');
+      parts[key] = (await readJsonLines(path)).entries.filter(isEntry);
+    }
     return parts;
   }
 }
 
 const ENDING = '.jsonl';
-/** Folders below a session's that are looked into: links may lead round and round. */
+/** Symbolic links may form a cycle. */
 const DEEPEST = 8;
+
+/** The paths of all transcripts in a folder, and in its subfolders down to `depth`. */
+async function* transcriptsBelow(folder: string, depth: number): AsyncGenerator<string> {
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name);
+    if (name.endsWith(ENDING)) yield path;
+    else if (depth > 0) yield* transcriptsBelow(path, depth - 1);
+  }
+}
+
 const isEntry = (entry: Record<string, unknown>): entry is Record<string, unknown> & TranscriptEntry =>
   typeof entry['type'] === 'string';
 
@@ -78,15 +75,15 @@ const isEntry = (entry: Record<string, unknown>): entry is Record<string, unknow
 type LogLine = Readonly<Record<string, unknown>>;
 
 /**
- * A transcript of what a session log holds: what was said, and none of what tools did. For sessions whose own transcript is gone.
- * The same log makes the same transcript.
+ * Creates a transcript from a session log, for sessions whose transcript is gone. It has the texts but no tool use. The same log always gives
+ * the same transcript.
  */
 export function transcriptOfLog(sessionId: string, log: readonly LogLine[]): TranscriptEntry[] {
   const entries: TranscriptEntry[] = [];
   let parentUuid: string | null = null;
   for (const [at, line] of log.entries()) {
-    const said = sayingOf(line);
-    if (said === undefined) continue;
+    const entry = entryOf(line);
+    if (entry === undefined) continue;
     const uuid = uuidv5(`${sessionId}/${at}`, SESSION_NAMESPACE);
     const timestamp = typeof line['timestamp'] === 'string' ? line['timestamp'] : new Date(0).toISOString();
     entries.push({
@@ -96,7 +93,7 @@ export function transcriptOfLog(sessionId: string, log: readonly LogLine[]): Tra
       cwd: '/',
       sessionId,
       version: '1.0.0',
-      ...(said.by === 'human' ? human(said.text) : assistant(said.text, uuid)),
+      ...(entry.by === 'human' ? human(entry.text) : assistant(entry.text, uuid)),
       uuid,
       timestamp,
     });
@@ -105,7 +102,7 @@ export function transcriptOfLog(sessionId: string, log: readonly LogLine[]): Tra
   return entries;
 }
 
-function sayingOf(line: LogLine): { by: 'human' | 'claude'; text: string } | undefined {
+function entryOf(line: LogLine): { by: 'human' | 'claude'; text: string } | undefined {
   const { type, content, result } = line;
   if (type === 'human' && typeof content === 'string' && content !== '') return { by: 'human', text: content };
   if (type === 'claude' && typeof result === 'string' && result !== '') return { by: 'claude', text: result };
@@ -128,7 +125,7 @@ const assistant = (text: string, uuid: string) => ({
   },
 });
 
-/** The lines of a session log that a transcript comes to: what a person said, and Claude's last word on it. */
+/** Creates a session log from a transcript: each prompt, and Claude's last text before the next. */
 export function logOfTranscript(sessionId: string, entries: readonly TranscriptEntry[]): Record<string, unknown>[] {
   const lines: Record<string, unknown>[] = [];
   let answer: Record<string, unknown> | undefined;
@@ -148,7 +145,7 @@ export function logOfTranscript(sessionId: string, entries: readonly TranscriptE
   return lines;
 }
 
-/** Nothing for what tools said. */
+/** The text of an entry. @returns '' if it has none, as for the results of tools */
 function textOf(entry: TranscriptEntry): string {
   const { content } = (entry['message'] ?? {}) as { content?: unknown };
   if (typeof content === 'string') return content;
