@@ -1,4 +1,4 @@
-/** The configuration is invalid. `faults` has one line for each fault, which names its variable. */
+/** The configuration is invalid. `faults` has one line for each fault, with the name of the variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];

@@ -41,7 +41,7 @@ export function examineConfig(env: Readonly<Record<string, string | undefined>>)
 function* faultsOfQueues({ KSI_QUEUES: text }: ExaminedConfig['values']): Generator<string> {
   const queues = listOf(String(text));
   if (queues.length > MOST_QUEUES)
-    yield `KSI_QUEUES names ${queues.length} queues, and the broker has room for ${MOST_QUEUES}: use fewer`;
+    yield `KSI_QUEUES names ${queues.length} queues, but the broker supports at most ${MOST_QUEUES}`;
   const twice = queues.find((queue, index) => queues.indexOf(queue) !== index);
   if (twice !== undefined) yield `KSI_QUEUES names ${twice} twice: name each queue once`;
 }
@@ -51,9 +51,9 @@ function* faultsOfLimits({ KSI_STREAM_MAX_BYTES: text }: ExaminedConfig['values'
     const own = OWN_LIMITS.get(stream);
     if (own !== undefined) yield `KSI_STREAM_MAX_BYTES names ${stream}: set ${own} instead`;
     else if (!LIMITED_STREAMS.includes(stream))
-      yield `KSI_STREAM_MAX_BYTES names ${stream}, which is no stream: there is ${LIMITED_STREAMS.join(', ')}`;
+      yield `KSI_STREAM_MAX_BYTES names ${stream}, which does not exist: use ${LIMITED_STREAMS.join(', ')}`;
     else if (bytes < LEAST_STREAM_BYTES)
-      yield `KSI_STREAM_MAX_BYTES gives ${stream} ${bytes} bytes: give it ${LEAST_STREAM_BYTES} or more`;
+      yield `KSI_STREAM_MAX_BYTES gives ${stream} ${bytes} bytes: the minimum is ${LEAST_STREAM_BYTES}`;
   }
 }
 

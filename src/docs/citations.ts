@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 
-/** Text files of the project by their paths from its root. */
+/** The project's text files, by path from its root. */
 export type Files = ReadonlyMap<string, string>;
 
 const LINK = /\]\(([^()\s]+)\)/g;
@@ -11,7 +11,7 @@ const CODE_FILE = /(?<![\w./@])(?:contracts|src|workers|test)\/[\w/-]+(?:\.[\w-]
 const NOTHING = /(?!)/g;
 const FENCED = /^( *)(```|~~~)[\s\S]*?^\1\2/gm;
 
-/** The links and citations that lead nowhere, each as `file: what is cited`. Pure. */
+/** The links and citations whose targets do not exist, each as `file: target`. */
 export function brokenCitations(files: Files): string[] {
   const anchors = new Map(
     [...files].filter(([path]) => path.endsWith('.md')).map(([path, text]) => [path, anchorsOf(text)]),
@@ -33,7 +33,7 @@ export function brokenCitations(files: Files): string[] {
   });
 }
 
-/** How a file cites code. An ADR and the changelog describe the code as it was, and tests make up paths. */
+/** The pattern of a file's citations of code. ADRs and the changelog describe old code, and tests invent paths. */
 function codeCitedIn(file: string): RegExp {
   if (file === 'CHANGELOG.md' || file.startsWith('docs/adr/') || file.startsWith('test/')) return NOTHING;
   return file.endsWith('.md') ? CODE_PATH : CODE_FILE;
@@ -44,10 +44,10 @@ const found = (pattern: RegExp, text: string): string[] =>
 
 const trimmed = (path: string): string => path.replace(/\/$/, '');
 
-/** A path, and each folder that it lies in. */
+/** A path and all its parent folders. */
 const withFolders = (path: string): string[] => (path === '.' ? [] : [path, ...withFolders(posix.dirname(path))]);
 
-/** The local targets of a page's links, from the root. */
+/** The local targets of a page's links, as paths from the root. */
 const linksIn = (file: string, text: string): string[] =>
   found(LINK, text.replaceAll(FENCED, ''))
     .filter((target) => !/^[a-z]+:/.test(target))
@@ -57,7 +57,7 @@ const linksIn = (file: string, text: string): string[] =>
       return anchor === undefined ? resolved : `${resolved}#${anchor}`;
     });
 
-/** What a link into a page may name: its headings, as GitHub names them, and its own `<a id>`. */
+/** The anchors of a page: those that GitHub derives from its headings, and each `<a id>`. */
 function anchorsOf(text: string): ReadonlySet<string> {
   const body = text.replaceAll(FENCED, '');
   const anchors = new Set(found(/<a id="([\w-]+)">/g, body));

@@ -10,7 +10,7 @@ import { operationsTable } from './operations-table.js';
 import { manPage } from './man-page.js';
 import { replaceRegion } from './region.js';
 
-/** Writes the generated parts of the documents. With `--check` it only reports parts that are out of date. Exits with 1 for those and for broken links. */
+/** Writes the generated parts of the documents. With `--check` it only reports outdated parts. Exits with 1 for outdated parts and broken links. */
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const check = process.argv.includes('--check');
 
@@ -42,7 +42,7 @@ for (const { file, region, text } of REGIONS) {
 }
 for (const { file, text } of FILES) {
   const path = join(ROOT, file);
-  keep(file, 'it', existsSync(path) ? readFileSync(path, 'utf8') : '', text());
+  keep(file, 'the file', existsSync(path) ? readFileSync(path, 'utf8') : '', text());
 }
 
 for (const broken of brokenCitations(projectFiles())) {

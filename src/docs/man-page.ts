@@ -4,7 +4,7 @@ import { COMMAND_GROUPS } from '../cli/commands/index.js';
 import { EXIT_HELP } from '../cli/exit.js';
 import { createProgram } from '../cli/program.js';
 
-/** The man page of `ksi`, in the macros of man(7), from the commands themselves. It has no date: it is as old as they are. */
+/** Renders the man page of `ksi`, in the macros of man(7), from the commands. Without a date, the output depends only on them. */
 export function manPage(): string {
   const program = createProgram();
   const [summary = '', ...more] = program.description().split('. ');
@@ -18,7 +18,7 @@ export function manPage(): string {
     escaped('[OPTIONS] COMMAND [ARGUMENTS]'),
     '.SH DESCRIPTION',
     escaped(more.join('. ')),
-    'Options may stand before or after a command.',
+    'Options may come before or after a command.',
     '.SH OPTIONS',
     ...optionsOf(program),
     ...groupsOf(program),
@@ -31,25 +31,28 @@ export function manPage(): string {
     '.SH EXAMPLES',
     ...verbatim(program.examples),
     '.SH SEE ALSO',
-    escaped('The API’s own documentation is at /docs of its address; README.md and docs/ are in the package.'),
+    escaped('The API serves its documentation at /docs. README.md and docs/ are in the package.'),
     '',
   ].join('\n');
 }
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
-  ['KSI_URL', 'Address of the API. Default: that of the cluster in KSI_DIR, or in the nearest .ksi upward.'],
-  ['KSI_TOKEN', 'Who we are. Default: the token of that cluster.'],
-  ['KSI_DIR', 'Folder of a cluster: its state, logs, token and addresses. Default: .ksi'],
-  ['NO_COLOR', 'When it is set, nothing is coloured.'],
-  ['FORCE_COLOR, CLICOLOR_FORCE', 'When one is set, and not 0, colours are written off a terminal too.'],
-  ['XDG_STATE_HOME', 'Where what ksi chat remembers is kept. Default: ~/.local/state'],
+  [
+    'KSI_URL',
+    'Address of the API. Default: that of the cluster in KSI_DIR, or in the nearest .ksi of a parent folder.',
+  ],
+  ['KSI_TOKEN', 'The token for the API. Default: the token of that cluster.'],
+  ['KSI_DIR', 'Folder of a cluster, with its state, logs, token and addresses. Default: .ksi'],
+  ['NO_COLOR', 'If set, the output has no colours.'],
+  ['FORCE_COLOR, CLICOLOR_FORCE', 'If one is set and not 0, the output has colours even when it is not a terminal.'],
+  ['XDG_STATE_HOME', 'Folder for the sessions and history of ksi chat. Default: ~/.local/state'],
 ];
 
 const FILES: readonly (readonly [string, string])[] = [
-  ['.ksi/endpoints.json', 'Addresses of the cluster that runs here.'],
-  ['.ksi/token', 'Its token.'],
-  ['~/.local/state/ksi/chat.json', 'Which session ksi chat last had in which folder.'],
-  ['~/.local/state/ksi/chat_history', 'What was typed there.'],
+  ['.ksi/endpoints.json', 'Addresses of the running cluster.'],
+  ['.ksi/token', 'Token of the cluster.'],
+  ['~/.local/state/ksi/chat.json', 'The last session of ksi chat in each folder.'],
+  ['~/.local/state/ksi/chat_history', 'The input history of ksi chat.'],
 ];
 
 function groupsOf(program: Command): string[] {
@@ -94,8 +97,8 @@ const optionsOf = (command: Plain): string[] =>
 
 function whatOf(option: Option): string {
   const fallback = option.defaultValue as unknown;
-  const said = typeof fallback === 'string' || typeof fallback === 'number' ? ` Default: ${fallback}.` : '';
-  return `${sentence(option.description)}${choicesOf(option)}${said}`;
+  const note = typeof fallback === 'string' || typeof fallback === 'number' ? ` Default: ${fallback}.` : '';
+  return `${sentence(option.description)}${choicesOf(option)}${note}`;
 }
 
 const choicesOf = ({ argChoices: choices }: Option | Argument): string =>
@@ -125,7 +128,7 @@ const italic = (text: string): string => `\\fI${escaped(text)}\\fR`;
 const verbatim = (lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : ['.PP', '.RS 4', '.nf', ...lines.map(escaped), '.fi', '.RE'];
 
-/** As text that roff takes for nothing else. */
+/** Escapes a text for roff. */
 const escaped = (text: string): string =>
   text
     .replaceAll('\\', '\\e')

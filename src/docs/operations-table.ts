@@ -9,7 +9,7 @@ const REPEATED: Readonly<Record<string, string>> = {
   undefined: 'only when refused (429)',
 };
 
-/** All operations, as HTTP and NATS have them. */
+/** The table of all operations, for HTTP and NATS. */
 export const operationsTable = (): string =>
   markdownTable(
     ['`ksi.api.…`', 'HTTP', 'scope', 'repeated by the SDK'],

@@ -1,6 +1,6 @@
 /**
- * Replaces what stands between `<!-- generated:NAME -->` and `<!-- /generated:NAME -->`.
- * @throws when the document has no such region.
+ * Replaces the text between `<!-- generated:NAME -->` and `<!-- /generated:NAME -->`.
+ * @throws if the document has no such region
  */
 export function replaceRegion(document: string, name: string, text: string): string {
   const open = `<!-- generated:${name} -->`;
@@ -11,7 +11,7 @@ export function replaceRegion(document: string, name: string, text: string): str
   return `${document.slice(0, from + open.length)}\n\n${text}\n\n${document.slice(to)}`;
 }
 
-/** A Markdown table; pipes in cells are escaped. */
+/** A Markdown table. Escapes pipes in cells. */
 export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;

@@ -2,7 +2,7 @@ import { register } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Writes the reference of the SDK to dist/sdk-reference, by typedoc. Exits 1 for anything that it warns of: a name that leads nowhere, for example. */
+/** Writes the reference of the SDK to dist/sdk-reference with typedoc. Exits with 1 for each warning, such as an unresolved name. */
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
 register('./typescript-for-typedoc.js', import.meta.url);
@@ -12,13 +12,13 @@ const app = await Application.bootstrap({
   name: 'KSI: the TypeScript SDK',
   entryPoints: ['src/client/index.ts', 'src/client/nats/index.ts'].map((path) => join(ROOT, path)),
   tsconfig: join(ROOT, 'tsconfig.json'),
-  // The build has checked them.
+  // The build has already checked the types.
   skipErrorChecking: true,
   disableSources: true,
   excludePrivate: true,
   excludeInternal: true,
   readme: 'none',
-  // Values of files that need TypeBox, which browsers are not to load.
+  // These values need TypeBox, which browsers must not load.
   intentionallyNotExported: ['SCOPES', 'EVENT_DATA', 'OPERATIONS', 'AnswerIn', 'RequestIn'],
   out: join(ROOT, 'dist', 'sdk-reference'),
   logLevel: 'Warn',

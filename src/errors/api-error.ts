@@ -10,7 +10,7 @@ export class ApiError extends Error {
   readonly faults: readonly Fault[];
   /** Seconds. */
   readonly retryAfter: number | undefined;
-  /** The token's rate limit, if that was the reason. */
+  /** The state of the token's rate limit, if that was exceeded. */
   readonly rate: RateState | undefined;
 
   readonly #final: boolean;
@@ -64,7 +64,7 @@ const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = {
   rate_limited: 1,
 };
 
-/** What clients read in place of a message of the broker. */
+/** Texts that replace the broker's own messages. */
 const TEXTS: Partial<Record<ApiErrorCode, string>> = {
   disk_full: 'The broker has no storage left',
   queue_full: 'The broker has no room for more',
@@ -72,7 +72,7 @@ const TEXTS: Partial<Record<ApiErrorCode, string>> = {
   internal: 'An unexpected failure',
 };
 
-/** The error of a client for any failure. */
+/** Converts any failure to an error for a client. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const code = codeOf(error);

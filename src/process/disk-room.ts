@@ -10,8 +10,8 @@ const PROBE_BYTES = 1024 * 1024;
 const OUT_OF_SPACE: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * Tells whether the file systems of some folders have room for more work. It holds back a reserve (2 %, at most 64 MiB), so that accepted
- * tasks can still finish and be recorded. `statfs` does not show quotas. After a failed write, call `suspect`: it tries writes until one succeeds.
+ * Tells whether the file systems of some folders have space for more work. It holds back a reserve (2 %, at most 64 MiB), so that accepted tasks
+ * can finish and be recorded. `statfs` does not show quotas. After a failed write, call `suspect`, which tests by writing until a write succeeds.
  */
 export class DiskRoom {
   readonly #folders: readonly string[];
@@ -20,13 +20,13 @@ export class DiskRoom {
   #full: string | undefined;
   #suspected = false;
 
-  /** @param folders ones that do not exist are ignored. */
+  /** @param folders those that do not exist are ignored */
   constructor(folders: readonly string[], tryToWrite = takesWrites) {
     this.#folders = folders;
     this.#takesWrites = tryToWrite;
   }
 
-  /** @returns a folder whose disk is full, or undefined if there is room. */
+  /** @returns a folder whose disk is full, or undefined if there is space */
   full(): string | undefined {
     if (performance.now() - this.#lookedAt < CHECK_INTERVAL_MS) return this.#full;
     this.#lookedAt = performance.now();
@@ -45,7 +45,7 @@ export class DiskRoom {
   }
 }
 
-/** Whether the disk and its quotas take another MiB. Errors for other reasons count as room. */
+/** Whether the disk and its quotas allow another MiB. Returns true if the write fails for another reason. */
 export function takesWrites(folder: string): boolean {
   const probe = join(folder, `.room-${process.pid}`);
   try {
@@ -69,7 +69,7 @@ function isFull(folder: string): boolean {
   }
 }
 
-/** The folders to which a cluster on this host writes. Each may be a file system of its own. */
+/** The folders to which a cluster on this host writes. Each may be a separate file system. */
 export const dataFolders = (dir: string): string[] => [
   dir,
   ...['store', 'store-1', 'store-2', 'store-3'].map((store) => join(dir, 'nats', store)),

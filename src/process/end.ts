@@ -4,7 +4,7 @@ import { isAlive, type ProcessIdentity } from './identity.js';
 /** The system reports the end of a process only to its parent, so others must poll. */
 const POLL_MS = 50;
 
-/** Sends a signal. A process that has ended is no error. @returns whether the process existed */
+/** Sends a signal. @returns false if the process does not exist */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, name);

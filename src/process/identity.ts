@@ -23,7 +23,7 @@ export function memoryOf(pid: number): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
-/** Whether a signal such as SIGSTOP has stopped it. False where the system does not show it. */
+/** Whether a signal such as SIGSTOP has suspended the process. False where the system does not show it. */
 export const isStopped = (pid: number): boolean => /^[Tt]$/.test(statOf(pid)?.[0] ?? '');
 
 /** The fields of `/proc/<pid>/stat` from the state on. */

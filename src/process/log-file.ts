@@ -4,7 +4,7 @@ import { systemClock } from '../clock.js';
 const STDERR = 2;
 /** How often to check whether the file was renamed or deleted. */
 const CHECK_INTERVAL_MS = 1_000;
-/** A full pipe usually has room again in a moment. A stopped reader must not stop us. */
+/** A full pipe usually drains quickly. A reader that has stopped must not block this process for long. */
 const MAX_TRIES = 20;
 const PAUSE_MS = 5;
 
@@ -18,7 +18,7 @@ export class LogFile {
   #lookedAt = 0;
   #dropped = 0;
   #why = '';
-  /** The last line was cut off. */
+  /** Whether the last line was written only in part. */
   #torn = false;
 
   constructor(path: string | undefined) {
@@ -38,7 +38,7 @@ export class LogFile {
     }
   }
 
-  /** Begins a new file if the old one was renamed or deleted. */
+  /** Starts a new file if the old one was renamed or deleted. */
   reopen(): void {
     this.#lookedAt = performance.now();
     if (this.#path === undefined) return;
@@ -76,9 +76,9 @@ export class LogFile {
         offset += writeSync(this.#fd, bytes, offset);
         this.#torn = offset < bytes.length;
       } catch (error) {
-        // The last line already waited for this reader.
-        const most = this.#dropped > 0 ? 0 : MAX_TRIES;
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > most) throw error;
+        // After a dropped line, do not wait for the same reader again.
+        const limit = this.#dropped > 0 ? 0 : MAX_TRIES;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > limit) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
       }
     }

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 
 /**
  * Starts a child process and checks that it has its pipes.
- * @throws EMFILE if no descriptor is left. `spawn` itself returns a process without pipes then, and reports the error later. Near the limit,
- * `spawn` fails with EINVAL instead.
+ * @throws EMFILE if no file descriptor is left. In this case `spawn` returns a process without pipes and reports the error later, or fails with
+ * EINVAL.
  */
 export function withPipes<C extends ChildProcess>(spawned: () => C): C {
   let child: C;
@@ -20,4 +20,4 @@ export function withPipes<C extends ChildProcess>(spawned: () => C): C {
 }
 
 const tooManyOpen = (cause?: unknown): Error =>
-  Object.assign(new Error('no process can be started', { cause }), { code: 'EMFILE' });
+  Object.assign(new Error('cannot start a process: too many open files', { cause }), { code: 'EMFILE' });

@@ -1,15 +1,15 @@
 import type { ToolLimits, ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import { covers, domainOf, namesTool, parseRule, prefixOf, startsWithWords, type ToolRule } from './rule.js';
 
-/** What one of those who may say so allows. */
+/** One party's limits on tools. */
 export interface Layer {
   readonly of: "the operator's policy" | "the owner's policy" | 'the request' | 'the task that asks';
-  /** Undefined: any. */
+  /** Undefined if every tool is allowed. */
   readonly allow: readonly ToolRule[] | undefined;
   readonly deny: readonly ToolRule[];
 }
 
-/** What a task asks for. */
+/** The tool rules of a request. */
 export interface RequestedTools {
   readonly allowed_tools?: readonly string[];
   readonly disallowed_tools?: readonly string[];
@@ -21,14 +21,14 @@ const layer = (of: Layer['of'], { allow, deny = [] }: ToolLimits): Layer => ({
   deny: deny.map(parseRule),
 });
 
-/** All that limits an owner's task. */
+/** All limits of an owner's task. */
 export const layersOf = (policy: ToolPolicy, owner: string, asked: RequestedTools): readonly Layer[] => [
   layer("the operator's policy", policy),
   layer("the owner's policy", policy.owners?.[owner] ?? {}),
   layer('the request', { deny: [...(asked.disallowed_tools ?? [])] }),
 ];
 
-/** @returns why a rule can't be asked for, naming what forbids it; undefined when it can. */
+/** Checks a requested rule. @returns the reason against it, with the layer and its rules, or undefined if it is allowed */
 export function requestFault(layers: readonly Layer[], text: string): string | undefined {
   const asked = parseRule(text);
   for (const { of, allow, deny } of layers) {
@@ -40,17 +40,17 @@ export function requestFault(layers: readonly Layer[], text: string): string | u
   return undefined;
 }
 
-/** Runs a shell command too: what Bash may not, it may not. */
-const SHELL_TOO = 'Monitor';
+/** Another tool that runs shell commands. Denials of Bash apply to it. */
+const MONITOR = 'Monitor';
 const deniesSome = (rule: ToolRule, tool: string): boolean =>
-  namesTool(rule, tool) || (tool === SHELL_TOO && namesTool(rule, 'Bash'));
+  namesTool(rule, tool) || (tool === MONITOR && namesTool(rule, 'Bash'));
 
-/** By which Claude gives an answer that follows a schema: no deed of its own. */
-const ANSWERING = 'StructuredOutput';
+/** The tool by which Claude returns an answer that follows a schema. It has no effect, so it is always allowed. */
+const STRUCTURED_OUTPUT = 'StructuredOutput';
 
-/** @returns why a tool can't be used so, naming what forbids it; undefined when it can. */
+/** Checks a tool call. @returns the reason against it, with the layer and its rules, or undefined if it is allowed */
 export function useFault(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
-  if (tool === ANSWERING) return undefined;
+  if (tool === STRUCTURED_OUTPUT) return undefined;
   for (const { of, allow, deny } of layers) {
     const denied = deny.find(
       (rule) => deniesSome(rule, tool) && (rule.uses === undefined || touches(rule, tool, input)),
@@ -65,34 +65,35 @@ export function useFault(layers: readonly Layer[], tool: string, input: Record<s
 }
 
 /**
- * Claude's own rules have judged what it wrote, not what a person makes of it: so a denial that only they could tell forbids that.
- * @returns as `useFault`.
+ * Checks a tool call whose input a person has edited. Claude applies its rules only to the input that it wrote, so this refuses the call if a
+ * denial could apply that KSI cannot evaluate.
+ * @returns as `useFault`
  */
 export function editFault(layers: readonly Layer[], tool: string, input: Record<string, unknown>): string | undefined {
   const why = useFault(layers, tool, input);
   if (why !== undefined) return why;
   for (const { of, deny } of layers) {
-    const untold = deny.find((rule) => mayConcern(rule, tool) && !isTold(rule));
-    if (untold !== undefined)
-      return `${of} denies some uses (${untold.text}), and whether the edited input is one cannot be told: allow it as it is, or deny it`;
+    const unknown = deny.find((rule) => mayConcern(rule, tool) && !isDecidable(rule));
+    if (unknown !== undefined)
+      return `${of} denies some uses (${unknown.text}), and KSI cannot tell whether the edited input is one of them: allow the original input, or deny it`;
   }
   return undefined;
 }
 
-/** Claude holds a rule for one of them to all. */
+/** Claude applies a rule for one of these tools to all of them. */
 const FILE_TOOLS = ['Read', 'Edit', 'Write', 'MultiEdit', 'NotebookEdit', 'Glob', 'Grep'];
 
 const mayConcern = (rule: ToolRule, tool: string): boolean =>
   deniesSome(rule, tool) || (FILE_TOOLS.includes(tool) && FILE_TOOLS.some((other) => namesTool(rule, other)));
 
-/** Whether `touches` can tell of each use. */
-function isTold({ tool, uses }: ToolRule): boolean {
+/** Whether `touches` can decide every use. */
+function isDecidable({ tool, uses }: ToolRule): boolean {
   if (uses === undefined) return true;
   if (tool === 'WebFetch') return domainOf(uses)?.includes('*') === false;
   return tool === 'Bash' && !prefixOf(uses).words.includes('*');
 }
 
-/** The tools of Claude's own that there are for a task, by name; undefined: all. Those of MCP servers are judged at each use. */
+/** The names of the built-in tools that a task gets; undefined for all. Tools of MCP servers are checked at each call instead. */
 export function toolsOf(layers: readonly Layer[]): string[] | undefined {
   const limiting = layers.flatMap(({ allow }) => (allow === undefined ? [] : [allow]));
   const [first, ...others] = limiting;
@@ -106,11 +107,11 @@ export function toolsOf(layers: readonly Layer[]): string[] | undefined {
 
 const listed = (rules: readonly ToolRule[]): string => rules.map(({ text }) => text).join(', ') || 'none';
 
-/** Between the commands that a line runs one after the other. */
+/** Separates the commands of a line. */
 const BETWEEN = /\|\||&&|[;|&\n]/;
-/** What may run commands that stand nowhere by themselves; brackets make a function, which may have an allowed name. */
+/** Syntax that may hide a command. Parentheses can define a function with an allowed name. */
 const HIDDEN = /[`$<>\\()]/;
-/** Between the commands that a line may run, nested ones too. */
+/** Separates the commands of a line, including nested ones. */
 const AROUND = /[;|&\n`(){}]/;
 
 const commandsOf = ({ command }: Record<string, unknown>, between: RegExp): string[] =>
@@ -121,15 +122,15 @@ const commandsOf = ({ command }: Record<string, unknown>, between: RegExp): stri
         .filter((part) => part !== '')
     : [];
 
-/** Whether a use that we can read is one of a denying rule's. What it can't tell is Claude's own to refuse, which is given the rule too. */
+/** Whether a denying rule applies to a call, as far as KSI can tell. Claude has the rule too and refuses the rest. */
 function touches({ uses = '' }: ToolRule, tool: string, input: Record<string, unknown>): boolean {
   if (tool === 'WebFetch') return hostOf(input) === domainOf(uses);
-  if (tool !== 'Bash' && tool !== SHELL_TOO) return false;
+  if (tool !== 'Bash' && tool !== MONITOR) return false;
   const { words, exact } = prefixOf(uses);
   return commandsOf(input, AROUND).some((command) => (exact ? command === words : startsWithWords(command, words)));
 }
 
-/** Whether all that is done is within the rules: when in doubt it is not. */
+/** Whether the rules allow everything that a call does. False when in doubt. */
 function within(rules: readonly ToolRule[], tool: string, input: Record<string, unknown>): boolean {
   if (tool === 'WebFetch') {
     const host = hostOf(input);
@@ -145,6 +146,6 @@ function within(rules: readonly ToolRule[], tool: string, input: Record<string, 
   );
 }
 
-/** Without the dot of a full name, which is the same host. */
+/** The host without the trailing dot of an absolute name. */
 const hostOf = ({ url }: Record<string, unknown>): string | undefined =>
   typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname.replace(/\.$/, '') : undefined;

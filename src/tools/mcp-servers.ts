@@ -5,27 +5,25 @@ import { OperatorFile } from '../config/operator-file.js';
 
 export type McpServersFile = OperatorFile<typeof McpServers>;
 
-/** The MCP servers that the operator keeps. Without a file there are none. @throws {ConfigError} */
+/** The operator's MCP servers. There are none without a file. @throws {ConfigError} */
 export const mcpServersFile = (path: string | undefined, log: Logger): McpServersFile =>
   new OperatorFile({ variable: 'KSI_MCP_SERVERS', path, schema: McpServers, none: {}, faultOf, log });
 
 const faultOf = (servers: McpServers): string | undefined =>
-  Object.hasOwn(servers, HANDS_SERVER) ? `${HANDS_SERVER} is the name of KSI's own server` : undefined;
+  Object.hasOwn(servers, HANDS_SERVER) ? `the name ${HANDS_SERVER} is reserved for KSI's own server` : undefined;
 
-/** Those of an owner's that are named; one that there isn't, or not for them, is only named. */
+/** The servers with the given names. `missing` names those that do not exist or that the owner may not use. */
 export function serversFor(
   servers: McpServers,
   names: readonly string[],
   owner: string,
 ): { found: Record<string, McpServer>; missing: string[] } {
-  const mine = (name: string): McpServer | undefined => {
-    const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
-    return server?.owners === undefined || server.owners.includes(owner) ? server : undefined;
-  };
   const found: Record<string, McpServer> = {};
+  const missing: string[] = [];
   for (const name of names) {
-    const server = mine(name);
-    if (server !== undefined) found[name] = server;
+    const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
+    if (server !== undefined && (server.owners === undefined || server.owners.includes(owner))) found[name] = server;
+    else missing.push(name);
   }
-  return { found, missing: names.filter((name) => mine(name) === undefined) };
+  return { found, missing };
 }

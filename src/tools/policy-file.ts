@@ -5,21 +5,21 @@ import { domainOf, parseRule } from './rule.js';
 
 export type ToolPolicyFile = OperatorFile<typeof ToolPolicy>;
 
-/** The operator's tool policy. Without a file nothing is limited. @throws {ConfigError} */
+/** The operator's tool policy. Without a file there are no limits. @throws {ConfigError} */
 export const toolPolicyFile = (path: string | undefined, log: Logger): ToolPolicyFile =>
   new OperatorFile({ variable: 'KSI_TOOL_POLICY', path, schema: ToolPolicy, none: {}, faultOf, log });
 
-const JUDGED =
-  'of the uses of a tool, only Bash(words:*) and WebFetch(domain:name) can be named here; for others allow the tool and deny uses';
+const HINT =
+  'an allowed use can only be Bash(words:*) or WebFetch(domain:name); for other tools, allow the tool and deny uses of it';
 
 function faultOf(policy: ToolPolicy): string | undefined {
   const allowed = [policy, ...Object.values(policy.owners ?? {})].flatMap(({ allow = [] }) => allow);
-  const bad = allowed.find((text) => !isJudged(text));
-  return bad === undefined ? undefined : `allow: ${bad}: ${JUDGED}`;
+  const bad = allowed.find((text) => !isDecidable(text));
+  return bad === undefined ? undefined : `allow: ${bad}: ${HINT}`;
 }
 
-/** Whether we can tell of each use if it is within the rule. */
-function isJudged(text: string): boolean {
+/** Whether KSI can decide for every call if the rule allows it. */
+function isDecidable(text: string): boolean {
   const { tool, uses } = parseRule(text);
   if (uses === undefined) return true;
   if (tool === 'WebFetch') return domainOf(uses) !== undefined;

@@ -1,10 +1,10 @@
-/** A rule of a tool policy: a tool, or some uses of it. Its form is TOOL_RULE_PATTERN's. */
+/** A rule for a tool or for some uses of it. TOOL_RULE_PATTERN has its syntax. */
 export interface ToolRule {
-  /** As it was written. */
+  /** The original text. */
   readonly text: string;
-  /** May hold `*`, as in `mcp__files__*`. */
+  /** May contain `*`, as in `mcp__files__*`. */
   readonly tool: string;
-  /** What stands in the brackets. */
+  /** The text in the parentheses. Undefined for all uses. */
   readonly uses: string | undefined;
 }
 
@@ -14,13 +14,13 @@ export function parseRule(text: string): ToolRule {
   return { text, tool: text.slice(0, open), uses: text.slice(open + 1, -1) };
 }
 
-/** Whether a rule goes for a tool of this name, in whatever use. */
+/** Whether a rule's tool pattern matches a tool. Ignores the uses. */
 export function namesTool(rule: ToolRule, tool: string): boolean {
   const [first = '', ...rest] = rule.tool.split('*');
   const last = rest.pop();
   if (last === undefined) return rule.tool === tool;
   if (!tool.startsWith(first) || !tool.endsWith(last)) return false;
-  // Not by a regular expression: both sides may be a client's, and many stars would take it for ever.
+  // A regular expression with many stars could take exponential time, and clients choose both texts.
   let at = first.length;
   for (const part of rest) {
     const found = tool.indexOf(part, at);
@@ -30,7 +30,7 @@ export function namesTool(rule: ToolRule, tool: string): boolean {
   return at <= tool.length - last.length;
 }
 
-/** The beginning of commands that a rule for Bash goes for (`git:*` and `git *` alike); of one without a star, all of it. */
+/** The prefix of commands that a rule for Bash matches (`git:*` and `git *` are the same). `exact`: without a star, the whole command. */
 export function prefixOf(uses: string): { words: string; exact: boolean } {
   const words = uses.replace(/(:| )\*$/, '');
   return { words, exact: words === uses };
@@ -38,14 +38,14 @@ export function prefixOf(uses: string): { words: string; exact: boolean } {
 
 const DOMAIN = 'domain:';
 
-/** The domain that a rule for WebFetch goes for. */
+/** The domain of a rule for WebFetch. */
 export const domainOf = (uses: string): string | undefined =>
   uses.startsWith(DOMAIN) ? uses.slice(DOMAIN.length).toLowerCase() : undefined;
 
-/** With one of these a command may do more than its first words tell. */
+/** A command with one of these may do more than its first words show. */
 const SHELL_SYNTAX = /[;&|`$<>\n\\]/;
 
-/** Whether all uses that `asked` goes for are uses that `allowed` goes for. When in doubt they are not. */
+/** Whether `allowed` matches every use that `asked` matches. False when in doubt. */
 export function covers(allowed: ToolRule, asked: ToolRule): boolean {
   if (!namesTool(allowed, asked.tool) || (asked.tool.includes('*') && asked.tool !== allowed.tool)) return false;
   if (allowed.uses === undefined || allowed.uses === asked.uses) return true;

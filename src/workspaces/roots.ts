@@ -22,7 +22,7 @@ export class Workspaces {
       const at = item.indexOf('=');
       const name = item.slice(0, at);
       if (roots.has(name))
-        throw new ConfigError([`KSI_WORKSPACES names two folders ${name}: give each a name of its own`]);
+        throw new ConfigError([`KSI_WORKSPACES uses the name ${name} twice: give each folder its own name`]);
       roots.set(name, resolve(item.slice(at + 1)));
     }
     this.#roots = roots;
@@ -44,7 +44,7 @@ export class Workspaces {
     if (!PATTERN.test(workspace)) return refused(`${JSON.stringify(workspace)} does not have the form name/folder`);
     if (configured === undefined)
       return refused(
-        `there is no root ${name}: ${this.none ? 'the operator has set none in KSI_WORKSPACES' : `there is ${[...this.#roots.keys()].join(', ')}`}`,
+        `there is no root ${name}: ${this.none ? 'the operator has configured none in KSI_WORKSPACES' : `the roots are ${[...this.#roots.keys()].join(', ')}`}`,
       );
     try {
       const root = await realpath(configured);
@@ -64,8 +64,9 @@ export class Workspaces {
   }
 
   /**
-   * The name of a workspace by the outermost root that contains its folder, so that a folder with several names has one of them here.
-   * It need not be a valid name for a request. Undefined if `find` refuses the workspace, whatever stands there.
+   * The name of a workspace relative to the outermost root that contains its folder. All names of a folder give the same result. It may not be a
+   * valid name for a request.
+   * @returns undefined if the name is invalid or its root is unknown
    */
   async outermost(workspace: string): Promise<string | undefined> {
     if (!PATTERN.test(workspace)) return undefined;

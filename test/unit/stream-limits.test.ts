@@ -50,9 +50,9 @@ describe('the limits of streams', () => {
 
   it('a stream that is none, one with a variable of its own, and too small a limit are refused', () => {
     for (const [text, why] of [
-      ['KSI_NOTHING=5000000', /names KSI_NOTHING, which is no stream/],
+      ['KSI_NOTHING=5000000', /names KSI_NOTHING, which does not exist/],
       ['KSI_EVENTS=5000000', /set KSI_EVENTS_MAX_BYTES instead/],
-      ['KSI_AUDIT=5', /gives KSI_AUDIT 5 bytes: give it 1048576 or more/],
+      ['KSI_AUDIT=5', /gives KSI_AUDIT 5 bytes: the minimum is 1048576/],
     ] as const)
       assert.match(faultsOf({ KSI_STREAM_MAX_BYTES: text }).join('\n'), why);
   });
@@ -61,7 +61,7 @@ describe('the limits of streams', () => {
 describe('the number of queues', () => {
   it('is bounded, and a queue is named once', () => {
     assert.deepEqual(faultsOf({ KSI_QUEUES: queues(MOST_QUEUES) }), []);
-    assert.match(faultsOf({ KSI_QUEUES: queues(MOST_QUEUES + 1) }).join('\n'), /names 301 queues, .* room for 300/);
+    assert.match(faultsOf({ KSI_QUEUES: queues(MOST_QUEUES + 1) }).join('\n'), /names 301 queues, .* at most 300/);
     assert.match(faultsOf({ KSI_QUEUES: 'a,b,a' }).join('\n'), /names a twice/);
   });
 

@@ -129,9 +129,9 @@ describe('what a person may make of it', () => {
     editFault(layersOf({ deny }, 'bob', {}), tool, input);
 
   it('is what we can tell is not denied: Claude looks no more', () => {
-    assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /cannot be told/);
-    assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /cannot be told/);
-    assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /cannot be told/);
+    assert.match(edited(['Read(/etc/**)'], 'Read', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
+    assert.match(edited(['Edit(/etc/**)'], 'Write', { file_path: '/etc/x' }) ?? '', /KSI cannot tell/);
+    assert.match(edited(['Bash(rm * x)'], 'Bash', { command: 'rm -f x' }) ?? '', /KSI cannot tell/);
     assert.match(edited(['Bash(rm:*)'], 'Bash', { command: 'rm -f x' }) ?? '', /denied here/);
     assert.equal(edited(['Bash(rm:*)', 'Read(/etc/**)'], 'Bash', { command: 'ls' }), undefined);
     assert.equal(edited([], 'Write', { file_path: '/etc/x' }), undefined);
@@ -177,8 +177,8 @@ describe("the operator's file", () => {
       ['{', /JSON/],
       ['{"allowed":[]}', /allowed/],
       ['{"allow":["Bash,Read"]}', /allow/],
-      ['{"allow":["Edit(src)"]}', /only Bash\(words:\*\)/],
-      ['{"allow":["Bash(a*b)"]}', /only Bash\(words:\*\)/],
+      ['{"allow":["Edit(src)"]}', /can only be Bash\(words:\*\)/],
+      ['{"allow":["Bash(a*b)"]}', /can only be Bash\(words:\*\)/],
     ] as const) {
       writeFileSync(file, text);
       assert.throws(() => toolPolicyFile(file, log), { name: 'ConfigError', message: told }, text);

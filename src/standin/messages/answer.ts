@@ -1,7 +1,7 @@
 import { parsePrompt, type Directives, type StatusDirective, type ToolCall } from './directives.js';
 import type { Conversation } from './conversation.js';
 
-/** What to answer to a request. Decided here, done in server.ts. */
+/** How to answer a request. server.ts sends the answer. */
 export type Answer =
   | { readonly kind: 'error'; readonly delayMs: number; readonly status: StatusDirective }
   | {
@@ -15,11 +15,11 @@ export type Answer =
 export type Block = { readonly type: 'text'; readonly text: string } | ({ readonly type: 'tool_use' } & ToolCall);
 
 /**
- * Decides from the conversation alone.
- * @param failuresSoFar how often this prompt has been answered with its `[[status:…]]` already
+ * Chooses the answer to a conversation. Pure.
+ * @param failuresSoFar how often the `[[status:…]]` of this prompt was already sent
  */
 export function decide(conversation: Conversation, failuresSoFar: number): Answer {
-  // A side request quotes the user's prompt, but its directives are meant for the main conversation.
+  // A side request quotes the user's prompt, but the directives are for the main conversation.
   if (conversation.format !== undefined) {
     return message({ type: 'text', text: JSON.stringify(example(conversation.format['schema'])) }, { tools: [] });
   }
@@ -73,7 +73,7 @@ const EXAMPLES: Readonly<Record<string, unknown>> = {
   null: null,
 };
 
-/** The smallest value that fits a plain JSON schema. */
+/** A small value that matches a simple JSON schema. */
 function example(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return {};
   const { type, properties, enum: values } = schema as { type?: unknown; properties?: object; enum?: unknown[] };

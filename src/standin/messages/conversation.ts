@@ -1,25 +1,26 @@
-/** What the stand-in understands of a Messages API request: who said what, and what the tools answered. */
+import { isRecord } from '../../json.js';
 
+/** The parts of a Messages API request that the stand-in uses. */
 export interface Conversation {
-  /** What the user said, oldest first, without what Claude Code adds to it. */
+  /** The user's texts, oldest first, without Claude Code's additions. */
   readonly prompts: readonly string[];
-  /** The texts of the tool results that came after the last prompt. */
+  /** The texts of the tool results after the last prompt. */
   readonly toolResults: readonly string[];
   readonly model: string;
   readonly stream: boolean;
-  /** Set when a schema for the answer was sent, as Claude Code's side requests (titles, summaries) do. */
+  /** The schema for the answer. Claude Code's side requests (titles, summaries) have one. */
   readonly format: Readonly<Record<string, unknown>> | undefined;
-  /** About a quarter of the request's characters. */
+  /** An estimate: a quarter of the request's characters. */
   readonly inputTokens: number;
 }
 
-/** Reads the body of a request; undefined when it isn't one. */
+/** Reads a request's body. @returns undefined if it is not a Messages API request */
 export function readConversation(body: unknown): Conversation | undefined {
-  if (!isObject(body) || !Array.isArray(body['messages'])) return undefined;
+  if (!isRecord(body) || !Array.isArray(body['messages'])) return undefined;
   const prompts: string[] = [];
   let toolResults: string[] = [];
   for (const message of body['messages']) {
-    if (!isObject(message) || message['role'] !== 'user') continue;
+    if (!isRecord(message) || message['role'] !== 'user') continue;
     const blocks = blocksOf(message['content']);
     toolResults.push(...blocks.filter((block) => block['type'] === 'tool_result').map(textOf));
     const text = blocks
@@ -32,7 +33,7 @@ export function readConversation(body: unknown): Conversation | undefined {
     toolResults = [];
   }
   const config = body['output_config'];
-  const format = isObject(config) && isObject(config['format']) ? config['format'] : undefined;
+  const format = isRecord(config) && isRecord(config['format']) ? config['format'] : undefined;
   return {
     prompts,
     toolResults,
@@ -43,7 +44,7 @@ export function readConversation(body: unknown): Conversation | undefined {
   };
 }
 
-/** Claude Code puts reminders and notes of its own among the user's blocks: nobody said them. */
+/** Removes the reminders and notes that Claude Code adds to the user's blocks. */
 function userText(text: string): string {
   const own = text.replaceAll(/<system-reminder>[\s\S]*?<\/system-reminder>/g, '').trim();
   return own.startsWith('[Request interrupted') ? '' : own;
@@ -53,14 +54,10 @@ type Block = Readonly<Record<string, unknown>>;
 
 function blocksOf(content: unknown): Block[] {
   if (typeof content === 'string') return [{ type: 'text', text: content }];
-  return Array.isArray(content) ? content.filter(isObject) : [];
+  return Array.isArray(content) ? content.filter(isRecord) : [];
 }
 
 function textOf(block: Block): string {
   if (typeof block['text'] === 'string') return block['text'];
   return blocksOf(block['content']).map(textOf).join('\n');
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,6 @@
-/**
- * What a prompt may ask of the stand-in: `[[name]]` or `[[name:value]]`, anywhere in the last user prompt.
- * A directive that is misspelt or has a bad value is left in the text, where the echo shows it.
- */
+import { isRecord, parseText } from '../../json.js';
 
-/** An HTTP error to answer with, and how often (for ever unless said). */
+/** An HTTP error to answer with. `times` is Infinity by default. */
 export interface StatusDirective {
   readonly code: number;
   readonly times: number;
@@ -15,20 +12,24 @@ export interface ToolCall {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Instructions to the stand-in, as `[[name]]` or `[[name:value]]` anywhere in the last user prompt. A misspelt directive or one with an invalid
+ * value stays in the text, so that the answer shows it.
+ */
 export interface Directives {
-  /** `[[status:429 retry-after=1 times=2]]`: fail so; further `key=value` pairs become headers. */
+  /** `[[status:429 retry-after=1 times=2]]`: answer with this error, `times` times. Other `key=value` pairs become headers. */
   readonly status?: StatusDirective;
-  /** `[[delay:500]]`: wait so many ms before answering. */
+  /** `[[delay:500]]`: wait this many ms before the answer. */
   readonly delayMs?: number;
-  /** `[[say:TEXT]]`: the answer, word for word. */
+  /** `[[say:TEXT]]`: answer with this text. */
   readonly say?: string;
-  /** `[[chars:100000]]`: an answer of this length. */
+  /** `[[chars:100000]]`: answer with this many characters. */
   readonly chars?: number;
-  /** `[[hang]]`: answer nothing until released; `[[hang:mid]]`: stop half-way through the stream. */
+  /** `[[hang]]`: do not answer until `release`. `[[hang:mid]]`: stop in the middle of the stream until `release`. */
   readonly hang?: 'before' | 'mid';
-  /** `[[die]]`: cut the connection half-way through the stream. */
+  /** `[[die]]`: close the connection in the middle of the stream. */
   readonly die?: true;
-  /** `[[tool:Bash {"command":"echo hi"}]]`: call tools, one a request, before the final text. */
+  /** `[[tool:Bash {"command":"echo hi"}]]`: call tools, one for each request, before the final text. */
   readonly tools: readonly ToolCall[];
 }
 
@@ -56,12 +57,12 @@ const PARSERS: Readonly<Record<string, (value: string, sofar: Directives) => Cha
   die: (value) => (value === '' ? { die: true } : undefined),
   tool: (value, sofar) => {
     const [, name, json] = /^([\w.-]+)\s*([\s\S]*)$/.exec(value) ?? [];
-    const input = name === undefined ? undefined : object(json === '' ? '{}' : (json ?? '{}'));
-    return name === undefined || input === undefined ? undefined : { tools: [...sofar.tools, { name, input }] };
+    const input = parseText(json === '' ? '{}' : (json ?? '{}'));
+    return name === undefined || !isRecord(input) ? undefined : { tools: [...sofar.tools, { name, input }] };
   },
 };
 
-/** Splits a prompt into its directives and the rest. */
+/** Separates a prompt's directives from its text. */
 export function parsePrompt(prompt: string): ParsedPrompt {
   let directives: Directives = { tools: [] };
   let text = '';
@@ -77,7 +78,7 @@ export function parsePrompt(prompt: string): ParsedPrompt {
   return { directives, text: (text + prompt.slice(at)).trim() };
 }
 
-/** A value may itself hold `]]` (JSON often does), so each closing pair is tried until the value makes sense. */
+/** Tries each `]]` as the end of the value until the value is valid, because a value may contain `]]` (JSON often does). */
 function take(prompt: string, from: number, name: string, sofar: Directives) {
   const parse = PARSERS[name];
   if (parse === undefined) return undefined;
@@ -94,15 +95,4 @@ function optional(key: 'delayMs' | 'chars', value: number | undefined): Change {
 
 function count(text: string): number | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
-}
-
-function object(json: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined; // Not yet the end of the value: take() tries the next closing pair.
-  }
 }

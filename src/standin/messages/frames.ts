@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Block } from './answer.js';
 
-/** The Messages API's own shapes: a whole message, its stream of events, and an error. */
-
 const ERROR_TYPES: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',
   401: 'authentication_error',
@@ -29,7 +27,7 @@ export function wholeMessage(block: Block, model: string, inputTokens: number): 
   };
 }
 
-/** The events of a streamed message; `delta` ones are those to space out. */
+/** The events of a streamed message. */
 export function* streamEvents(block: Block, model: string, inputTokens: number): Generator<StreamEvent> {
   yield { type: 'message_start', message: opening(model, inputTokens) };
   if (block.type === 'text') {
@@ -91,7 +89,7 @@ function outputTokens(block: Block): number {
 const PIECES = 6;
 const PIECE_LIMIT = 4096;
 
-/** At least a few pieces, none large, never through the middle of a surrogate pair. */
+/** Splits a text into about `PIECES` pieces, more if they would be large, and never within a surrogate pair. */
 function* pieces(text: string): Generator<string> {
   const size = Math.min(PIECE_LIMIT, Math.max(1, Math.ceil(text.length / PIECES)));
   for (let at = 0; at < text.length;) {

@@ -1,5 +1,5 @@
 import { holdSignals } from '../../process/hold-signals.js';
 
-/** The process of the stand-in for the Messages API. Everything else is loaded after the signals are held. */
+/** Entry point of the Messages API stand-in. It holds signals before it loads the rest. */
 holdSignals();
 await import('./process.js');

@@ -1,7 +1,7 @@
-import { fstatSync } from 'node:fs';
+import { followSupervisor } from '../../process/follow-supervisor.js';
 import { startMessagesStandin } from './server.js';
 
-/** `node main.js`: the stand-in as a process, for `make demo`. Prints `{"url": …}` once it listens. */
+/** The stand-in as a process, for `make demo`. Prints `{"url": …}` when it listens. */
 
 const standin = await startMessagesStandin({
   port: Number(process.env['PORT'] ?? 0),
@@ -11,9 +11,7 @@ const standin = await startMessagesStandin({
 
 const stop = (): void => void standin.stop().then(() => process.exit(0));
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, stop);
-// A parent that dies can't send a signal, but its end of the pipe closes.
-const stdin = fstatSync(0);
-if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once('end', stop).resume();
+followSupervisor(stop);
 
-// Last, as who reads it may send a signal at once.
+// This comes last, because the reader may send a signal at once.
 process.stdout.write(`${JSON.stringify({ url: standin.url })}\n`);

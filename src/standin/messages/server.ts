@@ -7,15 +7,15 @@ import { readConversation, type Conversation } from './conversation.js';
 import { errorBody, sse, streamEvents, wholeMessage } from './frames.js';
 
 export interface MessagesStandinOptions {
-  /** 0 or absent: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
-  /** Milliseconds between two deltas; 5 unless said. */
+  /** Milliseconds between two deltas. Default: 5. */
   readonly deltaMs?: number;
-  /** Replaces the last user prompt (directives included) of any main request; undefined leaves it. `body`: the whole request. */
+  /** Replaces the last user prompt, with its directives. @param body the whole request @returns undefined to keep the prompt */
   readonly script?: (conversation: Conversation, body: unknown) => string | undefined;
-  /** Why a request is refused with 400, as the Messages API refuses content; undefined: it is not. */
+  /** @returns the text of an error with status 400, or undefined to answer normally */
   readonly refuse?: (body: unknown) => string | undefined;
-  /** How many requests `requests` remembers; 1,000 unless said. */
+  /** How many of the last requests to keep. Default: 1,000. */
   readonly keep?: number;
 }
 
@@ -24,23 +24,23 @@ export interface RecordedRequest {
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: unknown;
-  /** What the stand-in understood of it; absent for anything but a message. */
+  /** Absent if the request is not for a message. */
   readonly conversation?: Conversation;
 }
 
 export interface MessagesStandin {
   /** For ANTHROPIC_BASE_URL. */
   readonly url: string;
-  /** The requests so far, oldest first. */
+  /** The last requests, oldest first. */
   readonly requests: readonly RecordedRequest[];
-  /** Resolves with the first request, past or future, that matches; rejects when the stand-in stops before. */
+  /** Resolves with the first past or future request that matches. Rejects if the stand-in stops first. */
   waitFor(matches: (request: RecordedRequest) => boolean): Promise<RecordedRequest>;
-  /** Lets all requests go on that hang now. */
+  /** Continues all requests that hang now. */
   release(): void;
   stop(): Promise<void>;
 }
 
-/** Starts a stand-in for the Messages API on loopback: see directives.ts for what a prompt may ask of it. */
+/** Starts a stand-in for the Messages API on loopback. Directives in prompts (directives.ts) control its answers. */
 export async function startMessagesStandin(options: MessagesStandinOptions = {}): Promise<MessagesStandin> {
   const standin = new Standin(options);
   await standin.start(options.port ?? 0);
@@ -67,7 +67,7 @@ class Standin implements MessagesStandin {
     this.#options = options;
     this.#server = createServer((request, response) => {
       this.#handle(request, response).catch((error: unknown) => {
-        // A client that went away is what several directives are for; anything else is said to the one who asked.
+        // Several directives make the client disconnect. Other errors become the answer.
         if (response.destroyed) return;
         if (response.headersSent) response.destroy();
         else sendJson(response, 500, errorBody(500, `KSI's stand-in failed: ${String(error)}`));
@@ -113,7 +113,7 @@ class Standin implements MessagesStandin {
     if (method !== 'POST' || !path.startsWith('/v1/messages')) {
       return sendJson(response, 404, errorBody(404, `KSI's stand-in has no ${method} ${path}`));
     }
-    if (conversation === undefined) return sendJson(response, 400, errorBody(400, 'messages: a list is needed'));
+    if (conversation === undefined) return sendJson(response, 400, errorBody(400, 'messages: must be a list'));
     if (path.endsWith('/count_tokens')) return sendJson(response, 200, { input_tokens: conversation.inputTokens });
     const refused = this.#options.refuse?.(body);
     if (refused !== undefined) return sendJson(response, 400, errorBody(400, refused));
@@ -122,7 +122,7 @@ class Standin implements MessagesStandin {
 
   async #answer(conversation: Conversation, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
-    response.once('close', () => gone.abort(new Error('The client went away.')));
+    response.once('close', () => gone.abort(new Error('The client disconnected.')));
     const key = JSON.stringify([request.headers['x-claude-code-session-id'], conversation.prompts]);
     const failures = this.#failures.get(key) ?? 0;
     const answer = decide(conversation, failures);
@@ -185,7 +185,7 @@ class Standin implements MessagesStandin {
   }
 }
 
-/** Resolves when the text is on its way, so that a cut comes after it. Rejects when the client went away. */
+/** Resolves when the text was sent, so that a cut comes after it. Rejects if the client has disconnected. */
 function write(response: ServerResponse, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(text, (error) => (error ? reject(error) : resolve()));
@@ -196,7 +196,8 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   try {
     return await readJson(request);
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // Answered with 400 where a body is needed.
+    // The caller answers 400 if it needs a body.
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
