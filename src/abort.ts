@@ -1,15 +1,15 @@
-/** The functions to call for each signal. */
+/** The listeners of each signal. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls `listener` when `signal` aborts. Calls nothing if it has aborted already. Many waits can share a signal, and Node reports more than ten
- * listeners as a leak, so each signal gets one real listener.
+ * Calls `listener` when `signal` aborts, but not if it has already aborted. Many waits can share a signal, and Node reports more than ten listeners
+ * as a leak, so each signal gets one real listener.
  * @returns a function that removes `listener`
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) return () => undefined;
   const all = waiting.get(signal) ?? listened(signal);
-  // The same function may be passed twice.
+  // A caller may pass the same function twice, and a set would merge them.
   const mine = (): void => listener();
   all.add(mine);
   return () => {
@@ -35,7 +35,7 @@ function callAll({ target }: Event): void {
     try {
       call();
     } catch (error) {
-      // As of a signal's own listeners: the others are called, and the error is uncaught.
+      // Like with a signal's own listeners, the others are still called, and the error is uncaught.
       queueMicrotask(() => {
         throw error;
       });

@@ -12,7 +12,7 @@ export interface Clock {
   deadline(ms: number): AbortSignal;
 }
 
-/** Node fires longer timers at once. */
+/** Node fires a longer timer at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A duration that every timer accepts. `AbortSignal.timeout` refuses fractions, so it is rounded up. */

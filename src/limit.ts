@@ -1,4 +1,4 @@
-/** Runs a bounded number of functions at once. The others wait, in order. */
+/** Limits how many functions run at the same time. The others wait in order. */
 export class Limit {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -1,12 +1,12 @@
 import { sleep, type Clock } from './clock.js';
 
-/** Pauses between the tries of an action. */
+/** Pauses between tries, by the kind of action. */
 export const RETRY_MS = {
-  /** Somebody waits for the action. */
+  /** A client waits for the action. */
   waitedFor: 250,
-  /** A process starts, or a part of the broker is not there yet. */
+  /** A process is starting, or a part of the broker does not exist yet. */
   start: 500,
-  /** Nobody waits for the action. */
+  /** No client waits for the action. */
   background: 1_000,
 } as const;
 
@@ -14,11 +14,11 @@ export interface RetryOptions {
   readonly clock: Clock;
   readonly pauseMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Called with each failure. Throws it if another try cannot help. */
+  /** Called with each failure. Must throw if another try cannot help. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Repeats an action until it succeeds. @throws what `onFailure` throws, and the signal's reason. */
+/** Repeats an action until it succeeds. @throws the error that `onFailure` throws, or the signal's reason */
 export async function retry<T>(
   action: () => Promise<T>,
   { clock, pauseMs, signal, onFailure }: RetryOptions,
