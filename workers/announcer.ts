@@ -7,10 +7,10 @@ import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
 import type { Service } from '../src/process/lifecycle.js';
 
-/** How long a stopping worker waits for a broker that is away. */
+/** How long a stopping worker waits for an unavailable broker. */
 const FAREWELL_MS = 1_500;
 
-/** Publishes the events of a worker's own life. Nothing depends on them, so an event that the broker does not take is only logged. */
+/** Publishes the events of a worker's lifecycle. Nothing depends on them, so a failure is only logged. */
 export class Announcer implements Service {
   readonly #broker: Broker;
   readonly #workerId: string;
@@ -24,7 +24,7 @@ export class Announcer implements Service {
     this.#log = log;
   }
 
-  /** Does not wait for the broker: at the first start of a cluster the workers are there before the stream. */
+  /** Does not wait for the broker: at the first start of a cluster, workers start before the stream exists. */
   online(facts: EventData<'WORKER_ONLINE'>): void {
     const event = newEvent(this.#broker.clock, 'WORKER_ONLINE', facts);
     this.#online = this.#publish(event, 'online', this.#stopping.signal);
@@ -49,7 +49,7 @@ export class Announcer implements Service {
       await whileUnavailable(this.#broker, signal, () => this.#broker.publisher.publish(publication));
     } catch (error) {
       if (!isBrokerError(error) && !signal.aborted) throw error;
-      this.#log.warn({ err: error, type: event.type }, `${STREAM.events} did not take the worker's event`);
+      this.#log.warn({ err: error, type: event.type }, `could not publish the worker's event to ${STREAM.events}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { holdSignals } from '../src/process/hold-signals.js';
 
-/** The worker process. Everything else is loaded after the signals are held. */
+/** Entry point of the worker. It holds signals before it loads the rest. */
 holdSignals();
 await import('./process.js');

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { TaskEnd } from './attempt/run-task.js';
 
-/** What the metrics ask of a worker. */
+/** The values of a worker that the metrics show. */
 export interface Observed {
   readonly slots: number;
   readonly running: number;
@@ -35,31 +35,35 @@ export function workerMetrics(worker: () => Observed | undefined): WorkerMetrics
         },
       }),
     );
-  gauge('ksi_worker_running', 'Tasks that the worker runs now.', ({ running }) => running);
-  gauge('ksi_worker_slots', 'Tasks that the worker runs at once at the most.', ({ slots }) => slots);
-  gauge('ksi_worker_warm', 'Processes of Claude that wait for tasks of new sessions.', ({ warm }) => warm);
+  gauge('ksi_worker_running', 'Tasks running now.', ({ running }) => running);
+  gauge('ksi_worker_slots', 'Tasks that can run at the same time.', ({ slots }) => slots);
+  gauge('ksi_worker_warm', 'Warm Claude processes that wait for tasks of new sessions.', ({ warm }) => warm);
   gauge(
     'ksi_worker_slots_out_of_service',
-    'Slots that take no runs, as what their last run left could not be removed.',
+    'Slots out of service because files of their last run could not be removed.',
     ({ outOfService }) => outOfService,
   );
-  gauge('ksi_worker_left', 'Files and folders that could not be removed; the worker tries again.', ({ left }) => left);
-  gauge('ksi_worker_shortages', 'Attempts that a shortage of the host has ended.', ({ shortages }) => shortages);
+  gauge('ksi_worker_left', 'Files and folders that could not be removed. The worker retries.', ({ left }) => left);
+  gauge(
+    'ksi_worker_shortages',
+    'Attempts that ended because the host lacked a resource.',
+    ({ shortages }) => shortages,
+  );
   gauge(
     'ksi_worker_short',
-    '1 while the host is short of something, and the worker takes tasks more slowly.',
+    '1 while the host lacks a resource and the worker takes tasks more slowly, otherwise 0.',
     ({ shortOf }) => (shortOf === undefined ? 0 : 1),
   );
   const attempts = new Counter({
     name: 'ksi_worker_attempts_total',
-    help: 'Runs delivered to the worker, by how they ended here.',
+    help: 'Runs delivered to the worker, by how they ended on this worker.',
     labelNames: ['outcome'],
     registers: [registry],
   });
   return { registry, countEnd: (outcome) => attempts.inc({ outcome }) };
 }
 
-/** `/livez`, `/readyz` and `/metrics` of a worker. Resolves when it listens. */
+/** Serves `/livez`, `/readyz` and `/metrics` of a worker. Resolves when the server listens. */
 export async function serveProbes(
   { registry }: WorkerMetrics,
   worker: () => Observed | undefined,
@@ -67,7 +71,7 @@ export async function serveProbes(
   port: number,
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const server = createServer((request, response) => {
-    if (request.method !== 'GET') return answer(response, 405, 'GET only\n');
+    if (request.method !== 'GET') return answer(response, 405, 'use GET\n');
     switch (request.url) {
       case '/livez':
         return answer(response, 200, 'ok\n');
@@ -79,7 +83,7 @@ export async function serveProbes(
           (error: unknown) => answer(response, 500, `${String(error)}\n`),
         );
       default:
-        return answer(response, 404, 'There are /livez, /readyz and /metrics\n');
+        return answer(response, 404, 'use /livez, /readyz or /metrics\n');
     }
   });
   await listen(server, host, port);

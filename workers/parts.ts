@@ -34,17 +34,17 @@ import { UsageLimit } from './queue/usage-limit.js';
 export interface PartsOptions {
   readonly broker: Broker;
   readonly config: Config;
-  /** The worker's environment. claude/environment.ts chooses what Claude sees of it. */
+  /** The worker's environment. claude/environment.ts selects the variables that Claude gets. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly containment: Containment;
-  /** A run that waits longer for its next attempt is parked. Default 55 s; tests use less. */
+  /** A run that waits longer for its next attempt is parked. Default: 55 s. */
   readonly longestNakMs?: number;
 }
 
 export type WorkerParts = ReturnType<typeof partsOf>;
 
-/** The long-lived parts of a worker. Each part knows only parts that are made before it. */
+/** Creates the long-lived parts of a worker. Each part depends only on earlier ones. */
 export function partsOf({ broker, config, env, log, containment }: PartsOptions, workerId: string) {
   const { clock } = broker;
   const process = config.KSI_PROCESS ?? workerId;
@@ -91,7 +91,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
   };
 }
 
-/** What every attempt of a worker shares. @param shutdown aborts when running attempts are to be given back. */
+/** The context that all attempts of a worker share. @param shutdown aborts when running attempts must be returned to the queue */
 export function contextOf(
   { broker, config, log, longestNakMs = LONGEST_NAK_MS }: PartsOptions,
   workerId: string,
@@ -133,7 +133,7 @@ export function contextOf(
   };
 }
 
-/** Folders for processes that are started before their tasks, numbered from `first` on. */
+/** The folders of warm processes, numbered from `first`. */
 function warmPlaces(folders: Folders, removals: Removals, first: number): WarmPoolOptions['place'] {
   let next = first;
   return async () => {
@@ -145,10 +145,10 @@ function warmPlaces(folders: Folders, removals: Removals, first: number): WarmPo
   };
 }
 
-/** `0` stands for no limit. */
+/** In bytes. 0 means no limit. */
 const megabytes = (n: number): number => (n === 0 ? Infinity : n * 1_048_576);
 
-/** Files of the operator that hold keys, wherever they are. */
+/** The operator's files with secrets, which the sandbox hides. */
 const secretFiles = (config: Config): string[] =>
   [
     config.KSI_NATS_CREDENTIALS,

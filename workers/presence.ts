@@ -3,7 +3,7 @@ import { SUBJECT } from '../contracts/wire/names.js';
 import { PRESENCE_S, type WorkerPresence } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 
-/** Keeps the entry that shows a worker. The next entry makes up for one that is lost. */
+/** Maintains the worker's presence entry. A lost write is harmless, because the next one follows soon. */
 export class Presence {
   readonly #broker: Broker;
   readonly #process: string;
@@ -18,14 +18,14 @@ export class Presence {
     this.#log = log;
   }
 
-  /** @param now what the entry shows at the moment. */
+  /** @param now returns the current entry */
   start(now: () => WorkerPresence): void {
     this.#now = now;
     this.say();
     this.#timer = setInterval(() => this.say(), PRESENCE_S * 1_000);
   }
 
-  /** Writes the entry at once, as something has changed. Before the start it does nothing. */
+  /** Writes the entry at once. Call this after a change. Does nothing before `start`. */
   say(): void {
     const entry = this.#now?.();
     if (entry !== undefined) this.#put(entry.worker_id, JSON.stringify(entry), {});
@@ -47,7 +47,7 @@ export class Presence {
       .then(() => this.#broker.publisher.publish({ subject, payload, headers }))
       .then(
         () => undefined,
-        (error: unknown) => this.#log.debug({ err: error }, "the worker's presence could not be told"),
+        (error: unknown) => this.#log.debug({ err: error }, 'could not write the presence entry'),
       );
   }
 }

@@ -1,46 +1,41 @@
-import { fstatSync } from 'node:fs';
 import type { Config } from '../contracts/config/config.js';
 import { connectBroker, type Broker } from '../src/broker/connect.js';
 import { ConfigError, readConfig } from '../src/config/load.js';
 import { refusePlaintext } from '../src/config/plaintext.js';
+import { followSupervisor } from '../src/process/follow-supervisor.js';
 import { startProcess } from '../src/process/process-service.js';
 import { findContainment, GROUP_ONLY, type Containment } from './claude/containment.js';
 import { serveProbes, workerMetrics } from './metrics.js';
 import { Worker } from './worker.js';
 
 /**
- * The worker process. SIGTERM or SIGINT: takes nothing more and lets its tasks finish for KSI_DRAIN_S; a second one,
- * SIGQUIT, or the end of the pipe from its supervisor: gives them back at once. Logs JSON lines.
+ * The worker process. After SIGTERM or SIGINT it takes no more tasks, and running tasks may finish for KSI_DRAIN_S. After a second signal, SIGQUIT, or
+ * the end of its supervisor's pipe, it returns them to the queue at once.
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const { log, onStop } = startProcess({ name: 'worker', level: config.KSI_LOG_LEVEL });
   const connecting = new AbortController();
   let worker: Worker | undefined;
-  let asked = 0;
+  let requests = 0;
   const stop = (quick: boolean, why: string): void => {
-    asked += 1;
+    requests += 1;
     log.info({ quick, why }, 'stopping');
     connecting.abort();
-    void worker?.stop({ quick: quick || asked > 1 });
+    void worker?.stop({ quick: quick || requests > 1 });
   };
   onStop((signal) => stop(signal === 'SIGQUIT', signal));
-  // A supervisor that is killed can't send a signal, but its end of the pipe closes.
-  const stdin = fstatSync(0);
-  if (stdin.isFIFO() || stdin.isSocket()) {
-    process.stdin.once('end', () => stop(true, 'the supervisor is gone'));
-    process.stdin.resume();
-  }
+  followSupervisor(() => stop(true, 'the supervisor has ended'));
 
   const metrics = workerMetrics(() => worker);
   const { KSI_METRICS_PORT: port } = config;
   if (port !== undefined)
     refusePlaintext(
       config,
-      "a worker's probes know neither TLS nor tokens. Give KSI_ALLOW_PLAINTEXT=yes if others may see them.",
+      "a worker's probes have neither TLS nor tokens. Set KSI_ALLOW_PLAINTEXT=yes if other machines may read them.",
     );
   const probes = port === undefined ? undefined : await serveProbes(metrics, () => worker, config.KSI_HOST, port);
-  if (probes !== undefined) log.info({ port: probes.port }, 'probes and metrics');
+  if (probes !== undefined) log.info({ port: probes.port }, 'serving probes and metrics');
   let broker: Broker | undefined;
   try {
     broker = await connectBroker({
@@ -61,7 +56,7 @@ async function main(): Promise<void> {
       onTaskEnd: (end) => metrics.countEnd(end),
       onWornOut: () => stop(false, 'KSI_WORKER_MAX_TASKS'),
     });
-    // The SDK puts transcripts and a copy of the login there, and asks nobody where: a worker that is killed would leave them behind.
+    // The SDK writes transcripts and a copy of the login to TMPDIR. In this folder, the next worker removes them if this one is killed.
     process.env['TMPDIR'] = worker.temporary;
     await worker.start();
     log.info({ worker_id: worker.id, slots: worker.slots }, 'worker is online');
@@ -72,17 +67,16 @@ async function main(): Promise<void> {
   } finally {
     await broker?.close();
     await probes?.stop();
-    process.stdin.destroy();
   }
 }
 
-/** @throws {ConfigError} the sandbox is required, and this host allows none. */
+/** @throws {ConfigError} if the configuration requires a sandbox and this host cannot create one */
 async function containmentOf({ KSI_CONTAINMENT: wanted, KSI_BWRAP: bubblewrap }: Config): Promise<Containment> {
   if (wanted === 'process_group') return GROUP_ONLY;
   const found = await findContainment(bubblewrap);
   if (wanted === 'sandbox' && found.kind !== 'sandbox')
     throw new ConfigError([
-      `KSI_CONTAINMENT=sandbox: bubblewrap (${bubblewrap ?? 'bwrap on PATH'}) cannot make a sandbox here. Install it (Debian: apt install bubblewrap) and allow user namespaces, or use auto.`,
+      `KSI_CONTAINMENT=sandbox: bubblewrap (${bubblewrap ?? 'bwrap on PATH'}) cannot create a sandbox on this host. Install bubblewrap (Debian: apt install bubblewrap) and allow user namespaces, or set KSI_CONTAINMENT=auto.`,
     ]);
   return found;
 }

@@ -22,20 +22,20 @@ import { contextOf, partsOf, type PartsOptions, type WorkerParts } from './parts
 import { Lanes } from './queue/lanes.js';
 
 export interface WorkerOptions extends PartsOptions {
-  /** Called once, after KSI_WORKER_MAX_TASKS attempts, when another worker should replace this one. */
+  /** Called once, after KSI_WORKER_MAX_TASKS attempts. The worker should then be replaced. */
   readonly onWornOut?: () => void;
-  /** Called with the end of each task that was delivered here. */
+  /** Called at the end of each run that was delivered to this worker. */
   readonly onTaskEnd?: (end: TaskEnd) => void;
 }
 
-/** Left files in a presence entry, which is one message. */
+/** How many unremoved files a presence entry lists. It must fit in a message. */
 const MAX_SHOWN = 20;
-/** How long a run is put off when this host's disk is full; another host may have room. */
+/** The delay of a run that this host refuses because its disk is full. Another host may have space. */
 const FULL_DISK_MS = 2_000;
-/** Ends of runs for which no attempt was made here. */
+/** The ends of runs for which this worker made no attempt. */
 const NOTHING_RAN: readonly TaskEnd[] = ['ended', 'lost', 'given_back'];
 
-/** Takes tasks from the broker and runs Claude. `stop()` lets running tasks finish; `stop({ quick: true })` gives them back at once. */
+/** Takes tasks from the broker and runs Claude. */
 export class Worker {
   readonly id = `w_${randomBytes(6).toString('hex')}`;
   readonly #options: WorkerOptions;
@@ -45,7 +45,7 @@ export class Worker {
   readonly #disk: DiskRoom;
   readonly #announcer: Announcer;
   readonly #lifecycle = new Lifecycle();
-  /** Aborts when running attempts are to be given back. */
+  /** Aborts when running attempts must be returned to the queue. */
   readonly #shutdown = new AbortController();
   readonly #quick = new AbortController();
   readonly #stopping = new AbortController();
@@ -71,27 +71,27 @@ export class Worker {
     });
   }
 
-  /** Its name at the broker. A name that the supervisor gives outlives a restart. */
+  /** The worker's name in subjects. A name from the supervisor stays the same after a restart. */
   get process(): string {
     return this.#parts.process;
   }
 
-  /** A folder of its own for temporary files, once it has started. It is removed when the worker stops, or by the next worker of the host. */
+  /** The worker's folder for temporary files. It exists after the start. This worker removes it at its stop, or else the next worker of the host. */
   get temporary(): string {
     return this.#parts.folders.temporary;
   }
 
-  /** Tasks that it may run at once. */
+  /** Tasks that can run at the same time. */
   get slots(): number {
     return this.#parts.slots.count;
   }
 
-  /** Tasks that it runs now. */
+  /** Tasks running now. */
   get running(): number {
     return this.#parts.slots.running;
   }
 
-  /** Processes of Claude that wait for tasks of new sessions. */
+  /** Warm processes that wait for tasks of new sessions. */
   get warm(): number {
     return this.#parts.warm.waiting;
   }
@@ -101,12 +101,12 @@ export class Worker {
     return this.#parts.slots.retired;
   }
 
-  /** What the host is short of now. */
+  /** The resource that the host lacks now. */
   get shortOf(): string | undefined {
     return this.#parts.shortages.current;
   }
 
-  /** Attempts that a shortage of the host has ended. */
+  /** Attempts that ended because the host lacked a resource. */
   get shortages(): number {
     return this.#parts.shortages.count;
   }
@@ -116,19 +116,19 @@ export class Worker {
     return this.#parts.removals.left.length;
   }
 
-  /** It takes tasks. */
+  /** Whether the worker takes tasks. */
   get ready(): boolean {
     return this.#stopped === undefined && this.#options.broker.connected() && this.#lanes.answered;
   }
 
-  /** Resolves when it takes tasks, or is stopped before. A failed start stops what it started. Idempotent. */
+  /** Resolves when the worker takes tasks or is stopped. A failed start undoes itself. Idempotent. */
   start(): Promise<void> {
     return (this.#started ??= this.#start());
   }
 
   /**
-   * Takes no more tasks, lets the running tasks finish for KSI_DRAIN_S, then gives them back.
-   * @param options.quick gives them back at once, also while a slow stop is under way. Idempotent.
+   * Takes no more tasks. Running tasks may finish for KSI_DRAIN_S and are then returned to the queue. Idempotent.
+   * @param options.quick returns them at once, even if a slow stop is in progress
    */
   stop(options: { quick?: boolean } = {}): Promise<void> {
     if (options.quick === true) this.#quick.abort();
@@ -151,7 +151,7 @@ export class Worker {
   }
 
   async #stop(): Promise<void> {
-    // The caller of `start` was told of a failure.
+    // A failure is for the caller of `start`.
     await this.#started?.catch(() => undefined);
     await this.#lifecycle.stop();
   }
@@ -159,7 +159,7 @@ export class Worker {
   async #startFolders(): Promise<void> {
     const { log } = this.#options;
     const { folders, journal, keeper } = this.#parts;
-    log.info({ containment: keeper.kind }, 'what keeps processes from outliving this worker');
+    log.info({ containment: keeper.kind }, 'containment of the processes of runs');
     this.#lifecycle.add({ stop: () => this.#removeFolder() });
     await folders.start();
     this.#lifecycle.add({ stop: () => journal.close() });
@@ -167,7 +167,7 @@ export class Worker {
     await this.#inherit();
   }
 
-  /** In this order, as the parts are stopped in the reverse order: at last the worker's folder is removed. */
+  /** The parts stop in the reverse order. The worker's folder is removed last. */
   async #startParts(): Promise<void> {
     const { broker, config } = this.#options;
     const { limit, shortages, removals, retention, deleted, presence, warm } = this.#parts;
@@ -204,10 +204,10 @@ export class Worker {
   async #removeFolder(): Promise<void> {
     const left = await this.#parts.folders.stop();
     if (left.length > 0)
-      this.#options.log.error({ left }, "the worker's folder is not removed; the next worker on this host tries again");
+      this.#options.log.error({ left }, "could not remove the worker's folder; the next worker on this host retries");
   }
 
-  /** Takes over from dead workers of this host: their processes, their tasks and the events that they had not stored. */
+  /** Ends the processes of dead workers of this host, stores their undelivered events, and returns their runs to the queue. */
   async #inherit(): Promise<void> {
     const { broker, config, log } = this.#options;
     const { folders, blobs } = this.#parts;
@@ -231,7 +231,7 @@ export class Worker {
     const { config, log, onWornOut } = this.#options;
     this.#attempts += 1;
     if (this.#attempts !== config.KSI_WORKER_MAX_TASKS) return;
-    log.info({ attempts: this.#attempts }, 'the worker has made KSI_WORKER_MAX_TASKS attempts; another replaces it');
+    log.info({ attempts: this.#attempts }, 'the worker made KSI_WORKER_MAX_TASKS attempts and should be replaced');
     onWornOut?.();
   }
 
@@ -246,7 +246,7 @@ export class Worker {
     };
   }
 
-  /** What the worker's presence entry shows now. */
+  /** The worker's current presence entry. */
   #presence(startedAt: string): WorkerPresence {
     const { limit, removals } = this.#parts;
     const { left } = removals;

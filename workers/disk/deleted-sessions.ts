@@ -12,12 +12,15 @@ import type { Folders } from '../claude/folders.js';
 import type { Worktrees } from '../claude/worktrees.js';
 import type { Removals } from './removals.js';
 
-/** By how much the clocks of the host and the broker may differ: a folder that is this much older than a deletion was there before it. */
+/** How much the clocks of the host and the broker may differ. */
 const SKEW_MS = 2_000;
 
-/** Whether a session was deleted after its folder was made, so that the folder is not for a later session of that name. @throws {BrokerError} */
+/**
+ * Whether a session was deleted after its folder was created. If not, the folder may belong to a new session with the same id.
+ * @throws {BrokerError}
+ */
 async function madeBeforeDeletion(broker: Broker, sessionId: string, madeAt: number): Promise<boolean> {
-  // The file system does not know.
+  // The file system does not record creation times.
   if (madeAt === 0) return false;
   const deleted = await lastBySubject(broker, STREAM.events, SUBJECT.sessionDeleted(sessionId));
   return deleted !== undefined && madeAt + SKEW_MS < deleted.time();
@@ -25,7 +28,7 @@ async function madeBeforeDeletion(broker: Broker, sessionId: string, madeAt: num
 
 export interface DeletedSessionsOptions {
   readonly broker: Broker;
-  /** The name under which the worker is asked. */
+  /** The worker's name in the subject of requests. */
   readonly process: string;
   readonly folders: Pick<Folders, 'sessions' | 'setAside' | 'workspace' | 'deleted' | 'removeDeleted'>;
   readonly worktrees: Pick<Worktrees, 'sessions' | 'setAside'>;
@@ -34,8 +37,8 @@ export interface DeletedSessionsOptions {
 }
 
 /**
- * Removes the working folders of sessions that were deleted, and the worktrees that Claude made in workspaces: while the worker runs, and at its start those deleted before and
- * whatever could not be removed then. Tells who asks what is left.
+ * Removes the working folders and worktrees of deleted sessions. At the start, it also removes those of sessions that were deleted before, and
+ * those that could not be removed then. Answers requests to remove sessions with the files that are left.
  */
 export class DeletedSessions {
   readonly #options: DeletedSessionsOptions;
@@ -66,15 +69,15 @@ export class DeletedSessions {
     const subscription = this.#options.broker.nc.subscribe(subject, {
       callback: (error, message) => {
         if (error === null) this.#track(handle(message));
-        else this.#options.log.warn({ err: error, subject }, 'deletions of sessions are not heard');
+        else this.#options.log.warn({ err: error, subject }, 'cannot receive deletions of sessions');
       },
     });
     this.#unsubscribe.push(() => subscription.unsubscribe());
   }
 
   /**
-   * The working folder of a session, with nothing in it of a deleted one of the same name.
-   * @throws {NotRemoved | BrokerError} and the signal's reason.
+   * The working folder of a session, without files of a deleted session with the same id.
+   * @throws {NotRemoved | BrokerError} or the signal's reason
    */
   workspace(sessionId: string, signal: AbortSignal): Promise<string> {
     const { broker, folders } = this.#options;
@@ -83,7 +86,7 @@ export class DeletedSessions {
     return folders.workspace(sessionId, isStale, () => this.#forget(sessionId));
   }
 
-  /** @returns what is left of it for now. */
+  /** @returns the files that could not be removed yet */
   async #forget(sessionId: string): Promise<LeftOver[]> {
     const forgetting =
       this.#forgetting.get(sessionId) ?? this.#remove(sessionId).finally(() => this.#forgetting.delete(sessionId));
@@ -123,7 +126,7 @@ export class DeletedSessions {
   #track(work: Promise<void>): void {
     const working = work
       .catch((error: unknown) =>
-        this.#options.log.warn({ err: error }, 'the folder of a deleted session could not be removed'),
+        this.#options.log.warn({ err: error }, 'could not remove the folder of a deleted session'),
       )
       .finally(() => this.#working.delete(working));
     this.#working.add(working);

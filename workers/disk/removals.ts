@@ -7,46 +7,46 @@ const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 
 interface Removal {
-  /** What the folder was. */
+  /** What the files belong to. */
   readonly of: Pick<LeftOver, 'slot' | 'session_id'>;
   readonly remove: () => Promise<Left[]>;
   left: Left[];
-  /** Called once nothing is left. */
+  /** Called when nothing is left. */
   readonly onClean: (() => void) | undefined;
 }
 
 export interface RemoveOptions {
-  /** Called when something stays. @returns what to call once nothing is left. */
+  /** Called when something could not be removed. @returns a function to call when nothing is left */
   readonly onLeft?: () => () => void;
 }
 
-/** Removes what runs have left on the disk. What cannot be removed is shown, and tried again until it is gone. */
+/** Removes files that runs left. Lists what could not be removed, and retries with backoff until it is gone. */
 export class Removals {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onChange: () => void;
   readonly #pending = new Map<string, Removal>();
-  readonly #underWay = new Map<string, Promise<Left[]>>();
+  readonly #inProgress = new Map<string, Promise<Left[]>>();
   #retryMs = FIRST_RETRY_MS;
   #cancelRetry: (() => void) | undefined;
   #stopped = false;
 
-  /** @param onChange called when `left` has changed. */
+  /** @param onChange called when `left` may have changed */
   constructor(clock: Clock, log: Logger, onChange: () => void) {
     this.#clock = clock;
     this.#log = log;
     this.#onChange = onChange;
   }
 
-  /** What could not be removed so far. */
+  /** Everything that could not be removed yet. */
   get left(): LeftOver[] {
     return [...this.#pending.values()].flatMap(({ of, left }) => left.map((each) => ({ ...of, ...each })));
   }
 
   /**
-   * Asked for the same again while it is at it, it does it once.
-   * @param of also the identity: one removal per slot, session or path.
-   * @returns what is left for now. Never rejects.
+   * Calls `remove`. Concurrent calls with the same `of` share one removal.
+   * @param of the slot, session or path. Identifies the removal
+   * @returns what could not be removed yet. Never rejects
    */
   remove(
     of: Removal['of'] & { readonly path?: string },
@@ -57,11 +57,11 @@ export class Removals {
     return this.#once(JSON.stringify(of), shown, remove, onLeft);
   }
 
-  /** Tries nothing again. Resolves when nothing is under way. */
+  /** Ends the retries. Resolves when no removal is in progress. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelRetry?.();
-    await Promise.all(this.#underWay.values());
+    await Promise.all(this.#inProgress.values());
   }
 
   #once(
@@ -71,8 +71,8 @@ export class Removals {
     onLeft?: RemoveOptions['onLeft'],
   ): Promise<Left[]> {
     const removing =
-      this.#underWay.get(key) ?? this.#remove(key, of, remove, onLeft).finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, removing);
+      this.#inProgress.get(key) ?? this.#remove(key, of, remove, onLeft).finally(() => this.#inProgress.delete(key));
+    this.#inProgress.set(key, removing);
     return removing;
   }
 
@@ -87,12 +87,12 @@ export class Removals {
     if (left.length === 0) {
       if (before === undefined) return left;
       this.#pending.delete(key);
-      this.#log.info({ ...of }, 'what a run had left is removed now');
+      this.#log.info({ ...of }, 'removed the files that a run had left');
       before.onClean?.();
     } else if (before === undefined) {
       this.#log.error(
         { ...of, left },
-        'what a run has left cannot be removed; it is tried again (is a file immutable? lsattr)',
+        'could not remove files that a run left; retrying (if a file is immutable, see lsattr)',
       );
       this.#pending.set(key, { of, remove, left, onClean: onLeft?.() });
       this.#retryMs = FIRST_RETRY_MS;

@@ -13,18 +13,18 @@ export interface WorkspaceRetentionOptions {
   readonly log: Logger;
 }
 
-/** A folder is not removed for its size while somebody may still be at it. */
+/** A folder in recent use is not removed for its size. */
 const LEAST_IDLE_MS = 3_600_000;
 
 /**
- * Removes the working folders of sessions that nobody used for long, and the least recently used ones when all of them take too much. The
- * sessions stay. Every worker of a host does it: a removal can be repeated. The folders of KSI_WORKSPACES are the operator's and stay.
+ * Removes the working folders of sessions that were not used for a long time, and the least recently used ones while their total size exceeds
+ * the limit. The sessions stay. Every worker of a host runs this, because a removal is idempotent. The folders of KSI_WORKSPACES are never removed.
  */
 export class WorkspaceRetention {
   readonly #options: WorkspaceRetentionOptions;
   readonly #intervalMs: number;
   readonly #stopping = new AbortController();
-  #forgetNext: (() => void) | undefined;
+  #cancelNext: (() => void) | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: WorkspaceRetentionOptions) {
@@ -36,22 +36,22 @@ export class WorkspaceRetention {
     const { broker, config, log } = this.#options;
     const { KSI_RETENTION_WORKSPACES_S: age, KSI_RETENTION_WORKSPACES_BYTES: most } = config;
     if (config.KSI_RETENTION === 'off' || (age === 0 && most === 0)) return;
-    this.#forgetNext = broker.clock.after(this.#intervalMs, () => {
+    this.#cancelNext = broker.clock.after(this.#intervalMs, () => {
       this.#running = this.sweep()
-        .then((removed) => removed > 0 && log.info({ folders: removed }, 'removed working folders that were not used'))
-        .catch((error: unknown) => log.warn({ err: error }, 'unused working folders stay for now; trying again'))
+        .then((removed) => removed > 0 && log.info({ folders: removed }, 'removed unused working folders'))
+        .catch((error: unknown) => log.warn({ err: error }, 'could not remove unused working folders; retrying'))
         .finally(() => (this.#stopping.signal.aborted ? undefined : this.start()));
     });
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no sweep is in progress. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#forgetNext?.();
+    this.#cancelNext?.();
     await this.#running;
   }
 
-  /** @returns how many folders it removed. @throws {BrokerError} */
+  /** @returns the number of removed folders @throws {BrokerError} */
   async sweep(): Promise<number> {
     const { broker, folders, config } = this.#options;
     const { KSI_RETENTION_WORKSPACES_S: age, KSI_RETENTION_WORKSPACES_BYTES: most } = config;
@@ -74,7 +74,7 @@ export class WorkspaceRetention {
     return removed;
   }
 
-  /** In ms since 1970. Of a session whose transcript is gone, the folder says it. */
+  /** In ms since 1970: the last change of the transcript, if it exists, or of the folder. */
   async #lastUse(sessionId: string): Promise<number> {
     const { broker, folders } = this.#options;
     const last = await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId));

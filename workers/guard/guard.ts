@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { withPipes } from '../../src/process/with-pipes.js';
 
-/** What a worker tells its guard, one JSON line each. */
+/** A message from a worker to its guard: one line of JSON. */
 export type GuardMessage =
-  /** A process group of a run has begun. */
+  /** A run has started this process group. */
   | { readonly begin: number }
-  /** The group has ended; what carries the marker in its environment is to end too. */
+  /** The run's process group has ended. The guard ends the remaining processes with the marker in their environment. */
   | { readonly end: number; readonly marker: string };
 
 type Guarding = ChildProcessByStdio<Writable, null, null>;
@@ -18,8 +18,8 @@ const RESTART_MS = 200;
 const MAIN = fileURLToPath(new URL('main.js', import.meta.url));
 
 /**
- * The portable containment: a small process that outlives its worker, by a pipe that closes with it, and then ends all
- * that the worker had started. Restarted when it is killed itself.
+ * The portable containment: a small process that ends everything the worker started when the worker ends. A pipe tells the guard, because it
+ * closes with the worker. If the guard is killed, the worker starts another.
  */
 export class Guard {
   readonly #marker: string;
@@ -28,22 +28,21 @@ export class Guard {
   #child: Guarding | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** @param marker `NAME=value`, in the environment of all that the worker starts. */
+  /** @param marker `NAME=value`, in the environment of every process that the worker starts */
   constructor(marker: string, log: Logger) {
     this.#marker = marker;
     this.#log = log;
   }
 
   start(): void {
-    // A session of its own: what is sent to the worker's group doesn't reach it. Its environment must not hold the marker.
     const child = this.#spawn();
     this.#child = child;
     if (child === undefined) return this.#startLater();
-    // It is gone: its exit says so.
+    // `exit` reports that the guard is gone.
     child.stdin.on('error', () => undefined);
     child.once('exit', () => {
       if (this.#stopped !== undefined) return;
-      this.#log.warn('the guard of the processes was ended; starting another');
+      this.#log.warn('the guard process ended; starting another');
       this.#startLater();
     });
     child.once('error', (error) => {
@@ -57,7 +56,9 @@ export class Guard {
     try {
       return withPipes(() =>
         spawn(process.execPath, [MAIN, this.#marker], {
+          // Signals to the worker's process group do not reach the guard.
           detached: true,
+          // The marker must not be in the guard's environment.
           env: {},
           stdio: ['pipe', 'ignore', 'inherit'],
         }),
@@ -69,7 +70,7 @@ export class Guard {
   }
 
   #notStarted(error: unknown): void {
-    this.#log.error({ err: error }, 'the guard of the processes does not start; trying again');
+    this.#log.error({ err: error, retry_ms: RESTART_MS }, 'could not start the guard process; retrying');
   }
 
   #startLater(): void {
@@ -83,13 +84,13 @@ export class Guard {
     this.#tell({ begin: group });
   }
 
-  /** @param marker `NAME=value`, in the environment of this run alone. */
+  /** @param marker `NAME=value`, in the environment of this run's processes only */
   end(group: number, marker: string): void {
     this.#groups.delete(group);
     this.#tell({ end: group, marker });
   }
 
-  /** Resolves when it has ended what was left, and is gone. Idempotent. */
+  /** Resolves when the guard has ended the remaining processes and itself. Idempotent. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;

@@ -2,24 +2,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/process/end.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 
-/** What a run of Claude may have left: its process group, and whatever carries its marker in the environment. */
+/** Processes that a run may have left: its process groups, and those with its marker in their environment. */
 export interface Leftovers {
   readonly groups: readonly number[];
-  /** `NAME=value`. */
+  /** `NAME=value` */
   readonly marker: string;
 }
 
-const LOOK_MS = 50;
-/** Something that no SIGKILL ends is stuck in the kernel: not ours to wait for. */
-const MAX_LOOKS = 100;
+const POLL_MS = 50;
+/** A process that survives SIGKILL is stuck in the kernel, so waiting longer does not help. */
+const MAX_POLLS = 100;
 
-/** Ends with SIGKILL what is left, and looks again until nothing is: a process may fork while it is being looked for. */
+/** Sends SIGKILL to the processes, and repeats until none is left, because a process may fork meanwhile. */
 export async function reap({ groups, marker }: Leftovers): Promise<void> {
   for (const group of groups) signal(-group, 'SIGKILL');
-  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+  for (let polls = 0; polls < MAX_POLLS; polls++) {
     const marked = processesTagged(marker);
     if (marked.length === 0) return;
     for (const pid of marked) signal(pid, 'SIGKILL');
-    await sleep(LOOK_MS);
+    await sleep(POLL_MS);
   }
 }

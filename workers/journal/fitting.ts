@@ -5,7 +5,7 @@ import type { Publication } from '../../src/broker/publish.js';
 import { whileUnavailable } from '../../src/broker/certain.js';
 import type { OutboxItem } from './outbox.js';
 
-/** How an event is published: one too large for a message goes without its body, which lies in the object store. Nothing is cut. */
+/** The publication of an event. If the event is too large for a message, its body is stored as an object and the event has a reference. */
 export async function fitting(
   { event, publication, bytes, restore = whole }: OutboxItem,
   taskId: string,

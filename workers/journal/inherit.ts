@@ -4,12 +4,12 @@ import { Journal, journalFile } from './journal.js';
 import { recover, type RecoverOptions } from './recover.js';
 
 const DAMAGED =
-  'the journal of a dead worker is damaged. Its file is kept: it may hold events that are stored nowhere else. The tasks are left to their leases';
+  'the journal of a dead worker is damaged; its tasks are retried when their leases expire. The file is kept, because it may have events that are stored nowhere else';
 
 /**
  * Recovers the tasks of a dead worker of this host.
- * @param folder of the dead worker; it is removed afterwards, so a damaged journal is put beside it.
- * @param options.stopping aborts when this worker stops.
+ * @param folder of the dead worker. The caller removes it afterwards, so a damaged journal is moved next to it
+ * @param options.stopping aborts when this worker stops
  */
 export async function inheritJournal(
   folder: string,
@@ -24,9 +24,12 @@ export async function inheritJournal(
   try {
     await recover(journal, options);
   } catch (error) {
-    // Another worker of this host finds them where they are.
+    // The journal stays for the next worker of this host.
     if (stopping.aborted) throw error;
-    log.warn({ err: error, dead: deadId }, 'the tasks of a dead worker are left to their leases');
+    log.warn(
+      { err: error, dead: deadId },
+      'could not recover the tasks of a dead worker; they are retried when their leases expire',
+    );
     await journal.close();
     if (!(await isSound(file, log))) log.error({ aside: await setAside(file), dead: deadId }, DAMAGED);
   } finally {

@@ -5,7 +5,7 @@ import { LmdbFile } from '../../src/store/lmdb-file.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
 import type { OutboxItem } from './outbox.js';
 
-/** An attempt that its worker holds: what another one needs to give it back. */
+/** An attempt of this worker, with everything that another worker needs to return the run to the queue. */
 export interface Held {
   readonly identity: TaskIdentity;
   readonly attempt: number;
@@ -16,7 +16,7 @@ export interface Held {
 }
 
 const FILE = 'journal.mdb';
-/** Of ids, and what else stands around an event. */
+/** Estimates for the ids, and for the parts of an item besides the event. */
 const HELD_BYTES = 4_096;
 const ITEM_BYTES = 4_096;
 const DATABASES = {
@@ -24,7 +24,7 @@ const DATABASES = {
   events: { name: 'events', encoding: 'msgpack' },
 } as const;
 
-/** The journal in a worker's folder. It holds the only copy of what its worker has not delivered, so a damaged one is kept at `aside`. */
+/** The journal in a worker's folder. It has the only copy of undelivered events, so a damaged file is kept at `aside`. */
 export const journalFile = (folder: string, aside: string): LmdbFileSpec => ({
   path: join(folder, FILE),
   databases: Object.values(DATABASES),
@@ -32,14 +32,14 @@ export const journalFile = (folder: string, aside: string): LmdbFileSpec => ({
 });
 
 /**
- * What a worker holds and has not delivered yet, in a file that outlives its process. Its writes survive a kill of the
- * process as soon as they are committed; nobody waits for the disk, since after a loss of power the lease does the rest.
+ * A worker's attempts and undelivered events, in a file that outlives the process. A committed write survives a kill of the process. Writes are not
+ * synced to the disk: after a power loss, the leases expire and the tasks are retried.
  */
 export class Journal {
   readonly #folder: string;
   #databases: Databases | undefined;
 
-  /** @param folder of the worker that it is about; opened when it is first needed. */
+  /** Opens the file at its first use. @param folder of the worker whose journal it is */
   constructor(folder: string) {
     this.#folder = folder;
   }
@@ -49,7 +49,7 @@ export class Journal {
     await file.write({ entries: 1, bytes: HELD_BYTES }, () => all.put(held.startId, held));
   }
 
-  /** The attempt is not this worker's any more. */
+  /** Removes an attempt that this worker no longer has, with its events. */
   async drop(startId: string): Promise<void> {
     const { file, held, events } = this.#open();
     const keys = [...events.getKeys(rangeOf(startId))];
@@ -61,15 +61,15 @@ export class Journal {
     );
   }
 
-  /** @param n counts the items of an attempt. @throws ENOSPC, before it returns. */
+  /** @param n the item's number within the attempt @throws ENOSPC synchronously */
   add(startId: string, n: number, item: OutboxItem): Promise<unknown> {
     const { file, events } = this.#open();
-    // Its event, and the same as it is published. `item.bytes` counts large values too, which are not kept here.
+    // The event is stored twice, in the item and in its publication. `item.bytes` also counts large values, which are not stored.
     const bytes = ITEM_BYTES + 2 * Buffer.byteLength(item.publication.payload);
     return file.write({ entries: 1, bytes }, () => events.put([startId, n], item));
   }
 
-  /** The items from `n` on, `count` of them, are stored in the broker. */
+  /** Removes `count` items, from number `n` on, that the broker has stored. */
   async delivered(startId: string, n: number, count: number): Promise<void> {
     const { file, events } = this.#open();
     await file.write({ entries: count, bytes: 0 }, () =>
@@ -83,7 +83,7 @@ export class Journal {
     return [...this.#open().held.getRange()].map(({ value }) => value);
   }
 
-  /** What of an attempt is not delivered, in order; not what follows one that can't be delivered any more. */
+  /** The undelivered items of an attempt, in order, up to the first that lacks values and so cannot be delivered. */
   undelivered(startId: string): OutboxItem[] {
     const items = [...this.#open().events.getRange(rangeOf(startId))].map(({ value }) => value);
     const lacking = items.findIndex((item) => item.lacking === true);

@@ -12,8 +12,8 @@ export class JournaledOutbox implements Outbox {
   #failed = false;
 
   /**
-   * @param deliver as of MemoryOutbox.
-   * @param onFailure called when the journal can't be written: the events still go to the broker.
+   * @param deliver as in MemoryOutbox
+   * @param onFailure called when the journal cannot be written. The events still go to the broker
    */
   constructor(
     journal: Pick<Journal, 'add' | 'delivered'>,
@@ -33,12 +33,12 @@ export class JournaledOutbox implements Outbox {
   }
 
   add(item: OutboxItem): void {
-    this.#note(item);
+    this.#record(item);
     this.#memory.add(item);
   }
 
-  /** After a failure nothing more is noted: whoever recovers the attempt must find no gap in its events. */
-  #note({ restore, ...kept }: OutboxItem): void {
+  /** Records nothing after a failure, because a gap between the recorded events would be undetectable. */
+  #record({ restore, ...kept }: OutboxItem): void {
     const n = this.#added++;
     if (this.#failed) return;
     const item: OutboxItem = restore === undefined ? kept : { ...kept, lacking: true };

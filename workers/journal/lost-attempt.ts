@@ -10,10 +10,11 @@ import { transition } from '../../src/broker/task-states.js';
 import type { Held } from './journal.js';
 
 /**
- * Ends an attempt that its worker did not end itself, with the usage that its stored events report. From then on the broker refuses whatever the attempt still publishes.
- * @param workerId of the worker that reports it.
- * @returns the sequence of the task's state; undefined: the task's state is no longer the attempt's start.
- * @throws {BrokerError} and the signal's reason.
+ * Ends an attempt that its worker did not end itself, with the usage from its stored events. From then on the broker refuses the attempt's
+ * events.
+ * @param workerId of the worker that reports the loss
+ * @returns the sequence of the new state event, or undefined if the task's state is no longer the attempt's start
+ * @throws {BrokerError} or the signal's reason
  */
 export async function endLostAttempt(
   broker: Broker,

@@ -6,21 +6,18 @@ export interface OutboxItem {
   readonly event: StoredEvent;
   readonly publication: Publication;
   readonly bytes: number;
-  /** Its JSON lacks values that are only in this process's memory: `restore` puts them back. */
+  /** Restores values that the JSON lacks because they are only in this process's memory. */
   readonly restore?: ((json: string) => Iterable<Buffer>) | undefined;
-  /** In a journal: it lacks them for good. */
+  /** In a journal: the event lacks such values, and they are lost. */
   readonly lacking?: true;
 }
 
-/**
- * The events of an attempt between Claude and the broker, in order. In memory here; what a worker remembers over its
- * own death is kept by another implementation of the same.
- */
+/** The undelivered events of an attempt, in order. MemoryOutbox loses them if the process ends; JournaledOutbox does not. */
 export interface Outbox {
   add(item: OutboxItem): void;
-  /** What to wait for before more is added; undefined while there is room. */
+  /** Resolves when there is room for more events. Undefined if there is room now. */
   room(): Promise<void> | undefined;
-  /** Resolves when all that was added is stored. @throws what `deliver` threw; from then on nothing is delivered. */
+  /** Resolves when every added event is stored. @throws the error of `deliver`, after which nothing more is delivered */
   drained(): Promise<void>;
 }
 
@@ -29,8 +26,8 @@ const MAX_BATCH_BYTES = 524_288;
 const MAX_WAITING_BYTES = 8 * 1_048_576;
 
 /**
- * Delivers one batch at a time; what comes meanwhile is collected for the next. So a lone event goes at once, and many
- * share one synchronisation of the broker's file.
+ * Delivers one batch at a time, and collects the events that come meanwhile into the next. A single event goes at once, and the events of a batch
+ * share one file sync of the broker.
  */
 export class MemoryOutbox implements Outbox {
   readonly #deliver: (batch: readonly OutboxItem[]) => Promise<void>;
@@ -41,7 +38,7 @@ export class MemoryOutbox implements Outbox {
   #failure: { error: unknown } | undefined;
   #roomWaiters: (() => void)[] = [];
 
-  /** @param deliver stores a batch, all or none; it repeats by itself what may be repeated. */
+  /** @param deliver stores all events of a batch or none. It does its own retries */
   constructor(deliver: (batch: readonly OutboxItem[]) => Promise<void>, maxWaitingBytes = MAX_WAITING_BYTES) {
     this.#deliver = deliver;
     this.#maxWaiting = maxWaitingBytes;
@@ -65,7 +62,7 @@ export class MemoryOutbox implements Outbox {
   }
 
   async #run(): Promise<void> {
-    // So that what is added in the same turn of the event loop goes together.
+    // Wait for the other events of the same turn of the event loop.
     await Promise.resolve();
     try {
       while (this.#items.length > 0) {

@@ -17,14 +17,14 @@ export interface RecoverOptions {
   readonly blobs: Blobs;
   readonly workerId: string;
   readonly log: Logger;
-  /** Ends what can't be done as the broker is away; by then the lease has brought the tasks elsewhere. */
+  /** Ends the recovery if the broker is unavailable for longer than the lease. Other workers have the tasks by then. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Ends what a dead worker of this host left open: stores the events that it had not delivered, an outcome among them,
- * and gives its other tasks back at once. Only while the dead attempt's own start is the task's last state.
- * @param journal of the dead worker, whose processes are gone already.
+ * Recovers the tasks of a dead worker of this host: stores the undelivered events, which may include an outcome, and returns the runs to the queue at
+ * once. Leaves a task alone if its last state event is not the start of the dead worker's attempt.
+ * @param journal of the dead worker. Its processes must have ended
  */
 export async function recover(journal: Pick<Journal, 'held' | 'undelivered'>, options: RecoverOptions): Promise<void> {
   for (const held of journal.held())
@@ -41,20 +41,20 @@ async function recoverTask(held: Held, undelivered: readonly OutboxItem[], optio
   const last = await whileUnavailable(broker, signal, () => lastState(broker, taskId));
   const how = last.id === startId ? await finishOutbox(held, undelivered, options) : endOf(last, undelivered);
   if (how === undefined) {
-    log.info("a task of a dead worker of this host is another one's by now");
+    log.info('another worker has already taken over a task of a dead worker of this host');
     return;
   }
   giveBackBy(broker.nc, reply);
-  log.info({ how }, 'a task of a dead worker of this host is given back');
+  log.info({ how }, 'returned the run of a dead worker of this host to the queue');
 }
 
 type Recovered = 'ended' | 'given_back';
 
-/** For a task whose last state is not the dead attempt's start: only the release of its run may be missing. */
+/** For a task whose last state is not the start of the dead attempt. If the task or the attempt has ended, only the release may be missing. */
 const endOf = ({ id, status }: LastState, undelivered: readonly OutboxItem[]): Recovered | undefined =>
   isEnded(status) || undelivered.some(({ event }) => event.id === id) ? 'ended' : undefined;
 
-/** Stores what is missing, and that the worker was lost unless an end of the attempt was among it. */
+/** Stores the undelivered events. If none of them ends the attempt, also stores that the worker was lost. */
 async function finishOutbox(
   held: Held,
   undelivered: readonly OutboxItem[],
@@ -69,7 +69,7 @@ async function finishOutbox(
   const output = await whileUnavailable(broker, signal, () =>
     lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId)),
   );
-  // Delivered already, though the journal did not come to note it.
+  // The dead worker may have delivered events without recording that in its journal.
   const stored = undelivered.findIndex(({ event }) => event.id === output?.header(HEADER.msgId));
   for (const item of undelivered.slice(stored + 1)) {
     const publication = await fitting(item, taskId, options, signal);

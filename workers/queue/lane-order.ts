@@ -2,9 +2,9 @@ import { PRIORITIES, type Lane } from '../../contracts/wire/names.js';
 import type { LaneSpec } from '../../contracts/broker/topology.js';
 
 /**
- * The order in which a free slot looks at the lanes: the priorities, the most urgent first, and before or after all of
- * them, by turns, the promoted tasks. Queues take turns too.
- * @param turn counts the tasks taken so far.
+ * The order in which a free slot asks for runs: by priority, the highest first. `next` alternates between the first and the last place. The queues
+ * rotate too.
+ * @param turn the number of runs taken so far
  */
 export function laneOrder(specs: readonly LaneSpec[], turn: number): LaneSpec[] {
   const lanes: Lane[] = turn % 2 === 0 ? ['next', ...PRIORITIES] : [...PRIORITIES, 'next'];

@@ -13,17 +13,17 @@ export interface LanesOptions {
   readonly queues: readonly string[];
   readonly slots: Slots;
   readonly inboxPrefix?: string | undefined;
-  /** Takes a run to its end, in the slot of this number. Must not reject. */
+  /** Handles a run to its end, in the given slot. Must not reject. */
   readonly run: (delivery: Delivery, slot: number) => Promise<void>;
-  /** Gives back a run for which there is no room here, to be delivered again after `ms`. Must not reject. */
+  /** Returns a run for which there is no slot, for redelivery after `ms`. Must not reject. */
   readonly refuse: (delivery: Delivery, ms: number) => Promise<void>;
   readonly log: Logger;
 }
 
-/** At the first start of a cluster an API makes the consumers, and a lost consumer is soon made again. */
+/** A few unanswered requests are normal: an API creates missing consumers within seconds. */
 const TIMES_UNANSWERED = 10;
 
-/** While only deeper runs have room here, a run without room is put off so that others are delivered: longer each time, as there may be many. */
+/** The delay of a refused run while only deeper runs have room, so that those are delivered. It grows, because there may be many runs. */
 const putOffMs = ({ count }: Delivery): number => Math.min(5_000, 250 * count);
 
 /** Takes one run per free slot from the queues, by priority. */
@@ -44,22 +44,22 @@ export class Lanes {
       consumers: specs,
       inboxPrefix,
       order: () => laneOrder(specs, this.#turn),
-      // Tasks that agents asked for stand in the lane `next`.
+      // Only `next` has tasks that agents requested, which have a depth.
       hasRoom: ({ lane }) => (lane === 'next' ? slots.hasRoomForSome : slots.hasRoom(0)),
       onDelivery: (delivery) => this.#onDelivery(delivery),
       onUnanswered: ({ name: consumer }, times) => {
-        log.debug({ consumer }, 'the consumer does not answer; looking again soon');
+        log.debug({ consumer }, 'the consumer does not answer; retrying');
         if (times === TIMES_UNANSWERED && broker.connected())
           log.warn(
             { stream: STREAM.commands, consumer },
-            'the consumer does not answer, so no task is taken; if it is missing, an API makes it again',
+            'the consumer does not answer, so the worker takes no tasks from it; if it is missing, an API creates it again',
           );
       },
     });
     slots.onRoom(() => this.#loop.look());
   }
 
-  /** The consumers answered when they were last asked. */
+  /** Whether the consumers answered the last requests. */
   get answered(): boolean {
     return this.#loop.answered;
   }
@@ -68,14 +68,14 @@ export class Lanes {
     this.#loop.start();
   }
 
-  /** Takes nothing more, and gives back runs that are on their way here. Runs under way go on. Idempotent. */
+  /** Takes no more runs, and returns those that are already on their way. Current runs continue. Idempotent. */
   async stop(): Promise<void> {
     this.#options.slots.pause();
     await this.#loop.stop();
     await Promise.all(this.#refusing);
   }
 
-  /** Resolves when no run is under way. */
+  /** Resolves when no run is in progress. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
@@ -83,7 +83,7 @@ export class Lanes {
   #onDelivery(delivery: Delivery): void {
     const { slots } = this.#options;
     const slot = slots.take(depthOf(delivery));
-    // Other workers may have room for it now.
+    // Without a delay if this worker is full: another worker may have room now.
     if (slot === undefined) return this.#refuse(delivery, slots.hasRoomForSome ? putOffMs(delivery) : 0);
     this.#turn += 1;
     const run = this.#options.run(delivery, slot).finally(() => {
@@ -99,6 +99,6 @@ export class Lanes {
   }
 }
 
-/** Only KSI writes the header. A value that is no depth counts as the deepest, or as none. */
+/** The depth in the header, which only KSI writes. Clamps an invalid value. */
 const depthOf = (delivery: Delivery): number =>
   Math.min(MOST_DEPTH, Math.max(0, Math.trunc(Number(delivery.header(HEADER.depth)) || 0)));

@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import type { Slots } from './slots.js';
 
 /**
- * Lets a run that may be what takes workers down have its worker for itself: so it takes no other with it, and those that
- * were only beside it are told from it. One at a time.
+ * Lets a suspect run alone in its worker. If it ends the worker again, it harms no other run, and the cause is certain. One such run at a time.
  */
 export class Quarantine {
   readonly #slots: Pick<Slots, 'running' | 'pause' | 'onEnd'>;
@@ -14,9 +13,9 @@ export class Quarantine {
   }
 
   /**
-   * Takes the worker for one of its runs; resolves when no other is under way.
-   * @returns what ends it; undefined when another run has it, or waits for it.
-   * @throws the signal's reason.
+   * Takes the worker for one of its runs. Resolves when no other run is in progress.
+   * @returns a function that ends the exclusive run, or undefined if another run has or awaits one
+   * @throws the signal's reason
    */
   async enter(signal: AbortSignal): Promise<(() => void) | undefined> {
     if (this.#taken) return undefined;

@@ -13,7 +13,7 @@ export interface ShortagesOptions {
   readonly log: Logger;
 }
 
-/** While the host is short of something, its worker takes no more tasks for a while: longer each time, until one has run. */
+/** Pauses the worker when its host lacks a resource. The pause grows with each shortage until an attempt succeeds. */
 export class Shortages {
   readonly #options: ShortagesOptions;
   #pauseMs = FIRST_PAUSE_MS;
@@ -25,26 +25,29 @@ export class Shortages {
     this.#options = options;
   }
 
-  /** What the host is short of now; undefined: nothing, as far as the worker knows. */
+  /** The resource that the host lacks. Undefined if the worker knows of none. */
   get current(): string | undefined {
     return this.#current;
   }
 
-  /** Attempts that a shortage has ended. */
+  /** The number of attempts that a shortage has ended. */
   get count(): number {
     return this.#count;
   }
 
-  /** An attempt met one. */
+  /** Call this when a shortage has ended an attempt. */
   met(what: string): void {
     const { clock, slots, log, onChange } = this.#options;
     this.#count += 1;
     this.#current = what;
-    // Those that began before the pause are no news.
+    // Attempts that started before the pause meet the same shortage.
     if (this.#end !== undefined) return;
     const ms = this.#pauseMs;
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * ms);
-    log.error({ short_of: what, pause_ms: ms }, 'the host is short of something; no more tasks are taken for a while');
+    log.error(
+      { short_of: what, pause_ms: ms },
+      'the host lacks a resource; the worker pauses before it takes more tasks',
+    );
     const resume = slots.pause();
     const cancel = clock.after(ms, () => this.#end?.());
     this.#end = () => {
@@ -55,12 +58,12 @@ export class Shortages {
     onChange();
   }
 
-  /** An attempt had all that it needed. */
+  /** Call this when an attempt had all resources. */
   over(): void {
     if (this.#current === undefined || this.#end !== undefined) return;
     this.#current = undefined;
     this.#pauseMs = FIRST_PAUSE_MS;
-    this.#options.log.info('the host is not short of anything any more');
+    this.#options.log.info('the host has enough resources again');
     this.#options.onChange();
   }
 

@@ -2,18 +2,18 @@ import { MOST_DEPTH } from '../../contracts/agents/tools.js';
 
 const DEPTHS = Array.from({ length: MOST_DEPTH + 1 }, (_, depth) => depth);
 
-/** How many runs a worker may hold, including runs that wait for tasks of their own. */
+/** How many runs a worker may hold, including runs that wait for tasks that they requested. */
 export const placesFor = (slots: number): number => slots * DEPTHS.length;
 
 interface Run {
   readonly depth: number;
-  /** Calls of its agent that wait for another task. */
+  /** The number of its tool calls that wait for another task. */
   waits: number;
 }
 
 /**
- * The slots of a worker and the runs in them. A run that waits for a task of its own lends its slot to tasks that agents asked for. Of
- * runs up to depth d there are at most (d + 1) times the slots, so a task that others wait for always finds room (ADR 39).
+ * The slots of a worker and the runs in them. A run that waits for a task that it requested lends its slot to tasks that agents requested. Runs up to
+ * depth d are limited to (d + 1) times the slots, so a task that another run waits for always finds room (ADR 39).
  */
 export class Slots {
   readonly count: number;
@@ -24,14 +24,14 @@ export class Slots {
   readonly #endListeners = new Set<() => void>();
   #onRoom: () => void = () => undefined;
 
-  /** @param count runs at work at once. */
+  /** @param count how many runs may work at the same time */
   constructor(count: number) {
     const places = placesFor(count);
     this.count = count;
     this.#free = Array.from({ length: places }, (_, index) => places - 1 - index);
   }
 
-  /** Runs that are under way. */
+  /** Runs in progress, including waiting ones. */
   get running(): number {
     return this.#runs.size;
   }
@@ -41,7 +41,7 @@ export class Slots {
     return this.#retired.size;
   }
 
-  /** Whether a run of this depth may begin. */
+  /** Whether a run of this depth may start. */
   hasRoom(depth: number): boolean {
     const slots = this.count - this.#retired.size;
     const runs = [...this.#runs.values()];
@@ -49,19 +49,19 @@ export class Slots {
     return DEPTHS.slice(depth).every((d) => runs.filter((run) => run.depth <= d).length < slots * (d + 1));
   }
 
-  /** Whether a run of any depth may begin. */
+  /** Whether a run of some depth may start. */
   get hasRoomForSome(): boolean {
     return DEPTHS.some((depth) => this.hasRoom(depth));
   }
 
-  /** @returns the slot for a run of this depth; undefined: there is no room. */
+  /** @returns a slot for a run of this depth, or undefined if there is no room */
   take(depth: number): number | undefined {
     const slot = this.hasRoom(depth) ? this.#free.pop() : undefined;
     if (slot !== undefined) this.#runs.set(slot, { depth, waits: 0 });
     return slot;
   }
 
-  /** The run in the slot has ended. */
+  /** Frees the slot of a run that has ended. */
   release(slot: number): void {
     this.#runs.delete(slot);
     if (!this.#retired.has(slot)) this.#free.push(slot);
@@ -69,7 +69,7 @@ export class Slots {
     this.#onRoom();
   }
 
-  /** Lends a run's slot while the run waits for a task. @returns what ends that, to be called once. */
+  /** Lends a run's slot while the run waits for a task. @returns a function that ends the loan; call it once */
   lend(slot: number): () => void {
     const run = this.#runs.get(slot);
     if (run === undefined) return () => undefined;
@@ -80,7 +80,7 @@ export class Slots {
     };
   }
 
-  /** Takes a slot out of service: the worker holds one run less. @returns what ends that. */
+  /** Takes a slot out of service, so that the worker runs one task less. @returns a function that puts it back */
   retire(slot: number): () => void {
     this.#retired.add(slot);
     return () => {
@@ -101,13 +101,13 @@ export class Slots {
     };
   }
 
-  /** Calls `listener` when a run has ended. @returns what ends that. */
+  /** Calls `listener` whenever a run has ended. @returns a function that removes the listener */
   onEnd(listener: () => void): () => void {
     this.#endListeners.add(listener);
     return () => this.#endListeners.delete(listener);
   }
 
-  /** @param call called when there may be room again. */
+  /** @param call called when there may be room again */
   onRoom(call: () => void): void {
     this.#onRoom = call;
   }

@@ -15,33 +15,30 @@ type Limit = EventData<'WORKER_LIMITED'>;
 export interface UsageLimitOptions {
   readonly broker: Broker;
   readonly workerId: string;
-  /** What Claude signs in with: another account has limits of its own. */
+  /** Claude's environment. Its credentials identify the account. */
   readonly env: Readonly<Record<string, string>>;
   readonly slots: Pick<Slots, 'pause'>;
-  /** Called when tasks are taken again. */
+  /** Called when the limit ends. */
   readonly onEnd: () => void;
-  /** Between 0 and 1. */
+  /** Returns a number between 0 and 1. */
   readonly random: () => number;
   readonly log: Logger;
 }
 
-const Told = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
+const Limited = Type.Object({ data: EVENT_DATA.WORKER_LIMITED });
 const Lifted = Type.Object({ type: Type.Literal('WORKER_LIMIT_LIFTED') });
-/** After the limit is reset, so that not all workers are back in the same moment. */
+/** Workers resume within this time after the reset, not all at once. */
 const JITTER_MS = 5_000;
-/** Past 2^31 ms, less than a month, a timer of Node fires at once. */
+/** Node fires a timer of more than 2^31 ms at once. */
 const LONGEST_TIMER_MS = 86_400_000;
 
-/**
- * A usage limit that Claude reports to one worker holds for all of its account: none takes more tasks until it is reset, instead of
- * each running into it.
- */
+/** Shares an account's usage limit between its workers. When Claude reports one to any of them, all pause until it resets. */
 export class UsageLimit {
   readonly #options: UsageLimitOptions;
   readonly #account: string;
   #until = 0;
   #release: (() => void) | undefined;
-  #forget: (() => void) | undefined;
+  #cancelTimer: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: UsageLimitOptions) {
@@ -49,39 +46,39 @@ export class UsageLimit {
     this.#account = accountOf(options.env);
   }
 
-  /** When it is reset, in ms since 1970; undefined: there is none now. */
+  /** When the limit resets, in ms since 1970. Undefined if there is none. */
   get until(): number | undefined {
     return this.#release === undefined ? undefined : this.#until;
   }
 
-  /** Hears of limits from now on, and of the last one before. Never rejects. */
+  /** Follows reported limits, and reads the last one. Never rejects. */
   async start(): Promise<void> {
     const { broker, log } = this.#options;
     const subject = SUBJECT.workerEvent('*', 'limited');
     const subscription = broker.nc.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) this.#heard(message.data);
-        else log.error({ err: error }, 'usage limits that other workers meet are not heard');
+        if (error === null) this.#receive(message.data);
+        else log.error({ err: error }, 'cannot receive usage limits from other workers');
       },
     });
     this.#unsubscribe = () => subscription.unsubscribe();
     try {
       const last = await lastBySubject(broker, STREAM.events, subject);
-      if (last !== undefined) this.#heard(last.data);
+      if (last !== undefined) this.#receive(last.data);
     } catch (error) {
-      log.warn({ err: error }, 'it is not known whether a usage limit holds; the first task tells');
+      log.warn({ err: error }, 'could not read the last usage limit; if it still applies, the first task meets it');
     }
   }
 
   stop(): Promise<void> {
     this.#unsubscribe?.();
-    this.#forget?.();
+    this.#cancelTimer?.();
     this.#release?.();
     this.#release = undefined;
     return Promise.resolve();
   }
 
-  /** Claude reported it here. @param resetsAt in ms since 1970. Never rejects. */
+  /** Call this when Claude reports a limit to this worker. Never rejects. @param resetsAt in ms since 1970 */
   async reached(resetsAt: number): Promise<void> {
     const { broker, workerId, log } = this.#options;
     const limit: Limit = { worker_id: workerId, account: this.#account, resets_at: new Date(resetsAt).toISOString() };
@@ -90,43 +87,43 @@ export class UsageLimit {
       const subject = SUBJECT.workerEvent(workerId, 'limited');
       await broker.publisher.publish(eventPublication(newEvent(broker.clock, 'WORKER_LIMITED', limit), subject));
     } catch (error) {
-      log.warn({ err: error }, 'the other workers could not be told of the usage limit');
+      log.warn({ err: error }, 'could not report the usage limit to the other workers');
     }
   }
 
-  #heard(data: Uint8Array): void {
-    const told = parseJson(data);
-    if (check(Lifted, told).ok) return this.#end('the usage limit is lifted by an operator; tasks are taken again');
-    const event = check(Told, told);
-    if (event.ok) this.#hold(event.value.data);
+  #receive(data: Uint8Array): void {
+    const event = parseJson(data);
+    if (check(Lifted, event).ok) return this.#end('an operator lifted the usage limit; the worker takes tasks again');
+    const limited = check(Limited, event);
+    if (limited.ok) this.#hold(limited.value.data);
   }
 
   #hold({ account, resets_at: resetsAt }: Limit): void {
     const { broker, slots, random, log } = this.#options;
-    // Another worker's word, or one from before an update, may name any time.
+    // A time from another worker or an older version may be implausible.
     const until = plausibleReset(Date.parse(resetsAt), broker.clock.now());
     if (account !== this.#account || until <= broker.clock.now() || until <= this.#until) return;
     this.#until = until;
     this.#release ??= slots.pause();
     log.warn(
       { resets_at: new Date(until).toISOString() },
-      'a usage limit of Claude is reached; no more tasks are taken until it is reset',
+      "Claude's usage limit is reached; the worker takes no more tasks until it resets",
     );
     this.#wait(until + random() * JITTER_MS);
   }
 
   #wait(until: number): void {
     const { broker } = this.#options;
-    this.#forget?.();
+    this.#cancelTimer?.();
     const left = until - broker.clock.now();
-    this.#forget = broker.clock.after(Math.min(left, LONGEST_TIMER_MS), () => {
+    this.#cancelTimer = broker.clock.after(Math.min(left, LONGEST_TIMER_MS), () => {
       if (left > LONGEST_TIMER_MS) return this.#wait(until);
-      this.#end('the usage limit is reset; tasks are taken again');
+      this.#end('the usage limit has reset; the worker takes tasks again');
     });
   }
 
   #end(why: string): void {
-    this.#forget?.();
+    this.#cancelTimer?.();
     this.#until = 0;
     if (this.#release === undefined) return;
     this.#release();
@@ -138,16 +135,16 @@ export class UsageLimit {
 
 const SIGN_INS = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_BASE_URL'];
 
-/** Tells accounts apart, and nothing of them. */
+/** A hash that distinguishes accounts without revealing their credentials. */
 const accountOf = (env: Readonly<Record<string, string>>): string =>
   createHash('sha256')
     .update(SIGN_INS.map((name) => env[name] ?? '').join('\n'))
     .digest('hex')
     .slice(0, 12);
 
-/** Claude's longest limits are weekly. A time later than this is a mistake, which must not stop the fleet for longer. */
+/** Claude's longest limits are weekly. A later reset time is an error, which must not stop the fleet for longer. */
 const LONGEST_LIMIT_MS = 8 * 86_400_000;
 
-/** A reset time that can be waited for. */
+/** Bounds a reset time. All times are in ms since 1970. */
 export const plausibleReset = <T extends number | undefined>(resetsAt: T, now: number): T | number =>
   resetsAt === undefined ? resetsAt : Math.min(resetsAt, now + LONGEST_LIMIT_MS);
