@@ -172,7 +172,7 @@ describe('bridge: sockets and files', () => {
     await writeFile(path, 'precious');
     await assert.rejects(
       listen(path, () => undefined),
-      /no socket/,
+      /is not a socket/,
     );
     assert.equal(await readFile(path, 'utf8'), 'precious');
     await assert.rejects(
