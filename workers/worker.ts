@@ -96,7 +96,7 @@ export class Worker {
     return this.#parts.warm.waiting;
   }
 
-  /** Slots that take no runs because files of their last run could not be removed. */
+  /** Slots out of service because files of their last run could not be removed. */
   get outOfService(): number {
     return this.#parts.slots.retired;
   }

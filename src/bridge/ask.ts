@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { LEGACY_SOCKET, LEGACY_VERSION } from '../../contracts/bridge/legacy.js';
+import { shortSocketPath } from '../process/socket-path.js';
 import { STATS_COMMAND, type BridgeStats } from './dispatcher.js';
 import { BridgeError } from './errors.js';
 
@@ -36,7 +37,7 @@ export async function askStats(path: string): Promise<BridgeStats> {
 
 function exchange(path: string, line: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const client = connect(relative(process.cwd(), path), () => client.write(line));
+    const client = connect(shortSocketPath(path) ?? path, () => client.write(line));
     let text = '';
     client.setEncoding('utf8').on('data', (part: string) => {
       text += part;

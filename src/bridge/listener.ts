@@ -1,13 +1,12 @@
-import type { Stats } from 'node:fs';
 import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname, relative } from 'node:path';
+import { dirname } from 'node:path';
+import { ifExists } from '../if-exists.js';
+import { LONGEST_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
 import { BridgeError } from './errors.js';
 
 /** Further connections are closed at once. */
 const MOST_CONNECTIONS = 10_000;
-/** In bytes; the smallest limit of the supported systems. */
-const LONGEST_ADDRESS = 103;
 
 /**
  * Listens on a Unix socket that only its user may use (mode 0600). Creates the folder if necessary. Replaces a socket that a dead bridge or
@@ -39,18 +38,17 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
   return server;
 }
 
-/** The shorter of the absolute and the relative path. @throws {BridgeError} if both are too long */
+/** @throws {BridgeError} if the path is too long */
 function addressOf(path: string): string {
-  const short = relative(process.cwd(), path);
-  const address = Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
-  if (Buffer.byteLength(address) <= LONGEST_ADDRESS) return address;
+  const address = shortSocketPath(path);
+  if (address !== undefined) return address;
   throw new BridgeError(
-    `${path} is longer than the ${LONGEST_ADDRESS} bytes that the system allows for a Unix socket. Set --socket to a shorter path, and CLAUDE_DAEMON_SOCKET of the clients to the same.`,
+    `${path} is longer than the ${LONGEST_SOCKET_PATH} bytes that the system allows for a Unix socket. Set --socket to a shorter path, and CLAUDE_DAEMON_SOCKET of the clients to the same.`,
   );
 }
 
 async function removeDead(path: string, address: string): Promise<void> {
-  const found = await statOf(path);
+  const found = await ifExists(lstat(path));
   if (found === undefined) return;
   if (!found.isSocket())
     throw new BridgeError(`${path} exists, but is not a socket. Move it, or use another --socket.`);
@@ -64,15 +62,6 @@ async function removeDead(path: string, address: string): Promise<void> {
     throw taken(path);
   }
   await rm(aside);
-}
-
-async function statOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 const taken = (path: string): BridgeError =>

@@ -2,6 +2,7 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { parseJson } from '../json.js';
 import type { NatsUser } from './secrets.js';
+import { ifExists } from '../if-exists.js';
 
 /** `<KSI_DIR>/endpoints.json`: the addresses and credentials files of a running cluster, for clients and tools. */
 export interface Endpoints {
@@ -46,14 +47,10 @@ export function writeJson(path: string, value: unknown): void {
   }
 }
 
-/** @returns undefined when there is no such file, or it is damaged. Each of these files is written again by the next start. */
+/** @returns undefined if the file is missing or damaged. The next start of the cluster writes it again */
 export async function readJson(path: string): Promise<unknown> {
-  try {
-    return parseJson(await readFile(path));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const bytes = await ifExists(readFile(path));
+  return bytes === undefined ? undefined : parseJson(bytes);
 }
 
 /** The URLs of an API for clients on this machine. */

@@ -3,19 +3,15 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { endOfFile } from '../process/file-end.js';
 import { clusterPaths } from './paths.js';
+import { ifExists } from '../if-exists.js';
 
 /** The names of the cluster's processes that have a log file. */
 export async function loggedProcesses(dir: string): Promise<string[]> {
-  try {
-    const names = await readdir(clusterPaths(dir).logs);
-    return names
-      .filter((name) => name.endsWith('.log'))
-      .map((name) => basename(name, '.log'))
-      .toSorted();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const names = (await ifExists(readdir(clusterPaths(dir).logs))) ?? [];
+  return names
+    .filter((name) => name.endsWith('.log'))
+    .map((name) => basename(name, '.log'))
+    .toSorted();
 }
 
 export type LogLine = (process: string, line: string) => void;
@@ -99,11 +95,4 @@ class Tail {
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-    throw error;
-  }
-}
+const sizeOf = async (path: string): Promise<number> => (await ifExists(stat(path)))?.size ?? 0;

@@ -1,4 +1,5 @@
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { LONGEST_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
 import { ClusterError } from './errors.js';
 
 /** The files of a cluster, all in its KSI_DIR. */
@@ -43,14 +44,10 @@ export function clusterPaths(dir: string): ClusterPaths {
   };
 }
 
-/** In bytes; the smallest limit of the supported systems. */
-const LONGEST_SOCKET_PATH = 103;
-
-/** The shorter of a socket's absolute and relative path, because the length of a Unix socket's path is limited. @throws {ClusterError} `path_too_long` */
-export function socketAddress(path: string, from: string = process.cwd()): string {
-  const short = relative(from, path);
-  const address = Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
-  if (Buffer.byteLength(address) > LONGEST_SOCKET_PATH)
+/** The address of the supervisor's socket. @throws {ClusterError} `path_too_long` */
+export function socketAddress(path: string, from?: string): string {
+  const address = shortSocketPath(path, from);
+  if (address === undefined)
     throw new ClusterError(
       'path_too_long',
       `The path of the supervisor's socket, ${path}, is longer than the ${LONGEST_SOCKET_PATH} bytes that the system allows. Set KSI_DIR to a shorter path.`,

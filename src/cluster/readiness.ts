@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
-import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { isRecord, parseText } from '../json.js';
+import { shortSocketPath } from '../process/socket-path.js';
 
 /** A server does not announce that it is ready, so it is polled. */
 const POLL_MS = 100;
@@ -50,9 +50,7 @@ export async function untilReady(url: string, signal: AbortSignal): Promise<Read
 export async function untilListening(path: string, signal: AbortSignal): Promise<boolean> {
   while (!signal.aborted) {
     const listening = await new Promise<boolean>((resolve) => {
-      // The length of a Unix socket's path is limited.
-      const short = relative(process.cwd(), path);
-      const socket = connect(short.length < path.length ? short : path, () => resolve(true));
+      const socket = connect(shortSocketPath(path) ?? path, () => resolve(true));
       socket.once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { clusterPaths } from '../cluster/paths.js';
 import { findingsOf, type Finding } from './finding.js';
+import { ifExists } from '../if-exists.js';
 
 const { ok, warning, failed } = findingsOf('installation');
 const require = createRequire(import.meta.url);
@@ -25,7 +26,7 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
   const open: string[] = [];
   let seen = 0;
   for (const path of secrets) {
-    const mode = await modeOf(path);
+    const mode = (await ifExists(stat(path)))?.mode;
     if (mode === undefined) continue;
     seen++;
     if ((mode & 0o077) !== 0) open.push(`${path} (${(mode & 0o777).toString(8)})`);
@@ -42,10 +43,7 @@ export async function* checkInstallation(dir: string): AsyncGenerator<Finding> {
 
 /** The seeds of the broker's users, and the secrets that seeds are derived from. */
 async function brokerSecrets(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await ifExists(readdir(folder))) ?? [];
   return names.filter((name) => /\.(nk|secret)$/.test(name)).map((name) => join(folder, name));
 }
 
@@ -56,14 +54,5 @@ function canLoad(name: string): boolean {
   } catch (error) {
     // The package is installed, but only for `import`.
     return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED';
-  }
-}
-
-async function modeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).mode;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

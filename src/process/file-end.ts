@@ -1,14 +1,10 @@
 import { open } from 'node:fs/promises';
+import { ifExists } from '../if-exists.js';
 
 /** The last lines of a file, from at most its last `bytes` bytes. '' if there is no such file. */
 export async function endOfFile(path: string, lines: number, bytes = 65_536): Promise<string> {
-  let file;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
-  }
+  const file = await ifExists(open(path, 'r'));
+  if (file === undefined) return '';
   try {
     const { size } = await file.stat();
     const length = Math.min(size, bytes);

@@ -38,7 +38,7 @@ describe('what a request may ask of Claude', () => {
     for (const workspace of ['site', 'site/docs', 'elsewhere/x'])
       assert.equal((await lab.post({ prompt: 'x', workspace })).status, 202, workspace);
     for (const [workspace, told] of [
-      ['other', /there is no root other: there is site, elsewhere/],
+      ['other', /there is no root other: the roots are site, elsewhere/],
       ['site/etc', /symbolic link/],
       ['site/none', /no folder site\/none/],
       ['site/../x', /workspace/],

@@ -89,7 +89,7 @@ describe('what runs leave on the disk', () => {
     const findings = [...workerFindings(await presentWorkers(lab.broker))];
     const { status: found, found: text } = findings.find(({ title }) => title === 'removal') ?? {};
     assert.equal(found, 'failed', 'it is the only slot');
-    assert.match(text ?? '', /1 of its 1 slots take no runs: .*foreign\/file \(EACCES\)/);
+    assert.match(text ?? '', /1 of its 1 slots are out of service: .*foreign\/file \(EACCES\)/);
 
     const { task_id: next } = await api.spawn({ prompt: 'y' });
     await lab.event('SPAWN_QUEUED', next);

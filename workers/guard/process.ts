@@ -3,11 +3,11 @@ import type { GuardMessage } from './guard.js';
 import { reap } from './reap.js';
 
 /**
- * `main.js NAME=value`: the marker in the environment of everything that the worker starts. Stdin tells which process groups there are. When stdin
- * ends, the worker is gone, and the guard ends what the worker has left.
+ * The guard process, `main.js NAME=value`, with the marker of the worker's processes. It reads the process groups from stdin. The end of stdin means
+ * that the worker has ended, so the guard ends the processes that it left.
  */
 const [, , marker] = process.argv;
-if (marker === undefined) throw new Error('The guard needs a marker: NAME=value');
+if (marker === undefined) throw new Error('the guard needs a marker as its argument: NAME=value');
 const groups = new Set<number>();
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => {

@@ -1,6 +1,6 @@
-import { appendFile, open } from 'node:fs/promises';
+import { appendFile, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesOf } from '../move/json-file.js';
+import { ifExists } from '../../if-exists.js';
 import { replaceFile } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 
@@ -27,7 +27,7 @@ export class MessageLog {
 
   /** @returns the stored cursor, or undefined if there is none */
   async open(): Promise<string | undefined> {
-    this.#cursor = (await bytesOf(this.#cursorFile))?.toString('utf8').trim();
+    this.#cursor = (await ifExists(readFile(this.#cursorFile, 'utf8')))?.trim();
     const lines = await tailOf(this.#file);
     // A crash or a full disk may have left a partial line. End it, so that the next line stays intact.
     if ((lines.at(-1) ?? '') !== '') await appendFile(this.#file, '\n');
@@ -62,13 +62,8 @@ export class MessageLog {
 
 /** The last lines. Those before the tail, and a line that starts before it, are left out. */
 async function tailOf(path: string): Promise<string[]> {
-  let file;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const file = await ifExists(open(path, 'r'));
+  if (file === undefined) return [];
   try {
     const { size } = await file.stat();
     const from = Math.max(0, size - TAIL_BYTES);

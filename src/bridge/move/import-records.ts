@@ -13,6 +13,7 @@ import type { WorkDir } from '../files/work-dir.js';
 import type { MovedItem, MoveOptions } from './item.js';
 import { isRecord } from '../../json.js';
 import { namesIn, readJsonFile } from './json-file.js';
+import { ifExists } from '../../if-exists.js';
 
 const IDENTITIES = 'identities.json';
 const KEPT = 'KSI has a different one, which was kept. Use --overwrite to replace it.';
@@ -209,11 +210,7 @@ async function told(kind: MovedItem['kind'], name: string, action: () => Promise
   }
 }
 
-async function readIfThere(path: string): Promise<unknown> {
-  try {
-    return await readJsonFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+const readIfThere = (path: string): Promise<unknown> =>
+  ifExists(readJsonFile(path)).catch((error: unknown) => {
     throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
+  });

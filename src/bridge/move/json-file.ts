@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { isRecord, parseText } from '../../json.js';
+import { ifExists } from '../../if-exists.js';
 
 /** @throws {Error} whose message does not name the file */
 export async function readJsonFile(path: string): Promise<unknown> {
@@ -32,24 +33,12 @@ export async function namesIn(folder: string): Promise<string[]> {
 
 /** The sorted relative paths of all files below a folder, with `/` as separator. @returns [] if there is no such folder */
 export async function filesBelow(folder: string): Promise<string[]> {
-  try {
-    const found = await readdir(folder, { recursive: true, withFileTypes: true });
-    return found
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).split(sep).join('/'))
-      .toSorted();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const found = (await ifExists(readdir(folder, { recursive: true, withFileTypes: true }))) ?? [];
+  return found
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).split(sep).join('/'))
+    .toSorted();
 }
 
 /** @returns undefined if there is no such file */
-export async function bytesOf(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+export const bytesOf = (path: string): Promise<Buffer | undefined> => ifExists(readFile(path));
