@@ -411,7 +411,10 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       assert.match(bridge.log, /SUBSCRIBE.*MESSAGE_BUS_STATS.*go to different sides/);
       await daemon.stop();
       const away = await cluster.ksi(['bridge', 'ask', 'GET_AGENTS', '--socket', bridge.socket]);
-      assert.match(away.stderr, /GET_AGENTS_FAILED: The bridge forwards GET_AGENTS to the old daemon at .* did not answer/);
+      assert.match(
+        away.stderr,
+        /GET_AGENTS_FAILED: The bridge forwards GET_AGENTS to the old daemon at .* did not answer/,
+      );
     } finally {
       await bridge.stop();
       await daemon.stop();

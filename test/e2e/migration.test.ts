@@ -56,7 +56,7 @@ describe('docs/migration.md', { skip: without('python3') }, () => {
       /^brought +shared +plan$/m,
       /^brought +agent +planner$/m,
       new RegExp(`^brought +session +${WITH_TRANSCRIPT}$`, 'm'),
-      new RegExp(`^brought +session +${OF_ITS_LOG} +Of its log`, 'm'),
+      new RegExp(`^brought +session +${OF_ITS_LOG} +Imported from its log`, 'm'),
       /^left +log +message_bus\.jsonl /m,
       /^left +file +memory\/ /m,
     ])
