@@ -59,13 +59,13 @@ describe('a bad record', () => {
   });
 
   it('of a conversation or an agent is left out of lists, and can be deleted, also with its owner', async () => {
-    for (const [path, list, subject] of [
-      ['/conversations', 'conversations', SUBJECT.conversation],
-      ['/agents', 'agents', SUBJECT.agent],
+    for (const [path, subject] of [
+      ['/conversations', SUBJECT.conversation],
+      ['/agents', SUBJECT.agent],
     ] as const) {
       const [one, two] = [uuidv4(), uuidv4()];
       for (const id of [one, two]) await store(subject(id), { owner: OWNER, status: 'odd' });
-      const shown = (await ask('GET', path, 200)).body[list];
+      const shown = (await ask('GET', path, 200)).body['items'];
       assert.ok(Array.isArray(shown) && !JSON.stringify(shown).includes(one));
       assert.equal((await ask('GET', `${path}/${one}`, 500)).body['code'], 'record_unreadable');
       await ask('DELETE', `${path}/${one}`, 204);
@@ -78,14 +78,14 @@ describe('a bad record', () => {
   it('of an owner is left out of lists, and can be deleted or replaced', async () => {
     await ask('PUT', '/shared/good', 200, { value: 1 });
     await ask('POST', '/identities', 201, { agent_id: 'good' });
-    for (const [subject, path, list] of [
-      [SUBJECT.shared(OWNER, keyToken('bad')), '/shared', 'entries'],
-      [SUBJECT.identity(OWNER, 'bad'), '/identities', 'identities'],
-      [SUBJECT.profile(OWNER, keyToken('bad')), '/profiles', 'profiles'],
+    for (const [subject, path] of [
+      [SUBJECT.shared(OWNER, keyToken('bad')), '/shared'],
+      [SUBJECT.identity(OWNER, 'bad'), '/identities'],
+      [SUBJECT.profile(OWNER, keyToken('bad')), '/profiles'],
     ] as const)
       for (const record of ['{', { v: 0 }]) {
         await store(subject, record);
-        const shown = JSON.stringify((await ask('GET', path, 200)).body[list]);
+        const shown = JSON.stringify((await ask('GET', path, 200)).body['items']);
         assert.equal(shown.includes('good'), path !== '/profiles', shown);
         assert.equal((await ask('GET', `${path}/bad`, 500)).body['code'], 'record_unreadable');
         await ask('DELETE', `${path}/bad`, 204);
