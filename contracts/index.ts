@@ -26,6 +26,7 @@ export * from './api/health.js';
 export * from './events/pages.js';
 export * from './tasks/task.js';
 export * from './wire/problem.js';
+export * from './wire/revision.js';
 export * from './tasks/idempotency.js';
 export * from './bridge/legacy.js';
 export * from './agents/identities.js';

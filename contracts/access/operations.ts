@@ -1,6 +1,14 @@
 import { NoContent, type Operations } from '../wire/operation.js';
 import { ExchangeParams, ExchangeShown } from './exchanges.js';
-import { TicketCreated, TokenCreated, TokensQuery, TokenPage, TokenParams, TokenRequest } from './tokens.js';
+import {
+  TicketCreated,
+  TokenCreated,
+  TokensQuery,
+  TokenPage,
+  TokenParams,
+  TokenRequest,
+  TokenShown,
+} from './tokens.js';
 import { UsagePage, UsageQuery } from './usage.js';
 
 export const ACCESS_OPERATIONS = {
@@ -23,8 +31,18 @@ export const ACCESS_OPERATIONS = {
     scope: 'admin',
     body: TokenRequest,
     answers: { 201: TokenCreated },
+    location: '/tokens/:token_id',
     no_store: true,
     audit: { target: 'token_id' },
+  },
+  token: {
+    method: 'GET',
+    path: '/tokens/:id',
+    tag: 'Access',
+    summary: 'Get a token, without its secret',
+    scope: 'admin',
+    params: TokenParams,
+    answers: { 200: TokenShown },
   },
   token_revoke: {
     method: 'DELETE',
@@ -45,7 +63,7 @@ export const ACCESS_OPERATIONS = {
     description:
       'For browsers, which cannot send a token with a WebSocket: connect to `GET /events?ticket=…` within 30 s, once.',
     scope: 'read',
-    answers: { 201: TicketCreated },
+    answers: { 200: TicketCreated },
     no_store: true,
     audit: {},
     repeatable: 'always',

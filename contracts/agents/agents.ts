@@ -4,6 +4,7 @@ import { ExchangeLimits } from '../access/exchanges.js';
 import { QUEUE_PATTERN, DEFAULT_QUEUE, OWNER_PATTERN, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { createdFilter, ownerFilter, pageOf, pageQuery, statusFilter } from '../wire/page.js';
 import { WORKSPACE_PATTERN } from '../tasks/workspace.js';
+import { expectedRevision, revision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /** An agent's id: a token of a subject. `_` alone would be no addressee. */
@@ -96,9 +97,7 @@ export const AgentChange = Type.Object(
     status: Type.Optional(
       Type.Enum([...AGENT_STATUSES], { description: '`paused`: its messages wait, until it is `active` again.' }),
     ),
-    revision: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Refuse (409) unless this is its revision still.' }),
-    ),
+    ...expectedRevision,
   },
   { additionalProperties: false },
 );
@@ -136,7 +135,7 @@ export const AgentShown = Type.Object({
   unread: Type.Optional(
     Type.Integer({ minimum: 0, description: 'Messages in its inbox that it has not taken. Not in lists.' }),
   ),
-  revision: Type.Integer({ description: 'Of its entry: give it with an update that must not undo another one.' }),
+  revision,
 });
 export type AgentShown = Static<typeof AgentShown>;
 

@@ -3,6 +3,7 @@ import { AGENT_PATTERN } from './agents.js';
 import { UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { OWNER_PATTERN } from '../wire/names.js';
 import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
+import { expectedRevision, revision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -64,17 +65,18 @@ const said = {
 };
 
 /** Who an agent is to people: an entry of `ksi_identities`. There may be one of an agent that is not registered. */
-export const Identity = Type.Object({
+const identityFields = {
   identity_uuid: Type.String({ description: 'Never changes.' }),
   agent_id: Type.String({ description: 'Never changes.' }),
   owner: Type.String({ pattern: OWNER_PATTERN }),
   ...said,
   created_at: Type.String({ format: 'date-time', description: 'Never changes.' }),
   last_active: Type.String({ format: 'date-time', description: 'Of its last change.' }),
-});
+};
+export const Identity = Type.Object({ ...identityFields, revision });
 export type Identity = Static<typeof Identity>;
 
-export const IdentityRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ...Identity.properties });
+export const IdentityRecord = Type.Object({ v: Type.Integer({ minimum: 1 }), ...identityFields });
 export type IdentityRecord = Static<typeof IdentityRecord>;
 
 export const IDENTITY_RECORDS = recordKind(BUCKET.identities, IdentityRecord, SUBJECT.identity, {
@@ -111,6 +113,7 @@ export const IdentityUpdate = Type.Object(
     sessions: Type.Optional(said.sessions),
     preferences: Type.Optional(Type.Partial(preferences, closed)),
     stats: Type.Optional(Type.Partial(stats, closed)),
+    ...expectedRevision,
   },
   closed,
 );
@@ -121,6 +124,9 @@ export const IdentityParams = Type.Object(
   closed,
 );
 export type IdentityParams = Static<typeof IdentityParams>;
+
+export const IdentityRemoval = Type.Object(expectedRevision, closed);
+export type IdentityRemoval = Static<typeof IdentityRemoval>;
 
 export const IdentitiesQuery = pageQuery({ ...ownerFilter, ...createdFilter });
 export type IdentitiesQuery = Static<typeof IdentitiesQuery>;

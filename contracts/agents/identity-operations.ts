@@ -4,6 +4,7 @@ import {
   Identity,
   IdentityPage,
   IdentityParams,
+  IdentityRemoval,
   IdentityRequest,
   IdentityUpdate,
 } from './identities.js';
@@ -27,6 +28,7 @@ export const IDENTITY_OPERATIONS = {
     scope: 'agents',
     body: IdentityRequest,
     answers: { 201: Identity },
+    etag: true,
     location: '/identities/:agent_id',
     audit: { target: 'agent_id' },
   },
@@ -38,6 +40,7 @@ export const IDENTITY_OPERATIONS = {
     scope: 'read',
     params: IdentityParams,
     answers: { 200: Identity },
+    etag: true,
   },
   identity_update: {
     method: 'PATCH',
@@ -49,6 +52,7 @@ export const IDENTITY_OPERATIONS = {
     params: IdentityParams,
     body: IdentityUpdate,
     answers: { 200: Identity },
+    etag: true,
     audit: { target: 'agent_id' },
     repeatable: 'always',
   },
@@ -59,7 +63,9 @@ export const IDENTITY_OPERATIONS = {
     summary: 'Remove an identity',
     scope: 'agents',
     params: IdentityParams,
+    query: IdentityRemoval,
     answers: { 204: NoContent },
+    etag: true,
     audit: { target: 'agent_id' },
   },
 } as const satisfies Operations;

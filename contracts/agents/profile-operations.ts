@@ -1,7 +1,7 @@
 import { PromptParams } from '../prompts/compositions.js';
 import { NoContent, type Operations } from '../wire/operation.js';
 import { PageQuery } from '../wire/page.js';
-import { Profile, ProfilePage, ProfileShown } from './profiles.js';
+import { ProfilePage, ProfileRemoval, ProfileSet, ProfileShown } from './profiles.js';
 
 export const PROFILE_OPERATIONS = {
   profiles: {
@@ -21,6 +21,7 @@ export const PROFILE_OPERATIONS = {
     scope: 'read',
     params: PromptParams,
     answers: { 200: ProfileShown },
+    etag: true,
   },
   profile_set: {
     method: 'PUT',
@@ -31,8 +32,9 @@ export const PROFILE_OPERATIONS = {
       'Replaces your profile of this name. While you have one, it takes precedence over a file of the same name.',
     scope: 'agents',
     params: PromptParams,
-    body: Profile,
+    body: ProfileSet,
     answers: { 200: ProfileShown },
+    etag: true,
     audit: { target: 'name' },
     repeatable: 'always',
   },
@@ -44,7 +46,9 @@ export const PROFILE_OPERATIONS = {
     description: 'A file of the same name applies again.',
     scope: 'agents',
     params: PromptParams,
+    query: ProfileRemoval,
     answers: { 204: NoContent },
+    etag: true,
     audit: { target: 'name' },
   },
 } as const satisfies Operations;

@@ -3,6 +3,7 @@ import { AGENT_KINDS, AgentOptions, HANDS, MESSAGE_TYPE_PATTERN } from './agents
 import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
 import { pageOf } from '../wire/page.js';
+import { expectedRevision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -56,6 +57,11 @@ export const PROFILE_RECORDS = recordKind(BUCKET.profiles, ProfileRecord, SUBJEC
   markS: 86_400,
   most: 20_000,
 });
+
+export const ProfileSet = Type.Object({ ...profileFields, ...expectedRevision }, closed);
+export type ProfileSet = Static<typeof ProfileSet>;
+export const ProfileRemoval = Type.Object(expectedRevision, closed);
+export type ProfileRemoval = Static<typeof ProfileRemoval>;
 
 /** By name. */
 export const ProfilePage = pageOf(ProfileShown, {

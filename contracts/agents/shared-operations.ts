@@ -39,7 +39,7 @@ export const SHARED_OPERATIONS = {
     tag: 'Shared state',
     summary: 'Set a value',
     description:
-      'With `revision` or `If-Match: "REVISION"`, only if the value has this revision. With `revision` 0 or `If-None-Match: *`, only if there is no value. Otherwise 409.',
+      'With `revision` or `If-Match: "REVISION"`, only if the value has this revision. With `revision` 0 or `If-None-Match: *`, only if there is no value. Otherwise 412 `revision_mismatch`.',
     scope: 'agents',
     params: SharedParams,
     body: SharedSet,

@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { BlobRef } from '../wire/blob.js';
 import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
+import { expectedRevision, revision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -16,14 +17,6 @@ const key = Type.String({
   pattern: SHARED_KEY_PATTERN,
   description: 'Any text, percent-encoded in a path.',
 });
-const revision = Type.Integer({ minimum: 1, description: 'Grows with each change of any key.' });
-const expected = Type.Optional(
-  Type.Integer({
-    minimum: 0,
-    description:
-      'Only if this is its revision now, 0: only if there is none; else 409 `conflict`. So does `If-Match` (`If-None-Match: *` as 0).',
-  }),
-);
 
 export const SharedParams = Type.Object({ key }, closed);
 export type SharedParams = Static<typeof SharedParams>;
@@ -33,13 +26,13 @@ export type SharedQuery = Static<typeof SharedQuery>;
 export const SharedSet = Type.Object(
   {
     value: Type.Unknown({ description: 'Any JSON. Numbers are doubles, as in JavaScript.' }),
-    revision: expected,
+    ...expectedRevision,
   },
   closed,
 );
 export type SharedSet = Static<typeof SharedSet>;
 
-export const SharedDelete = Type.Object({ revision: expected }, closed);
+export const SharedDelete = Type.Object(expectedRevision, closed);
 export type SharedDelete = Static<typeof SharedDelete>;
 
 const stands = {

@@ -5,6 +5,7 @@ import { CONVERSATION_MODES, CONVERSATION_STATUSES, MAX_PARTICIPANTS, MAX_TURNS 
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
 import { OWNER_PATTERN, UUID_PATTERN, BUCKET, SUBJECT } from '../wire/names.js';
 import { createdFilter, ownerFilter, pageOf, pageQuery, statusFilter } from '../wire/page.js';
+import { expectedRevision, revision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /**
@@ -338,6 +339,7 @@ export const Conversation = Type.Object({
   cost_usd: Type.Number(),
   ...limits,
   keep: Type.Boolean(),
+  revision,
   created_at: Type.String({ format: 'date-time' }),
   ends_by: Type.String({ format: 'date-time' }),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
@@ -353,6 +355,9 @@ export const ConversationParams = Type.Object(
   { additionalProperties: false },
 );
 export type ConversationParams = Static<typeof ConversationParams>;
+
+export const ConversationSteering = Type.Object(expectedRevision, { additionalProperties: false });
+export type ConversationSteering = Static<typeof ConversationSteering>;
 
 export const ConversationsQuery = pageQuery({
   ...statusFilter(CONVERSATION_STATUSES),

@@ -3,7 +3,7 @@ import { SessionParams } from '../sessions/sessions.js';
 import { TaskParams } from '../tasks/task.js';
 import { NoContent, type Operations } from '../wire/operation.js';
 import { DeletionPending, TasksDeleted, TasksDeleteQuery } from './deletion.js';
-import { RetentionAges, RetentionPreview, RetentionPreviewQuery, RetentionRun, RetentionShown } from './retention.js';
+import { RetentionSet, RetentionPreview, RetentionPreviewQuery, RetentionRun, RetentionShown } from './retention.js';
 
 /** 202 while files are left on hosts of workers. */
 const DELETED = { 202: DeletionPending, 204: NoContent } as const;
@@ -61,6 +61,7 @@ export const RETENTION_OPERATIONS = {
     summary: 'Get how long tasks and sessions are kept',
     scope: 'read',
     answers: { 200: RetentionShown },
+    etag: true,
   },
   retention_set: {
     method: 'PUT',
@@ -69,8 +70,9 @@ export const RETENTION_OPERATIONS = {
     summary: 'Set how long your own tasks and sessions are kept',
     description: "The shorter of these ages and the operator's applies. An empty object removes yours.",
     scope: 'spawn',
-    body: RetentionAges,
+    body: RetentionSet,
     answers: { 200: RetentionShown },
+    etag: true,
     audit: {},
     repeatable: 'always',
   },

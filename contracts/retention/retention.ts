@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import type { Config } from '../config/config.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
 import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
+import { expectedRevision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
@@ -34,10 +35,14 @@ export type RetentionLease = Static<typeof RetentionLease>;
 
 export const RETENTION_LEASE = recordKind(BUCKET.retention, RetentionLease, () => SUBJECT.retentionLease);
 
+export const RetentionSet = Type.Object({ ...RetentionAges.properties, ...expectedRevision }, closed);
+export type RetentionSet = Static<typeof RetentionSet>;
+
 export const RetentionShown = Type.Object({
   enabled: Type.Boolean({ description: 'Whether anything is deleted by its age (KSI_RETENTION).' }),
   operator: RetentionAges,
   own: RetentionAges,
+  revision: Type.Integer({ minimum: 0, description: 'Of your own ages; 0: there are none. It is the `ETag`.' }),
   effective: RetentionAges,
   workspaces_s: Type.Optional(
     Type.Integer({ description: 'Working folders, counted from the last use of the session.' }),
@@ -58,9 +63,7 @@ export const RetentionItem = Type.Object({
   id: Type.String(),
   owner: Type.String(),
   last_used_at: Type.String({ format: 'date-time' }),
-  bytes: Type.Optional(
-    Type.Integer({ minimum: 0, description: 'Of a session: its transcript, with what lies in the object store.' }),
-  ),
+  bytes: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a session: its transcript.' })),
 });
 export type RetentionItem = Static<typeof RetentionItem>;
 

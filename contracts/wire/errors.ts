@@ -79,12 +79,12 @@ export const API_ERRORS = {
   not_running: {
     status: 409,
     title: 'The task is not running now',
-    next: 'Look at its status. Cancel a task that waits. Continue the session of one that has ended with another task.',
+    next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
   },
   not_ended: {
     status: 409,
     title: 'The task has not ended',
-    next: 'Cancel the task or wait for its outcome, then repeat the request.',
+    next: 'Wait for its outcome or cancel it, then ask again.',
   },
   not_retryable: {
     status: 409,
@@ -146,6 +146,11 @@ export const API_ERRORS = {
     retryable: true,
     title: 'Somebody else changed this at the same time',
     next: 'Read it again and repeat the request if it still applies.',
+  },
+  revision_mismatch: {
+    status: 412,
+    title: 'It has another revision than the request expects',
+    next: 'Read it again, and repeat the request with its revision if it still applies.',
   },
   request_timeout: {
     status: 408,

@@ -17,6 +17,7 @@ export const accessHandlers = ({
   broker,
 }: AccessHandling): Handlers<typeof ACCESS_OPERATIONS> => ({
   tokens: (query, { principal }) => tokens.page(query, principal),
+  token: ({ id }, { principal }) => tokens.one(id, principal),
   token_create: (request, { principal }) => tokens.create(request, principal),
   token_revoke: ({ id }, { principal }) => tokens.revoke(id, principal),
   ticket: (_request, { principal }) => tickets.create(principal),

@@ -128,7 +128,7 @@ export class Agents {
     return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
   }
 
-  /** @throws {ApiError} forbidden, not_found, conflict */
+  /** @throws {ApiError} forbidden, not_found, revision_mismatch */
   async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
     const { owner } = (await this.registry.agent(id, principal)).value;
     demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);

@@ -11,9 +11,9 @@ import {
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
-import { Records } from '../broker/records.js';
+import { Records, REMOVE, type Held } from '../broker/records.js';
 import { defaultAppearance, defaultName, defaultTraits, DEFAULT_ROLE } from '../prompts/identity-defaults.js';
-import { ApiError, guarded } from '../errors/api-error.js';
+import { ApiError, expectRevision, guarded } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { listedOwner, type Principal } from '../access/principal.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
@@ -32,34 +32,44 @@ export class Identities {
   async create(request: IdentityRequest, { owner }: Principal): Promise<Identity> {
     const { agent_id: agentId } = request;
     const record = newIdentity(request, owner, new Date(this.#clock.now()));
-    await guarded(async () => {
-      if ((await this.#records.create([owner, agentId], record)) === undefined)
-        throw new ApiError('identity_exists', `${agentId} has an identity`);
-    });
-    return shownOf(record);
+    const revision = await guarded(() => this.#records.create([owner, agentId], record));
+    if (revision === undefined) throw new ApiError('identity_exists', `${agentId} has an identity`);
+    return shownOf({ record, revision });
   }
 
   /** @throws {ApiError} not_found */
   async get(agentId: string, { owner }: Principal): Promise<Identity> {
-    const record = await guarded(() => this.#records.get([owner, agentId]));
+    const { record, revision } = await guarded(() => this.#records.entry([owner, agentId]));
     if (record === undefined) throw unknown(agentId);
-    return shownOf(record);
+    return shownOf({ record, revision });
   }
 
-  /** @throws {ApiError} not_found */
-  async update(agentId: string, update: IdentityUpdate, { owner }: Principal): Promise<Identity> {
-    const { record } = await guarded(() =>
-      this.#records.update([owner, agentId], ({ record: stands }) =>
-        stands === undefined ? undefined : updated(stands, update, new Date(this.#clock.now())),
-      ),
+  /** @throws {ApiError} not_found, revision_mismatch */
+  async update(
+    agentId: string,
+    { revision: expected, ...update }: IdentityUpdate,
+    { owner }: Principal,
+  ): Promise<Identity> {
+    const { record, revision } = await guarded(() =>
+      this.#records.update([owner, agentId], ({ record: stands, revision }) => {
+        if (stands === undefined) throw unknown(agentId);
+        expectRevision(expected, revision);
+        return updated(stands, update, new Date(this.#clock.now()));
+      }),
     );
     if (record === undefined) throw unknown(agentId);
-    return shownOf(record);
+    return shownOf({ record, revision });
   }
 
-  /** @throws {ApiError} not_found */
-  async remove(agentId: string, { owner }: Principal): Promise<void> {
-    if (!(await guarded(() => this.#records.remove([owner, agentId])))) throw unknown(agentId);
+  /** @throws {ApiError} not_found, revision_mismatch */
+  async remove(agentId: string, { owner }: Principal, expected?: number): Promise<void> {
+    await guarded(() =>
+      this.#records.update([owner, agentId], ({ exists, revision }) => {
+        if (!exists) throw unknown(agentId);
+        expectRevision(expected, revision);
+        return REMOVE;
+      }),
+    );
   }
 
   /** By agent_id. @throws {ApiError} */
@@ -73,11 +83,7 @@ export class Identities {
         fits: ({ created_at: created }) => createdWithin(created, query),
       }),
     );
-    return pageWith(
-      'identities',
-      entries.map(({ record }) => shownOf(record)),
-      next,
-    );
+    return pageWith('identities', entries.map(shownOf), next);
   }
 
   /** Deletes all that are an owner's. @throws {BrokerError} */
@@ -121,8 +127,11 @@ export const updated = (
   last_active: now.toISOString(),
 });
 
-function shownOf({ v: _version, ...identity }: IdentityRecord): Identity {
-  return identity;
+function shownOf({
+  record: { v: _version, ...identity },
+  revision,
+}: Pick<Held<IdentityRecord>, 'record' | 'revision'>): Identity {
+  return { ...identity, revision };
 }
 
 const unknown = (agentId: string): ApiError => new ApiError('not_found', `${agentId} has no identity`);

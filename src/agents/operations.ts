@@ -41,7 +41,7 @@ export const identityHandlers = ({
   identity: ({ agent_id: id }, { principal }) => identities.get(id, principal),
   identity_create: (request, { principal }) => identities.create(request, principal),
   identity_update: ({ agent_id: id, ...update }, { principal }) => identities.update(id, update, principal),
-  identity_remove: ({ agent_id: id }, { principal }) => identities.remove(id, principal),
+  identity_remove: ({ agent_id: id, revision }, { principal }) => identities.remove(id, principal, revision),
 });
 
 export const profileHandlers = ({
@@ -49,6 +49,6 @@ export const profileHandlers = ({
 }: Pick<AgentsService, 'profiles'>): Handlers<typeof PROFILE_OPERATIONS> => ({
   profiles: (query, { principal }) => profiles.page(query, principal),
   profile: ({ name }, { principal }) => profiles.get(name, principal),
-  profile_set: ({ name, ...profile }, { principal }) => profiles.set(name, profile, principal),
-  profile_delete: ({ name }, { principal }) => profiles.delete(name, principal),
+  profile_set: ({ name, revision, ...profile }, { principal }) => profiles.set(name, profile, principal, revision),
+  profile_delete: ({ name, revision }, { principal }) => profiles.delete(name, principal, revision),
 });

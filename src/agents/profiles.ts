@@ -10,9 +10,9 @@ import {
   type ProfileShown,
 } from '../../contracts/agents/profiles.js';
 import type { Broker } from '../broker/connect.js';
-import { Records, type Held } from '../broker/records.js';
+import { Records, REMOVE, type Held } from '../broker/records.js';
 import type { Found, PromptLibrary } from '../prompts/library.js';
-import { ApiError, guarded } from '../errors/api-error.js';
+import { ApiError, expectRevision, guarded } from '../errors/api-error.js';
 import type { PageQuery } from '../../contracts/wire/page.js';
 import type { Principal } from '../access/principal.js';
 import { pageOfAll } from '../lists/page.js';
@@ -58,15 +58,26 @@ export class Profiles {
   }
 
   /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
-  async set(name: string, profile: Profile, { owner }: Principal): Promise<ProfileShown> {
+  async set(name: string, profile: Profile, { owner }: Principal, expected?: number): Promise<ProfileShown> {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
-    const { revision } = await guarded(() => this.#records.update([owner, keyToken(name)], () => record));
+    const { revision } = await guarded(() =>
+      this.#records.update([owner, keyToken(name)], ({ exists, revision }) => {
+        expectRevision(expected, exists ? revision : 0);
+        return record;
+      }),
+    );
     return ofApi({ record, revision });
   }
 
   /** A file of its name is in force again. @throws {ApiError} not_found */
-  async delete(name: string, { owner }: Principal): Promise<void> {
-    if (!(await guarded(() => this.#records.remove([owner, keyToken(name)])))) throw unknown(name);
+  async delete(name: string, { owner }: Principal, expected?: number): Promise<void> {
+    await guarded(() =>
+      this.#records.update([owner, keyToken(name)], ({ exists, revision }) => {
+        if (!exists) throw unknown(name);
+        expectRevision(expected, revision);
+        return REMOVE;
+      }),
+    );
   }
 
   /** Deletes all that an owner keeps. @throws {BrokerError} */

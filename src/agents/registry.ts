@@ -16,7 +16,7 @@ import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import type { Cached, KvCache, KvChange } from '../broker/kv-cache.js';
 import { Records } from '../broker/records.js';
-import { ApiError, guarded, invalid } from '../errors/api-error.js';
+import { ApiError, expectRevision, guarded, invalid } from '../errors/api-error.js';
 import { maySee, type Principal } from '../access/principal.js';
 import { AgentIndex } from './index-of-agents.js';
 import { timestampOf } from '../clock.js';
@@ -165,7 +165,7 @@ export class AgentRegistry {
     });
   }
 
-  /** @throws {ApiError} not_found, conflict when `revision` is not its revision any more. */
+  /** @throws {ApiError} not_found, revision_mismatch */
   async update(id: string, { revision, ...change }: AgentChange, principal: Principal): Promise<Cached<Agent>> {
     refuseLarge(change.options);
     await this.agent(id, principal);
@@ -173,8 +173,7 @@ export class AgentRegistry {
     const changed = await guarded(() =>
       this.#change(id, (agent, stands) => {
         if (!maySee(principal, agent.owner)) throw noAgent(id);
-        if (revision !== undefined && revision !== stands)
-          throw new ApiError('conflict', `The agent ${id} is at revision ${stands}, not ${revision}`, { final: true });
+        expectRevision(revision, stands);
         was = agent.status;
         return change;
       }),

@@ -74,7 +74,8 @@ export class Roster {
         await this.#ksi.call('agent_update', { id: agent.agent_id, subscriptions, revision: agent.revision });
         return;
       } catch (error) {
-        if (!(error instanceof KsiError) || error.status !== 409 || conflicts >= MOST_CONFLICTS) throw error;
+        if (!(error instanceof KsiError) || error.code !== 'revision_mismatch' || conflicts >= MOST_CONFLICTS)
+          throw error;
       }
     }
   }

@@ -7,7 +7,7 @@ import { BUCKET } from '../../contracts/wire/names.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { BrokerError } from './errors.js';
-import { asBrokerError, lastBySubject, streamPosition, subjectsOf, type Stored } from './read.js';
+import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
 import { purge } from './purge.js';
 import { readStream } from './replay.js';
 
@@ -91,17 +91,17 @@ export class Blobs {
       if (prefixes.some((prefix) => name.startsWith(prefix))) await this.#remove(bucket, subject);
   }
 
-  /** Whether there is no object at all where this kind (`event`, `transcript` …) is. @throws {BrokerError} */
-  async hasNone(kind: string): Promise<boolean> {
-    return (await streamPosition(this.#broker, streamOf(bucketOf(`${kind}/`)))).messages === 0;
-  }
-
-  /** The names `<kind>/<id>/…`. This lists all objects of a store: not for every request. @throws {BrokerError} */
-  async namesOf(kind: string): Promise<{ readonly name: string; readonly id: string }[]> {
-    return (await this.#names(bucketOf(`${kind}/`))).flatMap(({ name }) => {
-      const [of, id, rest] = name.split('/');
-      return of === kind && id !== undefined && rest !== undefined ? [{ name, id }] : [];
-    });
+  /**
+   * Deletes all that belong to one of these ids: their names are `<kind>/<id>` or begin with `<kind>/<id>/`.
+   * @param kinds all of events or all not. @throws {BrokerError}
+   */
+  async deleteOf(kinds: readonly string[], ids: ReadonlySet<string>): Promise<void> {
+    if (ids.size === 0) return;
+    const bucket = bucketOf(`${kinds[0] ?? ''}/`);
+    for (const { subject, name } of await this.#names(bucket)) {
+      const [kind = '', id = ''] = name.split('/', 2);
+      if (kinds.includes(kind) && ids.has(id)) await this.#remove(bucket, subject);
+    }
   }
 
   async #names(bucket: string): Promise<{ subject: string; name: string }[]> {
@@ -114,16 +114,15 @@ export class Blobs {
 
   /** The chunks first: what is broken off can still be found. */
   async #remove(bucket: string, subject: string): Promise<void> {
-    const stored = await lastBySubject(this.#broker, streamOf(bucket), subject);
-    if (stored === undefined) return;
-    const info = infoIn(stored, true);
+    const info = await this.#info(bucket, subject, true);
     for (const filter of [...(info === undefined ? [] : [chunkSubject(bucket, info.nuid)]), subject])
       await purge(this.#broker, streamOf(bucket), filter);
   }
 
-  async #info(bucket: string, subject: string): Promise<Info | undefined> {
+  async #info(bucket: string, subject: string, deleted = false): Promise<Info | undefined> {
     const stored = await lastBySubject(this.#broker, streamOf(bucket), subject);
-    return stored === undefined ? undefined : infoIn(stored);
+    const info = stored === undefined ? undefined : check(Info, parseJson(stored.data));
+    return info?.ok !== true || (info.value.deleted === true && !deleted) ? undefined : info.value;
   }
 
   #open(name: string): Promise<ObjectStore> {
@@ -137,11 +136,6 @@ export class Blobs {
     this.#stores.set(bucket, store);
     return store;
   }
-}
-
-function infoIn({ data }: Stored, deleted = false): Info | undefined {
-  const info = check(Info, parseJson(data));
-  return !info.ok || (info.value.deleted === true && !deleted) ? undefined : info.value;
 }
 
 /** The library copies all that it is given at once for each chunk that it takes of it. */

@@ -12,10 +12,10 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   session_not_found: 'Leave out --resume-only to begin it, or check its id: `ksi tasks` lists them.',
   workspace_mismatch: 'Leave out --workspace to continue where the session works, or begin another with --session.',
   task_ended: 'See its outcome with `ksi task ID`, or run it again with `ksi retry ID`.',
-  not_running:
-    'See its status with `ksi task ID`. If it waits, cancel it with `ksi cancel ID`. If it has ended, go on with `ksi spawn --session SESSION`.',
-  not_ended: 'Cancel it with `ksi cancel ID`, or follow it to its outcome with `ksi logs -f ID`. Then run this again.',
+  not_running: 'See its state with `ksi task ID`; one that has not begun can be cancelled: `ksi cancel ID`.',
+  not_ended: 'Follow it to its outcome with `ksi logs -f ID`, or cancel it with `ksi cancel ID`, then run this again.',
   not_retryable: 'Its command is not kept any more, or is not valid: make a new one with `ksi spawn`.',
+  revision_mismatch: 'Read it again, and repeat the command with the new --revision if it still applies.',
   conflict: 'Look at it again, as with `ksi task ID`, and repeat the command if it still applies.',
   idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
   rate_limited: 'Try again later.',

@@ -6,7 +6,6 @@ export { KsiError, KsiGapError, KsiTaskError, KsiUnreachableError } from './erro
 export { isDelta, isEvent, isGap, type EventMessage, type LiveDelta } from './event-message.js';
 export type { KsiClientOptions } from './http.js';
 export type { Listing } from './listing.js';
-export type { Page } from '../../contracts/wire/page.js';
 export type { Agents } from './resources/agents.js';
 export type { Approvals } from './resources/approvals.js';
 export type { Compositions } from './resources/compositions.js';
@@ -39,6 +38,7 @@ export type {
 } from '../../contracts/tasks/dead-letters.js';
 export type { EventData, EventEnvelope, EventType, SpawnDelta } from '../../contracts/events/events.js';
 export type { EventPage } from '../../contracts/events/pages.js';
+export type { Page, PageQuery } from '../../contracts/wire/page.js';
 export type { Health } from '../../contracts/api/health.js';
 export type { Problem } from '../../contracts/wire/problem.js';
 export type { Task, TaskPage, TasksQuery } from '../../contracts/tasks/task.js';

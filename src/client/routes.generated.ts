@@ -61,6 +61,7 @@ export const ROUTES: Readonly<Record<OperationName, Route>> = {
   conversation_delete: { method: 'DELETE', path: '/conversations/:id', repeatable: 'always' },
   tokens: { method: 'GET', path: '/tokens', repeatable: 'always' },
   token_create: { method: 'POST', path: '/tokens', body: true },
+  token: { method: 'GET', path: '/tokens/:id', repeatable: 'always' },
   token_revoke: { method: 'DELETE', path: '/tokens/:id', repeatable: 'always' },
   ticket: { method: 'POST', path: '/tickets', repeatable: 'always' },
   usage: { method: 'GET', path: '/usage', repeatable: 'always' },

@@ -20,13 +20,14 @@ import { conversationMarkdown } from './markdown.js';
 import { REMOVE } from '../broker/records.js';
 import type { EventHub } from '../events/hub.js';
 import type { AgentRegistry } from '../agents/registry.js';
-import { ApiError, guarded, invalid } from '../errors/api-error.js';
+import { ApiError, expectRevision, guarded, invalid } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import { principalOf, type ConversationReconciler } from './reconciler.js';
 import type { ConversationLines } from './lines.js';
-import { newest, type ConversationRecords, type ConversationSummaries } from './records.js';
+import { requestHash } from '../tasks/accept/idempotency-keys.js';
+import { newest, type ConversationRecords, type ConversationSummaries, type HeldConversation } from './records.js';
 import type { ParticipantAgents } from './participant-agents.js';
 import { transition } from './transition.js';
 import type { Trigger } from './trigger.js';
@@ -77,9 +78,10 @@ export class Conversations {
       records.create([conversationId], { ...begun, begins_after: await lines.beginsAfter() }),
     );
     if (created === undefined) {
-      const earlier = await this.#read(conversationId, { ...principal, seesAll: false }).catch(() => {
+      const earlier = await this.#held(conversationId, { ...principal, seesAll: false }).catch(() => {
         throw new ApiError('conflict', `The conversation ${conversationId} exists already`, { final: true });
       });
+      refuseOther(earlier.record, record);
       return { ...toConversationView(earlier), since };
     }
     reconciler.reconcile(conversationId);
@@ -89,7 +91,7 @@ export class Conversations {
 
   /** @throws {ApiError} not_found, also for another owner's conversation. */
   async one(id: string, principal: Principal): Promise<Conversation> {
-    return toConversationView(await this.#read(id, principal));
+    return toConversationView(await this.#held(id, principal));
   }
 
   /** Newest first. @throws {ApiError} invalid_cursor */
@@ -109,7 +111,9 @@ export class Conversations {
     const entries = await guarded(() => Promise.all(page.map(([id]) => records.entry([id]))));
     return pageWith(
       'conversations',
-      entries.flatMap(({ readable }) => (readable === undefined ? [] : toConversationView(readable))),
+      entries.flatMap(({ readable: record, revision }) =>
+        record === undefined ? [] : toConversationView({ record, revision }),
+      ),
       last && `${last[1].createdAt} ${last[0]}`,
     );
   }
@@ -128,17 +132,23 @@ export class Conversations {
   }
 
   /** A pause lets the current turn continue. An end cancels it. @throws {ApiError} not_found, conversation_ended */
-  async steer(id: string, kind: 'pause' | 'resume' | 'end', principal: Principal): Promise<Conversation> {
-    const record = await this.#read(id, principal);
-    if (kind === 'end' && record.status === 'ended') return toConversationView(record);
-    return this.#apply(id, { kind, by: principal.owner }, principal);
+  async steer(
+    id: string,
+    kind: 'pause' | 'resume' | 'end',
+    principal: Principal,
+    expected?: number,
+  ): Promise<Conversation> {
+    const held = await this.#held(id, principal);
+    if (kind === 'end' && held.record.status === 'ended') return toConversationView(held);
+    return this.#apply(id, { kind, by: principal.owner }, principal, expected);
   }
 
   /** Adds a person's line. @throws {ApiError} not_found, conversation_ended, invalid_request */
   async say(id: string, request: SayRequest, principal: Principal): Promise<Conversation> {
-    const record = await this.#read(id, principal);
+    const held = await this.#held(id, principal);
+    const { record } = held;
     const { text, name = DEFAULT_PERSON_NAME, next, message_id: lineId = uuidv7() } = request;
-    if (record.lines.includes(lineId)) return toConversationView(record);
+    if (record.lines.includes(lineId)) return toConversationView(held);
     const index = next === undefined ? undefined : record.participants.findIndex((each) => each.name === next);
     if (index === -1)
       throw invalid([
@@ -236,10 +246,11 @@ export class Conversations {
     }
   }
 
-  async #apply(id: string, trigger: Trigger, principal: Principal): Promise<Conversation> {
-    const record = await guarded(() =>
-      this.#options.reconciler.apply(id, trigger, (record) => {
+  async #apply(id: string, trigger: Trigger, principal: Principal, expected?: number): Promise<Conversation> {
+    const held = await guarded(() =>
+      this.#options.reconciler.apply(id, trigger, ({ record, revision }) => {
         if (!maySee(principal, record.owner)) throw noConversation(id);
+        expectRevision(expected, revision);
         refuseEnded(record);
         if (trigger.kind === 'say' && !hasRoom(record))
           throw new ApiError('conflict', `The conversation has reached its limit of ${MAX_LINES} lines`, {
@@ -252,14 +263,18 @@ export class Conversations {
           );
       }),
     );
-    if (record === undefined) throw noConversation(id);
-    return toConversationView(record);
+    if (held === undefined) throw noConversation(id);
+    return toConversationView(held);
   }
 
   async #read(id: string, principal: Principal): Promise<ConversationRecord> {
-    const record = await guarded(() => this.#options.records.get([id]));
+    return (await this.#held(id, principal)).record;
+  }
+
+  async #held(id: string, principal: Principal): Promise<HeldConversation> {
+    const { record, revision } = await guarded(() => this.#options.records.entry([id]));
     if (record === undefined || !maySee(principal, record.owner)) throw noConversation(id);
-    return record;
+    return { record, revision };
   }
 
   /** Existing agents must belong to the owner; new agents must be ones that can be registered. */
@@ -273,6 +288,37 @@ export class Conversations {
 }
 
 const noConversation = (id: string): ApiError => new ApiError('not_found', `There is no conversation ${id}`);
+
+/** @throws {ApiError} conflict: another request made the conversation with this id. */
+function refuseOther(earlier: ConversationRecord, record: ConversationRecord): void {
+  if (requestHash(definitionOf(earlier)) !== requestHash(definitionOf(record)))
+    throw new ApiError('conflict', `The conversation ${earlier.conversation_id} was made by another request`, {
+      final: true,
+    });
+}
+
+/** The part of a record that the request decides. */
+const definitionOf = ({
+  topic,
+  mode,
+  moderated,
+  keep,
+  max_turns,
+  max_duration_s,
+  turn_timeout_s,
+  budget_usd,
+  participants,
+}: ConversationRecord): object => ({
+  limits: { max_turns, max_duration_s, turn_timeout_s, budget_usd },
+  topic,
+  mode,
+  moderated,
+  keep,
+  participants: participants.map(({ name, agent_id, part, registration }) => {
+    const { session_id: _session, state: _state, ...asked } = registration ?? {};
+    return { name, agent_id, part, asked };
+  }),
+});
 
 function refuseEnded({ conversation_id: id, status, reason }: ConversationRecord): void {
   if (status === 'ended')

@@ -11,9 +11,9 @@ export const conversationHandlers = ({
   conversation: ({ id }, { principal }) => conversations.one(id, principal),
   conversation_create: (request, { principal }) => conversations.create(request, principal),
   conversation_transcript: ({ id, ...query }, { principal }) => conversations.transcript(id, query, principal),
-  conversation_pause: ({ id }, { principal }) => conversations.steer(id, 'pause', principal),
-  conversation_resume: ({ id }, { principal }) => conversations.steer(id, 'resume', principal),
-  conversation_end: ({ id }, { principal }) => conversations.steer(id, 'end', principal),
+  conversation_pause: ({ id, revision }, { principal }) => conversations.steer(id, 'pause', principal, revision),
+  conversation_resume: ({ id, revision }, { principal }) => conversations.steer(id, 'resume', principal, revision),
+  conversation_end: ({ id, revision }, { principal }) => conversations.steer(id, 'end', principal, revision),
   conversation_say: ({ id, ...said }, { principal }) => conversations.say(id, said, principal),
   conversation_delete: ({ id }, { principal }) => conversations.delete(id, principal),
 });

@@ -9,7 +9,7 @@ import type { EventOutbox } from './event-outbox.js';
 import type { ConversationLines } from './lines.js';
 import { nextAction, type Action } from './next-action.js';
 import type { ParticipantAgents } from './participant-agents.js';
-import type { ConversationRecords, ConversationSummaries, ConversationSummary } from './records.js';
+import type { ConversationRecords, ConversationSummaries, ConversationSummary, HeldConversation } from './records.js';
 import { transition } from './transition.js';
 import type { Trigger } from './trigger.js';
 import { turnPrompt } from './turn-prompt.js';
@@ -74,14 +74,14 @@ export class ConversationReconciler {
 
   /**
    * Applies a trigger, then reconciles the conversation in the background.
-   * @param refuse throws if the trigger is not allowed in a state. @returns the new state; undefined if there is no such conversation.
+   * @param refuse throws if the trigger is not allowed in a state. @returns the new record; undefined if there is no such conversation.
    * @throws {ApiError} from `refuse`. @throws {BrokerError}
    */
   async apply(
     id: string,
     trigger: Trigger,
-    refuse: (record: ConversationRecord) => void = () => undefined,
-  ): Promise<ConversationRecord | undefined> {
+    refuse: (held: HeldConversation) => void = () => undefined,
+  ): Promise<HeldConversation | undefined> {
     const changed = await this.#change(id, trigger, refuse);
     if (changed !== undefined) this.reconcile(id);
     return changed;
@@ -140,17 +140,17 @@ export class ConversationReconciler {
   async #change(
     id: string,
     trigger: Trigger,
-    refuse: (record: ConversationRecord) => void,
-  ): Promise<ConversationRecord | undefined> {
+    refuse: (held: HeldConversation) => void,
+  ): Promise<HeldConversation | undefined> {
     const { records, lines, broker } = this.#options;
-    const { record } = await records.update([id], async ({ record: current }) => {
+    const { record, revision } = await records.update([id], async ({ record: current, revision }) => {
       if (current === undefined) return undefined;
-      refuse(current);
+      refuse({ record: current, revision });
       const next = transition(current, trigger, broker.clock.now());
       if (next?.line !== undefined) await lines.put(id, next.line);
       return next?.record;
     });
-    return record;
+    return record && { record, revision };
   }
 
   /** Never rejects. A failed action stays open, and this or another API retries it. */

@@ -4,10 +4,11 @@ import type {
   Participant,
   ParticipantRecord,
 } from '../../contracts/conversations/conversations.js';
+import type { HeldConversation } from './records.js';
 import { nextTurn } from './turns.js';
 
 /** Pure. The conversation as the API answers with it. */
-export function toConversationView(record: ConversationRecord): Conversation {
+export function toConversationView({ record, revision }: HeldConversation): Conversation {
   const { participants, moderated, current_turn: turn, status } = record;
   const moderator = moderated ? participants.at(-1) : undefined;
   const speaking = status === 'ended' || turn === undefined ? undefined : participants[turn.participant];
@@ -33,6 +34,7 @@ export function toConversationView(record: ConversationRecord): Conversation {
     turn_timeout_s: record.turn_timeout_s,
     ...(record.budget_usd === undefined ? {} : { budget_usd: record.budget_usd }),
     keep: record.keep,
+    revision,
     created_at: record.created_at,
     ends_by: record.ends_by,
     ...(record.ended_at === undefined ? {} : { ended_at: record.ended_at }),

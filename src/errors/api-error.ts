@@ -88,6 +88,15 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** @param stands the revision now; 0: there is nothing. @throws {ApiError} revision_mismatch */
+export function expectRevision(expected: number | undefined, stands: number): void {
+  if (expected !== undefined && expected !== stands)
+    throw new ApiError(
+      'revision_mismatch',
+      stands === 0 ? 'There is nothing yet' : `The revision is ${stands}, not ${expected}`,
+    );
+}
+
 export const shuttingDown = (): ApiError => new ApiError('shutting_down', 'Its supervisor is stopping it');
 
 export const invalid = (faults: readonly Fault[]): ApiError =>

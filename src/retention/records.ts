@@ -9,7 +9,8 @@ import {
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
-import { Records } from '../broker/records.js';
+import { Records, REMOVE } from '../broker/records.js';
+import { expectRevision } from '../errors/api-error.js';
 
 /** Owners' own ages, and which API looks for what is old. */
 export class RetentionRecords {
@@ -28,15 +29,24 @@ export class RetentionRecords {
     return (await this.#records.get([owner]))?.ages ?? {};
   }
 
+  /** 0: the owner has no ages. @throws {BrokerError} */
+  async revision(owner: string): Promise<number> {
+    const { exists, revision } = await this.#records.entry([owner]);
+    return exists ? revision : 0;
+  }
+
   /** The owners that have ages of their own. @throws {BrokerError} */
   owners(): Promise<string[]> {
     return this.#records.ids([]);
   }
 
-  /** @throws {BrokerError} */
-  async set(owner: string, ages: RetentionAges): Promise<void> {
-    if (Object.keys(ages).length === 0) await this.purge(owner);
-    else await this.#records.update([owner], () => ({ v: FORMAT_VERSION, ages }));
+  /** Without any age, the owner's record is removed. @throws {ApiError} revision_mismatch. @throws {BrokerError} */
+  async set(owner: string, ages: RetentionAges, expected?: number): Promise<void> {
+    await this.#records.update([owner], ({ exists, revision }) => {
+      expectRevision(expected, exists ? revision : 0);
+      if (Object.keys(ages).length > 0) return { v: FORMAT_VERSION, ages };
+      return exists ? REMOVE : undefined;
+    });
   }
 
   /** @throws {BrokerError} */

@@ -11,12 +11,13 @@ import {
   type RetentionPreview,
   type RetentionPreviewQuery,
   type RetentionRun,
+  type RetentionSet,
   type RetentionShown,
 } from '../../contracts/retention/retention.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { asBrokerError, lastBySubject } from '../broker/read.js';
-import { bodiesIn } from '../broker/body-refs.js';
+import { readStream } from '../broker/replay.js';
 import { ApiError, guarded } from '../errors/api-error.js';
 import type { Deleter } from './deletion/deleter.js';
 import { pageOfAll } from '../lists/page.js';
@@ -30,7 +31,6 @@ export interface RetentionOptions {
   readonly candidates: Candidates;
   readonly records: RetentionRecords;
   readonly deleter: Pick<Deleter, 'ended' | 'session'>;
-  readonly deleteOrphanedBodies: (signal: AbortSignal) => Promise<void>;
   /** Whether the read model holds all that has happened. */
   readonly isReady: () => boolean;
   readonly log: Logger;
@@ -86,6 +86,7 @@ export class Retention {
       enabled: config.KSI_RETENTION === 'on',
       operator,
       own,
+      revision: await guarded(() => records.revision(owner)),
       effective: shorter(operator, own),
       ...(workspaces === 0 ? {} : { workspaces_s: workspaces }),
       transcripts_bytes: await guarded(() => this.#transcriptBytes()),
@@ -93,9 +94,9 @@ export class Retention {
     };
   }
 
-  /** @throws {ApiError} */
-  async set(ages: RetentionAges, principal: Principal): Promise<RetentionShown> {
-    await guarded(() => this.#options.records.set(principal.owner, ages));
+  /** @throws {ApiError} revision_mismatch */
+  async set({ revision, ...ages }: RetentionSet, principal: Principal): Promise<RetentionShown> {
+    await guarded(() => this.#options.records.set(principal.owner, ages, revision));
     return this.show(principal);
   }
 
@@ -181,7 +182,6 @@ export class Retention {
     }
     sessions += await this.#deleteSessions(await candidates.taskless(operator, MOST_SESSIONS));
     sessions += await this.#bySize();
-    await this.#options.deleteOrphanedBodies(this.#stopping.signal);
     return { tasks, sessions, more };
   }
 
@@ -240,9 +240,15 @@ export class Retention {
 
   async #bytesOf(sessionId: string): Promise<number> {
     let bytes = 0;
-    for (const subject of [SUBJECT.transcript(sessionId), SUBJECT.transcriptSub(sessionId, '>')])
-      for await (const { bytes: stored, ref } of bodiesIn(this.#options.broker, STREAM.transcripts, subject))
-        bytes += stored + (ref?.size ?? 0);
+    const subject = SUBJECT.transcript(sessionId);
+    for await (const { data } of readStream(
+      this.#options.broker,
+      STREAM.transcripts,
+      subject,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ))
+      bytes += data.length;
     return bytes;
   }
 }

@@ -15,7 +15,6 @@ import { Deleter } from './deletion/deleter.js';
 import { SessionRemover } from './deletion/session-remover.js';
 import { TaskRemover } from './deletion/task-remover.js';
 import { forgetNotAccepted } from './forget-not-accepted.js';
-import { deleteOrphanedBodies } from './orphaned-bodies.js';
 import { RetentionRecords } from './records.js';
 import { Retention } from './retention.js';
 
@@ -71,7 +70,6 @@ export const startRetention = (options: RetentionServiceOptions) =>
         candidates: new Candidates({ broker, model, registry: agents.agents.registry, records }),
         records: retentionRecords,
         deleter,
-        deleteOrphanedBodies: (signal) => deleteOrphanedBodies({ broker, blobs, model }, signal),
         isReady: () => tail.caughtUp,
         log,
       }),

@@ -23,7 +23,7 @@ describe('making agents, and giving them tasks', () => {
     });
   const spawn = async (body: object): Promise<AgentSpawned> => {
     const answer = await ask('POST', '/agents/spawn', body);
-    assert.equal(answer.status, 202, JSON.stringify(answer.body));
+    assert.equal(answer.status, 201, JSON.stringify(answer.body));
     return answer.body as unknown as AgentSpawned;
   };
   const agent = async (id: string): Promise<AgentShown> =>
@@ -159,7 +159,7 @@ describe("the client's shared state", () => {
       assert.equal((await client.shared.get('n/count')).value, 6);
       await assert.rejects(
         client.shared.set('n/count', 0, { revision: 1 }),
-        (error) => error instanceof KsiError && error.code === 'conflict',
+        (error) => error instanceof KsiError && error.code === 'revision_mismatch',
       );
       await client.shared.delete('n/count');
       await watching;

@@ -69,7 +69,7 @@ describe('agents', () => {
       const changed = await there.update(id, { status: 'paused', revision: registered.revision });
       assert.deepEqual([changed.status, changed.capabilities], ['paused', ['review']]);
       const late = await here.ask('PATCH', `/agents/${id}`, { role: 'judge', revision: registered.revision });
-      assert.deepEqual([late.status, late.body['code']], [409, 'conflict']);
+      assert.deepEqual([late.status, late.body['code']], [412, 'revision_mismatch']);
       const again = await here.register({ agent_id: id, capabilities: ['review', 'write'] });
       assert.equal(again.session_id, registered.session_id, 'who registers again stays who it was');
       assert.equal((await here.one(id)).role, 'critic');
@@ -351,7 +351,7 @@ describe('agents', () => {
       assert.equal(unaddressed.status, 400);
     });
 
-    it('that nobody took are told of before they go, once', async (t) => {
+    it('that nobody took are told of before they go, once', async () => {
       const id = name();
       await here.register({ agent_id: id });
       for (const content of ['taken', 'left']) await here.send({ to: id, content });
@@ -360,7 +360,6 @@ describe('agents', () => {
       const positions = new Positions(lab.broker, silent);
       const registry = new AgentRegistry(lab.broker, silent);
       await registry.start();
-      t.after(() => registry.stop());
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });
       const bad = name();
       for (const agent of [bad, '_told'])
@@ -369,6 +368,7 @@ describe('agents', () => {
       await here.send({ to: bad, content: 'x' });
       assert.ok((await expiry.sweep()) > 0);
       assert.equal(await expiry.sweep(), 0);
+      await registry.stop();
       const told = await lastBySubject(lab.broker, STREAM.events, SUBJECT.agentEvent(id, 'expired'));
       const { data } = JSON.parse(new TextDecoder().decode(told?.data)) as { data: Record<string, unknown> };
       assert.deepEqual([data['message_id'], data['seq']], [left?.message_id, left?.seq]);

@@ -283,9 +283,10 @@ describe('access', () => {
     'GET /metrics': ['read', '/metrics', 200],
     // Without an upgrade; with one below.
     'GET /events': ['read', '/events', 400],
-    'POST /tickets': ['read', '/tickets', 201],
+    'POST /tickets': ['read', '/tickets', 200],
     'GET /tokens': ['admin', '/tokens', 200],
     'POST /tokens': ['admin', '/tokens', 403, { scopes: ['read'], owner: mine.owner }],
+    'GET /tokens/:id': ['admin', `/tokens/${mine.kept}`, 404],
     'DELETE /tokens/:id': ['admin', `/tokens/${mine.kept}`, 404],
     'DELETE /owners/:id': ['admin', `/owners/${mine.owner}`, 403],
   });

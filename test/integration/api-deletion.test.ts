@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { NO_USAGE, type Usage } from '../../contracts/access/usage.js';
-import type { EventData } from '../../contracts/events/events.js';
 import type { SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
@@ -105,41 +104,6 @@ describe('deletion at an API', () => {
     assert.deepEqual((await here.ask('GET', '/dead')).body['items'], []);
     for (const stream of [STREAM.dead, STREAM.ended, STREAM.outcomes, STREAM.transcripts])
       assert.equal((await streamPosition(lab.broker, stream)).messages, 0, stream);
-  });
-
-  it('of one task asks for its own objects, and never lists those of others', async () => {
-    const blobs = new Blobs(lab.broker);
-    const listings: string[] = [];
-    const asked = lab.broker.nc.subscribe('$JS.API.STREAM.INFO.*', {
-      callback: (_error, { subject, data }) => {
-        if (subject.includes('OBJ_') && new TextDecoder().decode(data).includes('subjects_filter'))
-          listings.push(subject);
-      },
-    });
-    await blobs.namesOf('event');
-    await lab.broker.nc.flush();
-    assert.equal(listings.splice(0).length, 1, 'a listing is seen here');
-    const others = ['event', 'transcript'].map((kind) => `${kind}/${uuidv7()}/${uuidv7()}`);
-    for (const name of others) await blobs.put(name, Buffer.from('another’s'));
-    const [task] = await ended(1, { prompt: 'x'.repeat(1_100_000) });
-    const { task_id: id = '', session_id: session = '' } = task ?? {};
-    const own = [`event/${id}/${uuidv7()}`, `transcript/${session}/${uuidv7()}`];
-    const [output, entry] = await Promise.all(own.map((name) => blobs.put(name, Buffer.from('own'))));
-    const message = { task_id: id, session_id: session, owner: 'local', attempt: 1, n: 2, ref: output };
-    const { publisher } = lab.broker;
-    const event = newEvent(systemClock, 'SPAWN_MESSAGE', message as EventData<'SPAWN_MESSAGE'>);
-    await publisher.publish(eventPublication(event, SUBJECT.taskOutput(id)));
-    await publisher.publish({
-      subject: SUBJECT.transcriptSub(session, 'part'),
-      payload: JSON.stringify({ v: 1, ref: entry }),
-    });
-    await removed(`/tasks/${id}`);
-    for (const name of [...own, `command/${id}`])
-      await assert.rejects(blobs.get({ name, size: 0 }), /not in the object/);
-    for (const name of others) assert.equal(Buffer.from(await blobs.get({ name, size: 0 })).toString(), 'another’s');
-    await lab.broker.nc.flush();
-    assert.deepEqual(listings, []);
-    asked.unsubscribe();
   });
 
   it('by filter takes the ended tasks that match, page by page, and leaves open ones', async () => {

@@ -163,7 +163,7 @@ describe('what agents ask for by their own hands', () => {
     const [message, ...more] = await here.inbox(peer, '?wait=5');
     assert.deepEqual([message?.from, message?.content, message?.hops, more.length], [agent, 'Hello.', 1, 0]);
     const { revision } = await done<{ revision: number }>(id, 'shared_set', { key: agent, value: [1] });
-    assert.equal(await code(id, 'shared_set', { key: agent, value: [2], revision: revision + 1 }), 'conflict');
+    assert.equal(await code(id, 'shared_set', { key: agent, value: [2], revision: revision + 1 }), 'revision_mismatch');
     assert.deepEqual((await done<{ value: unknown }>(id, 'shared_get', { key: agent })).value, [1]);
     assert.equal(await code(id, 'shared_get', { key: `no-${agent}` }), 'not_found');
     const entry = await lastBySubject(lab.broker, STREAM.audit, SUBJECT.audit('local', 'message_send'));

@@ -55,6 +55,7 @@ describe('identities, profiles and prompts', () => {
       stats: { ...identity.stats, tasks_completed: 3 },
       preferences: { ...identity.preferences, verbosity: 'terse' },
       last_active: changed.last_active,
+      revision: changed.revision,
     });
     await ask('POST', '/identities', { agent_id: 'bob' });
     const page = (await ask('GET', '/identities?limit=1')).body as { items: Identity[]; next_cursor: string };
@@ -167,7 +168,7 @@ describe('identities, profiles and prompts', () => {
     const composed = await call('composition_compose', { name: 'greet', context: { who: 'Eve' } });
     assert.equal(composed['prompt'], 'Greet Eve kindly.');
     const { revision } = await call('shared_set', { key: 'by/nats', value: [1] });
-    assert.equal((await call('shared_set', { key: 'by/nats', value: 2, revision: 0 }))['code'], 'conflict');
+    assert.equal((await call('shared_set', { key: 'by/nats', value: 2, revision: 0 }))['code'], 'revision_mismatch');
     assert.deepEqual((await ask('GET', '/shared/by%2Fnats')).body['revision'], revision);
     assert.equal((await call('profile_set', { name: 'n', role: 'x' }))['origin'], 'api');
     assert.equal((await call('identity_create', { agent_id: 'nats' }))['display_name'], 'Agent-nats');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
+import type { TObject } from 'typebox';
 import { Svcm } from '@nats-io/services';
 import { headers } from '@nats-io/transport-node';
 import { pino } from 'pino';
@@ -22,6 +23,8 @@ interface Documented {
   readonly 'x-ksi-audit'?: string;
 }
 
+/** Answers about a record that another operation shows. */
+const UNTAGGED = new Set(['agent_register', 'agent_spawn']);
 /** Routes without an operation: for probes, and a WebSocket. */
 const NO_OPERATION = ['GET /livez', 'GET /readyz', 'GET /metrics', 'GET /events'];
 
@@ -196,6 +199,59 @@ describe('the statements of the operations', () => {
     socket.terminate();
   });
 
+  it('answer 201 with the place of what they create', () => {
+    for (const [name, { answers, location }] of Object.entries<Operation>(OPERATIONS))
+      if (answers[201] !== undefined) assert.ok(location !== undefined, name);
+  });
+
+  it('have an ETag wherever an answer has a revision, and refuse another revision with 412', async () => {
+    const call = (method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Answer> =>
+      lab.request(path, {
+        method,
+        headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    for (const [name, { answers, etag }] of Object.entries<Operation>(OPERATIONS))
+      for (const answer of Object.values(answers))
+        if ((answer as TObject).properties?.['revision'] !== undefined && !UNTAGGED.has(name))
+          assert.equal(etag, true, name);
+    await call('POST', '/agents/register', { agent_id: 'etag' });
+    await call('POST', '/identities', { agent_id: 'etag' });
+    await call('PUT', '/profiles/etag', {});
+    await call('PUT', '/shared/etag', { value: 1 });
+    const made = (await call('POST', '/conversations', { topic: 't', mode: 'debate' })).body;
+    await call('POST', `/conversations/${String(made['conversation_id'])}/pause`);
+    await call('PUT', '/retention', { tasks_s: 864_000 });
+    const changes: [string, string, string, object | undefined][] = [
+      ['/agents/etag', 'PATCH', '/agents/etag', { role: 'x' }],
+      ['/identities/etag', 'PATCH', '/identities/etag', { role: 'x' }],
+      ['/identities/etag', 'DELETE', '/identities/etag', undefined],
+      ['/profiles/etag', 'PUT', '/profiles/etag', { role: 'x' }],
+      ['/profiles/etag', 'DELETE', '/profiles/etag', undefined],
+      ['/shared/etag', 'PUT', '/shared/etag', { value: 2 }],
+      ['/shared/etag', 'DELETE', '/shared/etag', undefined],
+      ['/retention', 'PUT', '/retention', {}],
+      [
+        `/conversations/${String(made['conversation_id'])}`,
+        'POST',
+        `/conversations/${String(made['conversation_id'])}/end`,
+        undefined,
+      ],
+    ];
+    for (const [read, method, path, body] of changes) {
+      const { headers, body: shown } = await call('GET', read);
+      const tag = headers.get('etag') ?? '';
+      assert.equal(tag, `"${String(shown['revision'])}"`, path);
+      const late = await call(method, path, body, { 'if-match': `"${Number(shown['revision']) + 1}"` });
+      assert.deepEqual([late.status, late.body['code']], [412, 'revision_mismatch'], `${method} ${path}`);
+      let done = await call(method, path, body, { 'if-match': tag });
+      // KSI itself changes a conversation, until its last events are published.
+      while (done.status === 412)
+        done = await call(method, path, body, { 'if-match': (await call('GET', read)).headers.get('etag') ?? '' });
+      assert.ok(done.status < 300, `${method} ${path}: ${JSON.stringify(done.body)}`);
+    }
+  });
+
   it('forbid caches to store an answer with a secret', async () => {
     const withSecret = Object.entries<Operation>(OPERATIONS).filter(([, { answers }]) =>
       Object.values<TSchema>(answers).some((schema) =>
@@ -211,7 +267,11 @@ describe('the statements of the operations', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-      assert.deepEqual([answer.status, answer.headers.get('cache-control')], [201, 'no-store'], name);
+      assert.deepEqual(
+        [answer.status, answer.headers.get('cache-control')],
+        [name === 'ticket' ? 200 : 201, 'no-store'],
+        name,
+      );
     }
   });
 

@@ -88,19 +88,19 @@ describe('shared state', () => {
       { body: { value: 2 }, headers: { 'if-match': `"${first.revision - 1}"` } },
     ]) {
       const refused = await ask('PUT', at('cas'), asked);
-      assert.deepEqual([refused.status, refused.body['code']], [409, 'conflict'], JSON.stringify(asked));
-      assert.match(String(refused.body['detail']), new RegExp(`revision ${first.revision}`));
+      assert.deepEqual([refused.status, refused.body['code']], [412, 'revision_mismatch'], JSON.stringify(asked));
+      assert.match(String(refused.body['detail']), new RegExp(`revision is ${first.revision}`));
     }
     const answer = await ask('GET', at('cas'));
     const etag = answer.headers.get('etag') ?? '';
     assert.equal(etag, `"${first.revision}"`);
     const second = await ask('PUT', at('cas'), { body: { value: 2 }, headers: { 'if-match': etag } });
     assert.equal(second.status, 200);
-    assert.equal((await ask('DELETE', `${at('cas')}?revision=${first.revision}`)).status, 409);
+    assert.equal((await ask('DELETE', `${at('cas')}?revision=${first.revision}`)).status, 412);
     const now = second.headers.get('etag') ?? '';
     assert.equal((await ask('DELETE', at('cas'), { headers: { 'if-match': now } })).status, 204);
     assert.equal((await ask('DELETE', at('cas'))).status, 404);
-    assert.equal((await ask('PUT', at('cas'), { body: { value: 3, revision: 7 } })).status, 409, 'there is none');
+    assert.equal((await ask('PUT', at('cas'), { body: { value: 3, revision: 7 } })).status, 412, 'there is none');
     await set('cas', 3, { revision: 0 });
     for (const headers of [{ 'if-match': '*' }, { 'if-match': '3' }, { 'if-none-match': '"3"' }] as Record<
       string,
@@ -125,7 +125,7 @@ describe('shared state', () => {
           const body = JSON.stringify({ value: Number(found.value) + 1, revision: found.revision });
           const { status } = await fetch(`${url}/shared/count`, { method: 'PUT', headers, body });
           if (status === 200) return;
-          assert.equal(status, 409);
+          assert.equal(status, 412);
         }
       };
       await Promise.all(Array.from({ length: 16 }, (_, n) => add(urls[n % 2] ?? lab.url)));
@@ -144,7 +144,7 @@ describe('shared state', () => {
     assert.deepEqual((await get('large')).value, large('a'));
     await set('large', large('b'));
     assert.deepEqual((await get('large')).value, large('b'));
-    assert.equal((await ask('PUT', at('large'), { body: { value: large('c'), revision: 1 } })).status, 409);
+    assert.equal((await ask('PUT', at('large'), { body: { value: large('c'), revision: 1 } })).status, 412);
     assert.equal(await blobs(), 1);
     // Readers have one or the other, whole.
     const reading = Promise.all(Array.from({ length: 5 }, () => get('large')));

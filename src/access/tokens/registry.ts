@@ -111,11 +111,17 @@ export class TokenRegistry {
     return { ...shownOf(record), token };
   }
 
-  /** From now on nobody is let in with it. @throws {ApiError} not_found also for another owner's. */
-  async revoke(id: string, principal: Principal): Promise<void> {
+  /** @throws {ApiError} not_found also for another owner's. */
+  async one(id: string, principal: Principal): Promise<TokenShown> {
     const record = this.find(id) ?? (await guarded(() => this.#stored(id)));
     if (record === undefined || !maySee(principal, record.owner))
       throw new ApiError('not_found', `There is no token ${id}`);
+    return shownOf(record);
+  }
+
+  /** From now on nobody is let in with it. @throws {ApiError} not_found also for another owner's. */
+  async revoke(id: string, principal: Principal): Promise<void> {
+    await this.one(id, principal);
     await guarded(() => this.#records.remove([id]));
   }
 

@@ -17,7 +17,7 @@ import type { Broker } from '../../broker/connect.js';
 import { BrokerError, isBrokerError } from '../../broker/errors.js';
 import { parseJson } from '../../json.js';
 import { Records, REMOVE, type Entry, type Held, type Next } from '../../broker/records.js';
-import { ApiError, guarded, invalid } from '../../errors/api-error.js';
+import { ApiError, expectRevision, guarded, invalid } from '../../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../../contracts/wire/page.js';
 import { listedOwner, type Principal } from '../../access/principal.js';
 import { keyBefore, pageWith } from '../../lists/page.js';
@@ -72,7 +72,7 @@ export class SharedState {
     });
   }
 
-  /** @throws {ApiError} conflict: its revision is another one. */
+  /** @throws {ApiError} revision_mismatch */
   async set(value: unknown, { key, revision, by }: SharedChange, principal: Principal): Promise<SharedEntry> {
     const { owner } = principal;
     const json = jsonOf(value);
@@ -98,7 +98,7 @@ export class SharedState {
     });
   }
 
-  /** @throws {ApiError} not_found, conflict */
+  /** @throws {ApiError} not_found, revision_mismatch */
   async delete({ key, revision, by }: SharedChange, principal: Principal): Promise<void> {
     const { owner } = principal;
     await guarded(async () => {
@@ -133,14 +133,13 @@ export class SharedState {
     await this.#events.purge(owner);
   }
 
-  /** @returns the revision after the change, and what stood there before. @throws {ApiError} conflict: another revision was asked for. */
+  /** @returns the revision after the change, and what stood there before. @throws {ApiError} revision_mismatch */
   async #change(
     { owner, key, revision }: { owner: string; key: string; revision: number | undefined },
     next: (entry: Entry<SharedRecord>) => Next<SharedRecord>,
   ): Promise<{ at: number; before: SharedRecord | undefined }> {
     const { before, revision: at } = await this.#records.update([owner, keyToken(key)], (entry) => {
-      const stands = entry.exists ? entry.revision : undefined;
-      if (revision !== undefined && revision !== (stands ?? 0)) throw changed(key, stands);
+      expectRevision(revision, entry.exists ? entry.revision : 0);
       return next(entry);
     });
     return { at, before: before.readable };
@@ -177,15 +176,6 @@ const entryOf = ({ record, revision }: Pick<Held<SharedRecord>, 'record' | 'revi
   ...(record.by === undefined ? {} : { by: record.by }),
   size: record.size,
 });
-
-const changed = (key: string, now: number | undefined): ApiError =>
-  new ApiError(
-    'conflict',
-    now === undefined
-      ? `Nothing is shared as ${JSON.stringify(key)} now`
-      : `${JSON.stringify(key)} has revision ${now} now`,
-    { final: true },
-  );
 
 /** Whose is read. @throws {ApiError} not_found: others' are as unknown as none. */
 function ownerOf({ owner, seesAll }: Principal, { owner: asked = owner }: SharedQuery): string {

@@ -58,7 +58,8 @@ function replyOf(operation: Operation, handle: Handler): Reply {
     reply.code(success ?? 200);
     if (location !== undefined) reply.header('location', pathOf(location, answer as Fields));
     if (noStore === true) reply.header('cache-control', 'no-store');
-    if (etag === true) reply.header('etag', `"${String((answer as Fields)['revision'])}"`);
+    const { revision } = answer as Fields;
+    if (etag === true && Number(revision) > 0) reply.header('etag', `"${String(revision)}"`);
     if (text !== undefined) reply.type(mediaType(text, asked)).serializer(String);
     return reply.send(answer);
   };

@@ -9,7 +9,7 @@ import { listing } from '../../client/listing.js';
 import { given, type Handler } from './handler.js';
 
 /** Fields that an update cannot change. The old daemon ignored them too. */
-const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active', 'owner']);
+const FIXED = new Set(['identity_uuid', 'agent_id', 'created_at', 'last_active', 'owner', 'revision']);
 
 /** If the agent has an identity, this updates the given fields. The old daemon replaced the identity and its uuid. */
 export const createIdentity: Handler<'CREATE_IDENTITY'> = async (parameters, { ksi }) => {

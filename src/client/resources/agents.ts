@@ -52,7 +52,7 @@ export class Agents {
     return this.#transport.call('agent', { id }, options);
   }
 
-  /** What is not given stays. @throws {KsiError} `conflict`: `revision` is given, and somebody else has changed it since. */
+  /** Fields that are not given stay. @throws {KsiError} `revision_mismatch`: `revision` is given, and the agent has changed since. */
   update(id: string, change: AgentChange, options: CallOptions = {}): Promise<AgentShown> {
     return this.#transport.call('agent_update', { id, ...change }, options);
   }

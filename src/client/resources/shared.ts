@@ -27,7 +27,7 @@ export interface SharedChange {
 }
 
 export interface ExpectingOptions extends CallOptions {
-  /** What the key must have, 0: it must not be there; else `conflict`. Default: whatever it has. */
+  /** What the key must have, 0: it must not be there; else `revision_mismatch`. Default: whatever it has. */
   readonly revision?: number | undefined;
 }
 
@@ -54,7 +54,7 @@ export class Shared {
     return this.#transport.call('shared_get', { key, ...query }, options);
   }
 
-  /** @throws {KsiError} `conflict` */
+  /** @throws {KsiError} `revision_mismatch` */
   set(key: string, value: unknown, { revision, ...options }: ExpectingOptions = {}): Promise<SharedEntry> {
     return this.#transport.call('shared_set', { key, value, ...(revision === undefined ? {} : { revision }) }, options);
   }
@@ -75,12 +75,12 @@ export class Shared {
         const entry = await this.set(key, value, { ...options, revision: found?.revision ?? 0 });
         return { ...entry, value };
       } catch (error) {
-        if (tries >= MOST_TRIES || !(error instanceof KsiError) || error.code !== 'conflict') throw error;
+        if (tries >= MOST_TRIES || !(error instanceof KsiError) || error.code !== 'revision_mismatch') throw error;
       }
     }
   }
 
-  /** @throws {KsiError} `not_found`, `conflict` */
+  /** @throws {KsiError} `not_found`, `revision_mismatch` */
   delete(key: string, { revision, ...options }: ExpectingOptions = {}): Promise<void> {
     return this.#transport.call('shared_delete', { key, ...(revision === undefined ? {} : { revision }) }, options);
   }

@@ -2,7 +2,6 @@ import type { LeftOnHost } from '../../../contracts/retention/deletion.js';
 import { HEADER, STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
-import { bodiesIn } from '../../broker/body-refs.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import { hasAny, lastBySubject, streamPosition } from '../../broker/read.js';
@@ -37,7 +36,6 @@ export interface SessionRemoval {
 
 /** As of tasks. */
 const AT_ONCE = 32;
-const READ_AT_ONCE = 4;
 
 /** Deletes sessions whose tasks are deleted: transcripts, records and names. Workers remove the folders when they hear SESSION_DELETED, and say what they could not remove. */
 export class SessionRemover {
@@ -57,10 +55,9 @@ export class SessionRemover {
     const { broker, blobs, records, names, approvalRules } = this.#options;
     const removed: EmptySession[] = [];
     const refused: { session: EmptySession; error: ApiError }[] = [];
-    const noBodies = sessions.length === 0 || (await blobs.hasNone('transcript'));
-    await inParallel(sessions, noBodies ? AT_ONCE : READ_AT_ONCE, async (session) => {
+    await inParallel(sessions, AT_ONCE, async (session) => {
       const { sessionId } = session;
-      const standing = await this.#deleteTranscript(sessionId, noBodies);
+      const standing = await this.#deleteTranscript(sessionId);
       if (standing === undefined) removed.push(session);
       else
         refused.push({
@@ -69,6 +66,7 @@ export class SessionRemover {
         });
     });
     const ids = removed.map(({ sessionId }) => sessionId);
+    await blobs.deleteOf(['transcript'], new Set(ids));
     for (const [owner, some] of byOwner(removed)) await approvalRules.removeOfSessions(some, owner);
     const recorded = await records.among(ids);
     await inParallel(removed, AT_ONCE, async ({ sessionId, owner, name: known }) => {
@@ -90,23 +88,15 @@ export class SessionRemover {
    * Deletes the transcript as it stood before. What a task writes that is taken in meanwhile stays, and so do the session's folder, record and name.
    * @returns the id of such a task. @throws {BrokerError}
    */
-  async #deleteTranscript(sessionId: string, noBodies: boolean): Promise<string | undefined> {
+  async #deleteTranscript(sessionId: string): Promise<string | undefined> {
     const { broker } = this.#options;
     // In this order: what a later task writes comes after it.
     const { lastSeq } = await streamPosition(broker, STREAM.transcripts);
     const standing = await this.#standing(sessionId);
     if (standing !== undefined) return standing;
-    for (const subject of [SUBJECT.transcript(sessionId), SUBJECT.transcriptSub(sessionId, '>')]) {
-      if (!noBodies) await this.#deleteBodies(subject, sessionId, lastSeq);
-      await purge(broker, STREAM.transcripts, subject, lastSeq);
-    }
+    await purge(broker, STREAM.transcripts, SUBJECT.transcript(sessionId), lastSeq);
+    await purge(broker, STREAM.transcripts, SUBJECT.transcriptSub(sessionId, '>'), lastSeq);
     return this.#standing(sessionId);
-  }
-
-  async #deleteBodies(subject: string, sessionId: string, lastSeq: number): Promise<void> {
-    const { broker, blobs } = this.#options;
-    for await (const { ref } of bodiesIn(broker, STREAM.transcripts, subject, lastSeq))
-      if (ref?.name.startsWith(`transcript/${sessionId}/`) === true) await blobs.delete(ref.name);
   }
 
   /** The id of a task that runs or waits in the session. Another API may have taken it in a moment ago. @throws {BrokerError} */

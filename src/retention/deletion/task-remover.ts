@@ -3,8 +3,7 @@ import type { EventData } from '../../../contracts/events/events.js';
 import type { Task } from '../../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
-import { eventBlob, type Blobs } from '../../broker/blobs.js';
-import { bodiesIn } from '../../broker/body-refs.js';
+import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { isBrokerError } from '../../broker/errors.js';
 import { eventPublication, newEvent } from '../../broker/events.js';
@@ -42,8 +41,6 @@ export interface Removal<T> {
 
 /** Requests that are under way at once. The broker answers them one after the other; more would only wait there. */
 const AT_ONCE = 32;
-/** Tasks whose events are read at once: a page of them may have 4 MB. */
-const READ_AT_ONCE = 4;
 /** The read model follows within milliseconds, if the broker can be reached. */
 const APPLIED_WITHIN_MS = 5_000;
 
@@ -75,12 +72,11 @@ export class TaskRemover {
       }
     });
     const ids = new Set(removed.map(({ task_id: id }) => id));
-    // One reading of the inboxes for all tasks.
+    // One reading of the inboxes, and one listing of names, for all tasks.
     await messages.remove(removed);
+    await blobs.deleteOf(['command', 'dead'], ids);
+    await blobs.deleteOf(['event'], ids);
     const { lastSeq } = await streamPosition(broker, STREAM.events);
-    if (!(await blobs.hasNone('command'))) await inParallel(removed, AT_ONCE, (task) => this.#dropCommand(task));
-    if (!(await blobs.hasNone('event')))
-      await inParallel(removed, READ_AT_ONCE, (task) => this.#dropBodies(task, lastSeq));
     await inParallel(removed, AT_ONCE, (task) => this.#clear(task, lastSeq));
     await Promise.all(removed.map((task) => this.#publish(task, by)));
     // The other APIs hear of it. Here the task is gone when the answer says so.
@@ -101,18 +97,6 @@ export class TaskRemover {
     await withdraw(broker, task, log);
     if ((await placeOf(broker, { taskId: id, sessionId })) !== undefined)
       throw new ApiError('conflict', `Task ${id} could not be taken off the queue`);
-  }
-
-  async #dropCommand({ task_id: id, status }: Removable): Promise<void> {
-    await this.#options.blobs.delete(`command/${id}`);
-    if (status !== 'completed') await this.#options.blobs.delete(`dead/${id}`);
-  }
-
-  /** By what the task's events refer to: listing all objects would cost each deletion more, the more objects others have. */
-  async #dropBodies({ task_id: id }: Removable, lastSeq: number): Promise<void> {
-    const { broker, blobs } = this.#options;
-    for await (const { ref } of bodiesIn(broker, STREAM.events, SUBJECT.taskAll(id), lastSeq))
-      if (ref?.name.startsWith(eventBlob(id, '')) === true) await blobs.delete(ref.name);
   }
 
   /** @param lastSeq of the events: this deletion's own TASK_DELETED, or another API's, comes later. */

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { SpawnRequest } from '../../../contracts/tasks/spawn.js';
 import type { IdKey } from '../../../contracts/wire/record-kind.js';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -19,7 +18,7 @@ export const messageKey = (agentId: string, messageId: string): IdKey => [
 export const toolCallKey = (call: string): IdKey => [sha256(`\0hands\0${call}`)];
 
 /** The same for requests that differ only in the order of their fields, or in how their JSON was written. */
-export const requestHash = (request: SpawnRequest): string => sha256(JSON.stringify(sorted(request)));
+export const requestHash = (request: object): string => sha256(JSON.stringify(sorted(request)));
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);

@@ -100,6 +100,7 @@ export const EXAMPLES: { readonly [N in OperationName]?: Example<N> } = {
       turn_timeout_s: 900,
       budget_usd: 1,
       keep: false,
+      revision: 12,
       created_at: CREATED,
       ends_by: '2026-03-02T10:15:00.000Z',
       since: SINCE,
