@@ -17,7 +17,7 @@ SOURCES := $(shell find contracts src workers test docs/examples -name "*.ts" 2>
 INSTALLED := node_modules/.package-lock.json
 BUILT := dist/.built
 
-.PHONY: help node install build up down status logs demo test bench chaos soak audit lint format
+.PHONY: help node install build up down status logs demo test bench chaos soak interop audit lint format
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ demo: build ## The same cluster with a stand-in for the Messages API: no key, no
 
 soak: build ## Use a cluster in every way for MINUTES=20 and check that nothing grows (RATE=)
 	@node --enable-source-maps dist/test/soak/main.js --minutes $(or $(MINUTES),20) $(if $(RATE),--rate $(RATE)) $(if $(NATS),--servers $(NATS))
+
+interop: build ## Generate clients from the OpenAPI document with three generators and run a task with each (npm, pip)
+	@node --enable-source-maps dist/test/interop/main.js
 
 audit: build ## Ask for advisories about the packages that KSI ships
 	@node dist/test/advisories.js

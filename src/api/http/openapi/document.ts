@@ -132,6 +132,7 @@ function parametersOf(where: 'path' | 'query', fields: TObject | undefined, sche
 }
 
 const IdempotencyKey = Type.String({ pattern: IDEMPOTENCY_KEY_PATTERN });
+const ANY_REVISION = { type: 'string', pattern: '^\\*$', examples: ['*'] };
 const REVISION = { type: 'string', pattern: '^"[1-9][0-9]{0,15}"$', examples: ['"7"'] };
 
 function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
@@ -151,7 +152,7 @@ function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
     ...(revised
       ? [
           header('If-Match', 'Refuse unless this is the revision still; as `revision`.', REVISION),
-          header('If-None-Match', '`*`: refuse if there is a value.', { const: '*' }),
+          header('If-None-Match', '`*`: refuse if there is a value.', ANY_REVISION),
         ]
       : []),
     ...(operation.event_stream === true
