@@ -44,9 +44,8 @@ async function python(): Promise<void> {
   const bin = (name: string): string => join(folder, 'venv', 'bin', name);
   run(bin('pip'), ['install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES]);
 
-  const generated = run(bin('openapi-python-client'), [
-    ...['generate', '--path', 'openapi.json', '--meta', 'none', '--output-path', 'ksi_client'],
-  ]);
+  const generate = ['generate', '--path', 'openapi.json', '--meta', 'none', '--output-path', 'ksi_client'];
+  const generated = run(bin('openapi-python-client'), generate);
   const lost = generated.match(/^WARNING parsing .*$/gm) ?? [];
   if (lost.length > 0) throw new Error(`openapi-python-client left out operations:\n${lost.join('\n')}`);
   await copyFile(join(CLIENTS, 'openapi_python_client.py'), join(folder, 'openapi_python_client.py'));
