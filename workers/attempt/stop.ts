@@ -1,26 +1,19 @@
 /**
  * Why an attempt is stopped from outside.
- * - `fenced`: another attempt, or an outcome, has taken its place: it may publish nothing more.
- * - `lease_lost`: this process stood still past its lease: another worker may have the task by now. Nothing more either.
- * - `broker_lost`: the broker was away for longer than the lease allows. Nothing more, but for that when it is back.
- * - `shutdown`: the worker stops; the attempt still holds its lease and gives the task back.
- * - `timeout`, `idle`: it took longer, or was silent for longer, than its policy allows: it has failed.
- * - `memory`, `output`: it used more, or wrote more, than a task may: it has failed.
- * - `servers`: an MCP server that it cannot do without did not connect: it has failed.
- * - `cancelled`, `interrupted`: somebody asked for it.
+ * - `fenced`: another attempt or an outcome has replaced this attempt. It may publish nothing more.
+ * - `lease_lost`: this process was suspended past its lease, so another worker may run the task. It may publish nothing more.
+ * - `broker_lost`: the broker was unavailable for longer than the lease. Once it is back, the worker may only publish the loss.
+ * - `shutdown`: the worker stops. The attempt still holds its lease and returns the task.
+ * - `timeout`, `idle`: Claude ran, or was silent, for longer than the policy allows. The attempt has failed.
+ * - `memory`, `output`: Claude used more memory, or wrote more output, than a task may. The attempt has failed.
+ * - `servers`: a required MCP server did not connect. The attempt has failed.
+ * - `cancelled`, `interrupted`: a client requested it.
  */
 export type StopReason =
-  | 'fenced'
-  | 'lease_lost'
-  | 'broker_lost'
-  | 'shutdown'
-  | 'timeout'
-  | 'idle'
-  | 'memory'
-  | 'output'
-  | 'servers'
-  | 'cancelled'
-  | 'interrupted';
+  'fenced' | 'lease_lost' | 'broker_lost' | 'shutdown' | 'servers' | 'cancelled' | 'interrupted' | Fault;
+
+const FAULTS = ['timeout', 'idle', 'memory', 'output'] as const;
+type Fault = (typeof FAULTS)[number];
 
 /** The reason of the AbortSignals that stop attempts. */
 export class Stopped extends Error {
@@ -30,4 +23,9 @@ export class Stopped extends Error {
     super(`The attempt was stopped: ${reason}`);
     this.reason = reason;
   }
+}
+
+/** The limit that the attempt exceeded, if that stopped it. */
+export function faultOf({ reason: stopped }: AbortSignal): Fault | undefined {
+  return stopped instanceof Stopped ? FAULTS.find((fault) => fault === stopped.reason) : undefined;
 }

@@ -2,15 +2,17 @@ import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS } from '../../contracts/agent
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { layersOf, type RequestedTools, toolsOf, requestFault, editFault, useFault } from '../../src/tools/limits.js';
+import type { LargeValues } from '../claude/large-values.js';
 import type { ClaudeTools, WhyNot } from '../claude/tools.js';
 import { TaskFault } from './fault.js';
 
 const RULE = new RegExp(TOOL_RULE_PATTERN);
 
 /**
- * @param workspace that it works in; undefined: a folder of its session's own.
- * @param policy as it is now: what was allowed when the task was accepted counts no more.
- * @throws {TaskFault} naming the rule that can't be had.
+ * The tools that a task may use.
+ * @param workspace where Claude works. Undefined: the session's own folder.
+ * @param policy the current policy, which may allow less than when the task was accepted.
+ * @throws {TaskFault} tool_not_allowed, with the rule that the policy refuses.
  */
 export function toolsFor(
   {
@@ -23,17 +25,17 @@ export function toolsFor(
   policy: ToolPolicy,
 ): ClaudeTools {
   for (const rule of [...(allowed ?? []), ...disallowed])
-    if (!RULE.test(rule)) throw new TaskFault('tool_not_allowed', `${JSON.stringify(rule)} is not a rule of one tool`);
+    if (!RULE.test(rule)) throw new TaskFault('tool_not_allowed', `${JSON.stringify(rule)} is not a tool rule`);
   const layers = layersOf(policy, owner, { disallowed_tools: disallowed });
   for (const rule of allowed ?? []) {
-    const why = requestFault(layers, rule);
-    if (why !== undefined) throw new TaskFault('tool_not_allowed', why);
+    const fault = requestFault(layers, rule);
+    if (fault !== undefined) throw new TaskFault('tool_not_allowed', fault);
   }
   const limited = layers.some(({ allow, deny }) => allow !== undefined || deny.length > 0);
-  const guarded = workspace !== undefined && !asksForGit(allowed ?? []);
-  const guard: WhyNot = (tool, input) => (guarded ? whyNotGit(tool, input) : undefined);
+  const guarded = workspace !== undefined && !allowsGit(allowed ?? []);
+  const guard: WhyNot = (tool, input) => (guarded ? gitFault(tool, input) : undefined);
   const whyNot: WhyNot = (tool, input) => useFault(layers, tool, input) ?? guard(tool, input);
-  // Given with the agent, and not asked for: what a policy forbids of them is not there.
+  // The agent has these tools, no matter what the task requests. Those that a policy forbids are left out.
   const handTools = HAND_TOOL_NAMES.filter(
     (name) => hands.includes(HAND_TOOLS[name].hand) && useFault(layers, claudeNameOf(name), {}) === undefined,
   );
@@ -47,13 +49,24 @@ export function toolsFor(
   };
 }
 
-const asksForGit = (allowed: readonly string[]): boolean => allowed.some((rule) => /^Bash($|\(git\b)/.test(rule));
+/** Denies an input of which a large value was taken out: a rule may deny the missing part. */
+export function denyIncomplete(tools: ClaudeTools, large: Pick<LargeValues, 'added'>): ClaudeTools {
+  const { whyNot } = tools;
+  if (whyNot === undefined) return tools;
+  return {
+    ...tools,
+    whyNot: (name, input) =>
+      large.added(JSON.stringify(input)) > 0 ? 'The input is too large to be checked.' : whyNot(name, input),
+  };
+}
+
+const allowsGit = (allowed: readonly string[]): boolean => allowed.some((rule) => /^Bash($|\(git\b)/.test(rule));
 
 /**
- * Claude lets `git status` and its like pass without asking, and git runs what the repository's own configuration names
- * (`filter.*.clean`, `core.fsmonitor` …; tried). In a folder that others may have written into that is for the request to allow.
+ * Claude allows `git status` and similar commands without a request. Git then runs programs that the repository's configuration
+ * names (`filter.*.clean`, `core.fsmonitor` …; tested). Others may write in a workspace, so the task must allow git explicitly.
  */
-const whyNotGit = (tool: string, { command }: Record<string, unknown>): string | undefined =>
+const gitFault = (tool: string, { command }: Record<string, unknown>): string | undefined =>
   (tool === 'Bash' || tool === 'Monitor') &&
   typeof command === 'string' &&
   /\bgit\b/.test(command.replaceAll(/['"\\]/g, ''))
