@@ -3,8 +3,8 @@ import type { WorkerContext } from './context.js';
 import type { Lease } from './lease.js';
 
 /**
- * Keeps the lease of a run that has not started until it has its worker for itself.
- * @returns what ends that; undefined when another run has the worker, or the worker stops.
+ * Waits until a run that has not started can be its worker's exclusive run. Extends the run's lease meanwhile.
+ * @returns ends the exclusive run. Undefined: another run is exclusive, or the worker stops.
  * @throws {Stopped} when the lease is lost.
  */
 export async function untilAlone(
@@ -13,7 +13,7 @@ export async function untilAlone(
   log: Logger,
 ): Promise<(() => void) | undefined> {
   const keep = (): void => {
-    lease.extend().catch((error: unknown) => log.warn({ err: error }, 'the lease was not renewed'));
+    lease.extend().catch((error: unknown) => log.warn({ err: error }, 'could not extend the lease'));
     forgetNext = broker.clock.after(leaseMs / 3, keep);
   };
   let forgetNext = broker.clock.after(leaseMs / 3, keep);

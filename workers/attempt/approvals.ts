@@ -12,7 +12,7 @@ import type { ClaudeTools } from '../claude/tools.js';
 interface Pending {
   readonly tool: string;
   readonly input: Record<string, unknown>;
-  /** Called once. */
+  /** Called exactly once. */
   readonly settle: (result: PermissionResult) => void;
 }
 
@@ -27,12 +27,12 @@ export interface ApprovalsOptions {
   readonly plan: Pick<Plan, 'shown'>;
 }
 
-/** What Claude is told when there is no plan to show. */
+/** Denial of ExitPlanMode when there is no plan to show. */
 const NO_PLAN = 'Nobody can approve a plan that is not shown. Write the plan into the plan file, then ask again.';
 
 /**
- * What Claude wants to be allowed in this attempt, and who allowed it: one process decides, so the first answer is the only one. The
- * events say so to everybody; with the attempt its questions end, and another attempt asks again.
+ * The approval requests of one attempt. This process alone decides them, so the first answer wins; events publish the requests and the
+ * decisions. Pending requests end with the attempt. A later attempt requests approval again.
  */
 export class Approvals {
   readonly #options: ApprovalsOptions;
@@ -44,7 +44,7 @@ export class Approvals {
     this.#options = options;
   }
 
-  /** Asks, and waits for the answer as long as it may. */
+  /** Publishes an approval request and waits for the answer until the timeout. */
   readonly ask: CanUseTool = (tool, input, { signal, title, description, decisionReason }) => {
     const { taskId, attempt, timeoutMs, events, clock, redaction, plan } = this.#options;
     const shown = tool === EXIT_PLAN ? plan.shown(input) : undefined;
@@ -62,7 +62,7 @@ export class Approvals {
     });
     return new Promise((resolve) => {
       const expire = (): void => this.#byItself(id, 'expired', `Nobody allowed ${tool} within ${timeoutMs / 1_000} s.`);
-      const withdraw = (): void => this.#byItself(id, 'withdrawn', 'It is not wanted any more.');
+      const withdraw = (): void => this.#byItself(id, 'withdrawn', 'The request was withdrawn.');
       const forget = clock.after(timeoutMs, expire);
       const settle = (result: PermissionResult): void => {
         forget();
@@ -75,7 +75,7 @@ export class Approvals {
     });
   };
 
-  /** What is still asked is asked no more: the attempt has ended. */
+  /** Denies all pending requests. Call it when the attempt has ended. */
   stop(): void {
     for (const { settle } of this.#pending.values()) settle(deny('The attempt has ended.'));
     this.#pending.clear();
@@ -102,7 +102,7 @@ export class Approvals {
   }
 
   #byItself(id: string, decision: 'expired' | 'withdrawn', why: string): void {
-    // Fenced, or its lease lost: then its end has been told elsewhere.
+    // Fenced, or the lease is lost: another process reports the attempt's end.
     this.#resolve(id, decision, deny(why)).catch(() => undefined);
   }
 
@@ -126,18 +126,18 @@ export class Approvals {
         ...(result.behavior === 'deny' ? { message: result.message } : {}),
       });
     } catch (error) {
-      // An attempt that has lost its task does nothing more.
+      // An attempt that has lost its task must not act.
       pending.settle(deny('The attempt has ended.'));
       throw error;
     }
-    // Only now: nothing is done of which nobody is told that it was allowed.
+    // Only now: Claude may act only after the decision is stored.
     pending.settle(result);
   }
 }
 
 const KINDS: Readonly<Record<string, 'question' | 'plan'>> = { [QUESTION]: 'question', [EXIT_PLAN]: 'plan' };
 
-/** Claude itself leaves plan mode for the default one. */
+/** Without this, Claude leaves plan mode for the default mode. */
 const modeOf = (
   tool: string,
   { permission_mode: mode }: ApprovalAnswer,

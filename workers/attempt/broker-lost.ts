@@ -6,13 +6,12 @@ import type { WorkerContext } from './context.js';
 import type { Held } from '../journal/journal.js';
 import { endLostAttempt } from '../journal/lost-attempt.js';
 
-/** An outage that lasts longer is not waited for: whoever takes the task over then says that its worker was lost. */
+/** How long to wait for the broker. After that, the takeover reports a lost worker instead. */
 const LONGEST_OUTAGE_MS = 600_000;
 
 /**
- * Says, once the broker is back, that an attempt ended since the broker was away for longer than its lease, unless another worker has
- * taken it over by then. Its processes must have ended. The attempt publishes nothing else any more; this is refused like all of it once
- * its start is not the task's last state.
+ * Publishes, once the broker is back, that an attempt ended because the broker was unavailable for longer than its lease. Call it after the
+ * attempt's processes have ended. The event is fenced like all others: it is refused if another worker has taken the task over.
  */
 export async function tellBrokerLost(
   held: Held,
@@ -20,17 +19,17 @@ export async function tellBrokerLost(
 ): Promise<void> {
   const signal = AbortSignal.any([shutdown, broker.clock.deadline(LONGEST_OUTAGE_MS)]);
   try {
-    // What is published before is lost, and the loss noticed too late: others are quick to take the task over.
+    // A publication before the connection is back would be lost, and a retry too late: other workers take the task over quickly.
     await connected(broker, signal);
     const seq = await endLostAttempt(broker, held, 'broker_lost', workerId, signal);
     if (seq === undefined) log.info('the task was taken over while the broker was away');
   } catch (error) {
     if (!signal.aborted && !isBrokerError(error)) throw error;
-    log.warn({ err: error }, 'the broker could not be told that it was away for too long');
+    log.warn({ err: error }, 'could not report that the broker was unavailable for too long');
   }
 }
 
-/** Resolves while there is a connection. @throws the signal's reason. */
+/** Resolves when there is a connection. @throws the signal's reason. */
 async function connected(broker: Broker, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   if (broker.connected()) return;

@@ -6,15 +6,17 @@ import { v7 as uuidv7 } from 'uuid';
 import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from './context.js';
 
-/** What an attempt may cost. `spent`: nothing, as a budget is spent. */
+/** What an attempt may cost, in USD. `spent`: a budget is exhausted. */
 export type AttemptBudget = { readonly kind: 'left'; readonly usd: number | undefined } | { readonly kind: 'spent' };
 
-/** Budgets are the operator's safeguard, not the task's: an API that is away does not keep it from running within what it was accepted with. */
-const PATIENCE_MS = 3_000;
+/** How long an API has to answer. Without an answer the attempt runs with the budget with which its task was accepted. */
+const TIMEOUT_MS = 3_000;
+
+const FALLBACK = 'no API reports the remaining budget; the attempt uses the budget with which its task was accepted';
 
 /**
- * Asks an API what the budgets leave for a task as its attempt starts: more may have been spent since it was accepted. Only a task that was
- * accepted under a budget asks. Never rejects.
+ * Requests the remaining budget from an API when an attempt starts: other tasks may have spent some since this one was accepted. Tasks
+ * without a budget make no request. Never rejects.
  */
 export async function budgetNow(
   { task_id: taskId, budget_usd: accepted }: SpawnCommand,
@@ -24,18 +26,15 @@ export async function budgetNow(
   const request: HandsRequest = { v: FORMAT_VERSION, tool: BUDGET_QUESTION, call_id: uuidv7(), input: {} };
   try {
     const { data } = await broker.nc.request(SUBJECT.hands(process, taskId), JSON.stringify(request), {
-      timeout: PATIENCE_MS,
+      timeout: TIMEOUT_MS,
     });
     const answer = check(HandsAnswer, parseJson(data));
     if (answer.ok && !answer.value.ok && answer.value.code === 'budget_exceeded') return { kind: 'spent' };
     const left = answer.ok && answer.value.ok ? check(BudgetLeft, answer.value.result) : undefined;
     if (left?.ok === true) return { kind: 'left', usd: Math.min(accepted, left.value.usd ?? accepted) };
-    log.warn({ answer }, 'no API says what is left of the budgets; the attempt has what its task was accepted with');
+    log.warn({ answer }, FALLBACK);
   } catch (error) {
-    log.warn(
-      { err: error },
-      'no API says what is left of the budgets; the attempt has what its task was accepted with',
-    );
+    log.warn({ err: error }, FALLBACK);
   }
   return { kind: 'left', usd: accepted };
 }

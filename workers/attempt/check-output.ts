@@ -5,20 +5,20 @@ import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 import type { LargeValues } from '../claude/large-values.js';
 import { shortageOf } from '../claude/shortage-of.js';
 
-/** The check of a larger answer may need more time or memory than a thread has. */
-const SURELY_CHECKED_BYTES = 16 * 1_048_576;
-/** How much is copied in one turn of the event loop. */
+/** The check of a larger answer may exceed a thread's time or memory. */
+const MAX_ENFORCED_BYTES = 16 * 1_048_576;
+/** How much is copied per turn of the event loop. */
 const SLICE_BYTES = 1_048_576;
 
-/** The answer is paid for: a host that is busy or short of threads for a moment must not cost it. */
+/** Time limits of the tries. The answer is paid for, so a host that is busy or short of threads for a moment must not lose it. */
 const TRIES_MS = [5_000, 20_000] as const;
 const PAUSE_MS = 1_000;
 
 type Checked = Pick<ClaudeEnding, 'mismatches' | 'unchecked' | 'shortOf'>;
 
 /**
- * Checks the answer of a result against its schema, in a thread. Claude has checked structured output already, but it may answer in words
- * alone. Size is no fault: a larger answer whose check cannot be completed is accepted, as Claude's check holds.
+ * Checks the answer in a result against the task's schema, in a thread. Claude has already checked structured output, but it may answer in
+ * words alone. A large answer whose check cannot be completed is accepted: Claude's own check then counts.
  */
 export async function checkOutput(
   { output_schema: schema, owner }: Pick<SpawnCommand, 'output_schema' | 'owner'>,
@@ -26,9 +26,9 @@ export async function checkOutput(
   large: Pick<LargeValues, 'added' | 'restore'>,
 ): Promise<Checked> {
   if (schema === undefined || result?.['subtype'] !== 'success' || result['is_error'] === true) return {};
-  const told = result['structured_output'];
-  if (told === undefined) return mismatch('Claude answered in words, and gave no structured output');
-  const json = JSON.stringify(told);
+  const output = result['structured_output'];
+  if (output === undefined) return mismatch('Claude answered in words, and gave no structured output');
+  const json = JSON.stringify(output);
   const bytes = Buffer.byteLength(json) + large.added(json);
   const answer = await shared(large.restore(json), bytes);
   let fault: NotValidated | undefined;
@@ -42,12 +42,12 @@ export async function checkOutput(
       fault = error;
     }
   }
-  if (bytes > SURELY_CHECKED_BYTES) return {};
+  if (bytes > MAX_ENFORCED_BYTES) return {};
   const shortOf = shortageOf(fault);
   return shortOf === undefined ? { unchecked: fault?.message } : { shortOf };
 }
 
-/** Copies the pieces to memory that a thread reads without another copy. Other work goes on meanwhile. */
+/** Copies the pieces to shared memory, so that the thread needs no copy of its own. Yields to other work in between. */
 async function shared(pieces: Iterable<Uint8Array>, bytes: number): Promise<Uint8Array> {
   const whole = new Uint8Array(new SharedArrayBuffer(bytes));
   let at = 0;

@@ -25,40 +25,40 @@ import {
 import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
 import type { WorkspacePlace } from './workspace-place.js';
 
-/** An attempt that is ours: its SPAWN_START is stored, and after that it still had its place in the workspace. */
+/** This worker's attempt: its SPAWN_START is stored, and afterwards it still held its place in the workspace. */
 export interface Claim {
   readonly attempt: number;
   readonly startId: string;
   readonly startSeq: number;
-  /** Attempts before this one that count against the policy. */
+  /** Earlier attempts that count against the policy. */
   readonly failures: number;
-  /** Where the session's transcript is resumed from, and its last sequence. */
+  /** The sequence from which the transcript is resumed, and its last sequence. */
   readonly transcript: { readonly from: number; readonly last: number };
 }
 
 export type Claimed =
   | { kind: 'claimed'; claim: Claim }
-  /** Its next attempt is not due yet. */
+  /** The next attempt may not start yet. */
   | { kind: 'early'; pauseMs: number }
-  /** It may be what takes workers down: it is to have one for itself. */
+  /** The task may kill workers: it needs an exclusive run. */
   | { kind: 'suspect' }
-  /** It waits for its workspace, or is to come again as too many wait for that. */
+  /** `waits`: for its workspace. `full`: too many tasks wait for the workspace; try later. */
   | { kind: 'held'; as: 'waits' | 'full' }
-  /** A later message of the same run stands in its place: this one is only to be taken off the queue. */
+  /** A later queue entry of the task replaces this run, which must only be removed. */
   | { kind: 'superseded' }
-  /** It has an outcome: only the rest of its end may be missing. */
+  /** The task has an outcome. Only the release may be missing. */
   | { kind: 'ended' }
-  /** Another worker has it, or an attempt here that goes on. */
+  /** Another worker has the task, or a running attempt in this worker. */
   | { kind: 'lost' };
 
-/** SPAWN_QUEUED, or the lost attempt's own last word, may come between our reading and our start; more than that is somebody else. */
+/** SPAWN_QUEUED or the lost attempt's last event may come between the read and the start. More conflicts mean that another worker has the task. */
 const TRIES = 3;
 
 /**
- * Makes a delivered run an attempt of ours, by compare-and-set on the task's states. A run that was started before is
- * taken over; one that was lost too often is given up.
- * @param policy undefined: the command can't be read.
- * @param further `alone`: nothing else runs in this worker. `place`: in the workspace that it is to write in.
+ * Claims a delivered run by compare-and-set on the task's states. A run with a lost attempt is taken over. A run whose attempts were lost
+ * too often is given up.
+ * @param policy undefined: the command cannot be read.
+ * @param further `alone`: this is the worker's exclusive run. `place`: the right to write in the task's workspace.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
@@ -73,13 +73,13 @@ export async function claimTask(
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
     const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id, context.log));
-    // What a crash while it was parked left; as old as any other, it could take over the living one.
+    // A crash during parking left this entry. It could take over the living attempt.
     if (
       (position.kind !== 'new' || position.waitsFor !== undefined) &&
       (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
     )
       return { kind: 'superseded' };
-    // Cancelled, its attempt may be alive, and its session is to be free only when that is over.
+    // A cancelled attempt may still be running. The session may be released only after it ends.
     if (position.kind === 'ended')
       return { kind: position.held?.seq === run.seq && isStale(run, position.held) ? 'lost' : 'ended' };
     if (position.kind === 'again' && position.running !== undefined && isStale(run, position.running))
@@ -142,7 +142,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
   const { context, identity, signal } = claiming;
   let { last } = position;
   if (position.running !== undefined) {
-    // The lost attempt was this worker's own, and is still ending: it reports the reason itself.
+    // The lost attempt is this worker's own and still ending. It reports the reason itself.
     const ending = context.endingRuns.get(identity.task_id);
     if (ending !== undefined) {
       await ending;
@@ -160,7 +160,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     const transcript = { from: transcriptSeq, last: transcriptSeq };
     const claimed = await start(claiming, last, { attempt: attempts + 1, failures, transcript });
     if (claimed?.kind !== 'claimed') return claimed;
-    // Only now that the attempt is ours: one that comes too late would void what came after it.
+    // Only after the claim: a late rewind would void a successor's entries.
     const end = await rewind(claiming, transcriptSeq, claimed.claim.startSeq);
     if (end === undefined) return { kind: 'lost' };
     return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last: end } } };
@@ -186,7 +186,7 @@ async function start(
   const stored = await move(claiming, last, 'running', data);
   if (stored === undefined) return undefined;
   if (place !== undefined && !(await whileUnavailable(context.broker, signal, () => place.holds()))) {
-    // The process stood still after it entered, and the sweeper gave its place to another task. No renewal of a long lease would show it soon.
+    // The process was suspended after it entered, and the sweeper freed its place for another task. A long lease would not show it soon.
     const lost = { identity: claiming.identity, attempt, startSeq: stored.seq };
     await endLostAttempt(context.broker, lost, 'worker_lost', workerId, signal);
     return undefined;
@@ -195,8 +195,8 @@ async function start(
 }
 
 /**
- * Voids what the lost attempts wrote, while the task's last state is `stateSeq`.
- * @returns the transcript's new last sequence; undefined when somebody else has the task by now.
+ * Rewinds the transcript entries of lost attempts while the task's last state is `stateSeq`.
+ * @returns the transcript's new last sequence. Undefined: another worker has the task now.
  */
 function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: number): Promise<number | undefined> {
   const { broker } = context;
@@ -204,11 +204,11 @@ function rewind({ context, identity, signal }: Claiming, to: number, stateSeq: n
   return rewindTranscript(broker, identity, to, holds, signal);
 }
 
-/** The `n` of the last event of a task's last attempt, which can write no more. */
+/** The `n` of the last event of a task's last attempt, which is fenced. */
 async function lastN({ broker }: WorkerContext, taskId: string): Promise<number> {
   const starts = await lastBySubject(broker, STREAM.events, SUBJECT.taskState(taskId, TASK_STATES.running.token));
   const output = await lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId));
-  // An output before the last start is of an earlier attempt.
+  // Output before the last start belongs to an earlier attempt.
   if (output === undefined || output.seq < (starts?.seq ?? 0)) return 1;
   const { n = 1 } = (eventIn(output.data)?.data ?? {}) as { n?: number };
   return n;

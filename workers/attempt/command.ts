@@ -9,13 +9,13 @@ import { parseJson } from '../../src/json.js';
 
 export type ReadCommand =
   | { kind: 'command'; identity: TaskIdentity; command: SpawnCommand }
-  /** Written by a newer build: another worker may understand it. */
+  /** A newer build wrote it. Another worker may be able to read it. */
   | { kind: 'newer'; version: number }
   | { kind: 'malformed'; identity: TaskIdentity; why: string }
-  /** Not even its task can be told. */
+  /** It does not name its task. */
   | { kind: 'unreadable'; why: string };
 
-/** Reads the task that a run message carries. @throws {BrokerError} when its body can't be fetched now. */
+/** Reads the command in a queue entry. @throws {BrokerError} when its body cannot be fetched now. */
 export async function readCommand(delivery: Delivery, blobs: Blobs): Promise<ReadCommand> {
   const first = parseJson(delivery.data);
   const reference = check(SpawnCommandRef, first);

@@ -16,20 +16,20 @@ import type { Journal } from '../journal/journal.js';
 import type { Quarantine } from '../queue/quarantine.js';
 import type { Shortages } from '../queue/shortages.js';
 
-/** What every attempt of a worker shares. */
+/** What all attempts of a worker share. */
 export interface WorkerContext {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly folders: Folders;
   readonly log: Logger;
   readonly workerId: string;
-  /** Its name in control subjects. */
+  /** The worker's name in control subjects. */
   readonly process: string;
   readonly host: string;
   readonly leaseMs: number;
-  /** A run that waits longer for its next attempt is parked. */
+  /** A run with a longer delay before its next attempt is parked. */
   readonly longestNakMs: number;
-  /** How long events are kept. */
+  /** The age at which events are deleted. */
   readonly retentionMs: number;
   readonly model: string;
   readonly executable: string | undefined;
@@ -39,30 +39,30 @@ export interface WorkerContext {
   readonly keeper: Keeper;
   readonly worktrees: Pick<Worktrees, 'note'>;
   readonly workspaces: Pick<Workspaces, 'find' | 'none' | 'outermost'>;
-  /** How many tasks may write at once in the workspaces of a root; 0: any number. */
+  /** How many tasks may write at once in the workspaces below a root. 0: no limit. */
   readonly writersIn: (root: string) => number;
   readonly toolPolicy: Pick<ToolPolicyFile, 'current'>;
   readonly mcpServers: Pick<McpServersFile, 'current'>;
-  /** Of each attempt; Infinity: none. */
+  /** Limits per attempt. Infinity: no limit. */
   readonly limits: { readonly memoryBytes: number; readonly outputBytes: number };
   readonly memory: Pick<MemoryWatch, 'watch'>;
   readonly runClaude: typeof runClaude;
   readonly prices: ModelPrices;
-  /** Processes that were started before; undefined: none are kept. */
+  /** Warm processes. Undefined: the worker keeps none. */
   readonly warm?: Pick<WarmPool, 'take'> | undefined;
-  /** Between 0 and 1. */
+  /** Returns a number between 0 and 1. */
   readonly random: () => number;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
   readonly shortages: Pick<Shortages, 'met' | 'over'>;
-  /** Lends an attempt's slot while it waits for another task. @returns what ends that. */
+  /** Releases an attempt's slot while it waits for another task. @returns takes the slot back. */
   readonly lend: (slot: number) => () => void;
   /** The working folder of a session that has no workspace. @throws {NotRemoved} */
   readonly sessionFolder: (sessionId: string, signal: AbortSignal) => Promise<string>;
-  /** Removes what a run has left in its slot; what stays takes the slot out of service. Never rejects. */
+  /** Removes the files of a run from its slot. If some cannot be removed, the slot is taken out of service. Never rejects. */
   readonly clear: (slot: number) => Promise<void>;
   /** Runs of this worker that have lost their lease, by task. Each promise resolves when the run has ended. */
   readonly endingRuns: Map<string, Promise<unknown>>;
-  /** Aborts when running attempts are to be given back. */
+  /** Aborts when running attempts must be returned to the queue. */
   readonly shutdown: AbortSignal;
 }

@@ -13,7 +13,7 @@ import { parseJson } from '../../src/json.js';
 import type { WorkerContext } from './context.js';
 import type { Attempt } from './attempt.js';
 
-/** Answers who asks the running attempt of a task for something, by request and reply. */
+/** Answers the control requests for a running attempt. */
 export class Control {
   readonly #log: Logger;
   readonly #attempt: Controlled;
@@ -29,7 +29,7 @@ export class Control {
     this.#attempt = attempt;
     this.#subscription = broker.nc.subscribe(SUBJECT.control(process, taskId, '*'), {
       callback: (error, message) => {
-        if (error !== null) log.warn({ err: error }, 'cannot be asked to cancel the task');
+        if (error !== null) log.warn({ err: error }, 'cannot receive control requests for the task');
         else void this.#onRequest(message);
       },
     });
@@ -42,13 +42,13 @@ export class Control {
   async #onRequest(message: Msg): Promise<void> {
     const verb = message.subject.slice(message.subject.lastIndexOf('.') + 1);
     const answer = await this.#answer(verb, message).catch((error: unknown): ControlAnswer => {
-      this.#log.warn({ err: error, verb }, 'what was asked of the attempt could not be done');
+      this.#log.warn({ err: error, verb }, 'control request failed');
       return { ok: false, error: 'not_running' };
     });
     try {
       message.respond(JSON.stringify(answer));
     } catch (error) {
-      this.#log.warn({ err: error, verb }, 'who asked got no answer: the connection is closed');
+      this.#log.warn({ err: error, verb }, 'could not answer a control request: the connection is closed');
     }
   }
 
@@ -56,7 +56,7 @@ export class Control {
     if (!isControlVerb(verb)) return { ok: false, error: 'invalid_request' };
     const request = check(CONTROL_REQUESTS[verb], message.data.length === 0 ? {} : parseJson(message.data));
     if (!request.ok) return { ok: false, error: 'invalid_request' };
-    this.#log.info({ verb, by: request.value.by }, 'asked of the attempt');
+    this.#log.info({ verb, by: request.value.by }, 'control request');
     return DO[verb](this.#attempt, request.value as never);
   }
 }

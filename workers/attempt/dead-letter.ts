@@ -11,13 +11,13 @@ import { readStates, type TaskStateEvent } from './history.js';
 export interface Given {
   readonly identity: TaskIdentity;
   readonly queue: string;
-  /** The command; its text if it can't be read. */
+  /** The command, or its text if the command cannot be read. */
   readonly command: unknown;
 }
 
 /**
- * Stores the dead letter of a task if its outcome says that it was given up, and there is none yet. Safe to repeat; comes
- * before the promotion and the acknowledgement, so that a crash in between repeats it.
+ * Stores a task's dead letter if its outcome says that it was given up and none is stored yet. Safe to repeat. Call it before the
+ * promotion and the acknowledgement, so that a redelivery repeats it after a crash.
  * @throws {BrokerError}
  */
 export async function postDeadLetter(broker: Broker, blobs: Blobs, given: Given, log: Logger): Promise<void> {
@@ -31,7 +31,7 @@ export async function postDeadLetter(broker: Broker, blobs: Blobs, given: Given,
   await publishExpecting(broker, { subject, payload, headers, expect: { filter: subject, seq: 0 } });
 }
 
-/** The letter that a task's states call for; undefined when it was not given up. Pure. */
+/** The dead letter that a task's states require. Undefined: the task was not given up. Pure. */
 export function letterOf(
   { identity, queue, command }: Given,
   states: readonly TaskStateEvent[],

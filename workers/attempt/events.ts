@@ -45,15 +45,15 @@ export interface AttemptEventsOptions {
 }
 
 /**
- * What an attempt publishes, in order and numbered. Everything expects its own SPAWN_START to be the task's last state:
+ * Publishes an attempt's events, in order and numbered. Each event expects the attempt's own SPAWN_START to be the task's last state:
  * that is the fence (docs/design/broker-protocol.md#fence).
  */
 export class AttemptEvents {
-  /** What its messages lack as it is large. */
+  /** The large values that were taken out of the messages. */
   readonly large = new LargeValues();
   readonly #options: AttemptEventsOptions;
   readonly #outbox: Outbox;
-  /** Of the SPAWN_START, which is stored already. */
+  /** The number of the last event. 1 is the SPAWN_START, which is already stored. */
   #n = 1;
   #ended = false;
   #servers: readonly McpServerState[] = [];
@@ -67,37 +67,39 @@ export class AttemptEvents {
     );
   }
 
-  /** How the attempt ends is on its way, or stored. */
+  /** The attempt's last event is stored or being published. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** One complete message of Claude's stream. What it says after the attempt's end is dropped. */
-  /** @param usage of the attempt so far: if its worker dies, nothing else tells. */
+  /**
+   * Publishes a complete message of Claude's stream. Drops messages after the attempt's end.
+   * @param usage of the attempt so far. If the worker dies, this is the only record of it.
+   */
   message(message: ClaudeMessage, usage?: Usage): void {
     if (this.#ended) return;
     const data = { ...this.#counted(), message, ...(usage && { usage }) };
     this.#tell('SPAWN_MESSAGE', SUBJECT.taskOutput(this.#options.identity.task_id), data);
   }
 
-  /** What became of the task's MCP servers: the attempt's last event says so. */
+  /** Sets the states of the task's MCP servers, which the attempt's last event contains. */
   servers(states: readonly McpServerState[]): void {
     this.#servers = states;
   }
 
-  /** Claude wants to be allowed something. */
+  /** Publishes an approval request. */
   approvalRequested(data: Omit<EventData<'APPROVAL_REQUESTED'>, keyof TaskIdentity | 'attempt'>): void {
     if (!this.#ended) this.#tell('APPROVAL_REQUESTED', this.#approvals, { ...this.#uncounted(), ...data });
   }
 
-  /** Resolves when it is stored. After the attempt's end it is not told: that ended it. @throws as `outcome`. */
+  /** Resolves when the event is stored. Does nothing after the attempt's end, which ends all approvals. @throws as `outcome`. */
   async approvalResolved(data: Omit<EventData<'APPROVAL_RESOLVED'>, keyof TaskIdentity | 'attempt'>): Promise<void> {
     if (this.#ended) return;
     this.#tell('APPROVAL_RESOLVED', this.#approvals, { ...this.#uncounted(), ...data });
     await this.#outbox.drained();
   }
 
-  /** Resolves when it is stored. @returns false after the attempt's end. @throws as `outcome`. */
+  /** Publishes a user message. Resolves when it is stored. @returns false after the attempt's end. @throws as `outcome`. */
   async input(text: string, by: string | undefined): Promise<boolean> {
     if (this.#ended) return false;
     const said = { ...this.#uncounted(), text, ...(by === undefined ? {} : { by }) };
@@ -106,14 +108,14 @@ export class AttemptEvents {
     return true;
   }
 
-  /** What to wait for before more is read from Claude. */
+  /** Resolves when the outbox has room for more of Claude's output. Undefined: it has room now. */
   room(): Promise<void> | undefined {
     return this.#outbox.room();
   }
 
   /**
-   * The attempt's outcome, after all its messages. Resolves when it is stored.
-   * @param givenUp it would have been tried again.
+   * Publishes the attempt's outcome after all its messages. Resolves when the outcome is stored.
+   * @param givenUp the error could be retried, but no attempts or no time is left.
    * @throws {Stopped} when fenced, or the lease is lost.
    */
   outcome(outcome: Outcome, givenUp = false): Promise<void> {
@@ -130,7 +132,7 @@ export class AttemptEvents {
     return this.#end('failed', data);
   }
 
-  /** The task is not wanted any more, or may cost nothing more. As `outcome`. */
+  /** Publishes that a client or an exhausted budget cancelled the task. As `outcome`. */
   cancelled(
     by: string | undefined,
     usage?: Usage,
@@ -144,12 +146,12 @@ export class AttemptEvents {
     });
   }
 
-  /** Gives the task back because this worker stops. As `outcome`. */
+  /** Publishes that the task returns to the queue because this worker stops. As `outcome`. */
   drained(usage?: Usage): Promise<void> {
     return this.#retrying({ reason: 'worker_drained', counted: false, ...(usage && { usage }) });
   }
 
-  /** The attempt has failed, and another one follows. @param counted against the policy's `max_attempts`. As `outcome`. */
+  /** Publishes that the attempt failed and another follows. @param counted whether it counts against `max_attempts`. As `outcome`. */
   failed(error: TaskErrorBody, retryAt: number, counted: boolean, usage?: Usage): Promise<void> {
     const reason = error.code as EventData<'SPAWN_RETRY'>['reason'];
     return this.#retrying({
@@ -219,7 +221,7 @@ export class AttemptEvents {
     this.#outbox.add({ event, publication, bytes: Buffer.byteLength(payload) + added, restore });
   }
 
-  /** The same, without tokens that stand within texts of its own, as in an error's message. */
+  /** Replaces the placeholders of large values inside texts, such as an error's message, by readable names. */
   #readable<T>(data: T): T {
     if (!this.large.any) return data;
     const json = JSON.stringify(data);
@@ -227,7 +229,7 @@ export class AttemptEvents {
     return named === json ? data : (JSON.parse(named) as T);
   }
 
-  /** Stores a batch through outages, always the identical one, until it is stored or the attempt has no right to. */
+  /** Publishes a batch, unchanged, until it is stored or the attempt is fenced. Survives outages of the broker. */
   async #deliver(batch: readonly OutboxItem[]): Promise<void> {
     const { broker, lease } = this.#options;
     const { signal } = lease;
@@ -241,7 +243,7 @@ export class AttemptEvents {
       try {
         await broker.publisher.publishBatch(publications);
       } catch (error) {
-        // An earlier try was stored, though its acknowledgement never came.
+        // An earlier try was stored, but its acknowledgement was lost.
         if (isBrokerError(error, 'duplicate')) return;
         if (!isBrokerError(error, 'conflict')) throw error;
         if (!(await this.#isStored(batch))) throw new Stopped('fenced');
@@ -249,7 +251,7 @@ export class AttemptEvents {
     });
   }
 
-  /** Whether the last event of the batch is what the broker has last of its subject: nobody else writes there. */
+  /** Whether the last event of the batch is the last message of its subject. Only this attempt writes to the subject. */
   async #isStored(batch: readonly OutboxItem[]): Promise<boolean> {
     const last = batch.at(-1);
     if (last === undefined) return true;

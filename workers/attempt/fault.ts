@@ -1,6 +1,6 @@
 import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 
-/** Why Claude can't be run for a task as it is asked for: the attempt's failure. */
+/** A reason why Claude cannot run the task as requested. The attempt fails with it. */
 export class TaskFault extends Error {
   override readonly name = 'TaskFault';
   readonly code: TaskErrorCode;

@@ -6,16 +6,16 @@ import { TaskFault } from './fault.js';
 
 export interface SessionFolder {
   readonly path: string;
-  /** Undefined: it is the session's own. */
+  /** Undefined: the session has a folder of its own. */
   readonly workspace: string | undefined;
 }
 
 /**
- * The folder that a session works in, on this host. The first attempt of a session decides, as no other can run beside it;
- * all later ones keep to that, whatever they ask for.
+ * The session's folder on this host. The session's first attempt binds it to a workspace, and all later attempts use that one.
+ * No two attempts of a session run at once.
  * @param begun the session has a transcript.
- * @param places.own makes the session's own folder ready.
- * @throws {TaskFault | BrokerError}
+ * @param folders.own prepares the session's own folder.
+ * @throws {TaskFault} workspace_mismatch, workspace_unavailable. @throws {BrokerError}
  */
 export async function folderOf(
   { workspace: asked }: Pick<SpawnCommand, 'workspace'>,

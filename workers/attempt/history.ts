@@ -9,49 +9,49 @@ import { eventIn } from '../../src/broker/events.js';
 import { lastBySubject, nextBySubject, type Stored } from '../../src/broker/read.js';
 import { dataIn, lastState, type LastState, type Predecessor } from '../../src/broker/task-states.js';
 
-/** A state of a task as it is stored. */
+/** A stored state of a task. */
 export interface TaskStateEvent {
   seq: number;
   status: TaskStatus;
   event: StoredEvent;
 }
 
-/** What the stored states of a task say to a worker that has its run. */
+/** A task's history, as a worker needs it that holds the task's run. */
 export type TaskPosition =
-  /** `waitsFor`: why the task waits, by its last state. */
+  /** `waitsFor`: the reason of the last state, if it is SPAWN_WAITING. */
   | { kind: 'new'; last: Predecessor; waitsFor?: EventData<'SPAWN_WAITING'>['reason'] }
-  /** `held`: the delivery that its last attempt had, if there was one. */
+  /** `held`: the delivery of the last attempt, if there was an attempt. */
   | { kind: 'ended'; held: RunDelivery | undefined }
   | RanBefore;
 
 export interface RanBefore {
   readonly kind: 'again';
-  /** The delivery of the attempt that has no end; undefined: the last attempt was given back. */
+  /** The delivery of the attempt that has not ended. Undefined: the last attempt was returned to the queue. */
   readonly running: RunDelivery | undefined;
   readonly last: Predecessor;
   readonly attempts: number;
-  /** Those that failed: they count against the policy. */
+  /** Failed attempts. They count against the policy. */
   readonly failures: number;
-  /** Those that have neither an outcome nor said why they ended. */
+  /** Attempts that started and published neither an outcome nor another end. */
   readonly lostStarts: number;
-  /** The next attempt is not to start before, in ms since 1970. */
+  /** The earliest start of the next attempt, in ms since 1970. */
   readonly retryAt: number | undefined;
-  /** Where the first attempt's transcript began; undefined: its event is unreadable. */
+  /** The transcript's sequence when the first attempt started. Undefined: the event is unreadable. */
   readonly transcriptSeq: number | undefined;
 }
 
-/** What is read of a SPAWN_START. */
+/** The fields of a SPAWN_START that are read. */
 const Start = Type.Pick(EVENT_DATA.SPAWN_START, ['attempt', 'run', 'transcript_seq']);
 
 type RunDelivery = EventData<'SPAWN_START'>['run'];
 
-/** Of an attempt whose SPAWN_START is unreadable: every delivery is a later one, so the attempt counts as lost. */
+/** The delivery of an attempt whose SPAWN_START is unreadable. Every real delivery is later, so the attempt counts as lost. */
 const UNKNOWN_DELIVERY: RunDelivery = { seq: 0, delivery: 0 };
 
-/** Starts without an outcome after which a task is given up: it seems to take its workers down. */
+/** A task is given up after this many starts without an outcome: it probably kills its workers. */
 export const MAX_LOST_STARTS = 5;
 
-/** From so many on it is to have a worker for itself: those that were only beside the one that takes workers down then get through. */
+/** A task with this many lost starts gets an exclusive run. Tasks that only ran beside the one that kills workers then succeed. */
 const SUSPICIOUS_STARTS = 3;
 
 export const isSuspect = ({ lostStarts }: Pick<RanBefore, 'lostStarts'>): boolean =>
@@ -59,7 +59,7 @@ export const isSuspect = ({ lostStarts }: Pick<RanBefore, 'lostStarts'>): boolea
 
 const BEFORE_START: readonly TaskStatus[] = ['scheduled', 'queued', 'waiting'];
 
-/** Reads from the leader what has become of a task so far. @throws {BrokerError} */
+/** Reads a task's history from the leader. @throws {BrokerError} */
 export async function readPosition(broker: Broker, taskId: string, log: Logger): Promise<TaskPosition> {
   const last = await lastState(broker, taskId);
   if (BEFORE_START.includes(last.status)) return { kind: 'new', last, ...waitsFor(last) };
@@ -73,7 +73,7 @@ async function lastHeld(broker: Broker, taskId: string, log: Logger): Promise<Ru
   return state === undefined ? undefined : startData(state.event).run;
 }
 
-/** The stored states of a task, oldest first, up to the sequence `upTo`. Skips unreadable ones. @throws {BrokerError} */
+/** The stored states of a task up to the sequence `upTo`, oldest first. Skips unreadable states. @throws {BrokerError} */
 export async function readStates(broker: Broker, taskId: string, upTo: number, log: Logger): Promise<TaskStateEvent[]> {
   const filter = SUBJECT.taskStates(taskId);
   const states: TaskStateEvent[] = [];
@@ -87,7 +87,7 @@ export async function readStates(broker: Broker, taskId: string, upTo: number, l
   return states;
 }
 
-/** The same from the states themselves, oldest first. Pure. @param last the last state, of which the event may be unreadable. */
+/** Derives the history from the states, oldest first. Pure. @param last the last state. Its event may be unreadable. */
 export function positionOf(
   states: readonly TaskStateEvent[],
   last: Predecessor | undefined = states.at(-1),
@@ -120,9 +120,9 @@ export function positionOf(
 }
 
 /**
- * Whether a delivery is no sign that the running attempt is lost: it holds a later one. So it is with what lay in the
- * socket of a process that stood still, and after a kill of the broker, which may have forgotten its latest deliveries
- * (the attempt's next renewal reminds it). Else a living attempt would be taken over.
+ * Whether a delivery is older than the running attempt's own, and so does not mean that the attempt is lost. Old deliveries come from
+ * the socket of a process that was suspended, and from a broker that was killed and lost its latest deliveries (the attempt's next
+ * renewal restores them). Without this check a living attempt would be taken over.
  */
 export const isStale = (delivery: RunDelivery, running: RunDelivery): boolean =>
   delivery.seq < running.seq || (delivery.seq === running.seq && delivery.delivery <= running.delivery);

@@ -15,15 +15,15 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
-/** What else an attempt must hold to go on: asked at each renewal. @throws {BrokerError} */
+/** Checks what else an attempt must hold to continue. Called at each renewal. @throws {BrokerError} */
 type HoldsToo = () => Promise<boolean>;
 
-/** No timer of a process that is awake is so late. */
+/** A timer that is later than this means that the process was suspended. */
 const LATE_MS = 500;
 
 /**
- * The right of an attempt to go on: held while its own SPAWN_START is the task's last state, and for as long as the
- * broker has confirmed (docs/design/broker-protocol.md#lease-rule). Once lost it never comes back; `signal` says so, and why.
+ * The right of an attempt to continue. The attempt holds it while its own SPAWN_START is the task's last state and the broker's last
+ * confirmation has not expired (docs/design/broker-protocol.md#lease-rule). A lost lease never comes back. `signal` aborts with the reason.
  */
 export class Lease {
   readonly #options: LeaseOptions;
@@ -37,12 +37,12 @@ export class Lease {
   #forgetDeadline: (() => void) | undefined;
   #confirmed: number;
   #deadline: number;
-  /** When the renewal that is not confirmed yet was first asked for. */
+  /** When the unconfirmed renewal was first requested. */
   #asked: number | undefined;
   #stopped = false;
   #renewing: Promise<void> = Promise.resolve();
 
-  /** Counts from the moment of the delivery. */
+  /** Starts at the time of the delivery. */
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#confirmed = options.delivery.receivedAt;
@@ -56,7 +56,7 @@ export class Lease {
   }
 
   /**
-   * Also when its time is up and no timer has said so yet: what a process that stood still does first may be anything.
+   * Also checks the time: a process that was suspended may run any code before its timers.
    * @throws {Stopped}
    */
   throwIfLost(): void {
@@ -64,14 +64,14 @@ export class Lease {
     this.signal.throwIfAborted();
   }
 
-  /** Renews and watches from now on. @param startId the attempt's SPAWN_START, which must be stored. */
+  /** Starts renewing the lease and watching the task's states. @param startId the attempt's SPAWN_START, which must be stored. */
   start(taskId: string, startId: string, holdsToo = this.#holdsToo): void {
     this.#holdsToo = holdsToo;
     this.#taskId = taskId;
     this.#own.add(startId);
     this.#feed = this.#options.broker.nc.subscribe(SUBJECT.taskStates(taskId), {
       callback: (error, message) => {
-        // Without the feed, renewals find out a little later.
+        // Without the watch, renewals detect a fence a little later.
         if (error !== null) this.#options.log.warn({ err: error }, 'cannot watch the states of the task');
         else if (!this.#own.has(message.headers?.get(HEADER.msgId) ?? '')) this.#lose('fenced');
       },
@@ -79,19 +79,19 @@ export class Lease {
     this.#renewAfter(Math.max(0, this.#confirmed + this.#interval - this.#clock.monotonic()));
   }
 
-  /** Asks for more time before the start. @throws {BrokerError} */
+  /** Extends the lease once, before the attempt starts. @throws {BrokerError} */
   async extend(): Promise<void> {
     const sentAt = this.#clock.monotonic();
     await this.#options.delivery.renew();
     this.#extended(sentAt);
   }
 
-  /** Says that a state event of this id, about to be published, is the attempt's own. */
+  /** Registers a state event as the attempt's own. Call it before publishing the event. */
   own(eventId: string): void {
     this.#own.add(eventId);
   }
 
-  /** Renews no more; resolves when nothing is under way. The broker's lease runs on for its time. Idempotent. */
+  /** Stops renewing. Resolves when no renewal is in progress. The broker's lease expires later. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forgetRenewal?.();
@@ -120,7 +120,7 @@ export class Lease {
     const sentAt = this.#clock.monotonic();
     this.#asked ??= sentAt;
     try {
-      // Read first: a renewal by one who was taken over prolongs the successor's lease.
+      // Read first: a renewal after a takeover would extend the successor's lease.
       if (!this.#own.has((await lastState(broker, this.#taskId)).id)) return this.#lose('fenced');
       if (!(await this.#holdsToo())) return this.#lose('fenced');
       await delivery.renew();
@@ -128,7 +128,7 @@ export class Lease {
       if (!isBrokerError(error)) throw error;
       log.warn(
         { err: error, left_ms: Math.round(this.#deadline - this.#clock.monotonic()) },
-        'the lease was not renewed',
+        'could not renew the lease',
       );
       return this.#renewAfter(Math.min(500, this.#interval / 2));
     }
@@ -138,7 +138,7 @@ export class Lease {
   }
 
   #extended(sentAt: number): void {
-    // From the renewal before: a kill of the broker may take this one back.
+    // Counted from the previous renewal: a killed broker may have forgotten this one.
     this.#deadline = this.#confirmed + this.#options.leaseMs;
     this.#confirmed = sentAt;
     this.#armDeadline();
@@ -152,7 +152,7 @@ export class Lease {
     );
   }
 
-  /** A process that stood still has itself to blame, and its clock shows it. */
+  /** A late timer shows that this process was suspended: the broker is not the cause. */
   #whyOver(): StopReason {
     const onTime = this.#clock.monotonic() - this.#deadline < LATE_MS;
     return onTime && this.#asked !== undefined ? 'broker_lost' : 'lease_lost';

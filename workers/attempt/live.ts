@@ -6,10 +6,10 @@ import type { Redaction } from '../claude/redaction.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
 import { timestampOf } from '../../src/clock.js';
 
-/** Deltas come a few characters at a time: what comes within this goes as one. Less than the eye notices. */
+/** Claude writes a few characters at a time. Text within this time is sent as one delta. */
 const COALESCE_MS = 30;
 
-/** Partial text of an attempt, as it is written, for whoever listens now. */
+/** Publishes an attempt's partial text as Claude writes it. Nothing is stored. */
 export class LiveText {
   readonly #broker: Broker;
   readonly #identity: TaskIdentity;
@@ -32,7 +32,7 @@ export class LiveText {
     this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
   }
 
-  /** Sends what there is, before the complete message that holds the same text. */
+  /** Sends the pending text before the complete message with the same text. */
   complete(message: unknown): void {
     this.flush(true);
     if (textOfMessage(message) === undefined) return;
@@ -40,7 +40,7 @@ export class LiveText {
     this.#offset = 0;
   }
 
-  /** Sends what there is. @param all also an end with which a credential may begin, that goes on in what is still to come. */
+  /** Sends the pending text. @param all also sends an end of the text that could be the start of a credential. */
   flush(all = false): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -50,7 +50,7 @@ export class LiveText {
     const offset = this.#offset;
     this.#text = clean.slice(end);
     this.#offset += text.length;
-    // May be missed by definition, so it isn't kept for a broker that is away.
+    // Readers may miss deltas, so none are kept while the broker is unavailable.
     if (text === '' || !this.#broker.connected()) return;
     const { task_id, session_id, owner } = this.#identity;
     const delta: SpawnDelta = {

@@ -4,7 +4,7 @@ import type { Usage } from '../../contracts/access/usage.js';
 import { defined } from '../../src/defined.js';
 import type { ClaudeEnding, ClaudeMessage } from '../claude/ending.js';
 
-/** What an attempt that ran to its end came to. An attempt that was stopped from outside has none. */
+/** The result of an attempt that ran to its end. An attempt that was stopped from outside has none. */
 export type Outcome =
   | { kind: 'completed'; output: ClaudeMessage; usage?: Usage | undefined }
   | {
@@ -12,11 +12,11 @@ export type Outcome =
       error: TaskErrorBody;
       output?: ClaudeMessage | undefined;
       usage?: Usage | undefined;
-      /** When Claude says that another attempt makes sense, in ms since 1970. */
+      /** The earliest time at which another attempt makes sense according to Claude, in ms since 1970. */
       retryAt?: number | undefined;
     };
 
-/** The one decision about what a run of Claude came to. Pure: the tests are a table. */
+/** Decides the outcome of a run of Claude. Pure: the tests are a table. */
 export function outcomeOf(ending: ClaudeEnding): Outcome {
   const verdict = interruptedOr(verdictOf(ending), ending);
   if (verdict === undefined && ending.result !== undefined) return { kind: 'completed', output: ending.result };
@@ -25,10 +25,10 @@ export function outcomeOf(ending: ClaudeEnding): Outcome {
   return { kind: 'failed', error: taskError(code, what, detailOf(ending)), output: ending.result, retryAt };
 }
 
-/** A rate limit that says no more than that it is one is that of a minute: half of it gives others room. */
+/** The pause after a rate limit without a reset time. Such limits are per minute, and half of that gives other requests room. */
 const RATE_PAUSE_MS = 30_000;
 
-/** Until when Claude can be asked for nothing, in ms since 1970; undefined: it can be, as far as this run tells. Pure. */
+/** When the usage limit that stopped this run is reset, in ms since 1970. Undefined: no limit stopped it. Pure. */
 export function limitOf(
   outcome: Outcome,
   { limitResetsAt }: Pick<ClaudeEnding, 'limitResetsAt'>,
@@ -56,7 +56,7 @@ interface Verdict {
   what: string;
 }
 
-/** Whatever error the interruption brought about: it was asked for, must not be tried again, and is no news. A success stays one. */
+/** Any failure of an interrupted run is `claude_interrupted`, which is not retried. A success stays a success. */
 const interruptedOr = (verdict: Verdict | undefined, { interrupted }: ClaudeEnding): Verdict | undefined =>
   verdict !== undefined && interrupted === true ? { code: 'claude_interrupted', what: '' } : verdict;
 
@@ -74,7 +74,7 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
   return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : mismatchOf(ending));
 }
 
-/** The places that the text names; `detail` has all. */
+/** How many mismatches the message names. `detail` has all. */
 const PLACES_NAMED = 5;
 
 function mismatchOf({ mismatches = [], unchecked }: ClaudeEnding): Verdict | undefined {
@@ -84,7 +84,7 @@ function mismatchOf({ mismatches = [], unchecked }: ClaudeEnding): Verdict | und
   return { code: 'output_mismatch', what: named.join('; ') };
 }
 
-/** Its last result is not what it would have come to. */
+/** Claude had a result, but it was cut off while it still worked. */
 const UNFINISHED: Verdict = { code: 'claude_crashed', what: 'it ended while it was still at work' };
 
 const STOPPED = {
@@ -153,7 +153,7 @@ function withResult(result: ClaudeMessage, ending: ClaudeEnding): Verdict | unde
 function codeOfErrorResult(result: ClaudeMessage, { apiKeySource, assistantError }: ClaudeEnding): TaskErrorCode {
   const status = result['api_error_status'];
   if (typeof status === 'number') return codeOfStatus(status);
-  // No request was made at all.
+  // Claude made no request at all.
   if (assistantError === 'authentication_failed' && (apiKeySource === 'none' || /not logged in/i.test(textOf(result))))
     return 'claude_no_credentials';
   return (
@@ -166,7 +166,7 @@ const textOf = (result: ClaudeMessage): string => (typeof result['result'] === '
 function codeOfStatus(status: number): TaskErrorCode {
   if (status === 401 || status === 402 || status === 403) return 'claude_auth_failed';
   if (status === 429) return 'claude_rate_limited';
-  // The request took too long, or met another: it is not its fault.
+  // Timeouts and conflicts are not the request's fault.
   return status >= 500 || status === 408 || status === 409 ? 'claude_overloaded' : 'claude_invalid_request';
 }
 
@@ -175,7 +175,7 @@ function detailOf(ending: ClaudeEnding): Record<string, unknown> {
   const status = ending.refusedStatus ?? result?.['api_error_status'];
   return defined({
     stderr: stderr === '' ? undefined : stderr,
-    // Of a run with a result it would only repeat the events.
+    // For a run with a result this would only repeat the events.
     stdout: result === undefined && stdout !== '' ? stdout : undefined,
     exit_code: exit?.code ?? undefined,
     signal: exit?.signal ?? undefined,

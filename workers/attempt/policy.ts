@@ -3,16 +3,16 @@ import { RETRYABLE } from '../../contracts/tasks/policy.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Outcome } from './outcome.js';
 
-/** A task's policy with nothing left open. */
+/** A task's policy with all defaults applied. */
 export interface EffectivePolicy {
   readonly maxAttempts: number;
   readonly backoff: { readonly baseMs: number; readonly factor: number; readonly maxMs: number };
   readonly retryOn: ReadonlySet<TaskErrorCode>;
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** A task that has not started by then expires; in ms since 1970, as all times here. */
+  /** A task that has not started by then expires. All times are in ms since 1970. */
   readonly startBy: number;
-  /** Later than this no attempt may still run: its events would outlive those that say how it began. */
+  /** No attempt may run later than this: its first events would be deleted before its last ones. */
   readonly endBy: number;
   readonly queueTimeoutMs: number;
 }
@@ -20,8 +20,8 @@ export interface EffectivePolicy {
 const S = 1_000;
 
 /**
- * What a task allows, bounded by how long events are kept: no task may stay open longer (docs/design/broker-protocol.md#open-no-longer-than-events).
- * Half of that is for the wait and half for an attempt.
+ * Applies the defaults and the event retention to a task's policy: no task may stay open for longer than its events are stored
+ * (docs/design/broker-protocol.md#open-no-longer-than-events). Half of that time is for the wait, half for an attempt.
  */
 export function effectivePolicy(
   { policy = {}, accepted_at, start_by }: Pick<SpawnCommand, 'policy' | 'accepted_at' | 'start_by'>,
@@ -47,17 +47,17 @@ export function effectivePolicy(
 }
 
 export type Decision =
-  /** The outcome is the task's. */
+  /** The outcome becomes the task's. */
   | { kind: 'finish' }
   | { kind: 'retry'; afterMs: number }
-  /** So is the error, and a dead letter tells of it. */
+  /** The error becomes the task's, with a dead letter. */
   | { kind: 'give_up' };
 
 /**
- * What follows from how an attempt went. Pure: the tests are a table. An error that the policy does not retry is simply
- * the task's outcome; given up is what would have been tried again.
+ * Decides whether another attempt follows. Pure: the tests are a table. An error that the policy does not retry becomes the task's outcome.
+ * A task is given up when its error could be retried, but no attempts or no time is left.
  * @param failures attempts that count against the policy, this one included.
- * @param random between 0 and 1: full jitter, so that what failed together does not come again together.
+ * @param random between 0 and 1. Full jitter: tasks that failed together are not retried together.
  */
 export function decide(
   outcome: Outcome,
@@ -73,13 +73,13 @@ export function decide(
   return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
 }
 
-/** Until a host that was short of something is asked again. */
+/** The delay after a host had a resource shortage. */
 const HOST_BACKOFF = { baseMs: 4_000, factor: 2, maxMs: 50_000 };
 const HOST_PAUSE_MS = 500;
 
 /**
- * What follows when the host could not run an attempt, which is no fault of the task and counts as none: another one, as long as
- * the task's time is not up. Pure.
+ * Decides whether another attempt follows one that the host could not run. Such failures do not count against the policy. Another attempt
+ * follows while the task has time left. Pure.
  * @param attempt the number of that attempt.
  */
 export function decideForHost(attempt: number, policy: EffectivePolicy, random: number, now: number): Decision {
@@ -87,13 +87,13 @@ export function decideForHost(attempt: number, policy: EffectivePolicy, random: 
   return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
 }
 
-/** A time that was named is kept to, plus the jitter: else everybody would be back in the same moment. */
+/** Uses the retry time that Claude reported, plus jitter, so that tasks do not all return at the same moment. */
 function waitMs(failures: number, backoff: EffectivePolicy['backoff'], random: number, namedMs: number): number {
   const { baseMs, factor, maxMs } = backoff;
   const jittered = random * Math.min(maxMs, baseMs * factor ** (failures - 1));
   return Math.round(Math.max(0, namedMs) + jittered);
 }
 
-/** How long it still is until `retryAt`; 0: the next attempt may start. Both in ms since 1970. */
+/** Milliseconds until `retryAt`. 0: the next attempt may start. Both times are in ms since 1970. */
 export const pauseMs = (retryAt: number | undefined, now: number): number =>
   retryAt === undefined ? 0 : Math.max(0, retryAt - now);

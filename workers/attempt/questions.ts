@@ -1,13 +1,13 @@
 import type { ApprovalAnswer } from '../../contracts/tasks/approvals.js';
 
-/** The tool by which Claude asks its user something. */
+/** The tool with which Claude asks its user a question. */
 export const QUESTION = 'AskUserQuestion';
 
 type Input = Readonly<Record<string, unknown>>;
 
 /**
- * Why an answer says nothing that Claude could use, which it would take for a refusal to answer. Pure.
- * @param input what Claude wants the tool to do. @returns undefined: it does.
+ * Why Claude cannot use an answer. Claude would take an unusable answer for a refusal. Pure.
+ * @param input the tool's input from Claude. @returns undefined: the answer is usable.
  */
 export function whyNoAnswer(
   tool: string,

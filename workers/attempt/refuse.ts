@@ -5,9 +5,9 @@ import type { WorkerContext } from './context.js';
 import { isStale, readPosition } from './history.js';
 
 /**
- * Gives a run back for which there is no room here, unless an attempt that holds it goes on: a broker that was killed
- * delivers anew what it has forgotten, and after a nak that looks like a later delivery, by which a living attempt would be
- * taken over. Then the run is left to its lease. Never rejects.
+ * Returns a run for which this worker has no slot, unless an attempt for it is running. A broker that was killed delivers forgotten runs
+ * again. A nak would make that delivery look later than the attempt's own, and the living attempt would be taken over. Such a run is left
+ * to its lease. Never rejects.
  */
 export async function refuseRun(
   delivery: Delivery,
@@ -20,7 +20,7 @@ export async function refuseRun(
     const running = position.kind === 'again' ? position.running : undefined;
     if (running === undefined || !isStale(run, running)) delivery.giveBack(ms);
   } catch (error) {
-    if (isBrokerError(error)) log.warn({ err: error }, 'a run that has no room here is left to its lease');
-    else log.error({ err: error }, 'a run that has no room here could not be given back');
+    if (isBrokerError(error)) log.warn({ err: error }, 'this worker has no slot for a run; its lease will expire');
+    else log.error({ err: error }, 'could not return a run for which this worker has no slot');
   }
 }

@@ -27,25 +27,25 @@ import { holdRun, LONGEST_NAK_MS, pauseRun, removeSuperseded } from './pause.js'
 import { Stopped, type StopReason } from './stop.js';
 import { placeOf, type WorkspacePlace } from './workspace-place.js';
 
-/** How a delivered run ended here. */
+/** How a delivered run ended in this worker. */
 export type TaskEnd =
   | Outcome['kind']
   | StopReason
-  /** It had its outcome already, or has it now, as it was lost too often. */
+  /** The task already had an outcome, or got one now because its workers were lost too often. */
   | 'ended'
-  /** It failed, and is to be tried again. */
+  /** The attempt failed, and another follows. */
   | 'retrying'
-  /** Another worker has it. */
+  /** Another worker has the task. */
   | 'lost'
-  /** It is not for this worker now. */
+  /** The run was returned to the queue. */
   | 'given_back';
 
-/** A run that this worker can't take now goes to others, or comes again after this. */
+/** Delay until a returned run is delivered again. */
 const GIVE_BACK_MS = 5_000;
-/** Where one runs alone already, there is no room for another for a while. */
+/** The same, for a suspect in a worker that already has an exclusive run. */
 const SUSPECT_PAUSE_MS = 2_000;
 
-/** Takes one delivered run to its end. Never rejects: what goes wrong is logged, and the lease brings the run elsewhere. */
+/** Runs one delivered task to its end. Never rejects: errors are logged, and the run is delivered again when its lease expires. */
 export function runTask(delivery: Delivery, slot: number, context: WorkerContext): Promise<TaskEnd> {
   const taskId = delivery.header(HEADER.taskId);
   const log = context.log.child({ task_id: taskId });
@@ -80,7 +80,7 @@ async function endOf(run: TaskRun, { delivery, lease, log }: Leased): Promise<Ta
       if (error.reason === 'broker_lost') await run.tellBrokerLost();
       return error.reason;
     }
-    log.error({ err: error }, 'the task could not be run here; it is given back');
+    log.error({ err: error }, 'could not run the task; returning it to the queue');
     if (lease.signal.aborted) return 'lost';
     delivery.giveBack(GIVE_BACK_MS);
     return 'given_back';
@@ -90,8 +90,9 @@ async function endOf(run: TaskRun, { delivery, lease, log }: Leased): Promise<Ta
   }
 }
 
-/** Of a task that is given up; without a command, what stands in its place can't be read. */
+/** A task that gets a dead letter. */
 interface GivenUp {
+  /** Undefined: the queue entry cannot be read, and the letter contains its text. */
   readonly command: SpawnCommand | undefined;
 }
 
@@ -116,19 +117,19 @@ class TaskRun {
     this.#log = context.log;
   }
 
-  /** @param alone nothing else runs in this worker. */
+  /** @param alone this is the worker's exclusive run. */
   async run(alone = false): Promise<TaskEnd> {
     const read = await whileUnavailable(this.#context.broker, this.#lease.signal, () =>
       readCommand(this.#delivery, this.#context.blobs),
     );
     if (read.kind === 'newer') {
-      this.#log.warn({ version: read.version }, 'a task of a newer format is given back; this worker needs an update');
+      this.#log.warn({ version: read.version }, 'returning a task in a newer format; update this worker');
       this.#delivery.giveBack(GIVE_BACK_MS);
       return 'given_back';
     }
     if (read.kind === 'unreadable') {
-      // Left in place it would lock its session for ever, and there is no task to report it to.
-      this.#log.error({ why: read.why, subject: this.#delivery.subject }, 'a run that names no task is removed');
+      // The run would block its session for ever, and no task can report the error.
+      this.#log.error({ why: read.why, subject: this.#delivery.subject }, 'removing a run that names no task');
       await whileUnavailable(this.#context.broker, this.#lease.signal, () => this.#delivery.ack());
       return 'ended';
     }
@@ -186,14 +187,14 @@ class TaskRun {
     });
   }
 
-  /** The run keeps its session's place while it waits for its workspace; the slot is free for others. */
+  /** The run stays its session's run while it waits for the workspace. The slot is free for others. */
   async #hold(identity: TaskIdentity, as: 'waits' | 'full'): Promise<TaskEnd> {
     if (as === 'full') this.#delivery.giveBack(LONGEST_NAK_MS);
     else if (this.#place !== undefined) await holdRun(this.#delivery, identity, this.#place.root, this.#context);
     return 'given_back';
   }
 
-  /** What this worker doesn't hold any more, or not as this run, is nothing to give back after its death. Never rejects. */
+  /** Removes the run from the journal, so that a restarted worker does not return it. Never rejects. */
   async forget(): Promise<void> {
     if (this.#held === undefined) return;
     try {
@@ -203,9 +204,9 @@ class TaskRun {
     }
   }
 
-  /** With the worker for itself, once what else it runs has ended. */
+  /** Runs the task once all other runs of this worker have ended. */
   async #runAlone(): Promise<TaskEnd> {
-    this.#log.info('its worker was lost again and again; it is to run alone');
+    this.#log.info('workers of this task were lost repeatedly; it needs an exclusive run');
     const leave = await untilAlone(this.#context, this.#lease, this.#log);
     if (leave === undefined) {
       this.#delivery.giveBack(this.#context.shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
@@ -233,7 +234,7 @@ class TaskRun {
         await attempt.cancelled;
         return await this.#release(identity, 'cancelled');
       }
-      // A result that came before the stop still counts.
+      // A result from before the shutdown still counts.
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events, outcome.usage);
       const [random, now] = [context.random(), context.broker.clock.now()];
       const decision = isOfHost(outcome)
@@ -254,7 +255,7 @@ class TaskRun {
     return this.#release(identity, outcome.kind, givenUp);
   }
 
-  /** The run keeps its session's place while it waits; the slot is free for others. */
+  /** The run stays its session's run while it waits. The slot is free for others. */
   async #retry(
     { error, usage }: Extract<Outcome, { kind: 'failed' }>,
     afterMs: number,
@@ -272,42 +273,42 @@ class TaskRun {
   }
 
   async #giveBack(events: AttemptEvents, usage?: Usage): Promise<TaskEnd> {
-    // Stored only while our start was the last state: so the run that is given back is ours.
+    // Stored only if this attempt's start is the last state, so the returned run is this attempt's.
     await events.drained(usage);
     await this.#lease.stop();
     this.#delivery.giveBack(0);
-    this.#log.info('attempt given back, as the worker stops');
+    this.#log.info('the worker stops; attempt returned to the queue');
     return 'shutdown';
   }
 
   /**
-   * After the outcome. Safe to repeat, and a redelivery repeats it if this doesn't come to its end.
-   * @param givenUp the task may have been given up: its dead letter then comes first, but does not hold up the release.
+   * Runs after the outcome. Safe to repeat: if it fails, a redelivery repeats it.
+   * @param givenUp the dead letter to store before the release. A full broker does not delay the release.
    */
   async #release(identity: TaskIdentity, end: TaskEnd, givenUp?: GivenUp): Promise<TaskEnd> {
     await this.#lease.stop();
     const { broker, blobs, leaseMs } = this.#context;
-    const patience = broker.clock.deadline(leaseMs);
+    const deadline = broker.clock.deadline(leaseMs);
     const ack = (): Promise<void> => this.#delivery.ack();
     try {
       if (givenUp !== undefined) {
         const [, , , queue = ''] = this.#delivery.subject.split('.');
         const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
         const bytes = Buffer.byteLength(JSON.stringify(letter));
-        await whileUnavailable(broker, patience, () =>
+        await whileUnavailable(broker, deadline, () =>
           broker.optional.store('dead_letter', identity.task_id, bytes, () =>
             postDeadLetter(broker, blobs, letter, this.#log),
           ),
         );
       }
-      // First: the session's next task works in the same workspace.
-      await this.#place?.leave(patience);
-      await whileUnavailable(broker, patience, () =>
+      // Before the release: the session's next task works in the same workspace.
+      await this.#place?.leave(deadline);
+      await whileUnavailable(broker, deadline, () =>
         releaseSession(broker, identity.session_id, identity.task_id, ack),
       );
     } catch (error) {
-      if (!patience.aborted && !isBrokerError(error)) throw error;
-      this.#log.warn({ err: error }, "the task's run is not off the queue yet; its redelivery will see to that");
+      if (!deadline.aborted && !isBrokerError(error)) throw error;
+      this.#log.warn({ err: error }, 'could not acknowledge the run; its redelivery will');
     }
     return end;
   }

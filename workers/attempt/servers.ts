@@ -6,17 +6,17 @@ import { serversFor } from '../../src/tools/mcp-servers.js';
 import { TaskFault } from './fault.js';
 
 export interface ConfiguredServers {
-  /** File for claude's --mcp-config; undefined: the task names none. */
+  /** The file for claude's --mcp-config. Undefined: the task names no servers. */
   readonly file: string | undefined;
   readonly names: ReadonlySet<string>;
-  /** Those without which the task fails. */
+  /** The servers without which the task fails. */
   readonly required: ReadonlySet<string>;
   /** As of ClaudeEnvironment. */
   readonly secrets: readonly string[];
   readonly credentials: readonly string[];
 }
 
-/** Writes what a task's MCP servers are into the file of its place. @throws {TaskFault} naming those that it can't have. */
+/** Writes the configuration of a task's MCP servers to `file`. @throws {TaskFault} mcp_server_unknown, with the missing names. */
 export async function configureServers(
   { mcp_servers: names = [], owner }: Pick<SpawnCommand, 'mcp_servers' | 'owner'>,
   servers: McpServers,

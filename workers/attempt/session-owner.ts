@@ -6,7 +6,8 @@ import { whileUnavailable } from '../../src/broker/certain.js';
 import { TaskFault } from './fault.js';
 
 /**
- * The API has checked whose session it is, but another owner may have begun it since then. Who can forge a command can also claim `all_owners`.
+ * Refuses another owner's session. The API checked this when it accepted the task, but another owner may have started the session since.
+ * This does not protect against forged commands: they can set `all_owners`.
  * @throws {TaskFault} session_gone: the session is another owner's.
  */
 export async function refuseForeignSession(

@@ -2,14 +2,14 @@ import type { Clock } from '../../src/clock.js';
 
 export interface TimeLimitOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
-  /** The time that counts. */
+  /** The limit of the time that counts. */
   readonly ms: number;
-  /** All time together: `onOver` is called then, whatever is waited for. */
+  /** The limit of all time, including the time that does not count. */
   readonly mostMs: number;
   readonly onOver: () => void;
 }
 
-/** How long an attempt may take. The time for which a person is asked does not count. */
+/** Limits an attempt's time. The time in which a person decides about an approval does not count. */
 export class TimeLimit {
   readonly #options: TimeLimitOptions;
   readonly #forgetMost: () => void;
@@ -28,15 +28,15 @@ export class TimeLimit {
     this.#run();
   }
 
-  /** Until `over` settles no time counts. */
-  hold(over: Promise<unknown>): void {
+  /** No time counts until `until` settles. */
+  hold(until: Promise<unknown>): void {
     if (this.#held === 0) this.#pause();
     this.#held += 1;
     const release = (): void => {
       this.#held -= 1;
       if (this.#held === 0) this.#run();
     };
-    over.then(release, release);
+    until.then(release, release);
   }
 
   stop(): void {

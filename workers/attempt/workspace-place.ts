@@ -11,8 +11,8 @@ import type { WorkerContext } from './context.js';
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;
 
 /**
- * The place of a task that writes in a workspace.
- * @returns undefined: it needs none, as it works in a folder of its own, only reads, or any number may write.
+ * The right of a task to write in a workspace.
+ * @returns undefined: the task needs none. It has a folder of its own, only reads, or the workspace has no limit.
  */
 export async function placeOf(
   command: SpawnCommand,
@@ -25,14 +25,14 @@ export async function placeOf(
   try {
     bound = await whileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
   } catch (error) {
-    // The attempt reads it too, and fails the task before anything is written.
+    // The attempt reads the binding too, and fails before it writes anything.
     if (!isBrokerError(error, 'unreadable')) throw error;
     return undefined;
   }
   const named = bound ?? command.workspace;
   if (named === undefined) return undefined;
   const workspace = await workspaces.outermost(named);
-  // A workspace that does not exist needs no place: the attempt fails.
+  // A workspace that does not exist has no limit: the attempt will fail.
   if (workspace === undefined || writersIn(rootOf(workspace)) === 0) return undefined;
   const { task_id, session_id, owner, ancestors } = command;
   const since = timestampOf(broker.clock);
@@ -57,7 +57,7 @@ export class WorkspacePlace {
     this.#task = task;
   }
 
-  /** As `enterWorkspace`. @throws {BrokerError} and the signal's reason. */
+  /** See `enterWorkspace`. @throws {BrokerError} and the signal's reason. */
   enter(signal: AbortSignal): ReturnType<typeof enterWorkspace> {
     const { broker, writersIn } = this.#context;
     return whileUnavailable(broker, signal, () => enterWorkspace(broker, this.#task, writersIn));
@@ -69,18 +69,18 @@ export class WorkspacePlace {
     return places.writers.some(({ task_id: id }) => id === this.#task.task_id);
   }
 
-  /** Never rejects: what is not done when `patience` aborts is the sweeper's. */
-  async leave(patience: AbortSignal): Promise<void> {
+  /** Never rejects. If `deadline` aborts first, the sweeper frees the workspace. */
+  async leave(deadline: AbortSignal): Promise<void> {
     const { broker, writersIn, log } = this.#context;
     try {
-      await whileUnavailable(broker, patience, () => leaveWorkspace(broker, this.#task, writersIn));
+      await whileUnavailable(broker, deadline, () => leaveWorkspace(broker, this.#task, writersIn));
     } catch (error) {
-      if (!patience.aborted && !isBrokerError(error)) throw error;
-      log.warn({ err: error }, 'the workspace is not free yet; an API sees to that');
+      if (!deadline.aborted && !isBrokerError(error)) throw error;
+      log.warn({ err: error }, 'could not free the workspace; the sweeper of an API will');
     }
   }
 
-  /** Lends the place to a task, and those it leads to, while this one waits for it. @returns what ends that. @throws the signal's reason. */
+  /** Lets another task, and tasks that it spawns, write while this task waits for it. @returns ends the loan. @throws the signal's reason. */
   async lendTo(awaited: string, signal: AbortSignal): Promise<() => Promise<void>> {
     const { broker, writersIn } = this.#context;
     const say = (waits: boolean): Promise<void> =>

@@ -6,26 +6,26 @@ interface Task {
 }
 
 /**
- * What Claude lets run on beside its turns: subagents, above all, which it starts in the background unless told otherwise, and commands.
- * It ends its turn meanwhile, and gets another one when something of it has ended.
+ * Tracks Claude's background work: commands and subagents, which Claude starts in the background by default. Claude may end its turn while
+ * they run, and gets another turn when one of them has ended.
  */
 export class Background {
   #tasks: readonly Task[] = [];
 
-  /** @returns whether the message told of it. */
+  /** @returns whether the message was about background work. */
   heard({ type, subtype, tasks }: ClaudeMessage): boolean {
     if (type !== 'system' || subtype !== 'background_tasks_changed') return false;
-    // All that there are now.
+    // The message lists all current tasks.
     this.#tasks = (Array.isArray(tasks) ? tasks : []).map(taskOf);
     return true;
   }
 
-  /** What Claude will have another turn for. */
+  /** Some work is running whose end gives Claude another turn. */
   get running(): boolean {
     return this.#tasks.some(({ ambient }) => !ambient);
   }
 
-  /** Work of Claude's own that would be cut off. A command may be one that never ends, such as a server. */
+  /** Some work other than a command is running. A command may never end, such as a server. */
   get working(): boolean {
     return this.#tasks.some(({ type, ambient }) => !ambient && type !== 'local_bash');
   }

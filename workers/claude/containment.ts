@@ -7,18 +7,18 @@ import type { CONTAINMENTS } from '../../contracts/tasks/workers.js';
 import { openFolder } from './open-folder.js';
 import { sandboxArguments, type Place } from './sandbox.js';
 
-/** A program and its arguments, as `spawn` takes them. */
+/** A program and its arguments, for `spawn`. */
 export interface Invocation {
   readonly command: string;
   readonly args: readonly string[];
 }
 
 /**
- * What keeps an attempt's processes from outliving it, and from reaching what is not theirs.
+ * How an attempt's processes are kept from outliving it, and from reaching other files.
  * - `sandbox`: bubblewrap. Each run has a PID and a mount namespace: when the run or the worker ends in any way, the kernel kills everything in
  *   it, and nothing in it sees KSI's own files (sandbox.ts).
  * - `pid_namespace`: the same without the mounts. Claude's processes can read what the worker's user can read.
- * - `process_group`: the run's process group is killed at its end. What left the group, or a worker killed outright, is the guard's job (guard.ts).
+ * - `process_group`: the run's process group is killed at its end. The guard (guard.ts) handles processes that left the group, and killed workers.
  */
 export interface Containment {
   readonly kind: (typeof CONTAINMENTS)[number];
@@ -70,7 +70,7 @@ const PROBE_EXIT = 42;
 const PROBE_TIMEOUT_MS = 5_000;
 
 /**
- * Finds, by trying, the strongest containment that this host allows.
+ * Probes for the strongest containment that this host allows.
  * @param bubblewrap the executable. Default: `bwrap` on PATH.
  */
 export async function findContainment(bubblewrap = 'bwrap'): Promise<Containment> {
@@ -95,7 +95,7 @@ async function works(candidate: Containment, folder: string): Promise<boolean> {
   try {
     const stdio = ['ignore', 'ignore', 'ignore', workspace.fd] as const;
     const child = spawn(command, args, { stdio: [...stdio], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
-    // The probe's own exit code came through. Any other end (no such program, not permitted) means no.
+    // Only a working containment passes the probe's exit code on. Any other end (no such program, not permitted) is a failure.
     const [code] = (await once(child, 'exit')) as [number | null];
     return code === PROBE_EXIT;
   } catch {

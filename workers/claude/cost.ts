@@ -7,7 +7,7 @@ import { ModelPrices } from './model-prices.js';
 import { SaidUsage } from './said-usage.js';
 import { amount, eachKind, MODEL_USAGE, NO_TOKENS, type Tokens } from './tokens.js';
 
-/** What Claude has counted in a session so far, as a transcript keeps it. */
+/** A transcript entry. `cost-state` entries have the session's costs so far, as Claude counted them. */
 export interface Counted {
   readonly type: string;
   readonly [field: string]: unknown;
@@ -15,14 +15,14 @@ export interface Counted {
 
 type Sums = Tokens & Pick<Usage, 'cost_usd'>;
 
-/** The last of a transcript's `cost-state` entries: from there Claude counts on when it resumes (docs/design/facts.md#costs-are-cumulative). */
+/** A transcript's last `cost-state` entry. A resumed session continues from its sums (docs/design/facts.md#costs-are-cumulative). */
 export const costStateOf = (entries: readonly Counted[]): Counted | undefined =>
   entries.findLast(({ type }) => type === 'cost-state');
 
 /**
- * What a run of Claude takes, by Claude's own figures: its results', and those that it notes in the transcript when it ends without one.
- * They are sums over a session, so what stood there before is taken off. `/clear` begins another session in the middle of a run, at zero:
- * what each had counted last is added up. What Claude's stream says of single messages is added while no sum includes it.
+ * The usage of a run, by Claude's own figures: those in results, and those in the transcript when a run ends without a result. The figures
+ * are sums over a session, so the sums from before the run are subtracted. `/clear` starts another session within a run, at zero; the last
+ * sums of all sessions are added up. The usage of single messages in Claude's stream is added until a sum includes it.
  */
 export class CostMeter {
   readonly #sessionId: string;
@@ -33,8 +33,8 @@ export class CostMeter {
   #turns = 0;
 
   /**
-   * @param before what Claude had counted in the session before the run.
-   * @param prices learn from what Claude counts, and serve to estimate what it does not.
+   * @param before the session's last cost state from before the run.
+   * @param prices learn from Claude's sums, and estimate the cost of messages without a sum.
    */
   constructor(sessionId: string, before: Counted | undefined, prices = new ModelPrices()) {
     this.#sessionId = sessionId;
@@ -43,31 +43,31 @@ export class CostMeter {
     this.#before = sumsOf(amount(before?.['totalCostUSD']) ?? 0, before);
   }
 
-  /** Any message of Claude's stream; one result of a run may say what another one said. */
+  /** Receives each message of Claude's stream. Several results of a run may report the same sums. */
   heard(message: ClaudeMessage): void {
     if (message.type !== 'result') {
       this.#said.add(message);
       return;
     }
-    // Of its turn alone, unlike all else.
+    // Unlike all other figures, this one is only for the last turn.
     this.#turns += Math.round(amount(message['num_turns']) ?? 0);
     this.#counted(message['session_id'], message['total_cost_usd'], message);
   }
 
-  /** What Claude adds to the transcript. */
+  /** Receives the entries that Claude adds to the transcript. */
   entries(entries: readonly Counted[]): void {
     for (const entry of entries)
       if (entry.type === 'cost-state') this.#counted(entry['sessionId'], entry['totalCostUSD'], entry);
   }
 
-  /** Undefined: Claude has said nothing of it. */
+  /** Undefined: Claude has reported no usage. */
   usage(): Usage | undefined {
     const missing = this.#said.missing(this.#prices);
     if (missing === undefined) return this.#summed();
     return { ...addUsage(this.#summed() ?? NO_USAGE, { ...missing, turns: 0 }), estimated: true };
   }
 
-  /** By Claude's own sums. */
+  /** The usage by Claude's own sums alone. */
   #summed(): Usage | undefined {
     if (this.#sessions.size === 0) return undefined;
     const all = [...this.#sessions.values()].reduce(add, NOTHING);
@@ -75,7 +75,7 @@ export class CostMeter {
     return { ...own, turns: this.#turns };
   }
 
-  /** They come out of order, and a result that failed at its start has zeros: the most is the last. */
+  /** Sums arrive out of order, and a result that failed at its start has zeros. The largest sum is the latest. */
   #counted(session: unknown, asTotal: unknown, models: Counted): void {
     const total = amount(asTotal);
     if (total === undefined) return;
@@ -84,7 +84,7 @@ export class CostMeter {
     const now = most(before ?? NOTHING, sumsOf(total, models));
     this.#sessions.set(id, now);
     this.#prices.learn(models['modelUsage']);
-    // One that comes late, and says what is known, includes nothing that was said since.
+    // A late cost state that repeats known sums does not include the messages since.
     if (models.type === 'result' || !isDeepStrictEqual(now, before)) this.#said.cover(id);
   }
 }

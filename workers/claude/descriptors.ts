@@ -5,18 +5,18 @@ const FIRST_FURTHER = 3;
 
 /** The descriptors above 2 that a child gets. */
 export interface FurtherDescriptors {
-  /** What `spawn` takes as `stdio` after 0, 1 and 2. */
+  /** The entries of `spawn`'s `stdio` from descriptor 3 on. */
   readonly stdio: readonly ('ignore' | number)[];
-  /** Those that stand for nothing: the child can close them. */
+  /** Placeholders, which the child can close. */
   readonly empty: readonly number[];
-  /** To be called after the spawn. */
+  /** Call it after the spawn. */
   close(): void;
 }
 
 /**
  * Keeps this process's descriptors from its children: LMDB opens its data files without O_CLOEXEC, and a child could write the journal. Node
- * cannot close them in a child, so /dev/null takes their place. Linux only; elsewhere nothing is known of descriptors.
- * @param third what the child gets as descriptor 3.
+ * cannot close them in a child, so they are replaced by /dev/null. Linux only: other systems do not list descriptors.
+ * @param third the child's descriptor 3.
  */
 export function furtherDescriptors(third?: number): FurtherDescriptors {
   const given = third === undefined ? [] : [third];
@@ -46,6 +46,6 @@ function isInherited(fd: number): boolean {
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
     return flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0;
   } catch {
-    return false; // It was the folder's own descriptor, which is closed by now.
+    return false; // The descriptor of the listed folder itself, which is closed now.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What of the worker's environment Claude may see. An allow-list: whatever else the operator's shell holds
- * (other services' keys above all) is not the model's business.
+ * The variables of the worker's environment that Claude may see. An allow-list: the operator's shell may contain other secrets, such as
+ * keys of other services.
  */
 const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
   { pattern: /^(PATH|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|SHELL|USER|LOGNAME)$/, why: 'tools need them' },
@@ -9,7 +9,7 @@ const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
   { pattern: /^CLAUDE_CODE_OAUTH_TOKEN$/, why: 'credentials', secret: true },
   { pattern: /^CLAUDE_CODE_(USE|SKIP)_[A-Z0-9_]+$/, why: 'choice of a cloud provider (Bedrock, Vertex …)' },
   { pattern: /^CLAUDE_CODE_MAX_[A-Z_]+$/, why: 'limits of tokens and of its own retries' },
-  { pattern: /^API_TIMEOUT_MS$/, why: 'patience with the Messages API' },
+  { pattern: /^API_TIMEOUT_MS$/, why: 'timeout of requests to the Messages API' },
   {
     pattern: /^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|BEARER_TOKEN_BEDROCK)$/,
     why: 'Bedrock',
@@ -25,11 +25,11 @@ const ALLOWED: readonly { pattern: RegExp; why: string; secret?: true }[] = [
       /^(GOOGLE_APPLICATION_CREDENTIALS|GOOGLE_CLOUD_PROJECT|GCLOUD_PROJECT|CLOUD_ML_REGION|VERTEX_REGION_[A-Z0-9_]+)$/,
     why: 'Vertex',
   },
-  { pattern: /^(HTTPS?_PROXY|NO_PROXY|ALL_PROXY|https?_proxy|no_proxy|all_proxy)$/, why: 'the way out' },
+  { pattern: /^(HTTPS?_PROXY|NO_PROXY|ALL_PROXY|https?_proxy|no_proxy|all_proxy)$/, why: 'proxies' },
   { pattern: /^(NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/, why: "a company's own certificates" },
 ];
 
-/** Git as told on its command line: a repository's own configuration is no reason to start a program or to be one, unasked. */
+/** Overrides git settings by which a repository's own configuration could start programs. */
 const GIT_CONFIG = [
   ['core.fsmonitor', 'false'],
   ['diff.external', ''],
@@ -46,21 +46,21 @@ const GIT = Object.fromEntries([
 
 export interface ClaudeEnvironment {
   readonly env: Readonly<Record<string, string>>;
-  /** Values that must not appear in logs and in what is told of faults. */
+  /** Values that must not appear in logs and error texts. */
   readonly secrets: readonly string[];
-  /** Those of them that let somebody in: not in what Claude says and reads either. Others may be ordinary words. */
+  /** The secrets that grant access. They are also redacted from Claude's messages. Other secrets may be ordinary words. */
   readonly credentials: readonly string[];
 }
 
-/** Whether a variable or header is named as those that let somebody in are. */
+/** Whether the name of a variable or header suggests a credential. */
 export const namesCredential = (name: string): boolean =>
   /KEY|TOKEN|SECRET|PASS(WORD|WD|PHRASE)|CREDENTIAL|AUTH|COOKIE/i.test(name);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * @param env the worker's own.
- * @param further names that the operator adds (KSI_CLAUDE_ENV); their values count as secrets.
+ * @param env the worker's environment.
+ * @param further names that the operator adds (KSI_CLAUDE_ENV). Their values count as secrets.
  * @param mcpTimeoutS how long an MCP server has to connect.
  */
 export function claudeEnvironment(
@@ -83,7 +83,7 @@ export function claudeEnvironment(
   return {
     env: {
       ...seen,
-      // Nothing but the Messages API is asked, and the executable stays the one that was installed.
+      // Claude Code contacts only the Messages API, and does not update itself.
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       DISABLE_AUTOUPDATER: '1',
       // `verbatimPrompts` (query-options.ts) already does this for prompts; these also cover what Claude Code adds between tool calls.
@@ -92,7 +92,7 @@ export function claudeEnvironment(
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
       // Also removes the `loop` skill, which promises the same as the tools (unavailable-tools.ts).
       CLAUDE_CODE_DISABLE_CRON: '1',
-      // Its own limit is 30 s, for which a mute server would hold up each task's start.
+      // Claude Code's default is 30 s. A server that does not answer would delay each task by that.
       MCP_TIMEOUT: String(mcpTimeoutS * 1_000),
       ...GIT,
     },
@@ -101,11 +101,11 @@ export function claudeEnvironment(
   };
 }
 
-/** A value so short would make ordinary text unreadable, and is no secret. */
+/** Shorter values are not redacted: they are no secrets, and redacting them would damage ordinary text. */
 export const SHORTEST_SECRET = 8;
 export const REDACTED = '[redacted]';
 
-/** Makes the secrets in what Claude wrote unreadable. */
+/** Returns a function that redacts the secrets in a text. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const values = secrets.filter((secret) => secret.length >= SHORTEST_SECRET).toSorted((a, b) => b.length - a.length);
   return (text) => values.reduce((sofar, secret) => sofar.replaceAll(secret, REDACTED), text);

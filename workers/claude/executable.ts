@@ -4,12 +4,12 @@ import type { ClaudeEnding } from './ending.js';
 
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const SHEBANG = '#!';
-/** The kernel reads no more of a script's first line. */
+/** The kernel reads this much of a script's first line. */
 const LONGEST_SHEBANG = 256;
 const PROGRAM_INTERPRETER = 3;
 const PROGRAM_LOAD = 1;
 
-/** Why a file is no program. */
+/** Why a file cannot be run as a program. */
 class NoProgram extends Error {
   readonly code: string;
   constructor(code: string, message: string) {
@@ -19,9 +19,9 @@ class NoProgram extends Error {
 }
 
 /**
- * Why a program cannot be run, as far as its file tells: what the kernel would say of it reaches nobody through the programs that contain
- * the run, and of a broken file a shell would try to make sense.
- * @returns undefined: nothing is wrong with it.
+ * Checks the file of a program before a run. The kernel's own error would be lost in the programs that contain the run, and a shell would
+ * try to run a broken file as a script.
+ * @returns undefined: no fault was found.
  */
 export async function whyNotExecutable(
   path: string,
@@ -42,7 +42,7 @@ export async function whyNotExecutable(
 
 async function checkProgram(path: string): Promise<void> {
   await access(path, constants.X_OK);
-  // One that may be run and not read is the kernel's to judge.
+  // A program that can be run but not read is left to the kernel.
   if (
     !(await access(path, constants.R_OK).then(
       () => true,
@@ -74,11 +74,11 @@ async function checkInterpreter(path: string): Promise<void> {
   }
 }
 
-/** That all of it is there, and its interpreter, which is the dynamic linker. */
+/** Checks that an ELF file is complete and that its interpreter, the dynamic linker, exists. */
 async function checkElf(file: FileHandle, start: Buffer, size: number): Promise<void> {
   const broken = new NoProgram('ENOEXEC', 'the file is damaged or cut off');
   const [bits, endian] = [start[4], start[5]];
-  // What this process is not is left to the kernel: it may know how to run it.
+  // Another architecture than this process's is left to the kernel, which may have an emulator.
   if (bits !== 2 || endian !== 1) {
     if ((bits === 1 || bits === 2) && (endian === 1 || endian === 2) && size > 52) return;
     throw broken;

@@ -9,19 +9,19 @@ import { identify, isAlive, type ProcessIdentity } from '../../src/process/ident
 import { CREDENTIALS, loginIn } from './login.js';
 import type { Login } from './sandbox.js';
 
-/** The folders of one place that a run can have: concurrent runs in one configuration folder corrupt it (docs/design/facts.md#one-configuration-folder-per-run). */
+/** The folders of one slot. Concurrent runs would corrupt a shared configuration folder (docs/design/facts.md#one-configuration-folder-per-run). */
 export interface SlotFolders {
   readonly config: string;
   readonly home: string;
-  /** Where Claude keeps what its background commands write. */
+  /** The output of Claude's background commands. */
   readonly tmp: string;
-  /** File for the run's MCP servers; there is none yet. */
+  /** The path for the configuration of the run's MCP servers. The file does not exist yet. */
   readonly mcpConfig: string;
   /** A folder that can become a new session's workspace. */
   readonly work: string;
-  /** What a run in this place may write, beside its workspace. */
+  /** The paths that a run in this slot may write, beside its workspace. */
   readonly visible: readonly string[];
-  /** The operator's login; undefined: there is none. */
+  /** The operator's login. Undefined: there is none. */
   readonly login: Login | undefined;
   /** The folder of all sessions' workspaces. */
   readonly workspaces: string;
@@ -30,19 +30,19 @@ export interface SlotFolders {
 const UUID = new RegExp(UUID_PATTERN);
 const OWNER_FILE = 'owner.json';
 
-/** The process that a worker's folder belongs to. */
+/** The process that owns a worker's folder. */
 interface Owner extends ProcessIdentity {
   readonly host: string;
 }
 
-/** A folder that is to be removed. */
+/** A folder that was moved away for removal. */
 export interface Aside {
-  /** Where it is now. */
+  /** The folder's current path. */
   readonly path: string;
   readonly remove: () => Promise<Left[]>;
 }
 
-/** What is left of an earlier run could not be removed. */
+/** Leftovers of an earlier run could not be removed. */
 export class NotRemoved extends Error {
   override readonly name = 'NotRemoved';
   constructor(what: string, left: readonly Left[]) {
@@ -52,8 +52,8 @@ export class NotRemoved extends Error {
 
 /**
  * The folders of a worker below KSI_DIR: `workers/<worker_id>/<slot>/` while it lives, `workspaces/<session_id>/` until the session is deleted.
- * `deleted/` contains what could not be removed yet. A folder moves there first, so that nobody who needs its name finds what is in it; of one
- * that cannot be moved, an empty file of its name is there.
+ * `deleted/` contains folders that are not removed yet. A folder moves there first, so that its name is free. If a folder cannot be moved,
+ * `deleted/` contains an empty file with its name.
  */
 export class Folders {
   readonly #base: string;
@@ -73,18 +73,18 @@ export class Folders {
     await mkdir(this.#workspaces, { recursive: true, mode: 0o700 });
     await mkdir(this.#deleted, { recursive: true, mode: 0o700 });
     const owner: Owner = { host: hostname(), pid: process.pid, started: identify(process.pid)?.started ?? '' };
-    // At once or not at all: others read it.
+    // Atomically, because other processes read the file.
     await writeFile(join(this.#own, `${OWNER_FILE}.new`), JSON.stringify(owner));
     await rename(join(this.#own, `${OWNER_FILE}.new`), join(this.#own, OWNER_FILE));
   }
 
-  /** Takes over the folders of dead workers of this host, hands each to `inherit`, and moves it to what is deleted. */
+  /** Takes over the folders of dead workers of this host: passes each to `inherit`, then moves it to `deleted/`. */
   async inherit(inherit: (workerId: string, folder: string) => Promise<void>): Promise<void> {
     const workers = join(this.#base, 'workers');
     for (const name of await readdir(workers)) {
       if (!name.startsWith('w_')) continue;
       const owner = await readOwner(join(workers, name, OWNER_FILE));
-      // Without one it is being made now.
+      // A folder without an owner file is being created.
       if (owner === undefined || owner.host !== hostname() || isAlive(owner)) continue;
       const [workerId = name] = name.split('.');
       const mine = join(workers, `${workerId}.${basename(this.#own)}`);
@@ -107,22 +107,22 @@ export class Folders {
     return this.#base;
   }
 
-  /** What is this worker's alone. */
+  /** This worker's own folder. */
   get own(): string {
     return this.#own;
   }
 
-  /** For temporary files of the process itself: they go with it, however it ends. */
+  /** The folder for the process's own temporary files. It is removed after the process, however that ends. */
   get temporary(): string {
     return join(this.#own, 'tmp');
   }
 
-  /** @returns what the next worker on this host has to remove. */
+  /** @returns the leftovers that the next worker on this host has to remove. */
   async stop(): Promise<Left[]> {
     return (await this.#setAside(this.#own, basename(this.#own)))?.remove() ?? [];
   }
 
-  /** What is still to be removed, by its names. */
+  /** The names in `deleted/`. */
   deleted(): Promise<string[]> {
     return namesIn(this.#deleted);
   }
@@ -133,8 +133,8 @@ export class Folders {
   }
 
   /**
-   * Makes a slot ready for a run: with nothing of an earlier one, which may have been another owner's.
-   * @param lastsMs how long the run may last: a login that expires before is writable, so that Claude can renew it.
+   * Prepares a slot for a run. Removes all files of earlier runs, which may have been another owner's.
+   * @param lastsMs how long the run may last. A login that expires earlier is writable, so that Claude can renew it.
    * @throws {NotRemoved}
    */
   async slot(index: number, lastsMs = 0): Promise<SlotFolders> {
@@ -149,19 +149,19 @@ export class Folders {
     };
     for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
     const login = this.#login === undefined ? undefined : await loginIn(this.#login, lastsMs);
-    // A link, so that a login renewed by one run is seen by all.
+    // A link, so that all runs see a login that one run renewed.
     if (login !== undefined) await symlink(login.file, join(folders.config, CREDENTIALS));
     return { ...folders, mcpConfig: join(place, 'mcp.json'), visible: [place], login, workspaces: this.#workspaces };
   }
 
-  /** Removes what a run has left in its slot: its transcript, whose truth is in the broker, the secrets of its MCP servers, its home. */
+  /** Removes the files of a run from its slot: its copy of the transcript, the secrets of its MCP servers, its home. */
   clear(index: number): Promise<Left[]> {
     return removeAll(join(this.#own, String(index)));
   }
 
   /**
-   * The one working folder of a session, by its real path: Claude files transcripts under it.
-   * @param isStale whether a folder that was made then, in ms since 1970, is of a deleted session of the same name.
+   * The working folder of a session, by its real path: Claude stores transcripts by that path.
+   * @param isStale whether a folder with this creation time, in ms since 1970, is from a deleted session of the same id.
    * @param forget removes such a folder.
    * @throws {NotRemoved}
    */
@@ -172,7 +172,7 @@ export class Folders {
   ): Promise<string> {
     const folder = join(this.#workspaces, sessionId);
     const there = await statOf(folder);
-    // A run may have put a link in its place, which would lead the next one out of here, or a file.
+    // A run may have replaced the folder by a file, or by a link that leads elsewhere.
     const wrong = there !== undefined && (!there.isDirectory() || (await isStale(there.birthtimeMs)));
     if (wrong || (await this.#isMarked(sessionId))) {
       const left = await forget();
@@ -182,7 +182,7 @@ export class Folders {
     return folder;
   }
 
-  /** The sessions that have a working folder here, and when it was made, in ms since 1970. */
+  /** The sessions with a working folder on this host, with its creation time in ms since 1970. */
   async sessions(): Promise<{ readonly sessionId: string; readonly madeAt: number }[]> {
     const found = [];
     for (const sessionId of await namesIn(this.#workspaces)) {
@@ -192,7 +192,7 @@ export class Folders {
     return found;
   }
 
-  /** When something was last made in or removed from the top of a session's folder, in ms since 1970. */
+  /** When an entry was last created in or removed from the top level of a session's folder, in ms since 1970. */
   async lastChange(sessionId: string): Promise<number> {
     return (await lstat(join(this.#workspaces, sessionId)).catch(() => undefined))?.mtimeMs ?? 0;
   }
@@ -203,8 +203,8 @@ export class Folders {
   }
 
   /**
-   * Removes the working folder of a session in which nothing runs. It is moved away first: if `isFree` then says that a run has come, it
-   * is moved back. @returns false: it stays.
+   * Removes the working folder of an idle session. The folder is moved away first. If `isFree` then reports a new run, it is moved back.
+   * @returns false: the folder stays.
    */
   async retire(sessionId: string, isFree: () => Promise<boolean>): Promise<boolean> {
     if (!UUID.test(sessionId)) return false;
@@ -215,14 +215,14 @@ export class Folders {
       await removeAll(aside);
       return true;
     }
-    // Over the empty folder that the run may have made. One that the run has filled is its own.
+    // This replaces an empty folder that the run may have created, but not one with files.
     await rename(aside, folder).catch(() => removeAll(aside));
     return false;
   }
 
   /**
-   * Takes the working folder of a deleted session out of the way of a later one.
-   * @returns what removes it, and can be called until nothing is left; undefined: there is none.
+   * Moves the working folder of a deleted session away, so that a later session can use the name.
+   * @returns removes the folder; call it until nothing is left. Undefined: there is no folder.
    */
   async setAside(sessionId: string): Promise<Aside | undefined> {
     if (!UUID.test(sessionId)) return undefined;
@@ -233,13 +233,13 @@ export class Folders {
     return { path: folder, remove: () => this.#removeInPlace(sessionId) };
   }
 
-  /** Its folder is to be removed, and could not be moved. */
+  /** The session's folder must be removed, but could not be moved. */
   async #isMarked(sessionId: string): Promise<boolean> {
     return (await statOf(join(this.#deleted, sessionId))) !== undefined;
   }
 
   async #removeInPlace(sessionId: string): Promise<Left[]> {
-    // Without the mark it is removed, and what is there now is a later session's.
+    // Without the mark the folder was removed, and the current one belongs to a later session.
     if (!(await this.#isMarked(sessionId))) return [];
     const left = await removeAll(join(this.#workspaces, sessionId));
     if (left.length === 0) await unlink(join(this.#deleted, sessionId));
@@ -253,13 +253,13 @@ export class Folders {
       await rename(path, moved);
       return { path: moved, remove: () => removeAll(moved) };
     } catch (error) {
-      // Else it is immutable, or a mount of its own.
+      // Otherwise the folder is immutable or a mount point.
       return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : { path, remove: () => removeAll(path) };
     }
   }
 }
 
-/** The blocks that all of it takes. What vanishes meanwhile takes none. */
+/** Bytes on disk of a folder with all its contents. Files that vanish meanwhile count as 0. */
 async function bytesOf(path: string): Promise<number> {
   const stat = await lstat(path).catch(() => undefined);
   let bytes = (stat?.blocks ?? 0) * 512;
@@ -274,7 +274,7 @@ async function makeMovable(path: string): Promise<void> {
   if (stat.isDirectory() && (stat.mode & 0o300) !== 0o300) await chmod(path, 0o700);
 }
 
-/** @returns undefined when nothing is there. */
+/** @returns undefined when there is no such file. */
 async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
@@ -293,7 +293,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** @returns the real path; of a folder that is still to be made, the one that was given. */
+/** @returns the real path, or `path` itself if the folder does not exist yet. */
 function realFolder(path: string): string {
   try {
     return realpathSync(path);
@@ -312,7 +312,7 @@ async function readOwner(file: string): Promise<Owner | undefined> {
   }
 }
 
-/** Of two that find the same dead worker, one gets its folder. */
+/** If two processes find the same dead worker, only one gets its folder. */
 async function takeOver(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);

@@ -1,4 +1,4 @@
-/** Says when a stream has been silent for too long. While its reader makes it wait, the silence is not its own. */
+/** Detects a stream that is silent for too long. The time in which its reader makes the stream wait does not count. */
 export class IdleWatch {
   readonly #ms: number;
   readonly #onIdle: () => void;
@@ -12,7 +12,7 @@ export class IdleWatch {
     this.#arm();
   }
 
-  /** Something came, and is read on after `gate`. @returns `gate`. */
+  /** Call it when data arrives. The time does not count until `gate` resolves. @returns `gate`. */
   heard(gate: Promise<void> | undefined): Promise<void> | undefined {
     this.#arm();
     if (gate === undefined) return undefined;
@@ -20,7 +20,7 @@ export class IdleWatch {
     return gate.finally(() => this.#arm());
   }
 
-  /** Until `over` settles somebody else is waited for. */
+  /** The time does not count until `over` settles. */
   hold(over: Promise<unknown>): void {
     this.#held += 1;
     clearTimeout(this.#timer);

@@ -4,22 +4,22 @@ import { Guard } from '../guard/guard.js';
 import type { Containment, Invocation } from './containment.js';
 import type { Place } from './sandbox.js';
 
-/** In the environment of all that a worker's Claude processes start, by which it is found wherever it went. */
+/** A tag in the environment of all processes that a worker's Claude starts. Leftover processes are found by it. */
 export const workerMarker = (workerId: string): string => `${WORKER_VARIABLE}=${workerId}`;
 const WORKER_VARIABLE = 'KSI_WORKER_ID';
 const RUN_VARIABLE = 'KSI_RUN_ID';
 
-/** A program as it is to be started, kept together. */
+/** A contained program, ready to be started. */
 export interface KeptInvocation extends Invocation {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** To be called with its process group once it runs. @returns what to call when it has ended. */
+  /** Call it with the process group once the program runs. @returns call it when the program has ended. */
   begun(group: number): () => void;
 }
 
-/** Where a run takes place. */
+/** The folders of a run. */
 export type RunPlace = Omit<Place, 'ksiDir' | 'hidden' | 'empty'>;
 
-/** Keeps what a worker starts from outliving it and the task it was started for, by the containment that the host allows. */
+/** Starts a worker's programs so that none outlives the worker or its task, by the containment that the host allows. */
 export class Keeper {
   readonly kind: Containment['kind'];
   readonly #containment: Containment;
@@ -27,7 +27,7 @@ export class Keeper {
   readonly #guard: Guard | undefined;
   readonly #hiding: Pick<Place, 'ksiDir' | 'hidden'>;
 
-  /** @param hiding what no run may see. */
+  /** @param hiding paths that no run may see. */
   constructor(containment: Containment, workerId: string, hiding: Pick<Place, 'ksiDir' | 'hidden'>, log: Logger) {
     this.#hiding = hiding;
     this.kind = containment.kind;
@@ -40,7 +40,7 @@ export class Keeper {
     this.#guard?.start();
   }
 
-  /** Resolves when nothing is left of what was started. Idempotent. */
+  /** Resolves when all started processes have ended. Idempotent. */
   async stop(): Promise<void> {
     await this.#guard?.stop();
   }

@@ -6,7 +6,7 @@ import { eventIn } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import type { ModelPrices } from './model-prices.js';
 
-/** Lets a worker that has just started estimate costs by what the last completed task says. @throws {BrokerError} */
+/** Learns prices from the last completed task, so that a new worker can estimate costs. @throws {BrokerError} */
 export async function learnLastPrices(broker: Broker, prices: ModelPrices): Promise<void> {
   const completed = SUBJECT.taskState('*', TASK_STATES.completed.token);
   const last = await lastBySubject(broker, STREAM.events, completed);

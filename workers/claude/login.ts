@@ -10,8 +10,8 @@ export const CREDENTIALS = '.credentials.json';
 const RENEWAL_MS = 15 * 60_000;
 
 /**
- * The login in a Claude configuration folder. A run may write it only if it may have to renew it, as it could also replace it with another
- * account's.
+ * The login in a Claude configuration folder. A run may write the login only if it may have to renew it, because it could also replace
+ * it with another account's.
  */
 export async function loginIn(folder: string, lastsMs: number): Promise<Login> {
   const file = join(folder, CREDENTIALS);
@@ -19,7 +19,7 @@ export async function loginIn(folder: string, lastsMs: number): Promise<Login> {
   return { folder, file, writable: expiresAt === undefined || expiresAt < systemClock.now() + lastsMs + RENEWAL_MS };
 }
 
-/** In ms since 1970; undefined: it does not say. */
+/** When the login expires, in ms since 1970. Undefined: the file does not say. */
 async function expiryOf(file: string): Promise<number | undefined> {
   try {
     const read: unknown = JSON.parse(await readFile(file, 'utf8'));

@@ -7,12 +7,12 @@ interface Watched {
 }
 
 const EVERY_MS = 1_000;
-/** Looking takes at most this part of the worker's time, however many processes the host has. */
+/** The largest part of the worker's time that scans may take, however many processes the host has. */
 const MOST_OF_TIME = 0.02;
 
 /**
- * Looks at what the processes of each run use together, and says when it is too much. From /proc: without it (not Linux)
- * nothing is limited. A process that left the tree of its run is not seen.
+ * Watches the memory that all processes of a run use together, and reports when it exceeds the limit. It reads /proc, so there is no limit
+ * on systems other than Linux. Processes that left the process tree of their run are not counted.
  */
 export class MemoryWatch {
   readonly #log: Logger;
@@ -23,7 +23,7 @@ export class MemoryWatch {
     this.#log = log;
   }
 
-  /** @param pid of the run's first process. @param bytes Infinity: any. @param onOver is called once, with the bytes. @returns how to stop. */
+  /** @param pid the run's first process. @param bytes the limit; Infinity: none. @param onOver called once, with the bytes. @returns stops. */
   watch(pid: number, bytes: number, onOver: (used: number) => void): () => void {
     if (bytes === Infinity) return () => undefined;
     this.#watched.set(pid, { bytes, onOver });
@@ -47,7 +47,7 @@ export class MemoryWatch {
         onOver(used);
       }
     } catch (error) {
-      this.#log.warn({ err: error }, 'the memory of tasks cannot be told here, and is not limited');
+      this.#log.warn({ err: error }, 'cannot read the memory of processes; the memory of tasks is not limited');
       this.#watched.clear();
     }
     const took = performance.now() - began;
@@ -62,7 +62,7 @@ function childrenOfAll(): Children {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
-    // The name of the program, in brackets, may hold anything; the parent is the second field after it.
+    // The program's name, in brackets, may contain any character. The parent is the second field after it.
     const stat = readProc(`${name}/stat`);
     const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
     const siblings = children.get(parent);
@@ -82,7 +82,7 @@ function usedByTree(root: number, children: Children): number {
   return bytes;
 }
 
-/** What is its own: pages of files are shared with others, and can be given back. */
+/** The private memory of a process. Pages of files are shared and can be freed. */
 function usedBy(pid: number): number {
   const status = readProc(`${pid}/status`);
   const kB = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
@@ -93,7 +93,7 @@ function readProc(path: string): string {
   try {
     return readFileSync(`/proc/${path}`, 'utf8');
   } catch (error) {
-    // It has ended meanwhile, or is another user's and hidden (hidepid).
+    // The process has ended, or belongs to another user and is hidden (hidepid).
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
     throw error;
   }

@@ -1,14 +1,14 @@
 import { closeSync, constants, openSync, readlinkSync, realpathSync } from 'node:fs';
 
-/** A folder that is held open. Whatever takes its name afterwards is not used in its place. */
+/** A folder that is held open, so that nothing can replace it by taking its name. */
 export interface OpenFolder {
   readonly fd: number;
-  /** Leads to the folder itself, as long as it is open. */
+  /** A path to the folder itself, valid while the folder is open. */
   readonly path: string;
   close(): void;
 }
 
-/** A run's working folder is not where it was checked to be. */
+/** A run's working folder was moved or replaced since it was checked. */
 export class FolderMoved extends Error {
   override readonly name = 'FolderMoved';
 }

@@ -14,30 +14,30 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** How long after the exit the rest of its output is waited for: a child that left the group may hold the pipes. */
+/** How long to wait for the rest of the output after the exit: a child that left the group may hold the pipes open. */
 const OUTPUT_GRACE_MS = 300;
 
 /**
- * The claude process with all that it starts, in a process group of its own, so that it ends as a whole.
- * Its stdout goes through a gate that holds it back while the events wait for the broker.
+ * A claude process and its children, in their own process group, so that all can be ended at once.
+ * Its stdout passes a gate that delays it while events wait for the broker.
  */
 export class ClaudeProcess implements SpawnedProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderrTail = new Tail();
   readonly stdoutTail = new Tail();
-  /** The large values of its messages. */
+  /** The large values of the process's messages. */
   readonly large = new LargeValues();
-  /** Why it could not be started. */
+  /** Why the process could not be started. */
   spawnError: NodeJS.ErrnoException | undefined;
-  /** Resolves when it is gone and its output read; never rejects. Undefined: it never ran. */
+  /** Resolves when the process has ended and its output is read. Never rejects. Resolves to undefined if it never ran. */
   readonly exited: Promise<Exit | undefined>;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   #ending: Promise<void> | undefined;
 
   /**
-   * @param gate told how many bytes came; what to wait for before Claude is read on; undefined: nothing.
-   * @throws {FolderMoved} and what the system says when there is nothing left to start a process with.
+   * @param gate receives the number of bytes read. Reading continues when its promise resolves; undefined: at once.
+   * @throws {FolderMoved}, and the system's error when a resource for a process is missing.
    */
   constructor(
     options: SpawnOptions,
@@ -47,10 +47,10 @@ export class ClaudeProcess implements SpawnedProcess {
   ) {
     const { child, begun } = start(options, keeper, place);
     this.#child = child;
-    // The SDK alone has eight on one that it starts ahead of its task.
+    // The SDK alone adds eight listeners to a warm process.
     this.#child.setMaxListeners(32);
     this.stdin = this.#restoring();
-    // A write to a process that is gone: its exit says so better.
+    // A write to a process that has ended. Its exit tells more.
     for (const stream of [this.stdin, this.#child.stdin]) stream.on('error', () => undefined);
     this.stdout = this.#child.stdout.pipe(this.#gated(gate));
     this.#child.stderr.on('data', (chunk: Buffer) => this.stderrTail.add(chunk));
@@ -85,7 +85,7 @@ export class ClaudeProcess implements SpawnedProcess {
     this.#child.off(event, listener);
   }
 
-  /** Signals the whole group. */
+  /** Sends a signal to the whole group. */
   kill(signal: NodeJS.Signals): boolean {
     const { pid } = this.#child;
     if (pid === undefined) return false;
@@ -93,13 +93,13 @@ export class ClaudeProcess implements SpawnedProcess {
       return process.kill(-pid, signal);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // EPERM: what is left of the group is another user's (it ran sudo), and nothing that a worker should fail for.
+      // EPERM: the rest of the group belongs to another user (Claude ran sudo). The worker must not fail for that.
       if (code === 'ESRCH' || code === 'EPERM') return false;
       throw error;
     }
   }
 
-  /** SIGTERM to the whole group, SIGKILL after `graceMs`; resolves when it is gone. Idempotent. */
+  /** Sends SIGTERM to the whole group, and SIGKILL after `graceMs`. Resolves when the process has ended. Idempotent. */
   terminate(graceMs: number): Promise<void> {
     this.#ending ??= this.#terminate(graceMs);
     return this.#ending;
@@ -115,13 +115,13 @@ export class ClaudeProcess implements SpawnedProcess {
   #watch(ended: (() => void) | undefined): Promise<Exit | undefined> {
     return new Promise((resolve) => {
       this.#child.once('error', (error: NodeJS.ErrnoException) => {
-        // Also sent when a running one can't be signalled: then its exit is still to come.
+        // Also emitted when a running process cannot be signalled. Its exit then follows.
         if (this.#child.pid !== undefined) return;
         this.spawnError = error;
         resolve(undefined);
       });
       this.#child.once('exit', (code, signal) => {
-        // What it started and left behind, while the group's id is still known to be its own.
+        // Leftover children, while the group's id cannot have been reused.
         this.kill('SIGKILL');
         ended?.();
         const late = setTimeout(() => resolve({ code, signal }), OUTPUT_GRACE_MS);
@@ -158,7 +158,7 @@ export class ClaudeProcess implements SpawnedProcess {
     });
   }
 
-  /** Puts large values back into what is written to Claude: an answer repeats values of its messages, such as the input of an allowed tool. */
+  /** Puts large values back into data for Claude: answers repeat values of its messages, such as the input of an allowed tool. */
   #restoring(): Writable {
     const { large } = this;
     const restoring = new Transform({
@@ -178,11 +178,11 @@ interface Started {
   readonly begun: KeptInvocation['begun'];
 }
 
-/** @throws {FolderMoved} and what `spawn` throws, such as E2BIG. */
+/** @throws {FolderMoved}, and the errors of `spawn`, such as E2BIG. */
 function start({ command: asked, args, env }: SpawnOptions, keeper: Keeper, place: RunPlace): Started {
-  // The `node` that runs a script is this one: Claude's PATH may hold none.
+  // Scripts run with this process's own node: Claude's PATH may have none.
   const command = asked === 'node' ? process.execPath : asked;
-  // To resume a session the SDK puts its transcript into a configuration folder of its own, outside the run's place.
+  // To resume a session, the SDK writes its transcript to a separate configuration folder, outside the run's slot.
   const { CLAUDE_CONFIG_DIR: config } = env;
   const visible = config === undefined ? place.visible : [...place.visible, config];
   const sandboxed = keeper.kind === 'sandbox';
@@ -197,7 +197,7 @@ function start({ command: asked, args, env }: SpawnOptions, keeper: Keeper, plac
         env: kept.env,
         detached: true,
         stdio: ['pipe', 'pipe', 'pipe', ...stdio],
-        // In the sandbox bubblewrap goes to the workspace.
+        // In the sandbox, bubblewrap changes to the workspace.
         cwd: sandboxed ? '/' : folder.path,
       }),
     ) as ChildProcessByStdio<Writable, Readable, Readable>;

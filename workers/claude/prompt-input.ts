@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
 import type { PromptContent } from './prompt.js';
 
-/** What is said to Claude in a run: the prompt, and what follows while it works. Open until the turn is over: interrupting needs that. */
+/** The user messages of a run: the prompt, and inputs while Claude works. Stays open until the turn is over: an interruption needs that. */
 export class PromptInput {
   readonly #waiting: PromptContent[];
   readonly #changed = new EventTarget();
@@ -12,7 +12,7 @@ export class PromptInput {
     this.#waiting = [prompt];
   }
 
-  /** @returns false when nothing more is taken. */
+  /** @returns false when the input is closed. */
   say(content: PromptContent): boolean {
     if (this.#ended) return false;
     this.#waiting.push(content);
@@ -20,7 +20,7 @@ export class PromptInput {
     return true;
   }
 
-  /** Says what an earlier attempt was told, before anything that was said since. Call it before `messages`: the prompt is still the first. */
+  /** Inserts the inputs of earlier attempts after the prompt and before newer inputs. Call it before `messages`. */
   sayAgain(contents: readonly PromptContent[]): void {
     this.#waiting.splice(1, 0, ...contents);
   }

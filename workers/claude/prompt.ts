@@ -1,11 +1,11 @@
 import type { SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
 import { IMAGE_TYPES, PDF_TYPE, type Attachment } from '../../contracts/tasks/attachment.js';
 
-/** What the first message of a run says: text, or blocks of the Messages API. */
+/** The content of a user message: text, or blocks of the Messages API. */
 export type PromptContent = SDKUserMessage['message']['content'];
 type Block = Exclude<PromptContent, string>[number];
 
-/** The prompt, after what is attached to it. */
+/** The prompt's content: first the attachments, then the text. */
 export function promptContent(prompt: string, attachments: readonly Attachment[] = []): PromptContent {
   if (attachments.length === 0) return prompt;
   return [...attachments.flatMap(blocksOf), { type: 'text', text: prompt }];

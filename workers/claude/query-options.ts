@@ -7,16 +7,16 @@ import { UNAVAILABLE_TOOLS } from './unavailable-tools.js';
 
 export interface QueryOptionsOf {
   readonly asked: ClaudeOptions & Pick<SpawnCommand, 'budget_usd'>;
-  /** Of a task that names none. */
+  /** For tasks that name no model. */
   readonly defaultModel: string;
   readonly tools: ClaudeTools;
-  /** File with the MCP servers that the task may use; undefined: none. */
+  /** The file with the task's MCP servers. Undefined: it has none. */
   readonly mcpConfig: string | undefined;
-  /** What its agent's hands are reached by; undefined: it has none. */
+  /** The MCP server with the agent tools. Undefined: the task has none. */
   readonly hands?: McpSdkServerConfigWithInstance | undefined;
 }
 
-/** What a task asks of Claude, in the SDK's words, and what no task can change. */
+/** The SDK's options for a task: those that the task sets, and those that no task can change. */
 export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
   return defined({
@@ -32,16 +32,16 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: Q
     allowedTools: allowed === undefined ? undefined : [...allowed],
     disallowedTools: [...UNAVAILABLE_TOOLS, ...disallowed],
     hooks: whyNot === undefined ? undefined : { PreToolUse: [{ hooks: [denying(whyNot)] }] },
-    // Nobody to ask: what needs permission is denied at once, as `claude --print` does.
+    // Without approvals, permission requests are denied at once, as in `claude --print`.
     permissionMode: asked.permission_mode ?? 'default',
     includePartialMessages: asked.include_deltas ?? true,
-    // Claude Code would otherwise replace `@path` by the file and run slash commands before it checks any permission.
+    // Otherwise Claude Code replaces `@path` by the file, and runs slash commands, before it checks any permission.
     verbatimPrompts: true,
-    // Nothing from the working folder or the worker's user decides what Claude may do.
+    // Settings in the working folder or of the worker's user must not change Claude's permissions.
     settingSources: [],
     strictMcpConfig: true,
     mcpServers: hands === undefined ? undefined : { [hands.name]: hands },
-    // By a file: arguments are shown to everybody on the machine, and servers have secrets.
+    // In a file, because servers have secrets and every user of the machine can read arguments.
     extraArgs: mcpConfig === undefined ? undefined : { 'mcp-config': mcpConfig },
   });
 }
@@ -51,7 +51,7 @@ function systemPrompt({ system_prompt: own, append_system_prompt: append }: Clau
   return { type: 'preset', preset: 'claude_code', ...(append === undefined ? {} : { append }) };
 }
 
-/** Asked before each use of a tool, by subagents too; what it says reaches the model and the task's events. */
+/** Checks each use of a tool, including those of subagents. The reason is sent to the model and appears in the task's events. */
 const denying =
   (whyNot: NonNullable<ClaudeTools['whyNot']>): HookCallback =>
   (input) => {

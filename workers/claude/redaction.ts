@@ -1,9 +1,9 @@
 import { REDACTED, redactor, SHORTEST_SECRET } from './environment.js';
 
-/** A value nested deeper than this becomes its JSON text, so that no reader of events meets more levels than it accepts (MAX_DEPTH). */
+/** Values nested deeper than this become JSON text, so that events never exceed the depth that readers accept (MAX_DEPTH). */
 const DEEPEST = 150;
 
-/** Keeps credentials out of what Claude says, does and is told by tools: of that others make events, transcripts and results. */
+/** Removes credentials from Claude's messages and tool results before they become events, transcripts and results. */
 export class Redaction {
   #values: readonly string[] = [];
   #text: (text: string) => string = (text) => text;
@@ -17,19 +17,19 @@ export class Redaction {
     this.#text = redactor(this.#values);
   }
 
-  /** The same value without them; the very same where there are none and it is not nested too deeply. */
+  /** Returns the value without credentials. Returns the same object if nothing changed. */
   in<T>(value: T): T {
     return this.#in(value, 0) as T;
   }
 
-  /** The same of JSON in pieces, as far as its strings are written without needless escapes. */
+  /** Redacts JSON in pieces. Finds credentials in strings that have no unnecessary escapes. */
   inPieces(json: Iterable<Buffer>): Iterable<Buffer> {
     return this.#values
       .filter((value) => value.length >= SHORTEST_SECRET)
       .reduce((sofar, value) => without(sofar, Buffer.from(JSON.stringify(value).slice(1, -1))), json);
   }
 
-  /** How long the end of a text is with which one of them may begin. */
+  /** The length of the text's end that could be the start of a credential. */
   openEnd(text: string): number {
     const open = this.#values.map((value) => {
       for (let length = Math.min(value.length - 1, text.length); length > 0; length--)
@@ -56,20 +56,20 @@ export class Redaction {
 
   #asText(value: object): string {
     try {
-      // Each string before it is escaped, and names of fields afterwards.
+      // Strings are redacted before escaping, field names afterwards.
       const json = JSON.stringify(value, (_name, inner: unknown) =>
         typeof inner === 'string' ? this.#text(inner) : inner,
       );
       return this.#text(json);
     } catch (error) {
-      // At some thousand levels JSON.stringify runs out of stack.
+      // JSON.stringify exceeds the stack at a few thousand levels.
       if (error instanceof RangeError) return '[nested too deeply to be shown]';
       throw error;
     }
   }
 }
 
-/** @param secret it may begin in one piece and end in the next. */
+/** @param secret may span two pieces. */
 function* without(pieces: Iterable<Buffer>, secret: Buffer): Generator<Buffer> {
   let open = Buffer.alloc(0);
   for (const piece of pieces) {

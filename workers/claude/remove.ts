@@ -2,29 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { chmod, lstat, opendir, rename, rmdir, unlink } from 'node:fs/promises';
 import type { Dir, Dirent } from 'node:fs';
 
-/** What could not be removed. */
+/** A file or folder that could not be removed. */
 export interface Left {
   readonly path: string;
-  /** The code of the system's error, such as EPERM at an immutable file. */
+  /** The system's error code, such as EPERM for an immutable file. */
   readonly reason: string;
 }
 
-/** Bytes: names need not be UTF-8. */
+/** Paths are bytes: names need not be UTF-8. */
 type Path = Buffer<ArrayBuffer>;
 
-/** Half of what a path may have: a deeper folder moves up before it is removed. */
+/** Half of the longest path. Deeper folders are moved up before they are removed. */
 const LONGEST_PATH = 2_048;
-/** More are not named: a run may leave millions. */
+/** The most leftovers that are reported: a run may leave millions. */
 const MOST_NAMED = 10;
-/** How often a folder is listed anew. */
+/** How often a folder is listed again. */
 const MOST_REPEATS = 100;
-/** Files that are removed at once. */
+/** How many files are removed concurrently. */
 const AT_ONCE = 32;
 
 /**
- * Removes all that a run may have left at `path`: folders without permissions (Go's module cache has them), names that are no UTF-8, paths that
- * are too long, millions of files. Links are removed and never followed. One item that stays does not keep the others.
- * @returns what is still there, or the first of it; empty when nothing is. Never rejects.
+ * Removes everything at `path`, including folders without permissions (as in Go's module cache), names that are not UTF-8, paths that are too
+ * long, and millions of files. Links are removed and never followed. An item that cannot be removed does not stop the removal of others.
+ * @returns the first items that could not be removed. Never rejects.
  */
 export async function removeAll(path: string): Promise<Left[]> {
   const left: Left[] = [];
@@ -48,7 +48,7 @@ export async function removeAll(path: string): Promise<Left[]> {
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') fail(next.path, error);
-      // Its content has been named, unless the file system missed some of it in a list that changed as it was read.
+      // Its contents are already reported, unless the list changed while it was read and missed some.
       else if (left.length === 0 && again-- > 0) pending.push({ path: next.path, emptied: false });
       else if (left.length === 0) fail(next.path, error);
     }
@@ -56,16 +56,16 @@ export async function removeAll(path: string): Promise<Left[]> {
   return left;
 }
 
-/** Makes a folder readable and writable, and its path short enough. @returns where it is now. */
+/** Makes a folder readable and writable, and its path short enough. @returns its current path. */
 async function opened(folder: Path, top: Path): Promise<Path> {
-  await chmod(folder, 0o700).catch(() => undefined); // Another user's may be writable nevertheless.
+  await chmod(folder, 0o700).catch(() => undefined); // Another user's folder may still be writable.
   if (folder.length <= LONGEST_PATH) return folder;
   const moved = within(top, Buffer.from(randomUUID()));
   await rename(folder, moved);
   return moved;
 }
 
-/** Removes all files of a folder. @returns its folders. */
+/** Removes all files in a folder. @returns the folders in it. */
 async function emptied(folder: Path, fail: (path: Path, error: unknown) => void): Promise<Path[]> {
   const folders: Path[] = [];
   let removing: Promise<void>[] = [];
@@ -84,7 +84,7 @@ async function emptied(folder: Path, fail: (path: Path, error: unknown) => void)
   return folders;
 }
 
-/** The types of Node know names as text only. */
+/** Node's types only allow names that are text. */
 const entries = (folder: Dir): AsyncIterable<Pick<Dirent, 'isDirectory'> & { readonly name: Path }> =>
   folder as AsyncIterable<unknown> as ReturnType<typeof entries>;
 

@@ -2,7 +2,7 @@ import { closeSync, openSync, readdirSync, readFileSync, renameSync, writeSync }
 import { join } from 'node:path';
 import type { LargeValues } from './large-values.js';
 
-/** Puts large values back into the transcripts that the SDK has written for Claude to resume from. Call it before Claude is started. */
+/** Puts large values back into the transcripts that the SDK wrote for a resumed session. Call it before Claude starts. */
 export function restoreTranscripts(folder: string, large: Pick<LargeValues, 'any' | 'added' | 'restore'>): void {
   if (!large.any) return;
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {

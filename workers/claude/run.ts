@@ -28,58 +28,58 @@ import type { WarmClaude } from './warm.js';
 export interface ClaudeRun {
   readonly input: PromptInput;
   readonly sessionId: string;
-  /** Whether the transcript has the session already; without, it is begun under that id. */
+  /** The transcript has entries from which Claude continues. Otherwise a session with this id begins. */
   readonly resume: boolean;
   readonly transcript: SessionStore & { readonly failure: string | undefined };
-  /** What the task asks of Claude. */
+  /** The task's options. */
   readonly options: Options;
-  /** Asked for what needs permission; undefined: it is denied at once. */
+  /** Answers permission requests. Undefined: they are denied at once. */
   readonly ask: CanUseTool | undefined;
   readonly cwd: string;
   /** Claude may not write in `cwd`. */
   readonly readOnly: boolean;
-  /** Paths beside `cwd` that Claude may write: its slot. */
+  /** Paths beside `cwd` that Claude may write: those of its slot. */
   readonly visible: readonly string[];
   readonly login: Login | undefined;
   readonly env: Readonly<Record<string, string>>;
-  /** Default: the one that the SDK brings. */
+  /** Default: the SDK's own executable. */
   readonly executable: string | undefined;
   readonly keeper: Keeper;
-  /** One that was started before, for a session that it begins. */
+  /** A warm process for a new session. */
   readonly warm?: WarmClaude | undefined;
-  /** Called when that one can't be had after all: another one is started. */
+  /** Called when the warm process cannot be used. Another process is then started. */
   readonly onWarmRefused?: (error: unknown) => void;
-  /** Each message as it comes in: deltas and results too. */
+  /** Receives each message as it arrives, including deltas and results. */
   readonly onSaid: (message: ClaudeMessage) => void;
-  /** Each complete message but the last result, in order. */
+  /** Receives each complete message except the last result, in order. */
   readonly onMessage: (message: ClaudeMessage) => void;
   readonly onText: (text: string) => void;
-  /** Called at the beginning of each turn. */
+  /** Called at the start of each turn. */
   readonly onTurn: (init: ClaudeMessage, askServers: () => Promise<McpServerStatus[]>) => void;
-  /** What to wait for before more is read from Claude. */
+  /** Reading from Claude continues when the promise resolves. Undefined: at once. */
   readonly gate: () => Promise<void> | undefined;
   readonly redact: (text: string) => string;
   readonly redaction: Pick<Redaction, 'in'>;
-  /** What is taken out of Claude's messages as it is large; what is out of the transcript that it resumes from is put back. */
+  /** Receives the large values of Claude's messages, and restores those of the transcript that Claude resumes from. */
   readonly large: LargeValues;
-  /** Longest silence of its stream; `onIdle` is called then. */
+  /** The longest silence of Claude's stream. Then `onIdle` is called. */
   readonly idleMs: number;
   readonly onIdle: () => void;
-  /** What it may write to its stream, in bytes; `onTooMuch` is called once, past it. */
+  /** The most bytes that Claude may write to its stream. Beyond them, `onTooMuch` is called once. */
   readonly outputBytes: number;
   readonly onTooMuch: () => void;
-  /** Called with the first process that it starts. @returns what to call when that has ended. */
+  /** Called with the run's first process. @returns called when that process has ended. */
   readonly onStarted: (pid: number) => () => void;
-  /** Asks Claude to end its turn itself. */
+  /** Aborts to make Claude end its turn by itself. */
   readonly interrupt: AbortSignal;
-  /** Ends the run: SIGTERM, a grace, SIGKILL, to the whole process group. */
+  /** Aborts to end the run: SIGTERM to the whole process group, then SIGKILL. */
   readonly signal: AbortSignal;
 }
 
-/** From a request to end until SIGKILL. */
+/** The time from SIGTERM to SIGKILL. */
 const KILL_GRACE_MS = 2_000;
 
-/** Runs Claude once, to the end of its process. Never rejects for what Claude does: that is in the ending. @throws {FolderMoved} */
+/** Runs Claude until its process ends. Claude's failures are in the returned ending. @throws {FolderMoved} */
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
   const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
   if (missing === undefined) return new Run(run).toEnd();
@@ -96,7 +96,7 @@ class Run {
   #phaseTimer: NodeJS.Timeout | undefined;
   #child: ClaudeProcess | undefined;
   #written = 0;
-  /** Whether the run was ended while Claude was at work. */
+  /** Whether the run was ended while Claude was working. */
   #cutShort: boolean | undefined;
   #lingered = false;
   /** Why no process could be started. */
@@ -121,7 +121,7 @@ class Run {
       });
       for await (const said of messages) this.#read(said, messages);
     } catch (error) {
-      // After a result this only repeats the result: the SDK throws for its exit code.
+      // After a result this adds nothing: the SDK throws for the exit code.
       failure = error instanceof Error ? error : new Error(String(error), { cause: error });
     } finally {
       input.end();
@@ -134,7 +134,7 @@ class Run {
     return this.#ending(failure);
   }
 
-  /** The messages of the process that was started before; undefined: there is none that can be used. */
+  /** The messages of the warm process. Undefined: there is none, or it cannot be used. */
   async #claimed(): Promise<Query | undefined> {
     const { warm, input, cwd, options, sessionId, transcript, onWarmRefused, signal } = this.#run;
     if (warm === undefined) return undefined;
@@ -146,7 +146,7 @@ class Run {
       return undefined;
     });
     if (messages !== undefined) this.#began(warm.process);
-    // The run may have been asked to end meanwhile.
+    // The run may have been stopped meanwhile.
     signal.throwIfAborted();
     return messages;
   }
@@ -182,7 +182,7 @@ class Run {
     return child;
   }
 
-  /** What to wait for before more is read from Claude. */
+  /** Counts Claude's output, and delays reading while events wait. */
   #gate(bytes: number): Promise<void> | undefined {
     const { outputBytes, onTooMuch, gate } = this.#run;
     const before = this.#written;
@@ -193,7 +193,7 @@ class Run {
 
   #read(said: SDKMessage, messages: Query): void {
     const { warm, sessionId, redaction, interrupt, onSaid, onTurn } = this.#run;
-    // A process that was started before began under a session id of its own.
+    // A warm process started with another session id.
     const mine: ClaudeMessage =
       warm !== undefined && this.#child === warm.process ? { ...said, session_id: sessionId } : said;
     const message = mine.type === 'stream_event' ? mine : redaction.in(mine);
@@ -202,7 +202,7 @@ class Run {
     this.#on('said');
     onSaid(message);
     const next = this.#reader.read(message);
-    // After an interruption nothing that runs in the background is wanted either.
+    // An interruption ends background work too.
     if (next === 'refused' || (next === 'go_on' && message.type === 'result' && interrupt.aborted)) this.#on('stop');
     if (message.type === 'system' && message['subtype'] === 'init') {
       this.#on('turn_begun');
@@ -211,9 +211,9 @@ class Run {
     if (next === 'over' || next === 'settled') this.#on(next);
   }
 
-  /** Ends the turn. A run that cannot be told, or only waits for work in the background, is ended as a whole. */
+  /** Ends the turn. Ends the whole run if Claude cannot be reached or only waits for background work. */
   #interrupt(messages: Query): void {
-    // Claude ends its work in the background with the turn, and may call the turn a success.
+    // Claude ends background work with the turn, and may report the turn as a success.
     if (this.#reader.working) this.#cutShort = true;
     if (this.#reader.between) this.#on('stop');
     else void messages.interrupt().catch(() => this.#on('stop'));
@@ -233,7 +233,7 @@ class Run {
   #end(lingered: boolean): void {
     const { signal, warm } = this.#run;
     this.#lingered = lingered;
-    // At its end Claude stops its work in the background.
+    // When Claude ends, it stops its background work.
     this.#cutShort ??= this.#reader.unfinished;
     this.#abort.abort(signal.reason);
     warm?.abort.abort(signal.reason);
@@ -263,7 +263,7 @@ class Run {
   }
 }
 
-/** Thrown by the SDK when its platform package is missing. */
+/** The SDK throws this when its platform package is missing. */
 const notFound = (failure: string | undefined, executable: string | undefined): Pick<ClaudeEnding, 'spawnError'> =>
   failure !== undefined && /native binary not found/i.test(failure)
     ? { spawnError: { code: 'ENOENT', message: failure, path: executable ?? 'claude' } }
@@ -281,7 +281,7 @@ const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
   ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
 });
 
-/** While somebody is asked, it is not Claude that is silent. */
+/** The time in which a person answers does not count as Claude's silence. */
 const askingWith =
   (ask: CanUseTool, idle: IdleWatch): CanUseTool =>
   (...question) => {

@@ -11,7 +11,7 @@ const FIELDS = {
   cache_write_tokens: 'cache_creation_input_tokens',
 } as const;
 
-/** A message of the model that an agent is writing. */
+/** A model message that an agent is writing. */
 interface Current {
   readonly id: string;
   readonly session: string;
@@ -20,11 +20,11 @@ interface Current {
 }
 
 /**
- * The tokens that Claude's stream has reported message by message and that no sum of Claude's own includes yet. For a turn that is ended
- * before its result, nothing else is known.
+ * The tokens of messages in Claude's stream that no sum of Claude's includes yet. This is the only usage known of a turn that ends
+ * without a result.
  */
 export class SaidUsage {
-  /** By agent; '': the main one. An agent writes one message at a time. */
+  /** By agent. The main agent is ''. An agent writes one message at a time. */
   readonly #current = new Map<string, Current>();
   /** By session and model. */
   readonly #open = new Map<string, Map<string, Tokens>>();
@@ -40,12 +40,12 @@ export class SaidUsage {
     if (event['type'] === 'message_delta' && current !== undefined) this.#count(agent, current, event['usage']);
   }
 
-  /** Claude's own sums of a session include all that was said of it so far. */
+  /** Call it when Claude reports a session's sums, which include all messages so far. */
   cover(session: string): void {
     this.#open.delete(session);
   }
 
-  /** Undefined: Claude's own sums include everything. */
+  /** Undefined: Claude's sums include everything. */
   missing(prices: ModelPrices): (Tokens & { cost_usd: number }) | undefined {
     const open = [...this.#open.values()].flatMap((models) => [...models]);
     if (open.length === 0) return undefined;

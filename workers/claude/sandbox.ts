@@ -4,29 +4,29 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isBelow } from '../../src/workspaces/below.js';
 
-/** Where a run takes place, by real paths. */
+/** The folders of a run, by real paths. */
 export interface Place {
   /** KSI_DIR. The run sees nothing below it but its workspace, `visible` and the login. */
   readonly ksiDir: string;
   /** The run's workspace. bubblewrap gets it as the open descriptor WORKSPACE_FD. */
   readonly cwd: string;
-  /** It may only read its workspace. */
+  /** The run may only read its workspace. */
   readonly readOnly?: boolean;
-  /** Further paths that it may write, below KSI_DIR too. Missing ones are left out. */
+  /** Further paths that the run may write, also below KSI_DIR. Missing paths are skipped. */
   readonly visible: readonly string[];
-  /** Files with secrets outside KSI_DIR: an empty file stands in their place. */
+  /** Files with secrets outside KSI_DIR. An empty file replaces each. */
   readonly hidden?: readonly string[];
   readonly login?: Login | undefined;
   /** The workspace's folder outside the sandbox, if it is another one than `cwd`. `cwd` is then renamed once the run has begun. */
   readonly source?: string | undefined;
-  /** Descriptors that bubblewrap is to close. */
+  /** Descriptors that bubblewrap closes. */
   readonly empty?: readonly number[];
 }
 
 /** The Claude configuration folder that the operator logged in to. */
 export interface Login {
   readonly folder: string;
-  /** Its one file that a run may read. */
+  /** The one file of the folder that a run may read. */
   readonly file: string;
   /** The run may have to renew the login. */
   readonly writable: boolean;
@@ -94,7 +94,7 @@ export function sandboxArguments(
     ...(below ? [...repositoriesAbove(ksiDir), ...workspace] : []),
     ...(login === undefined ? [] : [login.writable ? '--bind-try' : '--ro-bind-try', login.file, login.file]),
     ...visible.flatMap((path) => ['--bind-try', path, path]),
-    // What a run wrote there would be gone with it.
+    // Files that a run wrote there would be lost at its end.
     ...(existsSync(ksiDir) && source === undefined ? ['--remount-ro', ksiDir] : []),
     '--chdir',
     cwd,

@@ -3,20 +3,20 @@ import type { McpServerState } from '../../contracts/tasks/mcp-servers.js';
 import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
 
-/** How long the reasons of servers that failed are waited for. */
+/** How long to wait for the errors of failed servers. */
 const REASONS_MS = 1_000;
 
 const STATES: Readonly<Record<string, McpServerState['status']>> = {
   connected: 'connected',
   'needs-auth': 'needs_auth',
   disabled: 'disabled',
-  // The turn begins when each has connected or its time is up.
+  // A turn begins when each server has connected or timed out.
   pending: 'no_answer',
 };
 
 /**
- * What has become of a task's MCP servers, as the first message of a turn tells; why a server failed Claude tells only if asked. Never rejects.
- * @param names of the task's servers: there may be KSI's own beside them.
+ * The states of a task's MCP servers, from a turn's first message. The errors of failed servers need a request to Claude. Never rejects.
+ * @param names the task's servers. Claude also reports the server with the agent tools.
  */
 export async function serverStates(
   { mcp_servers: told }: ClaudeMessage,
@@ -44,7 +44,7 @@ async function reasonsOf(ask: () => Promise<McpServerStatus[]>): Promise<Readonl
     const all = await Promise.race([ask(), nothing]);
     return new Map(all.flatMap(({ name, error }) => (error === undefined ? [] : [[name, error]])));
   } catch {
-    // Claude has ended meanwhile.
+    // Claude has ended.
     return new Map();
   } finally {
     clearTimeout(late);

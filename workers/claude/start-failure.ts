@@ -5,7 +5,7 @@ import type { ClaudeProcess, Exit } from './process.js';
 /** The programs that contain a run, and start it (containment.ts). */
 const CONTAINER = /^(?:env|bwrap|setpriv|unshare|sh)(?:: \d+)?: /;
 
-/** How these programs say what the system refused them. */
+/** The system errors in these programs' messages. */
 const SHORTAGES: readonly (readonly [RegExp, string])[] = [
   [/resource temporarily unavailable|cannot fork/i, 'EAGAIN'],
   [/cannot allocate memory/i, 'ENOMEM'],
@@ -14,10 +14,10 @@ const SHORTAGES: readonly (readonly [RegExp, string])[] = [
   [/no space left on device/i, 'ENOSPC'],
 ];
 
-/** By a shell's and `env`'s convention the program could not be run, is not there, or makes no sense as a script, which a shell takes it for. */
+/** Exit codes of shells and `env`: the program could not be run, does not exist, or is not a valid script. */
 const NOT_RUN: readonly (number | null | undefined)[] = [126, 127, 2];
 
-/** Why a run has not begun, from what the system said at once, or from what the programs around it wrote. Empty: it has. */
+/** Why a run could not start, by the system's error or the messages of the containing programs. Empty: it started. */
 export function startOf(
   { spawnError, stdoutTail, stderrTail }: Pick<ClaudeProcess, 'spawnError' | 'stdoutTail' | 'stderrTail'>,
   exit: Exit | undefined,

@@ -3,15 +3,15 @@ import { Background } from './background.js';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 
 /**
- * What the one who reads the stream is to do next. `over`: nothing more is to come. `settled`: what ran in the background has ended; Claude
- * will have another turn for that, if it has anything to say to it.
+ * What the stream's reader does next. `over`: no more messages follow. `settled`: the background work has ended, and another turn follows if
+ * Claude has something to say about it.
  */
 export type Next = 'go_on' | 'over' | 'settled' | 'refused';
 
-/** Claude itself repeats a refused authentication for three minutes: so many tries are enough. */
+/** Claude retries a refused authentication for three minutes. This many tries are enough. */
 const REFUSALS = 2;
 
-/** Tells the messages of Claude's stream apart: deltas, complete messages, the result, and what they say about the run. */
+/** Sorts the messages of Claude's stream into deltas, complete messages and the result, and collects facts about the run. */
 export class StreamReader {
   readonly #onMessage: (message: ClaudeMessage) => void;
   readonly #onText: (text: string) => void;
@@ -36,7 +36,7 @@ export class StreamReader {
       return 'go_on';
     }
     if (message.type === 'result') {
-      // Only the last one is the outcome; of an earlier turn it is a message like others.
+      // Only the last result is the outcome. The result of an earlier turn is an ordinary message.
       if (this.#result !== undefined) this.#onMessage(this.#result);
       this.#result = message;
       this.#inTurn = false;
@@ -47,17 +47,17 @@ export class StreamReader {
     return this.#note(message);
   }
 
-  /** It has ended a turn and not begun another one. */
+  /** Claude is between two turns. */
   get between(): boolean {
     return this.#result !== undefined && !this.#inTurn;
   }
 
-  /** It has subagents at work in the background. */
+  /** Claude has subagents at work in the background. */
   get working(): boolean {
     return this.#background.working;
   }
 
-  /** It is in a turn, or has subagents at work. */
+  /** Claude is in a turn, or has subagents at work. */
   get unfinished(): boolean {
     return this.#inTurn || this.working;
   }
@@ -89,22 +89,22 @@ export class StreamReader {
 }
 
 const LATEST_MS = 8.64e15;
-/** As seconds the year 5138, as milliseconds 1973. */
+/** In seconds this is the year 5138, in milliseconds 1973. */
 const EARLIEST_AS_MS = 1e11;
 
 /** Undefined while requests are allowed. */
 function resetOf(message: ClaudeMessage): number | undefined {
   const info = message['rate_limit_info'];
-  // Rejected by the plan, and paid for beyond it: work goes on.
+  // With paid overage, requests beyond the plan's limit succeed.
   if (!isRecord(info) || info['status'] !== 'rejected' || info['isUsingOverage'] === true) return undefined;
-  // In seconds, as the Messages API gives it. A number this large can only be milliseconds.
+  // The Messages API reports seconds. A number this large can only be milliseconds.
   if (typeof info['resetsAt'] !== 'number') return undefined;
   const ms = info['resetsAt'] * (info['resetsAt'] < EARLIEST_AS_MS ? 1_000 : 1);
-  // Beyond it there are no dates.
+  // Larger values are not valid dates.
   return Math.abs(ms) <= LATEST_MS ? ms : undefined;
 }
 
-/** The text that a delta of the main conversation adds; '' for all else. */
+/** The text of a delta of the main conversation. '' for all other messages. */
 function textOfDelta(message: ClaudeMessage): string {
   if (typeof message['parent_tool_use_id'] === 'string') return '';
   const { event } = message;

@@ -1,22 +1,22 @@
 const KEPT_BYTES = 16_384;
-/** The longest secret of which no part is shown although its beginning is no longer kept. */
+/** Secrets up to this length are never shown in part, even if their beginning is no longer in the buffer. */
 const MARGIN_BYTES = 16_384;
 
-/** The end of a stream, bounded: what a process said last tells most about how it ended. */
+/** The last bytes of a stream: the end of a process's output says most about its end. */
 export class Tail {
   #chunks: Buffer[] = [];
   #bytes = 0;
-  /** Earlier bytes are gone. */
+  /** Earlier bytes were dropped. */
   #isCut = false;
 
   add(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    // Compacted only now and then: each byte is copied a few times at the most.
+    // Compacted rarely, so that each byte is copied only a few times.
     if (this.#bytes > 2 * (KEPT_BYTES + MARGIN_BYTES)) this.#compact();
   }
 
-  /** @param redact removes secrets. A secret whose beginning is gone cannot be found, so the margin that holds its rest is left out. */
+  /** @param redact removes secrets. It cannot find a secret whose beginning was dropped, so the margin with the rest is left out. */
   text(redact = (text: string): string => text): string {
     this.#compact();
     const redacted = Buffer.from(redact(Buffer.concat(this.#chunks).toString()));
@@ -31,7 +31,7 @@ export class Tail {
     const all = Buffer.concat(this.#chunks);
     const kept = all.subarray(-(KEPT_BYTES + MARGIN_BYTES));
     this.#isCut ||= kept.length < all.length;
-    // A copy, since a slice would keep the whole alive.
+    // A copy: a slice would keep the whole buffer in memory.
     this.#chunks = kept.length === 0 ? [] : [Buffer.from(kept)];
     this.#bytes = kept.length;
   }

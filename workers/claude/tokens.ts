@@ -11,7 +11,7 @@ export const eachKind = (of: (kind: keyof Tokens) => number): Tokens => ({
   cache_write_tokens: of('cache_write_tokens'),
 });
 
-/** As `modelUsage` names them, in results and in transcripts. */
+/** Field names in `modelUsage` of results and transcripts. */
 export const MODEL_USAGE = {
   input_tokens: 'inputTokens',
   output_tokens: 'outputTokens',
@@ -19,6 +19,6 @@ export const MODEL_USAGE = {
   cache_write_tokens: 'cacheCreationInputTokens',
 } as const;
 
-/** Claude's stream may hold any JSON: 1e999 is Infinity, which no event can carry. */
+/** Claude's stream may contain any JSON. 1e999 is Infinity, which events cannot contain. */
 export const amount = (value: unknown): number | undefined =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;

@@ -2,21 +2,21 @@ import type { HandToolName } from '../../contracts/agents/tools.js';
 
 export type WhyNot = (tool: string, input: Record<string, unknown>) => string | undefined;
 
-/** What Claude is told of the tools that it may use. */
+/** The tools that Claude may use. */
 export interface ClaudeTools {
-  /** Those that there are; undefined: all. */
+  /** The tools that exist for Claude. Undefined: all. */
   readonly existing: readonly string[] | undefined;
   readonly allowed: readonly string[] | undefined;
   readonly disallowed: readonly string[];
-  /** Those by which its agent does something by itself. */
+  /** The agent tools. */
   readonly hands: readonly HandToolName[];
-  /** Why a tool may not be used so, before each use; undefined: it may, if Claude's own rules say so too. */
+  /** Why a tool use is denied. Checked before each use. Undefined: it is allowed, if Claude's own rules allow it too. */
   readonly whyNot: WhyNot | undefined;
-  /** The same of an input that a person has edited. */
+  /** The same check for an input that a person has edited. */
   readonly editFault: WhyNot;
 }
 
-/** Of a task that asks for no tools where no policy has a word to say. */
+/** For a task that requests no tools, under no policy. */
 export const NO_LIMITS: ClaudeTools = {
   existing: undefined,
   allowed: undefined,

@@ -27,11 +27,11 @@ import type { Redaction } from './redaction.js';
 import { decodeSubkey, encodeSubkey, readTranscript } from '../../src/sessions/transcript/read.js';
 import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
 
-/** The last sequence of a session's transcript; 0: there is none. @throws {BrokerError} */
+/** The last sequence of a session's transcript. 0: there is none. @throws {BrokerError} */
 export const lastTranscriptSeq = async (broker: Broker, sessionId: string): Promise<number> =>
   (await lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)))?.seq ?? 0;
 
-/** The same, and that of its subagents' parts, which may go on after its own. @throws {BrokerError} */
+/** The last sequences of a transcript, without (`last`) and with its subagents' parts (`from`). @throws {BrokerError} */
 export async function transcriptEnd(broker: Broker, sessionId: string): Promise<{ last: number; from: number }> {
   const [last, sub] = await Promise.all([
     lastTranscriptSeq(broker, sessionId),
@@ -41,10 +41,10 @@ export async function transcriptEnd(broker: Broker, sessionId: string): Promise<
 }
 
 /**
- * Makes what the lost attempts of a task wrote after `to` void, and refuses whatever they might still append.
- * @param holds whether the caller's attempt is still the one that runs; asked between reading and writing, so that one which
- * was taken over meanwhile voids nothing of what came after it.
- * @returns the transcript's new last sequence; undefined when the attempt doesn't hold any more.
+ * Rewinds a transcript to `to`: voids the entries that lost attempts wrote after it, and fences their later appends.
+ * @param holds whether the caller's attempt is still current. Called between the read and the write, so that an attempt that was taken over
+ * voids none of its successor's entries.
+ * @returns the transcript's new last sequence. Undefined: the attempt is no longer current.
  * @throws {BrokerError} and when `signal` aborts.
  */
 export async function rewindTranscript(
@@ -57,10 +57,10 @@ export async function rewindTranscript(
   const filter = SUBJECT.transcript(sessionId);
   const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
   for (;;) {
-    // In this order: whoever takes over afterwards writes here too, and makes the expectation fail.
+    // This order matters: a successor's write makes the expectation fail.
     const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
     if (!(await whileUnavailable(broker, signal, holds))) return undefined;
-    // On a conflict the lost attempt, still alive, was quicker once more.
+    // On a conflict, the lost attempt is still running and appended another entry.
     const headers = { [HEADER.owner]: owner };
     const marker = { subject: filter, payload, msgId: uuidv7(), headers, expect: { filter, seq } };
     const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
@@ -72,19 +72,19 @@ export interface TranscriptOptions {
   broker: Broker;
   blobs: Blobs;
   sessionId: string;
-  /** Of the task. */
+  /** The task's owner. */
   owner: string;
-  /** The sequence that the attempt resumes from: what came later does not count. */
+  /** The sequence from which the attempt resumes. Later entries do not count. */
   from: number;
   /** The transcript's last sequence when the attempt began: `from`, or that of its rewind. */
   last: number;
-  /** What is not to be kept. */
+  /** Removes credentials before entries are stored. */
   redaction: Redaction;
-  /** Of which its large entries lack values, those that are read too. */
+  /** The large values that were taken out of entries, both read and appended. */
   large: LargeValues;
-  /** Ends the attempts to reach the broker. */
+  /** Ends retries while the broker is unavailable. */
   signal: AbortSignal;
-  /** Told what Claude appends, before it is stored. */
+  /** Receives the entries that Claude appends, before they are stored. */
   onAppend?: (entries: readonly SessionStoreEntry[]) => void;
 }
 
@@ -92,18 +92,18 @@ export interface TranscriptOptions {
  * A session's transcript, for one attempt, as the SDK's SessionStore. KSI's session id is the only key: the SDK's
  * `projectKey` comes from a folder, which differs from host to host.
  *
- * Every append, those of subagents included, expects the main transcript's last sequence to be its own last one
- * (docs/design/broker-protocol.md#transcripts): an attempt that was taken over is refused.
+ * Every append, including those of subagents, expects the main transcript's last sequence to be this attempt's own
+ * (docs/design/broker-protocol.md#transcripts). The appends of an attempt that was taken over are refused.
  */
 export class Transcript implements SessionStore {
-  /** Why it could not be read or stored, once that happened. */
+  /** Why the transcript could not be read or stored. Undefined: no failure so far. */
   failure: string | undefined;
   readonly #options: TranscriptOptions;
   readonly #filter: string;
   #from: number;
   #last: number;
   #appends: Promise<void> = Promise.resolve();
-  /** Read once for the questions before the run; not kept during it. */
+  /** Read once for the checks before the run. Not kept during the run. */
   #mainRead: Promise<TranscriptMessage[]> | undefined;
 
   constructor(options: TranscriptOptions) {
@@ -113,12 +113,12 @@ export class Transcript implements SessionStore {
     this.#last = options.last;
   }
 
-  /** What was appended so far is what the attempt resumes from. */
+  /** Makes the entries so far the ones from which the attempt resumes. */
   settle(): void {
     this.#from = this.#last;
   }
 
-  /** Whether there is something to resume. @throws {BrokerError} */
+  /** Whether there are entries to resume from. @throws {BrokerError} */
   async exists(): Promise<boolean> {
     try {
       return (await this.#entries(this.#filter)).length > 0;
@@ -127,13 +127,13 @@ export class Transcript implements SessionStore {
     }
   }
 
-  /** The working folder that the session is bound to; undefined: none, or its own. @throws {BrokerError} */
+  /** The workspace to which the session is bound. Undefined: none, or the session has its own folder. @throws {BrokerError} */
   workspace(): Promise<string | undefined> {
     const { broker, sessionId, signal } = this.#options;
     return whileUnavailable(broker, signal, () => boundWorkspace(broker, sessionId));
   }
 
-  /** Binds the session to a working folder, before it begins there. */
+  /** Binds the session to a workspace. Call it before the session begins there. */
   async bind(workspace: string): Promise<void> {
     const binding = { v: FORMAT_VERSION, workspace } satisfies WorkspaceBinding;
     await this.#store(SUBJECT.sessionWorkspace(this.#options.sessionId), uuidv7(), JSON.stringify(binding));
@@ -148,13 +148,13 @@ export class Transcript implements SessionStore {
     }
   }
 
-  /** Appends in the order of the calls, also when those overlap. */
+  /** Appends in the order of the calls, even if calls overlap. */
   append(key: SessionKey, given: SessionStoreEntry[]): Promise<void> {
-    // Claude's mirror may hold any JSON. An entry that is no object says nothing and would break every reader.
+    // Claude's mirror may contain any JSON. An entry that is not an object has no meaning and would break readers.
     const entries = given.filter(isRecord);
     this.#options.onAppend?.(entries);
     const done = this.#appends.then(() => this.#append(this.#subject(key.subpath), entries));
-    // The caller hears of a failure; the next append is not its consequence.
+    // The caller receives the failure. Later appends are tried independently.
     this.#appends = done.catch(() => undefined);
     return done;
   }
@@ -172,26 +172,26 @@ export class Transcript implements SessionStore {
     }
   }
 
-  /** Without rewinds what was stored is what there is. */
+  /** Without rewinds all stored entries count. */
   async #holds(subject: string): Promise<boolean> {
     const rewound = (await this.#main()).some(({ body }) => body.rewind_to !== undefined);
     return !rewound || (await this.#entries(subject)).length > 0;
   }
 
-  /** With `subpath` a subagent's alone. What is deleted is void from now on; its bytes go with the session (DELETE /sessions/:id). */
+  /** Voids the entries, or with `subpath` only a subagent's. Their bytes are deleted with the session (DELETE /sessions/:id). */
   async delete(key: SessionKey): Promise<void> {
     await this.#appends;
     const body = { v: FORMAT_VERSION, rewind_to: 0 } satisfies TranscriptBody;
     await this.#store(this.#subject(key.subpath), uuidv7(), JSON.stringify(body));
   }
 
-  /** This session, if it holds anything; a store knows no other. */
+  /** Lists this session, if it has entries. The store has no other session. */
   async listSessions(): Promise<{ sessionId: string; mtime: number }[]> {
     const { sessionId } = this.#options;
     return (await this.exists()) ? [{ sessionId, mtime: await this.#mtime() }] : [];
   }
 
-  /** Folded by the SDK from what it appended: the transcript holds all that a summary kept beside it would. */
+  /** Folded by the SDK from the transcript's entries, so no summary is stored separately. */
   async listSessionSummaries(projectKey: string): Promise<SessionSummaryEntry[]> {
     const { sessionId } = this.#options;
     const entries = await this.load({ projectKey, sessionId });

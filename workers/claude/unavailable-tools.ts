@@ -1,16 +1,16 @@
 /**
- * Tools of the executable that KSI never offers, because their promise cannot come true: Claude would tell its user of work that never happens,
- * or of something shown that nobody sees. Some exist only with a claude.ai login. test/integration/claude-tools.test.ts fails when the executable
+ * Tools of the executable that KSI never offers, because they cannot work in a task: Claude would report work that never happens, or output
+ * that nobody sees. Some exist only with a claude.ai login. test/integration/claude-tools.test.ts fails when the executable
  * offers a tool that nobody has checked.
  */
 export const UNAVAILABLE_TOOLS: readonly string[] = [
-  // They promise work at a later time, but the process ends with the task.
+  // These schedule later work, but the process ends with the task.
   'CronCreate',
   'CronDelete',
   'CronList',
   'ScheduleWakeup',
   'RemoteTrigger',
-  // They show something in a user interface or on a device, or queue it there. A task has neither.
+  // These show or queue something in a user interface or on a device. A task has neither.
   'PushNotification',
   'ReadNotifications',
   'ReportFindings',

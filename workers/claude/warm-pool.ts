@@ -4,19 +4,19 @@ import type { SlotFolders } from './folders.js';
 import { WarmClaude, type WarmOptions } from './warm.js';
 
 export interface WarmPoolOptions extends Omit<WarmOptions, 'folders'> {
-  /** How many wait. */
+  /** How many processes wait. */
   readonly count: number;
-  /** Makes a place for one, that nothing else has had. */
+  /** Creates new, unused folders for a process. */
   readonly place: () => Promise<{ readonly folders: SlotFolders; readonly clear: () => Promise<void> }>;
   readonly log: Logger;
 }
 
-/** Until one takes the place of another: the one that was taken has its task to begin. */
+/** The delay until a taken process is replaced. The taken process starts its task in that time. */
 const REPLACE_MS = 500;
-/** After one that could not be started. */
+/** The delay after a process could not be started. */
 const RETRY_MS = 30_000;
 
-/** Keeps processes of Claude started for tasks that are still to come. */
+/** Keeps warm Claude processes ready for future tasks. */
 export class WarmPool {
   readonly #options: WarmPoolOptions;
   readonly #waiting: WarmClaude[] = [];
@@ -28,7 +28,7 @@ export class WarmPool {
     this.#options = options;
   }
 
-  /** How many wait now. */
+  /** How many processes are waiting now. */
   get waiting(): number {
     return this.#waiting.filter((warm) => !warm.dead).length;
   }
@@ -38,7 +38,7 @@ export class WarmPool {
   }
 
   /**
-   * One that can do what a task asks for, which is the caller's from now on; undefined: there is none.
+   * Takes a process that fits a task. The caller owns it from then on. Undefined: no process fits.
    * @param renews the task may have to renew the operator's login.
    */
   take(options: Options, renews = false): WarmClaude | undefined {
@@ -51,7 +51,7 @@ export class WarmPool {
     return taken;
   }
 
-  /** Resolves when none is left. */
+  /** Ends all processes. Resolves when none is left. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -81,7 +81,7 @@ export class WarmPool {
       }
     } catch (error) {
       failed = true;
-      log.warn({ err: error }, 'no process of Claude could be started for tasks to come; they start their own');
+      log.warn({ err: error }, 'could not start a warm process; tasks start their own');
     }
     this.#timer = undefined;
     if (failed) this.#fillLater(RETRY_MS);
@@ -90,11 +90,11 @@ export class WarmPool {
   /** Never rejects. */
   async #gone(warm: WarmClaude, clear: () => Promise<void>): Promise<void> {
     const { log } = this.#options;
-    await clear().catch((error: unknown) => log.warn({ err: error }, 'the folder of a process of Claude is left'));
+    await clear().catch((error: unknown) => log.warn({ err: error }, 'could not remove the folder of a warm process'));
     const at = this.#waiting.indexOf(warm);
     if (at === -1) return;
     this.#waiting.splice(at, 1);
-    log.warn('a process of Claude that waited for a task is gone');
+    log.warn('a warm process has ended');
     this.#fillLater(RETRY_MS);
   }
 }

@@ -15,7 +15,7 @@ import type { Keeper } from './keeper.js';
 import { ClaudeProcess } from './process.js';
 
 export interface WarmOptions {
-  /** What a task asks that asks for nothing. */
+  /** The options of a task that sets none. */
   readonly options: Options;
   readonly folders: SlotFolders;
   readonly env: Readonly<Record<string, string>>;
@@ -23,7 +23,7 @@ export interface WarmOptions {
   readonly keeper: Keeper;
 }
 
-/** What a run gives to a process that was started before. */
+/** What a run passes to its warm process. */
 export interface Claim {
   readonly prompt: AsyncIterable<SDKUserMessage>;
   readonly cwd: string;
@@ -33,17 +33,17 @@ export interface Claim {
   readonly gate: (bytes: number) => Promise<void> | undefined;
 }
 
-/** What a process that waits will work with. */
+/** The settings with which a warm process starts. */
 type Bound = { -readonly [K in keyof Claim]?: Claim[K] | undefined };
 
-/** What can be chosen when a process has been started already; all else must be as it was started with. */
+/** The options that can change after the start. All others must equal those of the start. */
 const CLAIMED = ['model', 'permissionMode', 'allowedTools'] as const;
-/** From a request to end until SIGKILL. */
+/** The time from SIGTERM to SIGKILL. */
 const KILL_GRACE_MS = 2_000;
 
 /**
- * A process of Claude that waits for the task of a new session (the SDK's `prewarm()`). It has begun under an id of its own: in its
- * messages and its transcript the session's stands instead.
+ * A Claude process that waits for the task of a new session (the SDK's `prewarm()`). It started with its own session id, which is replaced
+ * by the session's in its messages and its transcript.
  */
 export class WarmClaude {
   readonly abort: AbortController;
@@ -52,7 +52,7 @@ export class WarmClaude {
   readonly #spare: SpareProcess;
   readonly #fixed: object;
   readonly #bound: Bound;
-  /** Where it waits. */
+  /** The folders in which the process waits. */
   readonly #cwd: string;
 
   private constructor(
@@ -70,10 +70,10 @@ export class WarmClaude {
     this.#fixed = fixedOf(options.options);
     this.#bound = bound;
     this.#cwd = cwd;
-    spare.claimed.catch(() => undefined); // Whoever claims it hears of it.
+    spare.claimed.catch(() => undefined); // The claimer receives the error.
   }
 
-  /** @throws what the SDK does when it can't be started. */
+  /** @throws the SDK's error when the process cannot be started. */
   static async start(options: WarmOptions): Promise<WarmClaude> {
     const { folders, env, executable, keeper } = options;
     const abort = new AbortController();
@@ -116,17 +116,17 @@ export class WarmClaude {
     }
   }
 
-  /** It is gone. */
+  /** The process has ended. */
   get dead(): boolean {
     return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
-  /** Whether it can do what a task asks for. */
+  /** Whether the process fits a task's options. */
   fits(options: Options): boolean {
     return isDeepStrictEqual(fixedOf(options), this.#fixed);
   }
 
-  /** Begins the session. Once. @throws when it refuses; then it has said nothing to anybody, and is let go. */
+  /** Begins the session. Call it once. @throws when the process refuses. It has then published nothing; close it. */
   async claim(claim: Claim): Promise<Query> {
     await this.#moveTo(claim.cwd);
     Object.assign(this.#bound, claim);
@@ -134,7 +134,7 @@ export class WarmClaude {
     let accept: () => void = () => undefined;
     const accepted = new Promise<void>((resolve) => (accept = resolve));
     async function* prompt(): AsyncGenerator<SDKUserMessage> {
-      // What is said is said once: to this process, or to the one that takes its place.
+      // Each message is sent once: to this process, or to its replacement.
       await accepted;
       yield* claim.prompt;
     }
@@ -150,7 +150,7 @@ export class WarmClaude {
     try {
       await this.#spare.claimed;
     } catch (error) {
-      // Whatever it still notes is no part of the session.
+      // Its later entries are not part of the session.
       this.#bound.transcript = undefined;
       throw error;
     }
@@ -159,9 +159,9 @@ export class WarmClaude {
   }
 
   /**
-   * Gives the folder that it waits in the name of the session's. In the sandbox that folder is a mount, and only its mount point bears a name:
-   * it can be renamed from outside, where it is no mount point.
-   * @throws when the session's folder is not an empty one beside all others.
+   * Renames the folder in which the process waits to the session's folder. In the sandbox that folder is a mount, and the name belongs to the
+   * mount point, which can only be renamed from outside.
+   * @throws when the session's folder is not an empty folder beside those of other sessions.
    */
   async #moveTo(cwd: string): Promise<void> {
     const { work, workspaces } = this.folders;
@@ -172,7 +172,7 @@ export class WarmClaude {
     await rename(`${inside}${this.#cwd}`, `${inside}${cwd}`);
   }
 
-  /** Resolves when it is gone. */
+  /** Ends the process. Resolves when it has ended. */
   async close(): Promise<void> {
     this.abort.abort();
     this.#spare.close();
@@ -180,7 +180,7 @@ export class WarmClaude {
   }
 }
 
-/** What of the environment is a place's own. */
+/** Adds a slot's own variables to the environment. */
 export const environmentOf = (
   env: Readonly<Record<string, string>>,
   { home, config, tmp, workspaces }: SlotFolders,

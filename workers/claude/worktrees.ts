@@ -19,7 +19,7 @@ const PLACE = /\/\.claude\/worktrees\/(?!\.{1,2}$)[^/]+$/;
 const Noted = Type.Object({ path: Type.String(), id: Type.String() });
 type Noted = Static<typeof Noted>;
 
-/** Pure: the worktrees that entries of a transcript say the session, or a subagent, has made. One that it only entered is not its own. */
+/** The worktrees that the session or a subagent created, by its transcript entries. Worktrees that it only entered are left out. Pure. */
 export function worktreesIn(entries: readonly Readonly<Record<string, unknown>>[]): string[] {
   return entries.flatMap((entry) => {
     const made = entry['type'] === 'worktree-state' ? entry['worktreeSession'] : entry;
@@ -31,8 +31,8 @@ export function worktreesIn(entries: readonly Readonly<Record<string, unknown>>[
 }
 
 /**
- * The git worktrees that Claude made in the operator's workspaces. `worktrees/<session_id>` below KSI_DIR notes those of a session, so that they are
- * removed with it: no folder of the session's own contains them. Their branches stay, as they may hold commits.
+ * The git worktrees that Claude created in the operator's workspaces. `worktrees/<session_id>` below KSI_DIR lists those of a session, so that
+ * they are removed with it: they are not in the session's folder. Their branches stay, because they may have commits.
  */
 export class Worktrees {
   readonly #base: string;
@@ -50,8 +50,8 @@ export class Worktrees {
   }
 
   /**
-   * Notes the worktrees that the entries name. A note that is made twice counts once. Never throws: a run is worth more than what it may leave.
-   * @param workspace where the run writes. A process of the run can forge entries, so they must not name what it could only read.
+   * Records the worktrees in the entries. Repeated records count once. Never throws: a leftover worktree must not fail a run.
+   * @param workspace the workspace in which the run may write. The run's processes can forge entries, so worktrees elsewhere are ignored.
    */
   note(sessionId: string, workspace: string, entries: readonly Readonly<Record<string, unknown>>[]): void {
     for (const path of worktreesIn(entries)) {
@@ -72,7 +72,7 @@ export class Worktrees {
     }
   }
 
-  /** The sessions with notes, and when the last one was made, in ms since 1970. */
+  /** The sessions with records, with the time of the last record in ms since 1970. */
   async sessions(): Promise<{ readonly sessionId: string; readonly madeAt: number }[]> {
     const names = (await readdir(this.#notes).catch(absent)) ?? [];
     const found = names.map(async (sessionId) => {
@@ -83,8 +83,8 @@ export class Worktrees {
   }
 
   /**
-   * Takes the worktrees of a deleted session out of their repositories. One that another session works in too stays, and goes with that.
-   * @returns what removes them, and can be called until nothing is left.
+   * Removes the worktrees of a deleted session from their repositories. A worktree that another session uses too stays until that session is
+   * deleted. @returns removes the worktrees; call it until nothing is left.
    */
   async setAside(sessionId: string): Promise<Aside[]> {
     if (!UUID.test(sessionId)) return [];
@@ -119,7 +119,7 @@ export class Worktrees {
     return [...new Map(all.map((noted) => [noted.id, noted])).values()];
   }
 
-  /** Moved away at once, no other run in the workspace can put links into it while it is removed. On another file system it is removed where it is. */
+  /** Moves the worktree away first, so that other runs cannot put links into it during the removal. On another file system it is removed in place. */
   async #move({ path, id }: Noted, name: string): Promise<Aside | undefined> {
     const moved = join(this.#deleted, name);
     const registration = await registrationOf(path);
@@ -135,7 +135,7 @@ export class Worktrees {
   }
 }
 
-/** Does something with a worktree, if it is still the one that was noted. No link leads elsewhere: its folder is held open meanwhile. */
+/** Calls a function with a worktree, if it is still the recorded one. The folder is held open, so no link can replace it. */
 async function held<T>(path: string, id: string, act: (at: string) => Promise<T>): Promise<T | undefined> {
   try {
     const folder = openFolder(dirname(path));
@@ -152,7 +152,7 @@ async function held<T>(path: string, id: string, act: (at: string) => Promise<T>
   }
 }
 
-/** What git keeps of a worktree in its repository: each names the other, or it is no registration of this one. */
+/** Git's registration of a worktree in the repository. The two must name each other. */
 async function registrationOf(path: string): Promise<string | undefined> {
   const link = join(path, '.git');
   const named = /^gitdir: (.+)$/m.exec((await text(link)) ?? '')?.[1];
@@ -165,7 +165,7 @@ async function registrationOf(path: string): Promise<string | undefined> {
 
 const text = (file: string): Promise<string | undefined> => readFile(file, 'utf8').catch(() => undefined);
 
-/** A name may be used again, and so may an inode. */
+/** Identifies a folder: names and inodes can be reused. */
 const idOf = ({ ino, birthtimeNs }: BigIntStats): string => `${ino}.${birthtimeNs}`;
 
 function absent(error: unknown): undefined {

@@ -12,16 +12,16 @@ export interface AskOptions {
   /** This worker's name in subjects. */
   readonly process: string;
   readonly taskId: string;
-  /** Ends the asking with the attempt. */
+  /** Aborts when the attempt ends. */
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
-/** An answer may take a wait, and what a busy broker takes. */
+/** Covers the longest wait for a task and a busy broker. */
 const ANSWER_MS = (WAIT_PER_REQUEST_S + 10) * 1_000;
 const PAUSE_MS = 1_000;
-/** How long it is tried when no API answers: as long as a restart of one takes. */
-const PATIENCE_MS = 30_000;
+/** How long to retry while no API answers: an API restarts within this time. */
+const RETRY_MS = 30_000;
 
 const UNREACHABLE = {
   ok: false as const,
@@ -29,16 +29,16 @@ const UNREACHABLE = {
   message: "KSI's API does not answer now. Try again later.",
 };
 
-/** Asks an API to do something for the task's agent; again while none answers, or its refusal may pass. Never rejects but for `signal`. */
+/** Sends a tool call to an API. Retries while no API answers or the error is retryable. Rejects only when `signal` aborts. */
 export async function askApi(tool: HandToolName, input: unknown, options: AskOptions): Promise<HandsAnswer> {
   const { broker, process, taskId, signal, log } = options;
   const request: HandsRequest = { v: FORMAT_VERSION, tool, call_id: uuidv7(), input };
-  const until = broker.clock.monotonic() + PATIENCE_MS;
+  const until = broker.clock.monotonic() + RETRY_MS;
   for (;;) {
     signal.throwIfAborted();
     const answer = await once(broker, SUBJECT.hands(process, taskId), JSON.stringify(request)).catch(
       (error: unknown): HandsAnswer => {
-        log.debug({ err: error, tool }, 'no API has answered for an agent; asking again');
+        log.debug({ err: error, tool }, 'no API answered a tool call; retrying');
         return { ...UNREACHABLE, again: true };
       },
     );
@@ -51,5 +51,11 @@ export async function askApi(tool: HandToolName, input: unknown, options: AskOpt
 async function once({ nc }: Pick<Broker, 'nc'>, subject: string, request: string): Promise<HandsAnswer> {
   const { data } = await nc.request(subject, request, { timeout: ANSWER_MS });
   const answer = check(HandsAnswer, parseJson(data));
-  return answer.ok ? answer.value : { ok: false, code: 'internal', message: 'The answer is none.' };
+  return answer.ok
+    ? answer.value
+    : {
+        ok: false,
+        code: 'internal',
+        message: "The API's answer has an unknown format. Update the worker and the API to the same version.",
+      };
 }

@@ -12,17 +12,17 @@ import {
 import { askApi, type AskOptions } from './ask.js';
 
 export interface HandsOptions extends AskOptions {
-  /** Called when it begins to wait for a task. @returns what is called when the wait is over. */
+  /** Called when a wait for another task begins. @returns called when the wait is over. */
   readonly onWait?: () => () => void;
-  /** Called with the task that it waits for, of which an API has said that it goes on. @returns what is called before the tool answers. */
+  /** Lends the workspace to an unfinished task that the agent waits for. @returns called before the tool answers. */
   readonly lendTo?: ((taskId: string) => Promise<() => Promise<void>>) | undefined;
-  /** How many bytes are taken out of what it is asked. */
+  /** How many bytes of large values were taken out of a tool's input. */
   readonly lacking?: (json: string) => number;
 }
 
 type Ask = (tool: HandToolName, input: unknown) => Promise<HandsAnswer>;
 
-/** What the agent of one attempt does by itself: bounded in number, and in how long it waits. */
+/** The agent tools of one attempt. Limits the number of tool calls and the waits. */
 export class Hands {
   readonly #ask: Ask;
   readonly #now: () => number;
@@ -44,12 +44,12 @@ export class Hands {
   /** @throws the signal's reason when the attempt ends. */
   async do(tool: HandToolName, input: Record<string, unknown>): Promise<HandsAnswer> {
     if (this.#lacking(JSON.stringify(input)) > 0)
-      return { ok: false, code: 'body_too_large', message: 'The input of the tool is too large. Give less at once.' };
+      return { ok: false, code: 'body_too_large', message: 'The tool input is too large. Send less at once.' };
     if ('deed' in HAND_TOOLS[tool] && ++this.#deeds > MOST_DEEDS)
       return {
         ok: false,
         code: 'rate_limited',
-        message: `A task may send messages, set values and have tasks done ${MOST_DEEDS} times at the most.`,
+        message: `A task may send messages, set values and spawn tasks at most ${MOST_DEEDS} times. Finish with the tools that read.`,
       };
     if (tool !== 'task_spawn' && tool !== 'task_wait') return this.#ask(tool, input);
     const { wait_s: asked, ...rest } = input;
@@ -64,7 +64,7 @@ export class Hands {
     }
   }
 
-  /** Asked for piece by piece: nothing waits anywhere for a worker that is dead, and an API may go meanwhile. */
+  /** Waits in several requests, so that no API waits for a dead worker and an API may restart meanwhile. */
   async #waiting(tool: HandToolName, input: Record<string, unknown>, waitS: number): Promise<HandsAnswer> {
     const until = this.#now() + waitS * 1_000;
     const left = (): number => Math.min(WAIT_PER_REQUEST_S, Math.max(0, until - this.#now()) / 1_000);

@@ -9,18 +9,18 @@ import {
 } from '../../contracts/agents/tools.js';
 import type { Hands } from './hands.js';
 
-/** Longer than the longest wait of a tool. */
+/** Exceeds the longest wait of a tool. */
 const TOOL_TIMEOUT_MS = (MOST_WAIT_S + 60) * 1_000;
 
 /**
- * The MCP server by which Claude reaches the hands, within this process: over Claude's own pipe, so that there is no address and no
- * token that anybody else could use. @param tools those that there are for it.
+ * The MCP server for the agent tools, within this process. Claude reaches it over its own pipe, so there is no address or token that
+ * others could use. @param tools the tools that this agent has.
  */
 export async function handsServer(
   hands: Pick<Hands, 'do'>,
   tools: readonly HandToolName[],
 ): Promise<McpSdkServerConfigWithInstance> {
-  // Few tasks need them, and they take a fifth of a second.
+  // Loaded on demand: few tasks need them, and loading takes 0.2 s.
   const [{ McpServer }, { CallToolRequestSchema, ListToolsRequestSchema }] = await Promise.all([
     import('@modelcontextprotocol/sdk/server/mcp.js'),
     import('@modelcontextprotocol/sdk/types.js'),
@@ -40,9 +40,9 @@ const described = (name: HandToolName) => {
   return {
     name,
     description,
-    // A schema of TypeBox is one of JSON Schema.
+    // TypeBox schemas are JSON schemas.
     inputSchema: JSON.parse(JSON.stringify(input)) as { type: 'object' },
-    // They are few, and what the agent was given them for.
+    // There are few tools, and the agent needs them.
     _meta: { 'anthropic/alwaysLoad': true },
   };
 };
