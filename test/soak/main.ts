@@ -68,15 +68,16 @@ function progress(at: number, sample: Sample, load: SoakLoad): string {
 async function report(options: SoakOptions, series: Series, load: SoakLoad): Promise<number> {
   const warmUpEnds = options.minutes * 60 * options.warmUp;
   const names = [...series.keys()].toSorted();
+  const rounds = [...load.rounds.values()].reduce((sum, count) => sum + count, 0) * (1 - options.warmUp);
   const trends = names.flatMap((name) => {
-    const trend = trendOf(quantityOf(name), series.get(name) ?? [], warmUpEnds);
+    const trend = trendOf(quantityOf(name, rounds), series.get(name) ?? [], warmUpEnds);
     return trend === undefined ? [] : [{ name, trend }];
   });
   const text = render(options, trends, load);
   await mkdir(options.out, { recursive: true });
   await writeFile(join(options.out, 'report.md'), text);
   await writeFile(join(options.out, 'samples.json'), JSON.stringify(Object.fromEntries(series)));
-  const plotted = names.map((name) => ({ name, unit: quantityOf(name).unit, points: series.get(name) ?? [] }));
+  const plotted = names.map((name) => ({ name, unit: quantityOf(name, rounds).unit, points: series.get(name) ?? [] }));
   await writeFile(join(options.out, 'plot.svg'), renderPlot(plotted, warmUpEnds));
   process.stdout.write(`${text}\nThe report, the samples and the plot are in ${options.out}.\n`);
   const grows = trends.some(({ trend }) => !trend.flat);
@@ -90,7 +91,7 @@ function render(
 ): string {
   const number = (value: number): string => value.toFixed(Math.abs(value) < 10 ? 1 : 0);
   const rows = trends.map(({ name, trend: { median, growth, allowed, flat } }) => {
-    const { unit } = quantityOf(name);
+    const { unit } = quantityOf(name, 0);
     return `| ${name} | ${number(median)} ${unit} | ${number(growth)} | ${number(allowed)} | ${flat ? 'flat' : 'GROWS'} |`;
   });
   const counts = (map: ReadonlyMap<string, number>): string[] => [...map].map(([name, count]) => `- ${count} ${name}`);

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { request } from 'undici';
+import { BUCKET, STREAM } from '../../contracts/wire/names.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
 import type { Quantity } from './trend.js';
 
@@ -13,10 +14,32 @@ const MEMORY = { unit: 'MB', absolute: 10, relative: 0.08 } as const;
 const DESCRIPTORS = { unit: '', absolute: 6, relative: 0.05 } as const;
 const BROKER = { unit: '', absolute: 4, relative: 0.05 } as const;
 const DISK = { unit: 'MB', absolute: 8, relative: 0.08 } as const;
+const MESSAGES = { unit: '', absolute: 100, relative: 0.1 } as const;
 
-/** How much a series may grow, by the first words of its name. */
-export function quantityOf(name: string): Quantity {
-  const kinds = { memory: MEMORY, descriptors: DESCRIPTORS, broker: BROKER, disk: DISK };
+/**
+ * Streams that keep something of a task or agent after its deletion, for hours or days: the audit, TASK_DELETED, idempotency keys and markers of
+ * deleted records. A run is shorter than that, so they grow in it, by a bounded amount per round.
+ */
+const KEEPS_TRACES: ReadonlySet<string> = new Set([
+  STREAM.audit,
+  STREAM.events,
+  ...[BUCKET.idempotency, BUCKET.agents, BUCKET.exchanges].map((bucket) => `KV_${bucket}`),
+]);
+const TRACES_PER_ROUND = 6;
+const TRACE_MB = 2 / 1_024;
+
+/** How much a series may grow, by the first words of its name. @param rounds the rounds in the counted part of the run. */
+export function quantityOf(name: string, rounds: number): Quantity {
+  const traces = rounds * TRACES_PER_ROUND;
+  const kinds = {
+    memory: MEMORY,
+    descriptors: DESCRIPTORS,
+    broker: BROKER,
+    'disk of traces': { unit: 'MB', absolute: traces * TRACE_MB, relative: 0 },
+    disk: DISK,
+    messages: MESSAGES,
+    traces: { unit: '', absolute: traces, relative: 0 },
+  } as const;
   const kind = Object.entries(kinds).find(([prefix]) => name.startsWith(prefix))?.[1];
   if (kind === undefined) throw new Error(`no allowance is known for the series ${name}`);
   return { name, ...kind };
@@ -37,17 +60,34 @@ export async function takeSample(dir: string, endpoints: Endpoints): Promise<Sam
   const [server] = endpoints.nats.servers;
   if (server !== undefined) {
     const varz = await ask<{ subscriptions: number; connections: number }>(`${server.monitor}/varz`);
-    const jsz = await ask<{ consumers: number; messages: number }>(`${server.monitor}/jsz`);
+    const jsz = await ask<StreamsReport>(`${server.monitor}/jsz?streams=1`);
     sample['broker subscriptions'] = varz.subscriptions;
     sample['broker connections'] = varz.connections;
     sample['broker consumers'] = jsz.consumers;
+    for (const { name, state } of jsz.account_details.flatMap(({ stream_detail: streams = [] }) => streams))
+      sample[`${KEEPS_TRACES.has(name) ? 'traces in' : 'messages of'} ${name}`] = state.messages;
   }
   for (const folder of ['nats', 'workspaces', 'workers', 'api-1', 'logs']) {
     const bytes = await diskBytes(join(dir, folder));
     if (bytes !== undefined) sample[`disk of ${folder}`] = bytes / MB;
   }
-  sample['disk in all'] = ((await diskBytes(dir)) ?? 0) / MB;
+  const accounts = join(dir, 'nats', 'store', 'jetstream');
+  const streams = readdirSync(accounts).flatMap((account) =>
+    [...KEEPS_TRACES].map((stream) => join(accounts, account, 'streams', stream)),
+  );
+  const traces = await Promise.all(streams.map(diskBytes));
+  sample['disk of traces'] = traces.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0) / MB;
+  sample['disk of nats'] = (sample['disk of nats'] ?? 0) - sample['disk of traces'];
+  sample['disk in all'] = ((await diskBytes(dir)) ?? 0) / MB - sample['disk of traces'];
   return sample;
+}
+
+/** The fields of the monitoring endpoint `/jsz?streams=1` that a sample takes. */
+interface StreamsReport {
+  readonly consumers: number;
+  readonly account_details: readonly {
+    readonly stream_detail?: readonly { readonly name: string; readonly state: { readonly messages: number } }[];
+  }[];
 }
 
 async function ask<T>(url: string): Promise<T> {
