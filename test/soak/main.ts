@@ -77,7 +77,9 @@ async function report(options: SoakOptions, series: Series, load: SoakLoad): Pro
   await mkdir(options.out, { recursive: true });
   await writeFile(join(options.out, 'report.md'), text);
   await writeFile(join(options.out, 'samples.json'), JSON.stringify(Object.fromEntries(series)));
-  const plotted = names.map((name) => ({ name, unit: quantityOf(name, rounds).unit, points: series.get(name) ?? [] }));
+  const plotted = names
+    .filter((name) => series.get(name)?.some(({ value }) => value > 0))
+    .map((name) => ({ name, unit: quantityOf(name, rounds).unit, points: series.get(name) ?? [] }));
   await writeFile(join(options.out, 'plot.svg'), renderPlot(plotted, warmUpEnds));
   process.stdout.write(`${text}\nThe report, the samples and the plot are in ${options.out}.\n`);
   const grows = trends.some(({ trend }) => !trend.flat);

@@ -35,7 +35,12 @@ function chart({ name, unit, points }: Plotted, warmUpEnds: number): string {
   const most = Math.max(1, ...points.map(({ value }) => value));
   const x = (at: number): number => (at / end) * WIDTH;
   const y = (value: number): number => HEIGHT - (value / most) * HEIGHT;
-  const line = points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+  // More points than pixels show nothing more.
+  const step = Math.ceil(points.length / (WIDTH / 3));
+  const line = points
+    .filter((_, index) => index % step === 0)
+    .map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`)
+    .join(' ');
   const label = `${name}: 0 to ${most < 10 ? most.toFixed(1) : Math.round(most)} ${unit}, ${Math.round(end)} s`;
   return [
     `<text y="12">${label}</text>`,

@@ -27,11 +27,14 @@ const KEEPS_TRACES: ReadonlySet<string> = new Set([
 ]);
 const TRACES_PER_ROUND = 6;
 const TRACE_MB = 2 / 1_024;
+/** The broker's index of subjects: each trace has a subject of its own. */
+const TRACE_MEMORY_MB = 1.5 / 1_024;
 
 /** How much a series may grow, by the first words of its name. @param rounds the rounds in the counted part of the run. */
 export function quantityOf(name: string, rounds: number): Quantity {
   const traces = rounds * TRACES_PER_ROUND;
   const kinds = {
+    'memory of nats': { ...MEMORY, absolute: MEMORY.absolute + traces * TRACE_MEMORY_MB },
     memory: MEMORY,
     descriptors: DESCRIPTORS,
     broker: BROKER,
