@@ -4,13 +4,13 @@ import { BUCKET, STREAM } from '../wire/names.js';
 const MIB = 1_048_576;
 const GIB = 1_024 * MIB;
 
-/** The least that a stream may be given. */
+/** The smallest limit of a stream. */
 export const LEAST_STREAM_BYTES = MIB;
 
 const kv = (bucket: string): string => `KV_${bucket}`;
 const objects = (bucket: string): string => `OBJ_${bucket}`;
 
-/** Bytes that each stream may take unless KSI_STREAM_MAX_BYTES says otherwise. KSI_COMMANDS and KSI_EVENTS have variables of their own. */
+/** Default size limits in bytes, overridden by KSI_STREAM_MAX_BYTES. KSI_COMMANDS and KSI_EVENTS have their own variables. */
 const DEFAULT_MAX_BYTES: Readonly<Record<string, number>> = {
   [STREAM.schedules]: 256 * MIB,
   [STREAM.messages]: 2 * GIB,
@@ -41,20 +41,20 @@ const DEFAULT_MAX_BYTES: Readonly<Record<string, number>> = {
 
 export type StreamLimits = Pick<Config, 'KSI_EVENTS_MAX_BYTES' | 'KSI_QUEUE_MAX_BYTES' | 'KSI_STREAM_MAX_BYTES'>;
 
-/** Bytes that each stream may take, by its name. */
+/** Size limits in bytes by stream name. */
 export const streamLimits = (config: StreamLimits): Readonly<Record<string, number>> => ({
   ...DEFAULT_MAX_BYTES,
   [STREAM.commands]: config.KSI_QUEUE_MAX_BYTES,
   [STREAM.events]: config.KSI_EVENTS_MAX_BYTES,
-  // At least as much as KSI_EVENTS: a stream that is empty takes everything from its source anew.
+  // At least as much as KSI_EVENTS: nats-server sources everything again into an empty stream.
   [STREAM.outcomes]: config.KSI_EVENTS_MAX_BYTES,
   ...Object.fromEntries(limitsIn(config.KSI_STREAM_MAX_BYTES)),
 });
 
-/** Streams that KSI_STREAM_MAX_BYTES may name. */
+/** Streams that KSI_STREAM_MAX_BYTES may limit. */
 export const LIMITED_STREAMS: readonly string[] = [...Object.keys(DEFAULT_MAX_BYTES), STREAM.outcomes];
 
-/** What KSI_STREAM_MAX_BYTES says. */
+/** Parses KSI_STREAM_MAX_BYTES. */
 export const limitsIn = (text: string): (readonly [stream: string, bytes: number])[] =>
   text
     .split(',')
@@ -64,9 +64,9 @@ export const limitsIn = (text: string): (readonly [stream: string, bytes: number
       return [stream, Number(bytes)];
     });
 
-/** What the broker adds to what the streams hold: its own records, and files that it rewrites. */
-const BROKERS_OWN = GIB;
+/** Space for the broker's own records and for files that it rewrites. */
+const OVERHEAD_BYTES = GIB;
 
-/** Bytes that the store of a nats-server may take: it reserves each stream's limit, and refuses a stream beyond this. */
+/** The size limit of a nats-server's store in bytes. The server reserves each stream's limit, and refuses a stream that exceeds the rest. */
 export const storeLimit = (config: StreamLimits): number =>
-  Object.values(streamLimits(config)).reduce((sum, bytes) => sum + bytes, BROKERS_OWN);
+  Object.values(streamLimits(config)).reduce((sum, bytes) => sum + bytes, OVERHEAD_BYTES);

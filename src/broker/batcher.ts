@@ -9,19 +9,19 @@ interface Entry {
 }
 
 /**
- * An atomic batch is one synchronisation of the broker's file, but takes as long as some single ones
- * (docs/design/facts.md#batch-cost): fewer than this go alone, side by side.
+ * An atomic batch costs one file sync at the broker, but takes as long as several single messages (docs/design/facts.md#batch-cost).
+ * Fewer messages than this are published singly and concurrently.
  */
-const WORTH_A_BATCH = 12;
+const MIN_BATCH = 12;
 const MAX_BYTES = 4 * 1_048_576;
-/** While the broker syncs one batch, the next is made and sent. */
+/** The next batch is prepared and sent while the broker syncs the last one. */
 const MAX_FLIGHTS = 2;
-/** Refusals that one entry may be the reason of: nothing is stored. */
-const ONE_BY_ONE = ['conflict', 'duplicate', 'full'] as const;
+/** Refusals that a single entry may have caused. The broker stored nothing of the batch. */
+const RETRIED_SINGLY = ['conflict', 'duplicate', 'full'] as const;
 
 /**
- * Publishes to one stream: at once when alone, and what arrives while a batch is under way together in the next. A batch that is
- * refused for one entry is sent again one by one, so that its fault is its own.
+ * Publishes to one stream. Messages that arrive while a batch is in flight share the next batch. If the broker refuses a batch because
+ * of one entry, all entries are published singly, so only the faulty one fails.
  */
 export class Batcher {
   readonly #publisher: Publisher;
@@ -43,14 +43,14 @@ export class Batcher {
   #launch(): void {
     if (this.#flights >= MAX_FLIGHTS) return;
     this.#flights++;
-    // What arrives in the same turn of the event loop goes together.
+    // Messages of the same event-loop turn share a batch.
     setImmediate(() => void this.#fly());
   }
 
   async #fly(): Promise<void> {
     while (this.#entries.length > 0) {
       const entries = this.#entries.splice(0, batchLength(this.#entries));
-      await (entries.length < WORTH_A_BATCH ? this.#singly(entries) : this.#together(entries));
+      await (entries.length < MIN_BATCH ? this.#singly(entries) : this.#together(entries));
     }
     this.#flights--;
   }
@@ -58,10 +58,10 @@ export class Batcher {
   async #together(entries: readonly Entry[]): Promise<void> {
     try {
       const last = await this.#publisher.publishBatch(entries.map(({ publication }) => publication));
-      // Those before the last precede it without a gap.
+      // The acknowledgement has the last sequence. The sequences of a batch are contiguous.
       entries.forEach((entry, index) => entry.resolve({ ...last, seq: last.seq - (entries.length - 1 - index) }));
     } catch (error) {
-      if (isTooLarge(error) || ONE_BY_ONE.some((kind) => isBrokerError(error, kind))) return this.#singly(entries);
+      if (isTooLarge(error) || RETRIED_SINGLY.some((kind) => isBrokerError(error, kind))) return this.#singly(entries);
       for (const entry of entries) entry.reject(error);
     }
   }
@@ -83,7 +83,7 @@ export class Batcher {
   }
 }
 
-/** How many of the first entries go together: always at least one. */
+/** The number of leading entries that fit into one batch: at least 1 unless there are none. */
 export function batchLength(entries: readonly { bytes: number }[]): number {
   let bytes = 0;
   const end = entries.findIndex((entry, index) => {
@@ -93,7 +93,7 @@ export function batchLength(entries: readonly { bytes: number }[]): number {
   return end === -1 ? entries.length : end;
 }
 
-/** Cuts publications as `batchLength` does, and asks for each only when its batch is due. */
+/** Splits publications into batches with the limits of `batchLength`. It reads the iterable lazily. */
 export function* batchesOf(publications: Iterable<Publication>): Generator<Publication[]> {
   let batch: Publication[] = [];
   let bytes = 0;

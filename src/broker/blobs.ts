@@ -11,22 +11,23 @@ import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
 import { purge } from './purge.js';
 import { readStream } from './replay.js';
 
-/** What a message may take beside its body: subject, headers and the protocol's own. */
+/** Bytes reserved in a message for its subject, headers and protocol overhead. */
 const HEADROOM = 16_384;
 const SLICE_BYTES = 131_072;
-/** What the names of events' bodies begin with. */
+/** Name prefix of event bodies. */
 const OF_EVENTS = 'event/';
 
-/** The name of a body of an event of a task. */
+/** The blob name for the body of a task's event. */
 export const eventBlob = (taskId: string, eventId: string): string => `${OF_EVENTS}${taskId}/${eventId}`;
 
-/** What an object store keeps of an object beside its chunks. */
+/** The metadata that an object store keeps for an object. */
 const Info = Type.Object({ nuid: Type.String(), digest: Type.String(), deleted: Type.Optional(Type.Boolean()) });
 type Info = Static<typeof Info>;
 
 /**
- * Bodies too large for a message, in object stores: those of events in one that their readers read too, all others in KSI's own.
- * The library's own reads, lists and deletions each make a consumer, which the broker keeps for five minutes. Here none does.
+ * Stores bodies that are too large for a message in object stores. Event bodies have a store that event readers may read; all other
+ * bodies are in a private one. The client library creates a consumer for each read, list and delete, and the broker keeps it for five
+ * minutes. This class creates no consumers.
  */
 export class Blobs {
   readonly #broker: Broker;
@@ -36,12 +37,12 @@ export class Blobs {
     this.#broker = broker;
   }
 
-  /** Whether `bytes` of body need a blob with the broker's present `max_payload`. */
+  /** Whether a body of `bytes` exceeds the broker's current `max_payload`. */
   needed(bytes: number): boolean {
     return bytes > (this.#broker.nc.info?.max_payload ?? 1_048_576) - HEADROOM;
   }
 
-  /** Stores `body`, the whole or its pieces, under `name`, replacing an earlier one. @throws {BrokerError} */
+  /** Stores a body, whole or in pieces, and replaces an earlier blob of that name. @throws {BrokerError} */
   async put(name: string, body: Uint8Array | Iterable<Uint8Array>): Promise<BlobRef> {
     try {
       const store = await this.#open(name);
@@ -55,7 +56,7 @@ export class Blobs {
     }
   }
 
-  /** @throws {BrokerError} also when there is none. */
+  /** @throws {BrokerError} also when the blob does not exist. */
   async get(ref: BlobRef): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.chunks(ref)) chunks.push(chunk);
@@ -63,7 +64,7 @@ export class Blobs {
     return new Uint8Array(buffer, byteOffset, length);
   }
 
-  /** A blob piece by piece, read as fast as the pieces are taken. @throws {BrokerError} also when there is none, or not all of it. */
+  /** Streams a blob with backpressure. @throws {BrokerError} also when the blob does not exist or is incomplete. */
   async *chunks({ name }: Pick<BlobRef, 'name'>): AsyncGenerator<Uint8Array> {
     const bucket = bucketOf(name);
     const info = await this.#info(bucket, metaSubject(bucket, name));
@@ -74,17 +75,17 @@ export class Blobs {
       digest.update(data);
       yield data;
     }
-    // It was deleted meanwhile, or replaced.
+    // The blob was deleted or replaced during the read.
     if (digest.digest('base64url') !== info.digest.replace(/^SHA-256=|=+$/g, '')) throw gone(name);
   }
 
-  /** Leaves nothing of it, not even its name. @throws {BrokerError} */
+  /** Deletes a blob with its metadata. @throws {BrokerError} */
   async delete(name: string): Promise<void> {
     const bucket = bucketOf(name);
     await this.#remove(bucket, metaSubject(bucket, name));
   }
 
-  /** Deletes all whose name begins with one of these, which are all of events or all not. @throws {BrokerError} */
+  /** Deletes blobs by name prefix. All prefixes must belong to one bucket. @throws {BrokerError} */
   async deleteBelow(...prefixes: readonly string[]): Promise<void> {
     const bucket = bucketOf(prefixes[0] ?? '');
     for (const { subject, name } of await this.#names(bucket))
@@ -112,7 +113,7 @@ export class Blobs {
     }));
   }
 
-  /** The chunks first: what is broken off can still be found. */
+  /** Deletes the chunks first: if it is interrupted, the metadata still leads to them. */
   async #remove(bucket: string, subject: string): Promise<void> {
     const info = await this.#info(bucket, subject, true);
     for (const filter of [...(info === undefined ? [] : [chunkSubject(bucket, info.nuid)]), subject])
@@ -146,11 +147,11 @@ function* inSlices(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
 
 const bucketOf = (name: string): string => (name.startsWith(OF_EVENTS) ? BUCKET.blobs : BUCKET.privateBlobs);
 
-// As object stores have it (ADR-20 of NATS): other clients read them too.
+// The layout is that of NATS object stores (NATS ADR-20), so that other clients can read them.
 const streamOf = (bucket: string): string => `OBJ_${bucket}`;
 const chunkSubject = (bucket: string, nuid: string): string => `$O.${bucket}.C.${nuid}`;
 const metaSubject = (bucket: string, name: string): string =>
   `$O.${bucket}.M.${Buffer.from(name).toString('base64').replaceAll('+', '-').replaceAll('/', '_')}`;
 
 const gone = (name: string): BrokerError =>
-  new BrokerError('refused', `The blob ${name} is not in the object store any more`);
+  new BrokerError('refused', `The blob ${name} is not in the object store: it was deleted or replaced`);

@@ -4,27 +4,26 @@ import { STREAM } from '../../contracts/wire/names.js';
 import { sleep, type Clock } from '../clock.js';
 import { RETRY_MS } from '../retry.js';
 
-/** A clock whose `now()` is the broker's time: the one time that all hosts share (ADR 33). */
+/** A clock whose `now()` is the broker's time, which all hosts share (ADR 33). */
 export interface SharedClock extends Clock {
-  /** Resolves when the broker's time is known; before that `now()` throws. @throws the signal's reason. */
+  /** Resolves when the broker's time is known. Before that, `now()` throws. @throws the signal's reason. */
   known(signal?: AbortSignal): Promise<void>;
-  /** By how many ms this machine's own clock is ahead of the broker's. */
+  /** By how many ms this machine's clock is ahead of the broker's. */
   ahead(): number;
 }
 
-/** Local clocks drift by about a ms in this time. Another leader, or a corrected clock of the broker, is noticed after it. */
+/** Local clocks drift by about 1 ms in this time. It also bounds how late a change of leader or of the broker's clock is noticed. */
 const MEASURE_MS = 15_000;
-/** The stream does not exist yet, has no leader, or the connection is lost. */
-/** The possible error is half of the round trip, so a slower answer is worthless. */
+/** The error of a measurement is up to half of the round trip. Slower answers are ignored. */
 const LONGEST_ROUND_TRIP_MS = 2_000;
 const WARN_MS = 1_000;
 
-/** What to add to `monotonic()` for the broker's time. Pure. @param ts the broker's time, read between `asked` and `answered`. */
+/** The offset from `monotonic()` to the broker's time. @param ts the broker's time, read between `asked` and `answered`. */
 export const offsetOf = (asked: number, ts: number, answered: number): number => ts - (asked + answered) / 2;
 
 /**
- * Asks the leader of KSI_COMMANDS for its time, and goes by the monotonic clock between two answers. A step of this machine's
- * clock therefore changes nothing.
+ * Measures the time of the leader of KSI_COMMANDS, and follows the monotonic clock between measurements. Steps of this machine's wall
+ * clock have no effect.
  */
 export class BrokerClock implements SharedClock {
   readonly #streams: Pick<JetStreamManager['streams'], 'info'>;
@@ -42,7 +41,7 @@ export class BrokerClock implements SharedClock {
     this.#log = log;
   }
 
-  /** In whole ms, as dates need them. */
+  /** Whole ms, for use in dates. */
   now(): number {
     if (this.#offset === undefined) throw new Error("the broker's time is not known yet");
     return Math.round(this.monotonic() + this.#offset);
@@ -65,18 +64,18 @@ export class BrokerClock implements SharedClock {
   }
 
   async known(signal?: AbortSignal): Promise<void> {
-    const either = signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]);
+    const stop = signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]);
     while (this.#offset === undefined) {
-      either.throwIfAborted();
-      if (!(await this.#measure())) await sleep(this.#machine, RETRY_MS.start, either);
+      stop.throwIfAborted();
+      if (!(await this.#measure())) await sleep(this.#machine, RETRY_MS.start, stop);
     }
     this.#forgetNext ??= this.after(MEASURE_MS, () => this.again());
   }
 
-  /** Measures at once, if anybody goes by it: the connection may lead to another broker now. */
+  /** Measures now, if `known` was called before: after a reconnect the leader may be another server. */
   again(): void {
     if (this.#offset === undefined || this.#stopping.signal.aborted) return;
-    void this.#goOn();
+    void this.#remeasure();
   }
 
   async stop(): Promise<void> {
@@ -85,7 +84,7 @@ export class BrokerClock implements SharedClock {
     await this.#measuring;
   }
 
-  async #goOn(): Promise<void> {
+  async #remeasure(): Promise<void> {
     this.#forgetNext?.();
     const measured = await this.#measure();
     this.#forgetNext?.();
@@ -98,7 +97,7 @@ export class BrokerClock implements SharedClock {
     return this.#measuring;
   }
 
-  /** @returns whether it was answered. Never rejects. */
+  /** @returns whether the broker gave a usable answer. Never rejects. */
   async #ask(): Promise<boolean> {
     const asked = this.monotonic();
     try {
@@ -106,7 +105,7 @@ export class BrokerClock implements SharedClock {
       const answered = this.monotonic();
       const offset = offsetOf(asked, Date.parse(String(ts)), answered);
       if (answered - asked > LONGEST_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
-      // Under load answers are slow. One that does not refute the offset says nothing better.
+      // Slow answers are imprecise. Keep the offset while it is within this answer's error.
       if (Math.abs(offset - (this.#offset ?? Infinity)) > (answered - asked) / 2) this.#offset = offset;
     } catch (error) {
       this.#log.debug({ err: error }, "the broker's time could not be read; trying again");
@@ -122,7 +121,7 @@ export class BrokerClock implements SharedClock {
     if (wrong && !this.#warned)
       this.#log.warn(
         { ahead_ms: ahead },
-        "this machine's clock differs from the broker's; KSI goes by the broker's. Keep all clocks with NTP",
+        "this machine's clock differs from the broker's; KSI uses the broker's. Synchronize all clocks with NTP",
       );
     this.#warned = wrong;
   }

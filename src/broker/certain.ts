@@ -24,8 +24,8 @@ export const whileUnavailable = <T>(
   });
 
 /**
- * Publishes until it is certain whether the message is stored: through outages, and after a lost acknowledgement. The repeat of a
- * stored message is refused as a conflict, so a conflict is resolved by reading whose message is the last (docs/design/broker-protocol.md#cas-before-deduplication).
+ * Publishes until it is known whether the message is stored, through outages and lost acknowledgements. The broker refuses a repeated
+ * message as a conflict, so a conflict is resolved by reading the last message (docs/design/broker-protocol.md#cas-before-deduplication).
  * @returns the message's sequence; undefined: another writer was first.
  */
 export function publishCertainly(

@@ -9,53 +9,53 @@ import { OptionalWrites } from './optional-writes.js';
 import { Publisher } from './publish.js';
 
 export interface BrokerOptions {
-  /** One URL, or several by comma: `tls://…` to demand TLS. */
+  /** One URL or several, separated by commas. `tls://…` requires TLS. */
   url: string;
   /** Shown in the broker's connection list. */
   name: string;
-  /** File with the NKey seed to sign in with; without one the URL's own user and password, if any, are used. */
+  /** File with the NKey seed. Default: the user and password in the URL, if any. */
   credentialsFile?: string | undefined;
-  /** File with the certificates (PEM) that the broker's must be signed by; demands TLS. Without it those that Node trusts are taken. */
+  /** PEM file of the accepted certificate authorities; requires TLS. Default: the authorities that Node trusts. */
   caFile?: string | undefined;
-  /** Prefix of the subjects that this process receives replies on; its permissions allow no other. */
+  /** Prefix of this process's reply subjects. Its permissions allow no other. */
   inboxPrefix?: string | undefined;
   log: Logger;
-  /** How long one server may take to answer a new connection, in ms; then another is tried. */
+  /** How long one server may take to accept a connection, in ms, before another is tried. */
   dialWithinMs?: number | undefined;
   /** Ends the wait for the first connection. */
   signal?: AbortSignal | undefined;
 }
 
-/** A connection to the broker that comes back by itself, and what KSI does with one. */
+/** A self-reconnecting connection to the broker, with its clients. */
 export interface Broker {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
   readonly publisher: Publisher;
   readonly optional: OptionalWrites;
-  /** The broker's time, and what is waited by. Processes that decide by it wait for `clock.known()` first. */
+  /** The broker's time and timers. Await `clock.known()` before the first `now()`. */
   readonly clock: SharedClock;
   /** False between a loss of the connection and its return. */
   connected(): boolean;
-  /** Calls `listener` at each loss and return of the connection. Returns how to stop that. */
+  /** Calls `listener` when the connection is lost or restored. @returns a function that unsubscribes. */
   onConnection(listener: (connected: boolean) => void): () => void;
   close(): Promise<void>;
 }
 
-/** How long an answer of the JetStream API may take, in ms: less than the 2 s in which a request must be answered with 503. */
+/** How long a JetStream API call may take, in ms: less than the 2 s within which KSI's API must answer 503. */
 export const API_TIMEOUT_MS = 1_500;
-/** A frozen server takes the connection and says nothing. */
+/** A frozen server accepts a connection and never answers. */
 const DIAL_WITHIN_MS = 5_000;
 
-/** Connects, and goes on trying until it succeeds or `signal` aborts. */
+/** Connects, retrying until it succeeds. @throws the signal's reason. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log, signal } = options;
   const seed =
     options.credentialsFile === undefined ? undefined : (await readFile(options.credentialsFile, 'utf8')).trim();
-  let told = false;
+  let logged = false;
   const onFailure = (error: unknown): void => {
-    if (!told) log.warn({ err: error }, 'cannot reach the broker yet; trying on');
-    told = true;
+    if (!logged) log.warn({ err: error }, 'cannot reach the broker; retrying');
+    logged = true;
   };
   const dial = (): Promise<NatsConnection> =>
     connect({
@@ -81,10 +81,13 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const change = (to: boolean): void => {
     if (connected === to) return;
     connected = to;
-    if (to) log.info({ server: nc.getServer() }, 'broker connection is back');
-    else log.warn('broker connection lost; reconnecting');
-    if (to) clock.again();
-    else publisher.connectionLost();
+    if (to) {
+      log.info({ server: nc.getServer() }, 'broker connection restored');
+      clock.again();
+    } else {
+      log.warn('broker connection lost; reconnecting');
+      publisher.connectionLost();
+    }
     for (const listener of listeners) listener(to);
   };
   const optional = new OptionalWrites({ clock: systemClock, connected: () => connected, log });
@@ -112,7 +115,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** A server may offer TLS unasked; what is asked for can't be taken away on the way. */
+/** Without these options, TLS is used only if the server offers it. With them, a man in the middle cannot downgrade the connection. */
 function tlsOf({ url, caFile }: BrokerOptions): { tls?: TlsOptions } {
   if (caFile !== undefined) return { tls: { caFile } };
   return url.includes('tls://') ? { tls: {} } : {};
@@ -122,7 +125,7 @@ async function watchStatus(nc: NatsConnection, change: (connected: boolean) => v
   for await (const status of nc.status()) {
     if (status.type === 'disconnect') change(false);
     else if (status.type === 'reconnect') change(true);
-    else if (status.type === 'error') log.error({ err: status.error }, 'broker reports an error');
-    else log.debug({ status: status.type }, 'broker connection');
+    else if (status.type === 'error') log.error({ err: status.error }, 'the broker reported an error');
+    else log.debug({ status: status.type }, 'broker connection status');
   }
 }

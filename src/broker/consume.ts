@@ -2,44 +2,44 @@ import { createInbox, headers as newHeaders, type Msg, type NatsConnection } fro
 import type { Broker } from './connect.js';
 import { BrokerError } from './errors.js';
 
-/** A message that a pull brought: held by this process until it is acknowledged, given back or its lease runs out. */
+/** A pulled message. This process holds it until it is acknowledged or nak'ed, or its lease expires. */
 export interface Delivery {
   readonly subject: string;
-  /** Where it is acknowledged, renewed and given back; stands for this one delivery. */
+  /** The subject that acknowledges, renews or naks this one delivery. */
   readonly reply: string;
   readonly data: Uint8Array;
-  /** When it came here, by `clock.monotonic()` of its Broker. */
+  /** When it arrived, by the broker's `clock.monotonic()`. */
   readonly receivedAt: number;
-  /** Its sequence in the stream. */
+  /** The stream sequence. */
   readonly seq: number;
-  /** The broker's count of its deliveries, this one included. A kill of the broker may set it back. */
+  /** The broker's count of deliveries, including this one. The count may go back when the broker is killed. */
   readonly count: number;
   header(name: string): string;
-  /** Takes it off the queue; resolves when the broker has confirmed. A kill of the broker loses plain acks (docs/design/facts.md#plain-ack-lost). @throws {BrokerError} */
+  /** Acknowledges, and resolves when the broker has confirmed: a killed broker loses unconfirmed acks (docs/design/facts.md#plain-ack-lost). @throws {BrokerError} */
   ack(): Promise<void>;
-  /** Asks for a new lease. An answer proves only that the broker is reachable (docs/design/broker-protocol.md#renewal-proves-nothing). @throws {BrokerError} */
+  /** Requests a new lease. The answer proves only that the broker is reachable (docs/design/broker-protocol.md#renewal-proves-nothing). @throws {BrokerError} */
   renew(): Promise<void>;
-  /** Gives it back, to be delivered again after `delayMs`. */
+  /** Naks the message: it is redelivered after `delayMs`. Default: at once. */
   giveBack(delayMs?: number): void;
 }
 
 /**
- * How a pull ended: with a message; without one, since none is there; or without an answer to that, since the
- * consumer is not there (yet), the broker refused or didn't answer, or `reset` was called.
+ * How a pull ended: with a message, with the answer that there is none, or unanswered. A pull is unanswered if the consumer does not
+ * exist, the broker refused or did not answer, or `reset` was called.
  */
 export type PullEnd = 'message' | 'empty' | 'unavailable';
 
 const CONFIRM_TIMEOUT_MS = 1_500;
-/** Statuses that a pull may end with, and whether the consumer has answered by it. */
+/** Status codes that end a pull. */
 const STATUS: ReadonlyMap<number, PullEnd> = new Map([
   [404, 'empty'], // no messages
-  [408, 'empty'], // the time is up
+  [408, 'empty'], // the pull expired
   [409, 'unavailable'], // consumer deleted, too many pulls, a new leader (docs/design/facts.md#pull-ends-with-leader) …
-  [503, 'unavailable'], // nobody listens: no such consumer or stream, or no leader
+  [503, 'unavailable'], // no responders: no such consumer or stream, or no leader
 ]);
 
 /**
- * Pulls single messages from one consumer, one pull at a time, over an inbox of its own
+ * Pulls single messages from one consumer, one pull at a time. It uses its own inbox, because `request` drops the answer to `no_wait`
  * (docs/design/facts.md#request-drops-no-wait).
  */
 export class Puller {
@@ -54,8 +54,8 @@ export class Puller {
   #current: { reply: string; forgetTimeout: () => void; settle: (end: PullEnd) => void } | undefined;
 
   /**
-   * @param onDelivery called for every message, also one that comes after its pull was given up.
-   * @param onEnd called when a parked pull has ended, before `onDelivery` if it brought a message.
+   * @param onDelivery called for every message, even if its pull was abandoned before.
+   * @param onEnd called when a parked pull ends, and before `onDelivery` if it ends with a message.
    */
   constructor(options: {
     broker: Broker;
@@ -75,35 +75,35 @@ export class Puller {
     });
   }
 
-  /** A pull is under way. */
+  /** A pull is in flight. */
   get busy(): boolean {
     return this.#current !== undefined;
   }
 
-  /** Takes a message if one is there. Resolves after `onDelivery` was called with it. */
+  /** Pulls a message if there is one. Resolves after `onDelivery` was called with it. */
   tryNow(): Promise<PullEnd> {
     return new Promise((resolve) => this.#pull({ batch: 1, no_wait: true }, CONFIRM_TIMEOUT_MS, resolve));
   }
 
-  /** Waits for a message; `onEnd` is called soon after `expiresMs` at the latest. */
+  /** Waits for a message. `onEnd` is called about 2 s after `expiresMs` at the latest. */
   park(expiresMs: number): void {
-    // The margin is for the broker's own word that the time is up.
+    // The margin lets the broker report the expiry first.
     this.#pull({ batch: 1, expires: expiresMs * 1_000_000 }, expiresMs + 2_000, this.#onEnd);
   }
 
-  /** Forgets the pull under way: after a reconnect the broker knows nothing of it. */
+  /** Abandons the pull: after a reconnect the broker has lost it. */
   reset(): void {
     this.#settle('unavailable');
   }
 
-  /** Ends the pull; a message that is on its way already still goes to `onDelivery` before this resolves. Idempotent. */
+  /** Ends the pull. A message already in transit goes to `onDelivery` before this resolves. Idempotent. */
   stop(): Promise<void> {
     this.#stopped ??= this.#drain();
     return this.#stopped;
   }
 
   async #drain(): Promise<void> {
-    // The broker drops a pull that nobody listens to any more.
+    // The broker drops a pull whose inbox has no subscriber.
     if (!this.#subscription.isClosed()) await this.#subscription.drain();
     this.#settle('unavailable');
   }
@@ -116,7 +116,7 @@ export class Puller {
     try {
       this.#broker.nc.publish(this.#subject, JSON.stringify(request), { reply });
     } catch {
-      // The connection is closed: nothing comes, and the timer says so. At once would make an owner that pulls again spin.
+      // The connection is closed. The timer ends the pull: ending it now would make a caller that pulls again spin.
     }
   }
 
@@ -132,7 +132,7 @@ export class Puller {
     if (error !== null) return this.#settle('unavailable');
     const end = msg.data.length === 0 ? STATUS.get(msg.headers?.code ?? 0) : undefined;
     if (end !== undefined) {
-      // A status comes on the pull's own reply subject, a message on the one it was stored under.
+      // A status arrives on the pull's reply subject; a message arrives on its own subject.
       if (msg.subject === this.#current?.reply) this.#settle(end);
       return;
     }
@@ -142,8 +142,8 @@ export class Puller {
 }
 
 /**
- * `$JS.ACK.<stream>.<consumer>.<count>.<seq>.<consumer seq>.<time>.<pending>`, or newer, with `<domain>.<account>` after
- * ACK and perhaps more at the end. nats.js does not export its parser (docs/design/facts.md#ack-subjects).
+ * Parses `$JS.ACK.<stream>.<consumer>.<count>.<seq>.<consumer seq>.<time>.<pending>`, or the newer form with `<domain>.<account>` after
+ * ACK and optional tokens at the end. nats.js does not export its parser (docs/design/facts.md#ack-subjects).
  */
 function deliveryOf(reply: string): { seq: number; count: number } {
   const tokens = reply.split('.');
@@ -151,7 +151,7 @@ function deliveryOf(reply: string): { seq: number; count: number } {
   return { count: Number(tokens[at]), seq: Number(tokens[at + 1]) };
 }
 
-/** Gives a delivery back by its reply subject. A stale one would be given back too, and with it a run that is alive. */
+/** Naks a delivery by its reply subject. Never pass a stale one: that would return a run whose worker is alive. */
 export function giveBackBy(nc: NatsConnection, reply: string, delayMs?: number): void {
   nc.publish(reply, delayMs === undefined ? '-NAK' : `-NAK {"delay":${Math.round(delayMs * 1_000_000)}}`);
 }

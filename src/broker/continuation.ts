@@ -12,62 +12,64 @@ import { readStream } from './replay.js';
 import { TAKERS } from './source-watch.js';
 
 /**
- * A stream that took from another takes the last hour again when it is made anew. Handling a message twice does no harm for as long as
- * idempotency keys are kept, which is a day; the messages of weeks would all be handled again.
+ * A re-created stream sources the last hour again. Handling a message twice is harmless while idempotency keys are kept, for a day.
+ * Sourcing everything would handle the messages of weeks again.
  */
-const TAKEN_AGAIN_MS = 3_600_000;
+const RESOURCED_MS = 3_600_000;
 
 /**
- * Where a stream begins that stands in a lost one's place. Sequences and positions that others remember must stay behind it,
- * or they would skip what comes. @throws {BrokerError}
+ * The start of a stream that replaces a lost one. It must be past every sequence that others remember, or they would skip new messages.
+ * @throws {BrokerError}
  */
 export async function streamStart(broker: Broker, spec: StreamSpec): Promise<Partial<StreamConfig>> {
   const { name, sources = [] } = spec;
   const after = await lastKnownSeq(broker, name);
-  const begun = await Promise.all(sources.map(async (source) => ({ ...source, ...(await takenFrom(broker, source)) })));
+  const started = await Promise.all(
+    sources.map(async (source) => ({ ...source, ...(await sourceStart(broker, source)) })),
+  );
   return {
     ...(after === 0 ? {} : { first_seq: after + 1 }),
-    ...(begun.length === 0 ? {} : { sources: begun }),
+    ...(started.length === 0 ? {} : { sources: started }),
   };
 }
 
 function lastKnownSeq(broker: Broker, stream: string): number | Promise<number> {
-  if (stream === STREAM.events) return takenSeq(broker);
+  if (stream === STREAM.events) return sourcedSeq(broker);
   if (stream === STREAM.messages) return inboxSeq(broker);
-  // Attempts under way acknowledge runs of the lost stream by their sequences, which no other run may have.
-  return stream === STREAM.commands ? randomInt(FARTHEST_SEQ) : 0;
+  // Running attempts acknowledge runs of the lost stream by sequence. A random start keeps new runs from having the same ones.
+  return stream === STREAM.commands ? randomInt(MAX_START_SEQ) : 0;
 }
 
-/** `randomInt` takes no more than 2^48. */
-const FARTHEST_SEQ = 2 ** 47;
+/** `randomInt` accepts less than 2^48. */
+const MAX_START_SEQ = 2 ** 47;
 
-/** Where a consumer begins that is not there. @throws {BrokerError} */
+/** The start of a consumer that does not exist yet. @throws {BrokerError} */
 export async function consumerStart(
   broker: Broker,
   { agentId }: Pick<ConsumerSpec, 'agentId'>,
 ): Promise<Partial<ConsumerConfig>> {
   if (agentId === undefined) return {};
-  // Without it, all messages of a month would be delivered again.
+  // By default it would deliver the messages of a month again.
   const seq = positionIn(await lastBySubject(broker, INBOXES, SUBJECT.inboxPosition(agentId)));
   return seq === 0 ? {} : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq + 1 };
 }
 
-/** The last sequence of KSI_EVENTS that another stream has taken: that stream asks for the next one. */
-async function takenSeq(broker: Broker): Promise<number> {
-  const taken = await Promise.all(
+/** The last sequence of KSI_EVENTS that another stream has sourced. That stream requests the next one. */
+async function sourcedSeq(broker: Broker): Promise<number> {
+  const sourced = await Promise.all(
     TAKERS.map(async ({ stream, holds }) => {
       const info = await streamInfo(broker, stream);
       if (info === undefined) return 0;
-      // What it has taken may be deleted since, so it is also asked itself; the client's type lacks the field.
-      const asked = (info.sources ?? []).map((source) => (source as { readonly seq?: number }).seq ?? 0);
-      return Math.max(sourceOf(await lastBySubject(broker, stream, holds)), ...asked);
+      // Sourced messages may be deleted by now, so the stream's own state counts too. The client's type lacks `seq`.
+      const reported = (info.sources ?? []).map((source) => (source as { readonly seq?: number }).seq ?? 0);
+      return Math.max(sourceOf(await lastBySubject(broker, stream, holds)), ...reported);
     }),
   );
-  return Math.max(...taken);
+  return Math.max(...sourced);
 }
 
 /**
- * Has the streams that take from a stream that was made anew begin again: by themselves they notice late (docs/design/facts.md#source-notices-late).
+ * Restarts the sourcing of streams whose source was re-created: on their own they notice it late (docs/design/facts.md#source-notices-late).
  * @throws {BrokerError}
  */
 export async function takeAnew(broker: Broker, from: string): Promise<void> {
@@ -78,21 +80,21 @@ export async function takeAnew(broker: Broker, from: string): Promise<void> {
       await broker.jsm.streams.update(stream, { sources: [] });
       await broker.jsm.streams.update(stream, { sources: config.sources });
     } catch (error) {
-      throw asBrokerError(error, `having ${stream} take from ${from} again`);
+      throw asBrokerError(error, `restarting the sourcing of ${stream} from ${from}`);
     }
   }
 }
 
 const INBOXES = `KV_${BUCKET.inboxes}`;
 
-/** The furthest position of any inbox. */
+/** The highest position of any inbox. */
 async function inboxSeq(broker: Broker): Promise<number> {
   let furthest = 0;
   try {
     for await (const stored of readStream(broker, INBOXES, SUBJECT.inboxPosition('*'), 0, Number.MAX_SAFE_INTEGER))
       furthest = Math.max(furthest, positionIn(stored));
   } catch (error) {
-    // The positions are lost too.
+    // Ignore the error only if the positions are lost too.
     if (!isBrokerError(error) || (await streamInfo(broker, INBOXES)) !== undefined) throw error;
   }
   return furthest;
@@ -103,8 +105,8 @@ function positionIn(stored: { readonly data: Uint8Array } | undefined): number {
   return position?.ok === true ? position.value.seq : 0;
 }
 
-/** By the broker's clock. */
-async function takenFrom(broker: Broker, { name }: { readonly name: string }): Promise<{ opt_start_time?: string }> {
+/** The time is the broker's. */
+async function sourceStart(broker: Broker, { name }: { readonly name: string }): Promise<{ opt_start_time?: string }> {
   const now = (await streamInfo(broker, name))?.ts;
-  return now === undefined ? {} : { opt_start_time: new Date(Date.parse(now) - TAKEN_AGAIN_MS).toISOString() };
+  return now === undefined ? {} : { opt_start_time: new Date(Date.parse(now) - RESOURCED_MS).toISOString() };
 }

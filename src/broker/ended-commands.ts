@@ -7,9 +7,9 @@ import { publishExpecting } from './publish.js';
 import { lastBySubject, type Stored } from './read.js';
 
 /**
- * Keeps the command of an ended task, whose events don't hold its prompt, so that it can be run again. Safe to repeat. Nothing waits
- * for a stream that does not take it.
- * @param payload of its run or waiting entry, as it stands there.
+ * Stores the command of an ended task for a manual retry, because events do not contain the prompt. Idempotent. If the stream refuses
+ * the write, it is retried in the background.
+ * @param payload of the queue entry.
  * @throws {BrokerError} `unavailable` while the connection is lost.
  */
 export async function keepCommand(broker: Broker, taskId: string, payload: Uint8Array): Promise<void> {
@@ -20,7 +20,7 @@ export async function keepCommand(broker: Broker, taskId: string, payload: Uint8
   });
 }
 
-/** @returns undefined when it isn't kept (any more), or isn't one that this build understands. @throws {BrokerError} */
+/** The command of an ended task. @returns undefined if it is not stored, or not understood by this build. @throws {BrokerError} */
 export async function keptCommand(
   broker: Broker,
   blobs: Blobs,
@@ -31,7 +31,7 @@ export async function keptCommand(
     const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
     return run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
   };
-  // Between its outcome and its release it is still in the queue; and it may be released between two looks.
+  // Until its release, an ended task is still in the queue. The release may happen between the first two reads.
   const stored = (await kept()) ?? (await queued()) ?? (await kept());
   return stored === undefined ? undefined : commandOf(stored, blobs);
 }

@@ -2,14 +2,14 @@ import { errors } from '@nats-io/transport-node';
 import { isTransientCode, type ApiErrorCode } from '../../contracts/wire/errors.js';
 
 /**
- * Why the broker did not do what it was asked.
- * - `conflict`: compare-and-set refused it; somebody else was first (or an earlier try of ours: read to find out).
- * - `duplicate`: an atomic batch held a message id that is stored already.
+ * Why a request to the broker failed.
+ * - `conflict`: the compare-and-set lost, to another writer or to an earlier try of the same write. Read the subject to find out.
+ * - `duplicate`: an atomic batch contained a message id that is already stored.
  * - `full`: a stream is at its limit.
- * - `limit`: an owner has as many records of a kind as an owner may have.
- * - `unavailable`: no answer, or no connection. Whether it was stored is unknown.
- * - `unreadable`: what is stored does not match its schema.
- * - `refused`: anything else; `apiCode` says what.
+ * - `limit`: the owner has reached the limit of records of this kind.
+ * - `unavailable`: no answer, or no connection. It is unknown whether the message was stored.
+ * - `unreadable`: a stored record does not match its schema.
+ * - `refused`: any other reason; see `apiCode`.
  */
 export type BrokerErrorKind = 'conflict' | 'duplicate' | 'full' | 'limit' | 'unavailable' | 'unreadable' | 'refused';
 
@@ -32,43 +32,43 @@ export class BrokerError extends Error {
     this.subject = options.subject;
   }
 
-  /** The same error, naming the subject of the write that it is about. */
+  /** The same error, with the subject of the failed write. */
   of(subject: string): BrokerError {
     return new BrokerError(this.kind, this.message, { apiCode: this.apiCode, cause: this.cause, subject });
   }
 }
 
-/** Error codes of the JetStream API (nats-server's errors.json) that mean something to us. */
+/** The JetStream API's error codes (nats-server's errors.json) that KSI handles specially. */
 const KINDS: Readonly<Record<number, BrokerErrorKind>> = {
   10071: 'conflict', // wrong last sequence
-  10164: 'conflict', // the same, in a cluster, where it may mean only that another one is on its way
+  10164: 'conflict', // the same in a cluster, where another write may only be in progress
   10201: 'duplicate', // atomic batch contains a duplicate message id
   10077: 'full', // store failed: a limit of the stream
   10023: 'full', // insufficient resources
   10047: 'full', // insufficient storage
   10008: 'unavailable', // JetStream system temporarily unavailable
   10009: 'unavailable', // no leader: cluster not available
-  10014: 'unavailable', // no such consumer: an API makes it again
-  10059: 'unavailable', // no such stream: the same
-  10158: 'unavailable', // a message of this id is on its way to be stored, in a cluster
-  10163: 'unavailable', // a new leader can't check expected sequences yet
+  10014: 'unavailable', // no such consumer: an API re-creates it
+  10059: 'unavailable', // no such stream: an API re-creates it
+  10158: 'unavailable', // in a cluster: a message with this id is being stored
+  10163: 'unavailable', // a new leader cannot check expected sequences yet
   10167: 'unavailable', // too many requests
-  10210: 'unavailable', // too many batches under way
-  10176: 'unavailable', // a part of the batch went to a leader that is none any more: nothing is stored
+  10210: 'unavailable', // too many batches in progress
+  10176: 'unavailable', // the leader changed during the batch: nothing is stored
 };
 const SERVICE_UNAVAILABLE = 503;
-/** A message exceeds what a stream takes; of our own: or what the server does. It is not stored, and won't be another time. */
+/** The message is larger than the stream allows; KSI also uses it for the server's limit. It was not stored; retrying will not help. */
 export const TOO_LARGE = 10054;
 
-/** An error as the JetStream API answers it. */
+/** An error of the JetStream API. */
 export interface ApiFault {
   readonly err_code?: number;
-  /** In the manner of HTTP. */
+  /** An HTTP-like status. */
   readonly code?: number;
   readonly description?: string;
 }
 
-/** @param what is refused. */
+/** @param what names the refused request. */
 export function brokerErrorOf(fault: ApiFault, what = 'it', cause?: unknown): BrokerError {
   const { err_code: apiCode = 0, description = 'no description' } = fault;
   return new BrokerError(kindOf(fault), `The broker refused ${what}: ${description} (${apiCode})`, { apiCode, cause });
@@ -76,15 +76,15 @@ export function brokerErrorOf(fault: ApiFault, what = 'it', cause?: unknown): Br
 
 function kindOf({ err_code: apiCode = 0, code, description = '' }: ApiFault): BrokerErrorKind {
   const kind = KINDS[apiCode];
-  // A server that is going down closes its stores first.
+  // A server that shuts down closes its stores first.
   if (kind === 'full' && description.includes('closed')) return 'unavailable';
-  // Some have no code of their own, such as a leader that is none any more.
+  // Some errors have no code, such as that of a leader that has stepped down.
   return kind ?? (code === SERVICE_UNAVAILABLE ? 'unavailable' : 'refused');
 }
 
 /**
- * Whether a cluster refused only because something else on the filter, or of the same id, is on its way to be stored: asked again in a
- * moment, it says for good who was first.
+ * Whether a cluster refused a message only because another one on the filter, or with the same id, is being stored. A retry a moment
+ * later is decided for good.
  */
 export const isUndecided = (error: BrokerError): boolean => error.apiCode === 10164 || error.apiCode === 10158;
 
@@ -93,7 +93,7 @@ export const isTooLarge = (error: unknown): error is BrokerError =>
 
 const OUT_OF_STORAGE: ReadonlySet<number | undefined> = new Set([10023, 10047]);
 
-/** Whether the server, and not only one stream, has no room left. */
+/** Whether the whole server, not only one stream, is out of storage. */
 export const isOutOfStorage = (error: unknown): error is BrokerError =>
   error instanceof BrokerError && error.kind === 'full' && OUT_OF_STORAGE.has(error.apiCode);
 

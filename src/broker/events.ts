@@ -5,7 +5,7 @@ import { isRecord, parseJson } from '../json.js';
 import { timestampOf, type Clock } from '../clock.js';
 import type { Expectation, Publication } from './publish.js';
 
-/** A new event, ready to be published once or many times under the one id. @param clock the broker's time. */
+/** Creates an event with a new id, so that repeated publishing is idempotent. @param clock the broker's time. */
 export const newEvent = <T extends EventType>(
   clock: Pick<Clock, 'now'>,
   type: T,
@@ -19,12 +19,12 @@ export const newEvent = <T extends EventType>(
 });
 
 /**
- * The event that a message holds. Its data is as its author wrote it.
- * @returns undefined when it lacks what all readers rely on: one such message must not stop all that come after it.
+ * Parses the event of a message. Its data is not validated.
+ * @returns undefined if a required envelope field is missing: one malformed message must not block the messages after it.
  */
 export const eventIn = (data: Uint8Array): StoredEvent | undefined => asEvent(parseJson(data));
 
-/** The same of its parsed JSON. */
+/** `eventIn` for parsed JSON. */
 export function asEvent(value: unknown): StoredEvent | undefined {
   if (!isRecord(value) || !isRecord(value['data'])) return undefined;
   const isEvent = [value['id'], value['type'], value['timestamp']].every((field) => typeof field === 'string');
@@ -32,8 +32,8 @@ export function asEvent(value: unknown): StoredEvent | undefined {
 }
 
 /**
- * How an event is published so that KSI_EVENTS stores it as `subject` (`ksi.events.…`).
- * @param expect on the *stored* subjects; on the ingest ones it would always pass (docs/design/broker-protocol.md#stored-subjects).
+ * The publication that makes KSI_EVENTS store an event as `subject` (`ksi.events.…`).
+ * @param expect refers to the *stored* subjects; on ingest subjects it would always pass (docs/design/broker-protocol.md#stored-subjects).
  */
 export const eventPublication = <E extends Expectation | undefined = undefined>(
   event: StoredEvent,

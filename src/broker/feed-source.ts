@@ -9,11 +9,11 @@ export interface StreamSource {
   readonly stream: string;
   /** The subjects of its messages. */
   readonly stored: string;
-  /** Where the broker republishes them. Absent: nowhere, so that what anybody publishes on the subjects is only a hint to look. */
+  /** Where the broker republishes them. Absent: it does not, and messages on `stored` only trigger a read of the stream. */
   readonly republished?: string | undefined;
 }
 
-/** A stream as an ordered feed reads it. */
+/** Makes a stream the source of an ordered feed. */
 export function feedSource(broker: Broker, { stream, stored, republished }: StreamSource): FeedSource {
   return {
     listen: async (take, look) => {
@@ -21,7 +21,7 @@ export function feedSource(broker: Broker, { stream, stored, republished }: Stre
         callback: (_error, msg) => {
           if (republished === undefined) return look();
           const seq = Number(msg.headers?.get(HEADER.seq));
-          // Without a sequence it is not the broker that republished it.
+          // A message without a sequence was not republished by the broker.
           if (!Number.isSafeInteger(seq) || seq <= 0) return;
           const subject =
             republished === stored ? msg.subject : stored.slice(0, -1) + msg.subject.slice(republished.length - 1);

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { isRecord, parseJson } from '../json.js';
 
 /**
- * The streams that a process has seen, and when each was made. It is kept in a file, so that a stream that was lost while the process was
- * away differs from one that is yet to be made.
+ * The streams that a process has seen, with their creation times. They are stored in a file, so that a stream that was lost while the
+ * process was down differs from one that was never created.
  */
 export class KnownStreams {
   readonly #path: string;
@@ -28,7 +28,7 @@ export class KnownStreams {
     return this.#made.has(stream);
   }
 
-  /** @param created as the broker says it. @returns whether the one that was known is another. */
+  /** @param created the broker's creation time. @returns whether the stream replaces a known one. */
   saw(stream: string, created: string): boolean {
     const before = this.#made.get(stream);
     if (before === created) return false;
@@ -42,14 +42,17 @@ export class KnownStreams {
     await this.#saving;
   }
 
-  /** Never rejects: without the file, only a loss while the process is away goes unreported. */
+  /** Never rejects: without the file, only a stream's loss while the process is down goes unreported. */
   async #save(): Promise<void> {
     const draft = `${this.#path}.new`;
     try {
       await writeFile(draft, JSON.stringify(Object.fromEntries(this.#made)), { mode: 0o600 });
       await rename(draft, this.#path);
     } catch (error) {
-      this.#log.warn({ err: error, path: this.#path }, 'the list of known streams could not be written');
+      this.#log.warn(
+        { err: error, path: this.#path },
+        'could not write the list of known streams; the loss of a stream while this process is down will not be reported',
+      );
     }
   }
 }

@@ -6,17 +6,17 @@ import { OrderedFeed, type FeedMessage } from './ordered-feed.js';
 
 export interface Cached<T> {
   readonly value: T;
-  /** Of the entry: what a change of it expects. */
+  /** The entry's revision, for compare-and-set. */
   readonly revision: number;
 }
 
-/** What became of a key: undefined as `now`: it is gone. */
+/** A change of a key. `now` is undefined if the entry was deleted. */
 export interface KvChange<T> {
   readonly key: string;
   readonly before: T | undefined;
   readonly now: T | undefined;
   readonly revision: number;
-  /** The broker removed it, as it was not renewed. */
+  /** The broker deleted the entry because its TTL expired. */
   readonly expired: boolean;
 }
 
@@ -25,24 +25,24 @@ export interface KvCacheOptions<T> {
   readonly bucket: string;
   /** Whether the broker republishes the entries (contracts/wire/record-kind.ts). */
   readonly watched: boolean;
-  /** What is kept of an entry. Undefined: nothing. */
+  /** Maps an entry to its cached value. Undefined: not cached. */
   readonly read: (data: Uint8Array, key: string) => T | undefined;
   readonly log: Logger;
 }
 
 const CHECK_MS = 2_000;
-/** Less than the time for which marks of deletions are kept. */
+/** Less than the time for which deletion markers are kept. */
 const MAX_AWAY_MS = 3_600_000;
 
-/** A KV bucket in memory. Every process knows of a change a moment after it was stored, and of its own changes at once (`apply`). */
+/** A KV bucket in memory. Changes arrive a moment after they are stored; a process applies its own changes at once (`apply`). */
 export class KvCache<T> {
   readonly #options: KvCacheOptions<T>;
   readonly #feed: OrderedFeed<T | undefined>;
   readonly #prefix: string;
   readonly #entries = new Map<string, Cached<T>>();
-  /** Keys that this process deleted, until the feed has come to that. */
+  /** Keys that this process deleted, with the revision, until the feed has passed it. */
   readonly #gone = new Map<string, number>();
-  /** Keys of before a reset that the feed has not shown again yet. */
+  /** Keys from before a reset that the feed has not delivered again. */
   readonly #unseen = new Set<string>();
   readonly #listeners = new Set<(change: KvChange<T>) => void>();
 
@@ -67,7 +67,7 @@ export class KvCache<T> {
     });
   }
 
-  /** Resolves once all is known. @throws {BrokerError} */
+  /** Resolves when the cache is complete. @throws {BrokerError} */
   start(): Promise<void> {
     return this.#feed.start('beginning');
   }
@@ -88,13 +88,13 @@ export class KvCache<T> {
     return this.#entries.entries();
   }
 
-  /** Calls `listener` after each change from now on. Returns how to stop that. */
+  /** Calls `listener` after each change. @returns a function that unsubscribes. */
   onChange(listener: (change: KvChange<T>) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes up what this process wrote itself. @param value undefined: it deleted it. */
+  /** Applies this process's own write. @param value undefined: a deletion. */
   apply(key: string, value: T | undefined, revision: number): void {
     this.#set(key, value, revision, false);
   }
@@ -111,7 +111,7 @@ export class KvCache<T> {
   #reset(another: boolean): void {
     for (const [key, { value }] of this.#entries) {
       this.#unseen.add(key);
-      // The sequences of another bucket begin again.
+      // The sequences of a re-created bucket start over.
       if (another) this.#entries.set(key, { value, revision: -1 });
     }
     if (another) this.#gone.clear();
@@ -135,7 +135,7 @@ export class KvCache<T> {
       try {
         listener(change);
       } catch (error) {
-        this.#options.log.error({ err: error, key }, 'a listener failed on a change of a bucket');
+        this.#options.log.error({ err: error, key }, 'a listener failed to handle a change of the bucket');
       }
     }
   }

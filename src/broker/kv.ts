@@ -3,15 +3,15 @@ import type { Broker } from './connect.js';
 import { publishExpecting, type Expectation } from './publish.js';
 import { lastBySubject } from './read.js';
 
-/** An entry of a KV bucket as it stands. */
+/** The current state of a key. */
 export interface KvEntry {
-  /** 0: there is none. */
+  /** 0: the key has no entry and no deletion marker. */
   readonly revision: number;
-  /** Undefined: there is none, or it was deleted. */
+  /** Undefined: the key has no entry. */
   readonly data: Uint8Array | undefined;
 }
 
-/** From the leader. The mark of a deletion is no entry, yet the next write expects its revision. @throws {BrokerError} */
+/** Reads a key from the leader. A deletion marker counts as no entry, but the next write must expect its revision. @throws {BrokerError} */
 export async function readEntry(broker: Broker, stream: string, subject: string): Promise<KvEntry> {
   const stored = await lastBySubject(broker, stream, subject);
   if (stored === undefined) return { revision: 0, data: undefined };
@@ -19,8 +19,8 @@ export async function readEntry(broker: Broker, stream: string, subject: string)
 }
 
 /**
- * @param expected the revision that the entry must have; 0: it must not exist; undefined: any.
- * @returns its new revision; undefined: it has another one. @throws {BrokerError}
+ * @param expected the current revision; 0: the key must not exist; undefined: any.
+ * @returns the new revision; undefined: the current revision is another one. @throws {BrokerError}
  */
 export const putEntry = (
   broker: Broker,
@@ -30,7 +30,7 @@ export const putEntry = (
 ): Promise<number | undefined> =>
   publishExpecting(broker, { subject, payload, expect: expectationOf(subject, expected) });
 
-/** Leaves a mark. @param ttlS seconds until the mark expires; 0: never. @returns as `putEntry`. @throws {BrokerError} */
+/** Deletes an entry and leaves a deletion marker. @param ttlS seconds until the marker expires; 0: never. @returns as `putEntry`. @throws {BrokerError} */
 export const deleteEntry = (
   broker: Broker,
   subject: string,

@@ -4,10 +4,10 @@ import { RETRY_MS } from '../retry.js';
 import { isBrokerError, isTransient } from './errors.js';
 import { TASK_WRITES, type OptionalWrite } from './task-writes.js';
 
-/** Of writes that wait in memory, for each stream. */
+/** Limits of the writes waiting in memory, for each stream. */
 const MAX_WAITING = 1_000;
 const MAX_BYTES = 16 * 1_048_576;
-/** An acknowledgement may be lost once. */
+/** Allows for one lost acknowledgement. */
 const TRIES = 2;
 
 interface Waiting {
@@ -22,8 +22,8 @@ interface Connection {
 }
 
 /**
- * Writes that no task may wait for. One that fails is kept in memory and tried again until its stream takes it. The list
- * is bounded and ends with the process. While a stream refuses, further writes to it join the list without being tried.
+ * Writes that no task may wait for. A failed write is kept in memory and retried until its stream accepts it. The list is bounded and is
+ * lost with the process. While writes to a stream are waiting, further writes to it wait behind them.
  */
 export class OptionalWrites {
   readonly #connection: Connection;
@@ -35,8 +35,8 @@ export class OptionalWrites {
   }
 
   /**
-   * @param action stores it, and is safe to repeat.
-   * @throws {BrokerError} `unavailable` while the connection to the broker is lost: essential writes have to wait then, too.
+   * @param action does the write. It must be idempotent.
+   * @throws {BrokerError} `unavailable` while the connection is lost, when essential writes have to wait too.
    */
   async store(write: OptionalWrite, key: string, bytes: number, action: () => Promise<void>): Promise<void> {
     const queue = this.#queue(write);
@@ -90,7 +90,7 @@ class Queue {
     if (this.waiting.size === 0)
       this.#log.warn(
         { err: error, task_id: key },
-        'the stream takes no writes; tasks go on, and the writes are kept in memory',
+        'the stream accepts no writes; tasks go on, and the writes are kept in memory',
       );
     this.add(key, entry);
   }
@@ -102,7 +102,7 @@ class Queue {
     for (const [oldest] of this.waiting) {
       if (this.waiting.size <= MAX_WAITING && this.#bytes <= MAX_BYTES) break;
       this.#forget(oldest);
-      this.#log.warn({ task_id: oldest }, 'too many writes wait for the stream; the oldest is given up');
+      this.#log.warn({ task_id: oldest }, 'too many writes wait for the stream; the oldest is dropped');
     }
     this.#retryLater();
   }
@@ -111,8 +111,12 @@ class Queue {
     this.#stopped = true;
     this.#forgetRetry?.();
     if (this.waiting.size > 0)
-      this.#log.warn({ writes: this.waiting.size }, 'writes that waited for the stream are lost');
+      this.#log.warn({ writes: this.waiting.size }, 'the process ends while writes wait for the stream; they are lost');
     this.waiting.clear();
+  }
+
+  #logRefused(key: string, error: unknown): void {
+    this.#log.warn({ err: error, task_id: key }, 'an optional write was refused; the task goes on without it');
   }
 
   #forget(key: string): void {
@@ -141,7 +145,10 @@ class Queue {
       if (this.waiting.get(key) === entry) this.#forget(key);
     }
     if (stored > 0)
-      this.#log.info({ stored, waiting: this.waiting.size }, 'writes that waited for the stream are stored');
+      this.#log.info(
+        { stored, waiting: this.waiting.size },
+        'the stream accepts writes again; waiting ones were stored',
+      );
     this.#forgetRetry = undefined;
     this.#retryLater();
   }

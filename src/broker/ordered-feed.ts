@@ -8,51 +8,51 @@ export interface FeedMessage {
   header(name: string): string;
 }
 
-/** A stream, and where its messages arrive as soon as they are stored. */
+/** A stream to read, with a subscription to its new messages. */
 export interface FeedSource {
-  /** @param take gets messages; some may be lost, repeated or out of order. @param look is called when there may be more to read. */
+  /** @param take receives new messages, possibly with losses, duplicates and reordering. @param look is called when there may be more to read. */
   listen(take: (message: FeedMessage) => void, look: () => void): Promise<() => void>;
   /** @throws {BrokerError} */
   position(): Promise<{ readonly incarnation: string; readonly lastSeq: number }>;
-  /** The messages after one sequence and up to another, in order. @throws {BrokerError} */
+  /** The messages with `after` < sequence <= `upTo`, in order. @throws {BrokerError} */
   read(after: number, upTo: number): AsyncIterable<FeedMessage>;
   connected(): boolean;
 }
 
 export interface OrderedFeedOptions<T> {
   readonly source: FeedSource;
-  /** @throws {BrokerError} The message is read again later. */
+  /** @throws {BrokerError} The feed reads the message again later. */
   readonly prepare: (message: FeedMessage) => T | Promise<T>;
-  /** Gets every message of the stream once and in order. */
+  /** Receives every message once and in order. */
   readonly deliver: (prepared: T, message: FeedMessage) => void;
-  /** All messages follow once more, from the first. @param another the stream is another one: what was delivered is void. */
+  /** Called before all messages are delivered again, from the first. @param another the stream was replaced: earlier deliveries are void. */
   readonly reset: (another: boolean) => void;
-  /** Every message up to `seq` was delivered. */
+  /** Called when every message up to `seq` was delivered. */
   readonly current?: (seq: number) => void;
-  /** Whether the stream still holds what was delivered. Default: it does, as long as its incarnation and its end say so. */
+  /** An additional check that the stream is still the same. Default: only incarnation and last sequence are checked. */
   readonly isSame?: (lastSeq: number) => Promise<boolean>;
-  /** A quiet feed compares itself with the stream so often, as no successor reveals a lost last message (docs/design/broker-protocol.md#lost-last-message). */
+  /** The interval for comparing a quiet feed with the stream: no later message reveals that the last one was lost (docs/design/broker-protocol.md#lost-last-message). */
   readonly checkMs: number;
-  /** After this long without a comparison the stream may have forgotten deletions, so everything is read again. */
+  /** After this long without a comparison, deletion markers may have expired, so the feed reads everything again. */
   readonly maxAwayMs?: number;
   readonly log: Logger;
 }
 
-/** A busy feed skips this many checks: a lost message shows in its successor, but a stream made anew may not. */
+/** A busy feed compares only at every 10th check: the next message reveals a lost one, but it may not reveal a re-created stream. */
 const CHECKS_WHEN_BUSY = 10;
-/** A leader that was deposed and does not know it yet may be behind for a moment. A stream that is behind this often has lost its end. */
-const BEHIND_FOR_GOOD = 3;
+/** A deposed leader may lag for a moment. A stream that is behind the feed this often has lost its end. */
+const MAX_TIMES_BEHIND = 3;
 
 /**
- * All messages of a stream in order, each once, by one plain subscription to what the broker republishes. A gap in the sequences shows that
- * messages are missing, and only those are read from the stream (docs/adr/0052).
+ * Delivers all messages of a stream once and in order, from one core NATS subscription to the republished messages. A gap in the sequences
+ * reveals missing messages, and only those are read from the stream (docs/adr/0052).
  */
 export class OrderedFeed<T> {
   readonly #options: OrderedFeedOptions<T>;
   #incarnation = '';
   #seq = 0;
   #waiting: FeedMessage[] = [];
-  /** What reads or delivers at the moment. It never rejects. */
+  /** The read or delivery in progress. Never rejects. */
   #working: Promise<unknown> | undefined;
   #catchingUp: Promise<boolean> | undefined;
   #started = false;
@@ -68,7 +68,7 @@ export class OrderedFeed<T> {
     this.#options = options;
   }
 
-  /** Resolves once it has delivered what the stream holds, or has noted its end to go on from there. @throws {BrokerError} */
+  /** Resolves when everything stored was delivered, or with `end`, when the stream's end is known. @throws {BrokerError} */
   async start(from: 'beginning' | 'end'): Promise<void> {
     const { source, checkMs } = this.#options;
     this.#leave = await source.listen(
@@ -89,7 +89,7 @@ export class OrderedFeed<T> {
     }, checkMs);
   }
 
-  /** Resolves when nothing is delivered any more. */
+  /** Resolves when deliveries have stopped. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -97,12 +97,12 @@ export class OrderedFeed<T> {
     await this.#working;
   }
 
-  /** Of the last message that was delivered, or that is known to be gone. */
+  /** The position of the last message that was delivered or is known to be deleted. */
   get position(): { readonly incarnation: string; readonly seq: number } {
     return { incarnation: this.#incarnation, seq: this.#seq };
   }
 
-  /** Resolves when all that the stream holds by now was delivered; with false when that could not be found out, as the broker is away. */
+  /** Resolves when everything stored by now was delivered; with false if the broker was unavailable. */
   catchUp(): Promise<boolean> {
     this.#catchingUp ??= this.#catchUp();
     return this.#catchingUp;
@@ -111,7 +111,7 @@ export class OrderedFeed<T> {
   async #catchUp(): Promise<boolean> {
     do await this.#working;
     while (this.#working !== undefined);
-    // A caller from here on may know of more than the comparison that begins now.
+    // Later callers need a new comparison: they may know of later messages.
     this.#catchingUp = undefined;
     return this.#compare();
   }
@@ -122,7 +122,7 @@ export class OrderedFeed<T> {
     this.#drain();
   }
 
-  /** The usual case needs no promise: the next message, whole. */
+  /** Delivers waiting messages. The usual case, the next message in order, needs no promise. */
   #drain(): void {
     if (this.#working !== undefined || !this.#started) return;
     for (let next = this.#waiting[0]; next !== undefined && !this.#stopped; next = this.#waiting[0]) {
@@ -136,7 +136,7 @@ export class OrderedFeed<T> {
     }
   }
 
-  /** @param first what is made of the first message. */
+  /** @param first the first waiting message, prepared. */
   async #drainSlowly(first?: Promise<T>): Promise<void> {
     let prepared = first;
     try {
@@ -150,13 +150,13 @@ export class OrderedFeed<T> {
         this.#waiting.shift();
       }
     } catch (error) {
-      // The next comparison reads again what waits.
+      // The next comparison reads the waiting messages again.
       this.#waiting = [];
-      this.#options.log.warn({ err: error }, 'messages are missing and could not be read; trying again');
+      this.#options.log.warn({ err: error }, 'missing messages could not be read; retrying');
     }
   }
 
-  /** Reads and delivers what is missing up to a sequence. */
+  /** Reads and delivers the missing messages up to a sequence. */
   async #fill(upTo: number): Promise<void> {
     const { source, prepare } = this.#options;
     for await (const message of source.read(this.#seq, upTo)) {
@@ -164,7 +164,7 @@ export class OrderedFeed<T> {
       if (this.#stopped) return;
       this.#deliver(prepared, message);
     }
-    // What the stream does not hold was deleted.
+    // Messages that the stream does not have were deleted.
     this.#seq = Math.max(this.#seq, upTo);
   }
 
@@ -173,7 +173,7 @@ export class OrderedFeed<T> {
     this.#options.deliver(prepared, message);
   }
 
-  /** Compares with the stream, and reads what never came, unless something is being read. @returns whether it could. */
+  /** Compares with the stream and reads lost messages, unless a read is in progress. @returns whether it succeeded. */
   async #compare(): Promise<boolean> {
     if (this.#working !== undefined || !this.#started || this.#stopped || !this.#options.source.connected())
       return false;
@@ -191,7 +191,7 @@ export class OrderedFeed<T> {
       if (!this.#stopped) this.#isCurrent(lastSeq);
       return true;
     } catch (error) {
-      log.warn({ err: error }, 'the stream could not be compared with; trying again');
+      log.warn({ err: error }, 'the feed could not be compared with its stream; retrying');
       return false;
     }
   }
@@ -199,17 +199,18 @@ export class OrderedFeed<T> {
   #isAnother(incarnation: string, lastSeq: number): boolean {
     if (incarnation !== this.#incarnation) return true;
     this.#timesBehind = lastSeq < this.#seq ? this.#timesBehind + 1 : 0;
-    return this.#timesBehind >= BEHIND_FOR_GOOD;
+    return this.#timesBehind >= MAX_TIMES_BEHIND;
   }
 
   #reset(incarnation: string, another: boolean): void {
     const { log, reset } = this.#options;
-    if (another) log.warn({ was: this.position, incarnation }, 'the stream is another one; beginning anew');
+    if (another)
+      log.warn({ was: this.position, incarnation }, 'the stream was replaced; reading it from the beginning');
     this.#timesBehind = 0;
     this.#waiting = [];
     this.#incarnation = incarnation;
     this.#seq = 0;
-    // It counts as begun anew, even if reading breaks off: the next comparison goes on from there.
+    // Set now: if reading fails, the next comparison continues it and must not reset again.
     this.#comparedAt = performance.now();
     reset(another);
   }

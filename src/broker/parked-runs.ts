@@ -10,9 +10,9 @@ import { dataIn, lastState } from './task-states.js';
 import { sessionsWaitingForPlaces, waitsForPlace } from './workspace-records.js';
 
 /**
- * Runs that wait long for their next attempt: moved, in their session's place, to a lane that no consumer serves, with a schedule that
- * brings them back. Of two run messages of a task the later one counts, always: the earlier is only deleted. So each
- * step may be repeated by anybody, after a crash between any two.
+ * Parked runs wait long for their next attempt. They keep their session's turn, on a subject that no consumer serves, and a schedule wakes
+ * them. If a task has two run messages, the later one is valid and the earlier one is only deleted. So any process can repeat each step
+ * after a crash.
  */
 
 export interface TaskRef {
@@ -20,7 +20,7 @@ export interface TaskRef {
   readonly sessionId: string;
 }
 
-/** The task whose parked run a schedule, or what is due, is about; undefined when it is about something else. */
+/** The task of a wake-up schedule, by the subject of the schedule or of its due message. Undefined for other schedules. */
 export function parkedTaskOf(subject: string): TaskRef | undefined {
   const [, sessionId, taskId] = subject.slice(subject.lastIndexOf('.') + 1).split('_');
   if (sessionId === undefined || taskId === undefined) return undefined;
@@ -29,17 +29,17 @@ export function parkedTaskOf(subject: string): TaskRef | undefined {
 
 const scheduleOf = ({ sessionId, taskId }: TaskRef): string => SCHEDULE.parked(sessionId, taskId);
 
-/** Whether there is a later run message of the same task, so that this one is only to be acknowledged. @throws {BrokerError} */
+/** Whether the task has a later run message, so that this one only needs an acknowledgement. @throws {BrokerError} */
 export async function isSuperseded(broker: Broker, { taskId, sessionId }: TaskRef, seq: number): Promise<boolean> {
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
   return run !== undefined && run.seq > seq && run.header(HEADER.taskId) === taskId;
 }
 
 /**
- * Puts a run that must wait into the parking lane: by its task's last state until a time, with a schedule, or for its workspace. The caller
- * acknowledges the delivered one afterwards.
- * @param root of the workspace that it waits for; `letIn` of its places wakes it.
- * @returns false when the run is not its session's any more: somebody else has seen to it.
+ * Parks a run: until the `retry_at` of its task's last state, or until its workspace has a free place. The caller acknowledges the delivered
+ * run message afterwards.
+ * @param root the root of the workspace that it waits for. `letIn` wakes the run.
+ * @returns false if the run is no longer its session's: another process has handled it.
  * @throws {BrokerError}
  */
 export async function park(
@@ -50,35 +50,35 @@ export async function park(
 ): Promise<boolean> {
   const filter = SUBJECT.session(task.sessionId);
   const subject = SUBJECT.parked(queueOf(run), task.sessionId);
-  const isIts = await contend(async () => {
-    // In this order: what comes later makes the expectation on `last` fail.
+  const isParked = await contend(async () => {
+    // Read `last` first: anything stored later makes the compare-and-set fail.
     const last = await lastBySubject(broker, STREAM.commands, filter);
     const current = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(task.sessionId));
     if (last === undefined || current === undefined || current.header(HEADER.taskId) !== task.taskId) return false;
     if (current.seq > run.seq) return true;
-    // After a lost acknowledgement this is refused too; the next look finds the parked run.
+    // After a lost acknowledgement the repeat is refused, and the next round finds the parked run.
     const parked = asRun(run, subject, { filter, seq: last.seq });
     const waits = root === undefined ? {} : { [HEADER.workspaceRoot]: root };
     const stored = await publishExpecting(broker, { ...parked, headers: { ...parked.headers, ...waits } });
     return stored === undefined ? undefined : true;
   });
-  // A cancellation that still saw the old run is found here, a later one finds the parked run. So is a workspace that has become free.
-  if (isIts) await keepParked(broker, task);
-  return isIts;
+  // A cancellation or a free place may have come before the run was parked, and found nothing to wake.
+  if (isParked) await keepParked(broker, task);
+  return isParked;
 }
 
 export type Woken =
-  /** It has no parked run, or none that counts, now. */
+  /** The task has no valid parked run. */
   | { kind: 'gone' }
-  /** Its task has an outcome: it is off the queue. */
+  /** The task has an outcome, and its run was deleted. */
   | { kind: 'released' }
-  /** It is a run again. */
+  /** The parked run became a run. */
   | { kind: 'awake' }
-  /** It waits for its workspace. */
+  /** The task waits for its workspace. */
   | { kind: 'held' }
   | { kind: 'early'; dueAt: number };
 
-/** Wakes the parked run of a task, or sees to it that it will be. Safe to repeat. @throws {BrokerError} */
+/** Wakes the parked run of a task, or schedules its wake-up. Idempotent. @throws {BrokerError} */
 export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> {
   const woken = await wakeParked(broker, task);
   if (woken.kind === 'early') await putSchedule(broker, scheduleOf(task), woken.dueAt);
@@ -86,7 +86,7 @@ export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> 
 }
 
 /**
- * Makes the parked run of a task a run in the lane `next` if its next attempt may start now. Safe to repeat.
+ * Makes the parked run of a task a run with priority `next` if its next attempt may start now. Idempotent.
  * @throws {BrokerError}
  */
 export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clock.now()): Promise<Woken> {
@@ -103,7 +103,7 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
     }
     const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(task.sessionId));
     if (run !== undefined && run.seq > parked.seq) {
-      // It was woken by somebody who did not come to remove it.
+      // Another process woke it and failed before it deleted the parked run.
       if (run.header(HEADER.taskId) === task.taskId) await deleteMessage(broker, STREAM.commands, parked.seq);
       return { kind: 'gone' };
     }
@@ -119,15 +119,15 @@ export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clo
 }
 
 /**
- * When the next attempt of a task may start, in ms since 1970; `held` while it waits for its workspace; or `running` while an attempt that
- * has an earlier run message goes on (its worker stood still between its last look and parking the run): how that ends decides.
+ * When the next attempt of a task may start, in ms since 1970; `held` while it waits for its workspace; `running` while an attempt from an
+ * earlier run message continues, because its worker was suspended while it parked the run. That attempt decides what follows.
  */
 async function waitOf(broker: Broker, taskId: string, parked: Stored): Promise<number | 'running' | 'held' | 'ended'> {
   const state = await lastState(broker, taskId);
   if (isEnded(state.status)) return 'ended';
   const root = parked.header(HEADER.workspaceRoot);
   if (root !== '' && state.status !== 'running') return (await waitsForPlace(broker, root, taskId)) ? 'held' : 0;
-  // A malformed event must not hold up its session for ever: the run is woken, and its attempt decides.
+  // A malformed event must not block its session forever, so the run is woken, and its attempt decides.
   if (state.status === 'retrying') return Date.parse(dataIn(state, 'retrying').retry_at ?? '') || 0;
   const { run } = dataIn(state, 'running');
   return run !== undefined && run.seq < parked.seq && (await isThere(broker, run.seq)) ? 'running' : 0;
@@ -142,10 +142,9 @@ async function removeParked(broker: Broker, task: TaskRef, seq: number): Promise
 }
 
 /**
- * Repairs what crashes between two steps left: parked runs that nothing would wake, and those of ended tasks, which would hold up their
- * sessions until they are due.
- * @param hasEnded by what this process knows.
- * @returns how many runs it woke or took off the queue. @throws {BrokerError}
+ * Repairs parked runs after crashes: runs without a schedule, and runs of ended tasks, which would block their sessions until they are due.
+ * @param hasEnded whether this process knows that a task has ended.
+ * @returns how many runs it woke or deleted. @throws {BrokerError}
  */
 export async function sweepParked(
   broker: Broker,

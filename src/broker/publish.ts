@@ -12,9 +12,9 @@ import type { Clock } from '../clock.js';
 import { parseJson } from '../json.js';
 import { BrokerError, brokerErrorOf, isBrokerError, isUndecided, TOO_LARGE, type ApiFault } from './errors.js';
 
-/** Compare-and-set: the last sequence of everything stored below `filter` must be `seq` (0: nothing). */
+/** Compare-and-set: the last sequence on `filter` must be `seq` (0: nothing is stored). */
 export interface Expectation {
-  /** Must be byte-identical in every publish that is to see the others (docs/design/broker-protocol.md#one-filter). */
+  /** Must be byte-identical in all publications that exclude each other (docs/design/broker-protocol.md#one-filter). */
   filter: string;
   seq: number;
 }
@@ -22,19 +22,19 @@ export interface Expectation {
 export interface Publication {
   subject: string;
   payload: Uint8Array | string;
-  /** For the broker's de-duplication (2 minutes). */
+  /** For the broker's deduplication, within 2 minutes. */
   msgId?: string | undefined;
   expect?: Expectation | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A publication that is refused as a `conflict` when another writer was first. */
+/** A publication that fails with `conflict` if another writer was first. */
 export type ExpectingPublication = Publication & { readonly msgId: string; readonly expect: Expectation };
 
 export interface PublishAck {
   stream: string;
   seq: number;
-  /** The message id was stored before; `seq` is the earlier one's. */
+  /** The message id was already stored; `seq` is that message's. */
   duplicate: boolean;
 }
 
@@ -43,26 +43,26 @@ export const MAX_BATCH = 500;
 const DEFAULT_TIMEOUT_MS = 1_500;
 const NO_RESPONDERS = 503;
 
-/** In a cluster: until what is on its way is stored, which takes some ms, or is given up, in an election. */
-const ASK_AGAIN_MS = 4;
-const ASK_AGAIN_MOST_MS = 100;
+/** Backoff of messages that a cluster cannot decide on yet: a concurrent write takes some ms, an election longer. */
+const RESEND_MS = 4;
+const MAX_RESEND_MS = 100;
 
 interface Pending {
-  /** Resolves with what the answer says. @returns why it is none. */
+  /** Resolves with the parsed answer. @returns the error if the answer is one. */
   take: (answer: Msg) => BrokerError | undefined;
   reject: (error: BrokerError) => void;
-  /** Calls off the end of the wait for the answer. */
+  /** Cancels the timeout. */
   forgetTimeout: () => void;
   send: (reply: string) => void;
-  /** How long to wait before it is sent again. */
-  againMs: number;
-  forgetAgain?: () => void;
+  /** The delay before the next resend. */
+  resendMs: number;
+  forgetResend?: () => void;
 }
 
 /**
  * Publishes to JetStream with one reply subscription for all acknowledgements (docs/design/facts.md#js-publish-client-bound).
- * Publications of one Publisher reach the broker in the order of the calls; one that a cluster can't decide on yet is sent again, so that
- * `conflict` always means that somebody else was first.
+ * Publications reach the broker in the order of the calls. A message that a cluster cannot decide on yet is sent again, so `conflict`
+ * always means that another write was first.
  */
 export class Publisher {
   readonly #nc: NatsConnection;
@@ -91,8 +91,8 @@ export class Publisher {
   }
 
   /**
-   * Asks the JetStream API, where many requests follow each other: each of the client's own makes two errors, with their stacks, for the case
-   * that it fails. @returns the answer, which may be an `error`. @throws {BrokerError}
+   * Calls the JetStream API, cheaply enough for many calls in a row: each of the client's own requests creates two errors with stack traces
+   * in advance. @returns the answer, which may contain an `error`. @throws {BrokerError}
    */
   ask(verb: string, request: object, timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<ApiAnswer> {
     const subject = `$JS.API.${verb}`;
@@ -101,15 +101,15 @@ export class Publisher {
   }
 
   /**
-   * Stores all or none, in one synchronisation of the stream's file: for one stream, at most MAX_BATCH.
-   * The answer is the last message's; the others precede it without a gap.
-   * Headers by hand, since nats.js 3.4 drops `expect` in batches and hides the server's error (docs/design/facts.md#batches-in-nats-js).
-   * @throws {BrokerError} `conflict` if a single one conflicts, `duplicate` if a single message id is stored already.
+   * Stores all messages or none, with one file sync: at most MAX_BATCH, all in one stream. Sequences are contiguous.
+   * The headers are set by hand because nats.js 3.4 drops `expect` in batches and hides the server's error (docs/design/facts.md#batches-in-nats-js).
+   * @returns the acknowledgement of the last message.
+   * @throws {BrokerError} `conflict` if any message conflicts, `duplicate` if any message id is already stored.
    */
   publishBatch(publications: readonly Publication[], timeoutMs: number = DEFAULT_TIMEOUT_MS): Promise<PublishAck> {
     const [only] = publications;
     if (only === undefined || publications.length > MAX_BATCH)
-      throw new RangeError(`a batch has 1 to ${MAX_BATCH} messages`);
+      throw new RangeError(`a batch must have 1 to ${MAX_BATCH} messages, not ${publications.length}`);
     if (publications.length === 1) return this.publish(only, timeoutMs);
     return this.#send(only.subject, timeoutMs, parseAck, (reply) => {
       const batchId = uuidv7();
@@ -124,7 +124,7 @@ export class Publisher {
     });
   }
 
-  /** Rejects what is under way: its acknowledgements can't come any more. Called when the connection is lost. */
+  /** Rejects all pending publications, whose acknowledgements are lost with the connection. */
   connectionLost(): void {
     this.#failAll(new BrokerError('unavailable', 'The connection to the broker was lost before the acknowledgement'));
   }
@@ -143,7 +143,7 @@ export class Publisher {
   #forget(token: string, pending: Pending): void {
     this.#pending.delete(token);
     pending.forgetTimeout();
-    pending.forgetAgain?.();
+    pending.forgetResend?.();
   }
 
   #send<T extends object>(
@@ -165,7 +165,7 @@ export class Publisher {
         resolve(parsed);
         return undefined;
       };
-      const pending: Pending = { take, reject, forgetTimeout, send, againMs: ASK_AGAIN_MS };
+      const pending: Pending = { take, reject, forgetTimeout, send, resendMs: RESEND_MS };
       this.#pending.set(token, pending);
       this.#sendNow(token, pending);
     });
@@ -180,12 +180,12 @@ export class Publisher {
     }
   }
 
-  /** Of a batch, what went before it is never committed. */
+  /** The error of a failed send. If the message was part of a batch, the broker discards the earlier ones. */
   #notSent(cause: unknown): BrokerError {
     if (!(cause instanceof InvalidArgumentError))
       return new BrokerError('unavailable', 'The message could not be sent to the broker', { cause });
-    const most = this.#nc.info?.max_payload ?? 0;
-    return new BrokerError('refused', `A message may have ${most} bytes, and this one has more`, {
+    const max = this.#nc.info?.max_payload ?? 0;
+    return new BrokerError('refused', `The message is larger than the broker's max_payload of ${max} bytes`, {
       apiCode: TOO_LARGE,
       cause,
     });
@@ -199,8 +199,8 @@ export class Publisher {
     if (pending === undefined) return;
     const fault = pending.take(msg);
     if (fault !== undefined && isUndecided(fault)) {
-      pending.forgetAgain = this.#clock.after(pending.againMs, () => this.#sendNow(token, pending));
-      pending.againMs = Math.min(pending.againMs * 2, ASK_AGAIN_MOST_MS);
+      pending.forgetResend = this.#clock.after(pending.resendMs, () => this.#sendNow(token, pending));
+      pending.resendMs = Math.min(pending.resendMs * 2, MAX_RESEND_MS);
       return;
     }
     this.#forget(token, pending);
@@ -221,7 +221,7 @@ function headersOf(publication: Publication): MsgHdrs | undefined {
   return headers;
 }
 
-/** What the JetStream API answers. */
+/** An answer of the JetStream API. */
 export interface ApiAnswer {
   readonly error?: ApiFault;
 }
@@ -235,7 +235,7 @@ interface AckBody extends ApiAnswer {
 function parseAnswer(msg: Msg): AckBody | BrokerError {
   if (msg.data.length > 0) return parseJson(msg.data) ?? {};
   return msg.headers?.code === NO_RESPONDERS
-    ? new BrokerError('unavailable', 'The broker has no stream that takes this, or no leader for it')
+    ? new BrokerError('unavailable', 'The broker has no stream for this subject, or the stream has no leader')
     : new BrokerError('refused', 'The broker sent an empty answer');
 }
 
@@ -244,11 +244,11 @@ function parseAck(msg: Msg): PublishAck | BrokerError {
   if (body instanceof BrokerError) return body;
   if (body.error !== undefined) return brokerErrorOf(body.error);
   if (body.stream === undefined || body.seq === undefined)
-    return new BrokerError('refused', 'The acknowledgement is not understood');
+    return new BrokerError('refused', 'The acknowledgement has no stream or no sequence');
   return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true };
 }
 
-/** @returns the message's sequence; undefined: another writer was first. @throws {BrokerError} */
+/** Publishes once. @returns the message's sequence; undefined: another writer was first. @throws {BrokerError} */
 export async function publishExpecting(
   { publisher }: { readonly publisher: Pick<Publisher, 'publish'> },
   publication: Publication,

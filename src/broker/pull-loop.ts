@@ -5,25 +5,25 @@ import { Puller, type Delivery, type PullEnd } from './consume.js';
 export interface PullLoopOptions<C extends { readonly name: string }> {
   readonly broker: Broker;
   readonly stream: string;
-  /** Durable consumers, shared by all processes that do this work: a message that one process leaves goes to another. */
+  /** Durable consumers, shared by all processes that do this work. A message that one process leaves goes to another. */
   readonly consumers: readonly C[];
   readonly inboxPrefix?: string | undefined;
-  /** The order in which the consumers are asked while they may have messages. Default: as given. */
+  /** The order in which consumers are polled while they may have messages. Default: as given. */
   readonly order?: () => readonly C[];
-  /** Whether there is room for a message of the consumer. Call `look` when there may be room again. */
+  /** Whether there is capacity for a message of the consumer. Call `look` when capacity may be free again. */
   readonly hasRoom: (consumer: C) => boolean;
-  /** Takes over a message. While the loop waits at several consumers, more may arrive than there is room for. */
+  /** Receives a message. While pulls wait at several consumers, more messages may arrive than there is capacity for. */
   readonly onDelivery: (delivery: Delivery) => void;
   /** Called when a consumer has not answered `times` pulls in succession. */
   readonly onUnanswered?: (consumer: C, times: number) => void;
 }
 
-/** A waiting pull is renewed after this. A message that arrives meanwhile is delivered at once. */
+/** The expiry of a waiting pull. A new message is delivered to it at once. */
 const PARK_MS = 20_000;
 
 /**
- * Takes messages from consumers of one stream while there is room for them. The consumers are asked in order until one has a message;
- * when all are empty, the loop waits at all of them at once.
+ * Pulls messages from consumers of one stream while there is capacity. It polls the consumers in order until one has a message. When all
+ * are empty, it waits at all of them at once.
  */
 export class PullLoop<C extends { readonly name: string }> {
   readonly #options: PullLoopOptions<C>;
@@ -32,7 +32,7 @@ export class PullLoop<C extends { readonly name: string }> {
   #loop: Promise<void> = Promise.resolve();
   #wake: (() => void) | undefined;
   #woken = false;
-  /** After a pull without an answer, for a while. */
+  /** True for a while after an unanswered pull. */
   #unavailable = false;
   #unanswered = 0;
   #offConnection: (() => void) | undefined;
@@ -42,26 +42,26 @@ export class PullLoop<C extends { readonly name: string }> {
     this.#pullers = new Map(options.consumers.map((consumer) => [consumer, this.#puller(consumer)]));
   }
 
-  /** The consumers answered when they were last asked. */
+  /** The last pull was answered. */
   get answered(): boolean {
     return this.#unanswered === 0;
   }
 
   start(): void {
     this.#offConnection = this.#options.broker.onConnection((connected) => {
-      // A new connection knows nothing of the pulls.
+      // Waiting pulls are lost with the connection.
       if (connected) for (const puller of this.#pullers.values()) puller.reset();
     });
     this.#loop = this.#run();
   }
 
-  /** Looks again: there may be room now. */
+  /** Polls again: capacity may be free. */
   look(): void {
     this.#woken = true;
     this.#wake?.();
   }
 
-  /** Takes nothing more. Messages that are on their way are still delivered before this resolves. Idempotent. */
+  /** Stops pulling. Messages in transit are delivered before this resolves. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#offConnection?.();
@@ -90,7 +90,7 @@ export class PullLoop<C extends { readonly name: string }> {
     return !this.#stopping && !this.#unavailable && !puller.busy && this.#options.hasRoom(consumer);
   }
 
-  /** @returns whether a consumer had a message. A consumer with a waiting pull is empty, and one alone needs no order. */
+  /** @returns whether a consumer had a message. Consumers with a waiting pull are empty; a single consumer needs no order. */
   async #askInOrder(): Promise<boolean> {
     const { consumers, order = () => consumers } = this.#options;
     if (consumers.length === 1) return false;

@@ -1,12 +1,12 @@
 import type { Broker } from './connect.js';
 import { brokerErrorOf } from './errors.js';
 
-/** The broker may have to read many blocks of a large stream. A lost connection ends the wait at once. */
+/** The broker may have to read many blocks of a large stream. A lost connection rejects at once. */
 const WITHIN_MS = 10_000;
 
 /**
- * Deletes every message whose subject matches `filter`. Nothing is left of them: no mark, and no consumer.
- * @param upTo the last sequence that goes. Default: all. @throws {BrokerError}
+ * Deletes every message whose subject matches `filter`, without deletion markers.
+ * @param upTo the last sequence to delete. Default: all. @throws {BrokerError}
  */
 export async function purge(broker: Broker, stream: string, filter: string, upTo = Infinity): Promise<void> {
   const request = upTo === Infinity ? { filter } : { filter, seq: upTo + 1 };

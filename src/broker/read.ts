@@ -3,7 +3,7 @@ import { HEADER } from '../../contracts/wire/names.js';
 import { BrokerError, brokerErrorOf } from './errors.js';
 import type { Broker } from './connect.js';
 
-/** A stored message as read from the stream's leader. */
+/** A stored message. */
 export interface Stored {
   seq: number;
   subject: string;
@@ -13,7 +13,7 @@ export interface Stored {
   header(name: string): string;
 }
 
-/** The sequence in KSI_EVENTS of what another stream took from it: `KSI_EVENTS <sequence> …`. 0: it took nothing. */
+/** The sequence in KSI_EVENTS of a message that another stream sourced from it: `KSI_EVENTS <sequence> …`. 0: none. */
 export const sourceOf = (taken: Pick<Stored, 'header'> | undefined): number =>
   Number(taken?.header(HEADER.source).split(' ')[1] ?? 0);
 
@@ -24,7 +24,7 @@ const NO_STREAM = 10059;
 export const lastBySubject = (broker: Broker, stream: string, filter: string): Promise<Stored | undefined> =>
   get(broker, stream, { last_by_subj: filter });
 
-/** Whether there is a message whose subject matches `filter`, by the leader. Quicker than reading it where there mostly is none. @throws {BrokerError} */
+/** Whether the leader has a message whose subject matches `filter`. Faster than `lastBySubject` if there usually is none. @throws {BrokerError} */
 export async function hasAny(broker: Broker, stream: string, filter: string): Promise<boolean> {
   const { error } = await broker.publisher.ask(`STREAM.MSG.GET.${stream}`, { last_by_subj: filter });
   if (error !== undefined && error.err_code !== NO_MESSAGE) throw brokerErrorOf(error, `reading ${stream}`);
@@ -35,11 +35,11 @@ export async function hasAny(broker: Broker, stream: string, filter: string): Pr
 export const nextBySubject = (broker: Broker, stream: string, filter: string, seq = 1): Promise<Stored | undefined> =>
   get(broker, stream, { seq, next_by_subj: filter });
 
-/** The message of this sequence, read from the leader; undefined when it is gone. @throws {BrokerError} */
+/** The message with this sequence, read from the leader; undefined if it was deleted. @throws {BrokerError} */
 export const bySequence = (broker: Broker, stream: string, seq: number): Promise<Stored | undefined> =>
   get(broker, stream, { seq });
 
-/** The subjects below `filter` that have messages. @throws {BrokerError} */
+/** The subjects that match `filter` and have messages. @throws {BrokerError} */
 export async function subjectsOf(broker: Broker, stream: string, filter: string): Promise<string[]> {
   try {
     const info = await broker.jsm.streams.info(stream, { subjects_filter: filter });
@@ -49,7 +49,7 @@ export async function subjectsOf(broker: Broker, stream: string, filter: string)
   }
 }
 
-/** @returns undefined: there is no such stream. @throws {BrokerError} */
+/** @returns undefined if the stream does not exist. @throws {BrokerError} */
 export async function streamInfo(broker: Broker, stream: string): Promise<StreamInfo | undefined> {
   try {
     return await broker.jsm.streams.info(stream);
@@ -59,7 +59,7 @@ export async function streamInfo(broker: Broker, stream: string): Promise<Stream
   }
 }
 
-/** The stream's last sequence and when it was made (its incarnation). @throws {BrokerError} */
+/** The state of a stream. Its creation time is its incarnation. @throws {BrokerError} */
 export async function streamPosition(
   broker: Broker,
   stream: string,
@@ -77,13 +77,13 @@ export async function streamPosition(
   }
 }
 
-/** Deletes one message; one that is gone already is no error. @throws {BrokerError} */
+/** Deletes one message. A message that was deleted before is no error. @throws {BrokerError} */
 export async function deleteMessage(broker: Broker, stream: string, seq: number): Promise<void> {
   try {
-    // Without erasing: the bytes go with the block, and an erase would rewrite it.
+    // Without erasing, which would rewrite the block.
     await broker.jsm.streams.deleteMessage(stream, seq, false);
   } catch (error) {
-    // Somebody else's deletion is refused under several codes, one of which says anything: so look.
+    // A message that is already deleted has several error codes, one of them generic. So read it to find out.
     if (error instanceof JetStreamApiError && (await bySequence(broker, stream, seq)) === undefined) return;
     throw asBrokerError(error, `deleting message ${seq} of ${stream}`);
   }
@@ -116,5 +116,5 @@ export const asBrokerError = (error: unknown, doing: string): BrokerError => {
   if (error instanceof JetStreamApiError) {
     return brokerErrorOf(error.apiError(), doing, error);
   }
-  return new BrokerError('unavailable', `The broker did not answer ${doing}`, { cause: error });
+  return new BrokerError('unavailable', `The broker did not answer while ${doing}`, { cause: error });
 };

@@ -12,20 +12,20 @@ import { KvCache } from './kv-cache.js';
 import { purge } from './purge.js';
 import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
 
-/** What stands under a key. A change that does not read `record` works on a bad record too. */
+/** The state of a key. A change that does not read `record` also works on an invalid record. */
 export interface Entry<T> {
-  /** Of the last write, deletions included: what the next write expects. 0: there was none, or no trace is left of it. */
+  /** The revision of the last write or deletion, for compare-and-set. 0: there was none, or its marker has expired. */
   readonly revision: number;
   readonly exists: boolean;
-  /** Undefined: there is none. @throws {BrokerError} unreadable: the record is bad. */
+  /** Undefined: no record. @throws {BrokerError} unreadable: the record is invalid. */
   readonly record: T | undefined;
-  /** Undefined: there is none, or a bad one, which is logged. */
+  /** Undefined: no record, or an invalid one, which is logged. */
   readonly readable: T | undefined;
-  /** Named by the record, be it good or bad. '': it names none. Undefined: there is no record. */
+  /** The owner in the record, valid or not. '': it has none. Undefined: no record. */
   readonly owner: string | undefined;
 }
 
-/** A record and its place in its bucket. */
+/** A record with its id and revision. */
 export interface Held<T> {
   /** The last part of the key. */
   readonly id: string;
@@ -33,47 +33,47 @@ export interface Held<T> {
   readonly revision: number;
 }
 
-/** A change's answer that removes the record. */
+/** Returned by a change to delete the record. */
 export const REMOVE = Symbol('remove');
-/** What a change makes of a record. Undefined: it leaves the record as it is. */
+/** The result of a change. Undefined: keep the record. */
 export type Next<T> = T | typeof REMOVE | undefined;
 
 export interface Updated<T> {
   readonly before: Entry<T>;
-  /** Undefined: there is no record now, or a bad one that was left as it is. */
+  /** Undefined: there is no record, or an invalid one was kept. */
   readonly record: T | undefined;
   readonly revision: number;
 }
 
 export interface Page<T> {
   readonly entries: readonly Held<T>[];
-  /** The id that the next page starts after. Absent: this is the last page. */
+  /** The `after` of the next page. Absent: this is the last page. */
   readonly next?: string;
 }
 
 export interface PageOptions<T> {
   readonly limit: number;
-  /** The id that the page starts after. */
+  /** The page starts after this id. */
   readonly after?: string | undefined;
-  /** The name of an id, by which ids are sorted and chosen. Default: the id. */
+  /** Maps an id to the name by which ids are sorted and filtered. Default: the id. */
   readonly by?: (id: string) => string;
-  /** Which names are wanted. Default: all. */
+  /** Filters names. Default: all. */
   readonly keep?: (name: string) => boolean;
   /** Which records are wanted. Default: all. */
   readonly fits?: (record: T) => boolean;
 }
 
-/** How records are written, when it is not plain JSON. */
+/** The stored format of records. Default: JSON. */
 export interface RecordCodec {
   close(subject: string, record: object): string;
-  /** @returns undefined when it is no record. */
+  /** @returns undefined if the data is not a record. */
   open(subject: string, data: Uint8Array): unknown;
 }
 
 export interface WatchOptions<T, V> {
-  /** What is kept in memory of a record. */
+  /** Maps a record to its cached value. */
   readonly of: (record: T, id: string) => V;
-  /** What is kept of a bad record, which is logged. Default: nothing. */
+  /** Maps an invalid record, which is logged, to its cached value. Default: not cached. */
   readonly bad?: (value: unknown, id: string) => V | undefined;
   readonly log: Logger;
 }
@@ -83,16 +83,16 @@ const JSON_CODEC: RecordCodec = {
   open: (_, data) => parseJson(data),
 };
 
-/** A try fails only when another change of the same record succeeds. */
+/** A try fails only if another change of the same record succeeds. */
 const MAX_TRIES = 50;
-/** Writers of one record that have collided wait a random time of up to this, so that they do not collide again. */
+/** Colliding writers wait a random time up to this, so that they do not collide again. */
 const MAX_PAUSE_MS = 25;
-/** The broker answers for this many subjects at once. */
+/** The number of subjects in one request to the broker. */
 const MAX_SUBJECTS = 250;
-/** A count of records holds for this long, with the records added here since. Other processes may add some meanwhile. */
+/** How long a count of records is cached. It includes records added by this process, but not by others. */
 const COUNT_MS = 60_000;
 
-/** How many records share a prefix, and when they were counted. */
+/** The number of records with a prefix, and when they were counted. */
 interface Count {
   count: number;
   readonly at: number;
@@ -100,7 +100,7 @@ interface Count {
 
 type Prefix<Key extends readonly string[]> = Key extends readonly [...infer P extends string[], string] ? P : never;
 
-/** Records of one kind in a KV bucket. They are read from the leader, and changed by compare-and-set. */
+/** Records of one kind in a KV bucket, read from the leader and changed by compare-and-set. */
 export class Records<S extends TSchema, Key extends readonly string[]> {
   readonly #broker: Broker;
   readonly #kind: RecordKind<S, Key>;
@@ -110,7 +110,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   readonly #counts = new Map<string, Count>();
   #apply: (key: Key, record: Static<S> | undefined, revision: number) => void = () => undefined;
 
-  /** @param log where bad records that are passed over are reported. Absent: nothing passes over any. */
+  /** @param log reports invalid records that `page`, `all` and `readable` skip. */
   constructor(broker: Broker, kind: RecordKind<S, Key>, log?: Pick<Logger, 'error'>, codec = JSON_CODEC) {
     this.#broker = broker;
     this.#kind = kind;
@@ -126,14 +126,14 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     return this.#entryOf(subject, data, revision);
   }
 
-  /** @throws {BrokerError} unreadable: the record is bad. */
+  /** @throws {BrokerError} unreadable: the record is invalid. */
   async get(key: Key): Promise<Static<S> | undefined> {
     return (await this.entry(key)).record;
   }
 
   /**
-   * Changes a record, again as often as another change was first. @param change what becomes of what stands. It may run several times.
-   * @throws {BrokerError} limit; conflict: too many others change the record. @throws whatever `change` throws.
+   * Changes a record by compare-and-set, with retries. @param change computes the new record. It may run several times.
+   * @throws {BrokerError} limit; conflict: too many concurrent changes. @throws errors of `change`.
    */
   async update(
     key: Key,
@@ -150,27 +150,27 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
       if (revision !== undefined) return { before, record, revision };
       await sleep(this.#broker.clock, Math.random() * MAX_PAUSE_MS);
     }
-    throw new BrokerError('conflict', `Too many changes of ${this.#kind.subject(...key)} at once`);
+    throw new BrokerError('conflict', `Too many concurrent changes of ${this.#kind.subject(...key)}. Try again`);
   }
 
-  /** @returns its revision; undefined: there is a record already. @throws {BrokerError} limit */
+  /** @returns the revision; undefined: a record exists. @throws {BrokerError} limit */
   async create(key: Key, record: Static<S>): Promise<number | undefined> {
     const { exists, revision } = await this.entry(key);
     return exists ? undefined : this.put(key, record, revision);
   }
 
   /**
-   * Writes a record. @param expected the revision that it replaces; 0: there was none; undefined: it replaces whatever stands.
-   * @returns its revision; undefined: another one stands. @throws {BrokerError} limit
+   * Writes a record. @param expected the revision to replace; 0: none; undefined: any.
+   * @returns the new revision; undefined: the current revision is another one. @throws {BrokerError} limit
    */
   async put(key: Key, record: Static<S>, expected?: number): Promise<number | undefined> {
     const subject = this.#kind.subject(...key);
     const checked = check(this.#kind.schema, record);
-    // It would fail all who read it.
+    // An invalid record would fail every reader.
     if (!checked.ok)
       throw new BrokerError(
         'refused',
-        `The record ${subject} was not written, as it is not valid: ${faultsIn(checked)}`,
+        `The record ${subject} was not written because it is invalid: ${faultsIn(checked)}`,
       );
     const counted = expected === 0 ? await this.#refuseTooMany(key) : undefined;
     const revision = await putEntry(this.#broker, subject, this.#codec.close(subject, record), expected);
@@ -180,14 +180,14 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     return revision;
   }
 
-  /** Removes whatever stands, be it good or bad. @returns whether there was a record. @throws {BrokerError} */
+  /** Deletes a record, valid or not. @returns whether there was one. @throws {BrokerError} */
   async remove(key: Key): Promise<boolean> {
     const { before } = await this.update(key, ({ exists }) => (exists ? REMOVE : undefined));
     if (!before.exists) this.#apply(key, undefined, before.revision);
     return before.exists;
   }
 
-  /** @returns the revision after it; undefined: it has another revision than `expected`. @throws {BrokerError} */
+  /** Deletes a record. @returns the new revision; undefined: the current revision is not `expected`. @throws {BrokerError} */
   async removeAt(key: Key, expected: number): Promise<number | undefined> {
     const subject = this.#kind.subject(...key);
     const { markS } = this.#kind;
@@ -200,7 +200,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     return revision;
   }
 
-  /** Those whose keys begin so, in order; a bad one is logged and left out. @throws {BrokerError} */
+  /** The records with a key prefix, sorted. Invalid records are logged and skipped. @throws {BrokerError} */
   async page(
     prefix: Prefix<Key>,
     { limit, after, by = (id) => id, keep = () => true, fits = () => true }: PageOptions<Static<S>>,
@@ -228,13 +228,13 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     return (await this.page(prefix, { limit: Infinity })).entries;
   }
 
-  /** The ids of those whose keys begin so, in no order; until their marks expire, also of those that were removed. @throws {BrokerError} */
+  /** The ids with a key prefix, unsorted. Deleted ids are included until their markers expire. @throws {BrokerError} */
   async ids(prefix: Prefix<Key>): Promise<string[]> {
     const subjects = await subjectsOf(this.#broker, this.#stream, this.#subject([...prefix, '*']));
     return subjects.map((subject) => this.#idOf(prefix, subject));
   }
 
-  /** Removes all whose keys begin so and that stand now, and their marks. It leaves no marks. @throws {BrokerError} */
+  /** Deletes all current records and markers with a key prefix, without leaving markers. @throws {BrokerError} */
   async purge(prefix: Prefix<Key>): Promise<void> {
     this.#counts.delete(prefix.join('.'));
     const all = this.#subject([...prefix, '*']);
@@ -242,7 +242,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     if (last !== undefined) await purge(this.#broker, this.#stream, all, last.seq);
   }
 
-  /** The records in memory, once the answer was started. Writes of this store show there at once. Only one watch holds. */
+  /** A cache of the records; call its `start`. It shows writes through this object at once. Only the latest watch does so. */
   watch<V>({ of, bad = () => undefined, log }: WatchOptions<Static<S>, V>): KvCache<V> {
     const prefix = SUBJECT.kvAll(this.#kind.bucket).slice(0, -1);
     const cache = new KvCache<V>({
@@ -254,7 +254,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
         const value = this.#codec.open(subject, data);
         const record = check(this.#kind.schema, value);
         if (record.ok) return of(record.value, id);
-        log.error({ subject, faults: record.faults }, 'a record is not valid');
+        log.error({ subject, faults: record.faults }, 'a record is invalid');
         return bad(value, id);
       },
       log,
@@ -266,7 +266,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     return cache;
   }
 
-  /** @returns the count, for what is added to it. @throws {BrokerError} limit; marks of deletions are counted. */
+  /** @returns the cached count, to be incremented. @throws {BrokerError} limit; deletion markers count. */
   async #refuseTooMany(key: Key): Promise<Count | undefined> {
     const { most, bucket } = this.#kind;
     if (most === undefined) return undefined;
@@ -280,12 +280,12 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
     if (counted.count >= most)
       throw new BrokerError(
         'limit',
-        `${name} has ${most} records in ${bucket}, which is the limit. Those removed within a day count`,
+        `${name} has reached the limit of ${most} records in ${bucket}. Records deleted within the last day count`,
       );
     return counted;
   }
 
-  /** In the order of the ids, without those that were removed. */
+  /** The records of ids, in their order. Deleted and invalid records are left out. */
   async #many(prefix: Prefix<Key>, ids: readonly string[]): Promise<Held<Static<S>>[]> {
     const found = new Map<string, Held<Static<S>>>();
     try {
@@ -316,7 +316,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
         return checked?.value;
       },
       get readable() {
-        if (checked?.ok === false) log?.error({ subject, faults: checked.faults }, 'a bad record is passed over');
+        if (checked?.ok === false) log?.error({ subject, faults: checked.faults }, 'an invalid record is skipped');
         return checked?.ok === true ? checked.value : undefined;
       },
     };
@@ -331,7 +331,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   }
 }
 
-/** The record that a stored value is. @throws {BrokerError} unreadable */
+/** Validates a stored value. @throws {BrokerError} unreadable */
 export function recordIn<S extends TSchema>(schema: S, value: unknown, subject: string): Static<S> {
   const record = check(schema, value);
   if (!record.ok) throw unreadable(subject, record);
@@ -339,9 +339,9 @@ export function recordIn<S extends TSchema>(schema: S, value: unknown, subject: 
 }
 
 const unreadable = (subject: string, checked: Checked<unknown> & { ok: false }): BrokerError =>
-  new BrokerError('unreadable', `The record ${subject} is not valid: ${faultsIn(checked)}`);
+  new BrokerError('unreadable', `The record ${subject} is invalid: ${faultsIn(checked)}`);
 
-/** The owner that a record names, be it good or bad. '': it names none. */
+/** The owner in a record, valid or not. '': it has none. */
 export const ownerIn = (record: unknown): string =>
   isRecord(record) && typeof record['owner'] === 'string' ? record['owner'] : '';
 

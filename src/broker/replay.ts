@@ -11,16 +11,15 @@ const NOT_FOUND = 404;
 const MAX_LAG_MS = 5_000;
 const LAG_PAUSE_MS = 25;
 
-/** Runs the reading of a page; it may make it wait for its turn. */
+/** Runs a page read, possibly after a wait: a concurrency limit. */
 export type PageGate = <T>(read: () => Promise<T>) => Promise<T>;
 
 const atOnce: PageGate = (read) => read();
 
 /**
- * The stored messages of a stream after sequence `after`, up to `upTo`, whose subject matches `filter`, in order, page by page.
- * Pages are direct gets, which make no consumer but may be answered by a replica that lags; so it ends only once it has come to what
- * the leader says is the last.
- * @param gate holds a page's reading, not what the caller does with it: who consumes slowly keeps nobody else waiting.
+ * Reads the messages with `after` < sequence <= `upTo` whose subject matches `filter`, in order and page by page. Direct gets need no
+ * consumer, but a lagging replica may answer them, so it ends only at the message that the leader reports as the last.
+ * @param gate limits concurrent page reads. The caller's own processing is outside of it, so slow callers do not block others.
  * @throws {BrokerError}
  */
 export async function* readStream(
@@ -45,17 +44,21 @@ export async function* readStream(
     }
     if (advanced) lagging = 0;
     else if (at < last) {
-      // Retention may have taken it since.
+      // Retention may have deleted it.
       const still = (await lastBySubject(broker, stream, filter))?.seq ?? 0;
       if (still < last && still <= at) return;
       lagging += LAG_PAUSE_MS;
-      if (lagging > MAX_LAG_MS) throw new BrokerError('unavailable', `A replica of ${stream} lags behind its leader`);
+      if (lagging > MAX_LAG_MS)
+        throw new BrokerError(
+          'unavailable',
+          `A replica of ${stream} lags more than ${MAX_LAG_MS} ms behind its leader`,
+        );
       await sleep(LAG_PAUSE_MS);
     }
   }
 }
 
-/** Of the broker's answer, in an error of one class or, when a replica that lags says it, of another that the client doesn't export. */
+/** A lagging replica's answer has an error class that the client does not export. */
 const isNotFound = (error: unknown): boolean =>
   error instanceof JetStreamApiError
     ? error.apiError().code === NOT_FOUND

@@ -3,8 +3,8 @@ import type { Broker } from './connect.js';
 import { deleteMessage, lastBySubject } from './read.js';
 
 /**
- * Has the broker publish `payload` on `ksi.due.<scheduleId>` at a time, in ms since 1970; one in the past is due at once. Replaces an
- * earlier schedule of this id, so it is safe to repeat.
+ * Makes the broker publish `payload` on `ksi.due.<scheduleId>` at a time, in ms since 1970. A past time is due at once. Idempotent: it
+ * replaces an earlier schedule with this id.
  * @throws {BrokerError}
  */
 export async function putSchedule(broker: Broker, scheduleId: string, at: number, payload = ''): Promise<void> {
@@ -18,7 +18,7 @@ export async function putSchedule(broker: Broker, scheduleId: string, at: number
   });
 }
 
-/** It is not to happen any more; one that has fired, or never was, is no error. @throws {BrokerError} */
+/** Deletes a schedule. One that has fired or never existed is no error. @throws {BrokerError} */
 export async function deleteSchedule(broker: Broker, scheduleId: string): Promise<void> {
   const stored = await lastBySubject(broker, STREAM.schedules, SUBJECT.schedule(scheduleId));
   if (stored !== undefined) await deleteMessage(broker, STREAM.schedules, stored.seq);

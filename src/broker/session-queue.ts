@@ -11,13 +11,13 @@ import { deleteSchedule } from './schedules.js';
 import { lastState } from './task-states.js';
 
 /**
- * One run per session, in the order asked for: direct runs, waiting entries and promotions, all under the one
- * compare-and-set filter of the session. The procedures: docs/design/broker-protocol.md#one-run-per-session.
+ * Keeps one run per session, in order of arrival. Direct runs, waiting entries and promotions use one compare-and-set filter per session.
+ * The procedures are in docs/design/broker-protocol.md#one-run-per-session.
  */
 
-/** How often a compare-and-set is tried again before somebody else is left to do it (the sweeper at the latest). */
+/** Tries of a compare-and-set. After that, another process does it, at the latest the sweeper. */
 const MAX_TRIES = 50;
-/** Until an acknowledged run is gone, in a cluster: about 1 ms. The sweeper sees to what takes longer. */
+/** In a cluster an acknowledged run disappears after about 1 ms. If it takes longer, the sweeper promotes. */
 const MAX_LOOKS = 20;
 const LOOK_AGAIN_MS = 2;
 
@@ -29,7 +29,7 @@ export interface TaskMessage {
   headers: Readonly<Record<string, string>>;
 }
 
-/** The direct run of a task: refused (`conflict`) when anything of its session stands or waits. */
+/** The direct run of a task. The broker refuses it with `conflict` if the session has a run or a waiting entry. */
 export const directRun = (task: TaskMessage, lane: Lane): ExpectingPublication => ({
   subject: SUBJECT.run(task.queue, lane, task.sessionId),
   payload: task.payload,
@@ -38,12 +38,12 @@ export const directRun = (task: TaskMessage, lane: Lane): ExpectingPublication =
   expect: { filter: SUBJECT.session(task.sessionId), seq: 0 },
 });
 
-/** Where a task stands in its session: as its run, or waiting. Undefined: nowhere, or its run has ended. @throws {BrokerError} */
+/** The queue entry of a task. Undefined: it has none, or its run has ended. @throws {BrokerError} */
 export async function placeOf(
   broker: Broker,
   { taskId, sessionId }: Pick<TaskMessage, 'taskId' | 'sessionId'>,
 ): Promise<{ kind: 'run' | 'waiting'; seq: number } | undefined> {
-  // The entry first: one promoted in between is then found as the run.
+  // Read the waiting entry first: if it is promoted in between, the run is found.
   const waiting = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', taskId, sessionId));
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
   if (run !== undefined && run.header(HEADER.taskId) === taskId) return { kind: 'run', seq: run.seq };
@@ -51,18 +51,18 @@ export async function placeOf(
 }
 
 /**
- * Stores a task behind all that its session holds.
- * @param again another process may have stored the task: then its place is kept.
+ * Stores a waiting entry after all entries of its session.
+ * @param again another process may have stored the task before: keep that entry.
  * @throws {BrokerError}
  */
 export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<void> {
   const filter = SUBJECT.session(task.sessionId);
-  let mayStand = again;
+  let mayExist = again;
   await contend<number | true>(async () => {
     const last = await lastBySubject(broker, STREAM.commands, filter);
-    if (mayStand && (await placeOf(broker, task)) !== undefined) return true;
-    // The repeat of a write whose acknowledgement was lost is refused.
-    mayStand = true;
+    if (mayExist && (await placeOf(broker, task)) !== undefined) return true;
+    // If the acknowledgement is lost, the repeat is refused, and the entry exists.
+    mayExist = true;
     return publishExpecting(broker, {
       subject: SUBJECT.waiting(task.queue, task.taskId, task.sessionId),
       payload: task.payload,
@@ -74,27 +74,27 @@ export async function storeWaiting(broker: Broker, task: TaskMessage, again = fa
 
 export interface Promoted {
   taskId: string;
-  /** The waiting entry, to be deleted once the run that made room is acknowledged. */
+  /** The waiting entry. Delete it after the ended run was acknowledged. */
   waitingSeq: number;
 }
 
 /**
- * Makes the oldest waiting task of a session its run, if the session is free for it.
- * @param endedTaskId the task whose run, ended but not acknowledged yet, makes room; without it there must be no run.
- * @returns what was promoted; undefined when nothing waits or the session is busy.
+ * Promotes the oldest waiting entry of a session if the session is free.
+ * @param endedTaskId the ended task whose run is not acknowledged yet. Without it, the session is free if it has no run.
+ * @returns undefined if nothing waits or the session is busy.
  * @throws {BrokerError}
  */
 export async function promote(broker: Broker, sessionId: string, endedTaskId?: string): Promise<Promoted | undefined> {
   const filter = SUBJECT.session(sessionId);
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    // In this order: what comes later makes the expectation on `last` fail.
+    // Read `last` first: anything stored later makes the compare-and-set fail.
     const last = await lastBySubject(broker, STREAM.commands, filter);
     if (last === undefined) return undefined;
     const oldest = await nextBySubject(broker, STREAM.commands, SUBJECT.sessionWaiting(sessionId));
     if (oldest === undefined) return undefined;
     const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
     if (run !== undefined && run.header(HEADER.taskId) === oldest.header(HEADER.taskId)) {
-      // Promoted already, by somebody who didn't come to delete the entry.
+      // Another process promoted it and failed before it deleted the entry.
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
     }
@@ -102,7 +102,7 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
       return undefined;
     const taskId = oldest.header(HEADER.taskId);
     if (await hasEnded(broker, taskId)) {
-      // Whoever cancelled it may have died before, or come to look for it after this.
+      // The process that cancelled it may have died before it stored the command, or may look for it later.
       await keepCommand(broker, taskId, oldest.data);
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
@@ -114,7 +114,7 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
   return undefined;
 }
 
-/** The message that stands for a task, run again under another subject of its session. */
+/** Copies a queue entry to another subject of its session. */
 export const asRun = (
   stored: StandingTask,
   subject: string,
@@ -129,7 +129,7 @@ const FORWARDED = [HEADER.taskId, HEADER.depth, HEADER.type, HEADER.traceparent]
 
 export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
 
-/** The queue that a run or a waiting entry stands in. */
+/** The queue of a queue entry. */
 export const queueOf = ({ subject }: Pick<Stored, 'subject'>): string => subject.split('.')[3] ?? '';
 
 async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boolean> {
@@ -137,9 +137,9 @@ async function hasEnded(broker: Broker, taskId: string | undefined): Promise<boo
 }
 
 /**
- * After the outcome of `taskId` is stored: keeps its command for a retry, gives the session's place to the next in line and takes the run off the queue.
- * Safe to repeat after a crash between any two steps.
- * @param ack acknowledges the run's message, and resolves when the broker has confirmed it.
+ * Releases a session after the outcome of `taskId` is stored: stores its command for a retry, promotes the next entry, and removes the run.
+ * Idempotent, also after a crash between two steps.
+ * @param ack acknowledges the run, and resolves when the broker has confirmed it.
  */
 export async function releaseSession(
   broker: Broker,
@@ -161,8 +161,8 @@ export async function releaseSession(
 }
 
 /**
- * For whoever came to wait meanwhile, saw the run, and left the promotion to us. A cluster may show a run for a moment after it has
- * confirmed the acknowledgement: then others still see it too, so this looks on until it is gone.
+ * Promotes an entry that was stored during the release, whose process saw the run and left the promotion to this one. A cluster may show a
+ * run for a moment after it confirmed the acknowledgement, so this repeats until the run is gone.
  */
 async function lookAgain(broker: Broker, sessionId: string, taskId: string): Promise<Promoted | undefined> {
   for (let tries = 1; tries <= MAX_LOOKS; tries++) {
@@ -175,8 +175,8 @@ async function lookAgain(broker: Broker, sessionId: string, taskId: string): Pro
 }
 
 /**
- * Repairs what a crash between two steps left: promotes in each session that has waiting entries and no run.
- * @throws {BrokerError} of the first session where it could not be done, after all others.
+ * Repairs sessions after crashes: promotes in each session that has waiting entries and no run.
+ * @returns the number of promotions. @throws {BrokerError} the first failure, after all sessions were tried.
  */
 export async function sweepSessions(broker: Broker, signal: AbortSignal): Promise<number> {
   let promotions = 0;

@@ -5,10 +5,10 @@ import type { Broker } from './connect.js';
 import { lastBySubject, sourceOf } from './read.js';
 
 const LOOK_MS = 2_000;
-/** An election takes a moment, and what it mends comes after it. */
-const PATIENCE_MS = 10_000;
+/** The pause after an election, so that sourcing can resume. */
+const ELECTION_PAUSE_MS = 10_000;
 
-/** The streams that take from KSI_EVENTS: some of what they take, and all that they hold. */
+/** The streams that source from KSI_EVENTS: a sample of the sourced subjects, and all their own subjects. */
 export const TAKERS = [
   { stream: STREAM.messages, source: SUBJECT.agentMail('*'), holds: SUBJECT.messagesAll },
   {
@@ -19,14 +19,14 @@ export const TAKERS = [
 ] as const;
 
 interface Seen {
-  /** What had been taken at the last look, when that was behind. */
-  stoodAt?: number | undefined;
+  /** The last sourced sequence at the last check, if that was behind. */
+  stalledAt?: number | undefined;
   notBefore: number;
 }
 
 /**
- * Keeps streams that take from KSI_EVENTS from standing still in a cluster of three. When the leader of KSI_EVENTS dies, that of the other stream
- * notices it late (docs/design/facts.md#source-notices-late); one that is elected anew asks the new one at once.
+ * Restarts stalled sourcing from KSI_EVENTS in a cluster of three. When the leader of KSI_EVENTS dies, the sourcing stream's leader notices
+ * it late (docs/design/facts.md#source-notices-late). A newly elected leader resumes at once.
  */
 export class SourceWatch {
   readonly #broker: Broker;
@@ -54,22 +54,22 @@ export class SourceWatch {
   async #lookAtAll(): Promise<void> {
     for (const taker of TAKERS)
       await this.#look(taker).catch((error: unknown) =>
-        this.#log.debug({ err: error, stream: taker.stream }, 'a stream could not be compared with the events'),
+        this.#log.debug({ err: error, stream: taker.stream }, 'could not compare a stream with KSI_EVENTS'),
       );
   }
 
   async #look({ stream, source, holds }: (typeof TAKERS)[number]): Promise<void> {
-    // In this order: what is taken meanwhile only brings it nearer.
+    // In this order, messages sourced in between cannot make it look stalled.
     const sent = (await lastBySubject(this.#broker, STREAM.events, source))?.seq ?? 0;
     const taken = sourceOf(await lastBySubject(this.#broker, stream, holds));
     const seen = this.#seen.get(stream) ?? { notBefore: 0 };
     this.#seen.set(stream, seen);
-    const stands = taken < sent && taken === seen.stoodAt;
-    seen.stoodAt = taken < sent ? taken : undefined;
+    const stalled = taken < sent && taken === seen.stalledAt;
+    seen.stalledAt = taken < sent ? taken : undefined;
     const now = this.#broker.clock.monotonic();
-    if (!stands || now < seen.notBefore) return;
-    seen.notBefore = now + PATIENCE_MS;
-    this.#log.warn({ stream, sent, taken }, 'the stream takes nothing from the events; it elects another leader');
+    if (!stalled || now < seen.notBefore) return;
+    seen.notBefore = now + ELECTION_PAUSE_MS;
+    this.#log.warn({ stream, sent, taken }, 'the stream does not source new events; asking its leader to step down');
     await this.#broker.nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', { timeout: LOOK_MS });
   }
 }

@@ -10,18 +10,18 @@ import { TopologyKeeper } from './topology-keeper.js';
 
 export interface BrokerServiceOptions {
   readonly config: Config;
-  /** Of this process, for what it remembers about the broker. */
+  /** This process's folder for state about the broker. */
   readonly folder: string;
-  /** Told how to learn why the topology is not there yet. */
+  /** Receives a function that returns the current topology fault. */
   readonly explain: (fault: () => TopologyKeeper['fault']) => void;
-  /** How long the loss of a stream is reported before it is made anew. Default 5 s. */
+  /** How long a lost stream is reported before it is re-created. Default: 5 s. */
   readonly reportLossMs?: number | undefined;
   readonly log: Logger;
-  /** Ends the wait for the broker. */
+  /** Aborts the wait for the broker. */
   readonly signal: AbortSignal;
 }
 
-/** The connection to the broker, with its streams in place and its clock known. @throws {BrokerError} */
+/** Connects to the broker, ensures its topology, and waits for its time. @throws {BrokerError} */
 export const startBroker = ({ config, folder, explain, reportLossMs, log, signal }: BrokerServiceOptions) =>
   serviceOf(log, async (lifecycle) => {
     const broker = await connectBroker({

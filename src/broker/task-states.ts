@@ -26,17 +26,17 @@ export const identityOf = ({ task_id, session_id, session_name, agent_id, owner 
   owner,
 });
 
-/** The statuses that an event says. `scheduled` is declared for later and never stored. */
+/** Statuses with a state event. `scheduled` is reserved and never stored. */
 export type StoredStatus = Exclude<TaskStatus, 'scheduled'>;
 
 /** The data of the event that puts a task into the status `S`. */
 export type StateData<S extends StoredStatus> = EventData<(typeof TASK_STATES)[S]['event']>;
 
-/** What the next state of a task follows. */
+/** The state that a transition starts from. */
 export interface Predecessor {
   /** Undefined: the task is new. */
   readonly status: TaskStatus | undefined;
-  /** Of its event in KSI_EVENTS; 0: none is stored. */
+  /** The sequence of its event in KSI_EVENTS; 0: no event is stored. */
   readonly seq: number;
 }
 
@@ -50,7 +50,7 @@ export interface LastState extends Predecessor {
   readonly data: unknown;
 }
 
-/** From the leader. A task that has no state yet is queued: its command proves it. @throws {BrokerError} */
+/** Reads a task's state from the leader. A task without a state event counts as queued. @throws {BrokerError} */
 export async function lastState(broker: Broker, taskId: string): Promise<LastState> {
   const last = await lastBySubject(broker, STREAM.events, SUBJECT.taskStates(taskId));
   if (last === undefined) return { status: 'queued', seq: 0, id: '', data: undefined };
@@ -58,13 +58,13 @@ export async function lastState(broker: Broker, taskId: string): Promise<LastSta
   return { status: statusOfSubject(last.subject) ?? 'queued', seq: last.seq, id: last.header(HEADER.msgId), data };
 }
 
-/** The data of a task's state if the state is `status`. The fields of a malformed event are missing. */
+/** The data of a task's state if its status is `status`, else empty. Fields may be missing if the event is malformed. */
 export const dataIn = <S extends StoredStatus>(
   state: Pick<LastState, 'status' | 'data'>,
   status: S,
 ): Partial<StateData<S>> => (state.status === status ? (state.data ?? {}) : {});
 
-/** The event that moves a task from one state to another, stored only if no other writer has changed the state. Pure. */
+/** The event of a transition. Its publication fails if another writer changed the state first. */
 export function stateEvent<S extends StoredStatus>(
   clock: Pick<Clock, 'now'>,
   from: Predecessor,
@@ -82,7 +82,7 @@ export function stateEvent<S extends StoredStatus>(
 
 export interface TransitionOptions {
   readonly traceparent?: string;
-  /** Repeats the write until its fate is certain, through outages, or until this aborts. Without it the write is tried once. */
+  /** Retries through outages until the result is known, or until this aborts. Default: one try. */
   readonly signal?: AbortSignal;
 }
 

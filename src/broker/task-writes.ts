@@ -2,12 +2,12 @@ import { BUCKET, STREAM } from '../../contracts/wire/names.js';
 
 export interface TaskWrite {
   readonly stream: string;
-  /** The task cannot go on without it. A write that is not essential holds nothing up (optional-writes.ts). */
+  /** The task cannot go on without this write. Other writes never delay a task (optional-writes.ts). */
   readonly essential: boolean;
   readonly purpose: string;
 }
 
-/** Every stream that a task is written to between its acceptance and its release. docs/reliability.md shows the same table. */
+/** Every stream that a task is written to from acceptance to release. docs/reliability.md has the same table. */
 export const TASK_WRITES = {
   idempotency_key: { stream: `KV_${BUCKET.idempotency}`, essential: true, purpose: 'one task for each key' },
   session_name: { stream: `KV_${BUCKET.sessions}`, essential: true, purpose: 'one session for each name' },
@@ -25,12 +25,12 @@ export const TASK_WRITES = {
 
 type Writes = typeof TASK_WRITES;
 
-/** The writes that may be stored later. */
+/** Writes that may be deferred. */
 export type OptionalWrite = {
   [Name in keyof Writes]: Writes[Name]['essential'] extends false ? Name : never;
 }[keyof Writes];
 
-/** Whether a task can go on without the stream. What no task is written to is needed by what surrounds tasks. */
+/** Whether tasks need the stream. A stream that no task is written to counts as needed, except the audit log. */
 export const isEssential = (stream: string): boolean =>
   stream !== STREAM.audit && Object.values(TASK_WRITES).every((write) => write.stream !== stream || write.essential);
 

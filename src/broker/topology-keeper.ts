@@ -14,9 +14,9 @@ import { consumerNames, ensureConsumer, makeStream, updateStream } from './topol
 export interface TopologyOptions {
   readonly broker: Broker;
   readonly config: Config;
-  /** Without it a stream that is not there is made at once. */
+  /** Absent: missing streams are created at once, never reported as lost. */
   readonly known?: KnownStreams | undefined;
-  /** How long a lost stream is reported before it is made anew. */
+  /** How long a lost stream is reported before it is re-created. Default: 5 s. */
   readonly reportMs?: number | undefined;
   readonly log: Logger;
 }
@@ -28,7 +28,7 @@ const FULL = 0.9;
 /** A bucket with less room may not take the next record. */
 const ROOM_OF_A_RECORD = 65_536;
 
-/** Why a task that is accepted now could not run. */
+/** Why a newly accepted task could not run. */
 interface Faults {
   readonly full: string | undefined;
   readonly fullForSome: string | undefined;
@@ -36,16 +36,16 @@ interface Faults {
 }
 
 /**
- * Keeps the broker's streams and consumers as the contract has them, at the start and from then on. What disappears is made again. A stream takes
- * what it held with it, so its loss is first reported, in the log and as a fault, for some seconds.
+ * Ensures the broker's streams and consumers, at the start and continuously, and re-creates lost ones. A lost stream's messages are gone, so
+ * its loss is reported for some seconds before, in the log and as a fault.
  */
 export class TopologyKeeper {
   readonly #options: TopologyOptions;
   readonly #streams: readonly StreamSpec[];
   readonly #consumers: readonly ConsumerSpec[];
-  /** Lost streams, and when their loss was found. */
+  /** Lost streams, with the time of detection. */
   readonly #lost = new Map<string, number>();
-  /** Streams that were not available at the start, which does not wait for those that are not essential. */
+  /** Optional streams that were unavailable at the start and still need their update. */
   readonly #outdated = new Set<string>();
   readonly #created = new Map<string, string>();
   readonly #listeners = new Set<(stream: string) => void>();
@@ -62,12 +62,12 @@ export class TopologyKeeper {
     this.#consumers = consumerSpecs(options.config);
   }
 
-  /** When a stream was made, as of the last look. */
+  /** When a stream was created, as of the last check. */
   created(stream: string): string | undefined {
     return this.#created.get(stream);
   }
 
-  /** Calls `listener` with the name of each stream that turns out to be another one than before. */
+  /** Calls `listener` with the name of each stream that was replaced. */
   onAnother(listener: (stream: string) => void): void {
     this.#listeners.add(listener);
   }
@@ -88,8 +88,8 @@ export class TopologyKeeper {
   }
 
   /**
-   * Resolves once everything is there and as its specification says. Servers that have just met elect leaders first. Several processes may
-   * do it at once. @throws the signal's reason.
+   * Creates or updates everything, and resolves when it is complete. It retries while servers of a new cluster elect leaders. Several
+   * processes may do this at the same time. @throws the signal's reason.
    */
   async make(signal: AbortSignal): Promise<void> {
     const { broker, log } = this.#options;
@@ -98,13 +98,13 @@ export class TopologyKeeper {
         await this.#look(true);
         if (this.#faults.other === undefined) return;
       } catch (error) {
-        log.warn({ err: error }, 'the streams cannot be made yet; trying again');
+        log.warn({ err: error }, 'the streams and consumers cannot be created yet; retrying');
       }
       await sleep(broker.clock, RETRY_MS.start, signal);
     }
   }
 
-  /** Keeps them from now on. */
+  /** Starts to check them continuously. */
   watch(): void {
     const { broker } = this.#options;
     const [streams, consumers] = [new Set(this.#streams.map(({ name }) => name)), new Set(this.#consumers.map(nameOf))];
@@ -153,12 +153,12 @@ export class TopologyKeeper {
         await this.#look(false);
       } catch (error) {
         this.#faults = { ...this.#faults, other: (error as Error).message };
-        log.warn({ err: error }, 'the streams and consumers could not be looked at; trying again');
+        log.warn({ err: error }, 'the streams and consumers could not be checked; retrying');
       }
     }
   }
 
-  /** @param update also brings what is there up to date. @throws {BrokerError} */
+  /** @param update updates existing streams and consumers too. @throws {BrokerError} */
   async #look(update: boolean): Promise<void> {
     const { broker, log } = this.#options;
     const found = await Promise.all(
@@ -195,7 +195,7 @@ export class TopologyKeeper {
           if (update) throw cause;
           faults.push((cause as Error).message);
         } else if (update) {
-          log.warn({ err: cause, stream: name }, 'the stream is not available; it is brought up to date once it is');
+          log.warn({ err: cause, stream: name }, 'the stream is unavailable; it will be updated when it is available');
           this.#outdated.add(name);
         }
       }
@@ -210,22 +210,22 @@ export class TopologyKeeper {
     const another = this.#created.has(name) && this.#created.get(name) !== created;
     this.#created.set(name, created);
     if (known?.saw(name, created) === true)
-      log.error({ stream: name }, 'the stream is made anew, and empty: what it held before is lost');
+      log.error({ stream: name }, 'the stream was re-created and is empty; its messages are lost');
     if (another) for (const listener of this.#listeners) listener(name);
     const led = cluster === undefined || (cluster.leader ?? '') !== '';
     return led || !isEssential(name) ? undefined : `The stream ${name} has no leader`;
   }
 
-  /** @returns why it is not made yet. @throws {BrokerError} */
+  /** @returns why the stream does not exist yet. @throws {BrokerError} */
   async #makeStream(spec: StreamSpec): Promise<string | undefined> {
     const { broker, known, reportMs = REPORT_MS } = this.#options;
     const { name } = spec;
     const lost = known?.has(name) === true;
     if (lost && !this.#isReported(name, reportMs))
-      return `The stream ${name} is lost, with what it held; it is made anew ${reportMs / 1_000} s after the loss was found`;
+      return `The stream ${name} and its messages are lost. It is re-created ${reportMs / 1_000} s after the loss was detected`;
     await makeStream(broker, spec, lost);
     const made = await streamInfo(broker, name);
-    return made === undefined ? `The stream ${name} is not there` : this.#saw(spec, made);
+    return made === undefined ? `The stream ${name} does not exist` : this.#saw(spec, made);
   }
 
   /** Whether a loss has been reported for long enough. */
@@ -234,9 +234,9 @@ export class TopologyKeeper {
     const now = broker.clock.monotonic();
     const since = this.#lost.get(name);
     if (since !== undefined) return now - since >= reportMs;
-    log.error({ stream: name }, `the stream is lost, with what it held; it is made anew in ${reportMs / 1_000} s`);
+    log.error({ stream: name }, `the stream and its messages are lost; it is re-created in ${reportMs / 1_000} s`);
     this.#lost.set(name, now);
-    // A bucket's entries are looked up, not waited for: without it nothing works that it serves.
+    // Buckets are re-created at once: every request that reads one fails without it.
     if (name.startsWith('KV_') || name.startsWith('OBJ_')) return true;
     broker.clock.after(reportMs, () => this.#stopping.signal.aborted || this.#again || this.#lookNow());
     return false;
@@ -253,13 +253,13 @@ export class TopologyKeeper {
         if (there && !update) continue;
         await ensureConsumer(broker, spec);
         if (!there && !update)
-          log.warn({ stream, consumer: spec.consumer.durable_name }, 'the consumer was gone, and is made again');
+          log.warn({ stream, consumer: spec.consumer.durable_name }, 'the consumer was missing and was re-created');
       }
     }
   }
 }
 
-/** Of an advisory's subject: `$JS.EVENT.ADVISORY.STREAM.DELETED.`. */
+/** The length of an advisory's prefix: `$JS.EVENT.ADVISORY.STREAM.DELETED.`. */
 const TOKENS_BEFORE_NAMES = 5;
 
 const nameOf = ({ stream, consumer }: ConsumerSpec): string => `${stream}.${consumer.durable_name}`;

@@ -6,36 +6,36 @@ import { consumerStart, streamStart, takeAnew } from './continuation.js';
 import { brokerErrorOf, type ApiFault } from './errors.js';
 import { asBrokerError } from './read.js';
 
-/** The JetStream API's codes. A stream or a consumer of that name is there, with other settings. */
+/** JetStream API codes: the name exists, with other settings. */
 const STREAM_EXISTS = 10058;
 const CONSUMER_EXISTS = 10148;
 
 const isCode = (error: unknown, code: number): boolean =>
   error instanceof JetStreamApiError && error.apiError().err_code === code;
 
-/** The specification as it applies to a stream that stands: where a stream took up another one does not change. */
-export function asItStands(spec: StreamSpec, { sources: standing = [] }: Pick<StreamConfig, 'sources'>): StreamSpec {
+/** The specification for an existing stream, which keeps the start of its sources. */
+export function asItStands(spec: StreamSpec, { sources: current = [] }: Pick<StreamConfig, 'sources'>): StreamSpec {
   const sources = spec.sources?.map((source) => {
-    const start = standing.find(({ name }) => name === source.name)?.opt_start_time;
+    const start = current.find(({ name }) => name === source.name)?.opt_start_time;
     return start === undefined ? source : { ...source, opt_start_time: start };
   });
   return sources === undefined ? spec : { ...spec, sources };
 }
 
-/** Makes a stream that is not there. @param lost it was there before. @throws {BrokerError} */
+/** Creates a stream. @param lost whether it replaces a lost one. @throws {BrokerError} */
 export async function makeStream(broker: Broker, spec: StreamSpec, lost: boolean): Promise<void> {
   const start = lost ? await streamStart(broker, spec) : {};
   try {
     await broker.jsm.streams.add({ ...spec, ...start } as Partial<StreamConfig> & { name: string });
   } catch (error) {
-    if (!isCode(error, STREAM_EXISTS)) throw asBrokerError(error, `making the stream ${spec.name}`);
-    // Another API was first, and read another start.
+    if (!isCode(error, STREAM_EXISTS)) throw asBrokerError(error, `creating the stream ${spec.name}`);
+    // Another API created it first, with another start.
     return;
   }
   if (lost) await takeAnew(broker, spec.name);
 }
 
-/** Brings a stream up to date with its specification. @throws {BrokerError} */
+/** Updates a stream to its specification. @throws {BrokerError} */
 export async function updateStream(
   broker: Broker,
   spec: StreamSpec,
@@ -54,16 +54,16 @@ export async function updateStream(
   if (spec.max_consumers !== undefined && spec.max_consumers !== config.max_consumers)
     log.warn(
       { stream: spec.name, max_consumers: config.max_consumers },
-      `the stream keeps the max_consumers that it was made with. For ${spec.max_consumers}, run \`make down\`, remove KSI_DIR, then run \`make up\``,
+      `nats-server cannot change max_consumers of an existing stream. To get ${spec.max_consumers}, run \`make down\`, delete KSI_DIR, then run \`make up\``,
     );
   if (spec['compression'] === 'none' && (config.compression ?? 'none') !== 'none')
     log.warn(
       { stream: spec.name },
-      'the stream is no longer to be compressed, which nats-server heeds when it starts again: run `make down`, then `make up` (docs/adr/0023)',
+      'compression of the stream is switched off, which takes effect when nats-server restarts. Run `make down`, then `make up` (docs/adr/0023)',
     );
 }
 
-/** Makes a consumer, or brings it up to date. @throws {BrokerError} */
+/** Creates or updates a consumer. @throws {BrokerError} */
 export async function ensureConsumer(broker: Broker, spec: ConsumerSpec): Promise<void> {
   const { stream, consumer } = spec;
   const { durable_name: name, ...changeable } = consumer;
@@ -71,8 +71,7 @@ export async function ensureConsumer(broker: Broker, spec: ConsumerSpec): Promis
   try {
     await broker.jsm.consumers.add(stream, { ...consumer, ...start });
   } catch (error) {
-    // It stands with other settings: bring those up to date.
-    if (!isCode(error, CONSUMER_EXISTS)) throw asBrokerError(error, `making the consumer ${name}`);
+    if (!isCode(error, CONSUMER_EXISTS)) throw asBrokerError(error, `creating the consumer ${name}`);
     try {
       await broker.jsm.consumers.update(stream, name, changeable);
     } catch (cause) {

@@ -5,16 +5,16 @@ import { PullLoop } from './pull-loop.js';
 export interface WorkOptions {
   readonly broker: Broker;
   readonly stream: string;
-  /** A durable consumer, shared by all processes that do this work: a message that one process leaves goes to another. */
+  /** A durable consumer, shared by all processes that do this work. A message that one process leaves goes to another. */
   readonly consumer: string;
   readonly inboxPrefix?: string | undefined;
-  /** Messages handled at once. */
+  /** How many messages are handled concurrently. */
   readonly atOnce: number;
-  /** Acknowledges a message, gives it back, or leaves it to be delivered again. Must not reject. */
+  /** Acknowledges or naks a message, or leaves it for redelivery. Must not reject. */
   readonly handle: (delivery: Delivery) => Promise<void>;
 }
 
-/** Handles the messages of a shared consumer, several at once. */
+/** Handles the messages of a shared consumer concurrently. */
 export class Work {
   readonly #loop: PullLoop<{ readonly name: string }>;
   readonly #handling = new Set<Promise<void>>();
@@ -40,7 +40,7 @@ export class Work {
     this.#loop.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when all messages in progress are handled. Idempotent. */
   async stop(): Promise<void> {
     await this.#loop.stop();
     await Promise.all(this.#handling);

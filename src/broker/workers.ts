@@ -11,20 +11,20 @@ interface Entry {
   readonly time: Date;
 }
 
-/** A worker, and the name of its process, under which it is asked. */
+/** A worker with the name of its process, which addresses requests to it. */
 export interface PresentWorker {
   readonly process: string;
   readonly worker: WorkerShown;
 }
 
-/** The workers that there are, as they say themselves; those started first come first. @throws {BrokerError} */
+/** The workers by their presence entries, sorted by start time. @throws {BrokerError} */
 export const presentWorkers = async (broker: Broker, now?: number, read?: Reading): Promise<WorkerShown[]> =>
   (await workerProcesses(broker, now, read)).map(({ worker }) => worker);
 
-/** Where from: replicas answer with one message, the leader with more. */
+/** Reads the presence entries. */
 type Reading = (broker: Broker) => Promise<AsyncIterable<Entry> | Iterable<Entry>>;
 
-/** The same with their processes. @throws {BrokerError} */
+/** `presentWorkers` with the workers' processes. @throws {BrokerError} */
 export async function workerProcesses(
   broker: Broker,
   now = broker.clock.now(),
@@ -33,7 +33,7 @@ export async function workerProcesses(
   const workers: PresentWorker[] = [];
   try {
     for await (const { subject, data, time } of await read(broker)) {
-      // An empty one is a deletion.
+      // An empty entry is a deletion marker.
       const entry = data.length === 0 ? undefined : check(WorkerPresence, parseJson(data));
       if (entry?.ok !== true) continue;
       const { v: _version, state, ...shown } = entry.value;
@@ -52,7 +52,7 @@ const BUCKET_STREAM = `KV_${BUCKET.workers}`;
 const fromReplicas = (broker: Broker): Promise<AsyncIterable<Entry>> =>
   broker.jsm.direct.getLastMessagesFor(BUCKET_STREAM, { multi_last: [SUBJECT.workersAll] });
 
-/** A frozen replica is asked for nothing. @throws {BrokerError} */
+/** Reads from the leader, with one request per worker, and so avoids frozen replicas. @throws {BrokerError} */
 export async function fromLeader(broker: Broker): Promise<Entry[]> {
   const subjects = await subjectsOf(broker, BUCKET_STREAM, SUBJECT.workersAll);
   const stored = await Promise.all(subjects.map((subject) => lastBySubject(broker, BUCKET_STREAM, subject)));

@@ -14,19 +14,20 @@ import { changePlaces, readPlaces, rootsWithPlaces } from './workspace-records.j
 import { enter, lend, letIn, toTheEnd, without } from './workspace-rules.js';
 
 /**
- * Places of tasks that write in workspaces: an entry for each root, changed by compare-and-set (ADR 40). A task has its place as long as its
- * run stands in the queue and runs, so the run's lease is the lease of the place. What a crash leaves is repaired by `sweepPlaces`.
+ * Limits how many tasks write in a workspace root at once (ADR 40). Each root has an entry with the writers and the waiting tasks, changed
+ * by compare-and-set. A task keeps its place while its run is in the queue, so the run's lease is also the lease of the place.
+ * `sweepPlaces` repairs entries after crashes.
  */
 
-/** How long a task that was let in has to start, as a worker must be free for it. Then the next one is let in. */
+/** How long an admitted task may take to start. After that, the next task is admitted. */
 const START_MS = 60_000;
-/** Each change writes the whole entry. A task beyond it is put off. */
-const MOST_WAITING = 500;
+/** A limit on the entry's size, as each change writes the whole entry. Further tasks have to try again later. */
+const MAX_WAITING = 500;
 
-/** How many tasks may write at once in the workspaces of a root; 0: any number. */
+/** The number of concurrent writers in a root; 0: unlimited. */
 type WritersIn = (root: string) => number;
 
-/** @returns `in`: it may write. `waits`: it is to be parked, and is woken. `full`: too many wait; it is to come again. @throws {BrokerError} */
+/** @returns `in`: the task may write. `waits`: park it; it will be woken. `full`: too many tasks wait; try again later. @throws {BrokerError} */
 export async function enterWorkspace(
   broker: Broker,
   task: WorkspaceWaiter,
@@ -36,13 +37,13 @@ export async function enterWorkspace(
   const after = await change(broker, rootOf(task.workspace), writersIn, {
     self: task.task_id,
     change: (places, most, until) => enter(places, task, most, until),
-    finish: (places) => (places.waiting.length > MOST_WAITING ? without(places, (each) => isIt(each)) : places),
+    finish: (places) => (places.waiting.length > MAX_WAITING ? without(places, (each) => isIt(each)) : places),
   });
   if (after.writers.some(isIt)) return 'in';
   return after.waiting.some(isIt) ? 'waits' : 'full';
 }
 
-/** Takes a task out, and lets in who waits. Safe to repeat. @throws {BrokerError} */
+/** Removes a task and admits waiting ones. Idempotent. @throws {BrokerError} */
 export async function leaveWorkspace(
   broker: Broker,
   { task_id: taskId, workspace }: Pick<WorkspaceWaiter, 'task_id' | 'workspace'>,
@@ -53,7 +54,7 @@ export async function leaveWorkspace(
   });
 }
 
-/** Says that a task waits for another one, or no more. Safe to repeat. @throws {BrokerError} */
+/** Lends a task's place to the task that it waits for, or ends that. Idempotent. @throws {BrokerError} */
 export async function lendWorkspace(
   broker: Broker,
   { task_id: taskId, workspace }: Pick<WorkspaceWaiter, 'task_id' | 'workspace'>,
@@ -64,8 +65,7 @@ export async function lendWorkspace(
 }
 
 /**
- * Takes out tasks that have lost their place with their run, puts those to the end of the line that were let in and did not start, and lets
- * in who waits.
+ * Removes tasks that have lost their run, moves admitted tasks that did not start to the end of the line, and admits waiting tasks.
  * @returns how many roots it changed. @throws {BrokerError}
  */
 export async function sweepPlaces(broker: Broker, writersIn: WritersIn, signal: AbortSignal): Promise<number> {
@@ -92,14 +92,14 @@ export async function sweepPlaces(broker: Broker, writersIn: WritersIn, signal: 
   return changed;
 }
 
-/** With `until`, which changes when an attempt begins: what was found out about an earlier one does not count any more. */
+/** Includes `until`, which changes when an attempt begins, so that a finding about an earlier attempt does not apply to it. */
 const keyOf = (task: WorkspaceWaiter & { readonly until?: number }): string => `${task.task_id} ${task.until ?? ''}`;
 
 interface Change {
-  /** The task for which this is: it is known to stand. */
+  /** The task of this change, whose run is known to be in the queue. */
   readonly self?: string;
   readonly change: (places: WorkspacePlaces, most: number, until: number) => WorkspacePlaces;
-  /** After others were let in. */
+  /** Applied after waiting tasks were admitted. */
   readonly finish?: (places: WorkspacePlaces) => WorkspacePlaces;
 }
 
@@ -110,26 +110,26 @@ async function change(
   { self, change: apply, finish = (places) => places }: Change,
 ): Promise<WorkspacePlaces> {
   const most = writersIn(root) || Infinity;
-  /** Tasks that wait no more, such as cancelled ones. */
+  /** Tasks that no longer wait, such as cancelled ones. */
   const gone = new Set<string>();
-  let fresh: readonly WorkspaceWriter[] = [];
-  const stands = await changePlaces(broker, root, async (places) => {
+  let admitted: readonly WorkspaceWriter[] = [];
+  const result = await changePlaces(broker, root, async (places) => {
     const until = broker.clock.now() + START_MS;
     const before = new Set(places.writers.map(({ task_id: id }) => id));
     for (;;) {
       const changed = without(apply(places, most, until), ({ task_id: id }) => gone.has(id));
       const after = finish(letIn(changed, most, until));
-      fresh = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
-      const standing = await Promise.all(fresh.map((task) => mayStart(broker, task)));
+      admitted = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
+      const standing = await Promise.all(admitted.map((task) => mayStart(broker, task)));
       if (!standing.includes(false)) return JSON.stringify(after) === JSON.stringify(places) ? undefined : after;
-      fresh.filter((_task, n) => standing[n] === false).forEach(({ task_id: id }) => gone.add(id));
+      admitted.filter((_task, n) => standing[n] === false).forEach(({ task_id: id }) => gone.add(id));
     }
   });
-  for (const { task_id: taskId, session_id: sessionId } of fresh) await wake(broker, { taskId, sessionId });
-  return stands;
+  for (const { task_id: taskId, session_id: sessionId } of admitted) await wake(broker, { taskId, sessionId });
+  return result;
 }
 
-/** What is not woken now is woken by the sweeper. */
+/** Wakes a run. If the broker refuses, the sweeper does it later. */
 async function wake(broker: Broker, task: Parameters<typeof wakeParked>[1]): Promise<void> {
   try {
     await wakeParked(broker, task);
@@ -138,18 +138,21 @@ async function wake(broker: Broker, task: Parameters<typeof wakeParked>[1]): Pro
   }
 }
 
-/** Whether its run stands in the queue, and its task has no outcome. */
+/** Whether the task's run is in the queue and the task has no outcome. */
 async function mayStart(broker: Broker, task: WorkspaceWaiter): Promise<boolean> {
   return (await hasRun(broker, task)) && !isEnded((await lastState(broker, task.task_id)).status);
 }
 
-/** `in`: it has its place still. An ended one has, as long as its run stands: what it started may be alive. `late`: it has not started in its time. */
+/**
+ * `in`: the task keeps its place. An ended task keeps it until its run is acknowledged, because its processes may be alive.
+ * `late`: it did not start in time.
+ */
 async function standingOf(broker: Broker, writer: WorkspaceWriter): Promise<'in' | 'late' | 'out'> {
   if (!(await hasRun(broker, writer))) return 'out';
   if (writer.until > broker.clock.now()) return 'in';
   const { status } = await lastState(broker, writer.task_id);
   if (status === 'running' || isEnded(status)) return 'in';
-  // Between two attempts it comes by itself, in its time.
+  // A task between two attempts enters again when it is due.
   return status === 'retrying' ? 'out' : 'late';
 }
 

@@ -1,48 +1,48 @@
 import type { WorkspacePlaces, WorkspaceWaiter, WorkspaceWriter } from '../../contracts/tasks/workspace.js';
 
 /**
- * Who may write in a workspace (ADR 40). Pure: the places of one root as they were, and as they become.
+ * The rules of writing in workspaces (ADR 40), as pure functions on the places of one root.
  *
- * Tasks of one folder, or of a folder and one inside it, are in each other's way. Whoever waits is let in in order, but for a task that a
- * writer waits for: it goes first and takes that writer's place for the time.
+ * Tasks conflict if their folders are the same or one contains the other. Waiting tasks are admitted in order, except that a task for which
+ * a writer waits goes first and borrows that writer's place.
  */
 
 /** Whether one of two workspaces is the other, or lies inside it. */
 export const overlap = (a: string, b: string): boolean => a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
 
-/** Whether a writer waits for this task, or for one that led to it. */
+/** Whether a writer waits for this task or one of its ancestors. */
 const waitsFor = ({ waits_for: awaited = [] }: WorkspaceWriter, { task_id: id, ancestors = [] }: WorkspaceWaiter) =>
   awaited.some((each) => each === id || ancestors.includes(each));
 
-/** How many writers a task would meet. A writer that waits is not met by the tasks that it waits for, and counts once together with them. */
-function met(writers: readonly WorkspaceWriter[], task: WorkspaceWaiter): number {
+/** The number of writers that conflict with a task. A writer does not conflict with tasks that it waits for, and counts once together with them. */
+function conflicts(writers: readonly WorkspaceWriter[], task: WorkspaceWaiter): number {
   const here = writers.filter(({ workspace }) => overlap(workspace, task.workspace));
   return here.filter(
     (writer) => !waitsFor(writer, task) && !here.some((other) => other !== writer && waitsFor(writer, other)),
   ).length;
 }
 
-/** Lets in whoever has room, in order. @param most how many may write at once. @param until they keep their places without running. */
+/** Admits waiting tasks in order. @param most the number of concurrent writers. @param until when admitted tasks must have started. */
 export function letIn(places: WorkspacePlaces, most: number, until: number): WorkspacePlaces {
   const writers = [...places.writers];
   const waiting: WorkspaceWaiter[] = [];
   for (const task of places.waiting) {
     const awaited = writers.some((writer) => waitsFor(writer, task));
     const inTurn = awaited || !waiting.some(({ workspace }) => overlap(workspace, task.workspace));
-    if (inTurn && met(writers, task) < most) writers.push({ ...task, until });
+    if (inTurn && conflicts(writers, task) < most) writers.push({ ...task, until });
     else waiting.push(task);
   }
   return { ...places, writers, waiting };
 }
 
-/** Puts a task that is about to run where it stands already, or in line. Before `letIn`. */
+/** Adds a task that is about to run to the line, unless it is already a writer or waiting. Call `letIn` next. */
 export function enter(places: WorkspacePlaces, task: WorkspaceWaiter, most: number, until: number): WorkspacePlaces {
   const { writers, waiting } = places;
   const own = writers.find(({ task_id: id }) => id === task.task_id);
   if (own !== undefined) {
     const others = writers.filter((writer) => writer !== own);
-    // Its earlier attempt may have lent its place: then it waits until that is free again.
-    if (met(others, task) >= most) return { ...places, writers: others, waiting: [task, ...waiting] };
+    // Its earlier attempt may have lent its place. Then it waits until the place is free again.
+    if (conflicts(others, task) >= most) return { ...places, writers: others, waiting: [task, ...waiting] };
     const { waits_for: _none, ...kept } = own;
     return { ...places, writers: writers.map((writer) => (writer === own ? { ...kept, until } : writer)) };
   }
@@ -50,7 +50,7 @@ export function enter(places: WorkspacePlaces, task: WorkspaceWaiter, most: numb
   return { ...places, waiting: [...waiting, task] };
 }
 
-/** Takes tasks out, wherever they stand. */
+/** Removes tasks from the writers and the line. */
 export const without = (
   places: WorkspacePlaces,
   isOut: (task: WorkspaceWriter | WorkspaceWaiter) => boolean,
@@ -60,7 +60,7 @@ export const without = (
   waiting: places.waiting.filter((task) => !isOut(task)),
 });
 
-/** Says that a writer waits for another task, or no more. */
+/** Records that a writer waits for another task, or no longer does. */
 export const lend = (places: WorkspacePlaces, taskId: string, awaited: string, waits: boolean): WorkspacePlaces => ({
   ...places,
   writers: places.writers.map(({ waits_for: before = [], ...writer }) => {
@@ -71,7 +71,7 @@ export const lend = (places: WorkspacePlaces, taskId: string, awaited: string, w
   }),
 });
 
-/** Takes the places of writers that have not started, and puts them to the end of the line. */
+/** Moves writers that have not started to the end of the line. */
 export function toTheEnd(places: WorkspacePlaces, isLate: (writer: WorkspaceWriter) => boolean): WorkspacePlaces {
   const late = places.writers.filter(isLate).map(({ until: _until, waits_for: _none, ...task }) => task);
   return {
