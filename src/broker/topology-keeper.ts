@@ -222,7 +222,7 @@ export class TopologyKeeper {
     const { name } = spec;
     const lost = known?.has(name) === true;
     if (lost && !this.#isReported(name, reportMs))
-      return `The stream ${name} and its messages are lost. It is re-created ${reportMs / 1_000} s after the loss was detected`;
+      return `The stream ${name} is lost with its messages. It is re-created ${reportMs / 1_000} s after the loss was detected`;
     await makeStream(broker, spec, lost);
     const made = await streamInfo(broker, name);
     return made === undefined ? `The stream ${name} does not exist` : this.#saw(spec, made);
@@ -234,7 +234,7 @@ export class TopologyKeeper {
     const now = broker.clock.monotonic();
     const since = this.#lost.get(name);
     if (since !== undefined) return now - since >= reportMs;
-    log.error({ stream: name }, `the stream and its messages are lost; it is re-created in ${reportMs / 1_000} s`);
+    log.error({ stream: name }, `the stream is lost with its messages; it is re-created in ${reportMs / 1_000} s`);
     this.#lost.set(name, now);
     // Buckets are re-created at once: every request that reads one fails without it.
     if (name.startsWith('KV_') || name.startsWith('OBJ_')) return true;

@@ -2,7 +2,7 @@ import type { StoredEvent } from '../../contracts/events/events.js';
 import { encodeCursor, type Position } from '../../contracts/wire/cursor.js';
 import { tokensOf } from './subject.js';
 
-/** A stored event on its way to clients: parsed once, serialised once, however many receive it. */
+/** A stored event for delivery to clients. It is parsed once and serialized once for all of them. */
 export class BridgedEvent {
   readonly seq: number;
   readonly id: string;
@@ -17,7 +17,7 @@ export class BridgedEvent {
   #envelope: string | undefined;
   #frame: Buffer | undefined;
 
-  /** @param text the event's JSON as it is stored. */
+  /** @param text the stored JSON of the event. */
   constructor(position: Position, subject: string, text: string, event: StoredEvent) {
     this.seq = position.seq;
     this.id = event.id;
@@ -35,13 +35,13 @@ export class BridgedEvent {
     return typeof this.data['owner'] === 'string' ? this.data['owner'] : undefined;
   }
 
-  /** The envelope of WebSocket, SSE and GET: what is stored, and what the message's own metadata says. */
+  /** The JSON for WebSocket, SSE and GET: the stored event with its sequence, cursor and subject. */
   get envelope(): string {
     this.#envelope ??= `${this.#text.slice(0, this.#text.lastIndexOf('}'))},"seq":${this.seq},"cursor":"${this.cursor}","subject":"${this.subject}"}`;
     return this.#envelope;
   }
 
-  /** The envelope as the bytes of a frame, to be shared by all sockets. */
+  /** The envelope as bytes, shared by all sockets. */
   get frame(): Buffer {
     this.#frame ??= Buffer.from(this.envelope);
     return this.#frame;

@@ -2,22 +2,22 @@ import type { BridgedEvent } from './bridged.js';
 import type { EventHub } from './hub.js';
 import type { Limit } from '../limit.js';
 
-/** Where a feed delivers to. */
+/** Receives the events of a feed. */
 export interface FeedSink {
   deliver(event: BridgedEvent): void;
-  /** What to wait for before more of the past is delivered; undefined: nothing. */
+  /** Backpressure: what to wait for before more stored events are delivered. Undefined: nothing. */
   ready?(): Promise<void> | undefined;
-  /** All of the past was delivered; what follows comes as it happens. */
+  /** Called when all stored events were delivered and live events follow. */
   live?(): void;
 }
 
 /**
- * The events that match, after a sequence, from the past into the present with no gap and no repeat: it reads the stream page by page
- * until the hub's memory covers the rest, delivers that, and joins the hub in the same turn of the event loop.
+ * Delivers the matching events after a sequence, first stored, then live, with no missed or duplicate events. It reads the stream page by
+ * page until the hub's memory covers the rest, delivers that, and subscribes to the hub in the same turn of the event loop.
  */
 export class Feed {
   readonly #hub: EventHub;
-  /** Of the pages that are asked of the broker at once. */
+  /** Limits concurrent page reads at the broker. */
   readonly #limit: Limit;
   readonly #filter: string;
   readonly #matches: (event: BridgedEvent) => boolean;
@@ -25,7 +25,7 @@ export class Feed {
   #leave: (() => void) | undefined;
   #stopped = false;
 
-  /** @param filter what to ask the broker for: all that matches must match it too. */
+  /** @param filter a subject filter for the broker. It must cover all events that `matches` accepts. */
   constructor(options: {
     hub: EventHub;
     limit: Limit;
@@ -40,7 +40,7 @@ export class Feed {
     this.#sink = options.sink;
   }
 
-  /** Resolves once it is live, or stopped. @throws {BrokerError} */
+  /** Resolves when it is live or stopped. @throws {BrokerError} */
   async start(after: number): Promise<void> {
     let at = after;
     while (!this.#stopped) {
@@ -58,7 +58,7 @@ export class Feed {
     }
   }
 
-  /** Delivers nothing more. Idempotent. */
+  /** Stops deliveries. Idempotent. */
   stop(): void {
     this.#stopped = true;
     this.#leave?.();

@@ -23,7 +23,7 @@ export type EventListener = (event: BridgedEvent) => void;
 const CHECK_MS = 1_000;
 const MAX_RECENT = 10_000;
 
-/** All events of the cluster, in order and without a gap: read once, for all clients of this process. */
+/** Receives all events once, in order and complete, for all clients of this process. */
 export class EventHub {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
@@ -33,9 +33,9 @@ export class EventHub {
   readonly #listeners = new Set<EventListener>();
   readonly #resets = new Set<() => void>();
   #recent: { at: number; event: BridgedEvent }[] = [];
-  /** Of the last event that was delivered. */
+  /** The last delivered event. */
   #last: Pick<Position, 'seq' | 'eventId'> = { seq: 0 };
-  /** The position at the loss of the connection, until the stream was found to be the same still. */
+  /** The position when the connection was lost, until the stream is known to be the same. */
   #unproven: Position | undefined;
   #forgetConnection: (() => void) | undefined;
 
@@ -58,14 +58,14 @@ export class EventHub {
     });
   }
 
-  /** Begins with the stream's present end. @throws {BrokerError} */
+  /** Starts at the current end of the stream. @throws {BrokerError} */
   async start(): Promise<void> {
     await this.#feed.start('end');
     const { seq } = this.#feed.position;
     const eventId = await eventIdAt(this.#broker, seq);
     if (this.#feed.position.seq === seq) this.#last = { seq, eventId };
     this.#forgetConnection = this.#broker.onConnection((connected) => {
-      // Meanwhile the broker may be restored from a backup, and grow past our position before we are back.
+      // During an outage the broker may be restored from a backup and grow past this position.
       if (!connected) this.#unproven ??= this.position;
     });
   }
@@ -75,55 +75,55 @@ export class EventHub {
     await this.#feed.stop();
   }
 
-  /** Of the last event that was delivered to the listeners. */
+  /** The position of the last delivered event. */
   get position(): Position {
     const position = this.#feed.position;
     return position.seq === this.#last.seq ? { ...position, ...this.#last } : position;
   }
 
-  /** A cursor after all that was delivered so far. */
+  /** A cursor after the last delivered event. */
   cursor(): string {
     return encodeCursor(this.#feed.position);
   }
 
-  /** Calls `listener` for each event from now on, in order. Returns how to stop that. */
+  /** Calls `listener` for each new event, in order. @returns a function that unsubscribes. */
   subscribe(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls `listener` when the stream turns out to be another one: all that was derived from it is void. */
+  /** Calls `listener` when the stream was replaced, and all state derived from it is void. @returns a function that unsubscribes. */
   onReset(listener: () => void): () => void {
     this.#resets.add(listener);
     return () => this.#resets.delete(listener);
   }
 
-  /** What is in memory of the events after `seq`; undefined when that is not all of them. */
+  /** The events after `seq`, if all of them are in memory; else undefined. */
   recentAfter(seq: number): readonly BridgedEvent[] | undefined {
     return this.#ring.after(seq, this.#feed.position.seq);
   }
 
-  /** Outcomes of the last few seconds, for clients that post and then connect. */
+  /** Outcomes of the last few seconds, for clients that spawn a task and then connect. */
   recentOutcomes(): readonly BridgedEvent[] {
     const since = performance.now() - RECENT_OUTCOMES_MS;
     return this.#recent.filter(({ at }) => at >= since).map(({ event }) => event);
   }
 
-  /** Stored events after `after` up to `upTo`, from the broker. @throws {BrokerError} */
+  /** Reads the events with `after` < sequence <= `upTo` from the broker. @throws {BrokerError} */
   async *read(filter: string, after: number, upTo: number, gate?: PageGate): AsyncGenerator<BridgedEvent> {
     for await (const stored of readStream(this.#broker, STREAM.events, filter, after, upTo, gate))
       yield await this.#bridge(stored);
   }
 
   /**
-   * Resolves when all that the stream holds by now was delivered; with false when that could not be found out, as the broker is
-   * away. For a cursor that came from another API, whose hub may be ahead of this one.
+   * Resolves when all events stored by now were delivered; with false if the broker was unavailable. For cursors from another API, whose
+   * hub may be ahead of this one.
    */
   catchUp(): Promise<boolean> {
     return this.#feed.catchUp();
   }
 
-  /** What was deleted is not to be read from our memory either. */
+  /** Removes deleted events from memory. */
   #forget({ data }: BridgedEvent): void {
     this.#ring.clear();
     this.#recent = this.#recent.filter(({ event }) => event.data['task_id'] !== data['task_id']);
@@ -139,7 +139,7 @@ export class EventHub {
       try {
         listener(event);
       } catch (error) {
-        this.#log.error({ err: error, seq: event.seq }, 'a listener failed on an event');
+        this.#log.error({ err: error, seq: event.seq }, 'a listener failed to handle an event');
       }
     }
   }
@@ -153,7 +153,7 @@ export class EventHub {
     }
   }
 
-  /** Whether the stream still has the event that was the last before an outage. While it does not reach so far, that stays open. */
+  /** Whether the stream still has the last event from before an outage. The check is postponed while the stream is shorter. */
   async #isSame(lastSeq: number): Promise<boolean> {
     if (this.#unproven === undefined || lastSeq < this.#unproven.seq) return true;
     const isSame = await isOfThisHistory(this.#broker, this.#unproven);
@@ -169,7 +169,7 @@ export class EventHub {
     for (const listener of this.#resets) listener();
   }
 
-  /** With the body put back that was too large for a message. */
+  /** Parses an event, and adds its body from the blob store unless that is very large. */
   #bridge({ seq, subject, data }: Pick<FeedMessage, 'seq' | 'subject' | 'data'>): BridgedEvent | Promise<BridgedEvent> {
     const { text, event } = parseEvent(data) ?? UNREADABLE;
     const { incarnation } = this.#feed.position;
@@ -180,7 +180,7 @@ export class EventHub {
 
   async #withBody(bridged: BridgedEvent, event: StoredEvent, ref: BlobRef): Promise<BridgedEvent> {
     const body = await this.#body(ref);
-    // The body is gone, the fact is not: it is told with its reference.
+    // If the body was deleted, the event is delivered with the reference.
     if (body === undefined) return bridged;
     const { ref: _ref, ...rest } = event.data as Record<string, unknown>;
     const whole = { ...event, data: withBody(event.type, rest, body) } as unknown as StoredEvent;
@@ -188,7 +188,7 @@ export class EventHub {
     return new BridgedEvent({ incarnation, seq: bridged.seq }, bridged.subject, JSON.stringify(whole), whole);
   }
 
-  /** @returns undefined when there is no such body. @throws {BrokerError} when the broker is away. */
+  /** @returns undefined if the body does not exist or is malformed. @throws {BrokerError} if the broker is unavailable. */
   async #body(ref: BlobRef): Promise<unknown> {
     try {
       const body = parseJson(await this.#blobs.get(ref));
@@ -202,7 +202,7 @@ export class EventHub {
   }
 }
 
-/** Events before it are gone. */
+/** Whether earlier events were deleted with this one. */
 const isDeletion = ({ type, data }: BridgedEvent): boolean =>
   type === 'TASK_DELETED' ||
   type === 'CONVERSATION_DELETED' ||
@@ -219,7 +219,7 @@ function parseEvent(data: Uint8Array): Parsed | undefined {
   return text === undefined || event === undefined ? undefined : { text, event };
 }
 
-/** Stands for an event that is none: its place in the stream is told all the same. */
+/** Replaces a malformed event, so that clients still see its sequence. */
 const UNREADABLE: Parsed = (() => {
   const event = { v: 1, id: '', type: 'UNREADABLE', timestamp: new Date(0).toISOString(), data: {} };
   return { text: JSON.stringify(event), event: event as unknown as StoredEvent };

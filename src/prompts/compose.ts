@@ -5,10 +5,10 @@ import { parseCondition } from './condition/parse.js';
 import { ComponentError } from './component-file.js';
 import { expand, lookupIn, TooLongError } from './expand.js';
 
-/** Why a composition can't be composed. */
+/** A composition cannot be composed. */
 export class ComposeError extends Error {
   override readonly name = 'ComposeError';
-  /** Keys that the context lacks, when that is why. */
+  /** Required keys that the context lacks. */
   readonly missing: readonly string[];
 
   constructor(what: string, missing: readonly string[] = [], options: { cause?: unknown } = {}) {
@@ -20,15 +20,15 @@ export class ComposeError extends Error {
 export interface Composing {
   /** The text of a component. @throws {ComponentError} */
   readonly component: (source: string) => Promise<string>;
-  /** Characters that a prompt may have. */
+  /** The maximum length of a prompt, in characters. */
   readonly mostChars: number;
 }
 
-/** Keys that a composition requires and the context lacks. One that is null is there. */
+/** Required keys that the context lacks. A key with the value null is not missing. */
 export const missingContext = ({ required_context: required }: Composition, context: Context): string[] =>
   Object.keys(required).filter((key) => !Object.hasOwn(context, key));
 
-/** Puts a prompt together: the components whose condition holds, each with its values, joined by a blank line. @throws {ComposeError} */
+/** Composes a prompt from the components whose conditions hold, with their values filled in, separated by blank lines. @throws {ComposeError} */
 export async function compose(
   composition: Composition,
   context: Context,
@@ -59,7 +59,7 @@ export async function compose(
 
 const SEPARATOR = '\n\n';
 
-/** Without blank lines before and after; the first line keeps its indentation. */
+/** Removes leading and trailing blank lines. The first line keeps its indentation. */
 const trimmed = (text: string): string => text.replace(/^(?:[ \t]*\r?\n)+/, '').trimEnd();
 
 const isFault = (error: unknown): error is Error =>
@@ -67,7 +67,7 @@ const isFault = (error: unknown): error is Error =>
 
 const listed = (keys: readonly string[]): string => keys.map((key) => `\`${key}\``).join(', ');
 
-/** Whether a composition can be composed, in whole, and with this context. */
+/** Checks a composition: first all of its components, then composing it with this context. */
 export async function validate(
   composition: Composition,
   context: Context,
@@ -87,7 +87,7 @@ export async function validate(
   }
 }
 
-/** Of all components, whether their conditions hold or not. */
+/** The faults of all components, including those whose conditions do not hold. */
 async function issuesOf(
   { components }: Composition,
   { component }: Composing,

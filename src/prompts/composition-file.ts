@@ -3,13 +3,13 @@ import { Type, type Static } from 'typebox';
 import { check } from '../../contracts/wire/check.js';
 import type { Composition } from '../../contracts/prompts/compositions.js';
 
-/** A composition is a page; what is longer is a mistake or an attack. */
+/** A composition is about a page. A much longer one is a mistake or an attack. */
 export const MOST_COMPOSITION_BYTES = 262_144;
 const MOST_COMPONENTS = 200;
-/** How many nodes aliases may stand for together: a few lines of YAML could stand for gigabytes. */
+/** The number of nodes that aliases may expand to. Without a limit, a few lines of YAML could expand to gigabytes. */
 const MOST_ALIASES = 100;
 
-/** What is wrong with a composition's file. */
+/** A composition file is invalid. */
 export class CompositionError extends Error {
   override readonly name = 'CompositionError';
 }
@@ -18,7 +18,7 @@ const anything = Type.Record(Type.String(), Type.Unknown());
 const orNull = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) =>
   Type.Optional(Type.Union([schema, Type.Null()]));
 
-/** As people write it. Further fields are theirs. */
+/** The format of the file. Unknown fields are ignored. */
 const File = Type.Object({
   name: Type.Optional(Type.String()),
   version: Type.Optional(Type.Union([Type.String(), Type.Number()])),
@@ -39,8 +39,8 @@ const File = Type.Object({
 type File = Static<typeof File>;
 
 /**
- * Reads a composition: YAML 1.2 of maps, lists, texts, numbers and booleans, no other types.
- * @param name of the file, without its ending: a composition goes by it. @throws {CompositionError}
+ * Parses a composition: YAML 1.2 with maps, lists, strings, numbers and booleans only.
+ * @param name the file name without its extension, which is the composition's name. @throws {CompositionError}
  */
 export function parseComposition(text: string, name: string): Composition {
   if (Buffer.byteLength(text) > MOST_COMPOSITION_BYTES)
@@ -57,13 +57,13 @@ export function parseComposition(text: string, name: string): Composition {
 function read(text: string): { document: Document; value: unknown } {
   try {
     const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: true, merge: false });
-    // Warnings are of what is no plain data: tags of one's own, for example.
+    // Warnings report YAML that is not plain data, such as custom tags.
     const [fault] = [...document.errors, ...document.warnings];
     if (fault !== undefined) throw new CompositionError(fault.message);
     return { document, value: document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown };
   } catch (error) {
     if (error instanceof CompositionError) throw error;
-    // Too many aliases, or nested deeper than can be read.
+    // Too many aliases, or nested too deeply.
     throw new CompositionError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
@@ -78,7 +78,7 @@ function compositionOf(file: File, name: string, document: Document): Compositio
       name: part ?? source,
       source,
       vars: vars ?? {},
-      // `condition: true`, and an empty one, which always holds.
+      // `true` and empty conditions always hold.
       ...(condition === undefined || condition === null || condition === '' || condition === true
         ? {}
         : { condition: condition === false ? 'False' : condition }),
@@ -88,7 +88,7 @@ function compositionOf(file: File, name: string, document: Document): Compositio
   };
 }
 
-/** `version: 1.0` is a number to YAML: it is shown as it is written. */
+/** YAML parses `version: 1.0` as a number. Its source text keeps the form. */
 function versionOf({ version }: File, document: Document): string {
   if (typeof version !== 'number') return version ?? '';
   const node = document.get('version', true);

@@ -1,26 +1,25 @@
 import type { Context } from './condition/holds.js';
 
-/** A `{{key}}` in a text. */
+/** `{{key}}` */
 const PLACEHOLDER = /\{\{([^{}]{1,130})\}\}/g;
 
 export class TooLongError extends Error {
   override readonly name = 'TooLongError';
 }
 
-/** What came of a text. */
 export interface Expanded {
   readonly text: string;
-  /** Keys that nothing was known for: they stand there as they were. */
+  /** Keys without a value. Their placeholders are left in the text. */
   readonly unresolved: readonly string[];
 }
 
-/** What a value is in a prompt: a text as it is, anything else as JSON. */
+/** Formats a value for a prompt: strings as they are, other values as JSON. */
 export const textOf = (value: unknown): string =>
   typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null');
 
 /**
- * Replaces each `{{key}}`, once: what a value holds is never looked at, whatever it looks like.
- * @param lookup the value of a key; undefined: there is none. @param most characters that it may become. @throws {TooLongError}
+ * Replaces each `{{key}}` once. Placeholders inside inserted values are not expanded.
+ * @param most the maximum length of the result, in characters. @throws {TooLongError}
  */
 export function expand(text: string, lookup: (key: string) => string | undefined, most: number): Expanded {
   const unresolved = new Set<string>();
@@ -45,8 +44,8 @@ export function expand(text: string, lookup: (key: string) => string | undefined
 }
 
 /**
- * What `{{key}}` stands for in a component: the context's value, else the component's var, in whose text the context's
- * values are put in (`role: 'a {{agent_role}}'`), but no other var's.
+ * The value of `{{key}}` in a component: the context's value, or the component's var. Placeholders in a var
+ * (`role: 'a {{agent_role}}'`) are filled in from the context, not from other vars.
  */
 export function lookupIn(context: Context, vars: Context, most: number): (key: string) => string | undefined {
   const ofContext = (key: string): string | undefined =>
@@ -57,7 +56,7 @@ export function lookupIn(context: Context, vars: Context, most: number): (key: s
     const value = vars[key];
     if (typeof value !== 'string') return textOf(value);
     const { text } = expand(value, ofContext, most);
-    // `topic: '{{topic}}'` without a topic says nothing that the text itself does not.
+    // `topic: '{{topic}}'` without a topic in the context is unresolved.
     return text.trim() === `{{${key}}}` ? undefined : text;
   };
 }

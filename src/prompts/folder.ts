@@ -1,49 +1,49 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A file as it was read, or why it can't be used. */
+/** A parsed file, or why it cannot be used. */
 export type ReadFile<T> =
   { readonly name: string; readonly value: T } | { readonly name: string; readonly problem: string };
 
-interface Kept<T> {
+interface CachedFile<T> {
   readonly version: string;
   readonly read: ReadFile<T>;
 }
 
 export interface FolderOptions<T> {
   readonly path: string;
-  /** What the names of its files end with: the rest is the name that they go by. */
+  /** File name extensions. The rest of the file name is the name of the item. */
   readonly endings: readonly string[];
-  /** Which names there may be. */
+  /** The pattern of valid names. Other files are ignored. */
   readonly named: RegExp;
   readonly mostBytes: number;
-  /** @throws {Error} that says what is wrong with the file. */
+  /** @throws {Error} why the file is invalid. */
   readonly parse: (text: string, name: string) => T;
 }
 
 const MOST_FILES = 2_000;
 
-/** The files of one kind in a folder. One is read again only when it has changed. */
+/** The files of one kind in a folder. Only changed files are read again. */
 export class Folder<T> {
   readonly #options: FolderOptions<T>;
-  #kept: ReadonlyMap<string, Kept<T>> = new Map();
+  #cached: ReadonlyMap<string, CachedFile<T>> = new Map();
 
   constructor(options: FolderOptions<T>) {
     this.#options = options;
   }
 
-  /** By name. None, if there is no such folder. @throws {Error} if it can't be read. */
+  /** The files, sorted by name. Empty if the folder does not exist. @throws {Error} if the folder cannot be read. */
   async read(): Promise<ReadFile<T>[]> {
-    const kept = new Map<string, Kept<T>>();
+    const current = new Map<string, CachedFile<T>>();
     for (const file of await this.#files()) {
       const name = this.#nameOf(file);
       if (name === undefined) continue;
-      const known = this.#kept.get(file);
-      const now = await this.#readOne(join(this.#options.path, file), name, known);
-      if (now !== undefined) kept.set(file, now);
+      const cached = this.#cached.get(file);
+      const read = await this.#readOne(join(this.#options.path, file), name, cached);
+      if (read !== undefined) current.set(file, read);
     }
-    this.#kept = kept;
-    return [...kept.values()].map(({ read }) => read);
+    this.#cached = current;
+    return [...current.values()].map(({ read }) => read);
   }
 
   async #files(): Promise<string[]> {
@@ -62,19 +62,19 @@ export class Folder<T> {
     return name !== undefined && named.test(name) ? name : undefined;
   }
 
-  /** Undefined: it is gone, or no file. */
-  async #readOne(path: string, name: string, known: Kept<T> | undefined): Promise<Kept<T> | undefined> {
+  /** Undefined: it was deleted or is not a file. */
+  async #readOne(path: string, name: string, cached: CachedFile<T> | undefined): Promise<CachedFile<T> | undefined> {
     const { mostBytes, parse } = this.#options;
     try {
       const found = await stat(path);
       if (!found.isFile()) return undefined;
       const version = `${found.mtimeMs}/${found.size}/${found.ino}`;
-      if (known?.version === version) return known;
-      if (found.size > mostBytes) return { version, read: { name, problem: `It has more than ${mostBytes} bytes` } };
+      if (cached?.version === version) return cached;
+      if (found.size > mostBytes) return { version, read: { name, problem: `It is larger than ${mostBytes} bytes` } };
       return { version, read: { name, value: parse(await readFile(path, 'utf8'), name) } };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      // No version: what can't be read now may be later, without a change that could be seen (of its mode, for example).
+      // No version: the file may become readable without a change of its time or size, for example by `chmod`.
       return { version: '', read: { name, problem: error instanceof Error ? error.message : String(error) } };
     }
   }

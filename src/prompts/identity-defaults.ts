@@ -1,9 +1,9 @@
 import type { Appearance } from '../../contracts/agents/identities.js';
 
-/** A role that none is said for. */
+/** The role of an agent that has none. */
 export const DEFAULT_ROLE = 'general';
 
-/** What agents of a role are like unless it is said: four traits, and how they are shown. */
+/** The default traits and appearance of agents, by role. */
 const BY_ROLE: Readonly<
   Record<string, readonly [traits: readonly string[], style: string, theme: string, icon: string]>
 > = {
@@ -23,11 +23,11 @@ const BY_ROLE: Readonly<
   tester: [['sceptical', 'thorough', 'inventive', 'exact'], 'technical', 'lime', '🧪'],
   writer: [['clear', 'concise', 'vivid', 'attentive'], 'artistic', 'violet', '✍️'],
 };
-const OTHERS = [['helpful', 'adaptive', 'reliable', 'clear'], 'neutral', 'gray', '🤖'] as const;
+const OTHER_ROLES = [['helpful', 'adaptive', 'reliable', 'clear'], 'neutral', 'gray', '🤖'] as const;
 
 const ofRole = (role: string | undefined) => {
   const key = role?.toLowerCase() ?? '';
-  return (Object.hasOwn(BY_ROLE, key) ? BY_ROLE[key] : undefined) ?? OTHERS;
+  return (Object.hasOwn(BY_ROLE, key) ? BY_ROLE[key] : undefined) ?? OTHER_ROLES;
 };
 
 /** `<Role>-<last 4 of the id>`; without a role `Agent-<last 8>`. */

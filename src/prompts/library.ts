@@ -11,11 +11,11 @@ import { MOST_COMPOSITION_BYTES, parseComposition } from './composition-file.js'
 import { Folder, type ReadFile } from './folder.js';
 import { parseProfile } from './profile-file.js';
 
-/** What comes with KSI: the build puts it beside this file. */
+/** KSI's own prompts. The build copies them next to this file. */
 export const LIBRARY = fileURLToPath(new URL('library', import.meta.url));
 
-/** How long a change of a file may go unseen. */
-const LOOK_MS = 1_000;
+/** How long the folders' contents are cached. */
+const CACHE_MS = 1_000;
 const MOST_PROFILE_BYTES = 1_048_576;
 const NAMED = new RegExp(PROMPT_NAME_PATTERN);
 
@@ -28,14 +28,14 @@ interface Contents {
 }
 
 export interface LibraryOptions {
-  /** The operator's folder of prompts. Undefined: there is only what comes with KSI. */
+  /** The operator's prompts folder. Undefined: use only KSI's own prompts. */
   readonly own: string | undefined;
   /** The operator's profiles. Default: `profiles` in `own`. */
   readonly ownProfiles: string | undefined;
   readonly log: Logger;
 }
 
-/** Compositions, components and profiles that are files: the operator's, and what comes with KSI where he has none of that name. */
+/** Compositions, components and profiles in files. The operator's files take precedence over KSI's own files of the same name. */
 export class PromptLibrary {
   readonly #log: Logger;
   readonly #folders: readonly string[];
@@ -72,7 +72,7 @@ export class PromptLibrary {
     return (await this.#current()).profiles;
   }
 
-  /** Those among which one is chosen for an agent: the operator's, if there are any. */
+  /** The candidates for an agent's composition: the operator's if there are any, else KSI's own. */
   async choosable(): Promise<Composition[]> {
     const all = [...(await this.compositions()).values()].filter((found) => 'value' in found);
     const own = all.filter(({ origin }) => origin === 'own');
@@ -84,25 +84,25 @@ export class PromptLibrary {
     return readComponent(this.#folders, source);
   }
 
-  /** Paths below `components/`, of all folders together. */
+  /** Component paths below `components/` in all folders, sorted. */
   async components(): Promise<string[]> {
     const found = new Set<string>();
     for (const folder of this.#folders) for (const path of await componentsIn(folder)) found.add(path);
     return [...found].toSorted();
   }
 
-  /** The next who asks sees every change that there is now. */
+  /** Makes the next read see all current changes. */
   reload(): void {
     this.#lookedAt = -Infinity;
   }
 
   async #current(): Promise<Contents> {
-    if (this.#contents !== undefined && performance.now() - this.#lookedAt < LOOK_MS) return this.#contents;
+    if (this.#contents !== undefined && performance.now() - this.#lookedAt < CACHE_MS) return this.#contents;
     this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
     return this.#looking;
   }
 
-  /** Folders that can't be read any more leave in force what they held. */
+  /** Reads the folders. If that fails, the previous contents stay in use. */
   async #look(): Promise<Contents> {
     this.#lookedAt = performance.now();
     try {
@@ -112,7 +112,7 @@ export class PromptLibrary {
       };
     } catch (error) {
       if (this.#contents === undefined) throw error;
-      this.#log.error({ err: error }, 'the folders of prompts cannot be read; what they held before stays in force');
+      this.#log.error({ err: error }, 'the prompts folders cannot be read; their previous contents stay in use');
     }
     return this.#contents;
   }
@@ -145,7 +145,7 @@ async function componentsIn(folder: string): Promise<string[]> {
   const base = join(folder, 'components');
   for (const path of await listed(base)) {
     if (!path.endsWith('.md')) continue;
-    // As when it is read: one that really lies elsewhere is none.
+    // Skip links that lead out of the folder: `readComponent` refuses them.
     const real = await realpath(join(base, path)).catch(() => '');
     if (real.startsWith((await realpath(folder)) + sep)) found.push(path.split(sep).join('/'));
   }
@@ -164,5 +164,5 @@ async function listed(folder: string): Promise<string[]> {
 /** @throws {ConfigError} */
 function demandFolder(variable: string, path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() !== true) throw new ConfigError([`${variable}=${JSON.stringify(path)}: is no folder`]);
+  if (found?.isDirectory() !== true) throw new ConfigError([`${variable}=${JSON.stringify(path)}: is not a folder`]);
 }

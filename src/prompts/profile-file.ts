@@ -1,27 +1,33 @@
-import { Type, type Static } from 'typebox';
+import { Type } from 'typebox';
 import { check, type Fault } from '../../contracts/wire/check.js';
 import { Profile } from '../../contracts/agents/profiles.js';
+import { isRecord } from '../json.js';
+import { taken } from '../taken.js';
 
-/** What is wrong with a profile's file. */
+/** A profile file is invalid. */
 export class ProfileError extends Error {
   override readonly name = 'ProfileError';
 }
 
-/** A profile of the first KSI: `agent_profiles/<name>.json`. Further fields said nothing to anybody but its own agents. */
-const OldProfile = Type.Object({
+const KEPT_FIELDS = {
   description: Type.Optional(Type.String()),
-  model: Type.Optional(Type.String()),
   role: Type.Optional(Type.String()),
   capabilities: Type.Optional(Type.Array(Type.String())),
-  system_prompt: Type.Optional(Type.String()),
   composition: Type.Optional(Type.String()),
+};
+
+/** A profile of the legacy KSI: `agent_profiles/<name>.json`. Other fields are ignored. */
+const LegacyProfile = Type.Object({
+  ...KEPT_FIELDS,
+  model: Type.Optional(Type.String()),
+  system_prompt: Type.Optional(Type.String()),
   enable_tools: Type.Optional(Type.Boolean()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
 });
-/** Fields that only an old one has. */
-const OLD_FIELDS = ['name', 'model', 'system_prompt', 'enable_tools', 'allowed_tools', 'prompt_template'];
+/** Fields that only legacy profiles have. */
+const LEGACY_FIELDS = ['name', 'model', 'system_prompt', 'enable_tools', 'allowed_tools', 'prompt_template'];
 
-/** Reads a profile, of this KSI or the first one. @throws {ProfileError} */
+/** Parses a profile, current or legacy. @throws {ProfileError} */
 export function parseProfile(text: string): Profile {
   let raw: unknown;
   try {
@@ -29,22 +35,18 @@ export function parseProfile(text: string): Profile {
   } catch (error) {
     throw new ProfileError((error as Error).message, { cause: error });
   }
-  const old = typeof raw === 'object' && raw !== null && OLD_FIELDS.some((field) => Object.hasOwn(raw, field));
-  const profile = check(Profile, old ? modern(raw) : raw);
+  const isLegacy = isRecord(raw) && LEGACY_FIELDS.some((field) => Object.hasOwn(raw, field));
+  const profile = check(Profile, isLegacy ? modern(raw) : raw);
   if (!profile.ok) throw faulty(profile.faults);
   return profile.value;
 }
 
 function modern(raw: unknown): Profile {
-  const checked = check(OldProfile, raw);
+  const checked = check(LegacyProfile, raw);
   if (!checked.ok) throw faulty(checked.faults);
-  const { model, system_prompt: prompt, enable_tools: tools = true, allowed_tools: allowed, ...rest } = checked.value;
-  const { description, role, capabilities, composition }: Partial<Static<typeof OldProfile>> = rest;
+  const { model, system_prompt: prompt, enable_tools: tools = true, allowed_tools: allowed } = checked.value;
   return {
-    ...(description === undefined ? {} : { description }),
-    ...(role === undefined ? {} : { role }),
-    ...(capabilities === undefined ? {} : { capabilities }),
-    ...(composition === undefined ? {} : { composition }),
+    ...taken(checked.value, KEPT_FIELDS),
     options: {
       ...(model === undefined ? {} : { model }),
       ...(prompt === undefined || prompt === '' ? {} : { append_system_prompt: prompt }),

@@ -1,6 +1,6 @@
 import type { Composition, CompositionChoice, SelectRequest } from '../../contracts/prompts/compositions.js';
 
-/** What an agent has that fits none. */
+/** The composition of an agent that no other composition fits. */
 export const DEFAULT_COMPOSITION = 'claude_agent_default';
 
 export interface Score {
@@ -10,9 +10,9 @@ export interface Score {
 }
 
 /**
- * How well a composition's metadata fits (docs/prompts.md): a same role 30, a compatible one 20; the share held of the capabilities that it
- * requires × 25; one that it provides 10; words of the task in its description 5 each, to 15, in its tags 3 each, to 10; version ≥ 2: 5;
- * two use cases 3; tested 2.
+ * Scores how well a composition fits an agent, by its metadata (docs/prompts.md): same role 30, compatible role 20; 25 × the share of required
+ * capabilities that the agent has; any provided capability 10; task words in the description 5 each, at most 15; task words in the tags 3
+ * each, at most 10; version 2 or later 5; two or more use cases 3; tested 2.
  */
 export function scoreOf({ name, version, description, metadata }: Composition, wanted: SelectRequest): Score {
   const reasons: string[] = [];
@@ -23,9 +23,9 @@ export function scoreOf({ name, version, description, metadata }: Composition, w
     reasons.push(`${reason} (+${Number(points.toFixed(2))})`);
   };
   const role = wanted.role?.toLowerCase();
-  const itsRole = metadata['role'];
+  const ownRole = metadata['role'];
   if (role !== undefined && role !== '') {
-    if (typeof itsRole === 'string' && itsRole.toLowerCase() === role) add(30, `role ${role}`);
+    if (typeof ownRole === 'string' && ownRole.toLowerCase() === role) add(30, `role ${role}`);
     else if (texts(metadata['compatible_roles']).some((other) => other.toLowerCase() === role))
       add(20, `compatible role ${role}`);
   }
@@ -38,24 +38,24 @@ export function scoreOf({ name, version, description, metadata }: Composition, w
   const words = wanted.task?.toLowerCase().split(/\s+/).filter(Boolean) ?? [];
   const about = description.toLowerCase();
   const inDescription = words.filter((word) => about.includes(word)).length;
-  add(Math.min(inDescription * 5, 15), `${inDescription} words of the task in its description`);
+  add(Math.min(inDescription * 5, 15), `${inDescription} words of the task in the description`);
   const tags = texts(metadata['tags']).map((tag) => tag.toLowerCase());
   const inTags = words.filter((word) => tags.some((tag) => tag.includes(word))).length;
-  add(Math.min(inTags * 3, 10), `${inTags} words of the task in its tags`);
+  add(Math.min(inTags * 3, 10), `${inTags} words of the task in the tags`);
   if (Number.parseFloat(version) >= 2) add(5, `version ${version}`);
   if (texts(metadata['use_cases']).length >= 2) add(3, 'use cases');
   if (metadata['tested'] === true) add(2, 'tested');
   return { composition: name, score, reasons };
 }
 
-/** Those that score at all, the best first; of equal ones the first by name. */
+/** The compositions with a score above 0, best first, then by name. */
 export const ranked = (compositions: readonly Composition[], wanted: SelectRequest): Score[] =>
   compositions
     .map((composition) => scoreOf(composition, wanted))
     .filter(({ score }) => score > 0)
     .toSorted((a, b) => b.score - a.score || (a.composition < b.composition ? -1 : 1));
 
-/** The one that fits best, or the default one. */
+/** The best composition, or the default. */
 export function choiceOf([best]: readonly Score[]): CompositionChoice {
   return best === undefined
     ? { composition: DEFAULT_COMPOSITION, score: 0, reasons: ['none fits'], fallback: true }

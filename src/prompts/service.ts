@@ -18,15 +18,15 @@ import type { Page } from '../../contracts/wire/page.js';
 import { ApiError } from '../errors/api-error.js';
 import { pageOfAll } from '../lists/page.js';
 
-/** How many of those that fit less well are named. */
-const MOST_OTHERS = 5;
+/** The maximum number of alternatives in an answer. */
+const MAX_OTHERS = 5;
 
-/** Prompts, composed of the files that there are. */
+/** The prompt operations of the API. */
 export class Prompts {
   readonly #library: PromptLibrary;
   readonly #mostChars: number;
 
-  /** @param mostChars that a prompt may have. */
+  /** @param mostChars the maximum length of a prompt, in characters. */
   constructor(library: PromptLibrary, mostChars: number) {
     this.#library = library;
     this.#mostChars = mostChars;
@@ -72,11 +72,11 @@ export class Prompts {
     }
   }
 
-  /** The composition that fits best. @param context that it will have: one that needs more is left out. */
+  /** Chooses a composition. @param context excludes compositions that require other keys. */
   async select(wanted: SelectRequest, context?: PromptContext): Promise<SelectAnswer> {
     const fits = (each: Composition): boolean => context === undefined || missingContext(each, context).length === 0;
     const scores = ranked((await this.#library.choosable()).filter(fits), wanted);
-    const others = scores.slice(1, 1 + MOST_OTHERS).map(({ composition, score }) => ({ composition, score }));
+    const others = scores.slice(1, 1 + MAX_OTHERS).map(({ composition, score }) => ({ composition, score }));
     return { ...choiceOf(scores), others };
   }
 
@@ -89,7 +89,7 @@ export class Prompts {
     return pageOfAll('components', components, (path) => path, query);
   }
 
-  /** Whoever asks from now on sees the files as they are. */
+  /** Makes the next request see all current changes of files. */
   reload(): void {
     this.#library.reload();
   }
@@ -106,4 +106,5 @@ export class Prompts {
   }
 }
 
-const unknown = (name: string): ApiError => new ApiError('not_found', `There is no composition ${name}`);
+const unknown = (name: string): ApiError =>
+  new ApiError('not_found', `There is no composition ${name}. GET /compositions lists them`);

@@ -4,30 +4,30 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { systemClock } from '../clock.js';
 
-/** An LMDB file, and the databases in it as lmdb's `openDB` takes them. */
+/** An LMDB file and its databases, as parameters of lmdb's `openDB`. */
 export interface LmdbFileSpec {
   readonly path: string;
   readonly databases: readonly { readonly name: string; readonly encoding: 'msgpack' | 'string' }[];
-  /** The path that a damaged file is renamed to, without its time. */
+  /** The prefix of the path to which a damaged file is renamed. */
   readonly aside: string;
 }
 
-/** Where LMDB's first meta page has its magic number (MDB_MAGIC): after the page's header, which is 24 bytes in lmdb-js and 16 in LMDB 0.9. */
+/** Offsets of the magic number (MDB_MAGIC) in the first meta page: after its header, of 24 bytes in lmdb-js and 16 in LMDB 0.9. */
 const MAGIC_AT = [24, 16];
 const MAGIC = 0xbeefc0de;
 const HEAD_BYTES = Math.max(...MAGIC_AT) + 4;
 
 const PROBE = fileURLToPath(new URL('probe.js', import.meta.url));
-/** A large file that takes longer is believed to be sound: a start must not wait for it for minutes. */
+/** A file that takes longer to read counts as sound: a start must not take minutes. */
 const PROBE_MS = 30_000;
 
 const markerOf = (path: string): string => `${path}.in-use`;
 
 /**
- * To be called before a file is opened: sets a damaged one aside. LMDB does not refuse a damaged file, it crashes the process when it comes to the
- * damage. So a marker stands beside the file until `putDown`, and a file whose marker is still there, as its process did not end well, is read to its
- * end in a process of its own first.
- * @returns the name that a damaged file was given.
+ * Checks a file before it is opened, and renames a damaged one. LMDB does not reject a damaged file; it crashes the process when it reads the
+ * damage. So a marker file exists until `putDown`. If it still exists at the next start, the process ended abnormally, and a child process
+ * reads the whole file first.
+ * @returns the new name of a damaged file.
  */
 export async function takeUp(file: LmdbFileSpec, log: Logger): Promise<string | undefined> {
   const { path } = file;
@@ -37,15 +37,17 @@ export async function takeUp(file: LmdbFileSpec, log: Logger): Promise<string | 
   );
   const sound = (await isDatabase(path)) && (!suspect || (await isSound(file, log)));
   const aside = sound ? undefined : await setAside(file);
-  // On a full disk there is no marker, and the file is opened all the same.
-  await writeFile(markerOf(path), '').catch((error: unknown) => log.warn({ err: error }, 'a marker was not written'));
+  // The file is opened even if a full disk prevents the marker.
+  await writeFile(markerOf(path), '').catch((error: unknown) =>
+    log.warn({ err: error }, 'could not write the marker of an open file; it will not be checked after a crash'),
+  );
   return aside;
 }
 
-/** To be called after a file is closed. */
+/** Removes the marker. Call it after the file is closed. */
 export const putDown = ({ path }: LmdbFileSpec): Promise<void> => rm(markerOf(path), { force: true });
 
-/** Renames a damaged file. It is not deleted. @returns its new name. */
+/** Renames a damaged file, so that it can be examined. @returns its new name. */
 export async function setAside({ path, aside }: LmdbFileSpec): Promise<string> {
   const name = `${aside}.damaged-${systemClock.now()}`;
   await rename(path, name);
@@ -53,7 +55,7 @@ export async function setAside({ path, aside }: LmdbFileSpec): Promise<string> {
   return name;
 }
 
-/** Whether all of a file can be read, and a transaction begun. */
+/** Whether a child process can read all of a file and start a transaction. */
 export async function isSound({ path, databases }: LmdbFileSpec, log: Logger): Promise<boolean> {
   const child = fork(PROBE, [path, JSON.stringify(databases)], {
     env: {},
@@ -66,18 +68,18 @@ export async function isSound({ path, databases }: LmdbFileSpec, log: Logger): P
   child.on('message', (message) => (fault = message));
   const [code, signal] = await endOf(child);
   if (code === 0) return true;
-  log.warn({ path, code, signal, fault }, 'a file that was in use when its process ended could not be read to its end');
+  log.warn({ path, code, signal, fault }, 'the check of a file that was open at a crash did not succeed');
   return signal === 'SIGKILL';
 }
 
-/** One that cannot be started, as there is no memory for it, ends like one that took too long. */
+/** A child process that cannot start, for lack of memory, counts as one that took too long. */
 const endOf = (child: ChildProcess): Promise<readonly [code: number | null, signal: NodeJS.Signals | null]> =>
   new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve([code, signal]));
     child.once('error', () => resolve([null, 'SIGKILL']));
   });
 
-/** Whether the file at `path` is an LMDB file, or none yet. */
+/** Whether the file at `path` is an LMDB file, empty, or does not exist. */
 async function isDatabase(path: string): Promise<boolean> {
   let file;
   try {

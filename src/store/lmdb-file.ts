@@ -1,66 +1,66 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 
-/** The most that a transaction writes. */
+/** An upper bound of what a transaction writes. */
 export interface WriteSize {
-  /** Puts and removals, those in indexes included. */
+  /** The number of puts and removals, including those in indexes. */
   readonly entries: number;
-  /** The bytes of all keys and values together. */
+  /** The total bytes of keys and values. */
   readonly bytes: number;
 }
 
 const PAGE_BYTES = 4096;
-/** A put or removal copies its leaf, may split it, and has its share of the branches above. */
+/** A put or removal copies its leaf page, may split it, and shares the branch pages above. */
 const PAGES_PER_ENTRY = 3;
-/** Further pages that every transaction may write: the meta page, the branches, the list of free pages. */
+/** Pages that every transaction may write: meta page, branch pages, free list. */
 const PAGES_PER_WRITE = 32;
-/** A value takes whole pages, and pages may be half full. */
+/** Values occupy whole pages, and pages may be half full. */
 const PAGE_BYTES_PER_BYTE = 4;
-/** The file grows by more than is needed, so that it grows seldom. */
+/** The file grows in steps of this size, so that it grows rarely. */
 const GROW_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
-/** More than LMDB makes of it for its 126 readers. */
+/** More than LMDB needs for its 126 readers. */
 const LOCK_FILE_BYTES = 12 * 1024;
 
 /**
- * An LMDB file that never meets a full disk. When LMDB itself cannot write a page, lmdb-js overruns a buffer of its error text and takes
- * the process down (docs/design/facts.md#lmdb-error-text). So the pages that a transaction may need are allocated before it begins, and when the disk
- * has none, the write is refused with ENOSPC and LMDB is not asked.
+ * An LMDB file that is safe on a full disk. If LMDB cannot write a page, lmdb-js overruns an error text buffer and crashes the process
+ * (docs/design/facts.md#lmdb-error-text). So this class allocates the pages that a transaction may need in advance, and refuses the write
+ * with ENOSPC if the disk is full.
  */
 export class LmdbFile {
   readonly root: RootDatabase<unknown, string>;
   readonly #path: string;
   #size = 0;
-  /** Bytes of the file that are free and reserved for no write. */
-  #left = 0;
-  /** Bytes that are reserved for writes under way. */
+  /** Free bytes of the file that are not reserved. */
+  #free = 0;
+  /** Bytes reserved for writes in progress. */
   #pending = 0;
 
-  /** @param path of the file; made if there is none. @throws ENOSPC and what else the file system does. */
+  /** Opens or creates the file. @throws ENOSPC and other file system errors. */
   constructor(path: string) {
     this.#path = path;
     makeRoom(path);
     this.root = open<unknown, string>({ path, noSubdir: true, maxDbs: 6, pageSize: PAGE_BYTES });
     try {
-      // Databases that are opened for the first time are made at once.
+      // The first opening of a database writes to the file.
       this.#reserve(GROW_BYTES / 2);
     } catch (error) {
       void this.root.close();
       throw error;
     }
-    this.#left = 0;
+    this.#free = 0;
   }
 
-  /** Bytes of the file. No more than these are in use. */
+  /** The size of the file in bytes: an upper bound of what is in use. */
   get size(): number {
     return this.#size;
   }
 
-  /** Runs `write` at once. @throws ENOSPC, before it returns, when the disk may not take so much. */
+  /** Runs `write` at once. @throws ENOSPC synchronously, if the disk may not have enough space. */
   write<T>(size: WriteSize, write: () => Promise<T>): Promise<T> {
-    const bytes = this.#reserve(this.#mostOf(size));
+    const bytes = this.#reserve(this.#maxBytes(size));
     this.#pending += bytes;
-    // A key or value that LMDB cannot take throws at once.
+    // LMDB throws synchronously for an invalid key or value: turn that into a rejection.
     const written = new Promise<T>((resolve) => resolve(write()));
     return written.finally(() => {
       this.#pending -= bytes;
@@ -71,27 +71,27 @@ export class LmdbFile {
     await this.root.close();
   }
 
-  #mostOf({ entries, bytes }: WriteSize): number {
-    // It does not copy more pages than there are.
+  #maxBytes({ entries, bytes }: WriteSize): number {
+    // A transaction does not copy more pages than exist.
     const copied = Math.min(entries * PAGES_PER_ENTRY * PAGE_BYTES, this.#size);
     return copied + PAGES_PER_WRITE * PAGE_BYTES + bytes * PAGE_BYTES_PER_BYTE;
   }
 
   /** @returns `bytes`. @throws ENOSPC */
   #reserve(bytes: number): number {
-    if (this.#left < bytes) {
+    if (this.#free < bytes) {
       const { lastPageNumber } = this.root.getStats() as { lastPageNumber: number };
-      // Writes that are under way may be among the used pages already, or not.
-      const taken = (lastPageNumber + 1) * PAGE_BYTES + this.#pending;
-      this.#size = grow(this.#path, taken + bytes);
-      this.#left = this.#size - taken;
+      // Pages of writes in progress may or may not be counted as used yet.
+      const used = (lastPageNumber + 1) * PAGE_BYTES + this.#pending;
+      this.#size = grow(this.#path, used + bytes);
+      this.#free = this.#size - used;
     }
-    this.#left -= bytes;
+    this.#free -= bytes;
     return bytes;
   }
 }
 
-/** @returns the size of the file, which is `needed` or more. @throws ENOSPC */
+/** @returns the size of the file: at least `needed`. @throws ENOSPC */
 function grow(path: string, needed: number): number {
   const fd = openSync(path, 'r+');
   try {
@@ -110,8 +110,8 @@ function grow(path: string, needed: number): number {
 }
 
 /**
- * Makes sure that LMDB can make its two files at `path`: a first page that cannot be written, or a page of the lock file that is first
- * touched in memory, ends the process on a full disk. @throws ENOSPC
+ * Ensures that LMDB can create its two files. On a full disk, the process would crash when it writes the first page or touches a new page of
+ * the memory-mapped lock file. @throws ENOSPC
  */
 function makeRoom(path: string): void {
   fill(path, ZEROS.length, (fd) => ftruncateSync(fd, 0));

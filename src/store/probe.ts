@@ -3,11 +3,11 @@ import { ABORT, open } from 'lmdb';
 import type { LmdbFileSpec } from './file.js';
 
 const { EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS } = constants.errno;
-/** Faults of the host. LMDB reports EINVAL for some damage, so other numbers count as damage. */
+/** Faults of the host. All other codes count as damage: LMDB reports EINVAL for some damage. */
 const NOT_DAMAGE = new Set([EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS]);
 
 /**
- * Reads an LMDB file to its end, in a process that may crash by it. Exit code 0: it is sound, or its state cannot be told (no memory, no permission).
+ * Reads a whole LMDB file in a process that may crash. Exit code 0: the file is sound, or cannot be checked (no memory, no permission).
  * Arguments: the path, and the databases as JSON.
  */
 const [path = '', databases = '[]'] = process.argv.slice(2);
@@ -16,7 +16,7 @@ try {
   for (const { value } of root.getRange()) void value;
   for (const { name, encoding } of JSON.parse(databases) as LmdbFileSpec['databases'])
     for (const { value } of root.openDB<unknown, string>({ name, encoding }).getRange()) void value;
-  // Its list of free pages too.
+  // Checks the free list too.
   root.transactionSync(() => {
     void root.put('probe', Buffer.alloc(1));
     return ABORT;

@@ -9,11 +9,11 @@ import { taken } from '../taken.js';
 
 const QUEUED = EVENT_DATA.SPAWN_QUEUED.properties;
 
-/** A task as the read model keeps it. */
+/** A task in the read model. */
 export interface TaskRow extends Task {
-  /** Of the last state event applied; 0: only the command is known. */
+  /** The sequence of the last applied state event; 0: only the command is known. */
   state_seq: number;
-  /** The token that asked for it, whose open tasks are counted. */
+  /** The token that spawned the task, for its limit of open tasks. */
   token_id?: string;
 }
 
@@ -24,7 +24,7 @@ export interface StateEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** Pure: what a task's row becomes by an event. Events may come again, or late; older ones change nothing. */
+/** Applies a state event to a task's row. Duplicate and older events change nothing. */
 export function applyEvent(row: TaskRow | undefined, event: StateEvent): TaskRow | undefined {
   const status = statusOfEvent(event.type);
   if (status === undefined || (row !== undefined && event.seq <= row.state_seq)) return row;
@@ -42,7 +42,7 @@ const isText = (value: unknown): boolean => typeof value === 'string';
 
 type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: EventData<T> }) => TaskRow;
 
-/** What each state event adds to the row beside its status. */
+/** How each state event changes the row, beside its status. */
 const CHANGES: { [T in EventType]?: Change<T> } = {
   SPAWN_QUEUED: (row, { data, timestamp }) => ({ ...row, ...taken(data, QUEUED), created_at: timestamp }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
@@ -64,20 +64,20 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
   SPAWN_CANCELLED: (row, { data }) => ({ ...row, ...used(row, data), reason: data.reason }),
 };
 
-/** A large one is told by its reference. */
+/** A large output has a reference. */
 const outputOf = ({ output, ref }: EventData<'SPAWN_COMPLETE'>): Pick<Task, 'output' | 'output_ref'> => ({
   ...(output === undefined ? {} : { output }),
   ...(ref === undefined ? {} : { output_ref: ref }),
 });
 
-/** Of all attempts together. */
+/** The usage of all attempts. */
 const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>
   usage === undefined ? {} : { usage: addUsage(row.usage ?? NO_USAGE, usage) };
 
 const servers = ({ mcp_servers: states }: Pick<Task, 'mcp_servers'>): Pick<Task, 'mcp_servers'> =>
   states === undefined ? {} : { mcp_servers: states };
 
-/** A task first heard of by a later event: its SPAWN_QUEUED was lost with the API that accepted it. */
+/** The row of a task whose SPAWN_QUEUED was lost with the API that accepted it. */
 const unknownTask = ({ data, timestamp }: StateEvent): TaskRow => ({
   ...identityOf(data as unknown as TaskIdentity),
   status: 'queued',
@@ -89,13 +89,13 @@ const unknownTask = ({ data, timestamp }: StateEvent): TaskRow => ({
   state_seq: 0,
 });
 
-/** What SPAWN_QUEUED says of a command. */
+/** The data of a command's SPAWN_QUEUED. */
 export const queuedData = (command: SpawnCommand): EventData<'SPAWN_QUEUED'> => ({
   ...taken(command, QUEUED),
   prompt_preview: previewOf(command.prompt),
 });
 
-/** The row of a task of which only the command is known. */
+/** The row of a task without events. */
 export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow => ({
   ...queuedData(command),
   status,
@@ -106,13 +106,13 @@ export const acceptedRow = (command: SpawnCommand, status: TaskStatus): TaskRow 
 
 const PREVIEW_CHARS = 200;
 
-/** The beginning of a prompt; a surrogate pair is not cut in two. */
+/** The first 200 characters of a prompt, without splitting a surrogate pair. */
 export const previewOf = (prompt: string): string => {
   const cut = prompt.slice(0, PREVIEW_CHARS);
   return /[\uD800-\uDBFF]$/.test(cut) && prompt.length > PREVIEW_CHARS ? cut.slice(0, -1) : cut;
 };
 
-/** Without what only the read model needs. */
+/** The task of a row, without the read model's own fields. */
 export function taskOf(row: TaskRow): Task {
   const { state_seq: _seq, token_id: _token, ...task } = row;
   return task;

@@ -10,22 +10,22 @@ import { deletionOf, type DeletedCosts, type Deletion } from './deleted-costs.js
 import { applyEvent, type TaskRow } from './projection.js';
 import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js';
 
-/** Rows that wait for the file are bounded by writing; so many at a time share a transaction. */
+/** Rows changed within this time share a transaction. */
 const FLUSH_MS = 10;
-/** After a write that failed. */
+/** The delay after a failed write. */
 const RETRY_MS = 1_000;
-/** A filter that fits few of many tasks looks at all of them, which takes seconds: everything else has its turn in between. */
-const LOOKED_AT_ONCE = 1_000;
+/** A selective filter may scan all tasks, which takes seconds. The scan yields to the event loop after this many. */
+const SCAN_BATCH = 1_000;
 
 /**
- * The tasks as this API knows them: what the file holds, and in memory what is on its way there. A row that was applied is
- * read at once; the file follows in batches, each with its position in the event stream.
+ * The tasks that this API knows: those in the file, and changed rows in memory. Reads see a change at once. The file follows in batches, each
+ * with its position in the event stream.
  */
 export class ReadModel {
   readonly #store: TaskStore;
   readonly #log: Logger;
   readonly #dirty = new Map<string, TaskRow>();
-  /** Tasks that were deleted, and are in the file still. */
+  /** Deleted tasks that are still in the file. */
   readonly #removed = new Set<string>();
   /** Deletions that are not in the file yet, in the order of the stream. */
   #deletions: Deletion[] = [];
@@ -43,7 +43,7 @@ export class ReadModel {
     this.#written = position;
   }
 
-  /** Of the last state event applied. */
+  /** The position of the last applied event. */
   get position(): Position {
     return this.#position;
   }
@@ -60,7 +60,7 @@ export class ReadModel {
     return this.#removed.has(id) ? undefined : this.#store.output(id);
   }
 
-  /** A task that was just accepted: shown at once; what its events say comes over it. */
+  /** Adds a task that was just accepted, until its events arrive. */
   accept(row: TaskRow): void {
     if (this.get(row.task_id) !== undefined) return;
     this.#dirty.set(row.task_id, row);
@@ -75,13 +75,13 @@ export class ReadModel {
       const after = applyEvent(before, event);
       if (after !== undefined && after !== before) {
         this.#dirty.set(id, after);
-        if (isEnded(after.status)) this.#tellEnded(after);
+        if (isEnded(after.status)) this.#notifyEnded(after);
       }
     }
     this.passed(event);
   }
 
-  /** An event that changes no task here brings the position forward all the same. */
+  /** Advances the position past an event. */
   passed({ seq, id }: Pick<BridgedEvent, 'seq' | 'id'>): void {
     if (seq <= this.#position.seq) return;
     this.#position = { ...this.#position, seq, eventId: id };
@@ -111,7 +111,7 @@ export class ReadModel {
     };
   }
 
-  /** Newest first and without outputs; `next` is where the following page begins. */
+  /** A page of tasks, newest first, without outputs. `next` is the `before` of the next page. */
   async list(
     filter: TaskFilter,
     limit: number,
@@ -120,24 +120,24 @@ export class ReadModel {
     await this.#flushIfPossible();
     const rows: TaskRow[] = [];
     for (let at = before; ; await nextTurn()) {
-      let looked = 0;
+      let scanned = 0;
       for (const { id, row } of this.#store.list(filter, at)) {
         if (row !== undefined && rows.length === limit && !this.#removed.has(id))
           return { rows, next: rows.at(-1)?.task_id };
         if (row !== undefined && !this.#removed.has(id)) rows.push(withoutOutput(this.#dirty.get(id) ?? row));
         at = id;
-        if (++looked === LOOKED_AT_ONCE) break;
+        if (++scanned === SCAN_BATCH) break;
       }
-      if (looked < LOOKED_AT_ONCE) return { rows, next: undefined };
+      if (scanned < SCAN_BATCH) return { rows, next: undefined };
     }
   }
 
-  /** How many tasks fit a filter, how many of them have not ended, and what all took. */
+  /** The number of matching tasks and of open ones, and their total usage. */
   async sum(filter: TaskFilter): Promise<{ tasks: number; open: number; usage: Usage }> {
     let [tasks, open, usage] = [0, 0, NO_USAGE];
     let before: string | undefined;
     do {
-      const page = await this.list(filter, LOOKED_AT_ONCE, before);
+      const page = await this.list(filter, SCAN_BATCH, before);
       tasks += page.rows.length;
       open += page.rows.filter(({ status }) => !isEnded(status)).length;
       usage = page.rows.reduce((sum, row) => (row.usage === undefined ? sum : addUsage(sum, row.usage)), usage);
@@ -183,7 +183,7 @@ export class ReadModel {
     return this.#store.session(id);
   }
 
-  /** Those with the newest tasks first; `next` is where the following page begins. */
+  /** A page of sessions, those with the newest tasks first. `next` is the `before` of the next page. */
   async sessions(
     owner: string | undefined,
     limit: number,
@@ -200,7 +200,7 @@ export class ReadModel {
     return { sessions, next: undefined };
   }
 
-  /** Calls `each` with the tasks that ended from one day to another (UTC). */
+  /** Calls `each` with the tasks that ended in a range of days (UTC, inclusive). */
   async forEachEnded(
     { owner, from, to }: { owner: string | undefined; from: string; to: string },
     each: (row: TaskRow) => void,
@@ -218,47 +218,42 @@ export class ReadModel {
     }
   }
 
-  /** Tasks that ended before a time (ISO 8601) and may go, those of the first days first, at most `limit`. */
+  /** At most `limit` tasks that ended before a time (ISO 8601) and may be deleted, those of the earliest days first. */
   async endedUntil(
     { owner, before }: { owner: string | undefined; before: string },
     limit: number,
-    mayGo: (row: TaskRow, session: Session | undefined, going: number) => boolean,
+    mayDelete: (row: TaskRow, session: Session | undefined, deleted: number) => boolean,
   ): Promise<TaskRow[]> {
     await this.flush();
     const found: TaskRow[] = [];
-    const going = new Map<string, number>();
-    let looked = 0;
-    for (const row of this.#store.ended(owner, '', before.slice(0, 10))) {
+    const deletedBySession = new Map<string, number>();
+    for await (const row of yielding(this.#store.ended(owner, '', before.slice(0, 10)))) {
       if (found.length === limit) break;
       const { session_id: id, ended_at: endedAt = before } = row;
-      const of = going.get(id) ?? 0;
-      if (endedAt < before && mayGo(row, this.#store.session(id), of)) {
-        found.push(row);
-        going.set(id, of + 1);
-      }
-      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
+      const deleted = deletedBySession.get(id) ?? 0;
+      if (endedAt >= before || !mayDelete(row, this.#store.session(id), deleted)) continue;
+      found.push(row);
+      deletedBySession.set(id, deleted + 1);
     }
     return found;
   }
 
-  /** Sessions without open tasks that were not used since a time and may go, at most `limit`. */
+  /** At most `limit` sessions that have no open tasks, were not used since a time, and may be deleted. */
   async idleSessions(
     { owner, before }: { owner: string | undefined; before: string },
     limit: number,
-    mayGo: (session: Session) => boolean,
+    mayDelete: (session: Session) => boolean,
   ): Promise<Session[]> {
     await this.flush();
     const found: Session[] = [];
-    let looked = 0;
-    for (const session of this.#store.oldestSessions(owner, firstIdAt(before))) {
+    for await (const session of yielding(this.#store.oldestSessions(owner, firstIdAt(before)))) {
       if (found.length === limit) break;
-      if (session.open === 0 && session.updated_at < before && mayGo(session)) found.push(session);
-      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
+      if (session.open === 0 && session.updated_at < before && mayDelete(session)) found.push(session);
     }
     return found;
   }
 
-  /** How many tasks that a token asked for have not ended, as far as this API knows; each API sees the others' a moment later. */
+  /** The number of open tasks of a token. Tasks that other APIs accept are counted a moment later. */
   openOf(tokenId: string): number {
     let ahead = 0;
     for (const row of this.#dirty.values()) {
@@ -270,13 +265,13 @@ export class ReadModel {
     return this.#store.openOf(tokenId) + ahead;
   }
 
-  /** Tasks that should have started before `now`, at most `limit`, those due first. */
+  /** At most `limit` tasks that should have started before `now`, earliest first. */
   async overdue(now: Date, limit: number): Promise<TaskRow[]> {
     await this.#flushIfPossible();
     return first(limit, this.#store.overdue(now.toISOString()));
   }
 
-  /** Tasks that were cancelled before a time as they had not been accepted, at most `limit`. */
+  /** At most `limit` tasks that were cancelled before a time because they had not been accepted. */
   async notAccepted(before: Date, limit: number): Promise<TaskRow[]> {
     await this.#flushIfPossible();
     return first(limit, this.#store.notAccepted(before.toISOString()));
@@ -326,7 +321,7 @@ export class ReadModel {
     await this.#store.clear();
   }
 
-  /** Resolves when all that was applied before is in the file. */
+  /** Resolves when all changes are in the file. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -366,27 +361,36 @@ export class ReadModel {
     }, delayMs);
   }
 
-  /** A full disk keeps the file behind what is known, until there is room again. */
+  /** Flushes. If the disk is full, changes stay in memory and are retried. */
   async #flushIfPossible(): Promise<void> {
     try {
       await this.flush();
     } catch (error) {
-      this.#log.error({ err: error }, 'the read model could not be written; trying again');
+      this.#log.error({ err: error }, 'the read model could not be written; retrying');
       this.#schedule(RETRY_MS);
     }
   }
 
-  #tellEnded(row: TaskRow): void {
+  #notifyEnded(row: TaskRow): void {
     const listeners = this.#ended.get(row.task_id);
     this.#ended.delete(row.task_id);
     for (const listener of listeners ?? []) listener(row);
   }
 }
 
-/** Not above any UUIDv7 that is made from this time on. */
+/** A lower bound of the UUIDv7s created from a time (ISO 8601) on. */
 export function firstIdAt(time: string): string {
   const hex = Date.parse(time).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}
+
+/** Yields to the event loop after each batch of a long scan. */
+async function* yielding<T>(found: Iterable<T>): AsyncGenerator<T> {
+  let scanned = 0;
+  for (const item of found) {
+    yield item;
+    if (++scanned % SCAN_BATCH === 0) await nextTurn();
+  }
 }
 
 function first(limit: number, found: Iterable<TaskRow>): TaskRow[] {

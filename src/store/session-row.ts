@@ -4,9 +4,9 @@ import { addUsage, NO_USAGE } from '../../contracts/access/usage.js';
 import type { TaskRow } from './projection.js';
 
 /**
- * Pure: what a session is after one of its tasks became `after`, having been `before`.
- * @param before undefined: the task is new. @param after undefined: it was deleted.
- * @returns undefined: no task is left of it.
+ * The session after one of its tasks changed.
+ * @param before undefined: the task is new. @param after undefined: the task was deleted.
+ * @returns undefined if the session has no tasks left.
  */
 export function sessionAfter(
   session: Session | undefined,
@@ -15,26 +15,26 @@ export function sessionAfter(
 ): Session | undefined {
   const task = after ?? before;
   if (task === undefined) return session;
-  const sofar = session ?? beginningOf(task);
-  const tasks = sofar.tasks + Number(after !== undefined) - Number(before !== undefined);
+  const current = session ?? newSession(task);
+  const tasks = current.tasks + Number(after !== undefined) - Number(before !== undefined);
   if (tasks === 0) return undefined;
-  const taken = addUsage(sofar.usage, before?.usage ?? NO_USAGE, -1);
+  const others = addUsage(current.usage, before?.usage ?? NO_USAGE, -1);
   return {
-    ...sofar,
+    ...current,
     ...facts(task),
     tasks,
-    open: sofar.open + openIn(after) - openIn(before),
-    created_at: task.created_at < sofar.created_at ? task.created_at : sofar.created_at,
-    updated_at: latest(sofar.updated_at, task.ended_at ?? task.started_at ?? task.created_at),
-    last_task_id: task.task_id > sofar.last_task_id ? task.task_id : sofar.last_task_id,
-    usage: addUsage(taken, after?.usage ?? NO_USAGE),
+    open: current.open + openIn(after) - openIn(before),
+    created_at: task.created_at < current.created_at ? task.created_at : current.created_at,
+    updated_at: latest(current.updated_at, task.ended_at ?? task.started_at ?? task.created_at),
+    last_task_id: task.task_id > current.last_task_id ? task.task_id : current.last_task_id,
+    usage: addUsage(others, after?.usage ?? NO_USAGE),
   };
 }
 
 const openIn = (row: TaskRow | undefined): number => Number(row !== undefined && !isEnded(row.status));
 const latest = (a: string, b: string): string => (a > b ? a : b);
 
-/** What some of its tasks say of it. */
+/** Fields that some of its tasks have. */
 const facts = ({ session_name, agent_id, fork_of, workspace }: TaskRow): Partial<Session> => ({
   ...(session_name === undefined ? {} : { session_name }),
   ...(agent_id === undefined ? {} : { agent_id }),
@@ -42,7 +42,7 @@ const facts = ({ session_name, agent_id, fork_of, workspace }: TaskRow): Partial
   ...(workspace === undefined ? {} : { workspace }),
 });
 
-const beginningOf = ({ session_id, owner, created_at, task_id }: TaskRow): Session => ({
+const newSession = ({ session_id, owner, created_at, task_id }: TaskRow): Session => ({
   session_id,
   owner,
   created_at,

@@ -14,7 +14,7 @@ export interface StoreOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
   readonly topology: Pick<TopologyKeeper, 'onAnother'>;
-  /** Of this process, for the read model. */
+  /** This process's folder, for the read model. */
   readonly folder: string;
   readonly config: Pick<Config, 'KSI_RETENTION_EXCHANGES_S'>;
   readonly log: Logger;
@@ -33,7 +33,7 @@ export const startStore = ({ broker, blobs, topology, folder, config, log }: Sto
     topology.onAnother((stream) => {
       if (stream === STREAM.events) void hub.catchUp();
     });
-    const limit = new Limit(REPLAYS_AT_ONCE);
+    const limit = new Limit(MAX_REPLAYS);
     const path = join(folder, 'read-model.mdb');
     const exchangeDays = Math.ceil(config.KSI_RETENTION_EXCHANGES_S / DAY_S) + 1;
     const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, exchangeDays, log }));

@@ -32,14 +32,15 @@ export interface TailOptions {
   readonly log: Logger;
 }
 
-const STANDING_RETRY_MS = 1_000;
+const RETRY_MS = 1_000;
 const STATES = 'ksi.events.task.*.state.*';
 /** Of tasks and of sessions. */
 const DELETIONS = 'ksi.events.*.*.deleted';
 
 /**
- * Keeps the read model up with the event stream: from the position in its file, or from the beginning when there is none, it is of another
- * stream or behind what retention has left of it, or the file is broken. Tasks whose SPAWN_QUEUED was lost with their API are found in the command stream.
+ * Keeps the read model up to date with the event stream, from the position in its file. It rebuilds the read model if the file is new or
+ * damaged, belongs to another stream, or lacks events that retention has deleted. Tasks whose SPAWN_QUEUED was lost with their API are found
+ * in KSI_COMMANDS.
  */
 export class Tail {
   readonly model: ReadModel;
@@ -48,7 +49,7 @@ export class Tail {
   #caughtUp = false;
   #forget: (() => void) | undefined;
   readonly #stopping = new AbortController();
-  #standing: Promise<void> = Promise.resolve();
+  #reading: Promise<void> = Promise.resolve();
   #rebuilding: Promise<void> = Promise.resolve();
 
   private constructor(options: TailOptions, model: ReadModel) {
@@ -84,13 +85,13 @@ export class Tail {
     }
   }
 
-  /** Resolves once the read model has caught up. @throws {BrokerError} */
+  /** Resolves when the read model is up to date. @throws {BrokerError} */
   async start(): Promise<void> {
     const { hub, log } = this.#options;
     const begun = performance.now();
     await this.#follow(this.model.position.seq);
     this.#caughtUp = true;
-    this.#standing = this.#acceptStanding();
+    this.#reading = this.#readCommands();
     log.info(
       { ms: Math.round(performance.now() - begun), position: this.model.position.seq },
       'the read model is up to date',
@@ -110,7 +111,7 @@ export class Tail {
     for (const feed of this.#feeds) feed.stop();
     this.#stopping.abort();
     await this.#rebuilding;
-    await this.#standing;
+    await this.#reading;
     await this.model.stop();
     await putDown(taskFile(this.#options.path));
   }
@@ -122,15 +123,15 @@ export class Tail {
       try {
         for (const feed of this.#feeds) feed.stop();
         await this.model.reset(beginning(this.#options.hub));
-        await this.#standing;
+        await this.#reading;
         await this.#follow(0);
         this.#caughtUp = true;
-        this.#standing = this.#acceptStanding();
+        this.#reading = this.#readCommands();
         return;
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'the read model could not be rebuilt; trying again');
+        this.#options.log.warn({ err: error }, 'the read model could not be rebuilt; retrying');
       }
-      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
     }
   }
 
@@ -169,27 +170,27 @@ export class Tail {
   }
 
   /**
-   * Takes up the tasks that stand in the queue and have no event yet. Nobody waits for it: they are few, after a crash, and one who
-   * asks for such a task by its id gets it from the broker. Never rejects.
+   * Adds queued tasks that have no event. It runs in the background: after a crash there are few, and a request for one by its id reads the
+   * broker. Never rejects.
    */
-  async #acceptStanding(): Promise<void> {
+  async #readCommands(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        return await this.#readStanding(signal);
+        return await this.#acceptUnknown(signal);
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'the standing commands could not be read; trying again');
+        this.#options.log.warn({ err: error }, 'the queued commands could not be read; retrying');
       }
-      await sleep(STANDING_RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined); // Stopped.
     }
   }
 
-  async #readStanding(signal: AbortSignal): Promise<void> {
+  async #acceptUnknown(signal: AbortSignal): Promise<void> {
     const { broker, blobs } = this.#options;
     const { lastSeq } = await streamPosition(broker, STREAM.commands);
     for await (const stored of readStream(broker, STREAM.commands, SUBJECT.commandsAll, 0, lastSeq)) {
       if (signal.aborted) return;
-      // A body may be large, and in the object store: only of a task that nothing is known of.
+      // Skip known tasks before their bodies are read, which may be large.
       if (this.model.get(stored.header(HEADER.taskId)) !== undefined) continue;
       const command = await this.#commandOf(stored, blobs);
       if (command !== undefined)
@@ -197,7 +198,7 @@ export class Tail {
     }
   }
 
-  /** One task's lost body must not keep an API from starting. @throws {BrokerError} when the broker is away. */
+  /** A lost body must not prevent the other tasks from being read. @throws {BrokerError} if the broker is unavailable. */
   async #commandOf(stored: Stored, blobs: Blobs): Promise<SpawnCommand | undefined> {
     try {
       return await commandOf(stored, blobs);
@@ -205,7 +206,7 @@ export class Tail {
       if (isTransient(error)) throw error;
       this.#options.log.error(
         { err: error, subject: stored.subject },
-        'a standing command cannot be read; it is not shown',
+        'a queued command cannot be read; the task is not listed',
       );
       return undefined;
     }

@@ -8,7 +8,7 @@ import { DELETION_BYTES, DeletedCostCounters, type DeletedCosts, type Deletion }
 import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';
 
-/** Raised when the rows' shape changes: an older file is then rebuilt. */
+/** Increase it when the rows' shape changes, so that older files are rebuilt. */
 const SCHEMA = 8;
 
 export interface TaskFilter {
@@ -16,13 +16,13 @@ export interface TaskFilter {
   readonly status?: readonly TaskStatus[] | undefined;
   readonly sessionId?: string | undefined;
   readonly queue?: string | undefined;
-  /** The token that asked for it. */
+  /** The token that spawned the task. */
   readonly tokenId?: string | undefined;
   readonly spawnedBy?: string | undefined;
   readonly exchangeId?: string | undefined;
-  /** Without the tasks that nobody was told of, as they were not accepted. */
+  /** Excludes tasks that were cancelled because they had not been accepted. */
   readonly accepted?: boolean | undefined;
-  /** Only those that have ended. */
+  /** Only ended tasks. */
   readonly ended?: true | undefined;
   /** Only those whose `created_at` or `ended_at` is in a range. */
   readonly created?: (time: string) => boolean;
@@ -32,16 +32,16 @@ export interface TaskFilter {
 
 type Key = readonly string[];
 
-/** Of an owner's tasks when no owner is asked for. */
+/** The owner in keys that cover all owners. */
 const ALL = '*';
 const LAST = '\uFFFF';
-/** A transaction is bounded, so that the disk can be asked for room for it. */
-const ROWS_AT_ONCE = 256;
-const BYTES_AT_ONCE = 4 * 1_048_576;
-/** A row, its output, its session, and its keys in the indexes, old and new. */
+/** Limits of a transaction, so that its disk space can be reserved. */
+const MAX_ROWS = 256;
+const MAX_BYTES = 4 * 1_048_576;
+/** Upper bound: the row, its output, its session, and its old and new index keys. */
 const ENTRIES_OF_ROW = 32;
 const ROW_BYTES = 4_096;
-/** Of a file that is cleared: the list of its free pages grows. */
+/** When a file is cleared, its free list grows by one byte per this many. */
 const BYTES_PER_FREED = 256;
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
@@ -53,12 +53,12 @@ const DATABASES = {
   deleted_costs: { name: 'deleted_costs', encoding: 'msgpack' },
 } as const;
 
-/** The read model's file. Everything in it can be had again. */
+/** The read model's file. It can be rebuilt from events. */
 export const taskFile = (path: string): LmdbFileSpec => ({ path, databases: Object.values(DATABASES), aside: path });
 
 /**
- * The read model's file: tasks, their indexes (task ids are UUIDv7, so their order is the order of acceptance), and the position in
- * the event stream up to which they hold, in the same transactions.
+ * The read model's file: tasks, their indexes, and the position in the event stream, written in the same transactions. Task ids are UUIDv7,
+ * so their order is the order of acceptance.
  */
 export class TaskStore {
   readonly #file: LmdbFile;
@@ -81,13 +81,13 @@ export class TaskStore {
     this.#deletedCosts = new DeletedCostCounters(root.openDB(deletedCosts), exchangeDays);
   }
 
-  /** Undefined: it is empty, or of another schema. */
+  /** Undefined: the file is empty or has another schema. */
   position(): Position | undefined {
     const meta = this.#file.root.get('meta') as { schema: number; position: Position } | undefined;
     return meta?.schema === SCHEMA ? meta.position : undefined;
   }
 
-  /** Without its output, like all rows that are read from here. */
+  /** A row. All rows are read without outputs. */
   get(id: string): TaskRow | undefined {
     return this.#tasks.get(id);
   }
@@ -118,13 +118,12 @@ export class TaskStore {
     do {
       let end = at;
       let bytes = 0;
-      while (end < changes.length && end - at < ROWS_AT_ONCE && bytes < BYTES_AT_ONCE)
-        bytes += changes[end++]?.bytes ?? 0;
-      const some = changes.slice(at, end);
+      while (end < changes.length && end - at < MAX_ROWS && bytes < MAX_BYTES) bytes += changes[end++]?.bytes ?? 0;
+      const part = changes.slice(at, end);
       const isLast = end === changes.length;
-      await this.#file.write({ entries: 1 + some.length * ENTRIES_OF_ROW, bytes }, () =>
+      await this.#file.write({ entries: 1 + part.length * ENTRIES_OF_ROW, bytes }, () =>
         root.transaction(() => {
-          for (const { apply } of some) apply();
+          for (const { apply } of part) apply();
           if (isLast) void root.put('meta', { schema: SCHEMA, position });
         }),
       );
@@ -132,7 +131,7 @@ export class TaskStore {
     } while (at < changes.length);
   }
 
-  /** Newest first, those before the task id `before`; without its row, one that the index had to offer and the filter refuses. */
+  /** Scans tasks before the id `before`, newest first. A task that does not match is yielded without its row. */
   *list(filter: TaskFilter, before?: string): Generator<{ id: string; row: TaskRow | undefined }> {
     const { prefixes, rest } = indexOf(filter);
     const ranges = prefixes.map((prefix) =>
@@ -156,7 +155,7 @@ export class TaskStore {
     return this.#sessions.get(id);
   }
 
-  /** Those with the newest tasks first, those whose newest is before the task id `before`. */
+  /** Sessions whose newest task is before the id `before`, newest first. */
   *sessions(owner: string | undefined, before?: string): Generator<Session> {
     const prefix = ['sessions', owner ?? ALL];
     for (const { value: id } of this.#index.getRange({
@@ -169,51 +168,39 @@ export class TaskStore {
     }
   }
 
-  /** Sessions with the oldest tasks first: those whose newest task is before the task id `before`. */
+  /** Sessions whose newest task is before the id `before`, oldest first. */
   *oldestSessions(owner: string | undefined, before: string): Generator<Session> {
     const prefix = ['sessions', owner ?? ALL];
-    for (const { value: id } of this.#index.getRange({ start: prefix, end: [...prefix, before] })) {
-      const session = this.#sessions.get(id);
-      if (session !== undefined) yield session;
-    }
+    yield* this.#found(this.#sessions, prefix, [...prefix, before]);
   }
 
-  /** Ended tasks by the day (UTC, `2026-01-31`) on which they ended, from one day to another. */
+  /** Tasks that ended in a range of days (UTC, `2026-01-31`, inclusive), sorted by day. */
   *ended(owner: string | undefined, from: string, to: string): Generator<TaskRow> {
     const prefix = ['ended', owner ?? ALL];
-    for (const { value: id } of this.#index.getRange({ start: [...prefix, from], end: [...prefix, to, LAST] })) {
-      const row = this.#tasks.get(id);
-      if (row !== undefined) yield row;
-    }
+    yield* this.#found(this.#tasks, [...prefix, from], [...prefix, to, LAST]);
   }
 
-  /** How many tasks that a token asked for have not ended. */
+  /** The number of open tasks of a token. */
   openOf(tokenId: string): number {
     return this.#index.getKeysCount({ start: ['open', tokenId], end: ['open', tokenId, LAST] });
   }
 
-  /** Tasks that should have started before `now` (ISO 8601), those due first. */
+  /** Tasks that should have started before `now` (ISO 8601), earliest first. */
   *overdue(now: string): Generator<TaskRow> {
-    for (const { value: id } of this.#index.getRange({ start: ['due'], end: ['due', now] })) {
-      const row = this.#tasks.get(id);
-      if (row !== undefined) yield row;
-    }
+    yield* this.#found(this.#tasks, ['due'], ['due', now]);
   }
 
-  /** Tasks that were cancelled before `before` (ISO 8601) as they had not been accepted. */
+  /** Tasks that were cancelled before `before` (ISO 8601) because they had not been accepted. */
   *notAccepted(before: string): Generator<TaskRow> {
-    for (const { value: id } of this.#index.getRange({ start: ['not_accepted'], end: ['not_accepted', before] })) {
-      const row = this.#tasks.get(id);
-      if (row !== undefined) yield row;
-    }
+    yield* this.#found(this.#tasks, ['not_accepted'], ['not_accepted', before]);
   }
 
-  /** Whether a task is there that has no outcome. */
+  /** Whether there is an open task. */
   hasOpen(): boolean {
     return OPEN.some((status) => {
       const found = this.list({ owner: undefined, status: [status] });
       const none = found.next().done === true;
-      // Else its cursor stays open, and with it the pages of that moment.
+      // Closes the range. An open one would keep old pages from being reused.
       found.return(undefined);
       return !none;
     });
@@ -258,7 +245,7 @@ export class TaskStore {
       for (const key of old === undefined ? [] : passingKeys(old)) void this.#index.remove([...key]);
       for (const key of passingKeys(row)) void this.#index.put([...key], row.task_id);
     }
-    // Known with its SPAWN_QUEUED, which may come after the first word of it.
+    // These fields are known from SPAWN_QUEUED, which may be applied after the row was created.
     const known = knownKeys(row);
     if (old === undefined || knownKeys(old).length < known.length)
       for (const key of known) void this.#index.put([...key], row.task_id);
@@ -267,7 +254,7 @@ export class TaskStore {
     this.#account(old, row);
   }
 
-  /** Brings its session up to a change of a task. */
+  /** Updates the session of a changed task. */
   #account(before: TaskRow | undefined, after: TaskRow | undefined): void {
     const { session_id: id = '' } = after ?? before ?? {};
     const old = this.#sessions.get(id);
@@ -275,7 +262,7 @@ export class TaskStore {
     if (next === undefined) void this.#sessions.remove(id);
     else void this.#sessions.put(id, next);
     if (old?.last_task_id === next?.last_task_id) return;
-    // It stays its first task's owner's, though one who sees all may have gone on with it.
+    // A session keeps the owner of its first task, even if an admin continues it.
     for (const whose of [ALL, (old ?? next)?.owner ?? '']) {
       if (old !== undefined) void this.#index.remove(['sessions', whose, old.last_task_id]);
       if (next !== undefined) void this.#index.put(['sessions', whose, next.last_task_id], id);
@@ -288,13 +275,13 @@ export function withoutOutput({ output: _output, ...row }: TaskRow): TaskRow {
   return row;
 }
 
-/** What a row writes at most, in its indexes too, where its metadata stand twice. */
+/** An upper bound of the bytes that a row writes, including its indexes, which contain the metadata twice. */
 function bytesOf(
   { metadata, error, message, prompt_preview, mcp_servers }: TaskRow,
   output: string | undefined,
 ): number {
-  const ofAnyLength = JSON.stringify([metadata, metadata, metadata, error, message, prompt_preview, mcp_servers]);
-  return ROW_BYTES + Buffer.byteLength(ofAnyLength) + Buffer.byteLength(output ?? '');
+  const variable = JSON.stringify([metadata, metadata, metadata, error, message, prompt_preview, mcp_servers]);
+  return ROW_BYTES + Buffer.byteLength(variable) + Buffer.byteLength(output ?? '');
 }
 
 const wasNotAccepted = ({ status, reason }: TaskRow): boolean => status === 'cancelled' && reason === 'not_accepted';
@@ -317,10 +304,9 @@ const passingKeys = (row: TaskRow): Key[] => [
 ];
 
 const knownKeys = (row: TaskRow): Key[] => [
-  ...Object.entries(row.metadata ?? {}).flatMap(([name, value]) => [
-    ['metadata', ALL, name, value, row.task_id],
-    ['metadata', row.owner, name, value, row.task_id],
-  ]),
+  ...Object.entries(row.metadata ?? {}).flatMap(([name, value]) =>
+    [ALL, row.owner].map((owner) => ['metadata', owner, name, value, row.task_id]),
+  ),
   ...(row.spawned_by === undefined ? [] : [['spawned_by', row.spawned_by, row.task_id]]),
   ...(row.exchange_id === undefined ? [] : [['exchange', row.exchange_id, row.task_id]]),
 ];

@@ -1,10 +1,10 @@
-/** A value of a context: what JSON can say. */
+/** A JSON value of a context. */
 export type Value = unknown;
 
 export const COMPARISONS = ['==', '!=', '<=', '>=', '<', '>', 'in', 'not in'] as const;
 export type Comparison = (typeof COMPARISONS)[number];
 
-/** A condition as it was read: data, of which nothing is ever run. */
+/** A parsed condition. It is data and never executed as code. */
 export type Condition =
   | { readonly kind: 'value'; readonly value: string | number | boolean | null }
   | { readonly kind: 'key'; readonly name: string }
@@ -13,10 +13,10 @@ export type Condition =
   | { readonly kind: 'and' | 'or'; readonly left: Condition; readonly right: Condition }
   | { readonly kind: 'compare'; readonly by: Comparison; readonly left: Condition; readonly right: Condition };
 
-/** What is wrong with a condition, and where. */
+/** A condition is invalid. */
 export class ConditionError extends Error {
   override readonly name = 'ConditionError';
-  /** Where in the text, in UTF-16 code units from 0; its length when something is missing at the end. */
+  /** The offset of the fault in UTF-16 code units; the length of the text if something is missing at the end. */
   readonly at: number;
 
   constructor(what: string, at: number) {

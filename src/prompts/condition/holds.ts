@@ -2,10 +2,10 @@ import type { Comparison, Condition, Value } from './condition.js';
 
 export type Context = Readonly<Record<string, Value>>;
 
-/** Whether a condition holds. A key that the context lacks is None. */
+/** Whether a condition holds. Keys that the context lacks are None. */
 export const holds = (condition: Condition, context: Context): boolean => truth(valueOf(condition, context));
 
-/** What Python takes for true: all but None, False, 0, and what is empty. */
+/** Truth as in Python: everything except None, False, 0 and empty values. */
 export function truth(value: Value): boolean {
   if (Array.isArray(value)) return value.length > 0;
   if (isRecord(value)) return Object.keys(value).length > 0;
@@ -13,7 +13,7 @@ export function truth(value: Value): boolean {
   return value !== undefined && value !== null && value !== false && value !== 0 && value !== '';
 }
 
-/** As in Python, `and` and `or` give one of their sides. */
+/** As in Python, `and` and `or` return one of their operands. */
 function valueOf(condition: Condition, context: Context): Value {
   switch (condition.kind) {
     case 'value':
@@ -45,7 +45,7 @@ const COMPARE: Readonly<Record<Comparison, (left: Value, right: Value) => boolea
   'not in': (left, right) => !within(left, right),
 };
 
-/** True and False are 1 and 0; a text is never a number. */
+/** True and False equal 1 and 0. A string never equals a number. */
 export function equal(left: Value, right: Value): boolean {
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a !== undefined || b !== undefined) return a === b;
@@ -61,7 +61,7 @@ export function equal(left: Value, right: Value): boolean {
   return (left ?? null) === (right ?? null);
 }
 
-/** What has no order (a text and a number, None, lists) is neither less nor more: where Python would fail, it does not hold. */
+/** Compares numbers or strings. For other operands, where Python raises an error, the comparison is false. */
 function orderOf(left: Value, right: Value, fits: (order: number) => boolean): boolean {
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a !== undefined && b !== undefined) return fits(a - b);
@@ -77,7 +77,7 @@ function byCodePoint(left: string, right: string): number {
   return a.length - b.length;
 }
 
-/** In a list, a part of a text, or a key of an object. */
+/** `in`: an item of a list, a substring, or a key of an object. */
 function within(left: Value, right: Value): boolean {
   if (Array.isArray(right)) return right.some((item) => equal(item, left));
   if (typeof left !== 'string') return false;

@@ -1,10 +1,10 @@
 import { ConditionError, type Comparison, type Condition } from './condition.js';
 import { tokensIn, type Token } from './tokens.js';
 
-/** A condition is a line or two: what is longer is a mistake or an attack. */
+/** A condition is one or two lines. A much longer one is a mistake or an attack. */
 export const MOST_CONDITION_CHARS = 4_000;
-/** Parentheses, lists and `not` within each other. */
-const MOST_DEPTH = 50;
+/** The maximum nesting of parentheses, lists and `not`. */
+const MAX_DEPTH = 50;
 
 const CONSTANTS: Readonly<Record<string, boolean | null>> = {
   True: true,
@@ -18,8 +18,8 @@ const CONSTANTS: Readonly<Record<string, boolean | null>> = {
 const COMPARING = new Set(['==', '!=', '<=', '>=', '<', '>', 'in']);
 
 /**
- * Reads a condition. From the loosest: `or`, `and`, `not`, one comparison (`==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`); then `{{key}}`,
- * texts, numbers, `True`, `False`, `None`, lists and parentheses.
+ * Parses a condition. Operators from the lowest precedence: `or`, `and`, `not`, one comparison (`==`, `!=`, `<`, `<=`, `>`, `>=`, `in`,
+ * `not in`). Operands: `{{key}}`, strings, numbers, `True`, `False`, `None`, lists, and expressions in parentheses.
  * @throws {ConditionError}
  */
 export function parseCondition(text: string): Condition {
@@ -48,7 +48,7 @@ class Parser {
     return this.#tokens[this.#index] ?? { kind: 'end', at: 0 };
   }
 
-  /** Goes past this sign, if it is the next one. */
+  /** Consumes the sign if it is the next token. */
   #takes(text: string): boolean {
     const token = this.#now;
     if (token.kind !== 'sign' || token.text !== text) return false;
@@ -57,8 +57,8 @@ class Parser {
   }
 
   #within<T>(read: () => T): T {
-    if (++this.#depth > MOST_DEPTH)
-      throw new ConditionError(`It is nested deeper than ${MOST_DEPTH} levels`, this.#now.at);
+    if (++this.#depth > MAX_DEPTH)
+      throw new ConditionError(`It is nested deeper than ${MAX_DEPTH} levels`, this.#now.at);
     const done = read();
     this.#depth--;
     return done;
@@ -87,7 +87,7 @@ class Parser {
     const right = this.#operand();
     const again = this.#now;
     if (again.kind === 'sign' && (COMPARING.has(again.text) || again.text === 'not'))
-      throw new ConditionError('Comparisons do not follow each other: join them with `and`', again.at);
+      throw new ConditionError('Comparisons cannot be chained: join them with `and`', again.at);
     return { kind: 'compare', by, left, right };
   }
 
@@ -128,7 +128,7 @@ class Parser {
     const items: Condition[] = [];
     while (!this.#takes(']')) {
       if (items.length > 0 && !this.#takes(',')) throw unexpected(this.#now, '`,` or `]`');
-      // A comma may stand at the end.
+      // A trailing comma is allowed.
       if (items.length > 0 && this.#takes(']')) break;
       items.push(this.#or());
     }

@@ -48,7 +48,7 @@ function next(
   const key = take(KEY);
   if (key !== null) {
     const name = (key[1] ?? '').trim();
-    if (name === '') throw new ConditionError('{{ }} names no key', at);
+    if (name === '') throw new ConditionError('{{ }} needs the name of a key', at);
     return { token: { kind: 'key', name, at }, length: key[0].length };
   }
   if (text.startsWith('{{', at)) throw new ConditionError('{{ is not closed by }}', at);
@@ -57,15 +57,21 @@ function next(
   const word = take(WORD);
   if (word !== null) {
     if (!WORDS.has(word[0]))
-      throw new ConditionError(`\`${word[0]}\` means nothing here: a key is {{${word[0]}}}, a text '${word[0]}'`, at);
+      throw new ConditionError(
+        `\`${word[0]}\` is not a keyword. Write {{${word[0]}}} for a key, '${word[0]}' for a string`,
+        at,
+      );
     return { token: { kind: 'sign', text: word[0], at }, length: word[0].length };
   }
   const sign = take(SIGN);
   if (sign !== null) return { token: { kind: 'sign', text: sign[0], at }, length: sign[0].length };
-  throw new ConditionError(`${JSON.stringify(String.fromCodePoint(text.codePointAt(at) ?? 0))} means nothing here`, at);
+  throw new ConditionError(
+    `${JSON.stringify(String.fromCodePoint(text.codePointAt(at) ?? 0))} is not allowed here`,
+    at,
+  );
 }
 
-/** As Python reads it: a backslash before anything that it does not escape stands for itself. */
+/** A string with Python's escapes. A backslash before another character is kept. */
 function stringAt(text: string, start: number): { token: Token; length: number } {
   const quote = text[start];
   let value = '';
@@ -77,5 +83,5 @@ function stringAt(text: string, start: number): { token: Token; length: number }
     value += escaped ?? char;
     if (escaped !== undefined) at++;
   }
-  throw new ConditionError('The text is not closed', start);
+  throw new ConditionError('The string is not closed', start);
 }
