@@ -14,11 +14,10 @@ import { PRIORITIES } from '../wire/names.js';
 import { Usage } from '../access/usage.js';
 
 /**
- * What is stored in KSI_EVENTS, as it stands on NATS. Bridges (WebSocket, SSE, GET) add `seq`, `cursor` and `subject`,
- * and put back a body that was too large for a message, unless it is larger than 4 MiB (GET /tasks/:id/events/:event_id/body): the JSON
- * at `data.ref` is `data.message` of a SPAWN_MESSAGE, `data.output` of
- * an outcome, `data.input` of an APPROVAL_REQUESTED, `data.text` of a SPAWN_INPUT, and holds `content` and `payload` of an
- * AGENT_MESSAGE; of events of conversations it is `data.text`.
+ * The data of events as stored in KSI_EVENTS. WebSocket, SSE and GET add `seq`, `cursor` and `subject`. They also insert a body that was
+ * stored as a blob, unless it is larger than 4 MiB (GET /tasks/:id/events/:event_id/body). The JSON at `data.ref` is `data.message` of a
+ * SPAWN_MESSAGE, `data.output` of an outcome, `data.input` of an APPROVAL_REQUESTED, `data.text` of a SPAWN_INPUT or a conversation's event,
+ * and the fields `content` and `payload` of an AGENT_MESSAGE.
  */
 const taskFields = {
   task_id: Type.String(),
@@ -29,33 +28,33 @@ const taskFields = {
 };
 const attemptFields = {
   ...taskFields,
-  attempt: Type.Integer({ minimum: 1, description: 'Which run of the task this is: 1, 2, 3 …' }),
+  attempt: Type.Integer({ minimum: 1, description: 'The number of the attempt: 1, 2, 3 …' }),
   n: Type.Integer({
     minimum: 1,
-    description: 'Counts the events of one attempt without a gap: 1 (its SPAWN_START), 2, 3 …',
+    description: 'Numbers the events of an attempt without gaps: 1 (its SPAWN_START), 2, 3 …',
   }),
 };
 
 const endingFields = {
   usage: Type.Optional(Usage),
   mcp_servers: Type.Optional(
-    Type.Array(McpServerState, { description: "What became of the task's MCP servers in this attempt." }),
+    Type.Array(McpServerState, { description: "The states of the task's MCP servers in this attempt." }),
   ),
 };
 
-/** Of events that say that all the others of their subject are gone. */
+/** Fields of deletion events. The deleted object's other events are deleted too. */
 const deletedFields = {
   session_id: Type.String(),
   owner: Type.String(),
-  by: Type.String({ description: 'The owner of the token that asked for it.' }),
+  by: Type.String({ description: 'The owner of the token that deleted it.' }),
 };
 
-/** Of changes of shared state. They may come out of order: the one with the higher revision is the later. */
+/** Fields of changes of shared state. They may arrive out of order: the highest revision is the latest. */
 const sharedFields = {
   owner: Type.String(),
   key: Type.String(),
   revision: Type.Integer(),
-  by: Type.Optional(Type.String({ description: 'The agent that did it, if it was one.' })),
+  by: Type.Optional(Type.String({ description: 'The agent that made the change, if it was an agent.' })),
 };
 
 const agentFields = { agent_id: Type.String(), owner: Type.String() };
@@ -76,21 +75,23 @@ export const EVENT_DATA = {
     priority: Type.Enum([...PRIORITIES]),
     model: Type.Optional(Type.String()),
     prompt_preview: Type.String({
-      description: 'The first 200 characters of the prompt; the whole one is in the command.',
+      description: 'The first 200 characters of the prompt. The command contains the whole prompt.',
     }),
-    token_id: Type.Optional(Type.String({ description: 'The token that asked for it.' })),
+    token_id: Type.Optional(Type.String({ description: 'The token that spawned the task.' })),
     start_by: Type.Optional(
-      Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+      Type.String({ format: 'date-time', description: 'The task expires if it has not started by then.' }),
     ),
     workspace: Type.Optional(Type.String()),
     metadata: Type.Optional(Metadata),
-    fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
-    retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
+    fork_of: Type.Optional(Type.String({ description: 'The session that was forked.' })),
+    retry_of: Type.Optional(Type.String({ description: 'The task that this one retries.' })),
     message: Type.Optional(TaskMessage),
-    depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
-    spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
+    depth: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'How many tasks led to this one, each by a tool call.' }),
+    ),
+    spawned_by: Type.Optional(Type.String({ description: 'The task whose agent spawned this one.' })),
     exchange_id: Type.Optional(
-      Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
+      Type.String({ description: 'The exchange of agents that led to this task: GET /exchanges/:id.' }),
     ),
   }),
   SPAWN_WAITING: Type.Object({ ...taskFields, queue: Type.String(), reason: Type.Enum([...WAITING_REASONS]) }),
@@ -98,19 +99,21 @@ export const EVENT_DATA = {
     ...attemptFields,
     worker_id: Type.String(),
     process: Type.Optional(
-      Type.String({ description: "The worker's name in control subjects: its process's in its cluster, else its id." }),
+      Type.String({
+        description: "The worker's name in control subjects: its process in the cluster, or else its id.",
+      }),
     ),
     host: Type.String(),
     transcript_seq: Type.Integer({
       minimum: 0,
       description:
-        "The last sequence of the session's transcript, subagents' parts included, that the attempt resumes from; 0: none.",
+        "The last sequence of the session's transcript, including subagents, from which the attempt resumes; 0: none.",
     }),
     run: Type.Object(
       { seq: Type.Integer({ minimum: 0 }), delivery: Type.Integer({ minimum: 1 }) },
       {
         description:
-          'The run message in KSI_COMMANDS and which delivery of it this attempt holds: an older one is no reason to take it over.',
+          'The run in KSI_COMMANDS and its delivery that this attempt holds. Workers that receive an older delivery do not take the attempt over.',
       },
     ),
   }),
@@ -127,12 +130,12 @@ export const EVENT_DATA = {
     ),
     ref: Type.Optional(BlobRef),
   }),
-  /** Stored before the API answers: an attempt that follows is told the same after its prompt. */
+  /** Stored before the API answers. Later attempts receive the same input after the prompt. */
   SPAWN_INPUT: Type.Object({
     ...taskFields,
     attempt: Type.Integer({ minimum: 1, description: 'The attempt that was running.' }),
-    text: Type.Optional(Type.String({ description: 'What Claude was told beside its prompt.' })),
-    by: Type.Optional(Type.String({ description: 'The owner of the token that said it.' })),
+    text: Type.Optional(Type.String({ description: 'The input that Claude received in addition to its prompt.' })),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that sent the input.' })),
     ref: Type.Optional(BlobRef),
   }),
   SPAWN_RETRY: Type.Object({
@@ -140,10 +143,15 @@ export const EVENT_DATA = {
     ...endingFields,
     attempt: Type.Integer({ minimum: 1, description: 'The attempt that was lost or failed.' }),
     reason: Type.Enum([...new Set(RETRY_REASONS)], {
-      description: 'Why it ended: lost, given back, or the code of the task error that it failed with.',
+      description:
+        'Why the attempt ended: its worker was lost, drained or unable to run it, or the code of the task error.',
     }),
-    worker_id: Type.String({ description: 'The worker that says so: of the attempt, or the one that took it over.' }),
-    counted: Type.Optional(Type.Boolean({ description: "Whether it counts against the policy's `max_attempts`." })),
+    worker_id: Type.String({
+      description: 'The worker that reports this: that of the attempt, or the one that took it over.',
+    }),
+    counted: Type.Optional(
+      Type.Boolean({ description: "Whether the attempt counts against the policy's `max_attempts`." }),
+    ),
     retry_at: Type.Optional(
       Type.String({ format: 'date-time', description: 'The next attempt starts at this time or later.' }),
     ),
@@ -160,7 +168,7 @@ export const EVENT_DATA = {
     ...endingFields,
     error: TaskErrorBody,
     given_up: Type.Optional(
-      Type.Enum([...GIVEN_UP], { description: 'The task was given up, and has a dead letter; see there.' }),
+      Type.Enum([...GIVEN_UP], { description: 'Why the task was given up. Such a task has a dead letter.' }),
     ),
     output: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     ref: Type.Optional(BlobRef),
@@ -169,11 +177,11 @@ export const EVENT_DATA = {
     ...taskFields,
     reason: Type.Enum([...CANCEL_REASONS]),
     usage: Type.Optional(Usage),
-    by: Type.Optional(Type.String({ description: 'Who asked for it.' })),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that cancelled the task.' })),
   }),
   SPAWN_EXPIRED: Type.Object({
     ...taskFields,
-    queue_timeout_s: Type.Number({ description: 'It had to start within this time of its acceptance.' }),
+    queue_timeout_s: Type.Number({ description: 'The task had to start within this time after its acceptance.' }),
   }),
   APPROVAL_REQUESTED: Type.Object({
     ...taskFields,
@@ -186,13 +194,15 @@ export const EVENT_DATA = {
     approval_id: Type.String(),
     decision: Type.Enum([...APPROVAL_DECISIONS], {
       description:
-        '`expired`: nobody answered in time; `withdrawn`: its turn was ended. One that has no such event ended with its attempt.',
+        '`expired`: nobody answered in time. `withdrawn`: the turn ended. An approval without this event ended with its attempt.',
     }),
     by: Type.Optional(Type.String({ description: 'The owner of the token that answered.' })),
     rule_id: Type.Optional(
-      Type.String({ description: 'The rule that answered, or that was made with the answer: GET /approvals/rules.' }),
+      Type.String({
+        description: 'The rule that answered, or that was created with the answer: GET /approvals/rules.',
+      }),
     ),
-    message: Type.Optional(Type.String({ description: 'What Claude was told, if it was refused.' })),
+    message: Type.Optional(Type.String({ description: 'The message to Claude if the tool use was denied.' })),
   }),
   TASK_DELETED: Type.Object({
     ...deletedFields,
@@ -212,9 +222,9 @@ export const EVENT_DATA = {
   SESSION_DELETED: Type.Object(deletedFields),
   SHARED_SET: Type.Object({
     ...sharedFields,
-    size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+    size: Type.Integer({ minimum: 0, description: 'The size of its JSON in bytes.' }),
     value: Type.Optional(
-      Type.Unknown({ description: 'What it is now. Absent when it is too large for a message: GET /shared/:key.' }),
+      Type.Unknown({ description: 'The new value. Absent if it is too large for a message: GET /shared/:key.' }),
     ),
   }),
   SHARED_DELETED: Type.Object(sharedFields),
@@ -224,26 +234,26 @@ export const EVENT_DATA = {
     ...agentFields,
     status: Type.Enum([...AGENT_STATUSES, 'connected', 'disconnected']),
     reason: Type.Optional(
-      Type.String({ description: '`signal`: it said so itself; `lost`: its client was not heard of any more.' }),
+      Type.String({ description: '`signal`: the agent reported it; `lost`: its client stopped responding.' }),
     ),
   }),
   AGENT_MESSAGE: Type.Object(messageFields),
-  /** As AGENT_MESSAGE, to one that subscribes to its type, whom `agent_id` names. */
+  /** A copy of an AGENT_MESSAGE for the agent `agent_id`, which subscribes to its type. */
   AGENT_COPY: Type.Object(messageFields),
-  /** The receipt: these were taken from its inbox, or made into a task. */
+  /** A receipt: the messages were acknowledged, or became a task. */
   AGENT_DELIVERED: Type.Object({
     ...agentFields,
-    seq: Type.Integer({ description: 'All of its messages up to this are taken.' }),
+    seq: Type.Integer({ description: 'All messages up to this one are acknowledged.' }),
     message_ids: Type.Array(Type.String()),
-    task_id: Type.Optional(Type.String({ description: 'Of a managed agent: the task that the message became.' })),
-    refused: Type.Optional(Type.String({ description: 'The code of the error with which no task was made of it.' })),
+    task_id: Type.Optional(Type.String({ description: 'For a managed agent: the task that the message became.' })),
+    refused: Type.Optional(Type.String({ description: 'The error code if the message could not become a task.' })),
   }),
-  /** It stayed in the inbox until it was too old. */
+  /** The message was not acknowledged before it expired. */
   AGENT_MESSAGE_EXPIRED: Type.Object({ ...agentFields, seq: Type.Integer(), message_id: Type.String() }),
   AGENT_TERMINATED: Type.Object({
     ...agentFields,
-    reason: Type.Enum(['removed', 'signal'], { description: '`signal`: it said `[END]`, or was told so.' }),
-    by: Type.Optional(Type.String({ description: 'The owner of the token that asked for it.' })),
+    reason: Type.Enum(['removed', 'signal'], { description: '`signal`: the agent sent or received `[END]`.' }),
+    by: Type.Optional(Type.String({ description: 'The owner of the token that removed the agent.' })),
   }),
   ...conversationEvents,
   WORKER_ONLINE: Type.Object({
@@ -254,14 +264,14 @@ export const EVENT_DATA = {
     queues: Type.Array(Type.String()),
     containment: Type.Optional(
       Type.Enum([...CONTAINMENTS], {
-        description: 'What keeps processes of Claude from outliving the worker: the kernel, or a guard process.',
+        description: 'What ends processes of Claude when the worker dies: the kernel, or a guard process.',
       }),
     ),
   }),
   WORKER_LIMITED: Type.Object({
     worker_id: Type.String(),
-    account: Type.String({ description: 'Tells apart what workers sign in to Claude with; a hash.' }),
-    resets_at: Type.String({ format: 'date-time', description: 'Until then no worker of the account takes tasks.' }),
+    account: Type.String({ description: "A hash that identifies the workers' Claude account." }),
+    resets_at: Type.String({ format: 'date-time', description: 'Until then, workers of the account start no tasks.' }),
   }),
   WORKER_LIMIT_LIFTED: Type.Object({ by: Type.String({ description: 'The owner of the token that lifted it.' }) }),
   WORKER_DRAINING: Type.Object({ worker_id: Type.String(), running: Type.Integer() }),
@@ -271,31 +281,31 @@ export const EVENT_DATA = {
 export type EventType = keyof typeof EVENT_DATA;
 export type EventData<T extends EventType> = Static<(typeof EVENT_DATA)[T]>;
 
-/** An event as it is published: what the broker stores. */
+/** An event as it is published and stored. */
 export interface StoredEvent<T extends EventType = EventType> {
   v: number;
   /** A UUIDv7, also the `Nats-Msg-Id`. */
   id: string;
   type: T;
-  /** ISO 8601, UTC, by the publisher's clock. */
+  /** ISO 8601, UTC, by the broker's time. */
   timestamp: string;
   data: EventData<T>;
 }
 
-/** The envelope that WebSocket, SSE and GET give. */
+/** An event as WebSocket, SSE and GET send it. */
 export const EventEnvelope = Type.Object({
   v: Type.Integer(),
   id: Type.String(),
   type: Type.String(),
   timestamp: Type.String({ format: 'date-time' }),
   seq: Type.Integer({ description: 'The sequence in KSI_EVENTS.' }),
-  cursor: Type.String({ description: 'Opaque; give it as `since` to go on after this event.' }),
+  cursor: Type.String({ description: 'Opaque. Pass it as `since` to continue after this event.' }),
   subject: Type.String(),
   data: Type.Record(Type.String(), Type.Unknown()),
 });
 export type EventEnvelope = Static<typeof EventEnvelope>;
 
-/** Partial text on `ksi.live.task.<task_id>`: no `seq`, never stored, may be missed. */
+/** Partial text on `ksi.live.task.<task_id>`. It has no `seq`, is never stored, and may be lost. */
 export const SpawnDelta = Type.Object({
   v: Type.Integer(),
   type: Type.Literal('SPAWN_DELTA'),
@@ -307,30 +317,28 @@ export const SpawnDelta = Type.Object({
     attempt: Type.Integer(),
     part: Type.Integer({
       minimum: 0,
-      description: 'How many complete messages with text the attempt has had before: which one this belongs to.',
+      description:
+        'The message that this text belongs to: the number of complete messages with text before it in the attempt.',
     }),
     offset: Type.Integer({
       minimum: 0,
       description:
-        "Length of the message's text before this, in UTF-16 code units: a reader can tell that it missed some.",
+        "The length of the message's text before this, in UTF-16 code units, so that readers detect lost text.",
     }),
     text: Type.String(),
   }),
 });
 export type SpawnDelta = Static<typeof SpawnDelta>;
 
-/** Of an agent's message what is put apart is several of its fields. */
-const isMessage = (type: string): boolean => type === 'AGENT_MESSAGE' || type === 'AGENT_COPY';
-
-/** The field that is put apart, of other events. */
+/** The field that a body replaces. */
 function bodyField(type: string): string {
   if (type === 'SPAWN_MESSAGE') return 'message';
   if (type === 'SPAWN_INPUT' || type.startsWith('CONVERSATION_')) return 'text';
   return type === 'APPROVAL_REQUESTED' ? 'input' : 'output';
 }
 
-/** An event's data, to which `body` is put back: what was too large for a message, and is referred to by its `ref`. */
+/** Inserts a body from a blob into an event's data. The body of an agent's message has several fields. */
 export const withBody = (type: string, data: object, body: unknown): Record<string, unknown> => ({
   ...data,
-  ...(isMessage(type) ? (body as object) : { [bodyField(type)]: body }),
+  ...(type === 'AGENT_MESSAGE' || type === 'AGENT_COPY' ? (body as object) : { [bodyField(type)]: body }),
 });

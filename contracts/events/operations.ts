@@ -20,7 +20,7 @@ export const EVENT_OPERATIONS = {
     method: 'GET',
     path: '/tasks/:id/events/:event_id/body',
     tag: 'Events',
-    summary: 'Get the body of an event that has a `ref` in its place',
+    summary: 'Get the body of an event that has a `ref`',
     scope: 'read',
     params: EventBodyParams,
     answers: { 200: EventBody },

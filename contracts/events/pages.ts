@@ -4,7 +4,7 @@ import { UUID_PATTERN } from '../wire/names.js';
 import { pageOf } from '../wire/page.js';
 import { EventEnvelope } from './events.js';
 
-export const EventBody = Type.Unknown({ description: 'The value that the event lacks.' });
+export const EventBody = Type.Unknown({ description: "The event's body as JSON." });
 
 export const EventBodyParams = Type.Object(
   { ...TaskParams.properties, event_id: Type.String({ pattern: UUID_PATTERN, description: "The event's id." }) },
@@ -12,7 +12,7 @@ export const EventBodyParams = Type.Object(
 );
 export type EventBodyParams = Static<typeof EventBodyParams>;
 
-/** Events of a page when a client doesn't say how many. */
+/** The default page size. */
 export const EVENTS_PAGE = 1_000;
 
 export const TaskEventsQuery = Type.Object(
@@ -21,7 +21,12 @@ export const TaskEventsQuery = Type.Object(
       Type.String({ description: 'The `next_cursor` of the previous page, or the `cursor` of the last event seen.' }),
     ),
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 10_000, default: EVENTS_PAGE, description: 'Events of a page; JSON only.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        default: EVENTS_PAGE,
+        description: 'The maximum number of events in the page. JSON only.',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -3,7 +3,7 @@ import { IsDateTime, Set as setFormat } from 'typebox/format';
 import type { Static, TSchema } from 'typebox';
 import { beginningOf, extentOf } from './extent.js';
 
-/** One thing that is wrong with a value; `field` is its dotted path, '' for the value itself. */
+/** A validation fault. `field` is a dotted path; '' is the value itself. */
 export interface Fault {
   field: string;
   message: string;
@@ -44,21 +44,21 @@ function withoutNullOptionals(schema: TSchema, value: unknown): unknown {
   );
 }
 
-/** Of more values than this, what is wrong is told of their beginning alone: telling takes a thousand times as long as finding. */
-const MOST_TOLD = 20_000;
+/** If a value has more parts than this, faults are reported only for its beginning: reporting takes a thousand times as long as checking. */
+const MAX_REPORTED = 20_000;
 const BEGINNING = 1_000;
 
-/** The one check of a value from outside: unknown fields are refused by name where the schema is closed. */
+/** Validates a value from outside. Closed schemas refuse unknown fields by name. */
 export function check<S extends TSchema>(schema: S, value: unknown): Checked<Static<S>> {
   const { tooMuch, values } = extentOf(value);
   if (tooMuch !== undefined) return { ok: false, faults: [{ field: '', message: tooMuch }] };
   const candidate = withoutNullOptionals(schema, value);
   const validator = compile(schema);
   if (validator.Check(candidate)) return { ok: true, value: candidate as Static<S> };
-  const told = values <= MOST_TOLD ? candidate : beginningOf(candidate, BEGINNING);
-  const errors: readonly SchemaError[] = validator.Errors(told);
+  const reported = values <= MAX_REPORTED ? candidate : beginningOf(candidate, BEGINNING);
+  const errors: readonly SchemaError[] = validator.Errors(reported);
   const faults = errors.flatMap(toFaults);
-  return { ok: false, faults: faults.length > 0 ? faults : [{ field: '', message: 'is not valid' }] };
+  return { ok: false, faults: faults.length > 0 ? faults : [{ field: '', message: 'is invalid' }] };
 }
 
 const dotted = (pointer: string): string =>
@@ -78,9 +78,9 @@ function toFaults(error: SchemaError): Fault[] {
         field: path === '' ? name : `${path}.${name}`,
         message: 'is required',
       }));
-    // Told of each field that there may not be, and then of all of them together.
+    // Unknown fields: one `boolean` error for each, and one `additionalProperties` error for all.
     case 'boolean':
-      return [{ field: path, message: 'is not a field that is known here' }];
+      return [{ field: path, message: 'is an unknown field' }];
     case 'additionalProperties':
       return [];
     case 'enum':

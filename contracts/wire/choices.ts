@@ -1,6 +1,6 @@
-/** Words that requests choose among, apart from the schemas that hold them: one who only offers them, as the command line does, loads no validator. */
+/** Enumerations of requests, in a file without schemas, so that the command line can list them without loading the validator. */
 
-/** How Claude may act without being asked. `bypassPermissions` is missing: with it no rule of a policy would hold. */
+/** What Claude may do without asking. `bypassPermissions` is left out because it would disable the tool policy. */
 export const PERMISSION_MODES = ['default', 'acceptEdits', 'plan', 'dontAsk'] as const;
 export type PermissionMode = (typeof PERMISSION_MODES)[number];
 
@@ -10,18 +10,18 @@ export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 export const WORKSPACE_ACCESSES = ['write', 'read'] as const;
 
 /**
- * What a token may do. `spawn`: run, steer and put back tasks; `read`: see tasks, sessions, events, workers; `approve`: answer
- * approvals; `agents`: agents, messages, shared state (what a managed agent runs takes `spawn` too); `admin`: tokens and whatever else is the operator's.
+ * What a token may do. `spawn`: spawn, steer and requeue tasks. `read`: see tasks, sessions, events and workers. `approve`: answer approvals.
+ * `agents`: manage agents, messages and shared state (a managed agent's tasks also need `spawn`). `admin`: tokens and operator functions.
  */
 export const SCOPES = ['spawn', 'read', 'approve', 'agents', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** How agents talk: who has which part, in which order they speak, and when they are done (src/conversations/modes.ts). */
+/** The rules of a conversation: parts, order of turns, and when it ends (src/conversations/modes.ts). */
 export const CONVERSATION_MODES = ['debate', 'collaboration', 'teaching', 'brainstorm', 'analysis'] as const;
 export type ConversationMode = (typeof CONVERSATION_MODES)[number];
 
 export const CONVERSATION_STATUSES = ['running', 'paused', 'ended'] as const;
 
-/** In one conversation. */
+/** Limits of a conversation. */
 export const MAX_PARTICIPANTS = 8;
 export const MAX_TURNS = 500;

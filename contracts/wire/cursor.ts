@@ -1,12 +1,12 @@
-/** A place in the event stream: `incarnation` tells a stream from one that was made anew under its name. */
+/** A position in the event stream. `incarnation` distinguishes a stream from a later one of the same name. */
 export interface Position {
   readonly incarnation: string;
   readonly seq: number;
-  /** Of the event at `seq`, if it is known: a stream that was restored from a backup keeps its incarnation, and gives later sequences to other events. */
+  /** The id of the event at `seq`, if known. It detects a restored backup, which keeps its incarnation but reuses sequences. */
   readonly eventId?: string | undefined;
 }
 
-/** The incarnation of a stream made at `created` (ISO 8601). */
+/** The incarnation of a stream, from its creation time (ISO 8601). */
 export const incarnationOf = (created: string): string => Date.parse(created).toString(36);
 
 /** Opaque to clients. */
@@ -15,8 +15,8 @@ export const encodeCursor = ({ incarnation, seq }: Position): string => `${incar
 export type CursorFault = 'invalid_cursor' | 'cursor_gone';
 
 /**
- * The sequence that a client's cursor stands for. A bare number means the present incarnation.
- * One of another incarnation, or ahead of the stream, is gone: to go on silently would lose events.
+ * Decodes a client's cursor to its sequence. A plain number means the current incarnation. A cursor of another incarnation, or ahead of the
+ * stream, is `cursor_gone`: continuing silently would lose events.
  */
 export function decodeCursor(cursor: string, now: Position): number | CursorFault {
   const match = /^(?:([0-9a-z]{1,16})-)?([0-9]{1,15})$/.exec(cursor);
@@ -26,14 +26,14 @@ export function decodeCursor(cursor: string, now: Position): number | CursorFaul
   return Number(seq);
 }
 
-/** How often the stream is asked before a cursor is refused. */
-const LOOKS = 3;
-const LOOK_PAUSE_MS = 200;
+/** How often the stream is checked before a cursor is refused. */
+const MAX_CHECKS = 3;
+const CHECK_PAUSE_MS = 200;
 
 /**
- * Decodes a cursor that may be ahead of `known`. A leader that has just been elected, or does not know yet that it was deposed, may answer with
- * an older position, so a single answer does not prove that a cursor is gone.
- * @param look asks the stream for its present position.
+ * Decodes a cursor that may be ahead of `known`. A newly elected or unknowingly deposed leader may answer with an old position, so a single
+ * answer does not prove that a cursor is gone.
+ * @param look reads the current position of the stream.
  */
 export async function settledSequence(
   cursor: string,
@@ -41,8 +41,8 @@ export async function settledSequence(
   look: () => Promise<Position>,
 ): Promise<number | CursorFault> {
   let seq = decodeCursor(cursor, known);
-  for (let looks = 0; seq === 'cursor_gone' && looks < LOOKS; looks++) {
-    if (looks > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE_MS));
+  for (let checks = 0; seq === 'cursor_gone' && checks < MAX_CHECKS; checks++) {
+    if (checks > 0) await new Promise((resolve) => setTimeout(resolve, CHECK_PAUSE_MS));
     seq = decodeCursor(cursor, await look());
   }
   return seq;

@@ -1,16 +1,16 @@
-/** Levels that a value from outside may have: whatever walks through it by recursion, JSON.stringify too, fails at a few thousand. */
+/** The maximum nesting of a value from outside. Recursive functions, including JSON.stringify, fail at a few thousand levels. */
 export const MAX_DEPTH = 200;
-/** Fields that one object in it may have. */
+/** The maximum number of fields of an object. */
 export const MAX_FIELDS = 50_000;
 
 export interface Extent {
-  /** Why no schema need look at it; undefined: one may. */
+  /** Why the value is refused without validation. Undefined: it may be validated. */
   readonly tooMuch: string | undefined;
-  /** The values in it. */
+  /** The number of values in it. */
   readonly values: number;
 }
 
-/** How much there is in a JSON value. Level by level: it may be deeper than a stack. */
+/** Measures a JSON value. It works level by level, because recursion could overflow the stack. */
 export function extentOf(value: unknown): Extent {
   let values = 1;
   let level = nested(value) ? [value] : [];
@@ -20,7 +20,7 @@ export function extentOf(value: unknown): Extent {
     for (const each of level) {
       const inside: readonly unknown[] = Array.isArray(each) ? each : fieldsOf(each);
       if (inside !== each && inside.length > MAX_FIELDS)
-        return { tooMuch: `holds an object of more than ${MAX_FIELDS} fields`, values };
+        return { tooMuch: `contains an object with more than ${MAX_FIELDS} fields`, values };
       for (const inner of inside) if (nested(inner)) next.push(inner);
       values += inside.length;
     }
@@ -29,7 +29,7 @@ export function extentOf(value: unknown): Extent {
   return { tooMuch: undefined, values };
 }
 
-/** The values of its fields; of too many, one more than there may be. */
+/** The values of an object's fields; at most MAX_FIELDS + 1. */
 function fieldsOf(value: object): unknown[] {
   const fields: unknown[] = [];
   for (const name in value) {
@@ -41,7 +41,7 @@ function fieldsOf(value: object): unknown[] {
 
 const nested = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-/** The same with no more than so many items or fields at any place. Only for what `extentOf` finds not too deep. */
+/** Truncates arrays and objects at every level. Pass only values that `extentOf` accepted. */
 export function beginningOf(value: unknown, most: number): unknown {
   if (Array.isArray(value)) return value.slice(0, most).map((item) => beginningOf(item, most));
   if (!nested(value)) return value;

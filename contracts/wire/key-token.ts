@@ -1,9 +1,9 @@
-/** How the token of a key that is no token itself begins. */
+/** The prefix of an encoded key. */
 const ENCODED = '--';
 
 /**
- * The token that a key of any characters has in subjects: itself if it is one (`A-Z a-z 0-9 _ -`, at most 128), else `--` and its UTF-8 in
- * base64url. So `ksi.events.shared.<owner>.<token>` tells of its changes.
+ * The subject token of a key: the key itself if it is a valid token (`A-Z a-z 0-9 _ -`, at most 128), else `--` and its UTF-8 in base64url.
+ * Changes of the key are published on `ksi.events.shared.<owner>.<token>`.
  */
 export function keyToken(key: string): string {
   if (/^[A-Za-z0-9_-]{1,128}$/.test(key) && !key.startsWith(ENCODED)) return key;

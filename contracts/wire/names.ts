@@ -1,9 +1,9 @@
 /**
- * Every subject, stream, consumer, bucket and header name of KSI: the wire's topology on one screen.
- * docs/design/terms-and-wire.md describes them. Nothing else in the code spells one out.
+ * All names of subjects, streams, consumers, buckets and headers. No other code contains one as a literal.
+ * docs/design/terms-and-wire.md describes them.
  */
 
-/** The format version that this build writes, and the newest that it understands, in every command and event. */
+/** The format version of commands and events: what this build writes, and the newest that it understands. */
 export const FORMAT_VERSION = 1;
 
 export const STREAM = {
@@ -11,7 +11,7 @@ export const STREAM = {
   schedules: 'KSI_SCHEDULES',
   events: 'KSI_EVENTS',
   messages: 'KSI_MESSAGES',
-  /** Outcomes of tasks, where readers of events cannot reach KSI's consumer of them. */
+  /** Outcomes of tasks, in a separate stream so that readers of events cannot reach KSI's consumer of them. */
   outcomes: 'KSI_OUTCOMES',
   dead: 'KSI_DEAD',
   ended: 'KSI_ENDED',
@@ -30,38 +30,38 @@ export const BUCKET = {
   approvalRules: 'ksi_approval_rules',
   shared: 'ksi_shared',
   agents: 'ksi_agents',
-  /** What exchanges of agents have had of their limits. */
+  /** Usage of exchanges, for their limits. */
   exchanges: 'ksi_exchanges',
-  /** Owners' own ages of what is kept, and which API looks for what is old. */
+  /** Owners' retention settings, and which API applies them. */
   retention: 'ksi_retention',
-  /** Which tasks may write in a workspace, and which wait for that. */
+  /** Writers of workspaces, and tasks that wait to write. */
   workspaces: 'ksi_workspaces',
-  /** Up to where each agent has taken its messages. */
+  /** Inbox cursors of agents. */
   inboxes: 'ksi_inboxes',
   /** External agents whose clients read their inboxes. */
   agentPresence: 'ksi_agents_present',
   conversations: 'ksi_conversations',
-  /** What was said in them. */
+  /** Transcripts of conversations. */
   conversationLines: 'ksi_conversation_lines',
-  /** Bodies of events, which readers of events may read. */
+  /** Bodies of events. Readers of events may read them. */
   blobs: 'ksi_blobs',
-  /** Bodies of commands, dead letters and transcripts: KSI's own. */
+  /** Bodies of commands, dead letters and transcripts. Only KSI may read them. */
   privateBlobs: 'ksi_private_blobs',
 } as const;
 
-/** The priorities a client may ask for, the most urgent first. */
+/** The priorities that clients may request, most urgent first. */
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
-/** The lanes of a queue, each with a consumer: its priorities, and `next` for tasks promoted from waiting. */
+/** The priorities of runs, each with a consumer. `next` is for promoted and woken runs and for tasks that agents spawn. */
 export const LANES = [...PRIORITIES, 'next'] as const;
 export type Lane = (typeof LANES)[number];
-/** Stands in an addressee's place where there is none. */
+/** The addressee token of messages without an addressee. */
 export const NOBODY = '_';
-/** Stands in a lane's place in the subject of a run that waits long for its next attempt: no consumer serves it. */
+/** The priority token of parked runs, which no consumer serves. */
 export const PARKED = 'parked';
 
-/** The queue of a task that names none. */
+/** The queue of tasks that do not name one. */
 export const DEFAULT_QUEUE = 'default';
 
 /** Events are published here; the broker stores and republishes them below `ksi.events.`. */
@@ -69,40 +69,40 @@ const INGEST = 'ksi.ingest.events';
 const EVENTS = 'ksi.events';
 
 export const SUBJECT = {
-  /** All that KSI_COMMANDS stores. */
+  /** All subjects of KSI_COMMANDS. */
   commandsAll: 'ksi.commands.>',
-  /** The session's run: its queue entry, its lock and its attempt's lease in one. */
+  /** A session's run. It is the queue entry, the session's lock and the attempt's lease. */
   run: (queue: string, lane: Lane, sessionId: string) => `ksi.commands.spawn.${queue}.${lane}.${sessionId}`,
-  /** A task that waits for its session. */
+  /** The waiting entry of a task. */
   waiting: (queue: string, taskId: string, sessionId: string) => `ksi.commands.wait.${queue}.${taskId}.${sessionId}`,
-  /** The one compare-and-set filter of a session's runs, waiting entries and promotions. Must stay byte-identical everywhere. */
+  /** The compare-and-set filter of a session's queue entries. All writes must use it byte for byte. */
   session: (sessionId: string) => `ksi.commands.*.*.*.${sessionId}`,
   sessionRuns: (sessionId: string) => `ksi.commands.spawn.*.*.${sessionId}`,
   sessionWaiting: (sessionId: string) => `ksi.commands.wait.*.*.${sessionId}`,
   allWaiting: 'ksi.commands.wait.>',
   queueWaiting: (queue: string) => `ksi.commands.wait.${queue}.>`,
-  /** A run that waits long for its next attempt, in its session's place. */
+  /** The parked run of a session. */
   parked: (queue: string, sessionId: string) => `ksi.commands.spawn.${queue}.${PARKED}.${sessionId}`,
   sessionParked: (sessionId: string) => `ksi.commands.spawn.*.${PARKED}.${sessionId}`,
   allParked: `ksi.commands.spawn.*.${PARKED}.*`,
   queueParked: (queue: string) => `ksi.commands.spawn.${queue}.${PARKED}.*`,
   laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
 
-  /** A message of the future: the broker publishes it to `due` of the same id when its time has come. */
+  /** A schedule. When it is due, the broker publishes it on `due` with the same id. */
   schedule: (scheduleId: string) => `ksi.schedules.${scheduleId}`,
   schedulesAll: 'ksi.schedules.*',
   due: (scheduleId: string) => `ksi.due.${scheduleId}`,
   dueAll: 'ksi.due.*',
 
-  /** What KSI_EVENTS listens to. */
+  /** The subjects that KSI_EVENTS receives. */
   ingestAll: `${INGEST}.>`,
-  /** What it stores and republishes. */
+  /** The subjects that KSI_EVENTS stores and republishes. */
   eventsAll: `${EVENTS}.>`,
-  /** From the stored subject to the one to publish on. */
+  /** The stored subject of an ingest subject. `ingest` is the inverse. */
   stored: (ingestSubject: string) => `${EVENTS}${ingestSubject.slice(INGEST.length)}`,
   ingest: (eventSubject: string) => `${INGEST}${eventSubject.slice(EVENTS.length)}`,
   taskState: (taskId: string, token: string) => `${EVENTS}.task.${taskId}.state.${token}`,
-  /** The one compare-and-set filter of a task's state events and of everything an attempt publishes. */
+  /** The compare-and-set filter of a task's state events and of everything that an attempt publishes. */
   taskStates: (taskId: string) => `${EVENTS}.task.${taskId}.state.*`,
   taskOutput: (taskId: string) => `${EVENTS}.task.${taskId}.output`,
   taskApproval: (taskId: string) => `${EVENTS}.task.${taskId}.approval`,
@@ -110,139 +110,138 @@ export const SUBJECT = {
   taskAll: (taskId: string) => `${EVENTS}.task.${taskId}.>`,
   taskDeleted: (taskId: string) => `${EVENTS}.task.${taskId}.deleted`,
   sessionDeleted: (sessionId: string) => `${EVENTS}.session.${sessionId}.deleted`,
-  /** AGENT_REGISTERED, AGENT_STATUS …; messages have a token more (ADR 17). */
+  /** AGENT_REGISTERED, AGENT_STATUS …; subjects of messages have one more token (ADR 17). */
   agentEvent: (agentId: string, event: string) => `${EVENTS}.agent.${agentId}.${event}`,
-  /** @param to the addressee; NOBODY: none. */
+  /** @param to the addressee, or NOBODY. */
   agentMessage: (to: string, type: string) => `${EVENTS}.agent.${to}.message.${type}`,
   agentCopy: (subscriber: string, type: string) => `${EVENTS}.agent.${subscriber}.copy.${type}`,
-  /** All that reaches an agent's inbox, and nothing else. */
+  /** Messages and copies for an agent's inbox. */
   agentMail: (agentId: string) => `${EVENTS}.agent.${agentId}.*.*`,
   agentAll: (agentId: string) => `${EVENTS}.agent.${agentId}.>`,
   conversationEvent: (conversationId: string, event: string) => `${EVENTS}.conversation.${conversationId}.${event}`,
-  /** The one compare-and-set filter of a conversation's events. */
+  /** The compare-and-set filter of a conversation's events. */
   conversationEvents: (conversationId: string) => `${EVENTS}.conversation.${conversationId}.*`,
   workerEvent: (workerId: string, event: string) => `${EVENTS}.worker.${workerId}.${event}`,
 
-  /** Partial text as it is written: core NATS only, never stored. */
+  /** Deltas: core NATS only, never stored. */
   live: (taskId: string) => `ksi.live.task.${taskId}`,
   liveAll: 'ksi.live.>',
 
-  /** Request/reply to the worker process that runs the task, which alone may listen there. */
+  /** Requests to the worker process that runs a task. Only that process may subscribe. */
   control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
 
-  /** Request/reply to a worker process: that it removes the folders of deleted sessions, and what is left of them. */
+  /** Requests to a worker process to delete the folders of deleted sessions. */
   forgetSessions: (process: string) => `ksi.control.${process}.forget`,
 
-  /** What the agent of a task asks for by itself, from the worker process that runs it, which alone may publish there. */
+  /** Agent tool calls of a task. Only the worker process that runs the task may publish. */
   hands: (process: string, taskId: string) => `ksi.hands.${process}.${taskId}`,
   handsAll: 'ksi.hands.*.*',
 
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
   deadAll: 'ksi.dead.>',
-  /** The command of a task that has an outcome, so that it can be run again. */
+  /** The command of an ended task, for manual retries. */
   ended: (taskId: string) => `ksi.ended.${taskId}`,
   endedAll: 'ksi.ended.*',
 
-  /** The record of an idempotency key, by its hash: an entry of the KV bucket. */
+  /** The record of an idempotency key, by its hash. */
   idempotency: (hash: string) => `$KV.${BUCKET.idempotency}.${hash}`,
 
-  /** Whose an imported session is: an entry of the KV bucket. */
+  /** The record of an imported session, with its owner. */
   sessionRecord: (sessionId: string) => `$KV.${BUCKET.sessions}.${sessionId}`,
-  /** The session that an owner's name stands for. @param token of the name (`keyToken`). */
+  /** The session of an owner's name. @param token the name as a token (`keyToken`). */
   sessionName: (owner: string, token: string) => `$KV.${BUCKET.sessions}.name.${owner}.${token}`,
 
-  /** A token's record, and a ticket's, by its hash: entries of KV buckets. */
+  /** The record of an access token, by id, and of a ticket, by hash. */
   token: (id: string) => `$KV.${BUCKET.tokens}.${id}`,
   ticket: (hash: string) => `$KV.${BUCKET.tickets}.${hash}`,
 
-  /** Who an agent is to people, an owner's profile, and an owner's shared state (both by `keyToken`): entries of KV buckets. */
+  /** Records of identities, approval rules, profiles and shared state. `token` is a key as a token (`keyToken`). */
   identity: (owner: string, agentId: string) => `$KV.${BUCKET.identities}.${owner}.${agentId}`,
   approvalRule: (owner: string, ruleId: string) => `$KV.${BUCKET.approvalRules}.${owner}.${ruleId}`,
   profile: (owner: string, name: string) => `$KV.${BUCKET.profiles}.${owner}.${name}`,
   shared: (owner: string, token: string) => `$KV.${BUCKET.shared}.${owner}.${token}`,
-  /** What an exchange of an owner's agents has had: an entry of a KV bucket. `*` for the owner: whose it is. */
+  /** The usage of an exchange. With `*` as the owner it finds the owner. */
   exchange: (owner: string, exchangeId: string) => `$KV.${BUCKET.exchanges}.${owner}.${exchangeId}`,
-  /** Who writes in the workspaces of a root, and who waits: an entry of a KV bucket. */
+  /** The writers and waiting tasks of a workspace root. */
   places: (root: string) => `$KV.${BUCKET.workspaces}.${root}`,
-  /** Entries of a KV bucket: an owner's own ages, and which API looks for what is old. */
+  /** An owner's retention settings, and the lease of the API that applies them. */
   retention: (owner: string) => `$KV.${BUCKET.retention}.owner.${owner}`,
   retentionLease: `$KV.${BUCKET.retention}.lease`,
   /** Changes of shared state. */
   sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 
-  /** A worker's presence: an entry of the KV bucket, below the name of its process, which alone may write there. */
+  /** A worker's presence entry, below the name of its process. Only that process may write it. */
   worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,
   workersAll: `$KV.${BUCKET.workers}.>`,
 
-  /** An agent's record, its inbox's position and its presence: entries of KV buckets. */
+  /** An agent's record, inbox cursor and presence entry. */
   agent: (agentId: string) => `$KV.${BUCKET.agents}.${agentId}`,
   inboxPosition: (agentId: string) => `$KV.${BUCKET.inboxes}.${agentId}`,
   agentPresence: (agentId: string) => `$KV.${BUCKET.agentPresence}.${agentId}`,
-  /** A conversation's state, and what was said in it: entries of KV buckets. */
+  /** A conversation's state and the lines of its transcript. */
   conversation: (conversationId: string) => `$KV.${BUCKET.conversations}.${conversationId}`,
   conversationLine: (conversationId: string, lineId: string) =>
     `$KV.${BUCKET.conversationLines}.${conversationId}.${lineId}`,
   conversationLines: (conversationId: string) => `$KV.${BUCKET.conversationLines}.${conversationId}.*`,
   /** All entries of a bucket. */
   kvAll: (bucket: string) => `$KV.${bucket}.>`,
-  /** Where the broker republishes what a watched bucket stored. */
+  /** Where the broker republishes the entries of a watched bucket. */
   kvStored: (bucket: string) => `ksi.kv.${bucket}.>`,
 
-  /** An outcome as KSI_OUTCOMES stores it. */
+  /** An outcome in KSI_OUTCOMES. */
   outcome: (taskId: string, token: string) => `ksi.outcomes.${taskId}.${token}`,
   outcomesAll: 'ksi.outcomes.*.*',
 
   messagesAll: 'ksi.messages.>',
   messageStored: (type: string, to: string) => `ksi.messages.${type}.${to}`,
-  /** All that is for an agent, of every type. */
+  /** All messages for an agent, of every type. */
   inbox: (agentId: string) => `ksi.messages.*.${agentId}`,
-  /** Where the broker says that something for an agent was stored: headers only. */
+  /** The broker's notification that a message for an agent was stored: headers only. */
   mailStored: (agentId: string) => `ksi.mail.*.${agentId}`,
   mailStoredAll: 'ksi.mail.>',
 
-  /** What an agent asks that connects to the broker itself, which guarantees its id. */
+  /** Requests of NATS agents. The broker guarantees the agent's id. */
   nativeAgents: 'ksi.agents.*.*',
 
   transcript: (sessionId: string) => `ksi.transcripts.${sessionId}`,
   transcriptSub: (sessionId: string, subkey: string) => `ksi.transcripts.${sessionId}.${subkey}`,
-  /** The working folder that a session is bound to; no subkey of Claude's has a `$` (they are base64url). */
+  /** The working folder of a session. Subkeys are base64url, so they never contain `$`. */
   sessionWorkspace: (sessionId: string) => `ksi.transcripts.${sessionId}.$workspace`,
 
   audit: (owner: string, verb: string) => `ksi.audit.${owner}.${verb}`,
   auditAll: 'ksi.audit.>',
 
-  /** What APIs tell each other of the spawns that they took: core NATS only. Not below `ksi.api.`, where readers may publish. */
+  /** Spawn rates that APIs exchange: core NATS only. It is not below `ksi.api.`, where readers may publish. */
   apiRates: 'ksi.api-rates',
 
   apiVerb: (verb: string) => `ksi.api.${verb}`,
 
-  /** The broker's own word that a stream, or a consumer of a stream, was deleted. */
+  /** The broker's advisories that a stream or consumer was deleted. */
   streamGone: '$JS.EVENT.ADVISORY.STREAM.DELETED.*',
   consumerGone: '$JS.EVENT.ADVISORY.CONSUMER.DELETED.*.*',
 } as const;
 
 export const CONSUMER = {
-  /** Durable pull consumer of one lane of one queue. */
+  /** Delivers the runs of a queue with a priority. */
   lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
-  /** Counts the waiting tasks of a queue; nobody pulls from it. */
+  /** Counts the waiting entries of a queue. Nobody pulls from it. */
   waiting: (queue: string) => `wait-${queue}`,
-  /** Counts the parked runs of a queue; nobody pulls from it. */
+  /** Counts the parked runs of a queue. Nobody pulls from it. */
   parked: (queue: string) => `parked-${queue}`,
-  /** Durable pull consumer of what is due, shared by the APIs. */
+  /** Delivers due messages to the APIs. */
   due: 'due',
-  /** Durable pull consumers, shared by the APIs: of messages, for managed agents; of tasks' outcomes, for their answers. */
+  /** Deliver messages for managed agents, and outcomes of tasks that need an answer, to the APIs. */
   router: 'router',
   answers: 'answers',
-  /** Durable pull consumer of what agents answer in conversations, shared by the APIs. */
+  /** Delivers agents' answers in conversations to the APIs. */
   conversations: 'conversations',
-  /** The inbox of an agent that connects to the broker itself. */
+  /** The inbox of a NATS agent. */
   nativeInbox: (agentId: string) => `inbox-${agentId}`,
 } as const;
 
-/** Ids of schedules. */
 export const SCHEDULE = {
-  /** Of what brings back a parked run. */
+  /** The id of the schedule that wakes a parked run. */
   parked: (sessionId: string, taskId: string) => `parked_${sessionId}_${taskId}`,
 } as const;
 
@@ -255,28 +254,28 @@ export const HEADER = {
   batchId: 'Nats-Batch-Id',
   batchSeq: 'Nats-Batch-Sequence',
   batchCommit: 'Nats-Batch-Commit',
-  /** When a message is due (`@at …`), and the subject on which it is then published. */
+  /** When a schedule is due (`@at …`), and the subject on which it is then published. */
   schedule: 'Nats-Schedule',
   scheduleTarget: 'Nats-Schedule-Target',
-  /** On republished events: the stream's sequence of the stored one. */
+  /** On republished messages: the stream sequence. */
   seq: 'Nats-Sequence',
-  /** On what one stream took from another: the other's name, the sequence there … */
+  /** On sourced messages: the source stream, the sequence there, and more. */
   source: 'Nats-Stream-Source',
   ttl: 'Nats-TTL',
-  /** On an entry of a KV bucket that is none any more. */
+  /** On deletion markers of KV buckets. */
   kvOperation: 'KV-Operation',
-  /** On what a broker stores itself in an entry's place: why. */
+  /** On deletion markers of the broker: the reason. */
   kvMarker: 'Nats-Marker-Reason',
   traceparent: 'traceparent',
-  /** The command's or event's type. */
+  /** The type of a command or event. */
   type: 'Ksi-Type',
-  /** On a command: its task, so that it can be told without reading the body (which may be in the object store). */
+  /** On a command: the task id, so that the body, which may be a blob, need not be read. */
   taskId: 'Ksi-Task-Id',
-  /** On a command: how many tasks led to it, each by its own hands; absent: none. */
+  /** On a command: how many tasks led to it, each by a tool call. Absent: none. */
   depth: 'Ksi-Depth',
-  /** On a parked run: the root of the workspace that it waits for. */
+  /** On a parked run: the root of the workspace for which it waits. */
   workspaceRoot: 'Ksi-Workspace-Root',
-  /** On a session's transcript: whose task wrote it. Its first message says whose the session is. */
+  /** On a transcript entry: the owner of the task that wrote it. The first entry has the session's owner. */
   owner: 'Ksi-Owner',
 } as const;
 
@@ -288,14 +287,16 @@ export const REQUEST_ID_HEADER = 'X-Request-Id';
 export const REQUEST_ID_PATTERN = '^[A-Za-z0-9._:/+=@-]{1,128}$';
 
 export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
-/** On an answer that speaks of a task which an earlier request with the same key made. */
+/** On an answer for a task that an earlier request with the same key created. */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
 
-/** Namespace of UUIDv5 ids that KSI derives from a session's id. Never changes. */
+/** The namespace of UUIDv5 ids derived from session ids. It must never change. */
 export const SESSION_NAMESPACE = '6f1c1f6e-0d0e-5c1a-9a3e-6b5c2f7d4a10';
 
-/** Names a client may give: sessions, queues' tokens. Safe as a subject's token except for `.`, which a queue may not hold. */
-/** Not `.` or `..`: clients that normalise paths could not address them. */
+/**
+ * Names that clients choose, such as session names. They may contain `.`, so they are not safe as subject tokens. `.` and `..` are refused,
+ * because clients that normalize paths could not address them.
+ */
 export const NAME_PATTERN = '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,128}$';
 export const QUEUE_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 /** Owners stand in subjects and in the names of sessions. */

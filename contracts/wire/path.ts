@@ -1,8 +1,8 @@
 const FIELD = /:([a-z_]+)/g;
 
-/** The names of the fields that stand in a path template. */
+/** The names of the fields of a path template. */
 export const pathFields = (template: string): string[] => [...template.matchAll(FIELD)].map(([, name = '']) => name);
 
-/** A path with the fields of its template filled in. */
+/** Fills in the fields of a path template. */
 export const pathOf = (template: string, fields: Readonly<Record<string, unknown>>): string =>
   template.replaceAll(FIELD, (_all, name: string) => encodeURIComponent(String(fields[name])));

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 
 /** An RFC 9457 problem document. */
 export const Problem = Type.Object({
-  type: Type.String({ description: 'A link to the explanation of the code.' }),
+  type: Type.String({ description: 'A URI that identifies the error code.' }),
   title: Type.String(),
   status: Type.Integer(),
   code: Type.String({ description: 'Stable; the contract.' }),

@@ -1,18 +1,18 @@
 import type { TSchema } from 'typebox';
 
-/** A kind of record in a KV bucket. The store of the records and the stream of the bucket (topology.ts) follow from this one statement. */
+/** A kind of record in a KV bucket. Its store and the bucket's stream (topology.ts) are derived from it. */
 export interface RecordKind<S extends TSchema, Key extends readonly string[]> {
   readonly bucket: string;
   readonly schema: S;
-  /** Where the record of a key is stored. `*` as the last part stands for all that share the parts before it. */
+  /** The subject of a key. `*` as the last part matches all keys with the same prefix. */
   readonly subject: (...key: Key) => string;
-  /** Seconds until a record that is not written again expires. Absent: never. */
+  /** Seconds after its last write until a record expires. Absent: never. */
   readonly ttlS?: number;
-  /** Seconds until the mark of a deletion expires; 0: never. Absent: a deletion leaves no mark. */
+  /** Seconds until a deletion marker expires; 0: never. Absent: deletions leave no marker. */
   readonly markS?: number;
-  /** The broker republishes every change. Absent: who keeps the records in memory reads each change from the stream. */
+  /** The broker republishes every change. Absent: caches read changes from the stream. */
   readonly watched?: true;
-  /** How many records may differ in the last part of their keys alone: how many an owner may have. Absent: any number. */
+  /** The maximum number of records with the same key prefix, which is an owner's limit. Absent: unlimited. */
   readonly most?: number;
 }
 

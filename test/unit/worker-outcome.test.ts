@@ -133,7 +133,7 @@ describe('outcomeOf', () => {
     );
     assert.ok(outcome.kind === 'failed');
     assert.doesNotMatch(outcome.error.message, /diagnostic|error_during_execution/);
-    assert.match(outcome.error.message, /^Claude was interrupted, as somebody asked\. Continue/);
+    assert.match(outcome.error.message, /^Claude was interrupted on request\. Continue/);
   });
 
   for (const [name, fields, expected] of TABLE) {
