@@ -171,7 +171,7 @@ export const SUBJECT = {
   /** Changes of shared state. */
   sharedEvent: (owner: string, token: string) => `${EVENTS}.shared.${owner}.${token}`,
 
-  /** A worker's presence entry, below the name of its process. Only that process may write it. */
+  /** A worker's presence entry, below its process's name. Only that process may write it. */
   worker: (process: string, workerId: string) => `$KV.${BUCKET.workers}.${process}.${workerId}`,
   workersAll: `$KV.${BUCKET.workers}.>`,
 

@@ -1,16 +1,15 @@
 import { Command as Plain, InvalidArgumentError, type Argument, type ErrorOptions, type Option } from 'commander';
+import { runCommand } from './run.js';
 import { nearest } from './words.js';
 
-/** Of help off a terminal, as commander has it. */
+/** The width of help without a terminal: commander's default. */
 const USUAL_WIDTH = 80;
 
-/** What a value is one of: what completion looks up, or `files` for the shell's own. */
+/** The kind of a value, for completion. `files` uses the shell's own completion. */
 export type ValueKind =
   'tasks' | 'open tasks' | 'sessions' | 'queues' | 'approvals' | 'dead' | 'conversations' | 'files';
 
-/**
- * A command of `ksi`: commander's, and what help, man page and completion all need of it. A wrong choice is answered with the nearest right one.
- */
+/** A commander command with examples, notes and value kinds for help, man page and completion. It suggests the nearest match for an invalid choice. */
 export class Command extends Plain {
   #examples: readonly string[] = [];
   #notes: readonly string[] = [];
@@ -18,10 +17,10 @@ export class Command extends Plain {
 
   constructor(name?: string) {
     super(name);
-    // `ksi help GROUP` says the same.
+    // `ksi help GROUP` replaces it.
     this.helpCommand(false);
     this.addHelpText('after', () => this.#after());
-    // A group with a default command (`ksi dead` lists) would take a misspelt one for an argument of that.
+    // A group with a default command, such as `ksi dead`, would pass a misspelt subcommand to it as an argument.
     this.hook('preSubcommand', (group, chosen) => {
       const [word] = group.args;
       if (word === undefined || word.startsWith('-') || word === chosen.name()) return;
@@ -32,12 +31,12 @@ export class Command extends Plain {
     });
   }
 
-  /** Lines as one would type them, without the `$`. */
+  /** Command lines, without `$`. */
   get examples(): readonly string[] {
     return this.#examples;
   }
 
-  /** What else is to be known, a paragraph each. */
+  /** Further paragraphs of the help. */
   get notes(): readonly string[] {
     return this.#notes;
   }
@@ -52,7 +51,7 @@ export class Command extends Plain {
     return this;
   }
 
-  /** What completion offers for arguments and options, by their names (`id`, `session`). */
+  /** The kinds of values of arguments and options, by their names (`id`, `session`). */
   withValues(values: Readonly<Record<string, ValueKind>>): this {
     this.#values = { ...this.#values, ...values };
     return this;
@@ -60,6 +59,14 @@ export class Command extends Plain {
 
   valuesOf(name: string): ValueKind | undefined {
     return this.#values[name];
+  }
+
+  /** Runs `run` with the arguments and all options, including global ones. Its result is the exit code; a failure is reported on stderr. */
+  runs<Args extends readonly unknown[], Options>(run: (...parameters: [...Args, Options]) => Promise<number>): this {
+    // commander appends the options and the command to the arguments.
+    return this.action((...passed: unknown[]) =>
+      runCommand(() => run(...(passed.slice(0, -2) as [...Args]), this.optsWithGlobals() as Options)),
+    );
   }
 
   override createCommand(name?: string): Command {
@@ -74,7 +81,7 @@ export class Command extends Plain {
     return super.addArgument(suggesting(argument));
   }
 
-  /** Of a wrong use, which commander found: says where to look. */
+  /** Reports invalid usage, and refers to the help. */
   override error(message: string, options?: ErrorOptions): never {
     const next = /Did you mean|See: /.test(message) ? '' : `\n(See: ${pathOf(this)} --help)`;
     return super.error(`${message.replace('command-argument value', 'the value')}${next}`, options);
@@ -93,7 +100,7 @@ export class Command extends Plain {
   }
 }
 
-/** With its group's, as it is typed. */
+/** The full command, including its groups, as it is typed. */
 export const pathOf = (command: Plain): string =>
   command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 

@@ -2,6 +2,7 @@ import type { Policy } from '../../contracts/tasks/policy.js';
 import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 import type { Command } from './command.js';
 import { commaList, wholeNumber } from './options.js';
+import { defined } from '../defined.js';
 
 /** What a task allows, as options of a command. */
 export interface PolicyOptions {
@@ -22,9 +23,11 @@ export const withPolicyOptions = (command: Command): Command =>
 
 /** The API checks them: it knows its bounds and codes. */
 export const policyOf = (options: PolicyOptions): Policy => ({
-  ...(options.maxAttempts === undefined ? {} : { max_attempts: options.maxAttempts }),
+  ...defined({ max_attempts: options.maxAttempts }),
   ...(options.retryOn === undefined ? {} : { retry_on: options.retryOn as TaskErrorCode[] }),
-  ...(options.timeout === undefined ? {} : { timeout_s: options.timeout }),
-  ...(options.queueTimeout === undefined ? {} : { queue_timeout_s: options.queueTimeout }),
-  ...(options.idleTimeout === undefined ? {} : { idle_timeout_s: options.idleTimeout }),
+  ...defined({
+    timeout_s: options.timeout,
+    queue_timeout_s: options.queueTimeout,
+    idle_timeout_s: options.idleTimeout,
+  }),
 });

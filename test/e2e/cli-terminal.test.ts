@@ -58,11 +58,11 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.enter('[[hang]] for ever');
     await terminal.until(/for ever\n. thinking \d+s$/);
     await terminal.press('C-c');
-    await terminal.until(/interrupting Claude; Ctrl-C again leaves\ninterrupted, .*\n›$/);
+    await terminal.until(/interrupting Claude; press Ctrl-C again to leave\ninterrupted, .*\n›$/);
     await terminal.enter('/csot');
     await terminal.until(/no \/csot\. Did you mean \/cost\?/);
     await terminal.enter('/exit');
-    await terminal.until(/Go on with: ksi chat --session \S+\nended with 0\n\$$/);
+    await terminal.until(/Continue with: ksi chat --session \S+\nended with 0\n\$$/);
 
     const { mode } = await stat(join(terminal.folder, 'state', 'ksi', 'chat_history'));
     assert.equal(mode & 0o777, 0o600);
@@ -74,7 +74,7 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.press('C-c');
     await terminal.until(/failed\n›$/);
     await terminal.press('C-c');
-    await terminal.until(/Ctrl-C again, or \/exit, leaves\.\n›$/);
+    await terminal.until(/Press Ctrl-C again, or type \/exit, to leave\.\n›$/);
     await terminal.press('C-c');
     await terminal.until(/Go on with: [^]*\$$/);
   });
@@ -90,14 +90,14 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     const api = processes.find(({ name }) => name === 'api-1');
     assert.ok(api !== undefined);
     process.kill(api.pid, 'SIGKILL');
-    await terminal.until(/KSI does not answer at .*; trying again\n[^]*You said: “the gap”[^]*\n›$/);
+    await terminal.until(/KSI does not answer at .*; retrying\n[^]*You said: “the gap”[^]*\n›$/);
     await terminal.enter('[[tool:Bash {"command":"mkdir made"}]] please');
     await terminal.until(/Claude asks to use Bash: mkdir made\nallow\? .*›$/);
     const [asked] = JSON.parse((await cluster.ksi(['approvals', '-o', 'json'])).stdout) as { approval_id: string }[];
     await cluster.ksi(['approvals', 'deny', asked?.approval_id ?? '', '--message', 'by PUMPKIN']);
     await terminal.until(/answered elsewhere: deny\n[^]*by PUMPKIN[^]*\n›$/);
     await terminal.press('C-d');
-    await terminal.until(/Go on with: ksi chat --session across\n\$$/);
+    await terminal.until(/Continue with: ksi chat --session across\n\$$/);
   });
 
   it('shows a spinner until Claude writes, and nothing but the answer in a file', async () => {

@@ -38,7 +38,7 @@ describe('sessions, approvals and usage by `ksi`, in a demo', () => {
     await writeFile(file, (await ksi('sessions', 'export', 'notes')).stdout);
     assert.match(
       (await ksi('sessions', 'import', '--as', 'copy', file)).stderr,
-      /entries. Go on with: ksi spawn --session copy/,
+      /entries. Continue: ksi spawn --session copy/,
     );
     assert.equal((await cluster.ksi(['sessions', 'import', file])).code, 1);
     assert.match((await ksi('sessions')).stdout, /SESSION +TASKS +OPEN +COST/);

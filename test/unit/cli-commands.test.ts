@@ -399,7 +399,7 @@ describe('ksi', () => {
     api.plays = [];
     const late = await ksi(['wait', '--timeout', '0.3', TASK]);
     assert.deepEqual([late.code, late.out], [124, '']);
-    assert.match(late.err, /not done in time; the tasks go on/);
+    assert.match(late.err, /the wait timed out; the tasks continue/);
   });
 
   it('tasks --watch appends what is another, off a terminal', async () => {
@@ -485,7 +485,7 @@ describe('ksi', () => {
     assert.deepEqual(api.approved, { decision: 'allow', always: { scope: 'session', rule: 'Bash(git log:*)' } });
     api.ruled = { rule_error: { code: 'too_many', message: 'ann has 1000 of these' } };
     const none = await ksi(['approvals', 'allow', id, '--always', 'owner']);
-    assert.equal(none.out, `${id}  allow  no rule was made (too_many): ann has 1000 of these\n`);
+    assert.equal(none.out, `${id}  allow  no rule was created (too_many): ann has 1000 of these\n`);
     assert.deepEqual(api.approved, { decision: 'allow', always: { scope: 'owner' } });
     assert.equal((await ksi(['approvals', 'allow', id, '--always', 'everyone'])).code, 2);
     const alone = await ksi(['approvals', 'allow', id, '--rule', 'Bash']);

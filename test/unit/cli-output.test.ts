@@ -149,9 +149,9 @@ describe('who follows a task', () => {
 });
 
 describe('an event on one line', () => {
-  it('says that a body is not stored any more', () => {
+  it('says that a body was deleted', () => {
     const line = eventLine({ type: 'SPAWN_INPUT', data: { ref: { name: 'x', size: 1 } } }, 'now');
-    assert.match(line, /^now SPAWN_INPUT \(the text is not stored any more\)$/);
+    assert.match(line, /^now SPAWN_INPUT \(the text was deleted\)$/);
   });
 });
 

@@ -19,14 +19,15 @@ import { readSaid } from './said.js';
 import { Screen } from './screen.js';
 import { isRefusal, Turn } from './turn.js';
 import type { Ended, Shown } from './turn-view.js';
+import { defined } from '../../defined.js';
 
 export interface ChatOptions {
   readonly client: KsiClient;
-  /** Of each thing said; the session and the attachments are the chat's. */
+  /** Options of every request. The chat adds the prompt, session and attachments. */
   readonly request: Omit<SpawnRequest, 'prompt'>;
-  /** The session to go on with: a UUID or a name; undefined begins one. */
+  /** The session to continue: a UUID or name. Undefined: start a new one. */
   readonly session: string | undefined;
-  /** Told of each session that something was said in. */
+  /** Stores the last used session. */
   readonly remember: (session: string) => void;
   readonly history: History;
   readonly cwd: string;
@@ -34,15 +35,15 @@ export interface ChatOptions {
   readonly output: NodeJS.WriteStream;
 }
 
-/** Between two Ctrl-C that leave. */
+/** Two presses of Ctrl-C within this time leave the chat. */
 const TWICE_MS = 3_000;
-/** One who leaves waits no longer for Claude to be told. */
+/** The maximum wait for an interrupt request when the user leaves. */
 const STOPPING_MS = 2_000;
-/** What a task that is gone on with asked before may have been answered: that comes at once. */
+/** When the chat resumes a task, answers to its earlier approvals arrive within this time. */
 const SETTLED_MS = 300;
 const SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
 
-/** A conversation with Claude on a terminal: what is entered goes to Claude, what comes of it is shown, what is asked is answered in place. */
+/** An interactive chat with Claude: sends input, shows output, and lets the user answer approvals. */
 export class Chat {
   readonly #options: ChatOptions;
   readonly #screen: Screen;
@@ -53,10 +54,10 @@ export class Chat {
   readonly #left = new AbortController();
   #editor: Editor | undefined;
   #turn: Turn | undefined;
-  /** Said while Claude could not be told: next. */
+  /** Input that could not be sent to the running task. It is sent next. */
   readonly #next: string[] = [];
   #lastInterrupt = -Infinity;
-  /** Claude is being told to end its turn. */
+  /** The interrupt request in progress. */
   #stopping: Promise<void> | undefined;
   #exitCode: number = EXIT.ok;
 
@@ -68,7 +69,7 @@ export class Chat {
     this.#prompt = paint('cyan', '› ', options.output);
   }
 
-  /** To its end. @returns the exit code. @throws {KsiError} @throws {KsiUnreachableError} when it cannot begin. */
+  /** Runs the chat. @returns the exit code. @throws {KsiError} @throws {KsiUnreachableError} if it cannot start. */
   async run(): Promise<number> {
     const { lines, open } = await this.#session.greet();
     this.#screen.note(lines.join('\n'));
@@ -129,7 +130,7 @@ export class Chat {
   async #do(entry: Entry): Promise<void> {
     if (entry.kind === 'unknown') {
       const near = entry.near === undefined ? '' : ` Did you mean /${entry.near}?`;
-      this.#screen.note(`There is no /${entry.name}.${near} /help lists what there is.`, 'yellow');
+      this.#screen.note(`Unknown command /${entry.name}.${near} /help lists the commands.`, 'yellow');
     } else if (entry.kind === 'command') {
       await this.#command(entry.name, entry.argument);
     } else if (entry.text.trim() !== '') {
@@ -144,7 +145,7 @@ export class Chat {
     else if (name === 'session' && argument === '') this.#screen.note(await this.#session.describe());
     else if (this.#turn === undefined)
       this.#screen.note(await this.#session.go(argument === '' ? undefined : argument));
-    else this.#screen.note('Claude is at work in this session: wait, or interrupt it with Ctrl-C.', 'yellow');
+    else this.#screen.note('Claude is working in this session. Wait, or interrupt it with Ctrl-C.', 'yellow');
   }
 
   async #say(text: string): Promise<void> {
@@ -154,15 +155,15 @@ export class Chat {
     const { prompt, attachments } = said;
     if (attachments.length > 0) this.#screen.note(`attached: ${describeAttached(attachments)}`);
     const { id } = this.#session;
-    const asked = {
+    const spawnRequest = {
       ...request,
       prompt,
-      ...(id === undefined ? {} : { session_id: id }),
+      ...defined({ session_id: id }),
       ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
     };
     await this.#work('sending', async (turn) => {
       const options = { idempotencyKey: randomUUID(), signal: turn.signal, onRetry: this.#notices.retrying() };
-      const { accepted } = await client.spawn(asked, options);
+      const { accepted } = await client.spawn(spawnRequest, options);
       const session = accepted.session_name ?? accepted.session_id;
       this.#session.id = session;
       this.#notices.quietly(() => this.#options.remember(session));
@@ -170,7 +171,7 @@ export class Chat {
     });
   }
 
-  /** Has Claude at work, to the end of it. */
+  /** Runs a turn to its end. */
   async #work(label: string, work: (turn: Turn) => Promise<void>): Promise<void> {
     const turn = new Turn(this.#options.client);
     this.#turn = turn;
@@ -181,7 +182,7 @@ export class Chat {
     this.#turn = undefined;
     this.#questions.clear();
     this.#screen.rest();
-    // What was being typed is kept, below what came meanwhile.
+    // Keep the text being typed, below the output that arrived in the meantime.
     const typed = this.#editor?.take() ?? '';
     this.#screen.release();
     const next = this.#next.shift();
@@ -190,13 +191,13 @@ export class Chat {
     else this.#editor?.show(this.#prompt, typed);
   }
 
-  /** @param isOld it has been under way for a while. */
+  /** @param isOld the task was running before this chat. */
   async #follow(turn: Turn, id: string, since: string, isOld = false): Promise<void> {
     const messages = turn.follow(id, since, {
       width: () => this.#options.output.columns,
       onRetry: this.#notices.retrying(),
     });
-    if (turn.isInterrupted) this.#stop(turn); // Ctrl-C came before it was accepted.
+    if (turn.isInterrupted) this.#stop(turn); // Ctrl-C was pressed before the task was accepted.
     for await (const shown of messages) {
       this.#show(shown);
       if (shown.asked !== undefined) this.#questions.add(shown.asked);
@@ -218,7 +219,7 @@ export class Chat {
     if (summary !== '') this.#screen.note(summary, good ? 'dim' : 'red');
   }
 
-  /** Says to Claude, while it works, what was typed; where that cannot be, it is said next. */
+  /** Sends input to the running task. If that is not possible, the input is sent after the turn. */
   async #sayMore(turn: Turn, text: string): Promise<void> {
     const { client, cwd } = this.#options;
     const { text: words, mentions } = findMentions(text, cwd);
@@ -234,7 +235,7 @@ export class Chat {
   #sayNext(text: string): void {
     this.#next.push(text);
     if (this.#turn === undefined) void this.#entered(this.#next.shift() ?? '');
-    else this.#screen.note('It is said when Claude is done.');
+    else this.#screen.note('It will be sent when Claude has finished.');
   }
 
   #ask({ text, prompt, begin = '' }: Extract<Step, { kind: 'ask' }>): void {
@@ -252,7 +253,7 @@ export class Chat {
     await this.#notices.told(async () => {
       try {
         const { rule_error: error } = await this.#options.client.approvals.answer(asked.approval_id, step.answer);
-        this.#screen.note(error === undefined ? step.said : `allowed this once: ${error.message}`);
+        this.#screen.note(error === undefined ? step.said : `allowed once: ${error.message}`);
       } catch (error) {
         const isGone = error instanceof KsiError && (error.status === 404 || error.status === 409);
         if (!isGone) this.#questions.again(asked);
@@ -268,7 +269,7 @@ export class Chat {
     this.#refresh();
   }
 
-  /** Shows the line, or what was held back while it was shown, whichever it is time for. */
+  /** Shows the input line or the next approval if appropriate, or else releases held-back output. */
   #refresh(): void {
     const editor = this.#editor;
     if (editor === undefined || this.#left.signal.aborted || editor.isShown) return;
@@ -286,12 +287,12 @@ export class Chat {
     if (again || turn?.isInterrupted === true) return this.#leave(turn === undefined ? EXIT.ok : EXIT.interrupted);
     this.#editor?.hide();
     if (turn === undefined) {
-      this.#screen.note('Ctrl-C again, or /exit, leaves.');
+      this.#screen.note('Press Ctrl-C again, or type /exit, to leave.');
       return this.#refresh();
     }
     this.#questions.clear();
     this.#screen.release();
-    this.#screen.note('interrupting Claude; Ctrl-C again leaves');
+    this.#screen.note('interrupting Claude; press Ctrl-C again to leave');
     this.#stop(turn);
   }
 
@@ -307,9 +308,9 @@ export class Chat {
 
   #farewell(): number {
     const { id } = this.#turn ?? {};
-    if (this.#session.id !== undefined) this.#screen.note(`Go on with: ksi chat --session ${this.#session.id}`);
+    if (this.#session.id !== undefined) this.#screen.note(`Continue with: ksi chat --session ${this.#session.id}`);
     if (id !== undefined && this.#turn?.isInterrupted !== true)
-      this.#screen.note(`Claude goes on: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`);
+      this.#screen.note(`Claude is still working: ksi logs -f ${id}\nCancel it with: ksi cancel ${id}`);
     return this.#exitCode;
   }
 }

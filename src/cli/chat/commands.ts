@@ -1,17 +1,17 @@
 import { nearest } from '../words.js';
 
-/** What can be said to the chat itself, with what the help says of it. */
+/** Commands of the chat itself. */
 export const CHAT_COMMANDS = [
-  { name: 'new', argument: '[NAME]', what: 'begin another session' },
-  { name: 'session', argument: '[NAME]', what: 'which session this is; with a name or UUID, go to that one' },
-  { name: 'cost', argument: '', what: 'what the session took' },
-  { name: 'help', argument: '', what: 'this list' },
-  { name: 'exit', argument: '', what: 'leave; Claude goes on with what it is at' },
+  { name: 'new', argument: '[NAME]', what: 'start another session' },
+  { name: 'session', argument: '[NAME]', what: 'show the session, or switch to one by name or UUID' },
+  { name: 'cost', argument: '', what: 'show the usage of the session' },
+  { name: 'help', argument: '', what: 'show this list' },
+  { name: 'exit', argument: '', what: 'leave; Claude finishes its current turn' },
 ] as const;
 
 type Name = (typeof CHAT_COMMANDS)[number]['name'];
 
-/** A line that was entered: words for Claude, a command, or one that there is not. */
+/** A parsed line: a prompt, a command, or an unknown command. */
 export type Entry =
   | { readonly kind: 'say'; readonly text: string }
   | { readonly kind: 'command'; readonly name: Name; readonly argument: string }
@@ -19,12 +19,12 @@ export type Entry =
 
 const NAMES = CHAT_COMMANDS.map(({ name }) => name);
 
-/** A command is a slash and one word of letters: `/etc/hosts` is none. */
+/** Parses a line. A command is a slash and one word of letters, so `/etc/hosts` is a prompt. */
 export function parseEntry(line: string): Entry {
   const [, name, argument = ''] = /^\/([a-z]+)(?:[ \t]+(.*))?$/.exec(line.trim()) ?? [];
   if (name === undefined) return { kind: 'say', text: line };
-  const asked = name === 'quit' ? 'exit' : name;
-  const known = NAMES.find((each) => each === asked);
+  const canonical = name === 'quit' ? 'exit' : name;
+  const known = NAMES.find((each) => each === canonical);
   if (known === undefined) return { kind: 'unknown', name, near: nearest(name, NAMES) };
   return { kind: 'command', name: known, argument: argument.trim() };
 }
@@ -32,8 +32,8 @@ export function parseEntry(line: string): Entry {
 export const CHAT_HELP = [
   ...CHAT_COMMANDS.map(({ name, argument, what }) => `  ${`/${name} ${argument}`.padEnd(16)} ${what}`),
   '',
-  '  @FILE            attaches a file; `@@` or `\\@` is an @',
-  '  \\ and Enter      goes on in the next line; so does what is pasted',
-  '  Ctrl-C           interrupts Claude; twice: leaves',
-  '  While Claude works, what you type is said to it at once.',
+  '  @FILE            attach a file; write `@@` or `\\@` for a literal @',
+  '  \\ and Enter      continue on the next line; pasted text may have several lines',
+  '  Ctrl-C           interrupt Claude; press it twice to leave',
+  '  Text that you enter while Claude works is sent to it at once.',
 ].join('\n');

@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { CHAT_COMMANDS } from './commands.js';
 import { printable } from '../output/printable.js';
 
-/** What Tab offers: commands at the start of a line, files after an `@`. @returns them, and what they stand in the place of. */
+/** Tab completion: commands at the start of a line, files after `@`. @returns the completions and the text that they replace. */
 export function completeLine(line: string, cwd: string): [string[], string] {
   if (/^\/[a-z]*$/.test(line))
     return [CHAT_COMMANDS.map(({ name }) => `/${name}`).filter((name) => name.startsWith(line)), line];
@@ -22,6 +22,6 @@ function filesFrom(path: string, cwd: string): string[] {
       )
       .map((entry) => `${before}${entry.name}${entry.isDirectory() ? '/' : ''}`);
   } catch {
-    return []; // There is no such folder.
+    return []; // The folder does not exist.
   }
 }

@@ -4,17 +4,17 @@ import type { KsiClient } from '../../client/client.js';
 import { KsiError } from '../../client/errors.js';
 import { describeCost, describeLast, describeSession } from './session-lines.js';
 
-/** What a chat begins with. */
+/** The first output of a chat. */
 interface Greeting {
   readonly lines: readonly string[];
-  /** A task of the session that has not ended. */
+  /** An open task of the session. */
   readonly open?: Task;
 }
 
-/** The session that a chat is in, and what can be told of it. */
+/** The current session of a chat. */
 export class CurrentSession {
   readonly #client: KsiClient;
-  /** A UUID or a name; undefined: one that is yet to be begun. */
+  /** A UUID or name. Undefined: a new session starts with the next prompt. */
   id: string | undefined;
 
   constructor(client: KsiClient, id: string | undefined) {
@@ -36,29 +36,29 @@ export class CurrentSession {
     return open === undefined ? { lines } : { lines: [...lines, `Claude is still at: ${open.prompt_preview}`], open };
   }
 
-  /** Goes to another; undefined: a new one. @returns what is told of that. @throws {KsiError} @throws {KsiUnreachableError} */
+  /** Switches to a session. @param id undefined: a new one. @returns a message for the user. @throws {KsiError} @throws {KsiUnreachableError} */
   async go(id: string | undefined): Promise<string> {
     if (id === undefined) {
       this.id = undefined;
-      return 'A new session begins with what you say next.';
+      return 'A new session starts with your next prompt.';
     }
     const known = await this.#find(id);
     this.id = id;
     return known === undefined
-      ? `There is no session ${id} yet: it begins with what you say next.`
-      : `This is ${describeSession(known)}.`;
+      ? `Session ${id} does not exist yet. It starts with your next prompt.`
+      : `Switched to ${describeSession(known)}.`;
   }
 
   async describe(): Promise<string> {
     const known = await this.#known();
     return known === undefined
-      ? `${this.id ?? 'A new session'}: it begins with what you say next.`
-      : `${describeSession(known)}\nElsewhere: ksi chat --session ${known.session_name ?? known.session_id}`;
+      ? `${this.id ?? 'A new session'}: it starts with your next prompt.`
+      : `${describeSession(known)}\nContinue it elsewhere: ksi chat --session ${known.session_name ?? known.session_id}`;
   }
 
   async cost(): Promise<string> {
     const known = await this.#known();
-    return known === undefined ? 'Nothing yet.' : describeCost(known);
+    return known === undefined ? 'No usage yet.' : describeCost(known);
   }
 
   async #known(): Promise<Session | undefined> {
@@ -75,7 +75,7 @@ export class CurrentSession {
   }
 }
 
-const HELP = '/help says what else there is.';
+const HELP = '/help lists the commands.';
 
 async function unlessUnknown<T>(get: () => Promise<T>): Promise<T | undefined> {
   try {

@@ -3,38 +3,38 @@ import { BREAK, Keys } from './keys.js';
 import { printable } from '../output/printable.js';
 
 export interface EditorEvents {
-  /** Something was entered. */
+  /** A line was entered. */
   readonly onEntry: (text: string) => void;
-  /** The first key while no line is shown: call `show`. */
+  /** A key was pressed while the line is hidden: call `show`. */
   readonly onTyping: () => void;
-  /** The line was made empty again. */
+  /** The line became empty. */
   readonly onEmptied: () => void;
-  /** Ctrl-C on an empty line, or on none. */
+  /** Ctrl-C was pressed while the line is empty or hidden. */
   readonly onInterrupt: () => void;
-  /** Ctrl-D on an empty line, or the terminal is gone. */
+  /** Ctrl-D was pressed on an empty line, or the terminal was closed. */
   readonly onEnd: () => void;
 }
 
 export interface EditorOptions {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
-  /** The newest first. */
+  /** Newest first. */
   readonly history: readonly string[];
   readonly onHistory: (entry: string) => void;
-  /** What may stand in the place of the end of a line, and that end. */
+  /** Returns completions and the end of the line that they replace. */
   readonly complete: (line: string) => [string[], string];
 }
 
 const BRACKETED_PASTE = { on: '\u001B[?2004h', off: '\u001B[?2004l' };
 
-/** The line at the bottom of a chat: shown, or hidden while there is nothing to type. */
+/** The input line at the bottom of a chat. It can be hidden. */
 export class Editor implements Disposable {
   readonly #options: EditorOptions;
   readonly #events: EditorEvents;
   readonly #keys: Keys;
   readonly #lines: Interface;
   #shown = false;
-  /** Whether what is entered is worth remembering: answers to questions are not. */
+  /** Whether the entered line is added to the history. Answers to questions are not. */
   #remembers = true;
   #closed = false;
 
@@ -76,7 +76,7 @@ export class Editor implements Disposable {
     return this.#shown;
   }
 
-  /** Shows it, with something to begin from, of which nothing steers the terminal nor enters the line. @param remembers whether what is entered comes into the history. */
+  /** Shows the line. @param begin initial text; control characters are removed from it. @param remembers whether the entered line is added to the history. */
   show(prompt: string, begin = '', remembers = true): void {
     this.#shown = true;
     this.#remembers = remembers;
@@ -86,7 +86,7 @@ export class Editor implements Disposable {
       this.#lines.write(printable(begin.replace(/\r\n?|[\u2028\u2029]/g, '\n')).replaceAll('\n', BREAK));
   }
 
-  /** Takes it away, with what stands in it. */
+  /** Hides the line and clears its text. */
   hide(): void {
     if (!this.#shown) return;
     this.#shown = false;
@@ -95,7 +95,7 @@ export class Editor implements Disposable {
     this.#options.output.write('\r\u001B[2K');
   }
 
-  /** Takes it away. @returns what stood in it. */
+  /** Hides the line. @returns its text. */
   take(): string {
     const text = this.#shown ? this.#keys.textOf(this.#lines.line) : '';
     this.hide();
@@ -122,7 +122,7 @@ export class Editor implements Disposable {
     this.#events.onEmptied();
   }
 
-  /** readline has put the line in front. */
+  /** Called after readline has added the line as the first entry. */
   #changed(history: string[]): void {
     const [line] = history;
     if (line === undefined) return;

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { appendState, readState, stateFolder, writeState } from '../state.js';
 
-/** Entries that are offered again. */
-const MOST = 1_000;
-/** Longer ones were pasted. */
-const MOST_CHARS = 10_000;
+/** The maximum number of entries. */
+const MAX_ENTRIES = 1_000;
+/** Longer entries are pasted text and are not stored. */
+const MAX_CHARS = 10_000;
 
-/** What was typed in chats, the newest first: kept in `chat_history`, a JSON text a line, for its user's eyes alone. */
+/** The input history of chats, newest first. It is stored in `chat_history`, one JSON string per line, readable only by the user. */
 export class History {
   readonly #file: string;
   readonly entries: readonly string[];
@@ -14,22 +14,22 @@ export class History {
   constructor(env: Readonly<Record<string, string | undefined>>) {
     this.#file = join(stateFolder(env), 'chat_history');
     const lines = readState(this.#file).split('\n');
-    if (lines.length > 2 * MOST) this.#trim(lines);
-    this.entries = lines.slice(-MOST).flatMap(textOf).reverse();
+    if (lines.length > 2 * MAX_ENTRIES) this.#trim(lines);
+    this.entries = lines.slice(-MAX_ENTRIES).flatMap(textOf).reverse();
   }
 
-  /** A file that cannot be written is as long as it is. */
+  /** Shortens the file, if it can be written. */
   #trim(lines: readonly string[]): void {
     try {
-      writeState(this.#file, lines.slice(-MOST).join('\n'));
+      writeState(this.#file, lines.slice(-MAX_ENTRIES).join('\n'));
     } catch {
       return;
     }
   }
 
-  /** @throws what the file system does. */
+  /** @throws errors of the file system. */
   add(entry: string): void {
-    if (entry.trim() !== '' && entry.length <= MOST_CHARS) appendState(this.#file, `${JSON.stringify(entry)}\n`);
+    if (entry.trim() !== '' && entry.length <= MAX_CHARS) appendState(this.#file, `${JSON.stringify(entry)}\n`);
   }
 }
 
@@ -38,6 +38,6 @@ function textOf(line: string): string[] {
     const entry: unknown = JSON.parse(line);
     return typeof entry === 'string' ? [entry] : [];
   } catch {
-    return []; // The end of a file that was cut.
+    return []; // A truncated line.
   }
 }

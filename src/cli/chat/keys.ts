@@ -1,29 +1,29 @@
 import { Transform, type TransformCallback } from 'node:stream';
 
-/** What stands for a line break within the one line that is edited. */
+/** Represents a line break within the edited line. */
 export const BREAK = '↵';
 
 const CTRL_C = '\u0003';
 const PASTE_BEGIN = '\u001B[200~';
 const PASTE_END = '\u001B[201~';
-/** A longer paste is shown by its size: a line editor would draw it anew for each of its characters. */
-const MOST_SHOWN = 500;
-const MOST_LINES_SHOWN = 5;
+/** Longer pastes are shown as a placeholder, because readline redraws the line for every character. */
+const MAX_SHOWN_CHARS = 500;
+const MAX_SHOWN_LINES = 5;
 
 interface Editing {
-  /** The line is shown, so keys go to it; else they are told to `onTyping` first. */
+  /** Whether the line is shown and receives keys. */
   isShown(): boolean;
-  /** What stands before the cursor. */
+  /** The text before the cursor. */
   beforeCursor(): string;
-  /** The first key while no line is shown: shows one. */
+  /** Called for the first key while the line is hidden. It must show the line. */
   onTyping(): void;
-  /** Ctrl-C while no line is shown. */
+  /** Called for Ctrl-C while the line is hidden. */
   onInterrupt(): void;
 }
 
 /**
- * Stands between the terminal and node:readline, which edits one line: makes line breaks of a paste, and one after a backslash, part of the line, and
- * keeps back what is pressed while no line is shown and isn't the beginning of one.
+ * Filters keys between the terminal and node:readline, which edits a single line. It makes line breaks in pasted text and after a backslash part
+ * of the line. While the line is hidden, it drops keys that cannot start a line.
  */
 export class Keys extends Transform {
   readonly isTTY = true;
@@ -31,7 +31,7 @@ export class Keys extends Transform {
   readonly #editing: Editing;
   readonly #pastes = new Map<string, string>();
   #torn = '';
-  /** What was pasted so far, while a paste is under way. */
+  /** The text of an unfinished paste. */
   #paste: string | undefined;
 
   constructor(terminal: NodeJS.ReadStream, editing: Editing) {
@@ -40,13 +40,13 @@ export class Keys extends Transform {
     this.#editing = editing;
   }
 
-  /** As readline asks of a terminal. */
+  /** Called by readline. */
   setRawMode(on: boolean): this {
     this.#terminal.setRawMode(on);
     return this;
   }
 
-  /** The text that a line stands for: with its line breaks, and what was pasted. */
+  /** The text of an edited line, with its line breaks and pasted text. */
   textOf(line: string): string {
     let text = line;
     for (const [sign, pasted] of this.#pastes) text = text.replaceAll(sign, () => pasted);
@@ -89,7 +89,7 @@ export class Keys extends Transform {
       .replaceAll('\t', '  ')
       .replace(/[^\P{Cc}\n]/gu, '');
     const lines = text.split('\n').length;
-    if (text.length <= MOST_SHOWN && lines <= MOST_LINES_SHOWN) return text.replaceAll('\n', BREAK);
+    if (text.length <= MAX_SHOWN_CHARS && lines <= MAX_SHOWN_LINES) return text.replaceAll('\n', BREAK);
     const sign = `[pasted ${this.#pastes.size + 1}: ${lines} line${lines === 1 ? '' : 's'}]`;
     this.#pastes.set(sign, text);
     return sign;
@@ -99,7 +99,7 @@ export class Keys extends Transform {
     if (this.#editing.isShown()) this.push(text);
     else if (text.includes(CTRL_C)) for (let n = text.split(CTRL_C).length - 1; n > 0; n--) this.#editing.onInterrupt();
     else {
-      // Keys that move or delete have nothing to do yet, and Enter would only scroll.
+      // Skip keys that move or delete, and Enter, which would only scroll.
       const begin = text.startsWith('\u001B') ? -1 : text.search(/\P{Cc}/u);
       if (begin === -1) return;
       this.#editing.onTyping();
@@ -108,7 +108,7 @@ export class Keys extends Transform {
   }
 }
 
-/** The beginning of a sign of pastes at the end of a chunk; Escape alone is a key. */
+/** An incomplete paste marker at the end of a chunk. Escape alone is a key. */
 function tornFrom(chunk: string): string {
   for (let length = PASTE_BEGIN.length - 1; length > 1; length--) {
     const end = chunk.slice(-length);
@@ -119,7 +119,7 @@ function tornFrom(chunk: string): string {
 
 const BACKSPACE = '\u007F';
 
-/** A backslash and Enter are a line break. @param before the line ends with a backslash already. */
+/** Turns a backslash followed by Enter into a line break. @param before the line already ends with a backslash. */
 function continued(typed: string, before: boolean): string {
   const text = before && typed.startsWith('\r') ? `${BACKSPACE}${BREAK}${typed.slice(1)}` : typed;
   return text.replaceAll('\\\r', BREAK);

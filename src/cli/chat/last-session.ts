@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { readState, stateFolder, writeState } from '../state.js';
 
-/** Folders that are remembered; those used longest ago are forgotten first. */
-const MOST = 500;
+/** The maximum number of folders. The least recently used are removed. */
+const MAX_FOLDERS = 500;
 
-/** Which session a folder last chatted in, at which API: kept in `chat.json` of the user's state folder. */
+/** The last session of a folder and API, stored in `chat.json` of the user's state folder. */
 export class LastSession {
   readonly #file: string;
   readonly #key: string;
@@ -18,15 +18,15 @@ export class LastSession {
     return this.#read()[this.#key];
   }
 
-  /** @throws what the file system does. */
+  /** @throws errors of the file system. */
   set(session: string): void {
     const { [this.#key]: before, ...others } = this.#read();
     if (before === session && Object.keys(this.#read()).at(-1) === this.#key) return;
-    const kept = Object.entries({ ...others, [this.#key]: session }).slice(-MOST);
+    const kept = Object.entries({ ...others, [this.#key]: session }).slice(-MAX_FOLDERS);
     writeState(this.#file, `${JSON.stringify(Object.fromEntries(kept), undefined, 2)}\n`);
   }
 
-  /** A file that is not ours, or half of one, is as none. */
+  /** A malformed file counts as empty. */
   #read(): Record<string, string> {
     try {
       const known: unknown = JSON.parse(readState(this.#file));

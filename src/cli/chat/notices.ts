@@ -1,7 +1,7 @@
 import { explain } from '../run.js';
 import type { Screen } from './screen.js';
 
-/** What goes wrong in a chat is told on its screen, and ends nothing. */
+/** Shows errors on the chat's screen, so that they do not end the chat. */
 export class Notices {
   readonly #screen: Screen;
 
@@ -9,7 +9,7 @@ export class Notices {
     this.#screen = screen;
   }
 
-  /** Does what may fail, and says so, unless nobody waits for it any more. */
+  /** Runs `work` and shows its error, unless `signal` has aborted. */
   async told(work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     try {
       await work();
@@ -18,21 +18,21 @@ export class Notices {
     }
   }
 
-  /** Says once that a broken connection is being resumed. */
+  /** Returns a listener that reports once that the connection is being restored. */
   retrying(): (error: Error) => void {
-    let said = false;
+    let shown = false;
     return ({ message }) => {
-      if (!said) this.#screen.note(`${message}; trying again`, 'yellow');
-      said = true;
+      if (!shown) this.#screen.note(`${message}; retrying`, 'yellow');
+      shown = true;
     };
   }
 
-  /** Does what may fail without harm: what is remembered is a convenience. */
+  /** Runs `work`, which stores history or the last session. Its failure is harmless. */
   quietly(work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#screen.note(`It is not remembered: ${(error as Error).message}`, 'yellow');
+      this.#screen.note(`Could not save the chat's state: ${(error as Error).message}`, 'yellow');
     }
   }
 }

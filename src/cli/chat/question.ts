@@ -2,7 +2,7 @@ import type { ApprovalAnswer } from '../../../contracts/tasks/approvals.js';
 import { revealed } from '../output/printable.js';
 import { whatRuns } from '../output/tools.js';
 
-/** What Claude wants to be allowed, as APPROVAL_REQUESTED says it. */
+/** The approval of an APPROVAL_REQUESTED event. */
 export interface Asked {
   readonly approval_id: string;
   readonly kind?: string;
@@ -11,13 +11,13 @@ export interface Asked {
   readonly reason?: string;
 }
 
-/** What is to be done with what was entered to a question. */
+/** The result of an entered line. */
 export type Step =
   | { readonly kind: 'answer'; readonly answer: ApprovalAnswer; readonly said: string }
-  /** Asked on: with another prompt, and something to begin from. */
+  /** Ask again, with another prompt and initial text. */
   | { readonly kind: 'ask'; readonly text: string; readonly prompt: string; readonly begin?: string };
 
-/** A question in the chat: what it says first, and what becomes of each thing entered. */
+/** A question in the chat: its first prompt, and the handling of each entered line. */
 export interface Question {
   readonly first: Extract<Step, { kind: 'ask' }>;
   next(entered: string): Step;
@@ -32,7 +32,7 @@ export const questionOf = (asked: Asked): Question => {
 
 const TOOL_PROMPT = 'allow? y, s for the whole session, n, n WHY, or e to edit › ';
 
-/** May a tool be used: yes, no (and why), or with another input. */
+/** Asks whether a tool may be used: yes, no with an optional reason, or with another input. */
 class ToolQuestion implements Question {
   readonly #asked: Asked;
   #editing = false;
@@ -65,14 +65,8 @@ class ToolQuestion implements Question {
       case 'n':
       case 'no':
       case 'd':
-      case 'deny': {
-        const message = why.trim();
-        return {
-          kind: 'answer',
-          answer: { decision: 'deny', ...(message === '' ? {} : { message }) },
-          said: 'denied',
-        };
-      }
+      case 'deny':
+        return denied(why);
       case 'e':
       case 'edit':
         this.#editing = true;
@@ -112,13 +106,19 @@ class ToolQuestion implements Question {
   }
 }
 
-/** The plan that Claude asks to carry out, none of it in disguise. */
+/** @param why the reason for Claude; blank: none. */
+function denied(why: string): Step {
+  const message = why.trim();
+  return { kind: 'answer', answer: { decision: 'deny', ...(message === '' ? {} : { message }) }, said: 'denied' };
+}
+
+/** Claude's plan, with hidden characters escaped. */
 export const planOf = ({ tool, input }: Pick<Asked, 'tool' | 'input'>): string =>
   typeof input?.['plan'] === 'string' ? revealed(input['plan']) : whatRuns(tool, input);
 
 const PLAN_PROMPT = 'carry it out? y, a for all edits too, n, n WHY › ';
 
-/** May a plan be carried out, and need its edits be asked about. */
+/** Asks whether a plan may be carried out, and whether its edits need approvals. */
 class PlanQuestion implements Question {
   readonly first: Extract<Step, { kind: 'ask' }>;
 
@@ -143,10 +143,8 @@ class PlanQuestion implements Question {
           said: 'allowed, with its edits',
         };
       case 'n':
-      case 'no': {
-        const message = why.trim();
-        return { kind: 'answer', answer: { decision: 'deny', ...(message === '' ? {} : { message }) }, said: 'denied' };
-      }
+      case 'no':
+        return denied(why);
       default:
         return { kind: 'ask', text: '', prompt: PLAN_PROMPT };
     }
@@ -159,7 +157,7 @@ export interface Choice {
   readonly options: readonly { readonly label: string; readonly description?: string }[];
 }
 
-/** Claude's own questions, one after the other: answered by numbers of what it offers, or in words. */
+/** Claude's own questions, one after the other. Answers are option numbers or free text. */
 class ChoiceQuestion implements Question {
   readonly #choices: readonly Choice[];
   readonly #answers: Record<string, string> = {};
@@ -189,7 +187,7 @@ class ChoiceQuestion implements Question {
       ({ label, description }, index) =>
         `\n  ${index + 1}  ${label}${description === undefined || description === '' ? '' : `: ${description}`}`,
     );
-    const many = multiSelect === true ? 'numbers by comma' : 'a number';
+    const many = multiSelect === true ? 'numbers, comma-separated' : 'a number';
     return {
       kind: 'ask',
       text: `Claude asks: ${question}${offered.join('')}`,
@@ -207,7 +205,7 @@ function answerOf(entered: string, { options, multiSelect }: Choice): string | u
   return labels.join(', ');
 }
 
-/** As Claude Code's own tool has them. */
+/** The questions in the input of Claude's AskUserQuestion tool. */
 export function choicesIn(input: Asked['input']): Choice[] {
   const questions = input?.['questions'];
   if (!Array.isArray(questions)) return [];

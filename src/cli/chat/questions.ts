@@ -1,12 +1,12 @@
 import { questionOf, type Asked, type Question } from './question.js';
 
-/** One that is asked now. */
+/** The approval that is being asked. */
 export interface Asking {
   readonly asked: Asked;
   readonly question: Question;
 }
 
-/** What Claude has asked: one after the other, until each is answered here or elsewhere. */
+/** The queue of pending approvals. They are asked one at a time, until each is answered here or elsewhere. */
 export class Questions {
   #waiting: Asked[] = [];
   #asking: Asking | undefined;
@@ -19,23 +19,23 @@ export class Questions {
     this.#waiting.push(asked);
   }
 
-  /** @returns the next one, if none is being asked. */
+  /** @returns the next approval, unless one is being asked. */
   next(): Asking | undefined {
     const asked = this.#asking === undefined ? this.#waiting.shift() : undefined;
     return asked === undefined ? undefined : (this.#asking = { asked, question: questionOf(asked) });
   }
 
-  /** It has its answer. */
+  /** The current approval was answered. */
   done(): void {
     this.#asking = undefined;
   }
 
-  /** Its answer didn't arrive: it is asked anew. */
+  /** The answer failed, so ask again. */
   again(asked: Asked): void {
     this.#waiting.unshift(asked);
   }
 
-  /** It is no longer open. @returns whether it was being asked. */
+  /** The approval is no longer pending. @returns whether it was being asked. */
   close(id: string): boolean {
     this.#waiting = this.#waiting.filter(({ approval_id }) => approval_id !== id);
     if (this.#asking?.asked.approval_id !== id) return false;

@@ -1,13 +1,13 @@
 import type { Attachment } from '../../../contracts/tasks/attachment.js';
 import { attachmentsOf, findMentions } from '../mentions.js';
 
-/** What was said, with the files that it speaks of. */
+/** A prompt with its mentioned files. */
 export interface Said {
   readonly prompt: string;
   readonly attachments: readonly Attachment[];
 }
 
-/** @returns why it cannot be sent, where one of its files cannot. */
+/** Reads the mentioned files. @returns an error text if a file cannot be attached. */
 export function readSaid(text: string, cwd: string): Said | string {
   const { text: prompt, mentions } = findMentions(text, cwd);
   try {

@@ -5,15 +5,15 @@ import { Spinner } from '../output/spinner.js';
 
 type Format = 'dim' | 'red' | 'yellow';
 
-/** What the chat writes above the line that is edited. While that is shown, it is held back, so that nothing is written into it. */
+/** The output above the input line. While the line is shown, output is held back so that it does not disturb the line. */
 export class Screen {
   readonly #output: NodeJS.WriteStream;
   #spinner: Spinner | undefined;
   #label = '';
   #held: (() => void)[] | undefined;
-  /** The last thing written was no whole line. */
+  /** The last output did not end with a line break. */
   #open = false;
-  /** It was ended by us: its own end may still come. */
+  /** This class ended the last line; the line's own break may still follow. */
   #ended = false;
 
   constructor(output: NodeJS.WriteStream) {
@@ -24,7 +24,7 @@ export class Screen {
     if (pieces.length > 0) this.#do(() => pieces.forEach((piece) => this.#piece(piece)));
   }
 
-  /** A line told beside Claude's words. */
+  /** Writes a line that is not part of Claude's answer. */
   note(text: string, format: Format = 'dim'): void {
     this.#do(() => {
       this.#endLine();
@@ -32,7 +32,7 @@ export class Screen {
     });
   }
 
-  /** Claude is at work: a spinner says so, and with what, whenever nothing is being written. */
+  /** Shows a spinner with a label whenever nothing is being written. */
   work(label: string): void {
     this.#label = label;
     this.#spinner ??= new Spinner(this.#output, true);
@@ -44,7 +44,7 @@ export class Screen {
     this.#spinner = undefined;
   }
 
-  /** What is written from now on waits: the line is about to be shown. */
+  /** Holds back further output, before the input line is shown. */
   hold(): void {
     if (this.#held !== undefined) return;
     this.#spinner?.clear();
@@ -52,7 +52,7 @@ export class Screen {
     this.#held = [];
   }
 
-  /** The line is gone. */
+  /** Writes held-back output, after the input line was hidden. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;

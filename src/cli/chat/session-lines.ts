@@ -11,21 +11,21 @@ export function describeSession({ session_name: name, session_id: id, tasks, usa
 
 export function describeCost({ usage, tasks }: Session): string {
   const tokens = [
-    `${usage.input_tokens} read`,
-    `${usage.output_tokens} written`,
-    `${usage.cache_read_tokens} from the cache`,
-    `${usage.cache_write_tokens} into it`,
+    `${usage.input_tokens} input`,
+    `${usage.output_tokens} output`,
+    `${usage.cache_read_tokens} cache read`,
+    `${usage.cache_write_tokens} cache written`,
   ];
   return `$${usage.cost_usd.toFixed(4)} for ${tasks} task${tasks === 1 ? '' : 's'}, ${usage.turns} turns; tokens: ${tokens.join(', ')}`;
 }
 
-const MOST_LINES = 6;
+const MAX_LINES = 6;
 
-/** Where the conversation was left: what was said last, and the beginning of what Claude said. */
+/** The last prompt of the session, and the beginning of Claude's answer. */
 export function describeLast({ prompt_preview: asked, status, output }: Task): string {
   const result = output?.['result'];
   const lines = typeof result === 'string' ? result.trim().split('\n') : [status];
   const cut =
-    lines.length > MOST_LINES ? [...lines.slice(0, MOST_LINES), `… ${lines.length - MOST_LINES} more lines`] : lines;
+    lines.length > MAX_LINES ? [...lines.slice(0, MAX_LINES), `… ${lines.length - MAX_LINES} more lines`] : lines;
   return [`last: ${oneLine(asked)}`, ...cut].join('\n');
 }

@@ -7,31 +7,31 @@ import { duration } from '../output/times.js';
 import { resultLine, toolResultsOf } from '../output/tools.js';
 import type { Asked } from './question.js';
 
-/** What one message of a task means for the chat. */
+/** The effect of one message of a task on the chat. */
 export interface Shown {
-  /** To `stdout`: Claude's words; to `stderr`: what is told beside them. */
+  /** Output. `stdout` is Claude's answer, `stderr` is everything else. */
   readonly pieces: readonly Piece[];
-  /** What is going on now. */
+  /** The label of the spinner. */
   readonly label?: string;
   readonly asked?: Asked;
-  /** An approval that is no longer open, and how it came to its end. */
+  /** An approval that is no longer pending, and its decision. */
   readonly resolved?: { readonly id: string; readonly decision: string };
   readonly ended?: Ended;
 }
 
 export interface Ended {
   readonly status: TaskStatus | 'deleted';
-  /** `3s, $0.0123`; why, where it isn't completed. */
+  /** `3s, $0.0123`, or why the task did not complete. */
   readonly summary: string;
 }
 
-/** Turns the events and deltas of a task into what a chat shows of it. */
+/** Converts the events and deltas of a task for the chat. */
 export class TurnView {
   readonly #answer: AnswerText;
   readonly #width: () => number;
   #started: number | undefined;
 
-  /** @param width columns of the terminal. */
+  /** @param width the columns of the terminal. */
   constructor(width: () => number) {
     this.#width = width;
     this.#answer = new AnswerText(width);
@@ -49,13 +49,13 @@ export class TurnView {
           label:
             data['reason'] === 'workspace_busy'
               ? 'waiting for another task in the workspace'
-              : 'waiting for what this session is at',
+              : 'waiting for another task of this session',
         };
       case 'SPAWN_START':
         this.#started ??= Date.parse(message.timestamp);
         return { pieces: this.#answer.start(Number(data['attempt'])), label: 'thinking' };
       case 'SPAWN_RETRY':
-        return this.#note(`the attempt was lost (${String(data['reason'])}); it begins again`, 'beginning again');
+        return this.#note(`the attempt ended (${String(data['reason'])}); retrying`, 'retrying');
       case 'SPAWN_MESSAGE':
         return this.#message(data['message']);
       case 'APPROVAL_REQUESTED':
@@ -100,7 +100,7 @@ export class TurnView {
   }
 }
 
-/** Below it tenths tell something. */
+/** Shorter durations are shown with tenths. */
 const SHORT_S = 10;
 
 function summaryOf({ status, error, reason, usage }: TaskOutcome, seconds: number | undefined): string {

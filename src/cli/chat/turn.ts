@@ -8,13 +8,13 @@ import { TurnView, type Shown } from './turn-view.js';
 const RECONNECT_MS = 2_000;
 
 interface FollowOptions {
-  /** Columns of the terminal. */
+  /** The columns of the terminal. */
   readonly width: () => number;
-  /** Told of each attempt in vain to connect. */
+  /** Called for each failed connection attempt. */
   readonly onRetry: (error: Error) => void;
 }
 
-/** A task that is under way: what it comes to, and how it is ended. */
+/** A running task of the chat. */
 export class Turn {
   readonly #client: KsiClient;
   readonly #left = new AbortController();
@@ -25,7 +25,7 @@ export class Turn {
     this.#client = client;
   }
 
-  /** Known once it is accepted. */
+  /** The task id, once the task is accepted. */
   get id(): string | undefined {
     return this.#id;
   }
@@ -34,18 +34,18 @@ export class Turn {
     return this.#interrupted;
   }
 
-  /** Aborts when it is no longer followed. */
+  /** Aborts when the chat stops following the task. */
   get signal(): AbortSignal {
     return this.#left.signal;
   }
 
-  /** Claude goes on. */
+  /** Stops following the task, which continues. */
   leave(): void {
     this.#left.abort(new Error('left'));
   }
 
   /**
-   * What is shown of it, to its end; a connection that cannot be made is tried again, as one that breaks.
+   * Follows the task to its end. Failed and broken connections are retried.
    * @throws {KsiError} @throws the signal's reason.
    */
   follow(id: string, since: string, options: FollowOptions): AsyncGenerator<Shown> {
@@ -62,7 +62,7 @@ export class Turn {
     }
   }
 
-  /** Ends Claude's turn, at once or as soon as the task is known; one that has not begun is cancelled. @throws {KsiError} */
+  /** Interrupts Claude, now or when the task is accepted. A task that has not started is cancelled. @throws {KsiError} */
   async interrupt(): Promise<void> {
     this.#interrupted = true;
     if (this.#id === undefined) return;
@@ -91,9 +91,9 @@ export class Turn {
     }
   }
 
-  /** Some events are no longer kept: its outcome may be among them. */
+  /** Handles deleted events: the outcome may be among them. */
   async #afterGap(id: string): Promise<Shown> {
-    const gone = { to: 'stderr' as const, text: 'Some of what Claude said is no longer kept.\n' };
+    const gone = { to: 'stderr' as const, text: 'Some of Claude’s output has been deleted.\n' };
     const { status, ended_at: ended, output } = await this.#client.tasks.get(id, { signal: this.signal });
     if (ended === undefined) return { pieces: [gone] };
     const result = output?.['result'];
@@ -102,5 +102,5 @@ export class Turn {
   }
 }
 
-/** KSI answered so. */
+/** Whether KSI answered with this error code. */
 export const isRefusal = (error: unknown, code: string): boolean => error instanceof KsiError && error.code === code;

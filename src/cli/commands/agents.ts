@@ -7,11 +7,11 @@ import * as route from './agents/route.js';
 import * as show from './agents/show.js';
 import * as spawn from './agents/spawn.js';
 
-/** `ksi agents`: named participants, which KSI runs or which are clients. */
+/** `ksi agents` */
 export function register(program: Command): void {
   const agents = program
     .command('agents')
-    .description('List agents, make, register, change and remove them, give them tasks, read their inboxes')
+    .description('List, create, change and remove agents, give them tasks, and read their inboxes')
     .withExamples(
       'ksi agents spawn --profile reviewer "Review the last commit"',
       'ksi agents register critic --managed --role reviewer --capability review',

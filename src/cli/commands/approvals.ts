@@ -13,7 +13,7 @@ import { revealed } from '../output/printable.js';
 import { printLines, type TableOf } from '../output/print.js';
 import type { ShowTime } from '../output/times.js';
 import { whatRuns } from '../output/tools.js';
-import { runCommand } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface AllowOptions extends GlobalOptions {
   readonly input?: Record<string, unknown>;
@@ -27,11 +27,11 @@ interface DenyOptions extends GlobalOptions {
   readonly message?: string;
 }
 
-/** `ksi approvals`: what Claude wants to be allowed, and the answers to it. */
+/** `ksi approvals` */
 export function register(program: Command): void {
   const approvals = program
     .command('approvals')
-    .description('List what Claude wants to be allowed now, allow or refuse it')
+    .description('List pending approvals, and allow or deny them')
     .withExamples(
       'ksi spawn --no-wait --approvals "Tidy up the repository"',
       'ksi approvals',
@@ -44,31 +44,31 @@ export function register(program: Command): void {
       'ksi approvals deny ID --message "Use git mv instead"',
     );
   withWatch(approvals.command('list', { isDefault: true }))
-    .description('List what is asked now, those asked first first')
+    .description('List pending approvals, oldest first')
     .withNotes(
-      'WHAT is what would run. Of one that does not fit the terminal the end is cut, by `…`: -o json has all of it.',
+      'WHAT shows what would run. If it does not fit the terminal, it is cut at `…`; use -o json to see all of it.',
     )
     .withExamples(
       'ksi approvals',
       'ksi approvals list --watch',
       'ksi approvals -o json | jq -r ".[].approval_id" | xargs ksi approvals allow',
     )
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .runs(list);
   approvals
     .command('allow')
-    .description('Allow it; the first answer holds')
+    .description('Allow approvals; only the first answer counts')
     .argument('<ids...>', 'their ids')
-    .option('--input <json>', 'run the tool with this input; @FILE reads it from a file', jsonObject)
-    .option('--answer <text>', 'to a question; may be repeated, in the order of the questions', collect)
-    .option('--answers <json>', 'to a question: the answer to each, by its text', jsonObject)
+    .option('--input <json>', 'run the tool with this input instead; @FILE reads a file', jsonObject)
+    .option('--answer <text>', 'the answer to a question; repeat it in the order of the questions', collect)
+    .option('--answers <json>', 'the answers to questions, by the text of each question', jsonObject)
     .addOption(
       new Option(
         '--always <scope>',
-        'allow the same from now on, for the session, the agent or all of the owner',
+        'always allow this, for the session, the agent or everything of the owner',
       ).choices(RULE_SCOPES),
     )
-    .option('--rule <rule>', 'with --always: allow this instead, as in --allowed-tools')
-    .option('--accept-edits', 'to a plan: its edits in the working folder are not asked about')
+    .option('--rule <rule>', 'with --always: the tool rule to allow, as in --allowed-tools')
+    .option('--accept-edits', 'for a plan: allow its edits in the working folder without asking')
     .withValues({ ids: 'approvals' })
     .withExamples(
       'ksi approvals allow ID',
@@ -76,60 +76,53 @@ export function register(program: Command): void {
       'ksi approvals allow ID --answer PostgreSQL',
       `ksi approvals allow ID --answers '{"Which database?": "PostgreSQL"}'`,
     )
-    .action((ids: string[], _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<AllowOptions>();
+    .runs(async (ids: string[], options: AllowOptions) => {
       const answer = {
         decision: 'allow' as const,
-        ...(options.input === undefined ? {} : { input: options.input }),
+        ...defined({ input: options.input }),
         ...alwaysOf(options),
         ...(options.acceptEdits === true ? { permission_mode: 'acceptEdits' as const } : {}),
-        // The API checks that they are texts.
+        // The API validates that the answers are strings.
         ...(options.answers === undefined ? {} : { answers: options.answers as Record<string, string> }),
       };
-      return runCommand(() => answerAll(ids, answer, options, options.answer));
+      return answerAll(ids, answer, options, options.answer);
     });
   withWatch(approvals.command('rules'))
-    .description('List what is allowed without asking again')
+    .description('List approval rules')
     .withExamples('ksi approvals rules', 'ksi approvals rules -o json')
-    .action((_options: unknown, command: Command) =>
-      runCommand(() => listRules(command.optsWithGlobals<ListOptions>())),
-    );
+    .runs(listRules);
   approvals
     .command('revoke')
-    .description('Revoke rules: what they allowed is asked about again')
+    .description('Revoke approval rules')
     .argument('<ids...>', 'their ids')
     .withExamples('ksi approvals revoke ID')
-    .action((ids: string[], _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<GlobalOptions>();
-      return runCommand(async () => {
-        await using client = clientOf(options);
-        const { done, exitCode } = await forEachOf(ids, async (id) => {
-          await client.approvals.revoke(id);
-          return { rule_id: id };
-        });
-        printLines(done, ({ rule_id: id }) => `${id}  revoked`, options);
-        return exitCode;
+    .runs(async (ids: string[], options: GlobalOptions) => {
+      await using client = clientOf(options);
+      const { done, exitCode } = await forEachOf(ids, async (id) => {
+        await client.approvals.revoke(id);
+        return { rule_id: id };
       });
+      printLines(done, ({ rule_id: id }) => `${id}  revoked`, options);
+      return exitCode;
     });
   approvals
     .command('deny')
-    .description('Refuse it; the first answer holds')
+    .description('Deny approvals; only the first answer counts')
     .argument('<ids...>', 'their ids')
-    .option('-m, --message <text>', 'what Claude is told, so that it can do otherwise')
+    .option('-m, --message <text>', 'a message to Claude, so that it can choose another way')
     .withValues({ ids: 'approvals' })
     .withExamples('ksi approvals deny ID', 'ksi approvals deny ID --message "Use git mv instead"')
-    .action((ids: string[], _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<DenyOptions>();
+    .runs(async (ids: string[], options: DenyOptions) => {
       const answer = {
         decision: 'deny' as const,
-        ...(options.message === undefined ? {} : { message: options.message }),
+        ...defined({ message: options.message }),
       };
-      return runCommand(() => answerAll(ids, answer, options));
+      return answerAll(ids, answer, options);
     });
 }
 
 const alwaysOf = ({ always, rule }: AllowOptions): Pick<ApprovalAnswer, 'always'> => {
-  if (always !== undefined) return { always: { scope: always, ...(rule === undefined ? {} : { rule }) } };
+  if (always !== undefined) return { always: { scope: always, ...defined({ rule }) } };
   if (rule !== undefined) throw new CliError('--rule needs --always', EXIT.usage);
   return {};
 };
@@ -142,7 +135,7 @@ async function listRules(options: ListOptions): Promise<number> {
       load: (signal) => client.approvals.rules({}, { signal }).all(),
       key: ({ rule_id: id }) => id,
       table: (when: ShowTime): TableOf<ApprovalRule> => ({
-        head: ['RULE', 'FOR', 'ALLOWS', 'MADE', 'BY'],
+        head: ['RULE', 'FOR', 'ALLOWS', 'CREATED', 'BY'],
         row: ({ rule_id: id, scope, session_id: session, agent_id: agent, rule, created_at: at, by }) => [
           id,
           [scope, session ?? agent].filter((part) => part !== undefined).join(' '),
@@ -151,7 +144,7 @@ async function listRules(options: ListOptions): Promise<number> {
           by,
         ],
       }),
-      empty: 'No rules: Claude asks each time.',
+      empty: 'No approval rules: every approval needs an answer.',
       subjects: ['ksi.events.task.*.approval'],
     },
     options,
@@ -168,7 +161,7 @@ async function list(options: ListOptions): Promise<number> {
       load: (signal) => client.approvals.list({}, { signal }).all(),
       key: ({ approval_id: id }) => id,
       table,
-      empty: 'Nothing is asked now.',
+      empty: 'No pending approvals.',
       subjects: ['ksi.events.task.*.approval'],
     },
     options,
@@ -176,7 +169,7 @@ async function list(options: ListOptions): Promise<number> {
 }
 
 const table = (when: ShowTime): TableOf<Approval> => ({
-  head: ['APPROVAL', 'TOOL', 'ASKED', 'ENDS', 'WHAT'],
+  head: ['APPROVAL', 'TOOL', 'REQUESTED', 'EXPIRES', 'WHAT'],
   row: (approval) => [
     approval.approval_id,
     approval.tool,
@@ -196,7 +189,7 @@ function whatIsAsked(approval: Approval): string {
 
 const questionsOf = ({ kind, input }: Approval): readonly Choice[] => (kind === 'question' ? choicesIn(input) : []);
 
-/** @param inOrder answers to its questions, instead of `answer.answers`. */
+/** @param inOrder the answers to its questions in order, instead of `answer.answers`. */
 async function answerAll(
   ids: readonly string[],
   answer: ApprovalAnswer,
@@ -208,17 +201,17 @@ async function answerAll(
   const answers = (id: string): Pick<ApprovalAnswer, 'answers'> => {
     if (inOrder === undefined) return {};
     const asked = open.find(({ approval_id: each }) => each === id);
-    // Of one that is open no more the API says so.
+    // If the approval is no longer pending, the API reports it.
     const questions = asked === undefined ? inOrder.map((question) => ({ question })) : questionsOf(asked);
     if (questions.length !== inOrder.length)
-      throw new CliError(`${id} asks ${questions.length} questions; give --answer for each`, EXIT.usage);
+      throw new CliError(`${id} has ${questions.length} questions. Pass --answer once for each`, EXIT.usage);
     return { answers: Object.fromEntries(questions.map(({ question }, n) => [question, inOrder[n] ?? ''])) };
   };
   const { done, exitCode } = await forEachOf(ids, async (id) =>
     client.approvals.answer(id, { ...answer, ...answers(id) }),
   );
   const lineOf = ({ approval_id: id, decision, rule_id: rule, rule_error: error }: ApprovalResolved): string => {
-    const made = error === undefined ? (rule ?? '') : `no rule was made (${error.code}): ${error.message}`;
+    const made = error === undefined ? (rule ?? '') : `no rule was created (${error.code}): ${error.message}`;
     return [id, decision, made].join('  ').trimEnd();
   };
   printLines(done, lineOf, options);

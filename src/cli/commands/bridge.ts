@@ -6,7 +6,6 @@ import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say } from '../output/say.js';
 import { renderTable } from '../output/table.js';
-import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly dir: string;
@@ -16,41 +15,42 @@ interface Options extends GlobalOptions {
   readonly tools?: string;
 }
 
-/** `ksi bridge`: the old daemon's socket, in front of KSI. */
+/** `ksi bridge` */
 export function register(program: Command): void {
   const bridge = program
     .command('bridge')
-    .description('Serve clients of the old daemon: speak its protocol on its Unix socket')
-    .option('--dir <folder>', 'its working folder, where clients find its socket and files', '.')
+    .description('Serve clients of the legacy daemon: implement its protocol on its Unix socket')
+    .option('--dir <folder>', 'the working folder, where clients find the socket and files', '.')
     .option('--socket <path>', 'the socket (default: sockets/claude_daemon.sock in --dir)')
-    .option('--upstream <path>', 'socket of a live old daemon, for the commands of --forward')
-    .option('--forward <commands>', 'what goes to it, by comma; `all`, or `all,-SPAWN` for all but that')
-    .option('--tools <rules>', 'what Claude may use where a client enables tools (default: KSI_BRIDGE_TOOLS)')
+    .option('--upstream <path>', 'the socket of a running legacy daemon, for --forward')
+    .option(
+      '--forward <commands>',
+      'commands to forward to it, comma-separated; `all`, or `all,-SPAWN` for all but SPAWN',
+    )
+    .option('--tools <rules>', 'allowed tools if a client enables tools (default: KSI_BRIDGE_TOOLS)')
     .withValues({ dir: 'files', socket: 'files', upstream: 'files' })
     .withNotes(
-      'It serves until Ctrl-C or a client’s SHUTDOWN; `make up BRIDGE=1` runs it as a process of the cluster instead.',
-      'All that its clients make belongs to the owner of the token that it runs with. See docs/migration.md.',
+      'The bridge runs until Ctrl-C or a client’s SHUTDOWN. `make up BRIDGE=1` runs it as a process of the cluster instead.',
+      'Everything that its clients create belongs to the owner of its token. See docs/migration.md.',
     )
     .withExamples(
       'ksi bridge',
       'ksi bridge --dir ~/old-ksi --socket /run/user/1000/ksi.sock',
       'ksi bridge --dir beside --upstream old/sockets/claude_daemon.sock --forward all,-GET_COMPOSITIONS',
     )
-    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+    .runs(run);
   bridge
     .command('stats')
-    .description('Show what a running bridge has served: how many of which command, here and by the old daemon')
+    .description('Show how many commands a running bridge has served, here and through the legacy daemon')
     .withExamples('ksi bridge stats', 'ksi bridge stats --dir beside -o json')
-    .action((_options: unknown, command: Command) => runCommand(() => stats(command.optsWithGlobals<Options>())));
+    .runs(stats);
   bridge
     .command('ask')
-    .description('Send one command as an old client does, to a bridge or an old daemon, and print its result')
-    .argument('<command>', 'as GET_AGENTS')
-    .argument('[parameters]', 'as JSON')
+    .description('Send a legacy command to a bridge or legacy daemon, and print the result')
+    .argument('<command>', 'such as GET_AGENTS')
+    .argument('[parameters]', 'its parameters as JSON')
     .withExamples('ksi bridge ask HEALTH_CHECK', `ksi bridge ask GET_SHARED '{"key": "plan"}' --dir old`)
-    .action((name: string, parameters: string | undefined, _options: unknown, command: Command) =>
-      runCommand(() => ask(name, parameters, command.optsWithGlobals<Options>())),
-    );
+    .runs(ask);
 }
 
 async function ask(name: string, parameters: string | undefined, options: Options): Promise<number> {
@@ -94,8 +94,8 @@ async function run(options: Options): Promise<number> {
 function upstreamOf({ upstream, forward }: Options): { path: string; forward: string } | undefined {
   if (upstream === undefined && forward === undefined) return undefined;
   if (upstream === undefined)
-    throw new CliError('--forward needs --upstream, the socket of the old daemon.', EXIT.usage);
-  if (forward === undefined) throw new CliError('--upstream needs --forward: which commands go to it.', EXIT.usage);
+    throw new CliError('--forward needs --upstream, the socket of the legacy daemon.', EXIT.usage);
+  if (forward === undefined) throw new CliError('--upstream needs --forward, the commands to forward.', EXIT.usage);
   return { path: upstream, forward };
 }
 

@@ -4,19 +4,16 @@ import { forEachOf } from '../each.js';
 import { taskIds } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
-import { runCommand } from '../run.js';
 
-/** `ksi cancel ID…`: ends tasks, whatever state they are in. */
+/** `ksi cancel ID…` */
 export function register(program: Command): void {
   program
     .command('cancel')
-    .description('Cancel tasks, whether they run, wait or have not begun')
+    .description('Cancel open tasks')
     .argument('<ids...>', 'the tasks’ ids', taskIds)
     .withValues({ ids: 'open tasks' })
     .withExamples('ksi cancel ID', 'ksi tasks --status queued -o json | jq -r ".[].task_id" | xargs ksi cancel')
-    .action((ids: string[], _options: unknown, command: Command) =>
-      runCommand(() => cancel(ids, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(cancel);
 }
 
 async function cancel(ids: readonly string[], options: GlobalOptions): Promise<number> {

@@ -4,7 +4,7 @@ import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { CliError, EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
-import { runCommand } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions, ClaudeCliOptions {
   readonly session?: string;
@@ -12,36 +12,34 @@ interface Options extends GlobalOptions, ClaudeCliOptions {
   readonly queue?: string;
 }
 
-/** `ksi chat`: a conversation on a terminal. */
+/** `ksi chat` */
 export function register(program: Command): void {
   const command = program
     .command('chat')
-    .description('Talk with Claude on this terminal: goes on with the last session of this folder')
-    .option('-s, --session <session>', 'this one: its UUID or a name of yours')
-    .option('--new', 'begin a new one')
-    .option('-q, --queue <queue>', 'class of work')
+    .description('Talk to Claude on this terminal, in the last session of this folder')
+    .option('-s, --session <session>', 'another session: its UUID or name')
+    .option('--new', 'start a new session')
+    .option('-q, --queue <queue>', 'the queue of its tasks')
     .withValues({ session: 'sessions', queue: 'queues' })
     .withNotes(
-      'What needs permission is asked, and answered in place. Ctrl-C interrupts Claude, twice leaves; what is typed while Claude works is said to it at once. `/help` lists what else there is. What was typed, and which session a folder had, is kept below XDG_STATE_HOME (~/.local/state/ksi).',
+      'Approvals are requested and answered in place. Ctrl-C interrupts Claude; a second Ctrl-C leaves. Text typed while Claude works is sent to it at once. `/help` lists the commands. The input history and the last session of each folder are stored below XDG_STATE_HOME (~/.local/state/ksi).',
     )
     .withExamples(
       'ksi chat',
       'ksi chat --session notes',
       'ksi chat --new --workspace website --allowed-tools "Read,Edit"',
     );
-  withConversationOptions(command).action((_options: unknown, command: Command) =>
-    runCommand(() => chat(command.optsWithGlobals<Options>())),
-  );
+  withConversationOptions(command).runs(chat);
 }
 
 async function chat(options: Options): Promise<number> {
   if (options.noInput === true || !process.stdin.isTTY || !process.stdout.isTTY)
     throw new CliError(
-      'A chat needs a terminal, and somebody to ask. Off one: ksi spawn --session NAME "…"',
+      'A chat needs an interactive terminal. Without one, use: ksi spawn --session NAME "…"',
       EXIT.usage,
     );
   if (options.new === true && options.session !== undefined)
-    throw new CliError('Give --session or --new, but not both.', EXIT.usage);
+    throw new CliError('Use either --session or --new, not both.', EXIT.usage);
   const { Chat } = await import('../chat/chat.js');
   const { History } = await import('../chat/history.js');
   await using client = clientOf(options);
@@ -50,7 +48,7 @@ async function chat(options: Options): Promise<number> {
     client,
     request: {
       ...claudeOptionsOf(options),
-      ...(options.queue === undefined ? {} : { queue: options.queue }),
+      ...defined({ queue: options.queue }),
       approvals: true,
     },
     session: options.session ?? (options.new === true ? undefined : last.get()),

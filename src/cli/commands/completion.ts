@@ -5,16 +5,15 @@ import { ASK, FILES, SCRIPTS, SHELLS, type Shell } from '../completion/scripts.j
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { oneLine } from '../output/table.js';
-import { runCommand } from '../run.js';
 
-/** `ksi completion SHELL`: what a shell is to be told, and the command that it then asks. */
+/** `ksi completion SHELL`, and the hidden command that the shell calls. */
 export function register(program: Command): void {
   program
     .command('completion')
-    .description('Print what makes a shell complete commands, options and ids')
-    .addArgument(new Argument('<shell>', 'which shell').choices([...SHELLS]))
+    .description('Print a script that lets a shell complete commands, options and ids')
+    .addArgument(new Argument('<shell>', 'the shell').choices([...SHELLS]))
     .withNotes(
-      `To have it always, write it where the shell looks, or load it at its start:
+      `To install it permanently, load it in the shell's startup file or write it to the shell's completions folder:
   bash  echo 'source <(ksi completion bash)' >> ~/.bashrc
   zsh   echo 'source <(ksi completion zsh)' >> ~/.zshrc
   fish  ksi completion fish > ~/.config/fish/completions/ksi.fish`,
@@ -23,20 +22,18 @@ export function register(program: Command): void {
     .action((shell: Shell) => void process.stdout.write(SCRIPTS[shell]));
   program
     .command(ASK, { hidden: true })
-    .description('What may stand at the cursor: a value and what it is, a line each')
+    .description('List the completions at the cursor: a value and its description per line')
     .argument('[words...]')
-    .action((words: string[], _options: unknown, command: Command) =>
-      runCommand(async () => {
-        const { candidates, values } = complete(program, words);
-        const lines = candidates.map(({ value, description }) => `${value}\t${oneLine(description)}`);
-        if (values === 'files') lines.push(FILES);
-        else if (values !== undefined) {
-          const { knownValues } = await import('../completion/values.js');
-          const known = await knownValues(values, command.optsWithGlobals<GlobalOptions>());
-          lines.push(...known.map(({ value, description }) => `${value}\t${oneLine(description)}`));
-        }
-        process.stdout.write(lines.map((line) => `${line}\n`).join(''));
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (words: string[], options: GlobalOptions) => {
+      const { candidates, values } = complete(program, words);
+      const lines = candidates.map(({ value, description }) => `${value}\t${oneLine(description)}`);
+      if (values === 'files') lines.push(FILES);
+      else if (values !== undefined) {
+        const { knownValues } = await import('../completion/values.js');
+        const known = await knownValues(values, options);
+        lines.push(...known.map(({ value, description }) => `${value}\t${oneLine(description)}`));
+      }
+      process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+      return EXIT.ok;
+    });
 }

@@ -5,7 +5,6 @@ import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
 import { tableOf, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
-import { runCommand } from '../run.js';
 import { nearest } from '../words.js';
 import { jsonLine } from '../output/printable.js';
 
@@ -15,22 +14,22 @@ interface Options extends GlobalOptions {
 
 interface Setting {
   readonly name: string;
-  /** Absent: it has none. */
+  /** Absent: the setting has no value. */
   readonly value?: string | number;
   readonly from: 'environment' | 'default';
 }
 
-/** `ksi config`: what holds here, and who says so. */
+/** `ksi config` */
 export function register(program: Command): void {
   program
     .command('config')
-    .description('Show the configuration that holds here, where each value comes from, and what is wrong with it')
-    .option('--changed', 'only what is not the default')
+    .description('Show the effective configuration, the origin of each value, and any faults')
+    .option('--changed', 'show only settings that differ from the default')
     .withNotes(
-      `The settings are those that \`ksi up\` would start a cluster with from this shell; one that runs keeps those that it was started with. Secrets are not shown. Exit code ${EXIT.usage} when something is wrong.`,
+      `These are the settings with which \`ksi up\` would start a cluster from this shell. A running cluster keeps the settings that it was started with. Secrets are not shown. The exit code is ${EXIT.usage} if a setting is invalid.`,
     )
     .withExamples('ksi config', 'ksi config --changed', "ksi config -o json | jq -r '.connection.url.value'")
-    .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
+    .runs(show);
 }
 
 async function show(options: Options): Promise<number> {
@@ -59,7 +58,7 @@ async function show(options: Options): Promise<number> {
   return shown.faults.length === 0 ? EXIT.ok : EXIT.usage;
 }
 
-/** What clients read, and no cluster. */
+/** Variables for clients only. */
 const CLIENT = ['KSI_URL', 'KSI_TOKEN'];
 
 async function knownNames(): Promise<string[]> {
@@ -78,16 +77,16 @@ function describe(
   { url, token }: { readonly url: Found | undefined; readonly token: Found | undefined },
   options: Options,
 ): void {
-  const nothing = 'not known: start a cluster with `ksi up`, or set KSI_URL and KSI_TOKEN';
+  const nothing = 'unknown: start a cluster with `ksi up`, or set KSI_URL and KSI_TOKEN';
   const rows = [
     ['API', url === undefined ? nothing : withoutPassword(url.value), url?.from ?? ''],
-    ['token', token === undefined ? 'none' : 'there is one', token?.from ?? ''],
-    ['Claude signs in by', signs.length === 0 ? 'nothing that is set here' : signs.join(', '), ''],
+    ['token', token === undefined ? 'none' : 'present', token?.from ?? ''],
+    ['Claude signs in by', signs.length === 0 ? 'no variable of this shell' : signs.join(', '), ''],
   ];
   process.stdout.write(`${tableOf(rows, { head: ['WHAT', 'IS', 'FROM'], row: (cells) => cells })}\n`);
   if (settings.length > 0) process.stdout.write(`\n${tableOf(settings, SETTINGS)}\n`);
-  if (faults.length === 0) return say(options, '\nNothing is wrong with it.');
-  const text = ['Wrong:', ...faults.map((fault) => `  ${fault}`)].join('\n');
+  if (faults.length === 0) return say(options, '\nThe configuration is valid.');
+  const text = ['Faults:', ...faults.map((fault) => `  ${fault}`)].join('\n');
   process.stderr.write(`\n${paint('red', text, process.stderr)}\n`);
 }
 
@@ -96,16 +95,16 @@ const SETTINGS: TableOf<Setting> = {
   row: ({ name, from, value }) => (value === undefined ? [name, '', ''] : [name, from, String(value)]),
 };
 
-/** Variables that look like ours and are not: nobody would be told else that a misspelt one has no effect. */
+/** Unknown KSI_ variables that are close to a known one: probably misspelt, and without effect. */
 function strangers(env: NodeJS.ProcessEnv, known: readonly string[]): string[] {
   const unknown = Object.keys(env).filter((name) => name.startsWith('KSI_') && !known.includes(name));
   return unknown.flatMap((name) => {
     const near = nearest(name, known);
-    return near === undefined ? [] : [`${name} is not known. Did you mean ${near}?`];
+    return near === undefined ? [] : [`${name} is unknown. Did you mean ${near}?`];
   });
 }
 
-/** An address may hold a password. */
+/** Hides passwords in URLs. */
 const withoutPassword = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s,]*@/g, '$1***@');
 
 const shownValue = (value: unknown): string | number =>

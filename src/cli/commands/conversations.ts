@@ -13,8 +13,8 @@ import { printOne, type TableOf } from '../output/print.js';
 import { say as tell } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 import { sayOrRead, withPiped } from '../prompt.js';
-import { runCommand } from '../run.js';
 import { jsonLine, shownOn } from '../output/printable.js';
+import { defined } from '../../defined.js';
 
 interface Listing extends ListOptions {
   readonly limit: number;
@@ -30,7 +30,7 @@ interface SayOptions extends GlobalOptions {
 
 const MOST = 500;
 
-/** `ksi conversations`: what agents talk about, and how to join in. */
+/** `ksi conversations` */
 export function register(program: Command): void {
   const conversations = program
     .command('conversations')
@@ -46,7 +46,7 @@ export function register(program: Command): void {
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
     .addOption(new Option('--status <status...>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Listing>())));
+    .runs(list);
   one(conversations, 'show', 'Show the participants, whose turn it is, who speaks next, and the cost', show);
   conversations
     .command('transcript')
@@ -58,9 +58,7 @@ export function register(program: Command): void {
       'ksi conversations transcript ID | less',
       "ksi conversations transcript --json ID | jq '.lines[].text'",
     )
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => transcript(id, command.optsWithGlobals<TranscriptOptions>())),
-    );
+    .runs(transcript);
   one(
     conversations,
     'follow',
@@ -82,9 +80,7 @@ export function register(program: Command): void {
     .option('--next <name>', 'the participant who speaks next')
     .withValues({ id: 'conversations' })
     .withExamples('ksi conversations say ID "Mind the cost."', 'ksi conversations say ID --next agent-2 "Is that so?"')
-    .action((id: string, text: string[], _options: unknown, command: Command) =>
-      runCommand(() => say(id, text, command.optsWithGlobals<SayOptions>())),
-    );
+    .runs(say);
 }
 
 type OnOne = (id: string, options: GlobalOptions) => Promise<number>;
@@ -96,9 +92,7 @@ const one = (group: Command, name: string, description: string, run: OnOne): voi
     .argument('<id>', 'its id', conversationId)
     .withValues({ id: 'conversations' })
     .withExamples(`ksi conversations ${name} ID`)
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => run(id, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(run);
 };
 
 async function list(options: Listing): Promise<number> {
@@ -111,7 +105,7 @@ async function list(options: Listing): Promise<number> {
         (await client.conversations.list({ limit, ...(status === undefined ? {} : { status }) }, { signal })).items,
       key: ({ conversation_id: id }) => id,
       table,
-      empty: 'There are no conversations. Begin one: ksi orchestrate "Tabs or spaces?" --agents 3',
+      empty: 'No conversations. Start one: ksi orchestrate "Tabs or spaces?" --agents 3',
       subjects: ['ksi.events.conversation.>'],
     },
     options,
@@ -119,7 +113,7 @@ async function list(options: Listing): Promise<number> {
 }
 
 const table = (when: ShowTime): TableOf<Conversation> => ({
-  head: ['CONVERSATION', 'MODE', 'STATUS', 'TURNS', 'COST', 'BEGUN', 'TOPIC'],
+  head: ['CONVERSATION', 'MODE', 'STATUS', 'TURNS', 'COST', 'STARTED', 'TOPIC'],
   row: ({
     conversation_id: id,
     mode,
@@ -183,18 +177,19 @@ const steer =
   };
 
 async function say(id: string, words: readonly string[], options: SayOptions): Promise<number> {
-  const { words: said, piped } = await sayOrRead(words, options);
-  const text = withPiped(said, piped);
-  if (text.trim() === '') throw new CliError('Say something: ksi conversations say ID "…"', EXIT.usage);
+  const { words: typed, piped } = await sayOrRead(words, options);
+  const text = withPiped(typed, piped);
+  if (text.trim() === '')
+    throw new CliError('The line is empty. Pass its text: ksi conversations say ID "…"', EXIT.usage);
   const { name, next } = options;
   await using client = clientOf(options);
-  const heard = await client.conversations.say(id, {
+  const added = await client.conversations.say(id, {
     text,
     message_id: crypto.randomUUID(),
-    ...(name === undefined ? {} : { name }),
-    ...(next === undefined ? {} : { next }),
+    ...defined({ name, next }),
   });
-  if (options.output === 'text') tell(options, heard.next === undefined ? 'said' : `said; ${heard.next} is next`);
-  else printOne(heard, () => '', options);
+  if (options.output === 'text')
+    tell(options, added.next === undefined ? 'Line added.' : `Line added. ${added.next} is next.`);
+  else printOne(added, () => '', options);
   return EXIT.ok;
 }

@@ -10,7 +10,6 @@ import type { GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
 import { printLines } from '../output/print.js';
 import * as tasks from './delete/tasks.js';
-import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly yes?: true;
@@ -21,12 +20,12 @@ interface Kind {
   readonly description: string;
   readonly argument: string;
   readonly examples: readonly string[];
-  /** Of its id, in the printed JSON. */
+  /** The name of the id in the printed JSON. */
   readonly key: string;
-  /** What is asked about; `ids` has one or more. */
+  /** The object of the confirmation. @param ids at least one. */
   readonly what: (ids: readonly string[]) => string;
   readonly remove: (client: KsiClient, id: string) => Promise<DeletionPending | undefined | void>;
-  /** It takes what its name doesn't show: off a terminal, where nobody can be asked, only by `--yes`. */
+  /** Deletes more than what is named, so it needs `--yes` without a terminal. */
   readonly wide: boolean;
   readonly values?: ValueKind;
 }
@@ -35,7 +34,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'task',
     description:
-      'Delete ended tasks: their events, prompts, answers and dead letters, and a session with no other task',
+      'Delete ended tasks with their events, prompts, answers and dead letters, and sessions without other tasks',
     argument: 'the tasks’ ids',
     examples: ['ksi delete task ID', 'ksi cancel ID && ksi delete task ID'],
     key: 'task_id',
@@ -46,7 +45,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'session',
-    description: 'Delete sessions: their transcripts, working folders and all their tasks, which must have ended',
+    description: 'Delete sessions with their transcripts, working folders and tasks; all tasks must have ended',
     argument: 'the sessions’ UUIDs or names',
     examples: ['ksi delete session notes', 'ksi delete session --yes ID ID'],
     key: 'session_id',
@@ -57,18 +56,18 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'conversation',
-    description: 'Delete conversations of agents, which are ended first, and the agents and sessions made for them',
+    description: 'End and delete conversations of agents, with the agents and sessions created for them',
     argument: 'the conversations’ ids',
     examples: ['ksi delete conversation ID'],
     key: 'conversation_id',
-    what: (ids) => `${counted(ids, 'conversation')} with all that was said`,
+    what: (ids) => `${counted(ids, 'conversation')} and their transcripts`,
     remove: (client, id) => client.conversations.delete(id),
     wide: false,
     values: 'conversations',
   },
   {
     name: 'owner',
-    description: 'Delete all of owners’ tasks and sessions, open ones too, and revoke their tokens (scope admin)',
+    description: 'Delete all tasks and sessions of owners, including open tasks, and revoke their tokens (scope admin)',
     argument: 'the owners',
     examples: ['ksi delete owner ann', 'ksi delete owner ann --yes'],
     key: 'owner',
@@ -78,11 +77,11 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** `ksi delete task|session|conversation|owner ID…`: for good, at every API and on workers' disks. */
+/** `ksi delete task|session|conversation|owner ID…` */
 export function register(program: Command): void {
   const remove = program
     .command('delete')
-    .description('Delete tasks, sessions, conversations or all that is an owner’s, for good')
+    .description('Delete tasks, sessions, conversations, or everything of an owner, permanently')
     .withExamples('ksi delete task ID', 'ksi delete session notes', 'ksi delete owner ann --yes', 'ksi help delete');
   tasks.register(remove);
   for (const kind of KINDS)
@@ -90,12 +89,10 @@ export function register(program: Command): void {
       .command(kind.name)
       .description(kind.description)
       .argument('<ids...>', kind.argument, kind.name === 'task' ? taskIds : several)
-      .option('-y, --yes', kind.wide ? 'don’t ask; needed where there is no terminal to ask on' : 'don’t ask')
+      .option('-y, --yes', kind.wide ? 'do not ask; required without a terminal' : 'do not ask')
       .withValues(kind.values === undefined ? {} : { ids: kind.values })
       .withExamples(...kind.examples)
-      .action((ids: string[], _options: unknown, command: Command) =>
-        runCommand(() => removeAll(kind, ids, command.optsWithGlobals<Options>())),
-      );
+      .runs((ids: string[], options: Options) => removeAll(kind, ids, options));
 }
 
 async function removeAll(kind: Kind, ids: readonly string[], options: Options): Promise<number> {
@@ -104,7 +101,7 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
   if (!(await agreed(kind.what(ids), options))) return EXIT.failure;
   const { done, exitCode } = await forEachOf(ids, async (id) => {
     const pending = await kind.remove(client, id);
-    if (pending !== undefined) sayLeft(id, pending, options);
+    if (pending !== undefined) reportPending(id, pending, options);
     return { id };
   });
   printLines(
@@ -115,12 +112,9 @@ async function removeAll(kind: Kind, ids: readonly string[], options: Options): 
   return exitCode;
 }
 
-/** Nothing is left to do for the caller, unless a file can be removed only by hand. */
-function sayLeft(id: string, { left }: DeletionPending, options: Options): void {
-  say(
-    options,
-    `${id} is deleted. These files are still to be removed, and workers try again until they are (ksi doctor):`,
-  );
+/** Workers retry these files on their own. The user only has to act if a file must be deleted by hand. */
+function reportPending(id: string, { left }: DeletionPending, options: Options): void {
+  say(options, `${id} is deleted. Workers could not delete these files yet and keep retrying (see ksi doctor):`);
   for (const { worker_id: worker, host, path = 'files', reason } of left)
     say(options, `  ${host} (${worker}): ${path}: ${reason}`);
 }

@@ -5,7 +5,6 @@ import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { paint } from '../output/colour.js';
 import { say } from '../output/say.js';
-import { runCommand } from '../run.js';
 import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
@@ -18,22 +17,20 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .description(
-      'Check the installation, the broker, Claude, clocks, disk, and the invariants over all stored events; changes nothing',
+      'Check the installation, broker, Claude, clocks, disk, and the invariants of stored events, without changing anything',
     )
-    .option('--no-events', 'leave out the stored events')
+    .option('--no-events', 'skip the stored events')
     .option(
       '--all-events',
-      'read all stored events, however long it takes; otherwise as many as can be read in a few seconds',
+      'read all stored events, however long it takes (default: as many as possible in a few seconds)',
     )
     .withNotes(
-      `It answers within 10 seconds, unless it reads all events. Exit code ${EXIT.failure} when something failed; warnings are none.`,
+      `It takes at most 10 seconds unless it reads all events. The exit code is ${EXIT.failure} if a check failed; warnings do not count.`,
     )
     .withExamples('ksi doctor', `ksi doctor --no-events -o json | jq 'map(select(.status != "ok"))'`)
-    .action(async (_options: unknown, command: Command) => {
-      await runCommand(() => run(command.optsWithGlobals<Options>()));
-      // Answers of something frozen may still be waited for.
-      process.stdout.write('', () => process.exit());
-    });
+    .runs(run)
+    // Requests to frozen processes may still be pending.
+    .hook('postAction', () => void process.stdout.write('', () => process.exit()));
 }
 
 async function run(options: Options): Promise<number> {
@@ -80,7 +77,10 @@ function print({ group, title, status, found, next }: Finding, before: Finding |
 }
 
 function summary(failed: number, warnings: number): string {
-  if (failed === 0 && warnings === 0) return 'All is well.';
-  const parts = [failed === 0 ? '' : `${failed} failed`, warnings === 0 ? '' : `${warnings} to look at`];
+  if (failed === 0 && warnings === 0) return 'All checks passed.';
+  const parts = [
+    failed === 0 ? '' : `${failed} failed`,
+    warnings === 0 ? '' : `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`,
+  ];
   return `${parts.filter((part) => part !== '').join(', ')}.`;
 }

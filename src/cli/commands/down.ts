@@ -2,15 +2,14 @@ import type { Command } from '../command.js';
 import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
-import { runCommand } from '../run.js';
 
-/** `ksi down`: stops the cluster in order. */
+/** `ksi down` */
 export function register(program: Command): void {
   program
     .command('down')
     .description('Stop the cluster: workers finish their tasks (KSI_DRAIN_S), then the APIs, then the broker')
     .withExamples('ksi down', 'KSI_DIR=/var/lib/ksi ksi down')
-    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<GlobalOptions>())));
+    .runs(run);
 }
 
 async function run(options: GlobalOptions): Promise<number> {

@@ -3,7 +3,7 @@ import type { Command } from '../command.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { type GlobalOptions } from '../options.js';
-import { retryNotice, runCommand } from '../run.js';
+import { retryNotice } from '../run.js';
 import { jsonLine } from '../output/printable.js';
 
 interface Options extends GlobalOptions {
@@ -11,27 +11,24 @@ interface Options extends GlobalOptions {
   readonly since?: string;
 }
 
-/** `ksi events`: the cluster's events, one JSON line each. */
+/** `ksi events` */
 export function register(program: Command): void {
   program
     .command('events')
-    .description('Follow events, one JSON object a line, until Ctrl-C')
+    .description('Print events as JSON lines until Ctrl-C')
     .option(
       '--subject <pattern>',
-      'only what matches; may be given again. `*` one token, `>` the rest',
+      'only events on matching subjects; repeatable. `*` matches one token, `>` the rest',
       (pattern: string, sofar: string[]) => [...sofar, pattern],
       [],
     )
-    .option(
-      '--since <cursor>',
-      '`cursor` of the last event seen: what came after it is printed first; 0: from the beginning',
-    )
+    .option('--since <cursor>', 'start after this `cursor`, that of the last event seen; 0: from the beginning')
     .withExamples(
       "ksi events --subject 'ksi.events.task.*.state.*'",
       'ksi events --since 0 | jq -r .type',
       "ksi events --subject 'ksi.live.>'",
     )
-    .action((_options: unknown, command: Command) => runCommand(() => follow(command.optsWithGlobals<Options>())));
+    .runs(follow);
 }
 
 async function follow(options: Options): Promise<number> {
@@ -45,7 +42,7 @@ async function follow(options: Options): Promise<number> {
     signal: stop.signal,
     onRetry: retryNotice(options),
   })) {
-    // A reader that is slow is waited for; the cluster keeps what it has not read.
+    // Wait for a slow reader. The cluster keeps the unread events.
     if (options.output === 'none') continue;
     if (!process.stdout.write(jsonLine(message))) await once(process.stdout, 'drain');
   }

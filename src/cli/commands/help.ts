@@ -1,12 +1,12 @@
 import type { Command } from '../command.js';
 import { nearest } from '../words.js';
 
-/** `ksi help COMMAND`: what `ksi COMMAND --help` says. */
+/** `ksi help COMMAND`: the same as `ksi COMMAND --help`. */
 export function register(program: Command): void {
   program
     .command('help')
-    .description('Show what a command does, with its options and examples')
-    .argument('[command...]', 'its name; all commands when left out')
+    .description('Show the help of a command')
+    .argument('[command...]', 'the command (default: list all commands)')
     .withExamples('ksi help spawn', 'ksi help dead retry', 'man ksi')
     .action((names: string[]) => {
       let at: Command = program;

@@ -5,7 +5,6 @@ import type { MovedItem } from '../../bridge/move/item.js';
 import { clientAndTransportOf } from '../client.js';
 import type { GlobalOptions } from '../options.js';
 import { printMoved } from '../output/moved.js';
-import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly dryRun?: true;
@@ -14,28 +13,26 @@ interface Options extends GlobalOptions {
   readonly prompts?: string;
 }
 
-/** `ksi import`: an old daemon's working folder comes over. */
+/** `ksi import` */
 export function register(program: Command): void {
   program
     .command('import')
-    .description("Bring an old daemon's working folder over: profiles, identities, shared state, prompts, sessions")
-    .argument('<workdir>', "the old daemon's working folder")
-    .option('-n, --dry-run', 'tell what would be brought, and change nothing')
-    .option('--overwrite', 'replace what KSI has and is another (sessions never are)')
+    .description("Import a legacy daemon's working folder: profiles, identities, shared state, prompts, sessions")
+    .argument('<workdir>', "the legacy daemon's working folder")
+    .option('-n, --dry-run', 'print what would be imported, and change nothing')
+    .option('--overwrite', 'replace existing objects that differ (never sessions)')
     .option(
       '--claude-dir <folder>',
       "Claude's folder with its transcripts (default: CLAUDE_CONFIG_DIR, else ~/.claude)",
     )
-    .option('--prompts <folder>', 'where compositions and components are copied to (default: KSI_PROMPTS)')
+    .option('--prompts <folder>', 'the folder to which compositions and components are copied (default: KSI_PROMPTS)')
     .withValues({ workdir: 'files', 'claude-dir': 'files', prompts: 'files' })
     .withNotes(
-      'Twice is harmless: what is there already is left as it is. What can’t be brought is named; the exit code is 1 when something failed.',
+      'You can repeat it: existing objects are kept. It lists what it could not import, and then exits with code 1.',
       'See docs/migration.md.',
     )
     .withExamples('ksi import --dry-run ~/old-ksi', 'ksi import ~/old-ksi --claude-dir ~/.claude')
-    .action((workdir: string, _options: unknown, command: Command) =>
-      runCommand(() => run(workdir, command.optsWithGlobals<Options>())),
-    );
+    .runs(run);
 }
 
 async function run(workdir: string, options: Options): Promise<number> {

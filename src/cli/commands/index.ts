@@ -42,23 +42,23 @@ interface CommandModule {
 }
 
 /**
- * All commands, as the help, the man page and the completion list them.
+ * All commands, in the order of the help, man page and completion.
  *
- * A new one is a file here, in the manner of `wait.ts` (or, with commands of its own, `sessions.ts`), and a line below; then `npm run docs`
- * for the man page. Its file exports `register`, which says what it is (`description`, arguments, options, `withExamples`: a test fails without
- * examples) and runs one function by `runCommand`. That function takes the options by `command.optsWithGlobals<…>()`, speaks to the
- * API through `clientOf(options)`, writes data by `output/print.ts` and hints by `say`, and returns an exit code of `EXIT`; whatever it throws is
- * told, with the next step, by run.ts. What is slow to load and not for every command, it imports itself.
+ * To add a command, add a file like `wait.ts` (or `sessions.ts`, with subcommands) and its entry below, then run `npm run docs` for the man page.
+ * The file exports `register`, which declares the command (`description`, arguments, options, `withExamples`, which a test requires) and the
+ * function that `runs` calls with the arguments and options. That function calls the API through `clientOf(options)`, prints data with
+ * `output/print.ts` and hints with `say`, and returns an exit code of `EXIT`. run.ts reports what it throws, with the next step. Import modules
+ * that are slow to load inside the function.
  */
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly commands: readonly CommandModule[] }[] = [
   { title: 'Ask Claude', commands: [spawn, chat] },
   { title: 'Tasks', commands: [tasks, task, wait, logs, events, approvals, input, interrupt, cancel, retry, dead] },
-  { title: 'Sessions and what they took', commands: [sessions, usage, remove, retention] },
+  { title: 'Sessions and usage', commands: [sessions, usage, remove, retention] },
   {
-    title: 'Agents, and what they share',
+    title: 'Agents and shared state',
     commands: [agents, send, orchestrate, conversations, profiles, compositions, shared],
   },
   { title: 'The cluster', commands: [up, down, status, workers, queues, tokens, config, doctor] },
-  { title: 'The old daemon', commands: [bridge, importing, exporting] },
+  { title: 'Legacy daemon', commands: [bridge, importing, exporting] },
   { title: 'This program', commands: [completion, help] },
 ];

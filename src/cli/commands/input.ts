@@ -6,29 +6,26 @@ import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say } from '../output/say.js';
 import { sayOrRead, withPiped } from '../prompt.js';
-import { runCommand } from '../run.js';
 
-/** `ksi input ID TEXT`: says more to Claude while it works. */
+/** `ksi input ID TEXT` */
 export function register(program: Command): void {
   program
     .command('input')
-    .description('Say more to Claude while it works at a task')
+    .description('Send further input to Claude while it works on a task')
     .argument('<id>', 'the task’s id', taskId)
-    .argument('[text...]', 'what Claude is told; a pipe or file on stdin is added to it, `-` says where')
+    .argument('[text...]', 'the input; piped text is appended, or inserted at `-`')
     .withValues({ id: 'open tasks' })
     .withExamples('ksi input ID "Leave the tests alone"', 'git diff | ksi input ID')
-    .action((id: string, words: string[], _options: unknown, command: Command) =>
-      runCommand(() => input(id, words, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(input);
 }
 
 async function input(id: string, words: readonly string[], options: GlobalOptions): Promise<number> {
   const said = await sayOrRead(words, options);
   const text = withPiped(said.words, said.piped);
-  if (text.trim() === '') throw new CliError('There is nothing to say. Give it: ksi input ID "Go on"', EXIT.usage);
+  if (text.trim() === '') throw new CliError('The input is empty. Pass its text: ksi input ID "Go on"', EXIT.usage);
   await using client = clientOf(options);
   const task = await client.tasks.input(id, text);
   printOne(task, () => '', options);
-  say(options, `Claude is told. See what comes of it: ksi logs -f ${id}`);
+  say(options, `Sent to Claude. Follow it: ksi logs -f ${id}`);
   return EXIT.ok;
 }

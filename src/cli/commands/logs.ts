@@ -7,7 +7,7 @@ import { wholeNumber, type GlobalOptions } from '../options.js';
 import { eventLine, eventTimes } from '../output/event-line.js';
 import { printLines, printOne } from '../output/print.js';
 import { shorten } from '../output/table.js';
-import { retryNotice, runCommand } from '../run.js';
+import { retryNotice } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly follow?: true;
@@ -16,25 +16,22 @@ interface Options extends GlobalOptions {
 
 const DEFAULT_LINES = 50;
 
-/** `ksi logs`: a task's events by its id, else what the cluster's processes log. */
+/** `ksi logs` */
 export function register(program: Command): void {
   program
     .command('logs')
     .description("Show a task's events, or the logs of the cluster's processes")
-    .argument('[names...]', 'a task’s id, or names of processes as in `ksi status`; all processes when left out')
-    .option('-f, --follow', 'go on with what comes: to a task’s outcome, or until Ctrl-C')
-    .option('-n, --lines <count>', 'last lines of each process to show', wholeNumber(0), DEFAULT_LINES)
+    .argument('[names...]', 'a task’s id, or process names as in `ksi status` (default: all processes)')
+    .option('-f, --follow', 'continue with new entries, until the task’s outcome or Ctrl-C')
+    .option('-n, --lines <count>', 'how many of the last lines of each process to show', wholeNumber(0), DEFAULT_LINES)
     .withValues({ names: 'tasks' })
     .withExamples('ksi logs ID', 'ksi logs -f ID', 'ksi logs -f worker-1')
-    .action((names: string[], _options: unknown, command: Command) =>
-      runCommand(async () => {
-        const options = command.optsWithGlobals<Options>();
-        const [id] = names;
-        if (names.length === 1 && id !== undefined && isTaskId(id)) return showTask(id, options);
-        const { showProcessLogs } = await import('../process-logs.js');
-        return showProcessLogs(names, options);
-      }),
-    );
+    .runs(async (names: string[], options: Options) => {
+      const [id] = names;
+      if (names.length === 1 && id !== undefined && isTaskId(id)) return showTask(id, options);
+      const { showProcessLogs } = await import('../process-logs.js');
+      return showProcessLogs(names, options);
+    });
 }
 
 async function showTask(id: string, options: Options): Promise<number> {

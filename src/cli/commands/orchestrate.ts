@@ -13,7 +13,7 @@ import { CliError, EXIT } from '../exit.js';
 import { commaList, positiveNumber, wholeNumber, type GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { sayOrRead, withPiped } from '../prompt.js';
-import { runCommand } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions {
   readonly mode: ConversationMode;
@@ -32,7 +32,7 @@ interface Options extends GlobalOptions {
   readonly wait: boolean;
 }
 
-/** `ksi orchestrate TOPIC…`: a conversation of agents, from its beginning to its end. */
+/** `ksi orchestrate TOPIC…` */
 export function register(program: Command): void {
   program
     .command('orchestrate')
@@ -62,15 +62,13 @@ export function register(program: Command): void {
       'ksi orchestrate --mode teaching --participants ann,bob "How does a B-tree work?" -o jsonl',
       'git diff | ksi orchestrate --mode brainstorm "What could go wrong with this change?" -',
     )
-    .action((topic: string[], _options: unknown, command: Command) =>
-      runCommand(() => orchestrate(topic, command.optsWithGlobals<Options>())),
-    );
+    .runs(orchestrate);
 }
 
 async function orchestrate(words: readonly string[], options: Options): Promise<number> {
-  const { words: said, piped } = await sayOrRead(words, options);
-  const topic = withPiped(said, piped);
-  if (topic.trim() === '') throw new CliError('Say what they are to talk about: ksi orchestrate "TOPIC"', EXIT.usage);
+  const { words: typed, piped } = await sayOrRead(words, options);
+  const topic = withPiped(typed, piped);
+  if (topic.trim() === '') throw new CliError('The topic is empty. Pass it: ksi orchestrate "TOPIC"', EXIT.usage);
   await using client = clientOf(options);
   const talk = await client.conversations.create(requestOf(topic, options));
   if (options.wait) return await followConversation(client, talk, options);
@@ -86,16 +84,18 @@ function requestOf(topic: string, options: Options): ConversationRequest {
     conversation_id: crypto.randomUUID(),
     topic,
     mode,
-    ...(agents === undefined ? {} : { agents }),
-    ...(participants === undefined ? {} : { participants: participants.map(existing) }),
-    ...(profile === undefined ? {} : { profile }),
-    ...(model === undefined ? {} : { options: { model } }),
-    ...(moderator === undefined ? {} : { moderator }),
-    ...(maxTurns === undefined ? {} : { max_turns: maxTurns }),
-    ...(maxDuration === undefined ? {} : { max_duration_s: maxDuration }),
-    ...(turnTimeout === undefined ? {} : { turn_timeout_s: turnTimeout }),
-    ...(budget === undefined ? {} : { budget_usd: budget }),
-    ...(keep === undefined ? {} : { keep }),
+    ...defined({
+      agents,
+      participants: participants?.map(existing),
+      profile,
+      options: model === undefined ? undefined : { model },
+      moderator,
+      max_turns: maxTurns,
+      max_duration_s: maxDuration,
+      turn_timeout_s: turnTimeout,
+      budget_usd: budget,
+      keep,
+    }),
   };
 }
 

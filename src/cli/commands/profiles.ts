@@ -10,39 +10,35 @@ import { factLines } from '../output/facts.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor } from '../output/times.js';
-import { runCommand } from '../run.js';
 
 interface DeleteOptions extends GlobalOptions {
   readonly yes?: true;
 }
 
-/** `ksi profiles`: what agents can be made of. */
+/** `ksi profiles` */
 export function register(program: Command): void {
   const profiles = program
     .command('profiles')
-    .description('List, show, set and delete profiles: what agents can be made of')
+    .description('List, show, set and delete profiles of agents')
     .withExamples('ksi profiles', 'ksi profiles show reviewer', 'ksi profiles set mine mine.json');
   profiles
     .command('list', { isDefault: true })
-    .description('List yours, and those that are files')
+    .description('List your profiles, and those in files')
     .withExamples('ksi profiles', "ksi profiles -o json | jq -r '.[].role' | sort -u")
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<GlobalOptions>())));
+    .runs(list);
   profiles
     .command('show')
-    .description('Show one')
+    .description('Show a profile')
     .argument('<name>', 'its name')
     .withExamples('ksi profiles show reviewer', 'ksi profiles show reviewer -o json | jq .options')
-    .action((name: string, _options: unknown, command: Command) =>
-      runCommand(async () => {
-        const options = command.optsWithGlobals<GlobalOptions>();
-        const profile = await clientOf(options).profiles.get(name);
-        printOne(profile, (shown) => factLines(shown, timesFor(options)), options);
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (name: string, options: GlobalOptions) => {
+      const profile = await clientOf(options).profiles.get(name);
+      printOne(profile, (shown) => factLines(shown, timesFor(options)), options);
+      return EXIT.ok;
+    });
   profiles
     .command('set')
-    .description('Keep a profile of yours, in the place of a file of its name')
+    .description('Store your own profile, which overrides a file of the same name')
     .argument('<name>', 'its name')
     .argument('<file>', 'JSON: {"role": …, "capabilities": […], "composition": …, "options": {…}}')
     .withValues({ file: 'files' })
@@ -50,18 +46,14 @@ export function register(program: Command): void {
       'ksi profiles set mine mine.json',
       "ksi profiles show reviewer -o json | jq '{role, options}' > mine.json && ksi profiles set mine mine.json",
     )
-    .action((name: string, file: string, _options: unknown, command: Command) =>
-      runCommand(() => set(name, file, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(set);
   profiles
     .command('delete')
-    .description('Delete a profile of yours; a file of its name is in force again')
+    .description('Delete your own profile; a file of the same name takes effect again')
     .argument('<name>', 'its name')
-    .option('--yes', 'without asking')
+    .option('--yes', 'do not ask')
     .withExamples('ksi profiles delete mine --yes')
-    .action((name: string, _options: unknown, command: Command) =>
-      runCommand(() => remove(name, command.optsWithGlobals<DeleteOptions>())),
-    );
+    .runs(remove);
 }
 
 async function list(options: GlobalOptions): Promise<number> {
@@ -91,9 +83,9 @@ async function set(name: string, file: string, options: GlobalOptions): Promise<
       `${file}: ${profile.faults.map(({ field, message }) => `\`${field}\` ${message}`).join('; ')}`,
       EXIT.usage,
     );
-  const kept = await clientOf(options).profiles.set(name, profile.value);
-  printOne(kept, () => '', options);
-  if (options.output === 'text') say(options, `Kept ${name}.`);
+  const stored = await clientOf(options).profiles.set(name, profile.value);
+  printOne(stored, () => '', options);
+  if (options.output === 'text') say(options, `Stored ${name}.`);
   return EXIT.ok;
 }
 

@@ -4,19 +4,18 @@ import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
-import { runCommand } from '../run.js';
 
 interface Options extends ListOptions {
   readonly workspaces?: true;
 }
 
-/** `ksi queues`: the classes of work. */
+/** `ksi queues` */
 export function register(program: Command): void {
   withWatch(program.command('queues'))
-    .description('List the queues: what stands in them, by priority, and how many workers serve them')
-    .option('--workspaces', 'list the workspaces instead: which tasks write in them, and which wait for that')
+    .description('List the queues, their tasks by priority, and the number of workers that serve them')
+    .option('--workspaces', 'list the workspaces instead, with their writers and waiting tasks')
     .withNotes(
-      'READY is what a worker may take at once (high, normal, low, and those whose session has become free); WAITING for their session, PARKED for the time of their next attempt or for their workspace.',
+      'READY tasks can start at once: high, normal, low, and next, whose session has become free. WAITING tasks wait for their session. PARKED tasks wait for their next attempt or their workspace.',
     )
     .withExamples(
       'ksi queues',
@@ -24,7 +23,7 @@ export function register(program: Command): void {
       'ksi queues --workspaces',
       "ksi queues -o json | jq '.[] | select(.workers == [])'",
     )
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
+    .runs(list);
 }
 
 async function list(options: Options): Promise<number> {
@@ -36,7 +35,7 @@ async function list(options: Options): Promise<number> {
         load: (signal) => client.queues.workspaces({}, { signal }).all(),
         key: ({ workspace }) => workspace,
         table: () => WORKSPACES,
-        empty: 'No task writes in a workspace.',
+        empty: 'No workspaces are in use.',
         subjects: ['ksi.events.task.*.state.*'],
       },
       options,
@@ -47,7 +46,7 @@ async function list(options: Options): Promise<number> {
       load: (signal) => client.queues.list({}, { signal }).all(),
       key: ({ queue }) => queue,
       table: () => TABLE,
-      empty: 'There are no queues. Name some in KSI_QUEUES, and start the cluster anew.',
+      empty: 'No queues. Name them in KSI_QUEUES and restart the cluster.',
       subjects: ['ksi.events.task.*.state.*', 'ksi.events.worker.>'],
     },
     options,

@@ -7,8 +7,8 @@ import { jsonLine } from '../output/printable.js';
 import { printTable } from '../output/print.js';
 import { say } from '../output/say.js';
 import { duration, timesFor } from '../output/times.js';
-import { runCommand } from '../run.js';
 import { lengthOfTime } from '../times-given.js';
+import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions {
   readonly tasks?: number;
@@ -16,36 +16,33 @@ interface Options extends GlobalOptions {
   readonly dryRun?: true;
 }
 
-/** `ksi retention`: how long tasks and sessions are kept. */
+/** `ksi retention` */
 export function register(program: Command): void {
   const retention = program
     .command('retention')
-    .description('Show how long ended tasks and unused sessions are kept, or what would be deleted now')
+    .description('Show how long ended tasks and unused sessions are kept, or what would be deleted')
     .option('--dry-run', 'delete nothing; list what would be deleted now')
-    .option('--tasks <age>', 'with --dry-run: as if tasks were kept so long: 7d', lengthOfTime)
-    .option('--sessions <age>', 'with --dry-run: as if sessions were kept so long: 90d', lengthOfTime)
+    .option('--tasks <age>', 'with --dry-run: assume this age for tasks: 7d', lengthOfTime)
+    .option('--sessions <age>', 'with --dry-run: assume this age for sessions: 90d', lengthOfTime)
     .withExamples('ksi retention', 'ksi retention --dry-run --tasks 7d --sessions 30d')
-    .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
+    .runs(show);
   retention
     .command('set')
-    .description('Keep your own tasks and sessions for a shorter time than the operator does; without ages, as long')
+    .description("Set shorter ages for your own tasks and sessions; without options, restore the operator's")
     .option('--tasks <age>', 'ended tasks: 7d', lengthOfTime)
     .option('--sessions <age>', 'sessions, from their last use: 30d', lengthOfTime)
     .withExamples('ksi retention set --tasks 7d --sessions 30d', 'ksi retention set')
-    .action((_options: unknown, command: Command) => runCommand(() => set(command.optsWithGlobals<Options>())));
+    .runs(set);
   retention
     .command('run')
-    .description('Delete now what is older or takes more than it may (scope admin)')
+    .description('Apply ages and size limits now (scope admin)')
     .withExamples('ksi retention run')
-    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+    .runs(run);
 }
 
-const agesOf = ({ tasks, sessions }: Options): RetentionAges => ({
-  ...(tasks === undefined ? {} : { tasks_s: tasks }),
-  ...(sessions === undefined ? {} : { sessions_s: sessions }),
-});
+const agesOf = ({ tasks, sessions }: Options): RetentionAges => defined({ tasks_s: tasks, sessions_s: sessions });
 
-const shown = (seconds: number | undefined): string => (seconds === undefined ? 'for ever' : duration(seconds));
+const shown = (seconds: number | undefined): string => (seconds === undefined ? 'forever' : duration(seconds));
 
 async function show(options: Options): Promise<number> {
   await using client = clientOf(options);
@@ -68,8 +65,8 @@ async function show(options: Options): Promise<number> {
     what,
     ...[operator, own, effective].map(of).map(shown),
   ];
-  printTable(rows, { head: ['KEPT', 'OPERATOR', 'YOURS', 'HOLDS'], row }, options);
-  if (!all.enabled) say(options, 'Nothing is deleted by its age: KSI_RETENTION is off.');
+  printTable(rows, { head: ['KEPT', 'OPERATOR', 'YOURS', 'EFFECTIVE'], row }, options);
+  if (!all.enabled) say(options, 'Nothing is deleted because of its age: KSI_RETENTION is off.');
   return EXIT.ok;
 }
 
@@ -95,7 +92,7 @@ async function run(options: Options): Promise<number> {
     const done = await client.retention.run();
     tasks += done.tasks;
     sessions += done.sessions;
-    // What is refused again and again must not keep this running.
+    // Stop if nothing was deleted: some objects may be refused every time.
     more = done.more && done.tasks + done.sessions > 0;
     if (more) say(options, `${sessions} sessions and ${tasks} tasks deleted so far`);
   }

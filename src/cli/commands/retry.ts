@@ -3,24 +3,21 @@ import { clientOf } from '../client.js';
 import { makeAndFollow } from '../follow.js';
 import { taskId } from '../ids.js';
 import type { GlobalOptions } from '../options.js';
-import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly wait?: true;
 }
 
-/** `ksi retry ID`: the same again, as a new task. */
+/** `ksi retry ID` */
 export function register(program: Command): void {
   program
     .command('retry')
-    .description('Run an ended task again, as a new task of the same session, and print the new one’s id')
+    .description('Run an ended task again as a new task of its session, and print the new id')
     .argument('<id>', 'the ended task’s id', taskId)
-    .option('-w, --wait', 'print the answer as it is written, as `ksi spawn` does')
+    .option('-w, --wait', 'print the answer as it is written, like `ksi spawn`')
     .withValues({ id: 'tasks' })
     .withExamples('ksi retry ID', 'ksi retry ID --wait', 'ksi task $(ksi retry ID)')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => retry(id, command.optsWithGlobals<Options>())),
-    );
+    .runs(retry);
 }
 
 async function retry(id: string, options: Options): Promise<number> {
@@ -28,6 +25,6 @@ async function retry(id: string, options: Options): Promise<number> {
   return await makeAndFollow(client, async (signal) => (await client.tasks.retry(id, { signal })).accepted, {
     ...options,
     wait: options.wait ?? false,
-    ifUnknown: 'it is not known whether there is a new task. See: ksi tasks',
+    ifUnknown: 'it is unknown whether a new task was created. Check: ksi tasks',
   });
 }

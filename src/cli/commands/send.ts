@@ -11,7 +11,8 @@ import { CliError, EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say } from '../output/say.js';
-import { retryNotice, runCommand } from '../run.js';
+import { retryNotice } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface SendOptions extends GlobalOptions {
   readonly from?: string;
@@ -25,33 +26,30 @@ interface SendOptions extends GlobalOptions {
 
 const DEFAULT_WAIT_S = 600;
 
-/** `ksi send`: a message to an agent, to all that subscribe to its type, or to whom a task fits best. */
+/** `ksi send` */
 export function register(program: Command): void {
   program
     .command('send')
-    .description('Send a message to an agent; the answer of a managed one can be waited for')
-    .argument('<to>', 'the agent; `-`: nobody in particular, as for BROADCAST or a TASK_ASSIGNMENT')
-    .argument('[text...]', 'what is said; without it stdin is read')
-    .option('--from <agent>', 'the agent of yours that says it; default: you')
-    .option('--type <type>', 'its type; default: DIRECT_MESSAGE')
+    .description('Send a message to an agent, and optionally wait for the answer of a managed agent')
+    .argument('<to>', 'the agent; `-` for none, with BROADCAST or TASK_ASSIGNMENT')
+    .argument('[text...]', 'the text (default: read from stdin)')
+    .option('--from <agent>', 'your agent that sends it (default: you)')
+    .option('--type <type>', 'its type (default: DIRECT_MESSAGE)')
     .option('--conversation <id>', 'the conversation that it belongs to')
     .option('--reply-to <message>', 'the id of the message that it answers')
-    .option('--payload <json>', 'anything else; @FILE reads it', jsonObject)
-    .option('--needs <capability...>', 'of a TASK_ASSIGNMENT to nobody in particular: what the agent must have one of')
+    .option('--payload <json>', 'additional data; @FILE reads a file', jsonObject)
+    .option('--needs <capability...>', 'for a TASK_ASSIGNMENT to `-`: the required capabilities')
     .addOption(
-      new Option(
-        '--wait [seconds]',
-        `print the answer to it, if it comes within ${DEFAULT_WAIT_S} s or the time given`,
-      ).argParser(positiveNumber),
+      new Option('--wait [seconds]', `wait for the answer and print it (default: ${DEFAULT_WAIT_S} s)`).argParser(
+        positiveNumber,
+      ),
     )
     .withExamples(
       'ksi send critic "What do you think?" --wait',
       'ksi send - "Lunch!" --type BROADCAST --from ann',
       'git diff | ksi send reviewer',
     )
-    .action((to: string, words: string[], _options: unknown, command: Command) =>
-      runCommand(() => send(to, words, command.optsWithGlobals<SendOptions>())),
-    );
+    .runs(send);
 }
 
 async function send(to: string, words: readonly string[], options: SendOptions): Promise<number> {
@@ -61,13 +59,15 @@ async function send(to: string, words: readonly string[], options: SendOptions):
   const accepted = await client.messages.send(
     {
       ...(to === '-' ? {} : { to }),
-      ...(from === undefined ? {} : { from }),
-      ...(type === undefined ? {} : { type }),
-      ...(conversation === undefined ? {} : { conversation_id: conversation }),
-      ...(replyTo === undefined ? {} : { reply_to: replyTo }),
-      ...(payload === undefined ? {} : { payload }),
-      ...(needs === undefined ? {} : { required_capabilities: needs }),
-      ...(content === undefined ? {} : { content }),
+      ...defined({
+        from,
+        type,
+        conversation_id: conversation,
+        reply_to: replyTo,
+        payload,
+        required_capabilities: needs,
+        content,
+      }),
     },
     { onRetry: retryNotice(options) },
   );
@@ -77,9 +77,9 @@ async function send(to: string, words: readonly string[], options: SendOptions):
   return EXIT.ok;
 }
 
-/** Refusals that no answer with an error follows. */
+/** Refusals that are not followed by an answer with an error. */
 const UNANSWERED: Readonly<Record<string, string>> = {
-  hop_limit: 'too many answers led to it.',
+  hop_limit: 'too many answers led to it',
 };
 
 function sentence({ message_id: id, status, to, copies }: MessageAccepted): string {
@@ -88,7 +88,7 @@ function sentence({ message_id: id, status, to, copies }: MessageAccepted): stri
   return status === 'queued' ? `${id} waits for ${to}${others}.` : `Sent ${id} to ${to}${others}.`;
 }
 
-/** What answers it: to a person an event to nobody, to an agent of his one to it. */
+/** Prints the answer. An answer to a person is an event to NOBODY; an answer to an agent is addressed to it. */
 async function printAnswer(
   client: KsiClient,
   { message_id: id, since, to = '' }: MessageAccepted,
@@ -103,11 +103,11 @@ async function printAnswer(
     const data = event.data as Partial<Message> & { refused?: string; message_ids?: string[] };
     const unanswered = data.message_ids?.includes(id) === true ? UNANSWERED[data.refused ?? ''] : undefined;
     if (unanswered !== undefined)
-      throw new CliError(`It was taken, and no task was made of it: ${unanswered}`, EXIT.failure);
+      throw new CliError(`The agent received the message, but it did not become a task: ${unanswered}.`, EXIT.failure);
     if (data.reply_to !== id) continue;
     printOne(data, ({ content = '' }) => `${content}\n`, options);
     if (data.error === undefined) return EXIT.ok;
     throw new CliError(`${(data as InboxMessage).from ?? to} could not answer (${data.error.code})`, EXIT.taskFailed);
   }
-  throw new CliError(`No answer within ${seconds} s; it may still come: ksi events --since ${since}`, EXIT.timeout);
+  throw new CliError(`No answer within ${seconds} s. It may still arrive: ksi events --since ${since}`, EXIT.timeout);
 }

@@ -10,7 +10,6 @@ import { moreThere } from '../output/more.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
-import { runCommand } from '../run.js';
 import { jsonLine, shownOn } from '../output/printable.js';
 
 interface ListOptions extends GlobalOptions {
@@ -23,11 +22,11 @@ interface ImportOptions extends GlobalOptions {
   readonly as?: string;
 }
 
-/** `ksi sessions`: the conversations, what was said in them, and how they come and go. */
+/** `ksi sessions` */
 export function register(program: Command): void {
   const sessions = program
     .command('sessions')
-    .description('List conversations; show, read, export and import them')
+    .description('List, show, read, export and import sessions')
     .withExamples(
       'ksi sessions',
       'ksi sessions show notes',
@@ -38,67 +37,56 @@ export function register(program: Command): void {
     );
   sessions
     .command('list', { isDefault: true })
-    .description('List them, those with the newest tasks first')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
+    .description('List sessions, those with the newest tasks first')
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 20)
     .withExamples('ksi sessions', 'ksi sessions list --limit 100 -o json')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .runs(list);
   sessions
     .command('show')
-    .description('Show one: its tasks counted, and what they took')
+    .description('Show a session, its number of tasks and its usage')
     .argument('<id>', 'its UUID or name')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions show notes', 'ksi sessions show notes -o json | jq .usage.cost_usd')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(async () => {
-        const options = command.optsWithGlobals<GlobalOptions>();
-        const session = await clientOf(options).sessions.get(id);
-        printOne(session, ({ usage, ...facts }) => factLines({ ...facts, ...usage }, timesFor(options)), options);
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (id: string, options: GlobalOptions) => {
+      const session = await clientOf(options).sessions.get(id);
+      printOne(session, ({ usage, ...facts }) => factLines({ ...facts, ...usage }, timesFor(options)), options);
+      return EXIT.ok;
+    });
   sessions
     .command('transcript')
-    .description('Print what was said, as lines of JSON')
+    .description('Print the transcript as JSON lines')
     .argument('<id>', 'its UUID or name')
-    .option('--markdown', 'to read')
+    .option('--markdown', 'print Markdown instead')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions transcript --markdown notes | less', 'ksi sessions transcript notes | jq -r .type')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(async () => {
-        const options = command.optsWithGlobals<TranscriptOptions>();
-        await using client = clientOf(options);
-        const format = options.markdown === true ? 'markdown' : 'jsonl';
-        process.stdout.write(shownOn(process.stdout, await client.sessions.transcript(id, { format })));
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (id: string, options: TranscriptOptions) => {
+      await using client = clientOf(options);
+      const format = options.markdown === true ? 'markdown' : 'jsonl';
+      process.stdout.write(shownOn(process.stdout, await client.sessions.transcript(id, { format })));
+      return EXIT.ok;
+    });
   sessions
     .command('export')
-    .description('Print the whole conversation as JSON, subagents included')
+    .description('Print the whole session as JSON, including subagents')
     .argument('<id>', 'its UUID or name')
     .withValues({ id: 'sessions' })
     .withExamples('ksi sessions export notes > notes.json')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(async () => {
-        await using client = clientOf(command.optsWithGlobals<GlobalOptions>());
-        const exported = await client.sessions.export(id);
-        process.stdout.write(jsonLine(exported));
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (id: string, options: GlobalOptions) => {
+      await using client = clientOf(options);
+      process.stdout.write(jsonLine(await client.sessions.export(id)));
+      return EXIT.ok;
+    });
   sessions
     .command('import')
-    .description('Make a session of what was exported')
-    .argument('[file]', 'the file; without one, stdin')
-    .option('--as <session>', 'its UUID or name here (default: as it was)')
+    .description('Import an exported session')
+    .argument('[file]', 'the file (default: stdin)')
+    .option('--as <session>', 'its new UUID or name (default: the exported one)')
     .withValues({ file: 'files' })
     .withExamples(
       'ksi sessions import --as notes-2 notes.json',
       'ssh there ksi sessions export notes | ksi sessions import',
     )
-    .action((file: string | undefined, _options: unknown, command: Command) =>
-      runCommand(() => bringIn(file, command.optsWithGlobals<ImportOptions>())),
-    );
+    .runs(importSession);
 }
 
 const MOST = 500;
@@ -108,8 +96,8 @@ async function list(options: ListOptions): Promise<number> {
   const { items: sessions, next_cursor: more } = await client.sessions.list({ limit: options.limit });
   printTable(sessions, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
-  if (sessions.length === 0) say(options, 'There are no sessions. Begin one: ksi spawn --session notes "Say hello"');
-  if (more !== undefined) say(options, moreThere(options.limit, MOST, 'no more than that'));
+  if (sessions.length === 0) say(options, 'No sessions. Start one: ksi spawn --session notes "Say hello"');
+  if (more !== undefined) say(options, moreThere(options.limit, MOST, 'a limit of at most that'));
   return EXIT.ok;
 }
 
@@ -125,19 +113,22 @@ const table = (when: ShowTime): TableOf<Session> => ({
   ],
 });
 
-async function bringIn(file: string | undefined, options: ImportOptions): Promise<number> {
+async function importSession(file: string | undefined, options: ImportOptions): Promise<number> {
   const text = file === undefined ? await readAll(process.stdin) : readText(file);
   let exported: SessionExport;
   try {
     exported = JSON.parse(text) as SessionExport;
   } catch (error) {
-    throw new CliError(`This is not what \`ksi sessions export\` prints: ${(error as Error).message}`, EXIT.usage);
+    throw new CliError(
+      `The file is not an exported session (\`ksi sessions export\`): ${(error as Error).message}`,
+      EXIT.usage,
+    );
   }
   const session = options.as === undefined ? exported : { ...exported, session_id: options.as };
   const made = await clientOf(options).sessions.import(session);
   printOne(made, () => '', options);
   const name = made.session_name ?? made.session_id;
-  say(options, `${made.entries} entries. Go on with: ksi spawn --session ${name} "…"`);
+  say(options, `Imported ${made.entries} entries. Continue: ksi spawn --session ${name} "…"`);
   return EXIT.ok;
 }
 

@@ -10,9 +10,10 @@ import { moreThere } from '../output/more.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
-import { retryNotice, runCommand } from '../run.js';
+import { retryNotice } from '../run.js';
 import { kindOfStdin, readStdin } from '../stdin.js';
 import { jsonLine } from '../output/printable.js';
+import { defined } from '../../defined.js';
 
 interface GetOptions extends GlobalOptions {
   readonly owner?: string;
@@ -38,11 +39,11 @@ interface WatchOptions extends GlobalOptions {
 
 const MOST = 500;
 
-/** `ksi shared`: state that agents and people share. */
+/** `ksi shared` */
 export function register(program: Command): void {
   const shared = program
     .command('shared')
-    .description('Read, set, delete, list and watch the state that agents share')
+    .description('Get, set, delete, list and watch the shared state of agents')
     .withExamples(
       'ksi shared',
       'ksi shared set plan \'{"step": 1}\'',
@@ -52,56 +53,52 @@ export function register(program: Command): void {
   shared
     .command('list', { isDefault: true })
     .description('List the keys, without their values')
-    .option('--prefix <text>', 'keys that begin so')
-    .option('--owner <owner>', 'whose, for a token that sees all owners (default: your own)')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 100)
+    .option('--prefix <text>', 'only keys with this prefix')
+    .option('--owner <owner>', 'the owner, for tokens that see all owners (default: you)')
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 100)
     .withExamples('ksi shared', 'ksi shared list --prefix reports/ -o jsonl | jq -r .key')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .runs(list);
   shared
     .command('get')
-    .description('Print a value: a text as it is, anything else as JSON')
+    .description('Print a value: strings as they are, other values as JSON')
     .argument('<key>', 'its key')
-    .option('--owner <owner>', 'whose, for a token that sees all owners (default: your own)')
-    .withNotes('With `-o json`, its revision and when it was set stand beside it.')
+    .option('--owner <owner>', 'the owner, for tokens that see all owners (default: you)')
+    .withNotes('With `-o json`, the output includes its revision and the time of the change.')
     .withExamples('ksi shared get plan', 'ksi shared get plan -o json | jq .revision')
-    .action((key: string, _options: unknown, command: Command) =>
-      runCommand(() => get(key, command.optsWithGlobals<GetOptions>())),
-    );
+    .runs(get);
   shared
     .command('set')
     .description('Set a value')
-    .argument('<key>', 'its key: any text')
-    .argument('[value]', 'JSON; what is none is taken for a text. Without one, or as `-`, it is read from stdin')
-    .option('--text', 'it is a text, whatever it looks like')
-    .option('--revision <number>', 'only if it has this revision; 0: only if there is none', wholeNumber(0))
+    .argument('<key>', 'its key: any string')
+    .argument('[value]', 'JSON, or else a string (default, and for `-`: read from stdin)')
+    .option('--text', 'store it as a string even if it is JSON')
+    .option(
+      '--revision <number>',
+      'only if this is the current revision; 0: only if the key does not exist',
+      wholeNumber(0),
+    )
     .withExamples(
       'ksi shared set plan \'{"step": 2}\' --revision 41',
       'ksi shared set greeting Hello',
       'ksi shared set report < report.json',
     )
-    .action((key: string, value: string | undefined, _options: unknown, command: Command) =>
-      runCommand(() => set(key, value, command.optsWithGlobals<SetOptions>())),
-    );
+    .runs(set);
   shared
     .command('delete')
     .description('Delete a value')
     .argument('<key>', 'its key')
-    .option('--revision <number>', 'only if it has this revision', wholeNumber(1))
-    .option('--yes', 'without asking')
+    .option('--revision <number>', 'only if this is the current revision', wholeNumber(1))
+    .option('--yes', 'do not ask')
     .withExamples('ksi shared delete plan --yes')
-    .action((key: string, _options: unknown, command: Command) =>
-      runCommand(() => remove(key, command.optsWithGlobals<DeleteOptions>())),
-    );
+    .runs(remove);
   shared
     .command('watch')
-    .description('Print changes as they are made, one JSON object a line, until Ctrl-C')
-    .argument('[key]', 'this key alone')
-    .option('--prefix <text>', 'keys that begin so')
-    .option('--since <cursor>', '`cursor` of the last change seen: what came after it is printed first')
+    .description('Print changes as JSON lines until Ctrl-C')
+    .argument('[key]', 'only this key')
+    .option('--prefix <text>', 'only keys with this prefix')
+    .option('--since <cursor>', 'start after this `cursor`, that of the last change seen')
     .withExamples('ksi shared watch plan | jq .value', 'ksi shared watch --prefix reports/')
-    .action((key: string | undefined, _options: unknown, command: Command) =>
-      runCommand(() => watch(key, command.optsWithGlobals<WatchOptions>())),
-    );
+    .runs(watch);
 }
 
 async function list(options: ListOptions): Promise<number> {
@@ -110,7 +107,7 @@ async function list(options: ListOptions): Promise<number> {
   const { items: entries, next_cursor: more } = await clientOf(options).shared.list(query);
   printTable(entries, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
-  if (entries.length === 0) say(options, 'Nothing is shared. Share something: ksi shared set KEY VALUE');
+  if (entries.length === 0) say(options, 'No shared state. Set a value: ksi shared set KEY VALUE');
   if (more !== undefined) say(options, moreThere(limit, MOST, '--prefix'));
   return EXIT.ok;
 }
@@ -136,19 +133,19 @@ async function set(key: string, given: string | undefined, options: SetOptions):
   const value = options.text === true ? text : valueOf(text);
   const entry = await clientOf(options).shared.set(key, value, { revision: options.revision });
   printOne(entry, () => '', options);
-  if (options.output === 'text') say(options, `${key} has revision ${entry.revision} now.`);
+  if (options.output === 'text') say(options, `${key} now has revision ${entry.revision}.`);
   return EXIT.ok;
 }
 
 async function fromStdin(given: string | undefined, options: SetOptions): Promise<string> {
-  const notice = (said: string): void => say(options, said);
+  const notice = (text: string): void => say(options, text);
   const text = await readStdin(process.stdin, kindOfStdin(), { notice, asked: given === '-' });
   if (text === undefined || text === '')
-    throw new CliError('There is no value: give one, or send it on stdin.', EXIT.usage);
+    throw new CliError('The value is empty. Pass it as an argument or on stdin.', EXIT.usage);
   return text;
 }
 
-/** A person who shares `hello` means the text. */
+/** Parses JSON. Other text is a string, so that `hello` needs no quotes. */
 function valueOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -158,7 +155,7 @@ function valueOf(text: string): unknown {
 }
 
 async function remove(key: string, options: DeleteOptions): Promise<number> {
-  if (!(await agreed(`what is shared as ${key}`, options))) return EXIT.failure;
+  if (!(await agreed(`the shared value ${key}`, options))) return EXIT.failure;
   await clientOf(options).shared.delete(key, { revision: options.revision });
   say(options, `Deleted ${key}.`);
   return EXIT.ok;
@@ -181,7 +178,7 @@ async function watch(key: string | undefined, options: WatchOptions): Promise<nu
   } catch (error) {
     if (!(error instanceof KsiGapError)) throw error;
     throw new CliError(
-      `${error.message}: read what is shared with \`ksi shared\`, and watch on without --since.`,
+      `${error.message}. Read the current values with \`ksi shared\`, then watch without --since.`,
       EXIT.failure,
     );
   }

@@ -13,7 +13,8 @@ import { positiveNumber, type GlobalOptions } from '../options.js';
 import { say } from '../output/say.js';
 import { sayOrRead, withPiped } from '../prompt.js';
 import { policyOf, withPolicyOptions, type PolicyOptions } from '../policy-options.js';
-import { retryNotice, runCommand } from '../run.js';
+import { retryNotice } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions, PolicyOptions, ClaudeCliOptions {
   readonly session?: string;
@@ -26,24 +27,24 @@ interface Options extends GlobalOptions, PolicyOptions, ClaudeCliOptions {
   readonly wait?: number | false;
 }
 
-/** `ksi spawn`: runs Claude and prints its answer as it is written. */
+/** `ksi spawn` */
 export function register(program: Command): void {
   const command = program
     .command('spawn')
     .description('Run Claude and print its answer as it is written')
-    .argument('[prompt...]', 'what Claude is asked to do; a pipe or file on stdin is added to it, `-` says where')
-    .option('-s, --session <session>', 'continue or begin a session: its UUID or a name of yours')
-    .option('--fork', 'begin a new session from what --session holds, which stays as it is')
-    .option('-q, --queue <queue>', 'class of work')
-    .addOption(new Option('-p, --priority <priority>', 'which of the queue’s tasks go first').choices([...PRIORITIES]))
-    .option('--resume-only', 'refuse a session that is not known yet')
-    .option('-w, --wait <seconds>', 'wait no longer for the answer; the task goes on', positiveNumber)
+    .argument('[prompt...]', 'the prompt; piped text is appended, or inserted at `-`')
+    .option('-s, --session <session>', 'the session to continue or start: its UUID or name')
+    .option('--fork', 'start a new session from the transcript of --session, which stays unchanged')
+    .option('-q, --queue <queue>', 'the queue')
+    .addOption(new Option('-p, --priority <priority>', 'the priority within the queue').choices([...PRIORITIES]))
+    .option('--resume-only', 'fail if the session does not exist')
+    .option('-w, --wait <seconds>', 'how long to wait for the answer; the task continues after that', positiveNumber)
     .option('--no-wait', 'print the task’s id and return')
-    .option('--idempotency-key <key>', 'however often it is given, there is one task with it (24 h)')
+    .option('--idempotency-key <key>', 'create at most one task with this key (24 h)')
     .withValues({ session: 'sessions', queue: 'queues' })
     .withNotes(
-      'stdin is read when it is a pipe or a file; not when it is a terminal, /dev/null or closed, as in cron. A socket, as ssh without a terminal gives, is read if something comes within 3 s. `-` in the prompt waits for whatever it is; `< /dev/null` or --no-input leaves it alone, as in a loop that reads its lines from there.',
-      '@FILE at the start of a word attaches that file, if there is one: its text, image or PDF. An address or a package (@scope/name) stays what it is; `@@FILE` and `\\@FILE` are the word @FILE.',
+      'stdin is read if it is a pipe or a file, but not if it is a terminal, /dev/null or closed, as in cron. A socket, as with ssh without a terminal, is read if data arrives within 3 s. `-` in the prompt always waits for stdin. `< /dev/null` or --no-input never reads it; use that in a loop that reads its own lines from stdin.',
+      '@FILE at the start of a word attaches the file if it exists: text, image or PDF. Email addresses and packages (@scope/name) are left as they are. Write `@@FILE` or `\\@FILE` for the literal text @FILE.',
     )
     .withExamples(
       'ksi spawn "Say hello"',
@@ -52,15 +53,13 @@ export function register(program: Command): void {
       'ksi spawn --session notes "What did I say before?"',
       'ksi spawn -- "-v is which option of curl?"',
       'ksi spawn --max-attempts 1 --timeout 600 "Run the tests"',
-      'ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Mend the failing test"',
+      'ksi spawn --workspace website --allowed-tools "Read,Edit,Bash(npm test)" "Fix the failing test"',
       'ksi spawn --session notes --fork "What if we had done it the other way?"',
       'ksi spawn --attach plan.pdf --output-schema @verdict.json "Is this plan sound?"',
       'ksi spawn --idempotency-key nightly-2026-01-31 "Summarise what changed"',
       'ksi logs -f $(ksi spawn --no-wait "Summarise this repository")',
     )
-    .action((words: string[], _options: unknown, command: Command) =>
-      runCommand(() => spawn(words, command.optsWithGlobals<Options>())),
-    );
+    .runs(spawn);
   withPolicyOptions(withClaudeOptions(command));
 }
 
@@ -75,25 +74,29 @@ async function spawn(words: readonly string[], options: Options): Promise<number
     {
       ...options,
       wait: options.wait ?? true,
-      ifUnknown: `it is not known whether the task was accepted. To make sure, repeat the command with: --idempotency-key ${idempotencyKey}`,
+      ifUnknown: `it is unknown whether the task was accepted. Repeat the command safely with: --idempotency-key ${idempotencyKey}`,
     },
   );
 }
 
-/** What was said and piped, with the files that it speaks of. Those that are only piped are text, whatever they speak of. */
+/** Combines the typed and piped text, and attaches mentioned files. Mentions in piped text are not resolved. */
 async function promptOf(words: readonly string[], options: Options): Promise<Prompt> {
-  const said = await sayOrRead(words, options);
-  if (said.words === undefined && (said.piped ?? '').trim() === '')
-    throw new CliError('There is no prompt. Give one: ksi spawn "Say hello"', EXIT.usage);
-  const { text, mentions } = findMentions(said.words ?? '', process.cwd());
+  const { words: typed, piped } = await sayOrRead(words, options);
+  if (typed === undefined && (piped ?? '').trim() === '')
+    throw new CliError('The prompt is empty. Pass it: ksi spawn "Say hello"', EXIT.usage);
+  const { text, mentions } = findMentions(typed ?? '', process.cwd());
   let attachments: Attachment[];
   try {
     attachments = attachmentsOf(mentions);
   } catch (error) {
-    throw new CliError(`${(error as Error).message} To say its name without showing it, write @@.`, EXIT.usage, error);
+    throw new CliError(
+      `${(error as Error).message} To mention a file without attaching it, write @@.`,
+      EXIT.usage,
+      error,
+    );
   }
   if (attachments.length > 0) say(options, `attached: ${describeAttached(attachments)}`);
-  return { text: withPiped(said.words === undefined ? undefined : text, said.piped), attachments };
+  return { text: withPiped(typed === undefined ? undefined : text, piped), attachments };
 }
 
 interface Prompt {
@@ -103,12 +106,14 @@ interface Prompt {
 
 const requestOf = ({ text, attachments }: Prompt, options: Options): SpawnRequest => ({
   prompt: text,
-  ...(options.session === undefined ? {} : { session_id: options.session }),
-  ...(options.fork === undefined ? {} : { fork: true }),
   ...claudeOptionsOf(options),
   ...(attachments.length === 0 ? {} : { attachments: [...(options.attach ?? []), ...attachments] }),
-  ...(options.queue === undefined ? {} : { queue: options.queue }),
-  ...(options.priority === undefined ? {} : { priority: options.priority }),
-  ...(options.resumeOnly === undefined ? {} : { resume_only: true }),
+  ...defined({
+    session_id: options.session,
+    fork: options.fork,
+    queue: options.queue,
+    priority: options.priority,
+    resume_only: options.resumeOnly,
+  }),
   ...policyOf(options),
 });

@@ -5,14 +5,13 @@ import { showList, withWatch, type ListOptions } from '../list.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { duration } from '../output/times.js';
-import { runCommand } from '../run.js';
 
-/** `ksi status`: the cluster's processes. */
+/** `ksi status` */
 export function register(program: Command): void {
   withWatch(program.command('status'))
-    .description(`Show the cluster's processes; exit code ${EXIT.failure} when it doesn't run`)
+    .description(`Show the cluster's processes; the exit code is ${EXIT.failure} if it is not running`)
     .withExamples('ksi status', 'ksi status --watch', "ksi status -o json | jq '.processes[].state'")
-    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<ListOptions>())));
+    .runs(run);
 }
 
 async function run(options: ListOptions): Promise<number> {

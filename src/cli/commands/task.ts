@@ -7,19 +7,16 @@ import { type GlobalOptions } from '../options.js';
 import { factLines } from '../output/facts.js';
 import { printOne } from '../output/print.js';
 import { timesFor, type ShowTime } from '../output/times.js';
-import { runCommand } from '../run.js';
 
-/** `ksi task ID`: one task, whole. */
+/** `ksi task ID` */
 export function register(program: Command): void {
   program
     .command('task')
-    .description('Show one task')
+    .description('Show a task')
     .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'tasks' })
     .withExamples('ksi task ID', 'ksi task ID -o json | jq .output.usage')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(show);
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {

@@ -10,7 +10,7 @@ import { moreThere } from '../output/more.js';
 import type { TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import type { ShowTime } from '../output/times.js';
-import { runCommand } from '../run.js';
+import { defined } from '../../defined.js';
 
 interface Options extends ListOptions {
   readonly status?: TaskStatus[];
@@ -24,10 +24,10 @@ interface Options extends ListOptions {
 }
 
 const DEFAULT_LIMIT = 20;
-/** Of one answer of the API. */
+/** The API's maximum page size. */
 const MOST = 500;
 
-/** `ksi tasks`: the newest tasks. */
+/** `ksi tasks` */
 export function register(program: Command): void {
   withWatch(program.command('tasks'))
     .description('List tasks, the newest first')
@@ -39,9 +39,10 @@ export function register(program: Command): void {
     .option('--exchange <message>', 'only those that a message to an agent led to, and their cost')
     .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .addOption(
-      new Option('--include <field>', 'with -o json: also their outputs; or also tasks that were not accepted').choices(
-        ['output', 'not_accepted'],
-      ),
+      new Option(
+        '--include <field>',
+        'output: include outputs, with -o json; not_accepted: include tasks that were not accepted',
+      ).choices(['output', 'not_accepted']),
     )
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples(
@@ -49,7 +50,7 @@ export function register(program: Command): void {
       'ksi tasks --status failed',
       'ksi tasks --session notes -o json | jq -r ".[].task_id"',
     )
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
+    .runs(list);
 }
 
 async function list(options: Options): Promise<number> {
@@ -78,13 +79,13 @@ async function list(options: Options): Promise<number> {
       },
       key: ({ task_id: id }) => id,
       table,
-      empty: 'There are no such tasks. Run one: ksi spawn "Say hello"',
+      empty: 'No matching tasks. Run one: ksi spawn "Say hello"',
       subjects: ['ksi.events.task.*.state.*', 'ksi.events.task.*.deleted'],
     },
     options,
   );
   if (total !== undefined && options.output === 'text' && options.watch !== true)
-    say(options, `${total.tasks} tasks, ${total.open} of them open: $${total.usage.cost_usd.toFixed(4)}`);
+    say(options, `${total.tasks} tasks, ${total.open} open: $${total.usage.cost_usd.toFixed(4)}`);
   if (more && options.output === 'text' && options.watch !== true)
     say(options, moreThere(options.limit, MOST, '--status, --session or --queue'));
   return exitCode;

@@ -7,7 +7,6 @@ import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { printOne } from '../output/print.js';
 import { say as tell } from '../output/say.js';
-import { runCommand } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly demo?: true;
@@ -15,14 +14,14 @@ interface Options extends GlobalOptions {
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-/** `ksi up`: starts the cluster and returns when it is ready. */
+/** `ksi up` */
 export function register(program: Command): void {
   program
     .command('up')
     .description('Start nats-server, APIs and workers in the background, and return when they are ready')
-    .option('--demo', 'use a built-in stand-in for the Messages API in the place of a model, and try one spawn')
+    .option('--demo', 'use a built-in stand-in for the Messages API instead of a model, and run one task')
     .withExamples('ksi up', 'KSI_WORKERS=4 KSI_CONCURRENCY=8 ksi up', 'ksi up --demo')
-    .action((_options: unknown, command: Command) => runCommand(() => run(command.optsWithGlobals<Options>())));
+    .runs(run);
 }
 
 async function run(options: Options): Promise<number> {
@@ -32,7 +31,7 @@ async function run(options: Options): Promise<number> {
   const { readConfig } = await import('../../config/load.js');
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void => {
-    say(`${signal}: stopping what was started`);
+    say(`${signal}: stopping the started processes`);
     interrupted.abort(new Error('interrupted'));
   };
   for (const name of SIGNALS) process.once(name, interrupt);
@@ -55,9 +54,9 @@ async function run(options: Options): Promise<number> {
 }
 
 const DEMO =
-  'This is a demo: the answers come from a small stand-in for the Messages API, not from a model. All else is real, the claude executable too.';
+  'This is a demo: the answers come from a stand-in for the Messages API, not from a model. Everything else is real, including the claude executable.';
 const NO_CREDENTIALS =
-  'Warning: nothing says how Claude signs in, so spawns will fail. Set ANTHROPIC_API_KEY (or CLAUDE_CONFIG_DIR to a logged-in configuration) and do `make down up`; or try `make demo`, which needs neither.';
+  'Warning: Claude has no credentials, so tasks will fail. Set ANTHROPIC_API_KEY, or CLAUDE_CONFIG_DIR to a logged-in configuration, then run `make down up`. `make demo` needs neither.';
 
 function described(status: ClusterStatus, started: boolean): string {
   const { endpoints } = status;
@@ -87,13 +86,13 @@ function described(status: ClusterStatus, started: boolean): string {
   return [head, ...table, '', `Try: ${ksi} spawn "Say hello", or talk: ${ksi} chat`, `Stop: ${stop}`].join('\n');
 }
 
-/** How a person who started it so calls `ksi`, and stops it: by make and npx in a clone, else by its name. */
+/** The user's commands: with make and npx in a clone, else `ksi`. */
 function callsOf({ MAKELEVEL: make, npm_command: npm }: NodeJS.ProcessEnv): { ksi: string; stop: string } {
   const ksi = make !== undefined || npm === 'exec' ? 'npx ksi' : 'ksi';
   return { ksi, stop: make === undefined ? `${ksi} down` : 'make down' };
 }
 
-/** The newcomer's first spawn, by the same command that we tell people to use. */
+/** Runs the first task with the command that the text above recommends. */
 async function trySpawn(say: (text: string) => void): Promise<number> {
   const main = process.argv[1];
   if (main === undefined) return EXIT.ok;
@@ -101,6 +100,6 @@ async function trySpawn(say: (text: string) => void): Promise<number> {
   say(`\n$ ${ksi} spawn "Say hello"`);
   const child = spawn(process.execPath, [main, 'spawn', 'Say hello'], { stdio: 'inherit' });
   const [code] = (await once(child, 'exit')) as [number | null];
-  say(`\nThe cluster goes on running. Stop it with: ${stop}`);
+  say(`\nThe cluster is still running. Stop it with: ${stop}`);
   return code ?? EXIT.failure;
 }

@@ -6,24 +6,24 @@ import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { printTable } from '../output/print.js';
 import { say } from '../output/say.js';
-import { runCommand } from '../run.js';
 import { jsonLine } from '../output/printable.js';
+import { defined } from '../../defined.js';
 
 interface Options extends GlobalOptions, Omit<UsageQuery, 'by'> {
   readonly by: UsageGroup;
 }
 
-/** `ksi usage`: what tasks took. */
+/** `ksi usage` */
 export function register(program: Command): void {
   program
     .command('usage')
-    .description('Tokens and US dollars that ended tasks took, as Claude counts them')
-    .addOption(new Option('--by <what>', 'what is summed up together').choices([...USAGE_GROUPS]).default('day'))
-    .option('--from <day>', 'first day, UTC (default: 30 days ago)')
-    .option('--to <day>', 'last day, UTC (default: today)')
-    .option('--owner <owner>', 'only this owner’s')
+    .description('Show the tokens and cost of ended tasks, as reported by Claude')
+    .addOption(new Option('--by <what>', 'the grouping').choices([...USAGE_GROUPS]).default('day'))
+    .option('--from <day>', 'the first day, UTC (default: 30 days ago)')
+    .option('--to <day>', 'the last day, UTC (default: today)')
+    .option('--owner <owner>', 'only tasks of this owner')
     .withExamples('ksi usage', 'ksi usage --by owner --from 2026-01-01 --to 2026-01-31')
-    .action((_options: unknown, command: Command) => runCommand(() => show(command.optsWithGlobals<Options>())));
+    .runs(show);
 }
 
 async function show(options: Options): Promise<number> {

@@ -10,24 +10,24 @@ import { positiveNumber, type GlobalOptions } from '../options.js';
 import { printLines } from '../output/print.js';
 import { say } from '../output/say.js';
 import { Spinner } from '../output/spinner.js';
-import { reportFailure, retryNotice, runCommand } from '../run.js';
+import { reportFailure, retryNotice } from '../run.js';
 
 interface Options extends GlobalOptions {
   readonly timeout?: number;
   readonly any?: true;
 }
 
-/** `ksi wait ID…`: returns when tasks have ended, with what became of them as the exit code. */
+/** `ksi wait ID…` */
 export function register(program: Command): void {
   program
     .command('wait')
-    .description('Wait until tasks have ended, and print what became of each')
+    .description('Wait until tasks have ended, and print their outcomes')
     .argument('<ids...>', 'the tasks’ ids', taskIds)
-    .option('-t, --timeout <seconds>', 'wait no longer; the tasks go on', positiveNumber)
-    .option('--any', 'until one of them has ended')
+    .option('-t, --timeout <seconds>', 'the maximum wait; the tasks continue after that', positiveNumber)
+    .option('--any', 'return when one of them has ended')
     .withValues({ ids: 'open tasks' })
     .withNotes(
-      `The exit code is ${EXIT.ok} when all are completed, ${EXIT.taskFailed} when one failed or expired, else ${EXIT.cancelled} when one was cancelled.`,
+      `The exit code is ${EXIT.ok} if all tasks completed, ${EXIT.taskFailed} if one failed or expired, or else ${EXIT.cancelled} if one was cancelled.`,
     )
     .withExamples(
       'ksi wait ID && echo done',
@@ -35,12 +35,10 @@ export function register(program: Command): void {
       'ksi spawn --no-wait "Run the tests" | xargs ksi wait',
       "ksi wait ID -o json | jq -r '.[].output.result'",
     )
-    .action((ids: string[], _options: unknown, command: Command) =>
-      runCommand(() => waitFor(ids, command.optsWithGlobals<Options>())),
-    );
+    .runs(waitFor);
 }
 
-/** Why the wait ended before they did. */
+/** Why the wait ended early. */
 type Stop = 'timeout' | 'interrupted' | 'enough';
 
 async function waitFor(ids: readonly string[], options: Options): Promise<number> {
@@ -82,13 +80,13 @@ async function waitFor(ids: readonly string[], options: Options): Promise<number
   if (options.output === 'json') printLines(ended, line, options);
   const why = stop.signal.aborted ? (stop.signal.reason as Stop) : undefined;
   if (why === 'timeout' || why === 'interrupted') {
-    say(options, `${why === 'timeout' ? 'not done in time' : 'interrupted'}; the tasks go on`);
+    say(options, `${why === 'timeout' ? 'the wait timed out' : 'interrupted'}; the tasks continue`);
     return why === 'timeout' ? EXIT.timeout : EXIT.interrupted;
   }
-  return WORST.find((code) => codes.includes(code)) ?? EXIT.ok;
+  return EXIT_CODES.find((code) => codes.includes(code)) ?? EXIT.ok;
 }
 
-/** Whatever it is. @throws {KsiError} @throws the signal's reason. */
+/** Waits for any outcome. @throws {KsiError} @throws the signal's reason. */
 async function outcomeOf(client: KsiClient, id: string, signal: AbortSignal): Promise<Task> {
   try {
     return await client.tasks.handle(id).result({ signal, onRetry: retryNotice({}) });
@@ -101,8 +99,8 @@ async function outcomeOf(client: KsiClient, id: string, signal: AbortSignal): Pr
 const exitCodeOf = ({ status }: Task): number =>
   status === 'completed' ? EXIT.ok : status === 'cancelled' ? EXIT.cancelled : EXIT.taskFailed;
 
-/** Of several the first of these is told. */
-const WORST: readonly number[] = [EXIT.auth, EXIT.usage, EXIT.failure, EXIT.taskFailed, EXIT.cancelled];
+/** The priority of exit codes. */
+const EXIT_CODES: readonly number[] = [EXIT.auth, EXIT.usage, EXIT.failure, EXIT.taskFailed, EXIT.cancelled];
 
 const line = ({ task_id: id, status, error, reason }: Task): string =>
   `${id}  ${status}${error === undefined ? (reason === undefined ? '' : ` (${reason})`) : `  ${error.code}: ${error.message}`}`;

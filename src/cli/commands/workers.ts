@@ -8,19 +8,18 @@ import { EXIT } from '../exit.js';
 import type { GlobalOptions } from '../options.js';
 import { jsonLine } from '../output/printable.js';
 import { say } from '../output/say.js';
-import { runCommand } from '../run.js';
 
-/** `ksi workers`: who takes tasks. */
+/** `ksi workers` */
 export function register(program: Command): void {
   withWatch(program.command('workers'))
-    .description('List the workers: what they run, which queues they serve, what contains their processes')
+    .description('List the workers, their load, queues and containment')
     .withExamples('ksi workers', 'ksi workers --watch', 'ksi workers -o json | jq "map(.running) | add"')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())))
+    .runs(list)
     .command('lift-limit')
-    .description("Let all workers take tasks again though Claude's usage limit names a later time")
-    .withNotes('For a limit whose reset time is wrong. If the limit still holds, the next task finds that out.')
+    .description("Let all workers start tasks before Claude's usage limit resets")
+    .withNotes('Use it if the reset time is wrong. If the limit still applies, the next task detects it.')
     .withExamples('ksi workers lift-limit')
-    .action((_options: unknown, command: Command) => runCommand(() => lift(command.optsWithGlobals<GlobalOptions>())));
+    .runs(lift);
 }
 
 async function lift(options: GlobalOptions): Promise<number> {
@@ -29,10 +28,7 @@ async function lift(options: GlobalOptions): Promise<number> {
   const { workers } = lifted;
   if (options.output !== 'text') process.stdout.write(jsonLine(lifted));
   else
-    say(
-      options,
-      workers.length === 0 ? 'No worker says that a usage limit stops it.' : `Lifted for ${workers.join(', ')}`,
-    );
+    say(options, workers.length === 0 ? 'No worker is stopped by a usage limit.' : `Lifted for ${workers.join(', ')}.`);
   return EXIT.ok;
 }
 
@@ -44,9 +40,9 @@ async function list(options: ListOptions): Promise<number> {
       load: (signal) => client.workers.list({}, { signal }).all(),
       key: ({ worker_id: id }) => id,
       table,
-      empty: 'No worker is there; tasks wait. Look at the processes: ksi status',
+      empty: 'No workers, so tasks wait. Check the processes: ksi status',
       subjects: ['ksi.events.worker.>', 'ksi.events.task.*.state.*'],
-      // Each says every few seconds that it is there.
+      // Presence entries are renewed every few seconds.
       essence: ({ seen_at: _seen, ...worker }) => worker,
     },
     options,
@@ -58,7 +54,7 @@ const stateOf = (
   when: ShowTime,
 ): string =>
   [
-    until === undefined ? state : `limited, ends ${when(until)}`,
+    until === undefined ? state : `limited, resets ${when(until)}`,
     ...(short === undefined ? [] : ['short of resources (ksi doctor)']),
     ...(out === undefined ? [] : [`${out} ${out === 1 ? 'slot' : 'slots'} out of service (ksi doctor)`]),
   ].join(', ');

@@ -1,7 +1,7 @@
 import type { Argument, Option } from 'commander';
 import { Command, type ValueKind } from '../command.js';
 
-/** What may stand at the cursor. */
+/** A possible completion. */
 export interface Candidate {
   readonly value: string;
   readonly description: string;
@@ -9,13 +9,13 @@ export interface Candidate {
 
 export interface Completion {
   readonly candidates: readonly Candidate[];
-  /** Values that the cluster or the shell knows. */
+  /** Further values, to be listed from the cluster or by the shell. */
   readonly values: ValueKind | undefined;
 }
 
 /**
- * What may stand for the last of `words`, which may be its beginning, or empty, by the commands themselves.
- * @param words what was typed after `ksi`, up to the cursor. bash gives the `=` of `--output=json` as a word.
+ * Completes the last word, which may be empty, from the command definitions.
+ * @param words the words after `ksi`, up to the cursor. bash passes the `=` of `--output=json` as a separate word.
  */
 export function complete(program: Command, words: readonly string[]): Completion {
   const typed = words.filter((word) => word !== '=');
@@ -37,7 +37,7 @@ export function complete(program: Command, words: readonly string[]): Completion
   }
   if (pending !== undefined) return valuesOf(command, pending, pending.attributeName(), last);
   if (!onlyOperands && last.startsWith('-')) return optionOrItsValue(command, last);
-  // What a group does by default takes its arguments and options (`ksi dead --queue …`).
+  // A group also accepts the arguments and options of its default command (`ksi dead --queue …`).
   const names = operands === 0 ? matching(subcommandsOf(command), last) : [];
   const takes = names.length === 0 ? (defaultOf(command) ?? command) : command;
   const argument = takes.registeredArguments[operands] ?? variadic(takes.registeredArguments.at(-1));
@@ -45,10 +45,10 @@ export function complete(program: Command, words: readonly string[]): Completion
   return { candidates: [...names, ...found.candidates], values: found.values };
 }
 
-/** What follows it is completed as if it weren't there. */
+/** The words after `help` are completed as if it were absent. */
 const HELP = 'help';
 
-const HELP_OPTION: Candidate = { value: '--help', description: 'what it does, with examples' };
+const HELP_OPTION: Candidate = { value: '--help', description: 'show the help, with examples' };
 
 const NOTHING: Completion = { candidates: [], values: undefined };
 
@@ -78,13 +78,13 @@ function valuesOf(command: Command, of: Option | Argument, name: string, word: s
 const matching = (candidates: readonly Candidate[], word: string): Candidate[] =>
   candidates.filter(({ value }) => value.startsWith(word));
 
-/** The option that a word is, when the next word is its value. */
+/** The option named by a word, if the next word is its value. */
 function valueOption(command: Command, word: string): Option | undefined {
   const option = optionsOf(command).find(({ long, short }) => word === long || word === short);
   return option?.required === true ? option : undefined;
 }
 
-/** Its own, its default command's, and those of every command. */
+/** The options of a command, of its default command and of its parents. */
 function optionsOf(command: Command): Option[] {
   const own = [...command.options, ...(defaultOf(command)?.options ?? [])].filter(({ hidden }) => !hidden);
   const above = command.parent;
@@ -100,7 +100,7 @@ const subcommandsOf = (command: Command): Candidate[] =>
 const subcommandOf = (command: Command, name: string): Command | undefined =>
   commandsOf(command).find((each) => each.name() === name || each.aliases().includes(name));
 
-/** What a group does by default is to list, in all of them. */
+/** The default command of a group, which is always `list`. */
 const defaultOf = (command: Command): Command | undefined => subcommandOf(command, 'list');
 
 const commandsOf = (command: Command): Command[] =>

@@ -1,12 +1,12 @@
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
-/** The command that the scripts ask. */
+/** The hidden command that the scripts call. */
 export const ASK = '__complete';
-/** What it answers where the shell is to complete names of files. */
+/** Its answer if the shell should complete file names. */
 export const FILES = ':files';
 
-/** What each shell is told: to ask `ksi` itself, so that a script never is behind the commands. */
+/** Completion scripts. They call `ksi` itself, so they never get out of date. */
 export const SCRIPTS: Readonly<Record<Shell, string>> = {
   bash: `# bash completion for ksi. Load it: source <(ksi completion bash)
 _ksi() {

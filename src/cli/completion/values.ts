@@ -4,17 +4,17 @@ import type { ConnectionOptions } from '../connection.js';
 import type { Candidate } from './complete.js';
 import { whatRuns } from '../output/tools.js';
 
-/** A person waits, with a finger on the key. */
-const LONGEST_MS = 1_500;
+/** Completion is interactive, so it must not wait long. */
+const TIMEOUT_MS = 1_500;
 const MOST = 50;
 
-/** What the cluster knows of a kind, the newest first; nothing when it doesn't say so at once. */
+/** The cluster's values of a kind, newest first. Empty if the cluster does not answer in time. */
 export async function knownValues(
   kind: Exclude<ValueKind, 'files'>,
   options: ConnectionOptions,
 ): Promise<readonly Candidate[]> {
   try {
-    const signal = AbortSignal.timeout(LONGEST_MS);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
     await using client = clientOf(options);
     switch (kind) {
       case 'tasks':
@@ -57,6 +57,6 @@ export async function knownValues(
         return kind satisfies never;
     }
   } catch {
-    return []; // To complete nothing is all that can be done: a message would be written into the line.
+    return []; // An error message would be inserted into the command line.
   }
 }

@@ -12,7 +12,7 @@ import { retryNotice } from '../run.js';
 import { lineText } from './line.js';
 
 /**
- * Prints a conversation as it happens, to its end. Ctrl-C asks whether to end it; it goes on if nobody says so.
+ * Prints a conversation live until it ends. Ctrl-C asks whether to end the conversation; by default it continues.
  * @returns the exit code.
  */
 export async function followConversation(
@@ -26,7 +26,7 @@ export async function followConversation(
   process.once('SIGINT', interrupt);
   using spinner = new Spinner(process.stderr, output === 'text' && options.quiet !== true);
   try {
-    spinner.show('beginning');
+    spinner.show('starting');
     for await (const event of talk.events({ signal: stop.signal, onRetry: retryNotice(options) })) {
       if (process.stdout.isTTY) spinner.clear();
       if (output === 'jsonl') process.stdout.write(jsonLine(event));
@@ -70,7 +70,7 @@ async function interrupted(client: KsiClient, { id }: ConversationHandle, option
     return EXIT.interrupted;
   }
   process.stderr.write(
-    `the conversation goes on. Follow it with: ksi conversations follow ${id}\nEnd it with: ksi conversations end ${id}\n`,
+    `The conversation continues. Follow it with: ksi conversations follow ${id}\nEnd it with: ksi conversations end ${id}\n`,
   );
   return EXIT.interrupted;
 }

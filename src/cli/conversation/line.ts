@@ -6,10 +6,10 @@ type Said = Pick<Line, 'kind' | 'name'> & {
   readonly error?: string | undefined;
 };
 
-/** What is printed of a line: who speaks, and what was said. */
+/** The printed form of a line: the speaker and the text. */
 export function lineText({ kind, name, part, text = '', error }: Said): { head: string; body: string } {
   const head = `${name}${part === undefined ? '' : ` (${part})`}:`;
-  if (kind === 'passed') return { head, body: '[lets the turn pass]' };
-  if (kind === 'failed') return { head, body: `[could not answer: ${error ?? 'no reason is known'}]` };
+  if (kind === 'passed') return { head, body: '[passed]' };
+  if (kind === 'failed') return { head, body: `[could not answer: ${error ?? 'unknown reason'}]` };
   return { head, body: text.trim() };
 }

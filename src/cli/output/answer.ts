@@ -3,7 +3,7 @@ import type { SpawnDelta } from '../../../contracts/events/events.js';
 import { MessageText, type NewText } from '../../client/message-text.js';
 import { toolLine } from './tools.js';
 
-/** What to write, and where. */
+/** A piece of output and its stream. */
 export interface Piece {
   readonly to: 'stdout' | 'stderr';
   readonly text: string;
@@ -15,20 +15,20 @@ interface ToolUse {
   readonly input?: unknown;
 }
 
-/** Off a terminal. */
+/** The width without a terminal. */
 const USUAL_WIDTH = 200;
-/** Claude says its own failures as messages of this model; the task's error says them better. */
+/** The model of messages that report Claude's own failures. They are not shown, because the task's error is clearer. */
 const SYNTHETIC = '<synthetic>';
 
-/** An answer for a terminal or a file: the text to stdout, each message of whole lines, and a line for each tool beside it. */
+/** Formats an answer: the text for stdout, with each message ending in a line break, and a line for each tool use for stderr. */
 export class AnswerText {
   readonly #width: () => number;
   readonly #messages = new MessageText();
-  /** The last thing written was text without an end of line. */
+  /** The last output did not end with a line break. */
   #open = false;
   #any = false;
 
-  /** @param width columns that a line about a tool may take. */
+  /** @param width the maximum columns of a line about a tool. */
   constructor(width: () => number = () => USUAL_WIDTH) {
     this.#width = width;
   }
@@ -38,7 +38,7 @@ export class AnswerText {
     return this.#any;
   }
 
-  /** The attempt says all anew. */
+  /** A new attempt repeats the answer from the start. */
   start(attempt: number): Piece[] {
     return [...this.end(), ...this.#write(this.#messages.start(attempt))];
   }
@@ -47,7 +47,7 @@ export class AnswerText {
     return this.#write(this.#messages.delta(delta));
   }
 
-  /** @param message a complete message of Claude's stream. */
+  /** @param message a complete message of Claude's output stream. */
   message(message: unknown): Piece[] {
     const text = textOfMessage(message);
     return [
@@ -74,7 +74,7 @@ export class AnswerText {
   #write(texts: readonly NewText[]): Piece[] {
     return texts.flatMap(({ text, how }) => {
       const ended = how === 'anew' ? this.end() : [];
-      // Messages stand apart.
+      // A blank line separates messages.
       const apart: Piece[] = this.#any && how === 'begins' && !this.#open ? [{ to: 'stdout', text: '\n' }] : [];
       this.#any = true;
       this.#open = !text.endsWith('\n');

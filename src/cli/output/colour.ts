@@ -3,13 +3,13 @@ import { styleText } from 'node:util';
 type Format = Parameters<typeof styleText>[0];
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Coloured where colours are wanted. */
+/** Styles text if the stream and environment allow colours. */
 export const paint = (format: Format, text: string, stream: NodeJS.WriteStream): string =>
   wantsColour(stream.isTTY, process.env) ? styleText(format, text, { validateStream: false }) : text;
 
 /**
- * As is usual: FORCE_COLOR says it (0: none), else NO_COLOR that there are none, else CLICOLOR_FORCE that there are; else a terminal that knows
- * colours has them.
+ * Follows the usual conventions: FORCE_COLOR decides (0: no colours), then NO_COLOR disables, then CLICOLOR_FORCE enables. By default, colours
+ * are used on a terminal that supports them.
  */
 export function wantsColour(isTerminal: boolean, env: Environment): boolean {
   const { FORCE_COLOR: force, NO_COLOR: none, CLICOLOR_FORCE: always, CLICOLOR: usual, TERM: terminal } = env;

@@ -1,11 +1,11 @@
 import type { EventEnvelope } from '../../../contracts/events/events.js';
 import { oneLine } from './table.js';
 
-/** An event on one line: when, what, and of it what a person looks for first. @param at when it was, as it is to be shown. */
+/** An event on one line: time, type and summary. @param at the formatted time. */
 export const eventLine = ({ type, data }: Pick<EventEnvelope, 'type' | 'data'>, at: string): string =>
   oneLine(`${at}  ${type.padEnd(18)}  ${summary(type, data)}`);
 
-/** When events happened: seconds since the first of them, or their time. */
+/** Formats the times of events: seconds since the first event, or with `utc` the time itself. */
 export function eventTimes({ utc }: { readonly utc?: true }): (iso: string) => string {
   let first: number | undefined;
   return (iso) => {
@@ -24,7 +24,7 @@ function summary(type: string, data: Readonly<Record<string, unknown>>): string 
     case 'SPAWN_MESSAGE':
       return messageSummary(data['message']);
     case 'SPAWN_INPUT':
-      return typeof data['text'] === 'string' ? data['text'] : '(the text is not stored any more)';
+      return typeof data['text'] === 'string' ? data['text'] : '(the text was deleted)';
     case 'SPAWN_COMPLETE':
       return (data['output'] as { result?: string } | undefined)?.result ?? '';
     case 'APPROVAL_REQUESTED':

@@ -1,9 +1,9 @@
 import type { ShowTime } from './times.js';
 
-/** Names of fields that are times. */
+/** The names of time fields. */
 const TIME = /(?:_at|_by|^timestamp)$/;
 
-/** What is known of one thing, a fact a line. */
+/** Formats the fields of a record, one per line. */
 export function factLines(record: Readonly<Record<string, unknown>>, when: ShowTime): string {
   const facts = Object.entries(record).filter(([, value]) => value !== undefined);
   const width = Math.max(...facts.map(([name]) => name.length));

@@ -1,3 +1,5 @@
-/** What is said when a list is longer than was asked for. @param most of one answer of the API. */
+/** The hint for a truncated list. @param most the API's maximum page size. */
 export const moreThere = (limit: number, most: number, filters: string): string =>
-  limit === most ? `There are more; filter them by ${filters}` : `There are more: --limit ${Math.min(most, limit * 5)}`;
+  limit === most
+    ? `There are more. Filter by ${filters}.`
+    : `There are more. Use --limit ${Math.min(most, limit * 5)}.`;

@@ -3,7 +3,7 @@ import { EXIT } from '../exit.js';
 import type { OutputFormat } from '../options.js';
 import { jsonLine, shownOn } from './printable.js';
 
-/** Prints what a move comes to, as it goes. @returns the exit code: a failure when something could not be brought. */
+/** Prints the items of an import or export as they are processed. @returns the exit code: a failure if an item failed. */
 export async function printMoved(
   items: AsyncIterable<MovedItem>,
   format: OutputFormat,
@@ -18,9 +18,9 @@ export async function printMoved(
       process.stdout.write(format === 'jsonl' ? jsonLine(item) : shownOn(process.stdout, lineOf(item)));
   }
   if (format === 'json') process.stdout.write(jsonLine(all));
-  const told = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
+  const summary = Object.entries(counts).flatMap(([outcome, count]) => (count === 0 ? [] : [`${count} ${outcome}`]));
   process.stderr.write(
-    `${dryRun ? 'Nothing was changed; it would be: ' : ''}${told.join(', ') || 'There is nothing'}\n`,
+    `${dryRun ? 'Nothing was changed. It would be: ' : ''}${summary.join(', ') || 'nothing to move'}\n`,
   );
   return counts.failed > 0 ? EXIT.failure : EXIT.ok;
 }

@@ -4,13 +4,13 @@ import { renderTable } from './table.js';
 
 type Format = Pick<GlobalOptions, 'output'>;
 
-/** How records are shown as a table: its head, and the cells of each. */
+/** A table of records: the head, and the cells of a record. */
 export interface TableOf<T> {
   readonly head: readonly string[];
   readonly row: (record: T) => readonly string[];
 }
 
-/** One thing to stdout: as `text` says it (with its last end of line), or as JSON on one line. */
+/** Prints a value: as `text`, which must end with a line break, or as one line of JSON. */
 export function printOne<T>(value: T, text: (value: T) => string, { output }: Format): void {
   if (output === 'none') return;
   const { stdout } = process;
@@ -18,11 +18,11 @@ export function printOne<T>(value: T, text: (value: T) => string, { output }: Fo
   else stdout.write(shownOn(stdout, text(value)));
 }
 
-/** Several of a kind to stdout: a line each, a JSON array, or a JSON object a line. */
+/** Prints records: one line each, as a JSON array, or as JSON lines. */
 export const printLines = <T>(records: readonly T[], line: (record: T) => string, format: Format): void =>
   printAll(records, () => records.map((record) => `${line(record)}\n`).join(''), format);
 
-/** The same, as a table that fits the terminal; off one nothing is cut. None: nothing as text, so say why. */
+/** Prints records as a table that fits the terminal, or as JSON. Without a terminal nothing is cut. Without records it prints no text. */
 export const printTable = <T>(records: readonly T[], table: TableOf<T>, format: Format): void =>
   printAll(records, () => (records.length === 0 ? '' : `${tableOf(records, table)}\n`), format);
 

@@ -1,6 +1,6 @@
 import type { GlobalOptions } from '../options.js';
 
-/** A word to the person beside the data: to stderr, unless `--quiet`. */
+/** Writes a message for the user to stderr, unless `--quiet` is set. */
 export function say({ quiet }: Pick<GlobalOptions, 'quiet'>, text: string): void {
   if (quiet !== true) process.stderr.write(`${text}\n`);
 }

@@ -2,11 +2,11 @@ import { paint } from './colour.js';
 import { duration } from './times.js';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/** Often enough to live, and seldom enough for a slow line; what is done sooner is waited for without one. */
+/** The frame time. It suits slow connections; shorter waits show no spinner. */
 const FRAME_MS = 200;
 const CLEAR_LINE = '\r\u001B[2K';
 
-/** A line on a terminal that says what is waited for and since when. It takes no part in what is kept: off a terminal it is nothing. */
+/** A transient line on a terminal that shows a label and the elapsed time. Without a terminal it does nothing. */
 export class Spinner implements Disposable {
   readonly #stream: NodeJS.WriteStream;
   readonly #enabled: boolean;
@@ -16,13 +16,13 @@ export class Spinner implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #drawn = false;
 
-  /** @param enabled false: it shows nothing, whatever the stream is. */
+  /** @param enabled false: never show it. */
   constructor(stream: NodeJS.WriteStream, enabled: boolean) {
     this.#stream = stream;
     this.#enabled = enabled && stream.isTTY && process.env['TERM'] !== 'dumb';
   }
 
-  /** Shows it, with what is going on. */
+  /** Shows the spinner with a label. */
   show(label: string): void {
     this.label(label);
     if (!this.#enabled || this.#timer !== undefined) return;
@@ -30,12 +30,12 @@ export class Spinner implements Disposable {
     this.#timer.unref();
   }
 
-  /** What is going on; it is not shown for that, if it isn't. */
+  /** Changes the label without showing the spinner. */
   label(text: string): void {
     this.#label = text;
   }
 
-  /** Takes it away; `show` brings it back. */
+  /** Hides the spinner until the next `show`. */
   clear(): void {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
@@ -44,7 +44,7 @@ export class Spinner implements Disposable {
     this.#drawn = false;
   }
 
-  /** Writes whole lines to its terminal, above it. */
+  /** Writes whole lines above the spinner. */
   aside(write: () => void): void {
     const isShown = this.#timer !== undefined;
     this.clear();

@@ -2,24 +2,24 @@ import { cut, widthOf } from './width.js';
 import { printable } from './printable.js';
 
 const GAP = 2;
-const LEAST = 8;
+const MIN_WIDTH = 8;
 
 /**
- * A table whose last column, and then the widest but the first (the id, which is to be copied), give way so that a row fits `width`.
- * @param width columns; Infinity: nothing is cut.
+ * Renders a table. To fit `width`, it shortens the last column, then the widest others. The first column, the id, is never cut.
+ * @param width in columns; Infinity: nothing is cut.
  */
 export function renderTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string {
   const all = [head, ...rows].map((row) => row.map(oneLine));
   const widths = head.map((_, column) => Math.max(...all.map((row) => widthOf(row[column] ?? ''))));
   const last = widths.length - 1;
   const fixed = (): number => widths.slice(0, last).reduce((sum, cells) => sum + cells + GAP, 0);
-  for (let over = fixed() + LEAST - width; over > 0; over = fixed() + LEAST - width) {
+  for (let over = fixed() + MIN_WIDTH - width; over > 0; over = fixed() + MIN_WIDTH - width) {
     const widest = widths.indexOf(Math.max(...widths.slice(1, last)), 1);
     const cells = widths[widest] ?? 0;
-    if (widest >= last || cells <= LEAST) break;
-    widths[widest] = Math.max(LEAST, cells - over);
+    if (widest >= last || cells <= MIN_WIDTH) break;
+    widths[widest] = Math.max(MIN_WIDTH, cells - over);
   }
-  widths[last] = Math.max(LEAST, width - fixed());
+  widths[last] = Math.max(MIN_WIDTH, width - fixed());
   const shown = (cell: string, column: number): string => {
     const fitting = cut(cell, widths[column] ?? 0);
     return column === last ? fitting : fitting + ' '.repeat((widths[column] ?? 0) - widthOf(fitting));
@@ -27,8 +27,8 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
   return all.map((row) => row.map(shown).join(' '.repeat(GAP)).trimEnd()).join('\n');
 }
 
-/** Without line breaks, nor anything else that would steer a terminal. */
+/** Replaces white space and control characters, so that text fits on one line. */
 export const oneLine = (text: string): string => printable(text.replace(/[\s\p{Cc}]+/gu, ' ')).trim();
 
-/** On one line, and no wider than `most`. */
+/** `oneLine`, cut to `most` columns. */
 export const shorten = (text: string, most: number): string => cut(oneLine(text), most);

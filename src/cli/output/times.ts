@@ -5,10 +5,10 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Shows a time, which the API writes as ISO 8601, to a person. */
+/** Formats an ISO 8601 time. */
 export type ShowTime = (iso: string) => string;
 
-/** How long ago, or ahead; with `--utc` the time itself. @param now in ms. */
+/** Formats times relative to now, or with `--utc` as they are. @param now in ms. */
 export const timesFor =
   ({ utc }: Pick<GlobalOptions, 'utc'>, now = systemClock.now()): ShowTime =>
   (iso) =>
@@ -19,7 +19,7 @@ const absolute = (iso: string): string => `${new Date(iso).toISOString().slice(0
 
 function relative(iso: string, now: number): string {
   const seconds = Math.round((now - Date.parse(iso)) / 1_000);
-  // Clocks differ by a little: what has just happened has not yet to come.
+  // Clocks differ slightly, so a time up to 2 s ahead counts as now.
   return seconds > -2 ? `${coarse(Math.max(0, seconds))} ago` : `in ${coarse(-seconds)}`;
 }
 
@@ -29,7 +29,7 @@ function coarse(seconds: number): string {
   return seconds < DAY ? `${Math.floor(seconds / HOUR)}h` : `${Math.floor(seconds / DAY)}d`;
 }
 
-/** In the two largest units: `45s`, `3m5s`, `2h10m`, `4d3h`. */
+/** Formats seconds in the two largest units: `45s`, `3m5s`, `2h10m`, `4d3h`. */
 export function duration(seconds: number): string {
   const whole = Math.round(seconds);
   if (whole < MINUTE) return `${whole}s`;

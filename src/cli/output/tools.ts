@@ -2,50 +2,50 @@ import { cut } from './width.js';
 import { oneLine } from './table.js';
 import { revealed } from './printable.js';
 
-/** What it asks is shown as a question, where it can be answered. */
+/** Its input is shown as a question instead. */
 const QUESTION = 'AskUserQuestion';
 
-/** What a tool is asked for, in its own words: a command, a file, else all of its input. */
+/** The main part of a tool's input: a command, file, pattern or URL, else the whole input. */
 export function detailOf(input: unknown): string {
   if (typeof input !== 'object' || input === null) return '';
   const { command, file_path: file, pattern, url } = input as Readonly<Record<string, unknown>>;
-  for (const said of [command, file, pattern, url]) if (typeof said === 'string') return said;
+  for (const detail of [command, file, pattern, url]) if (typeof detail === 'string') return detail;
   return Object.keys(input).length === 0 ? '' : JSON.stringify(input);
 }
 
-/** Of the rest of a tool's input; a longer one is cut, and says so. */
-const MOST_REST = 2_000;
+/** The limit on the rest of a tool's input. A longer one is cut, with a note. */
+const MAX_REST = 2_000;
 
 /**
- * What would run, for one who is asked to allow it: its own words and all else of its input, and none of it in disguise. What Claude calls
- * it (`title`) may be another thing, so it is not shown. Lines after the first stand in from the left, so that none looks like ours.
+ * The tool input for an approval: its main part and the rest, with invisible characters escaped. Claude's own `title` is not shown because it
+ * may be misleading. Further lines are indented, so that they cannot imitate KSI's own output.
  */
 export function whatRuns(tool: string, input: Readonly<Record<string, unknown>> = {}): string {
   const detail = detailOf(input);
-  const isTold = ([name, value]: [string, unknown]): boolean =>
+  const isShown = ([name, value]: [string, unknown]): boolean =>
     value === detail || (tool === 'Bash' && name === 'description');
-  const rest = Object.entries(input).filter((entry) => !isTold(entry));
+  const rest = Object.entries(input).filter((entry) => !isShown(entry));
   const all = JSON.stringify(input);
   const further = detail === all || rest.length === 0 ? '' : `\n${shortened(JSON.stringify(Object.fromEntries(rest)))}`;
   return revealed(detail + further).replaceAll('\n', '\n    ');
 }
 
 const shortened = (json: string): string =>
-  json.length <= MOST_REST
+  json.length <= MAX_REST
     ? json
-    : `${json.slice(0, MOST_REST)}… ${json.length - MOST_REST} more characters: ksi approvals -o json`;
+    : `${json.slice(0, MAX_REST)}… ${json.length - MAX_REST} more characters: ksi approvals -o json`;
 
-/** `→ Bash git status` @param width columns that it may take. */
+/** `→ Bash git status` @param width the maximum columns. */
 export const toolLine = (name: string, input: unknown, width: number): string =>
   cut(`→ ${oneLine(`${name} ${name === QUESTION ? '' : detailOf(input)}`)}`, width);
 
-/** What a tool answered. */
+/** A tool's result. */
 export interface ToolResult {
   readonly text: string;
   readonly failed: boolean;
 }
 
-/** The results in a message of Claude's stream; a subagent's are not told. */
+/** The tool results in a message of Claude's output stream, except those of subagents. */
 export function toolResultsOf(message: unknown): ToolResult[] {
   const { type, parent_tool_use_id: parent, message: inner } = (message ?? {}) as Record<string, unknown>;
   const content = (inner as { content?: unknown } | undefined)?.content;

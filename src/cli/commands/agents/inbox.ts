@@ -6,7 +6,7 @@ import type { GlobalOptions } from '../../options.js';
 import { paint } from '../../output/colour.js';
 import { say } from '../../output/say.js';
 import { oneLine } from '../../output/table.js';
-import { retryNotice, runCommand } from '../../run.js';
+import { retryNotice } from '../../run.js';
 import { jsonLine, shownOn } from '../../output/printable.js';
 
 interface InboxOptions extends GlobalOptions {
@@ -17,14 +17,12 @@ interface InboxOptions extends GlobalOptions {
 export function register(agents: Command): void {
   agents
     .command('inbox')
-    .description("Show an external agent's messages that it has not taken")
+    .description("Show an external agent's unacknowledged messages")
     .argument('<id>', 'its id')
-    .option('-f, --follow', 'go on with what comes, as its client: each is acknowledged once it is shown')
-    .option('--ack', 'acknowledge what is shown: it is never given again')
+    .option('-f, --follow', 'act as its client: show new messages and acknowledge each one')
+    .option('--ack', 'acknowledge the messages shown; they are not delivered again')
     .withExamples('ksi agents inbox ann', 'ksi agents inbox ann --follow -o jsonl | jq -r .content')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => inbox(id, command.optsWithGlobals<InboxOptions>())),
-    );
+    .runs(inbox);
 }
 
 async function inbox(id: string, options: InboxOptions): Promise<number> {
@@ -40,12 +38,12 @@ async function inbox(id: string, options: InboxOptions): Promise<number> {
   if (options.output === 'json') process.stdout.write(jsonLine(messages));
   else for (const message of messages) show(message, options);
   const last = messages.at(-1);
-  if (last === undefined) say(options, 'There are no messages.');
+  if (last === undefined) say(options, 'No messages.');
   else if (options.ack === true) await reader.ack(last);
   return EXIT.ok;
 }
 
-/** A line of JSON, or of who says what, and the text as it is below it. */
+/** Prints a message as JSON, or as a header line followed by its text. */
 function show(message: InboxMessage, { output }: GlobalOptions): void {
   if (output === 'none') return;
   if (output !== 'text') {

@@ -7,7 +7,7 @@ import { wholeNumber, type GlobalOptions } from '../../options.js';
 import { printTable, type TableOf } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
-import { runCommand } from '../../run.js';
+import { defined } from '../../../defined.js';
 
 interface ListOptions extends GlobalOptions, Omit<AgentsQuery, 'cursor' | 'limit'> {
   readonly limit: number;
@@ -19,28 +19,22 @@ const PAGE = 500;
 export function register(agents: Command): void {
   agents
     .command('list', { isDefault: true })
-    .description('List agents, by their ids')
-    .option('--role <role>', 'those of this role')
-    .option('--capability <capability>', 'those that have it')
-    .addOption(new Option('--kind <kind>', 'those of this kind').choices([...AGENT_KINDS]))
-    .addOption(new Option('--status <status>', 'those that are in it').choices([...AGENT_STATUSES]))
-    .option('--connected', 'those whose clients are there')
-    .addOption(
-      new Option('-n, --limit <count>', 'so many at the most').argParser(wholeNumber(1)).default(DEFAULT_LIMIT),
-    )
+    .description('List agents, sorted by id')
+    .option('--role <role>', 'only agents with this role')
+    .option('--capability <capability>', 'only agents with this capability')
+    .addOption(new Option('--kind <kind>', 'only agents of this kind').choices([...AGENT_KINDS]))
+    .addOption(new Option('--status <status>', 'only agents with this status').choices([...AGENT_STATUSES]))
+    .option('--connected', 'only agents whose clients are connected')
+    .addOption(new Option('-n, --limit <count>', 'the maximum number').argParser(wholeNumber(1)).default(DEFAULT_LIMIT))
     .withExamples('ksi agents', 'ksi agents list --capability review --connected')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<ListOptions>())));
+    .runs(list);
 }
 
 async function list({ role, capability, kind, status, connected, limit, ...options }: ListOptions): Promise<number> {
   await using client = clientOf(options);
   const query: AgentsQuery = {
     limit: Math.min(limit, PAGE),
-    ...(role === undefined ? {} : { role }),
-    ...(capability === undefined ? {} : { capability }),
-    ...(kind === undefined ? {} : { kind }),
-    ...(status === undefined ? {} : { status }),
-    ...(connected === undefined ? {} : { connected }),
+    ...defined({ role, capability, kind, status, connected }),
   };
   const found: AgentShown[] = [];
   for await (const agent of client.agents.list(query)) {
@@ -48,7 +42,7 @@ async function list({ role, capability, kind, status, connected, limit, ...optio
     if (found.length >= limit) break;
   }
   printTable(found, table(timesFor(options)), options);
-  if (found.length === 0 && options.output === 'text') say(options, 'There are no such agents.');
+  if (found.length === 0 && options.output === 'text') say(options, 'No matching agents.');
   return EXIT.ok;
 }
 

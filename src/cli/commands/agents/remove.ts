@@ -3,17 +3,14 @@ import { clientOf } from '../../client.js';
 import { forEachOf } from '../../each.js';
 import type { GlobalOptions } from '../../options.js';
 import { say } from '../../output/say.js';
-import { runCommand } from '../../run.js';
 
 export function register(agents: Command): void {
   agents
     .command('remove')
-    .description('Remove agents with their inboxes; tasks and sessions stay')
+    .description('Remove agents and their inboxes; their tasks and sessions are kept')
     .argument('<ids...>', 'their ids')
     .withExamples('ksi agents remove critic')
-    .action((ids: string[], _options: unknown, command: Command) =>
-      runCommand(() => remove(ids, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(remove);
 }
 
 async function remove(ids: readonly string[], options: GlobalOptions): Promise<number> {

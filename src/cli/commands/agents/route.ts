@@ -4,7 +4,7 @@ import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
-import { runCommand } from '../../run.js';
+import { defined } from '../../../defined.js';
 
 interface RouteOptions extends GlobalOptions {
   readonly needs?: string[];
@@ -15,27 +15,22 @@ interface RouteOptions extends GlobalOptions {
 export function register(agents: Command): void {
   agents
     .command('route')
-    .description('Give a task to the agent whose capabilities fit best, and print its id')
-    .argument('<task...>', 'what is to be done')
-    .option('--needs <capability...>', 'what the agent must have one of; the one with the most gets it')
-    .option('--about <text>', 'what it has to know for that')
-    .option('--from <agent>', 'the agent of yours that asks; default: you')
+    .description('Give a task to the agent with the best matching capabilities, and print its id')
+    .argument('<task...>', 'the task')
+    .option('--needs <capability...>', 'required capabilities; the agent with the most of them gets the task')
+    .option('--about <text>', 'context for the task')
+    .option('--from <agent>', 'your agent that sends the task (default: you)')
     .withExamples('ksi agents route "Review the parser" --needs code_review security_review')
-    .action((words: string[], _options: unknown, command: Command) =>
-      runCommand(() => route(words, command.optsWithGlobals<RouteOptions>())),
-    );
+    .runs(route);
 }
 
 async function route(words: readonly string[], options: RouteOptions): Promise<number> {
   const { needs, about, from } = options;
   const routed = await clientOf(options).agents.route({
     task: words.join(' '),
-    ...(needs === undefined ? {} : { required_capabilities: needs }),
-    ...(about === undefined ? {} : { context: about }),
-    ...(from === undefined ? {} : { from }),
+    ...defined({ required_capabilities: needs, context: about, from }),
   });
   printOne(routed, ({ assigned_agent: agent }) => `${agent}\n`, options);
-  if (options.output === 'text')
-    say(options, `It has ${routed.match_score} of what is needed: message ${routed.message_id}.`);
+  if (options.output === 'text') say(options, `Sent message ${routed.message_id}. Match score: ${routed.match_score}.`);
   return EXIT.ok;
 }

@@ -6,17 +6,14 @@ import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { factLines } from '../../output/facts.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
-import { runCommand } from '../../run.js';
 
 export function register(agents: Command): void {
   agents
     .command('show')
-    .description('Show one agent, and how many messages it has not taken')
+    .description('Show an agent and the number of its unacknowledged messages')
     .argument('<id>', 'its id')
     .withExamples('ksi agents show critic', 'ksi agents show critic -o json | jq .options')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(show);
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
@@ -25,11 +22,10 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
   return EXIT.ok;
 }
 
-/** Those of its fields that say something. */
 function described({ v: _version, ...fields }: AgentShown, when: ShowTime): string {
-  const said = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
+  const shown = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
   return factLines(
-    Object.fromEntries(said.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
+    Object.fromEntries(shown.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
     when,
   );
 }

@@ -5,7 +5,7 @@ import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
-import { runCommand } from '../../run.js';
+import { defined } from '../../../defined.js';
 
 interface SpawnOptions extends GlobalOptions, ContextOptions {
   readonly id?: string;
@@ -18,44 +18,37 @@ interface SpawnOptions extends GlobalOptions, ContextOptions {
 
 export function register(agents: Command): void {
   withContext(agents.command('spawn'))
-    .description('Make an agent of a profile or a composition, and give it its first task')
-    .argument('[task...]', 'what it has to do; without it the agent waits for messages')
-    .option('--id <id>', 'its id; default: its profile or role, and 8 random digits')
-    .option('--profile <name>', 'what is not given comes from it (`ksi profiles`)')
-    .option('--composition <name>', "of its prompt; default: the profile's, or the one that fits best")
-    .option('--role <role>', 'what it is')
-    .option('--capability <capability...>', 'what it can do')
-    .option('--about <text>', 'what it has to know for the task')
+    .description('Create an agent from a profile or composition, and give it its first task')
+    .argument('[task...]', 'its first task (default: none, it waits for messages)')
+    .option('--id <id>', 'its id (default: its profile or role, and 8 random digits)')
+    .option('--profile <name>', 'the profile that supplies the other fields (`ksi profiles`)')
+    .option('--composition <name>', "the composition of its prompt (default: the profile's, or the best match)")
+    .option('--role <role>', 'its role')
+    .option('--capability <capability...>', 'its capabilities')
+    .option('--about <text>', 'context for the task')
     .withExamples(
       'ksi agents spawn --profile reviewer "Review the last commit"',
       'ksi agents spawn --id ann --composition conversation_debate --set topic="Tabs or spaces?"',
     )
-    .action((words: string[], _options: unknown, command: Command) =>
-      runCommand(() => spawn(words, command.optsWithGlobals<SpawnOptions>())),
-    );
+    .runs(spawn);
 }
 
 async function spawn(words: readonly string[], options: SpawnOptions): Promise<number> {
   const { id, profile, composition, role, capability, about } = options;
   const spawned = await clientOf(options).agents.spawn({
     ...(words.length === 0 ? {} : { task: words.join(' ') }),
-    ...(id === undefined ? {} : { agent_id: id }),
-    ...(profile === undefined ? {} : { profile }),
-    ...(composition === undefined ? {} : { composition }),
-    ...(role === undefined ? {} : { role }),
-    ...(capability === undefined ? {} : { capabilities: capability }),
-    ...(about === undefined ? {} : { context: about }),
+    ...defined({ agent_id: id, profile, composition, role, capabilities: capability, context: about }),
     variables: contextOf(options),
   });
   printOne(spawned, ({ agent_id: made }) => `${made}\n`, options);
   const { agent_id: made, composition: used, fallback, message_id: told } = spawned;
   if (options.output !== 'text') return EXIT.ok;
-  say(options, `Made with the composition ${used}${fallback ? ', as none fits' : ''}.`);
+  say(options, `Created with the composition ${used}${fallback ? ', the default, because no other one matches' : ''}.`);
   say(
     options,
     told === undefined
-      ? `Give it something to do: ksi send ${made} "…" --wait`
-      : `It has its task, message ${told}. What comes of it: ksi tasks`,
+      ? `Give it a task: ksi send ${made} "…" --wait`
+      : `Sent its task as message ${told}. Follow it: ksi tasks`,
   );
   return EXIT.ok;
 }

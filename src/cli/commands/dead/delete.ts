@@ -8,33 +8,31 @@ import { taskIds } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { printLines } from '../../output/print.js';
 import { say } from '../../output/say.js';
-import { runCommand } from '../../run.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 import { eitherOr } from './which.js';
+import { defined } from '../../../defined.js';
 
 interface Options extends GlobalOptions, Filter {
   readonly all?: true;
   readonly yes?: true;
 }
 
-/** Of one answer of the API. */
+/** The API's maximum page size. */
 const PAGE = 500;
 
-/** `ksi dead delete`: for good. */
+/** `ksi dead delete` */
 export function register(dead: Command): void {
   withFilter(
     dead
       .command('delete')
-      .description('Delete them for good, and print their ids')
+      .description('Delete dead letters permanently, and print their ids')
       .argument('[ids...]', 'the tasks’ ids', taskIds)
-      .option('--all', 'all, or all that match'),
+      .option('--all', 'all that match the filters'),
   )
-    .option('-y, --yes', 'don’t ask; needed for --all where there is no terminal to ask on')
+    .option('-y, --yes', 'do not ask; required for --all without a terminal')
     .withValues({ ids: 'dead', queue: 'queues' })
     .withExamples('ksi dead delete ID', 'ksi dead delete --all --queue default --yes')
-    .action((ids: string[], _options: unknown, command: Command) =>
-      runCommand(() => remove(ids, command.optsWithGlobals<Options>())),
-    );
+    .runs(remove);
 }
 
 async function remove(named: readonly string[], options: Options): Promise<number> {
@@ -43,7 +41,7 @@ async function remove(named: readonly string[], options: Options): Promise<numbe
   await using client = clientOf(options);
   const ids = which === 'all' ? await idsOf(client, filterOf(options)) : named;
   if (ids.length === 0) {
-    say(options, 'There are no such dead letters.');
+    say(options, 'No matching dead letters.');
     return EXIT.ok;
   }
   if (!(await agreed(counted(ids.length), options))) return EXIT.failure;

@@ -1,15 +1,15 @@
 import type { Command } from '../../command.js';
+import { defined } from '../../../defined.js';
 
-/** Which dead letters are meant. */
+/** Filters of dead letters. */
 export interface Filter {
   readonly queue?: string;
   readonly owner?: string;
 }
 
 export const withFilter = (command: Command): Command =>
-  command.option('-q, --queue <queue>', 'only those of a queue').option('--owner <owner>', 'only those of an owner');
+  command
+    .option('-q, --queue <queue>', 'only those of this queue')
+    .option('--owner <owner>', 'only those of this owner');
 
-export const filterOf = ({ queue, owner }: Filter): Filter => ({
-  ...(queue === undefined ? {} : { queue }),
-  ...(owner === undefined ? {} : { owner }),
-});
+export const filterOf = ({ queue, owner }: Filter): Filter => defined({ queue, owner });

@@ -7,7 +7,6 @@ import { moreThere } from '../../output/more.js';
 import { printTable, type TableOf } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
-import { runCommand } from '../../run.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 
 interface Options extends GlobalOptions, Filter {
@@ -15,16 +14,16 @@ interface Options extends GlobalOptions, Filter {
 }
 
 const DEFAULT_LIMIT = 20;
-/** Of one answer of the API. */
+/** The API's maximum page size. */
 const MOST = 500;
 
-/** `ksi dead list`, or `ksi dead` alone. */
+/** `ksi dead list`, also `ksi dead` */
 export function register(dead: Command): void {
   withFilter(dead.command('list', { isDefault: true }))
-    .description('List tasks that were given up, the oldest first')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .description('List dead letters, oldest first')
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .withExamples('ksi dead', 'ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c')
-    .action((_options: unknown, command: Command) => runCommand(() => list(command.optsWithGlobals<Options>())));
+    .runs(list);
 }
 
 async function list(options: Options): Promise<number> {
@@ -32,7 +31,7 @@ async function list(options: Options): Promise<number> {
   const { items: letters, next_cursor: more } = await client.dead.list({ ...filterOf(options), limit: options.limit });
   printTable(letters, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
-  if (letters.length === 0) say(options, 'No task was given up.');
+  if (letters.length === 0) say(options, 'No dead letters.');
   if (more !== undefined) say(options, moreThere(options.limit, MOST, '--queue or --owner'));
   return EXIT.ok;
 }

@@ -6,7 +6,6 @@ import { forEachOf } from '../../each.js';
 import { EXIT } from '../../exit.js';
 import { taskIds } from '../../ids.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
-import { runCommand } from '../../run.js';
 import { printLines } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
@@ -22,26 +21,19 @@ type PutBack = DeadRetryAnswer['put_back'][number];
 const DEFAULT_LIMIT = 100;
 const MOST = 1_000;
 
-/** `ksi dead retry`: puts them back, each as a new task. */
+/** `ksi dead retry` */
 export function register(dead: Command): void {
   withFilter(
     dead
       .command('retry')
-      .description('Put them back: each becomes a new task, whose id stands beside the old one, and the letter is gone')
+      .description('Requeue dead letters as new tasks, print the old and new ids, and delete the dead letters')
       .argument('[ids...]', 'the tasks’ ids', taskIds)
-      .option('--all', 'all, or all that match'),
+      .option('--all', 'all that match the filters'),
   )
-    .option(
-      '-n, --limit <count>',
-      'with --all: so many at the most, the oldest first',
-      wholeNumber(1, MOST),
-      DEFAULT_LIMIT,
-    )
+    .option('-n, --limit <count>', 'with --all: the maximum number, oldest first', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .withValues({ ids: 'dead', queue: 'queues' })
     .withExamples('ksi dead retry ID', 'ksi dead retry --all --queue default --limit 10')
-    .action((ids: string[], _options: unknown, command: Command) =>
-      runCommand(() => retry(ids, command.optsWithGlobals<Options>())),
-    );
+    .runs(retry);
 }
 
 async function retry(ids: readonly string[], options: Options): Promise<number> {
@@ -59,8 +51,8 @@ const one =
 async function retryAll(client: KsiClient, options: Options): Promise<{ done: readonly PutBack[]; exitCode: number }> {
   const { put_back: done, refused } = await client.dead.retryAll({ ...filterOf(options), limit: options.limit });
   for (const { task_id, code, detail } of refused) process.stderr.write(`${task_id} (${code}): ${detail}\n`);
-  if (done.length + refused.length === 0) say(options, 'There are no such dead letters.');
+  if (done.length + refused.length === 0) say(options, 'No matching dead letters.');
   if (done.length + refused.length === options.limit)
-    say(options, `There may be more: that was the limit of ${options.limit}.`);
+    say(options, `Stopped at the limit of ${options.limit}. There may be more dead letters.`);
   return { done, exitCode: refused.length === 0 ? EXIT.ok : EXIT.failure };
 }

@@ -10,26 +10,23 @@ import { factLines } from '../../output/facts.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
-import { runCommand } from '../../run.js';
 
-/** `ksi dead show ID`: what was asked, what happened, and why it was given up. */
+/** `ksi dead show ID` */
 export function register(dead: Command): void {
   dead
     .command('show')
-    .description('Show one, with its command and history')
+    .description('Show a dead letter, with its command and history')
     .argument('<id>', 'the task’s id', taskId)
     .withValues({ id: 'dead' })
     .withExamples('ksi dead show ID', 'ksi dead show ID -o json | jq -r .command.prompt')
-    .action((id: string, _options: unknown, command: Command) =>
-      runCommand(() => show(id, command.optsWithGlobals<GlobalOptions>())),
-    );
+    .runs(show);
 }
 
 async function show(id: string, options: GlobalOptions): Promise<number> {
   await using client = clientOf(options);
   const letter = await client.dead.get(id);
   printOne(letter, (each) => described(each, timesFor(options)), options);
-  if (options.output === 'text') say(options, `\nPut it back: ksi dead retry ${id}`);
+  if (options.output === 'text') say(options, `\nRequeue it: ksi dead retry ${id}`);
   return EXIT.ok;
 }
 
@@ -38,6 +35,6 @@ function described({ command, history, error, ...identity }: DeadLetter, when: S
   const events = history.map(({ type, timestamp, data }) =>
     eventLine({ type, data: data as EventEnvelope['data'] }, when(timestamp)),
   );
-  const asked = typeof command === 'string' ? command : JSON.stringify(command, undefined, 2);
-  return `${[facts, 'command', asked, '', 'history', ...events].join('\n')}\n`;
+  const request = typeof command === 'string' ? command : JSON.stringify(command, undefined, 2);
+  return `${[facts, 'command', request, '', 'history', ...events].join('\n')}\n`;
 }

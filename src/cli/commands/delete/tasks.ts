@@ -11,8 +11,8 @@ import type { GlobalOptions } from '../../options.js';
 import { jsonLine } from '../../output/printable.js';
 import { say } from '../../output/say.js';
 import { Spinner } from '../../output/spinner.js';
-import { runCommand } from '../../run.js';
 import { moment } from '../../times-given.js';
+import { defined } from '../../../defined.js';
 
 interface Options extends GlobalOptions {
   readonly status?: NonNullable<TasksDeleteQuery['status']>;
@@ -30,11 +30,11 @@ interface Totals {
   readonly refused: number;
 }
 
-/** Counting answers at once, and deletions so that progress shows every second or two. */
-const COUNTED_AT_ONCE = 500;
-const DELETED_AT_ONCE = 100;
+/** Page sizes. Counting is fast; deletions are paged so that progress shows every second or two. */
+const COUNT_PAGE = 500;
+const DELETE_PAGE = 100;
 
-/** `ksi delete tasks`: all ended ones that match. */
+/** `ksi delete tasks` */
 export function register(remove: Command): void {
   remove
     .command('tasks')
@@ -51,27 +51,30 @@ export function register(remove: Command): void {
     .option('-y, --yes', 'don’t ask; needed where there is no terminal to ask on')
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples('ksi delete tasks --before 30d --dry-run', 'ksi delete tasks --status failed --queue nightly --yes')
-    .action((_options: unknown, command: Command) => runCommand(() => removeTasks(command.optsWithGlobals<Options>())));
+    .runs(removeTasks);
 }
 
 async function removeTasks(options: Options): Promise<number> {
   const query = queryOf(options);
   if (Object.keys(query).length === 0)
-    throw new CliError('Say which tasks to delete, such as --before 30d or --status failed.', EXIT.usage);
+    throw new CliError(
+      'No filter given. Name the tasks to delete, for example --before 30d or --status failed.',
+      EXIT.usage,
+    );
   if (options.dryRun !== true) mustBeAskable('all tasks that match', options);
   await using client = clientOf(options);
-  const matching = await sumUp(client, { ...query, dry_run: true, limit: COUNTED_AT_ONCE }, options, (sofar) => {
+  const matching = await sumUp(client, { ...query, dry_run: true, limit: COUNT_PAGE }, options, (sofar) => {
     return `${sofar.deleted} tasks match so far`;
   });
   if (options.dryRun === true)
     return report({ matching: matching.deleted }, `${matching.deleted} tasks match.`, options);
   if (matching.deleted === 0) return report({ deleted: 0, refused: 0 }, 'No ended task matches.', options);
   if (!(await agreed(`${matching.deleted} tasks`, options))) return EXIT.failure;
-  const { deleted, refused } = await sumUp(client, { ...query, limit: DELETED_AT_ONCE }, options, (sofar) => {
+  const { deleted, refused } = await sumUp(client, { ...query, limit: DELETE_PAGE }, options, (sofar) => {
     return `${sofar.deleted} of ${matching.deleted} tasks deleted`;
   });
-  const stayed = refused === 0 ? '' : ` ${refused} could not be deleted; run this again.`;
-  report({ deleted, refused }, `${deleted} tasks deleted.${stayed}`, options);
+  const kept = refused === 0 ? '' : ` ${refused} could not be deleted; run this again.`;
+  report({ deleted, refused }, `${deleted} tasks deleted.${kept}`, options);
   return refused === 0 ? EXIT.ok : EXIT.failure;
 }
 
@@ -85,7 +88,7 @@ const queryOf = ({ status, owner, before, session, queue, metadata }: Options): 
     metadata: metadata?.replace('=', ':'),
   });
 
-/** Asks page by page, and shows how far it is. */
+/** Requests all pages and shows the progress. */
 async function sumUp(
   client: KsiClient,
   query: TasksDeleteQuery,
