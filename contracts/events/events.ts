@@ -119,9 +119,7 @@ export const EVENT_DATA = {
   }),
   SPAWN_MESSAGE: Type.Object({
     ...attemptFields,
-    message: Type.Optional(
-      Type.Unknown({ description: "One complete message of Claude's stream, as Claude wrote it." }),
-    ),
+    message: Type.Optional(Type.Unknown({ description: "A complete message of Claude's output stream, unchanged." })),
     usage: Type.Optional(
       Type.Object(Usage.properties, {
         description:

@@ -33,6 +33,5 @@ export const TaskEventsQuery = Type.Object(
 );
 export type TaskEventsQuery = Static<typeof TaskEventsQuery>;
 
-/** In their order. */
 export const EventPage = pageOf(EventEnvelope, {});
 export type EventPage = Static<typeof EventPage>;

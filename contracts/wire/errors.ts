@@ -26,7 +26,7 @@ export const API_ERRORS = {
   },
   invalid_cursor: {
     status: 400,
-    title: 'The cursor is not one of ours',
+    title: 'The cursor is malformed',
     next: 'Use the `cursor` of an event or the `next_cursor` of the same list unchanged, or leave it out.',
   },
   cursor_gone: {

@@ -279,7 +279,7 @@ export const HEADER = {
   owner: 'Ksi-Owner',
 } as const;
 
-/** The header of POST /spawn, and of the message to `ksi.api.spawn`. */
+/** A header of POST /spawn and of requests to `ksi.api.spawn`. */
 /**
  * Over HTTP and NATS: names a request in its answer, in logs and in the audit. The client's own id is used if it matches the pattern.
  */

@@ -120,7 +120,7 @@ export function codeOf(error: unknown): ApiErrorCode {
 /** Whether the table of errors says that the failure passes, so that a loop may repeat the action without limit. */
 export const isTransient = (error: unknown): boolean => isTransientCode(codeOf(error));
 
-/** Whether the broker, or a stream's leader, was away. The NATS client has its own errors for that. */
+/** Whether the broker or a stream's leader was unavailable. Includes the NATS client's own errors. */
 export const isBrokerAway = (error: unknown): boolean =>
   isBrokerError(error, 'unavailable') ||
   error instanceof errors.TimeoutError ||

@@ -81,11 +81,7 @@ class Queue {
 
   failed(key: string, entry: Waiting, error: unknown): void {
     if (!isTransient(error)) {
-      this.#log.warn(
-        { err: error, task_id: key },
-        'a write that is not essential was refused; the task goes on without it',
-      );
-      return;
+      return this.#logRefused(key, error);
     }
     if (this.waiting.size === 0)
       this.#log.warn(
@@ -137,10 +133,7 @@ class Queue {
         stored++;
       } catch (error) {
         if (isTransient(error)) break;
-        this.#log.warn(
-          { err: error, task_id: key },
-          'a write that is not essential was refused; the task goes on without it',
-        );
+        this.#logRefused(key, error);
       }
       if (this.waiting.get(key) === entry) this.#forget(key);
     }

@@ -23,8 +23,8 @@ export interface TopologyOptions {
 
 const LOOK_MS = 2_000;
 const REPORT_MS = 5_000;
-/** What is left is for tasks under way. */
-const FULL = 0.9;
+/** A stream counts as full at this share of its limit. The rest is reserved for running tasks. */
+const FULL_SHARE = 0.9;
 /** A bucket with less room may not take the next record. */
 const ROOM_OF_A_RECORD = 65_536;
 
@@ -50,7 +50,7 @@ export class TopologyKeeper {
   readonly #created = new Map<string, string>();
   readonly #listeners = new Set<(stream: string) => void>();
   readonly #stopping = new AbortController();
-  #faults: Faults = { full: undefined, fullForSome: undefined, other: 'the streams have not been looked at yet' };
+  #faults: Faults = { full: undefined, fullForSome: undefined, other: 'The streams have not been checked yet' };
   #stops: (() => void)[] = [];
   #forgetNext: (() => void) | undefined;
   #looking: Promise<void> | undefined;
@@ -173,7 +173,7 @@ export class TopologyKeeper {
     const faults: (string | undefined)[] = [];
     const missing = new Set<string>();
     let [full, fullForSome]: (string | undefined)[] = [];
-    // One after the other: streams with replicas elect leaders.
+    // Sequentially: streams with replicas elect leaders.
     for (const { spec, info, error } of found) {
       const { name } = spec;
       try {
@@ -185,7 +185,7 @@ export class TopologyKeeper {
           continue;
         }
         faults.push(this.#saw(spec, info));
-        full ??= NEED_ROOM.includes(name) ? fullness(info, info.config.max_bytes * (1 - FULL)) : undefined;
+        full ??= NEED_ROOM.includes(name) ? fullness(info, info.config.max_bytes * (1 - FULL_SHARE)) : undefined;
         fullForSome ??= NEED_RECORDS.includes(name) ? fullness(info, ROOM_OF_A_RECORD) : undefined;
         if (update || this.#outdated.has(name)) await updateStream(broker, spec, info, log);
         this.#outdated.delete(name);
@@ -266,9 +266,9 @@ const nameOf = ({ stream, consumer }: ConsumerSpec): string => `${stream}.${cons
 
 /** @param needed bytes that must be left. */
 function fullness(
-  { config: { name, max_bytes: most }, state: { bytes } }: StreamInfo,
+  { config: { name, max_bytes: max }, state: { bytes } }: StreamInfo,
   needed: number,
 ): string | undefined {
-  if (most <= 0 || most - bytes > needed) return undefined;
-  return `The stream ${name} is full: it holds ${bytes} of ${most} bytes`;
+  if (max <= 0 || max - bytes > needed) return undefined;
+  return `The stream ${name} is full: it holds ${bytes} of ${max} bytes. Raise its limit, or delete old tasks`;
 }

@@ -26,9 +26,9 @@ export async function changePlaces(
   root: string,
   change: (places: WorkspacePlaces) => Promise<WorkspacePlaces | undefined>,
 ): Promise<WorkspacePlaces> {
-  const { record = NOBODY } = await placesOf(broker).update([root], async ({ readable: places, exists }) => {
-    const isBad = exists && places === undefined;
-    return (await change(places ?? NOBODY)) ?? (isBad ? NOBODY : undefined);
+  const { record = EMPTY } = await placesOf(broker).update([root], async ({ readable: places, exists }) => {
+    const isInvalid = exists && places === undefined;
+    return (await change(places ?? EMPTY)) ?? (isInvalid ? EMPTY : undefined);
   });
   return record;
 }

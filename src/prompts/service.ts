@@ -80,7 +80,6 @@ export class Prompts {
     return { ...choiceOf(scores), others };
   }
 
-  /** Paths below `components/`. */
   async components(query: ComponentsQuery): Promise<Page<string>> {
     const below = query.directory?.replace(/^components(\/|$)/, '').replace(/\/+$/, '') ?? '';
     const components = (await this.#library.components()).filter(

@@ -101,7 +101,7 @@ export class ReadModel {
     this.#schedule();
   }
 
-  /** Calls `listener` once when the task ends. Returns how to stop that. */
+  /** Calls `listener` once when the task ends. @returns a function that unsubscribes. */
   onEnded(id: string, listener: (row: TaskRow) => void): () => void {
     const listeners = this.#ended.get(id) ?? new Set();
     this.#ended.set(id, listeners.add(listener));
@@ -177,7 +177,7 @@ export class ReadModel {
     return usd;
   }
 
-  /** A session with the sums of its tasks. */
+  /** A session with the totals of its tasks. */
   async session(id: string): Promise<Session | undefined> {
     await this.#flushIfPossible();
     return this.#store.session(id);
@@ -210,12 +210,8 @@ export class ReadModel {
   }
 
   async #forEach(rows: Iterable<TaskRow>, each: (row: TaskRow) => void): Promise<void> {
-    let looked = 0;
-    for (const row of rows) {
-      each(row);
-      // A range of LMDB stays open meanwhile, and shows what it showed at its beginning.
-      if (++looked % LOOKED_AT_ONCE === 0) await nextTurn();
-    }
+    // An LMDB range stays open across turns, and shows the state of its start.
+    for await (const row of yielding(rows)) each(row);
   }
 
   /** At most `limit` tasks that ended before a time (ISO 8601) and may be deleted, those of the earliest days first. */
@@ -309,13 +305,13 @@ export class ReadModel {
     this.#removed.add(id);
   }
 
-  /** Forgets everything, as the event stream is another one. */
+  /** Removes everything, because the event stream was replaced. */
   async reset(position: Position): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing.catch(() => undefined);
     this.#dirty.clear();
     this.#removed.clear();
     this.#deletions = [];
-    // First, as a flush that is due meanwhile would write the old one.
+    // Before `clear`: a flush in between must not write the old position.
     this.#position = position;
     this.#written = position;
     await this.#store.clear();

@@ -20,12 +20,12 @@ export interface StoreOptions {
   readonly log: Logger;
 }
 
-const REPLAYS_AT_ONCE = 8;
+const MAX_REPLAYS = 8;
 const DAY_S = 86_400;
 
 export type Store = Awaited<ReturnType<typeof startStore>>;
 
-/** All events as they come, and the read model that follows them. */
+/** Starts the event hub and the read model. */
 export const startStore = ({ broker, blobs, topology, folder, config, log }: StoreOptions) =>
   serviceOf(log, async (lifecycle) => {
     const hub = lifecycle.add(new EventHub(broker, blobs, log));

@@ -68,13 +68,13 @@ export class Tail {
         stored.incarnation === hub.position.incarnation &&
         stored.seq <= hub.position.seq &&
         (await isOfThisHistory(broker, stored)) &&
-        // Else its open tasks may have ended by events that are gone, and would be open for ever.
+        // Otherwise the deleted events may have ended open tasks, which would stay open forever.
         (stored.seq + 1 >= firstSeq || !store.hasOpen());
       if (!usable) {
         if (stored !== undefined)
           log.warn(
             { stored, stream: { ...hub.position, firstSeq } },
-            'the read model is of another event stream, of another history of this one, or too old to follow it; rebuilding it',
+            'the read model belongs to another event stream or history, or is too old; rebuilding it',
           );
         await store.clear();
       }
@@ -144,7 +144,7 @@ export class Tail {
       matches: ({ tokens }) => tokens[2] === 'task' && tokens[4] === 'state',
       sink: { deliver: (event) => this.model.apply(event) },
     });
-    // Apart from the states, of which a deleted task has none left: in what order they come from the past is all the same.
+    // A separate feed: a deleted task has no state events left, so the order between the two feeds does not matter.
     let isPast = true;
     let last: BridgedEvent | undefined;
     const deletions = new Feed({
@@ -165,7 +165,7 @@ export class Tail {
     // The deletions first: with the position of the states, the file says that it has all deletions before it, too.
     for (const feed of this.#feeds) await feed.start(after);
     isPast = false;
-    // It stays when the task's own events go.
+    // Unlike the task's other events, the deletion stays in the stream, so the position advances to it.
     if (last !== undefined) this.model.passed(last);
   }
 
@@ -220,7 +220,7 @@ async function closeStore(store: TaskStore, path: string): Promise<void> {
 
 const beginning = (hub: EventHub): Position => ({ incarnation: hub.position.incarnation, seq: 0 });
 
-/** Opens the file; a damaged one is set aside. */
+/** Opens the file, and renames a damaged one. */
 async function openStore(path: string, exchangeDays: number, log: Logger): Promise<TaskStore> {
   const aside = await takeUp(taskFile(path), log);
   if (aside !== undefined) log.warn({ aside }, 'the read model was damaged; it is rebuilt from the event stream');

@@ -229,6 +229,13 @@ export class TaskStore {
     this.#deletedCosts.apply(deletion);
   }
 
+  *#found<T>(rows: Database<T, string>, start: string[], end: string[]): Generator<T> {
+    for (const { value: id } of this.#index.getRange({ start, end })) {
+      const row = rows.get(id);
+      if (row !== undefined) yield row;
+    }
+  }
+
   #remove(id: string): void {
     const row = this.#tasks.get(id);
     if (row === undefined) return;
@@ -330,7 +337,7 @@ function* newestFirst(ranges: readonly Iterable<string>[]): Generator<string> {
   }
 }
 
-/** The index that serves a filter best, and what of the filter is left to check on the rows. */
+/** The best index for a filter, and the filter itself as a predicate. */
 function indexOf(filter: TaskFilter): { prefixes: string[][]; rest: (row: TaskRow) => boolean } {
   const { owner, status, sessionId, queue, tokenId, spawnedBy, exchangeId, accepted, metadata } = filter;
   const { ended, endedAt, created } = filter;

@@ -33,7 +33,9 @@ export class CurrentSession {
     if (known.open === 0) return { lines: [...lines, ...(await this.#last(known))] };
     const { items } = await this.#client.tasks.list({ session_id: known.session_id, limit: 20 });
     const open = items.filter(({ ended_at: ended }) => ended === undefined).at(-1);
-    return open === undefined ? { lines } : { lines: [...lines, `Claude is still at: ${open.prompt_preview}`], open };
+    return open === undefined
+      ? { lines }
+      : { lines: [...lines, `Claude is still working on: ${open.prompt_preview}`], open };
   }
 
   /** Switches to a session. @param id undefined: a new one. @returns a message for the user. @throws {KsiError} @throws {KsiUnreachableError} */

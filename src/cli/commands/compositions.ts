@@ -85,15 +85,12 @@ export function register(program: Command): void {
     .description('List components')
     .option('--directory <path>', 'only components below this directory')
     .withExamples('ksi compositions components', 'ksi compositions components --directory roles')
-    .action((_options: unknown, command: Command) =>
-      runCommand(async () => {
-        const options = command.optsWithGlobals<ComponentsOptions>();
-        const { directory } = options;
-        const query = directory === undefined ? {} : { directory };
-        printLines(await clientOf(options).compositions.components(query).all(), (path) => path, options);
-        return EXIT.ok;
-      }),
-    );
+    .runs(async (options: ComponentsOptions) => {
+      const { directory } = options;
+      const query = directory === undefined ? {} : { directory };
+      printLines(await clientOf(options).compositions.components(query).all(), (path) => path, options);
+      return EXIT.ok;
+    });
 }
 
 async function list(options: ListOptions): Promise<number> {
@@ -102,7 +99,7 @@ async function list(options: ListOptions): Promise<number> {
   const found = clientOf(options).compositions.list(query);
   const { broken } = await found;
   printTable(await found.all(), TABLE, options);
-  for (const { name, problem } of broken) say(options, `The file of ${name} is no composition: ${problem}`);
+  for (const { name, problem } of broken) say(options, `The file of ${name} is not a valid composition: ${problem}`);
   return EXIT.ok;
 }
 

@@ -43,7 +43,7 @@ export function register(program: Command): void {
     );
   withWatch(conversations.command('list', { isDefault: true }))
     .description('List conversations, newest first')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), 20)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 20)
     .addOption(new Option('--status <status...>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
     .runs(list);
@@ -101,8 +101,7 @@ async function list(options: Listing): Promise<number> {
   return await showList(
     client,
     {
-      load: async (signal) =>
-        (await client.conversations.list({ limit, ...(status === undefined ? {} : { status }) }, { signal })).items,
+      load: async (signal) => (await client.conversations.list({ limit, ...defined({ status }) }, { signal })).items,
       key: ({ conversation_id: id }) => id,
       table,
       empty: 'No conversations. Start one: ksi orchestrate "Tabs or spaces?" --agents 3',

@@ -12,7 +12,7 @@ interface Options extends GlobalOptions {
   readonly allEvents?: true;
 }
 
-/** `ksi doctor`: whether all is as it should be, and what to do where it isn't. */
+/** `ksi doctor` */
 export function register(program: Command): void {
   program
     .command('doctor')

@@ -103,7 +103,7 @@ export function register(program: Command): void {
 
 async function list(options: ListOptions): Promise<number> {
   const { prefix, owner, limit } = options;
-  const query = { limit, ...(prefix === undefined ? {} : { prefix }), ...(owner === undefined ? {} : { owner }) };
+  const query = { limit, ...defined({ prefix, owner }) };
   const { items: entries, next_cursor: more } = await clientOf(options).shared.list(query);
   printTable(entries, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;

@@ -10,7 +10,6 @@ import { moreThere } from '../output/more.js';
 import type { TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import type { ShowTime } from '../output/times.js';
-import { defined } from '../../defined.js';
 
 interface Options extends ListOptions {
   readonly status?: TaskStatus[];
@@ -30,14 +29,14 @@ const MOST = 500;
 /** `ksi tasks` */
 export function register(program: Command): void {
   withWatch(program.command('tasks'))
-    .description('List tasks, the newest first')
+    .description('List tasks, newest first')
     .addOption(new Option('--status <status...>', 'only these').choices([...TASK_STATUSES]))
-    .option('-s, --session <session>', 'only those of a session: its UUID or name')
-    .option('-q, --queue <queue>', 'only those of a queue')
-    .option('--metadata <name=value>', 'only those with this')
-    .option('--spawned-by <task>', 'only those that a task asked for by itself, and their cost')
-    .option('--exchange <message>', 'only those that a message to an agent led to, and their cost')
-    .option('-n, --limit <count>', 'how many', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .option('-s, --session <session>', 'only tasks of this session: its UUID or name')
+    .option('-q, --queue <queue>', 'only tasks of this queue')
+    .option('--metadata <name=value>', 'only tasks with this metadata')
+    .option('--spawned-by <task>', 'only tasks that this task spawned, with their total cost')
+    .option('--exchange <message>', 'only tasks of this exchange, with their total cost')
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), DEFAULT_LIMIT)
     .addOption(
       new Option(
         '--include <field>',

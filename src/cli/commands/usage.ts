@@ -31,9 +31,7 @@ async function show(options: Options): Promise<number> {
   const { by, from, to, owner } = options;
   const usage = client.usage({
     by,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-    ...(owner === undefined ? {} : { owner }),
+    ...defined({ from, to, owner }),
   });
   const { next_cursor: _all, ...page } = await usage;
   const answer = { ...page, items: await usage.all() };

@@ -10,7 +10,6 @@ import { printLines } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { filterOf, withFilter, type Filter } from './filter.js';
 import { eitherOr } from './which.js';
-import { defined } from '../../../defined.js';
 
 interface Options extends GlobalOptions, Filter {
   readonly all?: true;

@@ -12,7 +12,6 @@ import { jsonLine } from '../../output/printable.js';
 import { say } from '../../output/say.js';
 import { Spinner } from '../../output/spinner.js';
 import { moment } from '../../times-given.js';
-import { defined } from '../../../defined.js';
 
 interface Options extends GlobalOptions {
   readonly status?: NonNullable<TasksDeleteQuery['status']>;
@@ -38,17 +37,17 @@ const DELETE_PAGE = 100;
 export function register(remove: Command): void {
   remove
     .command('tasks')
-    .description('Delete all ended tasks that match, and sessions with no other task; open tasks stay')
+    .description('Delete all matching ended tasks, and sessions without other tasks; open tasks are kept')
     .addOption(
       new Option('--status <status...>', 'only these').choices(TASK_STATUSES.filter((status) => isEnded(status))),
     )
-    .option('--owner <owner>', 'only this owner’s')
-    .option('--before <when>', 'only those that ended before: 30d (ago), or a date', moment)
-    .option('-s, --session <session>', 'only those of a session: its UUID or name')
-    .option('-q, --queue <queue>', 'only those of a queue')
-    .option('--metadata <name=value>', 'only those with this')
-    .option('--dry-run', 'delete nothing; say how many match')
-    .option('-y, --yes', 'don’t ask; needed where there is no terminal to ask on')
+    .option('--owner <owner>', 'only tasks of this owner')
+    .option('--before <when>', 'only tasks that ended before this time: 30d (ago), or a date', moment)
+    .option('-s, --session <session>', 'only tasks of this session: its UUID or name')
+    .option('-q, --queue <queue>', 'only tasks of this queue')
+    .option('--metadata <name=value>', 'only tasks with this metadata')
+    .option('--dry-run', 'delete nothing; print how many tasks match')
+    .option('-y, --yes', 'do not ask; required without a terminal')
     .withValues({ session: 'sessions', queue: 'queues' })
     .withExamples('ksi delete tasks --before 30d --dry-run', 'ksi delete tasks --status failed --queue nightly --yes')
     .runs(removeTasks);
