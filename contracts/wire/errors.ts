@@ -82,8 +82,8 @@ export const API_ERRORS = {
   task_ended: { status: 409, title: 'The task has already ended', next: 'Its outcome is at GET /tasks/:id.' },
   not_running: {
     status: 409,
-    title: 'The task is not running now',
-    next: 'Only an attempt under way can be interrupted; a task that has not begun can be cancelled.',
+    title: 'The task is not running',
+    next: 'Only a running attempt can be interrupted. Cancel a task that has not started.',
   },
   not_ended: {
     status: 409,

@@ -93,8 +93,8 @@ export class Blobs {
   }
 
   /**
-   * Deletes all that belong to one of these ids: their names are `<kind>/<id>` or begin with `<kind>/<id>/`.
-   * @param kinds all of events or all not. @throws {BrokerError}
+   * Deletes the blobs of these ids, named `<kind>/<id>` or `<kind>/<id>/…`.
+   * @param kinds must belong to one bucket. @throws {BrokerError}
    */
   async deleteOf(kinds: readonly string[], ids: ReadonlySet<string>): Promise<void> {
     if (ids.size === 0) return;
@@ -139,7 +139,7 @@ export class Blobs {
   }
 }
 
-/** The library copies all that it is given at once for each chunk that it takes of it. */
+/** For each chunk, the library copies the whole buffer that it was given. Small slices keep that cheap. */
 function* inSlices(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
   for (const piece of pieces)
     for (let at = 0; at < piece.length; at += SLICE_BYTES) yield piece.subarray(at, at + SLICE_BYTES);

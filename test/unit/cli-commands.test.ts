@@ -232,7 +232,7 @@ describe('ksi', () => {
     api.reset();
     assert.equal((await ksi(['dead', 'delete', '--all', '--yes'])).out, `${TASK}\n${OTHER}\n`);
     assert.equal(api.dead.size, 0);
-    assert.match((await ksi(['dead', 'delete', '--all', '--yes'])).err, /no such/);
+    assert.match((await ksi(['dead', 'delete', '--all', '--yes'])).err, /No matching/);
   });
 
   it('delete deletes tasks and sessions that are named, and one that it cannot keeps it from none', async () => {
