@@ -62,10 +62,10 @@ export class Command extends Plain {
   }
 
   /** Runs `run` with the arguments and all options, including global ones. Its result is the exit code; a failure is reported on stderr. */
-  runs<Args extends readonly unknown[], Options>(run: (...parameters: [...Args, Options]) => Promise<number>): this {
+  runs(run: (...parameters: never[]) => Promise<number>): this {
     // commander appends the options and the command to the arguments.
     return this.action((...passed: unknown[]) =>
-      runCommand(() => run(...(passed.slice(0, -2) as [...Args]), this.optsWithGlobals() as Options)),
+      runCommand(() => run(...([...passed.slice(0, -2), this.optsWithGlobals()] as never[]))),
     );
   }
 
