@@ -68,7 +68,7 @@ function verdictOf(ending: ClaudeEnding): Verdict | undefined {
   // Before the result: an answer whose transcript is lost would leave its session with a gap.
   if (transcriptError !== undefined) return { code: 'transcript_failed', what: transcriptError };
   if (refusedStatus !== undefined) {
-    return { code: codeOfStatus(refusedStatus), what: `it answered ${refusedStatus} again and again` };
+    return { code: codeOfStatus(refusedStatus), what: `it answered every try with ${refusedStatus}` };
   }
   if (result === undefined) return withoutResult(ending);
   return withResult(result, ending) ?? (unfinished === true ? UNFINISHED : mismatchOf(ending));

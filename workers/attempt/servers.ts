@@ -28,7 +28,7 @@ export async function configureServers(
   if (missing.length > 0)
     throw new TaskFault(
       'mcp_server_unknown',
-      `KSI_MCP_SERVERS of this worker has none for ${owner} named ${missing.join(', ')}`,
+      `KSI_MCP_SERVERS of this worker has no server for ${owner} named ${missing.join(', ')}`,
     );
   const mcpServers = Object.fromEntries(
     Object.entries(found).map(([name, { owners: _owners, required: _required, ...server }]) => [name, server]),

@@ -1,12 +1,12 @@
 import { isRecord } from '../../src/json.js';
 
-/** Names of the frames that the SDK reads without a check. */
+/** Names of frames that the SDK does not validate. */
 const UNCHECKED = ['control_request', 'control_response', 'transcript_mirror', '"result"'];
 
 /**
- * A line that the SDK can read. It ends the run, or throws where nobody catches it, at a control frame or a mirrored transcript that is not
- * shaped as it expects, even when a good result follows.
- * @returns an empty line in place of one that it cannot read.
+ * Makes a line safe for the SDK. The SDK ends the run, or throws an uncaught error, at a malformed control frame or mirrored transcript, even
+ * if a good result follows.
+ * @returns an empty line instead of a malformed one.
  */
 export function readable(line: Buffer): Buffer {
   if (!UNCHECKED.some((name) => line.includes(name))) return line;
@@ -14,7 +14,7 @@ export function readable(line: Buffer): Buffer {
   try {
     frame = JSON.parse(line.toString());
   } catch {
-    return line; // The SDK leaves out what is not JSON.
+    return line; // The SDK skips lines that are not JSON.
   }
   if (!isRecord(frame)) return line;
   if (frame['type'] !== 'result') return wellFormed(frame) ? line : Buffer.alloc(0);

@@ -7,7 +7,7 @@ import type { Redaction } from './redaction.js';
 const LARGE_VALUE_BYTES = 65_536;
 /** Up to this level only objects and arrays of more than LARGE_BODY_BYTES are taken out: a message, its content, a transcript's entries. */
 const SHAPE_LEVELS = 2;
-/** Objects and arrays below this level are not looked at one by one, so that deep nesting takes no memory. */
+/** Objects and arrays below this level are not examined individually, so that deep nesting takes no memory. */
 const DEEPEST = 200;
 /** How much of a text is scanned in one turn of the event loop. */
 const SLICE_BYTES = 1_048_576;
@@ -22,11 +22,11 @@ const END_BRACKET = 0x5d;
 type Range = readonly [from: number, to: number];
 
 /**
- * Takes large values out of JSON texts and keeps them as bytes; a short string, the token, stands in their place. Parsing 240 MB of small
+ * Takes large values out of JSON texts and keeps them as bytes. A short string, the token, replaces each value. Parsing 240 MB of small
  * objects takes 5 GB and many seconds in which no lease is renewed.
  */
 export class LargeValues {
-  /** Begins every token. It is random, so no text holds it by chance or on purpose. */
+  /** The prefix of every token. It is random, so no text contains it by chance or on purpose. */
   readonly #mark = `ksi-large-${randomUUID()}`;
   readonly #token = new RegExp(`"${this.#mark}:(\\d+)"`, 'g');
   readonly #values: (readonly Buffer[])[] = [];
@@ -58,7 +58,7 @@ export class LargeValues {
     return this.#others.reduce((sum, other) => sum + other.added(json), own);
   }
 
-  /** Names the values whose token stands within a longer text, as in an error's message. `restore` cannot put them back there. */
+  /** Replaces tokens within longer texts, such as an error's message, by a readable name. `restore` cannot restore them there. */
   named(json: string): string {
     const own = json.includes(this.#mark)
       ? json.replaceAll(
@@ -70,7 +70,7 @@ export class LargeValues {
     return this.#others.reduce((text, other) => other.named(text), own);
   }
 
-  /** Something is taken out. */
+  /** Whether any value was taken out. */
   get any(): boolean {
     return this.#values.length > 0 || this.#others.some((other) => other.any);
   }
@@ -86,7 +86,7 @@ export class LargeValues {
     yield* this.#rest(json.slice(at), redaction);
   }
 
-  /** A text with its large value put back, if it is one. */
+  /** Returns the large value if the text is its token, or else the text. */
   restoreText(text: string, redaction?: Pick<Redaction, 'inPieces'>): string {
     const json = JSON.stringify(text);
     if (this.added(json) === 0) return text;

@@ -1,6 +1,6 @@
-/** Where a run of Claude stands. */
+/** The phases of a run of Claude. */
 export type Phase =
-  /** Claude has said nothing. */
+  /** Claude has sent no message yet. */
   | 'starting'
   /** Claude is in a turn, or works in the background. */
   | 'working'
@@ -15,9 +15,9 @@ export type Phase =
   /** The process is being ended. */
   | 'ending';
 
-/** What happens to a run. */
+/** The events that change a run's phase. */
 export type RunEvent =
-  /** Claude has said something that changes no other phase. */
+  /** Claude has sent a message. */
   | 'said'
   | 'turn_begun'
   /** The last work in the background has ended, between two turns. */
@@ -55,5 +55,5 @@ export const LASTS_MS: Readonly<Partial<Record<Phase, number>>> = {
   silent: EXIT_GRACE_MS,
 };
 
-/** @returns the phase that begins with the event, which may be the same phase anew; undefined: the phase goes on. */
+/** @returns the phase that the event starts, perhaps the same phase again. Undefined: the phase continues. */
 export const phaseAfter = (phase: Phase, event: RunEvent): Phase | undefined => NEXT[phase][event];

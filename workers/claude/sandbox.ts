@@ -115,7 +115,7 @@ const realFiles = (paths: readonly string[]): string[] =>
     }
   });
 
-/** Hides the repositories that contain KSI_DIR: Claude Code looks for them itself, whatever git is told. */
+/** Hides the repositories that contain KSI_DIR: Claude Code searches for them itself, regardless of git's settings. */
 function repositoriesAbove(ksiDir: string): string[] {
   const parent = dirname(ksiDir);
   if (parent === ksiDir) return [];

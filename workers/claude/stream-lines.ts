@@ -6,7 +6,7 @@ const NEWLINE = 0x0a;
 const BRACE = 0x7b;
 const isBlank = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x0d;
 
-/** A large line that is longer than this without its large values is not a message. */
+/** The longest message without its large values. Longer lines are dropped. */
 const MOST_LEFT_BYTES = 2 * LARGE_BODY_BYTES;
 
 /**
@@ -42,7 +42,7 @@ export class StreamLines {
     return passed.length === 1 && passed[0] !== undefined ? passed[0] : Buffer.concat(passed);
   }
 
-  /** Ends the line that is held. Call it at the end of the stream, whose last line may have no newline. */
+  /** Completes the pending line. Call it at the end of the stream: the last line may have no newline. */
   async rest(): Promise<Buffer> {
     const line = this.#held;
     this.#held = [];
