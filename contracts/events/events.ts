@@ -104,6 +104,11 @@ export const EVENT_DATA = {
       }),
     ),
     host: Type.String(),
+    reads_workspace: Type.Optional(
+      Type.String({
+        description: 'The workspace that it reads and cannot write in (`workspace_access`), below its outermost root.',
+      }),
+    ),
     transcript_seq: Type.Integer({
       minimum: 0,
       description:

@@ -135,7 +135,7 @@ export const TASK_OPERATIONS = {
     method: 'GET',
     path: '/workspaces',
     tag: 'System',
-    summary: 'List the workspaces in which tasks write, or for which they wait',
+    summary: 'List the workspaces that tasks write in, read or wait for',
     description:
       'A token that does not see all owners gets the workspaces of its own tasks, and those that keep its tasks waiting.',
     scope: 'read',

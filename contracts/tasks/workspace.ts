@@ -55,10 +55,13 @@ const shown = {
   since: Type.String({ format: 'date-time' }),
 };
 
-/** A workspace that tasks write in or wait for. */
+/** A workspace that tasks write in, read or wait for. */
 export const WorkspaceShown = Type.Object({
   workspace: Type.String(),
-  limit: Type.Integer({ minimum: 1, description: 'Tasks that may write there at once (KSI_WORKSPACE_WRITERS).' }),
+  limit: Type.Integer({
+    minimum: 0,
+    description: 'Tasks that may write there at once (KSI_WORKSPACE_WRITERS). 0: any number, and `writers` is empty.',
+  }),
   writers: Type.Array(
     Type.Object({
       ...shown,
@@ -70,6 +73,9 @@ export const WorkspaceShown = Type.Object({
     }),
     { description: 'Tasks that may write there now.' },
   ),
+  readers: Type.Array(Type.Object(shown), {
+    description: 'Running tasks that read there and cannot write (`workspace_access`). They do not count for `limit`.',
+  }),
   waiting: Type.Array(Type.Object(shown), { description: 'Tasks that wait for that, the first one first.' }),
 });
 export type WorkspaceShown = Static<typeof WorkspaceShown>;

@@ -15,6 +15,8 @@ export interface TaskRow extends Task {
   state_seq: number;
   /** The token that spawned the task, for its limit of open tasks. */
   token_id?: string;
+  /** The workspace that the latest attempt reads and cannot write in. */
+  reads_workspace?: string;
 }
 
 export interface StateEvent {
@@ -46,8 +48,9 @@ type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: Ev
 const CHANGES: { [T in EventType]?: Change<T> } = {
   SPAWN_QUEUED: (row, { data, timestamp }) => ({ ...row, ...taken(data, QUEUED), created_at: timestamp }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
-  SPAWN_START: (row, { data, timestamp }) => ({
+  SPAWN_START: ({ reads_workspace: _before, ...row }, { data, timestamp }) => ({
     ...row,
+    ...taken(data, { reads_workspace: true }),
     attempt: data.attempt,
     worker_id: data.worker_id,
     started_at: timestamp,
@@ -114,6 +117,6 @@ export const previewOf = (prompt: string): string => {
 
 /** The task of a row, without the read model's own fields. */
 export function taskOf(row: TaskRow): Task {
-  const { state_seq: _seq, token_id: _token, ...task } = row;
+  const { state_seq: _seq, token_id: _token, reads_workspace: _workspace, ...task } = row;
   return task;
 }

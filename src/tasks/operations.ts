@@ -23,7 +23,7 @@ interface TaskHandling
   extends
     Pick<Tasks, 'acceptor' | 'once' | 'tasks' | 'canceller' | 'interrupter' | 'inputs' | 'retrier'>,
     Pick<Access, 'spawnRate' | 'authenticator'>,
-    Pick<Store, 'hub'> {
+    Pick<Store, 'hub' | 'model'> {
   readonly broker: Broker;
   readonly config: Config;
   readonly metrics: Metrics;

@@ -1,46 +1,59 @@
 import type { Config } from '../../contracts/config/config.js';
-import type { WorkspaceShown, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
+import { rootOf, type WorkspaceShown, type WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
 import type { Broker } from '../broker/connect.js';
 import { readPlaces, rootsWithPlaces } from '../broker/workspace-records.js';
 import { overlap } from '../broker/workspace-rules.js';
+import type { ReadModel } from '../store/read-model.js';
 import { writersIn } from '../workspaces/roots.js';
 import { guarded } from '../errors/api-error.js';
 import { maySee, type Principal } from '../access/principal.js';
 
-/** The workspaces in which tasks write, or for which they wait: those of the principal's tasks, and what is in their way. @throws {ApiError} */
+interface Sources {
+  readonly broker: Broker;
+  readonly config: Config;
+  readonly model: Pick<ReadModel, 'list'>;
+}
+
+type Shown = Pick<WorkspaceWaiter, 'task_id' | 'owner' | 'workspace' | 'since'>;
+
+/** The workspaces of the principal's tasks, and those that overlap them. @throws {ApiError} */
 export async function workspacesOf(
-  { broker, config }: { readonly broker: Broker; readonly config: Config },
+  { broker, config, model }: Sources,
   principal: Principal,
 ): Promise<WorkspaceShown[]> {
-  const roots = await guarded(() => rootsWithPlaces(broker));
+  const [roots, readers] = await Promise.all([guarded(() => rootsWithPlaces(broker)), readersOf(model)]);
+  const kept = await guarded(() => Promise.all(roots.map((root) => readPlaces(broker, root))));
+  const writers = kept.flatMap(({ places }) => places.writers);
+  const waiting = kept.flatMap(({ places }) => places.waiting);
+  const all: Shown[] = [...writers, ...waiting, ...readers];
+  const own = new Set(all.filter(({ owner }) => maySee(principal, owner)).map(({ workspace }) => workspace));
+  const names = [...new Set(all.map(({ workspace }) => workspace))];
   const most = writersIn(config.KSI_WORKSPACE_WRITERS);
-  const shown = await Promise.all(
-    roots.map(async (root) => {
-      const { places } = await guarded(() => readPlaces(broker, root));
-      const all = [...places.writers, ...places.waiting];
-      const own = all.filter(({ owner }) => maySee(principal, owner)).map(({ workspace }) => workspace);
-      const names = new Set(all.map(({ workspace }) => workspace));
-      return [...names]
-        .filter((name) => own.some((each) => overlap(each, name)))
-        .map((workspace): WorkspaceShown => {
-          const isHere = (task: WorkspaceWaiter): boolean => task.workspace === workspace;
-          const told = ({ task_id, owner, since }: WorkspaceWaiter) => ({
-            ...(maySee(principal, owner) ? { task_id } : {}),
-            since,
-          });
-          return {
-            workspace,
-            limit: most(root),
-            writers: places.writers.filter(isHere).map((writer) => ({
-              ...told(writer),
-              ...(writer.waits_for === undefined || !maySee(principal, writer.owner)
-                ? {}
-                : { waits_for: writer.waits_for }),
-            })),
-            waiting: places.waiting.filter(isHere).map(told),
-          };
-        });
-    }),
+  const told = ({ task_id, owner, since }: Shown) => ({ ...(maySee(principal, owner) ? { task_id } : {}), since });
+  return names
+    .filter((name) => [...own].some((each) => overlap(each, name)))
+    .toSorted((a, b) => a.localeCompare(b))
+    .map((name) => {
+      const isHere = ({ workspace }: Shown): boolean => workspace === name;
+      return {
+        workspace: name,
+        limit: most(rootOf(name)),
+        writers: writers.filter(isHere).map((writer) => ({
+          ...told(writer),
+          ...(writer.waits_for === undefined || !maySee(principal, writer.owner)
+            ? {}
+            : { waits_for: writer.waits_for }),
+        })),
+        readers: readers.filter(isHere).map(told),
+        waiting: waiting.filter(isHere).map(told),
+      };
+    });
+}
+
+/** There are no more of them than workers have slots. */
+async function readersOf(model: Sources['model']): Promise<Shown[]> {
+  const { rows } = await model.list({ owner: undefined, status: ['running'] }, Infinity);
+  return rows.flatMap(({ task_id, owner, reads_workspace: workspace, started_at: since }) =>
+    workspace === undefined || since === undefined ? [] : [{ task_id, owner, workspace, since }],
   );
-  return shown.flat().toSorted((a, b) => a.workspace.localeCompare(b.workspace));
 }

@@ -27,7 +27,8 @@ describe('tasks that write in one workspace', async () => {
   before(async () => {
     site = await realpath(await mkdtemp(join(tmpdir(), 'ksi-places-')));
     await mkdir(join(site, 'docs'));
-    const env = { KSI_WORKSPACES: `site=${site}`, KSI_LEASE_S: '3' };
+    const roots = `site=${site},inner=${site}/docs,twin=${site}`;
+    const env = { KSI_WORKSPACES: roots, KSI_LEASE_S: '3' };
     lab = await WorkerLab.start({ ...env, KSI_CONCURRENCY: '2' });
     api = await startApiOn(lab.server.url, env);
     await lab.worker({ containment });
@@ -49,6 +50,16 @@ describe('tasks that write in one workspace', async () => {
     (await api.call('GET', '/workspaces')).body['items'] as WorkspaceShown[];
   const untilNobodyWrites = async (): Promise<void> => {
     while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
+  };
+  /** A task that reads in `twin/docs`, on the worker with a sandbox. */
+  const untilOneReads = async (): Promise<string> => {
+    for (;;) {
+      const id = await post('[[hang]]', 'twin/docs', { workspace_access: 'read' });
+      const said = await lab.until(() =>
+        lab.of(id).find(({ type }) => ['SPAWN_MESSAGE', 'SPAWN_ERROR'].includes(type)),
+      );
+      if (said.type === 'SPAWN_MESSAGE') return id;
+    }
   };
   const types = (id: string): string[] =>
     lab
@@ -94,6 +105,28 @@ describe('tasks that write in one workspace', async () => {
     assert.deepEqual(await shown(), []);
   });
 
+  it('run one after the other though they name one folder by roots that overlap', async () => {
+    const first = await post('[[hang]]', 'inner');
+    await lab.event('SPAWN_START', first);
+    const rest: string[] = [];
+    for (const workspace of ['twin/docs', 'site', 'inner', 'twin']) {
+      rest.push(await post('x', workspace));
+      await waits(rest.at(-1) ?? '');
+    }
+    assert.deepEqual(
+      (await shown()).map(({ workspace, writers, waiting }) => [workspace, writers.length, waiting.length]),
+      [
+        ['site', 0, 2],
+        ['site/docs', 1, 2],
+      ],
+    );
+    await cancel(first);
+    for (const id of rest) dataOf('SPAWN_COMPLETE', await lab.outcome(id));
+    for (const [at, id] of rest.slice(1).entries())
+      assert.ok(seqOf(id, 'SPAWN_START') > seqOf(rest[at] ?? '', 'SPAWN_COMPLETE'));
+    await untilNobodyWrites();
+  });
+
   it('run although the record of their places is bad; one whose session has a bad workspace fails', async () => {
     const put = (subject: string): Promise<unknown> => lab.broker.publisher.publish({ subject, payload: '{' });
     await put(SUBJECT.places('site'));
@@ -120,6 +153,14 @@ describe('tasks that write in one workspace', async () => {
     const wrote = await lab.outcome(await post('[[flaky:0]]', 'site', { workspace_access: 'read' }));
     assert.equal(wrote.type, 'SPAWN_ERROR');
     assert.ok(!existsSync(join(site, '.flaky')));
+    const reader = await untilOneReads();
+    const ids = (tasks: WorkspaceShown['readers'] = []) => tasks.map(({ task_id: id }) => id);
+    while ((await shown()).length < 2) await sleep(20);
+    const [whole, docs] = await shown();
+    assert.deepEqual([whole?.workspace, ids(whole?.writers), ids(whole?.readers)], ['site', [writer], []]);
+    assert.deepEqual([docs?.workspace, ids(docs?.writers), ids(docs?.readers)], ['site/docs', [], [reader]]);
+    await cancel(reader);
+    await lab.outcome(reader);
     await cancel(writer);
     assert.equal((await lab.outcome(await post('[[flaky:0]]'))).type, 'SPAWN_COMPLETE');
     assert.ok(existsSync(join(site, '.flaky')));

@@ -23,7 +23,7 @@ import {
   type TaskIdentity,
 } from '../../src/broker/task-states.js';
 import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
-import type { WorkspacePlace } from './workspace-place.js';
+import type { WorkspaceUse } from './workspace-place.js';
 
 /** This worker's attempt: its SPAWN_START is stored, and afterwards it still held its place in the workspace. */
 export interface Claim {
@@ -58,7 +58,7 @@ const TRIES = 3;
  * Claims a delivered run by compare-and-set on the task's states. A run with a lost attempt is taken over. A run whose attempts were lost
  * too often is given up.
  * @param policy undefined: the command cannot be read.
- * @param further `alone`: this is the worker's exclusive run. `place`: the right to write in the task's workspace.
+ * @param further `alone`: this is the worker's exclusive run. `place` and `reads`: see WorkspaceUse.
  * @throws {BrokerError} and the signal's reason.
  */
 export async function claimTask(
@@ -67,7 +67,7 @@ export async function claimTask(
   delivery: Delivery,
   policy: EffectivePolicy | undefined,
   signal: AbortSignal,
-  { alone = false, place }: { readonly alone?: boolean; readonly place?: WorkspacePlace | undefined } = {},
+  { alone = false, ...use }: WorkspaceUse & { readonly alone?: boolean } = {},
 ): Promise<Claimed> {
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
@@ -87,7 +87,7 @@ export async function claimTask(
     const pause = position.kind === 'again' ? pauseMs(position.retryAt, broker.clock.now()) : 0;
     if (pause > 0) return { kind: 'early', pauseMs: pause };
     const traceparent = delivery.header(HEADER.traceparent);
-    const claiming = { context, identity, run, queue: queueOf(delivery), traceparent, signal, alone, place };
+    const claiming = { context, identity, run, queue: queueOf(delivery), traceparent, signal, alone, use };
     const claimed =
       position.kind === 'new' ? await startNew(claiming, position, policy) : await takeOver(claiming, position);
     if (claimed !== undefined) return claimed;
@@ -106,7 +106,7 @@ interface Claiming {
   readonly signal: AbortSignal;
   readonly queue: string;
   readonly alone: boolean;
-  readonly place: WorkspacePlace | undefined;
+  readonly use: WorkspaceUse;
 }
 
 /** @returns undefined when another writer changed the task's state first. */
@@ -178,11 +178,21 @@ async function start(
   last: Predecessor,
   { attempt, failures, transcript }: Pick<Claim, 'attempt' | 'failures' | 'transcript'>,
 ): Promise<Claimed | undefined> {
-  const { context, run, place, signal } = claiming;
+  const { context, run, signal } = claiming;
+  const { place, reads } = claiming.use;
   const { workerId, process, host } = context;
   const entered = (await place?.enter(signal)) ?? 'in';
   if (entered !== 'in') return { kind: 'held', as: entered };
-  const data = { attempt, n: 1, worker_id: workerId, process, host, transcript_seq: transcript.from, run };
+  const data = {
+    attempt,
+    n: 1,
+    worker_id: workerId,
+    process,
+    host,
+    ...(reads === undefined ? {} : { reads_workspace: reads }),
+    transcript_seq: transcript.from,
+    run,
+  };
   const stored = await move(claiming, last, 'running', data);
   if (stored === undefined) return undefined;
   if (place !== undefined && !(await whileUnavailable(context.broker, signal, () => place.holds()))) {

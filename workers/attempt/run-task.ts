@@ -25,7 +25,7 @@ import { Lease } from './lease.js';
 import { untilAlone } from './alone.js';
 import { holdRun, LONGEST_NAK_MS, pauseRun, removeSuperseded } from './pause.js';
 import { Stopped, type StopReason } from './stop.js';
-import { placeOf, type WorkspacePlace } from './workspace-place.js';
+import { workspaceUse, type WorkspacePlace } from './workspace-place.js';
 
 /** How a delivered run ended in this worker. */
 export type TaskEnd =
@@ -138,8 +138,9 @@ class TaskRun {
     const { retentionMs } = this.#context;
     const policy = read.kind === 'command' ? effectivePolicy(read.command, retentionMs) : undefined;
     const { signal } = this.#lease;
-    if (read.kind === 'command') this.#place = await placeOf(read.command, this.#context, signal);
-    const further = { alone, place: this.#place };
+    const use = read.kind === 'command' ? await workspaceUse(read.command, this.#context, signal) : {};
+    this.#place = use.place;
+    const further = { alone, ...use };
     const claimed = await claimTask(this.#context, identity, this.#delivery, policy, signal, further);
     if (claimed.kind === 'suspect') return this.#runAlone();
     if (claimed.kind === 'lost') return 'lost';

@@ -10,40 +10,41 @@ import type { WorkerContext } from './context.js';
 
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;
 
-/**
- * The right of a task to write in a workspace.
- * @returns undefined: the task needs none. It has a folder of its own, only reads, or the workspace has no limit.
- */
-export async function placeOf(
+/** How a task uses a workspace. Empty: the task has a folder of its own, or the workspace has no limit. */
+export interface WorkspaceUse {
+  /** The right of the task to write there. */
+  readonly place?: WorkspacePlace;
+  /** The workspace that the task only reads. */
+  readonly reads?: string;
+}
+
+/** @throws {BrokerError} and the signal's reason. */
+export async function workspaceUse(
   command: SpawnCommand,
   context: Context,
   signal: AbortSignal,
-): Promise<WorkspacePlace | undefined> {
+): Promise<WorkspaceUse> {
   const { broker, workspaces, writersIn } = context;
-  if (command.workspace_access === 'read' || workspaces.none) return undefined;
+  if (workspaces.none) return {};
   let bound: string | undefined;
   try {
     bound = await whileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
   } catch (error) {
     // The attempt reads the binding too, and fails before it writes anything.
     if (!isBrokerError(error, 'unreadable')) throw error;
-    return undefined;
+    return {};
   }
   const named = bound ?? command.workspace;
-  if (named === undefined) return undefined;
+  if (named === undefined) return {};
   const workspace = await workspaces.outermost(named);
   // A workspace that does not exist has no limit: the attempt will fail.
-  if (workspace === undefined || writersIn(rootOf(workspace)) === 0) return undefined;
+  if (workspace === undefined) return {};
+  if (command.workspace_access === 'read') return { reads: workspace };
+  if (writersIn(rootOf(workspace)) === 0) return {};
   const { task_id, session_id, owner, ancestors } = command;
   const since = timestampOf(broker.clock);
-  return new WorkspacePlace(context, {
-    task_id,
-    session_id,
-    owner,
-    workspace,
-    ...(ancestors === undefined ? {} : { ancestors }),
-    since,
-  });
+  const task = { task_id, session_id, owner, workspace, ...(ancestors === undefined ? {} : { ancestors }), since };
+  return { place: new WorkspacePlace(context, task) };
 }
 
 export class WorkspacePlace {

@@ -13,7 +13,7 @@ interface Options extends ListOptions {
 export function register(program: Command): void {
   withWatch(program.command('queues'))
     .description('List the queues, their tasks by priority, and the number of workers that serve them')
-    .option('--workspaces', 'list the workspaces instead, with their writers and waiting tasks')
+    .option('--workspaces', 'list the workspaces instead, with their writers, readers and waiting tasks')
     .withNotes(
       'READY tasks can start at once: high, normal, low, and next, whose session has become free. WAITING tasks wait for their session. PARKED tasks wait for their next attempt or their workspace.',
     )
@@ -71,11 +71,12 @@ const TABLE: TableOf<QueueShown> = {
 };
 
 const WORKSPACES: TableOf<WorkspaceShown> = {
-  head: ['WORKSPACE', 'LIMIT', 'WRITERS', 'WAITING', 'NEXT'],
-  row: ({ workspace, limit, writers, waiting }) => [
+  head: ['WORKSPACE', 'LIMIT', 'WRITERS', 'READERS', 'WAITING', 'NEXT'],
+  row: ({ workspace, limit, writers, readers, waiting }) => [
     workspace,
-    String(limit),
+    limit === 0 ? 'none' : String(limit),
     writers.map(({ task_id: id = 'another owner’s' }) => id).join(', ') || 'none',
+    String(readers.length),
     String(waiting.length),
     waiting[0]?.task_id ?? '',
   ],
