@@ -172,7 +172,10 @@ export type AgentPage = Static<typeof AgentPage>;
 export const AgentPresence = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   owner: Type.String(),
-  holder: Type.String({ description: 'Of the connection: one that is replaced knows by it.' }),
+  holder: Type.String({
+    description: 'The id of the connection, by which a replaced connection recognises that it is replaced.',
+  }),
+  kind: Type.Enum(['subscription', 'polling'], { description: 'Whether messages are pushed or read over HTTP.' }),
   since: Type.String({ format: 'date-time' }),
 });
 export type AgentPresence = Static<typeof AgentPresence>;

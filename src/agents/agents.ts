@@ -43,24 +43,24 @@ export interface AgentsOptions {
   readonly hub: Pick<EventHub, 'cursor'>;
   readonly exchanges: Pick<Exchanges, 'limit' | 'count' | 'note'>;
   readonly approvalRules: Pick<ApprovalRules, 'removeOfAgent'>;
-  /** Whether tasks with these options may run. @throws {ApiError} */
-  readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  /** Checks that tasks with these options may run. @throws {ApiError} */
+  readonly admit: (options: Partial<SpawnRequest>, principal: Principal) => Promise<void>;
   /** @throws {ApiError} not_found */
   readonly profile: (name: string, principal: Principal) => Promise<Profile>;
-  /** Of those that connect to the broker themselves. */
+  /** The agents that connect to the broker themselves. */
   readonly nativeIds: readonly string[];
   readonly log: Logger;
-  /** Aborts when the API begins to shut down: nobody waits for messages any longer. */
+  /** Aborts when the API begins to shut down, which ends every long poll. */
   readonly closing: AbortSignal;
 }
 
-/** Who waits for messages is there: so often that is said again. */
-const STILL_THERE_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
+/** A long poll renews its agent's presence at this interval. */
+const PRESENCE_RENEWAL_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 2;
 
-/** A place in KSI_MESSAGES. */
+/** A sequence in KSI_MESSAGES. */
 const SEQ = /^[1-9][0-9]{0,15}$/;
 
-/** What may be done with agents and their messages, for a principal: over HTTP, NATS and WebSocket alike. */
+/** The operations on agents and their messages, for HTTP, NATS and WebSocket. Each checks what the principal may do. */
 export class Agents {
   readonly registry: AgentRegistry;
   readonly presence: Presence;
@@ -95,19 +95,19 @@ export class Agents {
   }
 
   /** @throws {ApiError} forbidden, agent_exists, invalid_request */
-  async register(asked: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
-    const request = await this.#whole(asked, principal);
+  async register(registration: AgentRegistration, principal: Principal): Promise<AgentRegistered> {
+    const request = await this.#withProfile(registration, principal);
     demandFor(request, principal);
     this.#demandForNative(request.agent_id, principal);
     const { options, session_id: session } = request;
     await this.#admit(session === undefined ? options : { ...options, session_id: session }, principal);
-    // Nothing that was for an earlier agent of this id is for this one.
+    // A new agent must not receive messages that were meant for an earlier agent of the same id.
     const { agent, revision } = await this.registry.register(request, principal, (id) => this.remover.look(id));
     const { agent_id, session_id } = agent;
     return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
   }
 
-  /** By their ids. @throws {ApiError} invalid_cursor, forbidden */
+  /** Sorted by id. @throws {ApiError} invalid_cursor, forbidden */
   page(query: AgentsQuery, principal: Principal): Page<AgentShown> {
     const { connected, cursor, limit = PAGE_ITEMS, ...filter } = query;
     const owner = listedOwner(principal, query.owner);
@@ -136,18 +136,18 @@ export class Agents {
     return this.#shown(await this.registry.update(id, change, principal));
   }
 
-  /** With its inbox. @throws {ApiError} not_found */
+  /** Deletes an agent and its inbox. @throws {ApiError} not_found */
   async remove(id: string, principal: Principal): Promise<void> {
     const agent = await this.registry.named(id, principal);
     await guarded(() => this.remover.remove(agent, principal.owner));
   }
 
-  /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */
+  /** @throws {ApiError} not_found (also for another owner's agent), no_suitable_agent, no_available_agent */
   send(request: MessageRequest, principal: Principal, within?: FromWithin): Promise<MessageAccepted> {
     return this.mailer.send(request, principal, within);
   }
 
-  /** What it has not taken; waits for the first if `wait` says so. @throws {ApiError} not_found */
+  /** The unacknowledged messages. If there are none, waits up to `wait` seconds for the first. @throws {ApiError} not_found */
   async inbox(id: string, query: InboxQuery, principal: Principal, gone?: AbortSignal): Promise<Page<InboxMessage>> {
     const { value: agent } = await this.registry.agent(id, principal);
     const { closing } = this.#options;
@@ -159,9 +159,9 @@ export class Agents {
       for (;;) {
         if (agent.kind === 'external') await this.presence.polled(agent);
         const left = until - performance.now();
-        const waitMs = Math.max(0, Math.min(left, STILL_THERE_MS));
+        const waitMs = Math.max(0, Math.min(left, PRESENCE_RENEWAL_MS));
         const { messages, more } = await this.inboxes.readOrWait(agent, { ...options, waitMs });
-        if (messages.length > 0 || left <= STILL_THERE_MS || signal.aborted)
+        if (messages.length > 0 || left <= PRESENCE_RENEWAL_MS || signal.aborted)
           return pageWith('inbox', messages, more ? messages.at(-1)?.seq.toString() : undefined);
       }
     });
@@ -175,7 +175,8 @@ export class Agents {
   }
 
   /**
-   * Whoever has such an id has the agent's user of the broker act for him: so nobody takes it before those whom the operator means do.
+   * An agent's owner can act through the broker user of the same name. Only an admin may therefore register an id that the operator has
+   * listed in KSI_NATS_AGENTS.
    * @throws {ApiError} forbidden
    */
   #demandForNative(id: string | undefined, principal: Principal): void {
@@ -187,19 +188,19 @@ export class Agents {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
   }
 
-  /** With what its profile says that it does not say itself. @throws {ApiError} not_found */
-  async #whole(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
+  /** Fills absent fields from the profile. @throws {ApiError} not_found */
+  async #withProfile(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
     if (request.profile === undefined) return request;
     return { ...request, ...blend(request, await this.#options.profile(request.profile, principal)) };
   }
 
-  /** What its tasks would be refused for is told now. */
+  /** Refuses options now with which every later task would be refused. */
   async #admit(options: Partial<SpawnRequest> | undefined, principal: Principal): Promise<void> {
-    if (options !== undefined) await this.#options.admit({ prompt: '-', ...options }, principal);
+    if (options !== undefined) await this.#options.admit(options, principal);
   }
 }
 
-/** Who says what a managed agent is says what Claude runs for whoever writes to it: no less than a spawn. */
+/** The settings of a managed agent determine what Claude runs for each message, so changing them needs the scope `spawn`. */
 function demandFor(
   { kind, options, hands, session_id: session }: Pick<AgentRegistration, 'kind' | 'options' | 'hands' | 'session_id'>,
   by: Principal,

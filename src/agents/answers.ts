@@ -36,17 +36,18 @@ export interface AnswersOptions {
 }
 
 const AT_ONCE = 32;
-/** What every outcome of an agent's task says. */
+/** The fields that all outcomes of an agent's task have. */
 const Identity = Type.Pick(EVENT_DATA.SPAWN_CANCELLED, ['task_id', 'session_id', 'owner', 'agent_id']);
-/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether the answer is stored. */
+/** The broker deduplicates for 2 min. Older outcomes need a search for a stored answer; the rest is a safety margin. */
 const CERTAIN_MS = 60_000;
 const MARK = Buffer.from('"agent_id":"');
 
 type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' | 'SPAWN_EXPIRED'>;
 
 /**
- * Sends what managed agents answer, when their tasks have ended: to whoever wrote to them, in the same conversation, once (ADR 18). The
- * answer's id is made from the task's: as long as the broker remembers ids it takes it once, and later it is looked for first.
+ * Sends a managed agent's answer when its task ends: to the sender of the message, in the same conversation, exactly once (ADR 18). The
+ * answer's id is derived from the task id, so the broker discards duplicates. After its deduplication window, a search of the stream
+ * comes first.
  */
 export class Answers {
   readonly #options: AnswersOptions;
@@ -70,7 +71,7 @@ export class Answers {
     this.#work.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when all handlers have ended. Idempotent. */
   stop(): Promise<void> {
     return this.#work.stop();
   }
@@ -80,16 +81,20 @@ export class Answers {
     return handleDelivery({
       delivery,
       handle: async () => {
-        // Most tasks are nobody's.
+        // Most tasks belong to no agent.
         const event = Buffer.from(delivery.data).includes(MARK) ? eventIn(delivery.data) : undefined;
         if (event === undefined) return;
         const outcome = check(Identity, event.data);
         if (outcome.ok) await this.#answer(event as Outcome, delivery);
-        else log.error({ seq: delivery.seq }, "a task's outcome is not understood, and nobody is told of it");
+        else
+          log.error(
+            { seq: delivery.seq },
+            "skipped a task's outcome that does not match its schema; its sender gets no answer",
+          );
       },
       says: {
-        again: "an agent's answer could not be sent; trying again",
-        givenUp: "an agent's answer is given up",
+        again: "could not send an agent's answer; retrying",
+        givenUp: "gave up sending an agent's answer",
       },
       log,
     });
@@ -99,7 +104,7 @@ export class Answers {
     const { task_id: taskId, agent_id: agentId = '', owner } = event.data;
     const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
     const tooLarge = ref !== undefined && ref.size > LARGE_BODY_BYTES ? ref : undefined;
-    const answer = tooLarge === undefined ? answerOf(await this.#whole(event)) : answerIn(tooLarge, event.data.task_id);
+    const answer = tooLarge === undefined ? answerOf(await this.#withBody(event)) : answerIn(tooLarge, taskId);
     if (answer.message === undefined && answer.silent !== true) return;
     const message = await this.#messageOf(event);
     if (message !== undefined && isTurnMessage(message)) {
@@ -108,7 +113,7 @@ export class Answers {
     }
     if (answer.message !== undefined && message !== undefined)
       await this.#send(event, answer.message, message, delivery);
-    // A task that it had done by its own hands answers nobody.
+    // A task that the agent spawned with an agent tool has no sender to answer.
     if (answer.ends && message !== undefined) await this.#options.ending.end({ agent_id: agentId, owner }, taskId);
   }
 
@@ -144,21 +149,24 @@ export class Answers {
     try {
       await mailer.send(request, by, within).catch(async (thrown: unknown) => {
         if (!isRefused(thrown)) throw thrown;
-        // Whoever waits for it is told why it doesn't come.
-        log.warn({ err: thrown, task_id: taskId, agent_id: agentId }, "an agent's answer was refused");
+        // The recipient may be waiting, so it gets the reason instead of the answer.
+        log.warn(
+          { err: thrown, task_id: taskId, agent_id: agentId },
+          "an agent's answer was refused; sending the reason",
+        );
         const { content: _content, payload: _payload, ...rest } = request;
         const { code, message } = thrown;
         const why = `The answer could not be sent: ${message}`;
         await mailer.send({ ...rest, content: why }, by, { ...within, error: { code, message: why } });
       });
     } catch (thrown) {
-      // It or whoever wrote to it was removed since.
+      // The agent or the recipient has been deleted.
       if (!(thrown instanceof ApiError && thrown.code === 'not_found')) throw thrown;
-      log.info({ task_id: taskId, agent_id: agentId }, 'an answer has nobody to go to');
+      log.info({ task_id: taskId, agent_id: agentId }, 'dropped an answer: its agent or its recipient was deleted');
     }
   }
 
-  /** Looks for it among what came to the addressee after the outcome. @throws {BrokerError} */
+  /** Whether the recipient has received this message since the outcome. @throws {BrokerError} */
   #isStored(
     { type = 'DIRECT_MESSAGE', to, message_id: id = '' }: MessageRequest,
     owner: string,
@@ -167,7 +175,7 @@ export class Answers {
     return this.#stored.has(SUBJECT.agentMessage(to ?? NOBODY, type), owner, id, after);
   }
 
-  /** The message that the task answers: its SPAWN_QUEUED says so, or its command, if that was lost with its API. */
+  /** The message that the task answers, from SPAWN_QUEUED. If an API crashed before it published that, from the command. */
   async #messageOf({ data: { task_id: taskId, session_id: sessionId } }: Outcome): Promise<TaskMessage | undefined> {
     const { broker, blobs } = this.#options;
     const subject = SUBJECT.taskState(taskId, TASK_STATES.queued.token);
@@ -175,12 +183,12 @@ export class Answers {
     const event = queued === undefined ? undefined : eventIn(queued.data);
     if (event !== undefined) return (event as StoredEvent<'SPAWN_QUEUED'>).data.message;
     const command = await keptCommand(broker, blobs, { taskId, sessionId });
-    if (command === undefined) throw new Error(`neither SPAWN_QUEUED nor the command of task ${taskId} is there`);
+    if (command === undefined) throw new Error(`the broker has neither SPAWN_QUEUED nor the command of task ${taskId}`);
     return command.message;
   }
 
-  /** With the body put back that lies in the object store. @throws {BrokerError} */
-  async #whole(event: Outcome): Promise<Outcome> {
+  /** Reads the body if it was stored as an object. @throws {BrokerError} */
+  async #withBody(event: Outcome): Promise<Outcome> {
     const { ref } = event.data as Partial<EventData<'SPAWN_COMPLETE'>>;
     if (ref === undefined) return event;
     const output = parseJson(await this.#options.blobs.get(ref));
@@ -188,6 +196,6 @@ export class Answers {
   }
 }
 
-/** A retry would be refused too. An addressee that was removed is no refusal. */
+/** Whether a retry would be refused too. A deleted recipient does not count: nobody is left to be told the reason. */
 const isRefused = (error: unknown): error is ApiError =>
   error instanceof ApiError && !error.retryable && error.code !== 'not_found';

@@ -7,39 +7,39 @@ import type { Held } from './presence.js';
 
 export interface AttachmentSink {
   push(message: InboxMessage): void;
-  /** What to wait for before more is pushed; undefined: nothing. */
+  /** Backpressure: resolves when more may be pushed. Undefined: now. */
   ready(): Promise<void> | undefined;
-  /** Another reads the inbox now, or the agent is gone: nothing more is pushed. */
+  /** Another connection took the inbox over, or the agent was deleted. No message is pushed after this. */
   lost(reason: DetachReason): void;
-  /** It could not be read for now, and is tried again. */
+  /** The inbox could not be read. A retry follows. */
   failed(error: unknown): void;
 }
 
 export interface AttachmentOptions {
   readonly agents: Pick<Agents, 'inboxes' | 'presence' | 'positions'>;
   readonly agent: Agent;
-  /** So many messages may be pushed that are not acknowledged. */
+  /** The maximum number of pushed messages without an acknowledgement. */
   readonly window: number;
   readonly sink: AttachmentSink;
   readonly log: Logger;
 }
 
-/** A word that something came can get lost with the connection to the broker. */
+/** A notification can get lost when the connection to the broker breaks, so the inbox is also read at this interval. */
 const LOOK_MS = 5_000;
 const AGAIN_MS = 1_000;
 
 /**
- * One connection that reads an agent's inbox: what comes is pushed, in order, as long as the client acknowledges. What was pushed and not
- * acknowledged is pushed again to the next one.
+ * Pushes an agent's messages to one connection, in order, while the client acknowledges them. Unacknowledged messages are pushed again to
+ * the next connection.
  */
 export class Attachment {
   readonly #options: AttachmentOptions;
   readonly #watch: ReturnType<Agents['inboxes']['watch']>;
-  /** Of those pushed and not acknowledged, in order. */
+  /** Sequences, ascending. */
   #unacknowledged: number[] = [];
   #pushed = 0;
   #held: Held | undefined;
-  /** Something was acknowledged since it was last looked. */
+  /** The client has acknowledged since the last read. */
   #acknowledged = false;
   #wake: () => void = () => undefined;
   #running: Promise<void> = Promise.resolve();
@@ -50,7 +50,7 @@ export class Attachment {
     this.#watch = options.agents.inboxes.watch(options.agent.agent_id);
   }
 
-  /** Takes the inbox over from whoever reads it. @throws {BrokerError} */
+  /** Takes the inbox over from another connection. @throws {BrokerError} */
   async hold(): Promise<void> {
     const { agents, agent, sink } = this.#options;
     try {
@@ -61,12 +61,11 @@ export class Attachment {
     }
   }
 
-  /** Pushes from now on. */
   start(): void {
     this.#running = this.#run();
   }
 
-  /** @returns where the inbox stands now. @throws {ApiError | BrokerError} */
+  /** @returns the inbox cursor. @throws {ApiError | BrokerError} */
   async ack(seq: number): Promise<number> {
     const { agents, agent } = this.#options;
     const { now } = await agents.inboxes.take(agent, seq);
@@ -76,7 +75,7 @@ export class Attachment {
     return now;
   }
 
-  /** Resolves when nothing more is pushed, and it is said that the agent is not connected. Never rejects, idempotent. */
+  /** Resolves when no more messages are pushed and the agent's presence entry is deleted. Never rejects, idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch.stop();
@@ -89,7 +88,7 @@ export class Attachment {
   /** Never rejects. */
   async #run(): Promise<void> {
     const { agents, agent, sink, log } = this.#options;
-    // What was accepted before it attached comes first.
+    // Unacknowledged messages from before the subscription come first.
     let begun = false;
     while (!this.#stopped) {
       const arrived = this.#watch.next();
@@ -100,17 +99,17 @@ export class Attachment {
         const more = await this.#pushSome();
         if (!more && !this.#acknowledged) await this.#until(arrived, LOOK_MS);
       } catch (error) {
-        log.warn({ err: error, agent_id: agent.agent_id }, 'an inbox cannot be read; trying again');
+        log.warn({ err: error, agent_id: agent.agent_id }, 'could not read an inbox; retrying');
         sink.failed(error);
         await this.#until(undefined, AGAIN_MS);
       }
     }
   }
 
-  /** @returns whether there may be more at once. @throws {BrokerError} */
+  /** @returns whether to read again at once. @throws {BrokerError} */
   async #pushSome(): Promise<boolean> {
     const { agents, agent, window, sink } = this.#options;
-    // It may have been acknowledged elsewhere.
+    // The client may have acknowledged through another connection.
     if (this.#unacknowledged.length >= window) this.#forget(await agents.positions.of(agent.agent_id));
     const room = window - this.#unacknowledged.length;
     if (room <= 0) return false;
@@ -129,7 +128,7 @@ export class Attachment {
     this.#unacknowledged = this.#unacknowledged.filter((seq) => seq > upTo);
   }
 
-  /** Resolves when something came, was acknowledged, the time is up or it is stopped. */
+  /** Resolves on an arrival, an acknowledgement, the timeout, or stop(). */
   #until(arrived: Promise<void> | undefined, ms: number): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     const woken = new Promise<void>((resolve) => {

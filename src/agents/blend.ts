@@ -5,7 +5,7 @@ import type { Profile } from '../../contracts/agents/profiles.js';
 
 type Blended = Pick<AgentRegistration, 'role' | 'capabilities' | 'subscriptions' | 'options' | 'hands'>;
 
-/** Pure: what an agent is, said by a request, and else by its profile. Options are taken one by one. */
+/** Pure: fields of the request win over fields of the profile. Options are merged one by one. */
 export function blend(request: Blended, profile: Profile | undefined): Blended {
   const role = request.role ?? profile?.role;
   const capabilities = request.capabilities ?? profile?.capabilities;
@@ -21,7 +21,7 @@ export function blend(request: Blended, profile: Profile | undefined): Blended {
   };
 }
 
-/** Pure: what every composition may use of an agent; what is empty is left out. What the request says wins over the profile. */
+/** Pure: the variables of an agent for compositions. Empty ones are left out. @param said the later of these win. */
 export function variablesOf(
   agentId: string,
   { role, capabilities = [], options = {}, hands = [] }: Blended,
@@ -38,15 +38,15 @@ export function variablesOf(
 }
 
 /**
- * Pure: what of a task there is for compositions that demand it. To others it is no part of what the agent is: it comes as a
- * message.
+ * Pure: the variables of a task, for compositions that require them. Other compositions describe the agent only; the agent gets the task
+ * as a message.
  */
 export const taskVariables = ({ task, context }: Pick<AgentSpawnRequest, 'task' | 'context'>): PromptContext => ({
   ...(task === undefined ? {} : { task, task_description: task, user_prompt: task }),
   context: context ?? '',
 });
 
-/** Pure: what a composition gets. */
+/** Pure: the context in which to render a composition. */
 export const contextFor = (
   { required_context: required }: Pick<Composition, 'required_context'>,
   agent: PromptContext,
@@ -56,16 +56,16 @@ export const contextFor = (
   ...agent,
 });
 
-/** Pure: options with a prompt before what they add to Claude's own. */
+/** Pure: prepends a prompt to `append_system_prompt`. */
 export const withPrompt = (options: AgentOptions | undefined, prompt: string): AgentOptions => ({
   ...options,
   append_system_prompt: [prompt, options?.append_system_prompt].filter((part) => (part ?? '') !== '').join('\n\n'),
 });
 
-/** Pure: `reviewer_1a2b3c4d`, of characters that an agent's id may have. */
+/** Pure: for example `reviewer_1a2b3c4d`. Replaces characters that an agent id must not have. */
 export const newAgentId = (from: string, random: string): string =>
   `${from.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, 55)}_${random.slice(0, 8)}`;
 
-/** Pure: what an agent is told of a task. */
+/** Pure: the text of a message that assigns a task. */
 export const assignment = ({ task, context = '' }: { task: string; context?: string | undefined }): string =>
   `TASK_ASSIGNMENT: ${task}${context === '' ? '' : `\nCONTEXT: ${context}`}`;

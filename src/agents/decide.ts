@@ -12,28 +12,28 @@ import type { TaskMessage } from '../../contracts/tasks/message.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import { readSignals } from './signals.js';
 
-/** What becomes of a message in a managed agent's inbox. */
+/** What to do with a message in a managed agent's inbox. */
 export type Reaction =
   | { readonly kind: 'task'; readonly request: SpawnRequest; readonly message: TaskMessage }
-  /** It takes it, and does nothing more. `refused` says why, in the receipt. */
+  /** Acknowledge it only. The receipt has the reason in `refused`. */
   | { readonly kind: 'none'; readonly refused?: Unanswered }
-  /** It takes it, and ends: it was told so. */
+  /** Acknowledge it and end the agent, as the message says [END]. */
   | { readonly kind: 'end' };
 
-/** Why a message makes no task: too many hops, a copy of another agent's answer, an answer to an answer. */
+/** Why a message does not become a task: too many hops, a copy of another agent's answer, an answer to an answer. */
 export type Unanswered = 'hop_limit' | 'copy_of_answer' | 'reply_to_reply';
 
-/** Pure. @param agent an active managed one. */
+/** Pure. @param agent active and managed. */
 export function reactTo(message: InboxMessage, agent: Agent): Reaction {
   const task = { kind: 'task', request: requestFor(message, agent), message: taskMessageOf(message) } as const;
-  // Its signals are about the conversation, which has limits of its own.
+  // Signals in a turn end the conversation, not the agent. Conversations have their own limits.
   if (isTurnMessage(message)) return task;
-  // An answer to an error is the next error: nobody would come to an end.
+  // Two agents that answer each other's errors would never stop.
   if (message.error !== undefined) return { kind: 'none' };
   if (readSignals(message.content ?? '').ends) return { kind: 'end' };
   if (message.hops >= MOST_HOPS) return { kind: 'none', refused: 'hop_limit' };
   if (message.replies === undefined) return task;
-  // An answer is for whom it answers. Three subscribers that answered each other's copies made 900 tasks of one message in 30 s.
+  // Only the recipient reacts to an answer. Three subscribers that answered each other's copies made 900 tasks of one message in 30 s.
   if (message.to !== agent.agent_id) return { kind: 'none', refused: 'copy_of_answer' };
   if (message.replies > 1 && agent.answers_replies !== true) return { kind: 'none', refused: 'reply_to_reply' };
   return task;
@@ -73,10 +73,10 @@ function requestFor(message: InboxMessage, agent: Agent): SpawnRequest {
   };
 }
 
-/** What these say stands in their words. */
+/** Message types that tell Claude nothing that the text does not. */
 const PLAIN: ReadonlySet<string> = new Set(['DIRECT_MESSAGE', TURN_MESSAGE]);
 
-/** The words of a person as they are; those of an agent with who says them. */
+/** A person's text unchanged; an agent's text with a header that names the sender. */
 export function promptOf({ type, from, conversation_id, content, payload }: InboxMessage): string {
   const head = [
     ...(from === undefined ? [] : [`from ${from}`]),
@@ -88,29 +88,29 @@ export function promptOf({ type, from, conversation_id, content, payload }: Inbo
     ...(content === undefined || content === '' ? [] : [content]),
     ...(payload === undefined ? [] : [JSON.stringify(payload, undefined, 2)]),
   ];
-  // A task must have a prompt, whatever a message lacks.
+  // A prompt must not be empty.
   return parts.length === 0 ? '[An empty message]' : parts.join('\n\n');
 }
 
 const aboutAgent = ({ agent_id: id, role }: Agent): string =>
   [
     `You are the agent "${id}", whose role is "${role}". Messages from people and from other agents reach you one at a time.`,
-    'What you answer is sent to whoever wrote to you, as it is.',
-    'If an answer needs none in return, or you have nothing to say, write [NO_RESPONSE]: then nothing is sent.',
-    'Write [END] in an answer only if all is done and you are to take no more messages.',
+    'Your answer is sent to the sender of the message, unchanged.',
+    'If a message needs no answer, or you have nothing to say, write [NO_RESPONSE]. Then nothing is sent.',
+    'Write [END] in an answer only if all work is done and you should receive no more messages.',
   ].join('\n');
 
-/** What a managed agent says when a task of its has ended. */
+/** The reaction of a managed agent to the end of its task. */
 export interface Answer {
-  /** Undefined: nothing. */
+  /** Undefined: send nothing. */
   readonly message?: Pick<MessageRequest, 'content' | 'payload'> & {
     readonly error?: MessageError;
     readonly signal?: 'end';
     readonly output_ref?: BlobRef;
   };
-  /** It takes no more messages. */
+  /** The agent ends. */
   readonly ends: boolean;
-  /** It has answered, though there is nothing to send. */
+  /** The task succeeded, but its answer is empty or [NO_RESPONSE]. */
   readonly silent?: true;
 }
 
@@ -118,15 +118,15 @@ type Outcome = StoredEvent<'SPAWN_COMPLETE' | 'SPAWN_ERROR' | 'SPAWN_CANCELLED' 
 
 const NOTHING: Answer = { ends: false };
 
-/** Pure: the answer that a task's outcome is. */
+/** Pure: the answer that follows from a task's outcome. */
 export function answerOf({ type, data }: Outcome): Answer {
   if (type === 'SPAWN_COMPLETE') return answerWith((data as EventData<'SPAWN_COMPLETE'>).output ?? {});
-  if (type === 'SPAWN_EXPIRED') return failed('task_expired', 'The task had not started in its time.');
+  if (type === 'SPAWN_EXPIRED') return failed('task_expired', 'The task expired before it started.');
   if (type === 'SPAWN_ERROR') {
     const { code, message } = (data as EventData<'SPAWN_ERROR'>).error;
     return failed(code, message);
   }
-  // Nobody was told that it was accepted: its message is made into another task.
+  // The API never confirmed this task, so the message becomes another task.
   const { reason } = data as EventData<'SPAWN_CANCELLED'>;
   return reason === 'not_accepted' ? NOTHING : failed('task_cancelled', 'The task was cancelled.');
 }
@@ -138,9 +138,9 @@ function answerWith({ result, structured_output: structured }: Readonly<Record<s
   return { message: { content: text, ...payload, ...(ends ? { signal: 'end' } : {}) }, ends };
 }
 
-/** Pure: the answer whose output is too large for a message. Its signals are not read. */
+/** Pure: the answer that refers to an output that is too large for a message. Signals in the output are not read. */
 export function answerIn(ref: BlobRef, taskId: string): Answer {
-  const content = `The answer has ${ref.size} bytes, too many for a message. GET /tasks/${taskId}/output streams it.`;
+  const content = `The answer has ${ref.size} bytes, too many for a message. Read it with GET /tasks/${taskId}/output.`;
   return { message: { content, output_ref: ref }, ends: false };
 }
 
@@ -150,8 +150,8 @@ const failed = (code: string, message: string): Answer => ({
 });
 
 /**
- * Pure: the same of a turn in a conversation, which is told in any case, as everybody waits for it. That its speaker ends is about the
- * conversation alone.
+ * Pure: the answer of a turn in a conversation. It is sent even if it is empty, because the conversation waits for it. [END] ends the
+ * conversation only, not the agent.
  */
 export function answerToWord({ message, ends, silent }: Answer): Answer['message'] {
   if (message === undefined && silent !== true) return undefined;

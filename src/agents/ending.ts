@@ -4,7 +4,7 @@ import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import type { AgentRegistry } from './registry.js';
 
-/** Ends an agent by a signal: from now on its messages wait, until somebody makes it active again. */
+/** Ends an agent on a signal. Its messages then wait until an update makes the agent active again. */
 export class Ending {
   readonly #broker: Broker;
   readonly #registry: Pick<AgentRegistry, 'end'>;
@@ -14,7 +14,7 @@ export class Ending {
     this.#registry = registry;
   }
 
-  /** @param by what makes it one ending, however often it is tried: the message or the task. @throws {BrokerError} */
+  /** Idempotent per `by`. @param by the id of the message or task that gave the signal. @throws {BrokerError} */
   async end({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
     if (!(await this.#registry.end(agent_id, by))) return;
     const event = newEvent(this.#broker.clock, 'AGENT_TERMINATED', { agent_id, owner, reason: 'signal' });

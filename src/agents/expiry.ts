@@ -15,16 +15,16 @@ export interface MessageExpiryOptions {
   readonly registry: Pick<AgentRegistry, 'find'>;
   readonly positions: Pick<Positions, 'of' | 'move'>;
   readonly log: Logger;
-  /** Of messages that are told of, in ms. Default: an hour less than they are kept. */
+  /** Report messages older than this, in ms. Default: one hour less than the stream's max_age. */
   readonly ageMs?: number;
 }
 
 const INTERVAL_MS = 600_000;
 const HOUR_MS = 3_600_000;
-/** Up to where messages were looked at: an entry beside those of the agents, none of whom can be called so. */
+/** The key of the sweep's own cursor, in the bucket of inbox cursors. It is not a valid agent id. */
 const TOLD = '_told';
 
-/** Tells of the messages that nobody has taken, just before the broker drops them for their age. */
+/** Publishes AGENT_MESSAGE_EXPIRED for unacknowledged messages shortly before the broker deletes them by age. */
 export class MessageExpiry {
   readonly #options: MessageExpiryOptions;
   readonly #stopping = new AbortController();
@@ -41,7 +41,9 @@ export class MessageExpiry {
       if (broker.connected())
         this.#sweeping ??= this.sweep()
           .then(() => undefined)
-          .catch((error: unknown) => log.warn({ err: error }, 'old messages could not be looked at; trying again'))
+          .catch((error: unknown) =>
+            log.warn({ err: error }, 'could not check for expiring messages; retrying in 10 min'),
+          )
           .finally(() => (this.#sweeping = undefined));
     }, INTERVAL_MS);
   }
@@ -52,7 +54,7 @@ export class MessageExpiry {
     await this.#sweeping;
   }
 
-  /** @returns how many it told of. @throws {BrokerError} */
+  /** @returns the number of messages that were reported. @throws {BrokerError} */
   async sweep(): Promise<number> {
     const { broker, positions, ageMs = MESSAGES_MAX_AGE_S * 1_000 - HOUR_MS } = this.#options;
     const before = broker.clock.now() - ageMs;
@@ -75,13 +77,16 @@ export class MessageExpiry {
     return told;
   }
 
-  /** A bad position counts as none: to tell of a message twice is better than to tell of none any more. */
+  /** Treats an unreadable cursor as 0: a second report of a message is better than none. */
   async #positionOf(id: string): Promise<number> {
     try {
       return await this.#options.positions.of(id);
     } catch (error) {
       if (!isBrokerError(error, 'unreadable')) throw error;
-      this.#options.log.error({ err: error, agent_id: id }, 'the position of an inbox is a bad record');
+      this.#options.log.error(
+        { err: error, agent_id: id },
+        'the inbox cursor of an agent is unreadable; treating it as 0',
+      );
       return 0;
     }
   }

@@ -18,7 +18,7 @@ import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { listedOwner, type Principal } from '../access/principal.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 
-/** Who the agents of an owner are to people. */
+/** The identities of agents, per owner. */
 export class Identities {
   readonly #records: Records<typeof IdentityRecord, OwnedKey>;
   readonly #clock: Broker['clock'];
@@ -28,12 +28,12 @@ export class Identities {
     this.#records = new Records(broker, IDENTITY_RECORDS, log);
   }
 
-  /** What is not said goes by the role. @throws {ApiError} identity_exists */
+  /** Absent fields get defaults from the role. @throws {ApiError} identity_exists */
   async create(request: IdentityRequest, { owner }: Principal): Promise<Identity> {
     const { agent_id: agentId } = request;
     const record = newIdentity(request, owner, new Date(this.#clock.now()));
     const revision = await guarded(() => this.#records.create([owner, agentId], record));
-    if (revision === undefined) throw new ApiError('identity_exists', `${agentId} has an identity`);
+    if (revision === undefined) throw new ApiError('identity_exists', `The agent ${agentId} already has an identity`);
     return shownOf({ record, revision });
   }
 
@@ -51,10 +51,10 @@ export class Identities {
     { owner }: Principal,
   ): Promise<Identity> {
     const { record, revision } = await guarded(() =>
-      this.#records.update([owner, agentId], ({ record: stands, revision }) => {
-        if (stands === undefined) throw unknown(agentId);
+      this.#records.update([owner, agentId], ({ record: current, revision }) => {
+        if (current === undefined) throw unknown(agentId);
         expectRevision(expected, revision);
-        return updated(stands, update, new Date(this.#clock.now()));
+        return updated(current, update, new Date(this.#clock.now()));
       }),
     );
     if (record === undefined) throw unknown(agentId);
@@ -72,7 +72,7 @@ export class Identities {
     );
   }
 
-  /** By agent_id. @throws {ApiError} */
+  /** Sorted by agent_id. @throws {ApiError} */
   async page(query: IdentitiesQuery, principal: Principal): Promise<Page<Identity>> {
     const { limit = PAGE_ITEMS, cursor } = query;
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
@@ -86,13 +86,13 @@ export class Identities {
     return pageWith('identities', entries.map(shownOf), next);
   }
 
-  /** Deletes all that are an owner's. @throws {BrokerError} */
+  /** Deletes all identities of an owner. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
     return this.#records.purge([owner]);
   }
 }
 
-/** Pure. */
+/** Pure: the record of a new identity. */
 export function newIdentity(request: IdentityRequest, owner: string, now: Date): IdentityRecord {
   const { agent_id: agentId, role, display_name: name, personality_traits: traits, appearance } = request;
   return {
@@ -113,7 +113,7 @@ export function newIdentity(request: IdentityRequest, owner: string, now: Date):
   };
 }
 
-/** Pure. */
+/** Pure: merges an update into a record; nested objects are merged field by field. */
 export const updated = (
   record: IdentityRecord,
   { appearance, preferences, stats, ...rest }: IdentityUpdate,
@@ -134,4 +134,5 @@ function shownOf({
   return { ...identity, revision };
 }
 
-const unknown = (agentId: string): ApiError => new ApiError('not_found', `${agentId} has no identity`);
+const unknown = (agentId: string): ApiError =>
+  new ApiError('not_found', `There is no identity of the agent ${agentId}`);

@@ -24,27 +24,27 @@ export interface InboxOptions {
   readonly log: Logger;
 }
 
-/** The next messages of an inbox, and whether more follow them. */
+/** A page of an inbox. `more`: further messages follow. */
 export interface InboxPart {
   readonly messages: InboxMessage[];
   readonly more: boolean;
 }
 
-/** What a receipt says more than that messages were taken. */
+/** Optional fields of a receipt. */
 export interface Taken {
-  /** Of the messages, if they are known: then they are there, and nothing is read again. */
+  /** The acknowledged messages, if the caller has read them. Default: read from the stream. */
   readonly message_ids?: readonly string[];
   readonly task_id?: string;
   readonly refused?: string;
 }
 
-/** KSI_MESSAGES takes what KSI_EVENTS stores in about 2 ms; after an election of leaders it may take seconds. */
+/** KSI_MESSAGES sources from KSI_EVENTS within about 2 ms, and within seconds after a leader election. */
 const BEHIND_MS = 1_000;
 const LOOK_AGAIN_MS = 20;
-/** A receipt names so many messages at the most. */
-const MOST_NAMED = 1_000;
+/** The maximum number of message ids in a receipt. */
+const MAX_RECEIPT_IDS = 1_000;
 
-/** Reads agents' inboxes, and moves their positions. Whose the agent is was asked before. */
+/** Reads inboxes and moves their cursors. The caller has checked that the principal may use the agent. */
 export class Inboxes {
   readonly #options: InboxOptions;
 
@@ -53,8 +53,8 @@ export class Inboxes {
   }
 
   /**
-   * What it has not taken, in order; what was accepted before is among it. @param after a place of its own in the inbox.
-   * @throws {BrokerError}
+   * The unacknowledged messages, in order, including every message that was accepted before this call.
+   * @param after skip messages up to this sequence. @throws {BrokerError}
    */
   async read(agent: Named, limit: number, after?: number): Promise<InboxPart> {
     await this.#caughtUp(agent.agent_id);
@@ -62,7 +62,7 @@ export class Inboxes {
     return this.readAfter(agent, limit, Math.max(position, after ?? 0));
   }
 
-  /** What came after a place in its inbox, as far as it is there by now. @throws {BrokerError} */
+  /** Messages after a sequence, as far as KSI_MESSAGES has them. @throws {BrokerError} */
   async readAfter(agent: Named, limit: number, after: number): Promise<InboxPart> {
     const filter = SUBJECT.inbox(agent.agent_id);
     const found: InboxMessage[] = [];
@@ -75,7 +75,7 @@ export class Inboxes {
       Number.MAX_SAFE_INTEGER,
     )) {
       const message = await this.#message(stored);
-      // Of an earlier agent of this id, if its owner was another.
+      // An earlier agent of this id may have had another owner.
       if (message?.owner !== agent.owner) continue;
       if (found.length === limit || bytes >= INBOX_PAGE_BYTES) return { messages: found, more: true };
       found.push(message);
@@ -84,7 +84,7 @@ export class Inboxes {
     return { messages: found, more: false };
   }
 
-  /** The same; if there is none, what comes within `waitMs`. @param signal ends the wait. @throws {BrokerError} */
+  /** As `read`. If there are no messages, waits up to `waitMs` for the first. @param signal ends the wait. @throws {BrokerError} */
   async readOrWait(
     agent: Named,
     options: { limit: number; after: number | undefined; waitMs: number; signal: AbortSignal },
@@ -105,20 +105,20 @@ export class Inboxes {
     }
   }
 
-  /** Tells that something came for an agent. A word of it may get lost with the connection: look now and then all the same. */
+  /** `next()` resolves on the next arrival. Notifications can get lost with the connection, so callers also poll. */
   watch(agentId: string): { next(): Promise<void>; stop(): void } {
-    let tell: () => void = () => undefined;
-    let next = new Promise<void>((resolve) => (tell = resolve));
+    let notify: () => void = () => undefined;
+    let next = new Promise<void>((resolve) => (notify = resolve));
     const subscription = this.#options.broker.nc.subscribe(SUBJECT.mailStored(agentId), {
       callback: () => {
-        tell();
-        next = new Promise<void>((resolve) => (tell = resolve));
+        notify();
+        next = new Promise<void>((resolve) => (notify = resolve));
       },
     });
     return { next: () => next, stop: () => subscription.unsubscribe() };
   }
 
-  /** How many it has not taken. @throws {BrokerError} */
+  /** The number of unacknowledged messages. @throws {BrokerError} */
   async unread(agentId: string): Promise<number> {
     const { broker, positions } = this.#options;
     const from = (await positions.of(agentId)) + 1;
@@ -134,8 +134,8 @@ export class Inboxes {
   }
 
   /**
-   * All up to `seq` are taken, and a receipt says so; again, if that was asked before and perhaps not told.
-   * @throws {ApiError} invalid_request for one that is not there yet. @throws {BrokerError}
+   * Acknowledges all messages up to `seq` and publishes the receipt. A repeat publishes it again, in case the first call failed between
+   * the two; the broker discards the duplicate. @throws {ApiError} invalid_request if `seq` is after the last message. @throws {BrokerError}
    */
   async take(agent: Named, seq: number, { message_ids, task_id, refused }: Taken = {}): Promise<Position> {
     const { broker, positions } = this.#options;
@@ -158,7 +158,7 @@ export class Inboxes {
     return position;
   }
 
-  /** What comes later must not be taken unseen. */
+  /** A client must not acknowledge messages that do not exist yet. */
   async #refuseUnseen(agentId: string, seq: number): Promise<void> {
     const { broker, positions } = this.#options;
     const last = (await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId)))?.seq ?? 0;
@@ -171,12 +171,12 @@ export class Inboxes {
     for await (const stored of readStream(this.#options.broker, STREAM.messages, SUBJECT.inbox(agentId), after, upTo)) {
       const { data } = (parseJson(stored.data) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
       if (data?.message_id !== undefined) ids.push(data.message_id);
-      if (ids.length >= MOST_NAMED) break;
+      if (ids.length >= MAX_RECEIPT_IDS) break;
     }
     return ids;
   }
 
-  /** Waits until KSI_MESSAGES holds what KSI_EVENTS holds for the agent by now; for a while, then what is there must do. */
+  /** Waits until KSI_MESSAGES has every message that KSI_EVENTS has for the agent, but at most BEHIND_MS. */
   async #caughtUp(agentId: string): Promise<void> {
     const { broker, log } = this.#options;
     const event = await lastBySubject(broker, STREAM.events, SUBJECT.agentMail(agentId));
@@ -188,7 +188,7 @@ export class Inboxes {
         const arrived = watch.next();
         const stored = await lastBySubject(broker, STREAM.messages, SUBJECT.inbox(agentId));
         if (stored !== undefined && sourceOf(stored) >= event.seq) return;
-        if (performance.now() >= until) return log.warn({ agent_id: agentId }, 'the inboxes are behind the events');
+        if (performance.now() >= until) return log.warn({ agent_id: agentId }, 'KSI_MESSAGES is behind KSI_EVENTS');
         await passed(arrived, LOOK_AGAIN_MS);
       }
     } finally {
@@ -196,12 +196,15 @@ export class Inboxes {
     }
   }
 
-  /** With the body put back that was too large; undefined: it is none of ours. @throws {BrokerError} when the broker is away. */
+  /** Reads the body if it was stored as an object. Undefined: not a valid message. @throws {BrokerError} if the broker is unavailable. */
   async #message(stored: Stored): Promise<InboxMessage | undefined> {
     const event = parseJson(stored.data) as Partial<StoredEvent<'AGENT_MESSAGE'>> | undefined;
     const message = check(Message, event?.data);
     if (!message.ok) {
-      this.#options.log.error({ subject: stored.subject, seq: stored.seq }, 'a message is not understood and left out');
+      this.#options.log.error(
+        { subject: stored.subject, seq: stored.seq },
+        'skipped a stored message that does not match its schema',
+      );
       return undefined;
     }
     const { ref, ...rest } = message.value;
@@ -214,7 +217,10 @@ export class Inboxes {
       return parseJson(await this.#options.blobs.get(ref)) as Pick<Message, 'content' | 'payload'>;
     } catch (error) {
       if (isTransient(error)) throw error;
-      this.#options.log.error({ err: error, blob: ref.name }, "a message's body cannot be read");
+      this.#options.log.error(
+        { err: error, blob: ref.name },
+        "could not read a message's body; delivering the message without it",
+      );
       return { ref };
     }
   }
@@ -224,7 +230,7 @@ export class Inboxes {
 async function passed(arrived: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
   const over = new AbortController();
   const ends = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-  // Called off.
+  // The sleep rejects when it is aborted.
   await Promise.race([arrived, sleep(ms, undefined, { signal: ends }).catch(() => undefined)]);
   over.abort();
 }

@@ -1,8 +1,8 @@
 import type { Agent } from '../../contracts/agents/agents.js';
 
-/** What is asked of the agents that their ids don't tell: kept up with each change, so that no question looks at all of them. */
+/** Indexes agents by owner and by subscription, so that no lookup scans all agents. */
 export class AgentIndex {
-  /** In order; undefined: to be made anew. */
+  /** Sorted; undefined: stale. */
   #ids: string[] | undefined = [];
   readonly #all = new Set<string>();
   readonly #byOwner = new Map<string, Set<string>>();
@@ -14,7 +14,7 @@ export class AgentIndex {
     if (now !== undefined) this.#add(now);
   }
 
-  /** The ids that come after `after`. */
+  /** The sorted ids after `after`. */
   *after(after: string | undefined): Generator<string> {
     const ids = (this.#ids ??= [...this.#all].toSorted());
     for (let at = after === undefined ? 0 : firstAfter(ids, after); at < ids.length; at++) {
@@ -63,7 +63,7 @@ function removeFrom(sets: Map<string, Set<string>>, key: string, id: string): vo
   if (set?.size === 0) sets.delete(key);
 }
 
-/** Where the first of the sorted `ids` stands that comes after `id`. */
+/** The index of the first of the sorted `ids` that is greater than `id`. */
 function firstAfter(ids: readonly string[], id: string): number {
   let [from, to] = [0, ids.length];
   while (from < to) {

@@ -38,13 +38,13 @@ export interface MailerOptions {
   readonly log: Logger;
 }
 
-/** What only KSI itself says of a message. */
+/** Fields of a message that only KSI itself may set. */
 export interface FromWithin {
-  /** Answers that led to it; 0 when a person or an external agent speaks. */
+  /** The number of answers that led to it. 0: sent by a person or an external agent. */
   readonly hops?: number;
-  /** The exchange that it belongs to; absent: it begins one. */
+  /** Absent: the message begins a new exchange. */
   readonly exchange_id?: string | undefined;
-  /** How many answers in a row it ends. */
+  /** The number of consecutive answers, including this one. */
   readonly replies?: number;
   /** The task whose answer it is. */
   readonly task_id?: string;
@@ -55,12 +55,12 @@ export interface FromWithin {
   readonly traceparent?: string | undefined;
 }
 
-/** What a message may take beside its text: ids, its envelope. */
+/** An upper bound for the envelope and ids of a message. */
 const ENVELOPE_BYTES = 4_096;
-/** A body that takes more with all its copies is stored once, and the copies name it. */
+/** If the body and all its copies exceed this, the body is stored once as an object, and the copies refer to it. */
 const MOST_INLINE_BYTES = 1_048_576;
 
-/** Sends messages: each is an event first, and KSI_MESSAGES takes it from there (ADR 17). Answered once the broker has stored it. */
+/** Sends messages. Each is published as an event, from which KSI_MESSAGES sources it (ADR 17). */
 export class Mailer {
   readonly #options: MailerOptions;
   readonly #batcher: Batcher;
@@ -70,14 +70,17 @@ export class Mailer {
     this.#batcher = new Batcher(options.broker.publisher);
   }
 
-  /** @throws {ApiError} not_found for an agent of another owner's, no_suitable_agent, no_available_agent */
+  /**
+   * Resolves once the broker has stored the message.
+   * @throws {ApiError} not_found (also for another owner's agent), no_suitable_agent, no_available_agent
+   */
   async send(request: MessageRequest, principal: Principal, within: FromWithin = {}): Promise<MessageAccepted> {
     const { broker, hub, registry } = this.#options;
-    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
+    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The API has lost its connection to the broker');
     const type = request.type ?? 'DIRECT_MESSAGE';
     refuseContradictions(request, type);
     const from = request.from === undefined ? undefined : (await registry.agent(request.from, principal)).value;
-    // Whoever sees all speaks in the name of the owner whose agents he lets speak.
+    // An admin who sends as another owner's agent acts as that owner.
     const speaker = from === undefined ? principal : onBehalfOf(principal, from.owner);
     const to = await this.#addressee(request, type, speaker);
     const owner = to?.owner ?? speaker.owner;
@@ -115,7 +118,7 @@ export class Mailer {
     };
   }
 
-  /** An answer is sent, whatever the limit is: its task has been paid for. @throws {ApiError} exchange_limit */
+  /** An answer is counted but never refused, because its task has already been paid for. @throws {ApiError} exchange_limit */
   async #countIn(
     { exchange_id: exchangeId, task_id: taskId, error }: FromWithin,
     { exchange_limits: limits }: MessageRequest,
@@ -127,7 +130,7 @@ export class Mailer {
     else await exchanges.note(owner, exchangeId, 'messages');
   }
 
-  /** Whether it takes messages now, rather than find them later. */
+  /** Whether the agent processes messages now rather than when it comes back. */
   #takes = ({ agent_id: id, kind, status }: Agent): boolean =>
     status === 'active' && (kind === 'managed' || this.#options.presence.connected(id));
 
@@ -139,55 +142,58 @@ export class Mailer {
     const required = request.required_capabilities ?? [];
     const route = routeTask(candidates, required, this.#takes);
     if (route.kind === 'routed') return route.agent;
-    const what = required.length === 0 ? 'of yours' : `of yours with one of ${required.join(', ')}`;
-    if (route.kind === 'no_suitable_agent') throw new ApiError('no_suitable_agent', `There is no agent ${what}`);
-    throw new ApiError('no_available_agent', `${route.suitable.join(', ')} would suit, and take no task now`);
+    const what = required.length === 0 ? 'no agent' : `no agent with any of ${required.join(', ')}`;
+    if (route.kind === 'no_suitable_agent') throw new ApiError('no_suitable_agent', `${speaker.owner} has ${what}`);
+    throw new ApiError('no_available_agent', `No suitable agent is available now: ${route.suitable.join(', ')}`);
   }
 
-  /** The message and its copies; all or none, as long as they are no more than a batch holds. @throws {BrokerError} */
+  /** Stores the message and its copies; atomically, if they fit in one batch. @throws {BrokerError} */
   async #store(message: Message, copies: readonly string[], traceparent: string | undefined): Promise<void> {
     const { blobs, broker } = this.#options;
     const timestamp = timestampOf(broker.clock);
     const { content, payload, ...rest } = message;
     const body = Buffer.from(JSON.stringify({ content, payload }));
     if (body.length > MOST_MESSAGE_BYTES)
-      throw new ApiError('body_too_large', `A message may have ${MOST_MESSAGE_BYTES} bytes, not ${body.length}`);
+      throw new ApiError(
+        'body_too_large',
+        `The message has ${body.length} bytes; at most ${MOST_MESSAGE_BYTES} are allowed`,
+      );
     const small = body.length * (1 + copies.length) <= MOST_INLINE_BYTES;
     if (small && !blobs.needed(body.length + ENVELOPE_BYTES))
       return this.#publish(publicationsOf(timestamp, message, copies, traceparent));
     const ref = await blobs.put(blobName(message), body);
-    const progress = { named: false };
+    const progress = { referenced: false };
     try {
       await this.#publish(publicationsOf(timestamp, { ...rest, ref }, copies, traceparent), progress);
     } catch (error) {
-      // Without an answer it may be stored all the same.
-      progress.named ||= isBrokerError(error, 'unavailable');
+      // Without a confirmation the broker may still have stored a message.
+      progress.referenced ||= isBrokerError(error, 'unavailable');
       throw error;
     } finally {
-      // What was stored before names the body that came with it then.
-      if (!progress.named) await this.#deleteUnused(ref.name);
+      // If all were duplicates, the stored messages refer to the body of the first attempt.
+      if (!progress.referenced) await this.#deleteUnused(ref.name);
     }
   }
 
-  /** @param progress says whether any was stored that had not been before. @throws {BrokerError} */
-  async #publish(publications: Iterable<Publication>, progress = { named: false }): Promise<void> {
+  /** @param progress becomes `referenced` when a message is stored that is not a duplicate. @throws {BrokerError} */
+  async #publish(publications: Iterable<Publication>, progress = { referenced: false }): Promise<void> {
     const { publisher } = this.#options.broker;
     for (const batch of batchesOf(publications)) {
       const [only] = batch;
       if (batch.length === 1 && only !== undefined) {
         const { duplicate } = await this.#batcher.publish(only);
-        progress.named ||= !duplicate;
+        progress.referenced ||= !duplicate;
         continue;
       }
       try {
         await publisher.publishBatch(batch);
-        progress.named = true;
+        progress.referenced = true;
       } catch (error) {
-        // It comes again, and some of it is stored: each is taken once.
+        // A repeat, part of which is stored already. Publish one by one: the broker discards the duplicates.
         if (!isBrokerError(error, 'duplicate')) throw error;
         for (const each of batch) {
           const { duplicate } = await publisher.publish(each);
-          progress.named ||= !duplicate;
+          progress.referenced ||= !duplicate;
         }
       }
     }
@@ -197,26 +203,36 @@ export class Mailer {
     const { blobs, log } = this.#options;
     await blobs
       .delete(blob)
-      .catch((error: unknown) => log.warn({ err: error, blob }, 'a body that nothing names could not be deleted'));
+      .catch((error: unknown) =>
+        log.warn(
+          { err: error, blob },
+          'could not delete an unused message body; it takes space until its agent is deleted',
+        ),
+      );
   }
 }
 
 function refuseContradictions(request: MessageRequest, type: string): void {
   if (type === 'BROADCAST' && request.to !== undefined)
-    throw invalid([{ field: 'to', message: 'is not for a BROADCAST, which is for all that subscribe to it' }]);
-  // A person has no inbox: what an agent says to its owner is an event.
+    throw invalid([{ field: 'to', message: 'must be absent for a BROADCAST, which goes to all subscribers' }]);
+  // A person has no inbox. A message from an agent to its owner is an event only.
   if (type === 'DIRECT_MESSAGE' && request.to === undefined && request.from === undefined)
-    throw invalid([{ field: 'to', message: 'is required of a DIRECT_MESSAGE, unless an agent speaks to its owner' }]);
+    throw invalid([
+      {
+        field: 'to',
+        message: 'is required for a DIRECT_MESSAGE, unless `from` is set: then the message goes to the owner',
+      },
+    ]);
 }
 
 const agentOf = (agent: Agent | undefined): Pick<Message, 'agent_id'> =>
   agent === undefined ? {} : { agent_id: agent.agent_id };
 
-/** Where the body of a message lies apart: nobody else's goes there, nor the same one sent again. Whoever reads or deletes it has its name from `ref`. */
+/** Unique, also for a repeat of the same message. Readers take the name from `ref`. */
 const blobName = ({ to, owner, message_id: id }: Message): string =>
   `event/agent/${to ?? NOBODY}/${owner}/${id}/${randomUUID()}`;
 
-/** Made one by one, as they are sent: together they may be large. */
+/** Lazy, because all copies together can be large. */
 function* publicationsOf(
   timestamp: string,
   message: Message,
@@ -226,7 +242,7 @@ function* publicationsOf(
   const { message_id: id, owner, type, to } = message;
   const publication = <T extends EventType>(event: StoredEvent<T>, subject: string): Publication => ({
     ...eventPublication(event, subject, undefined, traceparent),
-    // An id that a client chose is its owner's.
+    // Clients choose ids, so two owners may use the same one.
     msgId: `${owner}/${event.id}`,
   });
   const envelope = { v: FORMAT_VERSION, timestamp };

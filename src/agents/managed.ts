@@ -18,7 +18,7 @@ export interface ManagedAgentsOptions extends Omit<TaskMakerOptions, 'mailer' | 
   readonly log: Logger;
 }
 
-/** What makes managed agents answer though they are no processes: their messages become tasks, and the tasks' outcomes answers. */
+/** Runs managed agents: their messages become tasks, and the outcomes of the tasks become answers. */
 export class ManagedAgents {
   readonly #router: Router;
   readonly #answers: Answers;
@@ -41,7 +41,7 @@ export class ManagedAgents {
     this.#answers.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when all work has ended. Idempotent. */
   async stop(): Promise<void> {
     await Promise.all([this.#router.stop(), this.#answers.stop()]);
   }

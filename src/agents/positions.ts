@@ -5,13 +5,13 @@ import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import { Records } from '../broker/records.js';
 
-/** Where an inbox stands now, and where it stood before it was moved. */
+/** An inbox cursor before and after a move. */
 export interface Position {
   readonly before: number;
   readonly now: number;
 }
 
-/** Up to where each agent has taken its messages. A position never moves back. */
+/** The inbox cursors: the last acknowledged sequence of each agent. A cursor never moves back. */
 export class Positions {
   readonly #records: Records<typeof InboxPosition, IdKey>;
 
@@ -19,12 +19,12 @@ export class Positions {
     this.#records = new Records(broker, INBOX_POSITIONS, log);
   }
 
-  /** 0: it has taken none. @throws {BrokerError} */
+  /** 0: nothing is acknowledged. @throws {BrokerError} */
   async of(agentId: string): Promise<number> {
     return (await this.#records.get([agentId]))?.seq ?? 0;
   }
 
-  /** Replaces a bad record. @returns further on, if that was asked for earlier. @throws {BrokerError} */
+  /** Replaces an unreadable record. @returns a later cursor than `seq` if the cursor was there already. @throws {BrokerError} */
   async move(agentId: string, seq: number): Promise<Position> {
     let before = 0;
     await this.#records.update([agentId], ({ readable }) => {
@@ -34,12 +34,12 @@ export class Positions {
     return { before, now: Math.max(before, seq) };
   }
 
-  /** Of its entry, for `removeAt`. @throws {BrokerError} */
+  /** For `removeAt`. @throws {BrokerError} */
   async revisionOf(agentId: string): Promise<number> {
     return (await this.#records.entry([agentId])).revision;
   }
 
-  /** Unless it was moved since. @throws {BrokerError} */
+  /** Deletes the cursor unless it has moved since `revision`. @throws {BrokerError} */
   async removeAt(agentId: string, revision: number): Promise<void> {
     if (revision > 0) await this.#records.removeAt([agentId], revision);
   }

@@ -19,36 +19,36 @@ const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
-/** Called once a connection reads the inbox no more, as another does or the agent is gone. */
+/** Called once when a connection loses the inbox: another connection took it over, or the agent was deleted. */
 type Lost = (reason: DetachReason) => void;
 
 interface Holding {
   readonly holder: string;
   readonly named: Named;
   readonly lost: Lost;
-  /** Of its entry; undefined until the broker has acknowledged it: nothing tells before that who was later. */
+  /** The revision of the presence entry. Undefined until the broker confirms it: until then the order of two holders is unknown. */
   revision: number | undefined;
 }
 
-/** A connection that reads an agent's inbox. */
+/** The exclusive right of a connection to an agent's inbox. */
 export interface Held {
   readonly holder: string;
-  /** It reads no more. Never rejects. */
+  /** Never rejects. */
   release(): Promise<void>;
 }
 
 /**
- * Which external agents are connected: entries of a bucket that go unless they are renewed, in memory at every API. One connection at a
- * time reads an agent's inbox: a newer one takes the entry over, and the older one's API sees that.
+ * Which external agents are connected: entries of a bucket that expire unless they are renewed. Every API mirrors them in memory. One
+ * connection at a time reads an agent's inbox. A newer connection overwrites the entry, and the API of the older one sees that.
  */
 export class Presence {
   readonly #broker: Broker;
   readonly #log: Logger;
   readonly #records: Records<typeof AgentPresence, IdKey>;
   readonly #cache: KvCache<AgentPresence>;
-  /** Those that this API holds, and what to call when one is lost. */
+  /** The connections of this API, by agent. */
   readonly #held = new Map<string, Holding>();
-  /** Those that read over HTTP, and when they did last. */
+  /** The time of each agent's last read over HTTP. */
   readonly #polled = new Map<string, number>();
   readonly #self = randomUUID();
   readonly #renewMs: number;
@@ -81,7 +81,7 @@ export class Presence {
     return this.#cache.get(agentId) !== undefined;
   }
 
-  /** Takes an agent over from whoever reads its inbox. @throws {BrokerError} */
+  /** Takes an inbox over from its current holder. @throws {BrokerError} */
   async hold(named: Named, lost: Lost): Promise<Held> {
     const { agent_id: id } = named;
     const holder = randomUUID();
@@ -91,30 +91,30 @@ export class Presence {
     before?.lost('replaced');
     this.#polled.delete(id);
     try {
-      holding.revision = await this.#put(named, holder);
+      holding.revision = await this.#put(named, holder, 'subscription');
     } catch (error) {
       if (this.#held.get(id) === holding) this.#held.delete(id);
-      // It may be stored all the same.
+      // The broker may still have stored the entry.
       this.#work(this.#takeBack(id, holder));
       throw error;
     }
-    this.#judge(id, holding);
+    this.#yieldToLater(id, holding);
     return { holder, release: () => this.#release(id, holder, named) };
   }
 
-  /** It reads its inbox over HTTP: it is there as long as it goes on with that. @throws {BrokerError} */
+  /** Records a read over HTTP. The agent counts as connected while the reads continue. @throws {BrokerError} */
   async polled(named: Named): Promise<void> {
     const { agent_id: id } = named;
     const now = performance.now();
     const known = this.#cache.get(id);
-    // A connection that stands is presence enough.
-    if (known !== undefined && !known.value.holder.startsWith('http:')) return;
+    // The subscription renews the entry.
+    if (known?.value.kind === 'subscription') return;
     if (known !== undefined && now - (this.#polled.get(id) ?? -Infinity) < RENEW_MS) return;
     this.#polled.set(id, now);
-    await this.#put(named, `http:${this.#self}`);
+    await this.#put(named, this.#self, 'polling');
   }
 
-  /** Of an agent that is removed. @throws {BrokerError} */
+  /** Deletes the presence of a deleted agent. @throws {BrokerError} */
   async forget(agentId: string): Promise<void> {
     const held = this.#held.get(agentId);
     this.#held.delete(agentId);
@@ -124,17 +124,17 @@ export class Presence {
   }
 
   /** @returns its revision. */
-  async #put({ agent_id: id, owner }: Named, holder: string): Promise<number | undefined> {
+  async #put({ agent_id: id, owner }: Named, holder: string, kind: AgentPresence['kind']): Promise<number | undefined> {
     const known = this.#cache.get(id);
     const since = known?.value.holder === holder ? known.value.since : timestampOf(this.#broker.clock);
-    const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, since };
+    const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, kind, since };
     const revision = await this.#records.put([id], presence);
     if (known === undefined) this.#work(this.#tell({ agent_id: id, owner }, 'connected'));
     return revision;
   }
 
-  /** What others wrote while it was put: who was later has it. */
-  #judge(id: string, holding: Holding): void {
+  /** Another connection may have written the entry during our write. The later one has the inbox. */
+  #yieldToLater(id: string, holding: Holding): void {
     const now = this.#cache.get(id);
     if (this.#held.get(id) !== holding || (now !== undefined && !replaces(now.value, holding))) return;
     this.#held.delete(id);
@@ -151,11 +151,14 @@ export class Presence {
     const known = this.#cache.get(id);
     if (known?.value.holder !== holder) return;
     try {
-      // Whoever has taken it over since keeps it.
+      // A changed revision means that another connection has taken the inbox over.
       if ((await this.#records.removeAt([id], known.revision)) === undefined) return;
       await this.#tell(named, 'disconnected');
     } catch (error) {
-      this.#log.warn({ err: error, agent_id: id }, 'that an agent went could not be said; it shows in 30 s');
+      this.#log.warn(
+        { err: error, agent_id: id },
+        `could not publish the agent's disconnect; its presence entry expires in ${AGENT_PRESENCE_TTL_S} s`,
+      );
     }
   }
 
@@ -168,19 +171,19 @@ export class Presence {
   async #renewOne(id: string, holding: Holding): Promise<void> {
     const known = this.#cache.get(id);
     if (known === undefined) return this.#putAgain(id, holding);
-    // Over HTTP it is read besides: that entry is renewed by who reads.
+    // The client also reads over HTTP, and those reads renew the entry.
     if (known.value.holder !== holding.holder) return;
     const written = await this.#records.put([id], known.value, known.revision);
     if (written !== undefined) this.#renewed(id, holding, written);
   }
 
-  /** Its entry had expired, as the broker was away for long; unless somebody has put another there. */
+  /** Creates an expired entry anew, unless another connection has done so. Entries expire while the broker is unavailable. */
   async #putAgain(id: string, holding: Holding): Promise<void> {
     const { revision, exists } = await this.#records.entry([id]);
     if (exists || this.#held.get(id) !== holding) return;
     const { named, holder } = holding;
     const since = timestampOf(this.#broker.clock);
-    const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, since };
+    const presence: AgentPresence = { v: FORMAT_VERSION, owner: named.owner, holder, kind: 'subscription', since };
     const written = await this.#records.put([id], presence, revision);
     if (written === undefined) return;
     this.#renewed(id, holding, written);
@@ -189,7 +192,7 @@ export class Presence {
 
   #renewed(id: string, holding: Holding, revision: number): void {
     holding.revision = revision;
-    // Released meanwhile.
+    // The connection was released during the write.
     if (!this.#held.has(id)) this.#work(this.#takeBack(id, holding.holder));
   }
 
@@ -200,12 +203,12 @@ export class Presence {
       this.#held.delete(id);
       held.lost('replaced');
     }
-    // At another API. What has expired is put there again.
+    // Another API deleted the agent. An expired entry is created anew by the renewal.
     if (held !== undefined && later && now === undefined && !expired && before?.holder === held.holder) {
       this.#held.delete(id);
       held.lost('removed');
     }
-    // Every API sees it, and they say it under one id.
+    // Every API sees the expiry and publishes the event with the same id; the broker discards the duplicates.
     if (expired && before !== undefined)
       this.#work(this.#tell({ agent_id: id, owner: before.owner }, 'disconnected', 'lost', `${id}-lost-${revision}`));
   }
@@ -224,12 +227,14 @@ export class Presence {
 
   #work(work: Promise<unknown>): void {
     const done = work
-      .catch((error: unknown) => this.#log.warn({ err: error }, "an agent's presence could not be kept up"))
+      .catch((error: unknown) =>
+        this.#log.warn({ err: error }, "could not update an agent's presence; the next renewal retries"),
+      )
       .finally(() => this.#working.delete(done));
     this.#working.add(done);
   }
 }
 
-/** Who reads over HTTP replaces no connection. */
-const replaces = ({ holder }: AgentPresence, held: Holding): boolean =>
-  holder !== held.holder && !holder.startsWith('http:');
+/** A read over HTTP does not replace a subscription. */
+const replaces = ({ holder, kind }: AgentPresence, held: Holding): boolean =>
+  kind === 'subscription' && holder !== held.holder;

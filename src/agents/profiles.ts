@@ -18,7 +18,7 @@ import type { Principal } from '../access/principal.js';
 import { pageOfAll } from '../lists/page.js';
 import { timestampOf } from '../clock.js';
 
-/** What agents of a kind are and how they run: an owner's own, kept here, and files, which are everybody's. An own one wins. */
+/** Profiles: the files, for all owners, and each owner's own, stored at the broker. An own profile hides a file of the same name. */
 export class Profiles {
   readonly #records: Records<typeof ProfileRecord, OwnedKey>;
   readonly #clock: Broker['clock'];
@@ -30,7 +30,7 @@ export class Profiles {
     this.#library = library;
   }
 
-  /** By name. @throws {ApiError} */
+  /** Sorted by name. @throws {ApiError} */
   async page(query: PageQuery, { owner }: Principal): Promise<ProfilePage> {
     const shown = new Map<string, ProfileShown>();
     const broken: ProfilePage['broken'] = [];
@@ -57,7 +57,7 @@ export class Profiles {
     return file === undefined || 'problem' in file ? undefined : ofFile(file);
   }
 
-  /** In the place of what the owner kept under this name, and of a file of it. @throws {ApiError} */
+  /** Creates or replaces the owner's profile of this name. It hides a file of the name. @throws {ApiError} revision_mismatch */
   async set(name: string, profile: Profile, { owner }: Principal, expected?: number): Promise<ProfileShown> {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
     const { revision } = await guarded(() =>
@@ -69,7 +69,7 @@ export class Profiles {
     return ofApi({ record, revision });
   }
 
-  /** A file of its name is in force again. @throws {ApiError} not_found */
+  /** A file of the same name then applies again. @throws {ApiError} not_found, revision_mismatch */
   async delete(name: string, { owner }: Principal, expected?: number): Promise<void> {
     await guarded(() =>
       this.#records.update([owner, keyToken(name)], ({ exists, revision }) => {
@@ -80,7 +80,7 @@ export class Profiles {
     );
   }
 
-  /** Deletes all that an owner keeps. @throws {BrokerError} */
+  /** Deletes all profiles of an owner. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
     return this.#records.purge([owner]);
   }

@@ -22,7 +22,7 @@ import { AgentIndex } from './index-of-agents.js';
 import { timestampOf } from '../clock.js';
 
 const MOST_OPTIONS_BYTES = 400_000;
-/** So many may an owner have. */
+/** Per owner. */
 const MOST_AGENTS = 20_000;
 
 type Look = (id: string) => Promise<() => Promise<void>>;
@@ -30,18 +30,18 @@ type Look = (id: string) => Promise<() => Promise<void>>;
 export interface Registered {
   readonly agent: Agent;
   readonly revision: number;
-  /** It was not there before. */
+  /** The agent is new. */
   readonly made: boolean;
 }
 
-/** All agents, as `ksi_agents` holds them. Every API keeps them in memory and learns of a change a moment after it. */
+/** All agents, mirrored from the bucket `ksi_agents` into the memory of every API. A change arrives a moment after its write. */
 export class AgentRegistry {
   readonly #broker: Broker;
   readonly #records: Records<typeof Agent, IdKey>;
   readonly #cache: KvCache<Agent>;
   readonly #index = new AgentIndex();
   readonly #most: number;
-  /** Agents whose records are bad: they can only be removed. */
+  /** Agents with unreadable records. They can only be deleted. */
   readonly #bad = new Set<string>();
 
   constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
@@ -75,19 +75,19 @@ export class AgentRegistry {
     return this.#cache.size;
   }
 
-  /** Whoever's it is. */
+  /** Of any owner. */
   find(id: string): Cached<Agent> | undefined {
     return this.#cache.get(id);
   }
 
-  /** One that another API has just registered is looked for at the broker. @throws {ApiError} not_found also for another owner's. */
+  /** Asks the broker about an unknown id, which another API may have just registered. @throws {ApiError} not_found (also for another owner's agent) */
   async agent(id: string, principal: Principal): Promise<Cached<Agent>> {
-    const found = this.#cache.get(id) ?? (await guarded(() => this.#looked(id)));
+    const found = this.#cache.get(id) ?? (await guarded(() => this.#fetch(id)));
     if (found === undefined || !maySee(principal, found.value.owner)) throw noAgent(id);
     return found;
   }
 
-  /** By their ids, those after `after`. */
+  /** Sorted by id, after `after`. */
   page(
     query: Omit<AgentsQuery, 'owner'> & { owner?: string | undefined; after?: string | undefined; limit: number },
     fits: (agent: Agent) => boolean = () => true,
@@ -106,19 +106,19 @@ export class AgentRegistry {
     return this.#cache.entries();
   }
 
-  /** All of an owner's. */
+  /** All agents of an owner. */
   of(owner: string): Agent[] {
     return this.#index.of(owner).flatMap((id) => this.#cache.get(id)?.value ?? []);
   }
 
-  /** An agent to be removed: its record may be bad. @throws {ApiError} not_found also for another owner's. */
+  /** For deletion: the record may be unreadable. @throws {ApiError} not_found (also for another owner's agent) */
   async named(id: string, principal: Principal): Promise<Pick<Agent, 'agent_id' | 'owner'>> {
     const { owner } = await guarded(() => this.#records.entry([id]));
     if (owner === undefined || !maySee(principal, owner)) throw noAgent(id);
     return { agent_id: id, owner };
   }
 
-  /** The same of all of an owner's. @throws {BrokerError} */
+  /** All agents of an owner, including those with unreadable records. @throws {BrokerError} */
   async allNamed(owner: string): Promise<Pick<Agent, 'agent_id' | 'owner'>[]> {
     const ids = this.#index.of(owner);
     for (const id of this.#bad) {
@@ -129,7 +129,7 @@ export class AgentRegistry {
     return ids.map((id) => ({ agent_id: id, owner }));
   }
 
-  /** Those of an owner that get copies of messages of this type. */
+  /** The owner's agents that subscribe to messages of this type. */
   subscribers(owner: string, type: string): readonly string[] {
     return this.#index.subscribers(owner, type);
   }
@@ -139,8 +139,9 @@ export class AgentRegistry {
   }
 
   /**
-   * Makes an agent, or brings one of the same owner up to date. @param look sees what is there of an id that no agent has, and gives what
-   * clears it: done before a new one is told to anybody.
+   * Creates an agent, or updates the owner's existing one.
+   * @param look notes the leftovers of an earlier agent of this id and returns a function that deletes them. It is called before a new
+   * agent becomes visible.
    * @throws {ApiError} agent_exists, too_many, invalid_request
    */
   async register(request: AgentRegistration, principal: Principal, look: Look): Promise<Registered> {
@@ -151,7 +152,7 @@ export class AgentRegistry {
         [id],
         async ({ record: stored, revision: at }) => {
           if (stored !== undefined && stored.owner !== principal.owner)
-            throw new ApiError('agent_exists', `There is an agent ${id} already`);
+            throw new ApiError('agent_exists', `The agent id ${id} is taken. Choose another one`);
           if (stored === undefined) await this.#clearFor(id, at, principal.owner, look);
           const now = timestampOf(this.#broker.clock);
           return stored === undefined
@@ -169,12 +170,12 @@ export class AgentRegistry {
   async update(id: string, { revision, ...change }: AgentChange, principal: Principal): Promise<Cached<Agent>> {
     refuseLarge(change.options);
     await this.agent(id, principal);
-    let was: AgentStatus | undefined;
+    let oldStatus: AgentStatus | undefined;
     const changed = await guarded(() =>
-      this.#change(id, (agent, stands) => {
+      this.#change(id, (agent, current) => {
         if (!maySee(principal, agent.owner)) throw noAgent(id);
-        expectRevision(revision, stands);
-        was = agent.status;
+        expectRevision(revision, current);
+        oldStatus = agent.status;
         return change;
       }),
     );
@@ -182,7 +183,7 @@ export class AgentRegistry {
     const { agent_id, owner, status } = changed.value;
     await guarded(async () => {
       await this.#tell('AGENT_UPDATED', changed.value);
-      if (was === status) return;
+      if (oldStatus === status) return;
       const event = newEvent(this.#broker.clock, 'AGENT_STATUS', { agent_id, owner, status });
       await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'status')));
     });
@@ -190,8 +191,8 @@ export class AgentRegistry {
   }
 
   /**
-   * Of itself, by a signal. @param by the message or task that gave it.
-   * @returns whether it is ended by that now; once it was made active again, the same signal ends it no more. @throws {BrokerError}
+   * Ends an agent by a signal. @param by the id of the message or task that gave the signal.
+   * @returns whether the agent is ended. A signal takes effect once: after a reactivation, the same signal is ignored. @throws {BrokerError}
    */
   async end(id: string, by: string): Promise<boolean> {
     const changed = await this.#change(id, (agent) =>
@@ -200,33 +201,37 @@ export class AgentRegistry {
     return changed?.value.status === 'ended';
   }
 
-  /** Takes the record away; nothing else of it. @throws {BrokerError} */
+  /** Deletes only the record. @throws {BrokerError} */
   async remove(id: string): Promise<void> {
     await this.#records.remove([id]);
   }
 
-  /** Clears what is left of an id that is to be a new agent's, unless the id has an agent by now: then the record cannot be written. */
+  /** Deletes leftovers of an earlier agent before a new one is stored. Skips that if the entry has changed: then the write will fail. */
   async #clearFor(id: string, before: number, owner: string, look: Look): Promise<void> {
     const clear = await look(id);
     if ((await this.#records.entry([id])).revision !== before) return;
-    if (this.#index.count(owner) >= this.#most) throw new ApiError('too_many', `${owner} has ${this.#most} agents`);
+    if (this.#index.count(owner) >= this.#most)
+      throw new ApiError(
+        'too_many',
+        `${owner} already has ${this.#most} agents, which is the limit. Delete some first`,
+      );
     await clear();
   }
 
-  /** @param change undefined: the agent stays as it is. @returns undefined: there is no such agent. */
+  /** @param change may return undefined for no change. @returns undefined: there is no such agent. */
   async #change(
     id: string,
     change: (agent: Agent, revision: number) => Partial<Agent> | undefined,
   ): Promise<Cached<Agent> | undefined> {
-    const { record, revision } = await this.#records.update([id], ({ record: agent, revision: stands }) => {
-      const changes = agent === undefined ? undefined : change(agent, stands);
+    const { record, revision } = await this.#records.update([id], ({ record: agent, revision: current }) => {
+      const changes = agent === undefined ? undefined : change(agent, current);
       if (agent === undefined || changes === undefined) return undefined;
       return { ...agent, ...changes, updated_at: timestampOf(this.#broker.clock) };
     });
     return record === undefined ? undefined : { value: record, revision };
   }
 
-  async #looked(id: string): Promise<Cached<Agent> | undefined> {
+  async #fetch(id: string): Promise<Cached<Agent> | undefined> {
     const { revision, record } = await this.#records.entry([id]);
     if (record === undefined) return undefined;
     this.#cache.apply(id, record, revision);
@@ -258,7 +263,7 @@ const given = (request: AgentRegistration): Partial<Agent> =>
 function newAgent(id: string, request: AgentRegistration, owner: string, now: string): Agent {
   const kind: AgentKind = request.kind ?? 'external';
   if (kind === 'external' && request.session_id !== undefined)
-    throw invalid([{ field: 'session_id', message: 'is for managed agents alone' }]);
+    throw invalid([{ field: 'session_id', message: 'is for managed agents only' }]);
   return {
     v: FORMAT_VERSION,
     agent_id: id,
@@ -283,7 +288,7 @@ function registeredAgain(stored: Agent, request: AgentRegistration, now: string)
     ...rest,
     ...given(request),
     kind,
-    // Who registers again is there again.
+    // Registering again reactivates an ended agent.
     status: stored.status === 'ended' ? 'active' : stored.status,
     ...(sessionId === undefined ? {} : { session_id: sessionId }),
     updated_at: now,
@@ -292,7 +297,7 @@ function registeredAgain(stored: Agent, request: AgentRegistration, now: string)
 
 function refuseLarge(options: unknown): void {
   if (Buffer.byteLength(JSON.stringify(options ?? {})) > MOST_OPTIONS_BYTES)
-    throw invalid([{ field: 'options', message: `is longer than ${MOST_OPTIONS_BYTES} bytes` }]);
+    throw invalid([{ field: 'options', message: `must not be longer than ${MOST_OPTIONS_BYTES} bytes` }]);
 }
 
 const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({

@@ -23,8 +23,8 @@ export interface AgentRemoverOptions {
 }
 
 /**
- * Deletes agents: their messages, the events of those, and what is known of them. The record goes between two clearings: what
- * broke off before it can be asked for again, and what came in meanwhile goes too.
+ * Deletes agents with their messages, events and records. Messages are deleted before the record, so that a deletion that broke off can be
+ * repeated, and once more after it, for messages that arrived meanwhile.
  */
 export class AgentRemover {
   readonly #options: AgentRemoverOptions;
@@ -33,7 +33,7 @@ export class AgentRemover {
     this.#options = options;
   }
 
-  /** @param by the owner of the token that asked. @throws {BrokerError} */
+  /** @param by the owner of the request's token. @throws {BrokerError} */
   async remove({ agent_id, owner }: Pick<Agent, 'agent_id' | 'owner'>, by: string): Promise<void> {
     const { broker, registry, presence, approvalRules } = this.#options;
     await this.clear(agent_id);
@@ -45,7 +45,7 @@ export class AgentRemover {
     await broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'terminated')));
   }
 
-  /** All of an owner's agents, and what was sent to nobody in particular. @throws {BrokerError} */
+  /** Deletes all agents of an owner, and the owner's messages without a recipient. @throws {BrokerError} */
   async owner(owner: string, by: string): Promise<void> {
     for (const agent of await this.#options.registry.allNamed(owner)) await this.remove(agent, by);
     await this.#deleteOf(owner, STREAM.events, SUBJECT.agentMail(NOBODY));
@@ -53,8 +53,8 @@ export class AgentRemover {
   }
 
   /**
-   * Sees what there is of an id that is to become a new agent's. @returns what clears that, and nothing that came later: it would be of another
-   * agent, which was registered first. @throws {BrokerError}
+   * Notes the leftovers of an earlier agent of this id. @returns a function that deletes them, but nothing newer: newer messages belong to
+   * an agent that another request registered first. @throws {BrokerError}
    */
   async look(agentId: string): Promise<() => Promise<void>> {
     const { positions } = this.#options;
@@ -65,14 +65,14 @@ export class AgentRemover {
     };
   }
 
-  /** Nothing is in its inbox any more, nor ever was. @throws {BrokerError} */
+  /** Empties the inbox and deletes its cursor. @throws {BrokerError} */
   async clear(agentId: string): Promise<void> {
     const [{ event, message }] = await Promise.all([this.#last(agentId), this.#options.positions.remove(agentId)]);
-    // What is an event may be a message a moment later.
+    // An event may become a message a moment later.
     if (event > 0 || message > 0) await this.#clear(agentId, event > 0 ? Infinity : 0, Infinity);
   }
 
-  /** Of its events and messages: 0 where there is none. */
+  /** The last sequences of its events and messages; 0: none. */
   async #last(agentId: string): Promise<{ event: number; message: number }> {
     const { broker } = this.#options;
     const [event, message] = await Promise.all([
@@ -82,15 +82,15 @@ export class AgentRemover {
     return { event: event?.seq ?? 0, message: message?.seq ?? 0 };
   }
 
-  /** Up to a place among its events, and one among its messages; 0: there is none. */
+  /** Deletes events and messages up to the given sequences; 0: none. */
   async #clear(agentId: string, event: number, message: number): Promise<void> {
     if (message > 0) await this.#deleteBodies(agentId, message);
-    // The events first: KSI_MESSAGES takes from them, a moment later.
+    // Events first, because KSI_MESSAGES sources from them.
     if (event > 0) await purge(this.#options.broker, STREAM.events, SUBJECT.agentAll(agentId), event);
     if (message > 0) await purge(this.#options.broker, STREAM.messages, SUBJECT.inbox(agentId), message);
   }
 
-  /** Of its messages; that of one of which it got a copy goes with the addressee. */
+  /** Deletes the bodies of its messages. The body of a copy belongs to the original's recipient. */
   async #deleteBodies(agentId: string, upTo: number): Promise<void> {
     const { broker, blobs } = this.#options;
     for await (const stored of readStream(broker, STREAM.messages, SUBJECT.inbox(agentId), 0, upTo)) {
@@ -99,7 +99,7 @@ export class AgentRemover {
     }
   }
 
-  /** Of a subject that owners share. */
+  /** Deletes an owner's messages on a subject that owners share. */
   async #deleteOf(owner: string, stream: string, filter: string): Promise<void> {
     const { broker, blobs } = this.#options;
     for await (const stored of readStream(broker, stream, filter, 0, Number.MAX_SAFE_INTEGER)) {

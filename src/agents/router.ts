@@ -20,43 +20,43 @@ export interface RouterOptions {
   readonly inboxes: Pick<Inboxes, 'read' | 'take'>;
   readonly tasks: Pick<TaskMaker, 'make' | 'refuse'>;
   readonly ending: Pick<Ending, 'end'>;
-  /** Whether a turn of a conversation is waited for still. @throws {BrokerError} */
+  /** Whether the conversation still waits for this turn. @throws {BrokerError} */
   readonly isAwaited: (message: InboxMessage) => Promise<boolean>;
   readonly log: Logger;
 }
 
-/** Words of messages that are looked at at once. */
+/** Notifications handled at once. */
 const AT_ONCE = 64;
-/** Agents at work at once; each is some round trips to the broker at a time. */
+/** Inboxes processed at once. Each makes a few round trips to the broker at a time. */
 const AGENTS_AT_ONCE = 32;
 const PAGE = 50;
-/** After another API has been found at work on the same inbox. */
+/** The delay after another API was found to process the same inbox. */
 const ANOTHERS_MS = 300;
 const AGAIN_MS = 1_000;
 const LONGEST_AGAIN_MS = 30_000;
 /** Well within the consumer's `ack_wait`. */
 const RENEW_MS = 3_000;
 
-/** How the work on an inbox ended: nothing is left, there may be more, or another time, as something is in the way. */
+/** How a pass over an inbox ended: empty, perhaps more to do, or to be retried after `ms`. */
 type End = { readonly kind: 'done' } | { readonly kind: 'more' } | { readonly kind: 'later'; readonly ms: number };
 
 interface AtWork {
-  /** The word that is acknowledged only when nothing is left: if this API dies, it comes to another. */
+  /** The notification, acknowledged only when the inbox is empty. If this API dies, another API gets it. */
   held: Delivery | undefined;
-  /** Something came while it was at work. */
+  /** A notification arrived during the pass. */
   again: boolean;
 }
 
 /**
- * Makes the messages of managed agents into tasks, one each, in order (ADR 18). A delivery of the shared consumer is only the word that
- * something is in an inbox; what is, and up to where it was taken, is read from there. So it doesn't matter which API hears of it, or how often:
- * a task has its message as its key, and the inbox's position moves only after the task is stored.
+ * Turns the messages of managed agents into tasks, one each, in order (ADR 18). A delivery of the shared consumer is only a notification:
+ * the messages and the cursor are read from the inbox. So it does not matter which API gets a notification, or how often: the message id
+ * is the task's idempotency key, and the cursor moves only after the task is stored.
  */
 export class Router {
   readonly #options: RouterOptions;
   readonly #work: Work;
   readonly #atWork = new Map<string, AtWork>();
-  /** Agents whose turn it is not yet. */
+  /** Agents that wait for a free place in `#running`. */
   readonly #queue: string[] = [];
   readonly #running = new Set<Promise<void>>();
   #renewing: NodeJS.Timeout | undefined;
@@ -71,7 +71,7 @@ export class Router {
       consumer: CONSUMER.router,
       inboxPrefix: options.inboxPrefix,
       atOnce: AT_ONCE,
-      handle: (delivery) => this.#heard(delivery),
+      handle: (delivery) => this.#notified(delivery),
     });
   }
 
@@ -80,28 +80,28 @@ export class Router {
     this.#unsubscribe = registry.onChange(({ before, now }) => {
       if (now !== undefined && takes(now) && before !== undefined && !takes(before)) this.#nudge(now.agent_id);
     });
-    void this.#lookAround();
-    // Of agents at work, and of those that wait for their turn.
+    void this.#nudgeAll();
+    // Renews the leases of all agents, in progress or queued.
     this.#renewing = setInterval(() => {
       for (const { held } of this.#atWork.values()) void held?.renew().catch(() => undefined);
     }, RENEW_MS);
     this.#work.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when all passes have ended. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#unsubscribe?.();
     clearInterval(this.#renewing);
     await this.#work.stop();
     await Promise.all(this.#running);
-    // Those whose turn has not come: to another API.
+    // Queued agents go to another API.
     for (const { held } of this.#atWork.values()) held?.giveBack(0);
     this.#atWork.clear();
   }
 
-  /** That an agent was made active again may have been told to nobody, or to an API that died of it. Never rejects. */
-  async #lookAround(): Promise<void> {
+  /** An API may have crashed after an agent was reactivated, so every start checks all inboxes that have messages. Never rejects. */
+  async #nudgeAll(): Promise<void> {
     const { broker, registry, log } = this.#options;
     try {
       const { state } = await broker.jsm.streams.info(STREAM.messages, { subjects_filter: SUBJECT.messagesAll });
@@ -112,18 +112,18 @@ export class Router {
       }
     } catch (error) {
       if (this.#stopped) return;
-      log.warn({ err: error }, 'the inboxes that have messages could not be listed; trying again');
-      broker.clock.after(AGAIN_MS, () => void (this.#stopped || this.#lookAround()));
+      log.warn({ err: error }, 'could not list the inboxes; retrying');
+      broker.clock.after(AGAIN_MS, () => void (this.#stopped || this.#nudgeAll()));
     }
   }
 
   /** Never rejects. */
-  async #heard(delivery: Delivery): Promise<void> {
+  async #notified(delivery: Delivery): Promise<void> {
     const id = agentIn(delivery.subject);
     const agent = id === NOBODY ? undefined : this.#options.registry.find(id)?.value;
-    // It is taken by its client; or when it is active again, which is told as well.
+    // An external agent reads its inbox itself. A paused agent is processed when it becomes active, which `onChange` reports.
     if (agent === undefined || !takes(agent)) {
-      // One that has just been registered may not be known here yet.
+      // This API may not have seen a new registration yet.
       if (agent === undefined && id !== NOBODY && delivery.count < 3) return delivery.giveBack(AGAIN_MS);
       return this.#acknowledge(delivery);
     }
@@ -134,7 +134,7 @@ export class Router {
     const atWork = this.#atWork.get(id);
     if (atWork !== undefined) {
       atWork.again = true;
-      // One word is enough to come back to the inbox. The same one again, as its lease had run out, must not be acknowledged: it is the one.
+      // One notification per inbox is enough; acknowledge the others. A redelivery of the held one (its lease ran out) replaces it.
       if (atWork.held === undefined || delivery?.seq === atWork.held.seq) atWork.held = delivery ?? atWork.held;
       else if (delivery !== undefined) void this.#acknowledge(delivery);
       return;
@@ -162,7 +162,7 @@ export class Router {
     atWork.again = false;
     const end = await this.#takeSome(id).catch((error: unknown) => this.#failed(id, error));
     if (end.kind === 'more' || (end.kind === 'done' && atWork.again)) {
-      // Others have their turn meanwhile.
+      // Back of the queue, so that other agents get their turn.
       this.#queue.push(id);
       return;
     }
@@ -170,7 +170,7 @@ export class Router {
     if (end.kind === 'done') {
       if (atWork.held !== undefined) await this.#acknowledge(atWork.held);
     } else if (atWork.held === undefined) this.#later(id, end.ms);
-    // It comes again, here or elsewhere.
+    // The broker redelivers it, to this API or another.
     else atWork.held.giveBack(end.ms);
   }
 
@@ -178,14 +178,14 @@ export class Router {
     if (!this.#stopped) this.#options.broker.clock.after(ms, () => void (this.#stopped || this.#nudge(id)));
   }
 
-  /** A page of its messages. */
+  /** Processes a page of messages. */
   async #takeSome(id: string): Promise<End> {
     const { registry, inboxes } = this.#options;
     const found = registry.find(id)?.value;
     if (found === undefined) return { kind: 'done' };
     const { messages } = await inboxes.read(found, PAGE);
     for (const message of messages) {
-      // It may have been paused or changed since.
+      // The agent may have been paused or changed since the last message.
       const agent = registry.find(id)?.value;
       if (agent === undefined || !takes(agent)) return { kind: 'done' };
       if (this.#stopped) return { kind: 'later', ms: 0 };
@@ -195,7 +195,7 @@ export class Router {
     return { kind: messages.length === 0 ? 'done' : 'more' };
   }
 
-  /** @returns undefined: it is taken. @throws {BrokerError} */
+  /** @returns undefined: continue with the next message. @throws {BrokerError} */
   async #takeOne(agent: Agent, message: InboxMessage): Promise<End | undefined> {
     const { ending, isAwaited } = this.#options;
     const reaction: Reaction =
@@ -206,7 +206,7 @@ export class Router {
     else {
       const made = await this.#options.tasks.make(agent, message, reaction);
       if (made instanceof ApiError) {
-        // Until then the message stays at the head of its inbox.
+        // The message stays at the head of the inbox until the retry.
         if (made.retryable) return { kind: 'later', ms: againAfter(made) };
         await this.#options.tasks.refuse(agent, message, made);
         taken = { refused: made.code };
@@ -216,7 +216,7 @@ export class Router {
       ...taken,
       message_ids: [message.message_id],
     });
-    // Another API is at work on the same inbox: one of the two is enough.
+    // Another API has moved the cursor: let it process this inbox.
     return position.now > message.seq || position.before === message.seq
       ? { kind: 'later', ms: ANOTHERS_MS }
       : undefined;
@@ -225,16 +225,19 @@ export class Router {
   #failed(id: string, thrown: unknown): End {
     const error = apiErrorOf(thrown);
     const log = { err: thrown, agent_id: id };
-    if (error.transient) this.#options.log.warn(log, "an agent's messages wait for the broker");
-    else this.#options.log.error(log, "an agent's messages could not be made into tasks; trying again");
+    if (error.transient)
+      this.#options.log.warn(log, "could not process an agent's inbox; retrying when the broker answers");
+    else this.#options.log.error(log, "could not turn an agent's messages into tasks; retrying");
     return { kind: 'later', ms: againAfter(error) };
   }
 
-  /** Never rejects: one that is not acknowledged comes again, and is found to be taken. */
+  /** Never rejects. An unacknowledged notification is redelivered and finds nothing to do. */
   async #acknowledge(delivery: Delivery): Promise<void> {
     await delivery
       .ack()
-      .catch((error: unknown) => this.#options.log.debug({ err: error }, 'a word of a message comes again'));
+      .catch((error: unknown) =>
+        this.#options.log.debug({ err: error }, 'could not acknowledge a notification; the broker redelivers it'),
+      );
   }
 }
 

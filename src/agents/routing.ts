@@ -1,15 +1,15 @@
 import type { Agent } from '../../contracts/agents/agents.js';
 
-/** Which agent a task goes to (docs/design/legacy-protocol.md#route_task). `score`: how many of the capabilities it has. */
+/** The agent for a task (docs/design/legacy-protocol.md#route_task). `score`: how many of the required capabilities it has. */
 export type Route =
   | { readonly kind: 'routed'; readonly agent: Agent; readonly score: number }
   | { readonly kind: 'no_suitable_agent' }
   | { readonly kind: 'no_available_agent'; readonly suitable: readonly string[] };
 
 /**
- * Pure. An agent suits when it has any of the capabilities, or none is required; the best has the most and is there. Of equals the
- * first by its id.
- * @param available whether it takes a task now: it is active and managed, or its client is connected.
+ * Pure. An agent is suitable if it has any of the required capabilities, or if none is required. The available agent with the most of
+ * them wins; of equals, the one with the lowest id.
+ * @param available whether the agent takes a task now: it is active, and managed or connected.
  */
 export function routeTask(
   agents: readonly Agent[],

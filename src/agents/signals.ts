@@ -1,16 +1,16 @@
 import { CONTROL_SIGNALS } from '../../contracts/agents/messages.js';
 
-/** What an agent's text says beside its words. */
+/** An agent's text and the control signals in it. */
 export interface Signals {
   /** Without the signals. */
   readonly text: string;
-  /** It ends. */
+  /** The agent ends. */
   readonly ends: boolean;
-  /** It says nothing to anybody. */
+  /** Nothing is sent. */
   readonly silent: boolean;
 }
 
-/** Pure: the control signals in a text (docs/design/legacy-protocol.md#control-signals), cut from it with the blanks that they leave. */
+/** Pure: finds the control signals in a text (docs/design/legacy-protocol.md#control-signals) and cuts them and trailing blanks from it. */
 export function readSignals(text: string): Signals {
   const has = (signals: readonly string[]): boolean => signals.some((signal) => text.includes(signal));
   const [ends, silent] = [has(CONTROL_SIGNALS.end), has(CONTROL_SIGNALS.silent)];

@@ -23,10 +23,10 @@ export interface SpawnerOptions {
   readonly prompts: Pick<Prompts, 'get' | 'compose' | 'select'>;
 }
 
-/** What was chosen, or named. */
+/** The composition that was selected or requested. */
 type Chosen = Pick<CompositionChoice, 'composition' | 'fallback'> & { readonly score?: number };
 
-/** Makes agents of profiles and compositions, and gives tasks to those that there are. */
+/** Creates agents from profiles and compositions, and routes tasks to existing agents. */
 export class Spawner {
   readonly #options: SpawnerOptions;
 
@@ -35,8 +35,8 @@ export class Spawner {
   }
 
   /**
-   * Registers the agent, then sends it its task: if that fails, it is there without one.
-   * @throws {ApiError} not_found, context_missing, composition_invalid, agent_exists, what a registration and a message are refused for
+   * Registers the agent, then sends it its task. If the second step fails, the agent exists without a task.
+   * @throws {ApiError} not_found, context_missing, composition_invalid, and the errors of registering and sending
    */
   async spawn(request: AgentSpawnRequest, principal: Principal): Promise<AgentSpawned> {
     const { agents, profiles, prompts } = this.#options;
@@ -127,15 +127,15 @@ export class Spawner {
   }
 }
 
-/** An agent of a profile that says no role has the profile's name for one. */
+/** A profile without a role gives its name as the role. */
 const withRole = (profile: ProfileShown): ProfileShown => ({
   ...profile,
   role: profile.role ?? profile.name.slice(0, 64),
 });
 
-/** The prompt may make them more than a task may have. @throws {ApiError} */
+/** The composed prompt may exceed the limits of a task's options. @throws {ApiError} */
 function checked(options: AgentOptions): AgentOptions {
-  const fine = check(AgentOptions, options);
-  if (fine.ok) return fine.value;
-  throw invalid(fine.faults.map(({ field, message }) => ({ field: `options.${field}`, message })));
+  const result = check(AgentOptions, options);
+  if (result.ok) return result.value;
+  throw invalid(result.faults.map(({ field, message }) => ({ field: `options.${field}`, message })));
 }

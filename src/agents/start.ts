@@ -49,7 +49,7 @@ export const startAgents = (options: AgentsServiceOptions) =>
         hub: store.hub,
         exchanges: access.exchanges,
         approvalRules: tasks.approvalRules,
-        admit: (request, principal) => tasks.acceptor.admit(request, principal),
+        admit: (options, principal) => tasks.acceptor.admit(options, principal),
         profile: (name, principal) => profiles.get(name, principal),
         nativeIds: listOf(config.KSI_NATS_AGENTS),
         log,
@@ -65,7 +65,7 @@ export const startAgents = (options: AgentsServiceOptions) =>
       identities: new Identities(broker, log),
       profiles,
       spawner: new Spawner({ agents, profiles, prompts }),
-      /** Begins to answer messages. */
+      /** Starts turning messages into tasks and outcomes into answers. */
       run(isAwaited: ManagedAgentsOptions['isAwaited']): void {
         const { exchanges, tokens, spawnRate } = access;
         const inboxPrefix = config.KSI_NATS_INBOX;

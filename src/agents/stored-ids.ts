@@ -4,25 +4,25 @@ import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
 
 interface Read {
-  /** It is known what came after this, up to `upTo`. */
+  /** `ids` is complete after this sequence, up to `upTo`. */
   from: number;
   upTo: number;
-  /** With their places, in order. */
+  /** Ids with their sequences, ascending. */
   readonly ids: Map<string, number>;
 }
 
-/** What is remembered at the most: the last ids of one subject, and subjects. */
+/** Limits of the cache: ids per subject, and subjects. */
 const MOST_IDS = 20_000;
 const MOST_SUBJECTS = 20;
 
 /**
- * Looks for messages by their ids. What was read of a subject is remembered: after an outage many are looked for, and what came
- * meanwhile is read once for all of them.
+ * Finds stored messages by id. It caches the ids of each subject, because after an outage many lookups of the same subject follow each
+ * other.
  */
 export class StoredIds {
   readonly #broker: Broker;
   readonly #stream: string;
-  /** The one asked for last comes last. */
+  /** Least recently used first. */
   readonly #read = new Map<string, Read>();
   readonly #reading = new Map<string, Promise<unknown>>();
 
@@ -31,9 +31,9 @@ export class StoredIds {
     this.#stream = stream;
   }
 
-  /** Whether an owner's message is on `subject` after the place `after`. @throws {BrokerError} */
+  /** Whether an owner's message is stored on `subject` after the sequence `after`. @throws {BrokerError} */
   async has(subject: string, owner: string, id: string, after: number): Promise<boolean> {
-    // One reads at a time, and the next goes on from there.
+    // One reader per subject at a time; the next one continues where it stopped.
     const before = this.#reading.get(subject) ?? Promise.resolve();
     const found = before.then(() => this.#look(subject, `${owner}/${id}`, after));
     const settled = found.catch(() => undefined);
@@ -51,7 +51,6 @@ export class StoredIds {
       known !== undefined && known.from <= after && after <= known.upTo
         ? known
         : { from: after, upTo: after, ids: new Map() };
-    // The one asked for last comes last.
     this.#read.delete(subject);
     this.#read.set(subject, read);
     const [oldest] = this.#read.keys();
@@ -66,7 +65,7 @@ export class StoredIds {
     const stored = readStream(this.#broker, this.#stream, subject, read.upTo, Number.MAX_SAFE_INTEGER);
     for await (const { seq, data } of stored) {
       const event = parseJson(data) as Partial<StoredEvent<'AGENT_MESSAGE'>> | undefined;
-      // An id that a client chose is its owner's.
+      // Clients choose ids, so two owners may use the same one.
       const each = `${event?.data?.owner}/${event?.id}`;
       found ||= each === id;
       read.upTo = seq;

@@ -21,18 +21,18 @@ export interface TaskMakerOptions {
   readonly tokens: Pick<TokenRegistry, 'find' | 'isValid'>;
   readonly spawnRate: Pick<SpawnRate, 'take'>;
   readonly exchanges: Pick<Exchanges, 'limit'>;
-  /** Of KSI_MESSAGES. */
+  /** Searches KSI_MESSAGES. */
   readonly stored: Pick<StoredIds, 'has'>;
   readonly metrics: Pick<Metrics, 'spawns'>;
   readonly clock: Pick<Clock, 'now'>;
 }
 
-/** Of messages that no token is known of. */
+/** The token id for messages without a known token. */
 const NO_TOKEN = 'agents';
-/** Well within the broker's window of de-duplication, 2 min: further on it is looked whether a refusal is stored. */
+/** The broker deduplicates for 2 min. For older messages, a search for a stored refusal comes first; the rest is a safety margin. */
 const CERTAIN_MS = 60_000;
 
-/** Makes tasks of messages to managed agents, at the expense of the token that the exchange began with. */
+/** Turns messages to managed agents into tasks, charged to the token that began the exchange. */
 export class TaskMaker {
   readonly #options: TaskMakerOptions;
 
@@ -40,7 +40,7 @@ export class TaskMaker {
     this.#options = options;
   }
 
-  /** @returns the id of its one task; an error for which there is none. */
+  /** Idempotent. @returns the id of the message's task, or the error that prevents one. */
   async make(
     { agent_id, owner, hands, exchange_limits: limits }: Agent,
     message: InboxMessage,
@@ -68,7 +68,7 @@ export class TaskMaker {
     }
   }
 
-  /** Tells the sender that no task was made of a message, and why. @throws {ApiError} */
+  /** Sends the sender an error message: its message did not become a task. @throws {ApiError} */
   async refuse({ agent_id, owner }: Agent, message: InboxMessage, { code, message: why }: ApiError): Promise<void> {
     const { mailer, stored } = this.#options;
     const answer = {
@@ -84,7 +84,7 @@ export class TaskMaker {
       isTurnMessage(message) ? ANSWER_MESSAGE : 'DIRECT_MESSAGE',
       message.from ?? NOBODY,
     );
-    // Its agent was about to be refused it when its API died.
+    // An API may have crashed after it sent the refusal.
     const old = this.#options.clock.now() - Date.parse(message.timestamp) > CERTAIN_MS;
     if (old && (await stored.has(subject, owner, answer.message_id, message.seq))) return;
     try {
@@ -95,18 +95,18 @@ export class TaskMaker {
       };
       await mailer.send(answer, this.principal(owner, message.token_id), within);
     } catch (error) {
-      // Whoever sent it is there no more.
+      // The sender has been deleted.
       if (!(error instanceof ApiError && error.code === 'not_found')) throw error;
     }
   }
 
-  /** What a token began ends with it: without its limits nothing goes on. @throws {ApiError} unauthorized */
+  /** A revoked or expired token stops the exchange that it began. @throws {ApiError} unauthorized */
   async #refuseRevoked(tokenId: string): Promise<void> {
     if (tokenId !== NO_TOKEN && !(await this.#options.tokens.isValid(tokenId)))
-      throw new ApiError('unauthorized', 'The token with which this began was revoked, or has expired');
+      throw new ApiError('unauthorized', 'The token that began this exchange was revoked or has expired');
   }
 
-  /** Who asks for a managed agent's task. */
+  /** The principal of a managed agent's task. */
   principal(owner: string, tokenId: string = NO_TOKEN): Principal {
     const { rate, concurrency } = this.#options.tokens.find(tokenId) ?? {};
     return {

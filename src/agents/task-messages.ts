@@ -9,7 +9,7 @@ import { bySequence, deleteMessage, sourceOf, type Stored } from '../broker/read
 import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
 
-/** What the deletion of a managed agent's task needs to know of it. */
+/** A managed agent's task that is to be deleted. */
 export interface AgentTask {
   readonly task_id: string;
   readonly owner: string;
@@ -19,8 +19,8 @@ export interface AgentTask {
 type Matches = (message: Message) => boolean;
 
 /**
- * Deletes the messages that managed agents' tasks answer, their answers, and the copies of both: they are the tasks' prompts and results.
- * A turn of a conversation stays: its words belong to the conversation.
+ * Deletes the messages that managed agents' tasks answer, the answers, and the copies of both, since they contain the tasks' prompts and
+ * results. Messages of a conversation stay, as they belong to the conversation.
  */
 export class TaskMessages {
   readonly #broker: Broker;
@@ -32,8 +32,8 @@ export class TaskMessages {
   }
 
   /**
-   * Reads all messages since the first that one of the tasks answers, once for all tasks: an answer, a copy, or a message that its sender
-   * repeated may come at any time. @throws {BrokerError}
+   * Reads all messages since the first one that these tasks answer, once for all tasks. An answer, a copy or a repeated message may be
+   * anywhere after it. @throws {BrokerError}
    */
   async remove(tasks: readonly AgentTask[]): Promise<void> {
     const ids = new Set<string>();
@@ -50,9 +50,9 @@ export class TaskMessages {
       taskIds.has(task) || ids.has(`${owner}/${id}`);
     const stored = await bySequence(this.#broker, STREAM.messages, first);
     const found = messageIn(stored);
-    // It has expired, or a stream that was made anew has other messages in their places.
+    // If the first message has expired, or the stream was re-created with other sequences, read from the beginning.
     const after = found !== undefined && matches(found) ? { event: sourceOf(stored) - 1, message: first - 1 } : NOWHERE;
-    // The events first: KSI_MESSAGES takes from them.
+    // Events first, because KSI_MESSAGES sources from them.
     await this.#removeFrom(STREAM.events, SUBJECT.agentMail('*'), after.event, matches);
     await this.#removeFrom(STREAM.messages, SUBJECT.messagesAll, after.message, matches);
   }
@@ -61,7 +61,7 @@ export class TaskMessages {
     for await (const stored of readStream(this.#broker, stream, filter, after, Number.MAX_SAFE_INTEGER)) {
       const message = messageIn(stored);
       if (message === undefined || !matches(message)) continue;
-      // The body first: what is broken off can still be found.
+      // The body first: if this breaks off, the message still refers to it.
       if (message.ref !== undefined) await this.#blobs.delete(message.ref.name);
       await deleteMessage(this.#broker, stream, stored.seq);
     }

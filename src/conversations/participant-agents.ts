@@ -16,7 +16,7 @@ export interface ParticipantAgentsOptions {
   readonly spawner: Pick<Spawner, 'spawn'>;
   readonly profiles: Pick<Profiles, 'get'>;
   /** Checks that tasks with these options may run. @throws {ApiError} */
-  readonly admit: (request: SpawnRequest, principal: Principal) => Promise<void>;
+  readonly admit: (options: Partial<SpawnRequest>, principal: Principal) => Promise<void>;
   /** Cancels the task of a turn's message, if there is one. @throws {ApiError} */
   readonly cancel: (turn: AbandonedTurn, principal: Principal) => Promise<void>;
 }
@@ -34,7 +34,7 @@ export class ParticipantAgents {
     // Each of its turns is a task of this principal.
     demand(principal, 'spawn');
     if (profile !== undefined) await this.#options.profiles.get(profile, principal);
-    await this.#options.admit({ prompt: '-', ...options }, principal);
+    await this.#options.admit(options ?? {}, principal);
   }
 
   /**

@@ -47,7 +47,7 @@ export const startConversations = (options: ConversationServiceOptions) =>
       agents,
       spawner,
       profiles,
-      admit: (request, principal) => tasks.acceptor.admit(request, principal),
+      admit: (options, principal) => tasks.acceptor.admit(options, principal),
       cancel: async ({ agent_id: agentId, message_id: messageId }, principal) => {
         const task = await tasks.idempotency.get(messageKey(agentId, messageId));
         if (task !== undefined) await tasks.canceller.cancel(task.task_id, principal);

@@ -300,7 +300,7 @@ describe('clients of the old daemon, at a bridge of `make up BRIDGE=1`', { skip:
       assert.deepEqual(JSON.parse((await ask('GET_AGENTS')).stdout), { agents: {} });
       assert.equal((JSON.parse((await ask('GET_SHARED', '{"key": "loaded"}')).stdout) as Told)['value'], null);
       const taken = await ask('AGENT_CONNECTION', '{"action": "connect", "agent_id": "alice"}');
-      assert.match(taken.stderr, /AGENT_CONNECTION_FAILED: There is an agent alice already/);
+      assert.match(taken.stderr, /AGENT_CONNECTION_FAILED: The agent id alice is taken/);
       const letter = { from_agent: 'ann-1', event_type: 'DIRECT_MESSAGE', payload: { to: 'alice', content: 'x' } };
       assert.match((await ask('PUBLISH', JSON.stringify(letter))).stderr, /PUBLISH_FAILED/);
     } finally {

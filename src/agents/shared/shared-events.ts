@@ -11,13 +11,13 @@ import { purge } from '../../broker/purge.js';
 import type { Publication } from '../../broker/publish.js';
 import { sleep } from '../../clock.js';
 
-/** What an event has beside the value, at the most. */
+/** An upper bound for the size of an event without its value. */
 const EVENT_BYTES = 8_192;
 const RETRY_MS = 1_000;
 
 /**
- * Tells of changes of shared state, once they are made: SHARED_SET and SHARED_DELETED. A change is answered when it is told;
- * if the broker goes away between the two, it is told as soon as it is back.
+ * Publishes SHARED_SET and SHARED_DELETED after changes of shared state. The API answers a change after its event is published. If the
+ * broker becomes unavailable in between, the API answers at once and this class retries in the background.
  */
 export class SharedEvents {
   readonly #broker: Broker;
@@ -32,7 +32,7 @@ export class SharedEvents {
     this.#log = log;
   }
 
-  /** Gives up what could not be told yet, which is logged. */
+  /** Gives up unpublished events and logs them. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#late);
@@ -55,32 +55,36 @@ export class SharedEvents {
     return this.#tell(newEvent(this.#broker.clock, 'SHARED_DELETED', data), owner, key);
   }
 
-  /** Deletes those of an owner: they hold the values. @throws {BrokerError} */
+  /** Deletes an owner's events, which contain values. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
     return purge(this.#broker, STREAM.events, SUBJECT.sharedEvent(owner, '*'));
   }
 
   async #tell(event: StoredEvent, owner: string, key: string): Promise<void> {
     const publication = eventPublication(event, SUBJECT.sharedEvent(owner, keyToken(key)));
-    if (await this.#told(publication)) return;
-    const late = this.#goOn(publication).finally(() => this.#late.delete(late));
+    if (await this.#publish(publication)) return;
+    const late = this.#retry(publication).finally(() => this.#late.delete(late));
     this.#late.add(late);
   }
 
-  async #goOn(publication: Publication): Promise<void> {
+  async #retry(publication: Publication): Promise<void> {
     const { signal } = this.#stopping;
     do await sleep(this.#broker.clock, RETRY_MS, signal).catch(() => undefined);
-    while (!signal.aborted && !(await this.#told(publication)));
-    if (signal.aborted) this.#log.error({ subject: publication.subject }, 'a change of shared state was not told');
+    while (!signal.aborted && !(await this.#publish(publication)));
+    if (signal.aborted)
+      this.#log.error({ subject: publication.subject }, 'lost an event of shared state: the API stops');
   }
 
-  /** False: try again. */
-  async #told(publication: Publication): Promise<boolean> {
+  /** @returns false to retry. */
+  async #publish(publication: Publication): Promise<boolean> {
     try {
       await this.#broker.publisher.publish(publication);
     } catch (error) {
       if (isTransient(error)) return false;
-      this.#log.error({ err: error, subject: publication.subject }, 'a change of shared state could not be told');
+      this.#log.error(
+        { err: error, subject: publication.subject },
+        'could not publish an event of shared state; giving up',
+      );
     }
     return true;
   }

@@ -26,21 +26,21 @@ import { timestampOf } from '../../clock.js';
 
 export interface SharedChange {
   readonly key: string;
-  /** It must have this revision; 0: there must be none. Undefined: whatever there is. */
+  /** The required current revision. 0: the key must not exist. Undefined: no condition. */
   readonly revision?: number | undefined;
-  /** The agent that does it, if it is one. */
+  /** The agent that makes the change, if any. */
   readonly by?: string | undefined;
 }
 
-/** What a record has beside the value, at the most. */
+/** An upper bound for the size of a record without its value. */
 const RECORD_BYTES = 4_096;
-/** A value that is replaced while it is read is read again. */
+/** A value may be replaced during a read, so reads are tried this often. */
 const READS = 5;
 
-/** The blobs of an owner's values begin so. */
+/** The prefix of an owner's blobs. */
 const blobsOf = (owner: string): string => `shared/${owner}/`;
 
-/** State that the agents of an owner share: any JSON, by key. */
+/** JSON values by key, shared by the agents of an owner. */
 export class SharedState {
   readonly #records: Records<typeof SharedRecord, OwnedKey>;
   readonly #clock: Broker['clock'];
@@ -56,13 +56,13 @@ export class SharedState {
     this.#log = log;
   }
 
-  /** As it is now, read from the leader. @throws {ApiError} not_found */
+  /** Reads from the leader, so the value is current. @throws {ApiError} not_found */
   async get(key: string, principal: Principal, query: SharedQuery = {}): Promise<SharedValue> {
     const owner = ownerOf(principal, query);
     return guarded(async () => {
       for (let left = READS; ; left--) {
         const { record, revision } = await this.#records.entry([owner, keyToken(key)]);
-        if (record === undefined) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
+        if (record === undefined) throw noKey(key);
         try {
           return { ...entryOf({ record, revision }), value: await this.#valueOf(record) };
         } catch (error) {
@@ -91,7 +91,7 @@ export class SharedState {
         await this.#drop(before?.ref);
         return { key, revision: at, updated_at: record.updated_at, size, ...(by === undefined ? {} : { by }) };
       } catch (error) {
-        // Of a write that nobody has an answer of, it is not known whether it holds.
+        // An unconfirmed write may have been stored, and would then refer to the blob.
         if (!isBrokerError(error, 'unavailable')) await this.#drop(ref);
         throw error;
       }
@@ -103,7 +103,7 @@ export class SharedState {
     const { owner } = principal;
     await guarded(async () => {
       const { before, at } = await this.#change({ owner, key, revision }, ({ exists }) => {
-        if (!exists) throw new ApiError('not_found', `Nothing is shared as ${JSON.stringify(key)}`);
+        if (!exists) throw noKey(key);
         return REMOVE;
       });
       await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
@@ -111,7 +111,7 @@ export class SharedState {
     });
   }
 
-  /** By key, without the values. @throws {ApiError} forbidden */
+  /** Sorted by key, without values. @throws {ApiError} forbidden */
   async page(query: SharedListQuery, principal: Principal): Promise<Page<SharedEntry>> {
     const { prefix = '', limit = PAGE_ITEMS, cursor } = query;
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
@@ -126,14 +126,14 @@ export class SharedState {
     return pageWith('shared', entries.map(entryOf), next);
   }
 
-  /** Deletes all that is an owner's. @throws {BrokerError} */
+  /** Deletes all keys, blobs and events of an owner. @throws {BrokerError} */
   async purge(owner: string): Promise<void> {
     await this.#records.purge([owner]);
     await this.#blobs.deleteBelow(blobsOf(owner));
     await this.#events.purge(owner);
   }
 
-  /** @returns the revision after the change, and what stood there before. @throws {ApiError} revision_mismatch */
+  /** @returns the new revision and the old record. @throws {ApiError} revision_mismatch */
   async #change(
     { owner, key, revision }: { owner: string; key: string; revision: number | undefined },
     next: (entry: Entry<SharedRecord>) => Next<SharedRecord>,
@@ -146,25 +146,28 @@ export class SharedState {
   }
 
   async #valueOf({ value, ref }: SharedRecord): Promise<unknown> {
-    // A null that may be left out counts as left out to every check.
+    // Validation drops a null in an optional field.
     if (ref === undefined) return value ?? null;
     const stored = parseJson(await this.#blobs.get(ref));
     if (stored === undefined) throw new BrokerError('unreadable', `The value ${ref.name} is not JSON`);
     return stored;
   }
 
-  /** Under a name of its own: whoever reads the one before has it whole. */
+  /** Under a new name, so that concurrent readers of the old value are not disturbed. */
   #put(owner: string, json: string): Promise<BlobRef> {
     return this.#blobs.put(`${blobsOf(owner)}${uuidv7()}`, new TextEncoder().encode(json));
   }
 
-  /** What stands there no more is no reason to call a change that was made a failure: it goes with its owner at the latest. */
+  /** Deletes a replaced blob. A failure does not fail the change; the blob stays until the owner's data is deleted. */
   async #drop(ref: BlobRef | undefined): Promise<void> {
     if (ref === undefined) return;
     try {
       await this.#blobs.delete(ref.name);
     } catch (error) {
-      this.#log.warn({ err: error, blob: ref.name }, 'a value that was replaced could not be deleted');
+      this.#log.warn(
+        { err: error, blob: ref.name },
+        "could not delete a replaced value; it takes space until the owner's data is deleted",
+      );
     }
   }
 }
@@ -177,18 +180,20 @@ const entryOf = ({ record, revision }: Pick<Held<SharedRecord>, 'record' | 'revi
   size: record.size,
 });
 
-/** Whose is read. @throws {ApiError} not_found: others' are as unknown as none. */
+const noKey = (key: string): ApiError => new ApiError('not_found', `There is no key ${JSON.stringify(key)}`);
+
+/** @throws {ApiError} not_found, which does not reveal whether another owner has keys. */
 function ownerOf({ owner, seesAll }: Principal, { owner: asked = owner }: SharedQuery): string {
-  if (asked !== owner && !seesAll) throw new ApiError('not_found', `There is nothing of ${asked} here`);
+  if (asked !== owner && !seesAll) throw new ApiError('not_found', `There are no keys of ${asked}`);
   return asked;
 }
 
-/** @throws {ApiError} of what is nested too deep. */
+/** @throws {ApiError} if the value is nested too deeply. */
 function jsonOf(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (cause) {
-    if (cause instanceof RangeError) throw invalid([{ field: 'value', message: 'is nested too deep' }]);
+    if (cause instanceof RangeError) throw invalid([{ field: 'value', message: 'is nested too deeply' }]);
     throw cause;
   }
 }

@@ -12,12 +12,12 @@ import { ApiError } from '../../errors/api-error.js';
 import type { Authenticator } from '../../access/auth.js';
 import { onBehalfOf, type Principal } from '../../access/principal.js';
 
-/** The agent that asks for something by its own hands. */
+/** The agent that calls a tool. */
 export interface Asker {
   readonly agent: Agent;
-  /** As it stands in the queue: what the agent's task runs with. */
+  /** The command of the agent's task, as stored in the queue. */
   readonly command: SpawnCommand;
-  /** Its owner, as the token that its task began with. */
+  /** The owner, with the scopes of the token that began the task. */
   readonly principal: Principal;
 }
 
@@ -28,7 +28,7 @@ export interface AskersOptions {
   readonly authenticator: Pick<Authenticator, 'holderOf'>;
 }
 
-/** Tells who it is that asks from a worker's process. */
+/** Identifies the agent behind a tool call of a worker's process. */
 export class Askers {
   readonly #options: AskersOptions;
 
@@ -37,21 +37,26 @@ export class Askers {
   }
 
   /**
-   * Only the process may ask that runs the task now, and only for what its agent may do still: the broker says which process asks, the
-   * task's last state which one runs it, and the queue whose task it is. @throws {ApiError} forbidden, unauthorized
+   * A process may call tools only for a task that it runs now, and only tools that the agent still has. The broker authenticates the
+   * process, the task's last state names the process that runs it, and the queue has the task's owner. @throws {ApiError} forbidden, unauthorized
    */
   async find(process: string, taskId: string, tool: HandToolName): Promise<Asker> {
     const { authenticator, registry } = this.#options;
     const command = await this.running(process, taskId);
     const { agent_id: agentId, owner, hands = [], token_id: tokenId } = command;
     const { hand } = HAND_TOOLS[tool];
-    if (agentId === undefined) throw new ApiError('forbidden', 'The task is no agent’s');
+    if (agentId === undefined)
+      throw new ApiError('forbidden', 'The task belongs to no agent, and only agents have these tools');
     const holder = tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
-    if (holder === undefined) throw new ApiError('unauthorized', 'The token that the task began with holds no more');
+    if (holder === undefined)
+      throw new ApiError('unauthorized', 'The token that began the task was revoked or has expired');
     const principal = onBehalfOf(holder, owner);
     const { value: agent } = await registry.agent(agentId, principal);
     if (!hands.includes(hand) || agent.hands?.includes(hand) !== true)
-      throw new ApiError('forbidden', `The agent ${agentId} has not been given the hand \`${hand}\``);
+      throw new ApiError(
+        'forbidden',
+        `The agent ${agentId} has no agent tools of the kind \`${hand}\`. Its owner can add them to the agent`,
+      );
     return { agent, command, principal };
   }
 

@@ -17,7 +17,7 @@ import type { SharedState } from '../shared/shared-state.js';
 import type { TaskReader } from '../../tasks/reader.js';
 import type { Asker } from './asker.js';
 
-/** What a task that another one asks for has of it. */
+/** The fields that a spawned task gets from its parent. */
 export type Spawned = Pick<
   SpawnCommand,
   'agent_id' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
@@ -29,7 +29,7 @@ export interface DeedsOptions {
   readonly tasks: Pick<TaskReader, 'ended'>;
   readonly exchanges: Pick<Exchanges, 'count' | 'uncount' | 'limit'>;
   readonly authenticator: Pick<Authenticator, 'whileValid'>;
-  /** @param key asked for again with it, it is the same task. @throws {ApiError} */
+  /** @param key the idempotency key. @throws {ApiError} */
   readonly spawn: (request: SpawnRequest, principal: Principal, key: string, of: Spawned) => Promise<SpawnAccepted>;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;
@@ -37,13 +37,13 @@ export interface DeedsOptions {
 
 export interface Done {
   readonly result: unknown;
-  /** What was made or changed, for the audit. */
+  /** The resource that was created or changed, for the audit. */
   readonly target?: string | undefined;
 }
 
 type Deed<N extends HandToolName> = (input: HandInput<N>, asker: Asker, callId: string) => Promise<Done>;
 
-/** What agents do by their own hands: as their owner, with the agent as `from`. */
+/** Executes agents' tool calls, as their owner and with the agent as `from`. */
 export class Deeds {
   readonly #options: DeedsOptions;
   readonly #deeds: { readonly [N in HandToolName]: Deed<N> };
@@ -63,10 +63,10 @@ export class Deeds {
     };
   }
 
-  /** @param callId done again with it, it is done once. @throws {ApiError} */
+  /** @param callId makes a repeated call idempotent. @throws {ApiError} */
   async do<N extends HandToolName>(tool: N, input: HandInput<N>, asker: Asker, callId: string): Promise<Done> {
     const exchangeId = exchangeOf(asker.command);
-    // A wait is asked for piece by piece, and makes nothing.
+    // A long wait is split into several requests, so it is not counted.
     if (exchangeId === undefined || tool === 'task_wait') return this.#deeds[tool](input, asker, callId);
     const { exchanges } = this.#options;
     const { owner } = asker.principal;
@@ -74,7 +74,7 @@ export class Deeds {
     try {
       return await this.#deeds[tool](input, asker, callId);
     } catch (error) {
-      // The worker asks again by itself: that is one call still.
+      // The worker retries on its own, and the retry is the same call.
       if (apiErrorOf(error).retryable) await exchanges.uncount(owner, exchangeId, 'tool_calls');
       throw error;
     }
@@ -111,7 +111,7 @@ export class Deeds {
     const hops = hopsAfter(command);
     const depth = (command.depth ?? 0) + 1;
     if (depth > MOST_DEPTH)
-      throw new ApiError('too_deep', `Tasks may have others done ${MOST_DEPTH} deep, and this one is so deep`);
+      throw new ApiError('too_deep', `Nested tasks are limited to ${MOST_DEPTH} levels, and this task is at the last`);
     const exchangeId = exchangeOf(command);
     if (exchangeId !== undefined)
       await this.#options.exchanges.limit(principal.owner, exchangeId, agent.exchange_limits);
@@ -142,20 +142,23 @@ export class Deeds {
 }
 
 /**
- * How many messages and tasks of agents will have led to what a task asks for. Depth begins anew with each message, hops with a person
- * alone: so no chain of either is longer than MOST_HOPS. @throws {ApiError} too_deep
+ * The hops of a message or task that a task creates. A message resets the depth, but only a person resets the hops, so no chain of
+ * messages and tasks is longer than MOST_HOPS. @throws {ApiError} too_deep
  */
 function hopsAfter({ hops, message }: SpawnCommand): number {
   const after = (hops ?? message?.hops ?? 0) + 1;
   if (after > MOST_HOPS)
-    throw new ApiError('too_deep', `${MOST_HOPS} messages and tasks of agents led to this without a person's word`);
+    throw new ApiError(
+      'too_deep',
+      `This would be hop ${after} without a message from a person; at most ${MOST_HOPS} are allowed`,
+    );
   return after;
 }
 
-/** Not its to give away, or what is of the one task alone. */
+/** Options that apply to one task only, or that a task must not pass on. */
 const NOT_INHERITED = new Set(['system_prompt', 'append_system_prompt', 'output_schema', 'include_deltas']);
 
-/** A task like the one that asks for it: where it works and what it may do is no more than that one's. @throws {ApiError} tool_not_allowed */
+/** A nested task has the workspace of its parent and no more tools than it. @throws {ApiError} tool_not_allowed */
 function requestOf(
   { prompt, model, allowed_tools: asked }: HandInput<'task_spawn'>,
   command: SpawnCommand,
@@ -181,7 +184,7 @@ function requestOf(
   };
 }
 
-/** What Claude is told of a task. */
+/** The result of `task_spawn` and `task_wait` for Claude. */
 function shownOf({ task_id, status, output, error, reason }: Task): HandTask {
   const said = (output as { result?: unknown } | undefined)?.result;
   const why = error === undefined ? reason : `${error.code}: ${error.message}`;

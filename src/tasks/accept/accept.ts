@@ -101,8 +101,8 @@ export class Acceptor {
     return acceptedOf(prepared, status);
   }
 
-  /** Whether such a request may be taken, as far as it doesn't depend on the time. @throws {ApiError} */
-  async admit(request: SpawnRequest, principal: Principal): Promise<void> {
+  /** Checks that tasks with these options can be accepted, apart from limits that change with time. @throws {ApiError} */
+  async admit(request: Partial<SpawnRequest>, principal: Principal): Promise<void> {
     await this.#admission.check(request, principal);
     if (request.session_id === undefined) return;
     const session = await guarded(() => this.#options.names.find(request.session_id ?? '', principal.owner));

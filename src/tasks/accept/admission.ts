@@ -30,8 +30,8 @@ export interface AdmissionOptions {
 
 const MAX_SCHEMA_CHARS = 65_536;
 
-/** Claude's process would end at its start with what is no schema. */
-async function faultsOfSchema({ output_schema: schema }: SpawnRequest, owner: string): Promise<Fault[]> {
+/** Claude exits at its start if the schema is invalid. */
+async function faultsOfSchema({ output_schema: schema }: Partial<SpawnRequest>, owner: string): Promise<Fault[]> {
   if (schema === undefined) return [];
   if (JSON.stringify(schema).length > MAX_SCHEMA_CHARS)
     return [{ field: 'output_schema', message: `is longer than ${MAX_SCHEMA_CHARS} characters` }];
@@ -46,7 +46,7 @@ async function faultsOfSchema({ output_schema: schema }: SpawnRequest, owner: st
 const dotted = (path: string): string => path.split('/').map(unescaped).join('.');
 const unescaped = (step: string): string => step.replaceAll('~1', '/').replaceAll('~0', '~');
 
-/** Whether a request may become a task: what its schema can't tell. A worker checks again what it alone can be sure of. */
+/** The checks of a spawn request that its JSON schema cannot express. Workers repeat the checks that depend on their host. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #queues: ReadonlySet<string>;
@@ -57,7 +57,7 @@ export class Admission {
   }
 
   /** @throws {ApiError} invalid_request with all faults, tool_not_allowed */
-  async check(request: SpawnRequest, { owner }: Principal): Promise<void> {
+  async check(request: Partial<SpawnRequest>, { owner }: Principal): Promise<void> {
     const faults = [
       ...this.#faults(request, owner),
       ...(await this.#faultsOfWorkspace(request)),
@@ -73,15 +73,17 @@ export class Admission {
     }
   }
 
-  *#faults(request: SpawnRequest, owner: string): Generator<Fault> {
+  *#faults(request: Partial<SpawnRequest>, owner: string): Generator<Fault> {
     const { config, mcpServers } = this.#options;
-    const { KSI_MAX_PROMPT_CHARS: most } = config;
-    const queue = request.queue ?? DEFAULT_QUEUE;
-    const { length } = request.prompt;
-    if (length > most)
-      yield { field: 'prompt', message: `has ${length} characters; KSI_MAX_PROMPT_CHARS allows ${most}` };
+    const { KSI_MAX_PROMPT_CHARS: max } = config;
+    const { prompt = '', queue = DEFAULT_QUEUE } = request;
+    if (prompt.length > max)
+      yield { field: 'prompt', message: `has ${prompt.length} characters; KSI_MAX_PROMPT_CHARS allows ${max}` };
     if (!this.#queues.has(queue))
-      yield { field: 'queue', message: `names no queue: there is ${[...this.#queues].join(', ')}` };
+      yield {
+        field: 'queue',
+        message: `is not a queue of this cluster. Its queues are ${[...this.#queues].join(', ')}`,
+      };
     for (const field of ['resume_only', 'fork'] as const)
       if (request[field] === true && request.session_id === undefined) yield { field, message: 'needs a `session_id`' };
     yield* faultsOfAttachments(request.attachments);
@@ -89,21 +91,25 @@ export class Admission {
     if (missing.length > 0)
       yield {
         field: 'mcp_servers',
-        message: `there is none named ${missing.join(', ')} in KSI_MCP_SERVERS for ${owner}`,
+        message: `KSI_MCP_SERVERS has no ${missing.join(', ')} for ${owner}`,
       };
   }
 
-  /** What is not on this host is left to the workers, which may be elsewhere. */
-  async #faultsOfWorkspace({ workspace }: SpawnRequest): Promise<Fault[]> {
+  /** A workspace that is missing here may exist on another host, so the worker checks for it. */
+  async #faultsOfWorkspace({ workspace }: Partial<SpawnRequest>): Promise<Fault[]> {
     if (workspace === undefined) return [];
     const found = await this.#options.workspaces.find(workspace);
     return found.kind === 'refused' ? [{ field: 'workspace', message: found.why }] : [];
   }
 
   /** @throws {ApiError} session_not_found, workspace_mismatch */
-  async checkSession({ sessionId }: SessionChoice, request: SpawnRequest, principal: Principal): Promise<void> {
+  async checkSession(
+    { sessionId }: SessionChoice,
+    request: Partial<SpawnRequest>,
+    principal: Principal,
+  ): Promise<void> {
     const known = await this.#ownerOf(sessionId);
-    // Another owner's session is as unknown as none.
+    // The answer does not reveal that another owner's session exists.
     if (known !== undefined && !maySee(principal, known))
       throw new ApiError('session_not_found', 'There is no such session');
     try {
@@ -116,37 +122,37 @@ export class Admission {
   }
 
   /**
-   * @param sessionId of the session to go on from.
-   * @returns the workspace that it works in; undefined: a folder of its own.
+   * @param sessionId the session to fork.
+   * @returns its workspace; undefined if it has its own folder.
    * @throws {ApiError} session_not_found
    */
   async checkFork(sessionId: string, principal: Principal): Promise<string | undefined> {
     const known = await this.#ownerOf(sessionId);
     const mine = known === undefined ? principal.seesAll : maySee(principal, known);
     const stands = mine && (await guarded(() => this.#stands(sessionId)));
-    if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to go on from`);
+    if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to fork`);
     return guarded(() => this.#folderOf(sessionId));
   }
 
-  /** The worker decides, when the session begins; what has begun is told here already. */
-  async #checkFolder(sessionId: string, asked: string): Promise<void> {
+  /** A session keeps its first workspace. The worker binds it; a mismatch with a bound workspace is reported early, here. */
+  async #checkFolder(sessionId: string, requested: string): Promise<void> {
     const [folder, transcript] = await Promise.all([
       this.#folderOf(sessionId),
       lastBySubject(this.#options.broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),
     ]);
-    if (folder === asked || (folder === undefined && transcript === undefined)) return;
+    if (folder === requested || (folder === undefined && transcript === undefined)) return;
     throw new ApiError(
       'workspace_mismatch',
-      `The session works in ${folder ?? 'a folder of its own'}, not in ${asked}`,
+      `The session works in ${folder ?? 'a folder of its own'}, not in ${requested}`,
     );
   }
 
-  /** The workspace that a session works in. @throws {BrokerError} */
+  /** The workspace of a session. @throws {BrokerError} */
   async #folderOf(sessionId: string): Promise<string | undefined> {
     return boundWorkspace(this.#options.broker, sessionId);
   }
 
-  /** Whose a session is; undefined: nobody's yet. @throws {ApiError} */
+  /** The owner of a session; undefined if it does not exist yet. @throws {ApiError} */
   async #ownerOf(sessionId: string): Promise<string | undefined> {
     const { model, records } = this.#options;
     const session = await model.session(sessionId);
@@ -154,7 +160,7 @@ export class Admission {
     return guarded(() => records.ownerOf(sessionId));
   }
 
-  /** Whether the broker knows a session that the read model does not: another API may have begun it a moment ago. */
+  /** Whether the broker has a session that this API's read model does not have yet. Another API may have just created it. */
   async #stands(sessionId: string): Promise<boolean> {
     const { broker } = this.#options;
     const stored = await Promise.all([
