@@ -7,11 +7,11 @@ import { isTransient } from '../broker/errors.js';
 import { Batcher } from '../broker/batcher.js';
 import { timestampOf } from '../clock.js';
 
-/** So many entries wait for a broker that is away; while it is, nothing can be changed, so they are refusals. */
+/** The maximum number of entries that wait for the broker. Nothing can change without it, so these entries are refusals. */
 const MAX_WAITING = 10_000;
 const RETRY_MS = 1_000;
 
-/** Keeps who changed what, with what result, in KSI_AUDIT. Nobody waits for it; it waits for the broker. */
+/** Writes the audit log to KSI_AUDIT. Requests do not wait for it; entries wait for the broker in memory. */
 export class Audit {
   readonly #batcher: Batcher;
   readonly #clock: Broker['clock'];
@@ -28,14 +28,14 @@ export class Audit {
   record(entry: Omit<AuditEntry, 'v' | 'id' | 'at'>): void {
     const whole: AuditEntry = { v: FORMAT_VERSION, id: uuidv7(), at: timestampOf(this.#clock), ...entry };
     if (this.#pending.size >= MAX_WAITING) {
-      this.#log.error({ audit: whole }, 'the audit stream cannot be written; this entry stands only here');
+      this.#log.error({ audit: whole }, 'too many audit entries wait for the broker; this entry is only in this log');
       return;
     }
     const stored = this.#store(whole).finally(() => this.#pending.delete(stored));
     this.#pending.add(stored);
   }
 
-  /** Resolves when all is stored, or logged as it could not be. */
+  /** Resolves when all entries are stored, or logged because they could not be stored. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#pending);
@@ -53,7 +53,7 @@ export class Audit {
         return;
       } catch (error) {
         if (!isTransient(error) || this.#stopping.signal.aborted) {
-          this.#log.error({ err: error, audit: entry }, 'the audit stream refused an entry; it stands only here');
+          this.#log.error({ err: error, audit: entry }, 'could not store an audit entry; it is only in this log');
           return;
         }
       }

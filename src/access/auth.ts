@@ -11,26 +11,26 @@ interface KnownTokens {
   readonly clock: Pick<Clock, 'now' | 'after'>;
 }
 
-/** A token's end is looked at again after this: the broker's clock may have been corrected. */
-const LOOK_AGAIN_MS = 60_000;
+/** The longest timer for a token's expiry. Then it is checked again, because the broker's clock may have been corrected. */
+const RECHECK_MS = 60_000;
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /** @param authorization the header. */
 export const hasToken = (authorization: string | undefined): boolean => BEARER.test(authorization ?? '');
 
-/** Tells whom a bearer token belongs to. */
+/** Authenticates bearer tokens. */
 export class Authenticator {
   readonly #localHash: string;
   readonly #known: KnownTokens | undefined;
 
-  /** @param localToken the one in the token file. @param known undefined: no other token is known (yet). */
+  /** @param localToken the token in the token file. @param known undefined: accept only the local token. */
   constructor(localToken: string, known?: KnownTokens) {
     this.#localHash = hashOf(localToken);
     this.#known = known;
   }
 
-  /** @param authorization the header, as it came. Undefined: it names nobody, or nobody any more. */
+  /** @param authorization the header. @returns undefined if the token is unknown, revoked or expired. */
   principalOf(authorization: string | undefined): Principal | undefined {
     const token = BEARER.exec(authorization ?? '')?.[1];
     if (token === undefined) return undefined;
@@ -41,7 +41,7 @@ export class Authenticator {
     return this.#valid(record);
   }
 
-  /** The holder of a token that was shown before, if it still holds. */
+  /** The principal of a token that was authenticated earlier; undefined if it has been revoked or has expired. */
   holderOf(tokenId: string): Principal | undefined {
     if (tokenId === LOCAL.tokenId) return LOCAL;
     const record = this.#known?.tokens.find(tokenId);
@@ -49,9 +49,9 @@ export class Authenticator {
   }
 
   /**
-   * Waits on a principal's behalf for as long as the token holds.
+   * Waits on a principal's behalf while its token is valid.
    * @param wait is given a signal that aborts when the token ends.
-   * @throws {ApiError} unauthorized: the token ended before the wait did, whatever `wait` found.
+   * @throws {ApiError} unauthorized if the token ended before the wait did, whatever `wait` returns.
    */
   async whileValid<T>(principal: Principal, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const ended = new AbortController();
@@ -59,38 +59,38 @@ export class Authenticator {
     try {
       const found = await wait(ended.signal);
       if (ended.signal.aborted || this.holderOf(principal.tokenId) === undefined)
-        throw new ApiError('unauthorized', 'The token was revoked or has expired meanwhile');
+        throw new ApiError('unauthorized', 'The token was revoked or expired during the request');
       return found;
     } finally {
       unwatch();
     }
   }
 
-  /** Calls `ended` once when a token is revoked or expires. Returns how to stop that. */
+  /** Calls `ended` once when a token is revoked or expires. @returns a function that unsubscribes. */
   onEnd({ tokenId, expiresAt }: Principal, ended: () => void): () => void {
     const { tokens, clock } = this.#known ?? {};
     let stopped = false;
-    let forgetTimer: (() => void) | undefined;
-    const look = (): void => {
+    let cancelTimer: (() => void) | undefined;
+    const checkToken = (): void => {
       if (this.holderOf(tokenId) === undefined) {
         stop();
         ended();
       } else if (expiresAt !== undefined && clock !== undefined) {
-        forgetTimer?.();
-        forgetTimer = clock.after(Math.min(expiresAt - clock.now() + 1, LOOK_AGAIN_MS), look);
+        cancelTimer?.();
+        cancelTimer = clock.after(Math.min(expiresAt - clock.now() + 1, RECHECK_MS), checkToken);
       }
     };
-    const forget = tokens?.onChange((id) => {
-      if (id === tokenId) look();
+    const unsubscribe = tokens?.onChange((id) => {
+      if (id === tokenId) checkToken();
     });
     const stop = (): void => {
       stopped = true;
-      forget?.();
-      forgetTimer?.();
+      unsubscribe?.();
+      cancelTimer?.();
     };
-    // It may have ended since the request was let in.
+    // The token may have ended since it was authenticated.
     queueMicrotask(() => {
-      if (!stopped) look();
+      if (!stopped) checkToken();
     });
     return stop;
   }
@@ -115,13 +115,13 @@ export function demand({ scopes }: Principal, scope: Scope): void {
   if (!scopes.has(scope)) throw new ApiError('forbidden', `This needs the scope \`${scope}\``);
 }
 
-/** What is served without a token. Below `/docs/` lies only the page of the API's documentation. */
+/** Paths that need no token. `/docs/` contains only the API's documentation. */
 const OPEN_PATHS = new Set(['/health', '/livez', '/readyz', '/docs', '/openapi.json']);
 const OPEN_FOLDER = '/docs/';
 
-/** @param url of the request, with or without a query. */
+/** @param url the request's URL, with or without a query. */
 export function isOpen(url: string): boolean {
   const path = url.split('?', 1)[0] ?? '';
-  // A path that walks is not taken at its word.
+  // `..` and encoded characters could lead out of the folder.
   return OPEN_PATHS.has(path) || (path.startsWith(OPEN_FOLDER) && !path.includes('..') && !path.includes('%'));
 }

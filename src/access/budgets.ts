@@ -15,34 +15,34 @@ export const budgetsFile = (path: string | undefined, log: Logger): BudgetsFile 
   new OperatorFile({ variable: 'KSI_BUDGETS', path, schema: Budgets, none: {}, log });
 
 const DAY_MS = 86_400_000;
-/** For so long a sum of a day is not made anew. */
+/** How long a day's sum is cached. */
 const FRESH_MS = 1_000;
 
-/** Whom a task is for, as far as budgets look at it. */
+/** The attributes of a task that budgets apply to. */
 export interface Spender {
   readonly owner: string;
   readonly tokenId?: string | undefined;
   readonly sessionId: string;
-  /** Of an agent's task. */
+  /** Set for tasks of agents. */
   readonly exchangeId?: string | undefined;
 }
 
 const keyOf = (day: string, owner: string, tokenId: string | undefined): string => `${day} ${owner} ${tokenId ?? ''}`;
 
 interface Limit {
-  /** For people. */
+  /** What the limit applies to, for error texts. */
   readonly what: string;
   readonly usd: number;
   readonly spent: () => Promise<number>;
-  /** The open tasks that fall under it. */
+  /** The open tasks that it applies to. */
   readonly scope: TaskFilter;
-  /** It begins anew with the next day. */
+  /** The limit resets every day, at midnight UTC. */
   readonly daily: boolean;
 }
 
 /**
- * What a task may cost at the most, by the budgets that it falls under. All tasks that have ended count, deleted ones too (ADR 55). Tasks that
- * run at the same time don't know of each other, so a budget can be exceeded by what they spend.
+ * Computes what a task may still cost under its budgets. All ended tasks count, deleted ones too (ADR 55). Concurrent tasks do not see
+ * each other's cost, so they can exceed a budget together.
  */
 export class Budget {
   readonly #file: Pick<BudgetsFile, 'current'>;
@@ -63,7 +63,7 @@ export class Budget {
     this.#clock = clock;
   }
 
-  /** @returns US dollars; undefined: any. @throws {ApiError} budget_exceeded */
+  /** @returns the smallest remaining amount in US dollars; undefined: no limit. @throws {ApiError} budget_exceeded */
   async left(spender: Spender, now = this.#clock.now()): Promise<number | undefined> {
     let least: number | undefined;
     for await (const { what, usd, spent, daily } of this.#limits(spender, now)) {
@@ -71,7 +71,7 @@ export class Budget {
       if (left <= 0)
         throw new ApiError(
           'budget_exceeded',
-          `${what} may cost $${usd}, which is spent`,
+          `The budget of $${usd} for ${what} is used up`,
           daily ? { retryAfter: Math.ceil((DAY_MS - (now % DAY_MS)) / 1_000) } : {},
         );
       least = Math.min(least ?? left, left);
@@ -79,20 +79,20 @@ export class Budget {
     return least;
   }
 
-  /** Adds what has just been spent to the sums of a day that are known already. */
+  /** Adds new cost to the cached sums of its day. */
   note({ owner, tokenId }: Spender, spent: number, now = this.#clock.now()): void {
     const day = new Date(now).toISOString().slice(0, 10);
     for (const key of [keyOf(day, owner, undefined), ...(tokenId === undefined ? [] : [keyOf(day, owner, tokenId)])]) {
       const known = this.#sums.get(key);
       if (known === undefined) continue;
       const usd = known.usd.then((sum) => addUsd(sum, spent));
-      // Whoever asks for it next is told.
+      // The next reader of the sum gets the error.
       usd.catch(() => undefined);
       this.#sums.set(key, { at: known.at, usd });
     }
   }
 
-  /** What may not be begun any more, since a budget that somebody spent from is spent. */
+  /** The tasks that must not start any more because a budget of `spender` is used up. */
   async spent(spender: Spender, now = this.#clock.now()): Promise<TaskFilter[]> {
     const scopes: TaskFilter[] = [];
     for await (const { usd, spent, scope } of this.#limits(spender, now))
@@ -108,7 +108,7 @@ export class Budget {
     const ofExchange = exchangeId === undefined ? undefined : await this.#exchanges.budget(owner, exchangeId);
     if (ofExchange !== undefined)
       yield {
-        what: `The exchange ${exchangeId}`,
+        what: `the exchange ${exchangeId}`,
         usd: ofExchange.usd,
         spent: () => Promise.resolve(ofExchange.spent),
         scope: { owner, exchangeId },
@@ -116,7 +116,7 @@ export class Budget {
       };
     if (ofOwner !== undefined)
       yield {
-        what: `What ${owner} asks for in a day`,
+        what: `${owner} per day`,
         usd: ofOwner,
         spent: () => this.#spent(owner, undefined, day, now),
         scope: { owner },
@@ -124,7 +124,7 @@ export class Budget {
       };
     if (ofToken !== undefined)
       yield {
-        what: `What the token ${tokenId} asks for in a day`,
+        what: `the token ${tokenId} per day`,
         usd: ofToken,
         spent: () => this.#spent(owner, tokenId, day, now),
         scope: { owner, tokenId },
@@ -132,7 +132,7 @@ export class Budget {
       };
     if (session_usd !== undefined)
       yield {
-        what: `The session ${sessionId}`,
+        what: `the session ${sessionId}`,
         usd: session_usd,
         spent: () => this.#model.costOfSession(sessionId),
         scope: { owner: undefined, sessionId },
@@ -144,7 +144,7 @@ export class Budget {
     const key = keyOf(day, owner, tokenId);
     const known = this.#sums.get(key);
     if (known !== undefined && now - known.at < FRESH_MS) return known.usd;
-    // Sums of other days, and of who asks no more.
+    // Drop all stale sums.
     for (const [other, { at }] of this.#sums) if (now - at >= FRESH_MS) this.#sums.delete(other);
     const usd = this.#model.costOfDay({ owner, day, tokenId });
     this.#sums.set(key, { at: now, usd });

@@ -23,17 +23,17 @@ const NOTHING: ExchangeRecord = { v: FORMAT_VERSION, limits: {}, tasks: 0, messa
 
 const NAMES: Readonly<Record<ExchangeCount, string>> = {
   tasks: 'tasks',
-  messages: 'messages of agents',
-  tool_calls: 'calls of tools',
+  messages: 'agent messages',
+  tool_calls: 'tool calls',
 };
 
-/** The exchange that an agent's task belongs to. Commands of older builds name only the message. */
+/** The exchange of an agent's task. Commands of older builds have only the message. */
 export const exchangeOf = ({ exchange_id: id, message }: Pick<SpawnCommand, 'exchange_id' | 'message'>) =>
   id ?? message?.exchange_id ?? message?.message_id;
 
 /**
- * Counts what one message leads to, in one entry per exchange at the broker: so it holds over all APIs and their restarts (ADR 38).
- * It is counted before the work is stored. An API that dies in between has counted too much, never too little.
+ * Counts the tasks, messages and tool calls of each exchange, in one record per exchange at the broker, so the limits apply across all APIs
+ * and restarts (ADR 38). An item is counted before it is stored: an API that crashes in between has counted too many, never too few.
  */
 export class Exchanges {
   readonly #records: Records<typeof ExchangeRecord, OwnedKey>;
@@ -44,33 +44,33 @@ export class Exchanges {
     this.#model = model;
   }
 
-  /** Lowers the limits of an exchange to these. @throws {ApiError} */
+  /** Lowers the limits of an exchange. Never raises one. @throws {ApiError} */
   async limit(owner: string, id: string, limits: ExchangeLimits | undefined): Promise<void> {
     if (limits === undefined || Object.keys(limits).length === 0) return;
     await this.#change(owner, id, (record) => ({ ...record, limits: lowest(record.limits, limits) }));
   }
 
-  /** Counts one more. @throws {ApiError} exchange_limit, with nothing counted */
+  /** Counts one item. @throws {ApiError} exchange_limit; then nothing is counted */
   async count(owner: string, id: string, what: ExchangeCount): Promise<void> {
     await this.#change(owner, id, (record) => {
-      const { [what]: most } = withDefaults(record.limits);
-      if (record[what] >= most)
-        throw new ApiError('exchange_limit', `The exchange ${id} may have ${most} ${NAMES[what]}, and has had them`);
+      const { [what]: max } = withDefaults(record.limits);
+      if (record[what] >= max)
+        throw new ApiError('exchange_limit', `The exchange ${id} has reached its limit of ${max} ${NAMES[what]}`);
       return { ...record, [what]: record[what] + 1 };
     });
   }
 
-  /** Takes back what was counted, as it did not happen. @throws {ApiError} */
+  /** Reverts one count of an item that failed. @throws {ApiError} */
   async uncount(owner: string, id: string, what: ExchangeCount): Promise<void> {
     await this.#change(owner, id, (record) => ({ ...record, [what]: Math.max(0, record[what] - 1) }));
   }
 
-  /** Counts one more that has happened, whatever the limit is. @throws {ApiError} */
+  /** Counts one item, even beyond the limit. @throws {ApiError} */
   async note(owner: string, id: string, what: ExchangeCount): Promise<void> {
     await this.#change(owner, id, (record) => ({ ...record, [what]: record[what] + 1 }));
   }
 
-  /** What its tasks may cost together, and have cost. Undefined: there is no limit. @throws {ApiError} */
+  /** The cost limit of its tasks together, and their cost so far. Undefined: no limit. @throws {ApiError} */
   async budget(owner: string, id: string): Promise<{ readonly usd: number; readonly spent: number } | undefined> {
     const record = await guarded(() => this.#records.get([owner, id]));
     const { budget_usd: usd } = record?.limits ?? {};
@@ -78,14 +78,14 @@ export class Exchanges {
     return { usd, spent: (await this.#sum(owner, id)).usage.cost_usd };
   }
 
-  /** @throws {ApiError} not_found also for another owner's. */
+  /** @throws {ApiError} not_found (also for another owner's exchange) */
   async one(id: string, principal: Principal): Promise<ExchangeShown> {
     const owner = principal.seesAll ? undefined : principal.owner;
     const [record, { tasks, open, usage }] = await Promise.all([
       guarded(() => this.#records.get([owner ?? '*', id])),
       this.#sum(owner, id),
     ]);
-    if (record === undefined && tasks === 0) throw new ApiError('not_found', `Nothing is known of an exchange ${id}`);
+    if (record === undefined && tasks === 0) throw new ApiError('not_found', `There is no exchange ${id}`);
     const { limits, ...counted } = record ?? { ...NOTHING, tasks };
     const counts = Object.fromEntries(EXCHANGE_COUNTS.map((name) => [name, counted[name]]));
     return {
@@ -97,12 +97,12 @@ export class Exchanges {
     };
   }
 
-  /** Deletes all that was counted of an owner. @throws {BrokerError} */
+  /** Deletes all counts of an owner. @throws {BrokerError} */
   purge(owner: string): Promise<void> {
     return this.#records.purge([owner]);
   }
 
-  /** Of its tasks, with the cost of those that were deleted. */
+  /** Sums its tasks, including the cost of deleted ones. */
   async #sum(owner: string | undefined, exchangeId: string): ReturnType<ReadModel['sum']> {
     const deleted = await this.#model.deletedCosts({ owner, exchangeId });
     const { usage, ...sum } = await this.#model.sum({ owner, exchangeId });

@@ -8,10 +8,9 @@ import { leftOf, RateCounts, type Rate } from './rates/counts.js';
 import { RateExchange } from './rates/exchange.js';
 
 /**
- * Spawns that each token may ask all APIs of the cluster for, in a second, minute or hour of the broker's time. Nobody asks the broker
- * before a spawn is taken: each API counts, and tells the others up to five times a second. So the rate may be overshot by what all
- * APIs take within 0.2 s and a message's way. No API alone takes more than the quota: all that holds while they can't hear of each
- * other.
+ * Limits the spawns of each token, across all APIs of the cluster, per second, minute or hour of the broker's time. No spawn waits for the
+ * broker: each API counts and tells the others up to five times a second. The rate can therefore be exceeded by the spawns that all APIs
+ * accept within 0.2 s plus the time of a message. While APIs cannot reach each other, each one still enforces the quota by itself.
  */
 export class SpawnRate {
   readonly #default: string;
@@ -19,7 +18,7 @@ export class SpawnRate {
   readonly #counts: RateCounts;
   readonly #exchange: RateExchange;
 
-  /** @param rate as `600/minute`; `0` none. */
+  /** @param rate for example `600/minute`; `0`: no limit. */
   constructor(rate: string, broker: Pick<Broker, 'nc' | 'clock' | 'connected' | 'onConnection'>, log: Logger) {
     const self = randomUUID();
     this.#default = rate;
@@ -36,7 +35,7 @@ export class SpawnRate {
     return this.#exchange.stop();
   }
 
-  /** @returns undefined when the token has no limit. @throws {ApiError} rate_limited, after which nothing was counted. */
+  /** Counts one spawn. @returns undefined if the token has no limit. @throws {ApiError} rate_limited; then nothing is counted */
   take({ tokenId, rate: text = this.#default }: Principal): RateState | undefined {
     if (text === '0') return undefined;
     const rate = rateOf(text);
@@ -44,7 +43,7 @@ export class SpawnRate {
     const { taken, total } = this.#counts.take(tokenId, rate, now);
     const state = { ...rate, remaining: Math.max(0, rate.quota - total), resetS: Math.ceil(leftOf(rate, now) / 1_000) };
     if (!taken)
-      throw new ApiError('rate_limited', `The token may ask for ${text.replace('/', ' spawns a ')}`, {
+      throw new ApiError('rate_limited', `The token is limited to ${text.replace('/', ' spawns per ')}`, {
         retryAfter: state.resetS,
         rate: state,
       });
@@ -60,7 +59,7 @@ function rateOf(text: string): Rate {
   return { quota: Number(quota), windowS: SECONDS[unit] ?? 1 };
 }
 
-/** The header fields that tell of it. */
+/** The RateLimit header fields of an answer. */
 export const rateHeaders = ({ quota, windowS, remaining, resetS }: RateState): Record<string, string> => ({
   'ratelimit-policy': `"spawn";q=${quota};w=${windowS}`,
   ratelimit: `"spawn";r=${remaining};t=${resetS}`,

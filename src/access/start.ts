@@ -16,14 +16,14 @@ export interface AccessOptions {
   readonly broker: Broker;
   readonly model: ReadModel;
   readonly config: Config;
-  /** The token that `make up` made. */
+  /** The token that `make up` created. */
   readonly rootToken: string;
   readonly log: Logger;
 }
 
 export type Access = Awaited<ReturnType<typeof startAccess>>;
 
-/** Who may do what, and how much of it. @throws {BrokerError} */
+/** Starts tokens, rate limits, budgets and the audit log. @throws {BrokerError} */
 export const startAccess = ({ broker, model, config, rootToken, log }: AccessOptions) =>
   serviceOf(log, async (lifecycle) => {
     const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);

@@ -18,7 +18,7 @@ const DEFAULT_DAYS = 30;
 
 const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10);
 
-/** What tasks took, as Claude says, summed up by what is asked for. @throws {ApiError} */
+/** The usage of ended tasks, as Claude reports it, grouped by `query.by`. Default: by day, the last 30 days. @throws {ApiError} */
 export async function usageOf(
   model: Pick<ReadModel, 'forEachEnded'>,
   query: UsageQuery,

@@ -1,9 +1,9 @@
-/** The session that a request is for. */
+/** The session of a request. */
 export interface SessionChoice {
   readonly sessionId: string;
   readonly sessionName?: string;
-  /** The session whose conversation it goes on from. */
+  /** The session that it forks. */
   readonly forkOf?: string;
-  /** It was made for this request, so nothing else can be of it. */
+  /** Created for this request, so it has no other tasks. */
   readonly fresh: boolean;
 }

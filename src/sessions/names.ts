@@ -11,8 +11,8 @@ import type { SessionChoice } from './choice.js';
 const UUID = new RegExp(UUID_PATTERN, 'i');
 
 /**
- * The sessions that names stand for. A name is an owner's own: its first use reserves it, by compare-and-set, for a new session. The session's UUID
- * cannot be computed from the name, so nobody can take it first or find out that it exists (ADR 26).
+ * Maps names to sessions, per owner. The first use of a name reserves it for a new session, by compare-and-set. The session's UUID is
+ * random, so nobody can derive it from the name to occupy it or to find out that it exists (ADR 26).
  */
 export class SessionNames {
   readonly #records: Records<typeof SessionNameRecord, OwnedKey>;
@@ -28,15 +28,15 @@ export class SessionNames {
     return record === undefined ? undefined : choiceOf(record);
   }
 
-  /** The same, and reserves a name that was never used. No `asked` is a new session. @throws {BrokerError} */
+  /** As `find`, but reserves an unused name. Without `asked`, a new session. @throws {BrokerError} */
   async choose(asked: string | undefined, owner: string): Promise<SessionChoice> {
     if (asked === undefined) return { sessionId: uuidv7(), fresh: true };
     if (UUID.test(asked)) return { sessionId: asked.toLowerCase(), fresh: false };
-    const made = { v: FORMAT_VERSION, session_id: uuidv7(), session_name: asked, owner };
+    const reserved = { v: FORMAT_VERSION, session_id: uuidv7(), session_name: asked, owner };
     const { before } = await this.#records.update([owner, keyToken(asked)], ({ record }) =>
-      record === undefined ? made : undefined,
+      record === undefined ? reserved : undefined,
     );
-    return choiceOf(before.record ?? made);
+    return choiceOf(before.record ?? reserved);
   }
 
   /** Frees a name whose session was deleted. @throws {BrokerError} */

@@ -6,10 +6,10 @@ import type { Broker } from '../broker/connect.js';
 import { nextBySubject } from '../broker/read.js';
 import { Records } from '../broker/records.js';
 
-/** So many are asked for one by one, rather than with a list of all. */
+/** Up to this many records are read one by one; for more, all ids are listed. */
 const FEW = 8;
 
-/** Whose a session is that has no task to say so: one that was imported, or whose tasks were deleted or forgotten. */
+/** The owners of sessions without tasks: imported ones, and those whose tasks were deleted. */
 export class SessionRecords {
   readonly #broker: Broker;
   readonly #records: Records<typeof SessionRecord, IdKey>;
@@ -19,17 +19,17 @@ export class SessionRecords {
     this.#records = new Records(broker, SESSION_RECORDS, log);
   }
 
-  /** Undefined: there is none, or a bad one, which is logged. @throws {BrokerError} */
+  /** Undefined: there is no record, or it is unreadable, which is logged. @throws {BrokerError} */
   async find(sessionId: string): Promise<SessionRecord | undefined> {
     return (await this.#records.entry([sessionId])).readable;
   }
 
-  /** The sessions that have one, in no order. @throws {BrokerError} */
+  /** The sessions that have a record, unsorted. @throws {BrokerError} */
   ids(): Promise<string[]> {
     return this.#records.ids([]);
   }
 
-  /** Which of these sessions have one, good or bad. @throws {BrokerError} */
+  /** Which of these sessions have a record, readable or not. @throws {BrokerError} */
   async among(sessionIds: readonly string[]): Promise<ReadonlySet<string>> {
     if (sessionIds.length > FEW) {
       const known = new Set(await this.ids());
@@ -39,13 +39,13 @@ export class SessionRecords {
     return new Set(sessionIds.filter((_id, at) => entries[at]?.exists === true));
   }
 
-  /** By its record, or who began its transcript; undefined: there is none, or nobody knows. @throws {BrokerError} */
+  /** The owner by the record, or else by the transcript's first message; undefined: unknown. @throws {BrokerError} */
   async ownerOf(sessionId: string): Promise<string | undefined> {
     const [record, begun] = await Promise.all([this.find(sessionId), this.begun(sessionId)]);
     return record?.owner ?? begun?.owner;
   }
 
-  /** Who began its transcript, and when; undefined: there is none, or nobody knows. @throws {BrokerError} */
+  /** The owner and time of the transcript's first message; undefined: unknown. @throws {BrokerError} */
   async begun(sessionId: string): Promise<Pick<SessionRecord, 'owner' | 'created_at'> | undefined> {
     const first = await nextBySubject(this.#broker, STREAM.transcripts, SUBJECT.transcript(sessionId));
     const owner = first?.header(HEADER.owner) ?? '';
@@ -54,7 +54,7 @@ export class SessionRecords {
       : { owner, created_at: new Date(first.time()).toISOString() };
   }
 
-  /** Writes one where there is none. @returns false: there is one, or somebody else was first. @throws {BrokerError} */
+  /** Creates the record. @returns false if there is one already. @throws {BrokerError} */
   async claim(record: SessionRecord): Promise<boolean> {
     return (await this.#records.create([record.session_id], record)) !== undefined;
   }

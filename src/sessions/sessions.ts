@@ -21,12 +21,12 @@ import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
 
 /**
- * The entries that an import takes: what was said. In others Claude Code notes for itself where it works (`worktree-state`, `relocated`: it
- * goes there when it resumes, wherever that is; tried), how, and what it cost; and that is not the importer's word.
+ * The types of entries that an import accepts: the dialogue. In other entries, Claude Code records its own state, such as its folder
+ * (`worktree-state`, `relocated`: on resume it changes to that folder, wherever it is) and cost. An importer must not set those.
  */
 const CONVERSATION = new Set(['user', 'assistant', 'system', 'attachment', 'summary']);
 
-/** The conversations that a principal may see: what they were, took and said. */
+/** The sessions that a principal may see, with their transcripts. */
 export class Sessions {
   readonly #model: Pick<ReadModel, 'session' | 'sessions'>;
   readonly #transcripts: Transcripts;
@@ -45,7 +45,7 @@ export class Sessions {
     this.#records = records;
   }
 
-  /** Those with the newest tasks first, and then those that were imported and have none. @throws {ApiError} */
+  /** Sessions with tasks first, by their newest task; then sessions without tasks, by id. @throws {ApiError} */
   async page(query: SessionsQuery, principal: Principal): Promise<Page<Session>> {
     const { limit = PAGE_ITEMS, cursor } = query;
     const owner = listedOwner(principal, query.owner);
@@ -59,12 +59,12 @@ export class Sessions {
     if (next !== undefined) return pageWith('sessions', sessions, next);
     const taskless = await this.#taskless(owner, after, limit - sessions.length + 1, fits);
     const page = [...sessions, ...taskless].slice(0, limit);
-    // No task has this id, so that the next page begins at the sessions without tasks.
+    // An empty id: the next page begins with the first session without tasks.
     const last = page.length === sessions.length ? '' : page.at(-1)?.session_id;
     return pageWith('sessions', page, sessions.length + taskless.length > limit ? `${TASKLESS}${last}` : undefined);
   }
 
-  /** By their ids, those after `after`. */
+  /** Sessions without tasks, sorted by id, after `after`. */
   async #taskless(
     owner: string | undefined,
     after: string,
@@ -83,7 +83,7 @@ export class Sessions {
     return found;
   }
 
-  /** @param asked its UUID or name. @throws {ApiError} session_not_found */
+  /** @param asked a UUID or a name. @throws {ApiError} session_not_found */
   async one(asked: string, principal: Principal): Promise<Session> {
     const sessionId = (await guarded(() => this.#names.find(asked, principal.owner)))?.sessionId;
     const session =
@@ -95,7 +95,7 @@ export class Sessions {
     return session;
   }
 
-  /** As lines of JSON, or to read. @throws {ApiError} */
+  /** As lines of JSON, or as Markdown. @throws {ApiError} */
   async transcript(asked: string, format: TranscriptQuery['format'], principal: Principal): Promise<string> {
     const session = await this.one(asked, principal);
     const entries = await guarded(() => this.#transcripts.main(session.session_id));
@@ -118,10 +118,13 @@ export class Sessions {
     };
   }
 
-  /** Makes a session of the principal's out of what was exported. @throws {ApiError} session_exists */
+  /** Creates a session of the principal from an export. @throws {ApiError} session_exists */
   async import(exported: SessionExport, principal: Principal, now: number): Promise<ImportAnswer> {
     const { sessionId, sessionName } = await guarded(() => this.#names.choose(exported.session_id, principal.owner));
-    const taken = new ApiError('session_exists', `The session ${sessionName ?? sessionId} is there already`);
+    const taken = new ApiError(
+      'session_exists',
+      `The session ${sessionName ?? sessionId} already exists. Import under another name or id`,
+    );
     if ((await this.#model.session(sessionId)) !== undefined) throw taken;
     const name = sessionName === undefined ? {} : { session_name: sessionName };
     const asMine = (entries: readonly TranscriptEntry[]): TranscriptEntry[] =>
@@ -134,7 +137,7 @@ export class Sessions {
       if ((await this.#transcripts.main(sessionId)).length > 0) throw taken;
       const created_at = new Date(now).toISOString();
       const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
-      // One of mine without a transcript is an import that was broken off.
+      // The owner's record without a transcript is left from an import that broke off, which may be repeated.
       const mine = (await this.#records.claim(record)) || (await this.#records.ownerOf(sessionId)) === principal.owner;
       if (!mine) throw taken;
       try {
@@ -142,7 +145,7 @@ export class Sessions {
         await this.#transcripts.store({ session_id: sessionId, owner: principal.owner }, transcript);
       } catch (error) {
         if (!isBrokerError(error, 'conflict')) throw error;
-        // Begun by a task in between it is its owner's.
+        // A task has begun the session meanwhile, and its owner keeps it.
         if ((await this.#records.begun(sessionId))?.owner !== principal.owner) await this.#records.remove(sessionId);
         throw taken;
       }
@@ -150,7 +153,7 @@ export class Sessions {
     });
   }
 
-  /** Imported, or begun by tasks that were deleted. */
+  /** An imported session, or one whose tasks were deleted. */
   async #withoutTasks(sessionId: string): Promise<Session | undefined> {
     const known = (await this.#records.find(sessionId)) ?? (await this.#records.begun(sessionId));
     return known === undefined ? undefined : withoutTasks({ ...known, session_id: sessionId });
@@ -171,5 +174,5 @@ const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): S
   usage: NO_USAGE,
 });
 
-/** A page that ends among the sessions without tasks ends with this and the last one's id. */
+/** The prefix of a cursor among the sessions without tasks. The last session's id follows. */
 const TASKLESS = 'taskless:';

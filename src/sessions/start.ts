@@ -16,7 +16,7 @@ export interface SessionsOptions {
 
 export type SessionsService = ReturnType<typeof sessionsOf>;
 
-/** Sessions do nothing by themselves, so there is nothing to stop. */
+/** Runs nothing in the background, so there is nothing to stop. */
 export function sessionsOf({ broker, blobs, model, log }: SessionsOptions) {
   const records = new SessionRecords(broker, log);
   const names = new SessionNames(broker, log);

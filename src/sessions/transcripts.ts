@@ -17,19 +17,19 @@ import {
 import { decodeSubkey, encodeSubkey, readTranscript } from './transcript/read.js';
 import { ApiError, invalid } from '../errors/api-error.js';
 
-/** For as much as the body of a request may hold. */
+/** Long enough for the largest request body. */
 const STORE_TIMEOUT_MS = 30_000;
 
 type Whose = Pick<Session, 'session_id' | 'owner'>;
 
-/** A session's transcript with those of its subagents. */
+/** A session's transcript and those of its subagents. */
 export interface WholeTranscript {
   readonly entries: readonly TranscriptEntry[];
   /** By the path that Claude Code gives them. */
   readonly subagents: Readonly<Record<string, readonly TranscriptEntry[]>>;
 }
 
-/** Reads and writes whole transcripts, of sessions in which nothing runs. */
+/** Reads and writes whole transcripts of sessions without a running task. */
 export class Transcripts {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
@@ -39,7 +39,7 @@ export class Transcripts {
     this.#blobs = blobs;
   }
 
-  /** As it stands now, with an entry of KSI's in place of those that are too large to be shown. @throws {BrokerError} */
+  /** The current transcript. Entries that are too large to show are replaced by an entry that says so. @throws {BrokerError} */
   async main(sessionId: string): Promise<readonly TranscriptEntry[]> {
     const { lastSeq } = await streamPosition(this.#broker, STREAM.transcripts);
     return foldTranscript(await this.#read(SUBJECT.transcript(sessionId), lastSeq, named));
@@ -57,7 +57,7 @@ export class Transcripts {
     return { entries: foldTranscript(main), subagents };
   }
 
-  /** Stores one of a session that has none, all of it or nothing. @throws {BrokerError} conflict. @throws {ApiError} invalid_request */
+  /** Stores a new transcript atomically. @throws {BrokerError} conflict if there is one already. @throws {ApiError} invalid_request */
   async store(whose: Whose, { entries, subagents }: WholeTranscript): Promise<void> {
     const { session_id: sessionId } = whose;
     const parts: Publication[] = [];
@@ -65,7 +65,7 @@ export class Transcripts {
       parts.push(...(await this.#publications(whose, SUBJECT.transcriptSub(sessionId, encodeSubkey(subkey)), part)));
     const filter = SUBJECT.transcript(sessionId);
     const [first, ...rest] = await this.#publications(whose, filter, entries);
-    // Without it nothing says that there is none yet, and it would be none.
+    // The first message carries the compare-and-set. Without entries there is nothing to store.
     if (first === undefined) return;
     const all = [{ ...first, expect: { filter, seq: 0 } }, ...rest, ...parts];
     if (all.length > MAX_BATCH) throw invalid([{ field: 'subagents', message: 'are too many' }]);
@@ -106,11 +106,14 @@ export class Transcripts {
 }
 
 function named({ size }: BlobRef): Uint8Array {
-  const content = `Entries of ${size} bytes together are too large to be shown. Claude reads them when the session goes on.`;
+  const content = `Entries of ${size} bytes in total are too large to show here. Claude still reads them when the session continues.`;
   const entry = { type: 'ksi_large_entries', uuid: uuidv7(), size, content };
   return Buffer.from(JSON.stringify({ v: FORMAT_VERSION, entries: [entry] } satisfies TranscriptBody));
 }
 
 function refused({ size }: BlobRef): never {
-  throw new ApiError('answer_too_large', `The session has entries of ${size} bytes`);
+  throw new ApiError(
+    'answer_too_large',
+    `The session has entries of ${size} bytes in total, which is too large for an export`,
+  );
 }

@@ -55,10 +55,10 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
     const tasks = body['items'] as { task_id: string; spawned_by?: string }[];
     const parent = tasks.find(({ spawned_by: by }) => by !== undefined)?.spawned_by;
     const children = (await here.ask('GET', `/tasks?spawned_by=${parent}`)).body as {
-      tasks: { spawned_by: string }[];
+      items: { spawned_by: string }[];
       total: { tasks: number; open: number; usage: { cost_usd: number } };
     };
-    assert.deepEqual([children.tasks.map(({ spawned_by: by }) => by), children.total.tasks], [[parent], 1]);
+    assert.deepEqual([children.items.map(({ spawned_by: by }) => by), children.total.tasks], [[parent], 1]);
     assert.ok(children.total.usage.cost_usd > 0);
   });
 

@@ -242,9 +242,9 @@ describe('deletion at an API', () => {
       while ((await cost()) < 1.5);
       const refusal = async (body: object): Promise<unknown[]> => {
         const { status, body: said } = await other.post({ prompt: 'x', ...body });
-        return [status, said['code'], String(said['detail']).split(' may cost')[0]];
+        return [status, said['code'], / for (.*) is used up/.exec(String(said['detail']))?.[1]];
       };
-      const ofSession = [429, 'budget_exceeded', `The session ${session}`];
+      const ofSession = [429, 'budget_exceeded', `the session ${session}`];
       assert.deepEqual(await refusal({ session_id: session }), ofSession);
       // By two APIs at once: it is counted once.
       const deleting = tasks
@@ -256,7 +256,7 @@ describe('deletion at an API', () => {
       const [dear] = await storeEndedTasks(lab.broker, 1, { usage });
       while ((await other.task(dear?.task_id ?? '')).status !== 'completed');
       await removedOrGone(`/tasks/${dear?.task_id}`, other);
-      const ofDay = [429, 'budget_exceeded', 'What local asks for in a day'];
+      const ofDay = [429, 'budget_exceeded', 'local per day'];
       // What was looked up is known for a second.
       await untilSome(async () => ((await refusal({}))[0] === 429 ? true : undefined));
       assert.deepEqual(await refusal({}), ofDay);

@@ -61,7 +61,7 @@ describe('budgets, with the real claude', { skip }, async () => {
   it('refuse more in a session that has spent its own', async () => {
     const refused = await api.post({ prompt: 'x', session_id: 'dear' });
     assert.deepEqual([refused.status, refused.body['code']], [429, 'budget_exceeded']);
-    assert.match(String(refused.body['detail']), /session .* may cost \$0.001/);
+    assert.match(String(refused.body['detail']), /budget of \$0.001 for the session .* is used up/);
     assert.equal((await api.post({ prompt: 'x', session_id: 'other' })).status, 202);
   });
 
@@ -96,7 +96,7 @@ describe('budgets, with the real claude', { skip }, async () => {
     assert.ok(usage.cost_usd >= 0.0008, `$${usage.cost_usd}`);
     const retry = await here.ask('POST', `/tasks/${id}/retry`);
     assert.deepEqual([retry.status, retry.body['code']], [429, 'budget_exceeded']);
-    assert.match(String(retry.body['detail']), /The exchange .* may cost \$0.0008/);
+    assert.match(String(retry.body['detail']), /budget of \$0.0008 for the exchange .* is used up/);
   });
 
   it('refuse an owner who has spent the day’s, until the next one', async () => {

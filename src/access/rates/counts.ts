@@ -12,31 +12,31 @@ interface Window extends Pick<RateCount, 'token_id' | 'window_s' | 'window'> {
 }
 
 /**
- * What each token took in the present window, at this API and, as far as they have told, at the others. Windows are the wall clock's,
- * so that all APIs mean the same. Counts only grow: a report that is lost, late or doubled does no harm that the next doesn't mend.
+ * Counts the spawns of each token in the current window, at this API and, by their reports, at the others. Windows are aligned to the
+ * clock, so all APIs use the same ones. Counts only grow, so the next report repairs a lost, late or duplicate one.
  */
 export class RateCounts {
   readonly #self: string;
   readonly #windows = new Map<string, Window>();
-  readonly #untold = new Set<Window>();
+  readonly #unreported = new Set<Window>();
 
-  /** @param self names this API, and no other one or earlier start of it. */
+  /** @param self an id that is unique to this start of this API. */
   constructor(self: string) {
     this.#self = self;
   }
 
-  /** Counts one more, unless that is more than the rate. @param now in ms since 1970. @returns what is counted now, of all APIs. */
+  /** Counts one spawn unless the quota is used up. @param now in ms since 1970. @returns `total`: the count of all APIs. */
   take(tokenId: string, { quota, windowS }: Rate, now: number): { readonly taken: boolean; readonly total: number } {
     const window = this.#windowOf({ token_id: tokenId, window_s: windowS, window: numberOf(windowS, now) });
     if (window.total >= quota) return { taken: false, total: window.total };
     raise(window, this.#self, (window.taken.get(this.#self) ?? 0) + 1);
-    this.#untold.add(window);
+    this.#unreported.add(window);
     return { taken: true, total: window.total };
   }
 
-  /** Learns what others say; what is past, or further ahead than clocks may differ, is left out. */
+  /** Merges the counts of another API. Ignores past windows, and windows further ahead than clocks may differ. */
   hear(counts: readonly RateCount[], now: number): void {
-    // An API of which nobody asks anything only hears.
+    // An idle API only hears, and must also drop old windows.
     this.#forget(now);
     for (const count of counts) {
       const ahead = count.window - numberOf(count.window_s, now);
@@ -44,18 +44,18 @@ export class RateCounts {
     }
   }
 
-  /** What this API took and has not told yet, which it now has. */
+  /** This API's counts since its last report. */
   tell(now: number): RateCount[] {
     this.#forget(now);
-    const counts = [...this.#untold].flatMap((window) => countsOf(window).filter(({ api }) => api === this.#self));
-    this.#untold.clear();
+    const counts = [...this.#unreported].flatMap((window) => countsOf(window).filter(({ api }) => api === this.#self));
+    this.#unreported.clear();
     return counts;
   }
 
-  /** All that this API knows of present windows, of the others too: an API that has been restarted has forgotten its own. */
+  /** All counts of current windows, also those of other APIs: a restarted API gets its own counts back this way. */
   all(now: number): RateCount[] {
     this.#forget(now);
-    this.#untold.clear();
+    this.#unreported.clear();
     return [...this.#windows.values()].flatMap(countsOf);
   }
 
@@ -72,12 +72,12 @@ export class RateCounts {
     for (const [key, window] of this.#windows) {
       if (window.window >= numberOf(window.window_s, now)) continue;
       this.#windows.delete(key);
-      this.#untold.delete(window);
+      this.#unreported.delete(window);
     }
   }
 }
 
-/** How long a window that `now` lies in still lasts, in ms: more than 0. */
+/** The remaining time of the current window, in ms: always more than 0. */
 export const leftOf = ({ windowS }: Rate, now: number): number => windowS * 1_000 - (now % (windowS * 1_000));
 
 const numberOf = (windowS: number, now: number): number => Math.floor(now / (windowS * 1_000));

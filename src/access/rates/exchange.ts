@@ -7,14 +7,14 @@ import type { Broker } from '../../broker/connect.js';
 import { parseJson } from '../../json.js';
 import type { RateCounts } from './counts.js';
 
-/** No API tells the others more often. */
+/** The minimum interval between an API's reports. */
 export const REPORT_MS = 200;
-/** Counts in a message: far below the broker's limit. */
+/** Counts per message, which keeps it far below the broker's size limit. */
 const MAX_COUNTS = 1_000;
 
 /**
- * Tells the other APIs what this one took, and hears from them: at once after a pause, then every 200 ms as long as more is taken.
- * Nobody waits for it, and an idle API sends nothing.
+ * Reports this API's counts to the other APIs and merges theirs. The first spawn after a pause is reported at once, later ones every
+ * 200 ms. No spawn waits for a report, and an idle API sends none.
  */
 export class RateExchange {
   readonly #self: string;
@@ -41,12 +41,16 @@ export class RateExchange {
     const subscription = this.#broker.nc.subscribe(SUBJECT.apiRates, {
       callback: (error, message) => {
         if (error === null) this.#hear(message);
-        else this.#log.error({ err: error }, 'what other APIs took is not heard; each counts for itself');
+        else
+          this.#log.error(
+            { err: error },
+            'cannot receive the spawn counts of other APIs; each API applies the rate limit by itself',
+          );
       },
     });
     this.#stopListening = [
       () => subscription.unsubscribe(),
-      // What was told meanwhile, by either side, is lost.
+      // Reports during the disconnect were lost in both directions.
       this.#broker.onConnection((connected) => {
         if (connected) this.#send(this.#counts.all(this.#broker.clock.now()), true);
       }),
@@ -55,13 +59,13 @@ export class RateExchange {
   }
 
   async stop(): Promise<void> {
-    // The others keep it for an API that is started again.
+    // The other APIs keep the counts and send them to this API after a restart.
     if (this.#stopListening.length > 0) this.#tell();
     this.#forgetNext?.();
     for (const stop of this.#stopListening.splice(0)) stop();
   }
 
-  /** To be called after something was taken. */
+  /** Call it after each counted spawn. */
   taken(): void {
     if (this.#forgetNext === undefined) this.#tell();
   }
@@ -69,7 +73,7 @@ export class RateExchange {
   #tell(): void {
     this.#forgetNext?.();
     this.#forgetNext = undefined;
-    // Told when the connection is back.
+    // `onConnection` reports all counts after the reconnect.
     if (!this.#broker.connected()) return;
     const counts = this.#counts.tell(this.#broker.clock.now());
     if (counts.length === 0) return;
@@ -79,7 +83,7 @@ export class RateExchange {
 
   #hear({ data }: Msg): void {
     const report = check(RateReport, parseJson(data));
-    if (!report.ok) return this.#log.warn('a report of rates that is none was passed over');
+    if (!report.ok) return this.#log.warn('ignored a malformed report of spawn counts');
     const now = this.#broker.clock.now();
     this.#counts.hear(report.value.counts, now);
     const { asks } = report.value;
@@ -102,8 +106,8 @@ export class RateExchange {
         this.#broker.nc.publish(SUBJECT.apiRates, JSON.stringify(report));
       }
     } catch (error) {
-      // Each API then counts for itself, which is no reason to refuse a spawn.
-      this.#log.warn({ err: error }, 'the other APIs could not be told what was taken');
+      // Each API then applies the limit by itself. That is better than refusing spawns.
+      this.#log.warn({ err: error }, 'could not report spawn counts to the other APIs');
     }
   }
 }

@@ -19,7 +19,7 @@ import { listedOwner, LOCAL, maySee, NATIVE_TOKEN, type Principal } from '../pri
 import type { Seal } from './seal.js';
 import { newToken } from './secret.js';
 
-/** All tokens, as `ksi_tokens` holds them. Every API keeps them in memory and learns of a change a moment after it, at the latest after 2 s. */
+/** All tokens, mirrored from the bucket `ksi_tokens` into the memory of every API. A change arrives within 2 s of its write. */
 export class TokenRegistry {
   readonly #broker: Broker;
   readonly #records: Records<typeof TokenRecord, IdKey>;
@@ -32,7 +32,7 @@ export class TokenRegistry {
       of: (record) => record,
       log,
       bad: (_value, id) => {
-        log.error({ token_id: id }, 'a token that no API has made is not let in; see docs/security.md');
+        log.error({ token_id: id }, 'rejected a token record that no API has written; see docs/security.md');
         return undefined;
       },
     });
@@ -52,8 +52,8 @@ export class TokenRegistry {
   }
 
   /**
-   * Whether a token is neither revoked nor expired; one that another API has just made is looked for at the broker. The operator's own
-   * token and those of agents at the broker have no record and never end. @throws {BrokerError}
+   * Whether a token is neither revoked nor expired. Asks the broker about an unknown id, which another API may have just created. The
+   * local token and those of NATS agents have no record and never expire. @throws {BrokerError}
    */
   async isValid(id: string, now = this.#broker.clock.now()): Promise<boolean> {
     if (id === LOCAL.tokenId || id.startsWith(NATIVE_TOKEN)) return true;
@@ -61,12 +61,12 @@ export class TokenRegistry {
     return record !== undefined && (record.expires_at === undefined || Date.parse(record.expires_at) > now);
   }
 
-  /** Calls `listener` with the id of each token that changes. Returns how to stop that. */
+  /** Calls `listener` with the id of each changed token. @returns a function that unsubscribes. */
   onChange(listener: (id: string) => void): () => void {
     return this.#cache.onChange(({ key }) => listener(key));
   }
 
-  /** Those that a principal may see, the oldest first. */
+  /** The tokens that a principal may see, oldest first. */
   list(principal: Principal): TokenShown[] {
     return [...this.#cache.entries()]
       .map(([, { value }]) => value)
@@ -84,12 +84,12 @@ export class TokenRegistry {
     return pageOfAll('tokens', wanted, ({ created_at: created, token_id: id }) => `${created} ${id}`, query);
   }
 
-  /** @returns the token, which nobody will see again. @throws {ApiError} forbidden: it would see more than who makes it. */
+  /** @returns the token; it is not stored and cannot be read again. @throws {ApiError} forbidden if it could see more than its creator. */
   async create(request: TokenRequest, principal: Principal, now = this.#broker.clock.now()): Promise<TokenCreated> {
     if (request.all_owners === true && !principal.seesAll)
-      throw new ApiError('forbidden', 'A token that sees all owners can only be made with one that does');
+      throw new ApiError('forbidden', 'Only a token that sees all owners can create another one');
     if (!maySee(principal, request.owner))
-      throw new ApiError('forbidden', 'A token of another owner can only be made with one that sees all owners');
+      throw new ApiError('forbidden', 'Creating a token for another owner needs a token that sees all owners');
     const { expires_in_s: expiresIn, owner, all_owners, ...rest } = request;
     if (expiresIn !== undefined && request.expires_at !== undefined)
       throw invalid([{ field: 'expires_in_s', message: 'cannot be given together with `expires_at`' }]);
@@ -111,7 +111,7 @@ export class TokenRegistry {
     return { ...shownOf(record), token };
   }
 
-  /** @throws {ApiError} not_found also for another owner's. */
+  /** @throws {ApiError} not_found (also for another owner's token) */
   async one(id: string, principal: Principal): Promise<TokenShown> {
     const record = this.find(id) ?? (await guarded(() => this.#stored(id)));
     if (record === undefined || !maySee(principal, record.owner))
@@ -119,7 +119,7 @@ export class TokenRegistry {
     return shownOf(record);
   }
 
-  /** From now on nobody is let in with it. @throws {ApiError} not_found also for another owner's. */
+  /** From now on nobody is let in with it. @throws {ApiError} not_found (also for another owner's token) */
   async revoke(id: string, principal: Principal): Promise<void> {
     await this.one(id, principal);
     await guarded(() => this.#records.remove([id]));

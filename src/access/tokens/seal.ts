@@ -3,14 +3,15 @@ import { readFile } from 'node:fs/promises';
 import { parseJson } from '../../json.js';
 
 /**
- * Marks records as written by an API. The broker lets nobody else publish where they stand; but whoever may ask its JetStream API
- * has the answers delivered to a subject of his choice, so what a worker can store it could have stored there as well (docs/design/facts.md#reply-subject-unchecked;
- * ADR 15). The key is derived from the NKey seed of the APIs' user at the broker, which all APIs have and nobody else.
+ * Signs records so that APIs can tell that an API wrote them. Broker permissions are not enough: any client of the JetStream API chooses
+ * the reply subject of its requests, so a worker could have the broker write a stored message to a record's subject
+ * (docs/design/facts.md#reply-subject-unchecked; ADR 15). The HMAC key is derived from the NKey seed of the APIs' broker user, which
+ * only APIs have.
  */
 export class Seal {
   readonly #key: Uint8Array | undefined;
 
-  /** @param seed undefined: a broker without users, where everybody may write everything. Nothing is sealed then. */
+  /** @param seed undefined: a broker without users, where everyone may write everything. Records are then not signed. */
   constructor(seed: string | undefined) {
     this.#key =
       seed === undefined ? undefined : new Uint8Array(hkdfSync('sha256', seed, '', 'ksi records of the API', 32));
@@ -20,13 +21,13 @@ export class Seal {
     return new Seal(credentialsFile === undefined ? undefined : (await readFile(credentialsFile, 'utf8')).trim());
   }
 
-  /** @param subject where it will stand: elsewhere it holds for nothing. */
+  /** @param subject part of the signed data, so a copy on another subject is invalid. */
   close(subject: string, record: object): string {
     const seal = this.#sealOf(subject, record);
     return JSON.stringify({ record, ...(seal === undefined ? {} : { seal: seal.toString('base64url') }) });
   }
 
-  /** @returns the record; undefined when no API wrote it there. */
+  /** @returns the record; undefined if no API wrote it on this subject. */
   open(subject: string, data: Uint8Array): unknown {
     const { record, seal } = (parseJson(data) ?? {}) as { record?: unknown; seal?: unknown };
     if (typeof record !== 'object' || record === null) return undefined;

@@ -5,10 +5,10 @@ const FORM = new RegExp(TOKEN_PATTERN);
 const ID_BYTES = 8;
 const SECRET_BYTES = 32;
 
-/** 256 random bits, in characters that stand unquoted in a header, a URL and a shell. */
+/** 256 random bits, in characters that need no quoting in a header, a URL or a shell. */
 export const randomSecret = (): string => randomBytes(SECRET_BYTES).toString('base64url');
 
-/** Enough for a secret that nobody can guess; slow hashes are for passwords. */
+/** A fast hash is enough for a random secret. Slow hashes are for passwords. */
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
 export interface NewToken {
@@ -23,12 +23,12 @@ export function newToken(): NewToken {
   return { id, token: `ksi_${id}_${secret}`, hash: hashOf(secret) };
 }
 
-/** The parts of a token; undefined for what isn't one. */
+/** The parts of a token; undefined if it is malformed. */
 export function partsOf(token: string): { id: string; secret: string } | undefined {
   const [, id, secret] = FORM.exec(token) ?? [];
   return id === undefined || secret === undefined ? undefined : { id, secret };
 }
 
-/** In constant time: hashes are equally long. @param hash in hexadecimal. */
+/** Compares in constant time. @param hash in hexadecimal. */
 export const matches = (secret: string, hash: string): boolean =>
   timingSafeEqual(createHash('sha256').update(secret).digest(), Buffer.from(hash.padEnd(64, '0').slice(0, 64), 'hex'));

@@ -17,7 +17,7 @@ import { hashOf, randomSecret } from './secret.js';
 
 const FORM = new RegExp(TICKET_PATTERN);
 
-/** Tickets for one connection each, good at every API: kept by their hash in `ksi_tickets`, taken by compare-and-set. */
+/** Single-use tickets, valid at every API. Their hashes are in `ksi_tickets`; a compare-and-set redeems a ticket. */
 export class Tickets {
   readonly #broker: Broker;
   readonly #records: Records<typeof TicketRecord, IdKey>;
@@ -35,13 +35,13 @@ export class Tickets {
     return { ticket, expires_at: new Date(expires).toISOString() };
   }
 
-  /** Uses a ticket up. @returns the id of the token that it was made with; undefined: it is none, used or too old. @throws {ApiError} */
+  /** @returns the id of the token that created the ticket; undefined: the ticket is unknown, used or expired. @throws {ApiError} */
   async redeem(ticket: string, now = this.#broker.clock.now()): Promise<string | undefined> {
     if (!FORM.test(ticket)) return undefined;
     const key = [hashOf(ticket)] as const;
     return guarded(async () => {
       const { exists, revision, readable } = await this.#records.entry(key);
-      // Without success, somebody else has used it in between.
+      // If the deletion fails, another request has redeemed the ticket.
       if (!exists || (await this.#records.removeAt(key, revision)) === undefined) return undefined;
       return readable !== undefined && now < readable.expires ? readable.token_id : undefined;
     });

@@ -3,11 +3,11 @@ import { FORMAT_VERSION } from '../../../contracts/wire/names.js';
 import type { TranscriptEntry } from '../../../contracts/sessions/sessions.js';
 import { isRecord } from '../../json.js';
 
-/** What a message of KSI_TRANSCRIPTS holds. */
+/** The body of a message in KSI_TRANSCRIPTS. */
 export interface TranscriptBody {
   v: number;
   entries?: TranscriptEntry[];
-  /** All entries after this sequence and before this message are void: an attempt that was lost wrote them. */
+  /** Voids all entries after this sequence and before this message: a lost attempt wrote them. */
   rewind_to?: number;
   /** In place of the entries: a body too large for a message. */
   ref?: BlobRef;
@@ -18,7 +18,7 @@ export interface TranscriptMessage {
   body: TranscriptBody;
 }
 
-/** The entries that a session's messages, in order, come to: without what was rewound, each uuid once. */
+/** The entries of a session's messages, in order, without rewound ones and without duplicate uuids. */
 export function foldTranscript(messages: readonly TranscriptMessage[]): TranscriptEntry[] {
   let kept: TranscriptMessage[] = [];
   for (const message of messages) {
@@ -38,16 +38,16 @@ export function foldTranscript(messages: readonly TranscriptMessage[]): Transcri
     });
 }
 
-/** What a subagent's messages come to: the rewinds stand in the main transcript and go for its part too. */
+/** As `foldTranscript`, for a subagent. The rewinds in the main transcript apply to it too. */
 export const foldPart = (part: readonly TranscriptMessage[], main: readonly TranscriptMessage[]): TranscriptEntry[] =>
   foldTranscript(
     [...part, ...main.filter(({ body }) => body.rewind_to !== undefined)].toSorted((a, b) => a.seq - b.seq),
   );
 
-/** Room for entries in a message of the smallest usual `max_payload` (1 MiB); larger ones go to the object store. */
+/** Fits into a message with the default `max_payload` (1 MiB). Larger bodies go to the object store. */
 export const MAX_BODY_BYTES = 524_288;
 
-/** Bodies for one append, in order, none larger than `maxBytes` unless it is a single entry. */
+/** Splits entries into bodies of at most `maxBytes`, in order. A single larger entry gets a body of its own. */
 export function splitEntries(entries: readonly TranscriptEntry[], maxBytes: number): string[] {
   const bodies: string[] = [];
   let part: string[] = [];

@@ -2,7 +2,7 @@ import type { TranscriptEntry } from '../../../contracts/sessions/sessions.js';
 
 type Block = Readonly<Record<string, unknown>>;
 
-/** A conversation to read: who said what, and what the tools did. What Claude Code notes for itself is left out. */
+/** Renders the dialogue and the tool calls. Entries with Claude Code's own state are left out. */
 export function markdownOf(title: string, entries: readonly TranscriptEntry[]): string {
   const parts = entries.flatMap((entry) => partOf(entry));
   return `# ${title}\n\n${parts.join('\n\n')}${parts.length > 0 ? '\n' : ''}`;
@@ -38,7 +38,7 @@ function blockOf(block: Block): string[] {
   }
 }
 
-/** With a fence that the text doesn't hold. */
+/** Uses a fence longer than any in the text. */
 function fenced(text: string, language = ''): string {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = '`'.repeat(longest + 1);

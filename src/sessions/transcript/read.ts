@@ -8,17 +8,17 @@ import type { TranscriptBody, TranscriptMessage } from './fold.js';
 
 export interface ReadTranscriptOptions {
   readonly broker: Broker;
-  /** Reads what lies in the object store. */
+  /** Reads a body from the object store. */
   readonly bodyOf: (ref: BlobRef) => Promise<Uint8Array>;
-  /** The main transcript's, or a subagent's. */
+  /** The subject of the main transcript or of a subagent's. */
   readonly subject: string;
-  /** What came later doesn't count. */
+  /** Ignore later messages. */
   readonly upTo: number;
-  /** How each step is taken: a worker repeats it while the broker is away. */
+  /** Wraps each read. A worker passes a retry. Default: none. */
   readonly step?: <T>(action: () => Promise<T>) => Promise<T>;
 }
 
-/** The messages of a session's transcript, in order, with the bodies that lie in the object store; without bad ones. @throws {BrokerError} */
+/** The messages of a transcript, in order, with their bodies from the object store. Skips malformed ones. @throws {BrokerError} */
 export async function readTranscript({
   broker,
   bodyOf,
@@ -42,12 +42,12 @@ export async function readTranscript({
   return messages;
 }
 
-/** @returns undefined when it is not what a transcript holds, which must not keep all else of it from its readers. */
+/** @returns undefined for a malformed body, so that it does not make the rest unreadable. */
 function bodyIn(data: Uint8Array): TranscriptBody | undefined {
   const body = parseJson(data);
   if (!isRecord(body)) return undefined;
   const { entries, rewind_to: to, ref } = body;
-  // Not by a schema: a transcript may have millions of values, and each reader of its entries looks at what it takes of them.
+  // No schema check: a transcript may have millions of values, and readers check the fields that they use.
   const isBody =
     (entries === undefined || Array.isArray(entries)) &&
     (to === undefined || Number.isSafeInteger(to)) &&
@@ -55,6 +55,6 @@ function bodyIn(data: Uint8Array): TranscriptBody | undefined {
   return isBody ? (body as unknown as TranscriptBody) : undefined;
 }
 
-/** A subkey is a path; a subject's token holds neither dots nor spaces. */
+/** A subkey is a path, but a subject token must not contain dots or spaces. */
 export const encodeSubkey = (subkey: string): string => Buffer.from(subkey).toString('base64url');
 export const decodeSubkey = (token: string): string => Buffer.from(token, 'base64url').toString();

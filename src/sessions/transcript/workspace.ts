@@ -5,7 +5,7 @@ import { lastBySubject } from '../../broker/read.js';
 import { recordIn } from '../../broker/records.js';
 import { parseJson } from '../../json.js';
 
-/** The workspace that a session is bound to; undefined: none, or a folder of its own. @throws {BrokerError} unreadable: the record is bad. */
+/** The workspace that a session is bound to; undefined: none, or its own folder. @throws {BrokerError} unreadable */
 export async function boundWorkspace(broker: Broker, sessionId: string): Promise<string | undefined> {
   const subject = SUBJECT.sessionWorkspace(sessionId);
   const stored = await lastBySubject(broker, STREAM.transcripts, subject);
