@@ -4,14 +4,14 @@ import type { Blobs } from '../broker/blobs.js';
 import { isBrokerError } from '../broker/errors.js';
 import { ApiError, apiErrorOf } from '../errors/api-error.js';
 
-/** A body of any size, as JSON. */
+/** A JSON body of any size. */
 export interface Body {
-  /** In bytes; undefined: it is not known until the stream ends. */
+  /** In bytes; undefined: unknown until the stream ends. */
   readonly size: number | undefined;
   readonly stream: Readable;
 }
 
-/** A body in the object store. It is read as fast as its reader takes it. @throws {ApiError} not_found */
+/** Streams a body from the object store, with backpressure. @throws {ApiError} not_found */
 export async function storedBody(
   blobs: Blobs,
   { name, size }: Pick<BlobRef, 'name'> & Partial<BlobRef>,
@@ -21,7 +21,8 @@ export async function storedBody(
     const first = await chunks.next();
     return { size, stream: Readable.from(from(first, chunks), { objectMode: false }) };
   } catch (error) {
-    if (isBrokerError(error, 'refused')) throw new ApiError('not_found', 'There is no such body, or it was deleted');
+    if (isBrokerError(error, 'refused'))
+      throw new ApiError('not_found', 'There is no such body. It may have been deleted');
     throw apiErrorOf(error);
   }
 }

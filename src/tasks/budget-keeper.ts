@@ -19,13 +19,13 @@ export interface BudgetKeeperOptions {
   readonly log: Logger;
 }
 
-/** What is spent within it is looked at together. Longer than the sum of a day is kept. */
+/** Cost that arrives within this time is checked together. Longer than the cache time of a day's sum. */
 const LOOK_MS = 1_500;
 const PAGE = 500;
-/** One that runs has a bound of its own, and what it did would be lost. */
+/** A running task is not cancelled: it has its own cost limit, and its work would be lost. */
 const NOT_BEGUN: readonly TaskStatus[] = ['scheduled', 'queued', 'waiting', 'retrying'];
 
-/** Cancels what waits for its turn when a budget that it falls under has been spent since it was accepted. */
+/** Cancels tasks that have not started when one of their budgets is used up. */
 export class BudgetKeeper {
   readonly #options: BudgetKeeperOptions;
   #spenders = new Map<string, Spender>();
@@ -39,7 +39,7 @@ export class BudgetKeeper {
   }
 
   start(): void {
-    this.#leave = this.#options.hub.subscribe((event) => this.#heard(event));
+    this.#leave = this.#options.hub.subscribe((event) => this.#onEvent(event));
   }
 
   async stop(): Promise<void> {
@@ -49,13 +49,13 @@ export class BudgetKeeper {
     await this.#looking;
   }
 
-  #heard({ data }: BridgedEvent): void {
+  #onEvent({ data }: BridgedEvent): void {
     const { usage, task_id: id, session_id: sessionId, owner } = data;
     if (usage === undefined || typeof sessionId !== 'string' || typeof owner !== 'string') return;
     const { token_id: tokenId, exchange_id: exchangeId } =
       (typeof id === 'string' ? this.#options.model.get(id) : undefined) ?? {};
     const spender = { owner, tokenId, sessionId, exchangeId };
-    // An attempt that starts now is told what is left by sums that may be a second old.
+    // An attempt that starts now must not get a budget from a stale sum.
     this.#options.budget.note(spender, (usage as Usage).cost_usd);
     this.#spenders.set(`${owner} ${tokenId} ${sessionId} ${exchangeId}`, spender);
     this.#lookLater();
@@ -71,7 +71,7 @@ export class BudgetKeeper {
     }, LOOK_MS);
   }
 
-  /** Never rejects: who could not be looked at is looked at again. */
+  /** Never rejects. A failed check is repeated. */
   async #look(): Promise<void> {
     const spenders = this.#spenders;
     this.#spenders = new Map();
@@ -81,7 +81,7 @@ export class BudgetKeeper {
         for (const scope of await this.#options.budget.spent(spender)) await this.#cancel(scope);
       } catch (error) {
         this.#spenders.set(key, spender);
-        this.#options.log.warn({ err: error }, 'a budget that is spent could not be enforced yet');
+        this.#options.log.warn({ err: error }, 'could not enforce a budget that is used up; retrying');
       }
     }
   }
@@ -95,7 +95,7 @@ export class BudgetKeeper {
         for (const row of page.rows) {
           if (this.#stopped) return;
           if (!(await this.#cancelOne(row))) continue;
-          log.info({ task_id: row.task_id }, 'a task is cancelled, as the budget is spent that it falls under');
+          log.info({ task_id: row.task_id }, 'cancelled a task because its budget is used up');
           await withdraw(broker, row, log);
         }
         before = page.next;
@@ -103,7 +103,7 @@ export class BudgetKeeper {
     }
   }
 
-  /** @returns false when the task has begun or ended, or another API was first. */
+  /** @returns false if the task has started or ended, or another API was first. */
   async #cancelOne(row: TaskRow): Promise<boolean> {
     const { broker } = this.#options;
     const state = await lastState(broker, row.task_id);

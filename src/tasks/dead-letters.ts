@@ -26,17 +26,17 @@ import { ofAgent, requestOf } from './steer/request-of.js';
 const DEFAULT_RETRIES = 100;
 
 type DeadFilter = Omit<DeadRetryRequest, 'limit'>;
-/** A place in KSI_DEAD. */
+/** A sequence in KSI_DEAD. */
 const SEQ = /^[1-9][0-9]{0,15}$/;
 
 interface Found {
   readonly seq: number;
   readonly summary: DeadSummary;
-  /** The letter, or what refers to it. */
+  /** The dead letter, or a reference to it in the object store. */
   readonly body: DeadLetter | DeadLetterRef;
 }
 
-/** Tasks that were given up: to be seen, put back as new tasks, or deleted. */
+/** Lists dead letters, puts them back as new tasks, and deletes them. */
 export class DeadLetters {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
@@ -68,7 +68,7 @@ export class DeadLetters {
     );
   }
 
-  /** The whole of it. @throws {ApiError} not_found also for another owner's. */
+  /** The complete dead letter. @throws {ApiError} not_found (also for another owner's) */
   async letter(taskId: string, principal: Principal): Promise<DeadLetter> {
     return guarded(async () => this.#whole((await this.#found(taskId, principal)).body));
   }
@@ -78,12 +78,12 @@ export class DeadLetters {
     return guarded(async () => this.#remove(await this.#found(taskId, principal)));
   }
 
-  /** Makes a new task of it, and deletes it: once, whatever dies in between. @throws {ApiError} */
+  /** Creates a new task from a dead letter and deletes the letter. A crash in between does not create a second task. @throws {ApiError} */
   async putBack(taskId: string, principal: Principal): Promise<AcceptedOnce> {
     return guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
   }
 
-  /** Puts back all that match, as far as there is room in the queue. @throws {ApiError} */
+  /** Puts back all matching dead letters, until the queue is full. @throws {ApiError} */
   async putBackAll(request: DeadRetryRequest, principal: Principal): Promise<DeadRetryAnswer> {
     const answer: DeadRetryAnswer = { put_back: [], refused: [] };
     const limit = request.limit ?? DEFAULT_RETRIES;
@@ -98,7 +98,7 @@ export class DeadLetters {
         } catch (thrown) {
           const error = apiErrorOf(thrown);
           answer.refused.push({ task_id: id, code: error.code, detail: error.message });
-          // Those behind it would meet the same.
+          // The remaining ones would be refused for the same reason.
           if (error.retryable) break;
         }
       }
@@ -115,8 +115,9 @@ export class DeadLetters {
     const { task_id: id, owner } = found.summary;
     const { command } = await this.#whole(found.body);
     const checked = check(SpawnCommand, command);
-    if (!checked.ok) throw new ApiError('not_retryable', `The command of task ${id} is not valid`);
-    // It is a spawn like others.
+    if (!checked.ok)
+      throw new ApiError('not_retryable', `The stored command of task ${id} is not valid, so it cannot run again`);
+    // It counts as a spawn.
     this.#rate.take(principal);
     const accepted = await this.#once.putBack(
       requestOf(checked.value),
@@ -125,7 +126,7 @@ export class DeadLetters {
       ofAgent(checked.value),
     );
     await this.#remove(found);
-    this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'a dead letter was put back');
+    this.#log.info({ task_id: accepted.accepted.task_id, retry_of: id }, 'put a dead letter back');
     return accepted;
   }
 
@@ -133,14 +134,18 @@ export class DeadLetters {
     await deleteMessage(this.#broker, STREAM.dead, seq);
     if ('ref' in body)
       await this.#blobs.delete(body.ref.name).catch((error: unknown) => {
-        this.#log.warn({ err: error, task_id: summary.task_id }, "a deleted dead letter's body is left over");
+        this.#log.warn(
+          { err: error, task_id: summary.task_id },
+          "could not delete a dead letter's body; it stays in the object store",
+        );
       });
   }
 
   async #whole(body: DeadLetter | DeadLetterRef): Promise<DeadLetter> {
     if (!('ref' in body)) return body;
     const letter = check(DeadLetter, parseJson(await this.#blobs.get(body.ref)));
-    if (!letter.ok) throw new ApiError('internal', `The body of the dead letter ${body.task_id} is not one`);
+    if (!letter.ok)
+      throw new ApiError('internal', `The stored body of the dead letter ${body.task_id} does not match its schema`);
     return letter.value;
   }
 
@@ -175,7 +180,10 @@ export class DeadLetters {
     const reference = check(DeadLetterRef, body);
     const letter = reference.ok ? reference : check(DeadLetter, body);
     if (!letter.ok) {
-      this.#log.error({ subject: stored.subject, faults: letter.faults }, 'a dead letter is not one; it is left alone');
+      this.#log.error(
+        { subject: stored.subject, faults: letter.faults },
+        'skipped a dead letter that does not match its schema',
+      );
       return undefined;
     }
     const { task_id, session_id, session_name, owner, queue, given_up, timestamp, error } = letter.value;

@@ -12,14 +12,13 @@ export interface DueOptions {
   readonly log: Logger;
 }
 
-/** A broker whose clock is ahead says that something is due before it is: then it comes again after this at the latest. */
+/** If the broker's clock is ahead, a schedule fires early. The message is then redelivered after at most this time. */
 const LONGEST_PAUSE_MS = 30_000;
-/** Handled at once; as each is some round trips to the broker, that is enough for hundreds in a second. */
+/** Handled at once. Each takes a few round trips to the broker, so this allows hundreds per second. */
 const AT_ONCE = 16;
 
 /**
- * Does what is due by the broker's schedules: wakes parked runs. All APIs share one consumer, and what one leaves undone
- * comes to another.
+ * Handles fired schedules: wakes parked runs. All APIs share one consumer, so another API handles what one leaves undone.
  */
 export class Due {
   readonly #broker: Broker;
@@ -43,16 +42,19 @@ export class Due {
     this.#work.start();
   }
 
-  /** Resolves when nothing is under way. Idempotent. */
+  /** Resolves when all handlers have ended. Idempotent. */
   stop(): Promise<void> {
     return this.#work.stop();
   }
 
-  /** Never rejects: what could not be done now comes again. */
+  /** Never rejects. The broker redelivers a failed message. */
   async #handle(delivery: Delivery): Promise<void> {
     const task = parkedTaskOf(delivery.subject);
     if (task === undefined) {
-      this.#log.warn({ subject: delivery.subject }, 'this build does not know what to do with what is due');
+      this.#log.warn(
+        { subject: delivery.subject },
+        'a fired schedule has an unknown subject; returning it for a newer build',
+      );
       return delivery.giveBack(LONGEST_PAUSE_MS);
     }
     try {
@@ -60,11 +62,11 @@ export class Due {
       if (woken.kind === 'early')
         return delivery.giveBack(Math.min(woken.dueAt - this.#broker.clock.now(), LONGEST_PAUSE_MS));
       await delivery.ack();
-      this.#log.debug({ task_id: task.taskId, woken: woken.kind }, 'a task that waited for its time is due');
+      this.#log.debug({ task_id: task.taskId, woken: woken.kind }, 'handled the fired schedule of a parked task');
     } catch (error) {
       const log = { err: error, task_id: task.taskId };
-      if (isBrokerError(error)) this.#log.warn(log, 'a task that is due could not be woken; trying again');
-      else this.#log.error(log, 'waking a task that is due failed');
+      if (isBrokerError(error)) this.#log.warn(log, 'could not wake a parked task; retrying');
+      else this.#log.error(log, 'failed to wake a parked task; the broker redelivers its schedule');
     }
   }
 }

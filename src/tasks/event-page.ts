@@ -6,7 +6,7 @@ import { apiErrorOf } from '../errors/api-error.js';
 
 /**
  * A task's events after a sequence.
- * @returns them, and the cursor of the last one if more follow. @throws {ApiError}
+ * @returns the events; `more` is the cursor of the last one if further events follow. @throws {ApiError}
  */
 export async function eventPage(
   hub: EventHub,

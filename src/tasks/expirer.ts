@@ -6,10 +6,10 @@ import type { TaskRow } from '../store/projection.js';
 import type { ReadModel } from '../store/read-model.js';
 import { withdraw } from './steer/withdraw.js';
 
-/** The rest waits for the next sweep, so that one API doesn't stand still for it, nor the broker. */
+/** Per sweep. The rest waits for the next sweep, to limit the load. */
 const AT_ONCE = 1_000;
 
-/** Ends tasks that have not started in their time, whether or not a worker ever comes to them. */
+/** Ends tasks that have not started before their deadline, even if no worker is running. */
 export class Expirer {
   readonly #broker: Broker;
   readonly #model: Pick<ReadModel, 'overdue'>;
@@ -21,7 +21,7 @@ export class Expirer {
     this.#log = log;
   }
 
-  /** @returns how many it ended. @throws {BrokerError} */
+  /** @returns the number of expired tasks. @throws {BrokerError} */
   async sweep(signal: AbortSignal): Promise<number> {
     let expired = 0;
     for (const row of await this.#model.overdue(new Date(this.#broker.clock.now()), AT_ONCE)) {
@@ -33,7 +33,7 @@ export class Expirer {
     return expired;
   }
 
-  /** @returns false when the task has started or ended, or another API was first. */
+  /** @returns false if the task has started or ended, or another API was first. */
   async #expire(row: TaskRow): Promise<boolean> {
     const state = await lastState(this.#broker, row.task_id);
     if (row.start_by === undefined || !mayFollow(state.status, 'expired')) return false;

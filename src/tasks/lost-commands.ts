@@ -13,41 +13,41 @@ export interface LostCommandsOptions {
   readonly broker: Broker;
   readonly model: Pick<ReadModel, 'list'>;
   readonly topology: Pick<TopologyKeeper, 'created'>;
-  /** Whether the read model shows all that is stored. */
+  /** Whether the read model has caught up. */
   readonly isReady: () => boolean;
   readonly log: Logger;
 }
 
 const PAGE = 500;
 /**
- * How old the stream must be. An API stores a task's first event before its command, so the command of a task that is older than the stream may
- * still be on its way. The APIs' requests wait 1.5 s for the broker.
+ * How old the stream must be. An API stores a task's first event before its command, so the command of a task that is older than the
+ * stream may still arrive. The APIs' requests time out after 1.5 s.
  */
 export const SETTLED_AFTER_MS = 5_000;
 const OPEN = TASK_STATUSES.filter((status) => !isEnded(status));
 
 /**
- * Cancels the tasks whose command went with a lost KSI_COMMANDS: those that are older than the stream that stands in its place, are not in
- * it, and that no worker runs. Nothing else would ever end them.
+ * Cancels the tasks whose commands were lost with KSI_COMMANDS: tasks that are older than the re-created stream, have no entry in it and
+ * run on no worker. Nothing else would ever end them.
  */
 export class LostCommands {
   readonly #options: LostCommandsOptions;
-  /** The stream, by the time when it was made, of which no older task is open. */
+  /** The creation time of the stream for which no older task is open any more. */
   #settled: string | undefined;
 
   constructor(options: LostCommandsOptions) {
     this.#options = options;
   }
 
-  /** @returns how many it cancelled. @throws {BrokerError} */
+  /** @returns the number of cancelled tasks. @throws {BrokerError} */
   async sweep(signal: AbortSignal): Promise<number> {
     const { broker, model, topology, isReady } = this.#options;
-    const made = topology.created(STREAM.commands);
-    if (made === undefined || made === this.#settled || !isReady()) return 0;
-    if (broker.clock.now() - Date.parse(made) < SETTLED_AFTER_MS) return 0;
+    const created = topology.created(STREAM.commands);
+    if (created === undefined || created === this.#settled || !isReady()) return 0;
+    if (broker.clock.now() - Date.parse(created) < SETTLED_AFTER_MS) return 0;
     let [older, cancelled] = [0, 0];
     for (const status of OPEN) {
-      let before: string | undefined = firstIdAt(made);
+      let before: string | undefined = firstIdAt(created);
       while (before !== undefined) {
         const page = await model.list({ owner: undefined, status: [status] }, PAGE, before);
         for (const row of page.rows) {
@@ -58,22 +58,22 @@ export class LostCommands {
         before = page.next;
       }
     }
-    if (older === 0) this.#settled = made;
+    if (older === 0) this.#settled = created;
     return cancelled;
   }
 
-  /** @returns false when its command is there, a worker runs it, or it has ended. */
+  /** @returns false if the command exists, a worker runs the task, or it has ended. */
   async #cancel(row: TaskRow): Promise<boolean> {
     const { broker, log } = this.#options;
     const { task_id: taskId, session_id: sessionId } = row;
-    // Before its place is looked for: whoever stores the command again expects the state as it is now.
+    // Read the state before the entry: if an API stores the command again in between, the state changes and the transition fails.
     const state = await lastState(broker, taskId);
     if (isEnded(state.status) || (await placeOf(broker, { taskId, sessionId })) !== undefined) return false;
     const { process } = dataIn(state, 'running');
     if (state.status === 'running' && (await mayRun(broker, { process, taskId }))) return false;
     const data = { ...identityOf(row), reason: 'command_lost' as const };
     const cancelled = (await transition(broker, state, 'cancelled', data)) !== undefined;
-    if (cancelled) log.warn({ task_id: taskId }, 'the task is cancelled, as its command was lost with KSI_COMMANDS');
+    if (cancelled) log.warn({ task_id: taskId }, 'cancelled a task whose command was lost with KSI_COMMANDS');
     return cancelled;
   }
 }

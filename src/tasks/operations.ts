@@ -38,7 +38,7 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
       const { accepted } = await spawn(services, request, call.principal, call);
       return wait === 0 ? accepted : outcomeWithin(services, accepted, call.principal, wait, call.signal);
     },
-    // Outputs may take half of a limited answer; the other fields of the tasks take the rest.
+    // Of a limited answer, half is for outputs and half for the other fields.
     tasks: (query, { principal, maxBytes }) =>
       tasks.page(query, principal, maxBytes === undefined ? undefined : maxBytes / 2),
     task: ({ id }, { principal }) => tasks.task(id, principal),
@@ -53,13 +53,20 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
     },
     task_output: async ({ id }, { principal }) => {
       const { output, output_ref: large } = await tasks.task(id, principal);
-      if (large !== undefined) throw new ApiError('answer_too_large', `The output has ${large.size} bytes`);
+      if (large !== undefined)
+        throw new ApiError(
+          'answer_too_large',
+          `The output has ${large.size} bytes, too many for this answer. Read it over HTTP`,
+        );
       if (output === undefined) throw new ApiError('not_found', `The task ${id} has no output`);
       return output;
     },
-    // Only large bodies are apart from their event.
+    // Only bodies that are too large for a message are stored apart from their event.
     task_event_body: () => {
-      throw new ApiError('answer_too_large', 'The body lies in the object store ksi_blobs');
+      throw new ApiError(
+        'answer_too_large',
+        'The body is too large for this answer. Read it over HTTP, or from the object store ksi_blobs',
+      );
     },
     cancel: ({ id }, { principal }) => canceller.cancel(id, principal),
     interrupt: ({ id }, { principal }) => interrupter.interrupt(id, principal),

@@ -7,7 +7,7 @@ import { apiErrorOf } from '../errors/api-error.js';
 import type { Config } from '../../contracts/config/config.js';
 import { workersOf } from './workers.js';
 
-/** The queues that the operator has defined, in his order, and what stands in them now. @throws {ApiError} */
+/** The queues of KSI_QUEUES, in that order, with their current lengths. @throws {ApiError} */
 export async function queuesOf({
   broker,
   config,

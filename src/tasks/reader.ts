@@ -17,15 +17,15 @@ import { filterOf } from './task-filter.js';
 import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import type { SessionNames } from '../sessions/names.js';
 
-/** Of outputs on one page, over HTTP. */
+/** The maximum size of all outputs on a page, over HTTP. */
 const MAX_OUTPUT_BYTES = 4 * 1_048_576;
-/** A command is stored within so long of the time in its task's id; further on there is no use in looking. */
+/** A command is stored within this time of the timestamp in its task id, so the search ends there. */
 const COMMAND_WINDOW_MS = 10_000;
 const MAX_LOOKED_AT = 10_000;
-/** Messages that a replica of the broker may be behind its leader, in the few ms that matter here. */
+/** How many messages a replica may be behind its leader, in the few ms between the two requests. */
 const MAX_LAG = 20;
 
-/** Reads tasks for a principal: from the read model, and what that doesn't know from the broker. */
+/** Reads tasks for a principal: from the read model, or from the broker if the read model does not have them yet. */
 export class TaskReader {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
@@ -42,14 +42,14 @@ export class TaskReader {
     this.#model = model;
   }
 
-  /** @throws {ApiError} not_found also for another owner's. */
+  /** @throws {ApiError} not_found (also for another owner's task) */
   async task(id: string, principal: Principal): Promise<Task> {
     const row = this.#model.get(id) ?? (await this.#fromBroker(id));
     if (row === undefined || !maySee(principal, row.owner)) throw new ApiError('not_found', `There is no task ${id}`);
     return this.#whole(row);
   }
 
-  /** Newest first. @param maxOutputBytes of a page with outputs; one task is on it whatever its size. @throws {ApiError} */
+  /** Newest first. @param maxOutputBytes of all outputs; a page has at least one task. @throws {ApiError} */
   async page(query: TasksQuery, principal: Principal, maxOutputBytes = MAX_OUTPUT_BYTES): Promise<TaskPage> {
     const before = keyBefore('tasks', query.cursor);
     const session =
@@ -85,13 +85,13 @@ export class TaskReader {
       const giveUp = (): void => settle();
       const forget = this.#model.onEnded(id, settle);
       signal.addEventListener('abort', giveUp);
-      // The read model may have come to its end while the broker was asked for it.
+      // The task may have ended before the listener was added.
       if (this.#model.get(id)?.ended_at !== undefined) giveUp();
     });
     return row === undefined ? this.task(id, principal) : this.#whole(row);
   }
 
-  /** @throws {ApiError} not_found also when it has none. */
+  /** @throws {ApiError} not_found (also if the task has no output) */
   async output(id: string, principal: Principal): Promise<Body> {
     const { output, output_ref: ref } = await this.task(id, principal);
     if (ref !== undefined) return storedBody(this.#blobs, ref);
@@ -99,7 +99,7 @@ export class TaskReader {
     return bodyOf(JSON.stringify(output));
   }
 
-  /** What an event lacks that has a `ref` in its place. @throws {ApiError} not_found */
+  /** The body of an event that has a `ref` instead. @throws {ApiError} not_found */
   async eventBody(id: string, eventId: string, principal: Principal): Promise<Body> {
     await this.task(id, principal);
     return storedBody(this.#blobs, { name: eventBlob(id, eventId) });
@@ -110,7 +110,7 @@ export class TaskReader {
     return { ...taskOf(row), ...outputIn(output) };
   }
 
-  /** The first of the rows, with their outputs, up to `maxBytes` of them but at least one row. */
+  /** The first rows whose outputs fit into `maxBytes`, but at least one. */
   #withOutputs(rows: readonly TaskRow[], maxBytes: number): Task[] {
     const tasks: Task[] = [];
     let bytes = 0;
@@ -126,7 +126,7 @@ export class TaskReader {
   async #fromBroker(id: string): Promise<TaskRow | undefined> {
     try {
       let row: TaskRow | undefined;
-      // Through the hub, which puts back a body that lies in the object store.
+      // The hub reads bodies from the object store.
       for await (const event of this.#hub.read(SUBJECT.taskStates(id), 0, Number.MAX_SAFE_INTEGER))
         row = applyEvent(row, event);
       if (row !== undefined) return row;
@@ -139,10 +139,10 @@ export class TaskReader {
     }
   }
 
-  /** A task's command without an event: found by the time in its id. */
+  /** The command of a task without events, found by the timestamp in its id. */
   async #command(id: string): Promise<{ command: SpawnCommand; stored: Stored } | undefined> {
     const made = timeOf(id);
-    // An id of the future is nobody's, and its time may be one that the broker can't read.
+    // No task has an id of the future, and the broker may not be able to parse such a time.
     if (made === undefined || made > this.#broker.clock.now() + COMMAND_WINDOW_MS) return undefined;
     const { lastSeq } = await streamPosition(this.#broker, STREAM.commands);
     const found = await this.#storedCommand(id, made, lastSeq);
@@ -150,7 +150,7 @@ export class TaskReader {
     return found === undefined || command === undefined ? undefined : { command, stored: found };
   }
 
-  /** @param lastSeq the stream's, by its leader. */
+  /** @param lastSeq the stream's last sequence, read from the leader. */
   async #storedCommand(id: string, made: number, lastSeq: number): Promise<Stored | undefined> {
     let seen = 0;
     try {
@@ -167,7 +167,7 @@ export class TaskReader {
       // An empty stream answers 404.
       if ((error as { code?: unknown }).code !== 404) throw asBrokerError(error, 'looking for a command');
     }
-    // A batch may come from a replica that lags: what it can't have yet, from the leader.
+    // The batch may come from a lagging replica. Read the newest messages from the leader.
     for (let seq = Math.max(seen + 1, lastSeq - MAX_LAG + 1); seq <= lastSeq;) {
       const stored = await nextBySubject(this.#broker, STREAM.commands, SUBJECT.commandsAll, seq);
       if (stored === undefined || stored.header(HEADER.taskId) === id) return stored;
@@ -177,7 +177,7 @@ export class TaskReader {
   }
 }
 
-/** Without what a damaged file holds in its place: the task is shown all the same. */
+/** Leaves an unreadable output out: a damaged file must not hide the task. */
 function outputIn(text: string | undefined): Pick<Task, 'output'> {
   const output = text === undefined ? undefined : parseText(text);
   return isRecord(output) ? { output } : {};

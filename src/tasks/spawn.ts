@@ -13,7 +13,7 @@ import { toApiError } from '../errors/problem.js';
 import type { RateState } from '../../contracts/access/rates.js';
 
 export interface Spawned extends AcceptedOnce {
-  /** What is left of the token's rate; undefined: it has none. */
+  /** Undefined: the token has no rate limit. */
   readonly rate: RateState | undefined;
 }
 
@@ -24,7 +24,7 @@ interface Spawning {
   readonly spawnRate: SpawnRate;
 }
 
-/** A spawn, from HTTP and NATS alike: taken in, and counted by how it is answered. @throws {ApiError} */
+/** Accepts a spawn request from any transport and counts it by its result. @throws {ApiError} */
 export async function spawn(
   { acceptor, once, metrics, spawnRate }: Spawning,
   request: SpawnRequest,
@@ -55,7 +55,8 @@ interface Waiting {
 
 /**
  * Waits for the outcome of a task.
- * @param signal ends the wait early. @returns the finished task; when the time is up, the acceptance with the task's status now. @throws {ApiError}
+ * @param signal ends the wait early.
+ * @returns the ended task; after the timeout, the acceptance with the task's current status. @throws {ApiError}
  */
 export async function outcomeWithin(
   { tasks, closing, authenticator }: Waiting,

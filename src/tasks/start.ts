@@ -48,7 +48,7 @@ export interface TasksOptions {
 
 export type Tasks = Awaited<ReturnType<typeof startTasks>>;
 
-/** Tasks from their acceptance to their end, as far as it is the API that acts. */
+/** Starts the API's part in tasks: accepting, reading, steering, approving and sweeping. */
 export const startTasks = ({ broker, blobs, topology, store, access, sessions, config, log }: TasksOptions) =>
   serviceOf(log, async (lifecycle) => {
     const { hub, model } = store;
@@ -105,7 +105,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
       dead,
       approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, audit: access.audit }),
       approvalRules,
-      /** Begins what needs the read model. @param others what else is swept. @throws {BrokerError} */
+      /** Starts what needs the read model. @param others further sweeps. @throws {BrokerError} */
       async run(others: readonly Sweep[]): Promise<void> {
         await pending.start();
         byRule.start();
@@ -127,7 +127,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
         const sweeper = lifecycle.add(new Sweeper(broker, new Expirer(broker, model, log), hasEnded, sweeps, log));
         sweeper.start();
         topology.onAnother((stream) => {
-          // A little later, as clocks measure each other with an error.
+          // A little later, because the broker's time is measured with an error.
           if (stream === STREAM.commands) sweeper.sweepIn(SETTLED_AFTER_MS + 250);
         });
         budgetKeeper.start();

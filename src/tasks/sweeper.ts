@@ -6,16 +6,16 @@ import type { Expirer } from './expirer.js';
 
 const INTERVAL_MS = 10_000;
 
-/** Something else to be done with each sweep. */
+/** A further step of each sweep. */
 export interface Sweep {
-  /** What is logged of the tasks that it counts. */
+  /** The log line when the step's count is not 0. */
   readonly done: string;
   readonly sweep: (signal: AbortSignal) => Promise<number>;
 }
 
 /**
- * At start, and every 10 s: repairs the sessions that a crash between two steps left with waiting tasks and no run or a parked one
- * that nothing wakes, and ends the tasks that have not started in their time.
+ * At the start and every 10 s: repairs sessions that a crash between two steps left with waiting tasks but no run, or with a parked run
+ * without a schedule, and expires tasks that have not started before their deadline.
  */
 export class Sweeper {
   readonly #broker: Broker;
@@ -28,7 +28,7 @@ export class Sweeper {
   #forgetNext: (() => void) | undefined;
   #forgetOnce: (() => void) | undefined;
 
-  /** @param hasEnded by the read model: it may be behind. */
+  /** @param hasEnded by the read model, which may be behind. */
   constructor(
     broker: Broker,
     expirer: Pick<Expirer, 'sweep'>,
@@ -55,13 +55,13 @@ export class Sweeper {
     await this.#sweeping;
   }
 
-  /** Begins at once, unless it is at work already or stopped. */
+  /** Sweeps now, unless a sweep is running or the sweeper is stopped. */
   sweep(): void {
     if (this.#stop.signal.aborted || !this.#broker.connected()) return;
     this.#sweeping ??= this.#once().finally(() => (this.#sweeping = undefined));
   }
 
-  /** Once, after `ms`, beside the sweeps at their intervals. */
+  /** Sweeps once more after `ms`. */
   sweepIn(ms: number): void {
     this.#forgetOnce?.();
     this.#forgetOnce = this.#broker.clock.after(ms, () => this.sweep());
@@ -69,12 +69,10 @@ export class Sweeper {
 
   async #once(): Promise<void> {
     const { signal } = this.#stop;
-    // Each by itself: what cannot be promoted, as the queue is full, must not keep what stands there too long from going.
-    await this.#try('promoted waiting tasks that a crash had left', () => sweepSessions(this.#broker, signal));
-    await this.#try('repaired runs that wait for their time, as a crash had left them', () =>
-      sweepParked(this.#broker, this.#hasEnded, signal),
-    );
-    await this.#try('ended tasks that had not started in their time', () => this.#expirer.sweep(signal));
+    // Each step by itself: if the queue is full, promotion fails, but tasks must still expire.
+    await this.#try('promoted waiting tasks after a crash', () => sweepSessions(this.#broker, signal));
+    await this.#try('repaired parked runs after a crash', () => sweepParked(this.#broker, this.#hasEnded, signal));
+    await this.#try('expired tasks that had not started before their deadline', () => this.#expirer.sweep(signal));
     for (const { done, sweep } of this.#others) await this.#try(done, () => sweep(signal));
   }
 
@@ -84,7 +82,7 @@ export class Sweeper {
       const tasks = await sweep();
       if (tasks > 0) this.#log.info({ tasks }, done);
     } catch (error) {
-      this.#log.warn({ err: error }, 'the queue could not be swept; trying again');
+      this.#log.warn({ err: error }, 'a step of the sweep failed; the next sweep retries');
     }
   }
 }

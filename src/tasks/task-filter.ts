@@ -5,7 +5,7 @@ import type { TaskFilter } from '../store/task-store.js';
 
 type Filters = Omit<TasksQuery, 'limit' | 'cursor' | 'include' | 'session_id' | 'owner'>;
 
-/** The filter of the read model for what a request asks. The session's name must be looked up apart. */
+/** The read model's filter for a request, without `session_id`: the caller looks up the session's name. */
 export const filterOf = (query: Filters, owner: string | undefined): TaskFilter => ({
   owner,
   status: query.status,

@@ -28,7 +28,7 @@ export async function workspacesOf(
   const all: Shown[] = [...writers, ...waiting, ...readers];
   const own = new Set(all.filter(({ owner }) => maySee(principal, owner)).map(({ workspace }) => workspace));
   const names = [...new Set(all.map(({ workspace }) => workspace))];
-  const most = writersIn(config.KSI_WORKSPACE_WRITERS);
+  const maxWriters = writersIn(config.KSI_WORKSPACE_WRITERS);
   const told = ({ task_id, owner, since }: Shown) => ({ ...(maySee(principal, owner) ? { task_id } : {}), since });
   return names
     .filter((name) => [...own].some((each) => overlap(each, name)))

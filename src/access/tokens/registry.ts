@@ -119,7 +119,7 @@ export class TokenRegistry {
     return shownOf(record);
   }
 
-  /** From now on nobody is let in with it. @throws {ApiError} not_found (also for another owner's token) */
+  /** @throws {ApiError} not_found (also for another owner's token) */
   async revoke(id: string, principal: Principal): Promise<void> {
     await this.one(id, principal);
     await guarded(() => this.#records.remove([id]));

@@ -43,29 +43,33 @@ export interface AcceptorOptions extends AdmissionOptions {
 
 export interface StoreOnceOptions<T> {
   readonly traceparent: string | undefined;
-  /** Asked before the task is cancelled as not accepted. */
+  /** Called before the task is cancelled as not accepted. */
   readonly abandon: Abandon;
-  /** After the task is stored, and before anybody is told so. */
+  /** Called after the task is stored and before the client gets its answer. */
   readonly confirm: (status: TaskStatus) => Promise<T>;
 }
 
-/** About what a command takes beside its prompt. */
+/** The approximate size of a command without its prompt. */
 const ENVELOPE_BYTES = 600;
 
-/** A task may be waiting for one that it asked for: that one must not stand behind a long queue, and a worker looks for it there (ADR 39). */
+/** A task may wait for a nested task, so nested tasks go before the rest of the queue, where workers look for them (ADR 39). */
 const laneOf = ({ depth, priority }: SpawnCommand): Lane => (depth === undefined ? priority : 'next');
 
 const diskFull = (folder: string, cause?: unknown): ApiError =>
-  new ApiError('disk_full', `The disk of ${folder} is full, or its quota is used up`, { cause });
+  new ApiError(
+    'disk_full',
+    `The disk of ${folder} is full, or its quota is used up. Free space there and send the request again`,
+    { cause },
+  );
 
 const noSession = (asked: string | undefined): ApiError =>
   new ApiError('session_not_found', asked === undefined ? 'There is no such session' : `There is no session ${asked}`);
 
-/** Takes tasks in, from HTTP and NATS alike: stored and acknowledged by the broker before anybody is told so. */
+/** Accepts tasks from all transports. The broker has stored and acknowledged a task before the client gets its answer. */
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #admission: Admission;
-  /** Only tasks of sessions just made by us: nothing else can make their batch conflict. */
+  /** For tasks of new sessions only: nothing else writes to those, so their batches cannot conflict. */
   readonly #runs: Batcher;
   readonly #queuedEvents: Batcher;
   readonly #notAccepted: NotAccepted;
@@ -110,17 +114,17 @@ export class Acceptor {
     else if (request.resume_only === true) throw noSession(request.session_id);
   }
 
-  /** Checks a request and gives it a task id; stores nothing. @throws {ApiError} */
+  /** Checks a request and assigns a task id. Stores nothing, except that it reserves a new session name. @throws {ApiError} */
   async prepare(request: SpawnRequest, principal: Principal, origin: Origin = {}): Promise<Prepared> {
     const { broker, hub, config } = this.#options;
     const retentionMs = config.KSI_EVENTS_MAX_AGE_S * 1_000;
     await this.#admission.check(request, principal);
     const full = this.#options.disk.full();
     if (full !== undefined) throw diskFull(full);
-    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The connection to the broker is lost');
+    if (!broker.connected()) throw new ApiError('broker_unavailable', 'The API has lost its connection to the broker');
     const session = await guarded(() => this.#sessionOf(request, principal));
     let { workspace } = request;
-    // What was said in a fork's origin is of the files there.
+    // The forked dialogue refers to files in the origin's workspace.
     if (session.forkOf !== undefined) {
       const origin = await this.#admission.checkFork(session.forkOf, principal);
       workspace ??= origin;
@@ -155,7 +159,7 @@ export class Acceptor {
     return fork === true ? { ...(await names.choose(undefined, owner)), forkOf: found.sessionId } : found;
   }
 
-  /** What is left, or that nothing is. */
+  /** The remaining budget, or the error that it is used up. */
   async #budget(
     principal: Principal,
     sessionId: string,
@@ -174,7 +178,7 @@ export class Acceptor {
     }
   }
 
-  /** Counts one more task in its queue and its exchange. @throws {ApiError} budget_exceeded, exchange_limit, queue_full, rate_limited */
+  /** Reserves capacity in the queue and the exchange. @throws {ApiError} budget_exceeded, exchange_limit, queue_full, rate_limited */
   async takePlace({
     command: { owner, queue, prompt, exchange_id: exchangeId },
     principal,
@@ -183,18 +187,17 @@ export class Acceptor {
     const { tokenId, concurrency } = principal;
     if (refused !== undefined) throw refused;
     if (concurrency !== undefined && this.#options.model.openOf(tokenId) >= concurrency)
-      throw new ApiError('rate_limited', `The token may have ${concurrency} tasks open at once`, { retryAfter: 5 });
+      throw new ApiError('rate_limited', `The token is limited to ${concurrency} open tasks`, { retryAfter: 5 });
     const { full } = this.#options.topology;
-    if (full !== undefined) throw new ApiError('queue_full', `${full}. No task is taken until it has room`);
+    if (full !== undefined) throw new ApiError('queue_full', `${full}. No task is accepted until it has space`);
     const room = this.#options.gauge.take(queue, prompt.length + ENVELOPE_BYTES);
-    if (room !== true && !(await room))
-      throw new ApiError('queue_full', `So much stands in the queue ${queue} that no more is taken`);
+    if (room !== true && !(await room)) throw new ApiError('queue_full', `The queue ${queue} is full`);
     if (exchangeId !== undefined) await this.#options.exchanges.count(owner, exchangeId, 'tasks');
   }
 
   /**
-   * Stores a task that another process may be storing too, or has stored already.
-   * @returns what `confirm` does; undefined when it was refused, yet accepted by another.
+   * Stores a task that another process may be storing, or has stored already.
+   * @returns the result of `confirm`; undefined if this call failed but another process got the task accepted.
    * @throws {ApiError | BrokerError}
    */
   async storeOnce<T>(prepared: Prepared, options: StoreOnceOptions<T>): Promise<T | undefined> {
@@ -212,11 +215,11 @@ export class Acceptor {
     }
   }
 
-  /** What a client is told when its task could not be stored. */
+  /** The error for a client whose task could not be stored. */
   refusal(error: unknown): ApiError {
     const { broker, disk } = this.#options;
     const refusal = apiErrorOf(error);
-    // A nats-server that cannot write does not answer either.
+    // A nats-server that cannot write to its disk does not answer, so check the disk.
     const full = refusal.code === 'broker_unavailable' && broker.connected() ? disk.suspect() : undefined;
     return full === undefined ? refusal : diskFull(full, error);
   }
@@ -234,10 +237,10 @@ export class Acceptor {
     const { model, config, log } = this.#options;
     model.accept(acceptedRow(command, status));
     if (config.KSI_LOG_PROMPTS === 'yes')
-      log.info({ task_id: command.task_id, prompt: command.prompt }, 'a task was accepted');
+      log.info({ task_id: command.task_id, prompt: command.prompt }, 'accepted a task');
   }
 
-  /** @returns the task's true status. @throws {BrokerError | ApiError} */
+  /** @returns the task's status. @throws {BrokerError | ApiError} */
   async #store(prepared: Prepared, traceparent: string | undefined): Promise<TaskStatus> {
     const { command, fresh } = prepared;
     const message = await this.#message(command, traceparent);
@@ -257,7 +260,7 @@ export class Acceptor {
     const clock = { now: () => Date.parse(command.accepted_at) };
     const { publication } = stateEvent(clock, NEW_TASK, 'queued', queuedData(command), traceparent);
     const announced = this.#queuedEvents.publish(publication);
-    // A late one is refused, and a stored command is itself proof of `queued`: nobody waits for it.
+    // Nothing depends on this event: the broker refuses a late one, and a stored command implies `queued`.
     announced.catch((error: unknown) =>
       this.#options.log.debug({ err: error, task_id: command.task_id }, 'SPAWN_QUEUED was not stored'),
     );
@@ -276,16 +279,17 @@ export class Acceptor {
     again: boolean,
   ): Promise<TaskStatus> {
     const { broker, log } = this.#options;
-    // The run goes alone and would overtake it in its batch; refused as late, nobody would hear of the prompt, the queue or `retry_of`.
+    // Wait, because the run is not batched and would overtake SPAWN_QUEUED. The broker would refuse the late event, and with it the
+    // prompt, the queue and `retry_of` would be missing from the events.
     await announced.catch(() => undefined);
     if ((await publishExpecting(broker, directRun(message, laneOf(command)))) !== undefined) return 'queued';
     if (again && (await placeOf(broker, message))?.kind === 'run') return 'queued';
-    // Another owner's API may have begun the session a moment ago.
+    // Another owner may have just begun a session with this UUID.
     const standing = await lastBySubject(broker, STREAM.commands, SUBJECT.session(message.sessionId));
     const owner = standing?.header(HEADER.owner) ?? '';
     if (owner !== '' && !maySee(principal, owner)) throw noSession(undefined);
     await storeWaiting(broker, message, again);
-    // From here on it is accepted; what follows only speeds it up, and the sweeper does it too.
+    // The task is accepted now. The sweeper would do the following steps too, only later.
     try {
       const { seq } = await announced;
       await this.#sayWaiting(command, seq);
@@ -294,7 +298,7 @@ export class Acceptor {
       await deleteMessage(broker, STREAM.commands, promoted.waitingSeq);
       return promoted.taskId === message.taskId ? 'queued' : 'waiting';
     } catch (error) {
-      log.debug({ err: error, task_id: message.taskId }, 'a waiting task is left to the sweeper');
+      log.debug({ err: error, task_id: message.taskId }, 'could not promote a waiting task; the sweeper will');
       return 'waiting';
     }
   }
@@ -302,22 +306,22 @@ export class Acceptor {
   async #sayWaiting(command: SpawnCommand, queuedSeq: number): Promise<void> {
     const from = { status: 'queued', seq: queuedSeq } as const;
     const data = { ...identityOf(command), queue: command.queue, reason: 'session_busy' as const };
-    // Refused if another API has promoted the task and it has started.
+    // Fails if another API has promoted the task and it has started.
     await transition(this.#options.broker, from, 'waiting', data);
   }
 
-  /** After a refusal or silence of the broker: makes sure that the task doesn't run, or finds that it does. */
+  /** After an error or a timeout of the broker: ensures that the task does not run. @returns true if it turns out to run. */
   async #turnedOutAccepted(task: TaskIdentity, error: unknown, abandon?: Abandon): Promise<boolean> {
     if (isBrokerError(error, 'unavailable')) {
-      // The client has waited as long as it may: settled as soon as the broker answers.
+      // The client must not wait longer. The task is settled when the broker answers again.
       this.#notAccepted.later(task, abandon);
       return false;
     }
-    // Whatever the reason: SPAWN_QUEUED may be stored, and must not stand for a task that nobody runs.
+    // SPAWN_QUEUED may have been stored for a task that never runs, so cancel the task whatever the error was.
     try {
       return !(await this.#notAccepted.cancel(task, abandon));
     } catch (cause) {
-      this.#options.log.warn({ err: cause, task_id: task.task_id }, 'a refused task could not be cancelled yet');
+      this.#options.log.warn({ err: cause, task_id: task.task_id }, 'could not cancel a refused task; retrying');
       this.#notAccepted.later(task, abandon);
       return false;
     }

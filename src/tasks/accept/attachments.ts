@@ -32,16 +32,16 @@ export function* faultsOfAttachments(attachments: readonly Attachment[] = []): G
 
 function faultOf({ media_type: type, data }: Attachment): Fault | undefined {
   if (type.startsWith('image/') && data.length > MAX_IMAGE_CHARS)
-    return { field: 'data', message: `has ${data.length} characters; an image may have ${MAX_IMAGE_CHARS}` };
+    return { field: 'data', message: `has ${data.length} characters; an image may have at most ${MAX_IMAGE_CHARS}` };
   const bytes = Buffer.from(data, 'base64');
   if (bytes.toString('base64') !== data)
-    return { field: 'data', message: 'is not canonical base64: it needs its padding, and no bits after the last byte' };
+    return { field: 'data', message: 'is not canonical base64: padding is required, and unused bits must be 0' };
   const recognizes = SIGNATURES[type];
   if (recognizes !== undefined)
     return recognizes(bytes)
       ? undefined
-      : { field: 'media_type', message: `does not fit the content, which is not ${type}` };
+      : { field: 'media_type', message: `does not match the content, which is not ${type}` };
   if (!isUtf8(bytes)) return { field: 'data', message: `is not UTF-8, which ${type} must be` };
-  if (bytes.toString().trim() === '') return { field: 'data', message: 'has no text but white space' };
+  if (bytes.toString().trim() === '') return { field: 'data', message: 'contains only white space' };
   return undefined;
 }

@@ -4,7 +4,7 @@ import { contend } from '../../broker/contention.js';
 import { lastState, transition, type TaskIdentity } from '../../broker/task-states.js';
 import { RETRY_MS } from '../../retry.js';
 
-/** Asked before a task is cancelled: false when somebody was told that it was accepted. @throws {BrokerError} */
+/** @returns false if a client was told that the task is accepted, so it must not be cancelled. @throws {BrokerError} */
 export type Abandon = () => Promise<boolean>;
 
 interface Unsettled {
@@ -15,8 +15,8 @@ interface Unsettled {
 const MAX_LATER = 100_000;
 
 /**
- * Cancels tasks that were refused, or of which it isn't known whether the broker took them: nobody was told that they were accepted,
- * so they must not run unnoticed (docs/design/broker-protocol.md#not-accepted).
+ * Cancels tasks that were refused, or whose storage the broker did not confirm. No client knows that they are accepted, so they must not
+ * run (docs/design/broker-protocol.md#not-accepted).
  */
 export class NotAccepted {
   readonly #broker: Broker;
@@ -35,7 +35,7 @@ export class NotAccepted {
     });
   }
 
-  /** @returns false when the task had started, or `abandon` says so, and so was accepted. @throws {BrokerError} */
+  /** @returns false if the task is accepted: it has started, or `abandon` returned false. @throws {BrokerError} */
   async cancel(task: TaskIdentity, abandon?: Abandon): Promise<boolean> {
     if (abandon !== undefined && !(await abandon())) return false;
     return contend(async () => {
@@ -46,10 +46,13 @@ export class NotAccepted {
     });
   }
 
-  /** Cancels it as soon as the broker answers again. */
+  /** Cancels the task when the broker answers again. */
   later(task: TaskIdentity, abandon?: Abandon): void {
     if (this.#later.length >= MAX_LATER)
-      this.#log.error({ task_id: task.task_id }, 'too many tasks of unknown fate; this one may run unasked');
+      this.#log.error(
+        { task_id: task.task_id },
+        'too many unconfirmed tasks; this one may run although its client got an error',
+      );
     else this.#later.push({ task, abandon });
     if (this.#broker.connected()) this.#workOff();
   }
@@ -60,7 +63,10 @@ export class NotAccepted {
     this.#forgetRetry?.();
     await this.#working;
     if (this.#later.length > 0)
-      this.#log.warn({ tasks: this.#later.length }, 'tasks of unknown fate are left; they may run');
+      this.#log.warn(
+        { tasks: this.#later.length },
+        'stopped with unconfirmed tasks; they may run although their clients got errors',
+      );
   }
 
   #workOff(): void {
@@ -74,13 +80,13 @@ export class NotAccepted {
       const { task_id } = next.task;
       try {
         const cancelled = await this.cancel(next.task, next.abandon);
-        this.#log.info({ task_id, cancelled }, 'settled a task of unknown fate');
+        this.#log.info({ task_id, cancelled }, 'settled an unconfirmed task');
         this.#later.shift();
       } catch (error) {
-        this.#log.warn({ err: error, task_id }, 'a task of unknown fate could not be settled yet; trying again');
-        // What is wrong may be only with this one.
+        this.#log.warn({ err: error, task_id }, 'could not settle an unconfirmed task; retrying');
+        // Try the others first: only this task may be affected.
         this.#later.push(...this.#later.splice(0, 1));
-        // A broker that only hangs loses no connection, so its return is no event.
+        // A hung broker keeps its connection, so `onConnection` does not report its recovery.
         if (!this.#stopped) this.#forgetRetry = this.#broker.clock.after(RETRY_MS.background, () => this.#workOff());
         return;
       }

@@ -17,14 +17,14 @@ import { acceptedOf, type Origin, type Prepared } from './prepared.js';
 
 export interface AcceptedOnce {
   readonly accepted: SpawnAccepted;
-  /** An earlier request with the key made the task. */
+  /** An earlier request with the key created the task. */
   readonly replayed: boolean;
 }
 
 /** The records of idempotency keys. */
 export type IdempotencyRecords = Records<typeof IdempotencyRecord, IdKey>;
 
-/** A record as it stood at a revision, which its next change expects. */
+/** A record with its revision, which the next write expects. */
 interface Held {
   readonly key: IdKey;
   readonly revision: number;
@@ -33,28 +33,28 @@ interface Held {
 
 const KEY = new RegExp(IDEMPOTENCY_KEY_PATTERN);
 
-/** What the task of a record needs, judged by its last state. Pure. */
+/** Pure: what to do with a record that has no answer yet, by its task's last state. */
 type Need =
-  /** It was accepted, though nobody has said so yet. */
+  /** The task was accepted: mark the record as `stored`. */
   | 'mark'
-  /** It may have got nowhere: it is stored again, which is harmless if it did. */
+  /** The task may not be stored: store it again, which is idempotent. */
   | 'store'
-  /** It must not run, if it hasn't started: another takes its place. */
+  /** The task must not run: cancel it and create another. */
   | 'replace';
 
 export function needOf(state: IdempotencyRecord['state'], last: Pick<LastState, 'status' | 'data'>): Need {
   const { status } = last;
   if (dataIn(last, 'cancelled').reason === 'not_accepted') return 'replace';
-  // SPAWN_QUEUED is sent before the run: it proves nothing. SPAWN_WAITING comes after the entry.
+  // SPAWN_QUEUED is published before the run, so it does not prove that the run is stored. SPAWN_WAITING follows its entry.
   if (status === 'queued') return state === 'abandoned' ? 'replace' : 'store';
   if (status === 'waiting') return state === 'abandoned' ? 'replace' : 'mark';
   return 'mark';
 }
 
 /**
- * Takes in a request that has an idempotency key: the same key and body make one task, whatever dies in between
- * (docs/design/broker-protocol.md#idempotency). That a task was accepted is said only after its record says `stored`, and an API
- * that couldn't store it cancels it only after the record says `abandoned`: so never both.
+ * Accepts requests with idempotency keys: the same key and body create one task, even if an API crashes in between
+ * (docs/design/broker-protocol.md#idempotency). A client gets its answer only after the record is `stored`, and an API cancels an
+ * unconfirmed task only after the record is `abandoned`, so no task has both.
  */
 export class OnceAcceptor {
   readonly #broker: Broker;
@@ -77,7 +77,7 @@ export class OnceAcceptor {
     return this.#accept(clientKey(principal.owner, key), requestHash(request), prepared, traceparent);
   }
 
-  /** Puts a dead letter's task back: as one with the letter as its key, so that a crash never puts it back twice. @throws {ApiError} */
+  /** Puts a dead letter back. The letter is the key, so a crash does not put it back twice. @throws {ApiError} */
   async putBack(
     request: SpawnRequest,
     principal: Principal,
@@ -90,8 +90,8 @@ export class OnceAcceptor {
   }
 
   /**
-   * Makes the task of a message to a managed agent, as one with both as its key. Whatever the agent's options are by the time it is
-   * tried again: it is the same message. @throws {ApiError}
+   * Creates the task of a message to a managed agent. Agent and message are the key. The body is the message id alone, because the agent's
+   * options may change before a retry. @throws {ApiError}
    */
   async ofMessage(
     request: SpawnRequest,
@@ -109,7 +109,7 @@ export class OnceAcceptor {
     return this.#accept(messageKey(agentId, message.message_id), message.message_id, prepared, traceparent);
   }
 
-  /** Makes the task that an agent asks for by its own hands, as one with the call as its key. @throws {ApiError} */
+  /** Creates the task of an agent's tool call. The call is the key. @throws {ApiError} */
   async byHands(
     request: SpawnRequest,
     principal: Principal,
@@ -127,7 +127,7 @@ export class OnceAcceptor {
     }
   }
 
-  /** @returns undefined when another request with the key was in between. */
+  /** @returns undefined if another request changed the record meanwhile. */
   async #try(
     key: IdKey,
     body: string,
@@ -142,21 +142,24 @@ export class OnceAcceptor {
     }
     const held = { key, revision, record };
     if (record.body !== body)
-      throw new ApiError('idempotency_mismatch', `The key made task ${record.task_id}, from another request`);
+      throw new ApiError(
+        'idempotency_mismatch',
+        `The key was used for another request, which created task ${record.task_id}`,
+      );
     const earlier = preparedOf(record, prepared);
     if (record.state === 'stored') return { accepted: acceptedOf(earlier, record.status ?? 'queued'), replayed: true };
     const need = needOf(record.state, await lastState(this.#broker, record.task_id));
-    this.#log.info({ task_id: record.task_id, state: record.state, need }, 'a request is taken up that was left');
+    this.#log.info({ task_id: record.task_id, state: record.state, need }, 'continuing an unfinished request');
     if (need === 'store' && prepared.refused !== undefined) throw prepared.refused;
     if (need === 'store') return this.#store(held, earlier, true, traceparent);
     if (need === 'replace' && (await this.#acceptor.cancelNotAccepted(identityOf(earlier.command)))) {
       await this.#acceptor.takePlace(prepared);
-      // Not the id that was made for this request: a turn before may have used that up.
+      // A new id: an earlier round of `contend` may have used the prepared one.
       const another = { ...prepared, command: { ...prepared.command, task_id: this.#acceptor.newId() } };
       const made = await this.#write(key, recordOf(another, body), revision);
       return made === undefined ? undefined : this.#store(made, another, false, traceparent);
     }
-    // Its run has begun, at least: whoever cancels it as not accepted sees that too.
+    // The task has started or ended, so no API can cancel it as not accepted.
     const { status } = await lastState(this.#broker, record.task_id);
     return this.#mark(held, earlier, status, true);
   }
@@ -186,13 +189,13 @@ export class OnceAcceptor {
 
   /** Prevents every later 202 for the task. @returns false if a client already has one. @throws {BrokerError} */
   async #abandon({ key, record: { task_id: taskId } }: Held): Promise<boolean> {
-    const { record } = await this.#records.update(key, ({ record: stands }) =>
-      stands?.task_id === taskId && stands.state === 'open' ? { ...stands, state: 'abandoned' } : undefined,
+    const { record } = await this.#records.update(key, ({ record: current }) =>
+      current?.task_id === taskId && current.state === 'open' ? { ...current, state: 'abandoned' } : undefined,
     );
     return record?.task_id !== taskId || record.state !== 'stored';
   }
 
-  /** @returns undefined: the record has another revision. @throws {BrokerError} */
+  /** @returns undefined if the record's revision has changed. @throws {BrokerError} */
   async #write(key: IdKey, record: IdempotencyRecord, expected: number): Promise<Held | undefined> {
     const revision = await this.#records.put(key, record, expected);
     return revision === undefined ? undefined : { key, revision, record };
@@ -210,7 +213,7 @@ const recordOf = ({ command, since }: Prepared, body: string): IdempotencyRecord
   state: 'open',
 });
 
-/** The request as it was prepared by who made the record: the same task, to the byte. */
+/** Restores the request of the record's creator: the command is identical, byte for byte. */
 const preparedOf = (
   { task_id, session_id, accepted_at, start_by, since }: IdempotencyRecord,
   { command, principal }: Prepared,

@@ -8,23 +8,23 @@ import type { Principal } from '../../access/principal.js';
 import type { SessionChoice } from '../../sessions/choice.js';
 import { taken } from '../../taken.js';
 
-/** A request that may be taken in, as the command that it becomes. */
+/** A checked request with its command. */
 export interface Prepared {
   readonly command: SpawnCommand;
-  /** Its session was made for it. */
+  /** The session was created for this request. */
   readonly fresh: boolean;
   /** A cursor from before the task's first event. */
   readonly since: string;
   readonly principal: Principal;
-  /** Why it may not begin any more; what was accepted before is answered all the same. */
+  /** The reason to refuse it, unless its idempotency key has an accepted task. */
   readonly refused?: ApiError;
 }
 
-/** Why it is asked for, beside the request itself. */
+/** Where a request comes from, if not directly from a client. */
 export interface Origin {
-  /** The task that it runs again. */
+  /** The task that it retries. */
   readonly retryOf?: string;
-  /** The managed agent whose task it is, the message that it answers, and what it may do by itself. */
+  /** For a managed agent's task. */
   readonly ofAgent?: Pick<
     SpawnCommand,
     'agent_id' | 'message' | 'hands' | 'depth' | 'spawned_by' | 'ancestors' | 'hops' | 'exchange_id'
@@ -36,7 +36,7 @@ const MESSAGES: Partial<Record<TaskStatus, string>> = {
   waiting: 'Stored; it runs when the tasks before it in its session have ended.',
 };
 
-/** What is answered. */
+/** The answer to an accepted request. */
 export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): SpawnAccepted => ({
   task_id: command.task_id,
   session_id: command.session_id,
@@ -47,7 +47,7 @@ export const acceptedOf = ({ command, since }: Prepared, status: TaskStatus): Sp
 });
 
 interface MadeWith {
-  /** The request's, or what its fork goes on in. */
+  /** The request's, or that of the forked session. */
   readonly workspace: string | undefined;
   readonly origin: Origin;
   readonly retentionMs: number;
@@ -57,7 +57,7 @@ interface MadeWith {
   readonly now: number;
 }
 
-/** The command that a request becomes. */
+/** The command of a request. */
 export const commandFor = (
   request: SpawnRequest,
   session: SessionChoice,
@@ -86,7 +86,7 @@ export const commandFor = (
   ...ofAgent,
 });
 
-/** No task stays open longer than its events are kept: half of that is for the wait, and half for an attempt. */
+/** No task may stay open longer than its events are kept, so it has half of that time to start and half to run. */
 const acceptedAt = (
   now: number,
   { queue_timeout_s }: SpawnRequest,
@@ -96,7 +96,7 @@ const acceptedAt = (
   start_by: new Date(now + Math.min((queue_timeout_s ?? Infinity) * 1_000, retentionMs / 2)).toISOString(),
 });
 
-/** A request has the policy's fields at its top; a command keeps them together. */
+/** A request has the policy's fields at its top level; a command has them in `policy`. */
 function policyOf(request: SpawnRequest): Pick<SpawnCommand, 'policy'> {
   const policy = taken(request, Policy.properties);
   return Object.keys(policy).length === 0 ? {} : { policy };

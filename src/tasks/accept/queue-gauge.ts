@@ -7,21 +7,21 @@ import { asBrokerError } from '../../broker/read.js';
 import { listOf } from '../../config/load.js';
 
 const REFRESH_MS = 1_000;
-/** The rest is a reserve for promotions, due schedules and tasks put back: the stream's own limits refuse those too. */
+/** The share of the limits for new tasks. Promotions, fired schedules and retries need the rest, as the stream's limits apply to them too. */
 const SHARE_FOR_CLIENTS = 0.9;
 
 type Limits = Pick<Config, 'KSI_QUEUES' | 'KSI_QUEUE_MAX' | 'KSI_QUEUE_MAX_BYTES'>;
 
 /**
- * How full each queue is, tasks that wait for their session counted, and how many bytes all of them hold, so that an API refuses before
- * the broker must. Looks once a second at most, while tasks arrive.
+ * The number of tasks in each queue, including waiting ones, and the bytes of all queues, so that an API refuses a task before the broker
+ * does. Reads them from the broker while tasks arrive, at most once a second.
  */
 export class QueueGauge {
   readonly #broker: Broker;
   readonly #log: Logger;
   readonly #maxTasks: number;
   readonly #maxBytes: number;
-  /** As seen at the last look, and taken since that look began. */
+  /** `seen` at the last read, and `taken` since that read began. */
   readonly #queues: Map<string, { seen: number; taken: number }>;
   readonly #bytes = { seen: 0, taken: 0 };
   #lookedAt = -Infinity;
@@ -40,18 +40,18 @@ export class QueueGauge {
     return [...this.#queues.values()].reduce((sum, { seen, taken }) => sum + seen + taken, 0);
   }
 
-  /** Why no queue takes a task, by the last look. Looks again for the next call. */
+  /** Why no queue accepts a task, by the last read; undefined: one does. Starts a new read for the next call. */
   full(): string | undefined {
     this.#lookIfOld();
     const bytes = this.#bytes.seen + this.#bytes.taken;
-    if (bytes >= this.#maxBytes) return `The queues are full: they hold ${bytes} bytes`;
+    if (bytes >= this.#maxBytes) return `The queues are full: they contain ${bytes} bytes`;
     const counts = [...this.#queues.values()];
     return counts.every((tasks) => this.#isFull(tasks)) ? `Every queue is full: ${this.#maxTasks} tasks` : undefined;
   }
 
   /**
-   * Whether a queue has room for one more task of about so many bytes; counts it. Waits for nothing while there is room by the last look
-   * and what came since; only a refusal waits for a look at what is there now.
+   * Reserves capacity for a task of about this size. Answers at once while the last known figures allow it. Before it refuses, it reads
+   * the current figures.
    */
   take(queue: string, bytes: number): boolean | Promise<boolean> {
     this.#lookIfOld();
@@ -61,7 +61,7 @@ export class QueueGauge {
   async #lookAndCount(queue: string, bytes: number): Promise<boolean> {
     await this.#looking;
     if (this.#count(queue, bytes)) return true;
-    // What was taken while the broker was asked is counted twice.
+    // Tasks that arrived during the read are counted twice, so read once more.
     if (this.#bytes.taken === 0) return false;
     await this.#look();
     return this.#count(queue, bytes);
@@ -79,13 +79,13 @@ export class QueueGauge {
   /** @throws {BrokerError} */
   async refresh(): Promise<void> {
     const { streams, consumers } = this.#broker.jsm;
-    // What is taken while the broker is asked may be in its answer or not: rather counted twice, until a look before a refusal.
+    // Tasks that arrive during the read may be in its answer or not. Count them twice: a refusal reads again.
     const before = { bytes: this.#bytes.taken, tasks: new Map([...this.#queues].map(([q, { taken }]) => [q, taken])) };
     try {
       const [{ state }, ...lengths] = await Promise.all([
         streams.info(STREAM.commands),
         ...[...this.#queues.keys()].map(async (queue) => {
-          // Those delivered and not acknowledged stand in the queue too.
+          // Delivered but unacknowledged tasks are still in the queue.
           const infos = await Promise.all(queueConsumers(queue).map((name) => consumers.info(STREAM.commands, name)));
           return { queue, seen: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0) };
         }),
@@ -112,7 +112,7 @@ export class QueueGauge {
   #look(): Promise<void> {
     this.#lookedAt = performance.now();
     this.#looking ??= this.refresh()
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'the length of the queues could not be read'))
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'could not read the length of the queues'))
       .finally(() => (this.#looking = undefined));
     return this.#looking;
   }

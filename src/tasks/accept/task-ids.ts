@@ -2,12 +2,12 @@ import { v7 as uuidv7 } from 'uuid';
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 
-/** Half of what the field holds, so that ids of one ms cannot run out. */
+/** Half of the field's range, so that the ids of one ms cannot run out. */
 const FIRST_BELOW = 2 ** 31;
-/** A correction of the clock; further back, it was wrong before, and the ids with it. */
+/** Ids do not follow the clock back by a correction up to this. A larger one means that the earlier ids were wrong. */
 const BACK_MS = 1_000;
 
-/** Ids of tasks: UUIDv7s of the broker's time, in the order in which they are made. All APIs look for a task's command by that time. */
+/** Creates task ids: UUIDv7s of the broker's time, ascending. APIs use that time to find a task's command. */
 export class TaskIds {
   readonly #clock: Pick<Clock, 'now'>;
   #ms = 0;

@@ -20,7 +20,7 @@ interface ApprovalDeskOptions {
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** What Claude wants to be allowed in the tasks that a principal may see, and the answers to it. */
+/** Lists and answers the approvals of tasks that a principal may see. */
 export class ApprovalDesk {
   readonly #broker: Broker;
   readonly #tasks: Pick<TaskReader, 'task'>;
@@ -46,9 +46,9 @@ export class ApprovalDesk {
   }
 
   /**
-   * Resolves once the decision is stored. The task's worker decides whose answer was the first. An answer whose rule cannot be stored
-   * stands all the same, and says why there is no rule.
-   * @throws {ApiError} already_answered, also when it ended with its attempt; tool_not_allowed; invalid_request
+   * Resolves once the decision is stored. The task's worker decides which answer was first. If the rule cannot be stored, the answer still
+   * counts, and `rule_error` has the reason.
+   * @throws {ApiError} already_answered (also if the attempt has ended), tool_not_allowed, invalid_request
    */
   async answer(id: string, { always, ...answer }: ApprovalAnswer, principal: Principal): Promise<ApprovalResolved> {
     refuseNonsense({ ...answer, ...(always && { always }) });
@@ -61,12 +61,12 @@ export class ApprovalDesk {
       ...answer,
     }).catch((error: unknown) => {
       const over = error instanceof ApiError && (error.code === 'task_ended' || error.code === 'not_running');
-      throw over ? new ApiError('already_answered', `${error.message}: nothing is asked any more`) : error;
+      throw over ? new ApiError('already_answered', `${error.message}, so the approval is no longer open`) : error;
     });
     if (!told.ok) throw refusalOf(id, told);
     const resolved = { approval_id: id, task_id: task.task_id, decision: answer.decision };
     if (rule === undefined) return resolved;
-    // Last: an answer that came too late makes no rule.
+    // Last, so that an answer that came too late creates no rule.
     return { ...resolved, ...(await this.#add(rule)) };
   }
 
@@ -88,28 +88,28 @@ export class ApprovalDesk {
 
   #ruleOf(id: string, always: Always, principal: Principal): ApprovalRule {
     const approval = this.#pending.list().find((each) => each.approval_id === id && maySee(principal, each.owner));
-    if (approval === undefined) throw new ApiError('already_answered', `Approval ${id} is not asked any more`);
+    if (approval === undefined) throw new ApiError('already_answered', `Approval ${id} is no longer open`);
     return this.#rules.ruleOf(always, approval, principal);
   }
 }
 
 function refuseNonsense({ decision, input, answers, message, always, permission_mode: mode }: ApprovalAnswer): void {
   const faults = [];
-  if (decision === 'deny' && input !== undefined) faults.push({ field: 'input', message: 'is for `allow`' });
-  if (decision === 'deny' && answers !== undefined) faults.push({ field: 'answers', message: 'are for `allow`' });
-  if (decision === 'deny' && mode !== undefined) faults.push({ field: 'permission_mode', message: 'is for `allow`' });
+  if (decision === 'deny' && input !== undefined) faults.push({ field: 'input', message: 'is only for `allow`' });
+  if (decision === 'deny' && answers !== undefined) faults.push({ field: 'answers', message: 'are only for `allow`' });
+  if (decision === 'deny' && mode !== undefined)
+    faults.push({ field: 'permission_mode', message: 'is only for `allow`' });
   if (always !== undefined && (decision === 'deny' || input !== undefined || answers !== undefined))
     faults.push({ field: 'always', message: 'needs `decision: "allow"`, without `input` and `answers`' });
-  if (decision === 'allow' && message !== undefined) faults.push({ field: 'message', message: 'is for `deny`' });
+  if (decision === 'allow' && message !== undefined) faults.push({ field: 'message', message: 'is only for `deny`' });
   if (faults.length > 0) throw invalid(faults);
 }
 
 function refusalOf(id: string, { error, why }: Extract<ControlAnswer, { ok: false }>): ApiError {
   if (error === 'not_allowed') return new ApiError('tool_not_allowed', why ?? 'A policy does not allow this input');
-  if (error === 'no_answer') return invalid([{ field: 'answers', message: why ?? 'are not to what is asked' }]);
+  if (error === 'no_answer') return invalid([{ field: 'answers', message: why ?? 'do not match the questions' }]);
   if (error === 'not_running')
-    return new ApiError('already_answered', 'The attempt that asked has lost its task; the next one asks again');
-  if (error === 'unknown_approval')
-    return new ApiError('not_found', `Approval ${id} is not asked by the attempt that runs now`);
-  return new ApiError('already_answered', `Approval ${id} was answered before`);
+    return new ApiError('already_answered', 'The attempt has lost its task. The next attempt asks again');
+  if (error === 'unknown_approval') return new ApiError('not_found', `The running attempt has no approval ${id}`);
+  return new ApiError('already_answered', `Approval ${id} has already been answered`);
 }

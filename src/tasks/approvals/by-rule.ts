@@ -20,7 +20,7 @@ export interface ByRuleOptions {
   readonly log: Logger;
 }
 
-/** Answers what a rule allows. Every API does: the task's worker takes the first answer, and only that one is audited. */
+/** Answers approvals by rules. Every API does so; the task's worker takes the first answer, and only that one is audited. */
 export class ByRule {
   readonly #options: ByRuleOptions;
   readonly #stopping = new AbortController();
@@ -31,7 +31,7 @@ export class ByRule {
     this.#options = options;
   }
 
-  /** Call it when the open approvals and the rules are known. */
+  /** Call it after `PendingApprovals` and `ApprovalRules` have started. */
   start(): void {
     const { hub, rules, pending } = this.#options;
     this.#unsubscribes = [
@@ -58,7 +58,7 @@ export class ByRule {
         if (this.#stopping.signal.aborted) return;
         this.#options.log.warn(
           { err: error, approval_id: approval.approval_id },
-          'an approval could not be answered by a rule',
+          'could not answer an approval by a rule; a person can still answer it',
         );
       })
       .finally(() => this.#answering.delete(answering));
@@ -69,7 +69,7 @@ export class ByRule {
     const { broker, rules, audit } = this.#options;
     const { approval_id: id, task_id: taskId } = approval;
     for (;;) {
-      // It may have been revoked since the last try.
+      // The rule may have been revoked since the last try.
       const rule = await rules.find(approval);
       if (rule === undefined) return;
       const { by, rule_id: ruleId, token_id: tokenId } = rule;
@@ -83,7 +83,7 @@ export class ByRule {
         audit.record({ ...made, over: 'rule', rule_id: ruleId, rule: rule.rule, task_id: taskId });
         return;
       }
-      // A worker that stands still for a moment answers later; while none does the approval stays open.
+      // Retry only if the worker did not answer. The approval stays open until it does.
       if (answer !== undefined) return;
       await sleep(broker.clock, RETRY_MS.background, this.#stopping.signal);
     }

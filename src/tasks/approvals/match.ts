@@ -6,14 +6,14 @@ import { parseRule, prefixOf } from '../../tools/rule.js';
 
 type Asked = Pick<Approval, 'kind' | 'tool' | 'input'>;
 
-/** Whether a rule allows what is asked. When in doubt it does not. Pure. */
+/** Pure: whether a rule allows a tool use. When in doubt it does not. */
 export function allows(rule: string, { kind, tool, input = {} }: Asked): boolean {
   if (kind !== 'tool') return false;
   const layer = { of: 'the request', allow: [parseRule(rule)], deny: [] } as const;
   return useFault([layer], tool, input) === undefined;
 }
 
-/** Whether a rule is for the task that asks, and allows what it asks. Pure. */
+/** Pure: whether a rule applies to an approval's task and allows its tool use. */
 export function applies(rule: ApprovalRule, approval: Approval): boolean {
   if (rule.owner !== approval.owner) return false;
   if (rule.scope === 'session' && rule.session_id !== approval.session_id) return false;
@@ -23,31 +23,31 @@ export function applies(rule: ApprovalRule, approval: Approval): boolean {
 
 const RULE = new RegExp(TOOL_RULE_PATTERN);
 
-/** The rule that an answer makes. @returns why there is none, and of which field. Pure. */
+/** Pure: the rule that an answer creates, or the fault that prevents one. */
 export function ruleFor(
   { rule, scope }: Always,
   approval: Approval,
 ): { readonly rule: string } | { readonly field: string; readonly message: string } {
   if (approval.kind !== 'tool')
-    return { field: 'always', message: 'is for tools; a question or a plan is asked each time' };
+    return { field: 'always', message: 'is only for tools; questions and plans are never answered by rules' };
   if (scope === 'agent' && approval.agent_id === undefined)
-    return { field: 'always.scope', message: 'is of an agent, and the task is no agent’s' };
+    return { field: 'always.scope', message: 'must not be `agent`, because the task belongs to no agent' };
   const made = rule ?? sameAgain(approval);
-  // The use of most tools cannot be named: one `Write` would allow every `Write`. In the session the person sees what follows.
+  // Rules cannot describe single uses of most tools: a rule for `Write` allows every `Write`. Within a session a person sees each use.
   if (rule === undefined && scope !== 'session' && parseRule(made).uses === undefined)
     return {
       field: 'always.rule',
-      message: `is needed: this would allow every use of ${made}. To allow that, name the rule: ${made}. Otherwise use the scope \`session\``,
+      message: `is required, because this would allow every use of ${made}. To allow that, set \`rule\` to ${made}. Otherwise use the scope \`session\``,
     };
-  // Of `rm *` the same would be any command that begins with `rm`: a person has to say so.
+  // A rule derived from `rm *` would allow every command that begins with `rm`. A person must write such a rule.
   const clear = rule !== undefined || prefixOf(parseRule(made).uses ?? '').exact;
   if (clear && RULE.test(made) && allows(made, approval)) return { rule: made };
   return {
     field: 'always.rule',
     message:
       rule === undefined
-        ? 'is needed: this use cannot be put into a rule of its own'
-        : 'does not fit what is asked. Uses can be named for Bash, by the beginning of each command, and WebFetch, by domain',
+        ? 'is required: no rule can be derived from this use'
+        : 'does not match this use. Rules can describe uses of Bash, by the beginning of each command, and of WebFetch, by domain',
   };
 }
 

@@ -10,8 +10,7 @@ import type { ReadModel } from '../../store/read-model.js';
 type Event = Pick<BridgedEvent, 'type' | 'timestamp' | 'data'>;
 
 /**
- * Pure: what is open of a task's approvals after one more of its events, which may come again. Its attempts' ends are ends of what
- * they asked.
+ * Pure: the open approvals of a task after an event. Idempotent per event. The end of an attempt closes its approvals.
  */
 export function foldApprovals(open: readonly Approval[], { type, timestamp, data }: Event): readonly Approval[] {
   const others = open.filter(({ approval_id: id }) => id !== data['approval_id']);
@@ -23,15 +22,15 @@ export function foldApprovals(open: readonly Approval[], { type, timestamp, data
 const PAGE = 500;
 
 /**
- * The approvals that are open in the cluster. In memory: at the start, and when the event stream is another one, they are read from the
- * events of the tasks that run.
+ * All open approvals of the cluster, in memory. At the start, and when the event stream is re-created, they are rebuilt from the events of
+ * the running tasks.
  */
 export class PendingApprovals {
   readonly #hub: EventHub;
   readonly #model: Pick<ReadModel, 'list'>;
   readonly #log: Logger;
   readonly #open = new Map<string, readonly Approval[]>();
-  /** What happened while the past was read: it is newer. */
+  /** Events that arrived during a rebuild. */
   #meanwhile: Event[] | undefined;
   #stops: (() => void)[] = [];
   #rebuilding: Promise<void> = Promise.resolve();
@@ -44,7 +43,7 @@ export class PendingApprovals {
     this.#log = log;
   }
 
-  /** Call it when the read model is up to date. Resolves once they are known. */
+  /** Call it when the read model has caught up. Resolves once all open approvals are known. */
   start(): Promise<void> {
     this.#stops = [this.#hub.subscribe((event) => this.#apply(event)), this.#hub.onReset(() => this.#rebuild())];
     this.#rebuild();
@@ -58,7 +57,7 @@ export class PendingApprovals {
     await this.#rebuilding;
   }
 
-  /** Those asked first come first. */
+  /** Oldest first. */
   list(): Approval[] {
     return [...this.#open.values()].flat().toSorted((a, b) => (a.requested_at < b.requested_at ? -1 : 1));
   }
@@ -101,12 +100,12 @@ export class PendingApprovals {
       this.#meanwhile = undefined;
       this.#open.clear();
       for (const [id, open] of past) if (open.length > 0) this.#open.set(id, open);
-      // Some of these were read already, and some that were read are still on their way here.
+      // Events may overlap with those that were read. Applying one twice does no harm.
       for (const event of since) this.#apply(event);
     } catch (error) {
       this.#meanwhile = undefined;
       if (this.#stopped) return;
-      this.#log.warn({ err: error }, 'the open approvals could not be read yet; trying on');
+      this.#log.warn({ err: error }, 'could not read the open approvals; retrying');
       this.#retry = setTimeout(() => this.#rebuild(), RETRY_MS.background);
     }
   }

@@ -23,8 +23,8 @@ const ADD_TRIES = 3;
 const ADD_PAUSE_MS = 500;
 
 /**
- * By which owners allow again what they have allowed once. A rule holds as long as the token that made it. Rules are found in memory, and
- * read from the leader before they are used: one that was revoked at any API allows nothing more.
+ * Rules by which owners allow repeated tool uses. A rule is valid as long as the token that created it. Rules are found in memory and
+ * checked at the leader before each use, so a rule that was revoked at any API allows nothing more.
  */
 export class ApprovalRules {
   readonly #records: Records<typeof ApprovalRule, OwnedKey>;
@@ -48,14 +48,14 @@ export class ApprovalRules {
     return this.#cache.stop();
   }
 
-  /** Calls `listener` with each rule that any API adds from now on. Returns how to stop that. */
+  /** Calls `listener` with each rule that any API adds from now on. @returns a function that unsubscribes. */
   onAdded(listener: (rule: ApprovalRule) => void): () => void {
     return this.#cache.onChange(({ before, now }) => {
       if (before === undefined && now !== undefined) listener(now);
     });
   }
 
-  /** Those in force, oldest first. @throws {ApiError} invalid_cursor, forbidden */
+  /** Valid rules, oldest first. @throws {ApiError} invalid_cursor, forbidden */
   async page(query: ApprovalRulesQuery, principal: Principal): Promise<Page<ApprovalRule>> {
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
     return guarded(async () => {
@@ -66,7 +66,7 @@ export class ApprovalRules {
     });
   }
 
-  /** The rule that an answer to an approval is to make; nothing is stored. @throws {ApiError} invalid_request */
+  /** The rule that an answer creates. Stores nothing. @throws {ApiError} invalid_request */
   ruleOf(always: Always, approval: Approval, { owner: by, tokenId }: Principal): ApprovalRule {
     const made = ruleFor(always, approval);
     if ('field' in made) throw invalid([made]);
@@ -86,11 +86,11 @@ export class ApprovalRules {
     };
   }
 
-  /** Tries again while the failure is transient. @throws {ApiError} too_many */
+  /** Retries transient failures. @throws {ApiError} too_many */
   async add(rule: ApprovalRule): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        // Its id is new: whatever stands there is what an earlier try has stored.
+        // The id is new, so an existing record is from an earlier try.
         await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
         return;
       } catch (error) {
@@ -103,17 +103,17 @@ export class ApprovalRules {
   /** @throws {ApiError} not_found */
   async remove(id: string, { owner }: Principal): Promise<void> {
     if (!(await guarded(() => this.#records.remove([owner, id]))))
-      throw new ApiError('not_found', `There is no rule ${id}`);
+      throw new ApiError('not_found', `There is no approval rule ${id}`);
   }
 
-  /** A rule that allows what is asked. @throws {BrokerError} */
+  /** A valid rule that allows the tool use. @throws {BrokerError} */
   async find(approval: Approval): Promise<ApprovalRule | undefined> {
     for (const [, { value: rule }] of this.#cache.entries())
       if (applies(rule, approval) && (await this.#holds(rule))) return rule;
     return undefined;
   }
 
-  /** Removes the rules whose tokens have ended. Returns how many. @throws {BrokerError} */
+  /** Deletes the rules whose tokens have ended. @returns how many. @throws {BrokerError} */
   async removeEnded(): Promise<number> {
     let removed = 0;
     for (const [, { value: rule, revision }] of this.#cache.entries()) {
@@ -127,12 +127,12 @@ export class ApprovalRules {
     return (await this.#tokens.isValid(token)) && (await this.#records.entry([owner, id])).exists;
   }
 
-  /** Deletes the rules for sessions that are deleted. @throws {BrokerError} */
+  /** Deletes the rules of deleted sessions. @throws {BrokerError} */
   removeOfSessions(sessionIds: ReadonlySet<string>, owner: string): Promise<void> {
     return this.#removeAll(owner, ({ session_id: id }) => id !== undefined && sessionIds.has(id));
   }
 
-  /** Deletes the rules for an agent that is removed: another one may get its id. @throws {BrokerError} */
+  /** Deletes the rules of a deleted agent, because another agent may get its id. @throws {BrokerError} */
   removeOfAgent(agentId: string, owner: string): Promise<void> {
     return this.#removeAll(owner, (rule) => rule.agent_id === agentId);
   }
@@ -142,9 +142,9 @@ export class ApprovalRules {
       if (matches(record)) await this.#records.removeAt([owner, id], revision);
   }
 
-  /** Deletes all that an owner has. @throws {BrokerError} */
+  /** Deletes all rules of an owner. @throws {BrokerError} */
   async purge(owner: string): Promise<void> {
-    // The broker does not tell the other APIs what it purges.
+    // A purge causes no change events, so the other APIs would keep the rules in memory.
     await this.#removeAll(owner, () => true);
     await this.#records.purge([owner]);
   }

@@ -11,12 +11,12 @@ import { askWorker } from './control.js';
 import { stateOf } from './shown-state.js';
 import { withdraw } from './withdraw.js';
 
-/** How long the answer waits for the event to reach this API's read model. */
+/** The maximum wait for the event to reach this API's read model. */
 const SHOWN_WITHIN_MS = 300;
 
 /**
- * Cancels tasks in any state, from any API. A SPAWN_CANCELLED follows the state that was read, or is refused and tried again.
- * It fences a running attempt, whether or not the worker answers.
+ * Cancels tasks in any state, from any API, by a compare-and-set of SPAWN_CANCELLED on the task's last state. The event fences a running
+ * attempt, whether or not its worker answers.
  */
 export class Canceller {
   readonly #broker: Broker;
@@ -29,7 +29,7 @@ export class Canceller {
     this.#log = log;
   }
 
-  /** @returns the task, cancelled. @throws {ApiError} task_ended when it has another outcome. */
+  /** @returns the cancelled task. @throws {ApiError} task_ended if it has another outcome. */
   async cancel(id: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
     return guarded(async () => {
@@ -38,7 +38,7 @@ export class Canceller {
     });
   }
 
-  /** @returns undefined when the task's state has changed meanwhile. */
+  /** @returns undefined if the task's state has changed meanwhile. */
   async #try(task: Task, { owner }: Principal): Promise<true | undefined> {
     const state = await stateOf(this.#broker, task);
     const { status } = state;
@@ -49,18 +49,18 @@ export class Canceller {
       const answer = await askWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', { by: owner });
       if (answer?.ok === true) return true;
       // The event below fences the attempt, wherever it runs.
-      this.#log.info({ task_id: task.task_id, answer }, 'a running task is cancelled without its worker');
+      this.#log.info({ task_id: task.task_id, answer }, 'cancelling a running task without its worker');
     }
     const data = { ...identityOf(task), reason: 'requested' as const, by: owner };
     if ((await transition(this.#broker, state, 'cancelled', data)) === undefined) return undefined;
-    // An attempt may still be alive. Its run leaves the queue with its lease, as the session's next task must not overlap it.
+    // A running attempt may still be alive. Its run stays in the queue until its lease ends, so that the session's next task does not overlap it.
     if (status !== 'running') await withdraw(this.#broker, task, this.#log);
     return true;
   }
 
   async #shown(task: Task, principal: Principal): Promise<Task> {
     const shown = await this.#tasks.ended(task.task_id, principal, AbortSignal.timeout(SHOWN_WITHIN_MS));
-    // The read model is behind; the event is stored all the same.
+    // The read model is behind, but the event is stored.
     return shown.ended_at === undefined ? { ...shown, status: 'cancelled', reason: 'requested' } : shown;
   }
 }

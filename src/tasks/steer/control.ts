@@ -6,13 +6,13 @@ import type { Broker } from '../../broker/connect.js';
 import { BrokerError } from '../../broker/errors.js';
 import { parseJson } from '../../json.js';
 
-/** A worker answers from memory, or after one publication: more is a worker that stands still. To cancel it waits for Claude's last figures. */
+/** A worker answers from memory or after one publication. For `cancel` it also waits for Claude's usage. A slower worker counts as hung. */
 const timeoutMs = (verb: ControlVerb): number => (verb === 'cancel' ? 600 : 500);
 
 /**
- * Asks the worker that runs a task for something.
+ * Sends a request to the worker that runs a task.
  * @param running.process as the task's SPAWN_START names it.
- * @returns undefined when none answers: it is gone, stands still, or doesn't listen yet; or when it named itself nowhere.
+ * @returns undefined if no worker answers: it is gone, hung, not listening yet, or unknown.
  * @throws {BrokerError}
  */
 export async function askWorker<V extends ControlVerb>(
@@ -33,10 +33,10 @@ export async function askWorker<V extends ControlVerb>(
   }
 }
 
-/** An attempt answers it as an unknown verb, and does nothing. */
+/** Not a real verb: an attempt answers that it is unknown, which shows that the attempt is alive. */
 const ARE_YOU_THERE = 'are_you_there';
 
-/** Whether an attempt of the task is at work, or its worker only stands still. @throws {BrokerError} */
+/** Whether an attempt of the task may be running. A hung worker counts. @throws {BrokerError} */
 export async function mayRun(
   broker: Broker,
   { process, taskId }: { process: string | undefined; taskId: string },

@@ -5,7 +5,7 @@ import type { Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
 import { askRunning } from './running.js';
 
-/** Says more to Claude while it works at a task. */
+/** Sends input to running tasks. */
 export class Inputs {
   readonly #broker: Broker;
   readonly #tasks: Pick<TaskReader, 'task'>;
@@ -15,11 +15,15 @@ export class Inputs {
     this.#tasks = tasks;
   }
 
-  /** @returns the task once Claude is told; it reads it at its next step. @throws {ApiError} not_running also when its last turn is over. */
+  /** Resolves when the worker has passed the text on. Claude reads it at its next step. @throws {ApiError} not_running (also after the last Claude turn) */
   async say(id: string, text: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
     const answer = await askRunning(this.#broker, task, 'input', { by: principal.owner, text });
-    if (!answer.ok) throw new ApiError('not_running', `Task ${id} takes no more input: its last turn is over`);
+    if (!answer.ok)
+      throw new ApiError(
+        'not_running',
+        `Task ${id} accepts no more input because its last turn is over. Send a new task to its session`,
+      );
     return { ...task, status: 'running' };
   }
 }

@@ -5,7 +5,7 @@ import type { Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
 import { askRunning } from './running.js';
 
-/** Has running attempts end their turn in Claude's own way; the outcome then says so. */
+/** Interrupts running tasks: Claude ends its turn, and the task's outcome says that it was interrupted. */
 export class Interrupter {
   readonly #broker: Broker;
   readonly #tasks: Pick<TaskReader, 'task'>;
@@ -15,11 +15,11 @@ export class Interrupter {
     this.#tasks = tasks;
   }
 
-  /** @returns the task once Claude is told. @throws {ApiError} */
+  /** Resolves when the worker has passed the interrupt on. @throws {ApiError} */
   async interrupt(id: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
     const answer = await askRunning(this.#broker, task, 'interrupt', { by: principal.owner });
-    if (!answer.ok) throw new ApiError('not_running', `The attempt of task ${id} is about to end, or lost`);
+    if (!answer.ok) throw new ApiError('not_running', `The attempt of task ${id} is about to end or is lost`);
     return { ...task, status: 'running' };
   }
 }

@@ -3,7 +3,7 @@ import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.
 import type { Origin } from '../accept/prepared.js';
 import { taken } from '../../taken.js';
 
-/** What stands in a command as it stood in the request. */
+/** Fields that a command has unchanged from its request. */
 const SAME = {
   ...ClaudeOptions.properties,
   prompt: true,
@@ -14,7 +14,7 @@ const SAME = {
   metadata: true,
 } as const;
 
-/** An agent's task that is run again is the agent's still, and answers the same message. */
+/** A retried task of an agent still belongs to the agent and answers the same message. */
 export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =>
   taken(command, {
     agent_id: true,
@@ -27,7 +27,7 @@ export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =
     exchange_id: true,
   });
 
-/** The request that makes a task like an earlier one: in the same session, or in another fork of what that went on from. */
+/** The request that repeats an earlier task: in the same session, or in a new fork of the same origin. */
 export const requestOf = (command: SpawnCommand): SpawnRequest => ({
   ...taken(command, SAME),
   ...(command.fork_of === undefined

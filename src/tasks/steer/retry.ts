@@ -21,7 +21,7 @@ export interface RetrierOptions {
   readonly spawnRate: Pick<SpawnRate, 'take'>;
 }
 
-/** Runs ended tasks again, each time as a new task. */
+/** Retries ended tasks, each time as a new task. */
 export class Retrier {
   readonly #options: RetrierOptions;
 
@@ -39,8 +39,9 @@ export class Retrier {
       if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
       const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
-      if (command === undefined) throw new ApiError('not_retryable', `The command of task ${id} is not kept`);
-      // It is a spawn like others.
+      if (command === undefined)
+        throw new ApiError('not_retryable', `The command of task ${id} is no longer stored. Send it as a new task`);
+      // It counts as a spawn.
       spawnRate.take(principal);
       const origin = { retryOf: id, ofAgent: ofAgent(command) };
       return await acceptor.accept(requestOf(command), onBehalfOf(principal, owner), undefined, origin);

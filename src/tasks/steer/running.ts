@@ -8,8 +8,8 @@ import { stateOf } from './shown-state.js';
 import { askWorker } from './control.js';
 
 /**
- * Asks the attempt that runs a task now for something.
- * @returns its answer, which may be a refusal. @throws {ApiError} task_ended, not_running, worker_unreachable
+ * Sends a request to the running attempt of a task.
+ * @returns the worker's answer, which may be a refusal. @throws {ApiError} task_ended, not_running, worker_unreachable
  */
 export async function askRunning<V extends ControlVerb>(
   broker: Broker,

@@ -7,8 +7,8 @@ import { placeOf, releaseSession } from '../../broker/session-queue.js';
 import type { TaskIdentity } from '../../broker/task-states.js';
 
 /**
- * Takes a task that got its outcome without running off the queue, and lets its session go on. Never rejects: what fails here is done by
- * the worker to which its run is delivered, or by the sweeper.
+ * Removes a task that ended without running from the queue and releases its session. Never rejects: if it fails, the worker that gets the
+ * run or the sweeper does it.
  */
 export async function withdraw(
   broker: Broker,
@@ -24,6 +24,9 @@ export async function withdraw(
     if (entry !== undefined) await keepCommand(broker, taskId, entry.data);
     await remove();
   } catch (error) {
-    log.warn({ err: error, task_id: taskId }, 'an ended task is still in the queue; a worker removes it');
+    log.warn(
+      { err: error, task_id: taskId },
+      'could not remove an ended task from the queue; a worker or the sweeper will',
+    );
   }
 }
