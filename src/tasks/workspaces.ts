@@ -37,7 +37,7 @@ export async function workspacesOf(
       const isHere = ({ workspace }: Shown): boolean => workspace === name;
       return {
         workspace: name,
-        limit: most(rootOf(name)),
+        limit: maxWriters(rootOf(name)),
         writers: writers.filter(isHere).map((writer) => ({
           ...told(writer),
           ...(writer.waits_for === undefined || !maySee(principal, writer.owner)
