@@ -1,7 +1,13 @@
-type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
-  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+/** A field of type unknown may hold undefined, and is there all the same. */
+type IsOptional<T> = unknown extends T ? false : undefined extends T ? true : false;
+type Writable<T> = T extends readonly (infer E)[] ? E[] : T;
+type Defined<T> = { -readonly [K in keyof T as IsOptional<T[K]> extends true ? never : K]: Writable<T[K]> } & {
+  -readonly [K in keyof T as IsOptional<T[K]> extends true ? K : never]?: Writable<Exclude<T[K], undefined>>;
 };
 
-/** Removes undefined fields. */
-export const defined = <T extends object>(fields: T): Defined<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+/** The object without its undefined fields. An optional field of a contract is absent when it has no value. */
+export function defined<const T extends object>(object: T): Defined<T> {
+  const entries = Object.entries(object);
+  const kept = entries.filter(([, value]) => value !== undefined);
+  return (kept.length === entries.length ? object : Object.fromEntries(kept)) as Defined<T>;
+}

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { EventData, StoredEvent } from '../contracts/events/events.js';
 import { STREAM, SUBJECT } from '../contracts/wire/names.js';
-import { whileUnavailable } from '../src/broker/certain.js';
+import { retryWhileUnavailable } from '../src/broker/until-known.js';
 import type { Broker } from '../src/broker/connect.js';
 import { isBrokerError } from '../src/broker/errors.js';
 import { eventPublication, newEvent } from '../src/broker/events.js';
@@ -46,7 +46,7 @@ export class Announcer implements Service {
   async #publish(event: StoredEvent, token: string, signal: AbortSignal): Promise<void> {
     const publication = eventPublication(event, SUBJECT.workerEvent(this.#workerId, token));
     try {
-      await whileUnavailable(this.#broker, signal, () => this.#broker.publisher.publish(publication));
+      await retryWhileUnavailable(this.#broker, signal, () => this.#broker.publisher.publish(publication));
     } catch (error) {
       if (!isBrokerError(error) && !signal.aborted) throw error;
       this.#log.warn({ err: error, type: event.type }, `could not publish the worker's event to ${STREAM.events}`);

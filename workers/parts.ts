@@ -9,11 +9,11 @@ import { mcpServersFile } from '../src/tools/mcp-servers.js';
 import { toolPolicyFile } from '../src/tools/policy-file.js';
 import { Workspaces, writersIn } from '../src/workspaces/roots.js';
 import type { WorkerContext } from './attempt/context.js';
-import { LONGEST_NAK_MS } from './attempt/pause.js';
+import { MAX_NAK_MS } from './attempt/delay-run.js';
 import type { Containment } from './claude/containment.js';
 import { claudeEnvironment } from './claude/environment.js';
 import { Folders } from './claude/folders.js';
-import { Keeper } from './claude/keeper.js';
+import { ContainedLauncher } from './claude/contained-launcher.js';
 import { MemoryWatch } from './claude/memory.js';
 import { ModelPrices } from './claude/model-prices.js';
 import { queryOptions } from './claude/query-options.js';
@@ -22,13 +22,13 @@ import { NO_LIMITS } from './claude/tools.js';
 import { WarmPool, type WarmPoolOptions } from './claude/warm-pool.js';
 import { Worktrees } from './claude/worktrees.js';
 import { DeletedSessions } from './disk/deleted-sessions.js';
-import { Removals } from './disk/removals.js';
+import { LeftoverRemoval } from './disk/leftover-removal.js';
 import { WorkspaceRetention } from './disk/workspace-retention.js';
 import { Journal } from './journal/journal.js';
-import { Presence } from './presence.js';
-import { Quarantine } from './queue/quarantine.js';
-import { Shortages } from './queue/shortages.js';
-import { placesFor, Slots } from './queue/slots.js';
+import { WorkerPresenceEntry } from './presence.js';
+import { ExclusiveRun } from './queue/exclusive-run.js';
+import { ResourceShortages } from './queue/resource-shortages.js';
+import { maxHeldRuns, Slots } from './queue/slots.js';
 import { UsageLimit } from './queue/usage-limit.js';
 
 export interface PartsOptions {
@@ -49,11 +49,16 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
   const { clock } = broker;
   const process = config.KSI_PROCESS ?? workerId;
   const folders = new Folders(config.KSI_DIR, workerId, env['CLAUDE_CONFIG_DIR']);
-  const keeper = new Keeper(containment, workerId, { ksiDir: folders.base, hidden: secretFiles(config) }, log);
+  const launcher = new ContainedLauncher(
+    containment,
+    workerId,
+    { ksiDir: folders.base, hidden: secretFiles(config) },
+    log,
+  );
   const slots = new Slots(config.KSI_CONCURRENCY);
-  const presence = new Presence(broker, process, log);
+  const presence = new WorkerPresenceEntry(broker, process, log);
   const onChange = (): void => presence.say();
-  const removals = new Removals(clock, log, onChange);
+  const removals = new LeftoverRemoval(clock, log, onChange);
   const worktrees = new Worktrees(folders.base, log);
   const environment = claudeEnvironment(env, listOf(config.KSI_CLAUDE_ENV), config.KSI_MCP_TIMEOUT_S);
   return {
@@ -61,13 +66,13 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     blobs: new Blobs(broker),
     folders,
     journal: new Journal(folders.own),
-    keeper,
+    launcher,
     slots,
     presence,
     removals,
     worktrees,
     environment,
-    shortages: new Shortages({ clock, slots, onChange, log }),
+    shortages: new ResourceShortages({ clock, slots, onChange, log }),
     limit: new UsageLimit({
       broker,
       workerId,
@@ -84,8 +89,8 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
       options: queryOptions({ asked: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),
       env: environment.env,
       executable: config.KSI_CLAUDE_BIN,
-      keeper,
-      place: warmPlaces(folders, removals, placesFor(slots.count)),
+      launcher,
+      place: warmPlaces(folders, removals, maxHeldRuns(slots.count)),
       log,
     }),
   };
@@ -93,7 +98,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
 
 /** The context that all attempts of a worker share. @param shutdown aborts when running attempts must be returned to the queue */
 export function contextOf(
-  { broker, config, log, longestNakMs = LONGEST_NAK_MS }: PartsOptions,
+  { broker, config, log, longestNakMs = MAX_NAK_MS }: PartsOptions,
   workerId: string,
   parts: WorkerParts,
   shutdown: AbortSignal,
@@ -120,7 +125,7 @@ export function contextOf(
     prices: new ModelPrices(),
     random: Math.random,
     endingRuns: new Map(),
-    quarantine: new Quarantine(slots),
+    exclusiveRun: new ExclusiveRun(slots),
     lend: (slot) => slots.lend(slot),
     sessionFolder: (sessionId, signal) => deleted.workspace(sessionId, signal),
     clear: async (slot) => {
@@ -134,7 +139,7 @@ export function contextOf(
 }
 
 /** The folders of warm processes, numbered from `first`. */
-function warmPlaces(folders: Folders, removals: Removals, first: number): WarmPoolOptions['place'] {
+function warmPlaces(folders: Folders, removals: LeftoverRemoval, first: number): WarmPoolOptions['place'] {
   let next = first;
   return async () => {
     const index = next++;

@@ -4,7 +4,7 @@ import { PRESENCE_S, type WorkerPresence } from '../contracts/tasks/workers.js';
 import type { Broker } from '../src/broker/connect.js';
 
 /** Maintains the worker's presence entry. A lost write is harmless, because the next one follows soon. */
-export class Presence {
+export class WorkerPresenceEntry {
   readonly #broker: Broker;
   readonly #process: string;
   readonly #log: Logger;

@@ -6,20 +6,20 @@ import type { Delivery } from '../src/broker/consume.js';
 import { timestampOf } from '../src/clock.js';
 import { defined } from '../src/defined.js';
 import { listOf } from '../src/config/load.js';
-import { DiskRoom } from '../src/process/disk-room.js';
+import { DiskSpace } from '../src/process/disk-space.js';
 import { Lifecycle } from '../src/process/lifecycle.js';
 import { Announcer } from './announcer.js';
-import { whileUnavailable } from '../src/broker/certain.js';
+import { retryWhileUnavailable } from '../src/broker/until-known.js';
 import { learnLastPrices } from './claude/last-prices.js';
 import type { WorkerContext } from './attempt/context.js';
 import { refuseRun } from './attempt/refuse.js';
 import { runTask, type TaskEnd } from './attempt/run-task.js';
 import { Stopped } from './attempt/stop.js';
-import { workerMarker } from './claude/keeper.js';
+import { workerMarker } from './claude/contained-launcher.js';
 import { reap } from './guard/reap.js';
 import { inheritJournal } from './journal/inherit.js';
 import { contextOf, partsOf, type PartsOptions, type WorkerParts } from './parts.js';
-import { Lanes } from './queue/lanes.js';
+import { RunPoller } from './queue/run-poller.js';
 
 export interface WorkerOptions extends PartsOptions {
   /** Called once, after KSI_WORKER_MAX_TASKS attempts. The worker should then be replaced. */
@@ -41,8 +41,8 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #parts: WorkerParts;
   readonly #context: WorkerContext;
-  readonly #lanes: Lanes;
-  readonly #disk: DiskRoom;
+  readonly #lanes: RunPoller;
+  readonly #disk: DiskSpace;
   readonly #announcer: Announcer;
   readonly #lifecycle = new Lifecycle();
   /** Aborts when running attempts must be returned to the queue. */
@@ -58,9 +58,9 @@ export class Worker {
     this.#options = options;
     this.#parts = partsOf(options, this.id);
     this.#context = contextOf(options, this.id, this.#parts, this.#shutdown.signal);
-    this.#disk = new DiskRoom([config.KSI_DIR]);
+    this.#disk = new DiskSpace([config.KSI_DIR]);
     this.#announcer = new Announcer(broker, this.id, log);
-    this.#lanes = new Lanes({
+    this.#lanes = new RunPoller({
       broker,
       queues: listOf(config.KSI_QUEUES),
       slots: this.#parts.slots,
@@ -158,12 +158,12 @@ export class Worker {
 
   async #startFolders(): Promise<void> {
     const { log } = this.#options;
-    const { folders, journal, keeper } = this.#parts;
-    log.info({ containment: keeper.kind }, 'containment of the processes of runs');
+    const { folders, journal, launcher } = this.#parts;
+    log.info({ containment: launcher.kind }, 'containment of the processes of runs');
     this.#lifecycle.add({ stop: () => this.#removeFolder() });
     await folders.start();
     this.#lifecycle.add({ stop: () => journal.close() });
-    this.#lifecycle.add(keeper).start();
+    this.#lifecycle.add(launcher).start();
     await this.#inherit();
   }
 
@@ -175,7 +175,7 @@ export class Worker {
     this.#lifecycle.add(this.#announcer).online(this.#facts);
     this.#lifecycle.add(limit);
     if (config.KSI_USAGE_LIMIT === 'fleet') await limit.start();
-    await whileUnavailable(broker, this.#stopping.signal, () => learnLastPrices(broker, this.#context.prices));
+    await retryWhileUnavailable(broker, this.#stopping.signal, () => learnLastPrices(broker, this.#context.prices));
     this.#lifecycle.add(shortages);
     this.#lifecycle.add(removals);
     this.#lifecycle.add(retention).start();
@@ -192,10 +192,10 @@ export class Worker {
     const cooled = warm.stop();
     presence.say();
     if (this.running > 0) await this.#announcer.draining(this.running);
-    const giveBack = (): void => this.#shutdown.abort(new Stopped('shutdown'));
-    const timeUp = setTimeout(giveBack, this.#options.config.KSI_DRAIN_S * 1_000);
-    this.#quick.signal.addEventListener('abort', giveBack);
-    if (this.#quick.signal.aborted) giveBack();
+    const nak = (): void => this.#shutdown.abort(new Stopped('shutdown'));
+    const timeUp = setTimeout(nak, this.#options.config.KSI_DRAIN_S * 1_000);
+    this.#quick.signal.addEventListener('abort', nak);
+    if (this.#quick.signal.aborted) nak();
     await this.#lanes.idle();
     clearTimeout(timeUp);
     await cooled;
@@ -242,7 +242,7 @@ export class Worker {
       pid: process.pid,
       concurrency: this.slots,
       queues: listOf(this.#options.config.KSI_QUEUES),
-      containment: this.#parts.keeper.kind,
+      containment: this.#parts.launcher.kind,
     };
   }
 

@@ -12,7 +12,7 @@ export const AuditEntry = Type.Object({
   result: Type.String({ description: '`ok`, or the code of the error.' }),
   over: Type.Enum(['http', 'nats', 'ws', 'agent', 'rule'], {
     description:
-      '`rule`: a rule of the owner answered an approval, or an answer made a rule (`approval_rule_create`), as `rule_id` and `rule` say. `agent`: a managed agent did it by its own hands, as `agent_id` and `task_id` say.',
+      '`rule`: a rule of the owner answered an approval, or an answer made a rule (`approval_rule_create`), as `rule_id` and `rule` say. `agent`: a managed agent did it with its agent tools, as `agent_id` and `task_id` say.',
   }),
   agent_id: Type.Optional(Type.String()),
   task_id: Type.Optional(Type.String()),

@@ -51,7 +51,7 @@ export const ExchangeParams = Type.Object(
 );
 export type ExchangeParams = Static<typeof ExchangeParams>;
 
-export const ExchangeShown = Type.Object({
+export const ExchangeView = Type.Object({
   exchange_id: Type.String(),
   limits: ExchangeLimits,
   tasks: Type.Integer({ minimum: 0, description: 'Tasks so far.' }),
@@ -61,7 +61,7 @@ export const ExchangeShown = Type.Object({
   /** Its cost is that of the deleted tasks too; the other figures are not. */
   usage: Usage,
 });
-export type ExchangeShown = Static<typeof ExchangeShown>;
+export type ExchangeView = Static<typeof ExchangeView>;
 
 /** Pure: of two sets of limits, the lower of each. */
 export function lowest(a: ExchangeLimits, b: ExchangeLimits): ExchangeLimits {

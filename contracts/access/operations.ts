@@ -1,14 +1,6 @@
 import { NoContent, type Operations } from '../wire/operation.js';
-import { ExchangeParams, ExchangeShown } from './exchanges.js';
-import {
-  TicketCreated,
-  TokenCreated,
-  TokensQuery,
-  TokenPage,
-  TokenParams,
-  TokenRequest,
-  TokenShown,
-} from './tokens.js';
+import { ExchangeParams, ExchangeView } from './exchanges.js';
+import { TicketCreated, TokenCreated, TokensQuery, TokenPage, TokenParams, TokenRequest, TokenView } from './tokens.js';
 import { UsagePage, UsageQuery } from './usage.js';
 
 export const ACCESS_OPERATIONS = {
@@ -42,7 +34,7 @@ export const ACCESS_OPERATIONS = {
     summary: 'Get a token, without its secret',
     scope: 'admin',
     params: TokenParams,
-    answers: { 200: TokenShown },
+    answers: { 200: TokenView },
   },
   token_revoke: {
     method: 'DELETE',
@@ -85,6 +77,6 @@ export const ACCESS_OPERATIONS = {
     summary: 'Get what one message to an agent has led to so far, its cost and its limits',
     scope: 'read',
     params: ExchangeParams,
-    answers: { 200: ExchangeShown },
+    answers: { 200: ExchangeView },
   },
 } as const satisfies Operations;

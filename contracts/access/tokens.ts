@@ -65,11 +65,11 @@ export const TokenRequest = Type.Object(
 );
 export type TokenRequest = Static<typeof TokenRequest>;
 
-export const TokenShown = Type.Object({ ...made, ...given });
-export type TokenShown = Static<typeof TokenShown>;
+export const TokenView = Type.Object({ ...made, ...given });
+export type TokenView = Static<typeof TokenView>;
 
 export const TokenCreated = Type.Object({
-  ...TokenShown.properties,
+  ...TokenView.properties,
   token: Type.String({ description: 'Shown this once: only its hash is kept.' }),
 });
 export type TokenCreated = Static<typeof TokenCreated>;
@@ -78,7 +78,7 @@ export const TokensQuery = pageQuery({ ...ownerFilter, ...createdFilter });
 export type TokensQuery = Static<typeof TokensQuery>;
 
 /** Oldest first. */
-export const TokenPage = pageOf(TokenShown, {});
+export const TokenPage = pageOf(TokenView, {});
 export type TokenPage = Static<typeof TokenPage>;
 
 export const TokenParams = Type.Object(

@@ -4,7 +4,7 @@ import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
 import { MessageRequest } from './messages.js';
 
 const closed = { additionalProperties: false };
-const { role, capabilities, subscriptions, options, hands, session_id } = AgentRegistration.properties;
+const { role, capabilities, subscriptions, options, agent_tools, session_id } = AgentRegistration.properties;
 const { conversation_id, message_id } = MessageRequest.properties;
 
 const task = Type.String({ minLength: 1, description: 'What it has to do: its first message, a TASK_ASSIGNMENT.' });
@@ -35,7 +35,7 @@ export const AgentSpawnRequest = Type.Object(
     capabilities,
     subscriptions,
     options,
-    hands,
+    agent_tools,
     session_id,
     conversation_id,
     message_id,

@@ -47,8 +47,8 @@ export const AgentOptions = Type.Object(running, {
 export type AgentOptions = Static<typeof AgentOptions>;
 
 /** What its owner lets a managed agent do by itself, through the MCP server that KSI gives it. */
-export const HANDS = ['agents', 'messages', 'shared', 'spawn'] as const;
-const hands = Type.Array(Type.Enum([...HANDS]), {
+export const AGENT_TOOL_GROUPS = ['agents', 'messages', 'shared', 'spawn'] as const;
+const agent_tools = Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]), {
   description:
     'Tools of KSI that it is given: to list agents, send messages, read and set shared state, run tasks. Default: none.',
 });
@@ -68,7 +68,7 @@ const changeable = {
     Type.String({ maxLength: 128, description: 'Where role, capabilities and options come from that are not given.' }),
   ),
   options: Type.Optional(AgentOptions),
-  hands: Type.Optional(hands),
+  agent_tools: Type.Optional(agent_tools),
   answers_replies: Type.Optional(answersReplies),
   exchange_limits: Type.Optional(ExchangeLimits),
 };
@@ -114,7 +114,7 @@ export const Agent = Type.Object({
   subscriptions: Type.Array(Type.String()),
   profile: Type.Optional(Type.String()),
   options: Type.Optional(AgentOptions),
-  hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+  agent_tools: Type.Optional(Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]))),
   answers_replies: Type.Optional(Type.Boolean()),
   exchange_limits: Type.Optional(ExchangeLimits),
   status: Type.Enum([...AGENT_STATUSES]),
@@ -129,7 +129,7 @@ export type Agent = Static<typeof Agent>;
 
 export const AGENT_RECORDS = recordKind(BUCKET.agents, Agent, SUBJECT.agent, { markS: 3_600, watched: true });
 
-export const AgentShown = Type.Object({
+export const AgentView = Type.Object({
   ...Agent.properties,
   connected: Type.Boolean({ description: 'External: a client reads its inbox now.' }),
   unread: Type.Optional(
@@ -137,7 +137,7 @@ export const AgentShown = Type.Object({
   ),
   revision,
 });
-export type AgentShown = Static<typeof AgentShown>;
+export type AgentView = Static<typeof AgentView>;
 
 export const AgentRegistered = Type.Object({
   agent_id: Type.String(),
@@ -165,7 +165,7 @@ export const AgentsQuery = pageQuery({
 export type AgentsQuery = Static<typeof AgentsQuery>;
 
 /** By their ids. */
-export const AgentPage = pageOf(AgentShown, {});
+export const AgentPage = pageOf(AgentView, {});
 export type AgentPage = Static<typeof AgentPage>;
 
 /** Whether an external agent's client reads its inbox: an entry that goes unless it is renewed. */

@@ -7,7 +7,7 @@ import { pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
 /** The highest sequence that a number of JSON names exactly. */
-export const MOST_SEQ = Number.MAX_SAFE_INTEGER;
+export const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 
 /** Message types that KSI gives a meaning. Any other name is a type of the user's own. */
 export const MESSAGE_TYPES = {
@@ -21,10 +21,10 @@ export const MESSAGE_TYPES = {
 export const CONTROL_SIGNALS = { end: ['[END]', '[TERMINATE]'], silent: ['[NO_RESPONSE]'] } as const;
 
 /** So many messages and tasks of agents lead to each other without a person's word; then the last one makes no task. */
-export const MOST_HOPS = 50;
+export const MAX_HOPS = 50;
 
 /** Bytes of a message's content and payload together: more would not fit through a WebSocket with others. */
-export const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Bytes after which an answer with messages holds no further one. */
 export const INBOX_PAGE_BYTES = 8 * 1024 * 1024;
 
@@ -139,7 +139,7 @@ export const InboxQuery = pageQuery({
   after: Type.Optional(
     Type.Integer({
       minimum: 0,
-      maximum: MOST_SEQ,
+      maximum: MAX_SEQ,
       description: 'A `seq`: only those after it. Default: all that it has not taken.',
     }),
   ),
@@ -150,7 +150,7 @@ export type InboxPage = Static<typeof InboxPage>;
 
 /** POST /agents/:id/inbox/ack: all up to `seq` are taken, and never given again. Its receipt is an AGENT_DELIVERED event. */
 export const InboxAck = Type.Object(
-  { seq: Type.Integer({ minimum: 1, maximum: MOST_SEQ, description: 'Of the last message that it has taken.' }) },
+  { seq: Type.Integer({ minimum: 1, maximum: MAX_SEQ, description: 'Of the last message that it has taken.' }) },
   { additionalProperties: false },
 );
 export type InboxAck = Static<typeof InboxAck>;

@@ -6,7 +6,7 @@ import {
   AgentParams,
   AgentRegistered,
   AgentRegistration,
-  AgentShown,
+  AgentView,
   AgentsQuery,
 } from './agents.js';
 import {
@@ -36,7 +36,7 @@ export const AGENT_OPERATIONS = {
     summary: 'Get an agent',
     scope: 'read',
     params: AgentParams,
-    answers: { 200: AgentShown },
+    answers: { 200: AgentView },
     etag: true,
   },
   agent_register: {
@@ -85,7 +85,7 @@ export const AGENT_OPERATIONS = {
     scope: 'agents',
     params: AgentParams,
     body: AgentChange,
-    answers: { 200: AgentShown },
+    answers: { 200: AgentView },
     etag: true,
     audit: { target: 'id' },
   },

@@ -1,7 +1,7 @@
 import { PromptParams } from '../prompts/compositions.js';
 import { NoContent, type Operations } from '../wire/operation.js';
 import { PageQuery } from '../wire/page.js';
-import { ProfilePage, ProfileRemoval, ProfileSet, ProfileShown } from './profiles.js';
+import { ProfilePage, ProfileRemoval, ProfileSet, ProfileView } from './profiles.js';
 
 export const PROFILE_OPERATIONS = {
   profiles: {
@@ -20,7 +20,7 @@ export const PROFILE_OPERATIONS = {
     summary: 'Get a profile',
     scope: 'read',
     params: PromptParams,
-    answers: { 200: ProfileShown },
+    answers: { 200: ProfileView },
     etag: true,
   },
   profile_set: {
@@ -33,7 +33,7 @@ export const PROFILE_OPERATIONS = {
     scope: 'agents',
     params: PromptParams,
     body: ProfileSet,
-    answers: { 200: ProfileShown },
+    answers: { 200: ProfileView },
     etag: true,
     audit: { target: 'name' },
     repeatable: 'always',

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { AGENT_KINDS, AgentOptions, HANDS, MESSAGE_TYPE_PATTERN } from './agents.js';
+import { AGENT_KINDS, AgentOptions, AGENT_TOOL_GROUPS, MESSAGE_TYPE_PATTERN } from './agents.js';
 import { PROMPT_NAME_PATTERN, PromptContext } from '../prompts/compositions.js';
 import { BUCKET, SUBJECT } from '../wire/names.js';
 import { pageOf } from '../wire/page.js';
@@ -23,7 +23,7 @@ const profileFields = {
   ),
   variables: Type.Optional(PromptContext),
   options: Type.Optional(AgentOptions),
-  hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+  agent_tools: Type.Optional(Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]))),
 };
 
 export const Profile = Type.Object(profileFields, closed);
@@ -32,7 +32,7 @@ export type Profile = Static<typeof Profile>;
 /** `api`: kept through the API, of one owner; stands in the place of a file of its name. The others are files, and everybody's. */
 export const PROFILE_ORIGINS = ['api', 'own', 'library'] as const;
 
-export const ProfileShown = Type.Object({
+export const ProfileView = Type.Object({
   name: Type.String(),
   ...profileFields,
   origin: Type.Enum([...PROFILE_ORIGINS], {
@@ -41,7 +41,7 @@ export const ProfileShown = Type.Object({
   revision: Type.Optional(Type.Integer({ description: 'Of one that the API keeps.' })),
   updated_at: Type.Optional(Type.String({ format: 'date-time' })),
 });
-export type ProfileShown = Static<typeof ProfileShown>;
+export type ProfileView = Static<typeof ProfileView>;
 
 /** An entry of `ksi_profiles`. */
 export const ProfileRecord = Type.Object({
@@ -64,7 +64,7 @@ export const ProfileRemoval = Type.Object(expectedRevision, closed);
 export type ProfileRemoval = Static<typeof ProfileRemoval>;
 
 /** By name. */
-export const ProfilePage = pageOf(ProfileShown, {
+export const ProfilePage = pageOf(ProfileView, {
   broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
     description: 'Files that are no profile, and why.',
   }),

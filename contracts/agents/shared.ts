@@ -8,12 +8,12 @@ import { recordKind } from '../wire/record-kind.js';
 const closed = { additionalProperties: false };
 
 /** Characters of a key. Any but control characters; `.` and `..` would be steps of a path to a browser. */
-export const MOST_SHARED_KEY_CHARS = 256;
+export const MAX_SHARED_KEY_CHARS = 256;
 export const SHARED_KEY_PATTERN = '^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]{1,256}$';
 
 const key = Type.String({
   minLength: 1,
-  maxLength: MOST_SHARED_KEY_CHARS,
+  maxLength: MAX_SHARED_KEY_CHARS,
   pattern: SHARED_KEY_PATTERN,
   description: 'Any text, percent-encoded in a path.',
 });
@@ -51,7 +51,7 @@ export const SharedValue = Type.Object({ ...stands, value: Type.Unknown() });
 export type SharedValue = Static<typeof SharedValue>;
 
 export const SharedListQuery = pageQuery({
-  prefix: Type.Optional(Type.String({ maxLength: MOST_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
+  prefix: Type.Optional(Type.String({ maxLength: MAX_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
   ...ownerFilter,
 });
 export type SharedListQuery = Static<typeof SharedListQuery>;

@@ -1,19 +1,19 @@
 import { Type, type Static, type TObject } from 'typebox';
-import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN, type HANDS } from './agents.js';
+import { AGENT_PATTERN, MESSAGE_TYPE_PATTERN, type AGENT_TOOL_GROUPS } from './agents.js';
 import { NAME_PATTERN, UUID_PATTERN } from '../wire/names.js';
 import { TOOL_RULE_PATTERN } from '../tasks/tool-policy.js';
 
-export type Hand = (typeof HANDS)[number];
+export type AgentToolGroup = (typeof AGENT_TOOL_GROUPS)[number];
 
 /** The MCP server of KSI's own, which a worker gives to Claude: its tools are `mcp__ksi__<name>`. No other server may have the name. */
-export const HANDS_SERVER = 'ksi';
+export const AGENT_TOOL_SERVER = 'ksi';
 
 /** Tasks that a task asks for may ask for others, and these too; but no further. */
-export const MOST_DEPTH = 3;
+export const MAX_DEPTH = 3;
 /** Messages and tasks that one attempt may ask for. */
-export const MOST_DEEDS = 64;
+export const MAX_TOOL_CALLS = 64;
 /** The longest wait of one call of a tool, in seconds. */
-export const MOST_WAIT_S = 600;
+export const MAX_WAIT_S = 600;
 /** One request of a worker to an API waits for so long at the most: a longer wait is asked for again, of another API if need be. */
 export const WAIT_PER_REQUEST_S = 20;
 
@@ -24,7 +24,7 @@ const waitS = (tool: keyof typeof DEFAULT_WAIT_S) =>
   Type.Optional(
     Type.Number({
       minimum: 0,
-      maximum: MOST_WAIT_S,
+      maximum: MAX_WAIT_S,
       default: DEFAULT_WAIT_S[tool],
       description: 'Seconds to wait for its end. When they are over, the task goes on, and can be waited for again.',
     }),
@@ -32,7 +32,7 @@ const waitS = (tool: keyof typeof DEFAULT_WAIT_S) =>
 const key = Type.String({ minLength: 1, maxLength: 256 });
 
 interface HandTool {
-  readonly hand: Hand;
+  readonly group: AgentToolGroup;
   readonly description: string;
   readonly input: TObject;
   /** It is counted against MOST_DEEDS. */
@@ -40,9 +40,9 @@ interface HandTool {
 }
 
 /** What an agent can do by itself, by the name of the tool. All of it as its owner, whose rights, rates and budgets hold. */
-export const HAND_TOOLS = {
+export const AGENT_TOOLS = {
   agents_list: {
-    hand: 'agents',
+    group: 'agents',
     description: 'Lists the agents that you can write to: their ids, roles, capabilities and status.',
     input: Type.Object(
       {
@@ -54,7 +54,7 @@ export const HAND_TOOLS = {
     ),
   },
   message_send: {
-    hand: 'messages',
+    group: 'messages',
     description:
       'Sends a message to another agent, which reads it later. Its answer, if there is one, comes to you as a message of its own, in another turn: do not wait for it.',
     input: Type.Object(
@@ -69,12 +69,12 @@ export const HAND_TOOLS = {
     deed: true,
   },
   shared_get: {
-    hand: 'shared',
+    group: 'shared',
     description: 'Reads a value that agents share, by its key.',
     input: Type.Object({ key }, closed),
   },
   shared_set: {
-    hand: 'shared',
+    group: 'shared',
     description: 'Sets a value that agents share.',
     input: Type.Object(
       {
@@ -92,7 +92,7 @@ export const HAND_TOOLS = {
     deed: true,
   },
   task_spawn: {
-    hand: 'spawn',
+    group: 'spawn',
     description:
       'Has another Claude do a task of its own, in a new session that knows nothing of yours; it may use no other tools than you. Answers with the task, and with its result if it ends while you wait.',
     input: Type.Object(
@@ -112,53 +112,53 @@ export const HAND_TOOLS = {
     deed: true,
   },
   task_wait: {
-    hand: 'spawn',
+    group: 'spawn',
     description: 'Waits for the end of a task, and answers with its status and its result.',
     input: Type.Object({ task_id: Type.String({ pattern: UUID_PATTERN }), wait_s: waitS('task_wait') }, closed),
   },
 } as const satisfies Record<string, HandTool>;
 
-export type HandToolName = keyof typeof HAND_TOOLS;
-export type HandInput<N extends HandToolName> = Static<(typeof HAND_TOOLS)[N]['input']>;
-export const HAND_TOOL_NAMES = Object.keys(HAND_TOOLS) as HandToolName[];
+export type AgentToolName = keyof typeof AGENT_TOOLS;
+export type AgentToolInput<N extends AgentToolName> = Static<(typeof AGENT_TOOLS)[N]['input']>;
+export const AGENT_TOOL_NAMES = Object.keys(AGENT_TOOLS) as AgentToolName[];
 
-export const isHandTool = (name: string): name is HandToolName => Object.hasOwn(HAND_TOOLS, name);
+export const isAgentTool = (name: string): name is AgentToolName => Object.hasOwn(AGENT_TOOLS, name);
 /** As Claude names it. */
-export const claudeNameOf = (name: HandToolName): string => `mcp__${HANDS_SERVER}__${name}`;
+export const claudeNameOf = (name: AgentToolName): string => `mcp__${AGENT_TOOL_SERVER}__${name}`;
 
 /** In a request's place of a tool: what the budgets leave for the task as it starts. A worker asks it, no agent. */
-export const BUDGET_QUESTION = 'budget';
+export const BUDGET_REQUEST = 'budget';
 export const BudgetLeft = Type.Object({ usd: Type.Optional(Type.Number({ description: 'Absent: no limit.' })) });
 export type BudgetLeft = Static<typeof BudgetLeft>;
 
-/** On `ksi.hands.<process>.<task_id>`, from the worker that runs the task. */
-export const HandsRequest = Type.Object({
+/** On `ksi.agent-tools.<process>.<task_id>`, from the worker that runs the task. */
+export const AgentToolRequest = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   tool: Type.String(),
   /** Of the one call of the tool: asked again as no answer came, it does nothing twice. */
   call_id: Type.String({ pattern: UUID_PATTERN }),
   input: Type.Unknown(),
 });
-export type HandsRequest = Static<typeof HandsRequest>;
+export type AgentToolRequest = Static<typeof AgentToolRequest>;
 
-export const HandsAnswer = Type.Union([
+export const AgentToolAnswer = Type.Union([
   Type.Object({ ok: Type.Literal(true), result: Type.Unknown() }),
   Type.Object({
     ok: Type.Literal(false),
     code: Type.String({ description: 'Of the error, as over HTTP.' }),
     message: Type.String(),
-    /** It may be asked again, as it is, in a moment. */
-    again: Type.Optional(Type.Boolean()),
+    /** The same request may be sent again in a moment. */
+    retryable: Type.Optional(Type.Boolean()),
   }),
 ]);
-export type HandsAnswer = Static<typeof HandsAnswer>;
+export type AgentToolAnswer = Static<typeof AgentToolAnswer>;
 
 /** The result of task_spawn and task_wait. */
-export const HandTask = Type.Object({
+export const AgentToolTask = Type.Object({
   task_id: Type.String(),
   status: Type.String(),
   ended: Type.Boolean(),
   result: Type.Optional(Type.String()),
   error: Type.Optional(Type.String()),
 });
-export type HandTask = Static<typeof HandTask>;
+export type AgentToolTask = Static<typeof AgentToolTask>;

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PATTERN } from '../agents/agents.js';
 import { ApprovalAnswer, APPROVAL_ID_PATTERN, type ApprovalResolved } from '../tasks/approvals.js';
-import { MessageRequest, MOST_SEQ, type InboxMessage, type MessageAccepted } from '../agents/messages.js';
+import { MessageRequest, MAX_SEQ, type InboxMessage, type MessageAccepted } from '../agents/messages.js';
 
 const id = Type.String({ minLength: 1, maxLength: 128 });
 
@@ -14,7 +14,7 @@ export const ClientFrame = Type.Union([
   ),
   // All messages of the attachment up to `seq` are taken.
   Type.Object(
-    { op: Type.Literal('ack'), id, seq: Type.Integer({ minimum: 1, maximum: MOST_SEQ }) },
+    { op: Type.Literal('ack'), id, seq: Type.Integer({ minimum: 1, maximum: MAX_SEQ }) },
     { additionalProperties: false },
   ),
   Type.Object({ op: Type.Literal('detach'), id }, { additionalProperties: false }),

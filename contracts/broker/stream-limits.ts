@@ -5,7 +5,7 @@ const MIB = 1_048_576;
 const GIB = 1_024 * MIB;
 
 /** The smallest limit of a stream. */
-export const LEAST_STREAM_BYTES = MIB;
+export const MIN_STREAM_BYTES = MIB;
 
 const kv = (bucket: string): string => `KV_${bucket}`;
 const objects = (bucket: string): string => `OBJ_${bucket}`;

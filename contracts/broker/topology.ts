@@ -13,7 +13,7 @@ import { APPROVAL_RULES } from '../tasks/approval-rules.js';
 import { IDEMPOTENCY_RECORDS } from '../tasks/idempotency.js';
 import { WORKSPACE_PLACES } from '../tasks/workspace.js';
 import type { RecordKind } from '../wire/record-kind.js';
-import { BUCKET, LANES, NOBODY, STREAM, SUBJECT, CONSUMER, type Lane } from '../wire/names.js';
+import { BUCKET, RUN_PRIORITIES, NOBODY, STREAM, SUBJECT, CONSUMER, type RunPriority } from '../wire/names.js';
 import { streamLimits, type StreamLimits } from './stream-limits.js';
 import { isEnded, TASK_STATES, TASK_STATUSES } from '../tasks/states.js';
 import { PRESENCE_TTL_S } from '../tasks/workers.js';
@@ -246,15 +246,17 @@ const objectStore = (name: string, description: string, replicas: number): Strea
   allow_direct: true,
 });
 
-export interface LaneSpec {
+export interface PrioritySpec {
   readonly queue: string;
-  readonly lane: Lane;
+  readonly runPriority: RunPriority;
   readonly name: string;
 }
 
 /** The consumers of a queue, one for each priority. */
-export const laneSpecs = (queues: readonly string[]): readonly LaneSpec[] =>
-  queues.flatMap((queue) => LANES.map((lane) => ({ queue, lane, name: CONSUMER.lane(queue, lane) })));
+export const prioritySpecs = (queues: readonly string[]): readonly PrioritySpec[] =>
+  queues.flatMap((queue) =>
+    RUN_PRIORITIES.map((runPriority) => ({ queue, runPriority: runPriority, name: CONSUMER.lane(queue, runPriority) })),
+  );
 
 const consumer = (name: string, filter: string) => ({
   durable_name: name,
@@ -305,7 +307,7 @@ const nativeInboxConsumer = (agentId: string) => ({
 
 /** The consumers that together count all tasks of a queue. */
 export const queueConsumers = (queue: string): readonly string[] => [
-  ...LANES.map((lane) => CONSUMER.lane(queue, lane)),
+  ...RUN_PRIORITIES.map((runPriority) => CONSUMER.lane(queue, runPriority)),
   CONSUMER.waiting(queue),
   CONSUMER.parked(queue),
 ];
@@ -327,9 +329,11 @@ export const consumerSpecs = (
 ): readonly ConsumerSpec[] => {
   const queues = itemsOf(config.KSI_QUEUES);
   return [
-    ...laneSpecs(queues)
+    ...prioritySpecs(queues)
       // The lease: if a worker does not renew it in this time, the run is redelivered to another.
-      .map(({ queue, lane, name }) => workConsumer(name, SUBJECT.laneRuns(queue, lane), config.KSI_LEASE_S))
+      .map(({ queue, runPriority, name }) =>
+        workConsumer(name, SUBJECT.laneRuns(queue, runPriority), config.KSI_LEASE_S),
+      )
       .map(on(STREAM.commands)),
     ...queues.flatMap(countingConsumers).map(on(STREAM.commands)),
     ...[DUE_CONSUMER].map(on(STREAM.schedules)),

@@ -7,9 +7,9 @@ const list = (fallback: string, description: string, pattern = '^$|^[^,\\s]+(,[^
   Type.String({ description, default: fallback, pattern });
 
 /** The broker knows a user for each from its start (nats.conf). */
-export const MOST_WORKERS = 256;
+export const MAX_WORKERS = 256;
 /** Each has six consumers, and nats.conf allows 2,000 on a stream. */
-export const MOST_QUEUES = 300;
+export const MAX_QUEUES = 300;
 
 /**
  * All of KSI's configuration: environment variables, read once by each process's entry point (`src/config/load.ts`).
@@ -98,7 +98,7 @@ export const Config = Type.Object({
       pattern: '^[a-z0-9-]{1,64}$',
     }),
   ),
-  KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, MOST_WORKERS, 1),
+  KSI_WORKERS: Int('Worker processes that `make up` starts (`make up WORKERS=4`).', 0, MAX_WORKERS, 1),
   KSI_APIS: Int('API processes that `make up` starts (`make up API=2`).', 1, 64, 1),
   KSI_CONCURRENCY: Int(
     'Runs of Claude at once per worker (each takes 0.3 to 1.2 GB with the real executable).',
@@ -114,7 +114,7 @@ export const Config = Type.Object({
   ),
   KSI_QUEUES: list(
     'default',
-    `Queues that exist and that workers serve, by comma; at most ${MOST_QUEUES}.`,
+    `Queues that exist and that workers serve, by comma; at most ${MAX_QUEUES}.`,
     '^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64})*$',
   ),
   KSI_QUEUE_MAX: Int(

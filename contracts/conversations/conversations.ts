@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import { AGENT_PATTERN, AgentOptions, HANDS } from '../agents/agents.js';
+import { AGENT_PATTERN, AgentOptions, AGENT_TOOL_GROUPS } from '../agents/agents.js';
 import { BlobRef } from '../wire/blob.js';
 import { CONVERSATION_MODES, CONVERSATION_STATUSES, MAX_PARTICIPANTS, MAX_TURNS } from '../wire/choices.js';
 import { PROMPT_NAME_PATTERN } from '../prompts/compositions.js';
@@ -57,7 +57,7 @@ export const ParticipantRequest = Type.Object(
     profile: Type.Optional(Type.String({ pattern: PROMPT_NAME_PATTERN })),
     role: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     options: Type.Optional(AgentOptions),
-    hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+    agent_tools: Type.Optional(Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]))),
   },
   { additionalProperties: false },
 );
@@ -181,7 +181,7 @@ export const ParticipantRecord = Type.Object({
       profile: Type.Optional(Type.String()),
       role: Type.Optional(Type.String()),
       options: Type.Optional(AgentOptions),
-      hands: Type.Optional(Type.Array(Type.Enum([...HANDS]))),
+      agent_tools: Type.Optional(Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]))),
       session_id: Type.Optional(Type.String()),
       state: Type.Optional(Type.Enum(['registered', 'removed'])),
     }),

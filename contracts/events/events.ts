@@ -9,7 +9,7 @@ import { CANCEL_REASONS, GIVEN_UP, RETRY_REASONS, WAITING_REASONS } from '../wir
 import { McpServerState } from '../tasks/mcp-servers.js';
 import { Metadata } from '../wire/metadata.js';
 import { messageFields } from '../agents/messages.js';
-import { TaskMessage } from '../tasks/message.js';
+import { SourceMessage } from '../tasks/message.js';
 import { PRIORITIES } from '../wire/names.js';
 import { Usage } from '../access/usage.js';
 
@@ -85,7 +85,7 @@ export const EVENT_DATA = {
     metadata: Type.Optional(Metadata),
     fork_of: Type.Optional(Type.String({ description: 'The session that was forked.' })),
     retry_of: Type.Optional(Type.String({ description: 'The task that this one retries.' })),
-    message: Type.Optional(TaskMessage),
+    message: Type.Optional(SourceMessage),
     depth: Type.Optional(
       Type.Integer({ minimum: 1, description: 'How many tasks led to this one, each by a tool call.' }),
     ),

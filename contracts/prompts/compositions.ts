@@ -54,8 +54,8 @@ const origin = Type.Enum([...PROMPT_ORIGINS], {
   description: '`own`: of KSI_PROMPTS. `library`: comes with KSI.',
 });
 
-export const CompositionShown = Type.Object({ ...Composition.properties, origin });
-export type CompositionShown = Static<typeof CompositionShown>;
+export const CompositionView = Type.Object({ ...Composition.properties, origin });
+export type CompositionView = Static<typeof CompositionView>;
 
 export const CompositionsQuery = pageQuery({
   category: Type.Optional(Type.String({ description: 'Those whose metadata has this category.' })),

@@ -5,7 +5,7 @@ import {
   ComposedPrompt,
   ComposeRequest,
   CompositionPage,
-  CompositionShown,
+  CompositionView,
   CompositionsQuery,
   CompositionValidation,
   PromptParams,
@@ -33,7 +33,7 @@ export const PROMPT_OPERATIONS = {
     summary: 'Get a composition, with its components',
     scope: 'read',
     params: PromptParams,
-    answers: { 200: CompositionShown },
+    answers: { 200: CompositionView },
   },
   composition_validate: {
     method: 'POST',

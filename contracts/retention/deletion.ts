@@ -12,30 +12,30 @@ const left = {
 };
 
 /** What of a deletion is still on the disk of a worker's host, which removes it as soon as it can. */
-export const LeftOnHost = Type.Object({
+export const UndeletedFolder = Type.Object({
   worker_id: Type.String(),
   host: Type.String(),
   session_id: Type.Optional(Type.String()),
   ...left,
 });
-export type LeftOnHost = Static<typeof LeftOnHost>;
+export type UndeletedFolder = Static<typeof UndeletedFolder>;
 
 /** The answer to a deletion that is not complete yet (202): nobody reads or resumes it any more, but files are left. */
 export const DeletionPending = Type.Object({
-  left: Type.Array(LeftOnHost, {
+  left: Type.Array(UndeletedFolder, {
     description: 'What is left, or the first of it. Workers try again until nothing is.',
   }),
 });
 export type DeletionPending = Static<typeof DeletionPending>;
 
-/** What an API asks of every worker after a deletion, on `ksi.control.<process>.forget`. */
-export const ForgetRequest = Type.Object({ session_ids: Type.Array(Type.String()) });
-export type ForgetRequest = Static<typeof ForgetRequest>;
+/** What an API asks of every worker after a deletion, on `ksi.control.<process>.deleted-sessions`. */
+export const SessionsDeletedRequest = Type.Object({ session_ids: Type.Array(Type.String()) });
+export type SessionsDeletedRequest = Static<typeof SessionsDeletedRequest>;
 
-export const ForgetAnswer = Type.Object({
+export const SessionsDeletedAnswer = Type.Object({
   left: Type.Array(Type.Object({ session_id: Type.String(), path: Type.String(), reason: Type.String() })),
 });
-export type ForgetAnswer = Static<typeof ForgetAnswer>;
+export type SessionsDeletedAnswer = Static<typeof SessionsDeletedAnswer>;
 
 const ENDED = TASK_STATUSES.filter((status) => isEnded(status));
 

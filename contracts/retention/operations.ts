@@ -3,7 +3,7 @@ import { SessionParams } from '../sessions/sessions.js';
 import { TaskParams } from '../tasks/task.js';
 import { NoContent, type Operations } from '../wire/operation.js';
 import { DeletionPending, TasksDeleted, TasksDeleteQuery } from './deletion.js';
-import { RetentionSet, RetentionPreview, RetentionPreviewQuery, RetentionRun, RetentionShown } from './retention.js';
+import { RetentionSet, RetentionPreview, RetentionPreviewQuery, RetentionRun, RetentionView } from './retention.js';
 
 /** 202 while files are left on hosts of workers. */
 const DELETED = { 202: DeletionPending, 204: NoContent } as const;
@@ -60,7 +60,7 @@ export const RETENTION_OPERATIONS = {
     tag: 'Retention',
     summary: 'Get how long tasks and sessions are kept',
     scope: 'read',
-    answers: { 200: RetentionShown },
+    answers: { 200: RetentionView },
     etag: true,
   },
   retention_set: {
@@ -71,7 +71,7 @@ export const RETENTION_OPERATIONS = {
     description: "The shorter of these ages and the operator's applies. An empty object removes yours.",
     scope: 'spawn',
     body: RetentionSet,
-    answers: { 200: RetentionShown },
+    answers: { 200: RetentionView },
     etag: true,
     audit: {},
     repeatable: 'always',

@@ -38,7 +38,7 @@ export const RETENTION_LEASE = recordKind(BUCKET.retention, RetentionLease, () =
 export const RetentionSet = Type.Object({ ...RetentionAges.properties, ...expectedRevision }, closed);
 export type RetentionSet = Static<typeof RetentionSet>;
 
-export const RetentionShown = Type.Object({
+export const RetentionView = Type.Object({
   enabled: Type.Boolean({ description: 'Whether anything is deleted by its age (KSI_RETENTION).' }),
   operator: RetentionAges,
   own: RetentionAges,
@@ -52,7 +52,7 @@ export const RetentionShown = Type.Object({
     Type.Integer({ description: 'Beyond this, the sessions that were not used for longest are deleted.' }),
   ),
 });
-export type RetentionShown = Static<typeof RetentionShown>;
+export type RetentionView = Static<typeof RetentionView>;
 
 /** GET /retention/preview: what would be deleted now, by the effective ages or by these. */
 export const RetentionPreviewQuery = pageQuery({ ...RetentionAges.properties, ...ownerFilter });

@@ -6,7 +6,7 @@ import { TOOL_RULE_PATTERN } from './tool-policy.js';
 const MODEL_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:/@\\[\\]-]{0,127}$';
 export const SERVER_NAME_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 /** What one run may cost at the most, in US dollars. */
-export const MOST_RUN_USD = 1_000_000;
+export const MAX_RUN_USD = 1_000_000;
 const MAX_SYSTEM_PROMPT_CHARS = 200_000;
 
 const rules = (description: string, examples: string[][] = []) =>
@@ -67,7 +67,7 @@ export const ClaudeOptions = Type.Object({
   max_budget_usd: Type.Optional(
     Type.Number({
       exclusiveMinimum: 0,
-      maximum: MOST_RUN_USD,
+      maximum: MAX_RUN_USD,
       description: 'Cost at which it ends with `claude_max_budget`.',
     }),
   ),

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 
 /** Which message a task is run for. */
-export const TaskMessage = Type.Object(
+export const SourceMessage = Type.Object(
   {
     message_id: Type.String(),
     seq: Type.Optional(Type.Integer({ minimum: 1, description: 'Its place in KSI_MESSAGES.' })),
@@ -15,4 +15,4 @@ export const TaskMessage = Type.Object(
   },
   { description: 'The message that a managed agent answers with it.' },
 );
-export type TaskMessage = Static<typeof TaskMessage>;
+export type SourceMessage = Static<typeof SourceMessage>;

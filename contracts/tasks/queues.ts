@@ -1,19 +1,18 @@
 import { Type, type Static } from 'typebox';
-import { LANES, type Lane } from '../wire/names.js';
+import { RUN_PRIORITIES, type RunPriority } from '../wire/names.js';
 import { pageOf } from '../wire/page.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
 /** A class of work, and what stands in it now: GET /queues. */
-export const QueueShown = Type.Object({
+export const QueueView = Type.Object({
   queue: Type.String(),
   tasks: count('All that stand in it; those that run, too.'),
   running: count('With a worker.'),
   lanes: Type.Object(
-    Object.fromEntries(LANES.map((lane) => [lane, count('Tasks that a worker may take at once.')])) as Record<
-      Lane,
-      ReturnType<typeof count>
-    >,
+    Object.fromEntries(
+      RUN_PRIORITIES.map((runPriority) => [runPriority, count('Tasks that a worker may take at once.')]),
+    ) as Record<RunPriority, ReturnType<typeof count>>,
     { description: 'By priority; `next`: whose session has become free, or whose next attempt is due.' },
   ),
   waiting: count('For their session, which is busy.'),
@@ -21,8 +20,8 @@ export const QueueShown = Type.Object({
   limit: count('Beyond 90 % of it new tasks are refused with 429 (KSI_QUEUE_MAX).'),
   workers: Type.Array(Type.String(), { description: 'Those that serve it and are not lost, by their ids.' }),
 });
-export type QueueShown = Static<typeof QueueShown>;
+export type QueueView = Static<typeof QueueView>;
 
 /** By name. */
-export const QueuePage = pageOf(QueueShown, {});
+export const QueuePage = pageOf(QueueView, {});
 export type QueuePage = Static<typeof QueuePage>;

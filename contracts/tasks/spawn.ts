@@ -4,7 +4,7 @@ import { Attachment } from './attachment.js';
 import { BlobRef } from '../wire/blob.js';
 import { ClaudeOptions } from './claude-options.js';
 import { Metadata } from '../wire/metadata.js';
-import { TaskMessage } from './message.js';
+import { SourceMessage } from './message.js';
 import { Policy } from './policy.js';
 import { TASK_STATUSES } from './states.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
@@ -90,9 +90,11 @@ export const SpawnCommand = Type.Object({
     Type.Number({ description: 'What the budgets left for it when it was accepted; an attempt ends at that cost.' }),
   ),
   workspace: Type.Optional(Type.String()),
-  hands: Type.Optional(Type.Array(Type.String(), { description: 'What its agent may do by itself: those of HANDS.' })),
+  agent_tools: Type.Optional(
+    Type.Array(Type.String(), { description: 'What its agent may do by itself: those of AGENT_TOOL_GROUPS.' }),
+  ),
   depth: Type.Optional(
-    Type.Integer({ minimum: 1, description: 'How many tasks led to it, each by its own hands; absent: none.' }),
+    Type.Integer({ minimum: 1, description: 'How many tasks led to it, each with its agent tools; absent: none.' }),
   ),
   spawned_by: Type.Optional(Type.String({ description: 'The last of them.' })),
   ancestors: Type.Optional(Type.Array(Type.String(), { description: 'All of them, the first one first.' })),
@@ -119,7 +121,7 @@ export const SpawnCommand = Type.Object({
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   agent_id: Type.Optional(Type.String({ description: 'The managed agent whose task it is.' })),
-  message: Type.Optional(TaskMessage),
+  message: Type.Optional(SourceMessage),
 });
 export type SpawnCommand = Static<typeof SpawnCommand>;
 

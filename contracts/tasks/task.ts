@@ -14,7 +14,7 @@ import {
 import { NAME_PATTERN, PRIORITIES, QUEUE_PATTERN, UUID_PATTERN } from '../wire/names.js';
 import { TaskErrorBody } from './error-body.js';
 import { McpServerState } from './mcp-servers.js';
-import { TaskMessage } from './message.js';
+import { SourceMessage } from './message.js';
 import { TASK_STATUSES } from './states.js';
 
 /** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
@@ -34,9 +34,9 @@ export const Task = Type.Object({
   usage: Type.Optional(Usage),
   fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
-  message: Type.Optional(TaskMessage),
-  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by their agents’ hands.' })),
-  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it by its own hands.' })),
+  message: Type.Optional(SourceMessage),
+  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it with their agents’ tools.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it with its agent tools.' })),
   exchange_id: Type.Optional(
     Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
   ),
@@ -85,7 +85,7 @@ export const taskFilter = {
   session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
   queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
   spawned_by: Type.Optional(
-    Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for by its own hands.' }),
+    Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for with its agent tools.' }),
   ),
   exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
   ...metadataFilter,

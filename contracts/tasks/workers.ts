@@ -31,13 +31,13 @@ const clock = {
 };
 
 /** A file or folder that a worker could not remove. */
-export const LeftOver = Type.Object({
+export const LeftoverFolder = Type.Object({
   path: Type.String({ description: 'On the host.' }),
   reason: Type.String({ description: "The code of the system's error, such as `EPERM` at an immutable file." }),
   slot: Type.Optional(Type.Integer({ description: 'Whose run left it. The slot takes no runs until it is removed.' })),
   session_id: Type.Optional(Type.String({ description: 'Of a deleted session.' })),
 });
-export type LeftOver = Static<typeof LeftOver>;
+export type LeftoverFolder = Static<typeof LeftoverFolder>;
 
 const disk = {
   out_of_service: Type.Optional(
@@ -47,7 +47,9 @@ const disk = {
     }),
   ),
   left: Type.Optional(
-    Type.Array(LeftOver, { description: 'What could not be removed, or the first of it. The worker tries again.' }),
+    Type.Array(LeftoverFolder, {
+      description: 'What could not be removed, or the first of it. The worker tries again.',
+    }),
   ),
 };
 
@@ -77,7 +79,7 @@ export const WorkerPresence = Type.Object({
 });
 export type WorkerPresence = Static<typeof WorkerPresence>;
 
-export const WorkerShown = Type.Object({
+export const WorkerView = Type.Object({
   ...fields,
   ...clock,
   ...limit,
@@ -88,9 +90,9 @@ export const WorkerShown = Type.Object({
   }),
   seen_at: Type.String({ format: 'date-time' }),
 });
-export type WorkerShown = Static<typeof WorkerShown>;
+export type WorkerView = Static<typeof WorkerView>;
 
-export const WorkerPage = pageOf(WorkerShown, {});
+export const WorkerPage = pageOf(WorkerView, {});
 export type WorkerPage = Static<typeof WorkerPage>;
 
 export const LimitLifted = Type.Object({

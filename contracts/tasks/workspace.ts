@@ -23,7 +23,7 @@ const waitingFields = {
   owner: Type.String(),
   workspace: Type.String(),
   ancestors: Type.Optional(
-    Type.Array(Type.String(), { description: 'The tasks that led to it, each by the hands of its agent.' }),
+    Type.Array(Type.String(), { description: 'The tasks that led to it, each with the tools of its agent.' }),
   ),
   since: Type.String({ format: 'date-time' }),
 };
@@ -56,7 +56,7 @@ const shown = {
 };
 
 /** A workspace that tasks write in, read or wait for. */
-export const WorkspaceShown = Type.Object({
+export const WorkspaceView = Type.Object({
   workspace: Type.String(),
   limit: Type.Integer({
     minimum: 0,
@@ -78,8 +78,8 @@ export const WorkspaceShown = Type.Object({
   }),
   waiting: Type.Array(Type.Object(shown), { description: 'Tasks that wait for that, the first one first.' }),
 });
-export type WorkspaceShown = Static<typeof WorkspaceShown>;
+export type WorkspaceView = Static<typeof WorkspaceView>;
 
 /** By name. */
-export const WorkspacePage = pageOf(WorkspaceShown, {});
+export const WorkspacePage = pageOf(WorkspaceView, {});
 export type WorkspacePage = Static<typeof WorkspacePage>;

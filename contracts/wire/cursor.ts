@@ -1,5 +1,5 @@
 /** A position in the event stream. `incarnation` distinguishes a stream from a later one of the same name. */
-export interface Position {
+export interface StreamPosition {
   readonly incarnation: string;
   readonly seq: number;
   /** The id of the event at `seq`, if known. It detects a restored backup, which keeps its incarnation but reuses sequences. */
@@ -10,7 +10,7 @@ export interface Position {
 export const incarnationOf = (created: string): string => Date.parse(created).toString(36);
 
 /** Opaque to clients. */
-export const encodeCursor = ({ incarnation, seq }: Position): string => `${incarnation}-${seq}`;
+export const encodeCursor = ({ incarnation, seq }: StreamPosition): string => `${incarnation}-${seq}`;
 
 export type CursorFault = 'invalid_cursor' | 'cursor_gone';
 
@@ -18,7 +18,7 @@ export type CursorFault = 'invalid_cursor' | 'cursor_gone';
  * Decodes a client's cursor to its sequence. A plain number means the current incarnation. A cursor of another incarnation, or ahead of the
  * stream, is `cursor_gone`: continuing silently would lose events.
  */
-export function decodeCursor(cursor: string, now: Position): number | CursorFault {
+export function decodeCursor(cursor: string, now: StreamPosition): number | CursorFault {
   const match = /^(?:([0-9a-z]{1,16})-)?([0-9]{1,15})$/.exec(cursor);
   if (match === null) return 'invalid_cursor';
   const [, incarnation = now.incarnation, seq = ''] = match;
@@ -37,8 +37,8 @@ const CHECK_PAUSE_MS = 200;
  */
 export async function settledSequence(
   cursor: string,
-  known: Position,
-  look: () => Promise<Position>,
+  known: StreamPosition,
+  look: () => Promise<StreamPosition>,
 ): Promise<number | CursorFault> {
   let seq = decodeCursor(cursor, known);
   for (let checks = 0; seq === 'cursor_gone' && checks < MAX_CHECKS; checks++) {

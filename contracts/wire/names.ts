@@ -54,8 +54,8 @@ export const PRIORITIES = ['high', 'normal', 'low'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
 /** The priorities of runs, each with a consumer. `next` is for promoted and woken runs and for tasks that agents spawn. */
-export const LANES = [...PRIORITIES, 'next'] as const;
-export type Lane = (typeof LANES)[number];
+export const RUN_PRIORITIES = [...PRIORITIES, 'next'] as const;
+export type RunPriority = (typeof RUN_PRIORITIES)[number];
 /** The addressee token of messages without an addressee. */
 export const NOBODY = '_';
 /** The priority token of parked runs, which no consumer serves. */
@@ -72,7 +72,8 @@ export const SUBJECT = {
   /** All subjects of KSI_COMMANDS. */
   commandsAll: 'ksi.commands.>',
   /** A session's run. It is the queue entry, the session's lock and the attempt's lease. */
-  run: (queue: string, lane: Lane, sessionId: string) => `ksi.commands.spawn.${queue}.${lane}.${sessionId}`,
+  run: (queue: string, runPriority: RunPriority, sessionId: string) =>
+    `ksi.commands.spawn.${queue}.${runPriority}.${sessionId}`,
   /** The waiting entry of a task. */
   waiting: (queue: string, taskId: string, sessionId: string) => `ksi.commands.wait.${queue}.${taskId}.${sessionId}`,
   /** The compare-and-set filter of a session's queue entries. All writes must use it byte for byte. */
@@ -86,7 +87,7 @@ export const SUBJECT = {
   sessionParked: (sessionId: string) => `ksi.commands.spawn.*.${PARKED}.${sessionId}`,
   allParked: `ksi.commands.spawn.*.${PARKED}.*`,
   queueParked: (queue: string) => `ksi.commands.spawn.${queue}.${PARKED}.*`,
-  laneRuns: (queue: string, lane: Lane) => `ksi.commands.spawn.${queue}.${lane}.*`,
+  laneRuns: (queue: string, runPriority: RunPriority) => `ksi.commands.spawn.${queue}.${runPriority}.*`,
 
   /** A schedule. When it is due, the broker publishes it on `due` with the same id. */
   schedule: (scheduleId: string) => `ksi.schedules.${scheduleId}`,
@@ -131,11 +132,11 @@ export const SUBJECT = {
   control: (process: string, taskId: string, verb: string) => `ksi.control.${process}.task.${taskId}.${verb}`,
 
   /** Requests to a worker process to delete the folders of deleted sessions. */
-  forgetSessions: (process: string) => `ksi.control.${process}.forget`,
+  deletedSessions: (process: string) => `ksi.control.${process}.deleted-sessions`,
 
   /** Agent tool calls of a task. Only the worker process that runs the task may publish. */
-  hands: (process: string, taskId: string) => `ksi.hands.${process}.${taskId}`,
-  handsAll: 'ksi.hands.*.*',
+  agentTools: (process: string, taskId: string) => `ksi.agent-tools.${process}.${taskId}`,
+  agentToolsAll: 'ksi.agent-tools.*.*',
 
   /** The dead letter of a task that was given up. */
   dead: (queue: string, taskId: string) => `ksi.dead.${queue}.${taskId}`,
@@ -224,7 +225,7 @@ export const SUBJECT = {
 
 export const CONSUMER = {
   /** Delivers the runs of a queue with a priority. */
-  lane: (queue: string, lane: Lane) => `run-${queue}-${lane}`,
+  lane: (queue: string, runPriority: RunPriority) => `run-${queue}-${runPriority}`,
   /** Counts the waiting entries of a queue. Nobody pulls from it. */
   waiting: (queue: string) => `wait-${queue}`,
   /** Counts the parked runs of a queue. Nobody pulls from it. */

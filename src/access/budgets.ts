@@ -1,18 +1,18 @@
 import type { Logger } from 'pino';
 import { Budgets } from '../../contracts/access/budgets.js';
 import { addUsd } from '../../contracts/wire/money.js';
-import { OperatorFile } from '../config/operator-file.js';
+import { WatchedFile } from '../config/watched-file.js';
 import type { ReadModel } from '../store/read-model.js';
 import type { TaskFilter } from '../store/task-store.js';
 import { ApiError } from '../errors/api-error.js';
 import type { Exchanges } from './exchanges.js';
 import type { Clock } from '../clock.js';
 
-export type BudgetsFile = OperatorFile<typeof Budgets>;
+export type BudgetsFile = WatchedFile<typeof Budgets>;
 
 /** @throws {ConfigError} */
 export const budgetsFile = (path: string | undefined, log: Logger): BudgetsFile =>
-  new OperatorFile({ variable: 'KSI_BUDGETS', path, schema: Budgets, none: {}, log });
+  new WatchedFile({ variable: 'KSI_BUDGETS', path, schema: Budgets, none: {}, log });
 
 const DAY_MS = 86_400_000;
 /** How long a day's sum is cached. */

@@ -7,7 +7,7 @@ import {
   type ExchangeCount,
   type ExchangeLimits,
   type ExchangeRecord,
-  type ExchangeShown,
+  type ExchangeView,
 } from '../../contracts/access/exchanges.js';
 import { addUsd } from '../../contracts/wire/money.js';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
@@ -16,7 +16,7 @@ import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Broker } from '../broker/connect.js';
 import { Records } from '../broker/records.js';
 import type { ReadModel } from '../store/read-model.js';
-import { ApiError, guarded } from '../errors/api-error.js';
+import { ApiError, withApiErrors } from '../errors/api-error.js';
 import type { Principal } from './principal.js';
 
 const NOTHING: ExchangeRecord = { v: FORMAT_VERSION, limits: {}, tasks: 0, messages: 0, tool_calls: 0 };
@@ -72,17 +72,17 @@ export class Exchanges {
 
   /** The cost limit of its tasks together, and their cost so far. Undefined: no limit. @throws {ApiError} */
   async budget(owner: string, id: string): Promise<{ readonly usd: number; readonly spent: number } | undefined> {
-    const record = await guarded(() => this.#records.get([owner, id]));
+    const record = await withApiErrors(() => this.#records.get([owner, id]));
     const { budget_usd: usd } = record?.limits ?? {};
     if (usd === undefined) return undefined;
     return { usd, spent: (await this.#sum(owner, id)).usage.cost_usd };
   }
 
   /** @throws {ApiError} not_found (also for another owner's exchange) */
-  async one(id: string, principal: Principal): Promise<ExchangeShown> {
+  async one(id: string, principal: Principal): Promise<ExchangeView> {
     const owner = principal.seesAll ? undefined : principal.owner;
     const [record, { tasks, open, usage }] = await Promise.all([
-      guarded(() => this.#records.get([owner ?? '*', id])),
+      withApiErrors(() => this.#records.get([owner ?? '*', id])),
       this.#sum(owner, id),
     ]);
     if (record === undefined && tasks === 0) throw new ApiError('not_found', `There is no exchange ${id}`);
@@ -110,7 +110,7 @@ export class Exchanges {
   }
 
   async #change(owner: string, id: string, change: (record: ExchangeRecord) => ExchangeRecord): Promise<void> {
-    await guarded(() =>
+    await withApiErrors(() =>
       this.#records.update([owner, id], ({ record = NOTHING }) => {
         const next = change(record);
         return JSON.stringify(next) === JSON.stringify(record) ? undefined : next;

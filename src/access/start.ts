@@ -7,9 +7,9 @@ import { Audit } from './audit.js';
 import { Authenticator } from './auth.js';
 import { Budget, budgetsFile } from './budgets.js';
 import { Exchanges } from './exchanges.js';
-import { SpawnRate } from './spawn-rate.js';
+import { SpawnRateLimiter } from './rates/limiter.js';
 import { TokenRegistry } from './tokens/registry.js';
-import { Seal } from './tokens/seal.js';
+import { RecordMac } from './tokens/record-mac.js';
 import { Tickets } from './tokens/tickets.js';
 
 export interface AccessOptions {
@@ -26,16 +26,16 @@ export type Access = Awaited<ReturnType<typeof startAccess>>;
 /** Starts tokens, rate limits, budgets and the audit log. @throws {BrokerError} */
 export const startAccess = ({ broker, model, config, rootToken, log }: AccessOptions) =>
   serviceOf(log, async (lifecycle) => {
-    const seal = await Seal.of(config.KSI_NATS_CREDENTIALS);
-    const tokens = lifecycle.add(new TokenRegistry(broker, seal, log));
+    const mac = await RecordMac.of(config.KSI_NATS_CREDENTIALS);
+    const tokens = lifecycle.add(new TokenRegistry(broker, mac, log));
     await tokens.start();
-    const spawnRate = lifecycle.add(new SpawnRate(config.KSI_SPAWN_RATE, broker, log));
+    const spawnRate = lifecycle.add(new SpawnRateLimiter(config.KSI_SPAWN_RATE, broker, log));
     spawnRate.start();
     const audit = lifecycle.add(new Audit(broker, log));
     const exchanges = new Exchanges(broker, model, log);
     return {
       tokens,
-      tickets: new Tickets(broker, seal, log),
+      tickets: new Tickets(broker, mac, log),
       authenticator: new Authenticator(rootToken, { tokens, clock: broker.clock }),
       spawnRate,
       audit,

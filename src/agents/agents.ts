@@ -5,7 +5,7 @@ import type {
   AgentChange,
   AgentRegistered,
   AgentRegistration,
-  AgentShown,
+  AgentView,
   AgentsQuery,
 } from '../../contracts/agents/agents.js';
 import type {
@@ -22,20 +22,21 @@ import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { Cached } from '../broker/kv-cache.js';
 import type { EventHub } from '../events/hub.js';
-import { guarded } from '../errors/api-error.js';
+import { withApiErrors } from '../errors/api-error.js';
 import type { ApprovalRules } from '../tasks/approvals/rules.js';
 import { demand } from '../access/auth.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 import { listedOwner, LOCAL, onBehalfOf, type Principal } from '../access/principal.js';
-import { blend } from './blend.js';
+import { mergeProfile } from './merge-profile.js';
 import type { Exchanges } from '../access/exchanges.js';
 import { Inboxes } from './inbox.js';
-import { Mailer, type FromWithin } from './mailer.js';
-import { Positions } from './positions.js';
-import { Presence } from './presence.js';
+import { MessageSender, type InternalFields } from './message-sender.js';
+import { InboxCursors } from './inbox-cursors.js';
+import { PresenceRegistry } from './presence.js';
 import { AgentRegistry } from './registry.js';
-import { AgentRemover } from './removal.js';
+import { AgentDeletion } from './agent-deletion.js';
+import { defined } from '../defined.js';
 
 export interface AgentsOptions {
   readonly broker: Broker;
@@ -63,24 +64,32 @@ const SEQ = /^[1-9][0-9]{0,15}$/;
 /** The operations on agents and their messages, for HTTP, NATS and WebSocket. Each checks what the principal may do. */
 export class Agents {
   readonly registry: AgentRegistry;
-  readonly presence: Presence;
-  readonly positions: Positions;
+  readonly presence: PresenceRegistry;
+  readonly positions: InboxCursors;
   readonly inboxes: Inboxes;
-  readonly mailer: Mailer;
-  readonly remover: AgentRemover;
+  readonly messageSender: MessageSender;
+  readonly remover: AgentDeletion;
   readonly #options: AgentsOptions;
 
   constructor(options: AgentsOptions) {
     const { broker, blobs, hub, exchanges, log } = options;
     this.#options = options;
     this.registry = new AgentRegistry(broker, log);
-    this.presence = new Presence(broker, log);
-    this.positions = new Positions(broker, log);
+    this.presence = new PresenceRegistry(broker, log);
+    this.positions = new InboxCursors(broker, log);
     this.inboxes = new Inboxes({ broker, blobs, positions: this.positions, log });
-    this.mailer = new Mailer({ broker, blobs, hub, registry: this.registry, presence: this.presence, exchanges, log });
+    this.messageSender = new MessageSender({
+      broker,
+      blobs,
+      hub,
+      registry: this.registry,
+      presence: this.presence,
+      exchanges,
+      log,
+    });
     const { registry, presence, positions } = this;
     const { approvalRules } = options;
-    this.remover = new AgentRemover({ broker, blobs, registry, presence, positions, approvalRules });
+    this.remover = new AgentDeletion({ broker, blobs, registry, presence, positions, approvalRules });
   }
 
   /** Resolves once the agents are known. @throws {BrokerError} */
@@ -104,11 +113,11 @@ export class Agents {
     // A new agent must not receive messages that were meant for an earlier agent of the same id.
     const { agent, revision } = await this.registry.register(request, principal, (id) => this.remover.look(id));
     const { agent_id, session_id } = agent;
-    return { agent_id, status: 'registered', ...(session_id === undefined ? {} : { session_id }), revision };
+    return defined({ agent_id, status: 'registered', session_id, revision });
   }
 
   /** Sorted by id. @throws {ApiError} invalid_cursor, forbidden */
-  page(query: AgentsQuery, principal: Principal): Page<AgentShown> {
+  page(query: AgentsQuery, principal: Principal): Page<AgentView> {
     const { connected, cursor, limit = PAGE_ITEMS, ...filter } = query;
     const owner = listedOwner(principal, query.owner);
     const fits = ({ agent_id: id, created_at: created }: Agent): boolean =>
@@ -123,13 +132,13 @@ export class Agents {
   }
 
   /** @throws {ApiError} not_found */
-  async one(id: string, principal: Principal): Promise<AgentShown> {
+  async one(id: string, principal: Principal): Promise<AgentView> {
     const cached = await this.registry.agent(id, principal);
-    return { ...this.#shown(cached), unread: await guarded(() => this.inboxes.unread(id)) };
+    return { ...this.#shown(cached), unread: await withApiErrors(() => this.inboxes.unread(id)) };
   }
 
   /** @throws {ApiError} forbidden, not_found, revision_mismatch */
-  async update(id: string, change: AgentChange, principal: Principal): Promise<AgentShown> {
+  async update(id: string, change: AgentChange, principal: Principal): Promise<AgentView> {
     const { owner } = (await this.registry.agent(id, principal)).value;
     demandFor(change.profile === undefined ? change : { kind: 'managed' }, principal);
     await this.#admit(change.options, onBehalfOf(principal, owner));
@@ -139,12 +148,12 @@ export class Agents {
   /** Deletes an agent and its inbox. @throws {ApiError} not_found */
   async remove(id: string, principal: Principal): Promise<void> {
     const agent = await this.registry.named(id, principal);
-    await guarded(() => this.remover.remove(agent, principal.owner));
+    await withApiErrors(() => this.remover.remove(agent, principal.owner));
   }
 
   /** @throws {ApiError} not_found (also for another owner's agent), no_suitable_agent, no_available_agent */
-  send(request: MessageRequest, principal: Principal, within?: FromWithin): Promise<MessageAccepted> {
-    return this.mailer.send(request, principal, within);
+  send(request: MessageRequest, principal: Principal, within?: InternalFields): Promise<MessageAccepted> {
+    return this.messageSender.send(request, principal, within);
   }
 
   /** The unacknowledged messages. If there are none, waits up to `wait` seconds for the first. @throws {ApiError} not_found */
@@ -155,7 +164,7 @@ export class Agents {
     const { limit = PAGE_ITEMS, after = 0, cursor } = query;
     const options = { limit, after: Math.max(after, Number(keyBefore('inbox', cursor, SEQ) ?? 0)), signal };
     const until = performance.now() + (query.wait ?? 0) * 1_000;
-    return guarded(async () => {
+    return withApiErrors(async () => {
       for (;;) {
         if (agent.kind === 'external') await this.presence.polled(agent);
         const left = until - performance.now();
@@ -170,7 +179,7 @@ export class Agents {
   /** @throws {ApiError} not_found, invalid_request */
   async ack(id: string, { seq }: InboxAck, principal: Principal): Promise<InboxAcked> {
     const { value: agent } = await this.registry.agent(id, principal);
-    const { now } = await guarded(() => this.inboxes.take(agent, seq));
+    const { now } = await withApiErrors(() => this.inboxes.take(agent, seq));
     return { seq: now };
   }
 
@@ -184,14 +193,14 @@ export class Agents {
     if (this.registry.find(id)?.value.owner !== principal.owner) demand(principal, 'admin');
   }
 
-  #shown({ value, revision }: Cached<Agent>): AgentShown {
+  #shown({ value, revision }: Cached<Agent>): AgentView {
     return { ...value, connected: this.presence.connected(value.agent_id), revision };
   }
 
   /** Fills absent fields from the profile. @throws {ApiError} not_found */
   async #withProfile(request: AgentRegistration, principal: Principal): Promise<AgentRegistration> {
     if (request.profile === undefined) return request;
-    return { ...request, ...blend(request, await this.#options.profile(request.profile, principal)) };
+    return { ...request, ...mergeProfile(request, await this.#options.profile(request.profile, principal)) };
   }
 
   /** Refuses options now with which every later task would be refused. */
@@ -202,8 +211,14 @@ export class Agents {
 
 /** The settings of a managed agent determine what Claude runs for each message, so changing them needs the scope `spawn`. */
 function demandFor(
-  { kind, options, hands, session_id: session }: Pick<AgentRegistration, 'kind' | 'options' | 'hands' | 'session_id'>,
+  {
+    kind,
+    options,
+    agent_tools,
+    session_id: session,
+  }: Pick<AgentRegistration, 'kind' | 'options' | 'agent_tools' | 'session_id'>,
   by: Principal,
 ): void {
-  if (kind === 'managed' || options !== undefined || hands !== undefined || session !== undefined) demand(by, 'spawn');
+  if (kind === 'managed' || options !== undefined || agent_tools !== undefined || session !== undefined)
+    demand(by, 'spawn');
 }

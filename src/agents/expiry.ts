@@ -7,13 +7,13 @@ import { isBrokerError } from '../broker/errors.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
-import type { Positions } from './positions.js';
+import type { InboxCursors } from './inbox-cursors.js';
 import type { AgentRegistry } from './registry.js';
 
 export interface MessageExpiryOptions {
   readonly broker: Broker;
   readonly registry: Pick<AgentRegistry, 'find'>;
-  readonly positions: Pick<Positions, 'of' | 'move'>;
+  readonly positions: Pick<InboxCursors, 'of' | 'move'>;
   readonly log: Logger;
   /** Report messages older than this, in ms. Default: one hour less than the stream's max_age. */
   readonly ageMs?: number;
@@ -22,7 +22,7 @@ export interface MessageExpiryOptions {
 const INTERVAL_MS = 600_000;
 const HOUR_MS = 3_600_000;
 /** The key of the sweep's own cursor, in the bucket of inbox cursors. It is not a valid agent id. */
-const TOLD = '_told';
+const PUBLISHED = '_told';
 
 /** Publishes AGENT_MESSAGE_EXPIRED for unacknowledged messages shortly before the broker deletes them by age. */
 export class MessageExpiry {
@@ -61,7 +61,7 @@ export class MessageExpiry {
     const known = new Map<string, number>();
     let told = 0;
     let last = 0;
-    const from = await this.#positionOf(TOLD);
+    const from = await this.#positionOf(PUBLISHED);
     const all = readStream(broker, STREAM.messages, SUBJECT.messagesAll, from, Number.MAX_SAFE_INTEGER);
     for await (const stored of all) {
       const { seq, subject, data } = stored;
@@ -71,9 +71,9 @@ export class MessageExpiry {
       if (id === NOBODY) continue;
       const position = known.get(id) ?? (await this.#positionOf(id));
       known.set(id, position);
-      if (seq > position && (await this.#tell(id, seq, data))) told += 1;
+      if (seq > position && (await this.#publish(id, seq, data))) told += 1;
     }
-    if (last > 0) await positions.move(TOLD, last);
+    if (last > 0) await positions.move(PUBLISHED, last);
     return told;
   }
 
@@ -91,7 +91,7 @@ export class MessageExpiry {
     }
   }
 
-  async #tell(agentId: string, seq: number, body: Uint8Array): Promise<boolean> {
+  async #publish(agentId: string, seq: number, body: Uint8Array): Promise<boolean> {
     const { broker, registry } = this.#options;
     const { data } = (parseJson(body) ?? {}) as Partial<StoredEvent<'AGENT_MESSAGE'>>;
     const agent = registry.find(agentId)?.value;

@@ -11,9 +11,9 @@ import {
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
-import { Records, REMOVE, type Held } from '../broker/records.js';
+import { Records, REMOVE, type Versioned } from '../broker/records.js';
 import { defaultAppearance, defaultName, defaultTraits, DEFAULT_ROLE } from '../prompts/identity-defaults.js';
-import { ApiError, expectRevision, guarded } from '../errors/api-error.js';
+import { ApiError, expectRevision, withApiErrors } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { listedOwner, type Principal } from '../access/principal.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
@@ -32,14 +32,14 @@ export class Identities {
   async create(request: IdentityRequest, { owner }: Principal): Promise<Identity> {
     const { agent_id: agentId } = request;
     const record = newIdentity(request, owner, new Date(this.#clock.now()));
-    const revision = await guarded(() => this.#records.create([owner, agentId], record));
+    const revision = await withApiErrors(() => this.#records.create([owner, agentId], record));
     if (revision === undefined) throw new ApiError('identity_exists', `The agent ${agentId} already has an identity`);
     return shownOf({ record, revision });
   }
 
   /** @throws {ApiError} not_found */
   async get(agentId: string, { owner }: Principal): Promise<Identity> {
-    const { record, revision } = await guarded(() => this.#records.entry([owner, agentId]));
+    const { record, revision } = await withApiErrors(() => this.#records.entry([owner, agentId]));
     if (record === undefined) throw unknown(agentId);
     return shownOf({ record, revision });
   }
@@ -50,7 +50,7 @@ export class Identities {
     { revision: expected, ...update }: IdentityUpdate,
     { owner }: Principal,
   ): Promise<Identity> {
-    const { record, revision } = await guarded(() =>
+    const { record, revision } = await withApiErrors(() =>
       this.#records.update([owner, agentId], ({ record: current, revision }) => {
         if (current === undefined) throw unknown(agentId);
         expectRevision(expected, revision);
@@ -63,7 +63,7 @@ export class Identities {
 
   /** @throws {ApiError} not_found, revision_mismatch */
   async remove(agentId: string, { owner }: Principal, expected?: number): Promise<void> {
-    await guarded(() =>
+    await withApiErrors(() =>
       this.#records.update([owner, agentId], ({ exists, revision }) => {
         if (!exists) throw unknown(agentId);
         expectRevision(expected, revision);
@@ -76,7 +76,7 @@ export class Identities {
   async page(query: IdentitiesQuery, principal: Principal): Promise<Page<Identity>> {
     const { limit = PAGE_ITEMS, cursor } = query;
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
-    const { entries, next } = await guarded(() =>
+    const { entries, next } = await withApiErrors(() =>
       this.#records.page([owner], {
         limit,
         after: keyBefore('identities', cursor),
@@ -130,7 +130,7 @@ export const updated = (
 function shownOf({
   record: { v: _version, ...identity },
   revision,
-}: Pick<Held<IdentityRecord>, 'record' | 'revision'>): Identity {
+}: Pick<Versioned<IdentityRecord>, 'record' | 'revision'>): Identity {
   return { ...identity, revision };
 }
 

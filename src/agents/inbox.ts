@@ -13,14 +13,15 @@ import { asBrokerError, lastBySubject, type Stored, sourceOf } from '../broker/r
 import { readStream } from '../broker/replay.js';
 import { parseJson } from '../json.js';
 import { invalid } from '../errors/api-error.js';
-import type { Position, Positions } from './positions.js';
+import type { InboxCursor, InboxCursors } from './inbox-cursors.js';
+import { defined } from '../defined.js';
 
 type Named = Pick<Agent, 'agent_id' | 'owner'>;
 
 export interface InboxOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly positions: Positions;
+  readonly positions: InboxCursors;
   readonly log: Logger;
 }
 
@@ -31,7 +32,7 @@ export interface InboxPart {
 }
 
 /** Optional fields of a receipt. */
-export interface Taken {
+export interface Acknowledged {
   /** The acknowledged messages, if the caller has read them. Default: read from the stream. */
   readonly message_ids?: readonly string[];
   readonly task_id?: string;
@@ -137,7 +138,7 @@ export class Inboxes {
    * Acknowledges all messages up to `seq` and publishes the receipt. A repeat publishes it again, in case the first call failed between
    * the two; the broker discards the duplicate. @throws {ApiError} invalid_request if `seq` is after the last message. @throws {BrokerError}
    */
-  async take(agent: Named, seq: number, { message_ids, task_id, refused }: Taken = {}): Promise<Position> {
+  async take(agent: Named, seq: number, { message_ids, task_id, refused }: Acknowledged = {}): Promise<InboxCursor> {
     const { broker, positions } = this.#options;
     const { agent_id: id, owner } = agent;
     if (message_ids === undefined) await this.#refuseUnseen(id, seq);
@@ -145,14 +146,18 @@ export class Inboxes {
     const { before, now } = position;
     if (now > seq) return position;
     const ids = message_ids ?? (await this.#idsBetween(id, before < seq ? before : seq - 1, seq));
-    const event = newEvent(broker.clock, 'AGENT_DELIVERED', {
-      agent_id: id,
-      owner,
-      seq,
-      message_ids: [...ids],
-      ...(task_id === undefined ? {} : { task_id }),
-      ...(refused === undefined ? {} : { refused }),
-    });
+    const event = newEvent(
+      broker.clock,
+      'AGENT_DELIVERED',
+      defined({
+        agent_id: id,
+        owner,
+        seq,
+        message_ids: [...ids],
+        task_id,
+        refused,
+      }),
+    );
     const publication = eventPublication(event, SUBJECT.agentEvent(id, 'delivered'));
     await broker.publisher.publish({ ...publication, msgId: `delivered-${id}-${seq}` });
     return position;

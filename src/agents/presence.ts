@@ -14,6 +14,7 @@ import { eventPublication, newEvent } from '../broker/events.js';
 import type { KvCache, KvChange } from '../broker/kv-cache.js';
 import { Records, REMOVE } from '../broker/records.js';
 import { timestampOf } from '../clock.js';
+import { defined } from '../defined.js';
 
 const RENEW_MS = (AGENT_PRESENCE_TTL_S * 1_000) / 3;
 
@@ -31,7 +32,7 @@ interface Holding {
 }
 
 /** The exclusive right of a connection to an agent's inbox. */
-export interface Held {
+export interface HeldPresence {
   readonly holder: string;
   /** Never rejects. */
   release(): Promise<void>;
@@ -41,7 +42,7 @@ export interface Held {
  * Which external agents are connected: entries of a bucket that expire unless they are renewed. Every API mirrors them in memory. One
  * connection at a time reads an agent's inbox. A newer connection overwrites the entry, and the API of the older one sees that.
  */
-export class Presence {
+export class PresenceRegistry {
   readonly #broker: Broker;
   readonly #log: Logger;
   readonly #records: Records<typeof AgentPresence, IdKey>;
@@ -82,7 +83,7 @@ export class Presence {
   }
 
   /** Takes an inbox over from its current holder. @throws {BrokerError} */
-  async hold(named: Named, lost: Lost): Promise<Held> {
+  async hold(named: Named, lost: Lost): Promise<HeldPresence> {
     const { agent_id: id } = named;
     const holder = randomUUID();
     const holding: Holding = { holder, named, lost, revision: undefined };
@@ -129,7 +130,7 @@ export class Presence {
     const since = known?.value.holder === holder ? known.value.since : timestampOf(this.#broker.clock);
     const presence: AgentPresence = { v: FORMAT_VERSION, owner, holder, kind, since };
     const revision = await this.#records.put([id], presence);
-    if (known === undefined) this.#work(this.#tell({ agent_id: id, owner }, 'connected'));
+    if (known === undefined) this.#work(this.#publish({ agent_id: id, owner }, 'connected'));
     return revision;
   }
 
@@ -153,7 +154,7 @@ export class Presence {
     try {
       // A changed revision means that another connection has taken the inbox over.
       if ((await this.#records.removeAt([id], known.revision)) === undefined) return;
-      await this.#tell(named, 'disconnected');
+      await this.#publish(named, 'disconnected');
     } catch (error) {
       this.#log.warn(
         { err: error, agent_id: id },
@@ -187,7 +188,7 @@ export class Presence {
     const written = await this.#records.put([id], presence, revision);
     if (written === undefined) return;
     this.#renewed(id, holding, written);
-    await this.#tell(named, 'connected');
+    await this.#publish(named, 'connected');
   }
 
   #renewed(id: string, holding: Holding, revision: number): void {
@@ -210,17 +211,23 @@ export class Presence {
     }
     // Every API sees the expiry and publishes the event with the same id; the broker discards the duplicates.
     if (expired && before !== undefined)
-      this.#work(this.#tell({ agent_id: id, owner: before.owner }, 'disconnected', 'lost', `${id}-lost-${revision}`));
+      this.#work(
+        this.#publish({ agent_id: id, owner: before.owner }, 'disconnected', 'lost', `${id}-lost-${revision}`),
+      );
   }
 
-  async #tell(named: Named, status: 'connected' | 'disconnected', reason?: string, msgId?: string): Promise<void> {
+  async #publish(named: Named, status: 'connected' | 'disconnected', reason?: string, msgId?: string): Promise<void> {
     const { agent_id, owner } = named;
-    const event = newEvent(this.#broker.clock, 'AGENT_STATUS', {
-      agent_id,
-      owner,
-      status,
-      ...(reason === undefined ? {} : { reason }),
-    });
+    const event = newEvent(
+      this.#broker.clock,
+      'AGENT_STATUS',
+      defined({
+        agent_id,
+        owner,
+        status,
+        reason,
+      }),
+    );
     const publication = eventPublication(event, SUBJECT.agentEvent(agent_id, 'status'));
     await this.#broker.publisher.publish(msgId === undefined ? publication : { ...publication, msgId });
   }

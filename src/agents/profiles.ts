@@ -7,12 +7,12 @@ import {
   type Profile,
   type ProfilePage,
   type ProfileRecord,
-  type ProfileShown,
+  type ProfileView,
 } from '../../contracts/agents/profiles.js';
 import type { Broker } from '../broker/connect.js';
-import { Records, REMOVE, type Held } from '../broker/records.js';
+import { Records, REMOVE, type Versioned } from '../broker/records.js';
 import type { Found, PromptLibrary } from '../prompts/library.js';
-import { ApiError, expectRevision, guarded } from '../errors/api-error.js';
+import { ApiError, expectRevision, withApiErrors } from '../errors/api-error.js';
 import type { PageQuery } from '../../contracts/wire/page.js';
 import type { Principal } from '../access/principal.js';
 import { pageOfAll } from '../lists/page.js';
@@ -32,35 +32,35 @@ export class Profiles {
 
   /** Sorted by name. @throws {ApiError} */
   async page(query: PageQuery, { owner }: Principal): Promise<ProfilePage> {
-    const shown = new Map<string, ProfileShown>();
+    const shown = new Map<string, ProfileView>();
     const broken: ProfilePage['broken'] = [];
     for (const found of (await this.#library.profiles()).values()) {
       if ('problem' in found) broken.push({ name: found.name, problem: found.problem });
       else shown.set(found.name, ofFile(found));
     }
-    for (const held of await guarded(() => this.#records.all([owner]))) shown.set(held.record.name, ofApi(held));
+    for (const held of await withApiErrors(() => this.#records.all([owner]))) shown.set(held.record.name, ofApi(held));
     return { ...pageOfAll('profiles', [...shown.values()], ({ name }) => name, query), broken };
   }
 
   /** @throws {ApiError} not_found */
-  async get(name: string, principal: Principal): Promise<ProfileShown> {
+  async get(name: string, principal: Principal): Promise<ProfileView> {
     const found = await this.find(name, principal);
     if (found === undefined) throw unknown(name);
     return found;
   }
 
   /** @throws {ApiError} */
-  async find(name: string, { owner }: Principal): Promise<ProfileShown | undefined> {
-    const { record, revision } = await guarded(() => this.#records.entry([owner, keyToken(name)]));
+  async find(name: string, { owner }: Principal): Promise<ProfileView | undefined> {
+    const { record, revision } = await withApiErrors(() => this.#records.entry([owner, keyToken(name)]));
     if (record !== undefined) return ofApi({ record, revision });
     const file = (await this.#library.profiles()).get(name);
     return file === undefined || 'problem' in file ? undefined : ofFile(file);
   }
 
   /** Creates or replaces the owner's profile of this name. It hides a file of the name. @throws {ApiError} revision_mismatch */
-  async set(name: string, profile: Profile, { owner }: Principal, expected?: number): Promise<ProfileShown> {
+  async set(name: string, profile: Profile, { owner }: Principal, expected?: number): Promise<ProfileView> {
     const record = { v: FORMAT_VERSION, name, owner, profile, updated_at: timestampOf(this.#clock) };
-    const { revision } = await guarded(() =>
+    const { revision } = await withApiErrors(() =>
       this.#records.update([owner, keyToken(name)], ({ exists, revision }) => {
         expectRevision(expected, exists ? revision : 0);
         return record;
@@ -71,7 +71,7 @@ export class Profiles {
 
   /** A file of the same name then applies again. @throws {ApiError} not_found, revision_mismatch */
   async delete(name: string, { owner }: Principal, expected?: number): Promise<void> {
-    await guarded(() =>
+    await withApiErrors(() =>
       this.#records.update([owner, keyToken(name)], ({ exists, revision }) => {
         if (!exists) throw unknown(name);
         expectRevision(expected, revision);
@@ -86,7 +86,7 @@ export class Profiles {
   }
 }
 
-const ofFile = ({ name, origin, value }: Extract<Found<Profile>, { value: Profile }>): ProfileShown => ({
+const ofFile = ({ name, origin, value }: Extract<Found<Profile>, { value: Profile }>): ProfileView => ({
   name,
   ...value,
   origin,
@@ -95,7 +95,7 @@ const ofFile = ({ name, origin, value }: Extract<Found<Profile>, { value: Profil
 const ofApi = ({
   record: { name, profile, updated_at },
   revision,
-}: Pick<Held<ProfileRecord>, 'record' | 'revision'>): ProfileShown => ({
+}: Pick<Versioned<ProfileRecord>, 'record' | 'revision'>): ProfileView => ({
   name,
   ...profile,
   origin: 'api',

@@ -16,18 +16,19 @@ import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import type { Cached, KvCache, KvChange } from '../broker/kv-cache.js';
 import { Records } from '../broker/records.js';
-import { ApiError, expectRevision, guarded, invalid } from '../errors/api-error.js';
+import { ApiError, expectRevision, withApiErrors, invalid } from '../errors/api-error.js';
 import { maySee, type Principal } from '../access/principal.js';
-import { AgentIndex } from './index-of-agents.js';
+import { AgentIndex } from './agent-index.js';
 import { timestampOf } from '../clock.js';
+import { defined } from '../defined.js';
 
-const MOST_OPTIONS_BYTES = 400_000;
+const MAX_OPTIONS_BYTES = 400_000;
 /** Per owner. */
-const MOST_AGENTS = 20_000;
+const MAX_AGENTS = 20_000;
 
 type Look = (id: string) => Promise<() => Promise<void>>;
 
-export interface Registered {
+export interface RegisteredAgent {
   readonly agent: Agent;
   readonly revision: number;
   /** The agent is new. */
@@ -44,7 +45,7 @@ export class AgentRegistry {
   /** Agents with unreadable records. They can only be deleted. */
   readonly #bad = new Set<string>();
 
-  constructor(broker: Broker, log: Logger, most = MOST_AGENTS) {
+  constructor(broker: Broker, log: Logger, most = MAX_AGENTS) {
     this.#broker = broker;
     this.#most = most;
     this.#records = new Records(broker, AGENT_RECORDS, log);
@@ -82,7 +83,7 @@ export class AgentRegistry {
 
   /** Asks the broker about an unknown id, which another API may have just registered. @throws {ApiError} not_found (also for another owner's agent) */
   async agent(id: string, principal: Principal): Promise<Cached<Agent>> {
-    const found = this.#cache.get(id) ?? (await guarded(() => this.#fetch(id)));
+    const found = this.#cache.get(id) ?? (await withApiErrors(() => this.#fetch(id)));
     if (found === undefined || !maySee(principal, found.value.owner)) throw noAgent(id);
     return found;
   }
@@ -113,7 +114,7 @@ export class AgentRegistry {
 
   /** For deletion: the record may be unreadable. @throws {ApiError} not_found (also for another owner's agent) */
   async named(id: string, principal: Principal): Promise<Pick<Agent, 'agent_id' | 'owner'>> {
-    const { owner } = await guarded(() => this.#records.entry([id]));
+    const { owner } = await withApiErrors(() => this.#records.entry([id]));
     if (owner === undefined || !maySee(principal, owner)) throw noAgent(id);
     return { agent_id: id, owner };
   }
@@ -144,10 +145,10 @@ export class AgentRegistry {
    * agent becomes visible.
    * @throws {ApiError} agent_exists, too_many, invalid_request
    */
-  async register(request: AgentRegistration, principal: Principal, look: Look): Promise<Registered> {
+  async register(request: AgentRegistration, principal: Principal, look: Look): Promise<RegisteredAgent> {
     refuseLarge(request.options);
     const id = request.agent_id ?? uuidv7();
-    return guarded(async () => {
+    return withApiErrors(async () => {
       const { before, record, revision } = await this.#records.update(
         [id],
         async ({ record: stored, revision: at }) => {
@@ -161,7 +162,7 @@ export class AgentRegistry {
         },
       );
       if (record === undefined) throw noAgent(id);
-      await this.#tell(before.exists ? 'AGENT_UPDATED' : 'AGENT_REGISTERED', record);
+      await this.#publish(before.exists ? 'AGENT_UPDATED' : 'AGENT_REGISTERED', record);
       return { agent: record, revision, made: !before.exists };
     });
   }
@@ -171,7 +172,7 @@ export class AgentRegistry {
     refuseLarge(change.options);
     await this.agent(id, principal);
     let oldStatus: AgentStatus | undefined;
-    const changed = await guarded(() =>
+    const changed = await withApiErrors(() =>
       this.#change(id, (agent, current) => {
         if (!maySee(principal, agent.owner)) throw noAgent(id);
         expectRevision(revision, current);
@@ -181,8 +182,8 @@ export class AgentRegistry {
     );
     if (changed === undefined) throw noAgent(id);
     const { agent_id, owner, status } = changed.value;
-    await guarded(async () => {
-      await this.#tell('AGENT_UPDATED', changed.value);
+    await withApiErrors(async () => {
+      await this.#publish('AGENT_UPDATED', changed.value);
       if (oldStatus === status) return;
       const event = newEvent(this.#broker.clock, 'AGENT_STATUS', { agent_id, owner, status });
       await this.#broker.publisher.publish(eventPublication(event, SUBJECT.agentEvent(agent_id, 'status')));
@@ -238,7 +239,7 @@ export class AgentRegistry {
     return { value: record, revision };
   }
 
-  async #tell(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
+  async #publish(type: 'AGENT_REGISTERED' | 'AGENT_UPDATED', agent: Agent): Promise<void> {
     const event = newEvent(this.#broker.clock, type, shownOf(agent));
     const subject = SUBJECT.agentEvent(agent.agent_id, type === 'AGENT_REGISTERED' ? 'registered' : 'updated');
     await this.#broker.publisher.publish(eventPublication(event, subject));
@@ -253,7 +254,7 @@ const kept = [
   'subscriptions',
   'profile',
   'options',
-  'hands',
+  'agent_tools',
   'answers_replies',
   'exchange_limits',
 ] as const;
@@ -284,32 +285,33 @@ function registeredAgain(stored: Agent, request: AgentRegistration, now: string)
   const kind = request.kind ?? stored.kind;
   const sessionId = kind === 'managed' ? (request.session_id ?? stored.session_id ?? uuidv7()) : undefined;
   const { session_id: _before, ...rest } = stored;
-  return {
+  return defined({
     ...rest,
     ...given(request),
     kind,
     // Registering again reactivates an ended agent.
     status: stored.status === 'ended' ? 'active' : stored.status,
-    ...(sessionId === undefined ? {} : { session_id: sessionId }),
+    session_id: sessionId,
     updated_at: now,
-  };
+  });
 }
 
 function refuseLarge(options: unknown): void {
-  if (Buffer.byteLength(JSON.stringify(options ?? {})) > MOST_OPTIONS_BYTES)
-    throw invalid([{ field: 'options', message: `must not be longer than ${MOST_OPTIONS_BYTES} bytes` }]);
+  if (Buffer.byteLength(JSON.stringify(options ?? {})) > MAX_OPTIONS_BYTES)
+    throw invalid([{ field: 'options', message: `must not be longer than ${MAX_OPTIONS_BYTES} bytes` }]);
 }
 
-const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> => ({
-  agent_id: agent.agent_id,
-  owner: agent.owner,
-  kind: agent.kind,
-  role: agent.role,
-  capabilities: agent.capabilities,
-  subscriptions: agent.subscriptions,
-  status: agent.status,
-  ...(agent.session_id === undefined ? {} : { session_id: agent.session_id }),
-});
+const shownOf = (agent: Agent): EventData<'AGENT_REGISTERED'> =>
+  defined({
+    agent_id: agent.agent_id,
+    owner: agent.owner,
+    kind: agent.kind,
+    role: agent.role,
+    capabilities: agent.capabilities,
+    subscriptions: agent.subscriptions,
+    status: agent.status,
+    session_id: agent.session_id,
+  });
 
 const matches = (
   agent: Agent,

@@ -13,11 +13,11 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { Agents } from './agents.js';
 import { MessageExpiry } from './expiry.js';
 import { Identities } from './identities.js';
-import { ManagedAgents, type ManagedAgentsOptions } from './managed.js';
+import { ManagedAgents, type ManagedAgentsOptions } from './managed-agents.js';
 import { Profiles } from './profiles.js';
 import { SharedEvents } from './shared/shared-events.js';
 import { SharedState } from './shared/shared-state.js';
-import { Spawner } from './spawner.js';
+import { AgentSpawner } from './agent-spawner.js';
 
 export interface AgentsServiceOptions {
   readonly broker: Broker;
@@ -64,7 +64,7 @@ export const startAgents = (options: AgentsServiceOptions) =>
       shared,
       identities: new Identities(broker, log),
       profiles,
-      spawner: new Spawner({ agents, profiles, prompts }),
+      spawner: new AgentSpawner({ agents, profiles, prompts }),
       /** Starts turning messages into tasks and outcomes into answers. */
       run(isAwaited: ManagedAgentsOptions['isAwaited']): void {
         const { exchanges, tokens, spawnRate } = access;

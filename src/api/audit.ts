@@ -3,6 +3,7 @@ import { OPERATIONS, type OperationName } from '../../contracts/api/operations.j
 import type { Operation } from '../../contracts/wire/operation.js';
 import type { Audit } from '../access/audit.js';
 import type { Principal } from '../access/principal.js';
+import { defined } from '../defined.js';
 
 interface Done extends Pick<AuditEntry, 'result' | 'over' | 'address' | 'request_id'> {
   readonly principal: Principal;
@@ -23,13 +24,15 @@ export function recordOperation(
   const operation: Operation = OPERATIONS[name];
   if (!isAudited(operation)) return;
   const target = fieldOf(answer, targetOf(operation)) ?? fieldOf(request, targetOf(operation));
-  audit.record({
-    owner: principal.owner,
-    token_id: principal.tokenId,
-    verb: name,
-    ...(target === undefined ? {} : { target }),
-    ...rest,
-  });
+  audit.record(
+    defined({
+      owner: principal.owner,
+      token_id: principal.tokenId,
+      verb: name,
+      target,
+      ...rest,
+    }),
+  );
 }
 
 const targetOf = (operation: Operation): string | undefined =>

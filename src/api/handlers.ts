@@ -7,7 +7,7 @@ import { promptHandlers } from '../prompts/operations.js';
 import { retentionHandlers } from '../retention/operations.js';
 import { sessionHandlers } from '../sessions/operations.js';
 import { approvalHandlers, deadLetterHandlers, taskHandlers } from '../tasks/operations.js';
-import { healthOf, type HealthServices } from './health.js';
+import { healthView, type HealthServices } from './health.js';
 
 export type OperationHandlers = Handlers<typeof OPERATIONS>;
 
@@ -40,5 +40,5 @@ export const handlersOf = (services: HandlerServices): OperationHandlers => ({
   ...promptHandlers(services),
   ...conversationHandlers(services),
   ...accessHandlers(services),
-  health: () => healthOf(services),
+  health: () => healthView(services),
 });

@@ -2,14 +2,15 @@ import type { Health } from '../../contracts/api/health.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import { incarnationOf } from '../../contracts/wire/cursor.js';
 import type { Broker } from '../broker/connect.js';
-import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import type { TopologyManager } from '../broker/topology-manager.js';
 import type { Store } from '../store/start.js';
 import type { Tasks } from '../tasks/start.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { defined } from '../defined.js';
 
 export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks, 'disk' | 'gauge'> {
   readonly broker: Broker;
-  readonly topology: Pick<TopologyKeeper, 'fault' | 'full' | 'fullForSome' | 'created'>;
+  readonly topology: Pick<TopologyManager, 'fault' | 'full' | 'fullForSome' | 'created'>;
   readonly metrics: Metrics;
   readonly version: string;
   /** Aborts when the API begins to shut down. */
@@ -25,7 +26,7 @@ export interface NotReady {
 }
 
 /** Why a task could not be accepted and run now. Undefined if it could. */
-export function whyNotReady(services: HealthServices): NotReady | undefined {
+export function readinessFault(services: HealthServices): NotReady | undefined {
   const reason = whyNotRunning(services);
   if (reason !== undefined) return { reason };
   const full = whatIsFull(services);
@@ -41,27 +42,27 @@ function whyNotRunning({ broker, topology, hub, tail, closing, started }: Health
   return started() ? undefined : 'the API is starting';
 }
 
-function whatIsFull({ topology, disk, gauge }: HealthServices): string | undefined {
+function whatIsFull({ topology, disk, gauge: capacity }: HealthServices): string | undefined {
   const folder = disk.full();
   if (folder !== undefined) return `the disk of ${folder} is full`;
-  return topology.full ?? topology.fullForSome ?? gauge.full();
+  return topology.full ?? topology.fullForSome ?? capacity.full();
 }
 
 /** The state of this API. */
-export function healthOf(services: HealthServices): Health {
+export function healthView(services: HealthServices): Health {
   const { broker, tail, hub, metrics, version } = services;
   const connected = broker.connected();
   const { seq: position, eventId } = tail.model.position;
   return {
-    status: whyNotReady(services) === undefined ? 'healthy' : 'degraded',
+    status: readinessFault(services) === undefined ? 'healthy' : 'degraded',
     version,
     uptime_s: Math.floor(process.uptime()),
     active_connections: metrics.activeConnections,
     broker: { connected },
-    read_model: {
+    read_model: defined({
       position,
-      ...(eventId === undefined ? {} : { event_id: eventId }),
+      event_id: eventId,
       behind: tail.caughtUp ? 0 : Math.max(0, hub.position.seq - position),
-    },
+    }),
   };
 }

@@ -22,10 +22,10 @@ import { Metrics } from '../telemetry/metrics.js';
 import { handlersOf } from './handlers.js';
 import { Tls } from './http/edge/tls.js';
 import { buildServer } from './http/server.js';
-import { NativeAgents } from './nats/native-agents.js';
+import { NatsAgents } from './nats/nats-agents.js';
 import { startNatsService } from './nats/service.js';
-import { handsDesk } from './nats/start-agent-tools.js';
-import { Starting } from './starting.js';
+import { agentToolHandler } from './nats/start-agent-tools.js';
+import { StartupServer } from './startup-server.js';
 
 export interface ApiOptions {
   readonly config: Config;
@@ -88,7 +88,7 @@ async function startOnce(
   lifecycle.add({ stop: async () => tls?.stop() });
   const authenticator = new Authenticator(options.token);
   const patienceMs = again ? 0 : PATIENCE_MS;
-  const starting = lifecycle.add(new Starting({ config, version, log, authenticator, tls, patienceMs }));
+  const starting = lifecycle.add(new StartupServer({ config, version, log, authenticator, tls, patienceMs }));
   const signal = AbortSignal.any([options.signal, starting.failed]);
   if (again) await sleep(RETRY_MS, undefined, { signal });
 
@@ -150,11 +150,11 @@ async function startOnce(
   await tasks.run([retention.sweep]);
   countEvents(store, metrics);
   agents.run((message) => conversationService.isAwaited(message));
-  lifecycle.add(handsDesk(services)).start();
+  lifecycle.add(agentToolHandler(services)).start();
   const sourceWatch = lifecycle.add(new SourceWatch(broker, log));
   if (config.KSI_NATS_SERVERS > 1) sourceWatch.start();
   const ids = listOf(config.KSI_NATS_AGENTS);
-  lifecycle.add(new NativeAgents({ broker, agents: agents.agents, audit: access.audit, ids, log })).start();
+  lifecycle.add(new NatsAgents({ broker, agents: agents.agents, audit: access.audit, ids, log })).start();
   lifecycle.add(await startNatsService(services, handlers));
   await conversationService.run();
   retention.run();

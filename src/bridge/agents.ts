@@ -5,7 +5,7 @@ import { ksiAgentId } from './agent-ids.js';
 import type { ClientLink } from './client-link.js';
 import { readInbox } from './inbox.js';
 import { pushed } from './messages.js';
-import type { Roster } from './roster.js';
+import type { AgentDirectory } from './agent-directory.js';
 
 /** An agent that is connected to this bridge. Its messages go to `link`. */
 interface Connected {
@@ -21,7 +21,7 @@ interface Connected {
 
 interface Options {
   readonly connection: KsiClientOptions;
-  readonly roster: Roster;
+  readonly directory: AgentDirectory;
   readonly log: Logger;
 }
 
@@ -61,10 +61,10 @@ export class BridgeAgents {
    * @returns a function that starts to push messages. Call it after the client has its answer
    */
   async connect(legacyId: string, link: ClientLink): Promise<() => void> {
-    const { roster } = this.#options;
+    const { directory } = this.#options;
     const id = ksiAgentId(legacyId, 'parameters.agent_id');
-    await roster.ensure(legacyId);
-    await roster.unsubscribe(legacyId);
+    await directory.ensure(legacyId);
+    await directory.unsubscribe(legacyId);
     const before = this.#connected.get(legacyId);
     const agent: Connected = { id, legacyId, link, attached: new AbortController(), pumping: Promise.resolve() };
     this.#connected.set(legacyId, agent);
@@ -79,10 +79,10 @@ export class BridgeAgents {
 
   /** Disconnects an agent. Its connection to this bridge stays open; a connection to another bridge is closed. */
   async disconnect(legacyId: string): Promise<void> {
-    const { connection, roster } = this.#options;
+    const { connection, directory } = this.#options;
     const here = this.#connected.get(legacyId);
     if (here !== undefined) return this.#leave(here);
-    const agent = await roster.find(legacyId);
+    const agent = await directory.find(legacyId);
     if (agent?.connected !== true) return;
     // Taking over the inbox ends the other bridge's connection. Then release the inbox.
     const takenOver = new AbortController();
@@ -94,8 +94,8 @@ export class BridgeAgents {
       signal: takenOver.signal,
       onRetry: () => undefined,
     });
-    await roster.unsubscribe(legacyId);
-    await roster.untilAway(legacyId);
+    await directory.unsubscribe(legacyId);
+    await directory.untilAway(legacyId);
   }
 
   /** Sends a line to those of the agents that are connected to this bridge. For notifications that are not messages in KSI. */
@@ -119,8 +119,8 @@ export class BridgeAgents {
     this.#end(agent, new Error('the agent has left'));
     await agent.pumping;
     try {
-      await this.#options.roster.unsubscribe(agent.legacyId);
-      await this.#options.roster.untilAway(agent.legacyId);
+      await this.#options.directory.unsubscribe(agent.legacyId);
+      await this.#options.directory.untilAway(agent.legacyId);
     } catch (error) {
       // KSI may be unavailable. The agent's next connection removes the subscriptions.
       this.#options.log.warn({ err: error, agent_id: agent.legacyId }, 'could not unsubscribe an agent that left');

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { LineTooLongError, type Lines } from './lines.js';
+import { LineTooLongError, type LineReader } from './lines.js';
 
 export interface ClientHandler {
   /** Answers one line. Never rejects. @returns whether to keep the connection open after the answer */
@@ -9,7 +9,7 @@ export interface ClientHandler {
 }
 
 /** In bytes. The bridge stops reading from a client while more of its lines wait for their answers. */
-const MOST_WAITING_BYTES = 1 << 20;
+const MAX_WAITING_BYTES = 1 << 20;
 
 /**
  * One connection of an old client. Its lines are handled in order. Most clients send one line, and the connection is closed after the answer. An
@@ -17,7 +17,7 @@ const MOST_WAITING_BYTES = 1 << 20;
  */
 export class ClientLink {
   readonly #socket: Socket;
-  readonly #lines: Lines;
+  readonly #lines: LineReader;
   readonly #handler: ClientHandler;
   readonly #waiting: Buffer[] = [];
   readonly #whenGone: (() => void)[] = [];
@@ -25,7 +25,7 @@ export class ClientLink {
   #inputEnded = false;
   #handling = false;
 
-  constructor(socket: Socket, lines: Lines, handler: ClientHandler) {
+  constructor(socket: Socket, lines: LineReader, handler: ClientHandler) {
     this.#socket = socket;
     this.#lines = lines;
     this.#handler = handler;
@@ -74,7 +74,7 @@ export class ClientLink {
   #queue(line: Buffer): void {
     this.#waiting.push(line);
     this.#waitingBytes += line.length;
-    if (this.#waitingBytes > MOST_WAITING_BYTES) this.#socket.pause();
+    if (this.#waitingBytes > MAX_WAITING_BYTES) this.#socket.pause();
     void this.#work();
   }
 
@@ -100,7 +100,7 @@ export class ClientLink {
   #next(): Buffer | undefined {
     const line = this.#waiting.shift();
     this.#waitingBytes -= line?.length ?? 0;
-    if (this.#socket.isPaused() && this.#waitingBytes <= MOST_WAITING_BYTES) this.#socket.resume();
+    if (this.#socket.isPaused() && this.#waitingBytes <= MAX_WAITING_BYTES) this.#socket.resume();
     return line;
   }
 

@@ -1,7 +1,7 @@
 const NEWLINE = 0x0a;
 
 /** Limits the memory for incomplete lines of all connections together. */
-export class LineMemory {
+export class LineMemoryLimit {
   readonly #most: number;
   #held = 0;
 
@@ -28,14 +28,14 @@ export class LineTooLongError extends Error {
 }
 
 /** Splits a connection's input into lines. The chunks of a line are joined once, because there may be thousands. */
-export class Lines {
+export class LineReader {
   readonly #mostBytes: number;
-  readonly #memory: LineMemory;
+  readonly #memory: LineMemoryLimit;
   #parts: Buffer[] = [];
   #bytes = 0;
 
   /** @param mostBytes the limit of one line */
-  constructor(mostBytes: number, memory: LineMemory) {
+  constructor(mostBytes: number, memory: LineMemoryLimit) {
     this.#mostBytes = mostBytes;
     this.#memory = memory;
   }

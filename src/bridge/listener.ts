@@ -2,11 +2,11 @@ import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { ifExists } from '../if-exists.js';
-import { LONGEST_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
+import { MAX_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
 import { BridgeError } from './errors.js';
 
 /** Further connections are closed at once. */
-const MOST_CONNECTIONS = 10_000;
+const MAX_CONNECTIONS = 10_000;
 
 /**
  * Listens on a Unix socket that only its user may use (mode 0600). Creates the folder if necessary. Replaces a socket that a dead bridge or
@@ -19,7 +19,7 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
   await removeDead(path, address);
   // A client may end its half of the connection and then wait for the answer.
   const server = createServer({ allowHalfOpen: true }, onConnection);
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
@@ -30,7 +30,7 @@ export async function listen(path: string, onConnection: (socket: Socket) => voi
     const mask = process.umask(0o177);
     try {
       // A full backlog refuses connections, so it is as long as possible.
-      server.listen({ path: address, backlog: MOST_CONNECTIONS }, resolve);
+      server.listen({ path: address, backlog: MAX_CONNECTIONS }, resolve);
     } finally {
       process.umask(mask);
     }
@@ -43,7 +43,7 @@ function addressOf(path: string): string {
   const address = shortSocketPath(path);
   if (address !== undefined) return address;
   throw new BridgeError(
-    `${path} is longer than the ${LONGEST_SOCKET_PATH} bytes that the system allows for a Unix socket. Set --socket to a shorter path, and CLAUDE_DAEMON_SOCKET of the clients to the same.`,
+    `${path} is longer than the ${MAX_SOCKET_PATH} bytes that the system allows for a Unix socket. Set --socket to a shorter path, and CLAUDE_DAEMON_SOCKET of the clients to the same.`,
   );
 }
 

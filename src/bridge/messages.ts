@@ -2,11 +2,12 @@ import { MESSAGE_TYPE_PATTERN } from '../../contracts/agents/agents.js';
 import { LEGACY_ADDRESSED, LEGACY_DAEMON, LEGACY_DAEMON_TYPES } from '../../contracts/bridge/legacy.js';
 import type { MessageRequest } from '../../contracts/agents/messages.js';
 import { ksiAgentId, legacyAgentId } from './agent-ids.js';
+import { defined } from '../defined.js';
 
 type Payload = Readonly<Record<string, unknown>>;
 
 /** A message in KSI, from an inbox or an event. */
-export interface ShownMessage {
+export interface LegacyMessage {
   readonly message_id: string;
   readonly type: string;
   readonly owner: string;
@@ -47,24 +48,24 @@ const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
 
 /** A message in the form that clients receive and message_bus.jsonl has. The payload cannot override `id`, `type`, `from` and `timestamp`. */
-export function pushed(message: ShownMessage): Record<string, unknown> {
+export function pushed(message: LegacyMessage): Record<string, unknown> {
   const { message_id: id, type, from, to, timestamp, content, conversation_id: conversation, payload = {} } = message;
   // For other types, the sender addressed the message to itself because it subscribes to the type (`publishOther`).
   const toOneself = to !== undefined && to === from && !isAddressed(type);
-  return {
+  return defined({
     id,
     type,
     from: senderOf(message),
     timestamp,
     ...withoutEnvelope(payload),
     ...(to === undefined || toOneself ? {} : { to: legacyAgentId(to) }),
-    ...(content === undefined ? {} : { content }),
-    ...(conversation === undefined ? {} : { conversation_id: conversation }),
-  };
+    content,
+    conversation_id: conversation,
+  });
 }
 
 /** A message without `from` is the daemon's if its type is, and otherwise a person's. */
-function senderOf({ from, type, owner }: ShownMessage): string {
+function senderOf({ from, type, owner }: LegacyMessage): string {
   if (from !== undefined) return legacyAgentId(from);
   return LEGACY_DAEMON_TYPES.includes(type) ? LEGACY_DAEMON : owner;
 }

@@ -10,9 +10,10 @@ import { isTransient } from './errors.js';
 import type { RunJournal, PendingRun } from './files/run-journal.js';
 import type { SessionLog } from './files/session-log.js';
 import { systemClock, timestampOf } from '../clock.js';
+import { defined } from '../defined.js';
 
 /** A client's request for a run. */
-export interface AskedRun {
+export interface RunRequest {
   readonly prompt: string;
   readonly sessionId: string | undefined;
   readonly model: string;
@@ -34,7 +35,7 @@ export type Announce = (run: PendingRun, task: Task, messageId: string, signal: 
 /** Name of the metadata field with the agent, for `GET /tasks?metadata=legacy_agent:ID`. */
 export const AGENT_METADATA = 'legacy_agent';
 /** KSI's limit for a metadata value. */
-const MOST_METADATA_CHARS = 256;
+const MAX_METADATA_CHARS = 256;
 
 interface RunsOptions {
   readonly client: KsiApi;
@@ -67,7 +68,7 @@ export class Runs {
   }
 
   /** Resolves when the task is stored. @throws {KsiError | KsiUnreachableError} if KSI does not accept it */
-  async start(asked: AskedRun): Promise<StartedRun> {
+  async start(asked: RunRequest): Promise<StartedRun> {
     const { client, journal } = this.#options;
     const asked_at = timestampOf(systemClock);
     const task = await client.spawn(this.#request(asked), { signal: this.#stopping.signal });
@@ -97,16 +98,16 @@ export class Runs {
     await this.#options.sessionLog.idle();
   }
 
-  #request({ prompt, sessionId, model, agentId, tools }: AskedRun): SpawnRequest {
+  #request({ prompt, sessionId, model, agentId, tools }: RunRequest): SpawnRequest {
     const rules = [...this.#options.tools];
-    return {
+    return defined({
       prompt,
       model,
       include_deltas: false,
-      ...(sessionId === undefined ? {} : { session_id: sessionId }),
+      session_id: sessionId,
       ...(tools ? { allowed_tools: rules } : { disallowed_tools: rules }),
-      ...(agentId === undefined ? {} : { metadata: { [AGENT_METADATA]: agentId.slice(0, MOST_METADATA_CHARS) } }),
-    };
+      ...(agentId === undefined ? {} : { metadata: { [AGENT_METADATA]: agentId.slice(0, MAX_METADATA_CHARS) } }),
+    });
   }
 
   /** @param isOld whether the last bridge may already have logged or announced the end */

@@ -8,7 +8,7 @@ import { NodePlatform } from '../client/platform/node.js';
 import { lockFolder } from '../process/folder-lock.js';
 import { identify } from '../process/identity.js';
 import { BridgeAgents } from './agents.js';
-import { announcer } from './announce.js';
+import { announcer } from './process-complete.js';
 import { ClientLink } from './client-link.js';
 import { Counters } from './counters.js';
 import { Dispatcher } from './dispatcher.js';
@@ -18,19 +18,19 @@ import { RunJournal } from './files/run-journal.js';
 import { SessionLog } from './files/session-log.js';
 import { makeWorkDir, workDir } from './files/work-dir.js';
 import type { BridgeContext } from './handlers/handler.js';
-import { KeptFiles } from './kept-files.js';
-import { LineMemory, Lines } from './lines.js';
+import { MirroredFiles } from './mirrored-files.js';
+import { LineMemoryLimit, LineReader } from './lines.js';
 import { listen } from './listener.js';
-import { Observer } from './observer.js';
-import { Roster } from './roster.js';
+import { EventFollower } from './event-follower.js';
+import { AgentDirectory } from './agent-directory.js';
 import { Runs } from './runs.js';
 import { forwarded, strays, Upstream } from './upstream.js';
 import { systemClock, timestampOf } from '../clock.js';
 
 /** Enough for a prompt of 4,000,000 characters, even if each is escaped. */
-const MOST_LINE_BYTES = 64 << 20;
+const MAX_LINE_BYTES = 64 << 20;
 /** For incomplete lines of all clients together. */
-const MOST_UNFINISHED_BYTES = 256 << 20;
+const MAX_UNFINISHED_BYTES = 256 << 20;
 const CLOSE_TIMEOUT_MS = 2_000;
 const STATS_EVERY_MS = 10 * 60_000;
 
@@ -68,18 +68,18 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const ksi = new HttpTransport(options.connection, new NodePlatform());
   const client = new KsiApi(ksi);
   const counters = new Counters();
-  const roster = new Roster(ksi);
-  const agents = new BridgeAgents({ connection: options.connection, roster, log });
+  const directory = new AgentDirectory(ksi);
+  const agents = new BridgeAgents({ connection: options.connection, directory, log });
   const messageLog = new MessageLog(dir);
-  const keptFiles = new KeptFiles({ ksi, dir, prompts: options.prompts, log });
+  const keptFiles = new MirroredFiles({ ksi, dir, prompts: options.prompts, log });
   const spawned = new Map<string, string>();
-  const observer = new Observer({ client, messageLog, agents, roster, spawned, log });
+  const observer = new EventFollower({ client, messageLog, agents, directory, spawned, log });
   const runs = new Runs({
     client,
     tools,
     journal: new RunJournal(dir),
     sessionLog: new SessionLog(dir),
-    announce: announcer(ksi, roster, log),
+    announce: announcer(ksi, directory, log),
     log,
   });
   let stopped: Promise<void> | undefined;
@@ -88,7 +88,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     ksi,
     client,
     agents,
-    roster,
+    directory,
     runs,
     messageLog,
     spawned,
@@ -103,10 +103,10 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
       void stop().catch((error: unknown) => log.error({ err: error }, 'the bridge could not stop cleanly')),
   };
   const dispatcher = new Dispatcher(context, upstream);
-  const memory = new LineMemory(MOST_UNFINISHED_BYTES);
+  const memory = new LineMemoryLimit(MAX_UNFINISHED_BYTES);
   const links = new Set<ClientLink>();
   const server: Server = await listen(socket, (connection) => {
-    const link = new ClientLink(connection, new Lines(MOST_LINE_BYTES, memory), dispatcher);
+    const link = new ClientLink(connection, new LineReader(MAX_LINE_BYTES, memory), dispatcher);
     links.add(link);
     connection.once('close', () => links.delete(link));
   });

@@ -15,7 +15,7 @@ export interface SharedClock extends Clock {
 /** Local clocks drift by about 1 ms in this time. It also bounds how late a change of leader or of the broker's clock is noticed. */
 const MEASURE_MS = 15_000;
 /** The error of a measurement is up to half of the round trip. Slower answers are ignored. */
-const LONGEST_ROUND_TRIP_MS = 2_000;
+const MAX_ROUND_TRIP_MS = 2_000;
 const WARN_MS = 1_000;
 
 /** The offset from `monotonic()` to the broker's time. @param ts the broker's time, read between `asked` and `answered`. */
@@ -104,7 +104,7 @@ export class BrokerClock implements SharedClock {
       const { ts } = await this.#streams.info(STREAM.commands);
       const answered = this.monotonic();
       const offset = offsetOf(asked, Date.parse(String(ts)), answered);
-      if (answered - asked > LONGEST_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
+      if (answered - asked > MAX_ROUND_TRIP_MS || Number.isNaN(offset)) return false;
       // Slow answers are imprecise. Keep the offset while it is within this answer's error.
       if (Math.abs(offset - (this.#offset ?? Infinity)) > (answered - asked) / 2) this.#offset = offset;
     } catch (error) {

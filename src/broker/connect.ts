@@ -5,8 +5,9 @@ import type { Logger } from 'pino';
 import { systemClock } from '../clock.js';
 import { retry, RETRY_MS } from '../retry.js';
 import { BrokerClock, type SharedClock } from './broker-clock.js';
-import { OptionalWrites } from './optional-writes.js';
+import { DeferredWrites } from './deferred-writes.js';
 import { Publisher } from './publish.js';
+import { defined } from '../defined.js';
 
 export interface BrokerOptions {
   /** One URL or several, separated by commas. `tls://…` requires TLS. */
@@ -32,7 +33,7 @@ export interface Broker {
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
   readonly publisher: Publisher;
-  readonly optional: OptionalWrites;
+  readonly optional: DeferredWrites;
   /** The broker's time and timers. Await `clock.known()` before the first `now()`. */
   readonly clock: SharedClock;
   /** False between a loss of the connection and its return. */
@@ -58,19 +59,21 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     logged = true;
   };
   const dial = (): Promise<NatsConnection> =>
-    connect({
-      servers: options.url.split(',').map((server) => server.trim()),
-      name: options.name,
-      maxReconnectAttempts: -1,
-      timeout: options.dialWithinMs ?? DIAL_WITHIN_MS,
-      reconnectTimeWait: 200,
-      reconnectJitter: 200,
-      pingInterval: 5_000,
-      maxPingOut: 2,
-      ...tlsOf(options),
-      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
-      ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
-    });
+    connect(
+      defined({
+        servers: options.url.split(',').map((server) => server.trim()),
+        name: options.name,
+        maxReconnectAttempts: -1,
+        timeout: options.dialWithinMs ?? DIAL_WITHIN_MS,
+        reconnectTimeWait: 200,
+        reconnectJitter: 200,
+        pingInterval: 5_000,
+        maxPingOut: 2,
+        ...tlsOf(options),
+        inboxPrefix: options.inboxPrefix,
+        ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
+      }),
+    );
   const nc = await retry(dial, { clock: systemClock, pauseMs: RETRY_MS.start, signal, onFailure });
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
@@ -90,7 +93,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     }
     for (const listener of listeners) listener(to);
   };
-  const optional = new OptionalWrites({ clock: systemClock, connected: () => connected, log });
+  const optional = new DeferredWrites({ clock: systemClock, connected: () => connected, log });
   const watching = watchStatus(nc, change, log);
   return {
     nc,

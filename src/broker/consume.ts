@@ -20,7 +20,7 @@ export interface Delivery {
   /** Requests a new lease. The answer proves only that the broker is reachable (docs/design/broker-protocol.md#renewal-proves-nothing). @throws {BrokerError} */
   renew(): Promise<void>;
   /** Naks the message: it is redelivered after `delayMs`. Default: at once. */
-  giveBack(delayMs?: number): void;
+  nak(delayMs?: number): void;
 }
 
 /**
@@ -152,7 +152,7 @@ function deliveryOf(reply: string): { seq: number; count: number } {
 }
 
 /** Naks a delivery by its reply subject. Never pass a stale one: that would return a run whose worker is alive. */
-export function giveBackBy(nc: NatsConnection, reply: string, delayMs?: number): void {
+export function nakByReply(nc: NatsConnection, reply: string, delayMs?: number): void {
   nc.publish(reply, delayMs === undefined ? '-NAK' : `-NAK {"delay":${Math.round(delayMs * 1_000_000)}}`);
 }
 
@@ -192,8 +192,8 @@ class PulledMessage implements Delivery {
     return this.#confirm('+WPI', 'renewal');
   }
 
-  giveBack(delayMs?: number): void {
-    giveBackBy(this.#nc, this.reply, delayMs);
+  nak(delayMs?: number): void {
+    nakByReply(this.#nc, this.reply, delayMs);
   }
 
   async #confirm(body: string, what: string): Promise<void> {

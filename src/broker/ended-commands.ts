@@ -12,7 +12,7 @@ import { lastBySubject, type Stored } from './read.js';
  * @param payload of the queue entry.
  * @throws {BrokerError} `unavailable` while the connection is lost.
  */
-export async function keepCommand(broker: Broker, taskId: string, payload: Uint8Array): Promise<void> {
+export async function storeEndedCommand(broker: Broker, taskId: string, payload: Uint8Array): Promise<void> {
   const subject = SUBJECT.ended(taskId);
   const headers = { [HEADER.taskId]: taskId };
   await broker.optional.store('ended_command', taskId, payload.byteLength, async () => {
@@ -21,7 +21,7 @@ export async function keepCommand(broker: Broker, taskId: string, payload: Uint8
 }
 
 /** The command of an ended task. @returns undefined if it is not stored, or not understood by this build. @throws {BrokerError} */
-export async function keptCommand(
+export async function readEndedCommand(
   broker: Broker,
   blobs: Blobs,
   { taskId, sessionId }: { taskId: string; sessionId: string },

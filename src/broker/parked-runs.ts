@@ -5,7 +5,7 @@ import { contend } from './contention.js';
 import { publishExpecting } from './publish.js';
 import { bySequence, deleteMessage, lastBySubject, subjectsOf, type Stored } from './read.js';
 import { deleteSchedule, putSchedule } from './schedules.js';
-import { asRun, queueOf, releaseSession, type StandingTask } from './session-queue.js';
+import { asRun, queueOf, releaseSession, type StoredQueueEntry } from './session-queue.js';
 import { dataIn, lastState } from './task-states.js';
 import { sessionsWaitingForPlaces, waitsForPlace } from './workspace-records.js';
 
@@ -45,7 +45,7 @@ export async function isSuperseded(broker: Broker, { taskId, sessionId }: TaskRe
 export async function park(
   broker: Broker,
   task: TaskRef,
-  run: StandingTask & { seq: number },
+  run: StoredQueueEntry & { seq: number },
   root?: string,
 ): Promise<boolean> {
   const filter = SUBJECT.session(task.sessionId);
@@ -63,11 +63,11 @@ export async function park(
     return stored === undefined ? undefined : true;
   });
   // A cancellation or a free place may have come before the run was parked, and found nothing to wake.
-  if (isParked) await keepParked(broker, task);
+  if (isParked) await ensureWakeup(broker, task);
   return isParked;
 }
 
-export type Woken =
+export type WakeupResult =
   /** The task has no valid parked run. */
   | { kind: 'gone' }
   /** The task has an outcome, and its run was deleted. */
@@ -79,7 +79,7 @@ export type Woken =
   | { kind: 'early'; dueAt: number };
 
 /** Wakes the parked run of a task, or schedules its wake-up. Idempotent. @throws {BrokerError} */
-export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> {
+export async function ensureWakeup(broker: Broker, task: TaskRef): Promise<WakeupResult> {
   const woken = await wakeParked(broker, task);
   if (woken.kind === 'early') await putSchedule(broker, scheduleOf(task), woken.dueAt);
   return woken;
@@ -89,9 +89,9 @@ export async function keepParked(broker: Broker, task: TaskRef): Promise<Woken> 
  * Makes the parked run of a task a run with priority `next` if its next attempt may start now. Idempotent.
  * @throws {BrokerError}
  */
-export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clock.now()): Promise<Woken> {
+export async function wakeParked(broker: Broker, task: TaskRef, now = broker.clock.now()): Promise<WakeupResult> {
   const filter = SUBJECT.session(task.sessionId);
-  return contend<Woken>(async () => {
+  return contend<WakeupResult>(async () => {
     const last = await lastBySubject(broker, STREAM.commands, filter);
     const parked = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionParked(task.sessionId));
     if (last === undefined || parked === undefined || parked.header(HEADER.taskId) !== task.taskId)
@@ -164,7 +164,7 @@ export async function sweepParked(
     if (sessions.has(sessionId)) continue;
     const run = await lastBySubject(broker, STREAM.commands, subject);
     const taskId = run?.header(HEADER.taskId) ?? '';
-    const { kind } = await keepParked(broker, { taskId, sessionId });
+    const { kind } = await ensureWakeup(broker, { taskId, sessionId });
     if (kind !== 'gone' && kind !== 'held') repaired++;
   }
   for (const task of scheduled) {

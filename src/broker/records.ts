@@ -26,7 +26,7 @@ export interface Entry<T> {
 }
 
 /** A record with its id and revision. */
-export interface Held<T> {
+export interface Versioned<T> {
   /** The last part of the key. */
   readonly id: string;
   readonly record: T;
@@ -46,7 +46,7 @@ export interface Updated<T> {
 }
 
 export interface Page<T> {
-  readonly entries: readonly Held<T>[];
+  readonly entries: readonly Versioned<T>[];
   /** The `after` of the next page. Absent: this is the last page. */
   readonly next?: string;
 }
@@ -65,9 +65,9 @@ export interface PageOptions<T> {
 
 /** The stored format of records. Default: JSON. */
 export interface RecordCodec {
-  close(subject: string, record: object): string;
+  sign(subject: string, record: object): string;
   /** @returns undefined if the data is not a record. */
-  open(subject: string, data: Uint8Array): unknown;
+  verify(subject: string, data: Uint8Array): unknown;
 }
 
 export interface WatchOptions<T, V> {
@@ -79,8 +79,8 @@ export interface WatchOptions<T, V> {
 }
 
 const JSON_CODEC: RecordCodec = {
-  close: (_subject, record) => JSON.stringify(record),
-  open: (_, data) => parseJson(data),
+  sign: (_subject, record) => JSON.stringify(record),
+  verify: (_, data) => parseJson(data),
 };
 
 /** A try fails only if another change of the same record succeeds. */
@@ -173,7 +173,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
         `The record ${subject} was not written because it is invalid: ${faultsIn(checked)}`,
       );
     const counted = expected === 0 ? await this.#refuseTooMany(key) : undefined;
-    const revision = await putEntry(this.#broker, subject, this.#codec.close(subject, record), expected);
+    const revision = await putEntry(this.#broker, subject, this.#codec.sign(subject, record), expected);
     if (revision === undefined) return undefined;
     if (counted !== undefined) counted.count++;
     this.#apply(key, record, revision);
@@ -211,7 +211,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
       .filter(({ name }) => (first === undefined || name > first) && keep(name))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ id }) => id);
-    const entries: Held<Static<S>>[] = [];
+    const entries: Versioned<Static<S>>[] = [];
     for (let from = 0; from < ids.length; from += MAX_SUBJECTS) {
       for (const held of await this.#many(prefix, ids.slice(from, from + MAX_SUBJECTS))) {
         if (!fits(held.record)) continue;
@@ -224,7 +224,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   }
 
   /** @throws {BrokerError} as of `page`. */
-  async all(prefix: Prefix<Key>): Promise<readonly Held<Static<S>>[]> {
+  async all(prefix: Prefix<Key>): Promise<readonly Versioned<Static<S>>[]> {
     return (await this.page(prefix, { limit: Infinity })).entries;
   }
 
@@ -251,7 +251,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
       watched: this.#kind.watched === true,
       read: (data, id) => {
         const subject = `${prefix}${id}`;
-        const value = this.#codec.open(subject, data);
+        const value = this.#codec.verify(subject, data);
         const record = check(this.#kind.schema, value);
         if (record.ok) return of(record.value, id);
         log.error({ subject, faults: record.faults }, 'a record is invalid');
@@ -286,8 +286,8 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   }
 
   /** The records of ids, in their order. Deleted and invalid records are left out. */
-  async #many(prefix: Prefix<Key>, ids: readonly string[]): Promise<Held<Static<S>>[]> {
-    const found = new Map<string, Held<Static<S>>>();
+  async #many(prefix: Prefix<Key>, ids: readonly string[]): Promise<Versioned<Static<S>>[]> {
+    const found = new Map<string, Versioned<Static<S>>>();
     try {
       const stored = await this.#broker.jsm.direct.getLastMessagesFor(this.#stream, {
         multi_last: ids.map((id) => this.#subject([...prefix, id])),
@@ -304,7 +304,7 @@ export class Records<S extends TSchema, Key extends readonly string[]> {
   }
 
   #entryOf(subject: string, data: Uint8Array | undefined, revision: number): Entry<Static<S>> {
-    const value = data === undefined ? undefined : this.#codec.open(subject, data);
+    const value = data === undefined ? undefined : this.#codec.verify(subject, data);
     const checked = data === undefined ? undefined : check(this.#kind.schema, value);
     const log = this.#log;
     return {

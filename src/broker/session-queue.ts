@@ -1,8 +1,8 @@
-import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type Lane } from '../../contracts/wire/names.js';
+import { HEADER, PARKED, SCHEDULE, STREAM, SUBJECT, type RunPriority } from '../../contracts/wire/names.js';
 import { isEnded } from '../../contracts/tasks/states.js';
 import { sleep } from '../clock.js';
 import type { Broker } from './connect.js';
-import { keepCommand } from './ended-commands.js';
+import { storeEndedCommand } from './ended-commands.js';
 import { isBrokerError, type BrokerError } from './errors.js';
 import { contend } from './contention.js';
 import { publishExpecting, type Expectation, type ExpectingPublication, type Publication } from './publish.js';
@@ -21,7 +21,7 @@ const MAX_TRIES = 50;
 const MAX_LOOKS = 20;
 const LOOK_AGAIN_MS = 2;
 
-export interface TaskMessage {
+export interface QueueEntry {
   taskId: string;
   sessionId: string;
   queue: string;
@@ -30,8 +30,8 @@ export interface TaskMessage {
 }
 
 /** The direct run of a task. The broker refuses it with `conflict` if the session has a run or a waiting entry. */
-export const directRun = (task: TaskMessage, lane: Lane): ExpectingPublication => ({
-  subject: SUBJECT.run(task.queue, lane, task.sessionId),
+export const directRun = (task: QueueEntry, runPriority: RunPriority): ExpectingPublication => ({
+  subject: SUBJECT.run(task.queue, runPriority, task.sessionId),
   payload: task.payload,
   msgId: task.taskId,
   headers: { ...task.headers, [HEADER.taskId]: task.taskId },
@@ -39,9 +39,9 @@ export const directRun = (task: TaskMessage, lane: Lane): ExpectingPublication =
 });
 
 /** The queue entry of a task. Undefined: it has none, or its run has ended. @throws {BrokerError} */
-export async function placeOf(
+export async function findEntry(
   broker: Broker,
-  { taskId, sessionId }: Pick<TaskMessage, 'taskId' | 'sessionId'>,
+  { taskId, sessionId }: Pick<QueueEntry, 'taskId' | 'sessionId'>,
 ): Promise<{ kind: 'run' | 'waiting'; seq: number } | undefined> {
   // Read the waiting entry first: if it is promoted in between, the run is found.
   const waiting = await lastBySubject(broker, STREAM.commands, SUBJECT.waiting('*', taskId, sessionId));
@@ -55,12 +55,12 @@ export async function placeOf(
  * @param again another process may have stored the task before: keep that entry.
  * @throws {BrokerError}
  */
-export async function storeWaiting(broker: Broker, task: TaskMessage, again = false): Promise<void> {
+export async function storeWaiting(broker: Broker, task: QueueEntry, again = false): Promise<void> {
   const filter = SUBJECT.session(task.sessionId);
   let mayExist = again;
   await contend<number | true>(async () => {
     const last = await lastBySubject(broker, STREAM.commands, filter);
-    if (mayExist && (await placeOf(broker, task)) !== undefined) return true;
+    if (mayExist && (await findEntry(broker, task)) !== undefined) return true;
     // If the acknowledgement is lost, the repeat is refused, and the entry exists.
     mayExist = true;
     return publishExpecting(broker, {
@@ -103,7 +103,7 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
     const taskId = oldest.header(HEADER.taskId);
     if (await hasEnded(broker, taskId)) {
       // The process that cancelled it may have died before it stored the command, or may look for it later.
-      await keepCommand(broker, taskId, oldest.data);
+      await storeEndedCommand(broker, taskId, oldest.data);
       await deleteMessage(broker, STREAM.commands, oldest.seq);
       continue;
     }
@@ -116,7 +116,7 @@ export async function promote(broker: Broker, sessionId: string, endedTaskId?: s
 
 /** Copies a queue entry to another subject of its session. */
 export const asRun = (
-  stored: StandingTask,
+  stored: StoredQueueEntry,
   subject: string,
   expect: Expectation,
 ): Publication & { readonly expect: Expectation } => {
@@ -127,7 +127,7 @@ export const asRun = (
 };
 const FORWARDED = [HEADER.taskId, HEADER.depth, HEADER.type, HEADER.traceparent];
 
-export type StandingTask = Pick<Stored, 'subject' | 'data' | 'header'>;
+export type StoredQueueEntry = Pick<Stored, 'subject' | 'data' | 'header'>;
 
 /** The queue of a queue entry. */
 export const queueOf = ({ subject }: Pick<Stored, 'subject'>): string => subject.split('.')[3] ?? '';
@@ -149,7 +149,7 @@ export async function releaseSession(
 ): Promise<void> {
   const run = await lastBySubject(broker, STREAM.commands, SUBJECT.sessionRuns(sessionId));
   const mine = run !== undefined && run.header(HEADER.taskId) === taskId ? run : undefined;
-  if (mine !== undefined) await keepCommand(broker, taskId, mine.data);
+  if (mine !== undefined) await storeEndedCommand(broker, taskId, mine.data);
   const promoted = await promote(broker, sessionId, taskId);
   if (mine !== undefined && mine.subject.split('.')[4] === PARKED) {
     await deleteMessage(broker, STREAM.commands, mine.seq);

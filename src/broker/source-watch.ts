@@ -9,7 +9,7 @@ const LOOK_MS = 2_000;
 const ELECTION_PAUSE_MS = 10_000;
 
 /** The streams that source from KSI_EVENTS: a sample of the sourced subjects, and all their own subjects. */
-export const TAKERS = [
+export const SOURCED_STREAMS = [
   { stream: STREAM.messages, source: SUBJECT.agentMail('*'), holds: SUBJECT.messagesAll },
   {
     stream: STREAM.outcomes,
@@ -52,13 +52,13 @@ export class SourceWatch {
   }
 
   async #lookAtAll(): Promise<void> {
-    for (const taker of TAKERS)
+    for (const taker of SOURCED_STREAMS)
       await this.#look(taker).catch((error: unknown) =>
         this.#log.debug({ err: error, stream: taker.stream }, 'could not compare a stream with KSI_EVENTS'),
       );
   }
 
-  async #look({ stream, source, holds }: (typeof TAKERS)[number]): Promise<void> {
+  async #look({ stream, source, holds }: (typeof SOURCED_STREAMS)[number]): Promise<void> {
     // In this order, messages sourced in between cannot make it look stalled.
     const sent = (await lastBySubject(this.#broker, STREAM.events, source))?.seq ?? 0;
     const taken = sourceOf(await lastBySubject(this.#broker, stream, holds));

@@ -6,14 +6,14 @@ import { serviceOf } from '../process/lifecycle.js';
 import { Blobs } from './blobs.js';
 import { connectBroker } from './connect.js';
 import { KnownStreams } from './known-streams.js';
-import { TopologyKeeper } from './topology-keeper.js';
+import { TopologyManager } from './topology-manager.js';
 
 export interface BrokerServiceOptions {
   readonly config: Config;
   /** This process's folder for state about the broker. */
   readonly folder: string;
   /** Receives a function that returns the current topology fault. */
-  readonly explain: (fault: () => TopologyKeeper['fault']) => void;
+  readonly explain: (fault: () => TopologyManager['fault']) => void;
   /** How long a lost stream is reported before it is re-created. Default: 5 s. */
   readonly reportLossMs?: number | undefined;
   readonly log: Logger;
@@ -36,7 +36,7 @@ export const startBroker = ({ config, folder, explain, reportLossMs, log, signal
     lifecycle.add({ stop: () => broker.close() });
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const known = lifecycle.add(await KnownStreams.open(join(folder, 'streams.json'), log));
-    const topology = lifecycle.add(new TopologyKeeper({ broker, config, known, reportMs: reportLossMs, log }));
+    const topology = lifecycle.add(new TopologyManager({ broker, config, known, reportMs: reportLossMs, log }));
     explain(() => topology.fault);
     await topology.make(signal);
     topology.watch();

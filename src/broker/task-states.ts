@@ -3,11 +3,12 @@ import { mayFollow, statusOfSubject, TASK_STATES, type TaskStatus } from '../../
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Clock } from '../clock.js';
 import { parseJson } from '../json.js';
-import { publishCertainly } from './certain.js';
+import { publishUntilKnown } from './until-known.js';
 import type { Broker } from './connect.js';
 import { eventPublication, newEvent } from './events.js';
 import { publishExpecting, type ExpectingPublication } from './publish.js';
 import { lastBySubject } from './read.js';
+import { defined } from '../defined.js';
 
 /** The fields that name a task in each of its events. */
 export interface TaskIdentity {
@@ -18,13 +19,14 @@ export interface TaskIdentity {
   readonly owner: string;
 }
 
-export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity => ({
-  task_id,
-  session_id,
-  ...(session_name === undefined ? {} : { session_name }),
-  ...(agent_id === undefined ? {} : { agent_id }),
-  owner,
-});
+export const identityOf = ({ task_id, session_id, session_name, agent_id, owner }: TaskIdentity): TaskIdentity =>
+  defined({
+    task_id,
+    session_id,
+    session_name,
+    agent_id,
+    owner,
+  });
 
 /** Statuses with a state event. `scheduled` is reserved and never stored. */
 export type StoredStatus = Exclude<TaskStatus, 'scheduled'>;
@@ -102,6 +104,6 @@ export async function transition<S extends StoredStatus>(
   const seq =
     signal === undefined
       ? await publishExpecting(broker, publication)
-      : await publishCertainly(broker, STREAM.events, publication, signal);
+      : await publishUntilKnown(broker, STREAM.events, publication, signal);
   return seq === undefined ? undefined : { status: to, seq, id: event.id, data };
 }

@@ -2,7 +2,7 @@ import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/
 import type { Logger } from 'pino';
 import type { ConsumerSpec, StreamSpec } from '../../contracts/broker/topology.js';
 import { API_TIMEOUT_MS, type Broker } from './connect.js';
-import { consumerStart, streamStart, takeAnew } from './continuation.js';
+import { consumerStart, firstSequence, resumeSources } from './recreated-streams.js';
 import { brokerErrorOf, type ApiFault } from './errors.js';
 import { asBrokerError } from './read.js';
 
@@ -24,7 +24,7 @@ export function asItStands(spec: StreamSpec, { sources: current = [] }: Pick<Str
 
 /** Creates a stream. @param lost whether it replaces a lost one. @throws {BrokerError} */
 export async function makeStream(broker: Broker, spec: StreamSpec, lost: boolean): Promise<void> {
-  const start = lost ? await streamStart(broker, spec) : {};
+  const start = lost ? await firstSequence(broker, spec) : {};
   try {
     await broker.jsm.streams.add({ ...spec, ...start } as Partial<StreamConfig> & { name: string });
   } catch (error) {
@@ -32,7 +32,7 @@ export async function makeStream(broker: Broker, spec: StreamSpec, lost: boolean
     // Another API created it first, with another start.
     return;
   }
-  if (lost) await takeAnew(broker, spec.name);
+  if (lost) await resumeSources(broker, spec.name);
 }
 
 /** Updates a stream to its specification. @throws {BrokerError} */

@@ -1,6 +1,6 @@
 import { check } from '../../contracts/wire/check.js';
 import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
-import { LOST_AFTER_S, WorkerPresence, type WorkerShown } from '../../contracts/tasks/workers.js';
+import { LOST_AFTER_S, WorkerPresence, type WorkerView } from '../../contracts/tasks/workers.js';
 import { parseJson } from '../json.js';
 import type { Broker } from './connect.js';
 import { asBrokerError, lastBySubject, subjectsOf } from './read.js';
@@ -14,11 +14,11 @@ interface Entry {
 /** A worker with the name of its process, which addresses requests to it. */
 export interface PresentWorker {
   readonly process: string;
-  readonly worker: WorkerShown;
+  readonly worker: WorkerView;
 }
 
 /** The workers by their presence entries, sorted by start time. @throws {BrokerError} */
-export const presentWorkers = async (broker: Broker, now?: number, read?: Reading): Promise<WorkerShown[]> =>
+export const presentWorkers = async (broker: Broker, now?: number, read?: Reading): Promise<WorkerView[]> =>
   (await workerProcesses(broker, now, read)).map(({ worker }) => worker);
 
 /** Reads the presence entries. */

@@ -8,10 +8,10 @@ import {
 import type { Broker } from './connect.js';
 import { isBrokerError } from './errors.js';
 import { wakeParked } from './parked-runs.js';
-import { placeOf } from './session-queue.js';
+import { findEntry } from './session-queue.js';
 import { lastState } from './task-states.js';
 import { changePlaces, readPlaces, rootsWithPlaces } from './workspace-records.js';
-import { enter, lend, letIn, toTheEnd, without } from './workspace-rules.js';
+import { enter, lend, admit, moveLate, without } from './workspace-rules.js';
 
 /**
  * Limits how many tasks write in a workspace root at once (ADR 40). Each root has an entry with the writers and the waiting tasks, changed
@@ -82,7 +82,7 @@ export async function sweepPlaces(broker: Broker, writersIn: WritersIn, signal: 
     }
     await change(broker, root, writersIn, {
       change: (now) =>
-        toTheEnd(
+        moveLate(
           without(now, (task) => out.has(keyOf(task))),
           (writer) => late.has(keyOf(writer)),
         ),
@@ -118,7 +118,7 @@ async function change(
     const before = new Set(places.writers.map(({ task_id: id }) => id));
     for (;;) {
       const changed = without(apply(places, most, until), ({ task_id: id }) => gone.has(id));
-      const after = finish(letIn(changed, most, until));
+      const after = finish(admit(changed, most, until));
       admitted = after.writers.filter(({ task_id: id }) => id !== self && !before.has(id));
       const standing = await Promise.all(admitted.map((task) => mayStart(broker, task)));
       if (!standing.includes(false)) return JSON.stringify(after) === JSON.stringify(places) ? undefined : after;
@@ -157,4 +157,4 @@ async function standingOf(broker: Broker, writer: WorkspaceWriter): Promise<'in'
 }
 
 const hasRun = async (broker: Broker, { task_id: taskId, session_id: sessionId }: WorkspaceWaiter): Promise<boolean> =>
-  (await placeOf(broker, { taskId, sessionId }))?.kind === 'run';
+  (await findEntry(broker, { taskId, sessionId }))?.kind === 'run';

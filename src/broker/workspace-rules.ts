@@ -23,7 +23,7 @@ function conflicts(writers: readonly WorkspaceWriter[], task: WorkspaceWaiter): 
 }
 
 /** Admits waiting tasks in order. @param most the number of concurrent writers. @param until when admitted tasks must have started. */
-export function letIn(places: WorkspacePlaces, most: number, until: number): WorkspacePlaces {
+export function admit(places: WorkspacePlaces, most: number, until: number): WorkspacePlaces {
   const writers = [...places.writers];
   const waiting: WorkspaceWaiter[] = [];
   for (const task of places.waiting) {
@@ -72,7 +72,7 @@ export const lend = (places: WorkspacePlaces, taskId: string, awaited: string, w
 });
 
 /** Moves writers that have not started to the end of the line. */
-export function toTheEnd(places: WorkspacePlaces, isLate: (writer: WorkspaceWriter) => boolean): WorkspacePlaces {
+export function moveLate(places: WorkspacePlaces, isLate: (writer: WorkspaceWriter) => boolean): WorkspacePlaces {
   const late = places.writers.filter(isLate).map(({ until: _until, waits_for: _none, ...task }) => task);
   return {
     ...places,

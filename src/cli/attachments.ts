@@ -22,8 +22,8 @@ export function attachmentOf(file: string, name: string): Attachment {
   if (data.length === 0) throw new Error(`${file} is empty.`);
   if (known === undefined && data.includes(0))
     throw new Error(`${file} is neither text nor one of ${Object.keys(MEDIA_TYPES).join(' ')}.`);
-  return { name: name.slice(-MOST_OF_NAME), media_type: known ?? 'text/plain', data: data.toString('base64') };
+  return { name: name.slice(-MAX_NAME_CHARS), media_type: known ?? 'text/plain', data: data.toString('base64') };
 }
 
 /** Of an attachment's name. */
-const MOST_OF_NAME = 256;
+const MAX_NAME_CHARS = 256;

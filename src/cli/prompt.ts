@@ -3,14 +3,14 @@ import { say } from './output/say.js';
 import { kindOfStdin, readStdin } from './stdin.js';
 
 /** What was given as words, where `-` stands for what is piped, and what was piped. */
-export interface Said {
+export interface PromptInput {
   /** Undefined: none. */
   readonly words: string | undefined;
   readonly piped: string | undefined;
 }
 
 /** Takes words from the command line, and what stands on stdin to be read. @throws {CliError} when that is no text. */
-export async function sayOrRead(words: readonly string[], options: GlobalOptions): Promise<Said> {
+export async function sayOrRead(words: readonly string[], options: GlobalOptions): Promise<PromptInput> {
   const kind = kindOfStdin();
   // Without a word nothing else can be meant.
   const asked = words.includes('-') || (words.length === 0 && kind !== 'none');

@@ -12,7 +12,7 @@ import { jsonLine } from './output/printable.js';
 import { systemClock, timestampOf } from '../clock.js';
 
 /** Between two looks, however much happens. */
-const LEAST_PAUSE_MS = 400;
+const MIN_PAUSE_MS = 400;
 /** Looked again though nothing was told: times go on, and not all that is shown has events. */
 const REFRESH_MS = 5_000;
 /** Where nothing is told. */
@@ -41,7 +41,7 @@ export async function watch<T>(client: KsiClient | undefined, list: List<T>, opt
       if (stop.signal.aborted) break;
       changes.seen();
       await again(list, show, stop.signal);
-      await sleep(LEAST_PAUSE_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+      await sleep(MIN_PAUSE_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     }
   } finally {
     show.end();

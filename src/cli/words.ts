@@ -1,17 +1,17 @@
 /** Beyond this many wrong letters a word is another word. */
-const MOST_EDITS = 3;
+const MAX_EDITS = 3;
 /** As is one of which most letters are wrong. */
-const LEAST_ALIKE = 0.4;
+const MIN_ALIKE = 0.4;
 
 /** Of `candidates` the one that a person most likely meant by `word`; undefined when none is like it. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const asked = word.toLowerCase();
   let best: string | undefined;
-  let fewest = MOST_EDITS + 1;
+  let fewest = MAX_EDITS + 1;
   for (const candidate of candidates) {
     const edits = editsBetween(asked, candidate.toLowerCase());
     const longest = Math.max(asked.length, candidate.length);
-    if (edits < fewest && (longest - edits) / longest > LEAST_ALIKE) [best, fewest] = [candidate, edits];
+    if (edits < fewest && (longest - edits) / longest > MIN_ALIKE) [best, fewest] = [candidate, edits];
   }
   return best;
 }

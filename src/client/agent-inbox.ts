@@ -4,6 +4,7 @@ import { isPassing, pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import { Messages } from './resources/messages.js';
 import type { CallOptions, Transport } from './transport.js';
+import { defined } from '../defined.js';
 
 export interface InboxOptions extends CallOptions {
   /** Leave it to the reader to acknowledge (`ack`). Default: a message is, when the next one is asked for. */
@@ -49,12 +50,14 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
 
   /** Answers a message: to its sender, in its conversation. To a person, who has no inbox, the answer is an event. */
   reply(to: InboxMessage, answer: Pick<MessageRequest, 'content' | 'payload' | 'type'>): Promise<MessageAccepted> {
-    return this.send({
-      ...answer,
-      ...(to.from === undefined ? {} : { to: to.from }),
-      ...(to.conversation_id === undefined ? {} : { conversation_id: to.conversation_id }),
-      reply_to: to.message_id,
-    });
+    return this.send(
+      defined({
+        ...answer,
+        to: to.from,
+        conversation_id: to.conversation_id,
+        reply_to: to.message_id,
+      }),
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<InboxMessage> {
@@ -76,7 +79,7 @@ export class AgentInbox implements AsyncIterable<InboxMessage> {
   }
 
   #next(after: number | undefined): Promise<Page<InboxMessage>> {
-    const request = { id: this.id, wait: WAIT_S, ...(after === undefined ? {} : { after }) };
+    const request = defined({ id: this.id, wait: WAIT_S, after });
     return this.#transport.call('inbox', request, { signal: this.#options.signal });
   }
 

@@ -47,8 +47,8 @@ export type { InboxAcked, InboxMessage, MessageAccepted, MessageRequest } from '
 export type { Metadata } from '../../contracts/wire/metadata.js';
 export type { AnswerOf, OperationName, RequestOf } from '../../contracts/api/operations.js';
 export { PRIORITIES, type Priority } from '../../contracts/wire/names.js';
-export type { QueuePage, QueueShown } from '../../contracts/tasks/queues.js';
-export type { WorkspaceShown } from '../../contracts/tasks/workspace.js';
+export type { QueuePage, QueueView } from '../../contracts/tasks/queues.js';
+export type { WorkspaceView } from '../../contracts/tasks/workspace.js';
 export type {
   ImportAnswer,
   Session,
@@ -61,7 +61,7 @@ export type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js
 export type { TaskErrorBody } from '../../contracts/tasks/error-body.js';
 export { TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
 export type { GapFrame } from '../../contracts/api/ws.js';
-export type { Scope, TokenCreated, TokenPage, TokenRequest, TokenShown } from '../../contracts/access/tokens.js';
-export type { ExchangeLimits, ExchangeShown } from '../../contracts/access/exchanges.js';
+export type { Scope, TokenCreated, TokenPage, TokenRequest, TokenView } from '../../contracts/access/tokens.js';
+export type { ExchangeLimits, ExchangeView } from '../../contracts/access/exchanges.js';
 export type { Usage, UsagePage, UsageQuery, UsageRow } from '../../contracts/access/usage.js';
-export type { LimitLifted, WorkerPage, WorkerShown } from '../../contracts/tasks/workers.js';
+export type { LimitLifted, WorkerPage, WorkerView } from '../../contracts/tasks/workers.js';

@@ -13,6 +13,7 @@ import { ROUTES } from './routes.generated.js';
 import { followSocket } from './socket.js';
 import { followTask } from './task-events.js';
 import type { EventsOptions, FollowOptions, KeyedOptions, Transport } from './transport.js';
+import { defined } from '../defined.js';
 
 export interface KsiClientOptions {
   /** An API's address, as `http://127.0.0.1:8000`. */
@@ -95,11 +96,11 @@ export class HttpTransport implements Transport {
 
   async #ask<A>(route: Route, request: object, key: string | undefined, signal: AbortSignal): Promise<A> {
     const { method, path, body } = httpRequestOf(route, request);
-    const headers = {
+    const headers = defined({
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(key === undefined ? {} : { [IDEMPOTENCY_HEADER]: key }),
-    };
-    const answer = await this.#request(path, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+      [IDEMPOTENCY_HEADER]: key,
+    });
+    const answer = await this.#request(path, defined({ method, headers, signal, body }));
     try {
       if (route.text === true) return (await answer.text()) as A;
       if (answer.status !== 204) return (await answer.json()) as A;

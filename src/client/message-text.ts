@@ -1,7 +1,7 @@
 import type { SpawnDelta } from '../../contracts/events/events.js';
 
 /** Deltas kept for their turn: more than one message has. */
-const MOST_EARLY = 10_000;
+const MAX_EARLY = 10_000;
 
 /** Text that was not given yet. */
 export interface NewText {
@@ -34,7 +34,7 @@ export class MessageText {
   delta(delta: SpawnDelta): NewText[] {
     const { attempt, part, offset, text } = delta.data;
     if (attempt > this.#attempt || (attempt === this.#attempt && part > this.#part)) {
-      if (this.#early.length < MOST_EARLY) this.#early.push(delta);
+      if (this.#early.length < MAX_EARLY) this.#early.push(delta);
       return [];
     }
     if (attempt !== this.#attempt || part !== this.#part || offset !== this.#given.length || text === '') return [];

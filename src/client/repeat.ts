@@ -6,7 +6,7 @@ import type { KeyedOptions } from './transport.js';
 /** How often a request is repeated at the most, unless a client says otherwise. */
 export const DEFAULT_RETRIES = 5;
 /** A longer wait is the caller's to decide on. */
-const MOST_RETRY_AFTER_S = 30;
+const MAX_RETRY_AFTER_S = 30;
 /** KSI, or a proxy before it, has no answer to give; what became of the request is not known. */
 const NO_ANSWER = new Set([502, 503, 504]);
 
@@ -72,7 +72,7 @@ export function pauseAfter(
   // Refused before anything was done. A spent budget without a time is spent for good.
   const forNow = status === 429 && (retryAfter !== undefined || code !== 'budget_exceeded');
   if (!forNow && !(safe && NO_ANSWER.has(status))) return undefined;
-  if (retryAfter !== undefined && retryAfter > MOST_RETRY_AFTER_S) return undefined;
+  if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_S) return undefined;
   return Math.max(pause, (retryAfter ?? 0) * 1_000);
 }
 

@@ -6,6 +6,7 @@ import { KsiError, KsiUnreachableError } from './errors.js';
 import type { EventMessage } from './event-message.js';
 import { MessageQueue } from './message-queue.js';
 import type { Platform } from './platform/platform.js';
+import { defined } from '../defined.js';
 
 type Received = EventMessage | ServerFrame;
 
@@ -88,12 +89,13 @@ async function* connection(options: Omit<SocketOptions, 'onRetry'>): AsyncGenera
   }
 }
 
-const subscribe = (subjects: readonly string[], since: string | undefined): ClientFrame => ({
-  op: 'subscribe',
-  id: SUBSCRIPTION,
-  subjects: [...subjects],
-  ...(since === undefined ? {} : { since }),
-});
+const subscribe = (subjects: readonly string[], since: string | undefined): ClientFrame =>
+  defined({
+    op: 'subscribe',
+    id: SUBSCRIPTION,
+    subjects: [...subjects],
+    since,
+  });
 
 /** What an API says that does not say the status, too. */
 const INVALID = 400;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { takesWrites } from '../process/disk-room.js';
+import { takesWrites } from '../process/disk-space.js';
 
 export interface WatchedServer {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { askSupervisor } from './control.js';
 import { ClusterError } from './errors.js';
 import { lockHolder } from '../process/folder-lock.js';
-import { endStranger, signal } from '../process/end.js';
+import { terminateProcess, signal } from '../process/terminate.js';
 import { identify } from '../process/identity.js';
 import { endLeftovers } from './leftovers.js';
 import { clusterPaths } from './paths.js';
@@ -26,7 +26,7 @@ export async function down(dir: string, progress: (text: string) => void): Promi
     const supervisor = identify(pid);
     await askSupervisor(paths.socket, { op: 'down' }, { progress });
     ran = true;
-    if (supervisor !== undefined) await endStranger(supervisor, SUPERVISOR_GRACE_MS);
+    if (supervisor !== undefined) await terminateProcess(supervisor, SUPERVISOR_GRACE_MS);
   } catch (error) {
     if (!(error instanceof ClusterError) || !['not_running', 'not_answering'].includes(error.code)) throw error;
   }
@@ -34,7 +34,7 @@ export async function down(dir: string, progress: (text: string) => void): Promi
   const holder = lockHolder(paths.claim);
   if (holder !== undefined) {
     progress(`stopping the supervisor (${holder.pid}), which does not answer at ${paths.socket}`);
-    await endStranger(holder, STOP_GRACE_MS);
+    await terminateProcess(holder, STOP_GRACE_MS);
   }
   const left = await endLeftovers(paths, progress);
   return ran || holder !== undefined || left.length > 0;

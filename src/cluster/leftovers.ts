@@ -1,4 +1,4 @@
-import { endStranger } from '../process/end.js';
+import { terminateProcess } from '../process/terminate.js';
 import { folderId } from '../process/folder-id.js';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.js';
 import { environmentOf, processesTagged } from '../process/tagged-processes.js';
@@ -65,7 +65,7 @@ export async function endLeftovers(paths: ClusterPaths, progress: (text: string)
   for (const names of ORDER) {
     const ending = left.filter(({ name }) => names.test(name));
     for (const { name, pid } of ending) progress(`ending ${name} (${pid}), whose supervisor is gone`);
-    await Promise.all(ending.map((process) => endStranger(process, GRACE_MS)));
+    await Promise.all(ending.map((process) => terminateProcess(process, GRACE_MS)));
   }
   return left.map(({ name }) => name);
 }

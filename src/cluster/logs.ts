@@ -36,15 +36,15 @@ export async function followLogs(
   signal: AbortSignal,
 ): Promise<void> {
   const { logs } = clusterPaths(dir);
-  const tails = new Map<string, Tail>();
+  const tails = new Map<string, LogFollower>();
   for (const process of await loggedProcesses(dir))
-    tails.set(process, new Tail(join(logs, `${process}.log`), await sizeOf(join(logs, `${process}.log`))));
+    tails.set(process, new LogFollower(join(logs, `${process}.log`), await sizeOf(join(logs, `${process}.log`))));
   const pending = new Set<Promise<void>>();
   const watcher = watch(logs, { signal }, (_, name) => {
     if (name === null || !name.endsWith('.log')) return;
     const process = basename(name, '.log');
     if (wanted !== undefined && !wanted.includes(process)) return;
-    const tail = tails.get(process) ?? new Tail(join(logs, name), 0);
+    const tail = tails.get(process) ?? new LogFollower(join(logs, name), 0);
     tails.set(process, tail);
     const reading = tail.read((line) => show(process, line)).finally(() => pending.delete(reading));
     pending.add(reading);
@@ -57,7 +57,7 @@ export async function followLogs(
 }
 
 /** Reads the lines that are appended to a file. */
-class Tail {
+class LogFollower {
   readonly #path: string;
   #offset: number;
   #reading: Promise<void> = Promise.resolve();

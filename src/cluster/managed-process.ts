@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { killGroup } from '../process/end.js';
+import { killGroup } from '../process/terminate.js';
 import { identify, memoryOf, type ProcessIdentity } from '../process/identity.js';
 import { restartPause } from '../process/restart-pause.js';
 import type { ProcessSpec, Role } from './plan.js';
+import { defined } from '../defined.js';
 
 export type ProcessState = 'running' | 'restarting' | 'stopping' | 'stopped';
 
@@ -103,17 +104,17 @@ export class ManagedProcess {
     const { name, role, address } = this.spec;
     const pid = this.#child?.pid;
     const memory = pid === undefined ? undefined : memoryOf(pid);
-    return {
+    return defined({
       name,
       role,
       state: this.#state(),
       ...(pid === undefined ? {} : { pid, uptime_s: Math.floor((performance.now() - this.#startedAt) / 1000) }),
       restarts: this.#restarts,
-      ...(memory === undefined ? {} : { memory_bytes: memory }),
-      ...(address === undefined ? {} : { address }),
-      ...(this.#lastEnd === undefined ? {} : { last_end: this.#lastEnd }),
+      memory_bytes: memory,
+      address,
+      last_end: this.#lastEnd,
       log: this.#logFile,
-    };
+    });
   }
 
   #state(): ProcessState {

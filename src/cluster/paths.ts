@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { LONGEST_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
+import { MAX_SOCKET_PATH, shortSocketPath } from '../process/socket-path.js';
 import { ClusterError } from './errors.js';
 
 /** The files of a cluster, all in its KSI_DIR. */
@@ -50,7 +50,7 @@ export function socketAddress(path: string, from?: string): string {
   if (address === undefined)
     throw new ClusterError(
       'path_too_long',
-      `The path of the supervisor's socket, ${path}, is longer than the ${LONGEST_SOCKET_PATH} bytes that the system allows. Set KSI_DIR to a shorter path.`,
+      `The path of the supervisor's socket, ${path}, is longer than the ${MAX_SOCKET_PATH} bytes that the system allows. Set KSI_DIR to a shorter path.`,
     );
   return address;
 }

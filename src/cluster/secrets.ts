@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
-import { MOST_WORKERS, type Config } from '../../contracts/config/config.js';
+import { MAX_WORKERS, type Config } from '../../contracts/config/config.js';
 import { listOf } from '../config/load.js';
 import { ConfigError } from '../config/error.js';
 import type { BrokerUser } from './nats-conf.js';
@@ -37,7 +37,7 @@ export async function ensureToken(paths: ClusterPaths): Promise<void> {
 export const ensureRouteSecret = (paths: ClusterPaths): Promise<string> =>
   writeOnce(join(paths.nats, 'route.secret'), () => randomBytes(32).toString('base64url'));
 
-const LEAST_KEY_CHARS = 32;
+const MIN_KEY_CHARS = 32;
 
 /** @returns '', which means no encryption, if `file` is undefined @throws {ConfigError} */
 export async function readEncryptionKey(file: string | undefined): Promise<string> {
@@ -47,8 +47,8 @@ export async function readEncryptionKey(file: string | undefined): Promise<strin
   const key = await readFile(file, 'utf8').catch((error: unknown) => {
     throw fault((error as Error).message);
   });
-  if (key.trim().length < LEAST_KEY_CHARS)
-    throw fault(`the key has fewer than ${LEAST_KEY_CHARS} characters. Create one with: openssl rand -base64 32`);
+  if (key.trim().length < MIN_KEY_CHARS)
+    throw fault(`the key has fewer than ${MIN_KEY_CHARS} characters. Create one with: openssl rand -base64 32`);
   return key.trim();
 }
 
@@ -76,7 +76,7 @@ async function ensureKey(paths: ClusterPaths, user: NatsUser): Promise<string> {
 /** The users of all workers that a cluster can have. The broker reads its users only at its start, and workers are added later. */
 export async function ensureWorkerUsers(paths: ClusterPaths): Promise<BrokerUser[]> {
   const secret = await workersSecret(paths);
-  return Array.from({ length: MOST_WORKERS }, (_, index) => {
+  return Array.from({ length: MAX_WORKERS }, (_, index) => {
     const name = `worker-${index + 1}`;
     return { name, key: workerKey(secret, name).publicKey };
   });

@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config/config.js';
 import { defined } from '../defined.js';
-import { DiskRoom, dataFolders } from '../process/disk-room.js';
-import { signal } from '../process/end.js';
+import { DiskSpace, dataFolders } from '../process/disk-space.js';
+import { signal } from '../process/terminate.js';
 import { endOfFile } from '../process/file-end.js';
 import { folderId } from '../process/folder-id.js';
 import { brokerSpecs, hasTls, monitorUrl, natsUrl, serverName, serverUrl } from './broker.js';
@@ -53,7 +53,7 @@ export class Supervisor {
   readonly #plan: Plan;
   readonly #folderId: string;
   readonly #log: Logger;
-  readonly #disk: DiskRoom;
+  readonly #disk: DiskSpace;
   readonly #startedAt = performance.now();
   readonly #aborted = new AbortController();
   readonly #processes: ManagedProcess[] = [];
@@ -69,7 +69,7 @@ export class Supervisor {
     this.#plan = plan;
     this.#folderId = folderId(plan.paths.dir);
     this.#log = log;
-    this.#disk = new DiskRoom(dataFolders(plan.paths.dir));
+    this.#disk = new DiskSpace(dataFolders(plan.paths.dir));
   }
 
   /**

@@ -1,7 +1,7 @@
-import { Config, MOST_QUEUES } from '../../contracts/config/config.js';
+import { Config, MAX_QUEUES } from '../../contracts/config/config.js';
 import { check } from '../../contracts/wire/check.js';
 import { STREAM } from '../../contracts/wire/names.js';
-import { LEAST_STREAM_BYTES, LIMITED_STREAMS, limitsIn } from '../../contracts/broker/stream-limits.js';
+import { MIN_STREAM_BYTES, LIMITED_STREAMS, limitsIn } from '../../contracts/broker/stream-limits.js';
 import { ConfigError } from './error.js';
 
 export { ConfigError };
@@ -40,8 +40,8 @@ export function examineConfig(env: Readonly<Record<string, string | undefined>>)
 
 function* faultsOfQueues({ KSI_QUEUES: text }: ExaminedConfig['values']): Generator<string> {
   const queues = listOf(String(text));
-  if (queues.length > MOST_QUEUES)
-    yield `KSI_QUEUES names ${queues.length} queues, but the broker supports at most ${MOST_QUEUES}`;
+  if (queues.length > MAX_QUEUES)
+    yield `KSI_QUEUES names ${queues.length} queues, but the broker supports at most ${MAX_QUEUES}`;
   const twice = queues.find((queue, index) => queues.indexOf(queue) !== index);
   if (twice !== undefined) yield `KSI_QUEUES names ${twice} twice: name each queue once`;
 }
@@ -52,8 +52,8 @@ function* faultsOfLimits({ KSI_STREAM_MAX_BYTES: text }: ExaminedConfig['values'
     if (own !== undefined) yield `KSI_STREAM_MAX_BYTES names ${stream}: set ${own} instead`;
     else if (!LIMITED_STREAMS.includes(stream))
       yield `KSI_STREAM_MAX_BYTES names ${stream}, which does not exist: use ${LIMITED_STREAMS.join(', ')}`;
-    else if (bytes < LEAST_STREAM_BYTES)
-      yield `KSI_STREAM_MAX_BYTES gives ${stream} ${bytes} bytes: the minimum is ${LEAST_STREAM_BYTES}`;
+    else if (bytes < MIN_STREAM_BYTES)
+      yield `KSI_STREAM_MAX_BYTES gives ${stream} ${bytes} bytes: the minimum is ${MIN_STREAM_BYTES}`;
   }
 }
 

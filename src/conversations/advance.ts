@@ -7,6 +7,7 @@ import type {
   Turn,
 } from '../../contracts/conversations/conversations.js';
 import { endReason, nextTurn } from './turns.js';
+import { defined } from '../defined.js';
 
 /** The ids of turns and events derive from this namespace. It must never change. */
 const NAMESPACE = 'd6b3f3f2-6a35-5b0e-8f0c-2b1f5d1c9a77';
@@ -93,12 +94,12 @@ export function withEvent(
   line?: string,
 ): ConversationRecord {
   const events = record.events + 1;
-  const event = {
+  const event = defined({
     id: uuidv5(`${record.conversation_id}/event/${events}`, NAMESPACE),
     type,
     at: iso(now),
     data: { conversation_id: record.conversation_id, owner: record.owner, ...data },
-    ...(line === undefined ? {} : { line }),
-  };
+    line,
+  });
   return { ...record, events, pending: [...record.pending, event] };
 }

@@ -7,7 +7,7 @@ import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { Delivery } from '../broker/consume.js';
 import { handleDelivery } from '../errors/handle-delivery.js';
-import { Work } from '../broker/work.js';
+import { ConsumerLoop } from '../broker/consumer-loop.js';
 import type { TurnOutcome } from './trigger.js';
 import { nextSignal } from './signals.js';
 import { parseJson } from '../json.js';
@@ -35,12 +35,12 @@ const UUID = new RegExp(UUID_PATTERN);
 /** Applies agents' answers to their conversations. All APIs share one consumer, so another API handles the answers of one that died. */
 export class ConversationAnswers {
   readonly #options: AnswersOptions;
-  readonly #work: Work;
+  readonly #work: ConsumerLoop;
 
   constructor(options: AnswersOptions) {
     const { broker, inboxPrefix } = options;
     this.#options = options;
-    this.#work = new Work({
+    this.#work = new ConsumerLoop({
       broker,
       stream: STREAM.messages,
       consumer: CONSUMER.conversations,

@@ -20,7 +20,7 @@ import { conversationMarkdown } from './markdown.js';
 import { REMOVE } from '../broker/records.js';
 import type { EventHub } from '../events/hub.js';
 import type { AgentRegistry } from '../agents/registry.js';
-import { ApiError, expectRevision, guarded, invalid } from '../errors/api-error.js';
+import { ApiError, expectRevision, withApiErrors, invalid } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 import { listedOwner, maySee, type Principal } from '../access/principal.js';
@@ -74,7 +74,7 @@ export class Conversations {
     if (tooLarge.length > 0) throw invalid(tooLarge);
     await this.#checkParticipants(record, principal);
     const since = hub.cursor();
-    const created = await guarded(async () =>
+    const created = await withApiErrors(async () =>
       records.create([conversationId], { ...begun, begins_after: await lines.beginsAfter() }),
     );
     if (created === undefined) {
@@ -108,7 +108,7 @@ export class Conversations {
     );
     const page = rest.slice(0, limit);
     const [last] = rest.length > limit ? page.slice(-1) : [];
-    const entries = await guarded(() => Promise.all(page.map(([id]) => records.entry([id]))));
+    const entries = await withApiErrors(() => Promise.all(page.map(([id]) => records.entry([id]))));
     return pageWith(
       'conversations',
       entries.flatMap(({ readable: record, revision }) =>
@@ -127,7 +127,7 @@ export class Conversations {
   async #transcript(id: string, principal: Principal): Promise<ConversationTranscript> {
     const record = await this.#read(id, principal);
     const { conversation_id, topic, mode } = record;
-    const lines = await guarded(() => this.#options.lines.read(id, record.lines));
+    const lines = await withApiErrors(() => this.#options.lines.read(id, record.lines));
     return { conversation_id, topic, mode, lines };
   }
 
@@ -160,7 +160,7 @@ export class Conversations {
     if (record.participants.some((each) => each.name === name))
       throw invalid([{ field: 'name', message: 'is the name of an agent in this conversation. Choose another name' }]);
     refuseEnded(record);
-    const stored = await guarded(() => this.#options.lines.textFor(id, lineId, text));
+    const stored = await withApiErrors(() => this.#options.lines.textFor(id, lineId, text));
     return this.#apply(id, { kind: 'say', id: lineId, name, text: stored, next: index }, principal);
   }
 
@@ -175,15 +175,16 @@ export class Conversations {
   /** @param tries how often to try to delete a session with open tasks; undefined leaves such a session to the deletion of its owner. */
   async #delete(id: string, principal: Principal, tries?: number): Promise<void> {
     const { reconciler, records, agents } = this.#options;
-    const { readable, owner } = await guarded(() => records.entry([id]));
+    const { readable, owner } = await withApiErrors(() => records.entry([id]));
     if (readable === undefined && owner !== undefined && maySee(principal, owner))
       return this.#deleteData({ conversation_id: id, owner }, principal);
     const record = await this.#read(id, principal);
-    if (record.status !== 'ended') await guarded(() => reconciler.apply(id, { kind: 'end', by: principal.owner }));
+    if (record.status !== 'ended')
+      await withApiErrors(() => reconciler.apply(id, { kind: 'end', by: principal.owner }));
     reconciler.reconcile(id);
     await reconciler.settled(id);
     const ownPrincipal = principalOf(record);
-    const { participants, abandoned } = (await guarded(() => records.get([id]))) ?? record;
+    const { participants, abandoned } = (await withApiErrors(() => records.get([id]))) ?? record;
     for (const { agent_id: agentId, registration } of participants)
       if (registration !== undefined) await agents.remove(agentId, ownPrincipal).catch(ignoreUnknown);
     for (const { registration } of participants)
@@ -202,7 +203,7 @@ export class Conversations {
     principal: Principal,
   ): Promise<void> {
     const { broker, records, lines } = this.#options;
-    await guarded(async () => {
+    await withApiErrors(async () => {
       await records.update([id], async ({ exists }) => {
         await lines.delete(id, begins);
         return exists ? REMOVE : undefined;
@@ -241,13 +242,13 @@ export class Conversations {
         if (maxTries === undefined) return;
         if (tries >= maxTries) throw error;
       }
-      for (const turn of abandoned) await guarded(() => agents.cancel(turn, principal)).catch(ignoreEnded);
+      for (const turn of abandoned) await withApiErrors(() => agents.cancel(turn, principal)).catch(ignoreEnded);
       await sleep(broker.clock, OPEN_TASK_RETRY_MS);
     }
   }
 
   async #apply(id: string, trigger: Trigger, principal: Principal, expected?: number): Promise<Conversation> {
-    const held = await guarded(() =>
+    const held = await withApiErrors(() =>
       this.#options.reconciler.apply(id, trigger, ({ record, revision }) => {
         if (!maySee(principal, record.owner)) throw noConversation(id);
         expectRevision(expected, revision);
@@ -272,7 +273,7 @@ export class Conversations {
   }
 
   async #held(id: string, principal: Principal): Promise<HeldConversation> {
-    const { record, revision } = await guarded(() => this.#options.records.entry([id]));
+    const { record, revision } = await withApiErrors(() => this.#options.records.entry([id]));
     if (record === undefined || !maySee(principal, record.owner)) throw noConversation(id);
     return { record, revision };
   }

@@ -7,10 +7,11 @@ import {
   type ParticipantRequest,
   type ParticipantRecord,
 } from '../../contracts/conversations/conversations.js';
-import { MOST_RUN_USD } from '../../contracts/tasks/claude-options.js';
+import { MAX_RUN_USD } from '../../contracts/tasks/claude-options.js';
 import type { Fault } from '../../contracts/wire/check.js';
 import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import { MODERATOR, MODES, partOf } from './modes.js';
+import { defined } from '../defined.js';
 
 export interface NewRecordOptions {
   readonly conversationId: string;
@@ -77,7 +78,7 @@ export function newRecord(
       }),
     );
   const { max_turns, max_duration_s, turn_timeout_s } = { ...CONVERSATION_DEFAULTS, ...request };
-  return {
+  return defined({
     v: FORMAT_VERSION,
     conversation_id: conversationId,
     owner,
@@ -91,7 +92,7 @@ export function newRecord(
     max_turns,
     max_duration_s,
     turn_timeout_s,
-    ...(request.budget_usd === undefined ? {} : { budget_usd: request.budget_usd }),
+    budget_usd: request.budget_usd,
     created_at: new Date(now).toISOString(),
     ends_by: new Date(now + max_duration_s * 1_000).toISOString(),
     turns: 0,
@@ -103,7 +104,7 @@ export function newRecord(
     lines: [],
     events: 0,
     pending: [],
-  };
+  });
 }
 
 function participantRecord(
@@ -111,7 +112,7 @@ function participantRecord(
   { profile: profileOfAll, options: optionsOfAll, budget_usd: budget }: ConversationRequest,
   defaults: { readonly name: string; readonly agentId: string; readonly part: string },
 ): ParticipantRecord {
-  const { agent_id, name = agent_id ?? defaults.name, role, hands } = request;
+  const { agent_id, name = agent_id ?? defaults.name, role, agent_tools } = request;
   const common = {
     name,
     agent_id: agent_id ?? defaults.agentId,
@@ -124,19 +125,19 @@ function participantRecord(
   const profile = request.profile ?? profileOfAll;
   // One turn may cost at most the budget of all turns.
   const options = {
-    ...(budget === undefined ? {} : { max_budget_usd: Math.min(budget, MOST_RUN_USD) }),
+    ...(budget === undefined ? {} : { max_budget_usd: Math.min(budget, MAX_RUN_USD) }),
     ...optionsOfAll,
     ...request.options,
   };
   return {
     ...common,
-    registration: {
-      ...(profile === undefined ? {} : { profile }),
+    registration: defined({
+      profile,
       // A profile determines the role of its agents.
       ...(role === undefined && profile !== undefined ? {} : { role: role ?? defaults.part }),
       options,
-      ...(hands === undefined ? {} : { hands }),
-    },
+      agent_tools,
+    }),
   };
 }
 

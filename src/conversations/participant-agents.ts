@@ -5,15 +5,16 @@ import type {
 } from '../../contracts/conversations/conversations.js';
 import type { SpawnRequest } from '../../contracts/tasks/spawn.js';
 import type { Agents } from '../agents/agents.js';
-import type { Spawner } from '../agents/spawner.js';
+import type { AgentSpawner } from '../agents/agent-spawner.js';
 import { demand } from '../access/auth.js';
 import { variablesFor } from './variables.js';
 import type { Profiles } from '../agents/profiles.js';
 import type { Principal } from '../access/principal.js';
+import { defined } from '../defined.js';
 
 export interface ParticipantAgentsOptions {
   readonly agents: Pick<Agents, 'remove'>;
-  readonly spawner: Pick<Spawner, 'spawn'>;
+  readonly spawner: Pick<AgentSpawner, 'spawn'>;
   readonly profiles: Pick<Profiles, 'get'>;
   /** Checks that tasks with these options may run. @throws {ApiError} */
   readonly admit: (options: Partial<SpawnRequest>, principal: Principal) => Promise<void>;
@@ -45,16 +46,16 @@ export class ParticipantAgents {
     const { spawner } = this.#options;
     const participant = record.participants[index];
     if (participant?.registration === undefined) return undefined;
-    const { profile, role, options, hands } = participant.registration;
+    const { profile, role, options, agent_tools } = participant.registration;
     const { session_id: sessionId } = await spawner.spawn(
-      {
+      defined({
         agent_id: participant.agent_id,
         ...(profile === undefined ? { composition: `conversation_${record.mode}` } : { profile }),
-        ...(role === undefined ? {} : { role }),
-        ...(options === undefined ? {} : { options }),
-        ...(hands === undefined ? {} : { hands }),
+        role,
+        options,
+        agent_tools,
         variables: variablesFor(record, index),
-      },
+      }),
       principal,
     );
     return sessionId;

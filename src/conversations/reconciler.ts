@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { TURN_MESSAGE, type ConversationRecord, type Turn } from '../../contracts/conversations/conversations.js';
 import type { Broker } from '../broker/connect.js';
 
-import type { Mailer } from '../agents/mailer.js';
+import type { MessageSender } from '../agents/message-sender.js';
 import { ApiError } from '../errors/api-error.js';
 import type { Principal } from '../access/principal.js';
 import type { EventOutbox } from './event-outbox.js';
@@ -20,7 +20,7 @@ export interface ReconcilerOptions {
   readonly summaries: Pick<ConversationSummaries, 'entries' | 'onChange'>;
   readonly lines: Pick<ConversationLines, 'put' | 'read'>;
   readonly outbox: Pick<EventOutbox, 'publish'>;
-  readonly mailer: Pick<Mailer, 'send'>;
+  readonly messageSender: Pick<MessageSender, 'send'>;
   readonly agents: Pick<ParticipantAgents, 'register' | 'remove' | 'cancel'>;
   readonly log: Logger;
 }
@@ -216,7 +216,7 @@ export class ConversationReconciler {
   }
 
   async #send(record: ConversationRecord, turn: Turn, principal: Principal): Promise<Trigger> {
-    const { lines, mailer } = this.#options;
+    const { lines, messageSender } = this.#options;
     const { conversation_id: id, participants } = record;
     const unread = await lines.read(id, record.lines.slice(turn.from_line, turn.to_line));
     const message = {
@@ -228,7 +228,7 @@ export class ConversationReconciler {
     };
     return resultOf(
       async () => {
-        await mailer.send(message, principal);
+        await messageSender.send(message, principal);
         return { kind: 'sent', turn: turn.turn };
       },
       (error) => ({

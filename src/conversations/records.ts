@@ -3,7 +3,7 @@ import { CONVERSATION_RECORDS, type ConversationRecord } from '../../contracts/c
 import type { IdKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import type { KvCache } from '../broker/kv-cache.js';
-import { ownerIn, Records, type Held } from '../broker/records.js';
+import { ownerIn, Records, type Versioned } from '../broker/records.js';
 import { nextCheckAt } from './next-action.js';
 
 export type ConversationRecords = Records<typeof ConversationRecord, IdKey>;
@@ -36,7 +36,7 @@ export function conversationRecords(
 }
 
 /** A conversation's record and its revision. */
-export type HeldConversation = Pick<Held<ConversationRecord>, 'record' | 'revision'>;
+export type HeldConversation = Pick<Versioned<ConversationRecord>, 'record' | 'revision'>;
 
 /** The conversations of one owner or of all owners, newest first. */
 export function newest(summaries: ConversationSummaries, owner: string | undefined): [string, ConversationSummary][] {

@@ -60,7 +60,7 @@ export const startConversations = (options: ConversationServiceOptions) =>
         summaries,
         lines,
         outbox: new EventOutbox({ broker, blobs, lines }),
-        mailer: agents.mailer,
+        messageSender: agents.messageSender,
         agents: participantAgents,
         log,
       }),

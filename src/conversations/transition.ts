@@ -7,6 +7,7 @@ import type {
 import { advance, ended, iso, withEvent, withLine, withTurnAbandoned } from './advance.js';
 import type { ControlTrigger, Transition, Trigger } from './trigger.js';
 import { countLateCost, endTurn, truncateError } from './turn-outcome.js';
+import { defined } from '../defined.js';
 
 /**
  * Pure. A conversation's next state after a trigger. A repeated or late trigger changes nothing.
@@ -23,10 +24,14 @@ export function transition(record: ConversationRecord, trigger: Trigger, now: nu
     case 'registered':
       // The end of the conversation may have removed this agent before it was registered. Then it must be removed again.
       return {
-        record: withRegistration(record, trigger.participant, {
-          state: 'registered',
-          ...(trigger.sessionId === undefined ? {} : { session_id: trigger.sessionId }),
-        }),
+        record: withRegistration(
+          record,
+          trigger.participant,
+          defined({
+            state: 'registered',
+            session_id: trigger.sessionId,
+          }),
+        ),
       };
     case 'removed':
       return { record: withRegistration(record, trigger.participant, { state: 'removed' }) };
@@ -110,7 +115,7 @@ function addPersonLine(
 ): Transition | undefined {
   if (record.lines.includes(id)) return undefined;
   const line: LineRecord = { id, kind: 'person', name, at: iso(now), ...text };
-  const changed: ConversationRecord = { ...record, silent: 0, ...(next === undefined ? {} : { next_speaker: next }) };
+  const changed: ConversationRecord = defined({ ...record, silent: 0, next_speaker: next });
   return { record: advance(withLine(changed, line, now), now), line };
 }
 

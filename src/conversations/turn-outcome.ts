@@ -8,6 +8,7 @@ import { addUsd } from '../../contracts/wire/money.js';
 import { advance, ended, iso, withLine } from './advance.js';
 import type { Transition, TurnOutcome } from './trigger.js';
 import { moderatorOf } from './turns.js';
+import { defined } from '../defined.js';
 
 /** A participant has no more turns after this many failures in succession. */
 const MAX_FAILURES = 2;
@@ -72,15 +73,15 @@ function lineOf(
   now: number,
 ): LineRecord {
   const { taskId, costUsd } = outcome;
-  const common = {
+  const common = defined({
     name,
     agent_id,
     part,
     turn,
     at: iso(now),
-    ...(taskId === undefined ? {} : { task_id: taskId }),
+    task_id: taskId,
     ...(costUsd === 0 ? {} : { cost_usd: costUsd }),
-  };
+  });
   if (outcome.kind === 'failure')
     return { id: message_id, kind: 'failed', ...common, error: truncateError(outcome.error) };
   const { id, text } = outcome;

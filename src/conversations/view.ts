@@ -6,20 +6,21 @@ import type {
 } from '../../contracts/conversations/conversations.js';
 import type { HeldConversation } from './records.js';
 import { nextTurn } from './turns.js';
+import { defined } from '../defined.js';
 
 /** Pure. The conversation as the API answers with it. */
 export function toConversationView({ record, revision }: HeldConversation): Conversation {
   const { participants, moderated, current_turn: turn, status } = record;
   const moderator = moderated ? participants.at(-1) : undefined;
   const speaking = status === 'ended' || turn === undefined ? undefined : participants[turn.participant];
-  return {
+  return defined({
     conversation_id: record.conversation_id,
     owner: record.owner,
     topic: record.topic,
     mode: record.mode,
     status,
-    ...(record.reason === undefined ? {} : { reason: record.reason }),
-    ...(record.why === undefined ? {} : { why: record.why }),
+    reason: record.reason,
+    why: record.why,
     participants: (moderated ? participants.slice(0, -1) : participants).map(toParticipant),
     ...(moderator === undefined ? {} : { moderator: toParticipant(moderator) }),
     ...(speaking === undefined || turn === undefined
@@ -32,23 +33,24 @@ export function toConversationView({ record, revision }: HeldConversation): Conv
     max_turns: record.max_turns,
     max_duration_s: record.max_duration_s,
     turn_timeout_s: record.turn_timeout_s,
-    ...(record.budget_usd === undefined ? {} : { budget_usd: record.budget_usd }),
+    budget_usd: record.budget_usd,
     keep: record.keep,
     revision,
     created_at: record.created_at,
     ends_by: record.ends_by,
-    ...(record.ended_at === undefined ? {} : { ended_at: record.ended_at }),
-  };
+    ended_at: record.ended_at,
+  });
 }
 
-const toParticipant = ({ name, agent_id, part, turns, ended, registration }: ParticipantRecord): Participant => ({
-  name,
-  agent_id,
-  part,
-  turns,
-  ...(ended === undefined ? {} : { ended }),
-  ...(registration?.session_id === undefined ? {} : { session_id: registration.session_id }),
-});
+const toParticipant = ({ name, agent_id, part, turns, ended, registration }: ParticipantRecord): Participant =>
+  defined({
+    name,
+    agent_id,
+    part,
+    turns,
+    ended,
+    ...(registration?.session_id === undefined ? {} : { session_id: registration.session_id }),
+  });
 
 /** The participant who speaks next, provided that the current turn ends with a plain answer. */
 function nextSpeaker(record: ConversationRecord): { next?: string } {

@@ -7,13 +7,13 @@ import { findingsOf, type Finding } from './finding.js';
 
 const { ok, warning, failed } = findingsOf('disk');
 const GB = 1_073_741_824;
-const LEAST_FREE = 1 * GB;
+const MIN_FREE = 1 * GB;
 /** On a large disk, this is enough even if it is less than a tenth. */
 const LITTLE_FREE = 20 * GB;
 const SYNCS = 10;
 const SLOW_SYNC_MS = 20;
 /** Memory of one run (docs/design/facts.md#orphans-and-memory). */
-const LEAST_PER_RUN = 0.3 * GB;
+const MIN_PER_RUN = 0.3 * GB;
 
 /** Checks free space, the time of a durable write, memory and load. @param dir an existing folder */
 export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Finding> {
@@ -37,14 +37,14 @@ export async function* checkDisk(dir: string, config: Config): AsyncGenerator<Fi
         'Use a faster disk. If a power loss may cost the last second of work, set KSI_NATS_SYNC=1s.',
       );
   const runs = config.KSI_WORKERS * config.KSI_CONCURRENCY;
-  yield totalmem() >= runs * LEAST_PER_RUN
+  yield totalmem() >= runs * MIN_PER_RUN
     ? ok(
         'memory',
-        `${gigabytes(freemem())} of ${gigabytes(totalmem())} are free; ${runs} concurrent runs need at least ${gigabytes(runs * LEAST_PER_RUN)}`,
+        `${gigabytes(freemem())} of ${gigabytes(totalmem())} are free; ${runs} concurrent runs need at least ${gigabytes(runs * MIN_PER_RUN)}`,
       )
     : warning(
         'memory',
-        `the machine has ${gigabytes(totalmem())}, but ${runs} concurrent runs need at least ${gigabytes(runs * LEAST_PER_RUN)}`,
+        `the machine has ${gigabytes(totalmem())}, but ${runs} concurrent runs need at least ${gigabytes(runs * MIN_PER_RUN)}`,
         'Lower KSI_CONCURRENCY or KSI_WORKERS.',
       );
   const [load = 0] = loadavg();
@@ -63,7 +63,7 @@ const gigabytes = (bytes: number): string => `${(bytes / GB).toFixed(1)} GB`;
 export function spaceFinding(dir: string, free: number, size: number): Finding {
   const found = `${gigabytes(free)} of ${gigabytes(size)} are free in ${dir}`;
   const next = 'Free some space. A full disk stops the broker.';
-  if (free < LEAST_FREE) return failed('space', found, next);
+  if (free < MIN_FREE) return failed('space', found, next);
   return free < Math.min(size / 10, LITTLE_FREE)
     ? warning('space', `${found}: the disk is nearly full`, next)
     : ok('space', found);

@@ -3,7 +3,7 @@ import { isEnded } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIn } from '../broker/events.js';
 import { streamPosition } from '../broker/read.js';
-import { placeOf } from '../broker/session-queue.js';
+import { findEntry } from '../broker/session-queue.js';
 import { lastState } from '../broker/task-states.js';
 import { readStream } from '../broker/replay.js';
 import { findingsOf, type Finding } from './finding.js';
@@ -77,7 +77,7 @@ async function* checkLost(broker: Broker, seen: Invariants, now: number): AsyncG
     open++;
     if (now - Date.parse(at) < GRACE_MS) continue;
     // In this order: if the task has just left the queue, its outcome is stored by now.
-    if ((await placeOf(broker, { taskId, sessionId })) !== undefined) continue;
+    if ((await findEntry(broker, { taskId, sessionId })) !== undefined) continue;
     const { status, seq } = await lastState(broker, taskId);
     if (seq > 0 && !isEnded(status)) lost.push(taskId);
   }

@@ -11,7 +11,7 @@ import { copiesOf, type Copy, type MonitoredServer } from './monitor.js';
 import { forEach } from './sections.js';
 
 const { ok, warning, failed } = findingsOf('broker');
-/** APIs maintain the topology (src/broker/topology-keeper.ts). */
+/** APIs maintain the topology (src/broker/topology-manager.ts). */
 const RECREATE = 'An API creates it again within 10 s. If none runs, start the cluster: ksi up';
 const RESTART = 'Restart the cluster: ksi down && ksi up. An API that starts corrects the configuration.';
 /** Streams that delete their oldest messages by design. */
@@ -23,7 +23,7 @@ const NOT_FOUND = 404;
 
 /** The broker did not answer: the stream has no leader, or the leader is suspended. */
 const SILENT = Symbol('silent');
-type Asked<T> = T | typeof SILENT | undefined;
+type StreamAnswer<T> = T | typeof SILENT | undefined;
 
 /** Compares the streams with the contract, and checks their leaders and replicas. @returns also the names of missing or leaderless streams */
 export async function checkStreams(
@@ -32,7 +32,8 @@ export async function checkStreams(
   servers: readonly MonitoredServer[],
 ): Promise<{ findings: Finding[]; missing: ReadonlySet<string> }> {
   const specs = streamSpecs(config);
-  const ask = (): Promise<Asked<StreamInfo>[]> => forEach(specs, (spec) => asked(broker.jsm.streams.info(spec.name)));
+  const ask = (): Promise<StreamAnswer<StreamInfo>[]> =>
+    forEach(specs, (spec) => asked(broker.jsm.streams.info(spec.name)));
   const first = await sample(ask, servers.length < 2 ? [] : servers);
   let second = first;
   if (servers.length >= 2 || config.KSI_NATS_SERVERS >= 2) {
@@ -69,14 +70,17 @@ const isLeaderless = ({ cluster }: Pick<StreamInfo, 'cluster'>): boolean =>
   cluster !== undefined && (cluster.leader ?? '') === '';
 
 interface Sample {
-  readonly infos: readonly Asked<StreamInfo>[];
+  readonly infos: readonly StreamAnswer<StreamInfo>[];
   readonly copies: Copies;
 }
 
 /** Replicas by server and stream, without the servers that do not answer. */
 export type Copies = ReadonlyMap<string, ReadonlyMap<string, Copy>>;
 
-async function sample(ask: () => Promise<Asked<StreamInfo>[]>, servers: readonly MonitoredServer[]): Promise<Sample> {
+async function sample(
+  ask: () => Promise<StreamAnswer<StreamInfo>[]>,
+  servers: readonly MonitoredServer[],
+): Promise<Sample> {
   const [infos, copies] = await Promise.all([
     ask(),
     Promise.all(servers.map(async ({ name, monitor }) => [name, await copiesOf(monitor)] as const)),
@@ -140,14 +144,14 @@ function usageOf(name: string, { state: { messages, bytes }, config }: StreamInf
     : warning(name, `${found}: ${Math.round(share * 100)} % of its limit`, roomFor(name));
 }
 
-interface ConsumerAsked {
+interface ConsumerCheck {
   readonly stream: string;
   /** The consumer's faults. */
   readonly wrong: readonly string[];
 }
 
 /** Compares the shared consumers with the contract. Never rejects. */
-export const askConsumers = (broker: Broker, config: Config): Promise<ConsumerAsked[]> =>
+export const askConsumers = (broker: Broker, config: Config): Promise<ConsumerCheck[]> =>
   forEach(consumerSpecs(config), async ({ stream, consumer }) => {
     const name = consumer.durable_name;
     const info = await asked(broker.jsm.consumers.info(stream, name));
@@ -157,7 +161,7 @@ export const askConsumers = (broker: Broker, config: Config): Promise<ConsumerAs
     return { stream, wrong: different.length === 0 ? [] : [`${name}: ${different.join(', ')}`] };
   });
 
-export function consumersFinding(consumers: readonly ConsumerAsked[]): Finding {
+export function consumersFinding(consumers: readonly ConsumerCheck[]): Finding {
   const wrong = consumers.flatMap((each) => each.wrong);
   return wrong.length === 0
     ? ok('consumers', `all ${consumers.length} match the contract`)
@@ -183,7 +187,7 @@ function normal(value: unknown): unknown {
 const shareOf = (used: number, limit: number): number => (limit > 0 ? used / limit : 0);
 
 /** @returns undefined if the broker has no such stream or consumer */
-async function asked<T>(answer: Promise<T>): Promise<Asked<T>> {
+async function asked<T>(answer: Promise<T>): Promise<StreamAnswer<T>> {
   try {
     return await answer;
   } catch (error) {

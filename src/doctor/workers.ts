@@ -1,4 +1,4 @@
-import { CONTAINMENTS, type WorkerShown } from '../../contracts/tasks/workers.js';
+import { CONTAINMENTS, type WorkerView } from '../../contracts/tasks/workers.js';
 import type { SharedClock } from '../broker/broker-clock.js';
 import type { Broker } from '../broker/connect.js';
 import { isTransient } from '../broker/errors.js';
@@ -20,7 +20,7 @@ export async function* checkWorkers(broker: Broker, clock: Promise<SharedClock |
 }
 
 /** Retries, because a suspended leader does not answer before there is a new one. */
-async function read(broker: Broker, now: number): Promise<WorkerShown[] | undefined> {
+async function read(broker: Broker, now: number): Promise<WorkerView[] | undefined> {
   for (let tries = 1; ; tries++) {
     try {
       return await presentWorkers(broker, now, fromLeader);
@@ -31,7 +31,7 @@ async function read(broker: Broker, now: number): Promise<WorkerShown[] | undefi
   }
 }
 
-export function* workerFindings(workers: readonly WorkerShown[]): Generator<Finding> {
+export function* workerFindings(workers: readonly WorkerView[]): Generator<Finding> {
   const there = workers.filter(({ state }) => state !== 'lost');
   yield there.length === 0
     ? failed(

@@ -80,7 +80,7 @@ export function apiErrorOf(error: unknown): ApiError {
 }
 
 /** Turns every failure of `work` into an error for the client. @throws {ApiError} */
-export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+export async function withApiErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

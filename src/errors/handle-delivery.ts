@@ -12,7 +12,7 @@ export interface HandleOptions {
 }
 
 /** Tries of a delivery whose failure is not transient. Others wait behind it. */
-const MOST_TRIES = 20;
+const MAX_TRIES = 20;
 
 /** Handles a delivery and acknowledges it, or has it delivered again after a failure. Never rejects. */
 export async function handleDelivery({ delivery, handle, says, log }: HandleOptions): Promise<void> {
@@ -21,12 +21,12 @@ export async function handleDelivery({ delivery, handle, says, log }: HandleOpti
     await delivery.ack();
   } catch (error) {
     const about = { err: error, subject: delivery.subject, seq: delivery.seq, tries: delivery.count };
-    if (delivery.count >= MOST_TRIES && !apiErrorOf(error).transient) {
+    if (delivery.count >= MAX_TRIES && !apiErrorOf(error).transient) {
       log.error(about, says.givenUp);
       // If the acknowledgement is lost, the next delivery is given up.
       return delivery.ack().catch(() => undefined);
     }
     log.warn(about, says.again);
-    delivery.giveBack(RETRY_MS.background);
+    delivery.nak(RETRY_MS.background);
   }
 }

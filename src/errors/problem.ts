@@ -2,21 +2,22 @@ import type { FastifyError } from 'fastify';
 import { API_ERRORS, type ApiErrorCode } from '../../contracts/wire/errors.js';
 import type { Problem } from '../../contracts/wire/problem.js';
 import { ApiError, apiErrorOf } from './api-error.js';
+import { defined } from '../defined.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** The problem document (RFC 9457) of an error: what happened, and what to do next. */
 export function problemOf(error: ApiError, requestId?: string): Problem {
   const { title, status, next } = API_ERRORS[error.code];
-  return {
+  return defined({
     type: `urn:ksi:error:${error.code}`,
     title,
     status,
     code: error.code,
     detail: `${error.message.replace(/[.\s]*$/, '')}. ${next}`,
-    ...(requestId === undefined ? {} : { request_id: requestId }),
+    request_id: requestId,
     ...(error.faults.length === 0 ? {} : { errors: [...error.faults] }),
-  };
+  });
 }
 
 /** KSI's codes for those errors of Fastify that a client can cause. */

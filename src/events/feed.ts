@@ -1,10 +1,10 @@
-import type { BridgedEvent } from './bridged.js';
+import type { HubEvent } from './hub-event.js';
 import type { EventHub } from './hub.js';
 import type { Limit } from '../limit.js';
 
 /** Receives the events of a feed. */
 export interface FeedSink {
-  deliver(event: BridgedEvent): void;
+  deliver(event: HubEvent): void;
   /** Backpressure: what to wait for before more stored events are delivered. Undefined: nothing. */
   ready?(): Promise<void> | undefined;
   /** Called when all stored events were delivered and live events follow. */
@@ -20,7 +20,7 @@ export class Feed {
   /** Limits concurrent page reads at the broker. */
   readonly #limit: Limit;
   readonly #filter: string;
-  readonly #matches: (event: BridgedEvent) => boolean;
+  readonly #matches: (event: HubEvent) => boolean;
   readonly #sink: FeedSink;
   #leave: (() => void) | undefined;
   #stopped = false;
@@ -30,7 +30,7 @@ export class Feed {
     hub: EventHub;
     limit: Limit;
     filter: string;
-    matches: (event: BridgedEvent) => boolean;
+    matches: (event: HubEvent) => boolean;
     sink: FeedSink;
   }) {
     this.#hub = options.hub;
@@ -73,7 +73,7 @@ export class Feed {
     }
   }
 
-  #offer(event: BridgedEvent): void {
+  #offer(event: HubEvent): void {
     if (!this.#stopped && this.#matches(event)) this.#sink.deliver(event);
   }
 }

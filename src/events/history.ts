@@ -2,7 +2,7 @@ import { STREAM } from '../../contracts/wire/names.js';
 import type { Broker } from '../broker/connect.js';
 import { eventIn } from '../broker/events.js';
 import { bySequence } from '../broker/read.js';
-import type { Position } from '../../contracts/wire/cursor.js';
+import type { StreamPosition } from '../../contracts/wire/cursor.js';
 
 /** The id of the event at a sequence. Undefined: it was deleted. @throws {BrokerError} */
 export async function eventIdAt(broker: Broker, seq: number): Promise<string | undefined> {
@@ -13,7 +13,7 @@ export async function eventIdAt(broker: Broker, seq: number): Promise<string | u
 }
 
 /** Whether the stream still has the position's event at its sequence. True if the event's id is unknown or the event was deleted. @throws {BrokerError} */
-export async function isOfThisHistory(broker: Broker, { seq, eventId }: Position): Promise<boolean> {
+export async function isSameHistory(broker: Broker, { seq, eventId }: StreamPosition): Promise<boolean> {
   if (eventId === undefined) return true;
   const id = await eventIdAt(broker, seq);
   return id === undefined || id === eventId;

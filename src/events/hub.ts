@@ -12,13 +12,13 @@ import { asEvent } from '../broker/events.js';
 import { parseJson, parseText, textOf } from '../json.js';
 import { feedSource } from '../broker/feed-source.js';
 import { OrderedFeed, type FeedMessage } from '../broker/ordered-feed.js';
-import { BridgedEvent } from './bridged.js';
-import { encodeCursor, type Position } from '../../contracts/wire/cursor.js';
-import { eventIdAt, isOfThisHistory } from './history.js';
+import { HubEvent } from './hub-event.js';
+import { encodeCursor, type StreamPosition } from '../../contracts/wire/cursor.js';
+import { eventIdAt, isSameHistory } from './history.js';
 import { readStream, type PageGate } from '../broker/replay.js';
 import { EventRing } from './ring.js';
 
-export type EventListener = (event: BridgedEvent) => void;
+export type EventListener = (event: HubEvent) => void;
 
 const CHECK_MS = 1_000;
 const MAX_RECENT = 10_000;
@@ -28,15 +28,15 @@ export class EventHub {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
   readonly #log: Logger;
-  readonly #feed: OrderedFeed<BridgedEvent>;
+  readonly #feed: OrderedFeed<HubEvent>;
   readonly #ring = new EventRing();
   readonly #listeners = new Set<EventListener>();
   readonly #resets = new Set<() => void>();
-  #recent: { at: number; event: BridgedEvent }[] = [];
+  #recent: { at: number; event: HubEvent }[] = [];
   /** The last delivered event. */
-  #last: Pick<Position, 'seq' | 'eventId'> = { seq: 0 };
+  #last: Pick<StreamPosition, 'seq' | 'eventId'> = { seq: 0 };
   /** The position when the connection was lost, until the stream is known to be the same. */
-  #unproven: Position | undefined;
+  #unproven: StreamPosition | undefined;
   #forgetConnection: (() => void) | undefined;
 
   constructor(broker: Broker, blobs: Blobs, log: Logger) {
@@ -76,7 +76,7 @@ export class EventHub {
   }
 
   /** The position of the last delivered event. */
-  get position(): Position {
+  get position(): StreamPosition {
     const position = this.#feed.position;
     return position.seq === this.#last.seq ? { ...position, ...this.#last } : position;
   }
@@ -99,18 +99,18 @@ export class EventHub {
   }
 
   /** The events after `seq`, if all of them are in memory; else undefined. */
-  recentAfter(seq: number): readonly BridgedEvent[] | undefined {
+  recentAfter(seq: number): readonly HubEvent[] | undefined {
     return this.#ring.after(seq, this.#feed.position.seq);
   }
 
   /** Outcomes of the last few seconds, for clients that spawn a task and then connect. */
-  recentOutcomes(): readonly BridgedEvent[] {
+  recentOutcomes(): readonly HubEvent[] {
     const since = performance.now() - RECENT_OUTCOMES_MS;
     return this.#recent.filter(({ at }) => at >= since).map(({ event }) => event);
   }
 
   /** Reads the events with `after` < sequence <= `upTo` from the broker. @throws {BrokerError} */
-  async *read(filter: string, after: number, upTo: number, gate?: PageGate): AsyncGenerator<BridgedEvent> {
+  async *read(filter: string, after: number, upTo: number, gate?: PageGate): AsyncGenerator<HubEvent> {
     for await (const stored of readStream(this.#broker, STREAM.events, filter, after, upTo, gate))
       yield await this.#bridge(stored);
   }
@@ -124,12 +124,12 @@ export class EventHub {
   }
 
   /** Removes deleted events from memory. */
-  #forget({ data }: BridgedEvent): void {
+  #forget({ data }: HubEvent): void {
     this.#ring.clear();
     this.#recent = this.#recent.filter(({ event }) => event.data['task_id'] !== data['task_id']);
   }
 
-  #deliver(event: BridgedEvent): void {
+  #deliver(event: HubEvent): void {
     this.#last = { seq: event.seq, eventId: event.id };
     if (isDeletion(event)) this.#forget(event);
     this.#ring.push(event);
@@ -144,7 +144,7 @@ export class EventHub {
     }
   }
 
-  #remember(event: BridgedEvent): void {
+  #remember(event: HubEvent): void {
     const now = performance.now();
     this.#recent.push({ at: now, event });
     const oldest = this.#recent[0];
@@ -156,7 +156,7 @@ export class EventHub {
   /** Whether the stream still has the last event from before an outage. The check is postponed while the stream is shorter. */
   async #isSame(lastSeq: number): Promise<boolean> {
     if (this.#unproven === undefined || lastSeq < this.#unproven.seq) return true;
-    const isSame = await isOfThisHistory(this.#broker, this.#unproven);
+    const isSame = await isSameHistory(this.#broker, this.#unproven);
     this.#unproven = undefined;
     return isSame;
   }
@@ -170,22 +170,22 @@ export class EventHub {
   }
 
   /** Parses an event, and adds its body from the blob store unless that is very large. */
-  #bridge({ seq, subject, data }: Pick<FeedMessage, 'seq' | 'subject' | 'data'>): BridgedEvent | Promise<BridgedEvent> {
+  #bridge({ seq, subject, data }: Pick<FeedMessage, 'seq' | 'subject' | 'data'>): HubEvent | Promise<HubEvent> {
     const { text, event } = parseEvent(data) ?? UNREADABLE;
     const { incarnation } = this.#feed.position;
-    const bridged = new BridgedEvent({ incarnation, seq }, subject, text, event);
+    const bridged = new HubEvent({ incarnation, seq }, subject, text, event);
     const ref = refOf(event);
     return ref === undefined || ref.size > LARGE_BODY_BYTES ? bridged : this.#withBody(bridged, event, ref);
   }
 
-  async #withBody(bridged: BridgedEvent, event: StoredEvent, ref: BlobRef): Promise<BridgedEvent> {
+  async #withBody(bridged: HubEvent, event: StoredEvent, ref: BlobRef): Promise<HubEvent> {
     const body = await this.#body(ref);
     // If the body was deleted, the event is delivered with the reference.
     if (body === undefined) return bridged;
     const { ref: _ref, ...rest } = event.data as Record<string, unknown>;
     const whole = { ...event, data: withBody(event.type, rest, body) } as unknown as StoredEvent;
     const { incarnation } = this.#feed.position;
-    return new BridgedEvent({ incarnation, seq: bridged.seq }, bridged.subject, JSON.stringify(whole), whole);
+    return new HubEvent({ incarnation, seq: bridged.seq }, bridged.subject, JSON.stringify(whole), whole);
   }
 
   /** @returns undefined if the body does not exist or is malformed. @throws {BrokerError} if the broker is unavailable. */
@@ -203,7 +203,7 @@ export class EventHub {
 }
 
 /** Whether earlier events were deleted with this one. */
-const isDeletion = ({ type, data }: BridgedEvent): boolean =>
+const isDeletion = ({ type, data }: HubEvent): boolean =>
   type === 'TASK_DELETED' ||
   type === 'CONVERSATION_DELETED' ||
   (type === 'AGENT_TERMINATED' && data['reason'] === 'removed');

@@ -1,15 +1,15 @@
-import type { BridgedEvent } from './bridged.js';
+import type { HubEvent } from './hub-event.js';
 
 const MAX_EVENTS = 8_192;
 const MAX_BYTES = 32 * 1_048_576;
 
 /** The latest events without gaps, so that most reconnecting clients do not read from the broker. Bounded in count and bytes. */
 export class EventRing {
-  #events: BridgedEvent[] = [];
+  #events: HubEvent[] = [];
   #head = 0;
   #bytes = 0;
 
-  push(event: BridgedEvent): void {
+  push(event: HubEvent): void {
     this.#events.push(event);
     this.#bytes += event.bytes;
     while (this.#events.length - this.#head > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#drop();
@@ -22,7 +22,7 @@ export class EventRing {
   }
 
   /** The events after `seq`; undefined if some were dropped. @param latest the stream's last sequence. */
-  after(seq: number, latest: number): readonly BridgedEvent[] | undefined {
+  after(seq: number, latest: number): readonly HubEvent[] | undefined {
     if (seq >= latest) return [];
     const first = this.#events[this.#head];
     if (first === undefined || seq + 1 < first.seq) return undefined;

@@ -9,7 +9,7 @@ const MAX_MS = 5_000;
 const MEMORY_MB = 256;
 /** An answer of small objects takes up to 40 bytes of memory for each of its bytes, and some are young. */
 const MEMORY_PER_BYTE = 64;
-const MOST_MEMORY_MB = 1_280;
+const MAX_MEMORY_MB = 1_280;
 const MAX_CACHED = 256;
 const THREADS = new Limit(4);
 
@@ -60,7 +60,7 @@ function cache(key: string, result: ValidationResult): void {
 
 async function inThread(request: ValidationRequest, maxMs: number): Promise<ValidationResult> {
   const forAnswer = ((request.answer?.length ?? 0) * MEMORY_PER_BYTE) / 1_048_576;
-  const thread = startThread(request, Math.min(MOST_MEMORY_MB, Math.ceil(MEMORY_MB + forAnswer)));
+  const thread = startThread(request, Math.min(MAX_MEMORY_MB, Math.ceil(MEMORY_MB + forAnswer)));
   // The thread may still fail while it is being terminated, and an `error` without a listener would end this process.
   thread.on('error', () => undefined);
   const limit = AbortSignal.timeout(maxMs);

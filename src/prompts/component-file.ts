@@ -1,7 +1,7 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 
-export const MOST_COMPONENT_BYTES = 1_048_576;
+export const MAX_COMPONENT_BYTES = 1_048_576;
 
 /** A component cannot be read. */
 export class ComponentError extends Error {
@@ -33,8 +33,8 @@ async function readBelow(folder: string, path: string, source: string): Promise<
       throw new ComponentError(`${source} is a link that leads out of the prompts folder`);
     const found = await stat(file);
     if (!found.isFile()) throw new ComponentError(`${source} is not a file`);
-    if (found.size > MOST_COMPONENT_BYTES)
-      throw new ComponentError(`${source} has more than ${MOST_COMPONENT_BYTES} bytes`);
+    if (found.size > MAX_COMPONENT_BYTES)
+      throw new ComponentError(`${source} has more than ${MAX_COMPONENT_BYTES} bytes`);
     return await readFile(file, 'utf8');
   } catch (error) {
     if (error instanceof ComponentError) throw error;

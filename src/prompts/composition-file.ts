@@ -4,10 +4,10 @@ import { check } from '../../contracts/wire/check.js';
 import type { Composition } from '../../contracts/prompts/compositions.js';
 
 /** A composition is about a page. A much longer one is a mistake or an attack. */
-export const MOST_COMPOSITION_BYTES = 262_144;
-const MOST_COMPONENTS = 200;
+export const MAX_COMPOSITION_BYTES = 262_144;
+const MAX_COMPONENTS = 200;
 /** The number of nodes that aliases may expand to. Without a limit, a few lines of YAML could expand to gigabytes. */
-const MOST_ALIASES = 100;
+const MAX_ALIASES = 100;
 
 /** A composition file is invalid. */
 export class CompositionError extends Error {
@@ -31,7 +31,7 @@ const File = Type.Object({
       vars: orNull(anything),
       condition: Type.Optional(Type.Union([Type.String(), Type.Boolean(), Type.Null()])),
     }),
-    { maxItems: MOST_COMPONENTS },
+    { maxItems: MAX_COMPONENTS },
   ),
   required_context: orNull(anything),
   metadata: orNull(anything),
@@ -43,8 +43,8 @@ type File = Static<typeof File>;
  * @param name the file name without its extension, which is the composition's name. @throws {CompositionError}
  */
 export function parseComposition(text: string, name: string): Composition {
-  if (Buffer.byteLength(text) > MOST_COMPOSITION_BYTES)
-    throw new CompositionError(`It has more than ${MOST_COMPOSITION_BYTES} bytes`);
+  if (Buffer.byteLength(text) > MAX_COMPOSITION_BYTES)
+    throw new CompositionError(`It has more than ${MAX_COMPOSITION_BYTES} bytes`);
   const { document, value } = read(text);
   const file = check(File, value);
   if (!file.ok)
@@ -60,7 +60,7 @@ function read(text: string): { document: Document; value: unknown } {
     // Warnings report YAML that is not plain data, such as custom tags.
     const [fault] = [...document.errors, ...document.warnings];
     if (fault !== undefined) throw new CompositionError(fault.message);
-    return { document, value: document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown };
+    return { document, value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown };
   } catch (error) {
     if (error instanceof CompositionError) throw error;
     // Too many aliases, or nested too deeply.

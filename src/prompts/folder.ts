@@ -21,7 +21,7 @@ export interface FolderOptions<T> {
   readonly parse: (text: string, name: string) => T;
 }
 
-const MOST_FILES = 2_000;
+const MAX_FILES = 2_000;
 
 /** The files of one kind in a folder. Only changed files are read again. */
 export class Folder<T> {
@@ -48,7 +48,7 @@ export class Folder<T> {
 
   async #files(): Promise<string[]> {
     try {
-      return (await readdir(this.#options.path)).toSorted().slice(0, MOST_FILES);
+      return (await readdir(this.#options.path)).toSorted().slice(0, MAX_FILES);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;

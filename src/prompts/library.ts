@@ -7,7 +7,7 @@ import { PROMPT_NAME_PATTERN, type Composition, type PROMPT_ORIGINS } from '../.
 import type { Profile } from '../../contracts/agents/profiles.js';
 import { ConfigError } from '../config/error.js';
 import { readComponent } from './component-file.js';
-import { MOST_COMPOSITION_BYTES, parseComposition } from './composition-file.js';
+import { MAX_COMPOSITION_BYTES, parseComposition } from './composition-file.js';
 import { Folder, type ReadFile } from './folder.js';
 import { parseProfile } from './profile-file.js';
 
@@ -16,7 +16,7 @@ export const LIBRARY = fileURLToPath(new URL('library', import.meta.url));
 
 /** How long the folders' contents are cached. */
 const CACHE_MS = 1_000;
-const MOST_PROFILE_BYTES = 1_048_576;
+const MAX_PROFILE_BYTES = 1_048_576;
 const NAMED = new RegExp(PROMPT_NAME_PATTERN);
 
 export type Origin = (typeof PROMPT_ORIGINS)[number];
@@ -123,12 +123,12 @@ const compositionsIn = (folder: string): Folder<Composition> =>
     path: join(folder, 'compositions'),
     endings: ['.yaml', '.yml'],
     named: NAMED,
-    mostBytes: MOST_COMPOSITION_BYTES,
+    mostBytes: MAX_COMPOSITION_BYTES,
     parse: parseComposition,
   });
 
 const profilesIn = (path: string): Folder<Profile> =>
-  new Folder({ path, endings: ['.json'], named: NAMED, mostBytes: MOST_PROFILE_BYTES, parse: parseProfile });
+  new Folder({ path, endings: ['.json'], named: NAMED, mostBytes: MAX_PROFILE_BYTES, parse: parseProfile });
 
 /** The first folder that has a name wins. */
 async function together<T>(

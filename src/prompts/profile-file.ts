@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import { check, type Fault } from '../../contracts/wire/check.js';
 import { Profile } from '../../contracts/agents/profiles.js';
 import { isRecord } from '../json.js';
-import { taken } from '../taken.js';
+import { pickFields } from '../pick-fields.js';
+import { defined } from '../defined.js';
 
 /** A profile file is invalid. */
 export class ProfileError extends Error {
@@ -46,12 +47,12 @@ function modern(raw: unknown): Profile {
   if (!checked.ok) throw faulty(checked.faults);
   const { model, system_prompt: prompt, enable_tools: tools = true, allowed_tools: allowed } = checked.value;
   return {
-    ...taken(checked.value, KEPT_FIELDS),
-    options: {
-      ...(model === undefined ? {} : { model }),
+    ...pickFields(checked.value, KEPT_FIELDS),
+    options: defined({
+      model,
       ...(prompt === undefined || prompt === '' ? {} : { append_system_prompt: prompt }),
       ...(allowed === undefined || !tools ? {} : { allowed_tools: allowed }),
-    },
+    }),
   };
 }
 

@@ -3,7 +3,7 @@ import type {
   ComposeRequest,
   Composition,
   CompositionPage,
-  CompositionShown,
+  CompositionView,
   CompositionsQuery,
   CompositionValidation,
   ComponentsQuery,
@@ -46,7 +46,7 @@ export class Prompts {
   }
 
   /** @throws {ApiError} not_found, composition_invalid */
-  async get(name: string): Promise<CompositionShown> {
+  async get(name: string): Promise<CompositionView> {
     const { composition, origin } = await this.#find(name);
     return { ...composition, origin };
   }

@@ -8,7 +8,7 @@ import type { ReadModel } from '../store/read-model.js';
 import type { AgentRegistry } from '../agents/registry.js';
 import type { SessionRecords } from '../sessions/records.js';
 
-export interface CandidatesOptions {
+export interface RetentionCandidatesOptions {
   readonly broker: Broker;
   readonly model: Pick<ReadModel, 'endedUntil' | 'idleSessions' | 'session'>;
   readonly registry: Pick<AgentRegistry, 'find'>;
@@ -18,14 +18,14 @@ export interface CandidatesOptions {
 export type OldSession = Pick<Session, 'session_id' | 'owner' | 'updated_at'>;
 
 /** A session of several tasks never becomes one of a single task, which would go with that task. */
-const LEAST_KEPT = 2;
+const MIN_KEPT = 2;
 
 /**
  * Pure: whether an old task may go by itself. A session keeps its newest tasks, so that it stays known, unless it is that of one task without a
  * name. Nothing of a session goes while a task of it is open.
  * @param going tasks of the session that go already.
  */
-export function mayGoAlone(
+export function isDeletable(
   { task_id: id }: Pick<TaskRow, 'task_id'>,
   session: Session | undefined,
   going: number,
@@ -33,21 +33,21 @@ export function mayGoAlone(
   if (session === undefined) return true;
   if (session.open > 0) return false;
   const isOneOff = session.tasks === 1 && session.session_name === undefined && session.agent_id === undefined;
-  return isOneOff || (session.tasks - going > LEAST_KEPT && id !== session.last_task_id);
+  return isOneOff || (session.tasks - going > MIN_KEPT && id !== session.last_task_id);
 }
 
 /** Finds what is older than it may be. Deletes nothing. */
-export class Candidates {
-  readonly #options: CandidatesOptions;
+export class RetentionCandidates {
+  readonly #options: RetentionCandidatesOptions;
 
-  constructor(options: CandidatesOptions) {
+  constructor(options: RetentionCandidatesOptions) {
     this.#options = options;
   }
 
   /** Those that ended first come first. @param owner undefined: of all owners. */
   tasks(owner: string | undefined, { tasks_s: age }: RetentionAges, limit: number): Promise<TaskRow[]> {
     if (age === undefined) return Promise.resolve([]);
-    return this.#options.model.endedUntil({ owner, before: this.#ago(age) }, limit, mayGoAlone);
+    return this.#options.model.endedUntil({ owner, before: this.#ago(age) }, limit, isDeletable);
   }
 
   /** Those that were not used for longest come first. @param owner undefined: of all owners. */

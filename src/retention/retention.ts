@@ -12,23 +12,23 @@ import {
   type RetentionPreviewQuery,
   type RetentionRun,
   type RetentionSet,
-  type RetentionShown,
+  type RetentionView,
 } from '../../contracts/retention/retention.js';
 import type { Broker } from '../broker/connect.js';
 import { isBrokerError } from '../broker/errors.js';
 import { asBrokerError, lastBySubject } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
-import { ApiError, guarded } from '../errors/api-error.js';
+import { ApiError, withApiErrors } from '../errors/api-error.js';
 import type { Deleter } from './deletion/deleter.js';
 import { pageOfAll } from '../lists/page.js';
 import { listedOwner, LOCAL, type Principal } from '../access/principal.js';
-import type { Candidates, OldSession } from './candidates.js';
+import type { RetentionCandidates, OldSession } from './candidates.js';
 import type { RetentionRecords } from './records.js';
 
 export interface RetentionOptions {
   readonly broker: Broker;
   readonly config: Config;
-  readonly candidates: Candidates;
+  readonly candidates: RetentionCandidates;
   readonly records: RetentionRecords;
   readonly deleter: Pick<Deleter, 'ended' | 'session'>;
   /** Whether the read model holds all that has happened. */
@@ -37,11 +37,11 @@ export interface RetentionOptions {
 }
 
 /** What one run deletes at the most. The rest waits for the next one, so that others have their turn at the broker. */
-const MOST_TASKS = 1_000;
-const MOST_SESSIONS = 200;
+const MAX_TASKS = 1_000;
+const MAX_SESSIONS = 200;
 const COUNTED = 10_000;
 /** A session is not deleted for its size while somebody may still be at it. */
-const LEAST_IDLE_S = 3_600;
+const MIN_IDLE_S = 3_600;
 
 /**
  * Deletes what is older or takes more than it may. One API does it, as long as it holds the lease. A deletion can be repeated, so an API
@@ -77,26 +77,26 @@ export class Retention {
   }
 
   /** @throws {ApiError} */
-  async show({ owner }: Principal): Promise<RetentionShown> {
+  async show({ owner }: Principal): Promise<RetentionView> {
     const { config, records } = this.#options;
     const operator = operatorAges(config);
-    const own = await guarded(() => records.of(owner));
+    const own = await withApiErrors(() => records.of(owner));
     const { KSI_RETENTION_WORKSPACES_S: workspaces, KSI_RETENTION_TRANSCRIPTS_BYTES: most } = config;
     return {
       enabled: config.KSI_RETENTION === 'on',
       operator,
       own,
-      revision: await guarded(() => records.revision(owner)),
+      revision: await withApiErrors(() => records.revision(owner)),
       effective: shorter(operator, own),
       ...(workspaces === 0 ? {} : { workspaces_s: workspaces }),
-      transcripts_bytes: await guarded(() => this.#transcriptBytes()),
+      transcripts_bytes: await withApiErrors(() => this.#transcriptBytes()),
       ...(most === 0 ? {} : { transcripts_max_bytes: most }),
     };
   }
 
   /** @throws {ApiError} revision_mismatch */
-  async set({ revision, ...ages }: RetentionSet, principal: Principal): Promise<RetentionShown> {
-    await guarded(() => this.#options.records.set(principal.owner, ages, revision));
+  async set({ revision, ...ages }: RetentionSet, principal: Principal): Promise<RetentionView> {
+    await withApiErrors(() => this.#options.records.set(principal.owner, ages, revision));
     return this.show(principal);
   }
 
@@ -105,7 +105,7 @@ export class Retention {
     const { limit: _limit, cursor: _cursor, owner: of, ...asked } = query;
     const { candidates, config } = this.#options;
     const owner = listedOwner(principal, of);
-    return guarded(async () => {
+    return withApiErrors(async () => {
       const own = owner === undefined ? {} : await this.#readable(owner);
       const ages = Object.keys(asked).length > 0 ? asked : shorter(operatorAges(config), own ?? {});
       const sessions = await candidates.sessions(owner, ages, COUNTED);
@@ -148,7 +148,7 @@ export class Retention {
   async run(principal: Principal): Promise<RetentionRun> {
     if (!principal.seesAll)
       throw new ApiError('forbidden', 'Only a token that sees all owners can delete what is old of all of them');
-    return guarded(() => this.#sweep());
+    return withApiErrors(() => this.#sweep());
   }
 
   /** Never rejects. */
@@ -174,13 +174,13 @@ export class Retention {
     }
     let [tasks, sessions, more] = [0, 0, false];
     for (const [owner, ages] of whose) {
-      const old = await candidates.sessions(owner, ages, MOST_SESSIONS);
+      const old = await candidates.sessions(owner, ages, MAX_SESSIONS);
       sessions += await this.#deleteSessions(old);
-      const rows = await candidates.tasks(owner, ages, MOST_TASKS);
+      const rows = await candidates.tasks(owner, ages, MAX_TASKS);
       tasks += (await this.#options.deleter.ended(rows, LOCAL)).removed.length;
-      more ||= old.length >= MOST_SESSIONS || rows.length >= MOST_TASKS;
+      more ||= old.length >= MAX_SESSIONS || rows.length >= MAX_TASKS;
     }
-    sessions += await this.#deleteSessions(await candidates.taskless(operator, MOST_SESSIONS));
+    sessions += await this.#deleteSessions(await candidates.taskless(operator, MAX_SESSIONS));
     sessions += await this.#bySize();
     return { tasks, sessions, more };
   }
@@ -203,7 +203,7 @@ export class Retention {
     const most = config.KSI_RETENTION_TRANSCRIPTS_BYTES;
     if (most === 0 || (await this.#transcriptBytes()) <= most) return 0;
     let deleted = 0;
-    for (const session of await candidates.idle(undefined, LEAST_IDLE_S, MOST_SESSIONS)) {
+    for (const session of await candidates.idle(undefined, MIN_IDLE_S, MAX_SESSIONS)) {
       if (this.#stopping.signal.aborted || (await this.#transcriptBytes()) <= most) break;
       const transcript = SUBJECT.transcript(session.session_id);
       // Without a transcript it takes nothing.

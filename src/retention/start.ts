@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../../contracts/config/config.js';
 import type { Access } from '../access/start.js';
 import type { AgentsService } from '../agents/start.js';
-import { TaskMessages } from '../agents/task-messages.js';
+import { TaskMessageDeletion } from '../agents/delete-task-messages.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
 import type { Conversations } from '../conversations/conversations.js';
@@ -10,11 +10,11 @@ import { serviceOf } from '../process/lifecycle.js';
 import type { SessionsService } from '../sessions/start.js';
 import type { Store } from '../store/start.js';
 import type { Tasks } from '../tasks/start.js';
-import { Candidates } from './candidates.js';
+import { RetentionCandidates } from './candidates.js';
 import { Deleter } from './deletion/deleter.js';
-import { SessionRemover } from './deletion/session-remover.js';
-import { TaskRemover } from './deletion/task-remover.js';
-import { forgetNotAccepted } from './forget-not-accepted.js';
+import { SessionDeletion } from './deletion/session-deletion.js';
+import { TaskDeletion } from './deletion/task-deletion.js';
+import { deleteUnaccepted } from './delete-unaccepted.js';
 import { RetentionRecords } from './records.js';
 import { Retention } from './retention.js';
 
@@ -45,8 +45,8 @@ export const startRetention = (options: RetentionServiceOptions) =>
       broker,
       tasks,
       model,
-      taskRemover: new TaskRemover({ broker, blobs, model, messages: new TaskMessages(broker, blobs), log }),
-      sessionRemover: new SessionRemover({ broker, blobs, records, names, approvalRules }),
+      taskRemover: new TaskDeletion({ broker, blobs, model, messages: new TaskMessageDeletion(broker, blobs), log }),
+      sessionRemover: new SessionDeletion({ broker, blobs, records, names, approvalRules }),
       canceller,
       tokens: access.tokens,
       records,
@@ -67,7 +67,7 @@ export const startRetention = (options: RetentionServiceOptions) =>
       new Retention({
         broker,
         config,
-        candidates: new Candidates({ broker, model, registry: agents.agents.registry, records }),
+        candidates: new RetentionCandidates({ broker, model, registry: agents.agents.registry, records }),
         records: retentionRecords,
         deleter,
         isReady: () => tail.caughtUp,
@@ -80,7 +80,7 @@ export const startRetention = (options: RetentionServiceOptions) =>
       sweep: {
         done: 'deleted tasks that had not been accepted',
         sweep: (signal: AbortSignal): Promise<number> =>
-          forgetNotAccepted({ model, deleter, log }, broker.clock.now(), signal),
+          deleteUnaccepted({ model, deleter, log }, broker.clock.now(), signal),
       },
       run: (): void => retention.start(),
     };

@@ -6,7 +6,7 @@ import { FORMAT_VERSION, UUID_PATTERN } from '../../contracts/wire/names.js';
 import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import { Records, REMOVE } from '../broker/records.js';
-import type { SessionChoice } from './choice.js';
+import type { TargetSession } from './target-session.js';
 
 const UUID = new RegExp(UUID_PATTERN, 'i');
 
@@ -22,14 +22,14 @@ export class SessionNames {
   }
 
   /** @param asked a UUID or a name. @returns undefined for a name that was never used. @throws {BrokerError} */
-  async find(asked: string, owner: string): Promise<SessionChoice | undefined> {
+  async find(asked: string, owner: string): Promise<TargetSession | undefined> {
     if (UUID.test(asked)) return { sessionId: asked.toLowerCase(), fresh: false };
     const record = await this.#records.get([owner, keyToken(asked)]);
     return record === undefined ? undefined : choiceOf(record);
   }
 
   /** As `find`, but reserves an unused name. Without `asked`, a new session. @throws {BrokerError} */
-  async choose(asked: string | undefined, owner: string): Promise<SessionChoice> {
+  async choose(asked: string | undefined, owner: string): Promise<TargetSession> {
     if (asked === undefined) return { sessionId: uuidv7(), fresh: true };
     if (UUID.test(asked)) return { sessionId: asked.toLowerCase(), fresh: false };
     const reserved = { v: FORMAT_VERSION, session_id: uuidv7(), session_name: asked, owner };
@@ -52,7 +52,7 @@ export class SessionNames {
   }
 }
 
-const choiceOf = ({ session_id: sessionId, session_name: sessionName }: SessionNameRecord): SessionChoice => ({
+const choiceOf = ({ session_id: sessionId, session_name: sessionName }: SessionNameRecord): TargetSession => ({
   sessionId,
   sessionName,
   fresh: false,

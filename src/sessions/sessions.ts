@@ -12,13 +12,14 @@ import { NO_USAGE } from '../../contracts/access/usage.js';
 import { isBrokerError } from '../broker/errors.js';
 import type { ReadModel } from '../store/read-model.js';
 import { markdownOf } from './transcript/markdown.js';
-import { ApiError, guarded } from '../errors/api-error.js';
+import { ApiError, withApiErrors } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { createdWithin, keyBefore, pageWith } from '../lists/page.js';
 import { listedOwner, maySee, type Principal } from '../access/principal.js';
 import type { SessionNames } from './names.js';
 import type { SessionRecords } from './records.js';
 import type { Transcripts } from './transcripts.js';
+import { defined } from '../defined.js';
 
 /**
  * The types of entries that an import accepts: the dialogue. In other entries, Claude Code records its own state, such as its folder
@@ -72,10 +73,10 @@ export class Sessions {
     fits: (session: Session) => boolean,
   ): Promise<Session[]> {
     const found: Session[] = [];
-    for (const id of (await guarded(() => this.#records.ids())).toSorted()) {
+    for (const id of (await withApiErrors(() => this.#records.ids())).toSorted()) {
       if (found.length === limit) break;
       if (id <= after || (await this.#model.session(id)) !== undefined) continue;
-      const record = await guarded(() => this.#records.find(id));
+      const record = await withApiErrors(() => this.#records.find(id));
       if (record === undefined || (owner !== undefined && record.owner !== owner)) continue;
       const session = withoutTasks(record);
       if (fits(session)) found.push(session);
@@ -85,11 +86,11 @@ export class Sessions {
 
   /** @param asked a UUID or a name. @throws {ApiError} session_not_found */
   async one(asked: string, principal: Principal): Promise<Session> {
-    const sessionId = (await guarded(() => this.#names.find(asked, principal.owner)))?.sessionId;
+    const sessionId = (await withApiErrors(() => this.#names.find(asked, principal.owner)))?.sessionId;
     const session =
       sessionId === undefined
         ? undefined
-        : ((await this.#model.session(sessionId)) ?? (await guarded(() => this.#withoutTasks(sessionId))));
+        : ((await this.#model.session(sessionId)) ?? (await withApiErrors(() => this.#withoutTasks(sessionId))));
     if (session === undefined || !maySee(principal, session.owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     return session;
@@ -98,7 +99,7 @@ export class Sessions {
   /** As lines of JSON, or as Markdown. @throws {ApiError} */
   async transcript(asked: string, format: TranscriptQuery['format'], principal: Principal): Promise<string> {
     const session = await this.one(asked, principal);
-    const entries = await guarded(() => this.#transcripts.main(session.session_id));
+    const entries = await withApiErrors(() => this.#transcripts.main(session.session_id));
     if (format === 'markdown') return markdownOf(session.session_name ?? session.session_id, entries);
     return entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
   }
@@ -106,7 +107,7 @@ export class Sessions {
   /** @throws {ApiError} */
   async export(asked: string, principal: Principal): Promise<SessionExport> {
     const session = await this.one(asked, principal);
-    const { entries, subagents } = await guarded(() => this.#transcripts.whole(session.session_id));
+    const { entries, subagents } = await withApiErrors(() => this.#transcripts.whole(session.session_id));
     return {
       format: 'ksi-session',
       v: FORMAT_VERSION,
@@ -120,7 +121,9 @@ export class Sessions {
 
   /** Creates a session of the principal from an export. @throws {ApiError} session_exists */
   async import(exported: SessionExport, principal: Principal, now: number): Promise<ImportAnswer> {
-    const { sessionId, sessionName } = await guarded(() => this.#names.choose(exported.session_id, principal.owner));
+    const { sessionId, sessionName } = await withApiErrors(() =>
+      this.#names.choose(exported.session_id, principal.owner),
+    );
     const taken = new ApiError(
       'session_exists',
       `The session ${sessionName ?? sessionId} already exists. Import under another name or id`,
@@ -133,7 +136,7 @@ export class Sessions {
         .map((entry) => ('sessionId' in entry ? { ...entry, sessionId } : entry));
     const subagents = Object.entries(exported.subagents ?? {}).map(([key, part]) => [key, asMine(part)] as const);
     const entries = asMine(exported.entries);
-    return guarded(async () => {
+    return withApiErrors(async () => {
       if ((await this.#transcripts.main(sessionId)).length > 0) throw taken;
       const created_at = new Date(now).toISOString();
       const record = { v: FORMAT_VERSION, session_id: sessionId, ...name, owner: principal.owner, created_at };
@@ -162,17 +165,18 @@ export class Sessions {
 
 type Known = Pick<SessionRecord, 'session_id' | 'session_name' | 'owner' | 'created_at'>;
 
-const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): Session => ({
-  session_id,
-  ...(session_name === undefined ? {} : { session_name }),
-  owner,
-  created_at,
-  updated_at: created_at,
-  tasks: 0,
-  open: 0,
-  last_task_id: '',
-  usage: NO_USAGE,
-});
+const withoutTasks = ({ session_id, session_name, owner, created_at }: Known): Session =>
+  defined({
+    session_id,
+    session_name,
+    owner,
+    created_at,
+    updated_at: created_at,
+    tasks: 0,
+    open: 0,
+    last_task_id: '',
+    usage: NO_USAGE,
+  });
 
 /** The prefix of a cursor among the sessions without tasks. The last session's id follows. */
 const TASKLESS = 'taskless:';

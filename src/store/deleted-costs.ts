@@ -1,7 +1,8 @@
 import type { Database } from 'lmdb';
 import type { EventData } from '../../contracts/events/events.js';
 import { addUsd } from '../../contracts/wire/money.js';
-import type { BridgedEvent } from '../events/bridged.js';
+import type { HubEvent } from '../events/hub-event.js';
+import { defined } from '../defined.js';
 
 /** What a TASK_DELETED or SESSION_DELETED changes in the read model. */
 export interface Deletion {
@@ -106,11 +107,11 @@ function prefixOf(asked: DeletedCosts): string[] {
 }
 
 /** @returns undefined: the event is not of a deletion that concerns the read model. */
-export function deletionOf({ type, seq, timestamp, data }: BridgedEvent): Deletion | undefined {
+export function deletionOf({ type, seq, timestamp, data }: HubEvent): Deletion | undefined {
   const { task_id, session_id, owner, spent } = data as Partial<EventData<'TASK_DELETED'>>;
   if (session_id === undefined || owner === undefined) return undefined;
   const common = { seq, day: timestamp.slice(0, 10), sessionId: session_id };
   if (type === 'SESSION_DELETED') return common;
   if (type !== 'TASK_DELETED' || task_id === undefined) return undefined;
-  return { ...common, task: { task_id, owner, ...(spent === undefined ? {} : { spent }) } };
+  return { ...common, task: defined({ task_id, owner, spent }) };
 }

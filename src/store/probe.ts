@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { ABORT, open } from 'lmdb';
-import type { LmdbFileSpec } from './file.js';
+import type { LmdbFileSpec } from './damaged-files.js';
 
 const { EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, EPERM, EROFS } = constants.errno;
 /** Faults of the host. All other codes count as damage: LMDB reports EINVAL for some damage. */

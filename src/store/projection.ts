@@ -5,7 +5,8 @@ import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
 import { isEnded, statusOfEvent, type TaskStatus } from '../../contracts/tasks/states.js';
 import { identityOf, type TaskIdentity } from '../broker/task-states.js';
-import { taken } from '../taken.js';
+import { pickFields } from '../pick-fields.js';
+import { defined } from '../defined.js';
 
 const QUEUED = EVENT_DATA.SPAWN_QUEUED.properties;
 
@@ -46,11 +47,11 @@ type Change<T extends EventType> = (row: TaskRow, event: StateEvent & { data: Ev
 
 /** How each state event changes the row, beside its status. */
 const CHANGES: { [T in EventType]?: Change<T> } = {
-  SPAWN_QUEUED: (row, { data, timestamp }) => ({ ...row, ...taken(data, QUEUED), created_at: timestamp }),
+  SPAWN_QUEUED: (row, { data, timestamp }) => ({ ...row, ...pickFields(data, QUEUED), created_at: timestamp }),
   SPAWN_WAITING: (row, { data }) => ({ ...row, reason: data.reason }),
   SPAWN_START: ({ reads_workspace: _before, ...row }, { data, timestamp }) => ({
     ...row,
-    ...taken(data, { reads_workspace: true }),
+    ...pickFields(data, { reads_workspace: true }),
     attempt: data.attempt,
     worker_id: data.worker_id,
     started_at: timestamp,
@@ -68,10 +69,11 @@ const CHANGES: { [T in EventType]?: Change<T> } = {
 };
 
 /** A large output has a reference. */
-const outputOf = ({ output, ref }: EventData<'SPAWN_COMPLETE'>): Pick<Task, 'output' | 'output_ref'> => ({
-  ...(output === undefined ? {} : { output }),
-  ...(ref === undefined ? {} : { output_ref: ref }),
-});
+const outputOf = ({ output, ref }: EventData<'SPAWN_COMPLETE'>): Pick<Task, 'output' | 'output_ref'> =>
+  defined({
+    output,
+    output_ref: ref,
+  });
 
 /** The usage of all attempts. */
 const used = (row: TaskRow, { usage }: { usage?: Usage }): Pick<Task, 'usage'> =>
@@ -94,7 +96,7 @@ const unknownTask = ({ data, timestamp }: StateEvent): TaskRow => ({
 
 /** The data of a command's SPAWN_QUEUED. */
 export const queuedData = (command: SpawnCommand): EventData<'SPAWN_QUEUED'> => ({
-  ...taken(command, QUEUED),
+  ...pickFields(command, QUEUED),
   prompt_preview: previewOf(command.prompt),
 });
 

@@ -4,8 +4,8 @@ import type { Session } from '../../contracts/sessions/sessions.js';
 import { isEnded } from '../../contracts/tasks/states.js';
 import { addUsd } from '../../contracts/wire/money.js';
 import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js';
-import type { BridgedEvent } from '../events/bridged.js';
-import type { Position } from '../../contracts/wire/cursor.js';
+import type { HubEvent } from '../events/hub-event.js';
+import type { StreamPosition } from '../../contracts/wire/cursor.js';
 import { deletionOf, type DeletedCosts, type Deletion } from './deleted-costs.js';
 import { applyEvent, type TaskRow } from './projection.js';
 import { withoutOutput, type TaskFilter, type TaskStore } from './task-store.js';
@@ -31,12 +31,12 @@ export class ReadModel {
   #deletions: Deletion[] = [];
   readonly #onDeleted = new Set<(id: string) => void>();
   readonly #ended = new Map<string, Set<(row: TaskRow) => void>>();
-  #position: Position;
-  #written: Position;
+  #position: StreamPosition;
+  #written: StreamPosition;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(store: TaskStore, position: Position, log: Logger) {
+  constructor(store: TaskStore, position: StreamPosition, log: Logger) {
     this.#store = store;
     this.#log = log;
     this.#position = position;
@@ -44,7 +44,7 @@ export class ReadModel {
   }
 
   /** The position of the last applied event. */
-  get position(): Position {
+  get position(): StreamPosition {
     return this.#position;
   }
 
@@ -68,7 +68,7 @@ export class ReadModel {
   }
 
   /** Applies a state event of the stream, in order. */
-  apply(event: BridgedEvent): void {
+  apply(event: HubEvent): void {
     const { task_id: id } = event.data;
     if (typeof id === 'string') {
       const before = this.get(id);
@@ -82,14 +82,14 @@ export class ReadModel {
   }
 
   /** Advances the position past an event. */
-  passed({ seq, id }: Pick<BridgedEvent, 'seq' | 'id'>): void {
+  passed({ seq, id }: Pick<HubEvent, 'seq' | 'id'>): void {
     if (seq <= this.#position.seq) return;
     this.#position = { ...this.#position, seq, eventId: id };
     this.#schedule();
   }
 
   /** Applies a TASK_DELETED or SESSION_DELETED of the stream, in order. */
-  applyDeletion(event: BridgedEvent): void {
+  applyDeletion(event: HubEvent): void {
     const deletion = deletionOf(event);
     if (deletion === undefined) return;
     this.#deletions.push(deletion);
@@ -306,7 +306,7 @@ export class ReadModel {
   }
 
   /** Removes everything, because the event stream was replaced. */
-  async reset(position: Position): Promise<void> {
+  async reset(position: StreamPosition): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing.catch(() => undefined);
     this.#dirty.clear();
     this.#removed.clear();

@@ -2,6 +2,7 @@ import type { Session } from '../../contracts/sessions/sessions.js';
 import { isEnded } from '../../contracts/tasks/states.js';
 import { addUsage, NO_USAGE } from '../../contracts/access/usage.js';
 import type { TaskRow } from './projection.js';
+import { defined } from '../defined.js';
 
 /**
  * The session after one of its tasks changed.
@@ -35,12 +36,13 @@ const openIn = (row: TaskRow | undefined): number => Number(row !== undefined &&
 const latest = (a: string, b: string): string => (a > b ? a : b);
 
 /** Fields that some of its tasks have. */
-const facts = ({ session_name, agent_id, fork_of, workspace }: TaskRow): Partial<Session> => ({
-  ...(session_name === undefined ? {} : { session_name }),
-  ...(agent_id === undefined ? {} : { agent_id }),
-  ...(fork_of === undefined ? {} : { fork_of }),
-  ...(workspace === undefined ? {} : { workspace }),
-});
+const facts = ({ session_name, agent_id, fork_of, workspace }: TaskRow): Partial<Session> =>
+  defined({
+    session_name,
+    agent_id,
+    fork_of,
+    workspace,
+  });
 
 const newSession = ({ session_id, owner, created_at, task_id }: TaskRow): Session => ({
   session_id,

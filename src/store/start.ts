@@ -4,16 +4,16 @@ import type { Config } from '../../contracts/config/config.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
-import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import type { TopologyManager } from '../broker/topology-manager.js';
 import { EventHub } from '../events/hub.js';
 import { Limit } from '../limit.js';
 import { serviceOf } from '../process/lifecycle.js';
-import { Tail } from './tail.js';
+import { Projector } from './projector.js';
 
 export interface StoreOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly topology: Pick<TopologyKeeper, 'onAnother'>;
+  readonly topology: Pick<TopologyManager, 'onAnother'>;
   /** This process's folder, for the read model. */
   readonly folder: string;
   readonly config: Pick<Config, 'KSI_RETENTION_EXCHANGES_S'>;
@@ -36,6 +36,6 @@ export const startStore = ({ broker, blobs, topology, folder, config, log }: Sto
     const limit = new Limit(MAX_REPLAYS);
     const path = join(folder, 'read-model.mdb');
     const exchangeDays = Math.ceil(config.KSI_RETENTION_EXCHANGES_S / DAY_S) + 1;
-    const tail = lifecycle.add(await Tail.open({ broker, blobs, hub, limit, path, exchangeDays, log }));
+    const tail = lifecycle.add(await Projector.open({ broker, blobs, hub, limit, path, exchangeDays, log }));
     return { hub, limit, tail, model: tail.model };
   });

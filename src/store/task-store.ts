@@ -1,9 +1,9 @@
 import type { Database } from 'lmdb';
 import { isEnded, mayFollow, TASK_STATUSES, type TaskStatus } from '../../contracts/tasks/states.js';
 import type { Session } from '../../contracts/sessions/sessions.js';
-import type { Position } from '../../contracts/wire/cursor.js';
+import type { StreamPosition } from '../../contracts/wire/cursor.js';
 import type { TaskRow } from './projection.js';
-import type { LmdbFileSpec } from './file.js';
+import type { LmdbFileSpec } from './damaged-files.js';
 import { DELETION_BYTES, DeletedCostCounters, type DeletedCosts, type Deletion } from './deleted-costs.js';
 import { LmdbFile } from './lmdb-file.js';
 import { sessionAfter } from './session-row.js';
@@ -82,8 +82,8 @@ export class TaskStore {
   }
 
   /** Undefined: the file is empty or has another schema. */
-  position(): Position | undefined {
-    const meta = this.#file.root.get('meta') as { schema: number; position: Position } | undefined;
+  position(): StreamPosition | undefined {
+    const meta = this.#file.root.get('meta') as { schema: number; position: StreamPosition } | undefined;
     return meta?.schema === SCHEMA ? meta.position : undefined;
   }
 
@@ -103,7 +103,7 @@ export class TaskStore {
    */
   async write(
     rows: readonly TaskRow[],
-    position: Position,
+    position: StreamPosition,
     deletions: readonly Deletion[] = [],
     removed: readonly string[] = [],
   ): Promise<void> {

@@ -15,12 +15,12 @@ import type { Broker } from '../broker/connect.js';
 import { parseJson } from '../json.js';
 import { deleteMessage, lastBySubject, type Stored } from '../broker/read.js';
 import { readStream } from '../broker/replay.js';
-import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
+import type { AcceptedTask, IdempotentAcceptor } from './accept/idempotent.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
 import { keyBefore, pageWith, within } from '../lists/page.js';
-import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
+import { ApiError, apiErrorOf, withApiErrors } from '../errors/api-error.js';
 import { listedOwner, maySee, onBehalfOf, type Principal } from '../access/principal.js';
-import type { SpawnRate } from '../access/spawn-rate.js';
+import type { SpawnRateLimiter } from '../access/rates/limiter.js';
 import { ofAgent, requestOf } from './steer/request-of.js';
 
 const DEFAULT_RETRIES = 100;
@@ -40,11 +40,17 @@ interface Found {
 export class DeadLetters {
   readonly #broker: Broker;
   readonly #blobs: Blobs;
-  readonly #once: OnceAcceptor;
-  readonly #rate: Pick<SpawnRate, 'take'>;
+  readonly #once: IdempotentAcceptor;
+  readonly #rate: Pick<SpawnRateLimiter, 'take'>;
   readonly #log: Logger;
 
-  constructor(broker: Broker, blobs: Blobs, once: OnceAcceptor, rate: Pick<SpawnRate, 'take'>, log: Logger) {
+  constructor(
+    broker: Broker,
+    blobs: Blobs,
+    once: IdempotentAcceptor,
+    rate: Pick<SpawnRateLimiter, 'take'>,
+    log: Logger,
+  ) {
     this.#broker = broker;
     this.#blobs = blobs;
     this.#once = once;
@@ -57,7 +63,7 @@ export class DeadLetters {
     const { limit = PAGE_ITEMS, cursor } = query;
     const after = Number(keyBefore('dead', cursor, SEQ) ?? 0);
     const found: Found[] = [];
-    await guarded(async () => {
+    await withApiErrors(async () => {
       for await (const letter of this.#read(query, principal, after)) if (found.push(letter) > limit) return;
     });
     const next = found.length > limit ? found[limit - 1]?.seq.toString() : undefined;
@@ -70,24 +76,24 @@ export class DeadLetters {
 
   /** The complete dead letter. @throws {ApiError} not_found (also for another owner's) */
   async letter(taskId: string, principal: Principal): Promise<DeadLetter> {
-    return guarded(async () => this.#whole((await this.#found(taskId, principal)).body));
+    return withApiErrors(async () => this.#whole((await this.#found(taskId, principal)).body));
   }
 
   /** @throws {ApiError} */
   async delete(taskId: string, principal: Principal): Promise<void> {
-    return guarded(async () => this.#remove(await this.#found(taskId, principal)));
+    return withApiErrors(async () => this.#remove(await this.#found(taskId, principal)));
   }
 
   /** Creates a new task from a dead letter and deletes the letter. A crash in between does not create a second task. @throws {ApiError} */
-  async putBack(taskId: string, principal: Principal): Promise<AcceptedOnce> {
-    return guarded(async () => this.#putBack(await this.#found(taskId, principal), principal));
+  async putBack(taskId: string, principal: Principal): Promise<AcceptedTask> {
+    return withApiErrors(async () => this.#putBack(await this.#found(taskId, principal), principal));
   }
 
   /** Puts back all matching dead letters, until the queue is full. @throws {ApiError} */
   async putBackAll(request: DeadRetryRequest, principal: Principal): Promise<DeadRetryAnswer> {
     const answer: DeadRetryAnswer = { put_back: [], refused: [] };
     const limit = request.limit ?? DEFAULT_RETRIES;
-    return guarded(async () => {
+    return withApiErrors(async () => {
       let looked = 0;
       for await (const found of this.#read(request, principal, 0)) {
         if (++looked > limit) break;
@@ -108,10 +114,10 @@ export class DeadLetters {
 
   /** @throws {ApiError} */
   async has(taskId: string): Promise<boolean> {
-    return guarded(async () => (await this.#stored(taskId)) !== undefined);
+    return withApiErrors(async () => (await this.#stored(taskId)) !== undefined);
   }
 
-  async #putBack(found: Found, principal: Principal): Promise<AcceptedOnce> {
+  async #putBack(found: Found, principal: Principal): Promise<AcceptedTask> {
     const { task_id: id, owner } = found.summary;
     const { command } = await this.#whole(found.body);
     const checked = check(SpawnCommand, command);
@@ -119,7 +125,7 @@ export class DeadLetters {
       throw new ApiError('not_retryable', `The stored command of task ${id} is not valid, so it cannot run again`);
     // It counts as a spawn.
     this.#rate.take(principal);
-    const accepted = await this.#once.putBack(
+    const accepted = await this.#once.acceptForDeadLetter(
       requestOf(checked.value),
       onBehalfOf(principal, owner),
       id,

@@ -1,6 +1,6 @@
 import { EVENTS_PAGE } from '../../contracts/events/pages.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
-import type { BridgedEvent } from '../events/bridged.js';
+import type { HubEvent } from '../events/hub-event.js';
 import type { EventHub } from '../events/hub.js';
 import { apiErrorOf } from '../errors/api-error.js';
 
@@ -13,8 +13,8 @@ export async function eventPage(
   taskId: string,
   after: number,
   limit = EVENTS_PAGE,
-): Promise<{ events: readonly BridgedEvent[]; more: string | undefined }> {
-  const events: BridgedEvent[] = [];
+): Promise<{ events: readonly HubEvent[]; more: string | undefined }> {
+  const events: HubEvent[] = [];
   try {
     for await (const event of hub.read(SUBJECT.taskAll(taskId), after, Number.MAX_SAFE_INTEGER)) {
       if (events.length === limit) return { events, more: events.at(-1)?.cursor };

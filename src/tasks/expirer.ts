@@ -4,7 +4,7 @@ import type { Broker } from '../broker/connect.js';
 import { identityOf, lastState, transition } from '../broker/task-states.js';
 import type { TaskRow } from '../store/projection.js';
 import type { ReadModel } from '../store/read-model.js';
-import { withdraw } from './steer/withdraw.js';
+import { releaseUnstarted } from './steer/release-unstarted.js';
 
 /** Per sweep. The rest waits for the next sweep, to limit the load. */
 const AT_ONCE = 1_000;
@@ -28,7 +28,7 @@ export class Expirer {
       if (signal.aborted) break;
       if (!(await this.#expire(row))) continue;
       expired++;
-      await withdraw(this.#broker, row, this.#log);
+      await releaseUnstarted(this.#broker, row, this.#log);
     }
     return expired;
   }

@@ -2,17 +2,17 @@ import type { Logger } from 'pino';
 import { STREAM } from '../../contracts/wire/names.js';
 import { isEnded, TASK_STATUSES } from '../../contracts/tasks/states.js';
 import type { Broker } from '../broker/connect.js';
-import { placeOf } from '../broker/session-queue.js';
+import { findEntry } from '../broker/session-queue.js';
 import { dataIn, identityOf, lastState, transition } from '../broker/task-states.js';
-import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import type { TopologyManager } from '../broker/topology-manager.js';
 import type { TaskRow } from '../store/projection.js';
 import { firstIdAt, type ReadModel } from '../store/read-model.js';
-import { mayRun } from './steer/control.js';
+import { mayRun } from './steer/worker-request.js';
 
 export interface LostCommandsOptions {
   readonly broker: Broker;
   readonly model: Pick<ReadModel, 'list'>;
-  readonly topology: Pick<TopologyKeeper, 'created'>;
+  readonly topology: Pick<TopologyManager, 'created'>;
   /** Whether the read model has caught up. */
   readonly isReady: () => boolean;
   readonly log: Logger;
@@ -68,7 +68,7 @@ export class LostCommands {
     const { task_id: taskId, session_id: sessionId } = row;
     // Read the state before the entry: if an API stores the command again in between, the state changes and the transition fails.
     const state = await lastState(broker, taskId);
-    if (isEnded(state.status) || (await placeOf(broker, { taskId, sessionId })) !== undefined) return false;
+    if (isEnded(state.status) || (await findEntry(broker, { taskId, sessionId })) !== undefined) return false;
     const { process } = dataIn(state, 'running');
     if (state.status === 'running' && (await mayRun(broker, { process, taskId }))) return false;
     const data = { ...identityOf(row), reason: 'command_lost' as const };

@@ -18,6 +18,7 @@ import { outcomeWithin, spawn } from './spawn.js';
 import type { Tasks } from './start.js';
 import { liftLimit, workersOf } from './workers.js';
 import { workspacesOf } from './workspaces.js';
+import { defined } from '../defined.js';
 
 interface TaskHandling
   extends
@@ -46,10 +47,10 @@ export const taskHandlers = (services: TaskHandling): Handlers<typeof TASK_OPERA
       await tasks.task(id, principal);
       const after = cursor === undefined ? 0 : await settledSequenceOf(cursor, hub);
       const { events, more } = await eventPage(hub, id, after, limit);
-      return {
+      return defined({
         items: events.map(({ envelope }) => JSON.parse(envelope) as EventEnvelope),
-        ...(more === undefined ? {} : { next_cursor: more }),
-      };
+        next_cursor: more,
+      });
     },
     task_output: async ({ id }, { principal }) => {
       const { output, output_ref: large } = await tasks.task(id, principal);

@@ -1,5 +1,5 @@
-import { CONSUMER, LANES, STREAM } from '../../contracts/wire/names.js';
-import type { QueueShown } from '../../contracts/tasks/queues.js';
+import { CONSUMER, RUN_PRIORITIES, STREAM } from '../../contracts/wire/names.js';
+import type { QueueView } from '../../contracts/tasks/queues.js';
 import type { Broker } from '../broker/connect.js';
 import { asBrokerError } from '../broker/read.js';
 import { listOf } from '../config/load.js';
@@ -14,20 +14,22 @@ export async function queuesOf({
 }: {
   readonly broker: Broker;
   readonly config: Config;
-}): Promise<QueueShown[]> {
+}): Promise<QueueView[]> {
   const workers = (await workersOf(broker)).filter(({ state }) => state !== 'lost');
   return Promise.all(
     listOf(config.KSI_QUEUES).map(async (queue) => {
-      const [waiting, parked, ...lanes] = await Promise.all([
+      const [waiting, parked, ...runPriorities] = await Promise.all([
         standing(broker, CONSUMER.waiting(queue)),
         standing(broker, CONSUMER.parked(queue)),
-        ...LANES.map((lane) => standing(broker, CONSUMER.lane(queue, lane))),
+        ...RUN_PRIORITIES.map((runPriority) => standing(broker, CONSUMER.lane(queue, runPriority))),
       ]);
       return {
         queue,
-        tasks: [waiting, parked, ...lanes].reduce((sum, { queued, delivered }) => sum + queued + delivered, 0),
-        running: lanes.reduce((sum, { delivered }) => sum + delivered, 0),
-        lanes: Object.fromEntries(LANES.map((lane, at) => [lane, lanes[at]?.queued ?? 0])) as QueueShown['lanes'],
+        tasks: [waiting, parked, ...runPriorities].reduce((sum, { queued, delivered }) => sum + queued + delivered, 0),
+        running: runPriorities.reduce((sum, { delivered }) => sum + delivered, 0),
+        lanes: Object.fromEntries(
+          RUN_PRIORITIES.map((runPriority, at) => [runPriority, runPriorities[at]?.queued ?? 0]),
+        ) as QueueView['lanes'],
         waiting: waiting.queued,
         parked: parked.queued,
         limit: config.KSI_QUEUE_MAX,
@@ -37,12 +39,12 @@ export async function queuesOf({
   );
 }
 
-interface Standing {
+interface QueueCounts {
   readonly queued: number;
   readonly delivered: number;
 }
 
-async function standing(broker: Broker, consumer: string): Promise<Standing> {
+async function standing(broker: Broker, consumer: string): Promise<QueueCounts> {
   try {
     const info = await broker.jsm.consumers.info(STREAM.commands, consumer);
     return { queued: info.num_pending, delivered: info.num_ack_pending };

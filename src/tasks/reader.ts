@@ -9,7 +9,7 @@ import { acceptedRow, applyEvent, taskOf, type TaskRow } from '../store/projecti
 import type { EventHub } from '../events/hub.js';
 import type { ReadModel } from '../store/read-model.js';
 import { isRecord, parseText } from '../json.js';
-import { ApiError, apiErrorOf, guarded } from '../errors/api-error.js';
+import { ApiError, apiErrorOf, withApiErrors } from '../errors/api-error.js';
 import { bodyOf, storedBody, type Body } from './bodies.js';
 import { PAGE_ITEMS } from '../../contracts/wire/page.js';
 import { keyBefore, pageWith } from '../lists/page.js';
@@ -55,7 +55,7 @@ export class TaskReader {
     const session =
       query.session_id === undefined
         ? undefined
-        : await guarded(() => this.#names.find(query.session_id ?? '', principal.owner));
+        : await withApiErrors(() => this.#names.find(query.session_id ?? '', principal.owner));
     if (query.session_id !== undefined && session === undefined) return { items: [] };
     const filter = {
       ...filterOf(query, listedOwner(principal, query.owner)),

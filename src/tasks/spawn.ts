@@ -1,27 +1,27 @@
 import type { Task } from '../../contracts/tasks/task.js';
 import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { timerMs } from '../clock.js';
-import type { AcceptedOnce, OnceAcceptor } from './accept/once.js';
+import type { AcceptedTask, IdempotentAcceptor } from './accept/idempotent.js';
 import type { Authenticator } from '../access/auth.js';
 import type { Call } from '../access/handlers.js';
-import type { SpawnRate } from '../access/spawn-rate.js';
+import type { SpawnRateLimiter } from '../access/rates/limiter.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { Acceptor } from './accept/accept.js';
+import type { Acceptor } from './accept/acceptor.js';
 import type { TaskReader } from './reader.js';
 import type { Principal } from '../access/principal.js';
 import { toApiError } from '../errors/problem.js';
 import type { RateState } from '../../contracts/access/rates.js';
 
-export interface Spawned extends AcceptedOnce {
+export interface Spawned extends AcceptedTask {
   /** Undefined: the token has no rate limit. */
   readonly rate: RateState | undefined;
 }
 
 interface Spawning {
   readonly acceptor: Acceptor;
-  readonly once: OnceAcceptor;
+  readonly once: IdempotentAcceptor;
   readonly metrics: Metrics;
-  readonly spawnRate: SpawnRate;
+  readonly spawnRate: SpawnRateLimiter;
 }
 
 /** Accepts a spawn request from any transport and counts it by its result. @throws {ApiError} */

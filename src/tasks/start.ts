@@ -5,27 +5,27 @@ import { STREAM } from '../../contracts/wire/names.js';
 import type { Access } from '../access/start.js';
 import type { Blobs } from '../broker/blobs.js';
 import type { Broker } from '../broker/connect.js';
-import type { TopologyKeeper } from '../broker/topology-keeper.js';
+import type { TopologyManager } from '../broker/topology-manager.js';
 import { sweepPlaces } from '../broker/workspace-places.js';
-import { dataFolders, DiskRoom } from '../process/disk-room.js';
+import { dataFolders, DiskSpace } from '../process/disk-space.js';
 import { serviceOf } from '../process/lifecycle.js';
 import type { SessionsService } from '../sessions/start.js';
 import type { Store } from '../store/start.js';
 import { mcpServersFile } from '../tools/mcp-servers.js';
 import { toolPolicyFile } from '../tools/policy-file.js';
 import { Workspaces, writersIn } from '../workspaces/roots.js';
-import { Acceptor } from './accept/accept.js';
+import { Acceptor } from './accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../broker/records.js';
-import { OnceAcceptor } from './accept/once.js';
-import { QueueGauge } from './accept/queue-gauge.js';
-import { ApprovalDesk } from './approvals/approvals.js';
-import { ByRule } from './approvals/by-rule.js';
+import { IdempotentAcceptor } from './accept/idempotent.js';
+import { QueueCapacity } from './accept/queue-capacity.js';
+import { Approvals } from './approvals/approvals.js';
+import { RuleResponder } from './approvals/rule-responder.js';
 import { PendingApprovals } from './approvals/pending.js';
 import { ApprovalRules } from './approvals/rules.js';
-import { BudgetKeeper } from './budget-keeper.js';
+import { BudgetEnforcer } from './budget-enforcer.js';
 import { DeadLetters } from './dead-letters.js';
-import { Due } from './due.js';
+import { DueSchedules } from './due-schedules.js';
 import { Expirer } from './expirer.js';
 import { LostCommands, SETTLED_AFTER_MS } from './lost-commands.js';
 import { TaskReader } from './reader.js';
@@ -38,7 +38,7 @@ import { Sweeper, type Sweep } from './sweeper.js';
 export interface TasksOptions {
   readonly broker: Broker;
   readonly blobs: Blobs;
-  readonly topology: TopologyKeeper;
+  readonly topology: TopologyManager;
   readonly store: Store;
   readonly access: Access;
   readonly sessions: SessionsService;
@@ -54,8 +54,8 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
     const { hub, model } = store;
     const { spawnRate, exchanges, budget } = access;
     const { records, names } = sessions;
-    const gauge = new QueueGauge(broker, config, log);
-    const disk = new DiskRoom(dataFolders(config.KSI_DIR));
+    const capacity = new QueueCapacity(broker, config, log);
+    const disk = new DiskSpace(dataFolders(config.KSI_DIR));
     const acceptor = lifecycle.add(
       new Acceptor({
         broker,
@@ -63,7 +63,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
         hub,
         model,
         disk,
-        gauge,
+        capacity,
         topology,
         records,
         names,
@@ -78,22 +78,24 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
     );
     const tasks = new TaskReader(broker, blobs, hub, model, names);
     const idempotency = new Records(broker, IDEMPOTENCY_RECORDS, log);
-    const once = new OnceAcceptor(broker, acceptor, idempotency, log);
+    const once = new IdempotentAcceptor(broker, acceptor, idempotency, log);
     const canceller = new Canceller(broker, tasks, log);
     const dead = new DeadLetters(broker, blobs, once, spawnRate, log);
     const pending = lifecycle.add(new PendingApprovals(hub, model, log));
     const approvalRules = lifecycle.add(new ApprovalRules(broker, access.tokens, log));
     await approvalRules.start();
-    const byRule = lifecycle.add(new ByRule({ broker, hub, pending, rules: approvalRules, audit: access.audit, log }));
-    const due = lifecycle.add(new Due({ broker, inboxPrefix: config.KSI_NATS_INBOX, log }));
-    const budgetKeeper = lifecycle.add(new BudgetKeeper({ broker, hub, model, budget, log }));
+    const byRule = lifecycle.add(
+      new RuleResponder({ broker, hub, pending, rules: approvalRules, audit: access.audit, log }),
+    );
+    const due = lifecycle.add(new DueSchedules({ broker, inboxPrefix: config.KSI_NATS_INBOX, log }));
+    const budgetEnforcer = lifecycle.add(new BudgetEnforcer({ broker, hub, model, budget, log }));
     const hasEnded = (taskId: string): boolean => {
       const row = model.get(taskId);
       return row !== undefined && isEnded(row.status);
     };
     return {
       disk,
-      gauge,
+      gauge: capacity,
       acceptor,
       once,
       tasks,
@@ -103,7 +105,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
       inputs: new Inputs(broker, tasks),
       retrier: new Retrier({ broker, blobs, tasks, acceptor, dead, spawnRate }),
       dead,
-      approvals: new ApprovalDesk({ broker, tasks, pending, rules: approvalRules, audit: access.audit }),
+      approvals: new Approvals({ broker, tasks, pending, rules: approvalRules, audit: access.audit }),
       approvalRules,
       /** Starts what needs the read model. @param others further sweeps. @throws {BrokerError} */
       async run(others: readonly Sweep[]): Promise<void> {
@@ -130,7 +132,7 @@ export const startTasks = ({ broker, blobs, topology, store, access, sessions, c
           // A little later, because the broker's time is measured with an error.
           if (stream === STREAM.commands) sweeper.sweepIn(SETTLED_AFTER_MS + 250);
         });
-        budgetKeeper.start();
+        budgetEnforcer.start();
       },
     };
   });

@@ -1,5 +1,5 @@
 import { NOBODY, SUBJECT } from '../../contracts/wire/names.js';
-import type { LimitLifted, WorkerShown } from '../../contracts/tasks/workers.js';
+import type { LimitLifted, WorkerView } from '../../contracts/tasks/workers.js';
 import type { Broker } from '../broker/connect.js';
 import { eventPublication, newEvent } from '../broker/events.js';
 import { presentWorkers } from '../broker/workers.js';
@@ -7,7 +7,7 @@ import { ApiError, apiErrorOf } from '../errors/api-error.js';
 import type { Principal } from '../access/principal.js';
 
 /** All present workers. @throws {ApiError} */
-export const workersOf = (broker: Broker): Promise<WorkerShown[]> =>
+export const workersOf = (broker: Broker): Promise<WorkerView[]> =>
   presentWorkers(broker).catch((error: unknown) => {
     throw apiErrorOf(error);
   });

@@ -1,11 +1,11 @@
 import type { Config } from '../../contracts/config/config.js';
-import { rootOf, type WorkspaceShown, type WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
+import { rootOf, type WorkspaceView, type WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
 import type { Broker } from '../broker/connect.js';
 import { readPlaces, rootsWithPlaces } from '../broker/workspace-records.js';
 import { overlap } from '../broker/workspace-rules.js';
 import type { ReadModel } from '../store/read-model.js';
 import { writersIn } from '../workspaces/roots.js';
-import { guarded } from '../errors/api-error.js';
+import { withApiErrors } from '../errors/api-error.js';
 import { maySee, type Principal } from '../access/principal.js';
 
 interface Sources {
@@ -17,12 +17,9 @@ interface Sources {
 type Shown = Pick<WorkspaceWaiter, 'task_id' | 'owner' | 'workspace' | 'since'>;
 
 /** The workspaces of the principal's tasks, and those that overlap them. @throws {ApiError} */
-export async function workspacesOf(
-  { broker, config, model }: Sources,
-  principal: Principal,
-): Promise<WorkspaceShown[]> {
-  const [roots, readers] = await Promise.all([guarded(() => rootsWithPlaces(broker)), readersOf(model)]);
-  const kept = await guarded(() => Promise.all(roots.map((root) => readPlaces(broker, root))));
+export async function workspacesOf({ broker, config, model }: Sources, principal: Principal): Promise<WorkspaceView[]> {
+  const [roots, readers] = await Promise.all([withApiErrors(() => rootsWithPlaces(broker)), readersOf(model)]);
+  const kept = await withApiErrors(() => Promise.all(roots.map((root) => readPlaces(broker, root))));
   const writers = kept.flatMap(({ places }) => places.writers);
   const waiting = kept.flatMap(({ places }) => places.waiting);
   const all: Shown[] = [...writers, ...waiting, ...readers];

@@ -1,16 +1,18 @@
 import type { Logger } from 'pino';
-import { HANDS_SERVER } from '../../contracts/agents/tools.js';
+import { AGENT_TOOL_SERVER } from '../../contracts/agents/tools.js';
 import { McpServers, type McpServer } from '../../contracts/tasks/mcp-servers.js';
-import { OperatorFile } from '../config/operator-file.js';
+import { WatchedFile } from '../config/watched-file.js';
 
-export type McpServersFile = OperatorFile<typeof McpServers>;
+export type McpServersFile = WatchedFile<typeof McpServers>;
 
 /** The operator's MCP servers. There are none without a file. @throws {ConfigError} */
 export const mcpServersFile = (path: string | undefined, log: Logger): McpServersFile =>
-  new OperatorFile({ variable: 'KSI_MCP_SERVERS', path, schema: McpServers, none: {}, faultOf, log });
+  new WatchedFile({ variable: 'KSI_MCP_SERVERS', path, schema: McpServers, none: {}, faultOf, log });
 
 const faultOf = (servers: McpServers): string | undefined =>
-  Object.hasOwn(servers, HANDS_SERVER) ? `the name ${HANDS_SERVER} is reserved for KSI's own server` : undefined;
+  Object.hasOwn(servers, AGENT_TOOL_SERVER)
+    ? `the name ${AGENT_TOOL_SERVER} is reserved for KSI's own server`
+    : undefined;
 
 /** The servers with the given names. `missing` names those that do not exist or that the owner may not use. */
 export function serversFor(

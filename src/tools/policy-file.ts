@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import { ToolPolicy } from '../../contracts/tasks/tool-policy.js';
-import { OperatorFile } from '../config/operator-file.js';
+import { WatchedFile } from '../config/watched-file.js';
 import { domainOf, parseRule } from './rule.js';
 
-export type ToolPolicyFile = OperatorFile<typeof ToolPolicy>;
+export type ToolPolicyFile = WatchedFile<typeof ToolPolicy>;
 
 /** The operator's tool policy. Without a file there are no limits. @throws {ConfigError} */
 export const toolPolicyFile = (path: string | undefined, log: Logger): ToolPolicyFile =>
-  new OperatorFile({ variable: 'KSI_TOOL_POLICY', path, schema: ToolPolicy, none: {}, faultOf, log });
+  new WatchedFile({ variable: 'KSI_TOOL_POLICY', path, schema: ToolPolicy, none: {}, faultOf, log });
 
 const HINT =
   'an allowed use can only be Bash(words:*) or WebFetch(domain:name); for other tools, allow the tool and deny uses of it';

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { WORKSPACE_PATTERN } from '../../contracts/tasks/workspace.js';
-import { isBelow } from './below.js';
+import { isWithin } from './path-within.js';
 import { ConfigError } from '../config/error.js';
 import { listOf } from '../config/load.js';
 
@@ -76,7 +76,7 @@ export class Workspaces {
     const own = real.get(name);
     if (own === undefined) return undefined;
     const [outer = name] = [...real.keys()]
-      .filter((root) => isBelow(own, real.get(root) ?? own))
+      .filter((root) => isWithin(own, real.get(root) ?? own))
       .toSorted((a, b) => (real.get(a) ?? '').length - (real.get(b) ?? '').length || (a < b ? -1 : 1));
     const between = relative(real.get(outer) ?? own, own).split('/');
     return [outer, ...between, ...folders].filter((part) => part !== '').join('/');
@@ -91,7 +91,7 @@ export class Workspaces {
       const outerReal = await realpath(path).catch(() => undefined);
       if (outer === name || outerReal === undefined) continue;
       for (const start of [path, outerReal])
-        if (isBelow(configured, start) && join(outerReal, relative(start, configured)) !== real) return outer;
+        if (isWithin(configured, start) && join(outerReal, relative(start, configured)) !== real) return outer;
     }
     return undefined;
   }

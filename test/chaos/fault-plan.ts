@@ -18,8 +18,8 @@ const WEIGHTS: readonly (readonly [FaultRole, number])[] = [
 ];
 
 const FIRST_MS = 2_000;
-const SHORTEST_GAP_MS = 1_500;
-const LONGEST_GAP_MS = 6_000;
+const MIN_GAP_MS = 1_500;
+const MAX_GAP_MS = 6_000;
 /** How often a fault follows at the heels of another. */
 const TOGETHER = 0.2;
 const TOGETHER_MS = 150;
@@ -30,11 +30,11 @@ export function planFaults(random: () => number, seconds: number): PlannedFault[
   const first = shuffled(every, random);
   const faults: PlannedFault[] = [];
   // So that all of them find their place in a short run too.
-  const longest = Math.min(LONGEST_GAP_MS, Math.max(SHORTEST_GAP_MS, (seconds * 1_000 - FIRST_MS) / every.length));
+  const longest = Math.min(MAX_GAP_MS, Math.max(MIN_GAP_MS, (seconds * 1_000 - FIRST_MS) / every.length));
   for (let afterMs = FIRST_MS; afterMs < seconds * 1_000;) {
     const chosen = first[faults.length] ?? { kind: pick(KINDS, random), role: weighted(random) };
     faults.push({ afterMs: Math.round(afterMs), ...chosen, which: random() });
-    afterMs += random() < TOGETHER ? TOGETHER_MS : SHORTEST_GAP_MS + random() * (longest - SHORTEST_GAP_MS);
+    afterMs += random() < TOGETHER ? TOGETHER_MS : MIN_GAP_MS + random() * (longest - MIN_GAP_MS);
   }
   return faults;
 }

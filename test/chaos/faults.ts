@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signal as sendSignal } from '../../src/process/end.js';
+import { signal as sendSignal } from '../../src/process/terminate.js';
 import { identify, isAlive, type ProcessIdentity } from '../../src/process/identity.js';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
 import type { PlannedFault } from './fault-plan.js';

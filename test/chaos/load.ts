@@ -28,7 +28,7 @@ const CANCEL_WITHIN_MS = 2_500;
 /** How long a request is repeated. */
 const GIVE_UP_MS = 30_000;
 const REPEAT_PAUSE_MS = 300;
-const MOST_AT_ONCE = 64;
+const MAX_AT_ONCE = 64;
 
 interface Asked {
   readonly key: string;
@@ -67,7 +67,7 @@ export class Load {
   async #freshClients(): Promise<void> {
     const gapMs = 1_000 / (this.#options.rate * (1 - IN_SESSIONS));
     while (await this.#pause(gapMs)) {
-      if (this.#asking.size >= MOST_AT_ONCE) continue;
+      if (this.#asking.size >= MAX_AT_ONCE) continue;
       void this.#keep(this.#ask(this.#next(`fresh-${this.#count}`)));
     }
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 
 /** How often the processes are looked at: the system tells nobody but a parent of an end. */

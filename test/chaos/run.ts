@@ -5,7 +5,7 @@ import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { streamPosition } from '../../src/broker/read.js';
 import { readJson, type Endpoints } from '../../src/cluster/endpoints.js';
-import { signal as sendSignal } from '../../src/process/end.js';
+import { signal as sendSignal } from '../../src/process/terminate.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { startCluster, type TestCluster } from '../fixtures/cluster.js';
 import { CLAUDE_STANDIN } from '../fixtures/paths.js';

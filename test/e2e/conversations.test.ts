@@ -84,10 +84,10 @@ describe('agents that talk, with the real claude, in a demo', () => {
     );
   });
 
-  it('an agent uses the hands that it was given, and no others', async () => {
+  it('an agent uses the agent tools that it was given, and no others', async () => {
     const agents = new AgentsOver(() => cluster.url, cluster.token);
     await agents.register({ agent_id: 'peer' });
-    await agents.register({ agent_id: 'boss', kind: 'managed', hands: ['messages', 'shared', 'spawn'] });
+    await agents.register({ agent_id: 'boss', kind: 'managed', agent_tools: ['messages', 'shared', 'spawn'] });
     const call = (tool: string, input: object): string => `[[tool:mcp__ksi__${tool} ${JSON.stringify(input)}]]`;
     const deeds = [
       call('task_spawn', { prompt: 'Say MANGO', wait_s: 60 }),

@@ -184,7 +184,12 @@ describe('deletion', () => {
     for (const agent of [
       { agent_id: 'ann' },
       { agent_id: 'carl', subscriptions: ['DIRECT_MESSAGE'] },
-      { agent_id: 'bob', kind: 'managed', hands: ['spawn'], options: { allowed_tools: ['mcp__ksi__task_spawn'] } },
+      {
+        agent_id: 'bob',
+        kind: 'managed',
+        agent_tools: ['spawn'],
+        options: { allowed_tools: ['mcp__ksi__task_spawn'] },
+      },
     ])
       assert.equal((await ask('POST', '/agents/register', agent)).status, 201);
     const call = JSON.stringify({ prompt: `${canary} child`, wait_s: 30 });

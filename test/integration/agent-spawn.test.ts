@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { AgentShown } from '../../contracts/agents/agents.js';
+import type { AgentView } from '../../contracts/agents/agents.js';
 import type { AgentSpawned, TaskRouted } from '../../contracts/agents/agent-spawn.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
@@ -26,8 +26,8 @@ describe('making agents, and giving them tasks', () => {
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
     return answer.body as unknown as AgentSpawned;
   };
-  const agent = async (id: string): Promise<AgentShown> =>
-    (await ask('GET', `/agents/${id}`)).body as unknown as AgentShown;
+  const agent = async (id: string): Promise<AgentView> =>
+    (await ask('GET', `/agents/${id}`)).body as unknown as AgentView;
   const inbox = async (id: string): Promise<InboxMessage[]> =>
     (await ask('GET', `/agents/${id}/inbox`)).body['items'] as InboxMessage[];
 

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageRequest } from '../../contracts/agents/messages.js';
 import { CONSUMER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { TASK_STATES } from '../../contracts/tasks/states.js';
-import { Answers } from '../../src/agents/answers.js';
-import type { FromWithin } from '../../src/agents/mailer.js';
-import { StoredIds } from '../../src/agents/stored-ids.js';
+import { AnswerSender } from '../../src/agents/answer-sender.js';
+import type { InternalFields } from '../../src/agents/message-sender.js';
+import { MessageIdIndex } from '../../src/agents/message-id-index.js';
 import { ApiError } from '../../src/errors/api-error.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
@@ -28,11 +28,11 @@ describe('answers of managed agents', () => {
   });
 
   it('that are refused for good are told of, under the same id, and not tried for ever', async () => {
-    const sent: { request: MessageRequest; within: FromWithin | undefined }[] = [];
-    const answers = new Answers({
+    const sent: { request: MessageRequest; within: InternalFields | undefined }[] = [];
+    const answers = new AnswerSender({
       broker,
       blobs: new Blobs(broker),
-      mailer: {
+      messageSender: {
         send: (request, _by, within) => {
           sent.push({ request, within });
           if (sent.length === 1) return Promise.reject(new ApiError('body_too_large', 'It is too long'));
@@ -66,11 +66,11 @@ describe('answers of managed agents', () => {
   });
 
   it('carry a reference to an output that is too large for a message', async () => {
-    const sent: { request: MessageRequest; within: FromWithin | undefined }[] = [];
-    const answers = new Answers({
+    const sent: { request: MessageRequest; within: InternalFields | undefined }[] = [];
+    const answers = new AnswerSender({
       broker,
       blobs: new Blobs(broker),
-      mailer: {
+      messageSender: {
         send: (request, _by, within) => {
           sent.push({ request, within });
           return Promise.resolve({ message_id: '', status: 'queued', copies: [], since: '' });
@@ -121,7 +121,7 @@ describe('answers of managed agents', () => {
       },
     }) as typeof direct;
     const jsm = Object.create(broker.jsm, { direct: { value: counting } }) as Broker['jsm'];
-    const stored = new StoredIds(Object.create(broker, { jsm: { value: jsm } }) as Broker, STREAM.events);
+    const stored = new MessageIdIndex(Object.create(broker, { jsm: { value: jsm } }) as Broker, STREAM.events);
     const has = (id: string, after = first, owner = 'local'): Promise<boolean> => stored.has(subject, owner, id, after);
     const found = await Promise.all(Array.from({ length: 25 }, (_, n) => has(`m${n}`)));
     assert.equal(found.filter(Boolean).length, 20);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { v4 as uuidv4 } from 'uuid';
 import type { EventData } from '../../contracts/events/events.js';
-import type { ExchangeShown } from '../../contracts/access/exchanges.js';
+import type { ExchangeView } from '../../contracts/access/exchanges.js';
 import { NO_USAGE } from '../../contracts/access/usage.js';
 import type { ApiError } from '../../src/errors/api-error.js';
 import { Exchanges } from '../../src/access/exchanges.js';
@@ -63,10 +63,10 @@ describe('an exchange of managed agents', () => {
     assert.deepEqual(refusals((await receipts('talk-a', 3)).slice(1)), ['reply_to_reply', 'task']);
   });
 
-  const exchange = async (api: AgentsOver, id: string): Promise<ExchangeShown> => {
+  const exchange = async (api: AgentsOver, id: string): Promise<ExchangeView> => {
     const { status, body } = await api.ask('GET', `/exchanges/${id}`);
     assert.equal(status, 200, JSON.stringify(body));
-    return body as unknown as ExchangeShown;
+    return body as unknown as ExchangeView;
   };
 
   it('has as many tasks as its limits allow, over all APIs, and tells whoever sent the message that is one too many', async () => {

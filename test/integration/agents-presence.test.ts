@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
-import { Presence } from '../../src/agents/presence.js';
+import { PresenceRegistry } from '../../src/agents/presence.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';
 import { readEntry } from '../../src/broker/kv.js';
@@ -14,12 +14,12 @@ const RENEW_MS = 200;
 describe('the presence of external agents', () => {
   let server: TestBroker;
   let broker: Broker;
-  let here: Presence;
-  let there: Presence;
+  let here: PresenceRegistry;
+  let there: PresenceRegistry;
   before(async () => {
     server = await startTestBroker();
     broker = await connectTest(server.url);
-    [here, there] = [new Presence(broker, silent, RENEW_MS), new Presence(broker, silent, RENEW_MS)];
+    [here, there] = [new PresenceRegistry(broker, silent, RENEW_MS), new PresenceRegistry(broker, silent, RENEW_MS)];
     for (const each of [here, there]) await each.start();
   });
   after(async () => {
@@ -75,7 +75,11 @@ describe('the presence of external agents', () => {
         },
       },
     }) as Broker['publisher'];
-    const faulty = new Presence(Object.create(broker, { publisher: { value: publisher } }) as Broker, silent, RENEW_MS);
+    const faulty = new PresenceRegistry(
+      Object.create(broker, { publisher: { value: publisher } }) as Broker,
+      silent,
+      RENEW_MS,
+    );
     await faulty.start();
     await assert.rejects(
       faulty.hold(of('failed'), () => undefined),

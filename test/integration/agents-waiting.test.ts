@@ -41,7 +41,7 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
   it('get their results though they hold every slot of the cluster', async () => {
     await here.register({ agent_id: 'asker' });
     const bosses = ['boss-1', 'boss-2', 'boss-3'];
-    for (const agent_id of bosses) await here.register({ agent_id, kind: 'managed', hands: ['spawn'] });
+    for (const agent_id of bosses) await here.register({ agent_id, kind: 'managed', agent_tools: ['spawn'] });
     const call = `[[tool:mcp__ksi__task_spawn ${JSON.stringify({ prompt: 'Say MANGO', wait_s: 120 })}]]`;
     for (const to of bosses) await here.send({ from: 'asker', to, content: `Find out. ${call}` });
     const answers: string[] = [];
@@ -63,7 +63,12 @@ describe('agents of the real claude that wait for tasks of their own', { skip },
   });
 
   it('lend them the workspace in which they write', async () => {
-    await here.register({ agent_id: 'builder', kind: 'managed', hands: ['spawn'], options: { workspace: 'site' } });
+    await here.register({
+      agent_id: 'builder',
+      kind: 'managed',
+      agent_tools: ['spawn'],
+      options: { workspace: 'site' },
+    });
     const call = `[[tool:mcp__ksi__task_spawn ${JSON.stringify({ prompt: 'Say PAPAYA', wait_s: 120 })}]]`;
     await here.send({ from: 'asker', to: 'builder', content: `Find out. ${call}` });
     const [answer] = await here.inbox('asker', '?wait=60');

@@ -12,9 +12,9 @@ import type { InboxMessage } from '../../contracts/agents/messages.js';
 import type { Scope } from '../../contracts/access/tokens.js';
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { MessageExpiry } from '../../src/agents/expiry.js';
-import { Positions } from '../../src/agents/positions.js';
+import { InboxCursors } from '../../src/agents/inbox-cursors.js';
 import { AgentRegistry } from '../../src/agents/registry.js';
-import { AgentRemover } from '../../src/agents/removal.js';
+import { AgentDeletion } from '../../src/agents/agent-deletion.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
@@ -131,13 +131,13 @@ describe('agents', () => {
 
     it('clears nothing of the one that was registered first', async () => {
       const id = name();
-      const positions = new Positions(lab.broker, silent);
+      const positions = new InboxCursors(lab.broker, silent);
       const forget = async (): Promise<void> => undefined;
       const registry = { remove: forget, allNamed: () => Promise.resolve([]) };
       const presence = { forget };
       const blobs = new Blobs(lab.broker);
       const approvalRules = { removeOfAgent: forget };
-      const remover = new AgentRemover({ broker: lab.broker, blobs, registry, presence, positions, approvalRules });
+      const remover = new AgentDeletion({ broker: lab.broker, blobs, registry, presence, positions, approvalRules });
       await lab.broker.publisher.publish(
         eventPublication(
           newEvent(systemClock, 'AGENT_MESSAGE', {
@@ -357,7 +357,7 @@ describe('agents', () => {
       for (const content of ['taken', 'left']) await here.send({ to: id, content });
       const [taken, left] = await here.inbox(id);
       await here.ack(id, taken?.seq ?? 0);
-      const positions = new Positions(lab.broker, silent);
+      const positions = new InboxCursors(lab.broker, silent);
       const registry = new AgentRegistry(lab.broker, silent);
       await registry.start();
       const expiry = new MessageExpiry({ broker: lab.broker, registry, positions, log: silent, ageMs: 0 });

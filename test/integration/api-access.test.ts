@@ -8,7 +8,7 @@ import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SCOPES, type Scope, type TokenCreated } from '../../contracts/access/tokens.js';
 import { Authenticator } from '../../src/access/auth.js';
-import { buildEdge } from '../../src/api/http/edge/edge.js';
+import { buildHttpServer } from '../../src/api/http/edge/server.js';
 import { partsOf } from '../../src/access/tokens/secret.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
@@ -307,9 +307,9 @@ describe('access', () => {
         .map(([file]) => file);
       assert.deepEqual(adding.toSorted(), [
         'src/api/http/mount.ts',
-        'src/api/http/other-methods.ts',
+        'src/api/http/method-not-allowed.ts',
         'src/api/http/probes.ts',
-        'src/api/starting.ts',
+        'src/api/startup-server.ts',
         'src/api/ws/route.ts',
       ]);
     });
@@ -380,7 +380,7 @@ describe('access', () => {
     });
 
     it('has a scope, and serves an operation if it changes something, so that the audit records it', async () => {
-      const app = await buildEdge({
+      const app = await buildHttpServer({
         config: readConfig({ KSI_NATS_URL: lab.server.url }),
         log: silent,
         authenticator: new Authenticator(TOKEN),
@@ -410,7 +410,7 @@ describe('access', () => {
         ['POST', '/agents/spawn', { profile: 'fred', task: 'x' }],
         ['POST', '/conversations', { topic: 'x', mode: 'debate' }],
         ['PATCH', '/agents/fred-managed', { options }],
-        ['PATCH', '/agents/fred-managed', { hands: ['spawn'] }],
+        ['PATCH', '/agents/fred-managed', { agent_tools: ['spawn'] }],
         ['PATCH', '/agents/fred-managed', { profile: 'fred' }],
       ] as const) {
         const answer = await ask(method, path, token, body);

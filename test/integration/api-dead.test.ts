@@ -5,10 +5,10 @@ import type { DeadLetter, DeadPage, DeadRetryAnswer } from '../../contracts/task
 import type { Task } from '../../contracts/tasks/task.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SessionNames } from '../../src/sessions/names.js';
-import { Acceptor } from '../../src/tasks/accept/accept.js';
+import { Acceptor } from '../../src/tasks/accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../../src/broker/records.js';
-import { OnceAcceptor } from '../../src/tasks/accept/once.js';
+import { IdempotentAcceptor } from '../../src/tasks/accept/idempotent.js';
 import { DeadLetters } from '../../src/tasks/dead-letters.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
@@ -154,7 +154,7 @@ describe('dead letters, and tasks run again', () => {
       blobs,
       hub: { cursor: () => 'c' },
       model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
-      gauge: { take: () => true },
+      capacity: { reserve: () => true },
       topology: { full: undefined },
       exchanges: { count: () => Promise.resolve() },
       budget: { left: () => Promise.resolve(undefined) },
@@ -174,7 +174,7 @@ describe('dead letters, and tasks run again', () => {
     return new DeadLetters(
       broker,
       blobs,
-      new OnceAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
+      new IdempotentAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
       { take: () => undefined },
       silent,
     );

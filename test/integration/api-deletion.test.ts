@@ -15,7 +15,7 @@ import type { Publication } from '../../src/broker/publish.js';
 import { purge } from '../../src/broker/purge.js';
 import { deleteMessage, hasAny, lastBySubject, sourceOf, streamPosition } from '../../src/broker/read.js';
 import { readStream } from '../../src/broker/replay.js';
-import { SessionRemover } from '../../src/retention/deletion/session-remover.js';
+import { SessionDeletion } from '../../src/retention/deletion/session-deletion.js';
 import { systemClock } from '../../src/clock.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
@@ -161,7 +161,7 @@ describe('deletion at an API', () => {
       },
     });
     const notCalled = (): Promise<never> => Promise.reject(new Error('the session is deleted'));
-    const remover = new SessionRemover({
+    const remover = new SessionDeletion({
       broker: { ...broker, publisher },
       blobs: new Blobs(broker),
       records: { among: () => Promise.resolve(new Set<string>()), find: notCalled, remove: notCalled },

@@ -5,17 +5,17 @@ import { headers } from '@nats-io/transport-node';
 import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { SessionNames } from '../../src/sessions/names.js';
-import { Acceptor } from '../../src/tasks/accept/accept.js';
+import { Acceptor } from '../../src/tasks/accept/acceptor.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../../src/broker/records.js';
-import { OnceAcceptor, type AcceptedOnce } from '../../src/tasks/accept/once.js';
+import { IdempotentAcceptor, type AcceptedTask } from '../../src/tasks/accept/idempotent.js';
 import { ApiError } from '../../src/errors/api-error.js';
 import type { Budget } from '../../src/access/budgets.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';
-import { DiskRoom } from '../../src/process/disk-room.js';
+import { DiskSpace } from '../../src/process/disk-space.js';
 import { Workspaces } from '../../src/workspaces/roots.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
@@ -33,15 +33,15 @@ const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
 function acceptorOn(
   broker: Broker,
   left: Budget['left'] = () => Promise.resolve(undefined),
-  disk: Pick<DiskRoom, 'full' | 'suspect'> = { full: () => undefined, suspect: () => undefined },
-): { once: OnceAcceptor; stop: () => Promise<void> } {
+  disk: Pick<DiskSpace, 'full' | 'suspect'> = { full: () => undefined, suspect: () => undefined },
+): { once: IdempotentAcceptor; stop: () => Promise<void> } {
   const acceptor = new Acceptor({
     disk,
     broker,
     blobs: new Blobs(broker),
     hub: { cursor: () => 'c' },
     model: { accept: () => undefined, openOf: () => 0, session: async () => undefined },
-    gauge: { take: () => true },
+    capacity: { reserve: () => true },
     topology: { full: undefined },
     exchanges: { count: () => Promise.resolve() },
     budget: { left },
@@ -59,7 +59,7 @@ function acceptorOn(
     log: silent,
   });
   return {
-    once: new OnceAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
+    once: new IdempotentAcceptor(broker, acceptor, new Records(broker, IDEMPOTENCY_RECORDS, silent), silent),
     stop: () => acceptor.stop(),
   };
 }
@@ -91,7 +91,7 @@ describe('Idempotency-Key', () => {
     const silence = (): Promise<never> => Promise.reject(new BrokerError('unavailable', 'no answer'));
     const broker = { ...lab.broker, publisher: { publish: silence, publishBatch: silence } } as unknown as Broker;
     let quota = false;
-    const disk = new DiskRoom([lab.dir], () => !quota);
+    const disk = new DiskSpace([lab.dir], () => !quota);
     const { once, stop } = acceptorOn(broker, undefined, disk);
     try {
       await assert.rejects(once.accept({ prompt: 'x' }, LOCAL, 'full-1'), { code: 'broker_unavailable' });
@@ -195,7 +195,7 @@ describe('Idempotency-Key', () => {
     if (name !== undefined) await steady.once.accept({ ...request, prompt: 'before' }, LOCAL, `${key}-before`);
     const faulty = faultyBroker(lab.broker, at, fault);
     const first = acceptorOn(faulty.broker);
-    let answered: AcceptedOnce | undefined;
+    let answered: AcceptedTask | undefined;
     const asked = first.once.accept(request, LOCAL, key).then(
       (answer) => (answered = answer),
       () => undefined,

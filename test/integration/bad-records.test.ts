@@ -8,7 +8,7 @@ import { OPERATIONS } from '../../contracts/api/operations.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { Records } from '../../src/broker/records.js';
 import { lastState } from '../../src/broker/task-states.js';
-import { readPosition } from '../../workers/attempt/history.js';
+import { readHistory } from '../../workers/attempt/history.js';
 import { newRecord } from '../../src/conversations/create.js';
 import { AgentsOver, type Said } from '../fixtures/agents.js';
 import { LOCAL } from '../../src/access/principal.js';
@@ -107,7 +107,7 @@ describe('a bad record', () => {
       await store(SUBJECT.ingest(SUBJECT.taskState(id, 'start')), garbage);
       const bad = await lastBySubject(lab.broker, STREAM.events, SUBJECT.taskStates(id));
       assert.equal(bad?.subject, SUBJECT.taskState(id, 'start'));
-      const position = await readPosition(lab.broker, id, silent);
+      const position = await readHistory(lab.broker, id, silent);
       // It counts as an attempt whose worker is lost.
       assert.deepEqual(position, {
         kind: 'again',
@@ -120,7 +120,7 @@ describe('a bad record', () => {
         transcriptSeq: undefined,
       });
       await store(SUBJECT.ingest(SUBJECT.taskState(id, 'complete')), garbage);
-      assert.deepEqual(await readPosition(lab.broker, id, silent), { kind: 'ended', held: undefined });
+      assert.deepEqual(await readHistory(lab.broker, id, silent), { kind: 'ended', held: undefined });
     }
   });
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { HEADER, SCHEDULE, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import { withdraw } from '../../src/tasks/steer/withdraw.js';
+import { releaseUnstarted } from '../../src/tasks/steer/release-unstarted.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import {
   isSuperseded,
-  keepParked,
+  ensureWakeup,
   park,
   parkedTaskOf,
   sweepParked,
@@ -87,7 +87,7 @@ describe('a run that waits long', () => {
 
   /** What a worker does with a delivery of the run. */
   async function pause(as: Broker, { task, run }: Waiting): Promise<void> {
-    if (await isSuperseded(as, task, run.seq)) await keepParked(as, task);
+    if (await isSuperseded(as, task, run.seq)) await ensureWakeup(as, task);
     else await park(as, task, run);
     await deleteMessage(as, STREAM.commands, run.seq);
   }
@@ -107,9 +107,9 @@ describe('a run that waits long', () => {
     for (let seq = 1; ;) {
       const stored = await nextBySubject(broker, STREAM.commands, SUBJECT.session(task.sessionId), seq);
       if (stored === undefined) return found;
-      const [, , kind, , lane] = stored.subject.split('.');
+      const [, , kind, , runPriority] = stored.subject.split('.');
       const id = stored.header(HEADER.taskId);
-      found.push(`${id === task.taskId ? 'task' : 'behind'} ${kind === 'wait' ? kind : lane}`);
+      found.push(`${id === task.taskId ? 'task' : 'behind'} ${kind === 'wait' ? kind : runPriority}`);
       seq = stored.seq + 1;
     }
   };
@@ -196,7 +196,11 @@ describe('a run that waits long', () => {
         parked,
         async (as, waiting) => {
           await cancelled(waiting);
-          await withdraw(as, { task_id: waiting.task.taskId, session_id: waiting.task.sessionId, owner: '' }, silent);
+          await releaseUnstarted(
+            as,
+            { task_id: waiting.task.taskId, session_id: waiting.task.sessionId, owner: '' },
+            silent,
+          );
         },
         async (waiting) => {
           await sweep([waiting.task.taskId]);
@@ -213,7 +217,11 @@ describe('a run that waits long', () => {
           await Promise.all([
             pause(as, waiting),
             cancelled(waiting).then(() =>
-              withdraw(broker, { task_id: waiting.task.taskId, session_id: waiting.task.sessionId, owner: '' }, silent),
+              releaseUnstarted(
+                broker,
+                { task_id: waiting.task.taskId, session_id: waiting.task.sessionId, owner: '' },
+                silent,
+              ),
             ),
           ]);
         },

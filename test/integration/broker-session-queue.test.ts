@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { CONSUMER, HEADER, RUN_PRIORITIES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { Puller, type Delivery } from '../../src/broker/consume.js';
 import { lastBySubject } from '../../src/broker/read.js';
@@ -99,11 +99,11 @@ for (const { name, servers, start } of [
 /** Takes whatever stands in the lanes now. */
 async function takeAll(broker: Broker): Promise<Delivery[]> {
   const taken: Delivery[] = [];
-  for (const lane of LANES) {
+  for (const runPriority of RUN_PRIORITIES) {
     const puller = new Puller({
       broker,
       stream: STREAM.commands,
-      consumer: CONSUMER.lane('default', lane),
+      consumer: CONSUMER.lane('default', runPriority),
       onDelivery: (delivery) => taken.push(delivery),
       onEnd: () => undefined,
     });

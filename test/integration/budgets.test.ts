@@ -11,7 +11,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { lastState } from '../../src/broker/task-states.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
 import { findContainment } from '../../workers/claude/containment.js';
-import type { ExchangeShown } from '../../contracts/access/exchanges.js';
+import type { ExchangeView } from '../../contracts/access/exchanges.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
@@ -91,7 +91,7 @@ describe('budgets, with the real claude', { skip }, async () => {
     assert.equal(dataOf('SPAWN_ERROR', await lab.outcome(id ?? '')).error.code, 'claude_max_budget');
     await known(id ?? '');
     const { body } = await here.ask('GET', `/exchanges/${sent.message_id}`);
-    const { tasks, limits, usage } = body as unknown as ExchangeShown;
+    const { tasks, limits, usage } = body as unknown as ExchangeView;
     assert.deepEqual([tasks, limits.budget_usd], [1, 0.0008]);
     assert.ok(usage.cost_usd >= 0.0008, `$${usage.cost_usd}`);
     const retry = await here.ask('POST', `/tasks/${id}/retry`);

@@ -112,7 +112,7 @@ describe('the real claude in a hostile working folder', { skip }, async () => {
     assert.ok(worker);
     const forget = async (id: string): Promise<void> => {
       const request = JSON.stringify({ session_ids: [id] });
-      const answer = await lab.broker.nc.request(SUBJECT.forgetSessions(worker.process), request, { timeout: 10_000 });
+      const answer = await lab.broker.nc.request(SUBJECT.deletedSessions(worker.process), request, { timeout: 10_000 });
       assert.deepEqual(answer.json(), { left: [] });
     };
     await forget(visitor);

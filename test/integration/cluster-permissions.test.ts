@@ -9,7 +9,7 @@ import { connect, createInbox, PermissionViolationError, type NatsConnection } f
 import { BUCKET, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { TokenRegistry } from '../../src/access/tokens/registry.js';
-import { Seal } from '../../src/access/tokens/seal.js';
+import { RecordMac } from '../../src/access/tokens/record-mac.js';
 import { hashOf } from '../../src/access/tokens/secret.js';
 import { Blobs } from '../../src/broker/blobs.js';
 import { connectBroker, type Broker } from '../../src/broker/connect.js';
@@ -185,7 +185,7 @@ for (const servers of [1, 3] as const)
       });
 
       it('lets nobody in with a token that it forged, wherever it can have one stored', async () => {
-        const tokens = new TokenRegistry(api, await Seal.of(server.seed('api')), silent);
+        const tokens = new TokenRegistry(api, await RecordMac.of(server.seed('api')), silent);
         await tokens.start();
         const made = await tokens.create({ owner: 'ann', scopes: ['read'] }, LOCAL);
         assert.equal(tokens.find(made.token_id)?.owner, 'ann');
@@ -202,10 +202,10 @@ for (const servers of [1, 3] as const)
         await worker.nc.flush();
         await tokens.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
         assert.equal(tokens.find(id), undefined);
-        // Were it stored word for word: without the seal, and with that of another record.
+        // Were it stored word for word: without the MAC, and with that of another record.
         const stored = await lastBySubject(api, `KV_${BUCKET.tokens}`, SUBJECT.token(made.token_id));
-        const { seal } = JSON.parse(new TextDecoder().decode(stored?.data)) as { seal: string };
-        for (const payload of [forged, { record: forged }, { record: forged, seal }]) {
+        const { mac } = JSON.parse(new TextDecoder().decode(stored?.data)) as { mac: string };
+        for (const payload of [forged, { record: forged }, { record: forged, mac }]) {
           await api.publisher.publish({ subject, payload: JSON.stringify(payload) });
           await tokens.create({ owner: 'bob', scopes: ['read'] }, LOCAL);
           assert.equal(tokens.find(id), undefined);
@@ -223,15 +223,15 @@ for (const servers of [1, 3] as const)
 
       it('asks an API for what agents of its tasks do by themselves, as itself', async () => {
         const heard: string[] = [];
-        const served = api.nc.subscribe(SUBJECT.handsAll, {
-          queue: 'hands',
+        const served = api.nc.subscribe(SUBJECT.agentToolsAll, {
+          queue: 'agent_tools',
           callback: (_, message) => {
             heard.push(message.subject);
             message.respond('done');
           },
         });
         await api.nc.flush();
-        const subject = SUBJECT.hands('worker-1', TASK);
+        const subject = SUBJECT.agentTools('worker-1', TASK);
         assert.equal((await known(() => worker.nc.request(subject, '', { timeout: 5_000 }))).string(), 'done');
         served.unsubscribe();
         assert.deepEqual(heard, [subject]);
@@ -254,8 +254,8 @@ for (const servers of [1, 3] as const)
         '_INBOX_observer.x',
         '_INBOX_worker-2.x',
         SUBJECT.worker('worker-2', 'w_x'),
-        SUBJECT.hands('worker-2', TASK),
-        'ksi.hands.worker-1',
+        SUBJECT.agentTools('worker-2', TASK),
+        'ksi.agent-tools.worker-1',
         // What agents say, and that something was deleted.
         SUBJECT.ingest(SUBJECT.agentMessage('bob', 'NOTE')),
         SUBJECT.ingest(SUBJECT.sessionDeleted(SESSION)),
@@ -291,8 +291,8 @@ for (const servers of [1, 3] as const)
         SUBJECT.control('*', TASK, '*'),
         'ksi.agents.>',
         'ksi.api.>',
-        'ksi.hands.>',
-        SUBJECT.hands('worker-1', TASK),
+        'ksi.agent-tools.>',
+        SUBJECT.agentTools('worker-1', TASK),
         '$KV.ksi_workers.>',
         '_INBOX_worker-2.>',
         '_INBOX_>',
@@ -356,7 +356,7 @@ for (const servers of [1, 3] as const)
         'ksi.live.task.x',
         'ksi.commands.spawn.default.high.x',
         'ksi.control.worker-1.task.x.cancel',
-        'ksi.hands.worker-1.x',
+        'ksi.agent-tools.worker-1.x',
         'ksi.api.spawn',
         'ksi.transcripts.x',
         '$JS.API.STREAM.CREATE.X',
@@ -565,7 +565,7 @@ for (const servers of [1, 3] as const)
         'ksi.events.agent.alice.x',
         'ksi.ingest.events.agent.alice.x',
         'ksi.control.worker-1.task.x.cancel',
-        'ksi.hands.worker-1.x',
+        'ksi.agent-tools.worker-1.x',
         `$JS.API.CONSUMER.MSG.NEXT.${STREAM.messages}.inbox-bob`,
         `$JS.API.CONSUMER.INFO.${STREAM.messages}.inbox-bob`,
         `$JS.API.CONSUMER.CREATE.${STREAM.messages}.x`,

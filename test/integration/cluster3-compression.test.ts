@@ -8,7 +8,7 @@ import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { readConfig } from '../../src/config/load.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { makeStreams, silent } from '../fixtures/connection.js';
 import { systemClock } from '../../src/clock.js';
@@ -42,7 +42,7 @@ describe('streams that an earlier KSI compressed, in a cluster of three', () => 
       const text = randomBytes(BYTES / 4).toString('hex') + 'x'.repeat(BYTES / 2);
       const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: 'w', text } as never);
       const publication = eventPublication(event, SUBJECT.workerEvent('w', 'online'));
-      await whileUnavailable(broker, signal, () => broker.publisher.publish(publication));
+      await retryWhileUnavailable(broker, signal, () => broker.publisher.publish(publication));
     }
   };
 

@@ -7,7 +7,7 @@ import { newEvent, eventPublication } from '../../src/broker/events.js';
 import { lastBySubject, streamPosition } from '../../src/broker/read.js';
 import { EventHub } from '../../src/events/hub.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 import { systemClock } from '../../src/clock.js';
@@ -40,7 +40,7 @@ describe('events, in a cluster of three', () => {
       const event = newEvent(systemClock, 'WORKER_ONLINE', { worker_id: `w_${n}` } as never);
       const publication = eventPublication(event, SUBJECT.workerEvent(`w_${n}`, 'online'));
       // Under one message id: what was stored, though the acknowledgement was lost, is not stored again.
-      stored.push((await whileUnavailable(broker, signal, () => broker.publisher.publish(publication))).seq);
+      stored.push((await retryWhileUnavailable(broker, signal, () => broker.publisher.publish(publication))).seq);
     }
     return stored;
   };

@@ -6,7 +6,7 @@ import { connectBroker, type Broker } from '../../src/broker/connect.js';
 import { brokerErrorOf, isBrokerError } from '../../src/broker/errors.js';
 import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, nextBySubject } from '../../src/broker/read.js';
-import { publishCertainly } from '../../src/broker/certain.js';
+import { publishUntilKnown } from '../../src/broker/until-known.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 
@@ -111,9 +111,9 @@ describe('the fence, in a cluster of three', () => {
     const race = ({ taskId, seq }: { taskId: string; seq: number }): Promise<unknown> =>
       Promise.all([
         ...brokers.map((broker, n) =>
-          publishCertainly(broker, STREAM.events, state(taskId, 'retry', seq, `retry ${n}`), signal),
+          publishUntilKnown(broker, STREAM.events, state(taskId, 'retry', seq, `retry ${n}`), signal),
         ),
-        publishCertainly(brokers[1] as Broker, STREAM.events, state(taskId, 'complete', seq, 'outcome 1'), signal),
+        publishUntilKnown(brokers[1] as Broker, STREAM.events, state(taskId, 'complete', seq, 'outcome 1'), signal),
       ]).then((seqs) => {
         assert.equal(seqs.filter((won) => won !== undefined).length, 1, 'one is told that it was first');
         return seqs;
@@ -139,7 +139,7 @@ describe('the fence, in a cluster of three', () => {
     assert.ok(first && second);
     const mine = state(taskId, 'start', 0);
     const { seq } = await first.publisher.publish(mine);
-    assert.equal(await publishCertainly(second, STREAM.events, mine, AbortSignal.timeout(10_000)), seq);
+    assert.equal(await publishUntilKnown(second, STREAM.events, mine, AbortSignal.timeout(10_000)), seq);
     const last = await lastBySubject(second, STREAM.events, SUBJECT.taskStates(taskId));
     assert.equal(last?.header(HEADER.msgId), mine.msgId);
   });

@@ -8,7 +8,7 @@ import type { Publication } from '../../src/broker/publish.js';
 import { lastBySubject, sourceOf, type Stored } from '../../src/broker/read.js';
 import { SourceWatch } from '../../src/broker/source-watch.js';
 import { readStream } from '../../src/broker/replay.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { startTestCluster, type TestBrokerCluster } from '../fixtures/broker-cluster.js';
 import { connectTest, silent } from '../fixtures/connection.js';
 
@@ -43,7 +43,7 @@ describe('inboxes take messages from the events, in a cluster of three', () => {
   const send = async (count: number): Promise<void> => {
     const signal = AbortSignal.timeout(STORED_WITHIN_MS);
     const store = (publications: readonly Publication[]): Promise<unknown> =>
-      whileUnavailable(broker, signal, () =>
+      retryWhileUnavailable(broker, signal, () =>
         broker.publisher.publishBatch(publications).catch((error: unknown) => {
           // A batch whose answer was lost is there.
           if (!isBrokerError(error, 'duplicate')) throw error;
@@ -70,7 +70,7 @@ describe('inboxes take messages from the events, in a cluster of three', () => {
     const events = await read(STREAM.events, mail);
     const until = performance.now() + TAKEN_WITHIN_MS;
     for (;;) {
-      const last = await whileUnavailable(broker, AbortSignal.timeout(TAKEN_WITHIN_MS), () =>
+      const last = await retryWhileUnavailable(broker, AbortSignal.timeout(TAKEN_WITHIN_MS), () =>
         lastBySubject(broker, STREAM.messages, SUBJECT.messagesAll),
       );
       if (sourceOf(last) >= (events.at(-1)?.seq ?? 0)) break;

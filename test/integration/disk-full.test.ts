@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Endpoints } from '../../src/cluster/endpoints.js';
-import { DiskRoom } from '../../src/process/disk-room.js';
+import { DiskSpace } from '../../src/process/disk-space.js';
 import { LmdbFile } from '../../src/store/lmdb-file.js';
 import { freePort } from '../fixtures/broker.js';
 import { KSI, run, testEnvironment } from '../fixtures/cluster.js';
@@ -59,9 +59,9 @@ describe('a disk that has bytes left', { skip: !asRoot }, () => {
     const dir = await mkdtemp(join(tmpdir(), 'ksi-full-'));
     await execute('mount', ['-t', 'tmpfs', '-o', 'size=16m,nr_inodes=110', 'tmpfs', dir]);
     try {
-      assert.equal(new DiskRoom([dir]).full(), undefined);
+      assert.equal(new DiskSpace([dir]).full(), undefined);
       for (let n = 0; n < 109; n++) await writeFile(join(dir, String(n)), '');
-      assert.equal(new DiskRoom([dir]).full(), dir);
+      assert.equal(new DiskSpace([dir]).full(), dir);
     } finally {
       await execute('umount', ['-l', dir]);
       await rm(dir, { recursive: true, force: true });

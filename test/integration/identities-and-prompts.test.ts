@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Identity } from '../../contracts/agents/identities.js';
 import { SUBJECT } from '../../contracts/wire/names.js';
-import type { ProfilePage, ProfileShown } from '../../contracts/agents/profiles.js';
+import type { ProfilePage, ProfileView } from '../../contracts/agents/profiles.js';
 import { readConfig } from '../../src/config/load.js';
 import { startApi } from '../../src/api/start.js';
 import { ApiLab, type Answer } from '../fixtures/api.js';
@@ -75,9 +75,9 @@ describe('identities, profiles and prompts', () => {
   });
 
   it("a profile of one's own stands in the place of a file, until it is deleted", async () => {
-    const file = (await ask('GET', '/profiles/greeter')).body as unknown as ProfileShown;
+    const file = (await ask('GET', '/profiles/greeter')).body as unknown as ProfileView;
     assert.deepEqual(file, { name: 'greeter', role: 'greeter', options: { model: 'haiku' }, origin: 'own' });
-    const own = { role: 'own', options: { model: 'opus' }, hands: ['shared'] };
+    const own = { role: 'own', options: { model: 'opus' }, agent_tools: ['shared'] };
     assert.equal((await ask('PUT', '/profiles/greeter', own)).body['origin'], 'api');
     assert.equal((await ask('GET', '/profiles/greeter')).body['role'], 'own');
     const { items: profiles, broken } = (await ask('GET', '/profiles')).body as unknown as ProfilePage;

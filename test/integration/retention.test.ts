@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v7 as uuidv7 } from 'uuid';
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import type { RetentionPreview, RetentionRun, RetentionShown } from '../../contracts/retention/retention.js';
+import type { RetentionPreview, RetentionRun, RetentionView } from '../../contracts/retention/retention.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { Folders } from '../../workers/claude/folders.js';
 import { WorkspaceRetention } from '../../workers/disk/workspace-retention.js';
@@ -109,11 +109,11 @@ describe('retention', () => {
   it('goes by an owner’s own shorter ages', async () => {
     const [mine, theirs] = [await made(10), await made(10, { owner: 'ann' })];
     assert.deepEqual((await ask<RetentionPreview>('GET', '/retention/preview?tasks_s=864000')).tasks, 3);
-    const shown = await ask<RetentionShown>('PUT', '/retention', { tasks_s: 7 * 86_400, sessions_s: 400 * 86_400 });
+    const shown = await ask<RetentionView>('PUT', '/retention', { tasks_s: 7 * 86_400, sessions_s: 400 * 86_400 });
     assert.deepEqual(shown.effective, { tasks_s: 7 * 86_400, sessions_s: 7_776_000 });
     await run();
     assert.deepEqual([await isThere(mine), await isThere(theirs)], [false, true]);
-    assert.deepEqual((await ask<RetentionShown>('PUT', '/retention', {})).own, {});
+    assert.deepEqual((await ask<RetentionView>('PUT', '/retention', {})).own, {});
     assert.equal((await here.ask('PUT', '/retention', { tasks_s: 1 })).status, 400);
   });
 

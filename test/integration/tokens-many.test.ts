@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { SUBJECT } from '../../contracts/wire/names.js';
-import { Seal } from '../../src/access/tokens/seal.js';
+import { RecordMac } from '../../src/access/tokens/record-mac.js';
 import { TokenRegistry } from '../../src/access/tokens/registry.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { ApiLab } from '../fixtures/api.js';
@@ -19,7 +19,7 @@ describe('many tokens', () => {
 
   it('are all known to an API that starts', async (t) => {
     const { publisher } = lab.broker;
-    const one = new TokenRegistry(lab.broker, new Seal(undefined), silent);
+    const one = new TokenRegistry(lab.broker, new RecordMac(undefined), silent);
     t.after(() => one.stop());
     await one.start();
     const first = await one.create({ owner: 'ann', scopes: ['read'] }, LOCAL);
@@ -41,7 +41,7 @@ describe('many tokens', () => {
     );
     await known;
     const another = await connectTest(lab.server.url);
-    const two = new TokenRegistry(another, new Seal(undefined), silent);
+    const two = new TokenRegistry(another, new RecordMac(undefined), silent);
     await two.start();
     assert.equal(two.list(LOCAL).length, MANY + 1);
     // A change reads that token alone, and not all of them again.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events/events.js';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { assertGapless, storedEvents } from '../fixtures/stored-events.js';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventData } from '../../contracts/events/events.js';
 import { findContainment, GROUP_ONLY } from '../../workers/claude/containment.js';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { WorkerLab } from '../fixtures/worker.js';

@@ -7,7 +7,7 @@ import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { findContainment } from '../../workers/claude/containment.js';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';
 import { systemClock } from '../../src/clock.js';

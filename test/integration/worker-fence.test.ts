@@ -11,7 +11,7 @@ import { AttemptEvents } from '../../workers/attempt/events.js';
 import { Lease } from '../../workers/attempt/lease.js';
 import { Stopped } from '../../workers/attempt/stop.js';
 import { GROUP_ONLY } from '../../workers/claude/containment.js';
-import { Keeper } from '../../workers/claude/keeper.js';
+import { ContainedLauncher } from '../../workers/claude/contained-launcher.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { MemoryWatch } from '../../workers/claude/memory.js';
 import { ModelPrices } from '../../workers/claude/model-prices.js';
@@ -20,7 +20,7 @@ import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
 import { Transcript } from '../../workers/claude/transcripts.js';
 import type { WorkerContext } from '../../workers/attempt/context.js';
-import { Quarantine } from '../../workers/queue/quarantine.js';
+import { ExclusiveRun } from '../../workers/queue/exclusive-run.js';
 import { Slots } from '../../workers/queue/slots.js';
 import { Folders } from '../../workers/claude/folders.js';
 import { Worktrees } from '../../workers/claude/worktrees.js';
@@ -52,12 +52,12 @@ describe('the fence', () => {
       clear: () => Promise.resolve(),
       shortages: { met: () => undefined, over: () => undefined },
       sessionFolder: () => Promise.resolve(''),
-      quarantine: new Quarantine(new Slots(1)),
+      exclusiveRun: new ExclusiveRun(new Slots(1)),
       retentionMs: 3_600_000,
       model: 'm',
       executable: undefined,
       journal: (journal = new Journal(lab.dir)),
-      keeper: new Keeper(GROUP_ONLY, 'w_test', { ksiDir: lab.dir }, log),
+      launcher: new ContainedLauncher(GROUP_ONLY, 'w_test', { ksiDir: lab.dir }, log),
       environment: { env: {}, secrets: [], credentials: [] },
       workspaces: new Workspaces(''),
       worktrees: new Worktrees(lab.dir, log),
@@ -89,7 +89,7 @@ describe('the fence', () => {
     header: () => '',
     ack: () => Promise.resolve(),
     renew: () => Promise.resolve(),
-    giveBack: () => undefined,
+    nak: () => undefined,
   });
 
   const task = (sessionId = uuidv4()): TaskIdentity => ({ task_id: uuidv7(), session_id: sessionId, owner: 'local' });

@@ -14,7 +14,7 @@ import type { OutboxItem } from '../../workers/journal/outbox.js';
 import { learnLastPrices } from '../../workers/claude/last-prices.js';
 import { ModelPrices } from '../../workers/claude/model-prices.js';
 import { NO_TOKENS } from '../../workers/claude/tokens.js';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { Journal } from '../../workers/journal/journal.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeletionPending } from '../../contracts/retention/deletion.js';
-import type { WorkerPage, WorkerShown } from '../../contracts/tasks/workers.js';
+import type { WorkerPage, WorkerView } from '../../contracts/tasks/workers.js';
 import { presentWorkers } from '../../src/broker/workers.js';
 import { workerFindings } from '../../src/doctor/workers.js';
 import { workerMetrics } from '../../workers/metrics.js';
@@ -31,7 +31,7 @@ describe('what runs leave on the disk', () => {
     await lab.stop();
   });
 
-  const workers = async (): Promise<WorkerShown[]> =>
+  const workers = async (): Promise<WorkerView[]> =>
     ((await api.request('/workers')).body as unknown as WorkerPage).items;
   /** Asked until it is so. */
   async function until<T>(find: () => Promise<T | undefined> | T | undefined): Promise<T> {

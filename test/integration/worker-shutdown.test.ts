@@ -5,7 +5,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { workerProcess } from '../fixtures/worker-process.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredEvent } from '../../contracts/events/events.js';
 import { startMessagesStandin, type MessagesStandin } from '../../src/standin/messages/server.js';
 import { findContainment } from '../../workers/claude/containment.js';
-import { workerMarker } from '../../workers/claude/keeper.js';
+import { workerMarker } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { CLAUDE_REAL } from '../fixtures/paths.js';
 import { dataOf, WorkerLab } from '../fixtures/worker.js';

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
-import type { WorkspaceShown, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
+import type { WorkspaceView, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
 import { leaveWorkspace } from '../../src/broker/workspace-places.js';
 import { changePlaces, readPlaces } from '../../src/broker/workspace-records.js';
 import { WorkspacePlace } from '../../workers/attempt/workspace-place.js';
@@ -46,8 +46,8 @@ describe('tasks that write in one workspace', async () => {
     lab.event('SPAWN_WAITING', id, ({ reason }) => reason === 'workspace_busy');
   const cancel = async (id: string): Promise<void> =>
     assert.equal((await api.call('POST', `/tasks/${id}/cancel`)).status, 200);
-  const shown = async (): Promise<WorkspaceShown[]> =>
-    (await api.call('GET', '/workspaces')).body['items'] as WorkspaceShown[];
+  const shown = async (): Promise<WorkspaceView[]> =>
+    (await api.call('GET', '/workspaces')).body['items'] as WorkspaceView[];
   const untilNobodyWrites = async (): Promise<void> => {
     while ((await readPlaces(lab.broker, 'site')).places.writers.length > 0) await sleep(20);
   };
@@ -83,7 +83,7 @@ describe('tasks that write in one workspace', async () => {
       (await Promise.all([1, 2, 3, 4].map(() => lab.post('elsewhere')))).map((t) => lab.outcome(t.taskId)),
     );
     const [whole, docs] = await shown();
-    const waiting = (of: WorkspaceShown | undefined) => of?.waiting.map(({ task_id: id }) => id);
+    const waiting = (of: WorkspaceView | undefined) => of?.waiting.map(({ task_id: id }) => id);
     assert.deepEqual([docs?.workspace, docs?.writers, waiting(docs)], ['site/docs', [], [rest[0], rest[3]]]);
     assert.deepEqual([whole?.workspace, whole?.limit, waiting(whole)], ['site', 1, [rest[1], rest[2]]]);
     assert.deepEqual(
@@ -154,7 +154,7 @@ describe('tasks that write in one workspace', async () => {
     assert.equal(wrote.type, 'SPAWN_ERROR');
     assert.ok(!existsSync(join(site, '.flaky')));
     const reader = await untilOneReads();
-    const ids = (tasks: WorkspaceShown['readers'] = []) => tasks.map(({ task_id: id }) => id);
+    const ids = (tasks: WorkspaceView['readers'] = []) => tasks.map(({ task_id: id }) => id);
     while ((await shown()).length < 2) await sleep(20);
     const [whole, docs] = await shown();
     assert.deepEqual([whole?.workspace, ids(whole?.writers), ids(whole?.readers)], ['site', [writer], []]);

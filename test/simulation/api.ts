@@ -1,16 +1,16 @@
 import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { isEnded, statusOfSubject, TASK_STATES } from '../../contracts/tasks/states.js';
-import { NotAccepted } from '../../src/tasks/accept/not-accepted.js';
+import { UnacceptedTasks } from '../../src/tasks/accept/unaccepted-tasks.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
-import { Due } from '../../src/tasks/due.js';
+import { DueSchedules } from '../../src/tasks/due-schedules.js';
 import { Canceller } from '../../src/tasks/steer/cancel.js';
 import { Sweeper } from '../../src/tasks/sweeper.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
 import { deleteMessage } from '../../src/broker/read.js';
-import { directRun, promote, storeWaiting, type TaskMessage } from '../../src/broker/session-queue.js';
+import { directRun, promote, storeWaiting, type QueueEntry } from '../../src/broker/session-queue.js';
 import { sweepPlaces } from '../../src/broker/workspace-places.js';
 import { simBroker } from './connection.js';
 import { Link } from './link.js';
@@ -29,7 +29,7 @@ export class SimApi {
   readonly link: Link;
   readonly #world: World;
   readonly #broker: Broker;
-  readonly #notAccepted: NotAccepted;
+  readonly #notAccepted: UnacceptedTasks;
   readonly #canceller: Canceller;
 
   constructor(world: World, name: string, flaws: ApiFlaws) {
@@ -39,7 +39,7 @@ export class SimApi {
     this.link = new Link(this.process, server, scheduler, world.hiccups);
     this.#broker = (flaws.broker ?? ((broker: Broker) => broker))(simBroker(this.link, server));
     const log = world.log(name);
-    this.#notAccepted = new NotAccepted(this.#broker, log);
+    this.#notAccepted = new UnacceptedTasks(this.#broker, log);
     const task = async (id: string): Promise<never> => ({ ...this.#identity(id), status: 'queued' }) as never;
     this.#canceller = new Canceller(this.#broker, { task, ended: task }, log);
     const expirer = { sweep: async () => 0 };
@@ -49,14 +49,14 @@ export class SimApi {
       const sweep = (signal: AbortSignal): Promise<number> => sweepPlaces(this.#broker, () => 1, signal);
       new Sweeper(this.#broker, expirer, hasEnded, [{ done: 'repaired places in workspaces', sweep }], log).start();
     }
-    new Due({ broker: this.#broker, log }).start();
+    new DueSchedules({ broker: this.#broker, log }).start();
   }
 
   /** @returns whether the client is told that it is accepted. */
   async accept(command: SpawnCommand): Promise<boolean> {
     if (!this.#broker.connected()) return false;
     const { task_id: taskId, session_id: sessionId, queue, priority } = command;
-    const task: TaskMessage = {
+    const task: QueueEntry = {
       taskId,
       sessionId,
       queue,
@@ -85,7 +85,7 @@ export class SimApi {
     await this.#canceller.cancel(taskId, { owner: 'local' } as never);
   }
 
-  async #speedUp(task: TaskMessage, announced: Promise<number>): Promise<void> {
+  async #speedUp(task: QueueEntry, announced: Promise<number>): Promise<void> {
     try {
       await this.#state('SPAWN_WAITING', task.taskId, await announced, {
         queue: task.queue,

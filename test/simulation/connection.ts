@@ -1,7 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { errors, type MsgHdrs } from '@nats-io/transport-node';
 import { API_TIMEOUT_MS, type Broker } from '../../src/broker/connect.js';
-import { OptionalWrites } from '../../src/broker/optional-writes.js';
+import { DeferredWrites } from '../../src/broker/deferred-writes.js';
 import { Publisher } from '../../src/broker/publish.js';
 import { silent } from '../fixtures/connection.js';
 import type { Arrived, Link } from './link.js';
@@ -31,7 +31,7 @@ export function simBroker(link: Link, server: SimServer): Broker {
     nc,
     jsm: { streams: streamsApi(link, server) },
     publisher,
-    optional: new OptionalWrites({ clock, connected: () => link.connected, log: silent }),
+    optional: new DeferredWrites({ clock, connected: () => link.connected, log: silent }),
     clock,
     connected: () => link.connected,
     onConnection: (listener) => link.onConnection(listener),

@@ -32,14 +32,14 @@ const FAULTS: Readonly<{ [kind: string]: Disturb }> = {
   },
 };
 
-const MOST = 14;
+const MAX_FAULTS = 14;
 
 /** Disturbs a world until `until`: at random moments, and in the midst of what its processes do. */
 export function plague(world: World, until: number): void {
   const { scheduler, record } = world;
   const { random } = scheduler;
   const kinds = Object.entries(FAULTS).filter(() => random() < 0.6);
-  const count = kinds.length === 0 ? 0 : Math.floor(random() * MOST);
+  const count = kinds.length === 0 ? 0 : Math.floor(random() * MAX_FAULTS);
   for (let fault = 0; fault < count; fault++) {
     const [kind = '', disturb] = kinds[Math.floor(random() * kinds.length)] ?? [];
     const happen = (name?: string): void => {

@@ -96,7 +96,7 @@ function neverStale(): (delivery: Delivery) => Delivery {
       header: (name) => delivery.header(name),
       ack: () => delivery.ack(),
       renew: () => delivery.renew(),
-      giveBack: (ms) => delivery.giveBack(ms),
+      nak: (ms) => delivery.nak(ms),
     };
   };
 }

@@ -1,5 +1,5 @@
 import type { OutboxItem } from '../../workers/journal/outbox.js';
-import type { Held, Journal } from '../../workers/journal/journal.js';
+import type { JournaledRun, Journal } from '../../workers/journal/journal.js';
 import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -7,7 +7,7 @@ import type { Scheduler } from './scheduler.js';
 export class SimJournal implements Pick<Journal, 'hold' | 'drop' | 'add' | 'delivered' | 'held' | 'undelivered'> {
   readonly #process: SimProcess;
   readonly #scheduler: Scheduler;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, JournaledRun>();
   readonly #events = new Map<string, Map<number, OutboxItem>>();
   #last = 0;
 
@@ -16,7 +16,7 @@ export class SimJournal implements Pick<Journal, 'hold' | 'drop' | 'add' | 'deli
     this.#scheduler = scheduler;
   }
 
-  hold(held: Held): Promise<void> {
+  hold(held: JournaledRun): Promise<void> {
     return this.#write(() => void this.#held.set(held.startId, held));
   }
 
@@ -40,7 +40,7 @@ export class SimJournal implements Pick<Journal, 'hold' | 'drop' | 'add' | 'deli
     });
   }
 
-  held(): Held[] {
+  held(): JournaledRun[] {
     return [...this.#held.values()];
   }
 

@@ -1,5 +1,5 @@
 import { headers as newHeaders, type MsgHdrs } from '@nats-io/transport-node';
-import { BUCKET, CONSUMER, HEADER, LANES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { BUCKET, CONSUMER, HEADER, RUN_PRIORITIES, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { SimConsumer } from './consumer.js';
 import type { Link } from './link.js';
 import { EPOCH, type SimProcess } from './process.js';
@@ -56,8 +56,13 @@ export class SimServer {
   constructor(scheduler: Scheduler, leaseMs: number, watch: ServerWatch) {
     this.#scheduler = scheduler;
     this.#watch = watch;
-    for (const lane of LANES)
-      this.#consumer(CONSUMER.lane(QUEUE, lane), this.streams.commands, SUBJECT.laneRuns(QUEUE, lane), leaseMs);
+    for (const runPriority of RUN_PRIORITIES)
+      this.#consumer(
+        CONSUMER.lane(QUEUE, runPriority),
+        this.streams.commands,
+        SUBJECT.laneRuns(QUEUE, runPriority),
+        leaseMs,
+      );
     this.#consumer(CONSUMER.due, this.streams.schedules, SUBJECT.dueAll, leaseMs);
   }
 

@@ -9,8 +9,8 @@ import type { ClaudeRun } from '../../workers/claude/run.js';
 import type { ClaudeEnding } from '../../workers/claude/ending.js';
 import type { WorkerContext } from '../../workers/attempt/context.js';
 import { recover } from '../../workers/journal/recover.js';
-import { Lanes } from '../../workers/queue/lanes.js';
-import { Quarantine } from '../../workers/queue/quarantine.js';
+import { RunPoller } from '../../workers/queue/run-poller.js';
+import { ExclusiveRun } from '../../workers/queue/exclusive-run.js';
 import { Slots } from '../../workers/queue/slots.js';
 import { simBroker } from './connection.js';
 import { SimJournal } from './journal.js';
@@ -42,7 +42,7 @@ export class SimWorker {
   readonly link: Link;
   readonly #world: World;
   readonly #host: Host;
-  readonly #lanes: Lanes;
+  readonly #lanes: RunPoller;
   readonly #context: WorkerContext;
   readonly #shutdown = new AbortController();
   /** Tasks of which it learned late. */
@@ -75,7 +75,7 @@ export class SimWorker {
       model: 'none',
       executable: undefined,
       environment: { env: {}, secrets: [], credentials: [] },
-      quarantine: new Quarantine(slots),
+      exclusiveRun: new ExclusiveRun(slots),
       random: () => scheduler.random(),
       runClaude: async (run: ClaudeRun) => (flaws.ending ?? same)(await this.#runClaude(run)),
       shutdown: this.#shutdown.signal,
@@ -104,7 +104,7 @@ export class SimWorker {
       writersIn: () => flaws.writers ?? 1,
     };
     this.#context = { ...parts, ...unlimited, blobs, folders, journal, keeper: {} } as unknown as WorkerContext;
-    this.#lanes = new Lanes({
+    this.#lanes = new RunPoller({
       broker,
       queues: [QUEUE],
       slots,

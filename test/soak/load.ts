@@ -30,7 +30,7 @@ interface Activity {
 
 const SHORT = '[[messages:2]]';
 /** An activity's rounds that may be under way at once. A cluster that falls behind is not buried. */
-const MOST_AT_ONCE = 8;
+const MAX_AT_ONCE = 8;
 
 const ACTIVITIES: readonly Activity[] = [
   {
@@ -149,7 +149,7 @@ export class SoakLoad {
     const gapMs = (activity.tasks * 1_000) / (this.#options.rate * activity.share);
     const mine = new Set<Promise<void>>();
     while (!signal.aborted) {
-      if (mine.size < MOST_AT_ONCE) {
+      if (mine.size < MAX_AT_ONCE) {
         const done: Promise<void> = this.#once(activity).finally(() => {
           mine.delete(done);
           this.#underWay.delete(done);

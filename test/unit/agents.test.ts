@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Agent } from '../../contracts/agents/agents.js';
 import type { StoredEvent } from '../../contracts/events/events.js';
-import { MOST_HOPS, type InboxMessage } from '../../contracts/agents/messages.js';
-import { answerOf, answerToWord, promptOf, reactTo } from '../../src/agents/decide.js';
-import { AgentIndex } from '../../src/agents/index-of-agents.js';
+import { MAX_HOPS, type InboxMessage } from '../../contracts/agents/messages.js';
+import { answerOf, turnAnswer, promptOf, reactionTo } from '../../src/agents/reactions.js';
+import { AgentIndex } from '../../src/agents/agent-index.js';
 import { routeTask } from '../../src/agents/routing.js';
 import { readSignals } from '../../src/agents/signals.js';
 
@@ -54,13 +54,13 @@ describe('what a managed agent does with a message', () => {
     ['words', {}, 'task'],
     ['nothing at all', { content: undefined }, 'task'],
     ['a type of its user', { type: 'NEWS' }, 'task'],
-    ['the last hop but one', { hops: MOST_HOPS - 1 }, 'task'],
-    ['the last hop', { hops: MOST_HOPS }, 'none'],
+    ['the last hop but one', { hops: MAX_HOPS - 1 }, 'task'],
+    ['the last hop', { hops: MAX_HOPS }, 'none'],
     ['an error', { error }, 'none'],
     ['an error that says [END]', { error, content: '[END]' }, 'none'],
     ['[END]', { content: 'it is over [END]' }, 'end'],
     ['[TERMINATE]', { content: '[TERMINATE]' }, 'end'],
-    ['[END] beyond the last hop', { content: '[END]', hops: MOST_HOPS }, 'end'],
+    ['[END] beyond the last hop', { content: '[END]', hops: MAX_HOPS }, 'end'],
     ['[NO_RESPONSE]', { content: '[NO_RESPONSE]' }, 'task'],
     ['the last word of one that has ended', { signal: 'end' }, 'task'],
     ['an answer to its own message', { to: 'bob', replies: 1 }, 'task'],
@@ -72,29 +72,29 @@ describe('what a managed agent does with a message', () => {
     it(`that is ${what}: ${kind}`, () => {
       const { content = 'hello', ...rest } = given as Partial<InboxMessage>;
       const one = 'content' in given && given.content === undefined ? message(rest) : message({ ...rest, content });
-      assert.equal(reactTo(one, agent()).kind, kind);
+      assert.equal(reactionTo(one, agent()).kind, kind);
     });
 
   it('that answers its own answer is a task only if it asks for such', () => {
     const reply = message({ to: 'bob', from: 'ann', replies: 2, hops: 3 });
-    assert.deepEqual(reactTo(reply, agent()), { kind: 'none', refused: 'reply_to_reply' });
-    const reaction = reactTo(reply, agent({ answers_replies: true }));
+    assert.deepEqual(reactionTo(reply, agent()), { kind: 'none', refused: 'reply_to_reply' });
+    const reaction = reactionTo(reply, agent({ answers_replies: true }));
     assert.ok(reaction.kind === 'task');
     assert.equal(reaction.message.replies, 2);
-    assert.equal(reactTo({ ...reply, to: 'carl' }, agent({ answers_replies: true })).kind, 'none');
+    assert.equal(reactionTo({ ...reply, to: 'carl' }, agent({ answers_replies: true })).kind, 'none');
   });
 
   it('that gives it the word in a conversation is a task, whatever is quoted in it; nobody else can give it', () => {
     const word = { type: 'CONVERSATION_TURN', conversation_id: 'c', content: 'Say [END] when you are done.' };
-    const reaction = reactTo(message(word), agent());
+    const reaction = reactionTo(message(word), agent());
     assert.ok(reaction.kind === 'task');
     assert.equal(reaction.request.prompt, word.content);
-    assert.equal(reactTo(message({ ...word, from: 'ann' }), agent()).kind, 'end');
+    assert.equal(reactionTo(message({ ...word, from: 'ann' }), agent()).kind, 'end');
   });
 
   it('its task is of its session, with its options, and knows whom it answers', () => {
     const options = { model: 'haiku', append_system_prompt: 'Be brief.', queue: 'slow' };
-    const reaction = reactTo(
+    const reaction = reactionTo(
       message({ from: 'ann', conversation_id: 'c', hops: 3, token_id: 't' }),
       agent({ options }),
     );
@@ -150,7 +150,7 @@ describe('what a managed agent answers', () => {
     it(`with ${what}`, () => assert.deepEqual(answerOf(given), expected));
 
   it('to the word in a conversation, in any case', () => {
-    const said = (given: Parameters<typeof answerOf>[0]): unknown => answerToWord(answerOf(given));
+    const said = (given: Parameters<typeof answerOf>[0]): unknown => turnAnswer(answerOf(given));
     assert.deepEqual(said(complete('yes')), { content: 'yes' });
     assert.deepEqual(said(complete('[NO_RESPONSE]')), { content: '' });
     assert.deepEqual(said(complete('[END]')), { content: '', signal: 'end' });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { NotAccepted } from '../../src/tasks/accept/not-accepted.js';
+import { UnacceptedTasks } from '../../src/tasks/accept/unaccepted-tasks.js';
 import { systemClock } from '../../src/clock.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';
@@ -44,7 +44,7 @@ describe('a task of unknown fate', () => {
           },
         },
       } as unknown as Broker;
-      const fates = new NotAccepted(broker, silent);
+      const fates = new UnacceptedTasks(broker, silent);
       fates.later(TASK);
       await hung.promise;
       mock.timers.tick(1_000);
@@ -71,7 +71,7 @@ describe('a task of unknown fate', () => {
         },
       },
     } as unknown as Broker;
-    const fates = new NotAccepted(broker, silent);
+    const fates = new UnacceptedTasks(broker, silent);
     fates.later(TASK, async () => {
       throw new BrokerError('refused', 'its record cannot be read');
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { QueueGauge } from '../../src/tasks/accept/queue-gauge.js';
+import { QueueCapacity } from '../../src/tasks/accept/queue-capacity.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { silent } from '../fixtures/connection.js';
 
@@ -22,8 +22,8 @@ function streamOf(standing: Standing): Broker {
   return { jsm: { streams, consumers } } as unknown as Broker;
 }
 
-const gaugeOf = (standing: Standing): QueueGauge =>
-  new QueueGauge(
+const gaugeOf = (standing: Standing): QueueCapacity =>
+  new QueueCapacity(
     streamOf(standing),
     { KSI_QUEUES: 'default,other', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },
     silent,
@@ -34,7 +34,7 @@ describe('the queue gauge', () => {
     const takeAt = async (tasks: number, queue = 'default'): Promise<boolean> => {
       const gauge = gaugeOf({ tasks, bytes: 0 });
       await gauge.refresh();
-      return gauge.take(queue, 1);
+      return gauge.reserve(queue, 1);
     };
     assert.equal(await takeAt(8), true);
     assert.equal(await takeAt(9), false);
@@ -44,15 +44,15 @@ describe('the queue gauge', () => {
   it('counts what it took since it looked', async () => {
     const gauge = gaugeOf({ tasks: 7, bytes: 0 });
     await gauge.refresh();
-    assert.deepEqual([await gauge.take('default', 1), await gauge.take('default', 1)], [true, true]);
+    assert.deepEqual([await gauge.reserve('default', 1), await gauge.reserve('default', 1)], [true, true]);
     assert.equal(gauge.standing, 9);
   });
 
   it('refuses what would leave less than a tenth of the bytes', async () => {
     const gauge = gaugeOf({ tasks: 0, bytes: 800 });
     await gauge.refresh();
-    assert.equal(await gauge.take('default', 101), false);
-    assert.equal(await gauge.take('default', 100), true);
+    assert.equal(await gauge.reserve('default', 101), false);
+    assert.equal(await gauge.reserve('default', 100), true);
   });
 
   it('says that no queue takes a task, and looks again each time', async () => {
@@ -63,7 +63,7 @@ describe('the queue gauge', () => {
     standing.bytes = 900;
     await gauge.refresh();
     assert.match(gauge.full() ?? '', /hold 900 bytes/);
-    const one = new QueueGauge(
+    const one = new QueueCapacity(
       streamOf({ tasks: 9, bytes: 0 }),
       { KSI_QUEUES: 'default', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },
       silent,
@@ -80,6 +80,6 @@ describe('the queue gauge', () => {
     const gauge = gaugeOf(standing);
     await gauge.refresh();
     standing.tasks = 0;
-    assert.equal(await gauge.take('default', 1), true);
+    assert.equal(await gauge.reserve('default', 1), true);
   });
 });

@@ -5,8 +5,8 @@ import { check } from '../../contracts/wire/check.js';
 import { ApiError } from '../../src/errors/api-error.js';
 import { LOCAL } from '../../src/access/principal.js';
 import { leftOf, RateCounts } from '../../src/access/rates/counts.js';
-import { REPORT_MS } from '../../src/access/rates/exchange.js';
-import { rateHeaders, SpawnRate } from '../../src/access/spawn-rate.js';
+import { REPORT_MS } from '../../src/access/rates/gossip.js';
+import { rateHeaders, SpawnRateLimiter } from '../../src/access/rates/limiter.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { silent } from '../fixtures/connection.js';
 
@@ -93,7 +93,7 @@ class World {
     return this.#timers.size;
   }
 
-  api(rate = '3/minute'): SpawnRate {
+  api(rate = '3/minute'): SpawnRateLimiter {
     const nc = {
       subscribe: (_subject: string, { callback }: { callback: (error: null, msg: { data: Uint8Array }) => void }) => {
         this.#hearers.add(callback);
@@ -107,7 +107,7 @@ class World {
       return () => this.#connections.delete(listener);
     };
     const broker = { nc, clock, connected: () => this.#connected, onConnection } as unknown as Broker;
-    const made = new SpawnRate(rate, broker, silent);
+    const made = new SpawnRateLimiter(rate, broker, silent);
     made.start();
     return made;
   }
@@ -136,7 +136,7 @@ class World {
   }
 }
 
-const taken = (api: SpawnRate): boolean => {
+const taken = (api: SpawnRateLimiter): boolean => {
   try {
     api.take(LOCAL);
     return true;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Always, ApprovalRule } from '../../contracts/tasks/approval-rules.js';
 import type { Approval } from '../../contracts/tasks/approvals.js';
-import { applies, ruleFor } from '../../src/tasks/approvals/match.js';
+import { ruleApplies, proposedRule } from '../../src/tasks/approvals/rule-matching.js';
 
 const approval = (fields: Partial<Approval>): Approval => ({
   approval_id: 'a',
@@ -32,7 +32,7 @@ const rule = (fields: Partial<ApprovalRule>): ApprovalRule => ({
 
 describe('rules of approvals', () => {
   it('are made of what is asked', () => {
-    const made = (asked: Approval, scope: Always['scope'] = 'owner') => ruleFor({ scope }, asked);
+    const made = (asked: Approval, scope: Always['scope'] = 'owner') => proposedRule({ scope }, asked);
     assert.deepEqual(made(bash(' git  status ')), { rule: 'Bash(git status)' });
     assert.deepEqual(made(approval({ tool: 'Write', input: { file_path: '/a' } }), 'session'), { rule: 'Write' });
     const fetch = approval({ tool: 'WebFetch', input: { url: 'https://example.org/a' } });
@@ -40,8 +40,8 @@ describe('rules of approvals', () => {
   });
 
   it('are refused when they would not allow what is asked, or more than can be told', () => {
-    const refused = (asked: Approval, always: Parameters<typeof ruleFor>[0]): string => {
-      const made = ruleFor(always, asked);
+    const refused = (asked: Approval, always: Parameters<typeof proposedRule>[0]): string => {
+      const made = proposedRule(always, asked);
       return 'field' in made ? made.field : made.rule;
     };
     assert.equal(refused(bash('echo $(date)'), { scope: 'owner' }), 'always.rule');
@@ -59,29 +59,29 @@ describe('rules of approvals', () => {
   it('allow every use of a tool outside of the session only if a person names the rule', () => {
     const asked = approval({ tool: 'Write', input: { file_path: '/a' }, agent_id: 'x' });
     for (const scope of ['agent', 'owner'] as const) {
-      const refused = ruleFor({ scope }, asked);
+      const refused = proposedRule({ scope }, asked);
       assert.ok('field' in refused && refused.field === 'always.rule', scope);
       assert.match(refused.message, /every use of Write/);
-      assert.deepEqual(ruleFor({ scope, rule: 'Write' }, asked), { rule: 'Write' });
+      assert.deepEqual(proposedRule({ scope, rule: 'Write' }, asked), { rule: 'Write' });
     }
   });
 
   it('allow that and nothing else', () => {
-    assert.ok(applies(rule({}), bash('git status')));
+    assert.ok(ruleApplies(rule({}), bash('git status')));
     for (const command of ['git status -v', 'git status; rm x', 'git status $(rm x)', 'git push'])
-      assert.ok(!applies(rule({}), bash(command)), command);
+      assert.ok(!ruleApplies(rule({}), bash(command)), command);
     const words = rule({ rule: 'Bash(git:*)' });
-    assert.ok(applies(words, bash('git log && git status')));
-    assert.ok(!applies(words, bash('git log && rm x')));
-    assert.ok(!applies(words, approval({ tool: 'Write', input: {} })));
-    assert.ok(!applies(rule({ rule: 'Write' }), approval({ kind: 'question', tool: 'Write' })));
+    assert.ok(ruleApplies(words, bash('git log && git status')));
+    assert.ok(!ruleApplies(words, bash('git log && rm x')));
+    assert.ok(!ruleApplies(words, approval({ tool: 'Write', input: {} })));
+    assert.ok(!ruleApplies(rule({ rule: 'Write' }), approval({ kind: 'question', tool: 'Write' })));
   });
 
   it('are for the tasks that they name', () => {
-    assert.ok(!applies(rule({ owner: 'bob' }), bash('git status')));
-    assert.ok(applies(rule({ scope: 'session', session_id: 's' }), bash('git status')));
-    assert.ok(!applies(rule({ scope: 'session', session_id: 'other' }), bash('git status')));
-    assert.ok(applies(rule({ scope: 'agent', agent_id: 'x' }), approval({ agent_id: 'x' })));
-    assert.ok(!applies(rule({ scope: 'agent', agent_id: 'x' }), bash('git status')));
+    assert.ok(!ruleApplies(rule({ owner: 'bob' }), bash('git status')));
+    assert.ok(ruleApplies(rule({ scope: 'session', session_id: 's' }), bash('git status')));
+    assert.ok(!ruleApplies(rule({ scope: 'session', session_id: 'other' }), bash('git status')));
+    assert.ok(ruleApplies(rule({ scope: 'agent', agent_id: 'x' }), approval({ agent_id: 'x' })));
+    assert.ok(!ruleApplies(rule({ scope: 'agent', agent_id: 'x' }), bash('git status')));
   });
 });

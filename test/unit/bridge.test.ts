@@ -17,10 +17,10 @@ import { MessageLog } from '../../src/bridge/files/message-log.js';
 import { Mirror } from '../../src/bridge/files/mirror.js';
 import { SessionLog } from '../../src/bridge/files/session-log.js';
 import { makeWorkDir, workDir } from '../../src/bridge/files/work-dir.js';
-import { LineMemory, Lines } from '../../src/bridge/lines.js';
+import { LineMemoryLimit, LineReader } from '../../src/bridge/lines.js';
 import { listen } from '../../src/bridge/listener.js';
 import { messageOf, pushed } from '../../src/bridge/messages.js';
-import { logOfTranscript, transcriptOfLog } from '../../src/bridge/move/transcripts.js';
+import { logOfTranscript, transcriptOfLog } from '../../src/bridge/migration/transcripts.js';
 import { forwarded, strays } from '../../src/bridge/upstream.js';
 import { Command } from '../../src/cli/command.js';
 import { COMMAND_GROUPS } from '../../src/cli/commands/index.js';
@@ -49,14 +49,14 @@ describe('bridge: ids of agents', () => {
 });
 
 describe('bridge: lines', () => {
-  const push = (lines: Lines, ...chunks: string[]): string[] =>
+  const push = (lines: LineReader, ...chunks: string[]): string[] =>
     chunks.flatMap((chunk) => lines.push(Buffer.from(chunk)).map(String));
 
   it('are the same however they are cut', () => {
     fc.assert(
       fc.property(fc.array(fc.string()), fc.array(fc.nat(20)), (texts, cuts) => {
         const all = Buffer.from(texts.map((text) => text.replaceAll('\n', ' ')).join('\n'));
-        const lines = new Lines(1_000, new LineMemory(10_000));
+        const lines = new LineReader(1_000, new LineMemoryLimit(10_000));
         const got: string[] = [];
         let at = 0;
         for (const cut of [...cuts, all.length]) {
@@ -69,8 +69,8 @@ describe('bridge: lines', () => {
   });
 
   it('have a limit, each and together', () => {
-    const memory = new LineMemory(10);
-    const [one, other] = [new Lines(8, memory), new Lines(8, memory)];
+    const memory = new LineMemoryLimit(10);
+    const [one, other] = [new LineReader(8, memory), new LineReader(8, memory)];
     assert.deepEqual(push(one, 'abcdefg', 'h\n'), ['abcdefgh']);
     assert.throws(() => push(one, 'abcdefghi'), /longer than 8/);
     push(one, 'abcdef');

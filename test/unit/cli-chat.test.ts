@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { parseEntry } from '../../src/cli/chat/commands.js';
 import { completeLine } from '../../src/cli/chat/complete-line.js';
 import { Keys } from '../../src/cli/chat/keys.js';
-import { questionOf, type Asked } from '../../src/cli/chat/question.js';
+import { questionOf, type ApprovalRequest } from '../../src/cli/chat/question.js';
 import { Questions } from '../../src/cli/chat/questions.js';
 import { TurnView } from '../../src/cli/chat/turn-view.js';
 import type { EventEnvelope } from '../../contracts/events/events.js';
@@ -80,8 +80,8 @@ describe('what is entered', () => {
 });
 
 describe('a question about a tool', () => {
-  const bash: Asked = { approval_id: 'A', tool: 'Bash', input: { command: 'rm x', timeout: 5 } };
-  const answerTo = (asked: Asked, ...entered: string[]): unknown => {
+  const bash: ApprovalRequest = { approval_id: 'A', tool: 'Bash', input: { command: 'rm x', timeout: 5 } };
+  const answerTo = (asked: ApprovalRequest, ...entered: string[]): unknown => {
     const question = questionOf(asked);
     let step = question.next(entered[0] ?? '');
     for (const text of entered.slice(1)) step = question.next(text);
@@ -114,13 +114,13 @@ describe('a question about a tool', () => {
     assert.equal(answerTo(bash, 'e'), '|run instead › |rm x');
     assert.deepEqual(answerTo(bash, 'e', 'rm y'), { decision: 'allow', input: { command: 'rm y', timeout: 5 } });
     assert.match(String(answerTo(bash, 'e', ' ')), /^\|allow\?/);
-    const other: Asked = { approval_id: 'A', tool: 'T', input: { a: 1 } };
+    const other: ApprovalRequest = { approval_id: 'A', tool: 'T', input: { a: 1 } };
     assert.match(String(answerTo(other, 'e', '{')), /^It must be a JSON object: .*\{"a":1\}$/);
     assert.deepEqual(answerTo(other, 'e', '[]', '{"a": 2}'), { decision: 'allow', input: { a: 2 } });
   });
 
   it('of Claude’s own is answered by numbers or words, one after the other', () => {
-    const asked: Asked = {
+    const asked: ApprovalRequest = {
       approval_id: 'A',
       kind: 'question',
       tool: 'AskUserQuestion',
@@ -146,7 +146,12 @@ describe('a question about a tool', () => {
   });
 
   it('of a plan shows all of it, and lets its edits pass too', () => {
-    const asked: Asked = { approval_id: 'A', kind: 'plan', tool: 'ExitPlanMode', input: { plan: '# Plan\nmkdir x' } };
+    const asked: ApprovalRequest = {
+      approval_id: 'A',
+      kind: 'plan',
+      tool: 'ExitPlanMode',
+      input: { plan: '# Plan\nmkdir x' },
+    };
     assert.equal(questionOf(asked).first.text, "Claude's plan:\n# Plan\nmkdir x");
     assert.deepEqual(answerTo(asked, 'y'), { decision: 'allow' });
     assert.deepEqual(answerTo(asked, 'a'), { decision: 'allow', permission_mode: 'acceptEdits' });

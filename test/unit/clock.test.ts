@@ -42,7 +42,7 @@ const DECIDE_NOTHING_BY_IT = [
   'src/cli/watch.ts',
   'src/clock.ts',
   'src/process/log-file.ts',
-  'src/store/file.ts',
+  'src/store/damaged-files.ts',
   'workers/claude/login.ts',
 ];
 

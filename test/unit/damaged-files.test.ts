@@ -10,7 +10,7 @@ import type { Broker } from '../../src/broker/connect.js';
 import { BrokerError } from '../../src/broker/errors.js';
 import type { EventHub } from '../../src/events/hub.js';
 import { Limit } from '../../src/limit.js';
-import { Tail } from '../../src/store/tail.js';
+import { Projector } from '../../src/store/projector.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { silent } from '../fixtures/connection.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
@@ -119,7 +119,7 @@ describe("a read model's file that was opened when the broker went away", () => 
         exchangeDays: 1,
         log: silent,
       };
-      await assert.rejects(Tail.open(options), away);
+      await assert.rejects(Projector.open(options), away);
       await assert.rejects(stat(`${path}.in-use`), { code: 'ENOENT' });
       if (process.platform === 'linux') assert.ok(!(await openFiles()).includes(path));
     } finally {

@@ -10,7 +10,7 @@ import { behind, differences, differentCopies, type Copies } from '../../src/doc
 import { workerFindings } from '../../src/doctor/workers.js';
 import { timeLeft } from '../../src/doctor/time-left.js';
 import type { Finding } from '../../src/doctor/finding.js';
-import type { WorkerShown } from '../../contracts/tasks/workers.js';
+import type { WorkerView } from '../../contracts/tasks/workers.js';
 
 /** A history in short: `task state attempt/n` or `task output attempt/n`, one event each; a task is of the session of its first letter. */
 function broken(...history: string[]): [Rule, string][] {
@@ -115,7 +115,7 @@ describe('the clock', () => {
   it('of this machine, and of each worker, is compared with the broker’s', () => {
     assert.equal(machineFinding(-999).status, 'ok');
     assert.match(shown(machineFinding(864_000_000)), /^warning .*864,000 s ahead of the broker's/);
-    const worker: WorkerShown = {
+    const worker: WorkerView = {
       worker_id: 'w_1',
       host: 'a',
       pid: 7,

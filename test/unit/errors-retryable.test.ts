@@ -17,12 +17,12 @@ const JUDGES =
 const OTHER_QUESTIONS: Readonly<Record<string, string>> = {
   'src/broker/errors.ts': 'maps answers of the broker to codes of the table',
   'src/agents/shared/shared-state.ts': 'is it unknown whether the write is stored?',
-  'src/agents/mailer.ts': 'is it unknown whether the write is stored?',
-  'src/tasks/accept/accept.ts': 'is it unknown whether the write is stored, or is the disk full?',
-  'src/broker/optional-writes.ts': 'is the connection lost, or only an acknowledgement?',
+  'src/agents/message-sender.ts': 'is it unknown whether the write is stored?',
+  'src/tasks/accept/acceptor.ts': 'is it unknown whether the write is stored, or is the disk full?',
+  'src/broker/deferred-writes.ts': 'is the connection lost, or only an acknowledgement?',
   'src/broker/session-queue.ts': 'would the next session meet the same failure?',
   'src/retention/retention.ts': 'would the next session meet the same failure?',
-  'src/retention/forget-not-accepted.ts': 'would the next task meet the same failure?',
+  'src/retention/delete-unaccepted.ts': 'would the next task meet the same failure?',
 };
 
 const afterTries = async (count: number, error: unknown): Promise<'given up' | 'again'> => {
@@ -37,7 +37,7 @@ const afterTries = async (count: number, error: unknown): Promise<'given up' | '
     header: () => '',
     ack: () => ((end = 'given up'), Promise.resolve()),
     renew: () => Promise.resolve(),
-    giveBack: () => void (end = 'again'),
+    nak: () => void (end = 'again'),
   };
   await handleDelivery({
     delivery,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events/events.js';
 import { NO_USAGE } from '../../contracts/access/usage.js';
-import { BridgedEvent } from '../../src/events/bridged.js';
+import { HubEvent } from '../../src/events/hub-event.js';
 import { decodeCursor, encodeCursor, incarnationOf } from '../../contracts/wire/cursor.js';
 import { Limit } from '../../src/limit.js';
 import { applyEvent, previewOf, taskOf, type StateEvent, type TaskRow } from '../../src/store/projection.js';
@@ -11,8 +11,8 @@ import { parsePattern, tokensOf } from '../../src/events/subject.js';
 
 const stored = (data: object = { owner: 'local' }): string =>
   JSON.stringify({ v: 1, id: 'i', type: 'SPAWN_MESSAGE', timestamp: 't', data });
-const bridged = (seq: number, text = stored()): BridgedEvent =>
-  new BridgedEvent({ incarnation: 'abc', seq }, 'ksi.events.task.t.output', text, JSON.parse(text) as StoredEvent);
+const bridged = (seq: number, text = stored()): HubEvent =>
+  new HubEvent({ incarnation: 'abc', seq }, 'ksi.events.task.t.output', text, JSON.parse(text) as StoredEvent);
 
 describe('a bridged event', () => {
   it('is what is stored and what its message says, serialised once', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { BridgedEvent } from '../../src/events/bridged.js';
+import { HubEvent } from '../../src/events/hub-event.js';
 import { EventRing } from '../../src/events/ring.js';
 
 const MIB = 1_048_576;
@@ -12,10 +12,10 @@ describe('the ring', () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const ring = new EventRing();
-    const pushed: WeakRef<BridgedEvent>[] = [];
+    const pushed: WeakRef<HubEvent>[] = [];
     for (let seq = 1; seq <= 200; seq++) {
       const stored = { v: 1, id: '', type: 'X', timestamp: '', data: {} } as never;
-      const event = new BridgedEvent({ incarnation: 'x', seq }, 'ksi.events.a.b', 'y'.repeat(MIB), stored);
+      const event = new HubEvent({ incarnation: 'x', seq }, 'ksi.events.a.b', 'y'.repeat(MIB), stored);
       pushed.push(new WeakRef(event));
       ring.push(event);
     }

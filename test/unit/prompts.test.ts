@@ -248,7 +248,7 @@ describe('the library', () => {
         context: 'It rains.',
         capabilities_text: 'a, b',
         enable_tools: true,
-        hands: ['spawn'],
+        agent_tools: ['spawn'],
         participants: 'bob',
         max_turns: 6,
         moderator: 'mo',

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { forgetNotAccepted } from '../../src/retention/forget-not-accepted.js';
+import { deleteUnaccepted } from '../../src/retention/delete-unaccepted.js';
 import { acceptedRow, applyEvent, type TaskRow } from '../../src/store/projection.js';
-import type { BridgedEvent } from '../../src/events/bridged.js';
+import type { HubEvent } from '../../src/events/hub-event.js';
 import { ReadModel } from '../../src/store/read-model.js';
 import { TaskStore } from '../../src/store/task-store.js';
 import { silent } from '../fixtures/connection.js';
@@ -88,7 +88,7 @@ describe('the list of tasks', () => {
       },
     };
     const forget = (now: number): Promise<number> =>
-      forgetNotAccepted({ model: none, deleter, log: silent }, now, new AbortController().signal);
+      deleteUnaccepted({ model: none, deleter, log: silent }, now, new AbortController().signal);
     assert.equal(await forget(at + 3_599_000), 0);
     assert.equal(await forget(at + 3_601_000), 1);
     assert.equal(await forget(at + 3_602_000), 0);
@@ -175,7 +175,7 @@ describe('what deleted tasks have cost', () => {
       type,
       timestamp: `${day}T12:00:00Z`,
       data: { task_id: idOf(task), session_id: 's', owner: 'o', by: 'o', spent, ...more },
-    }) as unknown as BridgedEvent;
+    }) as unknown as HubEvent;
   const DAY = { owner: 'o', day: '2026-01-02' };
 
   it('is counted once, however often the deletions are applied, also after a write that was broken off', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decide } from '../../src/standin/messages/answer.js';
+import { chooseAnswer } from '../../src/standin/messages/answer.js';
 import { readConversation } from '../../src/standin/messages/conversation.js';
 import { parsePrompt } from '../../src/standin/messages/directives.js';
 
@@ -68,7 +68,7 @@ test('calls its tools one after the other, then says the end', () => {
   const prompt = user('[[tool:A]][[tool:B]][[say:done]]');
   const result = user([{ type: 'tool_result', tool_use_id: 't', content: 'r' }]);
   const blocks = [[], [result], [result, result]].map((results) => {
-    const answer = decide(conversation(prompt, ...results), 0);
+    const answer = chooseAnswer(conversation(prompt, ...results), 0);
     return answer.kind === 'message' ? answer.block : undefined;
   });
   assert.deepEqual(blocks, [
@@ -81,7 +81,7 @@ test('calls its tools one after the other, then says the end', () => {
 test('fails as often as it was told', () => {
   const asked = conversation(user('[[status:529 times=2]] x'));
   assert.deepEqual(
-    [0, 1, 2].map((failures) => decide(asked, failures).kind),
+    [0, 1, 2].map((failures) => chooseAnswer(asked, failures).kind),
     ['error', 'error', 'message'],
   );
 });
@@ -93,7 +93,7 @@ test('a side request gets what its schema asks for and no side effects', () => {
     output_config: { format: { type: 'json_schema', schema } },
   });
   assert.ok(read);
-  const answer = decide(read, 0);
+  const answer = chooseAnswer(read, 0);
   assert.ok(answer.kind === 'message' && answer.block.type === 'text' && answer.hang === undefined);
   assert.deepEqual(JSON.parse(answer.block.text), { title: 'KSI stand-in', n: 0 });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { MOST_QUEUES } from '../../contracts/config/config.js';
+import { MAX_QUEUES } from '../../contracts/config/config.js';
 import { STREAM } from '../../contracts/wire/names.js';
 import { LIMITED_STREAMS, streamLimits, storeLimit } from '../../contracts/broker/stream-limits.js';
 import { consumerSpecs, streamSpecs } from '../../contracts/broker/topology.js';
@@ -60,15 +60,15 @@ describe('the limits of streams', () => {
 
 describe('the number of queues', () => {
   it('is bounded, and a queue is named once', () => {
-    assert.deepEqual(faultsOf({ KSI_QUEUES: queues(MOST_QUEUES) }), []);
-    assert.match(faultsOf({ KSI_QUEUES: queues(MOST_QUEUES + 1) }).join('\n'), /names 301 queues, .* at most 300/);
+    assert.deepEqual(faultsOf({ KSI_QUEUES: queues(MAX_QUEUES) }), []);
+    assert.match(faultsOf({ KSI_QUEUES: queues(MAX_QUEUES + 1) }).join('\n'), /names 301 queues, .* at most 300/);
     assert.match(faultsOf({ KSI_QUEUES: 'a,b,a' }).join('\n'), /names a twice/);
   });
 
   it('the broker has room for the consumers of as many', () => {
     const conf = readFileSync(join(REPO_ROOT, 'nats.conf'), 'utf8');
     const most = Number(/default_max_consumers: (\d+)/.exec(conf)?.[1]);
-    const specs = consumerSpecs(readConfig({ KSI_QUEUES: queues(MOST_QUEUES) }));
+    const specs = consumerSpecs(readConfig({ KSI_QUEUES: queues(MAX_QUEUES) }));
     assert.ok(specs.filter(({ stream }) => stream === STREAM.commands).length <= most);
   });
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { systemClock } from '../../src/clock.js';
 import { NEW_TASK, stateEvent } from '../../src/broker/task-states.js';
 import { LASTS_MS, phaseAfter, type Phase, type RunEvent } from '../../workers/claude/phases.js';
-import { placesFor, Slots } from '../../workers/queue/slots.js';
+import { maxHeldRuns, Slots } from '../../workers/queue/slots.js';
 
 const identity = { task_id: 't', session_id: 's', owner: 'local' };
 
@@ -64,7 +64,7 @@ describe('slots', () => {
     assert.equal(slots.hasRoom(0), false);
     assert.notEqual(slots.take(1), undefined);
     back();
-    assert.ok(slots.running <= placesFor(1));
+    assert.ok(slots.running <= maxHeldRuns(1));
   });
 
   it('take nothing while one of several pauses lasts, and tell when there may be room', () => {

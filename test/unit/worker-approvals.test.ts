@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Approvals, type ApprovalsOptions } from '../../workers/attempt/approvals.js';
-import { Plan } from '../../workers/attempt/plan.js';
+import { PlanTracker } from '../../workers/attempt/plan-tracker.js';
 import type { ClaudeMessage } from '../../workers/claude/ending.js';
 import { LargeValues } from '../../workers/claude/large-values.js';
 import { Redaction } from '../../workers/claude/redaction.js';
@@ -52,7 +52,7 @@ const fenced = {
 
 describe('approvals of an attempt', () => {
   it('show a plan that Claude said and wrote into no file', () => {
-    const plan = new Plan();
+    const plan = new PlanTracker();
     plan.mayLieIn('/config');
     const say = (text: string, more: object = {}): void =>
       plan.heard({ type: 'assistant', message: { content: [{ type: 'text', text }] }, ...more });
@@ -66,7 +66,7 @@ describe('approvals of an attempt', () => {
 
   it('show a large plan as it was edited', async () => {
     const large = new LargeValues();
-    const plan = new Plan((text) => large.restoreText(text));
+    const plan = new PlanTracker((text) => large.restoreText(text));
     plan.mayLieIn('/config');
     const hear = async (done: object): Promise<void> => {
       const line = await large.condense([Buffer.from(JSON.stringify({ type: 'user', tool_use_result: done }))]);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { LiveText } from '../../workers/attempt/live.js';
 import { claudeEnvironment, redactor } from '../../workers/claude/environment.js';
 import { Redaction } from '../../workers/claude/redaction.js';
-import { Tail } from '../../workers/claude/tail.js';
+import { OutputTail } from '../../workers/claude/output-tail.js';
 
 describe("Claude's environment", () => {
   it('counts the keys of other providers among the secrets', () => {
@@ -116,13 +116,13 @@ describe("Claude's environment", () => {
   it('is kept out of the end of a stream, wherever that begins within it', () => {
     const secret = `sk-ant-${'s'.repeat(1_000)}`;
     for (const after of [...Array.from({ length: 12 }, (_, n) => 16_384 - n * 97), 15_300, 32_768, 32_000, 31_761]) {
-      const tail = new Tail();
+      const tail = new OutputTail();
       for (const piece of ['y'.repeat(70_000), secret, 'x'.repeat(after)]) tail.add(Buffer.from(piece));
       const text = tail.text(redactor([secret]));
       assert.ok(!text.includes('ss'), `${after} bytes after it`);
       assert.ok(text.length <= 16_384 && text.endsWith('x'.repeat(15_000)));
     }
-    const short = new Tail();
+    const short = new OutputTail();
     short.add(Buffer.from(`it said ${secret}\n`));
     assert.equal(short.text(redactor([secret])), 'it said [redacted]');
   });

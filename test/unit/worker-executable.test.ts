@@ -4,9 +4,9 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { whyNotExecutable } from '../../workers/claude/executable.js';
+import { executableFault } from '../../workers/claude/executable.js';
 import { startOf } from '../../workers/claude/start-failure.js';
-import { Tail } from '../../workers/claude/tail.js';
+import { OutputTail } from '../../workers/claude/output-tail.js';
 
 describe('what is to be run as claude', () => {
   let dir: string;
@@ -19,12 +19,12 @@ describe('what is to be run as claude', () => {
     await writeFile(join(dir, name), content, { mode });
     return join(dir, name);
   };
-  const codeOf = async (path: string): Promise<string | undefined> => (await whyNotExecutable(path))?.spawnError?.code;
+  const codeOf = async (path: string): Promise<string | undefined> => (await executableFault(path))?.spawnError?.code;
 
   it('is taken if it can be run', async () => {
-    assert.equal(await whyNotExecutable(process.execPath), undefined);
-    assert.equal(await whyNotExecutable(await program('script', '#! /bin/sh -e\n')), undefined);
-    assert.equal(await whyNotExecutable(await program('script.mjs', '', 0o644)), undefined, 'node runs it');
+    assert.equal(await executableFault(process.execPath), undefined);
+    assert.equal(await executableFault(await program('script', '#! /bin/sh -e\n')), undefined);
+    assert.equal(await executableFault(await program('script.mjs', '', 0o644)), undefined, 'node runs it');
   });
 
   it('is refused with the reason if not', async () => {
@@ -58,10 +58,10 @@ describe('what is to be run as claude', () => {
   it('fails to start inside its containment with the reason too', () => {
     const said = (stderr: string, code: number, stdout = ''): ReturnType<typeof startOf> => {
       const [stderrTail, stdoutTail] = [stderr, stdout].map((text) => {
-        const tail = new Tail();
+        const tail = new OutputTail();
         tail.add(Buffer.from(text));
         return tail;
-      }) as [Tail, Tail];
+      }) as [OutputTail, OutputTail];
       return startOf({ spawnError: undefined, stderrTail, stdoutTail }, { code, signal: null }, '/x/claude');
     };
     for (const [stderr, code] of [
@@ -89,7 +89,7 @@ describe('what is to be run as claude', () => {
     // Of a machine that nobody has.
     foreign.writeUInt16LE(0x5f5f, 18);
     const path = await program('foreign', foreign);
-    assert.equal(await whyNotExecutable(path), undefined, 'the kernel may know how to run it');
+    assert.equal(await executableFault(path), undefined, 'the kernel may know how to run it');
     const { stderr, status } = ((): { stderr: string; status: number } => {
       try {
         execFileSync('env', [path], { stdio: 'pipe' });
@@ -98,10 +98,10 @@ describe('what is to be run as claude', () => {
       }
       return assert.fail('it was run');
     })();
-    const stderrTail = new Tail();
+    const stderrTail = new OutputTail();
     stderrTail.add(Buffer.from(stderr));
     const exit = { code: status, signal: null };
-    const { spawnError } = startOf({ spawnError: undefined, stderrTail, stdoutTail: new Tail() }, exit, path);
+    const { spawnError } = startOf({ spawnError: undefined, stderrTail, stdoutTail: new OutputTail() }, exit, path);
     assert.ok(spawnError?.message.includes(path), stderr);
   });
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { StoredEvent } from '../../contracts/events/events.js';
 import { statusOfEvent } from '../../contracts/tasks/states.js';
 import { PromptInput } from '../../workers/claude/prompt-input.js';
-import { isStale, positionOf, type TaskStateEvent } from '../../workers/attempt/history.js';
+import { isStale, historyOf, type TaskStateEvent } from '../../workers/attempt/history.js';
 
 let seq = 0;
 const state = (type: string, data: object = {}): TaskStateEvent => ({
@@ -17,17 +17,17 @@ const retry = (reason: string, data: object = {}) => state('SPAWN_RETRY', { reas
 
 describe('positionOf', () => {
   it('tells new, begun and ended tasks apart', () => {
-    assert.deepEqual(positionOf([]), { kind: 'new', last: { status: 'queued', seq: 0 } });
+    assert.deepEqual(historyOf([]), { kind: 'new', last: { status: 'queued', seq: 0 } });
     const queued = state('SPAWN_QUEUED');
-    assert.deepEqual(positionOf([queued]), { kind: 'new', last: queued });
+    assert.deepEqual(historyOf([queued]), { kind: 'new', last: queued });
     const held = { seq: 7, delivery: 1 };
-    assert.deepEqual(positionOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended', held });
-    assert.deepEqual(positionOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended', held: undefined });
+    assert.deepEqual(historyOf([start(1), state('SPAWN_COMPLETE')]), { kind: 'ended', held });
+    assert.deepEqual(historyOf([queued, state('SPAWN_CANCELLED')]), { kind: 'ended', held: undefined });
   });
 
   it("gives the first attempt's transcript and the latest attempt's delivery", () => {
     const states = [start(1), retry('worker_lost'), start(2)];
-    assert.deepEqual(positionOf(states), {
+    assert.deepEqual(historyOf(states), {
       kind: 'again',
       running: { seq: 7, delivery: 2 },
       last: states[2],
@@ -48,21 +48,21 @@ describe('positionOf', () => {
       start(3),
       retry('claude_overloaded', { counted: true, retry_at: '2026-01-02T00:00:00Z' }),
     ];
-    const position = positionOf(states);
+    const position = historyOf(states);
     assert.ok(position.kind === 'again');
     assert.deepEqual([position.failures, position.lostStarts], [2, 0]);
     assert.equal(position.retryAt, Date.parse('2026-01-02T00:00:00Z'));
-    const begun = positionOf([...states, start(4)]);
+    const begun = historyOf([...states, start(4)]);
     assert.ok(begun.kind === 'again');
     assert.deepEqual([begun.failures, begun.lostStarts, begun.retryAt], [2, 1, undefined]);
     // Given back meanwhile: nothing to wait for any more.
-    const drained = positionOf([...states, start(4), retry('worker_drained', { counted: false })]);
+    const drained = historyOf([...states, start(4), retry('worker_drained', { counted: false })]);
     assert.ok(drained.kind === 'again');
     assert.equal(drained.retryAt, undefined);
   });
 
   it('does not count attempts that a shutdown or a lost broker ended', () => {
-    const position = positionOf([
+    const position = historyOf([
       start(1),
       retry('worker_drained'),
       start(2),

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { laneSpecs } from '../../contracts/broker/topology.js';
-import { laneOrder } from '../../workers/queue/lane-order.js';
+import { prioritySpecs } from '../../contracts/broker/topology.js';
+import { priorityOrder } from '../../workers/queue/priority-order.js';
 
 const order = (queues: string[], turn: number): string[] =>
-  laneOrder(laneSpecs(queues), turn).map(({ queue, lane }) => `${queue} ${lane}`);
+  priorityOrder(prioritySpecs(queues), turn).map(({ queue, runPriority }) => `${queue} ${runPriority}`);
 
 describe('laneOrder', () => {
   it('serves promoted tasks in turn with the priorities', () => {

@@ -5,7 +5,7 @@ import type { TaskErrorCode } from '../../contracts/wire/errors.js';
 import { Policy } from '../../contracts/tasks/policy.js';
 import { IdleWatch } from '../../workers/claude/idle.js';
 import { taskError, type Outcome } from '../../workers/attempt/outcome.js';
-import { decide, effectivePolicy, pauseMs } from '../../workers/attempt/policy.js';
+import { decideRetry, effectivePolicy, pauseMs } from '../../workers/attempt/policy.js';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
 const DAY = 86_400_000;
@@ -64,7 +64,7 @@ const TABLE: [string, Outcome, number, Policy, number, object][] = [
 describe('decide', () => {
   for (const [name, outcome, failures, policy, random, expected] of TABLE) {
     it(`${(expected as { kind: string }).kind}: ${name}`, () =>
-      assert.deepEqual(decide(outcome, failures, policyOf(policy), random, NOW), expected));
+      assert.deepEqual(decideRetry(outcome, failures, policyOf(policy), random, NOW), expected));
   }
 
   it('never waits longer than it may, nor less than is named, whatever chance says', () => {
@@ -73,7 +73,7 @@ describe('decide', () => {
       const failures = 1 + (seed % 40);
       const named = seed % 3 === 0 ? NOW + (seed % 1_000) * 100 : undefined;
       const policy = policyOf({ max_attempts: 100 });
-      const decision = decide(failed('claude_rate_limited', named), failures, policy, random, NOW);
+      const decision = decideRetry(failed('claude_rate_limited', named), failures, policy, random, NOW);
       assert.ok(decision.kind === 'retry');
       const least = Math.max(0, (named ?? NOW) - NOW);
       assert.ok(decision.afterMs >= least && decision.afterMs <= least + 300_000, `seed ${seed}`);

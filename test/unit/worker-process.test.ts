@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { Keeper } from '../../workers/claude/keeper.js';
+import type { ContainedLauncher } from '../../workers/claude/contained-launcher.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { ClaudeProcess } from '../../workers/claude/process.js';
 
 const keeper = {
   keep: (invocation: object, env: object) => ({ ...invocation, env, begun: () => () => undefined }),
-} as unknown as Keeper;
+} as unknown as ContainedLauncher;
 
 it('a process that leaves something of another user’s behind ends like others, and its worker goes on', async (t) => {
   t.mock.method(process, 'kill', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { WorkspacePlaces, WorkspaceWaiter } from '../../contracts/tasks/workspace.js';
-import { enter, lend, letIn, toTheEnd, without } from '../../src/broker/workspace-rules.js';
+import { enter, lend, admit, moveLate, without } from '../../src/broker/workspace-rules.js';
 import { writersIn } from '../../src/workspaces/roots.js';
 
 const UNTIL = 1_000;
@@ -17,11 +17,11 @@ const task = (id: string, workspace = 'site', ancestors?: string[]): WorkspaceWa
 });
 /** The places after some tasks came, one after the other. */
 const after = (from: WorkspacePlaces, tasks: readonly WorkspaceWaiter[], most = 1): WorkspacePlaces =>
-  tasks.reduce((places, each) => letIn(enter(places, each, most, UNTIL), most, UNTIL), from);
+  tasks.reduce((places, each) => admit(enter(places, each, most, UNTIL), most, UNTIL), from);
 const ids = ({ writers, waiting }: WorkspacePlaces): string[][] =>
   [writers, waiting].map((tasks: readonly WorkspaceWaiter[]) => tasks.map(({ task_id: id }) => id));
 const ended = (places: WorkspacePlaces, id: string, most = 1): WorkspacePlaces =>
-  letIn(
+  admit(
     without(places, ({ task_id: each }) => each === id),
     most,
     UNTIL,
@@ -56,9 +56,9 @@ describe('places in workspaces', () => {
   it('are lent to the task that a writer waits for, and to those that it leads to, one after the other', () => {
     const waiting = after(NOBODY, [task('a'), task('other'), task('child', 'site', ['a'])]);
     assert.deepEqual(ids(waiting), [['a'], ['other', 'child']]);
-    const lent = letIn(lend(waiting, 'a', 'child', true), 1, UNTIL);
+    const lent = admit(lend(waiting, 'a', 'child', true), 1, UNTIL);
     assert.deepEqual(ids(lent), [['a', 'child'], ['other']]);
-    const second = after(letIn(lend(lent, 'a', 'child2', true), 1, UNTIL), [task('child2', 'site', ['a'])]);
+    const second = after(admit(lend(lent, 'a', 'child2', true), 1, UNTIL), [task('child2', 'site', ['a'])]);
     assert.deepEqual(ids(second), [
       ['a', 'child'],
       ['other', 'child2'],
@@ -83,12 +83,12 @@ describe('places in workspaces', () => {
 
   it('go to the next in line when one that was let in does not start', () => {
     const places = after(NOBODY, [task('a'), task('b')]);
-    const late = toTheEnd(places, ({ task_id: id }) => id === 'a');
-    assert.deepEqual(ids(letIn(late, 1, UNTIL)), [['b'], ['a']]);
+    const late = moveLate(places, ({ task_id: id }) => id === 'a');
+    assert.deepEqual(ids(admit(late, 1, UNTIL)), [['b'], ['a']]);
     assert.deepEqual(
       ids(
-        letIn(
-          toTheEnd(after(NOBODY, [task('a')]), () => true),
+        admit(
+          moveLate(after(NOBODY, [task('a')]), () => true),
           1,
           UNTIL,
         ),

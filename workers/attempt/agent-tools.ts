@@ -1,18 +1,18 @@
 import type { McpSdkServerConfigWithInstance } from '@anthropic-ai/claude-agent-sdk';
-import type { HandToolName } from '../../contracts/agents/tools.js';
-import { Hands } from '../hands/hands.js';
-import { handsServer } from '../hands/server.js';
+import type { AgentToolName } from '../../contracts/agents/tools.js';
+import { AgentTools } from '../agent-tools/agent-tools.js';
+import { agentToolServer } from '../agent-tools/server.js';
 import type { AttemptOptions } from './options.js';
 
 /** The MCP server with an attempt's agent tools. Undefined: it has none. @param signal ends the tool calls. */
 export async function agentTools(
   { context, command, slot, events, place }: AttemptOptions,
-  names: readonly HandToolName[],
+  names: readonly AgentToolName[],
   signal: AbortSignal,
 ): Promise<McpSdkServerConfigWithInstance | undefined> {
   if (names.length === 0) return undefined;
   const { broker, process, log } = context;
-  const hands = new Hands({
+  const agent_tools = new AgentTools({
     broker,
     process,
     taskId: command.task_id,
@@ -22,5 +22,5 @@ export async function agentTools(
     lendTo: place && ((awaited) => place.lendTo(awaited, signal)),
     lacking: (json) => events.large.added(json),
   });
-  return handsServer(hands, names);
+  return agentToolServer(agent_tools, names);
 }

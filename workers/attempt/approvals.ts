@@ -5,9 +5,10 @@ import type { ControlAnswer } from '../../contracts/tasks/control.js';
 import type { Clock } from '../../src/clock.js';
 import type { Redaction } from '../claude/redaction.js';
 import type { AttemptEvents } from './events.js';
-import { EXIT_PLAN, type Plan } from './plan.js';
-import { QUESTION, whyNoAnswer } from './questions.js';
+import { EXIT_PLAN, type PlanTracker } from './plan-tracker.js';
+import { QUESTION, answerFault } from './questions.js';
 import type { ClaudeTools } from '../claude/tools.js';
+import { defined } from '../../src/defined.js';
 
 interface Pending {
   readonly tool: string;
@@ -24,7 +25,7 @@ export interface ApprovalsOptions {
   readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly tools: Pick<ClaudeTools, 'editFault'>;
   readonly redaction: Pick<Redaction, 'in'>;
-  readonly plan: Pick<Plan, 'shown'>;
+  readonly plan: Pick<PlanTracker, 'shown'>;
 }
 
 /** Denial of ExitPlanMode when there is no plan to show. */
@@ -85,7 +86,7 @@ export class Approvals {
   async answer(id: string, answer: ApprovalAnswer, by?: string, rule?: string): Promise<ControlAnswer> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return { ok: false, error: this.#answered.has(id) ? 'answered' : 'unknown_approval' };
-    const nothing = whyNoAnswer(pending.tool, pending.input, answer);
+    const nothing = answerFault(pending.tool, pending.input, answer);
     if (nothing !== undefined) return { ok: false, error: 'no_answer', why: nothing };
     const { decision, message } = answer;
     if (decision === 'deny') {
@@ -118,13 +119,15 @@ export class Approvals {
     this.#pending.delete(id);
     this.#answered.add(id);
     try {
-      await this.#options.events.approvalResolved({
-        approval_id: id,
-        decision,
-        ...(by === undefined ? {} : { by }),
-        ...(rule === undefined ? {} : { rule_id: rule }),
-        ...(result.behavior === 'deny' ? { message: result.message } : {}),
-      });
+      await this.#options.events.approvalResolved(
+        defined({
+          approval_id: id,
+          decision,
+          by,
+          rule_id: rule,
+          ...(result.behavior === 'deny' ? { message: result.message } : {}),
+        }),
+      );
     } catch (error) {
       // An attempt that has lost its task must not act.
       pending.settle(deny('The attempt has ended.'));

@@ -21,13 +21,14 @@ import { earlierInputs } from './inputs.js';
 import { LiveText } from './live.js';
 import type { AttemptOptions } from './options.js';
 import { limitOf, outcomeOf, taskError, type Outcome } from './outcome.js';
-import { Plan, withPlan } from './plan.js';
+import { PlanTracker, withPlan } from './plan-tracker.js';
 import { ServerReport } from './server-report.js';
 import { configureServers } from './servers.js';
 import { openSession } from './session.js';
 import { faultOf, Stopped, type StopReason } from './stop.js';
 import { TimeLimit } from './time-limit.js';
 import { denyIncomplete, toolsFor } from './tools.js';
+import { defined } from '../../src/defined.js';
 
 /** How long a cancelled attempt waits for Claude's last usage figures. It must be shorter than the API's wait for the worker. */
 const LAST_FIGURES_MS = 400;
@@ -40,7 +41,7 @@ export class Attempt {
   /** Aborts when Claude has ended. */
   readonly #over = new AbortController();
   readonly #input: PromptInput;
-  readonly #plan: Plan;
+  readonly #plan: PlanTracker;
   readonly #live: LiveText;
   readonly #limit: TimeLimit;
   #approvals: Approvals | undefined;
@@ -53,7 +54,7 @@ export class Attempt {
     this.#options = options;
     const { context, command, identity, claim, policy, events, redaction } = options;
     const { broker } = context;
-    this.#plan = new Plan((text) => events.large.restoreText(text, redaction));
+    this.#plan = new PlanTracker((text) => events.large.restoreText(text, redaction));
     this.#input = new PromptInput(promptContent(command.prompt, command.attachments));
     this.#live = new LiveText(broker, identity, claim.attempt, redaction);
     this.#limit = new TimeLimit({
@@ -162,11 +163,11 @@ export class Attempt {
     this.#input.sayAgain(await earlierInputs(this.#options));
     const signal = AbortSignal.any([lease.signal, context.shutdown, this.#stop.signal]);
     const options = queryOptions({
-      asked: { ...command, ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }) },
+      asked: defined({ ...command, budget_usd: budgetUsd }),
       defaultModel: context.model,
       tools,
       mcpConfig: servers.file,
-      hands: await agentTools(this.#options, tools.hands, signal),
+      agentTools: await agentTools(this.#options, tools.agentTools, signal),
     });
     const ask = this.#ask(tools);
     lease.throwIfLost();
@@ -190,7 +191,7 @@ export class Attempt {
       login: folders.login,
       env: environmentOf(environment.env, folders),
       executable: context.executable,
-      keeper: context.keeper,
+      launcher: context.launcher,
       onTurn: (init, askServers) => this.#servers?.onTurn(init, askServers),
       redact,
       redaction,

@@ -3,21 +3,21 @@ import type { Logger } from 'pino';
 import type { Broker } from '../../src/broker/connect.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import type { WorkerContext } from './context.js';
-import type { Held } from '../journal/journal.js';
+import type { JournaledRun } from '../journal/journal.js';
 import { endLostAttempt } from '../journal/lost-attempt.js';
 
 /** How long to wait for the broker. After that, the takeover reports a lost worker instead. */
-const LONGEST_OUTAGE_MS = 600_000;
+const MAX_OUTAGE_MS = 600_000;
 
 /**
  * Publishes, once the broker is back, that an attempt ended because the broker was unavailable for longer than its lease. Call it after the
  * attempt's processes have ended. The event is fenced like all others: it is refused if another worker has taken the task over.
  */
 export async function tellBrokerLost(
-  held: Held,
+  held: JournaledRun,
   { broker, workerId, shutdown, log }: Pick<WorkerContext, 'broker' | 'workerId' | 'shutdown'> & { log: Logger },
 ): Promise<void> {
-  const signal = AbortSignal.any([shutdown, broker.clock.deadline(LONGEST_OUTAGE_MS)]);
+  const signal = AbortSignal.any([shutdown, broker.clock.deadline(MAX_OUTAGE_MS)]);
   try {
     // A publication before the connection is back would be lost, and a retry too late: other workers take the task over quickly.
     await connected(broker, signal);

@@ -1,5 +1,5 @@
 import { check } from '../../contracts/wire/check.js';
-import { BUDGET_QUESTION, BudgetLeft, HandsAnswer, type HandsRequest } from '../../contracts/agents/tools.js';
+import { BUDGET_REQUEST, BudgetLeft, AgentToolAnswer, type AgentToolRequest } from '../../contracts/agents/tools.js';
 import { FORMAT_VERSION, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { v7 as uuidv7 } from 'uuid';
@@ -23,12 +23,12 @@ export async function budgetNow(
   { broker, process, log }: Pick<WorkerContext, 'broker' | 'process' | 'log'>,
 ): Promise<AttemptBudget> {
   if (accepted === undefined) return { kind: 'left', usd: undefined };
-  const request: HandsRequest = { v: FORMAT_VERSION, tool: BUDGET_QUESTION, call_id: uuidv7(), input: {} };
+  const request: AgentToolRequest = { v: FORMAT_VERSION, tool: BUDGET_REQUEST, call_id: uuidv7(), input: {} };
   try {
-    const { data } = await broker.nc.request(SUBJECT.hands(process, taskId), JSON.stringify(request), {
+    const { data } = await broker.nc.request(SUBJECT.agentTools(process, taskId), JSON.stringify(request), {
       timeout: TIMEOUT_MS,
     });
-    const answer = check(HandsAnswer, parseJson(data));
+    const answer = check(AgentToolAnswer, parseJson(data));
     if (answer.ok && !answer.value.ok && answer.value.code === 'budget_exceeded') return { kind: 'spent' };
     const left = answer.ok && answer.value.ok ? check(BudgetLeft, answer.value.result) : undefined;
     if (left?.ok === true) return { kind: 'left', usd: Math.min(accepted, left.value.usd ?? accepted) };

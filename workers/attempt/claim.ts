@@ -7,7 +7,7 @@ import { eventIn } from '../../src/broker/events.js';
 import { isSuperseded } from '../../src/broker/parked-runs.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { queueOf } from '../../src/broker/session-queue.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { rewindTranscript, transcriptEnd } from '../claude/transcripts.js';
 import type { WorkerContext } from './context.js';
 import { endLostAttempt } from '../journal/lost-attempt.js';
@@ -22,8 +22,9 @@ import {
   type StoredStatus,
   type TaskIdentity,
 } from '../../src/broker/task-states.js';
-import { isStale, isSuspect, MAX_LOST_STARTS, readPosition, type RanBefore, type TaskPosition } from './history.js';
+import { isStale, isSuspect, MAX_LOST_STARTS, readHistory, type EarlierAttempts, type TaskHistory } from './history.js';
 import type { WorkspaceUse } from './workspace-place.js';
+import { defined } from '../../src/defined.js';
 
 /** This worker's attempt: its SPAWN_START is stored, and afterwards it still held its place in the workspace. */
 export interface Claim {
@@ -72,11 +73,13 @@ export async function claimTask(
   const { broker } = context;
   const run = { seq: delivery.seq, delivery: delivery.count };
   for (let tries = 1; tries <= TRIES; tries++) {
-    const position = await whileUnavailable(broker, signal, () => readPosition(broker, identity.task_id, context.log));
+    const position = await retryWhileUnavailable(broker, signal, () =>
+      readHistory(broker, identity.task_id, context.log),
+    );
     // A crash during parking left this entry. It could take over the living attempt.
     if (
       (position.kind !== 'new' || position.waitsFor !== undefined) &&
-      (await whileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
+      (await retryWhileUnavailable(broker, signal, () => superseded(broker, identity, run.seq)))
     )
       return { kind: 'superseded' };
     // A cancelled attempt may still be running. The session may be released only after it ends.
@@ -120,7 +123,7 @@ const move = <S extends StoredStatus>(
 
 async function startNew(
   claiming: Claiming,
-  { last, waitsFor }: Extract<TaskPosition, { kind: 'new' }>,
+  { last, waitsFor }: Extract<TaskHistory, { kind: 'new' }>,
   policy: EffectivePolicy | undefined,
 ): Promise<Claimed | undefined> {
   const { context, queue } = claiming;
@@ -136,9 +139,9 @@ async function startNew(
 }
 
 const transcriptNow = ({ context: { broker }, identity, signal }: Claiming) =>
-  whileUnavailable(broker, signal, () => transcriptEnd(broker, identity.session_id));
+  retryWhileUnavailable(broker, signal, () => transcriptEnd(broker, identity.session_id));
 
-async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claimed | undefined> {
+async function takeOver(claiming: Claiming, position: EarlierAttempts): Promise<Claimed | undefined> {
   const { context, identity, signal } = claiming;
   let { last } = position;
   if (position.running !== undefined) {
@@ -166,7 +169,7 @@ async function takeOver(claiming: Claiming, position: RanBefore): Promise<Claime
     return { kind: 'claimed', claim: { ...claimed.claim, transcript: { from: transcriptSeq, last: end } } };
   }
   if ((await rewind(claiming, transcriptSeq, last.seq)) === undefined) return undefined;
-  const n = (await whileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
+  const n = (await retryWhileUnavailable(context.broker, signal, () => lastN(context, identity.task_id))) + 1;
   const error = taskError('worker_lost', `${position.lostStarts} attempts began and none ended`);
   const data = { attempt: attempts, n, error, given_up: 'workers_lost' as const };
   const given = await move(claiming, last, 'failed', data);
@@ -183,19 +186,19 @@ async function start(
   const { workerId, process, host } = context;
   const entered = (await place?.enter(signal)) ?? 'in';
   if (entered !== 'in') return { kind: 'held', as: entered };
-  const data = {
+  const data = defined({
     attempt,
     n: 1,
     worker_id: workerId,
     process,
     host,
-    ...(reads === undefined ? {} : { reads_workspace: reads }),
+    reads_workspace: reads,
     transcript_seq: transcript.from,
     run,
-  };
+  });
   const stored = await move(claiming, last, 'running', data);
   if (stored === undefined) return undefined;
-  if (place !== undefined && !(await whileUnavailable(context.broker, signal, () => place.holds()))) {
+  if (place !== undefined && !(await retryWhileUnavailable(context.broker, signal, () => place.holds()))) {
     // The process was suspended after it entered, and the sweeper freed its place for another task. A long lease would not show it soon.
     const lost = { identity: claiming.identity, attempt, startSeq: stored.seq };
     await endLostAttempt(context.broker, lost, 'worker_lost', workerId, signal);

@@ -6,15 +6,15 @@ import type { ToolPolicyFile } from '../../src/tools/policy-file.js';
 import type { Workspaces } from '../../src/workspaces/roots.js';
 import type { ClaudeEnvironment } from '../claude/environment.js';
 import type { Folders } from '../claude/folders.js';
-import type { Keeper } from '../claude/keeper.js';
+import type { ContainedLauncher } from '../claude/contained-launcher.js';
 import type { MemoryWatch } from '../claude/memory.js';
 import type { ModelPrices } from '../claude/model-prices.js';
 import type { runClaude } from '../claude/run.js';
 import type { WarmPool } from '../claude/warm-pool.js';
 import type { Worktrees } from '../claude/worktrees.js';
 import type { Journal } from '../journal/journal.js';
-import type { Quarantine } from '../queue/quarantine.js';
-import type { Shortages } from '../queue/shortages.js';
+import type { ExclusiveRun } from '../queue/exclusive-run.js';
+import type { ResourceShortages } from '../queue/resource-shortages.js';
 
 /** What all attempts of a worker share. */
 export interface WorkerContext {
@@ -36,7 +36,7 @@ export interface WorkerContext {
   readonly environment: ClaudeEnvironment;
   /** Called with the time, in ms since 1970, at which a usage limit that Claude reported is reset. */
   readonly onUsageLimit: (resetsAt: number) => void;
-  readonly keeper: Keeper;
+  readonly launcher: ContainedLauncher;
   readonly worktrees: Pick<Worktrees, 'note'>;
   readonly workspaces: Pick<Workspaces, 'find' | 'none' | 'outermost'>;
   /** How many tasks may write at once in the workspaces below a root. 0: no limit. */
@@ -53,8 +53,8 @@ export interface WorkerContext {
   /** Returns a number between 0 and 1. */
   readonly random: () => number;
   readonly journal: Journal;
-  readonly quarantine: Quarantine;
-  readonly shortages: Pick<Shortages, 'met' | 'over'>;
+  readonly exclusiveRun: ExclusiveRun;
+  readonly shortages: Pick<ResourceShortages, 'met' | 'over'>;
   /** Releases an attempt's slot while it waits for another task. @returns takes the slot back. */
   readonly lend: (slot: number) => () => void;
   /** The working folder of a session that has no workspace. @throws {NotRemoved} */

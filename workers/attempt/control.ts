@@ -14,7 +14,7 @@ import type { WorkerContext } from './context.js';
 import type { Attempt } from './attempt.js';
 
 /** Answers the control requests for a running attempt. */
-export class Control {
+export class ControlEndpoint {
   readonly #log: Logger;
   readonly #attempt: Controlled;
   readonly #subscription: Subscription;

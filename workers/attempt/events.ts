@@ -18,7 +18,7 @@ import {
   type TaskIdentity,
 } from '../../src/broker/task-states.js';
 import { lastBySubject } from '../../src/broker/read.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import type { ClaudeMessage } from '../claude/ending.js';
 import { LargeValues } from '../claude/large-values.js';
 import type { Redaction } from '../claude/redaction.js';
@@ -26,10 +26,11 @@ import type { Journal } from '../journal/journal.js';
 import { JournaledOutbox } from '../journal/journaled-outbox.js';
 import type { Outcome } from './outcome.js';
 import type { Claim } from './claim.js';
-import { fitting } from '../journal/fitting.js';
+import { withBodyStored } from '../journal/large-event.js';
 import type { Lease } from './lease.js';
 import type { Outbox, OutboxItem } from '../journal/outbox.js';
 import { Stopped } from './stop.js';
+import { defined } from '../../src/defined.js';
 
 export interface AttemptEventsOptions {
   readonly broker: Broker;
@@ -102,7 +103,7 @@ export class AttemptEvents {
   /** Publishes a user message. Resolves when it is stored. @returns false after the attempt's end. @throws as `outcome`. */
   async input(text: string, by: string | undefined): Promise<boolean> {
     if (this.#ended) return false;
-    const said = { ...this.#uncounted(), text, ...(by === undefined ? {} : { by }) };
+    const said = defined({ ...this.#uncounted(), text, by });
     this.#tell('SPAWN_INPUT', SUBJECT.taskInput(this.#options.identity.task_id), said);
     await this.#outbox.drained();
     return true;
@@ -138,12 +139,15 @@ export class AttemptEvents {
     usage?: Usage,
     reason: EventData<'SPAWN_CANCELLED'>['reason'] = 'requested',
   ): Promise<void> {
-    return this.#end('cancelled', {
-      ...this.#options.identity,
-      reason,
-      ...(by === undefined ? {} : { by }),
-      ...(usage && { usage }),
-    });
+    return this.#end(
+      'cancelled',
+      defined({
+        ...this.#options.identity,
+        reason,
+        by,
+        ...(usage && { usage }),
+      }),
+    );
   }
 
   /** Publishes that the task returns to the queue because this worker stops. As `outcome`. */
@@ -235,9 +239,9 @@ export class AttemptEvents {
     const { signal } = lease;
     const publications: Publication[] = [];
     for (const item of batch)
-      publications.push(await fitting(item, this.#options.identity.task_id, this.#options, signal));
+      publications.push(await withBodyStored(item, this.#options.identity.task_id, this.#options, signal));
     let repeated = false;
-    await whileUnavailable(broker, signal, async () => {
+    await retryWhileUnavailable(broker, signal, async () => {
       if (repeated && (await this.#isStored(batch))) return;
       repeated = true;
       try {

@@ -17,14 +17,14 @@ export interface TaskStateEvent {
 }
 
 /** A task's history, as a worker needs it that holds the task's run. */
-export type TaskPosition =
+export type TaskHistory =
   /** `waitsFor`: the reason of the last state, if it is SPAWN_WAITING. */
   | { kind: 'new'; last: Predecessor; waitsFor?: EventData<'SPAWN_WAITING'>['reason'] }
   /** `held`: the delivery of the last attempt, if there was an attempt. */
   | { kind: 'ended'; held: RunDelivery | undefined }
-  | RanBefore;
+  | EarlierAttempts;
 
-export interface RanBefore {
+export interface EarlierAttempts {
   readonly kind: 'again';
   /** The delivery of the attempt that has not ended. Undefined: the last attempt was returned to the queue. */
   readonly running: RunDelivery | undefined;
@@ -54,17 +54,17 @@ export const MAX_LOST_STARTS = 5;
 /** A task with this many lost starts gets an exclusive run. Tasks that only ran beside the one that kills workers then succeed. */
 const SUSPICIOUS_STARTS = 3;
 
-export const isSuspect = ({ lostStarts }: Pick<RanBefore, 'lostStarts'>): boolean =>
+export const isSuspect = ({ lostStarts }: Pick<EarlierAttempts, 'lostStarts'>): boolean =>
   lostStarts >= SUSPICIOUS_STARTS && lostStarts < MAX_LOST_STARTS;
 
 const BEFORE_START: readonly TaskStatus[] = ['scheduled', 'queued', 'waiting'];
 
 /** Reads a task's history from the leader. @throws {BrokerError} */
-export async function readPosition(broker: Broker, taskId: string, log: Logger): Promise<TaskPosition> {
+export async function readHistory(broker: Broker, taskId: string, log: Logger): Promise<TaskHistory> {
   const last = await lastState(broker, taskId);
   if (BEFORE_START.includes(last.status)) return { kind: 'new', last, ...waitsFor(last) };
   if (isEnded(last.status)) return { kind: 'ended', held: await lastHeld(broker, taskId, log) };
-  return positionOf(await readStates(broker, taskId, last.seq, log), last);
+  return historyOf(await readStates(broker, taskId, last.seq, log), last);
 }
 
 async function lastHeld(broker: Broker, taskId: string, log: Logger): Promise<RunDelivery | undefined> {
@@ -88,10 +88,10 @@ export async function readStates(broker: Broker, taskId: string, upTo: number, l
 }
 
 /** Derives the history from the states, oldest first. Pure. @param last the last state. Its event may be unreadable. */
-export function positionOf(
+export function historyOf(
   states: readonly TaskStateEvent[],
   last: Predecessor | undefined = states.at(-1),
-): TaskPosition {
+): TaskHistory {
   const starts = states.filter(({ event }) => event.type === 'SPAWN_START');
   const [first] = starts;
   const latest = starts.at(-1);

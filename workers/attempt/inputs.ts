@@ -3,7 +3,7 @@ import { check } from '../../contracts/wire/check.js';
 import type { EventData } from '../../contracts/events/events.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Blobs } from '../../src/broker/blobs.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { eventIn } from '../../src/broker/events.js';
 import { nextBySubject } from '../../src/broker/read.js';
@@ -14,7 +14,7 @@ import type { AttemptOptions } from './options.js';
 export async function earlierInputs({ context, lease, command, claim }: AttemptOptions): Promise<string[]> {
   if (claim.attempt === 1) return [];
   const { broker, blobs } = context;
-  return whileUnavailable(broker, lease.signal, () => readInputs(broker, blobs, command.task_id, claim.startSeq));
+  return retryWhileUnavailable(broker, lease.signal, () => readInputs(broker, blobs, command.task_id, claim.startSeq));
 }
 
 /** @param before the sequence of the attempt's start: the attempt's own inputs are left out. @throws {BrokerError} */

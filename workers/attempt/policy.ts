@@ -46,7 +46,7 @@ export function effectivePolicy(
   };
 }
 
-export type Decision =
+export type RetryDecision =
   /** The outcome becomes the task's. */
   | { kind: 'finish' }
   | { kind: 'retry'; afterMs: number }
@@ -59,13 +59,13 @@ export type Decision =
  * @param failures attempts that count against the policy, this one included.
  * @param random between 0 and 1. Full jitter: tasks that failed together are not retried together.
  */
-export function decide(
+export function decideRetry(
   outcome: Outcome,
   failures: number,
   policy: EffectivePolicy,
   random: number,
   now: number,
-): Decision {
+): RetryDecision {
   if (outcome.kind === 'completed' || !policy.retryOn.has(outcome.error.code as TaskErrorCode))
     return { kind: 'finish' };
   if (failures >= policy.maxAttempts) return { kind: 'give_up' };
@@ -82,7 +82,7 @@ const HOST_PAUSE_MS = 500;
  * follows while the task has time left. Pure.
  * @param attempt the number of that attempt.
  */
-export function decideForHost(attempt: number, policy: EffectivePolicy, random: number, now: number): Decision {
+export function decideHostRetry(attempt: number, policy: EffectivePolicy, random: number, now: number): RetryDecision {
   const afterMs = waitMs(attempt, HOST_BACKOFF, random, HOST_PAUSE_MS);
   return now + afterMs + policy.timeoutMs > policy.endBy ? { kind: 'give_up' } : { kind: 'retry', afterMs };
 }

@@ -9,7 +9,7 @@ type Input = Readonly<Record<string, unknown>>;
  * Why Claude cannot use an answer. Claude would take an unusable answer for a refusal. Pure.
  * @param input the tool's input from Claude. @returns undefined: the answer is usable.
  */
-export function whyNoAnswer(
+export function answerFault(
   tool: string,
   input: Input,
   { decision, input: edited, answers }: ApprovalAnswer,

@@ -2,7 +2,7 @@ import { HEADER } from '../../contracts/wire/names.js';
 import type { Delivery } from '../../src/broker/consume.js';
 import { isBrokerError } from '../../src/broker/errors.js';
 import type { WorkerContext } from './context.js';
-import { isStale, readPosition } from './history.js';
+import { isStale, readHistory } from './history.js';
 
 /**
  * Returns a run for which this worker has no slot, unless an attempt for it is running. A broker that was killed delivers forgotten runs
@@ -16,9 +16,9 @@ export async function refuseRun(
 ): Promise<void> {
   const run = { seq: delivery.seq, delivery: delivery.count };
   try {
-    const position = await readPosition(broker, delivery.header(HEADER.taskId), log);
+    const position = await readHistory(broker, delivery.header(HEADER.taskId), log);
     const running = position.kind === 'again' ? position.running : undefined;
-    if (running === undefined || !isStale(run, running)) delivery.giveBack(ms);
+    if (running === undefined || !isStale(run, running)) delivery.nak(ms);
   } catch (error) {
     if (isBrokerError(error)) log.warn({ err: error }, 'this worker has no slot for a run; its lease will expire');
     else log.error({ err: error }, 'could not return a run for which this worker has no slot');

@@ -7,23 +7,23 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { releaseSession } from '../../src/broker/session-queue.js';
 import { Redaction } from '../claude/redaction.js';
 import { onAbort } from '../../src/abort.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import type { WorkerContext } from './context.js';
-import type { Held } from '../journal/journal.js';
+import type { JournaledRun } from '../journal/journal.js';
 import { taskError, type Outcome } from './outcome.js';
-import { decide, decideForHost, effectivePolicy, pauseMs } from './policy.js';
+import { decideRetry, decideHostRetry, effectivePolicy, pauseMs } from './policy.js';
 import { Attempt } from './attempt.js';
 import type { AttemptOptions } from './options.js';
 import { tellBrokerLost } from './broker-lost.js';
 import { claimTask } from './claim.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
 import { readCommand } from './command.js';
-import { Control } from './control.js';
+import { ControlEndpoint } from './control.js';
 import { postDeadLetter } from './dead-letter.js';
 import { AttemptEvents } from './events.js';
 import { Lease } from './lease.js';
-import { untilAlone } from './alone.js';
-import { holdRun, LONGEST_NAK_MS, pauseRun, removeSuperseded } from './pause.js';
+import { waitForExclusiveRun } from './exclusive-run.js';
+import { holdRun, MAX_NAK_MS, delayRun, removeSuperseded } from './delay-run.js';
 import { Stopped, type StopReason } from './stop.js';
 import { workspaceUse, type WorkspacePlace } from './workspace-place.js';
 
@@ -82,7 +82,7 @@ async function endOf(run: TaskRun, { delivery, lease, log }: Leased): Promise<Ta
     }
     log.error({ err: error }, 'could not run the task; returning it to the queue');
     if (lease.signal.aborted) return 'lost';
-    delivery.giveBack(GIVE_BACK_MS);
+    delivery.nak(GIVE_BACK_MS);
     return 'given_back';
   } finally {
     await lease.stop();
@@ -106,7 +106,7 @@ class TaskRun {
   readonly #context: WorkerContext;
   readonly #lease: Lease;
   readonly #log: Logger;
-  #held: Held | undefined;
+  #held: JournaledRun | undefined;
   #place: WorkspacePlace | undefined;
 
   constructor(delivery: Delivery, slot: number, context: WorkerContext, lease: Lease) {
@@ -119,18 +119,18 @@ class TaskRun {
 
   /** @param alone this is the worker's exclusive run. */
   async run(alone = false): Promise<TaskEnd> {
-    const read = await whileUnavailable(this.#context.broker, this.#lease.signal, () =>
+    const read = await retryWhileUnavailable(this.#context.broker, this.#lease.signal, () =>
       readCommand(this.#delivery, this.#context.blobs),
     );
     if (read.kind === 'newer') {
       this.#log.warn({ version: read.version }, 'returning a task in a newer format; update this worker');
-      this.#delivery.giveBack(GIVE_BACK_MS);
+      this.#delivery.nak(GIVE_BACK_MS);
       return 'given_back';
     }
     if (read.kind === 'unreadable') {
       // The run would block its session for ever, and no task can report the error.
       this.#log.error({ why: read.why, subject: this.#delivery.subject }, 'removing a run that names no task');
-      await whileUnavailable(this.#context.broker, this.#lease.signal, () => this.#delivery.ack());
+      await retryWhileUnavailable(this.#context.broker, this.#lease.signal, () => this.#delivery.ack());
       return 'ended';
     }
     const { identity } = read;
@@ -145,7 +145,7 @@ class TaskRun {
     if (claimed.kind === 'suspect') return this.#runAlone();
     if (claimed.kind === 'lost') return 'lost';
     if (claimed.kind === 'early') {
-      await pauseRun(this.#delivery, identity, claimed.pauseMs, this.#context);
+      await delayRun(this.#delivery, identity, claimed.pauseMs, this.#context);
       return 'given_back';
     }
     if (claimed.kind === 'held') return this.#hold(identity, claimed.as);
@@ -190,7 +190,7 @@ class TaskRun {
 
   /** The run stays its session's run while it waits for the workspace. The slot is free for others. */
   async #hold(identity: TaskIdentity, as: 'waits' | 'full'): Promise<TaskEnd> {
-    if (as === 'full') this.#delivery.giveBack(LONGEST_NAK_MS);
+    if (as === 'full') this.#delivery.nak(MAX_NAK_MS);
     else if (this.#place !== undefined) await holdRun(this.#delivery, identity, this.#place.root, this.#context);
     return 'given_back';
   }
@@ -208,9 +208,9 @@ class TaskRun {
   /** Runs the task once all other runs of this worker have ended. */
   async #runAlone(): Promise<TaskEnd> {
     this.#log.info('workers of this task were lost repeatedly; it needs an exclusive run');
-    const leave = await untilAlone(this.#context, this.#lease, this.#log);
+    const leave = await waitForExclusiveRun(this.#context, this.#lease, this.#log);
     if (leave === undefined) {
-      this.#delivery.giveBack(this.#context.shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
+      this.#delivery.nak(this.#context.shutdown.aborted ? 0 : SUSPECT_PAUSE_MS);
       return 'given_back';
     }
     try {
@@ -227,7 +227,7 @@ class TaskRun {
   async #attempt(options: AttemptOptions): Promise<TaskEnd> {
     const { context, command, identity, policy, claim, events } = options;
     const attempt = new Attempt(options);
-    const control = new Control(context, identity.task_id, attempt, this.#log);
+    const control = new ControlEndpoint(context, identity.task_id, attempt, this.#log);
     try {
       const outcome = await attempt.run();
       this.#lease.signal.throwIfAborted();
@@ -239,8 +239,8 @@ class TaskRun {
       if (context.shutdown.aborted && outcome.kind !== 'completed') return await this.#giveBack(events, outcome.usage);
       const [random, now] = [context.random(), context.broker.clock.now()];
       const decision = isOfHost(outcome)
-        ? decideForHost(claim.attempt, policy, random, now)
-        : decide(outcome, claim.failures + 1, policy, random, now);
+        ? decideHostRetry(claim.attempt, policy, random, now)
+        : decideRetry(outcome, claim.failures + 1, policy, random, now);
       if (decision.kind === 'retry' && outcome.kind === 'failed')
         return await this.#retry(outcome, decision.afterMs, events, identity);
       return await this.#finish(outcome, events, identity, decision.kind === 'give_up' ? { command } : undefined);
@@ -268,7 +268,7 @@ class TaskRun {
     await events.failed(error, retryAt, error.code !== 'host_unable', usage);
     await this.#lease.stop();
     await this.#place?.leave(clock.deadline(this.#context.leaseMs));
-    await pauseRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
+    await delayRun(this.#delivery, identity, pauseMs(retryAt, clock.now()), this.#context);
     this.#log.info({ code: error.code, retry_in_ms: afterMs }, 'attempt failed; another follows');
     return 'retrying';
   }
@@ -277,7 +277,7 @@ class TaskRun {
     // Stored only if this attempt's start is the last state, so the returned run is this attempt's.
     await events.drained(usage);
     await this.#lease.stop();
-    this.#delivery.giveBack(0);
+    this.#delivery.nak(0);
     this.#log.info('the worker stops; attempt returned to the queue');
     return 'shutdown';
   }
@@ -296,7 +296,7 @@ class TaskRun {
         const [, , , queue = ''] = this.#delivery.subject.split('.');
         const letter = { identity, queue, command: givenUp.command ?? textOf(this.#delivery.data) };
         const bytes = Buffer.byteLength(JSON.stringify(letter));
-        await whileUnavailable(broker, deadline, () =>
+        await retryWhileUnavailable(broker, deadline, () =>
           broker.optional.store('dead_letter', identity.task_id, bytes, () =>
             postDeadLetter(broker, blobs, letter, this.#log),
           ),
@@ -304,7 +304,7 @@ class TaskRun {
       }
       // Before the release: the session's next task works in the same workspace.
       await this.#place?.leave(deadline);
-      await whileUnavailable(broker, deadline, () =>
+      await retryWhileUnavailable(broker, deadline, () =>
         releaseSession(broker, identity.session_id, identity.task_id, ack),
       );
     } catch (error) {

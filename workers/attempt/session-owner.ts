@@ -2,7 +2,7 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { nextBySubject } from '../../src/broker/read.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { TaskFault } from './fault.js';
 
 /**
@@ -18,7 +18,7 @@ export async function refuseForeignSession(
 ): Promise<void> {
   if (allOwners) return;
   for (const subject of [SUBJECT.transcript(sessionId), SUBJECT.sessionWorkspace(sessionId)]) {
-    const first = await whileUnavailable(broker, signal, () => nextBySubject(broker, STREAM.transcripts, subject));
+    const first = await retryWhileUnavailable(broker, signal, () => nextBySubject(broker, STREAM.transcripts, subject));
     if (first !== undefined && first.header(HEADER.owner) !== owner)
       throw new TaskFault('session_gone', `The owner ${owner} has no session ${sessionId}`);
   }

@@ -1,4 +1,4 @@
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { costStateOf, type Counted } from '../claude/cost.js';
 import { Transcript, transcriptEnd } from '../claude/transcripts.js';
 import { TaskFault } from './fault.js';
@@ -53,7 +53,7 @@ export async function openSession(
     workspaces: context.workspaces,
   });
   const readOnly = command.workspace_access === 'read';
-  if (readOnly && context.keeper.kind !== 'sandbox')
+  if (readOnly && context.launcher.kind !== 'sandbox')
     throw new TaskFault('workspace_unavailable', 'only a worker with a sandbox can make it read-only');
   if (workspace !== undefined && !readOnly) writable = cwd;
   const resume = begun || (await fork(options, transcript, cwd));
@@ -68,7 +68,7 @@ async function fork(options: SessionOptions, transcript: Transcript, cwd: string
   if (from === undefined) return false;
   const { broker } = context;
   await refuseForeignSession(broker, command, from, lease.signal);
-  const end = await whileUnavailable(broker, lease.signal, () => transcriptEnd(broker, from));
+  const end = await retryWhileUnavailable(broker, lease.signal, () => transcriptEnd(broker, from));
   const source = new Transcript({ ...transcriptOptions(options, from), ...end });
   await forkTranscript({ sessionId: from, transcript: source }, { sessionId, transcript }, cwd);
   transcript.settle();

@@ -1,9 +1,9 @@
-import { claudeNameOf, HAND_TOOL_NAMES, HAND_TOOLS } from '../../contracts/agents/tools.js';
+import { claudeNameOf, AGENT_TOOL_NAMES, AGENT_TOOLS } from '../../contracts/agents/tools.js';
 import { TOOL_RULE_PATTERN, type ToolPolicy } from '../../contracts/tasks/tool-policy.js';
 import type { SpawnCommand } from '../../contracts/tasks/spawn.js';
 import { layersOf, type RequestedTools, toolsOf, requestFault, editFault, useFault } from '../../src/tools/limits.js';
 import type { LargeValues } from '../claude/large-values.js';
-import type { ClaudeTools, WhyNot } from '../claude/tools.js';
+import type { ClaudeTools, ToolFault } from '../claude/tools.js';
 import { TaskFault } from './fault.js';
 
 const RULE = new RegExp(TOOL_RULE_PATTERN);
@@ -19,8 +19,8 @@ export function toolsFor(
     owner,
     allowed_tools: allowed,
     disallowed_tools: disallowed = [],
-    hands = [],
-  }: Pick<SpawnCommand, 'owner' | 'hands' | keyof RequestedTools>,
+    agent_tools = [],
+  }: Pick<SpawnCommand, 'owner' | 'agent_tools' | keyof RequestedTools>,
   workspace: string | undefined,
   policy: ToolPolicy,
 ): ClaudeTools {
@@ -33,16 +33,16 @@ export function toolsFor(
   }
   const limited = layers.some(({ allow, deny }) => allow !== undefined || deny.length > 0);
   const guarded = workspace !== undefined && !allowsGit(allowed ?? []);
-  const guard: WhyNot = (tool, input) => (guarded ? gitFault(tool, input) : undefined);
-  const whyNot: WhyNot = (tool, input) => useFault(layers, tool, input) ?? guard(tool, input);
+  const guard: ToolFault = (tool, input) => (guarded ? gitFault(tool, input) : undefined);
+  const whyNot: ToolFault = (tool, input) => useFault(layers, tool, input) ?? guard(tool, input);
   // The agent has these tools, no matter what the task requests. Those that a policy forbids are left out.
-  const handTools = HAND_TOOL_NAMES.filter(
-    (name) => hands.includes(HAND_TOOLS[name].hand) && useFault(layers, claudeNameOf(name), {}) === undefined,
+  const agentTools = AGENT_TOOL_NAMES.filter(
+    (name) => agent_tools.includes(AGENT_TOOLS[name].group) && useFault(layers, claudeNameOf(name), {}) === undefined,
   );
   return {
     existing: toolsOf(layers),
-    allowed: handTools.length === 0 ? allowed : [...(allowed ?? []), ...handTools.map(claudeNameOf)],
-    hands: handTools,
+    allowed: agentTools.length === 0 ? allowed : [...(allowed ?? []), ...agentTools.map(claudeNameOf)],
+    agentTools,
     disallowed: [...new Set(layers.flatMap(({ deny }) => deny.map(({ text }) => text)))],
     whyNot: limited || guarded ? whyNot : undefined,
     editFault: (tool, input) => editFault(layers, tool, input) ?? guard(tool, input),

@@ -4,9 +4,10 @@ import { isBrokerError } from '../../src/broker/errors.js';
 import { enterWorkspace, leaveWorkspace, lendWorkspace } from '../../src/broker/workspace-places.js';
 import { readPlaces } from '../../src/broker/workspace-records.js';
 import { timestampOf } from '../../src/clock.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { boundWorkspace } from '../../src/sessions/transcript/workspace.js';
 import type { WorkerContext } from './context.js';
+import { defined } from '../../src/defined.js';
 
 type Context = Pick<WorkerContext, 'broker' | 'workspaces' | 'writersIn' | 'log'>;
 
@@ -28,7 +29,7 @@ export async function workspaceUse(
   if (workspaces.none) return {};
   let bound: string | undefined;
   try {
-    bound = await whileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
+    bound = await retryWhileUnavailable(broker, signal, () => boundWorkspace(broker, command.session_id));
   } catch (error) {
     // The attempt reads the binding too, and fails before it writes anything.
     if (!isBrokerError(error, 'unreadable')) throw error;
@@ -43,7 +44,7 @@ export async function workspaceUse(
   if (writersIn(rootOf(workspace)) === 0) return {};
   const { task_id, session_id, owner, ancestors } = command;
   const since = timestampOf(broker.clock);
-  const task = { task_id, session_id, owner, workspace, ...(ancestors === undefined ? {} : { ancestors }), since };
+  const task = defined({ task_id, session_id, owner, workspace, ancestors, since });
   return { place: new WorkspacePlace(context, task) };
 }
 
@@ -61,7 +62,7 @@ export class WorkspacePlace {
   /** See `enterWorkspace`. @throws {BrokerError} and the signal's reason. */
   enter(signal: AbortSignal): ReturnType<typeof enterWorkspace> {
     const { broker, writersIn } = this.#context;
-    return whileUnavailable(broker, signal, () => enterWorkspace(broker, this.#task, writersIn));
+    return retryWhileUnavailable(broker, signal, () => enterWorkspace(broker, this.#task, writersIn));
   }
 
   /** Whether the task may still write. @throws {BrokerError} */
@@ -74,7 +75,7 @@ export class WorkspacePlace {
   async leave(deadline: AbortSignal): Promise<void> {
     const { broker, writersIn, log } = this.#context;
     try {
-      await whileUnavailable(broker, deadline, () => leaveWorkspace(broker, this.#task, writersIn));
+      await retryWhileUnavailable(broker, deadline, () => leaveWorkspace(broker, this.#task, writersIn));
     } catch (error) {
       if (!deadline.aborted && !isBrokerError(error)) throw error;
       log.warn({ err: error }, 'could not free the workspace; the sweeper of an API will');
@@ -85,7 +86,7 @@ export class WorkspacePlace {
   async lendTo(awaited: string, signal: AbortSignal): Promise<() => Promise<void>> {
     const { broker, writersIn } = this.#context;
     const say = (waits: boolean): Promise<void> =>
-      whileUnavailable(broker, signal, () => lendWorkspace(broker, this.#task, writersIn, { awaited, waits }));
+      retryWhileUnavailable(broker, signal, () => lendWorkspace(broker, this.#task, writersIn, { awaited, waits }));
     await say(true);
     return () => say(false);
   }

@@ -9,7 +9,7 @@ interface Task {
  * Tracks Claude's background work: commands and subagents, which Claude starts in the background by default. Claude may end its turn while
  * they run, and gets another turn when one of them has ended.
  */
-export class Background {
+export class BackgroundWork {
   #tasks: readonly Task[] = [];
 
   /** @returns whether the message was about background work. */

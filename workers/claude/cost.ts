@@ -4,7 +4,7 @@ import { addUsage, NO_USAGE, type Usage } from '../../contracts/access/usage.js'
 import { isRecord } from '../../src/json.js';
 import type { ClaudeMessage } from './ending.js';
 import { ModelPrices } from './model-prices.js';
-import { SaidUsage } from './said-usage.js';
+import { ReportedUsage } from './reported-usage.js';
 import { amount, eachKind, MODEL_USAGE, NO_TOKENS, type Tokens } from './tokens.js';
 
 /** A transcript entry. `cost-state` entries have the session's costs so far, as Claude counted them. */
@@ -29,7 +29,7 @@ export class CostMeter {
   readonly #before: Sums;
   readonly #prices: ModelPrices;
   readonly #sessions = new Map<string, Sums>();
-  readonly #said = new SaidUsage();
+  readonly #said = new ReportedUsage();
   #turns = 0;
 
   /**

@@ -5,7 +5,7 @@ import type { ClaudeEnding } from './ending.js';
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const SHEBANG = '#!';
 /** The kernel reads this much of a script's first line. */
-const LONGEST_SHEBANG = 256;
+const MAX_SHEBANG = 256;
 const PROGRAM_INTERPRETER = 3;
 const PROGRAM_LOAD = 1;
 
@@ -23,9 +23,7 @@ class NoProgram extends Error {
  * try to run a broken file as a script.
  * @returns undefined: no fault was found.
  */
-export async function whyNotExecutable(
-  path: string,
-): Promise<Pick<ClaudeEnding, 'spawnError' | 'shortOf'> | undefined> {
+export async function executableFault(path: string): Promise<Pick<ClaudeEnding, 'spawnError' | 'shortOf'> | undefined> {
   try {
     if ((await stat(path)).isDirectory()) throw new NoProgram('EISDIR', 'it is a folder');
     // A script is run by node and need not be executable itself.
@@ -52,7 +50,7 @@ async function checkProgram(path: string): Promise<void> {
     return;
   const file = await open(path, 'r');
   try {
-    const start = await read(file, 0, LONGEST_SHEBANG);
+    const start = await read(file, 0, MAX_SHEBANG);
     if (start.subarray(0, 2).toString() === SHEBANG) return await checkInterpreter(interpreterOf(start));
     if (!start.subarray(0, 4).equals(ELF))
       throw new NoProgram('ENOEXEC', 'it is neither a program nor a script with an interpreter');

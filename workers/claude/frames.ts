@@ -8,7 +8,7 @@ const UNCHECKED = ['control_request', 'control_response', 'transcript_mirror', '
  * if a good result follows.
  * @returns an empty line instead of a malformed one.
  */
-export function readable(line: Buffer): Buffer {
+export function sanitizeFrame(line: Buffer): Buffer {
   if (!UNCHECKED.some((name) => line.includes(name))) return line;
   let frame: unknown;
   try {

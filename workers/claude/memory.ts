@@ -8,7 +8,7 @@ interface Watched {
 
 const EVERY_MS = 1_000;
 /** The largest part of the worker's time that scans may take, however many processes the host has. */
-const MOST_OF_TIME = 0.02;
+const MAX_TIME_SHARE = 0.02;
 
 /**
  * Watches the memory that all processes of a run use together, and reports when it exceeds the limit. It reads /proc, so there is no limit
@@ -52,7 +52,7 @@ export class MemoryWatch {
     }
     const took = performance.now() - began;
     this.#timer =
-      this.#watched.size === 0 ? undefined : setTimeout(this.#look, Math.max(EVERY_MS, took / MOST_OF_TIME));
+      this.#watched.size === 0 ? undefined : setTimeout(this.#look, Math.max(EVERY_MS, took / MAX_TIME_SHARE));
   };
 }
 

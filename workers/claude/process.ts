@@ -3,11 +3,11 @@ import { Transform, type Readable, type TransformCallback, type Writable } from 
 import type { SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
 import { withPipes } from '../../src/process/with-pipes.js';
 import { furtherDescriptors, type FurtherDescriptors } from './descriptors.js';
-import type { Keeper, KeptInvocation, RunPlace } from './keeper.js';
+import type { ContainedLauncher, ContainedInvocation, RunPlace } from './contained-launcher.js';
 import { LargeValues } from './large-values.js';
 import { openFolder } from './open-folder.js';
 import { StreamLines } from './stream-lines.js';
-import { Tail } from './tail.js';
+import { OutputTail } from './output-tail.js';
 
 export interface Exit {
   readonly code: number | null;
@@ -24,8 +24,8 @@ const OUTPUT_GRACE_MS = 300;
 export class ClaudeProcess implements SpawnedProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
-  readonly stderrTail = new Tail();
-  readonly stdoutTail = new Tail();
+  readonly stderrTail = new OutputTail();
+  readonly stdoutTail = new OutputTail();
   /** The large values of the process's messages. */
   readonly large = new LargeValues();
   /** Why the process could not be started. */
@@ -41,11 +41,11 @@ export class ClaudeProcess implements SpawnedProcess {
    */
   constructor(
     options: SpawnOptions,
-    keeper: Keeper,
+    launcher: ContainedLauncher,
     place: RunPlace,
     gate: (bytes: number) => Promise<void> | undefined,
   ) {
-    const { child, begun } = start(options, keeper, place);
+    const { child, begun } = start(options, launcher, place);
     this.#child = child;
     // The SDK alone adds eight listeners to a warm process.
     this.#child.setMaxListeners(32);
@@ -175,22 +175,22 @@ export class ClaudeProcess implements SpawnedProcess {
 
 interface Started {
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
-  readonly begun: KeptInvocation['begun'];
+  readonly begun: ContainedInvocation['begun'];
 }
 
 /** @throws {FolderMoved}, and the errors of `spawn`, such as E2BIG. */
-function start({ command: asked, args, env }: SpawnOptions, keeper: Keeper, place: RunPlace): Started {
+function start({ command: asked, args, env }: SpawnOptions, launcher: ContainedLauncher, place: RunPlace): Started {
   // Scripts run with this process's own node: Claude's PATH may have none.
   const command = asked === 'node' ? process.execPath : asked;
   // To resume a session, the SDK writes its transcript to a separate configuration folder, outside the run's slot.
   const { CLAUDE_CONFIG_DIR: config } = env;
   const visible = config === undefined ? place.visible : [...place.visible, config];
-  const sandboxed = keeper.kind === 'sandbox';
+  const sandboxed = launcher.kind === 'sandbox';
   const folder = openFolder(place.source ?? place.cwd);
   let further: FurtherDescriptors | undefined;
   try {
     further = furtherDescriptors(sandboxed ? folder.fd : undefined);
-    const kept = keeper.keep({ command, args }, env, { ...place, visible, empty: further.empty });
+    const kept = launcher.contain({ command, args }, env, { ...place, visible, empty: further.empty });
     const { stdio } = further;
     const child = withPipes(() =>
       spawn(kept.command, kept.args, {

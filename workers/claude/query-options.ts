@@ -13,11 +13,11 @@ export interface QueryOptionsOf {
   /** The file with the task's MCP servers. Undefined: it has none. */
   readonly mcpConfig: string | undefined;
   /** The MCP server with the agent tools. Undefined: the task has none. */
-  readonly hands?: McpSdkServerConfigWithInstance | undefined;
+  readonly agentTools?: McpSdkServerConfigWithInstance | undefined;
 }
 
 /** The SDK's options for a task: those that the task sets, and those that no task can change. */
-export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: QueryOptionsOf): Options {
+export function queryOptions({ asked, defaultModel, tools, mcpConfig, agentTools }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
   return defined({
     model: asked.model ?? defaultModel,
@@ -40,7 +40,7 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: Q
     // Settings in the working folder or of the worker's user must not change Claude's permissions.
     settingSources: [],
     strictMcpConfig: true,
-    mcpServers: hands === undefined ? undefined : { [hands.name]: hands },
+    mcpServers: agentTools === undefined ? undefined : { [agentTools.name]: agentTools },
     // In a file, because servers have secrets and every user of the machine can read arguments.
     extraArgs: mcpConfig === undefined ? undefined : { 'mcp-config': mcpConfig },
   });
@@ -48,7 +48,7 @@ export function queryOptions({ asked, defaultModel, tools, mcpConfig, hands }: Q
 
 function systemPrompt({ system_prompt: own, append_system_prompt: append }: ClaudeOptions): Options['systemPrompt'] {
   if (own !== undefined) return append === undefined ? own : `${own}\n\n${append}`;
-  return { type: 'preset', preset: 'claude_code', ...(append === undefined ? {} : { append }) };
+  return defined({ type: 'preset', preset: 'claude_code', append });
 }
 
 /** Checks each use of a tool, including those of subagents. The reason is sent to the model and appears in the task's events. */

@@ -1,4 +1,4 @@
-import { REDACTED, redactor, SHORTEST_SECRET } from './environment.js';
+import { REDACTED, redactor, MIN_SECRET } from './environment.js';
 
 /** Values nested deeper than this become JSON text, so that events never exceed the depth that readers accept (MAX_DEPTH). */
 const DEEPEST = 150;
@@ -25,7 +25,7 @@ export class Redaction {
   /** Redacts JSON in pieces. Finds credentials in strings that have no unnecessary escapes. */
   inPieces(json: Iterable<Buffer>): Iterable<Buffer> {
     return this.#values
-      .filter((value) => value.length >= SHORTEST_SECRET)
+      .filter((value) => value.length >= MIN_SECRET)
       .reduce((sofar, value) => without(sofar, Buffer.from(JSON.stringify(value).slice(1, -1))), json);
   }
 

@@ -13,11 +13,11 @@ export interface Left {
 type Path = Buffer<ArrayBuffer>;
 
 /** Half of the longest path. Deeper folders are moved up before they are removed. */
-const LONGEST_PATH = 2_048;
+const MAX_PATH = 2_048;
 /** The most leftovers that are reported: a run may leave millions. */
-const MOST_NAMED = 10;
+const MAX_NAMED = 10;
 /** How often a folder is listed again. */
-const MOST_REPEATS = 100;
+const MAX_REPEATS = 100;
 /** How many files are removed concurrently. */
 const AT_ONCE = 32;
 
@@ -30,10 +30,10 @@ export async function removeAll(path: string): Promise<Left[]> {
   const left: Left[] = [];
   const fail = (at: Path, error: unknown): void => {
     const { code = String(error) } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && left.length < MOST_NAMED) left.push({ path: at.toString(), reason: code });
+    if (code !== 'ENOENT' && left.length < MAX_NAMED) left.push({ path: at.toString(), reason: code });
   };
   const top = Buffer.from(path);
-  let again = MOST_REPEATS;
+  let again = MAX_REPEATS;
   const pending = [{ path: top, emptied: false }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     try {
@@ -59,7 +59,7 @@ export async function removeAll(path: string): Promise<Left[]> {
 /** Makes a folder readable and writable, and its path short enough. @returns its current path. */
 async function opened(folder: Path, top: Path): Promise<Path> {
   await chmod(folder, 0o700).catch(() => undefined); // Another user's folder may still be writable.
-  if (folder.length <= LONGEST_PATH) return folder;
+  if (folder.length <= MAX_PATH) return folder;
   const moved = within(top, Buffer.from(randomUUID()));
   await rename(folder, moved);
   return moved;

@@ -9,8 +9,8 @@ import {
   type SpawnOptions,
 } from '@anthropic-ai/claude-agent-sdk';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
-import type { Keeper, RunPlace } from './keeper.js';
-import { whyNotExecutable } from './executable.js';
+import type { ContainedLauncher, RunPlace } from './contained-launcher.js';
+import { executableFault } from './executable.js';
 import { IdleWatch } from './idle.js';
 import type { LargeValues } from './large-values.js';
 import { FolderMoved } from './open-folder.js';
@@ -24,6 +24,7 @@ import type { Login } from './sandbox.js';
 import { startOf } from './start-failure.js';
 import { StreamReader } from './stream-reader.js';
 import type { WarmClaude } from './warm.js';
+import { defined } from '../../src/defined.js';
 
 export interface ClaudeRun {
   readonly input: PromptInput;
@@ -44,7 +45,7 @@ export interface ClaudeRun {
   readonly env: Readonly<Record<string, string>>;
   /** Default: the SDK's own executable. */
   readonly executable: string | undefined;
-  readonly keeper: Keeper;
+  readonly launcher: ContainedLauncher;
   /** A warm process for a new session. */
   readonly warm?: WarmClaude | undefined;
   /** Called when the warm process cannot be used. Another process is then started. */
@@ -81,7 +82,7 @@ const KILL_GRACE_MS = 2_000;
 
 /** Runs Claude until its process ends. Claude's failures are in the returned ending. @throws {FolderMoved} */
 export async function runClaude(run: ClaudeRun): Promise<ClaudeEnding> {
-  const missing = run.executable === undefined ? undefined : await whyNotExecutable(run.executable);
+  const missing = run.executable === undefined ? undefined : await executableFault(run.executable);
   if (missing === undefined) return new Run(run).toEnd();
   await run.warm?.close();
   return { ...missing, stderr: '', stdout: '' };
@@ -165,7 +166,7 @@ class Run {
     const { CLAUDE_CONFIG_DIR: config } = options.env;
     try {
       if (run.resume && config !== undefined) restoreTranscripts(config, run.large);
-      return this.#began(new ClaudeProcess(options, run.keeper, placeOf(run), (bytes) => this.#gate(bytes)));
+      return this.#began(new ClaudeProcess(options, run.launcher, placeOf(run), (bytes) => this.#gate(bytes)));
     } catch (error) {
       this.#notStarted = error;
       throw error;
@@ -248,18 +249,18 @@ class Run {
     if (shortOf === undefined && this.#notStarted instanceof FolderMoved) throw this.#notStarted;
     const exit = await child?.exited;
     const start = child === undefined ? notFound(failure, executable) : startOf(child, exit, executable);
-    return {
+    return defined({
       ...this.#reader.summary(),
       unfinished: this.#cutShort ?? (this.#reader.unfinished && exit?.code !== 0),
       transcriptError: transcript.failure ?? this.#reader.mirrorError,
       ...start,
-      ...(shortOf === undefined ? {} : { shortOf }),
+      shortOf,
       exit,
       lingered: this.#lingered,
       failure: failure === undefined ? undefined : redact(failure),
       stderr: child?.stderrTail.text(redact) ?? '',
       stdout: child?.stdoutTail.text(redact).slice(-2_000) ?? '',
-    };
+    });
   }
 }
 
@@ -271,15 +272,16 @@ const notFound = (failure: string | undefined, executable: string | undefined): 
 
 const placeOf = ({ cwd, readOnly, visible, login }: ClaudeRun): RunPlace => ({ cwd, readOnly, visible, login });
 
-const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options => ({
-  ...run.options,
-  ...(run.ask === undefined ? {} : { canUseTool: askingWith(run.ask, idle) }),
-  cwd: run.cwd,
-  env: { ...run.env },
-  ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
-  sessionStore: run.transcript,
-  ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
-});
+const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options =>
+  defined({
+    ...run.options,
+    ...(run.ask === undefined ? {} : { canUseTool: askingWith(run.ask, idle) }),
+    cwd: run.cwd,
+    env: { ...run.env },
+    ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
+    sessionStore: run.transcript,
+    pathToClaudeCodeExecutable: run.executable,
+  });
 
 /** The time in which a person answers does not count as Claude's silence. */
 const askingWith =

@@ -2,7 +2,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isBelow } from '../../src/workspaces/below.js';
+import { isWithin } from '../../src/workspaces/path-within.js';
 
 /** The folders of a run, by real paths. */
 export interface Place {
@@ -66,10 +66,10 @@ export function sandboxArguments(
   asRoot = process.getuid?.() === 0,
 ): string[] {
   const readOnly = [...realHomes(), CODE, login?.folder].filter((path) => path !== undefined);
-  const around = readOnly.filter((path) => isBelow(cwd, path));
+  const around = readOnly.filter((path) => isWithin(cwd, path));
   const beside = readOnly.filter((path) => !around.includes(path));
   const workspace = [onlyRead ? '--ro-bind-fd' : '--bind-fd', String(WORKSPACE_FD), cwd];
-  const below = isBelow(cwd, ksiDir);
+  const below = isWithin(cwd, ksiDir);
   return [
     // bubblewrap closes a descriptor that it has read arguments from.
     ...empty.flatMap((fd) => ['--args', String(fd)]),
@@ -88,7 +88,7 @@ export function sandboxArguments(
     ...readOnlyAll(around),
     ...(below ? [] : workspace),
     ...readOnlyAll(beside),
-    ...(isBelow(CODE, cwd) ? readOnlyAll(['dist', 'node_modules'].map((name) => join(CODE, name))) : []),
+    ...(isWithin(CODE, cwd) ? readOnlyAll(['dist', 'node_modules'].map((name) => join(CODE, name))) : []),
     ...realFiles(hidden).flatMap((path) => ['--ro-bind', '/dev/null', path]),
     ...(existsSync(ksiDir) ? ['--perms', '0700', ...emptyFolder(ksiDir)] : []),
     ...(below ? [...repositoriesAbove(ksiDir), ...workspace] : []),

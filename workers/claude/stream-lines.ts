@@ -1,5 +1,5 @@
 import { LARGE_BODY_BYTES } from '../../contracts/wire/blob.js';
-import { readable } from './frames.js';
+import { sanitizeFrame } from './frames.js';
 import type { LargeValues } from './large-values.js';
 
 const NEWLINE = 0x0a;
@@ -7,7 +7,7 @@ const BRACE = 0x7b;
 const isBlank = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x0d;
 
 /** The longest message without its large values. Longer lines are dropped. */
-const MOST_LEFT_BYTES = 2 * LARGE_BODY_BYTES;
+const MAX_LEFT_BYTES = 2 * LARGE_BODY_BYTES;
 
 /**
  * Passes on the lines that begin like a JSON object, and takes the large values out of large lines. Other lines are dropped: the SDK ends the
@@ -48,6 +48,6 @@ export class StreamLines {
     this.#held = [];
     this.#state = 'start';
     const condensed = await this.#large.condense(line);
-    return condensed.length > MOST_LEFT_BYTES ? Buffer.alloc(0) : readable(condensed);
+    return condensed.length > MAX_LEFT_BYTES ? Buffer.alloc(0) : sanitizeFrame(condensed);
   }
 }

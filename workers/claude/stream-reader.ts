@@ -1,5 +1,5 @@
 import { isRecord } from '../../src/json.js';
-import { Background } from './background.js';
+import { BackgroundWork } from './background.js';
 import type { ClaudeEnding, ClaudeMessage } from './ending.js';
 
 /**
@@ -15,7 +15,7 @@ const REFUSALS = 2;
 export class StreamReader {
   readonly #onMessage: (message: ClaudeMessage) => void;
   readonly #onText: (text: string) => void;
-  readonly #background = new Background();
+  readonly #background = new BackgroundWork();
   #result: ClaudeMessage | undefined;
   #inTurn = false;
   #assistantError: string | undefined;

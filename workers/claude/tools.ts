@@ -1,6 +1,6 @@
-import type { HandToolName } from '../../contracts/agents/tools.js';
+import type { AgentToolName } from '../../contracts/agents/tools.js';
 
-export type WhyNot = (tool: string, input: Record<string, unknown>) => string | undefined;
+export type ToolFault = (tool: string, input: Record<string, unknown>) => string | undefined;
 
 /** The tools that Claude may use. */
 export interface ClaudeTools {
@@ -9,11 +9,11 @@ export interface ClaudeTools {
   readonly allowed: readonly string[] | undefined;
   readonly disallowed: readonly string[];
   /** The agent tools. */
-  readonly hands: readonly HandToolName[];
+  readonly agentTools: readonly AgentToolName[];
   /** Why a tool use is denied. Checked before each use. Undefined: it is allowed, if Claude's own rules allow it too. */
-  readonly whyNot: WhyNot | undefined;
+  readonly whyNot: ToolFault | undefined;
   /** The same check for an input that a person has edited. */
-  readonly editFault: WhyNot;
+  readonly editFault: ToolFault;
 }
 
 /** For a task that requests no tools, under no policy. */
@@ -21,7 +21,7 @@ export const NO_LIMITS: ClaudeTools = {
   existing: undefined,
   allowed: undefined,
   disallowed: [],
-  hands: [],
+  agentTools: [],
   whyNot: undefined,
   editFault: () => undefined,
 };

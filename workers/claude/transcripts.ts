@@ -13,7 +13,7 @@ import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject, subjectsOf } from '../../src/broker/read.js';
 import { isRecord } from '../../src/json.js';
-import { publishCertainly, whileUnavailable } from '../../src/broker/certain.js';
+import { publishUntilKnown, retryWhileUnavailable } from '../../src/broker/until-known.js';
 import {
   foldPart,
   foldTranscript,
@@ -58,12 +58,12 @@ export async function rewindTranscript(
   const payload = JSON.stringify({ v: FORMAT_VERSION, rewind_to: to } satisfies TranscriptBody);
   for (;;) {
     // This order matters: a successor's write makes the expectation fail.
-    const seq = await whileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
-    if (!(await whileUnavailable(broker, signal, holds))) return undefined;
+    const seq = await retryWhileUnavailable(broker, signal, () => lastTranscriptSeq(broker, sessionId));
+    if (!(await retryWhileUnavailable(broker, signal, holds))) return undefined;
     // On a conflict, the lost attempt is still running and appended another entry.
     const headers = { [HEADER.owner]: owner };
     const marker = { subject: filter, payload, msgId: uuidv7(), headers, expect: { filter, seq } };
-    const stored = await publishCertainly(broker, STREAM.transcripts, marker, signal);
+    const stored = await publishUntilKnown(broker, STREAM.transcripts, marker, signal);
     if (stored !== undefined) return stored;
   }
 }
@@ -130,7 +130,7 @@ export class Transcript implements SessionStore {
   /** The workspace to which the session is bound. Undefined: none, or the session has its own folder. @throws {BrokerError} */
   workspace(): Promise<string | undefined> {
     const { broker, sessionId, signal } = this.#options;
-    return whileUnavailable(broker, signal, () => boundWorkspace(broker, sessionId));
+    return retryWhileUnavailable(broker, signal, () => boundWorkspace(broker, sessionId));
   }
 
   /** Binds the session to a workspace. Call it before the session begins there. */
@@ -201,7 +201,9 @@ export class Transcript implements SessionStore {
 
   async #mtime(): Promise<number> {
     const { broker, signal } = this.#options;
-    const last = await whileUnavailable(broker, signal, () => lastBySubject(broker, STREAM.transcripts, this.#filter));
+    const last = await retryWhileUnavailable(broker, signal, () =>
+      lastBySubject(broker, STREAM.transcripts, this.#filter),
+    );
     return last?.time() ?? 0;
   }
 
@@ -226,7 +228,7 @@ export class Transcript implements SessionStore {
     this.#mainRead = undefined;
     const headers = { [HEADER.owner]: owner };
     const publication = { subject, payload, msgId, headers, expect: { filter: this.#filter, seq: this.#last } };
-    const seq = await publishCertainly(broker, STREAM.transcripts, publication, signal);
+    const seq = await publishUntilKnown(broker, STREAM.transcripts, publication, signal);
     if (seq === undefined) throw this.#failed(new Error('Another attempt has taken the session over'));
     if (subject === this.#filter) this.#last = seq;
   }
@@ -235,7 +237,7 @@ export class Transcript implements SessionStore {
     const { broker, blobs, sessionId, signal, large, redaction } = this.#options;
     const added = large.added(body);
     if (!blobs.needed(Buffer.byteLength(body) + added)) return body;
-    const ref = await whileUnavailable(broker, signal, () =>
+    const ref = await retryWhileUnavailable(broker, signal, () =>
       blobs.put(`transcript/${sessionId}/${id}`, large.restore(body, redaction)),
     );
     return JSON.stringify({ v: FORMAT_VERSION, ref } satisfies TranscriptBody);
@@ -254,7 +256,7 @@ export class Transcript implements SessionStore {
 
   #read(subject: string): Promise<TranscriptMessage[]> {
     const { broker, blobs, signal, large } = this.#options;
-    const step = <T>(action: () => Promise<T>): Promise<T> => whileUnavailable(broker, signal, action);
+    const step = <T>(action: () => Promise<T>): Promise<T> => retryWhileUnavailable(broker, signal, action);
     const bodyOf = async (ref: BlobRef): Promise<Uint8Array> => {
       const pieces: Buffer[] = [];
       for await (const { buffer, byteOffset, length } of blobs.chunks(ref))

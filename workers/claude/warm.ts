@@ -11,7 +11,7 @@ import {
   type SpareProcess,
 } from '@anthropic-ai/claude-agent-sdk';
 import type { SlotFolders } from './folders.js';
-import type { Keeper } from './keeper.js';
+import type { ContainedLauncher } from './contained-launcher.js';
 import { ClaudeProcess } from './process.js';
 
 export interface WarmOptions {
@@ -20,7 +20,7 @@ export interface WarmOptions {
   readonly folders: SlotFolders;
   readonly env: Readonly<Record<string, string>>;
   readonly executable: string | undefined;
-  readonly keeper: Keeper;
+  readonly launcher: ContainedLauncher;
 }
 
 /** What a run passes to its warm process. */
@@ -75,11 +75,11 @@ export class WarmClaude {
 
   /** @throws the SDK's error when the process cannot be started. */
   static async start(options: WarmOptions): Promise<WarmClaude> {
-    const { folders, env, executable, keeper } = options;
+    const { folders, env, executable, launcher } = options;
     const abort = new AbortController();
     const bound: Bound = {};
     const sessionId = randomUUID();
-    const cwd = keeper.kind === 'sandbox' ? join(folders.workspaces, sessionId) : folders.work;
+    const cwd = launcher.kind === 'sandbox' ? join(folders.workspaces, sessionId) : folders.work;
     let claude: ClaudeProcess | undefined;
     const sessionStore: SessionStore = {
       load: () => Promise.resolve(null),
@@ -101,7 +101,7 @@ export class WarmClaude {
           ...(executable === undefined ? {} : { pathToClaudeCodeExecutable: executable }),
           spawnClaudeCodeProcess: (spawned) => {
             const { work: source, visible, login } = folders;
-            claude = new ClaudeProcess(spawned, keeper, { cwd, source, visible, login }, (bytes) =>
+            claude = new ClaudeProcess(spawned, launcher, { cwd, source, visible, login }, (bytes) =>
               bound.gate?.(bytes),
             );
             return claude;

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { Type, type Static } from 'typebox';
 import { check } from '../../contracts/wire/check.js';
 import { UUID_PATTERN } from '../../contracts/wire/names.js';
-import { isBelow } from '../../src/workspaces/below.js';
+import { isWithin } from '../../src/workspaces/path-within.js';
 import { isRecord, parseJson } from '../../src/json.js';
 import type { Aside } from './folders.js';
 import { FolderMoved, openFolder } from './open-folder.js';
@@ -59,8 +59,8 @@ export class Worktrees {
         const there = lstatSync(path, { bigint: true, throwIfNoEntry: false });
         if (
           there === undefined ||
-          !isBelow(path, workspace) ||
-          isBelow(path, this.#base) ||
+          !isWithin(path, workspace) ||
+          isWithin(path, this.#base) ||
           realpathSync(path) !== path
         )
           continue;

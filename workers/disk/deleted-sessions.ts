@@ -1,16 +1,16 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { check } from '../../contracts/wire/check.js';
-import { ForgetRequest, type ForgetAnswer } from '../../contracts/retention/deletion.js';
+import { SessionsDeletedRequest, type SessionsDeletedAnswer } from '../../contracts/retention/deletion.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
-import type { LeftOver } from '../../contracts/tasks/workers.js';
+import type { LeftoverFolder } from '../../contracts/tasks/workers.js';
 import type { Broker } from '../../src/broker/connect.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { parseJson } from '../../src/json.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import type { Folders } from '../claude/folders.js';
 import type { Worktrees } from '../claude/worktrees.js';
-import type { Removals } from './removals.js';
+import type { LeftoverRemoval } from './leftover-removal.js';
 
 /** How much the clocks of the host and the broker may differ. */
 const SKEW_MS = 2_000;
@@ -32,7 +32,7 @@ export interface DeletedSessionsOptions {
   readonly process: string;
   readonly folders: Pick<Folders, 'sessions' | 'setAside' | 'workspace' | 'deleted' | 'removeDeleted'>;
   readonly worktrees: Pick<Worktrees, 'sessions' | 'setAside'>;
-  readonly removals: Pick<Removals, 'remove' | 'left'>;
+  readonly removals: Pick<LeftoverRemoval, 'remove' | 'left'>;
   readonly log: Logger;
 }
 
@@ -43,7 +43,7 @@ export interface DeletedSessionsOptions {
 export class DeletedSessions {
   readonly #options: DeletedSessionsOptions;
   readonly #working = new Set<Promise<void>>();
-  readonly #forgetting = new Map<string, Promise<void>>();
+  readonly #deletion = new Map<string, Promise<void>>();
   #stopping = false;
   readonly #unsubscribe: (() => void)[] = [];
 
@@ -53,9 +53,9 @@ export class DeletedSessions {
 
   start(): void {
     this.#subscribe(SUBJECT.sessionDeleted('*'), async ({ subject }) => {
-      await this.#forget(subject.split('.')[3] ?? '');
+      await this.#delete(subject.split('.')[3] ?? '');
     });
-    this.#subscribe(SUBJECT.forgetSessions(this.#options.process), (message) => this.#answer(message));
+    this.#subscribe(SUBJECT.deletedSessions(this.#options.process), (message) => this.#answer(message));
     this.#track(this.#catchUp());
   }
 
@@ -82,16 +82,16 @@ export class DeletedSessions {
   workspace(sessionId: string, signal: AbortSignal): Promise<string> {
     const { broker, folders } = this.#options;
     const isStale = (madeAt: number): Promise<boolean> =>
-      whileUnavailable(broker, signal, () => madeBeforeDeletion(broker, sessionId, madeAt));
-    return folders.workspace(sessionId, isStale, () => this.#forget(sessionId));
+      retryWhileUnavailable(broker, signal, () => madeBeforeDeletion(broker, sessionId, madeAt));
+    return folders.workspace(sessionId, isStale, () => this.#delete(sessionId));
   }
 
   /** @returns the files that could not be removed yet */
-  async #forget(sessionId: string): Promise<LeftOver[]> {
-    const forgetting =
-      this.#forgetting.get(sessionId) ?? this.#remove(sessionId).finally(() => this.#forgetting.delete(sessionId));
-    this.#forgetting.set(sessionId, forgetting);
-    await forgetting;
+  async #delete(sessionId: string): Promise<LeftoverFolder[]> {
+    const deletion =
+      this.#deletion.get(sessionId) ?? this.#remove(sessionId).finally(() => this.#deletion.delete(sessionId));
+    this.#deletion.set(sessionId, deletion);
+    await deletion;
     return this.#options.removals.left.filter(({ session_id: id }) => id === sessionId);
   }
 
@@ -103,12 +103,12 @@ export class DeletedSessions {
   }
 
   async #answer(message: Msg): Promise<void> {
-    const request = check(ForgetRequest, parseJson(message.data));
+    const request = check(SessionsDeletedRequest, parseJson(message.data));
     if (!request.ok) return;
-    const left: ForgetAnswer['left'] = [];
+    const left: SessionsDeletedAnswer['left'] = [];
     for (const sessionId of request.value.session_ids)
-      for (const { path, reason } of await this.#forget(sessionId)) left.push({ session_id: sessionId, path, reason });
-    message.respond(JSON.stringify({ left } satisfies ForgetAnswer));
+      for (const { path, reason } of await this.#delete(sessionId)) left.push({ session_id: sessionId, path, reason });
+    message.respond(JSON.stringify({ left } satisfies SessionsDeletedAnswer));
   }
 
   async #catchUp(): Promise<void> {
@@ -119,7 +119,7 @@ export class DeletedSessions {
     }
     for (const { sessionId, madeAt } of [...(await folders.sessions()), ...(await worktrees.sessions())]) {
       if (this.#stopping) return;
-      if (await madeBeforeDeletion(broker, sessionId, madeAt)) await this.#forget(sessionId);
+      if (await madeBeforeDeletion(broker, sessionId, madeAt)) await this.#delete(sessionId);
     }
   }
 

@@ -14,7 +14,7 @@ export interface WorkspaceRetentionOptions {
 }
 
 /** A folder in recent use is not removed for its size. */
-const LEAST_IDLE_MS = 3_600_000;
+const MIN_IDLE_MS = 3_600_000;
 
 /**
  * Removes the working folders of sessions that were not used for a long time, and the least recently used ones while their total size exceeds
@@ -66,7 +66,7 @@ export class WorkspaceRetention {
     }
     let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { id, used, bytes } of kept.toSorted((a, b) => a.used - b.used)) {
-      if (total <= most || most === 0 || used > now - LEAST_IDLE_MS || this.#stopping.signal.aborted) break;
+      if (total <= most || most === 0 || used > now - MIN_IDLE_MS || this.#stopping.signal.aborted) break;
       const gone = await this.#retire(id);
       removed += gone;
       total -= gone * bytes;

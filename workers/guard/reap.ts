@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signal } from '../../src/process/end.js';
+import { signal } from '../../src/process/terminate.js';
 import { processesTagged } from '../../src/process/tagged-processes.js';
 
 /** Processes that a run may have left: its process groups, and those with its marker in their environment. */

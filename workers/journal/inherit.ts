@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { isSound, putDown, setAside, takeUp } from '../../src/store/file.js';
+import { isSound, closeChecked, quarantineFile, openChecked } from '../../src/store/damaged-files.js';
 import { Journal, journalFile } from './journal.js';
 import { recover, type RecoverOptions } from './recover.js';
 
@@ -18,7 +18,7 @@ export async function inheritJournal(
 ): Promise<void> {
   const { log, stopping } = options;
   const file = journalFile(folder, join(dirname(folder), `journal-${deadId}.mdb`));
-  const aside = await takeUp(file, log);
+  const aside = await openChecked(file, log);
   if (aside !== undefined) return log.error({ aside, dead: deadId }, DAMAGED);
   const journal = new Journal(folder);
   try {
@@ -31,9 +31,9 @@ export async function inheritJournal(
       'could not recover the tasks of a dead worker; they are retried when their leases expire',
     );
     await journal.close();
-    if (!(await isSound(file, log))) log.error({ aside: await setAside(file), dead: deadId }, DAMAGED);
+    if (!(await isSound(file, log))) log.error({ aside: await quarantineFile(file), dead: deadId }, DAMAGED);
   } finally {
     await journal.close();
-    await putDown(file);
+    await closeChecked(file);
   }
 }

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Database } from 'lmdb';
-import type { LmdbFileSpec } from '../../src/store/file.js';
+import type { LmdbFileSpec } from '../../src/store/damaged-files.js';
 import { LmdbFile } from '../../src/store/lmdb-file.js';
 import type { TaskIdentity } from '../../src/broker/task-states.js';
 import type { OutboxItem } from './outbox.js';
 
 /** An attempt of this worker, with everything that another worker needs to return the run to the queue. */
-export interface Held {
+export interface JournaledRun {
   readonly identity: TaskIdentity;
   readonly attempt: number;
   readonly startId: string;
@@ -44,7 +44,7 @@ export class Journal {
     this.#folder = folder;
   }
 
-  async hold(held: Held): Promise<void> {
+  async hold(held: JournaledRun): Promise<void> {
     const { file, held: all } = this.#open();
     await file.write({ entries: 1, bytes: HELD_BYTES }, () => all.put(held.startId, held));
   }
@@ -79,7 +79,7 @@ export class Journal {
     );
   }
 
-  held(): Held[] {
+  held(): JournaledRun[] {
     return [...this.#open().held.getRange()].map(({ value }) => value);
   }
 
@@ -105,7 +105,7 @@ export class Journal {
 
 interface Databases {
   readonly file: LmdbFile;
-  readonly held: Database<Held, string>;
+  readonly held: Database<JournaledRun, string>;
   readonly events: Database<OutboxItem, [string, number]>;
 }
 
@@ -113,7 +113,7 @@ function openAll(path: string): Databases {
   const file = new LmdbFile(path);
   return {
     file,
-    held: file.root.openDB<Held, string>(DATABASES.held),
+    held: file.root.openDB<JournaledRun, string>(DATABASES.held),
     events: file.root.openDB<OutboxItem, [string, number]>(DATABASES.events),
   };
 }

@@ -3,11 +3,11 @@ import type { EventData } from '../../contracts/events/events.js';
 import { check } from '../../contracts/wire/check.js';
 import { STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { whileUnavailable } from '../../src/broker/certain.js';
+import { retryWhileUnavailable } from '../../src/broker/until-known.js';
 import { eventIn } from '../../src/broker/events.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { transition } from '../../src/broker/task-states.js';
-import type { Held } from './journal.js';
+import type { JournaledRun } from './journal.js';
 
 /**
  * Ends an attempt that its worker did not end itself, with the usage from its stored events. From then on the broker refuses the attempt's
@@ -18,12 +18,12 @@ import type { Held } from './journal.js';
  */
 export async function endLostAttempt(
   broker: Broker,
-  { identity, attempt, startSeq }: Pick<Held, 'identity' | 'attempt' | 'startSeq'>,
+  { identity, attempt, startSeq }: Pick<JournaledRun, 'identity' | 'attempt' | 'startSeq'>,
   reason: EventData<'SPAWN_RETRY'>['reason'],
   workerId: string,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const usage = await whileUnavailable(broker, signal, () => lostUsage(broker, identity.task_id, startSeq));
+  const usage = await retryWhileUnavailable(broker, signal, () => lostUsage(broker, identity.task_id, startSeq));
   const data = { ...identity, attempt, reason, worker_id: workerId, counted: false, ...(usage && { usage }) };
   return (await transition(broker, { status: 'running', seq: startSeq }, 'retrying', data, { signal }))?.seq;
 }

@@ -3,13 +3,13 @@ import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import { isEnded, statusOfEvent } from '../../contracts/tasks/states.js';
 import type { Blobs } from '../../src/broker/blobs.js';
 import type { Broker } from '../../src/broker/connect.js';
-import { giveBackBy } from '../../src/broker/consume.js';
+import { nakByReply } from '../../src/broker/consume.js';
 import { lastBySubject } from '../../src/broker/read.js';
 import { lastState, type LastState } from '../../src/broker/task-states.js';
-import { fitting } from './fitting.js';
+import { withBodyStored } from './large-event.js';
 import type { OutboxItem } from './outbox.js';
-import { publishCertainly, whileUnavailable } from '../../src/broker/certain.js';
-import type { Held, Journal } from './journal.js';
+import { publishUntilKnown, retryWhileUnavailable } from '../../src/broker/until-known.js';
+import type { JournaledRun, Journal } from './journal.js';
 import { endLostAttempt } from './lost-attempt.js';
 
 export interface RecoverOptions {
@@ -34,17 +34,21 @@ export async function recover(journal: Pick<Journal, 'held' | 'undelivered'>, op
     });
 }
 
-async function recoverTask(held: Held, undelivered: readonly OutboxItem[], options: RecoverOptions): Promise<void> {
+async function recoverTask(
+  held: JournaledRun,
+  undelivered: readonly OutboxItem[],
+  options: RecoverOptions,
+): Promise<void> {
   const { broker, log, signal } = options;
   const { identity, startId, reply } = held;
   const { task_id: taskId } = identity;
-  const last = await whileUnavailable(broker, signal, () => lastState(broker, taskId));
+  const last = await retryWhileUnavailable(broker, signal, () => lastState(broker, taskId));
   const how = last.id === startId ? await finishOutbox(held, undelivered, options) : endOf(last, undelivered);
   if (how === undefined) {
     log.info('another worker has already taken over a task of a dead worker of this host');
     return;
   }
-  giveBackBy(broker.nc, reply);
+  nakByReply(broker.nc, reply);
   log.info({ how }, 'returned the run of a dead worker of this host to the queue');
 }
 
@@ -56,7 +60,7 @@ const endOf = ({ id, status }: LastState, undelivered: readonly OutboxItem[]): R
 
 /** Stores the undelivered events. If none of them ends the attempt, also stores that the worker was lost. */
 async function finishOutbox(
-  held: Held,
+  held: JournaledRun,
   undelivered: readonly OutboxItem[],
   options: RecoverOptions,
 ): Promise<Recovered | undefined> {
@@ -66,16 +70,16 @@ async function finishOutbox(
     startSeq,
   } = held;
   const expect = { filter: SUBJECT.taskStates(taskId), seq: startSeq };
-  const output = await whileUnavailable(broker, signal, () =>
+  const output = await retryWhileUnavailable(broker, signal, () =>
     lastBySubject(broker, STREAM.events, SUBJECT.taskOutput(taskId)),
   );
   // The dead worker may have delivered events without recording that in its journal.
   const stored = undelivered.findIndex(({ event }) => event.id === output?.header(HEADER.msgId));
   for (const item of undelivered.slice(stored + 1)) {
-    const publication = await fitting(item, taskId, options, signal);
+    const publication = await withBodyStored(item, taskId, options, signal);
     const isState = statusOfEvent(item.event.type) !== undefined;
     const msgId = item.event.id;
-    const seq = await publishCertainly(broker, STREAM.events, { ...publication, msgId, expect }, signal);
+    const seq = await publishUntilKnown(broker, STREAM.events, { ...publication, msgId, expect }, signal);
     if (seq === undefined) return undefined;
     if (isState) return 'ended';
   }

@@ -1,9 +1,9 @@
-import { MOST_DEPTH } from '../../contracts/agents/tools.js';
+import { MAX_DEPTH } from '../../contracts/agents/tools.js';
 
-const DEPTHS = Array.from({ length: MOST_DEPTH + 1 }, (_, depth) => depth);
+const DEPTHS = Array.from({ length: MAX_DEPTH + 1 }, (_, depth) => depth);
 
 /** How many runs a worker may hold, including runs that wait for tasks that they requested. */
-export const placesFor = (slots: number): number => slots * DEPTHS.length;
+export const maxHeldRuns = (slots: number): number => slots * DEPTHS.length;
 
 interface Run {
   readonly depth: number;
@@ -26,7 +26,7 @@ export class Slots {
 
   /** @param count how many runs may work at the same time */
   constructor(count: number) {
-    const places = placesFor(count);
+    const places = maxHeldRuns(count);
     this.count = count;
     this.#free = Array.from({ length: places }, (_, index) => places - 1 - index);
   }

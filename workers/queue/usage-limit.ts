@@ -30,7 +30,7 @@ const Lifted = Type.Object({ type: Type.Literal('WORKER_LIMIT_LIFTED') });
 /** Workers resume within this time after the reset, not all at once. */
 const JITTER_MS = 5_000;
 /** Node fires a timer of more than 2^31 ms at once. */
-const LONGEST_TIMER_MS = 86_400_000;
+const MAX_TIMER_MS = 86_400_000;
 
 /** Shares an account's usage limit between its workers. When Claude reports one to any of them, all pause until it resets. */
 export class UsageLimit {
@@ -116,8 +116,8 @@ export class UsageLimit {
     const { broker } = this.#options;
     this.#cancelTimer?.();
     const left = until - broker.clock.now();
-    this.#cancelTimer = broker.clock.after(Math.min(left, LONGEST_TIMER_MS), () => {
-      if (left > LONGEST_TIMER_MS) return this.#wait(until);
+    this.#cancelTimer = broker.clock.after(Math.min(left, MAX_TIMER_MS), () => {
+      if (left > MAX_TIMER_MS) return this.#wait(until);
       this.#end('the usage limit has reset; the worker takes tasks again');
     });
   }
@@ -143,8 +143,8 @@ const accountOf = (env: Readonly<Record<string, string>>): string =>
     .slice(0, 12);
 
 /** Claude's longest limits are weekly. A later reset time is an error, which must not stop the fleet for longer. */
-const LONGEST_LIMIT_MS = 8 * 86_400_000;
+const MAX_LIMIT_MS = 8 * 86_400_000;
 
 /** Bounds a reset time. All times are in ms since 1970. */
 export const plausibleReset = <T extends number | undefined>(resetsAt: T, now: number): T | number =>
-  resetsAt === undefined ? resetsAt : Math.min(resetsAt, now + LONGEST_LIMIT_MS);
+  resetsAt === undefined ? resetsAt : Math.min(resetsAt, now + MAX_LIMIT_MS);

@@ -6,17 +6,17 @@ import {
   type TokenCreated,
   type TokenRecord,
   type TokenRequest,
-  type TokenShown,
+  type TokenView,
   type TokensQuery,
 } from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
-import { ApiError, guarded, invalid } from '../../errors/api-error.js';
+import { ApiError, withApiErrors, invalid } from '../../errors/api-error.js';
 import type { Page } from '../../../contracts/wire/page.js';
 import { createdWithin, pageOfAll } from '../../lists/page.js';
 import { listedOwner, LOCAL, maySee, NATIVE_TOKEN, type Principal } from '../principal.js';
-import type { Seal } from './seal.js';
+import type { RecordMac } from './record-mac.js';
 import { newToken } from './secret.js';
 
 /** All tokens, mirrored from the bucket `ksi_tokens` into the memory of every API. A change arrives within 2 s of its write. */
@@ -25,9 +25,9 @@ export class TokenRegistry {
   readonly #records: Records<typeof TokenRecord, IdKey>;
   readonly #cache: KvCache<TokenRecord>;
 
-  constructor(broker: Broker, seal: Seal, log: Logger) {
+  constructor(broker: Broker, mac: RecordMac, log: Logger) {
     this.#broker = broker;
-    this.#records = new Records(broker, TOKEN_RECORDS, log, seal);
+    this.#records = new Records(broker, TOKEN_RECORDS, log, mac);
     this.#cache = this.#records.watch({
       of: (record) => record,
       log,
@@ -67,7 +67,7 @@ export class TokenRegistry {
   }
 
   /** The tokens that a principal may see, oldest first. */
-  list(principal: Principal): TokenShown[] {
+  list(principal: Principal): TokenView[] {
     return [...this.#cache.entries()]
       .map(([, { value }]) => value)
       .filter(({ owner }) => maySee(principal, owner))
@@ -76,7 +76,7 @@ export class TokenRegistry {
   }
 
   /** Oldest first. @throws {ApiError} invalid_cursor, forbidden */
-  page(query: TokensQuery, principal: Principal): Page<TokenShown> {
+  page(query: TokensQuery, principal: Principal): Page<TokenView> {
     const owner = listedOwner(principal, query.owner);
     const wanted = this.list(principal).filter(
       (each) => (owner === undefined || each.owner === owner) && createdWithin(each.created_at, query),
@@ -107,13 +107,13 @@ export class TokenRegistry {
       ...(expiresIn === undefined ? {} : { expires_at: new Date(now + expiresIn * 1_000).toISOString() }),
       hash,
     };
-    await guarded(() => this.#records.put([id], record));
+    await withApiErrors(() => this.#records.put([id], record));
     return { ...shownOf(record), token };
   }
 
   /** @throws {ApiError} not_found (also for another owner's token) */
-  async one(id: string, principal: Principal): Promise<TokenShown> {
-    const record = this.find(id) ?? (await guarded(() => this.#stored(id)));
+  async one(id: string, principal: Principal): Promise<TokenView> {
+    const record = this.find(id) ?? (await withApiErrors(() => this.#stored(id)));
     if (record === undefined || !maySee(principal, record.owner))
       throw new ApiError('not_found', `There is no token ${id}`);
     return shownOf(record);
@@ -122,7 +122,7 @@ export class TokenRegistry {
   /** @throws {ApiError} not_found (also for another owner's token) */
   async revoke(id: string, principal: Principal): Promise<void> {
     await this.one(id, principal);
-    await guarded(() => this.#records.remove([id]));
+    await withApiErrors(() => this.#records.remove([id]));
   }
 
   async #stored(id: string): Promise<TokenRecord | undefined> {
@@ -130,6 +130,6 @@ export class TokenRegistry {
   }
 }
 
-function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenShown {
+function shownOf({ v: _version, hash: _hash, ...shown }: TokenRecord): TokenView {
   return shown;
 }

@@ -10,9 +10,9 @@ import {
 } from '../../../contracts/access/tokens.js';
 import type { Broker } from '../../broker/connect.js';
 import { Records } from '../../broker/records.js';
-import { guarded } from '../../errors/api-error.js';
+import { withApiErrors } from '../../errors/api-error.js';
 import type { Principal } from '../principal.js';
-import type { Seal } from './seal.js';
+import type { RecordMac } from './record-mac.js';
 import { hashOf, randomSecret } from './secret.js';
 
 const FORM = new RegExp(TICKET_PATTERN);
@@ -22,16 +22,16 @@ export class Tickets {
   readonly #broker: Broker;
   readonly #records: Records<typeof TicketRecord, IdKey>;
 
-  constructor(broker: Broker, seal: Seal, log: Logger) {
+  constructor(broker: Broker, mac: RecordMac, log: Logger) {
     this.#broker = broker;
-    this.#records = new Records(broker, TICKET_RECORDS, log, seal);
+    this.#records = new Records(broker, TICKET_RECORDS, log, mac);
   }
 
   /** @throws {ApiError} */
   async create({ tokenId }: Principal, now = this.#broker.clock.now()): Promise<TicketCreated> {
     const ticket = randomSecret();
     const expires = now + TICKET_S * 1_000;
-    await guarded(() => this.#records.put([hashOf(ticket)], { v: FORMAT_VERSION, token_id: tokenId, expires }));
+    await withApiErrors(() => this.#records.put([hashOf(ticket)], { v: FORMAT_VERSION, token_id: tokenId, expires }));
     return { ticket, expires_at: new Date(expires).toISOString() };
   }
 
@@ -39,7 +39,7 @@ export class Tickets {
   async redeem(ticket: string, now = this.#broker.clock.now()): Promise<string | undefined> {
     if (!FORM.test(ticket)) return undefined;
     const key = [hashOf(ticket)] as const;
-    return guarded(async () => {
+    return withApiErrors(async () => {
       const { exists, revision, readable } = await this.#records.entry(key);
       // If the deletion fails, another request has redeemed the ticket.
       if (!exists || (await this.#records.removeAt(key, revision)) === undefined) return undefined;

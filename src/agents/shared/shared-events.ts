@@ -10,6 +10,7 @@ import { eventPublication, newEvent } from '../../broker/events.js';
 import { purge } from '../../broker/purge.js';
 import type { Publication } from '../../broker/publish.js';
 import { sleep } from '../../clock.js';
+import { defined } from '../../defined.js';
 
 /** An upper bound for the size of an event without its value. */
 const EVENT_BYTES = 8_192;
@@ -41,8 +42,8 @@ export class SharedEvents {
   /** Never rejects. */
   set({ owner, key, by, size, value, ref }: SharedRecord, revision: number): Promise<void> {
     const whole = ref === undefined && !this.#blobs.needed(size + EVENT_BYTES);
-    const common = { owner, key, revision, ...(by === undefined ? {} : { by }) };
-    return this.#tell(
+    const common = defined({ owner, key, revision, by });
+    return this.#publishEvent(
       newEvent(this.#broker.clock, 'SHARED_SET', { ...common, size, ...(whole ? { value } : {}) }),
       owner,
       key,
@@ -51,8 +52,8 @@ export class SharedEvents {
 
   /** Never rejects. */
   deleted({ owner, key, by }: Pick<SharedRecord, 'owner' | 'key' | 'by'>, revision: number): Promise<void> {
-    const data = { owner, key, revision, ...(by === undefined ? {} : { by }) };
-    return this.#tell(newEvent(this.#broker.clock, 'SHARED_DELETED', data), owner, key);
+    const data = defined({ owner, key, revision, by });
+    return this.#publishEvent(newEvent(this.#broker.clock, 'SHARED_DELETED', data), owner, key);
   }
 
   /** Deletes an owner's events, which contain values. @throws {BrokerError} */
@@ -60,7 +61,7 @@ export class SharedEvents {
     return purge(this.#broker, STREAM.events, SUBJECT.sharedEvent(owner, '*'));
   }
 
-  async #tell(event: StoredEvent, owner: string, key: string): Promise<void> {
+  async #publishEvent(event: StoredEvent, owner: string, key: string): Promise<void> {
     const publication = eventPublication(event, SUBJECT.sharedEvent(owner, keyToken(key)));
     if (await this.#publish(publication)) return;
     const late = this.#retry(publication).finally(() => this.#late.delete(late));

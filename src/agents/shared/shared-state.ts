@@ -16,13 +16,14 @@ import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
 import { BrokerError, isBrokerError } from '../../broker/errors.js';
 import { parseJson } from '../../json.js';
-import { Records, REMOVE, type Entry, type Held, type Next } from '../../broker/records.js';
-import { ApiError, expectRevision, guarded, invalid } from '../../errors/api-error.js';
+import { Records, REMOVE, type Entry, type Versioned, type Next } from '../../broker/records.js';
+import { ApiError, expectRevision, withApiErrors, invalid } from '../../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../../contracts/wire/page.js';
 import { listedOwner, type Principal } from '../../access/principal.js';
 import { keyBefore, pageWith } from '../../lists/page.js';
 import type { SharedEvents } from './shared-events.js';
 import { timestampOf } from '../../clock.js';
+import { defined } from '../../defined.js';
 
 export interface SharedChange {
   readonly key: string;
@@ -59,7 +60,7 @@ export class SharedState {
   /** Reads from the leader, so the value is current. @throws {ApiError} not_found */
   async get(key: string, principal: Principal, query: SharedQuery = {}): Promise<SharedValue> {
     const owner = ownerOf(principal, query);
-    return guarded(async () => {
+    return withApiErrors(async () => {
       for (let left = READS; ; left--) {
         const { record, revision } = await this.#records.entry([owner, keyToken(key)]);
         if (record === undefined) throw noKey(key);
@@ -77,8 +78,8 @@ export class SharedState {
     const { owner } = principal;
     const json = jsonOf(value);
     const size = Buffer.byteLength(json);
-    const common = { v: FORMAT_VERSION, key, owner, ...(by === undefined ? {} : { by }), size };
-    return guarded(async () => {
+    const common = defined({ v: FORMAT_VERSION, key, owner, by, size });
+    return withApiErrors(async () => {
       const ref = this.#blobs.needed(size + RECORD_BYTES) ? await this.#put(owner, json) : undefined;
       try {
         const record = {
@@ -88,11 +89,11 @@ export class SharedState {
         };
         const { before, at } = await this.#change({ owner, key, revision }, () => record);
         await this.#events.set(record, at);
-        await this.#drop(before?.ref);
-        return { key, revision: at, updated_at: record.updated_at, size, ...(by === undefined ? {} : { by }) };
+        await this.#delete(before?.ref);
+        return defined({ key, revision: at, updated_at: record.updated_at, size, by });
       } catch (error) {
         // An unconfirmed write may have been stored, and would then refer to the blob.
-        if (!isBrokerError(error, 'unavailable')) await this.#drop(ref);
+        if (!isBrokerError(error, 'unavailable')) await this.#delete(ref);
         throw error;
       }
     });
@@ -101,13 +102,13 @@ export class SharedState {
   /** @throws {ApiError} not_found, revision_mismatch */
   async delete({ key, revision, by }: SharedChange, principal: Principal): Promise<void> {
     const { owner } = principal;
-    await guarded(async () => {
+    await withApiErrors(async () => {
       const { before, at } = await this.#change({ owner, key, revision }, ({ exists }) => {
         if (!exists) throw noKey(key);
         return REMOVE;
       });
-      await this.#events.deleted({ owner, key, ...(by === undefined ? {} : { by }) }, at);
-      await this.#drop(before?.ref);
+      await this.#events.deleted(defined({ owner, key, by }), at);
+      await this.#delete(before?.ref);
     });
   }
 
@@ -115,7 +116,7 @@ export class SharedState {
   async page(query: SharedListQuery, principal: Principal): Promise<Page<SharedEntry>> {
     const { prefix = '', limit = PAGE_ITEMS, cursor } = query;
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
-    const { entries, next } = await guarded(() =>
+    const { entries, next } = await withApiErrors(() =>
       this.#records.page([owner], {
         limit,
         after: keyBefore('shared', cursor),
@@ -159,7 +160,7 @@ export class SharedState {
   }
 
   /** Deletes a replaced blob. A failure does not fail the change; the blob stays until the owner's data is deleted. */
-  async #drop(ref: BlobRef | undefined): Promise<void> {
+  async #delete(ref: BlobRef | undefined): Promise<void> {
     if (ref === undefined) return;
     try {
       await this.#blobs.delete(ref.name);
@@ -172,13 +173,14 @@ export class SharedState {
   }
 }
 
-const entryOf = ({ record, revision }: Pick<Held<SharedRecord>, 'record' | 'revision'>): SharedEntry => ({
-  key: record.key,
-  revision,
-  updated_at: record.updated_at,
-  ...(record.by === undefined ? {} : { by: record.by }),
-  size: record.size,
-});
+const entryOf = ({ record, revision }: Pick<Versioned<SharedRecord>, 'record' | 'revision'>): SharedEntry =>
+  defined({
+    key: record.key,
+    revision,
+    updated_at: record.updated_at,
+    by: record.by,
+    size: record.size,
+  });
 
 const noKey = (key: string): ApiError => new ApiError('not_found', `There is no key ${JSON.stringify(key)}`);
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Liveness, Readiness } from '../../../contracts/api/health.js';
 import type { Metrics } from '../../telemetry/metrics.js';
-import { whyNotReady, type HealthServices } from '../health.js';
+import { readinessFault, type HealthServices } from '../health.js';
 import { principalOf } from './request-principal.js';
 
 export interface ProbeServices extends HealthServices {
@@ -10,15 +10,15 @@ export interface ProbeServices extends HealthServices {
 
 /** What load balancers and Prometheus ask for, and the OpenAPI document. */
 export function probeRoutes(app: FastifyInstance, services: ProbeServices): void {
-  const { gauge, metrics } = services;
+  const { gauge: capacity, metrics } = services;
   app.get('/livez', (): Liveness => ({ live: true }));
   app.get('/readyz', (_request, reply) => {
-    const fault = whyNotReady(services);
+    const fault = readinessFault(services);
     const readiness: Readiness = { ready: fault === undefined, ...fault };
     return reply.code(readiness.ready ? 200 : 503).send(readiness);
   });
   app.get('/metrics', { config: { scope: 'read' } }, async (request, reply) => {
-    await gauge.refresh().catch(() => undefined); // The last figure then.
+    await capacity.refresh().catch(() => undefined); // The last figure then.
     return reply.type(metrics.registry.contentType).send(await metrics.text(principalOf(request).seesAll));
   });
   app.get('/openapi.json', () => app.swagger());

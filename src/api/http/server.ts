@@ -9,17 +9,17 @@ import type { Audit } from '../../access/audit.js';
 import { recordOperation } from '../audit.js';
 import type { OperationHandlers } from '../handlers.js';
 import { eventsRoute, type EventsServices } from '../ws/route.js';
-import { buildEdge, type EdgeOptions } from './edge/edge.js';
+import { buildHttpServer, type HttpServerOptions } from './edge/server.js';
 import { refuseStrayUpgrades } from './edge/upgrades.js';
 import { mount } from './mount.js';
 import { openApiDocument } from './openapi/document.js';
-import { otherMethods } from './other-methods.js';
+import { methodNotAllowed } from './method-not-allowed.js';
 import { probeRoutes, type ProbeServices } from './probes.js';
 import { eventBodyReply, outputReply } from './replies/bodies.js';
 import { spawnReply, type SpawnServices } from './replies/spawn.js';
 import { taskEventsReply, type TaskEventsServices } from './replies/task-events.js';
 
-export type ServerServices = EdgeOptions &
+export type ServerServices = HttpServerOptions &
   ProbeServices &
   SpawnServices &
   TaskEventsServices &
@@ -27,7 +27,7 @@ export type ServerServices = EdgeOptions &
 
 /** The HTTP and WebSocket server, ready to listen. */
 export async function buildServer(services: ServerServices, handlers: OperationHandlers): Promise<FastifyInstance> {
-  const app = await buildEdge(services);
+  const app = await buildHttpServer(services);
   refuseStrayUpgrades(app);
   recordOperations(app, services.audit);
   // A stop closes the streams first and the port last. A stream opened in between would hold up the stop.
@@ -50,7 +50,7 @@ export async function buildServer(services: ServerServices, handlers: OperationH
       handleProtocols: (protocols) => protocols.has(SUBPROTOCOL) && SUBPROTOCOL,
     },
   });
-  const refuseOthers = otherMethods(app);
+  const refuseOthers = methodNotAllowed(app);
   mount(app, handlers, {
     spawn: spawnReply(services),
     task_events: taskEventsReply(services),

@@ -2,12 +2,12 @@ import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { check } from '../../../contracts/wire/check.js';
 import {
-  BUDGET_QUESTION,
-  HAND_TOOLS,
-  HandsRequest,
-  isHandTool,
-  type HandsAnswer,
-  type HandToolName,
+  BUDGET_REQUEST,
+  AGENT_TOOLS,
+  AgentToolRequest,
+  isAgentTool,
+  type AgentToolAnswer,
+  type AgentToolName,
 } from '../../../contracts/agents/tools.js';
 import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { Broker } from '../../broker/connect.js';
@@ -17,33 +17,34 @@ import type { Audit } from '../../access/audit.js';
 import type { Budget } from '../../access/budgets.js';
 import { exchangeOf } from '../../access/exchanges.js';
 import { problemOf, toApiError } from '../../errors/problem.js';
-import type { Asker, Askers } from '../../agents/tools/asker.js';
-import type { Deeds, Done } from '../../agents/tools/deeds.js';
+import type { Caller, Callers } from '../../agents/tools/caller.js';
+import type { AgentToolCalls, ToolCallResult } from '../../agents/tools/calls.js';
+import { defined } from '../../defined.js';
 
-export interface HandsDeskOptions {
+export interface AgentToolHandlerOptions {
   readonly broker: Broker;
-  readonly askers: Pick<Askers, 'find' | 'running'>;
+  readonly callers: Pick<Callers, 'find' | 'running'>;
   readonly budget: Pick<Budget, 'left'>;
-  readonly deeds: Deeds;
+  readonly toolCalls: AgentToolCalls;
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Logger;
 }
 
 /** The APIs share the requests. */
-const QUEUE = 'hands';
+const QUEUE = 'agent-tools';
 
-/** Answers what agents ask for by their own hands, from the workers that run them. */
-export class HandsDesk {
-  readonly #options: HandsDeskOptions;
+/** Answers what agents ask for with their agent tools, from the workers that run them. */
+export class AgentToolHandler {
+  readonly #options: AgentToolHandlerOptions;
   readonly #answering = new Set<Promise<void>>();
   #subscription: Subscription | undefined;
 
-  constructor(options: HandsDeskOptions) {
+  constructor(options: AgentToolHandlerOptions) {
     this.#options = options;
   }
 
   start(): void {
-    this.#subscription = this.#options.broker.nc.subscribe(SUBJECT.handsAll, {
+    this.#subscription = this.#options.broker.nc.subscribe(SUBJECT.agentToolsAll, {
       queue: QUEUE,
       callback: (error, message) => {
         if (error !== null) this.#options.log.error({ err: error }, 'agents cannot ask for anything here');
@@ -67,12 +68,12 @@ export class HandsDesk {
   /** Never rejects. */
   async #answer(message: Msg): Promise<void> {
     const [, , process = '', taskId = ''] = message.subject.split('.');
-    const request = check(HandsRequest, parseJson(message.data));
+    const request = check(AgentToolRequest, parseJson(message.data));
     const tool = request.ok ? request.value.tool : '';
     const unknown = refusal(new ApiError('invalid_request', 'This API knows no such tool'));
     let answer = unknown;
-    if (tool === BUDGET_QUESTION) answer = await this.#budgetOf(process, taskId);
-    else if (request.ok && isHandTool(tool)) answer = await this.#do(process, taskId, tool, request.value);
+    if (tool === BUDGET_REQUEST) answer = await this.#budgetOf(process, taskId);
+    else if (request.ok && isAgentTool(tool)) answer = await this.#do(process, taskId, tool, request.value);
     const { log } = this.#options;
     try {
       message.respond(JSON.stringify(answer));
@@ -85,10 +86,10 @@ export class HandsDesk {
   }
 
   /** Never rejects. */
-  async #budgetOf(process: string, taskId: string): Promise<HandsAnswer> {
-    const { askers, budget, log } = this.#options;
+  async #budgetOf(process: string, taskId: string): Promise<AgentToolAnswer> {
+    const { callers, budget, log } = this.#options;
     try {
-      const command = await askers.running(process, taskId);
+      const command = await callers.running(process, taskId);
       const { owner, token_id: tokenId, session_id: sessionId } = command;
       const usd = await budget.left({ owner, tokenId, sessionId, exchangeId: exchangeOf(command) });
       return { ok: true, result: usd === undefined ? {} : { usd } };
@@ -99,43 +100,51 @@ export class HandsDesk {
     }
   }
 
-  async #do(process: string, taskId: string, tool: HandToolName, request: HandsRequest): Promise<HandsAnswer> {
-    const { askers, log } = this.#options;
-    let asker: Asker | undefined;
+  async #do(process: string, taskId: string, tool: AgentToolName, request: AgentToolRequest): Promise<AgentToolAnswer> {
+    const { callers, log } = this.#options;
+    let caller: Caller | undefined;
     try {
-      asker = await askers.find(process, taskId, tool);
-      const input = check(HAND_TOOLS[tool].input, request.input);
+      caller = await callers.find(process, taskId, tool);
+      const input = check(AGENT_TOOLS[tool].input, request.input);
       if (!input.ok) throw invalid(input.faults);
-      const done = await this.#options.deeds.do(tool, input.value, asker, request.call_id);
-      this.#keep(tool, taskId, asker, done.target, 'ok');
+      const done = await this.#options.toolCalls.do(tool, input.value, caller, request.call_id);
+      this.#keep(tool, taskId, caller, done.target, 'ok');
       return { ok: true, result: done.result };
     } catch (thrown) {
       const error = toApiError(thrown);
       if (error.status >= 500) log.error({ err: error, task_id: taskId, tool }, 'what an agent asked for failed');
-      if (asker !== undefined) this.#keep(tool, taskId, asker, undefined, error.code);
+      if (caller !== undefined) this.#keep(tool, taskId, caller, undefined, error.code);
       else log.warn({ process, task_id: taskId, tool, code: error.code }, 'a worker asked for what it may not');
       return refusal(error);
     }
   }
 
-  #keep(tool: HandToolName, taskId: string, { agent, principal }: Asker, target: Done['target'], result: string): void {
-    if (!('deed' in HAND_TOOLS[tool])) return;
-    this.#options.audit.record({
-      owner: principal.owner,
-      token_id: principal.tokenId,
-      verb: tool,
-      ...(target === undefined ? {} : { target }),
-      result,
-      over: 'agent',
-      agent_id: agent.agent_id,
-      task_id: taskId,
-    });
+  #keep(
+    tool: AgentToolName,
+    taskId: string,
+    { agent, principal }: Caller,
+    target: ToolCallResult['target'],
+    result: string,
+  ): void {
+    if (!('deed' in AGENT_TOOLS[tool])) return;
+    this.#options.audit.record(
+      defined({
+        owner: principal.owner,
+        token_id: principal.tokenId,
+        verb: tool,
+        target,
+        result,
+        over: 'agent',
+        agent_id: agent.agent_id,
+        task_id: taskId,
+      }),
+    );
   }
 }
 
-const refusal = (error: ApiError): HandsAnswer => ({
+const refusal = (error: ApiError): AgentToolAnswer => ({
   ok: false,
   code: error.code,
   message: problemOf(error).detail,
-  ...(error.retryable ? { again: true } : {}),
+  ...(error.retryable ? { retryable: true } : {}),
 });

@@ -8,9 +8,9 @@ import type { Broker } from '../../broker/connect.js';
 import type { Tasks } from '../../tasks/start.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { Principal } from '../../access/principal.js';
-import { Askers } from '../../agents/tools/asker.js';
-import { Deeds, type DeedsOptions, type Spawned } from '../../agents/tools/deeds.js';
-import { HandsDesk } from './agent-tools.js';
+import { Callers } from '../../agents/tools/caller.js';
+import { AgentToolCalls, type AgentToolCallsOptions, type Spawned } from '../../agents/tools/calls.js';
+import { AgentToolHandler } from './agent-tools.js';
 
 interface AgentToolServices
   extends
@@ -25,15 +25,15 @@ interface AgentToolServices
   readonly closing: AbortSignal;
 }
 
-/** What answers agents' own hands, ready to start. */
-export function handsDesk(services: AgentToolServices): HandsDesk {
+/** What answers agent tools, ready to start. */
+export function agentToolHandler(services: AgentToolServices): AgentToolHandler {
   const { broker, blobs, agents, shared, tasks, exchanges, authenticator, audit, budget, log, closing } = services;
-  const spawn: DeedsOptions['spawn'] = (...asked) => spawnByHands(services, ...asked);
-  return new HandsDesk({
+  const spawn: AgentToolCallsOptions['spawn'] = (...asked) => spawnByHands(services, ...asked);
+  return new AgentToolHandler({
     broker,
     budget,
-    askers: new Askers({ broker, blobs, registry: agents.registry, authenticator }),
-    deeds: new Deeds({ agents, shared, tasks, exchanges, authenticator, spawn, closing }),
+    callers: new Callers({ broker, blobs, registry: agents.registry, authenticator }),
+    toolCalls: new AgentToolCalls({ agents, shared, tasks, exchanges, authenticator, spawn, closing }),
     audit,
     log,
   });
@@ -49,7 +49,7 @@ async function spawnByHands(
 ): Promise<SpawnAccepted> {
   try {
     spawnRate.take(principal);
-    const { accepted, replayed } = await once.byHands(request, principal, { key, ofAgent });
+    const { accepted, replayed } = await once.acceptForToolCall(request, principal, { key, ofAgent });
     metrics.spawns.inc({ result: replayed ? 'replayed' : 'accepted' });
     return accepted;
   } catch (thrown) {

@@ -5,7 +5,7 @@ import { API_ERRORS, CLOSE, type ApiErrorCode } from '../../../contracts/wire/er
 import { STREAM, SUBJECT } from '../../../contracts/wire/names.js';
 import { ClientFrame, type ServerFrame } from '../../../contracts/api/ws.js';
 import { streamPosition } from '../../broker/read.js';
-import type { BridgedEvent } from '../../events/bridged.js';
+import type { HubEvent } from '../../events/hub-event.js';
 import { Feed } from '../../events/feed.js';
 import { parsePattern, type SubjectPattern } from '../../events/subject.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
@@ -16,7 +16,7 @@ import type { Store } from '../../store/start.js';
 import type { Tasks } from '../../tasks/start.js';
 import { settledSequenceOf } from '../../tasks/event-cursor.js';
 import { maySee, type Principal } from '../../access/principal.js';
-import { Attachments, type AttachmentServices } from './attachments.js';
+import { InboxSubscriptions, type InboxSubscriptionServices } from './inbox-subscriptions.js';
 import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
 
@@ -54,7 +54,8 @@ export function parseSubjects(subjects: readonly string[]): Wanted {
   return { events: patterns.filter((pattern) => !isLive(pattern)), live: patterns.filter(isLive) };
 }
 
-export interface ConnectionServices extends AttachmentServices, Pick<Store, 'hub' | 'limit'>, Pick<Tasks, 'approvals'> {
+export interface ConnectionServices
+  extends InboxSubscriptionServices, Pick<Store, 'hub' | 'limit'>, Pick<Tasks, 'approvals'> {
   readonly broker: Broker;
 }
 
@@ -68,7 +69,7 @@ export class EventConnection {
   readonly #live: LiveFeed;
   readonly #log: Logger;
   readonly #subscriptions = new Map<string, Subscription>();
-  readonly #attachments: Attachments;
+  readonly #attachments: InboxSubscriptions;
   #lastSent = 0;
   /** Frames are obeyed in their order, though one may have to wait for the hub. */
   #turn: Promise<void> = Promise.resolve();
@@ -92,7 +93,7 @@ export class EventConnection {
     this.#live = options.live;
     this.#log = options.services.log;
     const { services, principal, out } = options;
-    this.#attachments = new Attachments({
+    this.#attachments = new InboxSubscriptions({
       services,
       principal,
       out,
@@ -211,7 +212,7 @@ export class EventConnection {
     });
     // From now on: it joins in this very turn, so that no event is sent again to one who has another subscription.
     const started =
-      after === undefined ? feed.start(hub.position.seq) : this.#tellGap(id, after).then(() => feed.start(after));
+      after === undefined ? feed.start(hub.position.seq) : this.#sendGap(id, after).then(() => feed.start(after));
     const settled = started.catch((error: unknown) => {
       this.#log.warn({ err: error }, 'a replay is broken off');
       this.#sendError(apiErrorOf(error), id);
@@ -221,7 +222,7 @@ export class EventConnection {
   }
 
   /** Says what retention has taken of what the client asks for. */
-  async #tellGap(id: string, after: number): Promise<void> {
+  async #sendGap(id: string, after: number): Promise<void> {
     const { broker, hub } = this.#services;
     if (hub.recentAfter(after) !== undefined) return;
     const { firstSeq } = await streamPosition(broker, STREAM.events);
@@ -229,7 +230,7 @@ export class EventConnection {
       this.#send({ op: 'gap', from: after + 1, to: firstSeq - 1, ...(id === '' ? {} : { id }) });
   }
 
-  #deliver(event: BridgedEvent): void {
+  #deliver(event: HubEvent): void {
     // Two subscriptions may match the same event of the present: it is sent once.
     if (event.seq === this.#lastSent || !maySee(this.#principal, event.owner)) return;
     this.#lastSent = event.seq;

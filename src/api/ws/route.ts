@@ -81,10 +81,10 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
         left();
       });
       const restart = (): void => out.close(CLOSE.restart, 'this API is shutting down');
-      const unhear = onAbort(closing, restart);
+      const unsubscribe = onAbort(closing, restart);
       // It may have begun while the upgrade was being examined.
       if (closing.aborted) return restart();
-      signal.addEventListener('abort', unhear);
+      signal.addEventListener('abort', unsubscribe);
       const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
       signal.addEventListener('abort', forget);
       const unwatch = authenticator.onEnd(principal, () =>

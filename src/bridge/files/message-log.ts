@@ -9,7 +9,7 @@ const TAIL_BYTES = 1 << 20;
 /** The cursor is stored after this many bytes, so that the messages after it are in the log's end. */
 const KEEP_EVERY_BYTES = TAIL_BYTES / 4;
 /** The old daemon's limit of `history_size`. */
-const MOST_HISTORY = 1000;
+const MAX_HISTORY = 1000;
 
 /** `claude_logs/message_bus.jsonl`: each message once and in order, with the cursor of the last one. */
 export class MessageLog {
@@ -33,7 +33,7 @@ export class MessageLog {
     if ((lines.at(-1) ?? '') !== '') await appendFile(this.#file, '\n');
     const ids = lines.flatMap((line) => /^\{"id":"([^"]+)"/.exec(line)?.[1] ?? []);
     this.#seen = new Set(ids);
-    this.#size = Math.min(MOST_HISTORY, ids.length);
+    this.#size = Math.min(MAX_HISTORY, ids.length);
     return this.#cursor;
   }
 
@@ -47,7 +47,7 @@ export class MessageLog {
     if (this.#seen.has(message.id)) return;
     const line = `${JSON.stringify(message)}\n`;
     await appendFile(this.#file, line, { mode: 0o600 });
-    this.#size = Math.min(MOST_HISTORY, this.#size + 1);
+    this.#size = Math.min(MAX_HISTORY, this.#size + 1);
     this.#sinceKept += Buffer.byteLength(line);
     if (this.#sinceKept >= KEEP_EVERY_BYTES) await this.keep();
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { bytesOf } from '../move/json-file.js';
+import { bytesOf } from '../migration/json-file.js';
 import { replaceFile } from './replace.js';
 import type { WorkDir } from './work-dir.js';
 

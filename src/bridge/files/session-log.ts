@@ -1,10 +1,11 @@
 import { appendFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UUID_PATTERN } from '../../../contracts/wire/names.js';
-import { bytesOf } from '../move/json-file.js';
+import { bytesOf } from '../migration/json-file.js';
 import { InOrder } from './in-order.js';
 import { replaceFile, replaceLink } from './replace.js';
 import type { WorkDir } from './work-dir.js';
+import { defined } from '../../defined.js';
 
 /** An ended run, as the logs show it. */
 export interface LoggedRun {
@@ -32,7 +33,7 @@ export class SessionLog {
   /** Appends both lines of a run at once, so that those of two runs never mix. */
   append(run: LoggedRun): Promise<void> {
     const file = this.#file(run.sessionId);
-    const of = { process_id: run.processId, ...(run.agentId === undefined ? {} : { agent_id: run.agentId }) };
+    const of = defined({ process_id: run.processId, agent_id: run.agentId });
     const human = { timestamp: run.askedAt, type: 'human', content: run.prompt, ...of };
     const claude = { ...run.result, timestamp: run.endedAt, type: 'claude', ...of };
     return this.#order.do(async () => {

@@ -1,5 +1,5 @@
 import type { AgentSpawned } from '../../../contracts/agents/agent-spawn.js';
-import type { AgentShown } from '../../../contracts/agents/agents.js';
+import type { AgentView } from '../../../contracts/agents/agents.js';
 import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiApi } from '../../client/api.js';
 import { KsiError } from '../../client/errors.js';
@@ -15,22 +15,23 @@ export const registerAgent: Handler<'REGISTER_AGENT'> = async ({ agent_id, role,
   return { result: { status: 'registered', agent_id } };
 };
 
-export const getAgents: Handler<'GET_AGENTS'> = async (_parameters, { roster }) => {
+export const getAgents: Handler<'GET_AGENTS'> = async (_parameters, { directory }) => {
   const agents: Record<string, object> = {};
-  for await (const agent of roster.all()) agents[legacyAgentId(agent.agent_id)] = shown(agent);
+  for await (const agent of directory.all()) agents[legacyAgentId(agent.agent_id)] = shown(agent);
   return { result: { agents } };
 };
 
-const shown = ({ role, capabilities, status, created_at, session_id, connected, kind, profile }: AgentShown) => ({
-  role,
-  capabilities,
-  status,
-  created_at,
-  sessions: session_id === undefined ? [] : [session_id],
-  connected,
-  kind,
-  ...(profile === undefined ? {} : { profile }),
-});
+const shown = ({ role, capabilities, status, created_at, session_id, connected, kind, profile }: AgentView) =>
+  defined({
+    role,
+    capabilities,
+    status,
+    created_at,
+    sessions: session_id === undefined ? [] : [session_id],
+    connected,
+    kind,
+    profile,
+  });
 
 /** Spawns a managed agent. Its process id is the id of the task that its first message becomes. */
 export const spawnAgent: Handler<'SPAWN_AGENT'> = async (parameters, { ksi, client, spawned, log }) => {
@@ -91,10 +92,10 @@ async function firstTask(
  */
 export const routeTask: Handler<'ROUTE_TASK'> = async (
   { task, required_capabilities: required = [], context },
-  { roster },
+  { directory },
 ) => {
   const suitable = [];
-  for await (const agent of roster.all()) {
+  for await (const agent of directory.all()) {
     const match_score = new Set(required.filter((capability) => agent.capabilities.includes(capability))).size;
     if (match_score > 0) suitable.push({ agent, match_score });
   }
@@ -134,4 +135,4 @@ export const routeTask: Handler<'ROUTE_TASK'> = async (
   };
 };
 
-const isReachable = ({ connected, kind }: AgentShown): boolean => connected || kind === 'managed';
+const isReachable = ({ connected, kind }: AgentView): boolean => connected || kind === 'managed';

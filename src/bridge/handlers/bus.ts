@@ -6,6 +6,7 @@ import { legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
 import { isMessageType, messageOf } from '../messages.js';
 import type { BridgeContext, Handler } from './handler.js';
+import { defined } from '../../defined.js';
 
 export const agentConnection: Handler<'AGENT_CONNECTION'> = async ({ action, agent_id }, { agents }, link) => {
   switch (action) {
@@ -27,13 +28,13 @@ export const agentConnection: Handler<'AGENT_CONNECTION'> = async ({ action, age
 };
 
 /** The agent may be connected to another bridge, or read its inbox as a client of KSI. */
-export const subscribe: Handler<'SUBSCRIBE'> = async ({ agent_id, event_types }, { roster }) => {
+export const subscribe: Handler<'SUBSCRIBE'> = async ({ agent_id, event_types }, { directory }) => {
   const wrong = event_types.find((type) => !isMessageType(type));
   if (wrong !== undefined) throw noType('parameters.event_types', wrong);
-  const agent = await roster.find(agent_id);
+  const agent = await directory.find(agent_id);
   if (agent?.connected !== true)
     throw new LegacyError('SUBSCRIBE_FAILED', `${agent_id} is not connected. Send AGENT_CONNECTION first.`);
-  await roster.subscribe(agent_id, event_types);
+  await directory.subscribe(agent_id, event_types);
   return { result: { status: 'subscribed', agent_id, event_types } };
 };
 
@@ -75,17 +76,17 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
     if (error.code !== 'no_available_agent') throw error;
     // None of the suitable agents is available. Like the old daemon, queue the task for the most capable one.
     const to = await mostCapable(context, message.required_capabilities ?? [], from);
-    return delivery(await send(context, from, { ...message, ...(to === undefined ? {} : { to }) }));
+    return delivery(await send(context, from, defined({ ...message, to })));
   }
 }
 
 async function mostCapable(
-  { roster }: BridgeContext,
+  { directory }: BridgeContext,
   required: readonly string[],
   sender: string,
 ): Promise<string | undefined> {
   let best: { id: string; score: number } | undefined;
-  for await (const { agent_id: id, capabilities } of roster.all()) {
+  for await (const { agent_id: id, capabilities } of directory.all()) {
     const score = required.filter((capability) => capabilities.includes(capability)).length;
     if (legacyAgentId(id) !== sender && score > (best?.score ?? 0)) best = { id, score };
   }
@@ -97,7 +98,7 @@ async function broadcast(context: BridgeContext, from: string, message: MessageR
   const { copies } = await send(context, from, message);
   const connected = new Set<string>();
   if (copies.length > 0)
-    for await (const agent of context.roster.all()) if (agent.connected) connected.add(agent.agent_id);
+    for await (const agent of context.directory.all()) if (agent.connected) connected.add(agent.agent_id);
   const delivered = copies.filter((id) => connected.has(id)).map(legacyAgentId);
   const failed = copies.filter((id) => !connected.has(id)).map(legacyAgentId);
   return { status: 'broadcast', delivered, failed, total: copies.length };
@@ -106,33 +107,37 @@ async function broadcast(context: BridgeContext, from: string, message: MessageR
 /** Sends to all subscribers, as the old daemon did, the sender included. KSI sends no copy to the sender, so the message is addressed to it. */
 async function publishOther(context: BridgeContext, from: string, message: MessageRequest): Promise<object> {
   const { type: event_type = '' } = message;
-  const sender = from === LEGACY_DAEMON ? undefined : await context.roster.find(from, 'parameters.from_agent');
+  const sender = from === LEGACY_DAEMON ? undefined : await context.directory.find(from, 'parameters.from_agent');
   const own = sender?.kind === 'external' && sender.subscriptions.includes(event_type);
   const { copies } = await send(context, from, own ? { ...message, to: sender.agent_id } : message);
   return { status: 'published', event_type, delivered_to: [...(own ? [from] : []), ...copies.map(legacyAgentId)] };
 }
 
 /** Sends an agent's message, and registers the sender and addressee if they are unknown. */
-async function send({ ksi, roster }: BridgeContext, sender: string, message: MessageRequest): Promise<MessageAccepted> {
+async function send(
+  { ksi, directory }: BridgeContext,
+  sender: string,
+  message: MessageRequest,
+): Promise<MessageAccepted> {
   const message_id = randomUUID();
   for (let tries = 0; ; tries++) {
-    const from = sender === LEGACY_DAEMON ? undefined : await roster.ensure(sender, 'parameters.from_agent');
-    if (message.to !== undefined) await roster.ensure(legacyAgentId(message.to));
+    const from = sender === LEGACY_DAEMON ? undefined : await directory.ensure(sender, 'parameters.from_agent');
+    if (message.to !== undefined) await directory.ensure(legacyAgentId(message.to));
     try {
-      return await ksi.call('send', { ...message, message_id, ...(from === undefined ? {} : { from }) });
+      return await ksi.call('send', defined({ ...message, message_id, from }));
     } catch (error) {
       // The sender or the addressee was removed since `ensure` last saw it.
       if (!(error instanceof KsiError) || error.status !== 404 || tries > 0) throw error;
-      roster.forget(from, message.to);
+      directory.forget(from, message.to);
     }
   }
 }
 
-export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters, { roster, ksi, messageLog }) => {
+export const messageBusStats: Handler<'MESSAGE_BUS_STATS'> = async (_parameters, { directory, ksi, messageLog }) => {
   const connected_agents: string[] = [];
   const subscriptions: Record<string, string[]> = {};
   const away: string[] = [];
-  for await (const { agent_id: id, connected, kind, subscriptions: types } of roster.all()) {
+  for await (const { agent_id: id, connected, kind, subscriptions: types } of directory.all()) {
     if (connected) connected_agents.push(legacyAgentId(id));
     else if (kind === 'external') away.push(id);
     for (const type of types) (subscriptions[type] ??= []).push(legacyAgentId(id));

@@ -7,7 +7,7 @@ import type { ClientLink } from '../client-link.js';
 import type { Counters } from '../counters.js';
 import type { MessageLog } from '../files/message-log.js';
 import type { WorkDir } from '../files/work-dir.js';
-import type { Roster } from '../roster.js';
+import type { AgentDirectory } from '../agent-directory.js';
 import type { Runs } from '../runs.js';
 
 /** The services that handlers use. */
@@ -15,7 +15,7 @@ export interface BridgeContext {
   readonly ksi: Transport;
   readonly client: KsiApi;
   readonly agents: BridgeAgents;
-  readonly roster: Roster;
+  readonly directory: AgentDirectory;
   readonly runs: Runs;
   readonly messageLog: MessageLog;
   /** The process ids of agents spawned here, by the agents' ids in KSI. */

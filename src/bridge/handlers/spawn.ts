@@ -1,6 +1,6 @@
 import { ksiAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
-import { resultOf, type AskedRun } from '../runs.js';
+import { resultOf, type RunRequest } from '../runs.js';
 import { given, type Handler } from './handler.js';
 
 /** The old protocol's default. KSI_MODEL does not apply. */
@@ -16,7 +16,7 @@ export const spawn: Handler<'SPAWN'> = async (parameters, { runs }) => {
     throw new LegacyError('INVALID_MODE', `parameters.mode: must be "sync" or "async", not ${JSON.stringify(mode)}`);
   const agentId = given(agent_id);
   if (agentId !== undefined) ksiAgentId(agentId, 'parameters.agent_id');
-  const asked: AskedRun = {
+  const asked: RunRequest = {
     prompt,
     sessionId: given(session_id),
     model: given(model) ?? DEFAULT_MODEL,

@@ -15,10 +15,10 @@ import type { History } from './history.js';
 import { Notices } from './notices.js';
 import type { Step } from './question.js';
 import { Questions, type Asking } from './questions.js';
-import { readSaid } from './said.js';
+import { readMessages } from './message.js';
 import { Screen } from './screen.js';
 import { isRefusal, Turn } from './turn.js';
-import type { Ended, Shown } from './turn-view.js';
+import type { Ended, TurnUpdate } from './turn-view.js';
 import { defined } from '../../defined.js';
 
 export interface ChatOptions {
@@ -150,7 +150,7 @@ export class Chat {
 
   async #say(text: string): Promise<void> {
     const { client, request, cwd } = this.#options;
-    const said = readSaid(text, cwd);
+    const said = readMessages(text, cwd);
     if (typeof said === 'string') return this.#screen.note(`Not sent: ${said}`, 'red');
     const { prompt, attachments } = said;
     if (attachments.length > 0) this.#screen.note(`attached: ${describeAttached(attachments)}`);
@@ -207,7 +207,7 @@ export class Chat {
     }
   }
 
-  #show({ pieces, label, resolved, ended }: Shown): void {
+  #show({ pieces, label, resolved, ended }: TurnUpdate): void {
     this.#screen.write(pieces);
     if (label !== undefined) this.#screen.work(label);
     if (resolved !== undefined && this.#questions.close(resolved.id)) this.#answeredElsewhere(resolved.decision);

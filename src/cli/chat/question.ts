@@ -3,7 +3,7 @@ import { revealed } from '../output/printable.js';
 import { whatRuns } from '../output/tools.js';
 
 /** The approval of an APPROVAL_REQUESTED event. */
-export interface Asked {
+export interface ApprovalRequest {
   readonly approval_id: string;
   readonly kind?: string;
   readonly tool: string;
@@ -23,7 +23,7 @@ export interface Question {
   next(entered: string): Step;
 }
 
-export const questionOf = (asked: Asked): Question => {
+export const questionOf = (asked: ApprovalRequest): Question => {
   if (asked.kind === 'plan') return new PlanQuestion(asked);
   return asked.kind === 'question' && choicesIn(asked.input).length > 0
     ? new ChoiceQuestion(asked)
@@ -34,10 +34,10 @@ const TOOL_PROMPT = 'allow? y, s for the whole session, n, n WHY, or e to edit �
 
 /** Asks whether a tool may be used: yes, no with an optional reason, or with another input. */
 class ToolQuestion implements Question {
-  readonly #asked: Asked;
+  readonly #asked: ApprovalRequest;
   #editing = false;
 
-  constructor(asked: Asked) {
+  constructor(asked: ApprovalRequest) {
     this.#asked = asked;
   }
 
@@ -113,7 +113,7 @@ function denied(why: string): Step {
 }
 
 /** Claude's plan, with hidden characters escaped. */
-export const planOf = ({ tool, input }: Pick<Asked, 'tool' | 'input'>): string =>
+export const planOf = ({ tool, input }: Pick<ApprovalRequest, 'tool' | 'input'>): string =>
   typeof input?.['plan'] === 'string' ? revealed(input['plan']) : whatRuns(tool, input);
 
 const PLAN_PROMPT = 'carry it out? y, a for all edits too, n, n WHY › ';
@@ -122,7 +122,7 @@ const PLAN_PROMPT = 'carry it out? y, a for all edits too, n, n WHY › ';
 class PlanQuestion implements Question {
   readonly first: Extract<Step, { kind: 'ask' }>;
 
-  constructor(asked: Asked) {
+  constructor(asked: ApprovalRequest) {
     this.first = {
       kind: 'ask',
       text: `Claude's plan:\n${planOf(asked)}`,
@@ -163,7 +163,7 @@ class ChoiceQuestion implements Question {
   readonly #answers: Record<string, string> = {};
   #at = 0;
 
-  constructor({ input }: Asked) {
+  constructor({ input }: ApprovalRequest) {
     this.#choices = choicesIn(input);
   }
 
@@ -206,7 +206,7 @@ function answerOf(entered: string, { options, multiSelect }: Choice): string | u
 }
 
 /** The questions in the input of Claude's AskUserQuestion tool. */
-export function choicesIn(input: Asked['input']): Choice[] {
+export function choicesIn(input: ApprovalRequest['input']): Choice[] {
   const questions = input?.['questions'];
   if (!Array.isArray(questions)) return [];
   return (questions as Partial<Choice>[]).flatMap(({ question, multiSelect, options }) =>

@@ -1,21 +1,21 @@
-import { questionOf, type Asked, type Question } from './question.js';
+import { questionOf, type ApprovalRequest, type Question } from './question.js';
 
 /** The approval that is being asked. */
 export interface Asking {
-  readonly asked: Asked;
+  readonly asked: ApprovalRequest;
   readonly question: Question;
 }
 
 /** The queue of pending approvals. They are asked one at a time, until each is answered here or elsewhere. */
 export class Questions {
-  #waiting: Asked[] = [];
+  #waiting: ApprovalRequest[] = [];
   #asking: Asking | undefined;
 
   get asking(): Asking | undefined {
     return this.#asking;
   }
 
-  add(asked: Asked): void {
+  add(asked: ApprovalRequest): void {
     this.#waiting.push(asked);
   }
 
@@ -31,7 +31,7 @@ export class Questions {
   }
 
   /** The answer failed, so ask again. */
-  again(asked: Asked): void {
+  again(asked: ApprovalRequest): void {
     this.#waiting.unshift(asked);
   }
 

@@ -5,15 +5,15 @@ import { outcomeOf, type TaskOutcome } from '../../client/outcome.js';
 import { AnswerText, type Piece } from '../output/answer.js';
 import { duration } from '../output/times.js';
 import { resultLine, toolResultsOf } from '../output/tools.js';
-import type { Asked } from './question.js';
+import type { ApprovalRequest } from './question.js';
 
 /** The effect of one message of a task on the chat. */
-export interface Shown {
+export interface TurnUpdate {
   /** Output. `stdout` is Claude's answer, `stderr` is everything else. */
   readonly pieces: readonly Piece[];
   /** The label of the spinner. */
   readonly label?: string;
-  readonly asked?: Asked;
+  readonly asked?: ApprovalRequest;
   /** An approval that is no longer pending, and its decision. */
   readonly resolved?: { readonly id: string; readonly decision: string };
   readonly ended?: Ended;
@@ -37,7 +37,7 @@ export class TurnView {
     this.#answer = new AnswerText(width);
   }
 
-  show(message: EventEnvelope | LiveDelta): Shown {
+  show(message: EventEnvelope | LiveDelta): TurnUpdate {
     if (isDelta(message)) return { pieces: this.#answer.delta(message), label: 'writing' };
     const { type, data } = message;
     switch (type) {
@@ -59,7 +59,7 @@ export class TurnView {
       case 'SPAWN_MESSAGE':
         return this.#message(data['message']);
       case 'APPROVAL_REQUESTED':
-        return { pieces: this.#answer.end(), asked: data as unknown as Asked };
+        return { pieces: this.#answer.end(), asked: data as unknown as ApprovalRequest };
       case 'APPROVAL_RESOLVED':
         return { pieces: [], resolved: { id: String(data['approval_id']), decision: String(data['decision']) } };
       case 'TASK_DELETED':
@@ -69,7 +69,7 @@ export class TurnView {
     }
   }
 
-  #message(message: unknown): Shown {
+  #message(message: unknown): TurnUpdate {
     const pieces = this.#answer.message(message);
     const results = toolResultsOf(message);
     const lines = results.map((result) => ({ to: 'stderr' as const, text: `${resultLine(result, this.#width())}\n` }));
@@ -77,11 +77,11 @@ export class TurnView {
     return { pieces: [...pieces, ...lines], ...(tools > 0 ? { label: 'using a tool' } : { label: 'thinking' }) };
   }
 
-  #note(text: string, label: string): Shown {
+  #note(text: string, label: string): TurnUpdate {
     return { pieces: [...this.#answer.end(), { to: 'stderr', text: `${text}\n` }], label };
   }
 
-  #end(message: EventEnvelope): Shown {
+  #end(message: EventEnvelope): TurnUpdate {
     const outcome = outcomeOf(message);
     if (outcome === undefined) return { pieces: [] };
     const { status, output } = outcome;

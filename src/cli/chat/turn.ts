@@ -3,7 +3,7 @@ import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { KsiClient } from '../../client/client.js';
 import { KsiError, KsiUnreachableError } from '../../client/errors.js';
 import type { EventMessage } from '../../client/event-message.js';
-import { TurnView, type Shown } from './turn-view.js';
+import { TurnView, type TurnUpdate } from './turn-view.js';
 
 const RECONNECT_MS = 2_000;
 
@@ -48,12 +48,12 @@ export class Turn {
    * Follows the task to its end. Failed and broken connections are retried.
    * @throws {KsiError} @throws the signal's reason.
    */
-  follow(id: string, since: string, options: FollowOptions): AsyncGenerator<Shown> {
+  follow(id: string, since: string, options: FollowOptions): AsyncGenerator<TurnUpdate> {
     this.#id = id;
     return this.#shown(id, since, options);
   }
 
-  async *#shown(id: string, since: string, { width, onRetry }: FollowOptions): AsyncGenerator<Shown> {
+  async *#shown(id: string, since: string, { width, onRetry }: FollowOptions): AsyncGenerator<TurnUpdate> {
     const view = new TurnView(width);
     for await (const message of this.#messages(id, since, onRetry)) {
       const shown = 'op' in message ? await this.#afterGap(id) : view.show(message);
@@ -92,7 +92,7 @@ export class Turn {
   }
 
   /** Handles deleted events: the outcome may be among them. */
-  async #afterGap(id: string): Promise<Shown> {
+  async #afterGap(id: string): Promise<TurnUpdate> {
     const gone = { to: 'stderr' as const, text: 'Some of Claude’s output has been deleted.\n' };
     const { status, ended_at: ended, output } = await this.#client.tasks.get(id, { signal: this.signal });
     if (ended === undefined) return { pieces: [gone] };

@@ -4,7 +4,7 @@ import type { Command } from '../command.js';
 import { contextOf, withContext, type ContextOptions as Context } from '../context-options.js';
 import { EXIT } from '../exit.js';
 import { commaList, type GlobalOptions } from '../options.js';
-import { factLines } from '../output/facts.js';
+import { fieldLines } from '../output/fields.js';
 import { printLines, printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor } from '../output/times.js';
@@ -50,7 +50,7 @@ export function register(program: Command): void {
       const parts = components.map(({ source, condition }) => [source, condition ?? ''] as const);
       const width = Math.max(0, ...parts.map(([source]) => source.length));
       const lines = parts.map(([source, condition]) => `  ${source.padEnd(width)}  ${condition}`.trimEnd());
-      const shown = `${factLines(head, timesFor(options))}components\n${lines.join('\n')}\n`;
+      const shown = `${fieldLines(head, timesFor(options))}components\n${lines.join('\n')}\n`;
       printOne({ ...head, components }, () => shown, options);
       return EXIT.ok;
     });

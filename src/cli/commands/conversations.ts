@@ -8,7 +8,7 @@ import { CliError, EXIT } from '../exit.js';
 import { conversationId } from '../ids.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
-import { factLines } from '../output/facts.js';
+import { fieldLines } from '../output/fields.js';
 import { printOne, type TableOf } from '../output/print.js';
 import { say as tell } from '../output/say.js';
 import { timesFor, type ShowTime } from '../output/times.js';
@@ -28,7 +28,7 @@ interface SayOptions extends GlobalOptions {
   readonly next?: string;
 }
 
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 /** `ksi conversations` */
 export function register(program: Command): void {
@@ -43,7 +43,7 @@ export function register(program: Command): void {
     );
   withWatch(conversations.command('list', { isDefault: true }))
     .description('List conversations, newest first')
-    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 20)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 20)
     .addOption(new Option('--status <status...>', 'only those').choices([...CONVERSATION_STATUSES]))
     .withExamples('ksi conversations', 'ksi conversations list --status running --watch')
     .runs(list);
@@ -142,7 +142,7 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
 
 function described({ participants, moderator, speaking, ...facts }: Conversation, when: ShowTime): string {
   const speakers = [...participants, ...(moderator === undefined ? [] : [moderator])];
-  return factLines(
+  return fieldLines(
     {
       ...facts,
       ...(facts.ended_at === undefined ? {} : { ends_by: undefined }),

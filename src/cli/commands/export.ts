@@ -32,7 +32,7 @@ export function register(program: Command): void {
 async function run(folder: string, options: Options): Promise<number> {
   const workdir = resolve(folder);
   const { workDir } = await import('../../bridge/files/work-dir.js');
-  const { exportWorkDir } = await import('../../bridge/move/export.js');
+  const { exportWorkDir } = await import('../../bridge/migration/export.js');
   const { client: connected, ksi } = clientAndTransportOf(options);
   await using client = connected;
   const prompts = options.prompts ?? process.env['KSI_PROMPTS'];

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from '../command.js';
-import type { MovedItem } from '../../bridge/move/item.js';
+import type { MovedItem } from '../../bridge/migration/item.js';
 import { clientAndTransportOf } from '../client.js';
 import type { GlobalOptions } from '../options.js';
 import { printMoved } from '../output/moved.js';
@@ -37,7 +37,7 @@ export function register(program: Command): void {
 
 async function run(workdir: string, options: Options): Promise<number> {
   const { workDir } = await import('../../bridge/files/work-dir.js');
-  const { importWorkDir } = await import('../../bridge/move/import.js');
+  const { importWorkDir } = await import('../../bridge/migration/import.js');
   const { client: connected, ksi } = clientAndTransportOf(options);
   await using client = connected;
   const items: AsyncIterable<MovedItem> = importWorkDir({ ksi, client }, workDir(resolve(workdir)), {

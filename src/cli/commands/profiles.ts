@@ -1,12 +1,12 @@
 import { check } from '../../../contracts/wire/check.js';
-import { Profile, type ProfileShown } from '../../../contracts/agents/profiles.js';
+import { Profile, type ProfileView } from '../../../contracts/agents/profiles.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { agreed } from '../confirm.js';
 import { CliError, EXIT } from '../exit.js';
 import { readJsonFile } from '../json-file.js';
 import type { GlobalOptions } from '../options.js';
-import { factLines } from '../output/facts.js';
+import { fieldLines } from '../output/fields.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
 import { timesFor } from '../output/times.js';
@@ -33,7 +33,7 @@ export function register(program: Command): void {
     .withExamples('ksi profiles show reviewer', 'ksi profiles show reviewer -o json | jq .options')
     .runs(async (name: string, options: GlobalOptions) => {
       const profile = await clientOf(options).profiles.get(name);
-      printOne(profile, (shown) => factLines(shown, timesFor(options)), options);
+      printOne(profile, (shown) => fieldLines(shown, timesFor(options)), options);
       return EXIT.ok;
     });
   profiles
@@ -64,7 +64,7 @@ async function list(options: GlobalOptions): Promise<number> {
   return EXIT.ok;
 }
 
-const TABLE: TableOf<ProfileShown> = {
+const TABLE: TableOf<ProfileView> = {
   head: ['PROFILE', 'FROM', 'ROLE', 'COMPOSITION', 'CAPABILITIES', 'DESCRIPTION'],
   row: ({ name, origin, role, composition, capabilities = [], description }) => [
     name,

@@ -1,5 +1,5 @@
-import type { QueueShown } from '../../../contracts/tasks/queues.js';
-import type { WorkspaceShown } from '../../../contracts/tasks/workspace.js';
+import type { QueueView } from '../../../contracts/tasks/queues.js';
+import type { WorkspaceView } from '../../../contracts/tasks/workspace.js';
 import { clientOf } from '../client.js';
 import type { Command } from '../command.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
@@ -53,15 +53,15 @@ async function list(options: Options): Promise<number> {
   );
 }
 
-const TABLE: TableOf<QueueShown> = {
+const TABLE: TableOf<QueueView> = {
   head: ['QUEUE', 'TASKS', 'RUNNING', 'READY', 'WAITING', 'PARKED', 'LIMIT', 'WORKERS'],
-  row: ({ queue, tasks, running, lanes, waiting, parked, limit, workers }) => [
+  row: ({ queue, tasks, running, lanes: runPriorities, waiting, parked, limit, workers }) => [
     queue,
     String(tasks),
     String(running),
-    Object.entries(lanes)
+    Object.entries(runPriorities)
       .filter(([, count]) => count > 0)
-      .map(([lane, count]) => `${lane} ${count}`)
+      .map(([runPriority, count]) => `${runPriority} ${count}`)
       .join(', ') || '0',
     String(waiting),
     String(parked),
@@ -70,7 +70,7 @@ const TABLE: TableOf<QueueShown> = {
   ],
 };
 
-const WORKSPACES: TableOf<WorkspaceShown> = {
+const WORKSPACES: TableOf<WorkspaceView> = {
   head: ['WORKSPACE', 'LIMIT', 'WRITERS', 'READERS', 'WAITING', 'NEXT'],
   row: ({ workspace, limit, writers, readers, waiting }) => [
     workspace,

@@ -5,7 +5,7 @@ import type { Session, SessionExport } from '../../../contracts/sessions/session
 import { clientOf } from '../client.js';
 import { CliError, EXIT } from '../exit.js';
 import { wholeNumber, type GlobalOptions } from '../options.js';
-import { factLines } from '../output/facts.js';
+import { fieldLines } from '../output/fields.js';
 import { moreThere } from '../output/more.js';
 import { printOne, printTable, type TableOf } from '../output/print.js';
 import { say } from '../output/say.js';
@@ -38,7 +38,7 @@ export function register(program: Command): void {
   sessions
     .command('list', { isDefault: true })
     .description('List sessions, those with the newest tasks first')
-    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 20)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 20)
     .withExamples('ksi sessions', 'ksi sessions list --limit 100 -o json')
     .runs(list);
   sessions
@@ -49,7 +49,7 @@ export function register(program: Command): void {
     .withExamples('ksi sessions show notes', 'ksi sessions show notes -o json | jq .usage.cost_usd')
     .runs(async (id: string, options: GlobalOptions) => {
       const session = await clientOf(options).sessions.get(id);
-      printOne(session, ({ usage, ...facts }) => factLines({ ...facts, ...usage }, timesFor(options)), options);
+      printOne(session, ({ usage, ...facts }) => fieldLines({ ...facts, ...usage }, timesFor(options)), options);
       return EXIT.ok;
     });
   sessions
@@ -89,7 +89,7 @@ export function register(program: Command): void {
     .runs(importSession);
 }
 
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 async function list(options: ListOptions): Promise<number> {
   await using client = clientOf(options);
@@ -97,7 +97,7 @@ async function list(options: ListOptions): Promise<number> {
   printTable(sessions, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (sessions.length === 0) say(options, 'No sessions. Start one: ksi spawn --session notes "Say hello"');
-  if (more !== undefined) say(options, moreThere(options.limit, MOST, 'a limit of at most that'));
+  if (more !== undefined) say(options, moreThere(options.limit, MAX_ITEMS, 'a limit of at most that'));
   return EXIT.ok;
 }
 

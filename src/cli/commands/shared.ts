@@ -37,7 +37,7 @@ interface WatchOptions extends GlobalOptions {
   readonly since?: string;
 }
 
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 /** `ksi shared` */
 export function register(program: Command): void {
@@ -55,7 +55,7 @@ export function register(program: Command): void {
     .description('List the keys, without their values')
     .option('--prefix <text>', 'only keys with this prefix')
     .option('--owner <owner>', 'the owner, for tokens that see all owners (default: you)')
-    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), 100)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), 100)
     .withExamples('ksi shared', 'ksi shared list --prefix reports/ -o jsonl | jq -r .key')
     .runs(list);
   shared
@@ -108,7 +108,7 @@ async function list(options: ListOptions): Promise<number> {
   printTable(entries, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (entries.length === 0) say(options, 'No shared state. Set a value: ksi shared set KEY VALUE');
-  if (more !== undefined) say(options, moreThere(limit, MOST, '--prefix'));
+  if (more !== undefined) say(options, moreThere(limit, MAX_ITEMS, '--prefix'));
   return EXIT.ok;
 }
 

@@ -4,7 +4,7 @@ import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { taskId } from '../ids.js';
 import { type GlobalOptions } from '../options.js';
-import { factLines } from '../output/facts.js';
+import { fieldLines } from '../output/fields.js';
 import { printOne } from '../output/print.js';
 import { timesFor, type ShowTime } from '../output/times.js';
 
@@ -33,5 +33,5 @@ function described({ output, error, mcp_servers: servers, ...task }: Task, when:
     ({ name, status, error: why }) => `${name} ${status}${why === undefined ? '' : ` (${why})`}`,
   );
   const facts = { ...task, ...(states === undefined ? {} : { mcp_servers: states.join(', ') }), ...failed };
-  return `${factLines(facts, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
+  return `${fieldLines(facts, when)}${typeof result === 'string' ? `\n${result}\n` : ''}`;
 }

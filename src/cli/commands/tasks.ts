@@ -24,7 +24,7 @@ interface Options extends ListOptions {
 
 const DEFAULT_LIMIT = 20;
 /** The API's maximum page size. */
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 /** `ksi tasks` */
 export function register(program: Command): void {
@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .option('--metadata <name=value>', 'only tasks with this metadata')
     .option('--spawned-by <task>', 'only tasks that this task spawned, with their total cost')
     .option('--exchange <message>', 'only tasks of this exchange, with their total cost')
-    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), DEFAULT_LIMIT)
     .addOption(
       new Option(
         '--include <field>',
@@ -86,7 +86,7 @@ async function list(options: Options): Promise<number> {
   if (total !== undefined && options.output === 'text' && options.watch !== true)
     say(options, `${total.tasks} tasks, ${total.open} open: $${total.usage.cost_usd.toFixed(4)}`);
   if (more && options.output === 'text' && options.watch !== true)
-    say(options, moreThere(options.limit, MOST, '--status, --session or --queue'));
+    say(options, moreThere(options.limit, MAX_ITEMS, '--status, --session or --queue'));
   return exitCode;
 }
 

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from '../command.js';
 import { SCOPES, type Scope } from '../../../contracts/wire/choices.js';
-import type { TokenRequest, TokenShown } from '../../../contracts/access/tokens.js';
+import type { TokenRequest, TokenView } from '../../../contracts/access/tokens.js';
 import { clientOf } from '../client.js';
 import { EXIT } from '../exit.js';
 import { positiveNumber, type GlobalOptions } from '../options.js';
@@ -97,7 +97,7 @@ async function revoke(ids: readonly string[], options: GlobalOptions): Promise<n
   return EXIT.ok;
 }
 
-const table = (when: ShowTime): TableOf<TokenShown> => ({
+const table = (when: ShowTime): TableOf<TokenView> => ({
   head: ['TOKEN', 'OWNER', 'SCOPES', 'SEES', 'CREATED', 'EXPIRES', 'DESCRIPTION'],
   row: (token) => [
     token.token_id,

@@ -1,5 +1,5 @@
 import type { Command } from '../command.js';
-import type { WorkerShown } from '../../../contracts/tasks/workers.js';
+import type { WorkerView } from '../../../contracts/tasks/workers.js';
 import { clientOf } from '../client.js';
 import { showList, withWatch, type ListOptions } from '../list.js';
 import type { TableOf } from '../output/print.js';
@@ -50,7 +50,7 @@ async function list(options: ListOptions): Promise<number> {
 }
 
 const stateOf = (
-  { state, limited_until: until, out_of_service: out, short_of: short }: WorkerShown,
+  { state, limited_until: until, out_of_service: out, short_of: short }: WorkerView,
   when: ShowTime,
 ): string =>
   [
@@ -59,7 +59,7 @@ const stateOf = (
     ...(out === undefined ? [] : [`${out} ${out === 1 ? 'slot' : 'slots'} out of service (ksi doctor)`]),
   ].join(', ');
 
-const table = (when: ShowTime): TableOf<WorkerShown> => ({
+const table = (when: ShowTime): TableOf<WorkerView> => ({
   head: ['WORKER', 'STATE', 'RUNS', 'QUEUES', 'CONTAINMENT', 'STARTED', 'SEEN', 'HOST'],
   row: (worker) => [
     worker.worker_id,

@@ -6,7 +6,7 @@ import { whatRuns } from '../output/tools.js';
 
 /** Completion is interactive, so it must not wait long. */
 const TIMEOUT_MS = 1_500;
-const MOST = 50;
+const MAX_VALUES = 50;
 
 /** The cluster's values of a kind, newest first. Empty if the cluster does not answer in time. */
 export async function knownValues(
@@ -19,13 +19,13 @@ export async function knownValues(
     switch (kind) {
       case 'tasks':
       case 'open tasks': {
-        const { items } = await client.tasks.list({ limit: MOST }, { signal });
+        const { items } = await client.tasks.list({ limit: MAX_VALUES }, { signal });
         return items
           .filter(({ ended_at: ended }) => kind === 'tasks' || ended === undefined)
           .map((task) => ({ value: task.task_id, description: `${task.status}: ${task.prompt_preview}` }));
       }
       case 'sessions': {
-        const { items } = await client.sessions.list({ limit: MOST }, { signal });
+        const { items } = await client.sessions.list({ limit: MAX_VALUES }, { signal });
         return items.map(({ session_name: name, session_id: id, tasks }) => ({
           value: name ?? id,
           description: `${tasks} tasks`,
@@ -43,11 +43,11 @@ export async function knownValues(
         }));
       }
       case 'dead': {
-        const { items } = await client.dead.list({ limit: MOST }, { signal });
+        const { items } = await client.dead.list({ limit: MAX_VALUES }, { signal });
         return items.map(({ task_id: id, error }) => ({ value: id, description: error.code }));
       }
       case 'conversations': {
-        const { items } = await client.conversations.list({ limit: MOST }, { signal });
+        const { items } = await client.conversations.list({ limit: MAX_VALUES }, { signal });
         return items.map(({ conversation_id: id, status, topic }) => ({
           value: id,
           description: `${status}: ${topic}`,

@@ -1,4 +1,4 @@
-import type { MovedItem } from '../../bridge/move/item.js';
+import type { MovedItem } from '../../bridge/migration/item.js';
 import { EXIT } from '../exit.js';
 import type { OutputFormat } from '../options.js';
 import { jsonLine, shownOn } from './printable.js';

@@ -2,6 +2,7 @@ import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManage
 import { Objm, type ObjectStore } from '@nats-io/obj';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { BUCKET } from '../../../contracts/wire/names.js';
+import { defined } from '../../defined.js';
 
 export interface NatsConnectionOptions {
   /** The broker's address, as `nats://127.0.0.1:4222`, or those of several servers of it; `tls://` demands TLS. */
@@ -30,20 +31,22 @@ export async function openConnection(options: NatsConnectionOptions): Promise<Co
   const all = typeof servers === 'string' ? servers.split(',') : [...servers];
   const tls =
     ca === undefined ? (all.some((server) => server.startsWith('tls://')) ? { tls: {} } : {}) : { tls: { ca } };
-  const nc = await connect({
-    servers: all,
-    name,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 200,
-    reconnectJitter: 200,
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    ...tls,
-    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
-    ...(credentials === undefined
-      ? {}
-      : { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.trim())) }),
-  });
+  const nc = await connect(
+    defined({
+      servers: all,
+      name,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 200,
+      reconnectJitter: 200,
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      ...tls,
+      inboxPrefix,
+      ...(credentials === undefined
+        ? {}
+        : { authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.trim())) }),
+    }),
+  );
   const js = jetstream(nc);
   const jsm = await jetstreamManager(nc, { checkAPI: false });
   let store: Promise<ObjectStore> | undefined;

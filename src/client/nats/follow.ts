@@ -2,7 +2,7 @@ import { DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
 import { API_ERRORS, type ApiErrorCode } from '../../../contracts/wire/errors.js';
 import { STREAM } from '../../../contracts/wire/names.js';
 import { onAbort } from '../../abort.js';
-import { incarnationOf, settledSequence, type Position } from '../../../contracts/wire/cursor.js';
+import { incarnationOf, settledSequence, type StreamPosition } from '../../../contracts/wire/cursor.js';
 import { KsiError } from '../errors.js';
 import type { EventMessage, LiveDelta } from '../event-message.js';
 import { MessageQueue } from '../message-queue.js';
@@ -105,12 +105,12 @@ function watchStream({ nc, jsm }: Connected, incarnation: string, queue: Message
   return () => (statuses as unknown as { stop(): void }).stop();
 }
 
-async function positionOf({ jsm }: Connected): Promise<Position & { firstSeq: number }> {
+async function positionOf({ jsm }: Connected): Promise<StreamPosition & { firstSeq: number }> {
   const { created, state } = await jsm.streams.info(STREAM.events);
   return { incarnation: incarnationOf(created), seq: state.last_seq, firstSeq: state.first_seq };
 }
 
-async function sequenceOf(cursor: string, known: Position, connected: Connected): Promise<number> {
+async function sequenceOf(cursor: string, known: StreamPosition, connected: Connected): Promise<number> {
   const seq = await settledSequence(cursor, known, () => positionOf(connected));
   if (typeof seq === 'number') return seq;
   throw refusal(seq, `\`${cursor.slice(0, 64)}\` cannot be gone on from`);

@@ -3,7 +3,7 @@ import type {
   AgentPage,
   AgentRegistered,
   AgentRegistration,
-  AgentShown,
+  AgentView,
   AgentsQuery,
 } from '../../../contracts/agents/agents.js';
 import type {
@@ -48,12 +48,12 @@ export class Agents {
   }
 
   /** @throws {KsiError} `not_found` */
-  get(id: string, options: CallOptions = {}): Promise<AgentShown> {
+  get(id: string, options: CallOptions = {}): Promise<AgentView> {
     return this.#transport.call('agent', { id }, options);
   }
 
   /** Fields that are not given stay. @throws {KsiError} `revision_mismatch`: `revision` is given, and the agent has changed since. */
-  update(id: string, change: AgentChange, options: CallOptions = {}): Promise<AgentShown> {
+  update(id: string, change: AgentChange, options: CallOptions = {}): Promise<AgentView> {
     return this.#transport.call('agent_update', { id, ...change }, options);
   }
 

@@ -3,7 +3,7 @@ import type {
   ComponentsQuery,
   ComposedPrompt,
   CompositionPage,
-  CompositionShown,
+  CompositionView,
   CompositionsQuery,
   CompositionValidation,
   PromptContext,
@@ -27,7 +27,7 @@ export class Compositions {
   }
 
   /** @throws {KsiError} `not_found`, `composition_invalid` */
-  get(name: string, options: CallOptions = {}): Promise<CompositionShown> {
+  get(name: string, options: CallOptions = {}): Promise<CompositionView> {
     return this.#transport.call('composition', { name }, options);
   }
 

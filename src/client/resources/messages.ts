@@ -1,4 +1,4 @@
-import type { ExchangeShown } from '../../../contracts/access/exchanges.js';
+import type { ExchangeView } from '../../../contracts/access/exchanges.js';
 import type { MessageAccepted, MessageRequest } from '../../../contracts/agents/messages.js';
 import { newUuid } from '../random.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -20,7 +20,7 @@ export class Messages {
   }
 
   /** What a message has led to so far, among agents, and what that cost. @throws {KsiError} `not_found` */
-  exchange(id: string, options: CallOptions = {}): Promise<ExchangeShown> {
+  exchange(id: string, options: CallOptions = {}): Promise<ExchangeView> {
     return this.#transport.call('exchange', { id }, options);
   }
 }

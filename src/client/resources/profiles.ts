@@ -1,4 +1,4 @@
-import type { Profile, ProfilePage, ProfileShown } from '../../../contracts/agents/profiles.js';
+import type { Profile, ProfilePage, ProfileView } from '../../../contracts/agents/profiles.js';
 import type { PageQuery } from '../../../contracts/wire/page.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -17,12 +17,12 @@ export class Profiles {
   }
 
   /** @throws {KsiError} `not_found` */
-  get(name: string, options: CallOptions = {}): Promise<ProfileShown> {
+  get(name: string, options: CallOptions = {}): Promise<ProfileView> {
     return this.#transport.call('profile', { name }, options);
   }
 
   /** Keeps one of yours, in the place of what you kept under this name and of a file of it. */
-  set(name: string, profile: Profile, options: CallOptions = {}): Promise<ProfileShown> {
+  set(name: string, profile: Profile, options: CallOptions = {}): Promise<ProfileView> {
     return this.#transport.call('profile_set', { name, ...profile }, options);
   }
 

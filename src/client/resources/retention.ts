@@ -3,7 +3,7 @@ import type {
   RetentionPreview,
   RetentionPreviewQuery,
   RetentionRun,
-  RetentionShown,
+  RetentionView,
 } from '../../../contracts/retention/retention.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, Transport } from '../transport.js';
@@ -17,12 +17,12 @@ export class Retention {
   }
 
   /** The operator's ages, your own, and those that hold. */
-  get(options: CallOptions = {}): Promise<RetentionShown> {
+  get(options: CallOptions = {}): Promise<RetentionView> {
     return this.#transport.call('retention', {}, options);
   }
 
   /** Your own ages. Of these and the operator's, the shorter one holds. */
-  set(ages: RetentionAges, options: CallOptions = {}): Promise<RetentionShown> {
+  set(ages: RetentionAges, options: CallOptions = {}): Promise<RetentionView> {
     return this.#transport.call('retention_set', ages, options);
   }
 

@@ -11,6 +11,7 @@ import { KsiError, KsiGapError } from '../errors.js';
 import { isEvent, isGap } from '../event-message.js';
 import { listing, type Listing } from '../listing.js';
 import type { CallOptions, FollowOptions, Transport } from '../transport.js';
+import { defined } from '../../defined.js';
 
 /** What became of a key. */
 export interface SharedChange {
@@ -39,7 +40,7 @@ export interface WatchOptions extends FollowOptions {
 }
 
 /** Each try loses to another change of the same key. */
-const MOST_TRIES = 50;
+const MAX_TRIES = 50;
 
 /** State that agents and people share: any JSON, by key. */
 export class Shared {
@@ -56,7 +57,7 @@ export class Shared {
 
   /** @throws {KsiError} `revision_mismatch` */
   set(key: string, value: unknown, { revision, ...options }: ExpectingOptions = {}): Promise<SharedEntry> {
-    return this.#transport.call('shared_set', { key, value, ...(revision === undefined ? {} : { revision }) }, options);
+    return this.#transport.call('shared_set', defined({ key, value, revision }), options);
   }
 
   /**
@@ -75,14 +76,14 @@ export class Shared {
         const entry = await this.set(key, value, { ...options, revision: found?.revision ?? 0 });
         return { ...entry, value };
       } catch (error) {
-        if (tries >= MOST_TRIES || !(error instanceof KsiError) || error.code !== 'revision_mismatch') throw error;
+        if (tries >= MAX_TRIES || !(error instanceof KsiError) || error.code !== 'revision_mismatch') throw error;
       }
     }
   }
 
   /** @throws {KsiError} `not_found`, `revision_mismatch` */
   delete(key: string, { revision, ...options }: ExpectingOptions = {}): Promise<void> {
-    return this.#transport.call('shared_delete', { key, ...(revision === undefined ? {} : { revision }) }, options);
+    return this.#transport.call('shared_delete', defined({ key, revision }), options);
   }
 
   /** By key, without the values. */
@@ -120,13 +121,13 @@ export class Shared {
 
 function changeOf(type: string, data: Readonly<Record<string, unknown>>, cursor: string): SharedChange {
   const { key, owner, revision, by, value } = data as Omit<SharedChange, 'deleted' | 'cursor'>;
-  return {
+  return defined({
     key,
     owner,
     revision,
     deleted: type === 'SHARED_DELETED',
     ...('value' in data ? { value } : {}),
-    ...(by === undefined ? {} : { by }),
+    by,
     cursor,
-  };
+  });
 }

@@ -1,4 +1,4 @@
-/** A source of the machine's Debian packages. */
+import { defined } from '../../defined.js'; /** A source of the machine's Debian packages. */
 export interface AptSource {
   readonly uri: string;
   readonly suites: readonly string[];
@@ -53,12 +53,12 @@ export function parseList(text: string): AptSource[] {
     const [, options = '', uri = '', suite = '', components = ''] = match;
     const signedBy = /(?:^|\s)signed-by=(\/\S+)/.exec(options)?.[1];
     return [
-      {
+      defined({
         uri,
         suites: [suite],
         components: components.split(/\s+/).filter(Boolean),
-        ...(signedBy === undefined ? {} : { signedBy }),
-      },
+        signedBy,
+      }),
     ];
   });
 }

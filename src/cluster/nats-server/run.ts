@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { defined } from '../../defined.js';
 
 /** Runs a program to its end. @returns its stdout @throws an Error with the last line of its stderr */
 export function run(
@@ -11,15 +12,15 @@ export function run(
     execFile(
       program,
       [...args],
-      {
+      defined({
         timeout: timeoutMs,
         maxBuffer: 16 * 1024 * 1024,
         encoding: 'utf8',
         // Callers parse the output, so it must not depend on the user's language.
         env: { ...process.env, LC_ALL: 'C' },
-        ...(cwd === undefined ? {} : { cwd }),
-        ...(signal === undefined ? {} : { signal }),
-      },
+        cwd,
+        signal,
+      }),
       (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);
         const why =

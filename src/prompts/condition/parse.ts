@@ -2,7 +2,7 @@ import { ConditionError, type Comparison, type Condition } from './condition.js'
 import { tokensIn, type Token } from './tokens.js';
 
 /** A condition is one or two lines. A much longer one is a mistake or an attack. */
-export const MOST_CONDITION_CHARS = 4_000;
+export const MAX_CONDITION_CHARS = 4_000;
 /** The maximum nesting of parentheses, lists and `not`. */
 const MAX_DEPTH = 50;
 
@@ -23,8 +23,8 @@ const COMPARING = new Set(['==', '!=', '<=', '>=', '<', '>', 'in']);
  * @throws {ConditionError}
  */
 export function parseCondition(text: string): Condition {
-  if (text.length > MOST_CONDITION_CHARS)
-    throw new ConditionError(`A condition has at most ${MOST_CONDITION_CHARS} characters`, MOST_CONDITION_CHARS);
+  if (text.length > MAX_CONDITION_CHARS)
+    throw new ConditionError(`A condition has at most ${MAX_CONDITION_CHARS} characters`, MAX_CONDITION_CHARS);
   return new Parser(tokensIn(text)).whole();
 }
 

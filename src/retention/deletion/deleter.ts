@@ -1,6 +1,6 @@
 import type {
   DeletionPending,
-  LeftOnHost,
+  UndeletedFolder,
   TasksDeleted,
   TasksDeleteQuery,
 } from '../../../contracts/retention/deletion.js';
@@ -12,8 +12,8 @@ import { lastBySubject, subjectsOf } from '../../broker/read.js';
 import type { TaskRow } from '../../store/projection.js';
 import type { ReadModel } from '../../store/read-model.js';
 import type { TaskFilter } from '../../store/task-store.js';
-import type { AgentRemover } from '../../agents/removal.js';
-import { ApiError, guarded, invalid } from '../../errors/api-error.js';
+import type { AgentDeletion } from '../../agents/agent-deletion.js';
+import { ApiError, withApiErrors, invalid } from '../../errors/api-error.js';
 import type { Conversations } from '../../conversations/conversations.js';
 import { keyBefore, pageWith } from '../../lists/page.js';
 import { listedOwner, maySee, type Principal } from '../../access/principal.js';
@@ -22,35 +22,35 @@ import type { SessionRecords } from '../../sessions/records.js';
 import type { Canceller } from '../../tasks/steer/cancel.js';
 import type { TaskReader } from '../../tasks/reader.js';
 import type { TokenRegistry } from '../../access/tokens/registry.js';
-import type { EmptySession, SessionRemover } from './session-remover.js';
-import type { Removable, Removal, TaskRemover } from './task-remover.js';
+import type { SessionWithoutTasks, SessionDeletion } from './session-deletion.js';
+import type { DeletableTask, DeletionResult, TaskDeletion } from './task-deletion.js';
 
 export interface DeleterOptions {
   readonly broker: Broker;
   readonly tasks: Pick<TaskReader, 'task'>;
   readonly model: Pick<ReadModel, 'list' | 'session'>;
-  readonly taskRemover: Pick<TaskRemover, 'remove'>;
-  readonly sessionRemover: Pick<SessionRemover, 'remove'>;
+  readonly taskRemover: Pick<TaskDeletion, 'remove'>;
+  readonly sessionRemover: Pick<SessionDeletion, 'remove'>;
   readonly canceller: Pick<Canceller, 'cancel'>;
   readonly tokens: Pick<TokenRegistry, 'list' | 'revoke'>;
   readonly records: Pick<SessionRecords, 'among' | 'ownerOf'>;
   readonly names: Pick<SessionNames, 'find'>;
   /** What else there is of owners. */
   readonly ofOwners: readonly { purge(owner: string): Promise<void> }[];
-  readonly agents: Pick<AgentRemover, 'owner'>;
+  readonly agents: Pick<AgentDeletion, 'owner'>;
   readonly conversations: Pick<Conversations, 'owner'>;
 }
 
 const PAGE = 500;
 const DEFAULT_DELETED = 200;
 
-const MOST_NAMED = 100;
+const MAX_NAMED = 100;
 
 /** What a deletion left on hosts of workers; undefined: it is complete. */
 type Deleted = DeletionPending | undefined;
 
-const pending = (left: readonly LeftOnHost[]): Deleted =>
-  left.length === 0 ? undefined : { left: left.slice(0, MOST_NAMED) };
+const pending = (left: readonly UndeletedFolder[]): Deleted =>
+  left.length === 0 ? undefined : { left: left.slice(0, MAX_NAMED) };
 
 /**
  * Deletes what is kept of tasks, sessions and owners: events, commands, dead letters, transcripts, bodies, agents and their messages. What says that
@@ -66,7 +66,7 @@ export class Deleter {
   /** Its session goes with it when no other task and no import is in that. @throws {ApiError} not_ended: cancel it first. */
   async task(id: string, principal: Principal): Promise<Deleted> {
     const task = await this.#options.tasks.task(id, principal);
-    return pending((await guarded(() => this.#whole(this.#tasks([task], principal)))).left);
+    return pending((await withApiErrors(() => this.#whole(this.#tasks([task], principal)))).left);
   }
 
   /** A page of the ended tasks that match. Open ones stay. @throws {ApiError} */
@@ -78,7 +78,7 @@ export class Deleter {
     const { rows, next } = await this.#options.model.list(filter, limit, before);
     const { items: _none, ...following } = pageWith('tasks_delete', [], next);
     if (dry === true) return { deleted: rows.length, refused: [], ...following };
-    const { removed, refused, left } = await guarded(() => this.#tasks(rows, principal));
+    const { removed, refused, left } = await withApiErrors(() => this.#tasks(rows, principal));
     return {
       deleted: removed.length,
       refused: refused.map(({ task, error: { code, message } }) => ({ task_id: task.task_id, code, detail: message })),
@@ -88,24 +88,24 @@ export class Deleter {
   }
 
   /** Deletes tasks that have ended, and their sessions that no task is left of. @throws {ApiError} @throws {BrokerError} */
-  async ended(rows: readonly TaskRow[], principal: Principal): Promise<Removal<TaskRow>> {
+  async ended(rows: readonly TaskRow[], principal: Principal): Promise<DeletionResult<TaskRow>> {
     return this.#tasks(rows, principal);
   }
 
   /** With all its tasks. @param asked its UUID or name. @throws {ApiError} not_ended when a task of it is open. */
   async session(asked: string, principal: Principal): Promise<Deleted> {
-    const sessionId = (await guarded(() => this.#options.names.find(asked, principal.owner)))?.sessionId;
+    const sessionId = (await withApiErrors(() => this.#options.names.find(asked, principal.owner)))?.sessionId;
     if (sessionId === undefined) throw new ApiError('session_not_found', `There is no session ${asked}`);
     const rows = await this.#rows({ owner: undefined, sessionId });
-    const kept = await guarded(() => this.#hasTranscript(sessionId));
-    const owner = rows.at(-1)?.owner ?? (await guarded(() => this.#options.records.ownerOf(sessionId)));
+    const kept = await withApiErrors(() => this.#hasTranscript(sessionId));
+    const owner = rows.at(-1)?.owner ?? (await withApiErrors(() => this.#options.records.ownerOf(sessionId)));
     // Of a session whose tasks are not known any more, nobody knows whose it is.
     if (owner === undefined ? !kept || !principal.seesAll : !maySee(principal, owner))
       throw new ApiError('session_not_found', `There is no session ${asked}`);
     const open = rows.find(({ status }) => !isEnded(status));
     if (open !== undefined)
       throw new ApiError('not_ended', `Task ${open.task_id} of the session is ${open.status}, so the session stays`);
-    return pending(await guarded(() => this.#session(sessionId, rows, owner ?? principal.owner, principal)));
+    return pending(await withApiErrors(() => this.#session(sessionId, rows, owner ?? principal.owner, principal)));
   }
 
   /** All that is an owner's, its tokens first; what is open is cancelled. @throws {ApiError} forbidden */
@@ -114,8 +114,8 @@ export class Deleter {
       throw new ApiError('forbidden', 'Another owner can only be deleted with a token that sees all owners');
     for (const { token_id: id, owner: holder } of this.#options.tokens.list(principal))
       if (holder === owner) await this.#options.tokens.revoke(id, principal);
-    const left: LeftOnHost[] = [];
-    await guarded(async () => {
+    const left: UndeletedFolder[] = [];
+    await withApiErrors(async () => {
       // Before its tasks: an agent would go on making them.
       await this.#options.conversations.owner(owner, { ...principal, seesAll: true });
       await this.#options.agents.owner(owner, principal.owner);
@@ -132,10 +132,10 @@ export class Deleter {
   }
 
   /** Deletes some of an owner's tasks and their sessions. Every task of such a session goes, also one of another owner. */
-  async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<readonly LeftOnHost[]> {
+  async #ofOwner(owner: string, some: readonly TaskRow[], principal: Principal): Promise<readonly UndeletedFolder[]> {
     const { model, canceller, taskRemover, sessionRemover } = this.#options;
     const tasks = new Map(some.map((row) => [row.task_id, row]));
-    const sessions: EmptySession[] = [];
+    const sessions: SessionWithoutTasks[] = [];
     for (const sessionId of new Set(some.map(({ session_id: id }) => id))) {
       const session = await model.session(sessionId);
       if (session?.owner !== owner) continue;
@@ -177,16 +177,16 @@ export class Deleter {
     rows: readonly TaskRow[],
     owner: string,
     by: Principal,
-  ): Promise<readonly LeftOnHost[]> {
+  ): Promise<readonly UndeletedFolder[]> {
     await this.#whole(this.#options.taskRemover.remove(rows, by.owner));
     const session = { sessionId, owner, name: rows.at(-1)?.session_name };
     return (await this.#whole(this.#options.sessionRemover.remove([session], by.owner))).left;
   }
 
-  async #tasks<T extends Removable>(
+  async #tasks<T extends DeletableTask>(
     tasks: readonly T[],
     by: Principal,
-  ): Promise<Removal<T> & { readonly left: readonly LeftOnHost[] }> {
+  ): Promise<DeletionResult<T> & { readonly left: readonly UndeletedFolder[] }> {
     const removal = await this.#options.taskRemover.remove(tasks, by.owner);
     const sessions = (await this.#empty(removal.removed)).map(
       ({ session_id: sessionId, session_name: name, owner }) => ({ sessionId, owner, name }),
@@ -197,10 +197,10 @@ export class Deleter {
   }
 
   /** A task of each session that is left without tasks: it would still tell what they were asked and answered. An imported one stays. */
-  async #empty(tasks: readonly Removable[]): Promise<Removable[]> {
+  async #empty(tasks: readonly DeletableTask[]): Promise<DeletableTask[]> {
     const { model, records } = this.#options;
     const bySession = new Map(tasks.map((task) => [task.session_id, task]));
-    const empty: Removable[] = [];
+    const empty: DeletableTask[] = [];
     await Promise.all(
       [...bySession].map(async ([id, task]) => {
         if ((await model.session(id)) === undefined) empty.push(task);
@@ -228,7 +228,7 @@ export class Deleter {
     const owner = listedOwner(principal, query.owner);
     const asked = query.session_id;
     const session =
-      asked === undefined ? undefined : await guarded(() => this.#options.names.find(asked, principal.owner));
+      asked === undefined ? undefined : await withApiErrors(() => this.#options.names.find(asked, principal.owner));
     if (asked !== undefined && session === undefined) return undefined;
     return { ...filterOf(query, owner), ended: true, sessionId: session?.sessionId };
   }

@@ -18,7 +18,7 @@ export type Block = { readonly type: 'text'; readonly text: string } | ({ readon
  * Chooses the answer to a conversation. Pure.
  * @param failuresSoFar how often the `[[status:…]]` of this prompt was already sent
  */
-export function decide(conversation: Conversation, failuresSoFar: number): Answer {
+export function chooseAnswer(conversation: Conversation, failuresSoFar: number): Answer {
   // A side request quotes the user's prompt, but the directives are for the main conversation.
   if (conversation.format !== undefined) {
     return message({ type: 'text', text: JSON.stringify(example(conversation.format['schema'])) }, { tools: [] });

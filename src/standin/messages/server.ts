@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { json as readJson } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decide, type Answer } from './answer.js';
+import { chooseAnswer, type Answer } from './answer.js';
 import { readConversation, type Conversation } from './conversation.js';
 import { errorBody, sse, streamEvents, wholeMessage } from './frames.js';
 
@@ -125,7 +125,7 @@ class Standin implements MessagesStandin {
     response.once('close', () => gone.abort(new Error('The client disconnected.')));
     const key = JSON.stringify([request.headers['x-claude-code-session-id'], conversation.prompts]);
     const failures = this.#failures.get(key) ?? 0;
-    const answer = decide(conversation, failures);
+    const answer = chooseAnswer(conversation, failures);
     if (answer.delayMs > 0) await sleep(answer.delayMs, undefined, { signal: gone.signal });
     if (answer.kind === 'error') {
       this.#failures.set(key, failures + 1);

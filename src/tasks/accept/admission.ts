@@ -12,11 +12,11 @@ import { boundWorkspace } from '../../sessions/transcript/workspace.js';
 import { layersOf, requestFault } from '../../tools/limits.js';
 import type { ToolPolicyFile } from '../../tools/policy-file.js';
 import type { Workspaces } from '../../workspaces/roots.js';
-import { ApiError, apiErrorOf, guarded, invalid } from '../../errors/api-error.js';
+import { ApiError, apiErrorOf, withApiErrors, invalid } from '../../errors/api-error.js';
 import { maySee, type Principal } from '../../access/principal.js';
 import type { SessionRecords } from '../../sessions/records.js';
 import { faultsOfAttachments } from './attachments.js';
-import type { SessionChoice } from '../../sessions/choice.js';
+import type { TargetSession } from '../../sessions/target-session.js';
 
 export interface AdmissionOptions {
   readonly broker: Broker;
@@ -104,7 +104,7 @@ export class Admission {
 
   /** @throws {ApiError} session_not_found, workspace_mismatch */
   async checkSession(
-    { sessionId }: SessionChoice,
+    { sessionId }: TargetSession,
     request: Partial<SpawnRequest>,
     principal: Principal,
   ): Promise<void> {
@@ -114,7 +114,7 @@ export class Admission {
       throw new ApiError('session_not_found', 'There is no such session');
     try {
       if (request.workspace !== undefined) await this.#checkFolder(sessionId, request.workspace);
-      if (request.resume_only !== true || known !== undefined || (await this.#stands(sessionId))) return;
+      if (request.resume_only !== true || known !== undefined || (await this.#hasTasks(sessionId))) return;
     } catch (error) {
       throw apiErrorOf(error);
     }
@@ -129,9 +129,9 @@ export class Admission {
   async checkFork(sessionId: string, principal: Principal): Promise<string | undefined> {
     const known = await this.#ownerOf(sessionId);
     const mine = known === undefined ? principal.seesAll : maySee(principal, known);
-    const stands = mine && (await guarded(() => this.#stands(sessionId)));
+    const stands = mine && (await withApiErrors(() => this.#hasTasks(sessionId)));
     if (!stands) throw new ApiError('session_not_found', `There is no session ${sessionId} to fork`);
-    return guarded(() => this.#folderOf(sessionId));
+    return withApiErrors(() => this.#folderOf(sessionId));
   }
 
   /** A session keeps its first workspace. The worker binds it; a mismatch with a bound workspace is reported early, here. */
@@ -157,11 +157,11 @@ export class Admission {
     const { model, records } = this.#options;
     const session = await model.session(sessionId);
     if (session !== undefined) return session.owner;
-    return guarded(() => records.ownerOf(sessionId));
+    return withApiErrors(() => records.ownerOf(sessionId));
   }
 
   /** Whether the broker has a session that this API's read model does not have yet. Another API may have just created it. */
-  async #stands(sessionId: string): Promise<boolean> {
+  async #hasTasks(sessionId: string): Promise<boolean> {
     const { broker } = this.#options;
     const stored = await Promise.all([
       lastBySubject(broker, STREAM.transcripts, SUBJECT.transcript(sessionId)),

@@ -7,7 +7,7 @@ import type { Audit } from '../../access/audit.js';
 import type { Page } from '../../../contracts/wire/page.js';
 import { createdWithin, pageOfAll } from '../../lists/page.js';
 import { listedOwner, maySee, type Principal } from '../../access/principal.js';
-import { askRunning } from '../steer/running.js';
+import { requestAttempt } from '../steer/attempt-request.js';
 import type { TaskReader } from '../reader.js';
 import type { PendingApprovals } from './pending.js';
 import type { ApprovalRules } from './rules.js';
@@ -21,7 +21,7 @@ interface ApprovalDeskOptions {
 }
 
 /** Lists and answers the approvals of tasks that a principal may see. */
-export class ApprovalDesk {
+export class Approvals {
   readonly #broker: Broker;
   readonly #tasks: Pick<TaskReader, 'task'>;
   readonly #pending: PendingApprovals;
@@ -54,7 +54,7 @@ export class ApprovalDesk {
     refuseNonsense({ ...answer, ...(always && { always }) });
     const task = await this.#tasks.task(id.slice(0, id.indexOf('.')), principal);
     const rule = always === undefined ? undefined : this.#ruleOf(id, always, principal);
-    const told = await askRunning(this.#broker, task, 'approve', {
+    const told = await requestAttempt(this.#broker, task, 'approve', {
       by: principal.owner,
       approval_id: id,
       ...(rule === undefined ? {} : { rule_id: rule.rule_id }),

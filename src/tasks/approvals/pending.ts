@@ -2,12 +2,12 @@ import type { Logger } from 'pino';
 import type { Approval } from '../../../contracts/tasks/approvals.js';
 import { SUBJECT } from '../../../contracts/wire/names.js';
 import { statusOfEvent } from '../../../contracts/tasks/states.js';
-import type { BridgedEvent } from '../../events/bridged.js';
+import type { HubEvent } from '../../events/hub-event.js';
 import type { EventHub } from '../../events/hub.js';
 import { RETRY_MS } from '../../retry.js';
 import type { ReadModel } from '../../store/read-model.js';
 
-type Event = Pick<BridgedEvent, 'type' | 'timestamp' | 'data'>;
+type Event = Pick<HubEvent, 'type' | 'timestamp' | 'data'>;
 
 /**
  * Pure: the open approvals of a task after an event. Idempotent per event. The end of an attempt closes its approvals.

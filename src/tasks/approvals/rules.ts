@@ -12,12 +12,12 @@ import type { Broker } from '../../broker/connect.js';
 import type { KvCache } from '../../broker/kv-cache.js';
 import { Records } from '../../broker/records.js';
 import { sleep, timestampOf } from '../../clock.js';
-import { ApiError, apiErrorOf, guarded, invalid } from '../../errors/api-error.js';
+import { ApiError, apiErrorOf, withApiErrors, invalid } from '../../errors/api-error.js';
 import type { Page } from '../../../contracts/wire/page.js';
 import { createdWithin, pageOfAll } from '../../lists/page.js';
 import { listedOwner, type Principal } from '../../access/principal.js';
 import type { TokenRegistry } from '../../access/tokens/registry.js';
-import { applies, ruleFor } from './match.js';
+import { ruleApplies, proposedRule } from './rule-matching.js';
 
 const ADD_TRIES = 3;
 const ADD_PAUSE_MS = 500;
@@ -58,7 +58,7 @@ export class ApprovalRules {
   /** Valid rules, oldest first. @throws {ApiError} invalid_cursor, forbidden */
   async page(query: ApprovalRulesQuery, principal: Principal): Promise<Page<ApprovalRule>> {
     const owner = listedOwner(principal, query.owner ?? principal.owner) ?? principal.owner;
-    return guarded(async () => {
+    return withApiErrors(async () => {
       const rules = (await this.#records.all([owner])).map(({ record }) => record);
       const hold = await Promise.all(rules.map(({ token_id: token }) => this.#tokens.isValid(token)));
       const wanted = rules.filter(({ created_at: created }, n) => hold[n] && createdWithin(created, query));
@@ -68,7 +68,7 @@ export class ApprovalRules {
 
   /** The rule that an answer creates. Stores nothing. @throws {ApiError} invalid_request */
   ruleOf(always: Always, approval: Approval, { owner: by, tokenId }: Principal): ApprovalRule {
-    const made = ruleFor(always, approval);
+    const made = proposedRule(always, approval);
     if ('field' in made) throw invalid([made]);
     const { scope } = always;
     const { owner, approval_id, session_id, agent_id } = approval;
@@ -91,7 +91,7 @@ export class ApprovalRules {
     for (let tries = 1; ; tries++) {
       try {
         // The id is new, so an existing record is from an earlier try.
-        await guarded(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
+        await withApiErrors(() => this.#records.put([rule.owner, rule.rule_id], rule, 0));
         return;
       } catch (error) {
         if (tries >= ADD_TRIES || !apiErrorOf(error).transient) throw error;
@@ -102,14 +102,14 @@ export class ApprovalRules {
 
   /** @throws {ApiError} not_found */
   async remove(id: string, { owner }: Principal): Promise<void> {
-    if (!(await guarded(() => this.#records.remove([owner, id]))))
+    if (!(await withApiErrors(() => this.#records.remove([owner, id]))))
       throw new ApiError('not_found', `There is no approval rule ${id}`);
   }
 
   /** A valid rule that allows the tool use. @throws {BrokerError} */
   async find(approval: Approval): Promise<ApprovalRule | undefined> {
     for (const [, { value: rule }] of this.#cache.entries())
-      if (applies(rule, approval) && (await this.#holds(rule))) return rule;
+      if (ruleApplies(rule, approval) && (await this.#holds(rule))) return rule;
     return undefined;
   }
 

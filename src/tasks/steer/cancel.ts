@@ -4,12 +4,12 @@ import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Broker } from '../../broker/connect.js';
 import { contend } from '../../broker/contention.js';
 import { dataIn, identityOf, transition } from '../../broker/task-states.js';
-import { ApiError, guarded } from '../../errors/api-error.js';
+import { ApiError, withApiErrors } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
-import { askWorker } from './control.js';
+import { requestWorker } from './worker-request.js';
 import { stateOf } from './shown-state.js';
-import { withdraw } from './withdraw.js';
+import { releaseUnstarted } from './release-unstarted.js';
 
 /** The maximum wait for the event to reach this API's read model. */
 const SHOWN_WITHIN_MS = 300;
@@ -32,7 +32,7 @@ export class Canceller {
   /** @returns the cancelled task. @throws {ApiError} task_ended if it has another outcome. */
   async cancel(id: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
-    return guarded(async () => {
+    return withApiErrors(async () => {
       await contend(() => this.#try(task, principal));
       return this.#shown(task, principal);
     });
@@ -46,7 +46,7 @@ export class Canceller {
     if (isEnded(status)) throw new ApiError('task_ended', `Task ${task.task_id} is ${status}`);
     if (status === 'running') {
       const { process } = dataIn(state, 'running');
-      const answer = await askWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', { by: owner });
+      const answer = await requestWorker(this.#broker, { process, taskId: task.task_id }, 'cancel', { by: owner });
       if (answer?.ok === true) return true;
       // The event below fences the attempt, wherever it runs.
       this.#log.info({ task_id: task.task_id, answer }, 'cancelling a running task without its worker');
@@ -54,7 +54,7 @@ export class Canceller {
     const data = { ...identityOf(task), reason: 'requested' as const, by: owner };
     if ((await transition(this.#broker, state, 'cancelled', data)) === undefined) return undefined;
     // A running attempt may still be alive. Its run stays in the queue until its lease ends, so that the session's next task does not overlap it.
-    if (status !== 'running') await withdraw(this.#broker, task, this.#log);
+    if (status !== 'running') await releaseUnstarted(this.#broker, task, this.#log);
     return true;
   }
 

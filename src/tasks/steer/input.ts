@@ -3,7 +3,7 @@ import type { Broker } from '../../broker/connect.js';
 import { ApiError } from '../../errors/api-error.js';
 import type { Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
-import { askRunning } from './running.js';
+import { requestAttempt } from './attempt-request.js';
 
 /** Sends input to running tasks. */
 export class Inputs {
@@ -18,7 +18,7 @@ export class Inputs {
   /** Resolves when the worker has passed the text on. Claude reads it at its next step. @throws {ApiError} not_running (also after the last Claude turn) */
   async say(id: string, text: string, principal: Principal): Promise<Task> {
     const task = await this.#tasks.task(id, principal);
-    const answer = await askRunning(this.#broker, task, 'input', { by: principal.owner, text });
+    const answer = await requestAttempt(this.#broker, task, 'input', { by: principal.owner, text });
     if (!answer.ok)
       throw new ApiError(
         'not_running',

@@ -1,7 +1,7 @@
 import { ClaudeOptions } from '../../../contracts/tasks/claude-options.js';
 import type { SpawnCommand, SpawnRequest } from '../../../contracts/tasks/spawn.js';
-import type { Origin } from '../accept/prepared.js';
-import { taken } from '../../taken.js';
+import type { TaskOrigin } from '../accept/prepare.js';
+import { pickFields } from '../../pick-fields.js';
 
 /** Fields that a command has unchanged from its request. */
 const SAME = {
@@ -15,11 +15,11 @@ const SAME = {
 } as const;
 
 /** A retried task of an agent still belongs to the agent and answers the same message. */
-export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =>
-  taken(command, {
+export const ofAgent = (command: SpawnCommand): NonNullable<TaskOrigin['ofAgent']> =>
+  pickFields(command, {
     agent_id: true,
     message: true,
-    hands: true,
+    agent_tools: true,
     depth: true,
     spawned_by: true,
     ancestors: true,
@@ -29,7 +29,7 @@ export const ofAgent = (command: SpawnCommand): NonNullable<Origin['ofAgent']> =
 
 /** The request that repeats an earlier task: in the same session, or in a new fork of the same origin. */
 export const requestOf = (command: SpawnCommand): SpawnRequest => ({
-  ...taken(command, SAME),
+  ...pickFields(command, SAME),
   ...(command.fork_of === undefined
     ? { session_id: command.session_name ?? command.session_id }
     : { session_id: command.fork_of, fork: true }),

@@ -2,13 +2,13 @@ import type { SpawnAccepted } from '../../../contracts/tasks/spawn.js';
 import { isEnded } from '../../../contracts/tasks/states.js';
 import type { Blobs } from '../../broker/blobs.js';
 import type { Broker } from '../../broker/connect.js';
-import { keptCommand } from '../../broker/ended-commands.js';
-import type { Acceptor } from '../accept/accept.js';
+import { readEndedCommand } from '../../broker/ended-commands.js';
+import type { Acceptor } from '../accept/acceptor.js';
 import { ApiError, apiErrorOf } from '../../errors/api-error.js';
 import type { DeadLetters } from '../dead-letters.js';
 import { onBehalfOf, type Principal } from '../../access/principal.js';
 import type { TaskReader } from '../reader.js';
-import type { SpawnRate } from '../../access/spawn-rate.js';
+import type { SpawnRateLimiter } from '../../access/rates/limiter.js';
 import { ofAgent, requestOf } from './request-of.js';
 import { stateOf } from './shown-state.js';
 
@@ -18,7 +18,7 @@ export interface RetrierOptions {
   readonly tasks: Pick<TaskReader, 'task'>;
   readonly acceptor: Pick<Acceptor, 'accept'>;
   readonly dead: Pick<DeadLetters, 'has' | 'putBack'>;
-  readonly spawnRate: Pick<SpawnRate, 'take'>;
+  readonly spawnRate: Pick<SpawnRateLimiter, 'take'>;
 }
 
 /** Retries ended tasks, each time as a new task. */
@@ -38,7 +38,7 @@ export class Retrier {
       const { status } = await stateOf(broker, task);
       if (!isEnded(status)) throw new ApiError('not_ended', `Task ${id} is ${status}`);
       if (await dead.has(id)) return (await dead.putBack(id, principal)).accepted;
-      const command = await keptCommand(broker, blobs, { taskId: id, sessionId });
+      const command = await readEndedCommand(broker, blobs, { taskId: id, sessionId });
       if (command === undefined)
         throw new ApiError('not_retryable', `The command of task ${id} is no longer stored. Send it as a new task`);
       // It counts as a spawn.

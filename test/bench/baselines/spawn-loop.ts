@@ -10,14 +10,14 @@ export async function spawnLoop(options: {
   const times: number[] = [];
   let begunRuns = 0;
   const begun = performance.now();
-  const lane = async (): Promise<void> => {
+  const runPriority = async (): Promise<void> => {
     while (begunRuns++ < options.runs) {
       const at = performance.now();
       await once();
       times.push(performance.now() - at);
     }
   };
-  await Promise.all(Array.from({ length: options.parallel }, lane));
+  await Promise.all(Array.from({ length: options.parallel }, runPriority));
   const seconds = (performance.now() - begun) / 1_000;
   times.sort((a, b) => a - b);
   return { perSecond: times.length / seconds, p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) };

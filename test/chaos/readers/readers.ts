@@ -15,7 +15,7 @@ export interface ReadersOptions {
 const SOCKETS = 3;
 /** Part of the tasks that are followed each on its own, and how many of those at once. */
 const FOLLOWED = 0.2;
-const MOST_FOLLOWED = 4;
+const MAX_FOLLOWED = 4;
 
 /** Everybody who reads events in a run: some all of them over WebSockets, some a task's by server-sent events. */
 export class Readers {
@@ -48,7 +48,7 @@ export class Readers {
 
   /** Follows this task too, perhaps. */
   accepted(taskId: string): void {
-    if (this.#following.size >= MOST_FOLLOWED || this.#random() > FOLLOWED) return;
+    if (this.#following.size >= MAX_FOLLOWED || this.#random() > FOLLOWED) return;
     const { apis } = this.#options;
     const following = readTask({ taskId, apis, random: this.#random, signal: this.#stopping.signal })
       .then((reader) => void this.#followed.push(reader))

@@ -13,9 +13,9 @@ export interface SocketReaderOptions {
 }
 
 /** A connection is broken off by its reader after so long at the least and at the most. */
-const SHORTEST_MS = 1_000;
-const LONGEST_MS = 8_000;
-const LONGEST_PAUSE_MS = 500;
+const MIN_MS = 1_000;
+const MAX_MS = 8_000;
+const MAX_PAUSE_MS = 500;
 
 /**
  * Reads all events over WebSockets to any API, from the stream's beginning on, each connection from the last event seen.
@@ -62,9 +62,9 @@ export class SocketReader {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const api = apis[Math.floor(random() * apis.length)];
-      if (api !== undefined) await this.#connection(api, SHORTEST_MS + random() * (LONGEST_MS - SHORTEST_MS));
+      if (api !== undefined) await this.#connection(api, MIN_MS + random() * (MAX_MS - MIN_MS));
       // An abort only ends the pause early.
-      await sleep(random() * LONGEST_PAUSE_MS, undefined, { signal }).catch(() => undefined);
+      await sleep(random() * MAX_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 

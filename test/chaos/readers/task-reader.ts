@@ -13,8 +13,8 @@ export interface TaskReaderOptions {
   readonly signal: AbortSignal;
 }
 
-const SHORTEST_MS = 500;
-const LONGEST_MS = 4_000;
+const MIN_MS = 500;
+const MAX_MS = 4_000;
 const PAUSE_MS = 200;
 /** What an API may answer while faults are at work: its broker is away. An accepted task is known to every API. */
 const BROKER_AWAY = 503;
@@ -35,7 +35,7 @@ export async function readTask({ taskId, apis, random, signal }: TaskReaderOptio
   };
   for (let ended = false; !ended && !signal.aborted;) {
     const api = apis[Math.floor(random() * apis.length)];
-    const broken = AbortSignal.timeout(Math.round(SHORTEST_MS + random() * (LONGEST_MS - SHORTEST_MS)));
+    const broken = AbortSignal.timeout(Math.round(MIN_MS + random() * (MAX_MS - MIN_MS)));
     try {
       const answer = await fetch(`${api?.url ?? ''}/tasks/${taskId}/events`, {
         headers: {

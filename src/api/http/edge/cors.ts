@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { HEADER, IDEMPOTENCY_HEADER, REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
-import type { Doors } from './doors.js';
+import type { HostPolicy } from './host-policy.js';
 
 /** What a page may read of an answer beside its body. */
 const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ETag', REQUEST_ID_HEADER].join(', ');
@@ -26,10 +26,10 @@ const PREFLIGHT = {
  * Lets pages of the origins that the operator named read answers: each is named back, never a wildcard. A preflight is answered
  * here, as browsers send it without the token. Never with credentials: cookies are nothing to the API.
  */
-export function cors(app: FastifyInstance, doors: Pick<Doors, 'sharesWith'>): void {
+export function cors(app: FastifyInstance, hostPolicy: Pick<HostPolicy, 'sharesWith'>): void {
   app.addHook('onRequest', ({ method, headers }, reply, done) => {
     const { origin } = headers;
-    if (origin === undefined || !doors.sharesWith(origin)) return done();
+    if (origin === undefined || !hostPolicy.sharesWith(origin)) return done();
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'Origin',

@@ -5,7 +5,7 @@ import { ApiError } from '../../../errors/api-error.js';
 const CHARSET = /;\s*charset\s*=\s*"?([^;"\s]+)/i;
 
 /** The one type of body that is taken: JSON in UTF-8. Node and Fastify alone would replace each invalid byte and take the rest. */
-export function takeJsonOnly(app: FastifyInstance): void {
+export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

@@ -1,6 +1,6 @@
 import type { SpawnQuery, SpawnRequest } from '../../../../contracts/tasks/spawn.js';
 import { REPLAYED_HEADER } from '../../../../contracts/wire/names.js';
-import { rateHeaders } from '../../../access/spawn-rate.js';
+import { rateHeaders } from '../../../access/rates/limiter.js';
 import { outcomeWithin, spawn } from '../../../tasks/spawn.js';
 import type { Reply } from '../mount.js';
 

@@ -8,7 +8,7 @@ import { MAX_BUFFERED_BYTES } from '../../../../contracts/api/ws.js';
 import { SUBJECT } from '../../../../contracts/wire/names.js';
 import { shuttingDown } from '../../../errors/api-error.js';
 import { onAbort } from '../../../abort.js';
-import type { BridgedEvent } from '../../../events/bridged.js';
+import type { HubEvent } from '../../../events/hub-event.js';
 import { Feed } from '../../../events/feed.js';
 import type { Access } from '../../../access/start.js';
 import type { Store } from '../../../store/start.js';
@@ -112,10 +112,10 @@ class EventStream {
       if (before > 0 && unread >= before) raw.destroy();
       else if (!raw.writableEnded) raw.write(': alive\n\n');
     }, HEARTBEAT_MS);
-    const unhear = onAbort(closing, end);
+    const unsubscribe = onAbort(closing, end);
     const unwatch = authenticator.onEnd(this.#principal, end);
     raw.once('close', () => {
-      unhear();
+      unsubscribe();
       unwatch();
       clearInterval(heartbeat);
       feed.stop();
@@ -130,7 +130,7 @@ class EventStream {
     }
   }
 
-  #send(event: BridgedEvent): void {
+  #send(event: HubEvent): void {
     const { raw } = this.#reply;
     if (raw.writableEnded) return;
     raw.write(`id: ${event.cursor}\nevent: ${event.type}\ndata: ${event.envelope}\n\n`);

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from '../../command.js';
-import { AGENT_KINDS, AGENT_STATUSES, type AgentShown, type AgentsQuery } from '../../../../contracts/agents/agents.js';
+import { AGENT_KINDS, AGENT_STATUSES, type AgentView, type AgentsQuery } from '../../../../contracts/agents/agents.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import { wholeNumber, type GlobalOptions } from '../../options.js';
@@ -36,7 +36,7 @@ async function list({ role, capability, kind, status, connected, limit, ...optio
     limit: Math.min(limit, PAGE),
     ...defined({ role, capability, kind, status, connected }),
   };
-  const found: AgentShown[] = [];
+  const found: AgentView[] = [];
   for await (const agent of client.agents.list(query)) {
     found.push(agent);
     if (found.length >= limit) break;
@@ -46,7 +46,7 @@ async function list({ role, capability, kind, status, connected, limit, ...optio
   return EXIT.ok;
 }
 
-const table = (when: ShowTime): TableOf<AgentShown> => ({
+const table = (when: ShowTime): TableOf<AgentView> => ({
   head: ['AGENT', 'KIND', 'STATUS', 'ROLE', 'OWNER', 'CHANGED', 'CAPABILITIES'],
   row: (agent) => [
     agent.agent_id,

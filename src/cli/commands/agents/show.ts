@@ -1,10 +1,10 @@
 import type { Command } from '../../command.js';
-import type { AgentShown } from '../../../../contracts/agents/agents.js';
+import type { AgentView } from '../../../../contracts/agents/agents.js';
 import { clientOf } from '../../client.js';
 import { EXIT } from '../../exit.js';
 import type { GlobalOptions } from '../../options.js';
 import { printOne } from '../../output/print.js';
-import { factLines } from '../../output/facts.js';
+import { fieldLines } from '../../output/fields.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
 
 export function register(agents: Command): void {
@@ -22,9 +22,9 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
   return EXIT.ok;
 }
 
-function described({ v: _version, ...fields }: AgentShown, when: ShowTime): string {
+function described({ v: _version, ...fields }: AgentView, when: ShowTime): string {
   const shown = Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0);
-  return factLines(
+  return fieldLines(
     Object.fromEntries(shown.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])),
     when,
   );

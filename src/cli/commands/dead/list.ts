@@ -15,13 +15,13 @@ interface Options extends GlobalOptions, Filter {
 
 const DEFAULT_LIMIT = 20;
 /** The API's maximum page size. */
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 /** `ksi dead list`, also `ksi dead` */
 export function register(dead: Command): void {
   withFilter(dead.command('list', { isDefault: true }))
     .description('List dead letters, oldest first')
-    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .option('-n, --limit <count>', 'the maximum number', wholeNumber(1, MAX_ITEMS), DEFAULT_LIMIT)
     .withExamples('ksi dead', 'ksi dead --queue default -o json | jq -r ".[].error.code" | sort | uniq -c')
     .runs(list);
 }
@@ -32,7 +32,7 @@ async function list(options: Options): Promise<number> {
   printTable(letters, table(timesFor(options)), options);
   if (options.output !== 'text') return EXIT.ok;
   if (letters.length === 0) say(options, 'No dead letters.');
-  if (more !== undefined) say(options, moreThere(options.limit, MOST, '--queue or --owner'));
+  if (more !== undefined) say(options, moreThere(options.limit, MAX_ITEMS, '--queue or --owner'));
   return EXIT.ok;
 }
 

@@ -19,7 +19,7 @@ interface Options extends GlobalOptions, Filter {
 type PutBack = DeadRetryAnswer['put_back'][number];
 
 const DEFAULT_LIMIT = 100;
-const MOST = 1_000;
+const MAX_ITEMS = 1_000;
 
 /** `ksi dead retry` */
 export function register(dead: Command): void {
@@ -30,7 +30,12 @@ export function register(dead: Command): void {
       .argument('[ids...]', 'the tasks’ ids', taskIds)
       .option('--all', 'all that match the filters'),
   )
-    .option('-n, --limit <count>', 'with --all: the maximum number, oldest first', wholeNumber(1, MOST), DEFAULT_LIMIT)
+    .option(
+      '-n, --limit <count>',
+      'with --all: the maximum number, oldest first',
+      wholeNumber(1, MAX_ITEMS),
+      DEFAULT_LIMIT,
+    )
     .withValues({ ids: 'dead', queue: 'queues' })
     .withExamples('ksi dead retry ID', 'ksi dead retry --all --queue default --limit 10')
     .runs(retry);

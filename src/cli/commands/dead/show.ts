@@ -6,7 +6,7 @@ import { EXIT } from '../../exit.js';
 import { taskId } from '../../ids.js';
 import type { GlobalOptions } from '../../options.js';
 import { eventLine } from '../../output/event-line.js';
-import { factLines } from '../../output/facts.js';
+import { fieldLines } from '../../output/fields.js';
 import { printOne } from '../../output/print.js';
 import { say } from '../../output/say.js';
 import { timesFor, type ShowTime } from '../../output/times.js';
@@ -31,7 +31,7 @@ async function show(id: string, options: GlobalOptions): Promise<number> {
 }
 
 function described({ command, history, error, ...identity }: DeadLetter, when: ShowTime): string {
-  const facts = factLines({ ...identity, error: `${error.code}: ${error.message}` }, when);
+  const facts = fieldLines({ ...identity, error: `${error.code}: ${error.message}` }, when);
   const events = history.map(({ type, timestamp, data }) =>
     eventLine({ type, data: data as EventEnvelope['data'] }, when(timestamp)),
   );

@@ -1,0 +1,162 @@
+import type { IncomingMessage } from 'node:http';
+import fastifyHelmet from '@fastify/helmet';
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Config } from '../../../../contracts/config/config.js';
+import { REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
+import { ApiError } from '../../../errors/api-error.js';
+import { demand, hasToken, isOpen, type Authenticator } from '../../../access/auth.js';
+import { PROBLEM_TYPE, problemOf, toApiError } from '../../../errors/problem.js';
+import { requestIdFrom } from '../../../telemetry/correlation.js';
+import { principalOf } from '../request-principal.js';
+import type { Tickets } from '../../../access/tokens/tickets.js';
+import { rateHeaders } from '../../../access/rates/limiter.js';
+import { validatorCompiler } from '../validation.js';
+import { answerClientError } from './client-error.js';
+import { cors } from './cors.js';
+import { HostPolicy } from './host-policy.js';
+import { acceptJsonOnly } from './json-body.js';
+import { endUpgradesWithAnswer, endWithAnswer } from './upgrades.js';
+import type { Tls } from './tls.js';
+
+export interface HttpServerOptions {
+  readonly config: Pick<
+    Config,
+    'KSI_HOST' | 'KSI_ALLOWED_HOSTS' | 'KSI_ALLOWED_ORIGINS' | 'KSI_MAX_BODY_BYTES' | 'KSI_MAX_CONNECTIONS'
+  >;
+  readonly log: Logger;
+  readonly authenticator: Authenticator;
+  readonly tls: Tls | undefined;
+  /** Undefined: none are taken (yet). */
+  readonly tickets?: Tickets;
+  /** What a request that no route takes is answered. Default: 404. */
+  readonly unknown?: (request: FastifyRequest) => ApiError;
+}
+
+/** Whoever sends its header or its body more slowly ties up a connection. */
+const REQUEST_MS = 60_000;
+const LIMITS = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16_384 };
+
+const READING = new Set(['GET', 'HEAD']);
+
+const notFound = ({ method, url }: FastifyRequest): ApiError =>
+  new ApiError('not_found', `There is no ${method} ${url.split('?', 1)[0]}`);
+
+/** An HTTP server without routes: what every request passes, and how every fault is answered. */
+export async function buildHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
+  const { config, log, authenticator, tls, tickets, unknown = notFound } = options;
+  const hostPolicy = new HostPolicy(config);
+  const app = Fastify({
+    loggerInstance: log,
+    logger: undefined,
+    // A line per request would cost more than the request; errors are logged below.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    // Keys of shared state have 256 characters, each of which may be percent-encoded as four bytes.
+    routerOptions: { maxParamLength: 3_072 },
+    bodyLimit: config.KSI_MAX_BODY_BYTES,
+    genReqId: ({ headers }: IncomingMessage) => requestIdFrom(headers[REQUEST_ID_HEADER.toLowerCase()]?.toString()),
+    requestIdHeader: false,
+    requestTimeout: REQUEST_MS,
+    ...(tls === undefined ? { http: LIMITS } : { https: { ...tls.current, ...LIMITS } }),
+    // At a shutdown idle keep-alive connections are no reason to wait.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    // Faults that Fastify finds before any hook: they too say nothing to another name or page, nor to one without a token.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      endWithAnswer(request, reply);
+      return sendProblem(toApiError(refusalBefore(request, hostPolicy, authenticator) ?? error), request, reply);
+    },
+    clientErrorHandler: answerClientError,
+  } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
+  app.server.maxConnections = config.KSI_MAX_CONNECTIONS;
+  acceptJsonOnly(app);
+  app.setValidatorCompiler(validatorCompiler as never);
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.decorateRequest('principal', undefined);
+  app.decorateRequest('asked', undefined);
+  app.decorateRequest('answered', undefined);
+  app.decorateRequest('problem', undefined);
+  app.addHook('onRoute', ({ url, method, config: route }) => {
+    // One that was forgotten would be anybody's who has a token.
+    if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
+      throw new Error(`The route ${url} has no scope`);
+    const reads = [method].flat().every((each) => READING.has(each));
+    if (route?.scope !== undefined && route.operation === undefined && !reads)
+      throw new Error(`The route ${String(method)} ${url} serves no operation, so the audit would not record it`);
+  });
+  app.addHook('onRequest', async (request, reply) => void reply.header(REQUEST_ID_HEADER, request.id));
+  endUpgradesWithAnswer(app);
+  // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
+  app.addHook('onRequest', async ({ headers, raw }) => {
+    // Node keeps the first of several; a proxy before us may have gone by another.
+    if (raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+      throw new ApiError('invalid_request', 'The request has more than one Host header');
+    hostPolicy.check(headers.host, headers.origin);
+  });
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': tls === undefined ? null : [] } },
+    strictTransportSecurity: tls !== undefined,
+  });
+  cors(app, hostPolicy);
+  app.addHook('onRequest', async (request) => {
+    const { authorization } = request.headers;
+    request.principal =
+      authorization === undefined && tickets !== undefined
+        ? await byTicket(request, authenticator, tickets)
+        : authenticator.principalOf(authorization);
+    if (isOpen(request.url)) return;
+    if (request.principal === undefined) throw noToken();
+    const { scope } = request.routeOptions.config;
+    if (scope !== undefined) demand(principalOf(request), scope);
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(toApiError(error), request, reply));
+  app.setNotFoundHandler((request, reply) => sendProblem(unknown(request), request, reply));
+  return app;
+}
+
+/** `WWW-Authenticate` (RFC 6750): whether a token is missing, does not hold or is not enough. */
+function challengeOf({ code }: ApiError, { headers, routeOptions }: FastifyRequest): string | undefined {
+  if (code === 'unauthorized') return hasToken(headers.authorization) ? 'Bearer error="invalid_token"' : 'Bearer';
+  if (code !== 'forbidden') return undefined;
+  const { scope } = routeOptions.config;
+  return `Bearer error="insufficient_scope"${scope === undefined ? '' : `, scope="${scope}"`}`;
+}
+
+/** What a request is refused for before anything else is looked at; undefined: nothing. */
+function refusalBefore({ headers }: FastifyRequest, hostPolicy: HostPolicy, authenticator: Authenticator): unknown {
+  try {
+    hostPolicy.check(headers.host, headers.origin);
+  } catch (refusal) {
+    return refusal;
+  }
+  return authenticator.principalOf(headers.authorization) === undefined ? noToken() : undefined;
+}
+
+const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
+
+/** Only an upgrade may come with a ticket, as browsers can send no header with one. */
+async function byTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
+  const { ticket } = request.query as { ticket?: unknown };
+  const { takesTicket } = request.routeOptions.config;
+  if (takesTicket !== true || request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
+  const tokenId = await tickets.redeem(ticket);
+  return tokenId === undefined ? undefined : authenticator.holderOf(tokenId);
+}
+
+function sendProblem(error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  request.problem = error.code;
+  if (error.status >= 500)
+    request.log.error({ err: error, method: request.method, url: request.url.split('?', 1)[0] }, 'request failed');
+  // Its words may be the client's own.
+  else request.log.debug({ code: error.code }, 'request refused');
+  if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
+  if (error.rate !== undefined) reply.headers(rateHeaders(error.rate));
+  const challenge = challengeOf(error, request);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
+  return reply
+    .code(error.status)
+    .header('content-type', PROBLEM_TYPE)
+    .header(REQUEST_ID_HEADER, request.id)
+    .serializer(JSON.stringify)
+    .send(problemOf(error, request.id));
+}

@@ -1,0 +1,48 @@
+import type { Broker } from './connect.js';
+import type { Delivery } from './consume.js';
+import { PullLoop } from './pull-loop.js';
+
+export interface ConsumerLoopOptions {
+  readonly broker: Broker;
+  readonly stream: string;
+  /** A durable consumer, shared by all processes that do this work. A message that one process leaves goes to another. */
+  readonly consumer: string;
+  readonly inboxPrefix?: string | undefined;
+  /** How many messages are handled concurrently. */
+  readonly atOnce: number;
+  /** Acknowledges or naks a message, or leaves it for redelivery. Must not reject. */
+  readonly handle: (delivery: Delivery) => Promise<void>;
+}
+
+/** Handles the messages of a shared consumer concurrently. */
+export class ConsumerLoop {
+  readonly #loop: PullLoop<{ readonly name: string }>;
+  readonly #handling = new Set<Promise<void>>();
+
+  constructor({ broker, stream, consumer, inboxPrefix, atOnce, handle }: ConsumerLoopOptions) {
+    this.#loop = new PullLoop({
+      broker,
+      stream,
+      consumers: [{ name: consumer }],
+      inboxPrefix,
+      hasRoom: () => this.#handling.size < atOnce,
+      onDelivery: (delivery) => {
+        const handling = handle(delivery).finally(() => {
+          this.#handling.delete(handling);
+          this.#loop.look();
+        });
+        this.#handling.add(handling);
+      },
+    });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** Resolves when all messages in progress are handled. Idempotent. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+    await Promise.all(this.#handling);
+  }
+}

@@ -1,9 +1,0 @@
-/** The session of a request. */
-export interface SessionChoice {
-  readonly sessionId: string;
-  readonly sessionName?: string;
-  /** The session that it forks. */
-  readonly forkOf?: string;
-  /** Created for this request, so it has no other tasks. */
-  readonly fresh: boolean;
-}
