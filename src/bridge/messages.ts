@@ -59,8 +59,8 @@ export function pushed(message: LegacyMessage): Record<string, unknown> {
     timestamp,
     ...withoutEnvelope(payload),
     ...(to === undefined || toOneself ? {} : { to: legacyAgentId(to) }),
-    content,
-    conversation_id: conversation,
+    ...(content === undefined ? {} : { content }),
+    ...(conversation === undefined ? {} : { conversation_id: conversation }),
   });
 }
 

@@ -115,7 +115,7 @@ function addPersonLine(
 ): Transition | undefined {
   if (record.lines.includes(id)) return undefined;
   const line: LineRecord = { id, kind: 'person', name, at: iso(now), ...text };
-  const changed: ConversationRecord = defined({ ...record, silent: 0, next_speaker: next });
+  const changed: ConversationRecord = { ...record, silent: 0, ...(next === undefined ? {} : { next_speaker: next }) };
   return { record: advance(withLine(changed, line, now), now), line };
 }
 

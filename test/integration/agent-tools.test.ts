@@ -212,7 +212,7 @@ describe('what agents ask for with their agent tools', () => {
     }
     const refused = await ask(id, 'task_spawn', { prompt: 'Go on.' });
     assert.deepEqual([refused.ok, !refused.ok && refused.code], [false, 'too_deep']);
-    assert.match(JSON.stringify(refused), /3 deep/);
+    assert.match(JSON.stringify(refused), /3 levels/);
     // Nor do messages begin anew: all that led to it is counted.
     await done(id, 'message_send', { to: peer, content: 'Go on.' });
     assert.equal((await here.inbox(peer, '?wait=5'))[0]?.hops, MAX_DEPTH + 1);

@@ -41,7 +41,7 @@ describe('attachments of POST /spawn', () => {
 
   it('are refused when the content has the signature of another media type', async () => {
     for (const [type] of SIGNED)
-      for (const [other, data] of SIGNED) if (other !== type) await refused(type, data, 'media_type', /does not fit/);
+      for (const [other, data] of SIGNED) if (other !== type) await refused(type, data, 'media_type', /does not match/);
   });
 
   it('are refused when text is not UTF-8 or blank', async () => {
@@ -57,7 +57,7 @@ describe('attachments of POST /spawn', () => {
   it('are refused when an image is larger than the Messages API takes', async () => {
     const png = Buffer.alloc(MAX_IMAGE_CHARS);
     png.write('\x89PNG\r\n\x1a\n', 'latin1');
-    await refused('image/png', png.toString('base64'), 'data', /may have 5242880/);
+    await refused('image/png', png.toString('base64'), 'data', /may have at most 5242880/);
   });
 
   it('names each bad attachment in one answer', async () => {

@@ -62,7 +62,7 @@ describe('the queue gauge', () => {
     assert.equal(gauge.full(), undefined);
     standing.bytes = 900;
     await gauge.refresh();
-    assert.match(gauge.full() ?? '', /hold 900 bytes/);
+    assert.match(gauge.full() ?? '', /contain 900 bytes/);
     const one = new QueueCapacity(
       streamOf({ tasks: 9, bytes: 0 }),
       { KSI_QUEUES: 'default', KSI_QUEUE_MAX: 10, KSI_QUEUE_MAX_BYTES: 1_000 },

@@ -37,8 +37,7 @@ describe('budgets', () => {
           if (!/^\s*(\*|\/)/.test(line) && sum.test(line)) found.push(`${join(tree, name)}: ${line.trim()}`);
       }
     assert.deepEqual(found, [
-      // An order, and a step of an estimate.
-      'src/access/usage.ts: const dearestFirst = (a: UsageRow, b: UsageRow): number => b.cost_usd - a.cost_usd;',
+      // A step of an estimate.
       'workers/claude/model-prices.ts: const missing = usd - product(tokens, known);',
     ]);
   });

@@ -440,7 +440,7 @@ describe('ksi', () => {
     assert.match(out, /API +http:\/\/127\.0\.0\.1:\d+ +KSI_URL\n/);
     assert.match(out, /KSI_NATS_URL +environment +nats:\/\/\*\*\*@h:4222\n/);
     assert.match(out, /KSI_LEASE_S +default +15\n/);
-    assert.match(err, /KSI_PORT="x": .*\n +KSI_CONCURENCY is not known\. Did you mean KSI_CONCURRENCY\?/);
+    assert.match(err, /KSI_PORT="x": .*\n +KSI_CONCURENCY is unknown\. Did you mean KSI_CONCURRENCY\?/);
     assert.doesNotMatch(out + err + (await ksi(['config', '-o', 'json'], '', env)).out, /hunter2|good/);
     const { connection } = JSON.parse((await ksi(['config', '-o', 'json'])).out) as { connection: unknown };
     assert.deepEqual(connection, {
@@ -451,7 +451,7 @@ describe('ksi', () => {
   });
 
   it('approvals lists rules and revokes them', async () => {
-    assert.match((await ksi(['approvals', 'rules'])).err, /No rules/);
+    assert.match((await ksi(['approvals', 'rules'])).err, /No approval rules/);
     const rule: ApprovalRule = {
       rule_id: AGAIN,
       owner: 'local',

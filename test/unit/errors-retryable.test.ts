@@ -15,6 +15,7 @@ const JUDGES =
   /isBrokerError\([^()]*, '(unavailable|full)'\)|error\.kind [!=]== '(unavailable|full|refused)'|code [!=]== '(internal|broker_unavailable|disk_full|queue_full)'|\.status (< 500|=== 503)/;
 /** Lines that ask another question. */
 const OTHER_QUESTIONS: Readonly<Record<string, string>> = {
+  'workers/attempt/attempt.ts': 'is it a fault of KSI, which its log must show?',
   'src/broker/errors.ts': 'maps answers of the broker to codes of the table',
   'src/agents/shared/shared-state.ts': 'is it unknown whether the write is stored?',
   'src/agents/message-sender.ts': 'is it unknown whether the write is stored?',

@@ -4,8 +4,8 @@ import type { ContainedLauncher } from '../../workers/claude/contained-launcher.
 import { processesTagged } from '../../src/process/tagged-processes.js';
 import { ClaudeProcess } from '../../workers/claude/process.js';
 
-const keeper = {
-  keep: (invocation: object, env: object) => ({ ...invocation, env, begun: () => () => undefined }),
+const launcher = {
+  contain: (invocation: object, env: object) => ({ ...invocation, env, begun: () => () => undefined }),
 } as unknown as ContainedLauncher;
 
 it('a process that leaves something of another user’s behind ends like others, and its worker goes on', async (t) => {
@@ -13,7 +13,7 @@ it('a process that leaves something of another user’s behind ends like others,
     throw Object.assign(new Error('not yours'), { code: 'EPERM' });
   });
   const options = { command: 'true', args: [], env: {}, signal: new AbortController().signal };
-  const claude = new ClaudeProcess(options, keeper, { cwd: '/', visible: [] }, () => undefined);
+  const claude = new ClaudeProcess(options, launcher, { cwd: '/', visible: [] }, () => undefined);
   assert.deepEqual(await claude.exited, { code: 0, signal: null });
   await claude.terminate(10);
 });

@@ -28,7 +28,6 @@ import { openSession } from './session.js';
 import { faultOf, Stopped, type StopReason } from './stop.js';
 import { TimeLimit } from './time-limit.js';
 import { denyIncomplete, toolsFor } from './tools.js';
-import { defined } from '../../src/defined.js';
 
 /** How long a cancelled attempt waits for Claude's last usage figures. It must be shorter than the API's wait for the worker. */
 const LAST_FIGURES_MS = 400;
@@ -163,7 +162,7 @@ export class Attempt {
     this.#input.sayAgain(await earlierInputs(this.#options));
     const signal = AbortSignal.any([lease.signal, context.shutdown, this.#stop.signal]);
     const options = queryOptions({
-      asked: defined({ ...command, budget_usd: budgetUsd }),
+      asked: { ...command, ...(budgetUsd === undefined ? {} : { budget_usd: budgetUsd }) },
       defaultModel: context.model,
       tools,
       mcpConfig: servers.file,

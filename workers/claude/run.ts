@@ -254,7 +254,7 @@ class Run {
       unfinished: this.#cutShort ?? (this.#reader.unfinished && exit?.code !== 0),
       transcriptError: transcript.failure ?? this.#reader.mirrorError,
       ...start,
-      shortOf,
+      ...(shortOf === undefined ? {} : { shortOf }),
       exit,
       lingered: this.#lingered,
       failure: failure === undefined ? undefined : redact(failure),
@@ -280,7 +280,7 @@ const optionsOf = (run: ClaudeRun, idle: IdleWatch): Options =>
     env: { ...run.env },
     ...(run.resume ? { resume: run.sessionId } : { sessionId: run.sessionId }),
     sessionStore: run.transcript,
-    pathToClaudeCodeExecutable: run.executable,
+    ...(run.executable === undefined ? {} : { pathToClaudeCodeExecutable: run.executable }),
   });
 
 /** The time in which a person answers does not count as Claude's silence. */

@@ -197,11 +197,11 @@ function requestOf(
   return defined({
     ...same,
     prompt,
-    model,
-    allowed_tools: asked,
+    ...(model === undefined ? {} : { model }),
+    ...(asked === undefined ? {} : { allowed_tools: asked }),
     queue: command.queue,
     priority: command.priority,
-    workspace: command.workspace,
+    ...(command.workspace === undefined ? {} : { workspace: command.workspace }),
     ...command.policy,
   });
 }

@@ -6,7 +6,6 @@ import { legacyAgentId } from '../agent-ids.js';
 import { LegacyError } from '../errors.js';
 import { isMessageType, messageOf } from '../messages.js';
 import type { BridgeContext, Handler } from './handler.js';
-import { defined } from '../../defined.js';
 
 export const agentConnection: Handler<'AGENT_CONNECTION'> = async ({ action, agent_id }, { agents }, link) => {
   switch (action) {
@@ -76,7 +75,7 @@ async function assign(context: BridgeContext, from: string, message: MessageRequ
     if (error.code !== 'no_available_agent') throw error;
     // None of the suitable agents is available. Like the old daemon, queue the task for the most capable one.
     const to = await mostCapable(context, message.required_capabilities ?? [], from);
-    return delivery(await send(context, from, defined({ ...message, to })));
+    return delivery(await send(context, from, { ...message, ...(to === undefined ? {} : { to }) }));
   }
 }
 
@@ -124,7 +123,7 @@ async function send(
     const from = sender === LEGACY_DAEMON ? undefined : await directory.ensure(sender, 'parameters.from_agent');
     if (message.to !== undefined) await directory.ensure(legacyAgentId(message.to));
     try {
-      return await ksi.call('send', defined({ ...message, message_id, from }));
+      return await ksi.call('send', { ...message, message_id, ...(from === undefined ? {} : { from }) });
     } catch (error) {
       // The sender or the addressee was removed since `ensure` last saw it.
       if (!(error instanceof KsiError) || error.status !== 404 || tries > 0) throw error;

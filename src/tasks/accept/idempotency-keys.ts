@@ -15,7 +15,7 @@ export const messageKey = (agentId: string, messageId: string): IdKey => [
 ];
 
 /** The record of the task that a tool call created. Cannot collide with a client's key. */
-export const toolCallKey = (call: string): IdKey => [sha256(`\0hands\0${call}`)];
+export const toolCallKey = (call: string): IdKey => [sha256(`\0agent-tools\0${call}`)];
 
 /** Independent of the order of fields and the formatting of the JSON. */
 export const requestHash = (request: object): string => sha256(JSON.stringify(sorted(request)));

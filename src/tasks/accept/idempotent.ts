@@ -225,12 +225,12 @@ const preparedOf = (
   { task_id, session_id, accepted_at, start_by, since }: IdempotencyRecord,
   { command, principal }: PreparedTask,
 ): PreparedTask => {
-  const same: SpawnCommand = defined({
+  const same: SpawnCommand = {
     ...command,
     task_id,
     session_id,
     accepted_at,
-    start_by,
-  });
+    ...(start_by === undefined ? {} : { start_by }),
+  };
   return { command: same, fresh: false, since, principal };
 };

@@ -1,7 +1,6 @@
 import type { TSchema } from 'typebox';
 import * as contracts from '../../../../contracts/index.js';
 import { PATTERN_EXAMPLES } from './pattern-examples.js';
-import { defined } from '../../../defined.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -34,7 +33,7 @@ export class Schemas {
     const { name, description } = named;
     if (!this.#used.has(name)) {
       this.#used.set(name, undefined); // A schema that contains itself is referenced there.
-      this.#used.set(name, this.#parts(defined({ ...value, description })));
+      this.#used.set(name, this.#parts({ ...value, ...(description === undefined ? {} : { description }) }));
     }
     const own = (value as Json)['description'];
     return { $ref: `#/components/schemas/${name}`, ...(own === description ? {} : { description: own }) };
