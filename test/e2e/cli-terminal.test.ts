@@ -60,7 +60,7 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.press('C-c');
     await terminal.until(/interrupting Claude; press Ctrl-C again to leave\ninterrupted, .*\n›$/);
     await terminal.enter('/csot');
-    await terminal.until(/no \/csot\. Did you mean \/cost\?/);
+    await terminal.until(/Unknown command \/csot\. Did you mean \/cost\?/);
     await terminal.enter('/exit');
     await terminal.until(/Continue with: ksi chat --session \S+\nended with 0\n\$$/);
 
@@ -76,7 +76,7 @@ describe('ksi on a terminal, in a demo', { skip: without('tmux') }, () => {
     await terminal.press('C-c');
     await terminal.until(/Press Ctrl-C again, or type \/exit, to leave\.\n›$/);
     await terminal.press('C-c');
-    await terminal.until(/Go on with: [^]*\$$/);
+    await terminal.until(/Continue with: [^]*\$$/);
   });
 
   it('chats on over an API that dies, and is told what was answered elsewhere', async () => {

@@ -78,7 +78,7 @@ describe('ksi shared, profiles and compositions', () => {
       /context_missing.*topic/,
     );
     const routed = await ksi(['agents', 'route', 'Look', '--needs', 'code_review', 'security_review']);
-    assert.deepEqual([routed.out, /has 2 of/.test(routed.err)], ['rev\n', true]);
+    assert.deepEqual([routed.out, /Match score: 2/.test(routed.err)], ['rev\n', true]);
     assert.equal((await ksi(['agents', 'route', 'Fly', '--needs', 'wings'])).code, 1);
     assert.match((await ksi(['agents'])).out, /\nrev +managed +active +reviewer/);
   });
