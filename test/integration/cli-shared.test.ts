@@ -48,7 +48,7 @@ describe('ksi shared, profiles and compositions', () => {
     assert.deepEqual((await next())['value'], { n: 1 });
     const again = await ksi(['shared', 'set', 'a/b', '2', '--revision', '0']);
     assert.deepEqual([again.code, again.out], [1, '']);
-    assert.match(again.err, new RegExp(`conflict.*revision ${revision}`));
+    assert.match(again.err, new RegExp(`revision_mismatch.*revision is ${revision}`));
     assert.equal((await ksi(['shared', 'set', 'a/b'], 'Hello\n')).code, 0);
     assert.equal((await next())['value'], 'Hello');
     assert.equal((await ksi(['shared', 'get', 'a/b'])).out, 'Hello\n');
