@@ -6,6 +6,7 @@ import { renderTable, type Result } from './result.js';
 import { accept } from './scenarios/accept.js';
 import { agents } from './scenarios/agents.js';
 import { backlog } from './scenarios/backlog.js';
+import { deletion } from './scenarios/deletion.js';
 import { fanOut } from './scenarios/fan-out.js';
 import { handOver } from './scenarios/hand-over.js';
 import { latency } from './scenarios/latency.js';
@@ -26,6 +27,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   memory,
   agents,
   backlog,
+  deletion,
 };
 
 const options = benchOptions(process.argv.slice(2));

@@ -11,6 +11,8 @@ export interface BenchOptions {
   throughputTasks: number;
   /** Tasks that stand in the queue in the backlog scenario. */
   backlogTasks: number;
+  /** Ended tasks that the deletion scenario deletes. */
+  deletedTasks: number;
   /** Agents that are registered and idle, and managed ones that converse at once. */
   registeredAgents: number;
   conversingAgents: number;
@@ -29,6 +31,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     options: {
       smoke: { type: 'boolean', default: false },
       seconds: { type: 'string' },
+      tasks: { type: 'string' },
       only: { type: 'string' },
       out: { type: 'string', default: 'bench-results' },
     },
@@ -39,6 +42,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 200,
     throughputTasks: 400,
     backlogTasks: 200_000,
+    deletedTasks: 5_000,
     registeredAgents: 10_000,
     conversingAgents: 200,
     resumes: 15,
@@ -51,6 +55,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     latencyTasks: 3,
     throughputTasks: 6,
     backlogTasks: 100,
+    deletedTasks: 20,
     registeredAgents: 20,
     conversingAgents: 4,
     resumes: 1,
@@ -58,5 +63,11 @@ export function benchOptions(argv: string[]): BenchOptions {
     clients: 5,
   };
   const chosen = values.smoke ? smoke : full;
-  return { ...chosen, seconds: Number(values.seconds ?? chosen.seconds), only: values.only, out: values.out };
+  return {
+    ...chosen,
+    seconds: Number(values.seconds ?? chosen.seconds),
+    deletedTasks: Number(values.tasks ?? chosen.deletedTasks),
+    only: values.only,
+    out: values.out,
+  };
 }

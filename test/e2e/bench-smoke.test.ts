@@ -31,6 +31,7 @@ it('the benchmark runs, small, to its table and its JSON', async () => {
     'idle memory',
     'messages between agents',
     '4 managed agents',
+    'deletion by filter',
   ]) {
     const figures = results.filter(({ name }) => name.startsWith(scenario));
     assert.ok(figures.length > 0, `${scenario} is missing`);
