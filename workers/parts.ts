@@ -23,6 +23,7 @@ import { WarmPool, type WarmPoolOptions } from './claude/warm-pool.js';
 import { Worktrees } from './claude/worktrees.js';
 import { DeletedSessions } from './disk/deleted-sessions.js';
 import { LeftoverRemoval } from './disk/leftover-removal.js';
+import { WorkspaceSizes } from './disk/workspace-sizes.js';
 import { WorkspaceRetention } from './disk/workspace-retention.js';
 import { Journal } from './journal/journal.js';
 import { WorkerPresenceEntry } from './presence.js';
@@ -84,6 +85,7 @@ export function partsOf({ broker, config, env, log, containment }: PartsOptions,
     }),
     deleted: new DeletedSessions({ broker, process, folders, worktrees, removals, log }),
     retention: new WorkspaceRetention({ broker, folders, config, log }),
+    sizes: new WorkspaceSizes({ broker, process, folders, log }),
     warm: new WarmPool({
       count: config.KSI_WARM,
       options: queryOptions({ asked: {}, defaultModel: config.KSI_MODEL, tools: NO_LIMITS, mcpConfig: undefined }),

@@ -64,6 +64,13 @@ export const RetentionItem = Type.Object({
   owner: Type.String(),
   last_used_at: Type.String({ format: 'date-time' }),
   bytes: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a session: its transcript.' })),
+  workspace_bytes: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'Of a session: its own working folders on the hosts of all workers. Absent: unknown, as no worker runs, or a worker did not answer in 3 s.',
+    }),
+  ),
 });
 export type RetentionItem = Static<typeof RetentionItem>;
 

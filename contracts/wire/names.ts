@@ -134,6 +134,9 @@ export const SUBJECT = {
   /** Requests to a worker process to delete the folders of deleted sessions. */
   deletedSessions: (process: string) => `ksi.control.${process}.deleted-sessions`,
 
+  /** Requests to a worker process for the sizes of sessions' working folders. */
+  workspaceSizes: (process: string) => `ksi.control.${process}.sizes`,
+
   /** Agent tool calls of a task. Only the worker process that runs the task may publish. */
   agentTools: (process: string, taskId: string) => `ksi.agent-tools.${process}.${taskId}`,
   agentToolsAll: 'ksi.agent-tools.*.*',

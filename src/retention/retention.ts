@@ -24,6 +24,7 @@ import { pageOfAll } from '../lists/page.js';
 import { listedOwner, LOCAL, type Principal } from '../access/principal.js';
 import type { RetentionCandidates, OldSession } from './candidates.js';
 import type { RetentionRecords } from './records.js';
+import { workspaceSizes } from './workspace-sizes.js';
 
 export interface RetentionOptions {
   readonly broker: Broker;
@@ -132,10 +133,16 @@ export class Retention {
       ];
       const key = ({ kind, last_used_at: at, id }: RetentionItem): string => `${kind} ${at} ${id}`;
       const { items, ...following } = pageOfAll('retention_preview', all, key, query);
+      const ids = items.flatMap(({ kind, id }) => (kind === 'session' ? [id] : []));
+      const sizes = await workspaceSizes(this.#options.broker, ids);
+      const measured = async (item: RetentionItem): Promise<RetentionItem> => {
+        if (item.kind === 'task') return item;
+        const workspaceBytes = sizes.get(item.id);
+        const bytes = await this.#bytesOf(item.id);
+        return { ...item, bytes, ...(workspaceBytes === undefined ? {} : { workspace_bytes: workspaceBytes }) };
+      };
       return {
-        items: await Promise.all(
-          items.map(async (item) => (item.kind === 'task' ? item : { ...item, bytes: await this.#bytesOf(item.id) })),
-        ),
+        items: await Promise.all(items.map(measured)),
         ...following,
         tasks: tasks.length,
         sessions: old.length,

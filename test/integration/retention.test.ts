@@ -5,14 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { v7 as uuidv7 } from 'uuid';
-import { HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
+import { BUCKET, HEADER, STREAM, SUBJECT } from '../../contracts/wire/names.js';
 import type { RetentionPreview, RetentionRun, RetentionView } from '../../contracts/retention/retention.js';
 import { eventPublication, newEvent } from '../../src/broker/events.js';
+import { lastBySubject } from '../../src/broker/read.js';
 import { Folders } from '../../workers/claude/folders.js';
 import { WorkspaceRetention } from '../../workers/disk/workspace-retention.js';
 import { AgentsOver } from '../fixtures/agents.js';
 import { ApiLab, TOKEN } from '../fixtures/api.js';
 import { silent } from '../fixtures/connection.js';
+import { WorkerLab } from '../fixtures/worker.js';
 
 const DAY_MS = 86_400_000;
 
@@ -24,11 +26,20 @@ interface Made {
 describe('retention', () => {
   let lab: ApiLab;
   let here: AgentsOver;
+  let workers: WorkerLab | undefined;
   before(async () => {
-    lab = await ApiLab.start({ KSI_RETENTION: 'off', KSI_RETENTION_TRANSCRIPTS_BYTES: '100000' });
+    lab = await ApiLab.start({
+      KSI_RETENTION: 'off',
+      KSI_RETENTION_TRANSCRIPTS_BYTES: '100000',
+      KSI_QUEUES: 'default,other',
+    });
     here = new AgentsOver(() => lab.url, TOKEN);
   });
-  after(() => lab.stop());
+  after(async () => {
+    await lab.stopApi();
+    await workers?.stop();
+    await lab.stop();
+  });
 
   /** An ended task, by events of that age. */
   const made = async (
@@ -168,5 +179,28 @@ describe('retention', () => {
       await folders.stop();
       await rm(dir, { recursive: true, force: true });
     }
+  });
+
+  it('shows the sizes of working folders in a dry run, and none while a worker is silent', async () => {
+    const { session_id: id } = await made(300);
+    const { session_id: none } = await made(301);
+    const sizes = async (): Promise<(number | undefined)[]> => {
+      const { items } = await ask<RetentionPreview>('GET', '/retention/preview?sessions_s=25000000');
+      return [id, none].map((each) => items.find((item) => item.id === each)?.workspace_bytes);
+    };
+    assert.deepEqual(await sizes(), [undefined, undefined], 'no worker runs');
+    workers = await WorkerLab.start({ KSI_QUEUES: 'default,other' }, lab.server);
+    await mkdir(join(workers.dir, 'workspaces', id, 'docs'), { recursive: true });
+    await writeFile(join(workers.dir, 'workspaces', id, 'docs', 'file'), 'x'.repeat(100_000));
+    // They share a host and a folder, which counts once. Neither serves the queue of the other tests.
+    const shared = { config: { KSI_QUEUES: 'other' } };
+    await workers.worker(shared);
+    await workers.worker(shared);
+    const [size = 0, empty] = await sizes();
+    assert.ok(size >= 100_000 && size < 200_000, `${size} bytes`);
+    assert.equal(empty, 0);
+    const there = await lastBySubject(lab.broker, `KV_${BUCKET.workers}`, SUBJECT.workersAll);
+    await lab.broker.publisher.publish({ subject: SUBJECT.worker('mute', 'mute'), payload: there?.data ?? '' });
+    assert.deepEqual(await sizes(), [undefined, undefined], 'one of three workers is silent');
   });
 });

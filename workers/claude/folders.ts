@@ -197,9 +197,10 @@ export class Folders {
     return (await lstat(join(this.#workspaces, sessionId)).catch(() => undefined))?.mtimeMs ?? 0;
   }
 
-  /** Bytes on disk of a session's folder. */
-  size(sessionId: string): Promise<number> {
-    return bytesOf(join(this.#workspaces, sessionId));
+  /** @returns the bytes on disk of a session's folder; undefined when `signal` aborted before all was counted */
+  async size(sessionId: string, signal?: AbortSignal): Promise<number | undefined> {
+    const bytes = UUID.test(sessionId) ? await bytesOf(join(this.#workspaces, sessionId), signal) : 0;
+    return signal?.aborted === true ? undefined : bytes;
   }
 
   /**
@@ -259,12 +260,13 @@ export class Folders {
   }
 }
 
-/** Bytes on disk of a folder with all its contents. Files that vanish meanwhile count as 0. */
-async function bytesOf(path: string): Promise<number> {
+/** Bytes on disk of a folder with all its contents. Files that vanish meanwhile, or come after `signal` aborted, count as 0. */
+async function bytesOf(path: string, signal?: AbortSignal): Promise<number> {
+  if (signal?.aborted === true) return 0;
   const stat = await lstat(path).catch(() => undefined);
   let bytes = (stat?.blocks ?? 0) * 512;
   if (stat?.isDirectory() === true)
-    for (const name of await readdir(path).catch(() => [])) bytes += await bytesOf(join(path, name));
+    for (const name of await readdir(path).catch(() => [])) bytes += await bytesOf(join(path, name), signal);
   return bytes;
 }
 

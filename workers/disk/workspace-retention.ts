@@ -62,7 +62,7 @@ export class WorkspaceRetention {
       if (this.#stopping.signal.aborted) return removed;
       const used = await this.#lastUse(id);
       if (age > 0 && used < now - age * 1_000) removed += await this.#retire(id);
-      else kept.push({ id, used, bytes: most === 0 ? 0 : await folders.size(id) });
+      else kept.push({ id, used, bytes: most === 0 ? 0 : ((await folders.size(id)) ?? 0) });
     }
     let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { id, used, bytes } of kept.toSorted((a, b) => a.used - b.used)) {

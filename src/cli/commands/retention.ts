@@ -70,11 +70,18 @@ async function show(options: Options): Promise<number> {
   return EXIT.ok;
 }
 
-const HEAD = ['KIND', 'ID', 'OWNER', 'LAST USED', 'BYTES'];
+const HEAD = ['KIND', 'ID', 'OWNER', 'LAST USED', 'TRANSCRIPT', 'WORKSPACE'];
 
 function rowFor(options: Options): (item: RetentionItem) => string[] {
   const when = timesFor(options);
-  return ({ kind, id, owner, last_used_at, bytes }) => [kind, id, owner, when(last_used_at), bytes?.toString() ?? ''];
+  return ({ kind, id, owner, last_used_at, bytes, workspace_bytes: workspace }) => [
+    kind,
+    id,
+    owner,
+    when(last_used_at),
+    bytes?.toString() ?? '',
+    workspace?.toString() ?? (kind === 'session' ? 'unknown' : ''),
+  ];
 }
 
 async function set(options: Options): Promise<number> {
