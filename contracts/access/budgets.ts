@@ -9,17 +9,23 @@ const perDay = Type.Object(
 );
 const closed = { additionalProperties: false };
 
-/** The operator's file, KSI_BUDGETS: what may be spent, in US dollars by Claude's own figures. Days are UTC's. */
+/** The operator's file KSI_BUDGETS: cost limits in US dollars, by the cost that Claude reports. Days are in UTC. */
 export const Budgets = Type.Object(
   {
-    session_usd: usd('What each session may cost.'),
-    owner_usd_per_day: usd('What each owner may spend in a day.'),
-    token_usd_per_day: usd('What each token may spend in a day.'),
+    session_usd: usd('The limit of each session.'),
+    owner_usd_per_day: usd('The limit of each owner per day.'),
+    token_usd_per_day: usd('The limit of each token per day.'),
     owners: Type.Optional(
-      Type.Record(Type.String({ pattern: OWNER_PATTERN }), perDay, { ...closed, description: 'Instead, for some.' }),
+      Type.Record(Type.String({ pattern: OWNER_PATTERN }), perDay, {
+        ...closed,
+        description: 'Other limits for some owners.',
+      }),
     ),
     tokens: Type.Optional(
-      Type.Record(Type.String({ pattern: TOKEN_ID_PATTERN }), perDay, { ...closed, description: 'Instead, for some.' }),
+      Type.Record(Type.String({ pattern: TOKEN_ID_PATTERN }), perDay, {
+        ...closed,
+        description: 'Other limits for some tokens.',
+      }),
     ),
   },
   closed,

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox';
 import { FORMAT_VERSION } from '../wire/names.js';
 
-/** What is left of a token's rate, for the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10). */
+/** The state of a token's rate limit, for the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10). */
 export interface RateState {
   readonly quota: number;
   readonly windowS: number;
@@ -9,9 +9,9 @@ export interface RateState {
   readonly resetS: number;
 }
 
-/** What one API took for one token in one window. It only grows, and of two that say different things the greater is true. */
+/** One API's count for one token in one window. It only grows, so of two different counts the greater one is newer. */
 export const RateCount = Type.Object({
-  /** Names the API's process: another one after each start. */
+  /** The id of the API's process, new at each start. */
   api: Type.String({ minLength: 1, maxLength: 64 }),
   token_id: Type.String({ minLength: 1, maxLength: 64 }),
   /** The window's length in seconds, and its number since 1970: `floor(seconds / window_s)`. */
@@ -25,7 +25,7 @@ export type RateCount = Static<typeof RateCount>;
 export const RateReport = Type.Object({
   v: Type.Literal(FORMAT_VERSION),
   counts: Type.Array(RateCount),
-  /** The API that asks all others for what they know, as it has just started or its connection is back. */
+  /** The id of an API that has just started or reconnected. All others answer with their counts. */
   asks: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
 });
 export type RateReport = Static<typeof RateReport>;

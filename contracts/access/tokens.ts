@@ -10,23 +10,23 @@ export { SCOPES, type Scope };
 export const TOKEN_PATTERN = '^ksi_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$';
 export const TOKEN_ID_PATTERN = '^([0-9a-f]{16}|local)$';
 
-/** So many in a time, as `600/minute`. */
+/** For example `600/minute`. */
 export const RATE_PATTERN = '^[1-9][0-9]{0,8}/(second|minute|hour)$';
 
 const given = {
-  owner: Type.String({ pattern: OWNER_PATTERN, description: 'Whose its tasks, sessions and agents are.' }),
+  owner: Type.String({ pattern: OWNER_PATTERN, description: 'The owner of its tasks, sessions and agents.' }),
   scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1, maxItems: SCOPES.length, uniqueItems: true }),
-  all_owners: Type.Boolean({ description: 'Sees also what belongs to other owners.' }),
-  description: Type.Optional(Type.String({ maxLength: 200, description: 'For people: what it is used for.' })),
+  all_owners: Type.Boolean({ description: "Sees other owners' resources too." }),
+  description: Type.Optional(Type.String({ maxLength: 200, description: 'Its purpose, for people.' })),
   expires_at: Type.Optional(Type.String({ format: 'date-time' })),
   rate: Type.Optional(
-    Type.String({ pattern: RATE_PATTERN, description: 'Spawns that it may ask for. Default: KSI_SPAWN_RATE.' }),
+    Type.String({ pattern: RATE_PATTERN, description: 'The spawn rate limit. Default: KSI_SPAWN_RATE.' }),
   ),
   concurrency: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: 1_000_000,
-      description: 'Its tasks that may be open at once. Default: any number.',
+      description: 'The maximum number of open tasks. Default: any number.',
     }),
   ),
 };
@@ -34,10 +34,10 @@ const given = {
 const made = {
   token_id: Type.String({ pattern: TOKEN_ID_PATTERN }),
   created_at: Type.String({ format: 'date-time' }),
-  created_by: Type.String({ description: 'The owner of the token that made it.' }),
+  created_by: Type.String({ description: 'The owner of the token that created it.' }),
 };
 
-/** A token's entry in `ksi_tokens`. The token itself is nowhere. */
+/** A record of `ksi_tokens`. The token itself is not stored. */
 export const TokenRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   ...made,
@@ -70,7 +70,7 @@ export type TokenView = Static<typeof TokenView>;
 
 export const TokenCreated = Type.Object({
   ...TokenView.properties,
-  token: Type.String({ description: 'Shown this once: only its hash is kept.' }),
+  token: Type.String({ description: 'Only this answer contains it: KSI stores only its hash.' }),
 });
 export type TokenCreated = Static<typeof TokenCreated>;
 
@@ -87,20 +87,20 @@ export const TokenParams = Type.Object(
 );
 export type TokenParams = Static<typeof TokenParams>;
 
-/** A ticket lets a browser, which can send no header with a WebSocket, in once: `GET /events?ticket=…`. */
+/** A ticket admits one WebSocket of a browser, which cannot send headers: `GET /events?ticket=…`. */
 export const TICKET_S = 30;
 export const TICKET_PATTERN = '^[A-Za-z0-9_-]{43}$';
 export const TicketCreated = Type.Object({
-  ticket: Type.String({ pattern: TICKET_PATTERN, description: 'For one connection.' }),
+  ticket: Type.String({ pattern: TICKET_PATTERN, description: 'Valid for one connection.' }),
   expires_at: Type.String({ format: 'date-time' }),
 });
 export type TicketCreated = Static<typeof TicketCreated>;
 
-/** A ticket's entry in `ksi_tickets`. The ticket itself is nowhere. */
+/** A record of `ksi_tickets`. The ticket itself is not stored. */
 export const TicketRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   token_id: Type.String(),
-  expires: Type.Number({ description: 'In ms since 1970, by the broker.' }),
+  expires: Type.Number({ description: "In ms since 1970, in the broker's time." }),
 });
 
 export const TICKET_RECORDS = recordKind(BUCKET.tickets, TicketRecord, SUBJECT.ticket, { ttlS: TICKET_S, markS: 0 });

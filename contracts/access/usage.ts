@@ -4,18 +4,18 @@ import { ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
-/** What Claude says that work took: a task's own, though Claude counts through a whole session. */
+/** The usage that Claude reports, per task. Claude itself counts per session. */
 export const Usage = Type.Object({
-  cost_usd: Type.Number({ minimum: 0, description: 'US dollars, by the list prices that Claude knows.' }),
-  input_tokens: count('Without what was read from or written to the cache.'),
-  output_tokens: count('Of all models.'),
-  cache_read_tokens: count('Read from the prompt cache.'),
-  cache_write_tokens: count('Written to the prompt cache.'),
-  turns: count('Turns of the conversation.'),
+  cost_usd: Type.Number({ minimum: 0, description: 'US dollars, at the list prices that Claude knows.' }),
+  input_tokens: count('Without tokens read from or written to the prompt cache.'),
+  output_tokens: count('Output tokens of all models.'),
+  cache_read_tokens: count('Tokens read from the prompt cache.'),
+  cache_write_tokens: count('Tokens written to the prompt cache.'),
+  turns: count('Claude turns.'),
   estimated: Type.Optional(
     Type.Boolean({
       description:
-        'Claude was ended before it summed up: a part of the tokens is what its stream said of single messages. Their cost is estimated by what Claude said of the same model before; it is missing if Claude had said nothing of it.',
+        "Claude ended before it reported its totals, so some tokens are from single messages of its stream. Their cost is estimated from Claude's earlier reports for the same model; without any, it is missing.",
     }),
   ),
 });
@@ -29,7 +29,7 @@ const day = (description: string) => Type.Optional(Type.String({ format: 'date',
 export const UsageQuery = pageQuery({
   from: day('First day (UTC). Default: 30 days ago.'),
   to: day('Last day (UTC). Default: today.'),
-  by: Type.Optional(Type.Enum([...USAGE_GROUPS], { default: 'day', description: 'What is summed up together.' })),
+  by: Type.Optional(Type.Enum([...USAGE_GROUPS], { default: 'day', description: 'How tasks are grouped.' })),
   ...ownerFilter,
 });
 export type UsageQuery = Static<typeof UsageQuery>;
@@ -43,7 +43,7 @@ export const UsageRow = Type.Object({
 });
 export type UsageRow = Static<typeof UsageRow>;
 
-/** Tasks count on the day on which they end. */
+/** A task counts on the day on which it ends. */
 export const UsagePage = pageOf(UsageRow, {
   from: Type.String(),
   to: Type.String(),
@@ -60,7 +60,7 @@ export const NO_USAGE: Usage = {
   turns: 0,
 };
 
-/** @param sign -1 takes `more` away. */
+/** @param sign -1 subtracts `more`. */
 export const addUsage = (sum: Usage, more: Usage, sign: 1 | -1 = 1): Usage => ({
   cost_usd: addUsd(sum.cost_usd, sign * more.cost_usd),
   input_tokens: sum.input_tokens + sign * more.input_tokens,

@@ -4,19 +4,19 @@ import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { Usage } from '../access/usage.js';
 import { recordKind } from '../wire/record-kind.js';
 
-/** A conversation: GET /sessions, GET /sessions/:id. */
+/** The answer of GET /sessions/:id, and an item of GET /sessions. */
 export const Session = Type.Object({
   session_id: Type.String(),
   session_name: Type.Optional(Type.String()),
   owner: Type.String(),
   agent_id: Type.Optional(Type.String()),
-  fork_of: Type.Optional(Type.String({ description: 'The session that it goes on from.' })),
-  workspace: Type.Optional(Type.String({ description: 'Where it works; absent: in a folder of its own.' })),
-  created_at: Type.String({ format: 'date-time', description: 'When its first task was accepted.' }),
-  updated_at: Type.String({ format: 'date-time', description: 'Of the last change of one of its tasks.' }),
+  fork_of: Type.Optional(Type.String({ description: 'The session that it was forked from.' })),
+  workspace: Type.Optional(Type.String({ description: 'The working folder; absent: its own folder.' })),
+  created_at: Type.String({ format: 'date-time', description: 'The time when its first task was accepted.' }),
+  updated_at: Type.String({ format: 'date-time', description: 'The time of the last change of any of its tasks.' }),
   tasks: Type.Integer({ minimum: 0 }),
   open: Type.Integer({ minimum: 0, description: 'Tasks that have not ended.' }),
-  last_task_id: Type.String({ description: 'The task that was accepted last.' }),
+  last_task_id: Type.String({ description: 'The most recently accepted task.' }),
   usage: Usage,
 });
 export type Session = Static<typeof Session>;
@@ -24,11 +24,11 @@ export type Session = Static<typeof Session>;
 export const SessionsQuery = pageQuery({ ...ownerFilter, ...createdFilter });
 export type SessionsQuery = Static<typeof SessionsQuery>;
 
-/** Those with the newest tasks first. */
+/** Sessions with the newest tasks first. */
 export const SessionPage = pageOf(Session, {});
 export type SessionPage = Static<typeof SessionPage>;
 
-/** One line of a transcript, as Claude Code keeps it: what KSI relies on, and all else as it is. */
+/** A line of a Claude Code transcript: the fields that KSI uses, and all others unchanged. */
 export interface TranscriptEntry {
   readonly type: string;
   readonly uuid?: string;
@@ -36,12 +36,12 @@ export interface TranscriptEntry {
   readonly [field: string]: unknown;
 }
 
-/** A path below the session's own folder on a worker, where Claude Code puts it: it leads nowhere else. */
+/** A relative path in the session's folder on a worker. The pattern excludes paths that leave the folder. */
 const SUBAGENT_PATTERN = '^(?=.{1,512}$)[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$';
 
-const entries = Type.Array(Type.Object({ type: Type.String() }), { description: 'Lines as Claude Code keeps them.' });
+const entries = Type.Array(Type.Object({ type: Type.String() }), { description: 'Lines of a Claude Code transcript.' });
 
-/** A whole session, to keep or to bring elsewhere: GET /sessions/:id/export, POST /sessions/import. */
+/** A complete session: GET /sessions/:id/export, POST /sessions/import. */
 export const SessionExport = Type.Object(
   {
     format: Type.Literal('ksi-session'),
@@ -61,21 +61,21 @@ export type SessionExport = Static<typeof SessionExport>;
 export const ImportAnswer = Type.Object({
   session_id: Type.String(),
   session_name: Type.Optional(Type.String()),
-  entries: Type.Integer({ description: 'How many its main transcript has.' }),
+  entries: Type.Integer({ description: 'The number of entries in the main transcript.' }),
 });
 export type ImportAnswer = Static<typeof ImportAnswer>;
 
 export const TranscriptQuery = Type.Object(
   {
     format: Type.Optional(
-      Type.Enum(['jsonl', 'markdown'], { default: 'jsonl', description: 'Lines of JSON, or a text to read.' }),
+      Type.Enum(['jsonl', 'markdown'], { default: 'jsonl', description: 'Lines of JSON, or Markdown.' }),
     ),
   },
   { additionalProperties: false },
 );
 export type TranscriptQuery = Static<typeof TranscriptQuery>;
 
-/** The session that an owner's name stands for: an entry of `ksi_sessions`. */
+/** The session of an owner's name: a record of `ksi_sessions`. */
 export const SessionNameRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   session_id: Type.String(),
@@ -86,7 +86,7 @@ export type SessionNameRecord = Static<typeof SessionNameRecord>;
 
 export const SESSION_NAMES = recordKind(BUCKET.sessions, SessionNameRecord, SUBJECT.sessionName);
 
-/** Whose a session is that has no task: its entry in `ksi_sessions`. */
+/** The owner of a session without tasks: a record of `ksi_sessions`. */
 export const SessionRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   session_id: Type.String(),
