@@ -22,6 +22,7 @@ export * from './wire/errors.js';
 export * from './events/events.js';
 export * from './access/exchanges.js';
 export * from './agents/tools.js';
+export * from './api/calls.js';
 export * from './api/health.js';
 export * from './events/pages.js';
 export * from './tasks/task.js';

@@ -26,6 +26,7 @@ export const ACCESS_OPERATIONS = {
     location: '/tokens/:token_id',
     no_store: true,
     audit: { target: 'token_id' },
+    repeatable: 'keyed',
   },
   token: {
     method: 'GET',

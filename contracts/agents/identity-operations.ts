@@ -31,6 +31,7 @@ export const IDENTITY_OPERATIONS = {
     etag: true,
     location: '/identities/:agent_id',
     audit: { target: 'agent_id' },
+    repeatable: 'keyed',
   },
   identity: {
     method: 'GET',

@@ -64,6 +64,7 @@ export const AGENT_OPERATIONS = {
     answers: { 201: AgentSpawned },
     location: '/agents/:agent_id',
     audit: { target: 'agent_id' },
+    repeatable: 'keyed',
   },
   task_route: {
     method: 'POST',
@@ -75,6 +76,7 @@ export const AGENT_OPERATIONS = {
     body: TaskRouteRequest,
     answers: { 202: TaskRouted },
     audit: { target: 'assigned_agent' },
+    repeatable: 'keyed',
   },
   agent_update: {
     method: 'PATCH',

@@ -46,6 +46,7 @@ export const CONVERSATION_OPERATIONS = {
     etag: true,
     location: '/conversations/:conversation_id',
     audit: { target: 'conversation_id' },
+    repeatable: 'keyed',
   },
   conversation_transcript: {
     method: 'GET',
@@ -111,6 +112,7 @@ export const CONVERSATION_OPERATIONS = {
     answers: { 200: Conversation },
     etag: true,
     audit: { target: 'id' },
+    repeatable: 'keyed',
   },
   conversation_delete: {
     method: 'DELETE',

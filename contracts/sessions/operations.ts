@@ -61,5 +61,6 @@ export const SESSION_OPERATIONS = {
     answers: { 201: ImportAnswer },
     location: '/sessions/:session_id',
     audit: { target: 'session_id' },
+    repeatable: 'keyed',
   },
 } as const satisfies Operations;

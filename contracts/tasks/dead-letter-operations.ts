@@ -44,6 +44,7 @@ export const DEAD_LETTER_OPERATIONS = {
     body: DeadRetryRequest,
     answers: { 200: DeadRetryAnswer },
     audit: {},
+    repeatable: 'keyed',
   },
   dead_delete: {
     method: 'DELETE',

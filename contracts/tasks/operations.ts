@@ -87,6 +87,7 @@ export const TASK_OPERATIONS = {
     body: InputRequest,
     answers: { 202: Task },
     audit: { target: 'id' },
+    repeatable: 'keyed',
   },
   retry: {
     method: 'POST',
@@ -100,6 +101,7 @@ export const TASK_OPERATIONS = {
     answers: { 202: SpawnAccepted },
     location: '/tasks/:task_id',
     audit: { target: 'id' },
+    repeatable: 'keyed',
   },
   workers: {
     method: 'GET',

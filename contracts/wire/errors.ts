@@ -202,6 +202,12 @@ export const API_ERRORS = {
     title: 'The idempotency key was used for another request',
     next: 'Use a new key for each request. Reuse a key only with the same body.',
   },
+  request_in_progress: {
+    status: 409,
+    retryable: true,
+    title: 'An earlier request with this idempotency key is still being carried out',
+    next: 'Repeat the request unchanged after `Retry-After`.',
+  },
   rate_limited: {
     status: 429,
     retryable: true,

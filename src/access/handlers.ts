@@ -6,6 +6,10 @@ export interface Call {
   /** @throws {ApiError} unauthorized if the operation is open and the request has no valid token */
   readonly principal: Principal;
   readonly idempotencyKey: string | undefined;
+  /** Of what the call creates. A repetition with the same idempotency key has the same id. */
+  id: string;
+  /** The answer is that of an earlier request with the same idempotency key. */
+  replayed: boolean;
   /** W3C Trace Context. */
   readonly traceparent: string | undefined;
   /** The maximum size of the answer, in bytes; undefined: any. */

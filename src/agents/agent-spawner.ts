@@ -47,12 +47,12 @@ export class AgentSpawner {
    * Registers the agent, then sends it its task. If the second step fails, the agent exists without a task.
    * @throws {ApiError} not_found, context_missing, composition_invalid, and the errors of registering and sending
    */
-  async spawn(request: AgentSpawnRequest, principal: Principal): Promise<AgentSpawned> {
+  async spawn(request: AgentSpawnRequest, principal: Principal, uuid = uuidv4()): Promise<AgentSpawned> {
     const { agents, profiles, prompts } = this.#options;
     const profile = request.profile === undefined ? undefined : await profiles.get(request.profile, principal);
     const blended = mergeProfile(request, profile === undefined ? undefined : withRole(profile));
     const agentId =
-      request.agent_id ?? newAgentId(request.profile ?? blended.role ?? request.composition ?? 'agent', uuidv4());
+      request.agent_id ?? newAgentId(request.profile ?? blended.role ?? request.composition ?? 'agent', uuid);
     const variables = variablesOf(agentId, blended, [profile?.variables, request.variables]);
     const chosen = await this.#choose(request, { ...blended, composition: profile?.composition }, variables);
     const composition = await prompts.get(chosen.composition);

@@ -12,6 +12,7 @@ import { FORMAT_VERSION } from '../../contracts/wire/names.js';
 import type { OwnedKey } from '../../contracts/wire/record-kind.js';
 import type { Broker } from '../broker/connect.js';
 import { Records, REMOVE, type Versioned } from '../broker/records.js';
+import { defined } from '../defined.js';
 import { defaultAppearance, defaultName, defaultTraits, DEFAULT_ROLE } from '../prompts/identity-defaults.js';
 import { ApiError, expectRevision, withApiErrors } from '../errors/api-error.js';
 import { PAGE_ITEMS, type Page } from '../../contracts/wire/page.js';
@@ -28,13 +29,21 @@ export class Identities {
     this.#records = new Records(broker, IDENTITY_RECORDS, log);
   }
 
-  /** Absent fields get defaults from the role. @throws {ApiError} identity_exists */
-  async create(request: IdentityRequest, { owner }: Principal): Promise<Identity> {
+  /** Absent fields get defaults from the role. @param uuid its default uuid. @throws {ApiError} identity_exists */
+  async create(request: IdentityRequest, principal: Principal, uuid?: string): Promise<Identity> {
     const { agent_id: agentId } = request;
-    const record = newIdentity(request, owner, new Date(this.#clock.now()));
-    const revision = await withApiErrors(() => this.#records.create([owner, agentId], record));
-    if (revision === undefined) throw new ApiError('identity_exists', `The agent ${agentId} already has an identity`);
-    return shownOf({ record, revision });
+    const key = [principal.owner, agentId] as const;
+    const record = newIdentity(
+      { ...defined({ identity_uuid: uuid }), ...request },
+      principal.owner,
+      new Date(this.#clock.now()),
+    );
+    const revision = await withApiErrors(() => this.#records.create(key, record));
+    if (revision !== undefined) return shownOf({ record, revision });
+    const stands = await this.get(agentId, principal);
+    // An earlier try of this request created it, and died before its answer.
+    if (request.identity_uuid === undefined && stands.identity_uuid === uuid) return stands;
+    throw new ApiError('identity_exists', `The agent ${agentId} already has an identity`);
   }
 
   /** @throws {ApiError} not_found */

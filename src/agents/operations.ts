@@ -14,12 +14,13 @@ export const agentHandlers = ({
   agents: (query, { principal }) => agents.page(query, principal),
   agent: ({ id }, { principal }) => agents.one(id, principal),
   agent_register: (request, { principal }) => agents.register(request, principal),
-  agent_spawn: (request, { principal }) => spawner.spawn(request, principal),
-  task_route: (request, { principal }) => spawner.route(request, principal),
+  agent_spawn: (request, { principal, id }) => spawner.spawn({ message_id: id, ...request }, principal, id),
+  task_route: (request, { principal, id }) => spawner.route({ message_id: id, ...request }, principal),
   agent_update: ({ id, ...change }, { principal }) => agents.update(id, change, principal),
   agent_remove: ({ id }, { principal }) => agents.remove(id, principal),
-  send: (message, { principal }) => agents.send(message, principal),
-  agent_send: ({ id, ...message }, { principal }) => agents.send({ ...message, to: id }, principal),
+  send: (message, { principal, id }) => agents.send({ message_id: id, ...message }, principal),
+  agent_send: ({ id, ...message }, { principal, id: made }) =>
+    agents.send({ message_id: made, ...message, to: id }, principal),
   inbox: ({ id, ...query }, { principal, signal }) =>
     authenticator.whileValid(principal, (valid) =>
       agents.inbox(id, query, principal, AbortSignal.any([signal, valid])),
@@ -39,7 +40,7 @@ export const identityHandlers = ({
 }: Pick<AgentsService, 'identities'>): Handlers<typeof IDENTITY_OPERATIONS> => ({
   identities: (query, { principal }) => identities.page(query, principal),
   identity: ({ agent_id: id }, { principal }) => identities.get(id, principal),
-  identity_create: (request, { principal }) => identities.create(request, principal),
+  identity_create: (request, { principal, id }) => identities.create(request, principal, id),
   identity_update: ({ agent_id: id, ...update }, { principal }) => identities.update(id, update, principal),
   identity_remove: ({ agent_id: id, revision }, { principal }) => identities.remove(id, principal, revision),
 });

@@ -22,6 +22,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { handlersOf } from './handlers.js';
 import { Tls } from './http/edge/tls.js';
 import { buildServer } from './http/server.js';
+import { oncePerKey } from './once-per-key.js';
 import { NatsAgents } from './nats/nats-agents.js';
 import { startNatsService } from './nats/service.js';
 import { agentToolHandler } from './nats/start-agent-tools.js';
@@ -137,7 +138,7 @@ async function startOnce(
     closing,
     started: () => started,
   };
-  const handlers = handlersOf(services);
+  const handlers = oncePerKey(handlersOf(services), broker, log);
   const app = await buildServer(services, handlers);
   lifecycle.add({ stop: () => app.close() });
   await starting.stop();

@@ -4,7 +4,6 @@ import type { UsagePage, UsageQuery } from '../../contracts/access/usage.js';
 import type { EventMessage } from './event-message.js';
 import { Agents } from './resources/agents.js';
 import { listing, type Listing } from './listing.js';
-import { newKey } from './random.js';
 import { Approvals } from './resources/approvals.js';
 import { Conversations } from './resources/conversations.js';
 import { Compositions } from './resources/compositions.js';
@@ -77,9 +76,8 @@ export class KsiApi implements AsyncDisposable {
    * where nobody listens is told at once.
    */
   async spawn(request: SpawnRequest, options: KeyedOptions = {}): Promise<SpawnedTask> {
-    const idempotencyKey = options.idempotencyKey ?? newKey();
     // Without `wait` in the request the answer is none but this.
-    const accepted = (await this.#transport.call('spawn', request, { ...options, idempotencyKey })) as SpawnAccepted;
+    const accepted = (await this.#transport.call('spawn', request, options)) as SpawnAccepted;
     return new SpawnedTask(this.#transport, accepted);
   }
 

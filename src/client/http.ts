@@ -46,7 +46,7 @@ export class HttpTransport implements Transport {
     const route = ROUTES[name];
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
-      const ask = (): Promise<AnswerOf<N>> => this.#ask(route, request, options.idempotencyKey, signal);
+      const ask = (key: string | undefined): Promise<AnswerOf<N>> => this.#ask(route, request, key, signal);
       return await repeated(ask, { route, request, options: { ...options, signal }, retries: this.#retries });
     } finally {
       release();

@@ -1,6 +1,7 @@
 import { pause, pauseBefore } from './backoff.js';
 import { KsiError, KsiUnreachableError } from './errors.js';
 import type { Route } from './http-request.js';
+import { newKey } from './random.js';
 import type { KeyedOptions } from './transport.js';
 
 /** How often a request is repeated at the most, unless a client says otherwise. */
@@ -19,17 +20,20 @@ interface Repeating {
 }
 
 /**
- * Makes a request again while it is refused for a time, or its answer is lost and it is safe to repeat.
+ * Makes a request again while it is refused for a time, or its answer is lost and it is safe to repeat. A request that creates something has an
+ * idempotency key, which makes that safe.
  * @throws its last error, or the signal's reason.
  */
 export async function repeated<T>(
-  request: () => Promise<T>,
+  request: (key: string | undefined) => Promise<T>,
   { route, request: asked, options, retries }: Repeating,
 ): Promise<T> {
-  const safe = isSafe(route, asked, options);
+  const { repeatable } = route;
+  const key = options.idempotencyKey ?? (repeatable === 'keyed' ? newKey() : undefined);
+  const safe = key !== undefined || repeatable === 'always' || (repeatable === 'message_id' && 'message_id' in asked);
   for (let repeats = 0; ; repeats++) {
     try {
-      return await request();
+      return await request(key);
     } catch (error) {
       // It was deleted by the request whose answer was lost.
       if (repeats > 0 && route.method === 'DELETE' && error instanceof KsiError && error.status === 404)
@@ -41,17 +45,6 @@ export async function repeated<T>(
     }
   }
 }
-
-const isSafe = (
-  { repeatable }: Pick<Route, 'repeatable'>,
-  request: object,
-  { idempotencyKey }: KeyedOptions,
-): boolean =>
-  repeatable === 'keyed'
-    ? idempotencyKey !== undefined
-    : repeatable === 'message_id'
-      ? 'message_id' in request
-      : repeatable === 'always';
 
 /**
  * How long to wait after an error until the request is repeated.
@@ -70,7 +63,8 @@ export function pauseAfter(
   if (!(error instanceof KsiError)) return undefined;
   const { status, code, retryAfter } = error;
   // Refused before anything was done. A spent budget without a time is spent for good.
-  const forNow = status === 429 && (retryAfter !== undefined || code !== 'budget_exceeded');
+  const forNow =
+    code === 'request_in_progress' || (status === 429 && (retryAfter !== undefined || code !== 'budget_exceeded'));
   if (!forNow && !(safe && NO_ANSWER.has(status))) return undefined;
   if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_S) return undefined;
   return Math.max(pause, (retryAfter ?? 0) * 1_000);

@@ -9,11 +9,13 @@ export const conversationHandlers = ({
 }): Handlers<typeof CONVERSATION_OPERATIONS> => ({
   conversations: (query, { principal }) => conversations.page(query, principal),
   conversation: ({ id }, { principal }) => conversations.one(id, principal),
-  conversation_create: (request, { principal }) => conversations.create(request, principal),
+  conversation_create: (request, { principal, id }) =>
+    conversations.create({ conversation_id: id, ...request }, principal),
   conversation_transcript: ({ id, ...query }, { principal }) => conversations.transcript(id, query, principal),
   conversation_pause: ({ id, revision }, { principal }) => conversations.steer(id, 'pause', principal, revision),
   conversation_resume: ({ id, revision }, { principal }) => conversations.steer(id, 'resume', principal, revision),
   conversation_end: ({ id, revision }, { principal }) => conversations.steer(id, 'end', principal, revision),
-  conversation_say: ({ id, ...said }, { principal }) => conversations.say(id, said, principal),
+  conversation_say: ({ id, ...said }, { principal, id: made }) =>
+    conversations.say(id, { message_id: made, ...said }, principal),
   conversation_delete: ({ id }, { principal }) => conversations.delete(id, principal),
 });

@@ -6,6 +6,11 @@ import { BUCKET, SUBJECT } from '../../contracts/wire/names.js';
 import type { SpawnRequest, SpawnAccepted } from '../../contracts/tasks/spawn.js';
 import { SessionNames } from '../../src/sessions/names.js';
 import { Acceptor } from '../../src/tasks/accept/acceptor.js';
+import { CALL_RECORDS, type CallRecord } from '../../contracts/api/calls.js';
+import { OPERATIONS, type OperationName } from '../../contracts/api/operations.js';
+import { repeatableOf, type Operation } from '../../contracts/wire/operation.js';
+import { pathOf } from '../../contracts/wire/path.js';
+import { callKey } from '../../src/tasks/accept/idempotency-keys.js';
 import { IDEMPOTENCY_RECORDS } from '../../contracts/tasks/idempotency.js';
 import { Records } from '../../src/broker/records.js';
 import { IdempotentAcceptor, type AcceptedTask } from '../../src/tasks/accept/idempotent.js';
@@ -28,6 +33,9 @@ const post = (lab: ApiLab, key: string, body: object): Promise<Answer> =>
     headers: { 'content-type': 'application/json', 'idempotency-key': key },
     body: JSON.stringify(body),
   });
+
+/** The record of a call that an API carries out until a time. */
+const open = ({ answer: _answer, ...record }: CallRecord, until: number): CallRecord => ({ ...record, until });
 
 /** What accepts with keys in an API, without the rest of it. */
 function acceptorOn(
@@ -219,4 +227,107 @@ describe('Idempotency-Key', () => {
     assert.ok(live.includes(last.accepted.task_id), 'the one that everybody was told of');
     await steady.stop();
   }
+});
+
+describe('the key of a request that creates something', () => {
+  let lab: ApiLab;
+  before(async () => {
+    lab = await ApiLab.start();
+    await call('POST', '/agents/register', { agent_id: 'managed', kind: 'managed', capabilities: ['all'] });
+    await call('POST', '/agents/register', { agent_id: 'external', kind: 'external' });
+  });
+  after(() => lab.stop());
+
+  const call = (method: string, path: string, body: object, key?: string): Promise<Answer> =>
+    lab.request(path, {
+      method,
+      headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) },
+      body: JSON.stringify(body),
+    });
+  const entry = { type: 'user', uuid: '00000000-0000-4000-8000-000000000001' };
+  /** The fields of the path, a request and another one. */
+  const CASES: Partial<Record<OperationName, [object, object, object]>> = {
+    token_create: [{}, { scopes: ['read'] }, { scopes: ['spawn'] }],
+    agent_spawn: [{}, { role: 'scout' }, { role: 'cook' }],
+    task_route: [{}, { task: 'one', required_capabilities: ['all'] }, { task: 'two', required_capabilities: ['all'] }],
+    send: [{}, { to: 'external', content: 'one' }, { to: 'external', content: 'two' }],
+    agent_send: [{ id: 'external' }, { content: 'three' }, { content: 'four' }],
+    identity_create: [{}, { agent_id: 'external' }, { agent_id: 'managed' }],
+    session_import: [
+      {},
+      { format: 'ksi-session', v: 1, session_id: 'one', entries: [entry] },
+      { format: 'ksi-session', v: 1, session_id: 'two', entries: [entry] },
+    ],
+    conversation_create: [{}, { topic: 'one', mode: 'debate' }, { topic: 'two', mode: 'debate' }],
+    dead_retry_all: [{}, { queue: 'default' }, { queue: 'other' }],
+  };
+
+  it('makes it once, over HTTP and NATS, and is refused for another request', async () => {
+    for (const [name, [params, body, other]] of Object.entries(CASES)) {
+      const operation: Operation = OPERATIONS[name as OperationName];
+      const path = pathOf(operation.path, { ...params });
+      const key = `${name}-key`;
+      const first = await call(operation.method, path, body, key);
+      assert.ok(first.status < 300, `${name}: ${JSON.stringify(first.body)}`);
+      assert.equal(first.headers.get('idempotent-replayed'), null, name);
+      const again = await call(operation.method, path, body, key);
+      assert.deepEqual([again.status, again.body], [first.status, first.body], name);
+      assert.deepEqual(again.headers.get('location'), first.headers.get('location'), name);
+      assert.equal(again.headers.get('idempotent-replayed'), 'true', name);
+      const mismatch = await call(operation.method, path, other, key);
+      assert.deepEqual([mismatch.status, mismatch.body['code']], [422, 'idempotency_mismatch'], name);
+      const withKey = headers();
+      withKey.set('Idempotency-Key', key);
+      const request = JSON.stringify({ ...params, ...body });
+      const overNats = await lab.broker.nc.request(SUBJECT.apiVerb(name), request, {
+        timeout: 5_000,
+        headers: withKey,
+      });
+      assert.deepEqual(overNats.json(), first.body, name);
+    }
+  });
+
+  it('is free again after a refusal, and held while the first request is carried out', async () => {
+    await call('POST', '/identities', { agent_id: 'taken' });
+    const wrong = await call('POST', '/identities', { agent_id: 'taken' }, 'free');
+    assert.equal(wrong.body['code'], 'identity_exists');
+    assert.equal((await call('POST', '/identities', { agent_id: 'another' }, 'free')).status, 201);
+    const both = await Promise.all([1, 2].map(() => call('POST', '/tokens', { scopes: ['read'] }, 'both')));
+    const made = both.filter(({ status }) => status === 201);
+    assert.ok(made.length >= 1 && both.every(({ status }) => status === 201 || status === 409));
+    assert.equal(new Set(made.map(({ body }) => body['token'])).size, 1);
+  });
+
+  it('leaves no secret in the broker', async () => {
+    const { body } = await call('POST', '/tokens', { scopes: ['read'] }, 'secret-key');
+    const kv = await new Kvm(lab.broker.nc).open(BUCKET.idempotency);
+    for await (const key of await kv.keys()) {
+      const text = (await kv.get(key))?.string() ?? '';
+      assert.ok(!text.includes(String(body['token'])) && !text.includes('secret-key'), key);
+    }
+  });
+
+  it('leads to what a request has made that was broken off before its answer was kept', async () => {
+    const made = await call('POST', '/conversations', { topic: 'once', mode: 'debate' }, 'broken-off');
+    const records = new Records(lab.broker, CALL_RECORDS);
+    const key = callKey('local', 'broken-off');
+    await records.update(key, ({ record }) => record && open(record, 0));
+    const again = await call('POST', '/conversations', { topic: 'once', mode: 'debate' }, 'broken-off');
+    assert.equal(again.body['conversation_id'], made.body['conversation_id']);
+    await records.update(key, ({ record }) => record && open(record, 1e15));
+    const busy = await call('POST', '/conversations', { topic: 'once', mode: 'debate' }, 'broken-off');
+    assert.deepEqual([busy.status, busy.body['code']], [409, 'request_in_progress']);
+    assert.ok(Number(busy.headers.get('retry-after')) > 0);
+  });
+
+  it('is known for each operation that creates something', () => {
+    const keyed = Object.entries<Operation>(OPERATIONS)
+      .filter(([, operation]) => ['keyed', 'message_id'].includes(String(repeatableOf(operation))))
+      .map(([name]) => name);
+    // Spawns are tested above. The others need a task that runs or has ended, and take the same way.
+    const elsewhere = ['spawn', 'retry', 'input', 'conversation_say'];
+    assert.deepEqual(keyed.toSorted(), [...Object.keys(CASES), ...elsewhere].toSorted());
+    for (const [name, { answers }] of Object.entries<Operation>(OPERATIONS))
+      if (answers[201] !== undefined && name !== 'agent_register') assert.ok(keyed.includes(name), name);
+  });
 });

@@ -76,10 +76,12 @@ describe('a request whose answer is lost', () => {
       ).catch(() => (asked = -asked));
       return asked;
     };
-    assert.equal(await tries(ROUTES.input), 2);
-    assert.equal(await tries(ROUTES.input, {}, [broken]), -2);
-    assert.equal(await tries(ROUTES.spawn, {}, [broken]), -2);
-    assert.equal(await tries(ROUTES.spawn, { idempotencyKey: 'k' }, [broken]), 3);
+    assert.equal(await tries(ROUTES.interrupt), 2);
+    assert.equal(await tries(ROUTES.interrupt, {}, [broken]), -2);
+    for (const route of [ROUTES.spawn, ROUTES.input, ROUTES.token_create]) {
+      assert.equal(await tries(route, {}, [broken]), 3, 'it has a key');
+      assert.equal(await tries(route, { idempotencyKey: 'k' }, [broken]), 3);
+    }
     assert.equal(await tries(ROUTES.send, {}, [broken]), -2);
     assert.equal(await tries(ROUTES.send, {}, [broken], { message_id: 'm' }), 3);
     assert.equal(await tries(ROUTES.task, {}, [broken, broken]), -3);

@@ -84,8 +84,12 @@ export class TokenRegistry {
     return pageOfAll('tokens', wanted, ({ created_at: created, token_id: id }) => `${created} ${id}`, query);
   }
 
-  /** @returns the token; it is not stored and cannot be read again. @throws {ApiError} forbidden if it could see more than its creator. */
-  async create(request: TokenRequest, principal: Principal, now = this.#broker.clock.now()): Promise<TokenCreated> {
+  /**
+   * @param uuid the token's id comes from it.
+   * @returns the token; it is not stored and cannot be read again. @throws {ApiError} forbidden if it could see more than its creator.
+   */
+  async create(request: TokenRequest, principal: Principal, uuid?: string): Promise<TokenCreated> {
+    const now = this.#broker.clock.now();
     if (request.all_owners === true && !principal.seesAll)
       throw new ApiError('forbidden', 'Only a token that sees all owners can create another one');
     if (!maySee(principal, request.owner))
@@ -95,7 +99,7 @@ export class TokenRegistry {
       throw invalid([{ field: 'expires_in_s', message: 'cannot be given together with `expires_at`' }]);
     if (request.expires_at !== undefined && Date.parse(request.expires_at) <= now)
       throw invalid([{ field: 'expires_at', message: 'is in the past' }]);
-    const { id, token, hash } = newToken();
+    const { id, token, hash } = newToken(uuid);
     const record: TokenRecord = {
       v: FORMAT_VERSION,
       token_id: id,

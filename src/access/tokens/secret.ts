@@ -17,8 +17,9 @@ export interface NewToken {
   readonly hash: string;
 }
 
-export function newToken(): NewToken {
-  const id = randomBytes(ID_BYTES).toString('hex');
+/** @param uuid its id comes from it. Default: a random id. */
+export function newToken(uuid?: string): NewToken {
+  const id = uuid === undefined ? randomBytes(ID_BYTES).toString('hex') : hashOf(uuid).slice(0, 2 * ID_BYTES);
   const secret = randomSecret();
   return { id, token: `ksi_${id}_${secret}`, hash: hashOf(secret) };
 }

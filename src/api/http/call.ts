@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { v7 as uuidv7 } from 'uuid';
 import { HEADER, IDEMPOTENCY_HEADER } from '../../../contracts/wire/names.js';
 import type { Call } from '../../access/handlers.js';
 import type { Principal } from '../../access/principal.js';
@@ -7,6 +8,8 @@ import { principalOf } from './request-principal.js';
 
 export class HttpCall implements Call {
   readonly maxBytes = undefined;
+  id = uuidv7();
+  replayed = false;
   readonly #request: FastifyRequest;
   readonly #reply: FastifyReply;
   #gone: AbortController | undefined;

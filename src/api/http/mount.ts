@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
+import { REPLAYED_HEADER } from '../../../contracts/wire/names.js';
 import { requestSchema, type Operation } from '../../../contracts/wire/operation.js';
 import { pathOf } from '../../../contracts/wire/path.js';
 import { defined } from '../../defined.js';
@@ -57,6 +58,7 @@ function replyOf(operation: Operation, handle: Handler): Reply {
     if (answer === undefined) return reply.code(204).send();
     reply.code(success ?? 200);
     if (location !== undefined) reply.header('location', pathOf(location, answer as Fields));
+    if (call.replayed) reply.header(REPLAYED_HEADER, 'true');
     if (noStore === true) reply.header('cache-control', 'no-store');
     const { revision } = answer as Fields;
     if (etag === true && Number(revision) > 0) reply.header('etag', `"${String(revision)}"`);

@@ -1,6 +1,7 @@
 import { Svcm, type ServiceMsg } from '@nats-io/services';
 import { Type, type TSchema } from 'typebox';
 import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
 import { OPERATIONS, type OperationName } from '../../../contracts/api/operations.js';
 import { check } from '../../../contracts/wire/check.js';
 import { HEADER, IDEMPOTENCY_HEADER, SERVICE } from '../../../contracts/wire/names.js';
@@ -115,6 +116,8 @@ function answerer(
 function callOf(message: ServiceMsg, maxBytes: number): Call {
   return {
     principal: LOCAL,
+    id: uuidv7(),
+    replayed: false,
     idempotencyKey: headerIn(message, IDEMPOTENCY_HEADER),
     traceparent: traceparentFrom(headerIn(message, HEADER.traceparent)),
     maxBytes,

@@ -48,8 +48,8 @@ export class NatsTransport implements Transport {
     const { retries = DEFAULT_RETRIES } = this.#options;
     const { signal, release } = linked(options.signal, this.#closing.signal);
     try {
-      const ask = async (): Promise<AnswerOf<N>> =>
-        answerIn(route, await this.#ask(name, request, options.idempotencyKey, signal)) as AnswerOf<N>;
+      const ask = async (key: string | undefined): Promise<AnswerOf<N>> =>
+        answerIn(route, await this.#ask(name, request, key, signal)) as AnswerOf<N>;
       return await repeated(ask, { route, request, options: { ...options, signal }, retries });
     } finally {
       release();

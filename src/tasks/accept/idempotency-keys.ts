@@ -6,6 +6,9 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 /** The record of a client's key. Owners and keys contain no NUL, so each pair has its own record. */
 export const clientKey = (owner: string, key: string): IdKey => [sha256(`${owner}\0${key}`)];
 
+/** The record of a client's key of a call other than a spawn. Cannot collide with the key of a spawn. */
+export const callKey = (owner: string, key: string): IdKey => [sha256(`\0call\0${owner}\0${key}`)];
+
 /** The record of a dead letter that was put back. Cannot collide with a client's key. */
 export const putBackKey = (taskId: string): IdKey => [sha256(`\0dead\0${taskId}`)];
 
