@@ -31,17 +31,16 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
 };
 
 const options = benchOptions(process.argv.slice(2));
+const unknown = options.only?.find((name) => !Object.hasOwn(SCENARIOS, name));
+if (unknown !== undefined) {
+  process.stderr.write(`There is no scenario ${unknown}; there are ${Object.keys(SCENARIOS).join(', ')}.\n`);
+  process.exit(2);
+}
 const results: Result[] = [];
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
-  if (options.only !== undefined && options.only !== name) continue;
+  if (options.only?.includes(name) === false) continue;
   process.stderr.write(`${name} …\n`);
   results.push(...(await scenario(options)));
-}
-if (results.length === 0) {
-  process.stderr.write(
-    `There is no scenario ${String(options.only)}; there are ${Object.keys(SCENARIOS).join(', ')}.\n`,
-  );
-  process.exit(2);
 }
 process.stdout.write(`${renderTable(results)}\n`);
 await mkdir(options.out, { recursive: true });

@@ -20,7 +20,8 @@ export interface BenchOptions {
   resumes: number;
   frames: number;
   clients: number;
-  only: string | undefined;
+  /** Names of scenarios; undefined: all. */
+  only: readonly string[] | undefined;
   out: string;
 }
 
@@ -67,7 +68,7 @@ export function benchOptions(argv: string[]): BenchOptions {
     ...chosen,
     seconds: Number(values.seconds ?? chosen.seconds),
     deletedTasks: Number(values.tasks ?? chosen.deletedTasks),
-    only: values.only,
+    only: values.only?.split(','),
     out: values.out,
   };
 }
