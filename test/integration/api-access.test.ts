@@ -306,8 +306,8 @@ describe('access', () => {
         .filter(([, text]) => /\bapp\.(route|get)[(<]/.test(text))
         .map(([file]) => file);
       assert.deepEqual(adding.toSorted(), [
-        'src/api/http/mount.ts',
         'src/api/http/method-not-allowed.ts',
+        'src/api/http/mount.ts',
         'src/api/http/probes.ts',
         'src/api/startup-server.ts',
         'src/api/ws/route.ts',

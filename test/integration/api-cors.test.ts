@@ -44,7 +44,7 @@ describe('pages of another origin', () => {
       assert.equal(answer.headers.vary, 'Origin');
       assert.equal(
         answer.headers['access-control-expose-headers'],
-        'RateLimit, RateLimit-Policy, Retry-After, Location, ETag',
+        'RateLimit, RateLimit-Policy, Retry-After, Location, ETag, X-Request-Id',
       );
       assert.equal(answer.headers['access-control-allow-credentials'], undefined);
     }
@@ -58,7 +58,7 @@ describe('pages of another origin', () => {
       assert.equal(headers['access-control-allow-methods'], 'GET, POST, PUT, PATCH, DELETE');
       assert.equal(
         headers['access-control-allow-headers'],
-        'authorization, content-type, idempotency-key, last-event-id, if-match, if-none-match',
+        'authorization, content-type, idempotency-key, x-request-id, traceparent, last-event-id, if-match, if-none-match',
       );
       assert.equal(headers['access-control-max-age'], '600');
       assert.equal(headers['access-control-allow-credentials'], undefined);
