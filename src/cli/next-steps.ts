@@ -18,6 +18,7 @@ const NEXT_STEPS: Partial<Record<ApiErrorCode, string>> = {
   revision_mismatch: 'Read it again, and repeat the command with the new --revision if it still applies.',
   conflict: 'Look at it again, as with `ksi task ID`, and repeat the command if it still applies.',
   idempotency_mismatch: 'Give another --idempotency-key; repeat one only with the very same prompt and options.',
+  request_in_progress: 'Repeat the command in a few seconds; the earlier one is still being carried out.',
   rate_limited: 'Try again later.',
   budget_exceeded: 'See what was spent with `ksi usage`; the operator raises it in KSI_BUDGETS.',
   no_suitable_agent: 'Name an agent, or register one: `ksi agents --capability NAME` lists those that have one.',

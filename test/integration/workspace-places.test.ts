@@ -186,7 +186,8 @@ describe('tasks that write in one workspace', async () => {
     await lab.event('SPAWN_START', id);
     const ends = lab.ends.length;
     await changePlaces(lab.broker, 'site', async () => NOBODY);
-    assert.equal(await lab.until(() => lab.ends[ends]), 'fenced');
+    // The end of an earlier task's run may still come in between.
+    await lab.until(() => lab.ends.slice(ends).includes('fenced') || undefined);
     await lab.event('SPAWN_START', id, ({ attempt }) => attempt === 2);
     await cancel(id);
     await lab.outcome(id);

@@ -467,7 +467,7 @@ describe('ksi', () => {
     const { out } = await ksi(['approvals', 'rules']);
     assert.match(
       out,
-      new RegExp(`^RULE +FOR +ALLOWS +MADE +BY\n${AGAIN} +session ${SESSION} +Bash\\(git log:\\*\\) .* ann\n$`),
+      new RegExp(`^RULE +FOR +ALLOWS +CREATED +BY\n${AGAIN} +session ${SESSION} +Bash\\(git log:\\*\\) .* ann\n$`),
     );
     assert.deepEqual(JSON.parse((await ksi(['approvals', 'rules', '-o', 'json'])).out), [rule]);
     const revoked = await ksi(['approvals', 'revoke', AGAIN, OTHER]);

@@ -29,7 +29,7 @@ describe("the broker's configuration", () => {
 
   it('has an account for each agent, and none when there is none', () => {
     const none = renderNatsConf(CONF, { workers: users('worker-', 1), agents: [], tls: false });
-    assert.doesNotMatch(none, /agent-|KSI_MESSAGES\.inbox|\$KSI_NKEY_AGENT_1$/m);
+    assert.doesNotMatch(none, /agent-(?!tools)|KSI_MESSAGES\.inbox|\$KSI_NKEY_AGENT_1$/m);
     const agents = [
       { name: 'alice', key: 'UALICE' },
       { name: 'agent-1', key: 'UONE' },
