@@ -35,7 +35,7 @@ interface HandTool {
   readonly group: AgentToolGroup;
   readonly description: string;
   readonly input: TObject;
-  /** It is counted against MOST_DEEDS. */
+  /** It is counted against MAX_TOOL_CALLS. */
   readonly deed?: true;
 }
 

@@ -38,7 +38,7 @@ export async function isSuperseded(broker: Broker, { taskId, sessionId }: TaskRe
 /**
  * Parks a run: until the `retry_at` of its task's last state, or until its workspace has a free place. The caller acknowledges the delivered
  * run message afterwards.
- * @param root the root of the workspace that it waits for. `letIn` wakes the run.
+ * @param root the root of the workspace that it waits for. `admit` wakes the run.
  * @returns false if the run is no longer its session's: another process has handled it.
  * @throws {BrokerError}
  */

@@ -36,7 +36,7 @@ export const isEssential = (stream: string): boolean =>
 
 const streamsOf = (...writes: (keyof Writes)[]): readonly string[] => writes.map((write) => TASK_WRITES[write].stream);
 
-/** Streams that a task needs room in to come to its end. KSI_COMMANDS has a reserve of its own (QueueGauge). */
+/** The streams in which a task needs room to end. KSI_COMMANDS has its own reserve (QueueCapacity). */
 export const NEED_ROOM = streamsOf('event', 'event_body', 'transcript', 'command_body');
 
 /** Buckets that some tasks need a record in to be accepted or to start. */

@@ -35,7 +35,7 @@ export function admit(places: WorkspacePlaces, most: number, until: number): Wor
   return { ...places, writers, waiting };
 }
 
-/** Adds a task that is about to run to the line, unless it is already a writer or waiting. Call `letIn` next. */
+/** Adds a task that is about to run to the line, unless it is already a writer or waiting. Call `admit` next. */
 export function enter(places: WorkspacePlaces, task: WorkspaceWaiter, most: number, until: number): WorkspacePlaces {
   const { writers, waiting } = places;
   const own = writers.find(({ task_id: id }) => id === task.task_id);

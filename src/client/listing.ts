@@ -27,7 +27,7 @@ export const listing = <N extends ListName>(
 
 type ItemOf<N extends ListName> = AnswerOf<N> extends Page<infer I> ? I : never;
 
-/** @param read what it is given goes into the request. */
+/** @param read requests a page: its argument is a part of the request. */
 export function paged<P extends { readonly next_cursor?: string }, Item>(
   read: (cursor: { cursor?: string }) => Promise<P>,
   items: (page: P) => readonly Item[],

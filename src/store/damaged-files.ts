@@ -25,7 +25,7 @@ const markerOf = (path: string): string => `${path}.in-use`;
 
 /**
  * Checks a file before it is opened, and renames a damaged one. LMDB does not reject a damaged file; it crashes the process when it reads the
- * damage. So a marker file exists until `putDown`. If it still exists at the next start, the process ended abnormally, and a child process
+ * damage. So a marker file exists until `closeChecked`. If it still exists at the next start, the process ended abnormally, and a child process
  * reads the whole file first.
  * @returns the new name of a damaged file.
  */

@@ -16,7 +16,7 @@ interface Sources {
 
 type Shown = Pick<WorkspaceWaiter, 'task_id' | 'owner' | 'workspace' | 'since'>;
 
-/** The workspaces of the principal's tasks, and those that overlap them. @throws {ApiError} */
+/** The workspaces of the principal's tasks, and overlapping workspaces. @throws {ApiError} */
 export async function workspacesOf({ broker, config, model }: Sources, principal: Principal): Promise<WorkspaceView[]> {
   const [roots, readers] = await Promise.all([withApiErrors(() => rootsWithPlaces(broker)), readersOf(model)]);
   const kept = await withApiErrors(() => Promise.all(roots.map((root) => readPlaces(broker, root))));

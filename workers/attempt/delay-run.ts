@@ -23,11 +23,11 @@ export async function delayRun(
   await offTheQueue(delivery, context, () => park(context.broker, refOf(identity), delivery));
 }
 
-/** Parks a run that waits for the workspace below `root`. As `pauseRun`. */
+/** Parks a run that waits for the workspace below `root`. As `delayRun`. */
 export const holdRun = (delivery: Delivery, identity: TaskIdentity, root: string, context: Pausing): Promise<void> =>
   offTheQueue(delivery, context, () => park(context.broker, refOf(identity), delivery, root));
 
-/** Removes a run that a later queue entry of its task replaces, and ensures that the later entry has a wakeup. As `pauseRun`. */
+/** Removes a run that a later queue entry of its task replaces, and ensures that the later entry has a wakeup. As `delayRun`. */
 export const removeSuperseded = (delivery: Delivery, identity: TaskIdentity, context: Pausing): Promise<void> =>
   offTheQueue(delivery, context, () => ensureWakeup(context.broker, refOf(identity)));
 

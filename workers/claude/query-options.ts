@@ -16,7 +16,7 @@ export interface QueryOptionsOf {
   readonly agentTools?: McpSdkServerConfigWithInstance | undefined;
 }
 
-/** The SDK's options for a task: those that the task sets, and those that no task can change. */
+/** The SDK options of a task: the options of its request, and the fixed options of KSI. */
 export function queryOptions({ asked, defaultModel, tools, mcpConfig, agentTools }: QueryOptionsOf): Options {
   const { existing, allowed, disallowed, whyNot } = tools;
   return defined({

@@ -165,7 +165,7 @@ export class AgentToolCalls {
 
 /**
  * The hops of a message or task that a task creates. A message resets the depth, but only a person resets the hops, so no chain of
- * messages and tasks is longer than MOST_HOPS. @throws {ApiError} too_deep
+ * messages and tasks is longer than MAX_HOPS. @throws {ApiError} too_deep
  */
 function hopsAfter({ hops, message }: SpawnCommand): number {
   const after = (hops ?? message?.hops ?? 0) + 1;

@@ -230,7 +230,7 @@ export class Acceptor {
     return full === undefined ? refusal : diskFull(full, error);
   }
 
-  /** As `NotAccepted.cancel`. @throws {BrokerError} */
+  /** As `UnacceptedTasks.cancel`. @throws {BrokerError} */
   cancelUnaccepted(task: TaskIdentity): Promise<boolean> {
     return this.#notAccepted.cancel(task);
   }
