@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Kvm } from '@nats-io/kv';
@@ -235,6 +236,7 @@ describe('the key of a request that creates something', () => {
     lab = await ApiLab.start();
     await call('POST', '/agents/register', { agent_id: 'managed', kind: 'managed', capabilities: ['all'] });
     await call('POST', '/agents/register', { agent_id: 'external', kind: 'external' });
+    await call('POST', '/conversations', { conversation_id: TALK, topic: 'any', mode: 'debate' });
   });
   after(() => lab.stop());
 
@@ -245,6 +247,7 @@ describe('the key of a request that creates something', () => {
       body: JSON.stringify(body),
     });
   const entry = { type: 'user', uuid: '00000000-0000-4000-8000-000000000001' };
+  const TALK = randomUUID();
   /** The fields of the path, a request and another one. */
   const CASES: Partial<Record<OperationName, [object, object, object]>> = {
     token_create: [{}, { scopes: ['read'] }, { scopes: ['spawn'] }],
@@ -259,8 +262,29 @@ describe('the key of a request that creates something', () => {
       { format: 'ksi-session', v: 1, session_id: 'two', entries: [entry] },
     ],
     conversation_create: [{}, { topic: 'one', mode: 'debate' }, { topic: 'two', mode: 'debate' }],
+    conversation_say: [{ id: TALK }, { text: 'one' }, { text: 'two' }],
     dead_retry_all: [{}, { queue: 'default' }, { queue: 'other' }],
   };
+
+  it('makes one task of two retries', async () => {
+    const { body } = await call('POST', '/spawn', { prompt: 'never runs' });
+    const path = `/tasks/${String(body['task_id'])}`;
+    await call('POST', `${path}/cancel`, {});
+    const [first, again] = [
+      await call('POST', `${path}/retry`, {}, 'again'),
+      await call('POST', `${path}/retry`, {}, 'again'),
+    ];
+    assert.deepEqual([first.status, again.status], [202, 202]);
+    assert.equal(again.body['task_id'], first.body['task_id']);
+  });
+
+  it('is not needed where the request names what it creates: another request with the name is refused', async () => {
+    const request = { conversation_id: randomUUID(), topic: 'one', mode: 'debate' };
+    assert.equal((await call('POST', '/conversations', request)).status, 201);
+    assert.equal((await call('POST', '/conversations', request)).status, 201);
+    const other = await call('POST', '/conversations', { ...request, topic: 'two' });
+    assert.deepEqual([other.status, other.body['code']], [409, 'conflict']);
+  });
 
   it('makes it once, over HTTP and NATS, and is refused for another request', async () => {
     for (const [name, [params, body, other]] of Object.entries(CASES)) {
@@ -324,8 +348,8 @@ describe('the key of a request that creates something', () => {
     const keyed = Object.entries<Operation>(OPERATIONS)
       .filter(([, operation]) => ['keyed', 'message_id'].includes(String(repeatableOf(operation))))
       .map(([name]) => name);
-    // Spawns are tested above. The others need a task that runs or has ended, and take the same way.
-    const elsewhere = ['spawn', 'retry', 'input', 'conversation_say'];
+    // Spawns and retries are tested above. An input needs a task that runs, and is wrapped like the others.
+    const elsewhere = ['spawn', 'retry', 'input'];
     assert.deepEqual(keyed.toSorted(), [...Object.keys(CASES), ...elsewhere].toSorted());
     for (const [name, { answers }] of Object.entries<Operation>(OPERATIONS))
       if (answers[201] !== undefined && name !== 'agent_register') assert.ok(keyed.includes(name), name);

@@ -152,7 +152,9 @@ function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
     ...(revised
       ? [
           header('If-Match', 'Refuse unless this is the revision still; as `revision`.', REVISION),
-          header('If-None-Match', '`*`: refuse if there is a value.', ANY_REVISION),
+          ...(operation.method === 'DELETE'
+            ? []
+            : [header('If-None-Match', '`*`: refuse if there is a value.', ANY_REVISION)]),
         ]
       : []),
     ...(operation.event_stream === true
