@@ -21,8 +21,8 @@ const FREE = new Set([
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   '@anthropic-ai/': "Claude itself: used under Anthropic's commercial terms, which its users accept",
 };
-/** Packages whose install scripts may run. Both bring builds for the usual platforms, so that they need not. */
-const WITH_SCRIPTS = new Set(['lmdb', 'msgpackr-extract']);
+/** Packages that have install scripts. They bring builds for the usual platforms, so that the scripts need not run. */
+const WITH_SCRIPTS = new Set(['lmdb', 'msgpackr-extract', 'esbuild']);
 
 interface Locked {
   readonly version?: string;
