@@ -7,34 +7,39 @@ import { WORKSPACE_PATTERN } from '../tasks/workspace.js';
 import { expectedRevision, revision } from '../wire/revision.js';
 import { recordKind } from '../wire/record-kind.js';
 
-/** An agent's id: a token of a subject. `_` alone would be no addressee. */
+/** An agent's id, a token of a subject. A leading `_` is not allowed: the token `_` means "no addressee". */
 export const AGENT_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$';
-/** What a message is: a token of a subject. KSI knows some (see MESSAGE_TYPES); any other is a type of the user's own. */
+/** A message type, a token of a subject. KSI defines some (MESSAGE_TYPES). Users may define others. */
 export const MESSAGE_TYPE_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 
-/** `external`: a client of its own, which reads its inbox. `managed`: KSI runs it, a task of its session for each message. */
+/** `external`: a client that reads its inbox. `managed`: KSI runs a task in the agent's session for each message. */
 export const AGENT_KINDS = ['external', 'managed'] as const;
 export type AgentKind = (typeof AGENT_KINDS)[number];
 /**
- * - `active`: takes messages.
- * - `paused`: they wait in its inbox.
- * - `ended`: it said `[END]`, or was told so; they wait in its inbox until it is made active again.
+ * - `active`: the agent gets messages.
+ * - `paused`: messages wait in its inbox.
+ * - `ended`: the agent sent `[END]`, or someone ended it. Messages wait in its inbox until it is active again.
  */
 export const AGENT_STATUSES = ['active', 'paused', 'ended'] as const;
 export type AgentStatus = (typeof AGENT_STATUSES)[number];
 
 const agentId = Type.String({ pattern: AGENT_PATTERN, description: 'Unique in the cluster. Default: a new UUID.' });
-const role = Type.String({ minLength: 1, maxLength: 64, default: 'general', description: 'What it is: `reviewer`.' });
+const role = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  default: 'general',
+  description: 'The role of the agent, such as `reviewer`.',
+});
 const capabilities = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
   maxItems: 64,
-  description: 'What it can do: tasks are routed by them.',
+  description: 'What the agent can do. Tasks are routed by capabilities.',
 });
 const subscriptions = Type.Array(Type.String({ pattern: MESSAGE_TYPE_PATTERN }), {
   maxItems: 64,
-  description: 'Message types of which it gets a copy, whomever they are for; BROADCAST among them.',
+  description: 'Message types, such as BROADCAST, of which the agent gets a copy whoever the addressee is.',
 });
 
-/** How a managed agent's tasks run; fields of a spawn. */
+/** The fields of a spawn request that apply to each task of a managed agent. */
 const running = {
   ...ClaudeOptions.properties,
   workspace: Type.Optional(Type.String({ pattern: WORKSPACE_PATTERN })),
@@ -42,30 +47,33 @@ const running = {
 };
 export const AgentOptions = Type.Object(running, {
   additionalProperties: false,
-  description: "How a managed agent's tasks run: the same fields as in POST /spawn.",
+  description: 'Options for the tasks of a managed agent: the same fields as in POST /spawn.',
 });
 export type AgentOptions = Static<typeof AgentOptions>;
 
-/** What its owner lets a managed agent do by itself, through the MCP server that KSI gives it. */
+/** The groups of tools that an owner can give to a managed agent, through KSI's MCP server. */
 export const AGENT_TOOL_GROUPS = ['agents', 'messages', 'shared', 'spawn'] as const;
 const agent_tools = Type.Array(Type.Enum([...AGENT_TOOL_GROUPS]), {
   description:
-    'Tools of KSI that it is given: to list agents, send messages, read and set shared state, run tasks. Default: none.',
+    'The KSI tools that the agent may use: list agents, send messages, read and set shared state, run tasks. Default: none.',
 });
 
 const answersReplies = Type.Boolean({
   default: false,
   description:
-    'A managed agent runs for every answer it gets. Default: an answer to its own answer is stored, and starts no task.',
+    'Run a task for every answer that a managed agent gets. By default, an answer to its own answer is stored and starts no task.',
 });
 
-/** What of an agent may be given anew. */
+/** The fields of an agent that can change. */
 const changeable = {
   role: Type.Optional(role),
   capabilities: Type.Optional(capabilities),
   subscriptions: Type.Optional(subscriptions),
   profile: Type.Optional(
-    Type.String({ maxLength: 128, description: 'Where role, capabilities and options come from that are not given.' }),
+    Type.String({
+      maxLength: 128,
+      description: 'The profile that supplies `role`, `capabilities` and `options` if you do not set them.',
+    }),
   ),
   options: Type.Optional(AgentOptions),
   agent_tools: Type.Optional(agent_tools),
@@ -73,7 +81,7 @@ const changeable = {
   exchange_limits: Type.Optional(ExchangeLimits),
 };
 
-/** POST /agents/register. One that is registered already, by the same owner, is updated. */
+/** POST /agents/register. If the same owner has already registered the agent, it is updated. */
 export const AgentRegistration = Type.Object(
   {
     agent_id: Type.Optional(agentId),
@@ -82,7 +90,7 @@ export const AgentRegistration = Type.Object(
     session_id: Type.Optional(
       Type.String({
         pattern: UUID_PATTERN,
-        description: 'A session of yours in which a managed agent goes on. Default: a new one.',
+        description: 'A session of yours that a managed agent continues. Default: a new session.',
       }),
     ),
   },
@@ -90,12 +98,14 @@ export const AgentRegistration = Type.Object(
 );
 export type AgentRegistration = Static<typeof AgentRegistration>;
 
-/** PATCH /agents/:id. What is not given stays. */
+/** PATCH /agents/:id. Absent fields do not change. */
 export const AgentChange = Type.Object(
   {
     ...changeable,
     status: Type.Optional(
-      Type.Enum([...AGENT_STATUSES], { description: '`paused`: its messages wait, until it is `active` again.' }),
+      Type.Enum([...AGENT_STATUSES], {
+        description: '`paused`: messages wait in its inbox until it is `active` again.',
+      }),
     ),
     ...expectedRevision,
   },
@@ -103,7 +113,7 @@ export const AgentChange = Type.Object(
 );
 export type AgentChange = Static<typeof AgentChange>;
 
-/** An entry of `ksi_agents`, and what GET /agents/:id answers, with what is known beside it. */
+/** An entry of `ksi_agents`. GET /agents/:id answers with it and further fields (AgentView). */
 export const Agent = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   agent_id: Type.String(),
@@ -119,9 +129,11 @@ export const Agent = Type.Object({
   exchange_limits: Type.Optional(ExchangeLimits),
   status: Type.Enum([...AGENT_STATUSES]),
   ended_by: Type.Optional(
-    Type.String({ description: 'The message or task by whose signal it ended last: it ends by each once.' }),
+    Type.String({
+      description: 'The message or task whose signal ended the agent most recently. Each signal ends it only once.',
+    }),
   ),
-  session_id: Type.Optional(Type.String({ description: "A managed agent's conversation with Claude." })),
+  session_id: Type.Optional(Type.String({ description: 'The session of a managed agent.' })),
   created_at: Type.String({ format: 'date-time' }),
   updated_at: Type.String({ format: 'date-time' }),
 });
@@ -131,9 +143,12 @@ export const AGENT_RECORDS = recordKind(BUCKET.agents, Agent, SUBJECT.agent, { m
 
 export const AgentView = Type.Object({
   ...Agent.properties,
-  connected: Type.Boolean({ description: 'External: a client reads its inbox now.' }),
+  connected: Type.Boolean({ description: 'For external agents: whether a client is reading the inbox.' }),
   unread: Type.Optional(
-    Type.Integer({ minimum: 0, description: 'Messages in its inbox that it has not taken. Not in lists.' }),
+    Type.Integer({
+      minimum: 0,
+      description: 'Number of messages in its inbox that it has not acknowledged. Not in lists.',
+    }),
   ),
   revision,
 });
@@ -155,7 +170,7 @@ export type AgentParams = Static<typeof AgentParams>;
 
 export const AgentsQuery = pageQuery({
   role: Type.Optional(Type.String()),
-  capability: Type.Optional(Type.String({ description: 'Those that have it.' })),
+  capability: Type.Optional(Type.String({ description: 'Only agents with this capability.' })),
   kind: Type.Optional(Type.Enum([...AGENT_KINDS])),
   ...statusFilter(AGENT_STATUSES),
   connected: Type.Optional(Type.Boolean()),
@@ -164,23 +179,23 @@ export const AgentsQuery = pageQuery({
 });
 export type AgentsQuery = Static<typeof AgentsQuery>;
 
-/** By their ids. */
+/** By id. */
 export const AgentPage = pageOf(AgentView, {});
 export type AgentPage = Static<typeof AgentPage>;
 
-/** Whether an external agent's client reads its inbox: an entry that goes unless it is renewed. */
+/** The presence of an external agent's client, which reads its inbox. The entry expires unless it is renewed. */
 export const AgentPresence = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   owner: Type.String(),
   holder: Type.String({
-    description: 'The id of the connection, by which a replaced connection recognises that it is replaced.',
+    description: 'The id of the connection. A connection that finds another id here has been replaced.',
   }),
   kind: Type.Enum(['subscription', 'polling'], { description: 'Whether messages are pushed or read over HTTP.' }),
   since: Type.String({ format: 'date-time' }),
 });
 export type AgentPresence = Static<typeof AgentPresence>;
 
-/** Seconds that a presence stays without being renewed. */
+/** Seconds after which a presence entry expires unless it is renewed. */
 export const AGENT_PRESENCE_TTL_S = 30;
 
 export const AGENT_PRESENCE_RECORDS = recordKind(BUCKET.agentPresence, AgentPresence, SUBJECT.agentPresence, {

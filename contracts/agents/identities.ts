@@ -16,7 +16,7 @@ const displayName = Type.String({
 const role = Type.String({ minLength: 1, maxLength: 64, description: 'Default: `general`.' });
 const traits = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
   maxItems: 32,
-  description: 'Default: four that go with its role.',
+  description: 'Default: four traits that match the role.',
 });
 
 export const Appearance = Type.Object(
@@ -52,8 +52,8 @@ const session = Type.Object(
   closed,
 );
 
-/** What may be said of an identity by whoever keeps it. */
-const said = {
+/** The fields of an identity that can change. */
+const changeableFields = {
   display_name: displayName,
   role,
   personality_traits: traits,
@@ -64,14 +64,14 @@ const said = {
   stats,
 };
 
-/** Who an agent is to people: an entry of `ksi_identities`. There may be one of an agent that is not registered. */
+/** How an agent appears to people: an entry of `ksi_identities`. The agent need not be registered. */
 const identityFields = {
   identity_uuid: Type.String({ description: 'Never changes.' }),
   agent_id: Type.String({ description: 'Never changes.' }),
   owner: Type.String({ pattern: OWNER_PATTERN }),
-  ...said,
+  ...changeableFields,
   created_at: Type.String({ format: 'date-time', description: 'Never changes.' }),
-  last_active: Type.String({ format: 'date-time', description: 'Of its last change.' }),
+  last_active: Type.String({ format: 'date-time', description: 'Time of the last change.' }),
 };
 export const Identity = Type.Object({ ...identityFields, revision });
 export type Identity = Static<typeof Identity>;
@@ -92,17 +92,17 @@ export const IdentityRequest = Type.Object(
     personality_traits: Type.Optional(traits),
     appearance: Type.Optional(Appearance),
     identity_uuid: Type.Optional(
-      Type.String({ pattern: UUID_PATTERN, description: 'Of one that is brought from elsewhere. Default: a new one.' }),
+      Type.String({ pattern: UUID_PATTERN, description: 'For an identity that you import. Default: a new UUID.' }),
     ),
     created_at: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Of one that is brought from elsewhere. Default: now.' }),
+      Type.String({ format: 'date-time', description: 'For an identity that you import. Default: now.' }),
     ),
   },
   closed,
 );
 export type IdentityRequest = Static<typeof IdentityRequest>;
 
-/** What is given replaces what was; a part of `appearance`, `preferences` or `stats` leaves their other parts as they are. */
+/** Present fields replace the stored ones. `appearance`, `preferences` and `stats` are merged field by field. */
 export const IdentityUpdate = Type.Object(
   {
     display_name: Type.Optional(displayName),
@@ -110,7 +110,7 @@ export const IdentityUpdate = Type.Object(
     personality_traits: Type.Optional(traits),
     appearance: Type.Optional(Type.Partial(Appearance, closed)),
     conversation_count: Type.Optional(count),
-    sessions: Type.Optional(said.sessions),
+    sessions: Type.Optional(changeableFields.sessions),
     preferences: Type.Optional(Type.Partial(preferences, closed)),
     stats: Type.Optional(Type.Partial(stats, closed)),
     ...expectedRevision,

@@ -24,7 +24,7 @@ export const IDENTITY_OPERATIONS = {
     path: '/identities',
     tag: 'Identities',
     summary: 'Give an agent an identity',
-    description: 'Fields that are not given follow from its role. 409 if the agent has an identity.',
+    description: 'Absent fields get defaults that match the role. 409 if the agent already has an identity.',
     scope: 'agents',
     body: IdentityRequest,
     answers: { 201: Identity },
@@ -48,7 +48,8 @@ export const IDENTITY_OPERATIONS = {
     path: '/identities/:agent_id',
     tag: 'Identities',
     summary: 'Change an identity',
-    description: 'Each given field replaces the old one. `identity_uuid`, `agent_id` and `created_at` never change.',
+    description:
+      'Each field in the request replaces the stored one. `identity_uuid`, `agent_id` and `created_at` never change.',
     scope: 'agents',
     params: IdentityParams,
     body: IdentityUpdate,

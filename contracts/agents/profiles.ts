@@ -8,7 +8,7 @@ import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 
-/** What an agent of a profile is and how it runs. What a request says itself wins. */
+/** The defaults for agents of a profile. Fields in a request take precedence. */
 const profileFields = {
   description: Type.Optional(Type.String({ maxLength: 2_000 })),
   kind: Type.Optional(Type.Enum([...AGENT_KINDS], { default: 'managed' })),
@@ -18,7 +18,7 @@ const profileFields = {
   composition: Type.Optional(
     Type.String({
       pattern: PROMPT_NAME_PATTERN,
-      description: 'The composition of its prompt. Default: the one that fits best.',
+      description: 'The composition of its prompt. Default: the best match.',
     }),
   ),
   variables: Type.Optional(PromptContext),
@@ -29,16 +29,17 @@ const profileFields = {
 export const Profile = Type.Object(profileFields, closed);
 export type Profile = Static<typeof Profile>;
 
-/** `api`: kept through the API, of one owner; stands in the place of a file of its name. The others are files, and everybody's. */
+/** `api`: stored through the API by one owner, and takes precedence over a file of the same name. `own` and `library` are files, visible to all owners. */
 export const PROFILE_ORIGINS = ['api', 'own', 'library'] as const;
 
 export const ProfileView = Type.Object({
   name: Type.String(),
   ...profileFields,
   origin: Type.Enum([...PROFILE_ORIGINS], {
-    description: '`api`: yours, kept by PUT /profiles/:name. `own`: a file of the operator. `library`: comes with KSI.',
+    description:
+      '`api`: yours, stored with PUT /profiles/:name. `own`: a file of the operator. `library`: comes with KSI.',
   }),
-  revision: Type.Optional(Type.Integer({ description: 'Of one that the API keeps.' })),
+  revision: Type.Optional(Type.Integer({ description: 'The revision of a profile with origin `api`.' })),
   updated_at: Type.Optional(Type.String({ format: 'date-time' })),
 });
 export type ProfileView = Static<typeof ProfileView>;
@@ -66,7 +67,7 @@ export type ProfileRemoval = Static<typeof ProfileRemoval>;
 /** By name. */
 export const ProfilePage = pageOf(ProfileView, {
   broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
-    description: 'Files that are no profile, and why.',
+    description: 'Files that are not valid profiles, with the reason.',
   }),
 });
 export type ProfilePage = Static<typeof ProfilePage>;

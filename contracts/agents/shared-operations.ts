@@ -26,7 +26,7 @@ export const SHARED_OPERATIONS = {
     tag: 'Shared state',
     summary: 'Get a value',
     description:
-      'Its revision is the `ETag`. Changes are published as events: `GET /events?subject=ksi.events.shared.<owner>.<key>` (docs/prompts.md).',
+      'The revision is the `ETag`. Changes are published as events: `GET /events?subject=ksi.events.shared.<owner>.<key>` (docs/prompts.md).',
     scope: 'read',
     params: SharedParams,
     query: SharedQuery,

@@ -7,7 +7,7 @@ import { recordKind } from '../wire/record-kind.js';
 
 const closed = { additionalProperties: false };
 
-/** Characters of a key. Any but control characters; `.` and `..` would be steps of a path to a browser. */
+/** The limit on the characters of a key. Control characters are not allowed, nor are `.` and `..`, which a browser reads as path segments. */
 export const MAX_SHARED_KEY_CHARS = 256;
 export const SHARED_KEY_PATTERN = '^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]{1,256}$';
 
@@ -35,23 +35,23 @@ export type SharedSet = Static<typeof SharedSet>;
 export const SharedDelete = Type.Object(expectedRevision, closed);
 export type SharedDelete = Static<typeof SharedDelete>;
 
-const stands = {
+const entryFields = {
   key: Type.String(),
   revision,
   updated_at: Type.String({ format: 'date-time' }),
-  by: Type.Optional(Type.String({ description: 'The agent that set it, if it was one.' })),
-  size: Type.Integer({ minimum: 0, description: 'Bytes of its JSON.' }),
+  by: Type.Optional(Type.String({ description: 'The agent that set the value. Absent if a person did.' })),
+  size: Type.Integer({ minimum: 0, description: 'Size of the JSON in bytes.' }),
 };
 
-/** GET /shared: without the values. */
-export const SharedEntry = Type.Object(stands);
+/** An entry of GET /shared, without the value. */
+export const SharedEntry = Type.Object(entryFields);
 export type SharedEntry = Static<typeof SharedEntry>;
 
-export const SharedValue = Type.Object({ ...stands, value: Type.Unknown() });
+export const SharedValue = Type.Object({ ...entryFields, value: Type.Unknown() });
 export type SharedValue = Static<typeof SharedValue>;
 
 export const SharedListQuery = pageQuery({
-  prefix: Type.Optional(Type.String({ maxLength: MAX_SHARED_KEY_CHARS, description: 'Keys that begin so.' })),
+  prefix: Type.Optional(Type.String({ maxLength: MAX_SHARED_KEY_CHARS, description: 'Only keys with this prefix.' })),
   ...ownerFilter,
 });
 export type SharedListQuery = Static<typeof SharedListQuery>;
@@ -60,7 +60,7 @@ export type SharedListQuery = Static<typeof SharedListQuery>;
 export const SharedPage = pageOf(SharedEntry, {});
 export type SharedPage = Static<typeof SharedPage>;
 
-/** What stands in `ksi_shared`, on `<owner>.<token of the key>`. */
+/** An entry of `ksi_shared`, at `<owner>.<token of the key>`. */
 export const SharedRecord = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   key: Type.String(),

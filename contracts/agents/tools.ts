@@ -5,20 +5,20 @@ import { TOOL_RULE_PATTERN } from '../tasks/tool-policy.js';
 
 export type AgentToolGroup = (typeof AGENT_TOOL_GROUPS)[number];
 
-/** The MCP server of KSI's own, which a worker gives to Claude: its tools are `mcp__ksi__<name>`. No other server may have the name. */
+/** KSI's own MCP server, which a worker gives to Claude. Its tools are `mcp__ksi__<name>`. No other server may have this name. */
 export const AGENT_TOOL_SERVER = 'ksi';
 
-/** Tasks that a task asks for may ask for others, and these too; but no further. */
+/** How deep tasks may spawn tasks. */
 export const MAX_DEPTH = 3;
-/** Messages and tasks that one attempt may ask for. */
+/** How many messages, shared values and tasks one attempt may create. */
 export const MAX_TOOL_CALLS = 64;
-/** The longest wait of one call of a tool, in seconds. */
+/** The longest wait of one tool call, in seconds. */
 export const MAX_WAIT_S = 600;
-/** One request of a worker to an API waits for so long at the most: a longer wait is asked for again, of another API if need be. */
+/** The longest wait of one request from a worker to an API, in seconds. A worker repeats the request for a longer wait, possibly to another API. */
 export const WAIT_PER_REQUEST_S = 20;
 
 const closed = { additionalProperties: false };
-/** Seconds that a tool waits unless told otherwise. */
+/** The default wait of a tool, in seconds. */
 export const DEFAULT_WAIT_S = { task_spawn: 0, task_wait: 60 } as const;
 const waitS = (tool: keyof typeof DEFAULT_WAIT_S) =>
   Type.Optional(
@@ -26,28 +26,29 @@ const waitS = (tool: keyof typeof DEFAULT_WAIT_S) =>
       minimum: 0,
       maximum: MAX_WAIT_S,
       default: DEFAULT_WAIT_S[tool],
-      description: 'Seconds to wait for its end. When they are over, the task goes on, and can be waited for again.',
+      description:
+        'How many seconds to wait for the end of the task. The task continues after that time, and you can wait for it again.',
     }),
   );
 const key = Type.String({ minLength: 1, maxLength: 256 });
 
-interface HandTool {
+interface AgentTool {
   readonly group: AgentToolGroup;
   readonly description: string;
   readonly input: TObject;
-  /** It is counted against MAX_TOOL_CALLS. */
-  readonly deed?: true;
+  /** The call counts towards MAX_TOOL_CALLS. */
+  readonly counted?: true;
 }
 
-/** What an agent can do by itself, by the name of the tool. All of it as its owner, whose rights, rates and budgets hold. */
+/** The agent tools by name. A tool acts as the agent's owner: the owner's rights, rate limits and budgets apply. */
 export const AGENT_TOOLS = {
   agents_list: {
     group: 'agents',
-    description: 'Lists the agents that you can write to: their ids, roles, capabilities and status.',
+    description: 'Lists the agents that you can send messages to, with their ids, roles, capabilities and status.',
     input: Type.Object(
       {
         role: Type.Optional(Type.String()),
-        capability: Type.Optional(Type.String({ description: 'Those that have it.' })),
+        capability: Type.Optional(Type.String({ description: 'Only agents with this capability.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
       },
       closed,
@@ -56,7 +57,7 @@ export const AGENT_TOOLS = {
   message_send: {
     group: 'messages',
     description:
-      'Sends a message to another agent, which reads it later. Its answer, if there is one, comes to you as a message of its own, in another turn: do not wait for it.',
+      'Sends a message to another agent, which reads it later. If it answers, you get the answer as a separate message in a later turn. Do not wait for it.',
     input: Type.Object(
       {
         to: Type.String({ pattern: AGENT_PATTERN, description: 'The id of the agent.' }),
@@ -66,11 +67,11 @@ export const AGENT_TOOLS = {
       },
       closed,
     ),
-    deed: true,
+    counted: true,
   },
   shared_get: {
     group: 'shared',
-    description: 'Reads a value that agents share, by its key.',
+    description: 'Reads a value that agents share, by key.',
     input: Type.Object({ key }, closed),
   },
   shared_set: {
@@ -83,59 +84,63 @@ export const AGENT_TOOLS = {
         revision: Type.Optional(
           Type.Integer({
             minimum: 0,
-            description: 'Only if this is its revision still (0: only if there is none). Default: whatever it is.',
+            description:
+              'Set the value only if it still has this revision (0: only if there is no value). Default: any revision.',
           }),
         ),
       },
       closed,
     ),
-    deed: true,
+    counted: true,
   },
   task_spawn: {
     group: 'spawn',
     description:
-      'Has another Claude do a task of its own, in a new session that knows nothing of yours; it may use no other tools than you. Answers with the task, and with its result if it ends while you wait.',
+      'Starts a task for another Claude in a new session, which knows nothing about yours. It may use no tools that you may not use. Returns the task, with its result if it ends while you wait.',
     input: Type.Object(
       {
-        prompt: Type.String({ minLength: 1, description: 'All that it needs to know.' }),
-        model: Type.Optional(Type.String({ description: 'Default: yours.' })),
+        prompt: Type.String({
+          minLength: 1,
+          description: 'The prompt, with everything that the other Claude needs to know.',
+        }),
+        model: Type.Optional(Type.String({ description: 'Default: your model.' })),
         allowed_tools: Type.Optional(
           Type.Array(Type.String({ pattern: TOOL_RULE_PATTERN }), {
             maxItems: 256,
-            description: 'Tools that it may use without asking, of those that you may. Default: the same.',
+            description: 'Tools that it may use without asking: a subset of your tools. Default: your tools.',
           }),
         ),
         wait_s: waitS('task_spawn'),
       },
       closed,
     ),
-    deed: true,
+    counted: true,
   },
   task_wait: {
     group: 'spawn',
-    description: 'Waits for the end of a task, and answers with its status and its result.',
+    description: 'Waits for the end of a task and returns its status and result.',
     input: Type.Object({ task_id: Type.String({ pattern: UUID_PATTERN }), wait_s: waitS('task_wait') }, closed),
   },
-} as const satisfies Record<string, HandTool>;
+} as const satisfies Record<string, AgentTool>;
 
 export type AgentToolName = keyof typeof AGENT_TOOLS;
 export type AgentToolInput<N extends AgentToolName> = Static<(typeof AGENT_TOOLS)[N]['input']>;
 export const AGENT_TOOL_NAMES = Object.keys(AGENT_TOOLS) as AgentToolName[];
 
 export const isAgentTool = (name: string): name is AgentToolName => Object.hasOwn(AGENT_TOOLS, name);
-/** As Claude names it. */
+/** The name that Claude uses for the tool. */
 export const claudeNameOf = (name: AgentToolName): string => `mcp__${AGENT_TOOL_SERVER}__${name}`;
 
-/** In a request's place of a tool: what the budgets leave for the task as it starts. A worker asks it, no agent. */
+/** A request for the rest of the task's budgets, in place of a tool name. A worker sends it when the task starts. */
 export const BUDGET_REQUEST = 'budget';
 export const BudgetLeft = Type.Object({ usd: Type.Optional(Type.Number({ description: 'Absent: no limit.' })) });
 export type BudgetLeft = Static<typeof BudgetLeft>;
 
-/** On `ksi.agent-tools.<process>.<task_id>`, from the worker that runs the task. */
+/** A request on `ksi.agent-tools.<process>.<task_id>` from the worker that runs the task. */
 export const AgentToolRequest = Type.Object({
   v: Type.Integer({ minimum: 1 }),
   tool: Type.String(),
-  /** Of the one call of the tool: asked again as no answer came, it does nothing twice. */
+  /** Identifies the tool call. A repeated request with the same id has no further effect. */
   call_id: Type.String({ pattern: UUID_PATTERN }),
   input: Type.Unknown(),
 });
@@ -145,9 +150,9 @@ export const AgentToolAnswer = Type.Union([
   Type.Object({ ok: Type.Literal(true), result: Type.Unknown() }),
   Type.Object({
     ok: Type.Literal(false),
-    code: Type.String({ description: 'Of the error, as over HTTP.' }),
+    code: Type.String({ description: 'The error code, as over HTTP.' }),
     message: Type.String(),
-    /** The same request may be sent again in a moment. */
+    /** Whether to send the same request again. */
     retryable: Type.Optional(Type.Boolean()),
   }),
 ]);

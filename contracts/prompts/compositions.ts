@@ -3,32 +3,33 @@ import { pageOf, pageQuery } from '../wire/page.js';
 
 const closed = { additionalProperties: false };
 
-/** The name of a composition or profile is that of its file. */
+/** The name of a composition or profile is the name of its file. */
 export const PROMPT_NAME_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$';
 
-/** What a prompt is composed for: any JSON, by the keys that `{{key}}` names. */
+/** The variables of a prompt: any JSON values, by the keys that `{{key}}` refers to. */
 export const PromptContext = Type.Record(Type.String({ minLength: 1, maxLength: 128 }), Type.Unknown(), {
-  description: 'What `{{key}}` stands for. A text is put in as it is, anything else as JSON.',
+  description: 'The values that replace `{{key}}`. A string is inserted unchanged, any other value as JSON.',
   examples: [{ topic: 'tabs or spaces', agent_id: 'ann' }],
 });
 export type PromptContext = Static<typeof PromptContext>;
 
 export const ComponentUse = Type.Object({
   name: Type.String(),
-  source: Type.String({ description: 'A file below the folder of prompts: `components/roles/reviewer.md`.' }),
+  source: Type.String({ description: 'A file in the folder of prompts, such as `components/roles/reviewer.md`.' }),
   vars: Type.Record(Type.String(), Type.Unknown(), {
-    description: "Defaults of what the context lacks; in a text, the context's `{{key}}` is replaced.",
+    description:
+      "Default values for keys that the context lacks. `{{key}}` in a string is replaced by the context's value.",
   }),
   condition: Type.Optional(
     Type.String({
       description:
-        "When it is part of the prompt: `{{role}} == 'teacher' and not {{quiet}}`. Of the context; nothing is run.",
+        "The condition under which the component is part of the prompt: `{{role}} == 'teacher' and not {{quiet}}`. It is evaluated on the context and runs no code.",
     }),
   ),
 });
 export type ComponentUse = Static<typeof ComponentUse>;
 
-/** What a composition says of itself: KSI chooses by the fields named here; any other is yours. */
+/** The metadata of a composition. KSI selects compositions by the fields named here. You may add others. */
 const metadata = Type.Record(Type.String(), Type.Unknown(), {
   description:
     '`role`, `compatible_roles`, `capabilities_required`, `capabilities_provided`, `tags`, `use_cases`, `tested`, `category`, `conversation_mode`, `min_agents`, `max_agents` …',
@@ -40,7 +41,7 @@ const head = {
   description: Type.String(),
   author: Type.String(),
   required_context: Type.Record(Type.String(), Type.Unknown(), {
-    description: 'Keys that the context must have, and what each is.',
+    description: 'The keys that the context must have, each with a description.',
   }),
   metadata,
 };
@@ -48,17 +49,17 @@ const head = {
 export const Composition = Type.Object({ ...head, components: Type.Array(ComponentUse) });
 export type Composition = Static<typeof Composition>;
 
-/** `own`: the operator's, in KSI_PROMPTS. `library`: comes with KSI; an own one of the same name stands in its place. */
+/** `own`: a file of the operator in KSI_PROMPTS, which takes precedence. `library`: a file that comes with KSI. */
 export const PROMPT_ORIGINS = ['own', 'library'] as const;
 const origin = Type.Enum([...PROMPT_ORIGINS], {
-  description: '`own`: of KSI_PROMPTS. `library`: comes with KSI.',
+  description: '`own`: a file in KSI_PROMPTS. `library`: comes with KSI.',
 });
 
 export const CompositionView = Type.Object({ ...Composition.properties, origin });
 export type CompositionView = Static<typeof CompositionView>;
 
 export const CompositionsQuery = pageQuery({
-  category: Type.Optional(Type.String({ description: 'Those whose metadata has this category.' })),
+  category: Type.Optional(Type.String({ description: 'Only compositions whose metadata has this category.' })),
 });
 export type CompositionsQuery = Static<typeof CompositionsQuery>;
 
@@ -69,13 +70,13 @@ export type CompositionListed = Static<typeof CompositionListed>;
 /** By name. */
 export const CompositionPage = pageOf(CompositionListed, {
   broken: Type.Array(Type.Object({ name: Type.String(), problem: Type.String() }), {
-    description: 'Files that are no composition, and why.',
+    description: 'Files that are not valid compositions, with the reason.',
   }),
 });
 export type CompositionPage = Static<typeof CompositionPage>;
 
 export const PromptParams = Type.Object(
-  { name: Type.String({ pattern: PROMPT_NAME_PATTERN, description: 'Its name: that of its file.' }) },
+  { name: Type.String({ pattern: PROMPT_NAME_PATTERN, description: 'The name, which is the name of the file.' }) },
   closed,
 );
 export type PromptParams = Static<typeof PromptParams>;
@@ -84,14 +85,14 @@ export const ComposeRequest = Type.Object({ context: Type.Optional(PromptContext
 export type ComposeRequest = Static<typeof ComposeRequest>;
 
 const unresolved = Type.Array(Type.String(), {
-  description: 'Keys of `{{key}}` that neither the context nor a var has: they stand in the prompt as they are.',
+  description: 'Keys of `{{key}}` that neither the context nor `vars` defines. The prompt contains them unchanged.',
 });
 
 export const ComposedPrompt = Type.Object({
   prompt: Type.String(),
   length: Type.Integer(),
   composition: Type.String(),
-  components: Type.Array(Type.String(), { description: 'Names of those whose condition held, in order.' }),
+  components: Type.Array(Type.String(), { description: 'Names of the components whose condition was true, in order.' }),
   unresolved,
 });
 export type ComposedPrompt = Static<typeof ComposedPrompt>;
@@ -113,7 +114,7 @@ export const CompositionValidation = Type.Object({
 export type CompositionValidation = Static<typeof CompositionValidation>;
 
 export const ComponentsQuery = pageQuery({
-  directory: Type.Optional(Type.String({ maxLength: 256, description: 'Only those in it or below.' })),
+  directory: Type.Optional(Type.String({ maxLength: 256, description: 'Only components in this directory or below.' })),
 });
 export type ComponentsQuery = Static<typeof ComponentsQuery>;
 
@@ -121,7 +122,7 @@ export type ComponentsQuery = Static<typeof ComponentsQuery>;
 export const ComponentPage = pageOf(Type.String(), {});
 export type ComponentPage = Static<typeof ComponentPage>;
 
-/** For whom a composition is chosen. */
+/** The criteria for selecting a composition. */
 export const SelectRequest = Type.Object(
   {
     role: Type.Optional(Type.String({ maxLength: 64 })),
@@ -136,14 +137,14 @@ export const CompositionChoice = Type.Object({
   composition: Type.String(),
   score: Type.Number(),
   reasons: Type.Array(Type.String()),
-  fallback: Type.Boolean({ description: 'None fits: it is the default one.' }),
+  fallback: Type.Boolean({ description: 'True if no composition matched and this is the default one.' }),
 });
 export type CompositionChoice = Static<typeof CompositionChoice>;
 
 export const SelectAnswer = Type.Object({
   ...CompositionChoice.properties,
   others: Type.Array(Type.Object({ composition: Type.String(), score: Type.Number() }), {
-    description: 'The next ones, the best first.',
+    description: 'The next best compositions, best first.',
   }),
 });
 export type SelectAnswer = Static<typeof SelectAnswer>;

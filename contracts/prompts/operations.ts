@@ -15,7 +15,7 @@ import {
 
 const READS = { unaudited: 'it only reads' } as const;
 
-/** Compositions and components are files, and shown to everybody. No operation changes them. */
+/** Compositions and components are files that every owner can read. No operation changes them. */
 export const PROMPT_OPERATIONS = {
   compositions: {
     method: 'GET',
@@ -63,7 +63,7 @@ export const PROMPT_OPERATIONS = {
     method: 'POST',
     path: '/compositions/select',
     tag: 'Prompts',
-    summary: 'Find the composition that fits a role, capabilities and a task best, and why',
+    summary: 'Find the composition that best matches a role, capabilities and a task, and why',
     scope: 'read',
     body: SelectRequest,
     answers: { 200: SelectAnswer },

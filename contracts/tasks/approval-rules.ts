@@ -4,20 +4,20 @@ import { TOOL_RULE_PATTERN } from './tool-policy.js';
 import { createdFilter, ownerFilter, pageOf, pageQuery } from '../wire/page.js';
 import { recordKind } from '../wire/record-kind.js';
 
-/** Whose tasks a rule is for: those of one session, of one agent, or all of an owner. */
+/** The tasks that a rule applies to: those of one session, those of one agent, or all tasks of an owner. */
 export const RULE_SCOPES = ['session', 'agent', 'owner'] as const;
 
-/** With an answer that allows: the same is allowed from now on. */
+/** Given with `allow`: creates a rule that allows the same tool use from now on. */
 export const Always = Type.Object(
   {
     scope: Type.Enum([...RULE_SCOPES], {
-      description: "For the task's session, its agent, or all tasks of its owner.",
+      description: "Apply the rule to the task's session, to its agent, or to all tasks of its owner.",
     }),
     rule: Type.Optional(
       Type.String({
         pattern: TOOL_RULE_PATTERN,
         description:
-          'What is allowed, as in `allowed_tools`; it must fit what is asked. Default: the same command of Bash, the same domain of WebFetch; of another tool any use, in the scope `session` only.',
+          'The tool use to allow, in the format of `allowed_tools`. It must match the requested tool use. Default: for Bash the same command, for WebFetch the same domain. For other tools the default is any use, in the scope `session` only.',
         examples: ['Bash(git log:*)'],
       }),
     ),
@@ -26,22 +26,22 @@ export const Always = Type.Object(
 );
 export type Always = Static<typeof Always>;
 
-/** Allows what Claude asks for without asking a person: an entry of `ksi_approval_rules`. */
+/** Allows tool calls without asking a person. An entry of `ksi_approval_rules`. */
 export const ApprovalRule = Type.Object({
   rule_id: Type.String({ pattern: UUID_PATTERN }),
-  owner: Type.String({ description: 'Whose tasks it is for.' }),
+  owner: Type.String({ description: 'The owner whose tasks it applies to.' }),
   scope: Type.Enum([...RULE_SCOPES]),
   session_id: Type.Optional(Type.String()),
   agent_id: Type.Optional(Type.String()),
-  rule: Type.String({ description: 'What is allowed, as in `allowed_tools`.' }),
-  approval_id: Type.String({ description: 'The approval that was answered so.' }),
-  by: Type.String({ description: 'The owner of the token that answered.' }),
+  rule: Type.String({ description: 'The allowed tool use, in the format of `allowed_tools`.' }),
+  approval_id: Type.String({ description: 'The approval whose answer created the rule.' }),
+  by: Type.String({ description: 'The owner of the token that answered the approval.' }),
   token_id: Type.String(),
   created_at: Type.String({ format: 'date-time' }),
 });
 export type ApprovalRule = Static<typeof ApprovalRule>;
 
-/** An owner has few: each approval of the owner is compared with all of them. */
+/** The limit per owner is low because each approval is compared with all rules of its owner. */
 export const APPROVAL_RULES = recordKind(BUCKET.approvalRules, ApprovalRule, SUBJECT.approvalRule, {
   markS: 86_400,
   watched: true,

@@ -2,10 +2,10 @@ import { Type, type Static } from 'typebox';
 import { EFFORTS, PERMISSION_MODES, WORKSPACE_ACCESSES, type PermissionMode } from '../wire/choices.js';
 import { TOOL_RULE_PATTERN } from './tool-policy.js';
 
-/** A value that begins with a dash would be a flag to claude. */
+/** A leading dash is not allowed, because claude would read the value as a flag. */
 const MODEL_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:/@\\[\\]-]{0,127}$';
 export const SERVER_NAME_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
-/** What one run may cost at the most, in US dollars. */
+/** The upper limit of `max_budget_usd`, in US dollars. */
 export const MAX_RUN_USD = 1_000_000;
 const MAX_SYSTEM_PROMPT_CHARS = 200_000;
 
@@ -14,7 +14,7 @@ const rules = (description: string, examples: string[][] = []) =>
 
 export { EFFORTS, PERMISSION_MODES, type PermissionMode };
 
-/** What a task asks of Claude itself: the same at the top of a request and of the command that it becomes. */
+/** The options of Claude itself: top-level fields of a request and of its command. */
 export const ClaudeOptions = Type.Object({
   model: Type.Optional(
     Type.String({
@@ -27,54 +27,60 @@ export const ClaudeOptions = Type.Object({
     Type.String({
       pattern: MODEL_PATTERN,
       examples: ['haiku'],
-      description: 'What answers when the model is overloaded or not available.',
+      description: 'The model to use when `model` is overloaded or not available.',
     }),
   ),
   effort: Type.Optional(
     Type.Enum([...EFFORTS], {
-      description: "How much Claude thinks about it. Default: the model's own.",
+      description: "How much effort Claude spends. Default: the model's default.",
     }),
   ),
   allowed_tools: rules(
-    "Tools Claude may use without asking, one rule an item, as in claude's --allowedTools. A tool that needs permission and is not listed is denied.",
+    "Tools that Claude may use without asking, one rule per item, in the format of claude's --allowedTools. A tool that needs permission and is not listed is denied.",
     [['Read', 'Bash(git log:*)']],
   ),
-  disallowed_tools: rules("Tools, or uses of them, that Claude may not make, as in claude's --disallowedTools."),
+  disallowed_tools: rules(
+    "Tools, or uses of tools, that are denied to Claude, in the format of claude's --disallowedTools.",
+  ),
   permission_mode: Type.Optional(
     Type.Enum([...PERMISSION_MODES], {
       default: 'default',
       description:
-        '`acceptEdits`: edits of files in the working folder need no permission. `plan`: Claude reads and plans, and changes nothing. `dontAsk`: as `default`, without asking anybody.',
+        '`acceptEdits`: edits of files in the working folder need no permission. `plan`: Claude reads and plans, and changes nothing. `dontAsk`: like `default`, but tools that need permission are denied without asking.',
     }),
   ),
   system_prompt: Type.Optional(
     Type.String({
       minLength: 1,
       maxLength: MAX_SYSTEM_PROMPT_CHARS,
-      description: "In the place of Claude Code's own.",
+      description: "Replaces Claude Code's system prompt.",
     }),
   ),
   append_system_prompt: Type.Optional(
     Type.String({
       minLength: 1,
       maxLength: MAX_SYSTEM_PROMPT_CHARS,
-      description: "After Claude Code's own, or after `system_prompt`.",
+      description: "Appended to Claude Code's system prompt, or to `system_prompt`.",
     }),
   ),
   max_turns: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 10_000, description: 'Turns after which it ends with `claude_max_turns`.' }),
+    Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      description: 'The task fails with `claude_max_turns` after this number of turns.',
+    }),
   ),
   max_budget_usd: Type.Optional(
     Type.Number({
       exclusiveMinimum: 0,
       maximum: MAX_RUN_USD,
-      description: 'Cost at which it ends with `claude_max_budget`.',
+      description: 'The task fails with `claude_max_budget` when it has cost this much.',
     }),
   ),
   output_schema: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {
       description:
-        'A JSON Schema (draft 7, `type: "object"`, no references to elsewhere) for the answer, which is then in `output.structured_output`. An answer that does not fit fails the task with `output_mismatch`. At most 64 KiB.',
+        'A JSON Schema for the answer: draft 7, `type: "object"`, no external references, at most 64 KiB. The answer is in `output.structured_output`. An answer that does not match fails the task with `output_mismatch`.',
       examples: [{ type: 'object', properties: { verdict: { type: 'string' } }, required: ['verdict'] }],
     }),
   ),
@@ -83,14 +89,14 @@ export const ClaudeOptions = Type.Object({
       maxItems: 32,
       uniqueItems: true,
       description:
-        'MCP servers by name, of those that the operator keeps (KSI_MCP_SERVERS). Their tools are `mcp__<name>__<tool>` and need permission like others.',
+        'Names of MCP servers that the operator has configured (KSI_MCP_SERVERS). Their tools are named `mcp__<name>__<tool>` and need permission like other tools.',
     }),
   ),
   approvals: Type.Optional(
     Type.Boolean({
       default: false,
       description:
-        'Whether a tool that needs permission is asked about (APPROVAL_REQUESTED, GET /approvals) instead of denied at once; so are questions that Claude has.',
+        'Request an approval (APPROVAL_REQUESTED, GET /approvals) for tools that need permission, instead of denying them. Questions that Claude asks the user become approvals too.',
     }),
   ),
   approval_timeout_s: Type.Optional(
@@ -98,18 +104,19 @@ export const ClaudeOptions = Type.Object({
       minimum: 1,
       maximum: 86_400,
       default: 600,
-      description: 'How long an answer is waited for; then it is refused. That time does not count for `timeout_s`.',
+      description:
+        'How long an approval waits for an answer before it is refused. The wait does not count towards `timeout_s`.',
     }),
   ),
   workspace_access: Type.Optional(
     Type.Enum([...WORKSPACE_ACCESSES], {
       default: 'write',
       description:
-        '`write`: in a `workspace` it waits until it may write there (KSI_WORKSPACE_WRITERS). `read`: its working folder is mounted read-only, and it waits for nobody. That takes a worker with a sandbox.',
+        '`write`: a task in a `workspace` waits until it may write there (KSI_WORKSPACE_WRITERS). `read`: the working folder is mounted read-only, and the task does not wait. `read` needs a worker with a sandbox.',
     }),
   ),
   include_deltas: Type.Optional(
-    Type.Boolean({ default: true, description: 'Whether partial text is published as it is written (SPAWN_DELTA).' }),
+    Type.Boolean({ default: true, description: 'Publish partial text while Claude writes it (SPAWN_DELTA).' }),
   ),
 });
 export type ClaudeOptions = Static<typeof ClaudeOptions>;

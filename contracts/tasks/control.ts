@@ -2,10 +2,14 @@ import { Type, type Static } from 'typebox';
 import { UUID_PATTERN } from '../wire/names.js';
 import { ApprovalAnswer, APPROVAL_ID_PATTERN } from './approvals.js';
 
-const by = { by: Type.Optional(Type.String({ maxLength: 256, description: 'Who asks; stands in the event.' })) };
+const by = {
+  by: Type.Optional(
+    Type.String({ maxLength: 256, description: 'The owner who sends the request. The event contains it.' }),
+  ),
+};
 const closed = { additionalProperties: false };
 
-/** What may be asked of the worker that runs a task, on `ksi.control.<process>.task.<task_id>.<verb>`. */
+/** The requests to a worker about a task that it runs, on `ksi.control.<process>.task.<task_id>.<verb>`. */
 export const CONTROL_REQUESTS = {
   cancel: Type.Object(by, closed),
   interrupt: Type.Object(by, closed),
@@ -15,7 +19,10 @@ export const CONTROL_REQUESTS = {
       ...by,
       approval_id: Type.String({ pattern: APPROVAL_ID_PATTERN }),
       rule_id: Type.Optional(
-        Type.String({ pattern: UUID_PATTERN, description: 'The rule that answers, or is made so.' }),
+        Type.String({
+          pattern: UUID_PATTERN,
+          description: 'The rule that answers the approval, or that the answer creates.',
+        }),
       ),
       ...Type.Omit(ApprovalAnswer, ['always']).properties,
     },
@@ -28,9 +35,12 @@ export type ControlRequest<V extends ControlVerb> = Static<(typeof CONTROL_REQUE
 export const isControlVerb = (verb: string): verb is ControlVerb => Object.hasOwn(CONTROL_REQUESTS, verb);
 
 /**
- * `ok` to `cancel`: SPAWN_CANCELLED is stored; to `interrupt`: Claude is told; to `input`: SPAWN_INPUT is stored; to `approve`: APPROVAL_RESOLVED is stored. Else
- * `ended`: the task has its outcome or is to be tried again, or takes no more input; `not_running`: this attempt has lost the
- * task, another one has it or will; `answered`, `unknown_approval`; `not_allowed`: the edited input is against a policy, `no_answer`: the answers are not to what is asked, as `why` says.
+ * `ok` means: SPAWN_CANCELLED is stored (`cancel`), Claude got the interrupt (`interrupt`), SPAWN_INPUT is stored (`input`), APPROVAL_RESOLVED is stored (`approve`).
+ * Errors that need an explanation:
+ * - `ended`: the task has its outcome, waits for a retry, or takes no more input
+ * - `not_running`: this attempt no longer holds the lease of the task
+ * - `not_allowed`: a policy denies the edited input; `why` says which
+ * - `no_answer`: the answers do not match the questions; `why` says how
  */
 export const ControlAnswer = Type.Union([
   Type.Object({ ok: Type.Literal(true) }),

@@ -27,7 +27,8 @@ export const DEAD_LETTER_OPERATIONS = {
     path: '/dead/:id/retry',
     tag: 'Dead letters',
     summary: 'Retry a task that was given up, as a new task',
-    description: '202 as from POST /spawn. The new task names the old one in `retry_of`; the dead letter is removed.',
+    description:
+      'Answers 202 like POST /spawn. The new task names the old task in `retry_of`. The dead letter is deleted.',
     scope: 'spawn',
     params: TaskParams,
     answers: { 202: SpawnAccepted },

@@ -13,18 +13,18 @@ const identity = {
   owner: Type.String(),
   queue: Type.String(),
   given_up: Type.Enum([...GIVEN_UP]),
-  /** Of the outcome. */
+  /** Time of the outcome. */
   timestamp: Type.String({ format: 'date-time' }),
   error: TaskErrorBody,
 };
 
 /**
- * A task that was given up, as it stands in KSI_DEAD under `ksi.dead.<queue>.<task_id>`. Its outcome in KSI_EVENTS is a
- * SPAWN_ERROR that says `given_up`; an error after which no attempt helps is only an outcome.
+ * A task that was given up, stored in KSI_DEAD under `ksi.dead.<queue>.<task_id>`. Its outcome in KSI_EVENTS is a SPAWN_ERROR with
+ * `given_up`. A task that failed with an error that is not retryable has no dead letter.
  */
 export const DeadLetter = Type.Object({
   ...identity,
-  command: Type.Unknown({ description: 'The SpawnCommand as it was accepted; text if it could not be read.' }),
+  command: Type.Unknown({ description: 'The SpawnCommand as it was accepted, or its text if it cannot be parsed.' }),
   history: Type.Array(
     Type.Object({ seq: Type.Integer(), type: Type.String(), timestamp: Type.String(), data: Type.Unknown() }),
     { description: "The task's state events, oldest first, without Claude's output." },
@@ -32,11 +32,11 @@ export const DeadLetter = Type.Object({
 });
 export type DeadLetter = Static<typeof DeadLetter>;
 
-/** What stands in the stream in place of one that is too large for a message: `ref` is the DeadLetter's JSON. */
+/** Stored in the stream in place of a dead letter that is too large for a message. `ref` refers to the JSON of the DeadLetter. */
 export const DeadLetterRef = Type.Object({ ...identity, ref: BlobRef });
 export type DeadLetterRef = Static<typeof DeadLetterRef>;
 
-/** A dead letter in a list: without its command and history. */
+/** A dead letter in a list, without its command and history. */
 export const DeadSummary = Type.Object({
   task_id: Type.String(),
   session_id: Type.String(),
@@ -44,7 +44,7 @@ export const DeadSummary = Type.Object({
   owner: Type.String(),
   queue: Type.String(),
   given_up: Type.Enum([...GIVEN_UP]),
-  timestamp: Type.String({ format: 'date-time', description: 'Of the outcome.' }),
+  timestamp: Type.String({ format: 'date-time', description: 'Time of the outcome.' }),
   error: TaskErrorBody,
 });
 export type DeadSummary = Static<typeof DeadSummary>;
@@ -66,7 +66,12 @@ export const DeadRetryRequest = Type.Object(
   {
     ...deadFilter,
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'So many at the most, the oldest first.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        default: 100,
+        description: 'How many dead letters to retry at most, oldest first.',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -76,7 +81,7 @@ export type DeadRetryRequest = Static<typeof DeadRetryRequest>;
 export const DeadRetryAnswer = Type.Object({
   put_back: Type.Array(Type.Object({ retry_of: Type.String(), task_id: Type.String() })),
   refused: Type.Array(Type.Object({ task_id: Type.String(), code: Type.String(), detail: Type.String() }), {
-    description: 'Letters that were left where they are.',
+    description: 'Dead letters that were not retried. They stay.',
   }),
 });
 export type DeadRetryAnswer = Static<typeof DeadRetryAnswer>;

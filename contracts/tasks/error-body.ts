@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 
 /** A task's error, in events, answers and dead letters. */
 export const TaskErrorBody = Type.Object({
-  code: Type.String({ description: 'Stable; see the table of task errors.' }),
+  code: Type.String({ description: 'A stable code from the table of task errors.' }),
   message: Type.String({ description: 'What happened, why, and what to do next.' }),
   retryable: Type.Boolean(),
   detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())),

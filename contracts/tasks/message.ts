@@ -1,10 +1,10 @@
 import { Type, type Static } from 'typebox';
 
-/** Which message a task is run for. */
+/** The message that a task answers. */
 export const SourceMessage = Type.Object(
   {
     message_id: Type.String(),
-    seq: Type.Optional(Type.Integer({ minimum: 1, description: 'Its place in KSI_MESSAGES.' })),
+    seq: Type.Optional(Type.Integer({ minimum: 1, description: 'Its sequence number in KSI_MESSAGES.' })),
     type: Type.String(),
     from: Type.Optional(Type.String()),
     conversation_id: Type.Optional(Type.String()),
@@ -13,6 +13,6 @@ export const SourceMessage = Type.Object(
     exchange_id: Type.Optional(Type.String()),
     replies: Type.Optional(Type.Integer({ minimum: 1 })),
   },
-  { description: 'The message that a managed agent answers with it.' },
+  { description: 'The message that a managed agent answers with this task.' },
 );
 export type SourceMessage = Static<typeof SourceMessage>;

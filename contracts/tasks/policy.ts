@@ -6,7 +6,7 @@ export const RETRYABLE: readonly TaskErrorCode[] = (Object.keys(TASK_ERRORS) as 
   (code) => TASK_ERRORS[code].retryable,
 );
 
-/** What a task allows and does when something goes wrong. Every field has a default. */
+/** The retry and timeout policy of a task. Every field has a default. */
 export const Policy = Type.Object(
   {
     max_attempts: Type.Optional(
@@ -15,7 +15,7 @@ export const Policy = Type.Object(
         maximum: 100,
         default: 3,
         description:
-          'Attempts that may fail before the task is given up. Those that a shutdown, a lost worker or the broker ended do not count.',
+          'The number of failed attempts after which the task is given up. Attempts that ended because of a shutdown, a lost worker or the broker do not count.',
       }),
     ),
     backoff: Type.Optional(
@@ -28,14 +28,14 @@ export const Policy = Type.Object(
         {
           additionalProperties: false,
           description:
-            'The wait before attempt n + 1: a random part of base_s · factor^(n - 1), which max_s bounds. Where Claude names a later time (a usage limit that is reset), that is waited for.',
+            'The wait before attempt n + 1: a random fraction of base_s · factor^(n - 1), at most max_s. If Claude names a later time, such as the reset of a usage limit, the task waits until then.',
         },
       ),
     ),
     retry_on: Type.Optional(
       Type.Array(Type.Enum(Object.keys(TASK_ERRORS) as TaskErrorCode[]), {
         maxItems: 64,
-        description: `Errors after which it is tried again. Default: ${RETRYABLE.join(', ')}.`,
+        description: `Errors after which the task is retried. Default: ${RETRYABLE.join(', ')}.`,
       }),
     ),
     timeout_s: Type.Optional(
@@ -44,7 +44,7 @@ export const Policy = Type.Object(
         maximum: 86_400,
         default: 3600,
         description:
-          'Longest time of one attempt, without the time for which people are asked (`approvals`). Half of KSI_EVENTS_MAX_AGE_S bounds it.',
+          'Maximum duration of one attempt, not counting the time that it waits for approvals. At most half of KSI_EVENTS_MAX_AGE_S.',
       }),
     ),
     queue_timeout_s: Type.Optional(
@@ -52,7 +52,7 @@ export const Policy = Type.Object(
         minimum: 1,
         maximum: 31_536_000,
         description:
-          'Longest time from acceptance to the start; a task whose turn comes later expires. Half of KSI_EVENTS_MAX_AGE_S bounds it, and is the default.',
+          'Maximum time from acceptance to the start. A task that has not started by then expires. Default and maximum: half of KSI_EVENTS_MAX_AGE_S.',
       }),
     ),
     idle_timeout_s: Type.Optional(
@@ -61,7 +61,7 @@ export const Policy = Type.Object(
         maximum: 86_400,
         default: 900,
         description:
-          'Longest silence of Claude within an attempt. A tool that runs is silence: its default leaves room for the ten minutes that Bash may take.',
+          'Maximum time without output from Claude within an attempt. A running tool produces no output: the default leaves room for the ten minutes that Bash may take.',
       }),
     ),
   },

@@ -4,21 +4,21 @@ import { pageOf } from '../wire/page.js';
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 
-/** A class of work, and what stands in it now: GET /queues. */
+/** A queue with its current counts: GET /queues. */
 export const QueueView = Type.Object({
   queue: Type.String(),
-  tasks: count('All that stand in it; those that run, too.'),
-  running: count('With a worker.'),
+  tasks: count('All tasks in the queue, including running ones.'),
+  running: count('Tasks that a worker runs.'),
   lanes: Type.Object(
     Object.fromEntries(
       RUN_PRIORITIES.map((runPriority) => [runPriority, count('Tasks that a worker may take at once.')]),
     ) as Record<RunPriority, ReturnType<typeof count>>,
-    { description: 'By priority; `next`: whose session has become free, or whose next attempt is due.' },
+    { description: 'By priority. `next`: tasks whose session has become free, or whose next attempt is due.' },
   ),
-  waiting: count('For their session, which is busy.'),
-  parked: count('For the time of their next attempt, or for their workspace.'),
-  limit: count('Beyond 90 % of it new tasks are refused with 429 (KSI_QUEUE_MAX).'),
-  workers: Type.Array(Type.String(), { description: 'Those that serve it and are not lost, by their ids.' }),
+  waiting: count('Tasks that wait for their session, which is busy.'),
+  parked: count('Tasks that wait for the time of their next attempt, or for their workspace.'),
+  limit: count('Capacity of the queue (KSI_QUEUE_MAX). Above 90 % of it, new tasks are refused with 429.'),
+  workers: Type.Array(Type.String(), { description: 'Ids of the workers that serve the queue and are not lost.' }),
 });
 export type QueueView = Static<typeof QueueView>;
 

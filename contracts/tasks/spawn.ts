@@ -9,26 +9,25 @@ import { Policy } from './policy.js';
 import { TASK_STATUSES } from './states.js';
 import { WORKSPACE_PATTERN } from './workspace.js';
 
-/** What a client asks for, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`) alike. `null` for an optional field means absent. */
+/** The request to run a task, over HTTP (`POST /spawn`) and NATS (`ksi.api.spawn`). `null` for an optional field means absent. */
 export const SpawnRequest = Type.Object(
   {
     prompt: Type.String({
       minLength: 1,
-      description:
-        'What Claude is asked to do. Any UTF-8; reaches Claude over stdin. At most KSI_MAX_PROMPT_CHARS characters.',
+      description: 'The prompt for Claude: any UTF-8, at most KSI_MAX_PROMPT_CHARS characters.',
       examples: ['Say hello'],
     }),
     session_id: Type.Optional(
       Type.String({
         pattern: NAME_PATTERN,
         description:
-          "A session's UUID or a name of yours: continues it, or begins it when it is not known yet. Without one the task gets a new session.",
+          'The UUID of a session, or a name that you choose. Continues the session, or creates it if it does not exist. Default: a new session.',
       }),
     ),
     resume_only: Type.Optional(
       Type.Boolean({
         default: false,
-        description: 'Refuse (404) instead of beginning a session that is not known yet.',
+        description: 'Answer 404 instead of creating a session that does not exist.',
       }),
     ),
     ...ClaudeOptions.properties,
@@ -36,14 +35,14 @@ export const SpawnRequest = Type.Object(
       Type.String({
         pattern: WORKSPACE_PATTERN,
         description:
-          'The working folder: one of the roots that the operator named (KSI_WORKSPACES), or a folder in it. A session keeps the one that it began in. Default: a folder of its own.',
+          'The working folder: one of the roots that the operator configured (KSI_WORKSPACES), or a folder below one. A session stays in the folder in which it began. Default: a private folder for the session.',
         examples: ['website', 'website/docs'],
       }),
     ),
     fork: Type.Optional(
       Type.Boolean({
         default: false,
-        description: 'Begin a new session from what `session_id` holds, which itself stays as it is.',
+        description: 'Start a new session from a copy of the session `session_id`, which is not changed.',
       }),
     ),
     attachments: Type.Optional(
@@ -54,11 +53,14 @@ export const SpawnRequest = Type.Object(
       Type.String({
         pattern: QUEUE_PATTERN,
         default: DEFAULT_QUEUE,
-        description: 'Class of work; one that the operator has defined.',
+        description: 'A queue that the operator has defined.',
       }),
     ),
     priority: Type.Optional(
-      Type.Enum([...PRIORITIES], { default: 'normal', description: "Which of the queue's tasks go first." }),
+      Type.Enum([...PRIORITIES], {
+        default: 'normal',
+        description: 'Tasks of a higher priority start first within a queue.',
+      }),
     ),
     ...Policy.properties,
   },
@@ -66,58 +68,65 @@ export const SpawnRequest = Type.Object(
 );
 export type SpawnRequest = Static<typeof SpawnRequest>;
 
-/** A task as it stands in KSI_COMMANDS: all that a worker needs to run it. */
+/** A task as it is stored in KSI_COMMANDS, with everything that a worker needs to run it. */
 export const SpawnCommand = Type.Object({
   v: Type.Integer({ minimum: 1, description: `Format version; this build writes ${FORMAT_VERSION}.` }),
   task_id: Type.String({ pattern: UUID_PATTERN }),
   session_id: Type.String({ pattern: UUID_PATTERN }),
   session_name: Type.Optional(Type.String()),
   owner: Type.String(),
-  token_id: Type.Optional(Type.String({ description: 'The token that asked for it.' })),
+  token_id: Type.Optional(Type.String({ description: 'The token that requested the task.' })),
   queue: Type.String(),
   priority: Type.Enum([...PRIORITIES]),
   accepted_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
-    Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+    Type.String({ format: 'date-time', description: 'The task expires if it has not started by then.' }),
   ),
   prompt: Type.String(),
-  // Of older builds some values may be none that a request can have now: what Claude is told is checked by the worker.
+  // Commands of older builds may have values that a request cannot have now. The worker checks what it passes to Claude.
   ...ClaudeOptions.properties,
   model: Type.Optional(Type.String()),
   allowed_tools: Type.Optional(Type.Array(Type.String())),
   disallowed_tools: Type.Optional(Type.Array(Type.String())),
   budget_usd: Type.Optional(
-    Type.Number({ description: 'What the budgets left for it when it was accepted; an attempt ends at that cost.' }),
+    Type.Number({
+      description: 'What the budgets had left when the task was accepted. An attempt ends when it has cost this much.',
+    }),
   ),
   workspace: Type.Optional(Type.String()),
   agent_tools: Type.Optional(
-    Type.Array(Type.String(), { description: 'What its agent may do by itself: those of AGENT_TOOL_GROUPS.' }),
+    Type.Array(Type.String(), {
+      description: 'The groups of agent tools that its agent may use, from AGENT_TOOL_GROUPS.',
+    }),
   ),
   depth: Type.Optional(
-    Type.Integer({ minimum: 1, description: 'How many tasks led to it, each with its agent tools; absent: none.' }),
+    Type.Integer({ minimum: 1, description: 'How many tasks led to it by agent tools. Absent: none.' }),
   ),
-  spawned_by: Type.Optional(Type.String({ description: 'The last of them.' })),
-  ancestors: Type.Optional(Type.Array(Type.String(), { description: 'All of them, the first one first.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task that spawned this one with an agent tool.' })),
+  ancestors: Type.Optional(
+    Type.Array(Type.String(), { description: 'All tasks that led to it by agent tools, the first one first.' }),
+  ),
   hops: Type.Optional(
     Type.Integer({
       minimum: 1,
       description:
-        'Messages and tasks of agents that led to it since a person spoke; absent: what its `message` says, or none.',
+        'The number of messages and tasks of agents that led to it since the last message of a person. Absent: as in `message`, or none.',
     }),
   ),
   exchange_id: Type.Optional(
-    Type.String({ description: 'The message of a person or an external agent that led to it, by agents.' }),
+    Type.String({
+      description: 'The message of a person or an external agent that started the exchange which led to this task.',
+    }),
   ),
   attachments: Type.Optional(Type.Array(Attachment)),
   metadata: Type.Optional(Metadata),
   all_owners: Type.Optional(
     Type.Boolean({
-      description: "Its token may go on with other owners' sessions. Without it a worker refuses those.",
+      description:
+        'Its token has access to all owners. Without this field, a worker refuses the task if its session belongs to another owner.',
     }),
   ),
-  fork_of: Type.Optional(
-    Type.String({ description: 'The session that this one goes on from, as it stands at its start.' }),
-  ),
+  fork_of: Type.Optional(Type.String({ description: 'The session that is copied when the task starts.' })),
   policy: Type.Optional(Policy),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   agent_id: Type.Optional(Type.String({ description: 'The managed agent whose task it is.' })),
@@ -125,7 +134,7 @@ export const SpawnCommand = Type.Object({
 });
 export type SpawnCommand = Static<typeof SpawnCommand>;
 
-/** What stands in the stream in place of a command that is too large for a message: who it is, and where its JSON lies. */
+/** Stored in the stream in place of a command that is too large for a message: its identity and a reference to its JSON. */
 export const SpawnCommandRef = Type.Object({
   v: Type.Integer(),
   task_id: Type.String(),
@@ -140,7 +149,7 @@ export const SpawnAccepted = Type.Object({
   session_name: Type.Optional(Type.String()),
   status: Type.Enum([...TASK_STATUSES]),
   message: Type.String(),
-  since: Type.String({ description: "A cursor from before the task's first event." }),
+  since: Type.String({ description: "A cursor just before the task's first event." }),
 });
 export type SpawnAccepted = Static<typeof SpawnAccepted>;
 
@@ -150,7 +159,8 @@ export const SpawnQuery = Type.Object(
       Type.Number({
         minimum: 0,
         maximum: 3600,
-        description: 'Seconds to wait for the outcome: 200 and the finished task, or 202 when the time is up.',
+        description:
+          'How many seconds to wait for the outcome. Answers 200 with the finished task, or 202 when the time is up.',
       }),
     ),
   },

@@ -1,5 +1,5 @@
 /**
- * A task's life: its states, the event that says each, and where each may lead.
+ * The state machine of a task: its states, the event of each state, and the transitions.
  *
  *     scheduled ─▶ queued ─▶ running ⇄ retrying
  *                   ⇅ waiting ─▶ ┘└─▶ completed | failed | cancelled     (queued, waiting ─▶ cancelled | expired)
@@ -31,7 +31,7 @@ export const TASK_STATES = {
   waiting: {
     token: 'waiting',
     event: 'SPAWN_WAITING',
-    // First for its session, then for its workspace.
+    // A task may wait twice: for its session, then for its workspace.
     to: ['waiting', 'queued', 'running', 'cancelled', 'expired'],
   },
   running: { token: 'start', event: 'SPAWN_START', to: ['retrying', 'completed', 'failed', 'cancelled'] },
@@ -47,17 +47,17 @@ export type StateEventType = (typeof TASK_STATES)[TaskStatus]['event'];
 const byToken = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].token, status]));
 const byEvent = new Map<string, TaskStatus>(TASK_STATUSES.map((status) => [TASK_STATES[status].event, status]));
 
-/** The status that a state event of type `type` puts its task in; undefined for other events. */
+/** The status of a task after a state event of type `type`, or undefined for other events. */
 export const statusOfEvent = (type: string): TaskStatus | undefined => byEvent.get(type);
 
-/** The status that a stored state subject names by its last token; undefined for other subjects. */
+/** The status that the last token of a state subject names, or undefined for other subjects. */
 export const statusOfSubject = (subject: string): TaskStatus | undefined =>
   byToken.get(subject.slice(subject.lastIndexOf('.') + 1));
 
-/** The states that a new task may begin with. */
+/** The initial states of a new task. */
 const FIRST: readonly TaskStatus[] = ['scheduled', 'queued'];
 
-/** An ended task has its one outcome and never changes again. */
+/** An ended task has exactly one outcome and never changes again. */
 export const isEnded = (status: TaskStatus): boolean => TASK_STATES[status].to.length === 0;
 
 /** @param from undefined: the task is new. */

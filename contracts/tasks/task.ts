@@ -17,7 +17,7 @@ import { McpServerState } from './mcp-servers.js';
 import { SourceMessage } from './message.js';
 import { TASK_STATUSES } from './states.js';
 
-/** A task as the read model shows it: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent: not known (yet). */
+/** A task in the read model: GET /tasks/:id, GET /tasks, POST /spawn?wait=, `ksi.api.task`. Absent fields are not known, or not known yet. */
 export const Task = Type.Object({
   task_id: Type.String(),
   session_id: Type.String(),
@@ -29,27 +29,29 @@ export const Task = Type.Object({
   priority: Type.Enum([...PRIORITIES]),
   model: Type.Optional(Type.String()),
   prompt_preview: Type.String({ description: 'The first 200 characters of the prompt.' }),
-  workspace: Type.Optional(Type.String({ description: 'The working folder that was asked for.' })),
+  workspace: Type.Optional(Type.String({ description: 'The requested working folder.' })),
   metadata: Type.Optional(Metadata),
   usage: Type.Optional(Usage),
-  fork_of: Type.Optional(Type.String({ description: 'The session that its session goes on from.' })),
+  fork_of: Type.Optional(Type.String({ description: 'The session that its session was copied from.' })),
   retry_of: Type.Optional(Type.String({ description: 'The task that this one runs again.' })),
   message: Type.Optional(SourceMessage),
-  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it with their agents’ tools.' })),
-  spawned_by: Type.Optional(Type.String({ description: 'The task whose agent asked for it with its agent tools.' })),
+  depth: Type.Optional(Type.Integer({ minimum: 1, description: 'How many tasks led to it by agent tools.' })),
+  spawned_by: Type.Optional(Type.String({ description: 'The task that spawned it with an agent tool.' })),
   exchange_id: Type.Optional(
-    Type.String({ description: 'The message that led to it, by agents: see GET /exchanges/:id.' }),
+    Type.String({
+      description: 'The message that started the exchange which led to this task. See GET /exchanges/:id.',
+    }),
   ),
   created_at: Type.String({ format: 'date-time' }),
   start_by: Type.Optional(
-    Type.String({ format: 'date-time', description: 'It expires if it has not started by then.' }),
+    Type.String({ format: 'date-time', description: 'The task expires if it has not started by then.' }),
   ),
   started_at: Type.Optional(Type.String({ format: 'date-time', description: 'Start of the latest attempt.' })),
   ended_at: Type.Optional(Type.String({ format: 'date-time' })),
-  attempt: Type.Integer({ minimum: 0, description: 'Attempts begun so far.' }),
+  attempt: Type.Integer({ minimum: 0, description: 'Number of attempts started so far.' }),
   worker_id: Type.Optional(Type.String({ description: 'The worker of the latest attempt.' })),
   mcp_servers: Type.Optional(
-    Type.Array(McpServerState, { description: 'What became of its MCP servers in the latest attempt that ended.' }),
+    Type.Array(McpServerState, { description: 'The state of its MCP servers in the latest attempt that ended.' }),
   ),
   output: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {
@@ -58,7 +60,7 @@ export const Task = Type.Object({
   ),
   output_ref: Type.Optional(
     Type.Object(BlobRef.properties, {
-      description: 'In place of an output of more than 4 MiB: GET /tasks/:id/output streams it.',
+      description: 'Replaces an output of more than 4 MiB. GET /tasks/:id/output streams the output.',
     }),
   ),
   error: Type.Optional(TaskErrorBody),
@@ -75,19 +77,19 @@ export const TaskParams = Type.Object(
 export type TaskParams = Static<typeof TaskParams>;
 
 export const InputRequest = Type.Object(
-  { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'What Claude is told.' }) },
+  { text: Type.String({ minLength: 1, maxLength: 400_000, description: 'The text for Claude.' }) },
   { additionalProperties: false },
 );
 export type InputRequest = Static<typeof InputRequest>;
 
-/** The fields by which tasks are listed and deleted. */
+/** The filter fields for listing and deleting tasks. */
 export const taskFilter = {
   session_id: Type.Optional(Type.String({ pattern: NAME_PATTERN, description: "A session's UUID or name." })),
   queue: Type.Optional(Type.String({ pattern: QUEUE_PATTERN })),
   spawned_by: Type.Optional(
-    Type.String({ pattern: UUID_PATTERN, description: 'Those that this task asked for with its agent tools.' }),
+    Type.String({ pattern: UUID_PATTERN, description: 'Tasks that this task spawned with its agent tools.' }),
   ),
-  exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Those of one exchange of agents.' })),
+  exchange_id: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: 'Tasks of this exchange.' })),
   ...metadataFilter,
   ...ownerFilter,
   ...createdFilter,
@@ -100,7 +102,7 @@ export const TasksQuery = pageQuery({
   include: Type.Optional(
     Type.Enum(['output', 'not_accepted'], {
       description:
-        'With `output`, each task of the page has its output. The page then ends early when its outputs reach 4 MiB (over NATS, half a message); follow `next_cursor`. With `not_accepted`, tasks that nobody was told of are listed too: the broker failed while they were made, and they are deleted after an hour.',
+        'With `output`, each task includes its output. The page ends early when its outputs reach 4 MiB (over NATS, half a message). Follow `next_cursor`. With `not_accepted`, the list also contains tasks whose request got no answer because the broker failed while they were being stored. They are deleted after an hour.',
     }),
   ),
 });
@@ -112,10 +114,13 @@ export const TaskPage = pageOf(Task, {
     Type.Object(
       {
         tasks: Type.Integer({ minimum: 0 }),
-        open: Type.Integer({ minimum: 0, description: 'Those that have not ended.' }),
+        open: Type.Integer({ minimum: 0, description: 'Tasks that have not ended.' }),
         usage: Usage,
       },
-      { description: 'With `spawned_by` or `exchange_id`: of all that fit, not of this page alone.' },
+      {
+        description:
+          'Present with `spawned_by` or `exchange_id`: the totals of all matching tasks, not only of this page.',
+      },
     ),
   ),
 });

@@ -2,8 +2,8 @@ import { Type, type Static } from 'typebox';
 import { OWNER_PATTERN } from '../wire/names.js';
 
 /**
- * A tool (`Read`, `mcp__files__*`), or some uses of it (`Bash(git:*)`, `WebFetch(domain:example.org)`). Claude takes rules as one
- * list by comma, and values that begin with a dash as flags: so no rule may look like two, or like one of those.
+ * A tool (`Read`, `mcp__files__*`), or some uses of a tool (`Bash(git:*)`, `WebFetch(domain:example.org)`). Claude splits a list of
+ * rules at commas and reads a leading dash as a flag, so a rule may not be mistaken for two rules or for a flag.
  */
 export const TOOL_RULE_PATTERN = '^[A-Za-z_][A-Za-z0-9_*-]{0,127}(\\([^()\\u0000-\\u001f\\u007f]{1,384}\\))?$';
 
@@ -13,15 +13,17 @@ const rules = (description: string) =>
 const ToolLimits = Type.Object(
   {
     allow: rules(
-      'Only these may be used, and asked for in `allowed_tools`. Of a tool, uses can be named for `Bash` (by the beginning of the command) and `WebFetch` (by domain). Absent: any.',
+      'The only tools that tasks may use or name in `allowed_tools`. A rule can limit the uses of `Bash` (by the start of the command) and of `WebFetch` (by domain). Default: all tools.',
     ),
-    deny: rules("Never these, whatever else allows them; as in claude's --disallowedTools."),
+    deny: rules(
+      "Tools that are always denied, whatever else allows them, in the format of claude's --disallowedTools.",
+    ),
   },
   { additionalProperties: false },
 );
 export type ToolLimits = Static<typeof ToolLimits>;
 
-/** The operator's file, KSI_TOOL_POLICY: what tasks may do, whatever they ask for. Of several limits the strictest wins. */
+/** The operator's file KSI_TOOL_POLICY: the tools that tasks may use, whatever they request. The strictest of several limits wins. */
 export const ToolPolicy = Type.Object(
   {
     ...ToolLimits.properties,

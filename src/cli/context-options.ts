@@ -9,7 +9,7 @@ export interface ContextOptions {
   readonly context?: string;
 }
 
-/** What `{{key}}` stands for in a prompt: by key, or as a file. */
+/** The values of `{{key}}` in a prompt, by key or from a file. */
 export const withContext = <C extends Command>(command: C): C =>
   command
     .option('--set <key=value>', 'what {{key}} stands for; may be given again. JSON, or else a text', entry)

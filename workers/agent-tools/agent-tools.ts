@@ -45,7 +45,7 @@ export class AgentTools {
   async do(tool: AgentToolName, input: Record<string, unknown>): Promise<AgentToolAnswer> {
     if (this.#lacking(JSON.stringify(input)) > 0)
       return { ok: false, code: 'body_too_large', message: 'The tool input is too large. Send less at once.' };
-    if ('deed' in AGENT_TOOLS[tool] && ++this.#toolCalls > MAX_TOOL_CALLS)
+    if ('counted' in AGENT_TOOLS[tool] && ++this.#toolCalls > MAX_TOOL_CALLS)
       return {
         ok: false,
         code: 'rate_limited',

@@ -126,7 +126,7 @@ export class AgentToolHandler {
     target: ToolCallResult['target'],
     result: string,
   ): void {
-    if (!('deed' in AGENT_TOOLS[tool])) return;
+    if (!('counted' in AGENT_TOOLS[tool])) return;
     this.#options.audit.record(
       defined({
         owner: principal.owner,

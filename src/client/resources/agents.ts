@@ -42,7 +42,7 @@ export class Agents {
     return this.#transport.call('task_route', request, options);
   }
 
-  /** By their ids. */
+  /** By id. */
   list(query: AgentsQuery = {}, options: CallOptions = {}): Listing<AgentPage> {
     return listing(this.#transport, 'agents', query, options);
   }
@@ -52,7 +52,7 @@ export class Agents {
     return this.#transport.call('agent', { id }, options);
   }
 
-  /** Fields that are not given stay. @throws {KsiError} `revision_mismatch`: `revision` is given, and the agent has changed since. */
+  /** Absent fields do not change. @throws {KsiError} `revision_mismatch`: `revision` is given, and the agent has changed since. */
   update(id: string, change: AgentChange, options: CallOptions = {}): Promise<AgentView> {
     return this.#transport.call('agent_update', { id, ...change }, options);
   }

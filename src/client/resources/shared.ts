@@ -35,7 +35,7 @@ export interface ExpectingOptions extends CallOptions {
 export interface WatchOptions extends FollowOptions {
   /** This key alone. */
   readonly key?: string | undefined;
-  /** Keys that begin so. */
+  /** Only keys with this prefix. */
   readonly prefix?: string | undefined;
 }
 

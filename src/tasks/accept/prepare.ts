@@ -14,7 +14,7 @@ export interface PreparedTask {
   readonly command: SpawnCommand;
   /** The session was created for this request. */
   readonly fresh: boolean;
-  /** A cursor from before the task's first event. */
+  /** A cursor just before the task's first event. */
   readonly since: string;
   readonly principal: Principal;
   /** The reason to refuse it, unless its idempotency key has an accepted task. */
