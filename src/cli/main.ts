@@ -11,7 +11,7 @@ for (const stream of [process.stdout, process.stderr])
     throw error;
   });
 
-const program = createProgram();
+const program = await createProgram(process.argv[2]);
 try {
   if (process.argv.length > 2) await program.parseAsync();
   else program.outputHelp();

@@ -4,8 +4,23 @@ import { COMMAND_GROUPS } from './commands/index.js';
 import { EXIT_HELP } from './exit.js';
 import { withGlobalOptions } from './options.js';
 
-/** `ksi` with all its commands: what main.ts runs, and what man page and completion are made from. */
-export function createProgram(): Command {
+/** The first words that need no other command than themselves. `ksi help` needs all. */
+const standsAlone = (word: string): boolean =>
+  ['-V', '--version'].includes(word) ||
+  (word !== 'help' && COMMAND_GROUPS.some(({ commands }) => Object.hasOwn(commands, word)));
+
+/**
+ * `ksi` with the command that `word` names, or with all commands if it names none. Loading all takes longer than most commands run, but help,
+ * completion, the man page and the answer to a misspelt command need them.
+ */
+export async function createProgram(word = ''): Promise<Command> {
+  const alone = standsAlone(word);
+  const groups = await Promise.all(
+    COMMAND_GROUPS.map(async ({ title, commands }) => {
+      const needed = Object.entries(commands).filter(([name]) => !alone || name === word);
+      return { title, loaded: await Promise.all(needed.map(([, load]) => load())) };
+    }),
+  );
   const program = withGlobalOptions(new Command('ksi'))
     .configureHelp({ showGlobalOptions: true })
     .description('Runs fleets of Claude Code processes behind NATS JetStream. Data goes to stdout, all else to stderr.')
@@ -13,9 +28,9 @@ export function createProgram(): Command {
     .withNotes(EXIT_HELP, ENVIRONMENT_HELP)
     .withExamples('ksi up', 'ksi spawn "Say hello"', 'git diff | ksi spawn "Review this" > review.md', 'ksi help spawn')
     .exitOverride();
-  for (const { title, commands } of COMMAND_GROUPS) {
+  for (const { title, loaded } of groups) {
     program.commandsGroup(`${title}:`);
-    for (const { register } of commands) register(program);
+    for (const { register } of loaded) register(program);
   }
   return program;
 }

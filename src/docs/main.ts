@@ -42,7 +42,7 @@ for (const { file, region, text } of REGIONS) {
 }
 for (const { file, text } of FILES) {
   const path = join(ROOT, file);
-  keep(file, 'the file', existsSync(path) ? readFileSync(path, 'utf8') : '', text());
+  keep(file, 'the file', existsSync(path) ? readFileSync(path, 'utf8') : '', await text());
 }
 
 for (const broken of brokenCitations(projectFiles())) {

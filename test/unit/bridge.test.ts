@@ -22,8 +22,7 @@ import { listen } from '../../src/bridge/listener.js';
 import { messageOf, pushed } from '../../src/bridge/messages.js';
 import { logOfTranscript, transcriptOfLog } from '../../src/bridge/migration/transcripts.js';
 import { forwarded, strays } from '../../src/bridge/upstream.js';
-import { Command } from '../../src/cli/command.js';
-import { COMMAND_GROUPS } from '../../src/cli/commands/index.js';
+import { createProgram } from '../../src/cli/program.js';
 import { KsiClient } from '../../src/client/client.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 
@@ -282,9 +281,8 @@ describe('docs/migration.md: old command, new route', async () => {
     assert.deepEqual(missing, []);
   });
 
-  it('names commands of ksi', () => {
-    const program = new Command('ksi');
-    for (const { commands } of COMMAND_GROUPS) for (const { register } of commands) register(program);
+  it('names commands of ksi', async () => {
+    const program = await createProgram();
     for (const [, name = '', below] of table.matchAll(/`ksi ([a-z]+)(?: ([a-z]+))?/g)) {
       const command = program.commands.find((each) => each.name() === name);
       assert.ok(command !== undefined, name);

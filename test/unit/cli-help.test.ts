@@ -7,11 +7,18 @@ import { describe, it } from 'node:test';
 import { pathOf, type Command } from '../../src/cli/command.js';
 import { complete } from '../../src/cli/completion/complete.js';
 import { SCRIPTS } from '../../src/cli/completion/scripts.js';
+import { COMMAND_GROUPS } from '../../src/cli/commands/index.js';
 import { createProgram } from '../../src/cli/program.js';
 import { nearest } from '../../src/cli/words.js';
 import { manPage } from '../../src/docs/man-page.js';
 import { REPO_ROOT } from '../fixtures/paths.js';
 import { without } from '../fixtures/tools.js';
+
+const namesOf = (program: Command): string[] =>
+  program
+    .createHelp()
+    .visibleCommands(program)
+    .map((each) => each.name());
 
 const all = (command: Command): Command[] => [
   command,
@@ -21,8 +28,18 @@ const all = (command: Command): Command[] => [
     .flatMap((each) => all(each as Command)),
 ];
 
-describe('the commands of ksi', () => {
-  const commands = all(createProgram());
+describe('the commands of ksi', async () => {
+  const commands = all(await createProgram());
+
+  it('are loaded one at a time, each by its own name', async () => {
+    for (const name of COMMAND_GROUPS.flatMap(({ commands: group }) => Object.keys(group)).filter(
+      (each) => each !== 'help',
+    ))
+      assert.deepEqual(namesOf(await createProgram(name)), [name]);
+    assert.deepEqual(namesOf(await createProgram('--version')), []);
+    assert.ok(namesOf(await createProgram('help')).length > 30);
+    assert.ok(namesOf(await createProgram('taks')).length > 30);
+  });
 
   it('each say what they do, with examples that are theirs', () => {
     assert.ok(commands.length > 40);
@@ -36,10 +53,10 @@ describe('the commands of ksi', () => {
     }
   });
 
-  it('are all on the man page, which renders without a warning', { skip: without('man') }, () => {
+  it('are all on the man page, which renders without a warning', { skip: without('man') }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ksi-man-'));
     try {
-      writeFileSync(join(folder, 'ksi.1'), manPage());
+      writeFileSync(join(folder, 'ksi.1'), await manPage());
       const env = { ...process.env, LANG: 'C.UTF-8', MANWIDTH: '200', MANPAGER: 'cat' };
       const { stdout, stderr, status } = spawnSync('man', ['--warnings', '-l', join(folder, 'ksi.1')], {
         env,
@@ -68,7 +85,7 @@ describe('a wrong word', () => {
   for (const [words, answer] of cases)
     it(`is answered with the nearest right one: ksi ${words.join(' ')}`, async () => {
       let said = '';
-      const program = createProgram();
+      const program = await createProgram();
       for (const command of all(program))
         command.exitOverride().configureOutput({ writeErr: (text) => (said += text) });
       await assert.rejects(program.parseAsync(words, { from: 'user' }));
@@ -82,10 +99,10 @@ describe('a wrong word', () => {
   });
 });
 
-describe('completion', () => {
-  const values = (...words: string[]): string[] =>
-    complete(createProgram(), words).candidates.map(({ value }) => value);
-  const kind = (...words: string[]) => complete(createProgram(), words).values;
+describe('completion', async () => {
+  const program = await createProgram();
+  const values = (...words: string[]): string[] => complete(program, words).candidates.map(({ value }) => value);
+  const kind = (...words: string[]) => complete(program, words).values;
 
   it('knows commands, and those of groups', () => {
     assert.deepEqual(values('sp'), ['spawn']);
