@@ -5,34 +5,26 @@ import type { Audit } from '../access/audit.js';
 import type { Principal } from '../access/principal.js';
 import { defined } from '../defined.js';
 
-interface Done extends Pick<AuditEntry, 'result' | 'over' | 'address' | 'request_id'> {
+interface HandledRequest extends Pick<AuditEntry, 'result' | 'over' | 'address' | 'request_id'> {
   readonly principal: Principal;
   readonly request: unknown;
-  /** Undefined: it was refused, or answered without content. */
+  /** Undefined if the request failed or its answer has no content. */
   readonly answer?: unknown;
 }
 
-/** Whether requests for an operation are recorded in the audit. */
+/** Whether the audit records requests for an operation. */
 export const isAudited = (operation: Operation): boolean => 'audit' in operation && !('unaudited' in operation.audit);
 
-/** Records what came of a request, if its operation is audited. */
+/** Records a request and its result, if its operation is audited. */
 export function recordOperation(
   audit: Pick<Audit, 'record'>,
   name: OperationName,
-  { principal, request, answer, ...rest }: Done,
+  { principal, request, answer, ...rest }: HandledRequest,
 ): void {
   const operation: Operation = OPERATIONS[name];
   if (!isAudited(operation)) return;
   const target = fieldOf(answer, targetOf(operation)) ?? fieldOf(request, targetOf(operation));
-  audit.record(
-    defined({
-      owner: principal.owner,
-      token_id: principal.tokenId,
-      verb: name,
-      target,
-      ...rest,
-    }),
-  );
+  audit.record(defined({ owner: principal.owner, token_id: principal.tokenId, verb: name, target, ...rest }));
 }
 
 const targetOf = (operation: Operation): string | undefined =>

@@ -26,7 +26,7 @@ type HandlerServices = Services<typeof taskHandlers> &
   Services<typeof accessHandlers> &
   HealthServices;
 
-/** What each operation does, from the domain that it belongs to. */
+/** Collects the handlers of all operations from their domains. */
 export const handlersOf = (services: HandlerServices): OperationHandlers => ({
   ...taskHandlers(services),
   ...approvalHandlers(services),

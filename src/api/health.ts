@@ -15,34 +15,34 @@ export interface HealthServices extends Pick<Store, 'hub' | 'tail'>, Pick<Tasks,
   readonly version: string;
   /** Aborts when the API begins to shut down. */
   readonly closing: AbortSignal;
-  /** Whether all of the API runs. It listens before that. */
+  /** Whether all parts of the API have started. The server listens earlier. */
   readonly started: () => boolean;
 }
 
 export interface NotReady {
   readonly reason: string;
-  /** Present: everything runs and only lacks room. */
+  /** Set if everything works, but a disk, a stream or every queue is full. */
   readonly full?: true;
 }
 
-/** Why a task could not be accepted and run now. Undefined if it could. */
+/** Returns the reason why a new task could not be accepted and run now. Undefined: it could. */
 export function readinessFault(services: HealthServices): NotReady | undefined {
-  const reason = whyNotRunning(services);
+  const reason = componentFault(services);
   if (reason !== undefined) return { reason };
-  const full = whatIsFull(services);
+  const full = capacityFault(services);
   return full === undefined ? undefined : { reason: full, full: true };
 }
 
-function whyNotRunning({ broker, topology, hub, tail, closing, started }: HealthServices): string | undefined {
+function componentFault({ broker, topology, hub, tail, closing, started }: HealthServices): string | undefined {
   if (closing.aborted) return 'shutting down';
-  if (!broker.connected()) return 'the broker is away';
+  if (!broker.connected()) return 'the connection to the broker is lost';
   if (topology.fault !== undefined) return topology.fault;
   const follows = incarnationOf(topology.created(STREAM.events) ?? '') === hub.position.incarnation;
   if (!tail.caughtUp || !follows) return 'the read model is catching up';
   return started() ? undefined : 'the API is starting';
 }
 
-function whatIsFull({ topology, disk, gauge: capacity }: HealthServices): string | undefined {
+function capacityFault({ topology, disk, gauge: capacity }: HealthServices): string | undefined {
   const folder = disk.full();
   if (folder !== undefined) return `the disk of ${folder} is full`;
   return topology.full ?? topology.fullForSome ?? capacity.full();

@@ -1,5 +1,5 @@
 import { holdSignals } from '../process/hold-signals.js';
 
-/** The API process. Everything else is loaded after the signals are held. */
+/** Entry point of the API process. See `holdSignals` for why it loads everything else afterwards. */
 holdSignals();
 await import('./process.js');

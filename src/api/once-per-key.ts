@@ -17,20 +17,20 @@ import { openAnswer, sealAnswer } from './sealed-answer.js';
 type Handler = (request: object, call: Call) => unknown;
 
 const KEY = new RegExp(IDEMPOTENCY_KEY_PATTERN);
-/** An API that has not answered by then is taken for dead, and a repetition is carried out. */
+/** A request that has no answer after this time counts as lost with its API. A repeated request then runs again. */
 const LEASE_MS = 20_000;
 const RETRY_AFTER_S = 4;
 
-interface Begun {
+interface StartedRequest {
   readonly key: IdKey;
   readonly record: CallRecord;
   readonly revision: number;
 }
 
 /**
- * Gives each operation that creates something its idempotency key, over HTTP and NATS alike: requests with the same key and body are one
- * request. If its API dies in the middle, a repetition is carried out with the same `call.id`, so that it finds what the first one made.
- * A spawn does this by itself, because its task may run before it is answered.
+ * Wraps the handlers of operations that take an idempotency key. Requests with the same key and body, over HTTP or NATS, run once and get the
+ * same answer. If the API dies during a request, a repeated request runs again with the same `call.id`, so that the handler finds what the
+ * first one created. `spawn` is not wrapped: it handles its own key, because its task may start before the request is answered.
  */
 export function oncePerKey(handlers: OperationHandlers, broker: Broker, log: Logger): OperationHandlers {
   const once = new OncePerKey(broker, log);
@@ -59,8 +59,8 @@ class OncePerKey {
       if (key === undefined) return handle(request, call);
       if (!KEY.test(key))
         throw invalid([{ field: IDEMPOTENCY_HEADER, message: 'must be 1 to 255 visible ASCII characters' }]);
-      const begun = await withApiErrors(() => this.#begin(requestHash({ name, request }), key, call));
-      const { record } = begun;
+      const started = await withApiErrors(() => this.#begin(requestHash({ name, request }), key, call));
+      const { record } = started;
       if (record.answer !== undefined) {
         call.replayed = true;
         return openAnswer(key, record.answer);
@@ -68,43 +68,51 @@ class OncePerKey {
       call.id = record.id;
       try {
         const answer = await handle(request, call);
-        await this.#keep(begun, { ...record, answer: sealAnswer(key, answer) });
+        await this.#storeResult(started, { ...record, answer: sealAnswer(key, answer) });
         return answer;
       } catch (error) {
-        // A refused request has done nothing, so its key is free. After another failure, nobody knows.
-        await this.#keep(begun, toApiError(error).status < 500 ? undefined : { ...record, until: 0 });
+        // A refused request changed nothing: its key becomes free. After another failure the effect is unknown: the record stays, without a lease.
+        await this.#storeResult(started, toApiError(error).status < 500 ? undefined : { ...record, until: 0 });
         throw error;
       }
     };
   }
 
   /** @throws {ApiError} idempotency_mismatch, request_in_progress */
-  async #begin(body: string, key: string, { principal, id }: Call): Promise<Begun> {
+  async #begin(body: string, key: string, { principal, id }: Call): Promise<StartedRequest> {
     const recordKey = callKey(principal.owner, key);
-    const { record, revision } = await this.#records.update(recordKey, ({ record: stands }) => {
+    const { record, revision } = await this.#records.update(recordKey, ({ record: existing }) => {
       const now = Math.ceil(this.#broker.clock.now());
       const until = now + LEASE_MS;
-      if (stands === undefined) return { v: FORMAT_VERSION, body, id, until };
-      if (stands.body !== body)
-        throw new ApiError('idempotency_mismatch', 'An earlier request with this key was another one');
-      if (stands.answer !== undefined) return undefined;
-      if (stands.until > now)
-        throw new ApiError('request_in_progress', 'The earlier request with this key is not answered yet', {
-          retryAfter: RETRY_AFTER_S,
-        });
-      return { ...stands, until };
+      if (existing === undefined) return { v: FORMAT_VERSION, body, id, until };
+      if (existing.body !== body)
+        throw new ApiError('idempotency_mismatch', 'This idempotency key was used for a different request');
+      if (existing.answer !== undefined) return undefined;
+      if (existing.until > now)
+        throw new ApiError(
+          'request_in_progress',
+          'The earlier request with this idempotency key is still in progress',
+          {
+            retryAfter: RETRY_AFTER_S,
+          },
+        );
+      return { ...existing, until };
     });
-    if (record === undefined) throw new ApiError('internal', 'The record of the idempotency key is gone');
+    if (record === undefined)
+      throw new ApiError('internal', 'The record of the idempotency key was deleted during the request');
     return { key: recordKey, record, revision };
   }
 
-  /** Never rejects: the request itself is done. @param record undefined: forget the key. */
-  async #keep({ key, revision }: Begun, record: CallRecord | undefined): Promise<void> {
+  /** Stores the result of a request. Without a record it frees the key. Never rejects, as the request itself has ended. */
+  async #storeResult({ key, revision }: StartedRequest, record: CallRecord | undefined): Promise<void> {
     try {
       if (record === undefined) await this.#records.removeAt(key, revision);
       else await this.#records.put(key, record, revision);
     } catch (error) {
-      this.#log.warn({ err: error }, 'the answer of a request with an idempotency key could not be kept');
+      this.#log.warn(
+        { err: error },
+        'could not store the result of a request with an idempotency key; a repeated request will run again',
+      );
     }
   }
 }

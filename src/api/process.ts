@@ -6,7 +6,6 @@ import { followSupervisor } from '../process/follow-supervisor.js';
 import { startProcess } from '../process/process-service.js';
 import { startApi, type Api } from './start.js';
 
-/** The API process. SIGTERM, SIGINT, SIGQUIT or the end of a supervisor's pipe on stdin shuts it down; a second one ends it at once. */
 const PACKAGE = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'package.json');
 
 try {
@@ -18,13 +17,13 @@ try {
   process.exitCode = 1;
 }
 
+/** Runs the API until SIGTERM, SIGINT, SIGQUIT or the end of the supervisor's pipe on stdin. A second one exits at once. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const { log, onStop } = startProcess({ level: config.KSI_LOG_LEVEL, base: { process: config.KSI_PROCESS ?? 'api' } });
   const tokenFile = config.KSI_TOKEN_FILE ?? join(config.KSI_DIR, 'token');
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  if (token === '')
-    throw new Error(`${tokenFile} is empty: put a token of your own there, or delete it and \`make up\` again`);
+  if (token === '') throw new Error(`${tokenFile} is empty. Write a token to it, or delete it and run \`make up\`.`);
   const { version } = JSON.parse(await readFile(PACKAGE, 'utf8')) as { version: string };
   const stopping = new AbortController();
   let api: Api | undefined;
@@ -33,7 +32,7 @@ async function main(): Promise<void> {
     stopping.abort();
     log.info('shutting down');
     api?.stop().catch((error: unknown) => {
-      log.fatal({ err: error }, 'the shutdown failed');
+      log.fatal({ err: error }, 'shutdown failed');
       process.exit(1);
     });
   };
@@ -42,11 +41,11 @@ async function main(): Promise<void> {
   try {
     api = await startApi({ config, token, version, log, signal: stopping.signal });
   } catch (error) {
-    // Asked to stop while it waited for the broker: that it gave up is no failure. (A timer wraps the signal's reason.)
+    // A stop during the wait for the broker is not a failure. A timer passes the signal's reason on as `cause`.
     const { reason } = stopping.signal;
     if (stopping.signal.aborted && (error === reason || (error instanceof Error && error.cause === reason))) return;
     throw error;
   }
-  // Asked to stop while it was starting.
+  // `stop` was called before `api` was set.
   if (stopping.signal.aborted) await api.stop();
 }

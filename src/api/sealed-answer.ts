@@ -6,7 +6,7 @@ const TAG_BYTES = 16;
 
 const cipherKey = (key: string): Buffer => createHash('sha256').update(`\0answer\0${key}`).digest();
 
-/** Encrypts an answer with the client's idempotency key: it may hold a secret, such as a new token, and KSI stores no secrets. */
+/** Encrypts an answer with the client's idempotency key: the answer may contain a secret, such as a new token, and KSI stores no secrets. */
 export function sealAnswer(key: string, answer: unknown): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv(ALGORITHM, cipherKey(key), iv);
@@ -14,7 +14,7 @@ export function sealAnswer(key: string, answer: unknown): string {
   return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64');
 }
 
-/** @throws when it was not sealed with this key. */
+/** @throws {Error} if the answer was encrypted with another key. */
 export function openAnswer(key: string, sealed: string): unknown {
   const bytes = Buffer.from(sealed, 'base64');
   const decipher = createDecipheriv(ALGORITHM, cipherKey(key), bytes.subarray(0, IV_BYTES));

@@ -33,25 +33,25 @@ export interface ApiOptions {
   readonly token: string;
   readonly version: string;
   readonly log: Logger;
-  /** Ends the wait for the broker. */
+  /** Cancels the wait for the broker. */
   readonly signal: AbortSignal;
-  /** How long the loss of a stream is reported before it is made anew. Default 5 s; tests have no time for that. */
+  /** Milliseconds for which the loss of a stream is reported before the stream is re-created. Default: 5,000. For tests. */
   readonly reportLossMs?: number | undefined;
 }
 
 export interface Api extends Service {
-  /** Where it listens. */
+  /** The URL that the API listens at. */
   readonly url: string;
 }
 
-/** A start behind a healthy broker takes less, and needs no other server in the place of its own. */
+/** With a healthy broker, a start takes less time and needs no startup server. */
 const PATIENCE_MS = 500;
 const RETRY_MS = 500;
 
-/** Starts an API. If the broker goes away meanwhile, the start begins again. */
+/** Starts an API. If the broker becomes unavailable during the start, starts over. */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { log, signal } = options;
-  for (let again = false; ; again = true) {
+  for (let isRetry = false; ; isRetry = true) {
     const lifecycle = new Lifecycle();
     const closing = new AbortController();
     const stop = (): Promise<void> => {
@@ -59,39 +59,39 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       return lifecycle.stop();
     };
     try {
-      return { url: await startOnce(options, lifecycle, closing.signal, again), stop };
+      return { url: await startOnce(options, lifecycle, closing.signal, isRetry), stop };
     } catch (error) {
       await undoStart(stop, log);
       if (signal.aborted || !isBrokerAway(error)) throw error;
-      log.warn({ err: error }, 'the broker went away while the API was starting; starting it again');
+      log.warn({ err: error }, 'the broker became unavailable while the API was starting; starting over');
     }
   }
 }
 
 /**
- * Starts each domain after those that it needs. On a stop the API takes no more requests, closes the clients' streams (1012) and finishes the
- * requests under way.
- * @param again answers 503 at once, as the start has been waited for already. @returns the URL
+ * Starts each domain after the domains that it depends on. When the API stops, it accepts no more requests, closes its clients' streams
+ * (close code 1012) and completes the requests in progress.
+ * @param isRetry whether an earlier start failed. The startup server then answers at once. @returns the URL
  */
 async function startOnce(
   options: ApiOptions,
   lifecycle: Lifecycle,
   closing: AbortSignal,
-  again: boolean,
+  isRetry: boolean,
 ): Promise<string> {
   const { config, version, log } = options;
   if (config.KSI_TLS_CERT === undefined)
     refusePlaintext(
       config,
-      'others could read the tokens on their way. Give KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if something before it adds TLS.',
+      'clients would send their tokens in plaintext. Set KSI_TLS_CERT and KSI_TLS_KEY, or KSI_ALLOW_PLAINTEXT=yes if a proxy adds TLS.',
     );
   const tls = Tls.of(config, log);
   lifecycle.add({ stop: async () => tls?.stop() });
   const authenticator = new Authenticator(options.token);
-  const patienceMs = again ? 0 : PATIENCE_MS;
+  const patienceMs = isRetry ? 0 : PATIENCE_MS;
   const starting = lifecycle.add(new StartupServer({ config, version, log, authenticator, tls, patienceMs }));
   const signal = AbortSignal.any([options.signal, starting.failed]);
-  if (again) await sleep(RETRY_MS, undefined, { signal });
+  if (isRetry) await sleep(RETRY_MS, undefined, { signal });
 
   const folder = join(config.KSI_DIR, config.KSI_PROCESS ?? `api-${config.KSI_PORT}`);
   const explain = (fault: () => string | undefined): void => starting.explain(fault);
@@ -142,7 +142,7 @@ async function startOnce(
   const app = await buildServer(services, handlers);
   lifecycle.add({ stop: () => app.close() });
   await starting.stop();
-  // It listens before it is ready: probes and health answer while the read model catches up.
+  // The server listens before the API is ready, so that probes and `/health` answer while the read model catches up.
   const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
   if (app.server instanceof HttpsServer) tls?.follow(app.server);
 

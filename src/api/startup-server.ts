@@ -7,13 +7,13 @@ import { buildHttpServer, type HttpServerOptions } from './http/edge/server.js';
 export interface StartupServerOptions extends HttpServerOptions {
   readonly config: HttpServerOptions['config'] & Pick<Config, 'KSI_PORT'>;
   readonly version: string;
-  /** How long a start may take before its port answers. */
+  /** Milliseconds that a start may take before this server listens. */
   readonly patienceMs: number;
 }
 
-const REASON = 'the broker has not been reached yet';
+const DEFAULT_REASON = 'the API has not reached the broker yet';
 
-/** Stands in for an API that waits for its broker at its start, so that its port answers, with 503, and isn't dead. */
+/** Answers 503 on the API's port while the API waits for the broker during its start. */
 export class StartupServer {
   readonly #options: StartupServerOptions;
   readonly #failed = new AbortController();
@@ -28,12 +28,12 @@ export class StartupServer {
     }, options.patienceMs);
   }
 
-  /** Aborts when it can't listen: neither could the API. */
+  /** Aborts if this server cannot listen. The API could not listen either. */
   get failed(): AbortSignal {
     return this.#failed.signal;
   }
 
-  /** Has probes told what is waited for. */
+  /** Sets the function that returns the reason for the wait, for probes. */
   explain(why: () => string | undefined): void {
     this.#why = why;
   }
@@ -47,7 +47,7 @@ export class StartupServer {
   async #listen(): Promise<FastifyInstance | undefined> {
     const { config, log } = this.#options;
     try {
-      const app = await buildStarting(this.#options, () => this.#why() ?? REASON);
+      const app = await buildStartupApp(this.#options, () => this.#why() ?? DEFAULT_REASON);
       const url = await app.listen({ host: config.KSI_HOST, port: config.KSI_PORT });
       log.warn({ url }, 'the API answers 503 until it reaches the broker');
       return app;
@@ -58,17 +58,17 @@ export class StartupServer {
   }
 }
 
-const brokerAway = (why: string): ApiError => new ApiError('broker_unavailable', `This API has just started: ${why}`);
+const stillStarting = (why: string): ApiError => new ApiError('broker_unavailable', `This API is starting: ${why}`);
 
-async function buildStarting(options: StartupServerOptions, why: () => string): Promise<FastifyInstance> {
-  const app = await buildHttpServer({ ...options, unknown: () => brokerAway(why()) });
-  const begun = performance.now();
+async function buildStartupApp(options: StartupServerOptions, why: () => string): Promise<FastifyInstance> {
+  const app = await buildHttpServer({ ...options, unmatched: () => stillStarting(why()) });
+  const startedAt = performance.now();
   app.get('/livez', () => ({ live: true }));
   app.get('/readyz', (_request, reply) => reply.code(503).send({ ready: false, reason: why() }));
   app.get('/health', (): Health => ({
     status: 'degraded',
     version: options.version,
-    uptime_s: Math.floor((performance.now() - begun) / 1_000),
+    uptime_s: Math.floor((performance.now() - startedAt) / 1_000),
     active_connections: 0,
     broker: { connected: false },
     read_model: { position: 0, behind: 0 },

@@ -12,7 +12,7 @@ export class HttpCall implements Call {
   replayed = false;
   readonly #request: FastifyRequest;
   readonly #reply: FastifyReply;
-  #gone: AbortController | undefined;
+  #closed: AbortController | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply) {
     this.#request = request;
@@ -32,12 +32,12 @@ export class HttpCall implements Call {
   }
 
   get signal(): AbortSignal {
-    if (this.#gone === undefined) {
-      const gone = new AbortController();
-      this.#reply.raw.once('close', () => gone.abort());
-      this.#gone = gone;
+    if (this.#closed === undefined) {
+      const closed = new AbortController();
+      this.#reply.raw.once('close', () => closed.abort());
+      this.#closed = closed;
     }
-    return this.#gone.signal;
+    return this.#closed.signal;
   }
 
   #header(name: string): string | undefined {

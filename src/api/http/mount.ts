@@ -8,7 +8,7 @@ import type { Call, Handlers } from '../../access/handlers.js';
 import { expectedRevision } from './revision.js';
 import { HttpCall } from './call.js';
 
-/** A reply that is written by hand, because it streams or has headers of its own. */
+/** Answers a request. Operations that stream or set special headers have their own. */
 export type Reply = (request: FastifyRequest, reply: FastifyReply, call: Call) => Promise<FastifyReply>;
 
 /** Adds a route for each operation. */
@@ -22,12 +22,12 @@ export function mount(
     app.route({
       method: operation.method,
       url: operation.path,
-      // A HEAD request would open the stream and read all of it.
+      // A HEAD request would open the stream and read it to its end.
       ...(name in replies && operation.method === 'GET' ? { exposeHeadRoute: false } : {}),
       config: { scope: operation.scope, operation: name },
       schema: schemaOf(operation),
       handler: (request, reply) => {
-        request.asked = fieldsOf(operation, request);
+        request.fields = fieldsOf(operation, request);
         return send(request, reply, new HttpCall(request, reply));
       },
     });
@@ -37,7 +37,7 @@ export function mount(
 type Fields = Readonly<Record<string, unknown>>;
 type Handler = (request: Fields, call: Call) => unknown;
 
-/** All fields of a request that have a schema, and so were validated. */
+/** The validated fields of a request: path parameters, query and body. */
 const fieldsOf = ({ params, query, body }: Operation, request: FastifyRequest): Fields => ({
   ...(params === undefined ? {} : (request.params as Fields)),
   ...(query === undefined ? {} : (request.query as Fields)),
@@ -47,14 +47,12 @@ const fieldsOf = ({ params, query, body }: Operation, request: FastifyRequest): 
 function replyOf(operation: Operation, handle: Handler): Reply {
   const { answers, location, no_store: noStore, etag, text } = operation;
   const [success] = Object.keys(answers).map(Number);
-  const expects = etag === true && 'revision' in requestSchema(operation).properties;
+  const takesRevision = etag === true && 'revision' in requestSchema(operation).properties;
   return async (request, reply, call) => {
-    const asked = request.asked ?? {};
-    const answer = await handle(
-      expects ? { ...asked, revision: expectedRevision(request.headers, asked) } : asked,
-      call,
-    );
-    request.answered = answer;
+    const fields = request.fields ?? {};
+    const revised = takesRevision ? { revision: expectedRevision(request.headers, fields) } : {};
+    const answer = await handle({ ...fields, ...revised }, call);
+    request.answer = answer;
     if (answer === undefined) return reply.code(204).send();
     reply.code(success ?? 200);
     if (location !== undefined) reply.header('location', pathOf(location, answer as Fields));
@@ -62,7 +60,7 @@ function replyOf(operation: Operation, handle: Handler): Reply {
     if (noStore === true) reply.header('cache-control', 'no-store');
     const { revision } = answer as Fields;
     if (etag === true && Number(revision) > 0) reply.header('etag', `"${String(revision)}"`);
-    if (text !== undefined) reply.type(mediaType(text, asked)).serializer(String);
+    if (text !== undefined) reply.type(mediaType(text, fields)).serializer(String);
     return reply.send(answer);
   };
 }
@@ -70,5 +68,5 @@ function replyOf(operation: Operation, handle: Handler): Reply {
 const mediaType = (types: Readonly<Record<string, string>>, { format }: Fields): string =>
   types[String(format)] ?? Object.values(types)[0] ?? '';
 
-/** What validates the request. The OpenAPI document describes the operation. */
+/** The schemas that Fastify validates requests with. */
 const schemaOf = ({ params, query, body }: Operation): FastifySchema => defined({ params, querystring: query, body });

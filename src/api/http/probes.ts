@@ -8,7 +8,7 @@ export interface ProbeServices extends HealthServices {
   readonly metrics: Metrics;
 }
 
-/** What load balancers and Prometheus ask for, and the OpenAPI document. */
+/** Adds the routes for load balancers, Prometheus and the OpenAPI document. */
 export function probeRoutes(app: FastifyInstance, services: ProbeServices): void {
   const { gauge: capacity, metrics } = services;
   app.get('/livez', (): Liveness => ({ live: true }));
@@ -18,7 +18,8 @@ export function probeRoutes(app: FastifyInstance, services: ProbeServices): void
     return reply.code(readiness.ready ? 200 : 503).send(readiness);
   });
   app.get('/metrics', { config: { scope: 'read' } }, async (request, reply) => {
-    await capacity.refresh().catch(() => undefined); // The last figure then.
+    // If the refresh fails, the last known queue lengths are reported.
+    await capacity.refresh().catch(() => undefined);
     return reply.type(metrics.registry.contentType).send(await metrics.text(principalOf(request).seesAll));
   });
   app.get('/openapi.json', () => app.swagger());

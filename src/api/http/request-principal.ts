@@ -7,29 +7,29 @@ import type { Principal } from '../../access/principal.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whom the request comes from; undefined only on open routes. */
+    /** The token's principal. Undefined without a valid token, which only open routes accept. */
     principal: Principal | undefined;
-    /** All fields of the request, once they are validated. */
-    asked: Readonly<Record<string, unknown>> | undefined;
+    /** The validated fields of the request. Undefined if it was refused before the validation. */
+    fields: Readonly<Record<string, unknown>> | undefined;
     /** The answer, for the audit. */
-    answered: unknown;
-    /** The code of the problem that it was answered with. */
-    problem: ApiErrorCode | undefined;
+    answer: unknown;
+    /** The error code of the answer. Undefined if the request succeeded. */
+    errorCode: ApiErrorCode | undefined;
   }
   interface FastifyContextConfig {
-    /** What the token must be allowed; every route that is not open has one. */
+    /** The scope that the token needs. Every route needs this or `anyScope`, unless it is open. */
     scope?: Scope | undefined;
-    /** What it says may be known to every token. */
+    /** Whether any valid token is enough. */
     anyScope?: boolean;
-    /** Whether a ticket lets in here, in the place of a token. */
+    /** Whether a ticket can replace the token. */
     takesTicket?: boolean;
     /** The operation that the route serves. */
     operation?: OperationName;
   }
 }
 
-/** Who asks. @throws {ApiError} unauthorized */
+/** Returns the principal of a request. @throws {ApiError} unauthorized */
 export function principalOf(request: FastifyRequest): Principal {
-  if (request.principal === undefined) throw new ApiError('unauthorized', 'The request names nobody');
+  if (request.principal === undefined) throw new ApiError('unauthorized', 'The request has no valid bearer token');
   return request.principal;
 }

@@ -1,23 +1,25 @@
 import type { FastifyRequest } from 'fastify';
 import { invalid } from '../../errors/api-error.js';
 
-/** The revision that a change expects, by its field or header; 0: there is no value yet. @throws {ApiError} */
+/**
+ * Reads the expected revision of a change from the field `revision`, `If-Match` or `If-None-Match`.
+ * @returns 0: no value may exist yet. Undefined: any revision. @throws {ApiError} invalid_request
+ */
 export function expectedRevision(
   { 'if-match': ifMatch, 'if-none-match': ifNone }: FastifyRequest['headers'],
   { revision: given }: { readonly revision?: unknown },
 ): number | undefined {
   const tag = /^"([1-9][0-9]{0,15})"$/.exec(ifMatch ?? '')?.[1];
   if (ifMatch !== undefined && tag === undefined)
-    throw invalid([{ field: 'If-Match', message: 'must be one revision in quotes, as `ETag` has it' }]);
+    throw invalid([{ field: 'If-Match', message: 'must be one revision in quotes, as in `ETag`' }]);
   if (ifNone !== undefined && ifNone !== '*') throw invalid([{ field: 'If-None-Match', message: 'must be `*`' }]);
-  const all = new Set([
+  const revisions = new Set([
     typeof given === 'number' ? given : undefined,
     tag === undefined ? undefined : Number(tag),
     ifNone === undefined ? undefined : 0,
   ]);
-  all.delete(undefined);
-  const [expected, another] = all;
-  if (another !== undefined)
-    throw invalid([{ field: 'revision', message: 'is not the revision that the header names' }]);
+  revisions.delete(undefined);
+  const [expected, another] = revisions;
+  if (another !== undefined) throw invalid([{ field: 'revision', message: 'differs from the revision in the header' }]);
   return expected;
 }

@@ -30,13 +30,13 @@ export async function buildServer(services: ServerServices, handlers: OperationH
   const app = await buildHttpServer(services);
   refuseStrayUpgrades(app);
   recordOperations(app, services.audit);
-  // A stop closes the streams first and the port last. A stream opened in between would hold up the stop.
+  // A stop closes the streams first and the port last. A stream that opens in between would block it.
   app.addHook('onRequest', async ({ url }) => {
     if (services.closing.aborted && !isOpen(url)) throw shuttingDown();
   });
   await app.register(fastifySwagger, {
     mode: 'static',
-    // The plugin's types know OpenAPI 3.0 only.
+    // The plugin's types support only OpenAPI 3.0.
     specification: { document: openApiDocument(services.version) as never },
   });
   await app.register(fastifySwaggerUi, {
@@ -64,18 +64,18 @@ export async function buildServer(services: ServerServices, handlers: OperationH
   return app;
 }
 
-/** Records each request for an audited operation, once it is answered. */
+/** Records each request for an audited operation after its answer. */
 function recordOperations(app: FastifyInstance, audit: Audit): void {
   app.addHook('onResponse', async (request, reply) => {
     const { operation } = request.routeOptions.config;
-    const { principal, asked, answered, problem } = request;
+    const { principal, fields, answer, errorCode } = request;
     if (operation === undefined || principal === undefined) return;
     recordOperation(audit, operation, {
       principal,
-      // A request that was refused before it was validated still names in its path what it was about.
-      request: asked ?? request.params,
-      answer: answered,
-      result: problem ?? (reply.statusCode < 400 ? 'ok' : String(reply.statusCode)),
+      // A request that was refused before the validation still has its path parameters.
+      request: fields ?? request.params,
+      answer,
+      result: errorCode ?? (reply.statusCode < 400 ? 'ok' : String(reply.statusCode)),
       over: 'http',
       address: request.ip,
       request_id: request.id,

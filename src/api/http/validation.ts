@@ -5,16 +5,16 @@ import { invalid, type ApiError } from '../../errors/api-error.js';
 
 type Properties = Record<string, { type?: string }>;
 
-/** Query strings hold only text: values that the schema says are numbers, booleans or lists are read as such. Bodies are never changed. */
-function fromQuery(schema: TSchema, value: unknown): unknown {
+/** Converts the text of a query string to the numbers, booleans and lists that the schema expects. */
+function parseQuery(schema: TSchema, value: unknown): unknown {
   const { properties } = schema as { properties?: Properties };
   if (properties === undefined || typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, text]: [string, unknown]) => [name, typed(properties[name]?.type, text)]),
+    Object.entries(value).map(([name, text]: [string, unknown]) => [name, parseText(properties[name]?.type, text)]),
   );
 }
 
-function typed(type: string | undefined, text: unknown): unknown {
+function parseText(type: string | undefined, text: unknown): unknown {
   if (typeof text !== 'string') return text;
   if (type === 'array') return text.split(',');
   if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
@@ -22,11 +22,11 @@ function typed(type: string | undefined, text: unknown): unknown {
   return text;
 }
 
-/** Fastify validates with the one check that everything from outside goes through. */
+/** Makes Fastify validate with `check`, like all other input. Only query strings are converted. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const read = httpPart === 'querystring' ? (value: unknown) => fromQuery(schema, value) : (value: unknown) => value;
+  const parse = httpPart === 'querystring' ? (value: unknown) => parseQuery(schema, value) : (value: unknown) => value;
   return (value: unknown) => {
-    const result = check(schema, read(value));
+    const result = check(schema, parse(value));
     return result.ok ? { value: result.value } : { error: faultsError(result.faults, httpPart) };
   };
 };

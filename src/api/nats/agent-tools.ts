@@ -30,10 +30,10 @@ export interface AgentToolHandlerOptions {
   readonly log: Logger;
 }
 
-/** The APIs share the requests. */
+/** All APIs subscribe with this queue group, so each request reaches one of them. */
 const QUEUE = 'agent-tools';
 
-/** Answers what agents ask for with their agent tools, from the workers that run them. */
+/** Answers the tool calls of agents, and the workers' questions about budgets. */
 export class AgentToolHandler {
   readonly #options: AgentToolHandlerOptions;
   readonly #answering = new Set<Promise<void>>();
@@ -47,20 +47,20 @@ export class AgentToolHandler {
     this.#subscription = this.#options.broker.nc.subscribe(SUBJECT.agentToolsAll, {
       queue: QUEUE,
       callback: (error, message) => {
-        if (error !== null) this.#options.log.error({ err: error }, 'agents cannot ask for anything here');
-        // What a stream delivers to this subject is no request (ADR 9, ADR 15).
-        else if (message.reply?.startsWith('_INBOX') === true) this.#take(message);
+        if (error !== null) this.#options.log.error({ err: error }, 'the subscription to agent tool calls failed');
+        // A message that a stream delivers to this subject is not a request (ADR 9, ADR 15).
+        else if (message.reply?.startsWith('_INBOX') === true) this.#accept(message);
       },
     });
   }
 
-  /** Takes nothing more; resolves when all that it has taken is answered. Idempotent. */
+  /** Accepts no more requests. Resolves when all accepted ones are answered. Idempotent. */
   async stop(): Promise<void> {
     if (this.#subscription?.isClosed() === false) await this.#subscription.drain();
     await Promise.all(this.#answering);
   }
 
-  #take(message: Msg): void {
+  #accept(message: Msg): void {
     const answered = this.#answer(message).finally(() => this.#answering.delete(answered));
     this.#answering.add(answered);
   }
@@ -70,17 +70,16 @@ export class AgentToolHandler {
     const [, , process = '', taskId = ''] = message.subject.split('.');
     const request = check(AgentToolRequest, parseJson(message.data));
     const tool = request.ok ? request.value.tool : '';
-    const unknown = refusal(new ApiError('invalid_request', 'This API knows no such tool'));
-    let answer = unknown;
+    let answer = refusal(new ApiError('invalid_request', 'This API has no such tool'));
     if (tool === BUDGET_REQUEST) answer = await this.#budgetOf(process, taskId);
-    else if (request.ok && isAgentTool(tool)) answer = await this.#do(process, taskId, tool, request.value);
+    else if (request.ok && isAgentTool(tool)) answer = await this.#call(process, taskId, tool, request.value);
     const { log } = this.#options;
     try {
       message.respond(JSON.stringify(answer));
     } catch (error) {
-      log.warn({ err: error, task_id: taskId, tool }, 'an agent got no answer: it is larger than a message may be');
+      log.warn({ err: error, task_id: taskId, tool }, 'the answer to a tool call is larger than a NATS message may be');
       message.respond(
-        JSON.stringify(refusal(new ApiError('body_too_large', 'The answer is larger than a message may be'))),
+        JSON.stringify(refusal(new ApiError('body_too_large', 'The answer is larger than a NATS message may be'))),
       );
     }
   }
@@ -95,31 +94,37 @@ export class AgentToolHandler {
       return { ok: true, result: usd === undefined ? {} : { usd } };
     } catch (thrown) {
       const error = toApiError(thrown);
-      if (error.status >= 500) log.error({ err: error, task_id: taskId }, 'what is left of a budget is not known');
+      if (error.status >= 500)
+        log.error({ err: error, task_id: taskId }, 'could not determine how much of a budget is left');
       return refusal(error);
     }
   }
 
-  async #do(process: string, taskId: string, tool: AgentToolName, request: AgentToolRequest): Promise<AgentToolAnswer> {
+  async #call(
+    process: string,
+    taskId: string,
+    tool: AgentToolName,
+    request: AgentToolRequest,
+  ): Promise<AgentToolAnswer> {
     const { callers, log } = this.#options;
     let caller: Caller | undefined;
     try {
       caller = await callers.find(process, taskId, tool);
       const input = check(AGENT_TOOLS[tool].input, request.input);
       if (!input.ok) throw invalid(input.faults);
-      const done = await this.#options.toolCalls.do(tool, input.value, caller, request.call_id);
-      this.#keep(tool, taskId, caller, done.target, 'ok');
-      return { ok: true, result: done.result };
+      const { target, result } = await this.#options.toolCalls.do(tool, input.value, caller, request.call_id);
+      this.#record(tool, taskId, caller, target, 'ok');
+      return { ok: true, result };
     } catch (thrown) {
       const error = toApiError(thrown);
-      if (error.status >= 500) log.error({ err: error, task_id: taskId, tool }, 'what an agent asked for failed');
-      if (caller !== undefined) this.#keep(tool, taskId, caller, undefined, error.code);
-      else log.warn({ process, task_id: taskId, tool, code: error.code }, 'a worker asked for what it may not');
+      if (error.status >= 500) log.error({ err: error, task_id: taskId, tool }, 'a tool call failed');
+      if (caller !== undefined) this.#record(tool, taskId, caller, undefined, error.code);
+      else log.warn({ process, task_id: taskId, tool, code: error.code }, 'refused a tool call of a worker');
       return refusal(error);
     }
   }
 
-  #keep(
+  #record(
     tool: AgentToolName,
     taskId: string,
     { agent, principal }: Caller,

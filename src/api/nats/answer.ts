@@ -7,12 +7,12 @@ import { ApiError } from '../../errors/api-error.js';
 import { problemOf } from '../../errors/problem.js';
 import { requestIdFrom } from '../../telemetry/correlation.js';
 
-type Asked = Pick<Msg, 'data' | 'subject' | 'headers'> & {
+type Request = Pick<Msg, 'data' | 'subject' | 'headers'> & {
   respond(data: string, options?: { headers: MsgHdrs }): unknown;
 };
 
-/** What a NATS request asks; no body is a request without fields. @throws {ApiError} invalid_json */
-export function requestIn(message: Asked): unknown {
+/** Parses the body of a NATS request. An empty body is `{}`. @throws {ApiError} invalid_json */
+export function requestIn(message: Request): unknown {
   if (message.data.length === 0) return {};
   const text = textOf(message.data);
   if (text === undefined) throw new ApiError('invalid_json', 'The request is not valid UTF-8');
@@ -23,30 +23,27 @@ export function requestIn(message: Asked): unknown {
   }
 }
 
-/** A header of a request. Absent and empty are the same. */
-export const headerIn = ({ headers: given }: Pick<Msg, 'headers'>, name: string): string | undefined =>
-  given?.get(name) || undefined;
+/** A header of a request. Undefined if the header is absent or empty. */
+export const headerIn = ({ headers: received }: Pick<Msg, 'headers'>, name: string): string | undefined =>
+  received?.get(name) || undefined;
 
-/** The caller's id for its request, or a new one. */
+/** The request id that the caller sent, or a new one. */
 export const requestIdIn = (message: Pick<Msg, 'headers'>): string =>
   requestIdFrom(headerIn(message, REQUEST_ID_HEADER));
 
-/** Never throws. @param requestId goes into the answer's header. */
-export function respond(message: Asked, body: string, requestId: string, log: Logger, reply = headers()): void {
+/** Sends an answer with its request id as a header. Never throws. */
+export function respond(message: Request, body: string, requestId: string, log: Logger, reply = headers()): void {
   reply.set(REQUEST_ID_HEADER, requestId);
   try {
     message.respond(body, { headers: reply });
   } catch (error) {
-    // The connection is closing, or the answer is larger than a message may be.
-    log.warn(
-      { err: error, subject: message.subject, request_id: requestId },
-      'a NATS request was left without an answer',
-    );
+    // The connection is closing, or the answer is larger than a NATS message may be.
+    log.warn({ err: error, subject: message.subject, request_id: requestId }, 'could not answer a NATS request');
   }
 }
 
-/** With the service protocol's headers, and the problem document that HTTP gives. Never throws. */
-export function refuse(message: Asked, error: ApiError, requestId: string, log: Logger): void {
+/** Answers with the error headers of the NATS service protocol and the same problem document as HTTP. Never throws. */
+export function refuse(message: Request, error: ApiError, requestId: string, log: Logger): void {
   const reply = headers();
   reply.set('Nats-Service-Error', API_ERRORS[error.code].title);
   reply.set('Nats-Service-Error-Code', String(error.status));

@@ -20,27 +20,29 @@ export interface NatsAgentsOptions {
   readonly broker: Broker;
   readonly agents: Agents;
   readonly audit: Pick<Audit, 'record'>;
-  /** Ids of those that connect to the broker themselves. */
+  /** Ids of the agents that connect to the broker themselves. */
   readonly ids: readonly string[];
   readonly log: Logger;
 }
 
 interface Verb<S extends TSchema = TSchema> {
   readonly schema: S;
-  /** Kept in the audit. */
+  /** Whether the audit records the request. */
   readonly changes: boolean;
   readonly run: (request: Static<S>, agent: Agent, as: Principal, agents: Agents) => unknown;
 }
 const verb = <S extends TSchema>(changes: boolean, schema: S, run: Verb<S>['run']): Verb =>
   ({ schema, changes, run }) as Verb;
 
-/** What an agent may do as itself: `ksi.agents.<id>.<verb>`. */
+/** The requests that an agent can send as itself, on `ksi.agents.<id>.<verb>`. */
 const VERBS: ReadonlyMap<string, Verb> = new Map([
   [
     'send',
     verb(true, MessageRequest, (request, { agent_id: from }, as, agents) => {
       if (request.from !== undefined && request.from !== from)
-        throw invalid([{ field: 'from', message: `is ${from}, whoever you say` }]);
+        throw invalid([
+          { field: 'from', message: `must be absent or ${from}, the agent that this subject belongs to` },
+        ]);
       return agents.send({ ...request, from }, as);
     }),
   ],
@@ -58,17 +60,18 @@ const VERBS: ReadonlyMap<string, Verb> = new Map([
 
 const ID = new RegExp(AGENT_PATTERN);
 const METRIC = `$JS.EVENT.METRIC.CONSUMER.ACK.${STREAM.messages}.`;
-/** Acknowledgements of so long become one receipt. */
-const GATHER_MS = 100;
+/** Acknowledgements within this time move the inbox cursor once. */
+const ACK_DELAY_MS = 100;
 
 /**
- * Agents that connect to the broker themselves (KSI_NATS_AGENTS, nats.conf). Each asks on subjects where only it can: so the broker says who
- * asks. Their messages they pull from consumers of their own; what they acknowledge there moves their inbox's position too.
+ * Serves the agents that connect to the broker themselves (KSI_NATS_AGENTS, nats.conf). The broker lets only the agent itself publish to its
+ * subjects, so the subject identifies the agent. Each agent pulls its messages from its own consumer. This class moves the agent's inbox
+ * cursor to the messages that it has acknowledged there.
  */
 export class NatsAgents {
   readonly #options: NatsAgentsOptions;
-  readonly #answering = new Set<Promise<void>>();
-  readonly #gathering = new Map<string, () => void>();
+  readonly #pending = new Set<Promise<void>>();
+  readonly #cancelFollow = new Map<string, () => void>();
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: NatsAgentsOptions) {
@@ -79,25 +82,25 @@ export class NatsAgents {
     const { nc } = this.#options.broker;
     const queue = SERVICE.name;
     const subscriptions = [
-      nc.subscribe(SUBJECT.nativeAgents, { queue, callback: (_error, msg) => this.#asked(msg) }),
-      nc.subscribe(`${METRIC}*`, { queue, callback: (_error, msg) => this.#acknowledged(msg.subject) }),
+      nc.subscribe(SUBJECT.nativeAgents, { queue, callback: (_error, msg) => this.#onRequest(msg) }),
+      nc.subscribe(`${METRIC}*`, { queue, callback: (_error, msg) => this.#onAcknowledged(msg.subject) }),
     ];
     this.#unsubscribe = () => subscriptions.forEach((each) => each.unsubscribe());
-    // What was acknowledged while no API was there.
-    for (const id of this.#options.ids) this.#gather(id);
+    // Messages may have been acknowledged while no API ran.
+    for (const id of this.#options.ids) this.#scheduleFollow(id);
   }
 
-  /** Resolves when all that was asked is answered. */
+  /** Resolves when all requests are answered. */
   async stop(): Promise<void> {
     this.#unsubscribe?.();
-    for (const forget of this.#gathering.values()) forget();
-    await Promise.all(this.#answering);
+    for (const cancel of this.#cancelFollow.values()) cancel();
+    await Promise.all(this.#pending);
   }
 
-  #asked(msg: Msg): void {
-    // What a consumer delivers to this subject is no request (ADR 9).
+  #onRequest(msg: Msg): void {
+    // A message that a consumer delivers to this subject is not a request (ADR 9).
     if (msg.reply?.startsWith('$JS.') === true) return;
-    this.#work(this.#answer(msg));
+    this.#track(this.#answer(msg));
   }
 
   /** Never rejects. */
@@ -107,46 +110,46 @@ export class NatsAgents {
     const [, , id = '', name = ''] = msg.subject.split('.');
     const found = VERBS.get(name);
     let owner: string | undefined;
-    const keep = (result: string, done?: unknown): void => {
+    const record = (result: string, answer?: unknown): void => {
       if (found?.changes !== true || owner === undefined) return;
-      const { message_id: target = id } = (done ?? {}) as { message_id?: string };
+      const { message_id: target = id } = (answer ?? {}) as { message_id?: string };
       const verb = name === 'send' ? 'send' : 'agent_update';
       audit.record({ owner, token_id: tokenOf(id), verb, target, result, over: 'nats', request_id: requestId });
     };
     try {
-      if (found === undefined) throw new ApiError('not_found', `There is no verb ${name}`);
-      const { value: agent } = await agents.registry.agent(id, ANYBODY);
+      if (found === undefined) throw new ApiError('not_found', `Agents have no request \`${name}\``);
+      const { value: agent } = await agents.registry.agent(id, ANY_OWNER);
       ({ owner } = agent);
       const request = check(found.schema, requestIn(msg));
       if (!request.ok) throw invalid(request.faults);
-      const done = await found.run(request.value, agent, asAgent(agent), agents);
-      keep('ok', done);
-      respond(msg, JSON.stringify(done), requestId, log);
+      const answer = await found.run(request.value, agent, asAgent(agent), agents);
+      record('ok', answer);
+      respond(msg, JSON.stringify(answer), requestId, log);
     } catch (thrown) {
       const error = toApiError(thrown);
-      keep(error.code);
+      record(error.code);
       if (error.status >= 500)
-        log.error({ err: error, subject: msg.subject, request_id: requestId }, 'a request of an agent failed');
+        log.error({ err: error, subject: msg.subject, request_id: requestId }, 'the request of a NATS agent failed');
       refuse(msg, error, requestId, log);
     }
   }
 
-  #acknowledged(subject: string): void {
+  #onAcknowledged(subject: string): void {
     const prefix = METRIC + CONSUMER.nativeInbox('');
     const id = subject.slice(prefix.length);
-    if (subject.startsWith(prefix) && ID.test(id)) this.#gather(id);
+    if (subject.startsWith(prefix) && ID.test(id)) this.#scheduleFollow(id);
   }
 
-  #gather(id: string): void {
-    if (this.#gathering.has(id)) return;
-    const forget = this.#options.broker.clock.after(GATHER_MS, () => {
-      this.#gathering.delete(id);
-      this.#work(this.#follow(id));
+  #scheduleFollow(id: string): void {
+    if (this.#cancelFollow.has(id)) return;
+    const cancel = this.#options.broker.clock.after(ACK_DELAY_MS, () => {
+      this.#cancelFollow.delete(id);
+      this.#track(this.#follow(id));
     });
-    this.#gathering.set(id, forget);
+    this.#cancelFollow.set(id, cancel);
   }
 
-  /** Brings the inbox's position to where the consumer has acknowledged all. @throws {BrokerError | ApiError} */
+  /** Moves the agent's inbox cursor to its consumer's acknowledgement floor. @throws {BrokerError | ApiError} */
   async #follow(id: string): Promise<void> {
     const { broker, agents } = this.#options;
     const agent = agents.registry.find(id)?.value;
@@ -160,16 +163,21 @@ export class NatsAgents {
     }
   }
 
-  #work(work: Promise<void>): void {
+  #track(work: Promise<void>): void {
     const done = work
-      .catch((error: unknown) => this.#options.log.warn({ err: error }, "an agent's receipt comes later"))
-      .finally(() => this.#answering.delete(done));
-    this.#answering.add(done);
+      .catch((error: unknown) =>
+        this.#options.log.warn(
+          { err: error },
+          "could not move a NATS agent's inbox cursor; its next acknowledgement moves it",
+        ),
+      )
+      .finally(() => this.#pending.delete(done));
+    this.#pending.add(done);
   }
 }
 
-/** Whose it is, the registry says. */
-const ANYBODY: Principal = { tokenId: '', owner: '', scopes: new Set(), seesAll: true };
+/** Finds agents of every owner: the broker has already authenticated the agent. */
+const ANY_OWNER: Principal = { tokenId: '', owner: '', scopes: new Set(), seesAll: true };
 
 const tokenOf = (id: string): string => NATIVE_TOKEN + id;
 

@@ -24,24 +24,24 @@ interface NatsServices {
   readonly log: Logger;
 }
 
-/** Room for what a message holds beside its body: the subject, headers and the protocol's own. */
+/** Bytes of `max_payload` that are left for headers. */
 const HEADROOM = 4_096;
 
 /**
- * The NATS service `ksi`, shared by all APIs. The broker checks who may call it: only the operator's user can publish there. A stop resolves
- * when all requests that were taken are answered.
+ * Starts this API's instance of the NATS service `ksi`. The broker does the authorization: only the operator's user may publish to the
+ * service's subjects. `stop` resolves when all accepted requests are answered.
  */
 export async function startNatsService(services: NatsServices, handlers: OperationHandlers): Promise<Service> {
   const { broker, log } = services;
   const answering = new Set<Promise<void>>();
-  const take = (answered: Promise<void>): void => {
+  const track = (answered: Promise<void>): void => {
     answering.add(answered);
     void answered.then(() => answering.delete(answered));
   };
   const service = await new Svcm(broker.nc).add({
     name: SERVICE.name,
     version: SERVICE.version,
-    description: 'Commands of KSI, as over HTTP',
+    description: 'The operations of the KSI API',
     queue: SERVICE.name,
   });
   const group = service.addGroup(SERVICE.group);
@@ -50,13 +50,13 @@ export async function startNatsService(services: NatsServices, handlers: Operati
     group.addEndpoint(name, {
       metadata: metadataOf(operation),
       handler: (error, message) => {
-        if (error !== null) return log.error({ err: error }, 'the NATS service failed');
-        // What a consumer delivers to this subject is no request (ADR 9).
-        if (message.reply?.startsWith('$JS.') !== true) take(answer(message));
+        if (error !== null) return log.error({ err: error }, 'a subscription of the NATS service failed');
+        // A message that a consumer delivers to this subject is not a request (ADR 9).
+        if (message.reply?.startsWith('$JS.') !== true) track(answer(message));
       },
     });
   }
-  // A client that is told that this API is ready may ask at once, so the broker must know the service by then.
+  // The broker must know the subscriptions before this API reports that it is ready.
   await broker.nc.flush();
   return {
     stop: async () => {
@@ -68,7 +68,7 @@ export async function startNatsService(services: NatsServices, handlers: Operati
 
 type Handler = (request: unknown, call: Call) => unknown;
 
-/** Answers the requests for an operation. What it returns never rejects. */
+/** Returns the function that answers requests for an operation. The function never rejects. */
 function answerer(
   name: OperationName,
   operation: Operation,
@@ -121,21 +121,21 @@ function callOf(message: ServiceMsg, maxBytes: number): Call {
     idempotencyKey: headerIn(message, IDEMPOTENCY_HEADER),
     traceparent: traceparentFrom(headerIn(message, HEADER.traceparent)),
     maxBytes,
-    // A caller does not say when it stops waiting.
+    // NATS does not report that a caller has stopped waiting.
     signal: new AbortController().signal,
   };
 }
 
-/** The answer as the body of HTTP: text, JSON or nothing. @throws {ApiError} answer_too_large */
+/** Serializes an answer as over HTTP: text, JSON or an empty body. @throws {ApiError} answer_too_large */
 function bodyOf({ text }: Operation, answer: unknown, maxBytes: number): string {
   const body = text !== undefined ? String(answer) : answer === undefined ? '' : JSON.stringify(answer);
   const bytes = Buffer.byteLength(body);
   if (bytes > maxBytes)
-    throw new ApiError('answer_too_large', `The answer has ${bytes} bytes, a message ${maxBytes} at most`);
+    throw new ApiError('answer_too_large', `The answer has ${bytes} bytes; a NATS message has at most ${maxBytes}`);
   return body;
 }
 
-/** The JSON schemas of the request and of its successful answer, for `nats micro info ksi`. */
+/** The JSON schemas of the request and of its successful answer, as `nats micro info ksi` prints them. */
 function metadataOf(operation: Operation): Record<string, string> {
   const { 204: _noContent, ...contents } = operation.answers;
   const [only, ...others] = Object.values<TSchema>(contents);

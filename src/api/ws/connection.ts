@@ -21,10 +21,10 @@ import type { LiveFeed, LiveMessage } from './live.js';
 import type { Outgoing } from './outgoing.js';
 
 const MAX_SUBSCRIPTIONS = 64;
-/** Frames of a client that may wait for their answer before no more is read of it. */
+/** Unanswered frames of a client at which the API pauses reading from its socket. */
 const MAX_UNANSWERED = 64;
 
-/** Where a client's frames come from. */
+/** The socket that a client's frames arrive on. */
 export interface Incoming {
   pause(): void;
   resume(): void;
@@ -32,22 +32,25 @@ export interface Incoming {
 
 interface Subscription {
   stop(): void;
-  /** Resolves when what it began has ended, or it has come to the present. */
+  /** Resolves when the replay has caught up with the live events, has failed, or was stopped. */
   readonly settled: Promise<void>;
 }
 
-/** The patterns of a subscription, by where their messages come from. */
-interface Wanted {
+/** The patterns of a subscription, by the source of their messages. */
+interface Patterns {
   readonly events: readonly SubjectPattern[];
   readonly live: readonly SubjectPattern[];
 }
 
 /** @throws {ApiError} invalid_subject */
-export function parseSubjects(subjects: readonly string[]): Wanted {
+export function parseSubjects(subjects: readonly string[]): Patterns {
   const patterns = subjects.map((subject) => {
     const pattern = parsePattern(subject);
     if (pattern === undefined)
-      throw new ApiError('invalid_subject', `\`${subject}\` is not a pattern below ksi.events. or ksi.live.`);
+      throw new ApiError(
+        'invalid_subject',
+        `\`${subject}\` is not a subject pattern that starts with \`ksi.events.\` or \`ksi.live.\``,
+      );
     return pattern;
   });
   const isLive = ({ text }: SubjectPattern): boolean => text.startsWith('ksi.live.');
@@ -59,7 +62,7 @@ export interface ConnectionServices
   readonly broker: Broker;
 }
 
-/** One WebSocket client: its subscriptions, and what each lets through to it. */
+/** A WebSocket client: its subscriptions, and the delivery of events and messages to it. */
 export class EventConnection {
   readonly #services: ConnectionServices;
   readonly #principal: Principal;
@@ -69,17 +72,17 @@ export class EventConnection {
   readonly #live: LiveFeed;
   readonly #log: Logger;
   readonly #subscriptions = new Map<string, Subscription>();
-  readonly #attachments: InboxSubscriptions;
+  readonly #inboxes: InboxSubscriptions;
   #lastSent = 0;
-  /** Frames are obeyed in their order, though one may have to wait for the hub. */
-  #turn: Promise<void> = Promise.resolve();
+  /** Handles the frames in order. A frame may have to wait for the hub. */
+  #lastAnswer: Promise<void> = Promise.resolve();
   #unanswered = 0;
   #stopped = false;
 
   constructor(options: {
     services: ConnectionServices;
     principal: Principal;
-    /** Of the request that opened the connection. */
+    /** The id of the request that opened the connection. */
     requestId: string;
     incoming: Incoming;
     out: Outgoing;
@@ -93,7 +96,7 @@ export class EventConnection {
     this.#live = options.live;
     this.#log = options.services.log;
     const { services, principal, out } = options;
-    this.#attachments = new InboxSubscriptions({
+    this.#inboxes = new InboxSubscriptions({
       services,
       principal,
       out,
@@ -102,7 +105,7 @@ export class EventConnection {
     });
   }
 
-  /** What the client gets by connecting. `after` undefined: from now on. */
+  /** Sends what a client gets when it connects. @param after the sequence to replay from; undefined: only new events. */
   open(subjects: readonly string[] | undefined, after: number | undefined): void {
     if (subjects === undefined && after === undefined)
       for (const event of this.#services.hub.recentOutcomes()) this.#deliver(event);
@@ -110,11 +113,11 @@ export class EventConnection {
   }
 
   onMessage(data: RawData, isBinary: boolean): void {
-    if (isBinary) return this.#out.close(CLOSE.unsupported, 'text frames only');
+    if (isBinary) return this.#out.close(CLOSE.unsupported, 'only text frames are supported');
     const text = (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString('utf8');
-    // Whoever asks faster than can be answered waits, and not in our memory.
+    // Backpressure: a client that sends faster than the API answers must not fill the API's memory.
     if (++this.#unanswered === MAX_UNANSWERED) this.#in.pause();
-    this.#turn = this.#turn.then(() => this.#answer(text)).finally(() => this.#answered());
+    this.#lastAnswer = this.#lastAnswer.then(() => this.#answer(text)).finally(() => this.#answered());
   }
 
   #answered(): void {
@@ -125,26 +128,26 @@ export class EventConnection {
     this.#stopped = true;
     for (const subscription of this.#subscriptions.values()) subscription.stop();
     this.#subscriptions.clear();
-    this.#attachments.stop();
+    this.#inboxes.stop();
   }
 
   async #answer(text: string): Promise<void> {
     if (this.#stopped) return;
     if (text === 'ping') return this.#out.send('pong');
     try {
-      await this.#obey(readFrame(text));
+      await this.#handle(readFrame(text));
     } catch (error) {
       this.#sendError(apiErrorOf(error));
     }
   }
 
-  async #obey(frame: ClientFrame): Promise<void> {
+  async #handle(frame: ClientFrame): Promise<void> {
     if (frame.op === 'unsubscribe') {
       await this.#drop(frame.id);
       return this.#send({ op: 'unsubscribed', id: frame.id });
     }
     if (frame.op === 'approve') return this.#approve(frame);
-    if (frame.op !== 'subscribe') return this.#attachments.obey(frame);
+    if (frame.op !== 'subscribe') return this.#inboxes.handle(frame);
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('invalid_request', `A connection has at most ${MAX_SUBSCRIPTIONS} subscriptions`);
     const wanted = parseSubjects(frame.subjects);
@@ -167,7 +170,7 @@ export class EventConnection {
       recordOperation(audit, 'approve', { principal: this.#principal, request, result, over: 'ws' });
     try {
       demand(this.#principal, 'approve');
-      const { task_id: _task, ...resolved } = await approvals.answer(approvalId, answer, this.#principal);
+      const { task_id: _taskId, ...resolved } = await approvals.answer(approvalId, answer, this.#principal);
       record('ok');
       this.#send({ op: 'approved', id, ...resolved });
     } catch (thrown) {
@@ -177,7 +180,7 @@ export class EventConnection {
     }
   }
 
-  /** Its replay may be waiting for one of the few turns that all clients share: until it is out of there, nothing new is begun. */
+  /** Ends a subscription. Waits until its replay has left the limit that all clients share, so that a client holds one slot at most. */
   async #drop(id: string): Promise<void> {
     const subscription = this.#subscriptions.get(id);
     this.#subscriptions.delete(id);
@@ -185,15 +188,15 @@ export class EventConnection {
     await subscription?.settled;
   }
 
-  #subscribe(id: string, wanted: Wanted, after: number | undefined): void {
-    const leave =
+  #subscribe(id: string, wanted: Patterns, after: number | undefined): void {
+    const unsubscribe =
       wanted.live.length > 0
         ? this.#live.subscribe((message) => this.#deliverLive(message, wanted.live))
         : () => undefined;
     const feed = wanted.events.length > 0 ? this.#follow(id, wanted.events, after) : undefined;
     this.#subscriptions.set(id, {
       stop: () => {
-        leave();
+        unsubscribe();
         feed?.stop();
       },
       settled: feed?.settled ?? Promise.resolve(),
@@ -210,18 +213,18 @@ export class EventConnection {
       matches: (event) => patterns.some((pattern) => pattern.matches(event.tokens)),
       sink: { deliver: (event) => this.#deliver(event), ready: () => this.#out.drained() },
     });
-    // From now on: it joins in this very turn, so that no event is sent again to one who has another subscription.
+    // A subscription without a replay joins the hub synchronously, so that the client gets no event twice from two subscriptions.
     const started =
       after === undefined ? feed.start(hub.position.seq) : this.#sendGap(id, after).then(() => feed.start(after));
     const settled = started.catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'a replay is broken off');
+      this.#log.warn({ err: error }, 'a replay failed; closing the connection');
       this.#sendError(apiErrorOf(error), id);
       this.#out.close(CLOSE.restart, 'the replay failed; connect again');
     });
     return { stop: () => feed.stop(), settled };
   }
 
-  /** Says what retention has taken of what the client asks for. */
+  /** Tells the client which of the requested events retention has deleted. */
   async #sendGap(id: string, after: number): Promise<void> {
     const { broker, hub } = this.#services;
     if (hub.recentAfter(after) !== undefined) return;
@@ -231,7 +234,7 @@ export class EventConnection {
   }
 
   #deliver(event: HubEvent): void {
-    // Two subscriptions may match the same event of the present: it is sent once.
+    // Two subscriptions may match the same live event. Send it once.
     if (event.seq === this.#lastSent || !maySee(this.#principal, event.owner)) return;
     this.#lastSent = event.seq;
     this.#out.send(event.frame, event.cursor);
@@ -257,8 +260,8 @@ export class EventConnection {
   }
 }
 
-const explain = (code: ApiErrorCode, what: string): string =>
-  `${what.replace(/[.\s]*$/, '')}. ${API_ERRORS[code].next}`;
+const explain = (code: ApiErrorCode, message: string): string =>
+  `${message.replace(/[.\s]*$/, '')}. ${API_ERRORS[code].next}`;
 
 function readFrame(text: string): ClientFrame {
   let value: unknown;
@@ -271,6 +274,6 @@ function readFrame(text: string): ClientFrame {
   if (result.ok) return result.value;
   throw new ApiError(
     'invalid_request',
-    'The frame is none of `{"op":"subscribe","id","subjects","since"?}`, `{"op":"unsubscribe","id"}`, `{"op":"approve","id","approval_id","decision"}`, `{"op":"attach","id","agent_id"}`, `{"op":"ack","id","seq"}`, `{"op":"detach","id"}` and `{"op":"send","id","message"}`',
+    'The frame must be one of `{"op":"subscribe","id","subjects","since"?}`, `{"op":"unsubscribe","id"}`, `{"op":"approve","id","approval_id","decision"}`, `{"op":"attach","id","agent_id"}`, `{"op":"ack","id","seq"}`, `{"op":"detach","id"}` or `{"op":"send","id","message"}`',
   );
 }

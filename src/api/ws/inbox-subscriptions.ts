@@ -28,20 +28,20 @@ export interface InboxSubscriptionsOptions {
   readonly fail: (error: unknown, id: string) => void;
 }
 
-const MAX_ATTACHMENTS = 64;
+const MAX_SUBSCRIPTIONS = 64;
 
-/** The inboxes that a WebSocket client reads, and what it sends: frames `attach`, `ack`, `detach` and `send`. */
+/** Handles the frames `attach`, `ack`, `detach` and `send`: the inboxes that a WebSocket client reads, and the messages that it sends. */
 export class InboxSubscriptions {
   readonly #options: InboxSubscriptionsOptions;
-  readonly #attached = new Map<string, { attachment: InboxSubscription; agent: Agent }>();
+  readonly #subscriptions = new Map<string, { subscription: InboxSubscription; agent: Agent }>();
   #stopped = false;
 
   constructor(options: InboxSubscriptionsOptions) {
     this.#options = options;
   }
 
-  /** What it can't do it says by an error frame. */
-  async obey(frame: Frame<'attach' | 'ack' | 'detach' | 'send'>): Promise<void> {
+  /** Answers a fault with an error frame. Never rejects. */
+  async handle(frame: Frame<'attach' | 'ack' | 'detach' | 'send'>): Promise<void> {
     try {
       demand(this.#options.principal, 'agents');
       if (frame.op === 'attach') await this.#attach(frame);
@@ -53,24 +53,27 @@ export class InboxSubscriptions {
     }
   }
 
-  /** The connection is closed. */
+  /** Ends all subscriptions, once the connection is closed. */
   stop(): void {
     this.#stopped = true;
-    for (const { attachment } of this.#attached.values()) void attachment.stop();
-    this.#attached.clear();
+    for (const { subscription } of this.#subscriptions.values()) void subscription.stop();
+    this.#subscriptions.clear();
   }
 
   async #attach({ id, agent_id: agentId }: Frame<'attach'>): Promise<void> {
     const { services, principal, out, send, fail } = this.#options;
     const { agents, log } = services;
-    if (this.#attached.size >= MAX_ATTACHMENTS)
-      throw new ApiError('invalid_request', `A connection reads at most ${MAX_ATTACHMENTS} inboxes`);
+    if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
+      throw new ApiError('invalid_request', `A connection can read at most ${MAX_SUBSCRIPTIONS} inboxes`);
     const { value: agent } = await agents.registry.agent(agentId, principal);
     if (agent.kind === 'managed')
-      throw new ApiError('invalid_request', `${agentId} is managed: its messages become tasks`);
-    await this.#attached.get(id)?.attachment.stop();
+      throw new ApiError(
+        'invalid_request',
+        `${agentId} is a managed agent: its messages become tasks and are not pushed`,
+      );
+    await this.#subscriptions.get(id)?.subscription.stop();
     if (this.#stopped) return;
-    const attachment = new InboxSubscription({
+    const subscription = new InboxSubscription({
       agents,
       agent,
       window: ATTACH_WINDOW,
@@ -82,37 +85,37 @@ export class InboxSubscriptions {
       },
       log,
     });
-    this.#attached.set(id, { attachment, agent });
+    this.#subscriptions.set(id, { subscription, agent });
     try {
-      await withApiErrors(() => attachment.hold());
+      await withApiErrors(() => subscription.hold());
     } catch (error) {
-      if (this.#attached.get(id)?.attachment === attachment) this.#attached.delete(id);
+      if (this.#subscriptions.get(id)?.subscription === subscription) this.#subscriptions.delete(id);
       throw error;
     }
-    // Replaced or called off meanwhile, as was said.
-    if (this.#stopped || this.#attached.get(id)?.attachment !== attachment) return void attachment.stop();
+    // Another frame has replaced or detached this subscription meanwhile and was answered.
+    if (this.#stopped || this.#subscriptions.get(id)?.subscription !== subscription) return void subscription.stop();
     send({ op: 'attached', id, agent_id: agentId });
-    attachment.start();
+    subscription.start();
   }
 
   async #ack({ id, seq }: Frame<'ack'>): Promise<void> {
-    const attached = this.#attached.get(id);
-    if (attached === undefined) throw new ApiError('not_found', `Nothing is attached as ${id}`);
-    const { agent, attachment } = attached;
+    const attached = this.#subscriptions.get(id);
+    if (attached === undefined) throw new ApiError('not_found', `No inbox is attached as \`${id}\``);
+    const { agent, subscription } = attached;
     const { agents } = this.#options.services;
-    // It may have been removed, and its id be another's.
+    // The agent may have been deleted and its id registered by another owner.
     const { value } = await agents.registry.agent(agent.agent_id, this.#options.principal);
-    if (value.owner !== agent.owner) throw new ApiError('not_found', `There is no agent ${agent.agent_id} of yours`);
-    const now = await withApiErrors(() => attachment.ack(seq));
+    if (value.owner !== agent.owner) throw new ApiError('not_found', `You have no agent ${agent.agent_id}`);
+    const now = await withApiErrors(() => subscription.ack(seq));
     this.#options.send({ op: 'acked', id, seq: now });
   }
 
   async #detach(id: string, reason: DetachReason): Promise<void> {
-    const attached = this.#attached.get(id);
+    const attached = this.#subscriptions.get(id);
     if (attached === undefined) return;
-    this.#attached.delete(id);
-    // A client that reads `detached` may rely on the agent being shown as not connected.
-    await attached.attachment.stop();
+    this.#subscriptions.delete(id);
+    // Stop first: after `detached`, the client may rely on the agent being shown as not connected.
+    await attached.subscription.stop();
     if (!this.#stopped) this.#options.send({ op: 'detached', id, reason });
   }
 

@@ -5,7 +5,7 @@ import { SUBJECT } from '../../../contracts/wire/names.js';
 import type { Broker } from '../../broker/connect.js';
 import { tokensOf } from '../../events/subject.js';
 
-/** A partial text on its way to clients. */
+/** A delta, as it is sent to clients. */
 export interface LiveMessage {
   readonly tokens: readonly string[];
   readonly owner: string;
@@ -14,7 +14,7 @@ export interface LiveMessage {
 
 type LiveListener = (message: LiveMessage) => void;
 
-/** Deltas for whoever wants them: subscribed to at the broker only while somebody does. */
+/** Distributes deltas to listeners. Subscribes at the broker only while there is a listener. */
 export class LiveFeed {
   readonly #broker: Broker;
   readonly #log: Logger;
@@ -47,7 +47,7 @@ export class LiveFeed {
       const message = { tokens: tokensOf(msg.subject), owner: delta.data.owner, frame };
       for (const listener of this.#listeners) listener(message);
     } catch (error) {
-      this.#log.warn({ err: error, subject: msg.subject }, 'a delta is not understood and left out');
+      this.#log.warn({ err: error, subject: msg.subject }, 'skipped a malformed delta');
     }
   }
 }

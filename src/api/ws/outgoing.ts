@@ -3,10 +3,10 @@ import type { WebSocket } from 'ws';
 import { CLOSE } from '../../../contracts/wire/errors.js';
 import { MAX_BUFFERED_BYTES } from '../../../contracts/api/ws.js';
 
-/** How long a closing client may take to read what is left. */
+/** Milliseconds that a client has to read the remaining frames after a close. */
 const CLOSE_GRACE_MS = 10_000;
 
-/** A client's frames on their way out: those of one turn of the event loop leave in one write. */
+/** Buffers a client's frames. All frames of one turn of the event loop go out in one write. */
 export class Outgoing {
   readonly #socket: WebSocket;
   readonly #raw: Socket;
@@ -20,18 +20,18 @@ export class Outgoing {
     this.#raw = raw;
   }
 
-  /** @param cursor of the event in the frame. */
+  /** @param cursor the cursor of the frame's event. The close frame of a slow client contains the last one. */
   send(frame: Buffer | string, cursor?: string): void {
     if (this.#closing) return;
     if (this.#frames.length === 0) setImmediate(() => this.#flush());
     this.#frames.push(frame);
     this.#bytes += frame.length;
     if (cursor !== undefined) this.#cursor = cursor;
-    // Also what waits for this turn's end counts, or a long replay would not be noticed.
+    // Frames that wait for the end of this turn count too: a replay may send many in one turn.
     if (this.#bytes + this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) this.close(CLOSE.tooSlow, this.#cursor);
   }
 
-  /** What to wait for before more of the past is sent. */
+  /** Resolves when a replay may send more events. Undefined: it may send them now. */
   drained(): Promise<void> | undefined {
     if (this.#closing || this.#bytes + this.#socket.bufferedAmount < MAX_BUFFERED_BYTES / 2) return undefined;
     this.#flush();
@@ -50,7 +50,7 @@ export class Outgoing {
     });
   }
 
-  /** Sends what is left, then the close frame. Idempotent. */
+  /** Sends the remaining frames, then the close frame. Idempotent. */
   close(code: number, reason = ''): void {
     if (this.#closing) return;
     this.#flush();

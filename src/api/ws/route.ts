@@ -13,7 +13,7 @@ import { EventConnection, parseSubjects, type ConnectionServices } from './conne
 import { LiveFeed } from './live.js';
 import { Outgoing } from './outgoing.js';
 
-/** A client that answers no ping in this time is gone. */
+/** The interval of pings. A client that has not answered one by the next is disconnected. */
 const PING_MS = 30_000;
 
 export interface EventsServices extends ConnectionServices {
@@ -35,7 +35,7 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
     url: '/events',
     config: { scope: 'read', takesTicket: true },
     schema: { querystring: EventsQuery },
-    // Before the upgrade, so that a fault is an HTTP answer.
+    // Check the query before the upgrade, so that a fault gets an HTTP answer.
     preHandler: async ({ id, raw, query: { since, subject } }) => {
       upgrades.set(raw, id);
       if (subject !== undefined) parseSubjects([subject]);
@@ -61,7 +61,7 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
         out,
         live,
       });
-      const left = metrics.connected();
+      const disconnected = metrics.connected();
       const ended = new AbortController();
       const { signal } = ended;
       let alive = true;
@@ -72,21 +72,21 @@ export function eventsRoute(app: FastifyInstance, services: EventsServices): voi
       }, PING_MS);
       socket.on('pong', () => (alive = true));
       socket.on('message', (data, isBinary) => connection.onMessage(data, isBinary));
-      // A frame too large or malformed: ws answers with the close code, and `close` follows.
-      socket.on('error', (error) => request.log.debug({ err: error }, 'a WebSocket client broke the protocol'));
+      // After a malformed or too large frame, ws closes the connection with the close code itself.
+      socket.on('error', (error) => request.log.debug({ err: error }, 'a WebSocket client violated the protocol'));
       socket.on('close', () => {
         ended.abort();
         clearInterval(pinging);
         connection.stop();
-        left();
+        disconnected();
       });
       const restart = (): void => out.close(CLOSE.restart, 'this API is shutting down');
       const unsubscribe = onAbort(closing, restart);
-      // It may have begun while the upgrade was being examined.
+      // The shutdown may have begun before `onAbort`.
       if (closing.aborted) return restart();
       signal.addEventListener('abort', unsubscribe);
-      const forget = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was made anew'));
-      signal.addEventListener('abort', forget);
+      const unfollow = hub.onReset(() => out.close(CLOSE.restart, 'the event stream was re-created'));
+      signal.addEventListener('abort', unfollow);
       const unwatch = authenticator.onEnd(principal, () =>
         out.close(CLOSE.revoked, 'the token was revoked or has expired'),
       );

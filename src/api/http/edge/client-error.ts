@@ -6,16 +6,16 @@ import { ApiError } from '../../../errors/api-error.js';
 import { PROBLEM_TYPE, problemOf } from '../../../errors/problem.js';
 import { requestIdFrom } from '../../../telemetry/correlation.js';
 
-/** What Node calls a request that is none, and what that is of ours. */
-const CODES: Readonly<Record<string, { code: ApiErrorCode; why: string }>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', why: 'The request took too long to arrive' },
-  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', why: 'The headers are larger than 16 KiB' },
+/** The error codes of Node's HTTP parser, with the API's code for each. */
+const CODES: Readonly<Record<string, { code: ApiErrorCode; message: string }>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', message: 'The request took too long to arrive' },
+  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', message: 'The headers are larger than 16 KiB' },
 };
-const OTHER = { code: 'invalid_request', why: 'This is not HTTP/1.1' } as const;
+const OTHER = { code: 'invalid_request', message: 'The request is not valid HTTP/1.1' } as const;
 
 /**
- * Answers what never became a request, in the form of all refusals. Nothing of it is logged: an error of the parser holds the whole
- * packet, the token in it too.
+ * Answers bytes that Node could not parse as a request with a problem document. Does not log the error: it contains the raw packet, which may
+ * include a token.
  */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
@@ -23,9 +23,9 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     socket.destroy(error);
     return;
   }
-  const { code, why } = CODES[error.code ?? ''] ?? OTHER;
+  const { code, message } = CODES[error.code ?? ''] ?? OTHER;
   const requestId = requestIdFrom(undefined);
-  const problem = problemOf(new ApiError(code, why), requestId);
+  const problem = problemOf(new ApiError(code, message), requestId);
   const body = JSON.stringify(problem);
   socket.write(
     [

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { HEADER, IDEMPOTENCY_HEADER, REQUEST_ID_HEADER } from '../../../../contracts/wire/names.js';
 import type { HostPolicy } from './host-policy.js';
 
-/** What a page may read of an answer beside its body. */
+/** The answer headers that pages may read. */
 const EXPOSED = ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Location', 'ETag', REQUEST_ID_HEADER].join(', ');
 
 const PREFLIGHT = {
@@ -23,8 +23,8 @@ const PREFLIGHT = {
 };
 
 /**
- * Lets pages of the origins that the operator named read answers: each is named back, never a wildcard. A preflight is answered
- * here, as browsers send it without the token. Never with credentials: cookies are nothing to the API.
+ * Lets pages of the origins in KSI_ALLOWED_ORIGINS read answers. The answer names the page's origin, never a wildcard. Preflights are answered
+ * before the token check, because browsers send them without the token. Credentials are not allowed: the API uses no cookies.
  */
 export function cors(app: FastifyInstance, hostPolicy: Pick<HostPolicy, 'sharesWith'>): void {
   app.addHook('onRequest', ({ method, headers }, reply, done) => {
@@ -36,7 +36,7 @@ export function cors(app: FastifyInstance, hostPolicy: Pick<HostPolicy, 'sharesW
       'access-control-expose-headers': EXPOSED,
     });
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return done();
-    // Answered: nothing after this hook is called.
+    // Without `done()`, Fastify calls no further hooks.
     void reply.code(204).headers(PREFLIGHT).send();
   });
 }

@@ -2,32 +2,39 @@ import type { Config } from '../../../../contracts/config/config.js';
 import { listOf } from '../../../config/load.js';
 import { ApiError } from '../../../errors/api-error.js';
 
-/** A name that a browser may be led to by whoever owns a name's DNS is none of ours: only these are answered. */
+/**
+ * Accepts requests only for known host names and from known origins. This prevents DNS rebinding, where a foreign name resolves to this
+ * machine, and cross-site requests.
+ */
 export class HostPolicy {
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
 
   constructor(config: Pick<Config, 'KSI_HOST' | 'KSI_ALLOWED_HOSTS' | 'KSI_ALLOWED_ORIGINS'>) {
-    const own = ANY_ADDRESS.has(config.KSI_HOST) ? [] : [bare(config.KSI_HOST)];
-    this.#hosts = new Set([...LOOPBACK, ...own, ...listOf(config.KSI_ALLOWED_HOSTS).map((host) => host.toLowerCase())]);
+    const bound = ANY_ADDRESS.has(config.KSI_HOST) ? [] : [bare(config.KSI_HOST)];
+    this.#hosts = new Set([
+      ...LOOPBACK,
+      ...bound,
+      ...listOf(config.KSI_ALLOWED_HOSTS).map((host) => host.toLowerCase()),
+    ]);
     this.#origins = new Set(listOf(config.KSI_ALLOWED_ORIGINS).map((origin) => origin.toLowerCase()));
   }
 
   /**
-   * @param host the request's Host header. @param origin its Origin header, which browsers send.
+   * @param host the Host header. @param origin the Origin header, which only browsers send.
    * @throws {ApiError} host_not_allowed, origin_not_allowed
    */
   check(host: string | undefined, origin: string | undefined): void {
     const at = hostOf(host);
     if (at === undefined || !(this.#hosts.has(at.name) || this.#hosts.has(at.whole)))
-      throw new ApiError('host_not_allowed', 'The Host header names a host that this API does not answer for');
+      throw new ApiError('host_not_allowed', 'The Host header names a host that this API does not serve');
     if (origin === undefined) return;
-    // A page of our own, which has been asked for under an allowed name, or one that the operator named.
+    // Allowed: pages that this API serves under an allowed name, and the origins in KSI_ALLOWED_ORIGINS.
     if (!this.#isOwn(origin, at.whole) && !this.#origins.has(origin.toLowerCase()))
       throw new ApiError('origin_not_allowed', 'The request comes from a page of another origin');
   }
 
-  /** Whether pages of this origin, which isn't ours, may read answers. */
+  /** Whether KSI_ALLOWED_ORIGINS lets pages of this origin read answers. */
   sharesWith(origin: string): boolean {
     return this.#origins.has(origin.toLowerCase());
   }
@@ -41,7 +48,7 @@ const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 const ANY_ADDRESS = new Set(['0.0.0.0', '::', '[::]']);
 const bare = (host: string): string => host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
 
-/** Host is a name or an address, and a port: nothing else may stand there. */
+/** Parses a Host header: a name or an address, and perhaps a port. Undefined if it is anything else. */
 function hostOf(host: string | undefined): { name: string; whole: string } | undefined {
   const [whole, v6, name] =
     /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,253}))(?::[0-9]{1,5})?$/.exec(host?.toLowerCase() ?? '') ?? [];

@@ -4,14 +4,14 @@ import { ApiError } from '../../../errors/api-error.js';
 
 const CHARSET = /;\s*charset\s*=\s*"?([^;"\s]+)/i;
 
-/** The one type of body that is taken: JSON in UTF-8. Node and Fastify alone would replace each invalid byte and take the rest. */
+/** Accepts only JSON in UTF-8 as a body. By default Fastify would replace invalid bytes and accept the rest. */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const charset = CHARSET.exec(request.headers['content-type'] ?? '')?.[1]?.toLowerCase();
     if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
-      return done(new ApiError('unsupported_media_type', `JSON is always UTF-8, and the request says ${charset}`));
+      return done(new ApiError('unsupported_media_type', `JSON must be UTF-8, but the request declares ${charset}`));
     const text = textOf(body as Buffer);
     if (text === undefined) return done(new ApiError('invalid_json', 'The body is not valid UTF-8'));
     return parse(request, text, done);

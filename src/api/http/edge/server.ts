@@ -27,44 +27,44 @@ export interface HttpServerOptions {
   readonly log: Logger;
   readonly authenticator: Authenticator;
   readonly tls: Tls | undefined;
-  /** Undefined: none are taken (yet). */
+  /** Undefined: the server accepts no tickets. */
   readonly tickets?: Tickets;
-  /** What a request that no route takes is answered. Default: 404. */
-  readonly unknown?: (request: FastifyRequest) => ApiError;
+  /** The error for a request that matches no route. Default: `not_found`. */
+  readonly unmatched?: (request: FastifyRequest) => ApiError;
 }
 
-/** Whoever sends its header or its body more slowly ties up a connection. */
+/** A request must arrive completely in this time, so that slow clients cannot occupy connections. */
 const REQUEST_MS = 60_000;
 const LIMITS = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16_384 };
 
-const READING = new Set(['GET', 'HEAD']);
+const SAFE_METHODS = new Set(['GET', 'HEAD']);
 
 const notFound = ({ method, url }: FastifyRequest): ApiError =>
-  new ApiError('not_found', `There is no ${method} ${url.split('?', 1)[0]}`);
+  new ApiError('not_found', `There is no route ${method} ${url.split('?', 1)[0]}`);
 
-/** An HTTP server without routes: what every request passes, and how every fault is answered. */
+/** Builds an HTTP server without routes. It has the checks for all requests, and answers all faults with problem documents. */
 export async function buildHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { config, log, authenticator, tls, tickets, unknown = notFound } = options;
+  const { config, log, authenticator, tls, tickets, unmatched = notFound } = options;
   const hostPolicy = new HostPolicy(config);
   const app = Fastify({
     loggerInstance: log,
     logger: undefined,
-    // A line per request would cost more than the request; errors are logged below.
+    // A log line per request would cost more than the request. `sendProblem` logs errors.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    // Keys of shared state have 256 characters, each of which may be percent-encoded as four bytes.
+    // Keys of shared state have up to 256 characters of four bytes, each percent-encoded as three characters.
     routerOptions: { maxParamLength: 3_072 },
     bodyLimit: config.KSI_MAX_BODY_BYTES,
     genReqId: ({ headers }: IncomingMessage) => requestIdFrom(headers[REQUEST_ID_HEADER.toLowerCase()]?.toString()),
     requestIdHeader: false,
     requestTimeout: REQUEST_MS,
     ...(tls === undefined ? { http: LIMITS } : { https: { ...tls.current, ...LIMITS } }),
-    // At a shutdown idle keep-alive connections are no reason to wait.
+    // A shutdown does not wait for idle keep-alive connections.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // Faults that Fastify finds before any hook: they too say nothing to another name or page, nor to one without a token.
+    // Fastify reports some faults before any hook runs, so the host, origin and token are checked here too.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       endWithAnswer(request, reply);
-      return sendProblem(toApiError(refusalBefore(request, hostPolicy, authenticator) ?? error), request, reply);
+      return sendProblem(toApiError(accessFault(request, hostPolicy, authenticator) ?? error), request, reply);
     },
     clientErrorHandler: answerClientError,
   } as Parameters<typeof Fastify>[0]) as unknown as FastifyInstance;
@@ -73,22 +73,22 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.decorateRequest('principal', undefined);
-  app.decorateRequest('asked', undefined);
-  app.decorateRequest('answered', undefined);
-  app.decorateRequest('problem', undefined);
+  app.decorateRequest('fields', undefined);
+  app.decorateRequest('answer', undefined);
+  app.decorateRequest('errorCode', undefined);
   app.addHook('onRoute', ({ url, method, config: route }) => {
-    // One that was forgotten would be anybody's who has a token.
+    // Without a scope, any token could use the route.
     if (!isOpen(url) && route?.scope === undefined && route?.anyScope !== true)
       throw new Error(`The route ${url} has no scope`);
-    const reads = [method].flat().every((each) => READING.has(each));
+    const reads = [method].flat().every((each) => SAFE_METHODS.has(each));
     if (route?.scope !== undefined && route.operation === undefined && !reads)
-      throw new Error(`The route ${String(method)} ${url} serves no operation, so the audit would not record it`);
+      throw new Error(`The route ${String(method)} ${url} belongs to no operation, so the audit would not record it`);
   });
   app.addHook('onRequest', async (request, reply) => void reply.header(REQUEST_ID_HEADER, request.id));
   endUpgradesWithAnswer(app);
-  // Before anything else: a page of another site, or another site's name for this machine, learns nothing.
+  // This check comes first, so that a foreign page or host name learns nothing from later checks.
   app.addHook('onRequest', async ({ headers, raw }) => {
-    // Node keeps the first of several; a proxy before us may have gone by another.
+    // Node uses the first of several Host headers. A proxy in front may have used another one.
     if (raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1)
       throw new ApiError('invalid_request', 'The request has more than one Host header');
     hostPolicy.check(headers.host, headers.origin);
@@ -102,7 +102,7 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     const { authorization } = request.headers;
     request.principal =
       authorization === undefined && tickets !== undefined
-        ? await byTicket(request, authenticator, tickets)
+        ? await principalOfTicket(request, authenticator, tickets)
         : authenticator.principalOf(authorization);
     if (isOpen(request.url)) return;
     if (request.principal === undefined) throw noToken();
@@ -110,11 +110,11 @@ export async function buildHttpServer(options: HttpServerOptions): Promise<Fasti
     if (scope !== undefined) demand(principalOf(request), scope);
   });
   app.setErrorHandler((error, request, reply) => sendProblem(toApiError(error), request, reply));
-  app.setNotFoundHandler((request, reply) => sendProblem(unknown(request), request, reply));
+  app.setNotFoundHandler((request, reply) => sendProblem(unmatched(request), request, reply));
   return app;
 }
 
-/** `WWW-Authenticate` (RFC 6750): whether a token is missing, does not hold or is not enough. */
+/** `WWW-Authenticate` (RFC 6750): the token is missing, invalid or lacks a scope. */
 function challengeOf({ code }: ApiError, { headers, routeOptions }: FastifyRequest): string | undefined {
   if (code === 'unauthorized') return hasToken(headers.authorization) ? 'Bearer error="invalid_token"' : 'Bearer';
   if (code !== 'forbidden') return undefined;
@@ -122,20 +122,20 @@ function challengeOf({ code }: ApiError, { headers, routeOptions }: FastifyReque
   return `Bearer error="insufficient_scope"${scope === undefined ? '' : `, scope="${scope}"`}`;
 }
 
-/** What a request is refused for before anything else is looked at; undefined: nothing. */
-function refusalBefore({ headers }: FastifyRequest, hostPolicy: HostPolicy, authenticator: Authenticator): unknown {
+/** Returns the error of the host, origin or token check. Undefined: the request passes. */
+function accessFault({ headers }: FastifyRequest, hostPolicy: HostPolicy, authenticator: Authenticator): unknown {
   try {
     hostPolicy.check(headers.host, headers.origin);
-  } catch (refusal) {
-    return refusal;
+  } catch (error) {
+    return error;
   }
   return authenticator.principalOf(headers.authorization) === undefined ? noToken() : undefined;
 }
 
 const noToken = (): ApiError => new ApiError('unauthorized', 'The request has no valid bearer token');
 
-/** Only an upgrade may come with a ticket, as browsers can send no header with one. */
-async function byTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
+/** Redeems a ticket. Only upgrades may use one, because browsers cannot set headers on a WebSocket. */
+async function principalOfTicket(request: FastifyRequest, authenticator: Authenticator, tickets: Tickets) {
   const { ticket } = request.query as { ticket?: unknown };
   const { takesTicket } = request.routeOptions.config;
   if (takesTicket !== true || request.headers.upgrade === undefined || typeof ticket !== 'string') return undefined;
@@ -144,10 +144,10 @@ async function byTicket(request: FastifyRequest, authenticator: Authenticator, t
 }
 
 function sendProblem(error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  request.problem = error.code;
+  request.errorCode = error.code;
   if (error.status >= 500)
     request.log.error({ err: error, method: request.method, url: request.url.split('?', 1)[0] }, 'request failed');
-  // Its words may be the client's own.
+  // The message may quote the client's input, so only the code is logged.
   else request.log.debug({ code: error.code }, 'request refused');
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter));
   if (error.rate !== undefined) reply.headers(rateHeaders(error.rate));

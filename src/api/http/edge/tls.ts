@@ -9,9 +9,9 @@ export interface KeyPair {
   readonly key: Buffer;
 }
 
-const LOOK_MS = 2_000;
+const CHECK_MS = 2_000;
 
-/** The certificate and key that the API is served with; new files are taken up without a restart. */
+/** The API's certificate and key. Changed files are loaded without a restart. */
 export class Tls {
   readonly #files: readonly [cert: string, key: string];
   readonly #log: Logger;
@@ -24,14 +24,14 @@ export class Tls {
     this.#current = read(files);
   }
 
-  /** @returns undefined: none is configured. @throws {ConfigError} */
+  /** @returns undefined if no certificate is configured. @throws {ConfigError} */
   static of(
     { KSI_TLS_CERT: cert, KSI_TLS_KEY: key }: Pick<Config, 'KSI_TLS_CERT' | 'KSI_TLS_KEY'>,
     log: Logger,
   ): Tls | undefined {
     if (cert === undefined && key === undefined) return undefined;
     if (cert === undefined || key === undefined)
-      throw new ConfigError(['KSI_TLS_CERT and KSI_TLS_KEY: give both, or neither']);
+      throw new ConfigError(['KSI_TLS_CERT and KSI_TLS_KEY: set both or neither']);
     try {
       return new Tls([cert, key], log);
     } catch (error) {
@@ -43,10 +43,10 @@ export class Tls {
     return this.#current;
   }
 
-  /** Gives `server` each new pair. */
+  /** Gives `server` each new certificate and key, until `stop`. */
   follow(server: Server): void {
     this.#server = server;
-    for (const file of this.#files) watchFile(file, { interval: LOOK_MS, persistent: false }, this.#reload);
+    for (const file of this.#files) watchFile(file, { interval: CHECK_MS, persistent: false }, this.#reload);
   }
 
   stop(): void {
@@ -56,12 +56,12 @@ export class Tls {
   readonly #reload = (): void => {
     try {
       const pair = read(this.#files);
-      // While one file is new and the other isn't yet, they don't fit together, and this throws.
+      // Throws while only one of the two files has been replaced, because they do not match.
       this.#server?.setSecureContext({ cert: pair.cert, key: pair.key });
       this.#current = pair;
-      this.#log.info('the new certificate is in use');
+      this.#log.info('loaded the new certificate');
     } catch (error) {
-      this.#log.error({ err: error }, 'the new certificate cannot be used; the one before still is');
+      this.#log.error({ err: error }, 'could not load the new certificate; the previous one stays in use');
     }
   };
 }

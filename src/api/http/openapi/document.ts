@@ -16,7 +16,7 @@ import { Schemas } from './schemas.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The OpenAPI document, derived from the statements of the operations. */
+/** Generates the OpenAPI document from the operations in contracts/. */
 export function openApiDocument(version: string): Json {
   const schemas = new Schemas();
   const paths: Record<string, Record<string, unknown>> = {};
@@ -45,12 +45,12 @@ export function openApiDocument(version: string): Json {
       headers: HEADERS,
       responses: {
         Unauthorized: refused(
-          'No token, or one that is unknown, revoked or expired',
+          'The token is missing, unknown, revoked or expired',
           new ApiError('unauthorized', 'The request has no valid bearer token'),
           'WWW-Authenticate',
         ),
         Forbidden: refused(
-          'The token is not enough',
+          'The token lacks the required scope',
           new ApiError('forbidden', 'This needs the scope `spawn`'),
           'WWW-Authenticate',
         ),
@@ -74,7 +74,7 @@ export function openApiDocument(version: string): Json {
 
 const INFO = `Runs fleets of Claude Code processes. Errors are RFC 9457 problem documents with a stable \`code\`.
 
-Every answer has an \`X-Request-Id\`. To choose the id, send one of up to 128 letters, digits and \`. _ : / + = @ -\`. A \`traceparent\` is taken up.`;
+Every answer has an \`X-Request-Id\`. To choose the id, send one of up to 128 letters, digits and \`. _ : / + = @ -\`. A \`traceparent\` continues the client's trace.`;
 
 const response = (name: string): Json => ({ $ref: `#/components/responses/${name}` });
 
@@ -119,13 +119,13 @@ function parametersOf(where: 'path' | 'query', fields: TObject | undefined, sche
   return Object.entries<TSchema>(fields.properties).map(([name, schema]) => {
     const { description, ...shown } = schemas.parts(schema);
     const required = fields.required?.includes(name) ?? false;
-    // Lists are separated by commas.
     return {
       name,
       in: where,
       required,
       description,
       schema: shown,
+      // `false`: the items of a list are separated by commas.
       explode: shown['type'] === 'array' ? false : undefined,
     };
   });
@@ -151,10 +151,10 @@ function headerParametersOf(operation: Operation, schemas: Schemas): Json[] {
       : []),
     ...(revised
       ? [
-          header('If-Match', 'Refuse unless this is the revision still; as `revision`.', REVISION),
+          header('If-Match', 'Refuse unless this is the current revision. Same as `revision`.', REVISION),
           ...(operation.method === 'DELETE'
             ? []
-            : [header('If-None-Match', '`*`: refuse if there is a value.', ANY_REVISION)]),
+            : [header('If-None-Match', '`*`: refuse if a value exists.', ANY_REVISION)]),
         ]
       : []),
     ...(operation.event_stream === true
@@ -177,7 +177,7 @@ function headersOf(operation: Operation, status: string): HeaderName[] {
 
 const media = (schema: unknown, example: unknown): Json => ({ schema, example });
 
-/** The answer by its media types. */
+/** An answer's media types with their schemas. */
 function contentOf(operation: Operation, schema: TSchema, example: unknown, schemas: Schemas): Json {
   const { text, json_text: json = {}, event_stream: streams } = operation;
   if (text !== undefined)
@@ -195,7 +195,7 @@ function contentOf(operation: Operation, schema: TSchema, example: unknown, sche
   };
 }
 
-/** Routes without an operation: for probes, and the WebSocket. */
+/** The routes without an operation: the probes and the WebSocket. */
 function otherRoutes(schemas: Schemas): Json & Record<string, Json> {
   const ok = (schema: TSchema, type = 'application/json', description = 'OK'): Json => ({
     description,
@@ -213,7 +213,7 @@ function otherRoutes(schemas: Schemas): Json & Record<string, Json> {
   const security = securityOf('read');
   return {
     '/livez': route('livez', 'Whether the process answers', { 200: ok(Liveness) }),
-    '/readyz': route('readyz', 'Whether a task that is accepted now can run', {
+    '/readyz': route('readyz', 'Whether a new task can be accepted and run now', {
       200: ok(Readiness),
       503: ok(Readiness, undefined, 'Not ready'),
     }),
@@ -223,13 +223,13 @@ function otherRoutes(schemas: Schemas): Json & Record<string, Json> {
       { 200: ok(Type.String(), 'text/plain') },
       {
         security,
-        description: 'The cost and tokens of tasks are by owner. Only a token that sees all owners gets them.',
+        description: 'Metrics of cost and tokens are labelled by owner. Only a token that sees all owners gets them.',
       },
     ),
     '/events': route(
       'events',
       'Events over WebSocket',
-      { 101: { description: 'The WebSocket is open; docs/sdk.md shows its frames', headers: headers() } },
+      { 101: { description: 'The WebSocket is open. docs/sdk.md describes its frames', headers: headers() } },
       { security, tags: ['Events'], parameters: parametersOf('query', EventsQuery, schemas) },
     ),
   };

@@ -7,13 +7,13 @@ const MESSAGE = '0199f2b0-6a3e-7f18-b4c9-0d5e7a2b1c84';
 const SINCE = 'k3Vx9a-4711';
 const CREATED = '2026-03-02T09:15:00.000Z';
 
-/** What the documentation shows of an operation: its body, and the last of its successful answers. */
+/** The example of an operation: a request body, and an answer with the last of its success statuses. */
 interface Example<N extends OperationName> {
   readonly body?: Partial<RequestOf<N>>;
   readonly answer: NonNullable<AnswerOf<N>>;
 }
 
-/** A test checks them against the schemas. */
+/** The examples in the OpenAPI document. A test checks them against the schemas. */
 export const EXAMPLES: { readonly [N in OperationName]?: Example<N> } = {
   spawn: {
     body: {

@@ -12,7 +12,7 @@ import { NAME_PATTERN, QUEUE_PATTERN, UUID_PATTERN } from '../../../../contracts
 
 const UUID = '0199f2a4-8c1e-7d3b-9b52-4f1f6f0c2a11';
 
-/** An example for each pattern of the API's fields. Queues, owners, message types and MCP servers have the same pattern. */
+/** An example value for each pattern in the API's schemas. Queues, owners, message types and MCP servers share a pattern. */
 export const PATTERN_EXAMPLES: Readonly<Record<string, string>> = {
   [UUID_PATTERN]: UUID,
   [NAME_PATTERN]: 'my-session',

@@ -5,18 +5,18 @@ import { PATTERN_EXAMPLES } from './pattern-examples.js';
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The named schemas of the OpenAPI document. A schema that contracts/ exports is a component with the name of its export and is
- * referenced wherever it occurs, also where only its description differs. The document holds those that are referenced.
+ * Collects the components of the OpenAPI document. Each object or union that contracts/ exports is a component with the name of its export.
+ * Schemas that are equal to it, apart from their description, become references. Only referenced components are in the document.
  */
 export class Schemas {
   readonly #used = new Map<string, unknown>();
 
-  /** A schema as the document shows it. */
+  /** A schema as it appears in the document. Components become references. */
   shown(schema: TSchema): unknown {
     return this.#shown(schema);
   }
 
-  /** The parts of a schema without the schema's own name. */
+  /** A schema in full, even if it is a component. Nested components become references. */
   parts(schema: TSchema): Json {
     return this.#parts(schema as Json) as Json;
   }
@@ -32,7 +32,8 @@ export class Schemas {
     if (named === undefined) return this.#parts(value as Json);
     const { name, description } = named;
     if (!this.#used.has(name)) {
-      this.#used.set(name, undefined); // A schema that contains itself is referenced there.
+      // Mark the component as known before its parts are visited: it may contain itself.
+      this.#used.set(name, undefined);
       this.#used.set(name, this.#parts({ ...value, ...(description === undefined ? {} : { description }) }));
     }
     const own = (value as Json)['description'];
@@ -45,7 +46,7 @@ export class Schemas {
     return patternProperties === undefined ? shown : { ...shown, ...this.#map(patternProperties as Json) };
   }
 
-  /** The values and names of a map, as generators of clients read them: few know `patternProperties`. */
+  /** Converts `patternProperties`, which few client generators support, to `additionalProperties` and `propertyNames`. */
   #map(patternProperties: Json): Json {
     const [[pattern, values] = ['', {}]] = Object.entries(patternProperties);
     return {
@@ -55,15 +56,15 @@ export class Schemas {
   }
 }
 
-/** Every name, as `Type.Record(Type.String(), …)` writes it. */
+/** The pattern for all names that `Type.Record(Type.String(), …)` generates. */
 const ANY = '^.*$';
 
-/** Only objects and unions get names: an alias of a string would say less than the string. */
+/** Only objects and unions become components: a reference to a string is less readable than the string. */
 const isNameable = (value: object): boolean =>
   ('type' in value && value.type === 'object' && ('properties' in value || 'patternProperties' in value)) ||
   'anyOf' in value;
 
-/** What makes two schemas the same. */
+/** Two schemas with the same text are equal. */
 const textOf = (schema: object): string => JSON.stringify({ ...schema, description: undefined });
 
 const NAMED: ReadonlyMap<string, { readonly name: string; readonly description: unknown }> = new Map(
@@ -74,7 +75,7 @@ const NAMED: ReadonlyMap<string, { readonly name: string; readonly description: 
   ),
 );
 
-/** Without an example, tools show a random string that fits the pattern. */
+/** Adds an example to a string with a pattern. Without one, tools show a random string that matches the pattern. */
 function withExample(value: Json): Json {
   const { type, pattern, examples, default: preset } = value;
   if (type !== 'string' || typeof pattern !== 'string' || examples !== undefined || preset !== undefined) return value;

@@ -5,13 +5,13 @@ import type { Body } from '../../../tasks/bodies.js';
 import type { TaskReader } from '../../../tasks/reader.js';
 import type { Reply } from '../mount.js';
 
-/** Streams the output of a task, of any size. */
+/** Streams the output of a task. The output can have any size. */
 export const outputReply =
   (tasks: TaskReader): Reply =>
   async ({ params }, reply, { principal }) =>
     send(reply, await tasks.output((params as TaskParams).id, principal));
 
-/** Streams the body of an event, of any size. */
+/** Streams the body of an event. The body can have any size. */
 export const eventBodyReply =
   (tasks: TaskReader): Reply =>
   async ({ params }, reply, { principal }) => {

@@ -6,12 +6,12 @@ import type { Reply } from '../mount.js';
 
 export type SpawnServices = Parameters<typeof spawn>[0] & Parameters<typeof outcomeWithin>[0];
 
-/** Answers with the state of the token's rate, and says whether the answer repeats an earlier one. */
+/** Answers a spawn, with the token's rate limit as headers. With `wait`, holds the answer until the outcome or the end of that time. */
 export const spawnReply =
   (services: SpawnServices): Reply =>
   async (request, reply, call) => {
     const { accepted, replayed, rate } = await spawn(services, request.body as SpawnRequest, call.principal, call);
-    request.answered = accepted;
+    request.answer = accepted;
     if (rate !== undefined) reply.headers(rateHeaders(rate));
     if (replayed) reply.header(REPLAYED_HEADER, 'true');
     reply.header('location', `/tasks/${accepted.task_id}`);

@@ -29,7 +29,7 @@ export interface TaskEventsServices extends Pick<Store, 'hub' | 'limit'>, Pick<A
   readonly closing: AbortSignal;
 }
 
-/** A page of events as they are stored, or with `Accept: text/event-stream` a live stream. */
+/** Answers with a page of stored events, or with a live stream if the request accepts `text/event-stream`. */
 export const taskEventsReply =
   (services: TaskEventsServices): Reply =>
   async (request, reply, { principal }) => {
@@ -58,7 +58,7 @@ export const taskEventsReply =
       );
   };
 
-/** Server-sent events of one task, which end with its outcome. */
+/** Sends the events of one task as server-sent events, until its outcome. */
 class EventStream {
   readonly #services: TaskEventsServices;
   readonly #reply: FastifyReply;
@@ -74,7 +74,7 @@ class EventStream {
 
   async run(after: number, ended: boolean): Promise<void> {
     const { hub, limit, metrics, closing, log, authenticator } = this.#services;
-    // It may have begun while this request was being examined, and calls no later listener.
+    // `onAbort` does not call listeners that are added after the abort.
     if (closing.aborted) throw shuttingDown();
     const headers = Object.entries(this.#reply.getHeaders());
     const { raw } = this.#reply.hijack();
@@ -98,17 +98,17 @@ class EventStream {
           raw.writableNeedDrain && !raw.destroyed
             ? Promise.race([once(raw, 'drain'), once(raw, 'close')]).then(() => undefined)
             : undefined,
-        // An ended task whose outcome is not in the stream any more has nothing to wait for.
+        // The outcome of an ended task may no longer be in the stream, so do not wait for it.
         live: () => {
           if (ended) end();
         },
       },
     });
-    const left = metrics.connected();
+    const disconnected = metrics.connected();
     const heartbeat = setInterval(() => {
       const before = unread;
       unread = raw.writableLength;
-      // None of it has left since the last heartbeat: a client that is gone, or as good as. It resumes from its last event id.
+      // The client has read nothing since the last heartbeat. It can resume from its last event id.
       if (before > 0 && unread >= before) raw.destroy();
       else if (!raw.writableEnded) raw.write(': alive\n\n');
     }, HEARTBEAT_MS);
@@ -119,13 +119,13 @@ class EventStream {
       unwatch();
       clearInterval(heartbeat);
       feed.stop();
-      left();
+      disconnected();
     });
     try {
       await feed.start(after);
     } catch (error) {
-      // The client resumes from its last event id.
-      log.warn({ err: error, task_id: this.#id }, 'an event stream is broken off');
+      // The client can resume from its last event id.
+      log.warn({ err: error, task_id: this.#id }, 'an event stream failed; closing it');
       raw.destroy();
     }
   }
