@@ -82,10 +82,10 @@ describe('an API with a certificate', () => {
     socket.terminate();
   });
 
-  it('refuses half a pair, files that are none, and other addresses without one', async () => {
+  it('refuses a certificate without a key, missing files, and plaintext on other addresses', async () => {
     const refused = (env: Record<string, string>, why: RegExp): Promise<void> =>
       assert.rejects(start(env), (error) => error instanceof ConfigError && why.test(error.message));
-    await refused({ KSI_TLS_CERT: join(dir, 'cert.pem') }, /both, or neither/);
+    await refused({ KSI_TLS_CERT: join(dir, 'cert.pem') }, /both or neither/);
     await refused({ KSI_TLS_CERT: join(dir, 'none.pem'), KSI_TLS_KEY: join(dir, 'key.pem') }, /none\.pem/);
     await refused({ KSI_HOST: '0.0.0.0' }, /KSI_ALLOW_PLAINTEXT=yes/);
     await (await start({ KSI_HOST: '0.0.0.0', KSI_ALLOW_PLAINTEXT: 'yes' })).stop();
